@@ -1,0 +1,1 @@
+"""What knowledge distillation does inside a Vision Transformer: the library behind the workflow."""

@@ -1,0 +1,144 @@
+"""Files that appear whole or not at all, and tables that carry their own documentation.
+
+Every writer here writes a hidden neighbour first and renames it: a killed job or a full disk leaves the old file
+or none. Tables are Parquet; each column's unit and meaning travel in the file as field metadata.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import StudyError
+
+
+class Column(NamedTuple):
+    """What a table's column holds: its unit ('' for none) and one sentence."""
+
+    unit: str
+    description: str
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+
+    Raises StudyError when the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StudyError(f"{path}: the disk is full; free some space and run the same command again") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as readable JSON; NaN and infinity are refused (they are not JSON)."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; raise StudyError when it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist; run snakemake to make it") from error
+    except ValueError as error:
+        raise StudyError(f"{path} is not valid JSON ({error}); delete it and run snakemake again") from error
+
+
+def write_npy(path: str | Path, array: np.ndarray) -> None:
+    """Write one array as .npy, readable with `numpy.load(path, mmap_mode="r")`."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array)
+
+
+@contextmanager
+def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends arrays to an .npy file of the given total shape and type.
+
+    Plain writes rather than a memory map: a full disk is then an error that can be reported, not a killed process.
+    Raises ValueError when the parts do not add up to `shape`.
+    """
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        dtype, written = np.dtype(dtype), 0
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+        def append(part: np.ndarray) -> None:
+            nonlocal written
+            written += part.size
+            file.write(np.ascontiguousarray(part, dtype=dtype).data)
+
+        yield append
+        if written != math.prod(shape):
+            raise ValueError(f"{path}: {written} values were written for shape {shape}")
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """Map an .npy file read-only; raise StudyError when it is missing or damaged."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist; run snakemake to make it") from error
+    except (ValueError, EOFError) as error:
+        raise StudyError(f"{path} is damaged ({error}); delete it and run snakemake again") from error
+
+
+def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Mapping[str, Column]) -> None:
+    """Write a Parquet table of `columns` (name -> values), with every column's unit and meaning in its metadata.
+
+    Raises KeyError when the columns and `documentation` do not name the same set.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if set(columns) != set(documentation):
+        raise KeyError(f"{path}: columns and documentation differ in {sorted(set(columns) ^ set(documentation))}")
+    arrays = [pa.array(columns[name]) for name in documentation]
+    fields = [
+        pa.field(name, array.type, metadata={"unit": column.unit, "description": column.description})
+        for (name, column), array in zip(documentation.items(), arrays, strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: str | Path):
+    """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist; run snakemake to make it") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

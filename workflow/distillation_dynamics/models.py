@@ -1,0 +1,124 @@
+"""Models of the study: built with timm, loaded from safetensors, asked for logits and block features.
+
+Features are the residual stream after each block, before the final norm, class tokens removed, as [image, channel,
+row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
+"""
+
+import difflib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .errors import StudyError
+from .files import replacing, sha256
+from .objective import Outputs, Shape
+from .study import Data, Model, ModelFacts, from_json, to_json
+
+
+def build(model: Model, data: Data) -> nn.Module:
+    """Create the model with fresh weights (drawn from torch's global generator).
+
+    Raises StudyError when timm does not know the name or refuses the arguments.
+    """
+    arguments = {
+        "img_size": data.image_size, "in_chans": data.channels, "num_classes": data.classes, **model.args
+    }  # fmt: skip
+    if not timm.is_model(model.name):
+        near = difflib.get_close_matches(model.name, timm.list_models(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
+        raise StudyError(f"model.name: timm has no model {model.name!r}; {hint}")
+    try:
+        network = timm.create_model(model.name, **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise StudyError(f"model.args: timm cannot build {model.name} with {arguments}: {error}") from error
+    if model.initialisation == "xavier":
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    return network
+
+
+def describe(model: Model, data: Data) -> ModelFacts:
+    """Return what a model is, without allocating its weights."""
+    with torch.device("meta"):
+        network = build(model, data).eval()
+        images = torch.empty(1, data.channels, data.image_size, data.image_size)
+        shapes = block_shapes(network, images)
+    return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
+
+
+@torch.no_grad()
+def block_shapes(network: nn.Module, images: Tensor) -> list[Shape]:
+    """Return (channels, rows, columns) of each block's features for images [B, C, H, W]."""
+    features = network.forward_intermediates(images, norm=False, intermediates_only=True)
+    return [Shape(*block.shape[1:]) for block in features]
+
+
+def run(network: nn.Module, images: Tensor, blocks: list[int], logits: bool = True) -> Outputs:
+    """Return logits [B, K] (if asked for) and the features of `blocks` (ascending) of images [B, C, H, W]."""
+    if not blocks:
+        return Outputs(network(images))
+    if not logits:
+        features = network.forward_intermediates(
+            images, indices=blocks, norm=False, stop_early=True, intermediates_only=True
+        )
+        return Outputs(None, dict(zip(blocks, features, strict=True)))
+    final, features = network.forward_intermediates(images, indices=blocks, norm=False)
+    return Outputs(network.forward_head(final), dict(zip(blocks, features, strict=True)))
+
+
+def save_weights(path: str | Path, network: nn.Module) -> None:
+    """Write a module's parameters and buffers as safetensors, whole or not at all."""
+    with replacing(path) as temporary:
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
+
+
+def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | None = None) -> None:
+    """Load safetensors into `network`, every name and shape exact.
+
+    Raises StudyError when the file is missing, damaged, not the expected one, or of another model.
+    """
+    if not Path(path).is_file():
+        raise StudyError(f"{path}: no such weights file")
+    if expected_sha256 is not None and (found := sha256(path)) != expected_sha256:
+        raise StudyError(f"{path}: its sha256 is {found}, but the configuration expects {expected_sha256}")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise StudyError(f"{path}: not a whole safetensors file ({error}); fetch or make it again") from error
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:300]
+        raise StudyError(f"{path}: does not fit the model in the configuration ({first})") from error
+
+
+def device(gpus: int) -> torch.device:
+    """Return the GPU if the job was given one and torch sees it, the CPU otherwise (said on stderr)."""
+    if gpus and torch.cuda.is_available():
+        return torch.device("cuda")
+    if gpus:
+        print("warning: this job was given a GPU but torch sees none; it runs on the CPU", file=sys.stderr)
+    return torch.device("cpu")
+
+
+def main() -> None:
+    """Print the facts of the models given as JSON on the command line, as one JSON list."""
+    data = from_json(Data, sys.argv[1])
+    try:
+        facts = [asdict(describe(from_json(Model, text), data)) for text in sys.argv[2:]]
+    except StudyError as error:
+        raise SystemExit(f"error: {error}") from error
+    print(to_json(facts))
+
+
+if __name__ == "__main__":
+    main()

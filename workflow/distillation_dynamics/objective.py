@@ -1,0 +1,97 @@
+"""What a student minimises: a weighted sum of named terms.
+
+A term is one file of `objectives/`, a module that holds whatever it trains (projections), so that the optimiser,
+which is built after it, knows it. `Objective` adds the terms up and hands every part out by name. All of it runs in
+float32, outside autocast.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .study import TermSpec
+
+
+class Shape(NamedTuple):
+    """Shape of one block's features."""
+
+    channels: int
+    rows: int
+    columns: int
+
+
+@dataclass
+class Outputs:
+    """What a model says of a batch: logits [B, K] and features {block: [B, C, H, W]}, each only if asked for."""
+
+    logits: Tensor | None = None
+    features: dict[int, Tensor] = field(default_factory=dict)
+
+    def float(self) -> "Outputs":
+        """Return the same in float32."""
+        logits = None if self.logits is None else self.logits.float()
+        return Outputs(logits, {block: value.float() for block, value in self.features.items()})
+
+
+class Term(nn.Module, ABC):
+    """One term of the loss; a subclass named `Loss` in `objectives/<name>.py` gives `forward`."""
+
+    def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
+        super().__init__()
+        self.options: dict[str, Any] = dict(spec.options)
+
+    @abstractmethod
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+        """Return the unweighted value, a scalar."""
+
+
+class FeatureTerm(Term):
+    """A term over pairs of blocks; a subclass gives `distance` of one pair. Pairs are averaged or summed."""
+
+    def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
+        super().__init__(spec, student, teacher)
+        self.pairs = spec.pairs
+        self.scale = 1.0 if spec.reduction == "sum" else 1.0 / len(spec.pairs)
+        self.shapes = [(student[s], teacher[t]) for s, t in spec.pairs]
+        self.build()
+
+    def build(self) -> None:
+        """Create the term's own modules; nothing by default."""
+
+    @abstractmethod
+    def distance(self, pair: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the distance of pair number `pair`: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+        """Return the mean (or sum) of the pairs' distances."""
+        distances = [
+            self.distance(number, student.features[s], teacher.features[t])
+            for number, (s, t) in enumerate(self.pairs)
+        ]
+        return self.scale * torch.stack(distances).sum()
+
+
+class Objective(nn.Module):
+    """The weighted sum of a variant's terms."""
+
+    def __init__(self, terms: tuple[TermSpec, ...], student: list[Shape], teacher: list[Shape]):
+        super().__init__()
+        self.weights = {term.name: term.weight for term in terms}
+        self.terms = nn.ModuleDict(
+            {
+                term.name: import_module(f".objectives.{term.name}", __package__).Loss(term, student, teacher)
+                for term in terms
+            }
+        )
+
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
+        """Return {"loss": weighted sum, term: unweighted value, ...}, float32 scalars."""
+        student, teacher = student.float(), teacher.float()
+        with torch.autocast(labels.device.type, enabled=False):
+            parts = {name: term(student, teacher, labels) for name, term in self.terms.items()}
+        loss = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
+        return {"loss": loss, **parts}

@@ -1,0 +1,17 @@
+"""Cross-entropy with the label: CE_ls(s, y), mean over the batch, optionally with label smoothing."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..objective import Outputs, Term
+
+NEEDS = "labels"
+OPTIONS = {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}}
+
+
+class Loss(Term):
+    """Cross-entropy between student logits [B, K] and labels [B], in nats."""
+
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+        """Return the mean over the batch."""
+        return F.cross_entropy(student.logits, labels, label_smoothing=self.options["label_smoothing"])

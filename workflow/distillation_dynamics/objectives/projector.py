@@ -1,0 +1,43 @@
+"""ProjectorKD (FitNet-like): match normalised teacher tokens by a linear projection of the student's tokens.
+
+Per pair of blocks: MSE(BN(Linear_{Cs->Ct}(student tokens)), BN(teacher tokens)), batch statistics, no affine part (an
+affine part on the teacher's side could shrink to zero and take the loss with it). The projection trains with the
+student; `frozen: true` reproduces the published runs, whose projection was created after the optimiser and so stayed at
+its random initial values.
+
+Source: Romero et al., FitNets, 2015; Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..objective import FeatureTerm
+
+NEEDS = "teacher_features"
+OPTIONS = {"frozen": {"type": "boolean", "default": False}}
+
+
+class Loss(FeatureTerm):
+    """Distance of projected, normalised tokens of aligned blocks (2 - 2 x correlation for unit variances)."""
+
+    def build(self) -> None:
+        """Create one projection a pair."""
+        self.projections = nn.ModuleList(
+            nn.Linear(student.channels, teacher.channels) for student, teacher in self.shapes
+        )
+        self.projections.requires_grad_(not self.options["frozen"])
+
+    def distance(self, pair: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        projected = self.projections[pair](tokens(student))
+        return F.mse_loss(normalise(projected), normalise(tokens(teacher)))
+
+
+def tokens(features: Tensor) -> Tensor:
+    """Lay [B, C, H, W] out as tokens [B * H * W, C]."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def normalise(values: Tensor) -> Tensor:
+    """Batch-normalise [N, C] over its rows with batch statistics."""
+    return F.batch_norm(values, None, None, training=True)

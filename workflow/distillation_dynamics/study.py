@@ -1,0 +1,460 @@
+"""The study as frozen dataclasses, and the check of a configuration before anything runs.
+
+`load` takes the merged configuration, fills in defaults, reports every fault in one sentence each and returns a
+`Study`. Each stage gets only its slice of it, as JSON, and reads it back with `from_json`. Imports no torch.
+"""
+
+import ast
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .errors import StudyError
+
+OBJECTIVES = Path(__file__).parent / "objectives"
+SCHEMA = Path(__file__).parents[1] / "schemas" / "study.schema.yaml"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Which images are held out for every choice."""
+
+    taken_from: str
+    per_class: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a study and how an evaluated image looks."""
+
+    source: str
+    train: str
+    test: str
+    classes: int
+    channels: int
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    validation: Validation
+    crop_fraction: float
+    interpolation: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A timm model."""
+
+    name: str
+    args: dict[str, Any]
+    initialisation: str
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A timm optimiser."""
+
+    name: str
+    learning_rate: float
+    weight_decay: float
+    eps: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over training; `step` says when it moves."""
+
+    name: str
+    warmup_epochs: int
+    warmup_learning_rate: float
+    minimum_learning_rate: float
+    step: str
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Arguments of `timm.data.create_transform`, and how many views of an image are drawn (None: one an epoch)."""
+
+    random_erasing: float
+    erasing_mode: str
+    crop_scale: tuple[float, ...]
+    horizontal_flip: float
+    color_jitter: float
+    auto_augment: str | None = None
+    views: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained."""
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Schedule
+    precision: str
+    validate_every: int
+    train_images: int | None = None
+    clip_gradient_norm: float | None = None
+    augmentation: Augmentation | None = None
+
+    @property
+    def views(self) -> int | None:
+        """How many different views of an image training sees; None when each epoch draws a new one."""
+        return 1 if self.augmentation is None else self.augmentation.views
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The teacher and where its weights come from."""
+
+    source: str
+    model: Model
+    label_smoothing: float
+    seed: int
+    tolerance: float
+    recipe: Recipe | None = None
+    weights: str | None = None
+    sha256: str | None = None
+    expected_top1: float | None = None
+
+
+@dataclass(frozen=True)
+class Student:
+    """The student, its recipe and the epochs whose weights are kept."""
+
+    model: Model
+    recipe: Recipe
+    checkpoint_every: int
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """Epochs whose weights are kept: 0 (untrained), every `checkpoint_every`, the last."""
+        return sorted({*range(0, self.recipe.epochs, self.checkpoint_every), self.recipe.epochs})
+
+
+@dataclass(frozen=True)
+class TermSpec:
+    """One term of a loss: an objective's name, its weight and options, and its (student, teacher) pairs of blocks."""
+
+    name: str
+    weight: float
+    needs: str
+    options: dict[str, Any]
+    pairs: tuple[tuple[int, int], ...] = ()
+    reduction: str = "mean"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is dumped and measured."""
+
+    images: int
+    dtype: str
+    entropy_bins: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is before it has weights: parameters, and [channels, rows, columns] of each block's features."""
+
+    parameters: int
+    shapes: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole, valid study."""
+
+    name: str
+    seeds: tuple[int, ...]
+    data: Data
+    teacher: Teacher
+    student: Student
+    variants: dict[str, tuple[TermSpec, ...]]
+    features: Probe
+    figures: dict[str, Any]
+    compute: dict[str, dict[str, int]]
+    teacher_facts: ModelFacts = field(repr=False)
+    student_facts: ModelFacts = field(repr=False)
+
+    @property
+    def caches_teacher(self) -> bool:
+        """Whether the teacher's outputs on the training images are computed once and shared by all students."""
+        return self.student.recipe.views is not None
+
+    def needs_teacher(self, variant: str) -> bool:
+        """Whether training `variant` asks the teacher anything."""
+        return any(term.needs != "labels" for term in self.variants[variant])
+
+    def needs_logits(self, variant: str) -> bool:
+        """Whether training `variant` needs the teacher's logits."""
+        return any(term.needs == "teacher_logits" for term in self.variants[variant])
+
+    def teacher_blocks(self, *variants: str) -> list[int]:
+        """Return the teacher's blocks that these variants align with, ascending."""
+        return sorted({t for v in variants for term in self.variants[v] for _, t in term.pairs})
+
+
+def to_json(part: Any) -> str:
+    """Return a slice of the study as canonical JSON: equal slices give equal text, whatever the order of keys."""
+    return json.dumps(part, sort_keys=True, default=asdict)
+
+
+def from_json(kind: Any, text: str) -> Any:
+    """Read a slice back: the inverse of `to_json` for the dataclass (or tuple of dataclasses) `kind`."""
+    return _build(kind, json.loads(text))
+
+
+def _build(kind: Any, value: Any) -> Any:
+    if isinstance(kind, UnionType):
+        kind = get_args(kind)[0]
+        return None if value is None else _build(kind, value)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{f.name: _build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_build(k, v) for k, v in zip(kinds, value, strict=True))
+    return float(value) if kind is float else value
+
+
+def load(config: dict[str, Any], describe: Callable[[Data, Model], ModelFacts]) -> Study:
+    """Check `config` and return the study; `describe` tells a model's facts.
+
+    Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
+    """
+    schema = load_schema()
+    config = _with_defaults(json.loads(json.dumps(config)), schema, schema)
+    faults = list(_faults(config, schema))
+    if faults:
+        raise StudyError("\n".join(faults))
+    data, teacher, student = (
+        _build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
+    )
+    faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
+    if faults:
+        raise StudyError("\n".join(faults))
+    teacher_facts, student_facts = describe(data, teacher.model), describe(data, student.model)
+    depths = len(student_facts.shapes), len(teacher_facts.shapes)
+    variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
+    study = Study(
+        name=config["name"],
+        seeds=tuple(config["seeds"]),
+        data=data,
+        teacher=teacher,
+        student=student,
+        variants=variants,
+        features=_build(Probe, config["features"]),
+        figures=config["figures"],
+        compute=config["compute"],
+        teacher_facts=teacher_facts,
+        student_facts=student_facts,
+    )
+    faults = list(_pair_faults(study))
+    if faults:
+        raise StudyError("\n".join(faults))
+    return study
+
+
+def load_schema() -> dict[str, Any]:
+    """Return the JSON schema, with the name of every objective written into `variants`."""
+    import yaml
+
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema["properties"]["variants"]["additionalProperties"] |= {
+        "additionalProperties": False,
+        "properties": {name: _term_schema(name) for name in objective_names()},
+    }
+    return schema
+
+
+def objective_names() -> list[str]:
+    """Return the names of the objectives: the files of `objectives/`."""
+    return sorted(path.stem for path in OBJECTIVES.glob("*.py") if path.stem != "__init__")
+
+
+def _objective(name: str) -> tuple[str, dict[str, Any]]:
+    """Read NEEDS and OPTIONS from an objective's file without importing it (that would import torch)."""
+    literals = {}
+    for node in ast.parse((OBJECTIVES / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("NEEDS", "OPTIONS"):
+            literals[node.targets[0].id] = ast.literal_eval(node.value)
+    return literals["NEEDS"], literals["OPTIONS"]
+
+
+def _term_schema(name: str) -> dict[str, Any]:
+    needs, options = _objective(name)
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["weight"],
+        "properties": {"weight": {"type": "number", "minimum": 0}, **options},
+    }
+    if needs == "teacher_features":
+        schema["required"] = ["weight", "pairs"]
+        schema["properties"] |= {"pairs": {}, "reduction": {"enum": ["mean", "sum"], "default": "mean"}}
+    return schema
+
+
+def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    if not isinstance(value, dict):
+        return value
+    properties, other = schema.get("properties", {}), schema.get("additionalProperties")
+    for key, part in properties.items():
+        if key not in value and "default" in part:
+            value[key] = json.loads(json.dumps(part["default"]))
+    for key in value:
+        part = properties.get(key, other)
+        if isinstance(part, dict):
+            value[key] = _with_defaults(value[key], part, root)
+    return value
+
+
+def _faults(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each way in which `config` breaks the schema."""
+    from jsonschema import Draft202012Validator
+
+    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]):
+        key = ".".join(str(part) for part in error.path)
+        known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
+        if error.validator == "additionalProperties":
+            for name in sorted(set(error.instance) - set(known)):
+                yield f"{key + '.' if key else ''}{name}: unknown key; {_nearest(name, known)}"
+        elif error.validator == "required":
+            missing = sorted(set(error.validator_value) - set(error.instance))
+            yield f"{key or 'the configuration'}: {', '.join(missing)} must be given"
+        elif error.validator == "enum":
+            allowed = [str(value) for value in error.validator_value]
+            yield f"{key}: {error.instance!r} is not possible; {_nearest(str(error.instance), allowed)}"
+        elif error.validator == "pattern":
+            yield f"{key}: {error.instance!r} must match {error.validator_value}"
+        else:
+            yield f"{key}: {error.message}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"allowed: {', '.join(known)}"
+
+
+def _data_faults(data: Data) -> Iterator[str]:
+    for key, values in (("mean", data.mean), ("std", data.std)):
+        if len(values) != data.channels:
+            yield f"data.{key}: {len(values)} values given for {data.channels} channels; give one a channel"
+    if min(data.std) <= 0:
+        yield "data.std: every value must be greater than 0"
+
+
+def _teacher_faults(teacher: Teacher) -> Iterator[str]:
+    if teacher.source == "pretrain":
+        if teacher.recipe is None:
+            yield "teacher.recipe: must be given, because teacher.source is pretrain"
+        for key in ("weights", "sha256", "expected_top1"):
+            if getattr(teacher, key) is not None:
+                yield f"teacher.{key}: has no meaning with source pretrain; remove it or choose timm or checkpoint"
+        return
+    if teacher.recipe is not None:
+        yield f"teacher.recipe: has no meaning with source {teacher.source}; remove it or choose source pretrain"
+    if teacher.weights is None:
+        yield f"teacher.weights: must be given, because teacher.source is {teacher.source}"
+    elif teacher.source == "checkpoint" and not Path(teacher.weights).is_file():
+        yield f"teacher.weights: the file {teacher.weights} does not exist"
+    elif teacher.source == "timm" and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", teacher.weights):
+        yield f"teacher.weights: {teacher.weights!r} must be hf-hub:owner/name@revision or local-dir:folder"
+    if teacher.source == "timm" and teacher.expected_top1 is None:
+        yield "teacher.expected_top1: must be given for a downloaded teacher: it is measured before students may use it"
+
+
+def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
+    size = _training_images(config["data"])
+    for owner in ("teacher", "student"):
+        recipe = config[owner].get("recipe")
+        if recipe is None:
+            continue
+        images = recipe.get("train_images") or size
+        if size is not None and images > size:
+            yield f"{owner}.recipe.train_images: {images} is more than the {size} training images there are"
+        if images is not None and recipe["batch_size"] > images:
+            yield f"{owner}.recipe.batch_size: {recipe['batch_size']} is more than the {images} training images"
+        schedule = recipe["schedule"]
+        if schedule["warmup_epochs"] >= recipe["epochs"] and schedule["warmup_epochs"] > 0:
+            yield f"{owner}.recipe.schedule.warmup_epochs: must be less than the {recipe['epochs']} epochs"
+    held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
+    if config["features"]["images"] > held_out:
+        yield f"features.images: {config['features']['images']} is more than the {held_out} validation images"
+
+
+def _training_images(data: dict[str, Any]) -> int | None:
+    """Return the number of training images where it can be known at once: from the Parquet file's footer."""
+    if data["source"] != "parquet":
+        return None
+    import pyarrow.parquet as pq
+
+    for key in ("train", "test"):
+        if not Path(data[key]).is_file():
+            raise StudyError(f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images")
+    try:
+        rows = pq.read_metadata(data["train"]).num_rows
+    except Exception as error:
+        raise StudyError(f"data.train: {data['train']} is not a readable Parquet file ({error})") from error
+    held_out = data["validation"]["per_class"] * data["classes"]
+    return rows - (held_out if data["validation"]["taken_from"] == "train" else 0)
+
+
+def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
+    specs = []
+    for term, options in terms.items():
+        own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
+        key = f"variants.{name}.{term}.pairs"
+        pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
+        reduction = options.get("reduction", "mean")
+        specs.append(TermSpec(term, options["weight"], _objective(term)[0], own, pairs, reduction))
+    return tuple(specs)
+
+
+def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -> list[tuple[int, int]]:
+    """Return the (student, teacher) pairs of blocks, 0-based, that `value` names.
+
+    `value` is `first`, `last`, `last<n>` (the last n of each, in order), an explicit [student, teacher], or a list of
+    these. Raises StudyError naming `key` for a block that a model does not have or a pair given twice.
+    """
+    is_pair = isinstance(value, list) and len(value) == 2 and all(type(item) is int for item in value)
+    if isinstance(value, list) and not is_pair:
+        pairs = [pair for item in value for pair in expand_pairs(item, student_depth, teacher_depth, key)]
+        if not pairs or len(set(pairs)) < len(pairs):
+            raise StudyError(f"{key}: give at least one pair, and no pair twice (this is {pairs})")
+        return pairs
+    if value == "first":
+        return [(0, 0)]
+    if isinstance(value, str) and (match := re.fullmatch(r"last([1-9]\d*)?", value)):
+        count = int(match[1] or 1)
+        pairs = [(student_depth - n, teacher_depth - n) for n in range(count, 0, -1)]
+    elif is_pair:
+        pairs = [tuple(value)]
+    else:
+        raise StudyError(f"{key}: {value!r} is not first, last, last<n> or [student block, teacher block]")
+    for owner, index, depth in (("student", 0, student_depth), ("teacher", 1, teacher_depth)):
+        for pair in pairs:
+            if not 0 <= pair[index] < depth:
+                raise StudyError(f"{key}: {value!r} asks for {owner} block {pair[index]}; it has blocks 0 to {depth - 1}")
+    return pairs
+
+
+def _pair_faults(study: Study) -> Iterator[str]:
+    for variant, terms in study.variants.items():
+        for term in terms:
+            for s, t in term.pairs:
+                ours, theirs = study.student_facts.shapes[s], study.teacher_facts.shapes[t]
+                if ours[1:] != theirs[1:]:
+                    yield (
+                        f"variants.{variant}.{term.name}.pairs: student block {s} has a {ours[1]} x {ours[2]} grid of "
+                        f"patches and teacher block {t} {theirs[1]} x {theirs[2]}; they must be equal"
+                    )

@@ -1,0 +1,161 @@
+"""The study in one look: every run, every variant, what it reached and what it cost.
+
+In: what teacher and students left behind (results, logits, epoch tables). Out: `runs.parquet` (a row a run),
+`epochs.parquet` (all training curves), `summary.parquet` and `summary.md` (a row a variant), and `cost.parquet` and
+`cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds). Imports no torch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import log_softmax
+
+from .files import Column, read_json, read_npy, read_table, write_table, write_text
+from .stage import run_stage
+
+RUN_COLUMNS = {
+    "variant": Column("", "variant, or teacher"),
+    "seed": Column("", "seed; -1 for the teacher"),
+    "validation_top1": Column("%", "top-1 of the last epoch on the validation images"),
+    "test_top1": Column("%", "top-1 of the last epoch on the test images"),
+    "best_epoch": Column("epochs", "epoch of the best validation top-1 (recorded, never used); -1 for the teacher"),
+    "best_validation_top1": Column("%", "validation top-1 of that epoch"),
+    "validation_agreement": Column("%", "validation images on which student and teacher predict the same class"),
+    "validation_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, validation images"),
+    "test_agreement": Column("%", "test images on which student and teacher predict the same class"),
+    "test_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, test images"),
+    "test_images": Column("images", "number of test images"),
+    "train_images": Column("images", "number of training images; 0 for a teacher that was not trained here"),
+    "epochs": Column("epochs", "epochs of training"),
+    "parameters": Column("", "parameters of the model"),
+    "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
+}
+EPOCH_KEYS = {"variant": Column("", "variant, or teacher"), "seed": Column("", "seed; -1 for the teacher")}
+SUMMARY_COLUMNS = {
+    "variant": Column("", "variant, or teacher"),
+    "seeds": Column("", "number of runs"),
+    "test_top1": Column("%", "mean over seeds of the last epoch's top-1 on the test images"),
+    "test_top1_low": Column("%", "lower end of the 95 % t interval over seeds; NaN with one seed"),
+    "test_top1_high": Column("%", "upper end of that interval"),
+    "image_standard_error": Column("points", "binomial standard error of one run's test top-1"),
+    "validation_top1": Column("%", "mean over seeds of the last epoch's top-1 on the validation images"),
+    "best_validation_top1": Column("%", "mean over seeds of the best epoch's validation top-1"),
+    "test_agreement": Column("%", "mean agreement with the teacher on the test images"),
+    "test_kl": Column("nats", "mean KL(teacher || student) on the test images"),
+    "parameters": Column("", "parameters of the model"),
+    "training_tflops": Column("1e12 operations", "mean over seeds, without the teacher's share"),
+}
+COST_COLUMNS = {
+    "variant": Column("", "variant, or teacher"),
+    "seed": Column("", "seed; -1 for the teacher"),
+    "seconds": Column("s", "wall time of training with its validations, start-up left out"),
+    "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
+    "device": Column("", "cpu or cuda"),
+}
+
+
+def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
+    """Return the share of equal predictions in percent and mean KL(teacher || student) in nats, of logits [N, K]."""
+    equal = 100 * np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))
+    student_log, teacher_log = (log_softmax(np.asarray(x, dtype=np.float64), axis=1) for x in (student, teacher))
+    divergence = np.sum(np.exp(teacher_log) * (teacher_log - student_log), axis=1)
+    return float(equal), float(divergence.mean())
+
+
+def collect(teacher: Path, students: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the tables of runs, epochs and costs; a student's folder is students/<variant>/seed<k>."""
+    logits = {split: read_npy(teacher / f"logits_{split}.npy") for split in ("validation", "test")}
+    runs, epochs, costs = [], [], []
+    for folder in [teacher, *students]:
+        is_teacher = folder == teacher
+        key = {
+            "variant": "teacher" if is_teacher else folder.parent.name,
+            "seed": -1 if is_teacher else int(folder.name.removeprefix("seed")),
+        }
+        result = read_json(folder / "result.json")
+        row = {
+            **key,
+            "best_epoch": -1,
+            "best_validation_top1": np.nan,
+            "test_images": len(logits["test"]),
+            "training_tflops": result["training_gflops"] / 1e3,
+        }
+        row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
+        row |= {name: 0 for name in ("train_images", "epochs") if name not in row}
+        for split, theirs in logits.items():
+            pair = (np.nan, np.nan) if is_teacher else agreement(read_npy(folder / f"logits_{split}.npy"), theirs)
+            row[f"{split}_agreement"], row[f"{split}_kl"] = pair
+        runs.append(row)
+        epochs.append(read_table(folder / "epochs.parquet").assign(**key))
+        costs.append({**key, **read_json(folder / "cost.json")})
+    curves = pd.concat([table for table in epochs if len(table)], ignore_index=True)
+    return pd.DataFrame(runs), curves, pd.DataFrame(costs)
+
+
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a variant: means over seeds, and the 95 % t interval of test top-1 where there are two or more."""
+    rows = []
+    for variant, group in runs.groupby("variant", sort=False):
+        top1, count = group["test_top1"], len(group)
+        low = high = np.nan
+        if count > 1:
+            low, high = stats.t.interval(0.95, count - 1, loc=top1.mean(), scale=stats.sem(top1))
+        share = top1.mean() / 100
+        means = {
+            name: group[name].mean()
+            for name in ("validation_top1", "best_validation_top1", "test_agreement", "test_kl", "training_tflops")
+        }
+        rows.append(
+            {
+                "variant": variant,
+                "seeds": count,
+                "test_top1": top1.mean(),
+                "test_top1_low": low,
+                "test_top1_high": high,
+                "image_standard_error": 100 * np.sqrt(share * (1 - share) / group["test_images"].iloc[0]),
+                "parameters": group["parameters"].iloc[0],
+                **means,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame, documentation: dict[str, Column]) -> str:
+    """Return a table as Markdown, its units in the header and '-' for what is not there."""
+    heads = [f"{name} [{column.unit}]" if column.unit else name for name, column in documentation.items()]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in table[list(documentation)].itertuples(index=False):
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value) -> str:
+    if isinstance(value, float):
+        return "-" if np.isnan(value) else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return str(value)
+
+
+def main(arguments) -> None:
+    """Collect all runs of the study."""
+    out = Path(arguments.out)
+    runs, epochs, costs = collect(Path(arguments.teacher), [Path(folder) for folder in arguments.students])
+    summary = summarise(runs)
+    epoch_columns = EPOCH_KEYS | {
+        name: Column("", "see the run's own epochs.parquet") for name in epochs if name not in EPOCH_KEYS
+    }
+    for name, table, documentation in (
+        ("runs", runs, RUN_COLUMNS),
+        ("epochs", epochs, epoch_columns),
+        ("summary", summary, SUMMARY_COLUMNS),
+        ("cost", costs, COST_COLUMNS),
+    ):
+        columns = {column: table[column].to_numpy() for column in documentation}
+        write_table(out / f"{name}.parquet", columns, documentation)
+    write_text(out / "summary.md", markdown(summary, SUMMARY_COLUMNS))
+    write_text(out / "cost.md", markdown(costs, COST_COLUMNS))
+
+
+if __name__ == "__main__":
+    run_stage(main, "teacher", "out", students="folder of every run")

@@ -1,0 +1,129 @@
+"""What the teacher says of the training images: asked each time, or computed once and shared by all students.
+
+Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes the teacher's
+logits [view, image, class] and the features [view, image, channel, row, column] of the blocks that some variant aligns
+with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import models
+from .data import Batch, Split, view_of
+from .errors import StudyError
+from .files import npy_writer, read_npy
+from .objective import Outputs
+from .stage import run_stage
+from .study import Augmentation, Data, Model, Recipe, from_json
+
+BATCH = 256
+VERIFIED_IMAGES = 64
+
+
+def file_name(block: int | None) -> str:
+    """Return the name of the file with a block's features, or (None) with the logits."""
+    return "logits.npy" if block is None else f"block{block:02d}.npy"
+
+
+class OnlineTeacher:
+    """The teacher itself, asked for every batch."""
+
+    def __init__(self, network: nn.Module, blocks: list[int], logits: bool, precision: str):
+        self.network = network.eval().requires_grad_(False)
+        self.blocks, self.logits, self.precision = blocks, logits, precision
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int) -> Outputs:
+        """Return the teacher's outputs on `pixels` [B, C, H, W]."""
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return models.run(self.network, pixels, self.blocks, self.logits)
+
+
+class CachedTeacher:
+    """The teacher's outputs read from files by (view, position)."""
+
+    def __init__(self, folder: str | Path, blocks: list[int], logits: bool, augmentation: Augmentation | None):
+        self.folder, self.blocks, self.augmentation = Path(folder), blocks, augmentation
+        keys = [*([None] if logits else []), *blocks]
+        self.arrays = {key: read_npy(self.folder / file_name(key)) for key in keys}
+
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int) -> Outputs:
+        """Return the teacher's outputs on the batch's images in the view that `epoch` shows."""
+        view, _ = view_of(self.augmentation, 0, epoch)
+        values = {
+            key: torch.from_numpy(array[view, batch.positions]).to(pixels.device, non_blocking=True)
+            for key, array in self.arrays.items()
+        }
+        return Outputs(values.pop(None, None), values)
+
+    def verify(self, network: nn.Module, images: Split, device: torch.device, seed: int) -> None:
+        """Recompute the outputs of a random part of the images; raise StudyError where a file differs."""
+        generator = np.random.default_rng(seed)
+        positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
+        views = 1 if self.augmentation is None else self.augmentation.views
+        view = int(generator.integers(views))
+        fresh = _answers(network, images, view, self.augmentation, self.blocks, device, positions=positions)
+        _, answer = next(fresh)
+        for key, array in self.arrays.items():
+            expected = (answer.logits if key is None else answer.features[key]).cpu().numpy()
+            path = self.folder / file_name(key)
+            if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
+                raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
+            # Another batch size or thread count moves float32 sums by some 1e-6 of the scale, never by 1e-3.
+            if not np.allclose(array[view, positions], expected, rtol=0, atol=1e-3 * np.abs(expected).max()):
+                raise StudyError(f"{path}: differs from what the teacher says now; delete it and run snakemake again")
+
+
+@torch.inference_mode()
+def _answers(network, images: Split, view: int, augmentation, blocks, device, workers: int = 0, positions=None):
+    """Yield (positions, outputs) of the teacher on the images of one view, in order."""
+    network.to(device).eval()
+    for batch in images.view(view, augmentation, BATCH, workers, positions):
+        yield batch.positions, models.run(network, batch.images.to(device), blocks)
+
+
+def write(
+    folder: str | Path,
+    network: nn.Module,
+    images: Split,
+    recipe: Recipe,
+    blocks: list[int],
+    device: torch.device,
+    workers: int = 0,
+) -> None:
+    """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
+    sample = next(_answers(network, images, 0, recipe.augmentation, blocks, device, positions=np.arange(1)))[1]
+    size = (recipe.views, len(images))
+    with ExitStack() as stack:
+        logits = stack.enter_context(
+            npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)
+        )
+        features = {
+            block: stack.enter_context(npy_writer(Path(folder) / file_name(block), (*size, *value.shape[1:]), np.float32))
+            for block, value in sample.features.items()
+        }
+        for view in range(recipe.views):
+            for _, answer in _answers(network, images, view, recipe.augmentation, blocks, device, workers):
+                logits(answer.logits.cpu().numpy())
+                for block, value in answer.features.items():
+                    features[block](value.cpu().numpy())
+
+
+def main(arguments) -> None:
+    """Compute the teacher's outputs on the students' training images, once."""
+    data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
+    recipe = from_json(Recipe, arguments.recipe)
+    device = models.device(int(arguments.gpus))
+    network = models.build(model, data)
+    models.load_weights(arguments.weights, network)
+    images = Split(arguments.data, data, "train", recipe.train_images)
+    blocks = [int(block) for block in arguments.blocks]
+    write(arguments.out, network, images, recipe, blocks, device, arguments.threads - 1)
+
+
+if __name__ == "__main__":
+    run_stage(main, "data-spec", "model", "recipe", "data", "weights", "out", "gpus", blocks="teacher blocks to keep")
