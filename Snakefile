@@ -1,0 +1,24 @@
+# The whole study: from images to figures. `snakemake --cores all` runs config.yaml;
+# `snakemake --cores all --configfile studies/<name>.yaml` runs another study.
+from snakemake.utils import min_version
+
+min_version("9.16")
+
+configfile: "config.yaml"
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/teacher_outputs.smk"
+include: "workflow/rules/students.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/summary.smk"
+include: "workflow/rules/figures.smk"
+
+rule all:
+    default_target: True
+    input:
+        RESULTS + "/summary/summary.md",
+        RESULTS + "/summary/cost.md",
+        expand(RESULTS + "/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "png"]),

@@ -1,0 +1,60 @@
+"""Which code a stage really uses, as hashes that go into the stage's parameters.
+
+The hash of a module is that of its meaning: comments, layout and docstrings do not count. A stage's fingerprint lists its
+module and all modules of the library that it imports, transitively, read from the syntax tree. Objectives are imported
+by name at run time, which the syntax tree does not show; the rules add them by hand.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = __package__
+
+
+def fingerprint(*modules: str) -> list[str]:
+    """Return sorted 'module:hash' of `modules` (names inside the library) and all they import from it."""
+    names = set().union(*(_imports(f"{PACKAGE}.{module}") for module in modules))
+    return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_meaning(_path(name))}" for name in names)
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    seen, queue = set(), [module]
+    while queue:
+        name = queue.pop()
+        path = _path(name)
+        if name in seen or path is None or not name.startswith(PACKAGE):
+            continue
+        seen.add(name)
+        queue.append(name.rpartition(".")[0])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                queue += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                for _ in range(node.level - 1):
+                    package = package.rpartition(".")[0]
+                base = ".".join(filter(None, [package if node.level else "", node.module]))
+                queue += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return frozenset(seen)
+
+
+def _path(name: str) -> Path | None:
+    base = ROOT.joinpath(*name.split("."))
+    candidates = base.with_suffix(".py"), base / "__init__.py"
+    return next((path for path in candidates if name and path.is_file()), None)
+
+
+@cache
+def _meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]

@@ -1,0 +1,38 @@
+# What every stage shares: the validated study, where its results lie, and what a job may ask of the machine.
+import os
+import sys
+from pathlib import Path
+
+LIBRARY = Path(str(workflow.basedir)) / "workflow"
+sys.path.insert(0, str(LIBRARY))
+# Jobs run `python -m distillation_dynamics.<stage>` with this library and, unless conda supplies one, this interpreter.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+from snakemake.exceptions import WorkflowError
+
+from distillation_dynamics import facts, files, study as studies
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.sources import fingerprint
+from distillation_dynamics.study import to_json
+
+try:
+    STUDY = studies.load(config, facts.describe)
+except StudyError as error:
+    raise WorkflowError(f"the configuration is not a valid study:\n{error}")
+
+RESULTS = f"results/{STUDY.name}"
+LOGS = f"logs/{STUDY.name}"
+NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
+wildcard_constraints:
+    variant=NAME,
+    seed=r"\d+",
+    figure=NAME,
+    table=NAME,
+
+
+def needs(stage, key):
+    """What the configuration's `compute` says that a stage's jobs need; memory grows with the attempt."""
+    value = STUDY.compute[stage][key]
+    return (lambda wildcards, attempt: value * attempt) if key in ("mem_mb", "runtime") else value

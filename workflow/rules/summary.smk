@@ -1,0 +1,30 @@
+# Accuracy, agreement and cost of every run and variant.
+SUMMARY = RESULTS + "/summary"
+SUMMARY_FILES = [f"{SUMMARY}/{name}.parquet" for name in ("runs", "epochs", "summary", "cost")]
+RUN_FILES = ("logits_validation.npy", "logits_test.npy", "epochs.parquet", "result.json", "cost.json")
+
+
+rule summary:
+    input:
+        [f"{TEACHER}/{name}" for name in RUN_FILES],
+        expand(STUDENT + "/{name}", variant=STUDY.variants, seed=STUDY.seeds, name=RUN_FILES),
+    output:
+        SUMMARY_FILES,
+        SUMMARY + "/summary.md",
+        SUMMARY + "/cost.md",
+    log:
+        LOGS + "/summary.log",
+    params:
+        teacher=TEACHER,
+        students=expand(STUDENT, variant=STUDY.variants, seed=STUDY.seeds),
+        out=SUMMARY,
+        code=fingerprint("summary"),
+    localrule: True
+    threads: needs("tables", "threads")
+    resources:
+        gpu=needs("tables", "gpu"),
+        mem_mb=needs("tables", "mem_mb"),
+        runtime=needs("tables", "runtime"),
+    shell:
+        "python -m distillation_dynamics.summary --teacher {params.teacher:q} --students {params.students:q} "
+        "--out {params.out:q} --threads {threads} > {log:q} 2>&1"

@@ -1,0 +1,60 @@
+# The teacher: pretrained here, downloaded (on the machine that has a network), or a file; measured before any use.
+TEACHER = RESULTS + "/teacher"
+WEIGHTS = "results/weights/" + "".join(c if c.isalnum() or c in "._-" else "_" for c in STUDY.teacher.weights or "none")
+TEACHER_WEIGHTS = {
+    "pretrain": [],
+    "timm": [f"{WEIGHTS}/model.safetensors"],
+    "checkpoint": [STUDY.teacher.weights],
+}[STUDY.teacher.source]
+
+
+if STUDY.teacher.source == "timm":
+
+    rule teacher_weights:
+        output:
+            f"{WEIGHTS}/model.safetensors",
+            f"{WEIGHTS}/record.json",
+        log:
+            LOGS + "/teacher_weights.log",
+        params:
+            teacher=to_json(STUDY.teacher),
+            out=WEIGHTS,
+        localrule: True
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        shell:
+            "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec '' --out {params.out:q} "
+            "--gpus 0 > {log:q} 2>&1"
+
+
+rule teacher:
+    input:
+        data=DATA_FILES,
+        weights=TEACHER_WEIGHTS,
+    output:
+        TEACHER + "/teacher.safetensors",
+        TEACHER + "/untrained.safetensors",
+        TEACHER + "/logits_validation.npy",
+        TEACHER + "/logits_test.npy",
+        TEACHER + "/steps.parquet",
+        TEACHER + "/epochs.parquet",
+        TEACHER + "/result.json",
+        TEACHER + "/cost.json",
+    log:
+        LOGS + "/teacher.log",
+    params:
+        data=to_json(STUDY.data),
+        teacher=to_json(STUDY.teacher),
+        folder=DATA,
+        out=TEACHER,
+        code=fingerprint("teacher", "objectives.cross_entropy"),
+    threads: needs("teacher", "threads")
+    resources:
+        gpu=needs("teacher", "gpu"),
+        mem_mb=needs("teacher", "mem_mb"),
+        runtime=needs("teacher", "runtime"),
+    shell:
+        "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
+        "--data {params.folder:q} --weights {input.weights:q} --out {params.out:q} --gpus {resources.gpu} "
+        "--threads {threads} > {log:q} 2>&1"
