@@ -1,10 +1,13 @@
 # The whole study: from images to figures. `snakemake --cores all` runs config.yaml;
-# `snakemake --cores all --configfile studies/<name>.yaml` runs another study.
+# `snakemake --cores all --configfile studies/<name>.yaml` runs another study; of several files the later ones win.
 from snakemake.utils import min_version
 
 min_version("9.16")
 
-configfile: "config.yaml"
+# A study named on the command line stands alone: nothing of the default study may leak into it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"

@@ -71,8 +71,8 @@ class Split:
             table = table.iloc[balanced(table["label"].to_numpy(), count)]
         self.data = data
         self.file = table["file"].iloc[0]
-        self.index = table["index"].to_numpy()
-        self.labels = table["label"].to_numpy()
+        self.index = table["index"].to_numpy(copy=True)
+        self.labels = table["label"].to_numpy(copy=True)
         self.array_path = Path(folder) / f"{self.file}.npy" if data.source == "parquet" else None
 
     def __len__(self) -> int:
