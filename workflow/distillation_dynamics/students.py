@@ -69,7 +69,16 @@ def main(arguments) -> None:
             models.save_weights(out / "checkpoints" / checkpoint_name(epoch), student)
 
     log = train(
-        student, objective, teacher, images, splits["validation"], recipe, seed, device, workers, after_epoch=keep
+        student,
+        objective,
+        teacher,
+        images,
+        splits["validation"],
+        recipe,
+        seed,
+        device,
+        workers,
+        after_epoch=keep,
     )
     predictions = {name: predict(student, split, device, workers) for name, split in splits.items()}
     best_epoch, best_top1 = log.best_epoch()
@@ -94,7 +103,11 @@ def main(arguments) -> None:
     )
     write_json(
         out / "cost.json",
-        {"seconds": log.seconds, "images_per_second": steps * recipe.batch_size / log.seconds, "device": device.type},
+        {
+            "seconds": log.seconds,
+            "images_per_second": steps * recipe.batch_size / log.seconds,
+            "device": device.type,
+        },
     )
 
 

@@ -235,7 +235,8 @@ def load(config: dict[str, Any], describe: Callable[[Data, Model], ModelFacts]) 
     if faults:
         raise StudyError("\n".join(faults))
     data, teacher, student = (
-        _build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
+        _build(kind, config[key])
+        for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
@@ -322,7 +323,9 @@ def _faults(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield one sentence for each way in which `config` breaks the schema."""
     from jsonschema import Draft202012Validator
 
-    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]):
+    for error in sorted(
+        Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]
+    ):
         key = ".".join(str(part) for part in error.path)
         known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
         if error.validator == "additionalProperties":
@@ -367,7 +370,9 @@ def _teacher_faults(teacher: Teacher) -> Iterator[str]:
         yield f"teacher.weights: must be given, because teacher.source is {teacher.source}"
     elif teacher.source == "checkpoint" and not Path(teacher.weights).is_file():
         yield f"teacher.weights: the file {teacher.weights} does not exist"
-    elif teacher.source == "timm" and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", teacher.weights):
+    elif teacher.source == "timm" and not re.fullmatch(
+        r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", teacher.weights
+    ):
         yield f"teacher.weights: {teacher.weights!r} must be hf-hub:owner/name@revision or local-dir:folder"
     if teacher.source == "timm" and teacher.expected_top1 is None:
         yield "teacher.expected_top1: must be given for a downloaded teacher: it is measured before students may use it"
@@ -400,7 +405,9 @@ def _training_images(data: dict[str, Any]) -> int | None:
 
     for key in ("train", "test"):
         if not Path(data[key]).is_file():
-            raise StudyError(f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images")
+            raise StudyError(
+                f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images"
+            )
     try:
         rows = pq.read_metadata(data["train"]).num_rows
     except Exception as error:
@@ -409,12 +416,18 @@ def _training_images(data: dict[str, Any]) -> int | None:
     return rows - (held_out if data["validation"]["taken_from"] == "train" else 0)
 
 
-def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
+def _variant(
+    name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int
+) -> tuple[TermSpec, ...]:
     specs = []
     for term, options in terms.items():
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
         key = f"variants.{name}.{term}.pairs"
-        pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
+        pairs = (
+            tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key))
+            if "pairs" in options
+            else ()
+        )
         reduction = options.get("reduction", "mean")
         specs.append(TermSpec(term, options["weight"], _objective(term)[0], own, pairs, reduction))
     return tuple(specs)
@@ -444,7 +457,9 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     for owner, index, depth in (("student", 0, student_depth), ("teacher", 1, teacher_depth)):
         for pair in pairs:
             if not 0 <= pair[index] < depth:
-                raise StudyError(f"{key}: {value!r} asks for {owner} block {pair[index]}; it has blocks 0 to {depth - 1}")
+                raise StudyError(
+                    f"{key}: {value!r} asks for {owner} block {pair[index]}; it has blocks 0 to {depth - 1}"
+                )
     return pairs
 
 

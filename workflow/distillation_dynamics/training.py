@@ -92,7 +92,9 @@ def train(
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
-        raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
+        raise StudyError(
+            f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images"
+        )
     task = Task(student, objective).to(device)
     optimizer = make_optimizer(task, recipe)
     schedule = make_schedule(optimizer, recipe, steps)
@@ -148,7 +150,11 @@ def make_optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
     settings = recipe.optimizer
     try:
         return create_optimizer_v2(
-            task, settings.name, lr=settings.learning_rate, weight_decay=settings.weight_decay, eps=settings.eps
+            task,
+            settings.name,
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            eps=settings.eps,
         )
     except (ValueError, AssertionError, TypeError) as error:
         raise StudyError(f"recipe.optimizer: timm cannot make {settings.name!r} ({error})") from error
@@ -197,7 +203,10 @@ def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, bl
     """Return the floating-point operations of one training step on a batch, in 1e9 (2 a multiply-add, teacher left out)."""
     state = torch.get_rng_state()
     # The fused attention kernels are not counted on every device; the plain one is.
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with (
+        torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):
         task.objective(models.run(task.student, pixels, blocks), answer, labels)["loss"].backward()
     task.zero_grad(set_to_none=True)
     torch.set_rng_state(state)
@@ -207,7 +216,11 @@ def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, bl
 def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) -> list[float]:
     """Move buffered steps into the log in one transfer; return their losses."""
     names = list(buffer[0][2])
-    values = torch.stack([torch.stack([parts[name].float() for name in names]) for *_, parts in buffer]).cpu().numpy()
+    values = (
+        torch.stack([torch.stack([parts[name].float() for name in names]) for *_, parts in buffer])
+        .cpu()
+        .numpy()
+    )
     for (step, rate, _), row in zip(buffer, values, strict=True):
         for name, value in zip(names, row, strict=True):
             if not np.isfinite(value):
@@ -215,13 +228,22 @@ def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) 
                     f"training: {name} became {value} in epoch {epoch + 1}, step {step}; lower "
                     "recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
                 )
-            entry = (epoch + 1, step, rate, name, float(value), 1.0 if name == "loss" else float(weights[name]))
+            entry = (
+                epoch + 1,
+                step,
+                rate,
+                name,
+                float(value),
+                1.0 if name == "loss" else float(weights[name]),
+            )
             for column, item in zip(STEP_COLUMNS, entry, strict=True):
                 log.steps[column].append(item)
     return values[:, names.index("loss")].tolist()
 
 
-def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
+def _finish_epoch(
+    log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float
+) -> None:
     for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
         log.epochs[column].append(item)
     print(

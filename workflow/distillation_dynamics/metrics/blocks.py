@@ -37,8 +37,8 @@ def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:
         yield index, block
 
 
-    def image_chunks(block: Block, index: int) -> Iterator[torch.Tensor]: """Yield the images of a block [B,
-    C, H, W] in order as tensors [b, C, H, W] of at most CHUNK_VALUES values.
+def image_chunks(block: Block, index: int) -> Iterator[torch.Tensor]:
+    """Yield the images of a block [B, C, H, W] in order as tensors [b, C, H, W] of at most CHUNK_VALUES values.
 
     Half precision becomes float32, float32 and float64 stay, everything else becomes float64. `index` is the
     block's position in its network, for the messages. Raises ValueError for a wrong shape, NaN or infinity.
