@@ -21,9 +21,7 @@ def test_pairs_may_be_named_or_explicit(value, expected):
     assert expand_pairs(value, 12, 24, "pairs") == expected
 
 
-@pytest.mark.parametrize(
-    "value", ["last13", [12, 0], [0, 24], [-1, 0], "middle", [], ["first", [0, 0]], True]
-)
+@pytest.mark.parametrize("value", ["last13", [12, 0], [0, 24], [-1, 0], "middle", [], ["first", [0, 0]], True])
 def test_a_block_that_a_model_does_not_have_is_refused_by_key(value):
     with pytest.raises(StudyError, match=r"variants\.x\.spectral\.pairs"):
         expand_pairs(value, 12, 24, "variants.x.spectral.pairs")

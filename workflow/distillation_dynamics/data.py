@@ -116,9 +116,7 @@ class Split:
         order = np.random.default_rng([seed, epoch]).permutation(len(self))
         steps = len(order) // batch_size
         view, seed = view_of(augmentation, seed, epoch)
-        yield from self._batches(
-            np.split(order[: steps * batch_size], steps), augmentation, seed, view, workers
-        )
+        yield from self._batches(np.split(order[: steps * batch_size], steps), augmentation, seed, view, workers)
 
     def view(
         self,
@@ -226,9 +224,7 @@ def open_folder(root: str, key: str):
     Raises StudyError naming the configuration's key when it is missing or holds no images.
     """
     if not Path(root).exists():
-        raise StudyError(
-            f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class"
-        )
+        raise StudyError(f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class")
     try:
         return create_reader("", root=root)
     except (RuntimeError, AssertionError, OSError) as error:
@@ -253,13 +249,9 @@ def decode_parquet(path: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
         for batch in file.iter_batches(batch_size=1024, columns=["image", "label"]):
             for image, label in zip(batch["image"].field("bytes"), batch["label"], strict=True):
                 try:
-                    picture = Image.open(io.BytesIO(image.as_py())).convert(
-                        "L" if data.channels == 1 else "RGB"
-                    )
+                    picture = Image.open(io.BytesIO(image.as_py())).convert("L" if data.channels == 1 else "RGB")
                 except Exception as error:
-                    raise StudyError(
-                        f"{path}: image {position} cannot be decoded ({error}); replace it"
-                    ) from error
+                    raise StudyError(f"{path}: image {position} cannot be decoded ({error}); replace it") from error
                 if picture.size != (size, size):
                     picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
                 images[position] = np.asarray(picture).reshape(size, size, data.channels)
@@ -311,9 +303,7 @@ def main(arguments) -> None:
             reader = open_folder(getattr(data, key), key)
             # timm's tar reader keeps labels apart from its samples, the folder reader beside them.
             targets = getattr(reader, "targets", None)
-            labels[key] = np.array(
-                [s[1] for s in reader.samples] if targets is None else targets, dtype=np.int64
-            )
+            labels[key] = np.array([s[1] for s in reader.samples] if targets is None else targets, dtype=np.int64)
             classes[key] = getattr(reader, "class_to_idx", None)
     if len(classes) == 2 and classes["train"] != classes["test"]:
         raise StudyError(f"data: {data.train} and {data.test} do not have the same classes (subfolders)")

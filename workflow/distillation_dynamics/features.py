@@ -27,20 +27,14 @@ BATCH = 64
 KEYS = {
     "model": Column("", "teacher, teacher_untrained or the name of a variant"),
     "seed": Column("", "seed of the student; -1 for the teacher"),
-    "epoch": Column(
-        "epochs", "finished epochs of training; 0 is untrained, -1 a teacher that was not trained here"
-    ),
+    "epoch": Column("epochs", "finished epochs of training; 0 is untrained, -1 a teacher that was not trained here"),
     "block": Column("", "0-based number of the block"),
 }
 DEPTH_COLUMNS = KEYS | {
-    "intensity": Column(
-        "activation units", "spectral intensity: mean over channel bins of the channel spectrum"
-    ),
+    "intensity": Column("activation units", "spectral intensity: mean over channel bins of the channel spectrum"),
     "entropy": Column("bits", "mean token entropy; bins span one range, that of all blocks and images"),
     "activation_magnitude": Column("activation units", "mean absolute activation"),
-    "range_low": Column(
-        "activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"
-    ),
+    "range_low": Column("activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"),
     "range_high": Column("activation units", "upper end of the entropy's range"),
     "images": Column("images", "number of probe images"),
 }
@@ -79,9 +73,7 @@ def dump(
     with ExitStack() as stack:
         writers: list = []
         for batch in images.view(0, None, BATCH, positions=positions):
-            features = network.forward_intermediates(
-                batch.images.to(device), norm=False, intermediates_only=True
-            )
+            features = network.forward_intermediates(batch.images.to(device), norm=False, intermediates_only=True)
             if not writers:
                 writers = [
                     stack.enter_context(

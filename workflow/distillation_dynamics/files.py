@@ -40,9 +40,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StudyError(
-                f"{path}: the disk is full; free some space and run the same command again"
-            ) from error
+            raise StudyError(f"{path}: the disk is full; free some space and run the same command again") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -76,9 +74,7 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
 
 
 @contextmanager
-def npy_writer(
-    path: str | Path, shape: tuple[int, ...], dtype: Any
-) -> Iterator[Callable[[np.ndarray], None]]:
+def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[[np.ndarray], None]]:
     """Yield a function that appends arrays to an .npy file of the given total shape and type.
 
     Plain writes rather than a memory map: a full disk is then an error that can be reported, not a killed process.
@@ -118,9 +114,7 @@ def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Map
     import pyarrow.parquet as pq
 
     if set(columns) != set(documentation):
-        raise KeyError(
-            f"{path}: columns and documentation differ in {sorted(set(columns) ^ set(documentation))}"
-        )
+        raise KeyError(f"{path}: columns and documentation differ in {sorted(set(columns) ^ set(documentation))}")
     arrays = [pa.array(columns[name]) for name in documentation]
     fields = [
         pa.field(name, array.type, metadata={"unit": column.unit, "description": column.description})
@@ -141,9 +135,7 @@ def read_table(path: str | Path):
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; run snakemake to make it") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(
-            f"{path} is not readable Parquet ({error}); delete it and run snakemake again"
-        ) from error
+        raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
 
 
 def sha256(path: str | Path) -> str:

@@ -69,8 +69,7 @@ class FeatureTerm(Term):
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean (or sum) of the pairs' distances."""
         distances = [
-            self.distance(number, student.features[s], teacher.features[t])
-            for number, (s, t) in enumerate(self.pairs)
+            self.distance(number, student.features[s], teacher.features[t]) for number, (s, t) in enumerate(self.pairs)
         ]
         return self.scale * torch.stack(distances).sum()
 

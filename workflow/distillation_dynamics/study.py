@@ -235,8 +235,7 @@ def load(config: dict[str, Any], describe: Callable[[Data, Model], ModelFacts]) 
     if faults:
         raise StudyError("\n".join(faults))
     data, teacher, student = (
-        _build(kind, config[key])
-        for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
+        _build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
@@ -323,9 +322,7 @@ def _faults(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     """Yield one sentence for each way in which `config` breaks the schema."""
     from jsonschema import Draft202012Validator
 
-    for error in sorted(
-        Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]
-    ):
+    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]):
         key = ".".join(str(part) for part in error.path)
         known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
         if error.validator == "additionalProperties":
@@ -405,9 +402,7 @@ def _training_images(data: dict[str, Any]) -> int | None:
 
     for key in ("train", "test"):
         if not Path(data[key]).is_file():
-            raise StudyError(
-                f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images"
-            )
+            raise StudyError(f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images")
     try:
         rows = pq.read_metadata(data["train"]).num_rows
     except Exception as error:
@@ -416,18 +411,12 @@ def _training_images(data: dict[str, Any]) -> int | None:
     return rows - (held_out if data["validation"]["taken_from"] == "train" else 0)
 
 
-def _variant(
-    name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int
-) -> tuple[TermSpec, ...]:
+def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
     specs = []
     for term, options in terms.items():
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
         key = f"variants.{name}.{term}.pairs"
-        pairs = (
-            tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key))
-            if "pairs" in options
-            else ()
-        )
+        pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
         reduction = options.get("reduction", "mean")
         specs.append(TermSpec(term, options["weight"], _objective(term)[0], own, pairs, reduction))
     return tuple(specs)

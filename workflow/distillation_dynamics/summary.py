@@ -20,25 +20,17 @@ RUN_COLUMNS = {
     "seed": Column("", "seed; -1 for the teacher"),
     "validation_top1": Column("%", "top-1 of the last epoch on the validation images"),
     "test_top1": Column("%", "top-1 of the last epoch on the test images"),
-    "best_epoch": Column(
-        "epochs", "epoch of the best validation top-1 (recorded, never used); -1 for the teacher"
-    ),
+    "best_epoch": Column("epochs", "epoch of the best validation top-1 (recorded, never used); -1 for the teacher"),
     "best_validation_top1": Column("%", "validation top-1 of that epoch"),
-    "validation_agreement": Column(
-        "%", "validation images on which student and teacher predict the same class"
-    ),
-    "validation_kl": Column(
-        "nats", "mean KL(teacher || student) of the predicted distributions, validation images"
-    ),
+    "validation_agreement": Column("%", "validation images on which student and teacher predict the same class"),
+    "validation_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, validation images"),
     "test_agreement": Column("%", "test images on which student and teacher predict the same class"),
     "test_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, test images"),
     "test_images": Column("images", "number of test images"),
     "train_images": Column("images", "number of training images; 0 for a teacher that was not trained here"),
     "epochs": Column("epochs", "epochs of training"),
     "parameters": Column("", "parameters of the model"),
-    "training_tflops": Column(
-        "1e12 operations", "of training, 2 a multiply-add, without the teacher's share"
-    ),
+    "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
 }
 EPOCH_KEYS = {"variant": Column("", "variant, or teacher"), "seed": Column("", "seed; -1 for the teacher")}
 SUMMARY_COLUMNS = {
@@ -67,9 +59,7 @@ COST_COLUMNS = {
 def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
     """Return the share of equal predictions in percent and mean KL(teacher || student) in nats, of logits [N, K]."""
     equal = 100 * np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))
-    student_log, teacher_log = (
-        log_softmax(np.asarray(x, dtype=np.float64), axis=1) for x in (student, teacher)
-    )
+    student_log, teacher_log = (log_softmax(np.asarray(x, dtype=np.float64), axis=1) for x in (student, teacher))
     divergence = np.sum(np.exp(teacher_log) * (teacher_log - student_log), axis=1)
     return float(equal), float(divergence.mean())
 
@@ -95,11 +85,7 @@ def collect(teacher: Path, students: list[Path]) -> tuple[pd.DataFrame, pd.DataF
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
         row |= {name: 0 for name in ("train_images", "epochs") if name not in row}
         for split, theirs in logits.items():
-            pair = (
-                (np.nan, np.nan)
-                if is_teacher
-                else agreement(read_npy(folder / f"logits_{split}.npy"), theirs)
-            )
+            pair = (np.nan, np.nan) if is_teacher else agreement(read_npy(folder / f"logits_{split}.npy"), theirs)
             row[f"{split}_agreement"], row[f"{split}_kl"] = pair
         runs.append(row)
         epochs.append(read_table(folder / "epochs.parquet").assign(**key))

@@ -47,9 +47,7 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
             ) from error
         except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise StudyError(
-                f"teacher.weights: {name}@{revision} has no {WEIGHTS} to download ({reason})"
-            ) from error
+            raise StudyError(f"teacher.weights: {name}@{revision} has no {WEIGHTS} to download ({reason})") from error
     digest = sha256(path)
     if expected_sha256 is not None and digest != expected_sha256:
         raise StudyError(f"teacher.sha256: {source} has sha256 {digest}, but {expected_sha256} is expected")
@@ -89,9 +87,7 @@ def main(arguments) -> None:
         images = Split(arguments.data[0], data, "train", recipe.train_images)
         term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": teacher.label_smoothing})
         objective = Objective((term,), [], [])
-        log = train(
-            network, objective, None, images, splits["validation"], recipe, teacher.seed, device, workers
-        )
+        log = train(network, objective, None, images, splits["validation"], recipe, teacher.seed, device, workers)
     else:
         models.load_weights(arguments.weights[0], network, teacher.sha256)
     predictions = {name: predict(network, split, device, workers) for name, split in splits.items()}

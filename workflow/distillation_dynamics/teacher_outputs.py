@@ -46,9 +46,7 @@ class OnlineTeacher:
 class CachedTeacher:
     """The teacher's outputs read from files by (view, position)."""
 
-    def __init__(
-        self, folder: str | Path, blocks: list[int], logits: bool, augmentation: Augmentation | None
-    ):
+    def __init__(self, folder: str | Path, blocks: list[int], logits: bool, augmentation: Augmentation | None):
         self.folder, self.blocks, self.augmentation = Path(folder), blocks, augmentation
         keys = [*([None] if logits else []), *blocks]
         self.arrays = {key: read_npy(self.folder / file_name(key)) for key in keys}
@@ -74,20 +72,14 @@ class CachedTeacher:
             expected = (answer.logits if key is None else answer.features[key]).cpu().numpy()
             path = self.folder / file_name(key)
             if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
-                raise StudyError(
-                    f"{path}: holds shape {array.shape}, not that of this study; delete it and run again"
-                )
+                raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
             # Another batch size or thread count moves float32 sums by some 1e-6 of the scale, never by 1e-3.
             if not np.allclose(array[view, positions], expected, rtol=0, atol=1e-3 * np.abs(expected).max()):
-                raise StudyError(
-                    f"{path}: differs from what the teacher says now; delete it and run snakemake again"
-                )
+                raise StudyError(f"{path}: differs from what the teacher says now; delete it and run snakemake again")
 
 
 @torch.inference_mode()
-def _answers(
-    network, images: Split, view: int, augmentation, blocks, device, workers: int = 0, positions=None
-):
+def _answers(network, images: Split, view: int, augmentation, blocks, device, workers: int = 0, positions=None):
     """Yield (positions, outputs) of the teacher on the images of one view, in order."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, BATCH, workers, positions):
@@ -104,9 +96,7 @@ def write(
     workers: int = 0,
 ) -> None:
     """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
-    sample = next(_answers(network, images, 0, recipe.augmentation, blocks, device, positions=np.arange(1)))[
-        1
-    ]
+    sample = next(_answers(network, images, 0, recipe.augmentation, blocks, device, positions=np.arange(1)))[1]
     size = (recipe.views, len(images))
     with ExitStack() as stack:
         logits = stack.enter_context(

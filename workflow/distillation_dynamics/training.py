@@ -92,9 +92,7 @@ def train(
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
-        raise StudyError(
-            f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images"
-        )
+        raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
     task = Task(student, objective).to(device)
     optimizer = make_optimizer(task, recipe)
     schedule = make_schedule(optimizer, recipe, steps)
@@ -216,11 +214,7 @@ def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, bl
 def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) -> list[float]:
     """Move buffered steps into the log in one transfer; return their losses."""
     names = list(buffer[0][2])
-    values = (
-        torch.stack([torch.stack([parts[name].float() for name in names]) for *_, parts in buffer])
-        .cpu()
-        .numpy()
-    )
+    values = torch.stack([torch.stack([parts[name].float() for name in names]) for *_, parts in buffer]).cpu().numpy()
     for (step, rate, _), row in zip(buffer, values, strict=True):
         for name, value in zip(names, row, strict=True):
             if not np.isfinite(value):
@@ -241,9 +235,7 @@ def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) 
     return values[:, names.index("loss")].tolist()
 
 
-def _finish_epoch(
-    log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float
-) -> None:
+def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
     for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
         log.epochs[column].append(item)
     print(

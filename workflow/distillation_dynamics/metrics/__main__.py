@@ -21,9 +21,7 @@ def main(arguments) -> None:
         try:
             tables.append(pq.read_table(path))
         except (pa.ArrowInvalid, OSError) as error:
-            raise StudyError(
-                f"{path} is not readable Parquet ({error}); delete it and run snakemake again"
-            ) from error
+            raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
     with replacing(Path(arguments.out)) as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 

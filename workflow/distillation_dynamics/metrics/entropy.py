@@ -28,9 +28,7 @@ def value_range(features: Features) -> tuple[float, float]:
     return min(low for low, _ in extremes), max(high for _, high in extremes)
 
 
-def token_entropy(
-    features: Features, bins: int = 100, value_range: tuple[float, float] | None = None
-) -> np.ndarray:
+def token_entropy(features: Features, bins: int = 100, value_range: tuple[float, float] | None = None) -> np.ndarray:
     """Entropy of every token, [L, B, H, W], in bits: -sum over bins of p log2 p, p = count / C.
 
     A token's C values are counted in `bins` equal bins over `value_range`, by default the smallest and
@@ -49,9 +47,7 @@ def token_entropy(
     return np.stack(entropy)
 
 
-def layer_entropy(
-    features: Features, bins: int = 100, value_range: tuple[float, float] | None = None
-) -> np.ndarray:
+def layer_entropy(features: Features, bins: int = 100, value_range: tuple[float, float] | None = None) -> np.ndarray:
     """Mean entropy of the tokens of each block, [L], in bits: E[l] = mean over b, h, w of token_entropy.
 
     Parameters and errors are those of token_entropy.

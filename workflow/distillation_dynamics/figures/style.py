@@ -1,0 +1,97 @@
+"""How every figure looks: sizes, fonts, and one colour, line and marker per model wherever it appears.
+
+The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line and marker,
+so that figures stay readable for the colour-blind and in grey print.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..errors import StudyError
+
+COLUMN, PAGE = 3.25, 6.75  # inches: width of a column and of a page in print
+DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+FIXED = {
+    "teacher": {"color": "black", "linestyle": "-", "marker": "*"},
+    "teacher_untrained": {"color": "0.55", "linestyle": "--", "marker": "*"},
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """The figures' slice of the configuration."""
+
+    palette: str
+    dpi: int
+
+    def apply(self) -> None:
+        """Set seaborn's theme; text in PDF stays text."""
+        sns.set_theme(context="paper", style="ticks", palette=self.palette, font_scale=0.85)
+        mpl.rcParams.update(
+            {
+                "pdf.fonttype": 42,
+                "svg.fonttype": "none",
+                "svg.hashsalt": "distillation-dynamics",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "legend.frameon": False,
+                "lines.linewidth": 1.1,
+                "lines.markersize": 3.5,
+                "axes.titlesize": "medium",
+            }
+        )
+
+    def looks(self, models: list[str]) -> dict[str, dict[str, Any]]:
+        """Return colour, line style and marker of each model; variants of one family (the name up to '_') share a colour."""
+        colors = sns.color_palette(self.palette)
+        families = list(dict.fromkeys(name.split("_")[0] for name in models if name not in FIXED))
+        count: dict[str, int] = {}
+        looks = {}
+        for name in models:
+            if name in FIXED:
+                looks[name] = FIXED[name]
+                continue
+            family = name.split("_")[0]
+            number = count[family] = count.get(family, -1) + 1
+            looks[name] = {
+                "color": colors[families.index(family) % len(colors)],
+                "linestyle": DASHES[number % len(DASHES)],
+                "marker": MARKERS[number % len(MARKERS)],
+            }
+        return looks
+
+
+def label(model: str) -> str:
+    """Return a model's name as it is read."""
+    return model.replace("_", " ")
+
+
+def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
+    """Return the table `name`; raise StudyError when it, a column or every row is missing."""
+    table = tables.get(name)
+    if table is None or table.empty:
+        raise StudyError(f"{name}.parquet: the table is missing or empty, so there is nothing to draw")
+    for column in columns:
+        if column not in table or table[column].isna().all():
+            raise StudyError(
+                f"{name}.parquet: column {column} is missing or holds no value, so there is nothing to draw"
+            )
+    return table
+
+
+def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each model's last epoch."""
+    return table[table["epoch"] == table.groupby("model")["epoch"].transform("max")]
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Put the legend of `axes` under the whole figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2)

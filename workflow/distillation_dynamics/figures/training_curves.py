@@ -1,0 +1,44 @@
+"""Training curves: validation accuracy and training loss of every variant over epochs."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import PAGE, Style, label, legend_below, need
+
+TABLES = ("epochs",)
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the mean over seeds of each variant, single seeds thin, and the teacher's final accuracy."""
+    epochs = need(tables, "epochs", "epoch", "validation_top1", "train_loss")
+    teacher, students = epochs[epochs["variant"] == "teacher"], epochs[epochs["variant"] != "teacher"]
+    looks = style.looks(list(dict.fromkeys(students["variant"])))
+    figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
+    accuracy, loss = figure.subplots(1, 2)
+    panels = (accuracy, "validation_top1"), (loss, "train_loss")
+    for axes, column in panels:
+        for variant, look in looks.items():
+            rows = students[students["variant"] == variant].dropna(subset=[column])
+            mean = rows.groupby("epoch")[column].mean()
+            axes.plot(mean.index, mean, label=label(variant), **look)
+            if rows["seed"].nunique() > 1:
+                for _, one in rows.groupby("seed"):
+                    axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.4, alpha=0.5)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    final = teacher.dropna(subset=["validation_top1"]).tail(1)["validation_top1"]
+    if len(final):
+        accuracy.axhline(final.iloc[0], color="black", linewidth=0.8, linestyle=(0, (6, 3)), label="teacher, final")
+    trained = students[students["epoch"] > 0]["validation_top1"].dropna()
+    if len(trained):  # the untrained start would squeeze the curves into a corner
+        top = max(trained.max(), *final) if len(final) else trained.max()
+        margin = max(0.06 * (top - trained.min()), 0.5)
+        accuracy.set_ylim(trained.min() - margin, top + margin)
+    accuracy.set_ylabel("validation top-1 [%]")
+    loss.set_ylabel("training loss (each its own sum) [nats]")
+    seeds = students["seed"].nunique()
+    figure.suptitle(
+        f"Training of the students ({seeds} seed{'s' * (seeds > 1)}; epoch 0 below the axis)", fontsize="medium"
+    )
+    legend_below(figure, accuracy, 4)
+    return figure
