@@ -1,6 +1,6 @@
 """Which code a stage really uses, as hashes that go into the stage's parameters.
 
-The hash of a module is that of its meaning: comments, layout and docstrings do not count. A stage's fingerprint lists its
+The hash of a module is that of its meaning: comments, layout and docstrings do not count. A fingerprint lists a stage's
 module and all modules of the library that it imports, transitively, read from the syntax tree. Objectives are imported
 by name at run time, which the syntax tree does not show; the rules add them by hand.
 """
@@ -18,6 +18,15 @@ def fingerprint(*modules: str) -> list[str]:
     """Return sorted 'module:hash' of `modules` (names inside the library) and all they import from it."""
     names = set().union(*(_imports(f"{PACKAGE}.{module}") for module in modules))
     return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_meaning(_path(name))}" for name in names)
+
+
+def literals(path: Path, *names: str) -> list:
+    """Return the values of literal assignments at the top of a module, without importing it (that could import torch)."""
+    values = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in names:
+            values[node.targets[0].id] = ast.literal_eval(node.value)
+    return [values[name] for name in names]
 
 
 @cache

@@ -4,7 +4,6 @@
 `Study`. Each stage gets only its slice of it, as JSON, and reads it back with `from_json`. Imports no torch.
 """
 
-import ast
 import difflib
 import json
 import re
@@ -15,6 +14,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from .errors import StudyError
+from .sources import literals
 
 OBJECTIVES = Path(__file__).parent / "objectives"
 SCHEMA = Path(__file__).parents[1] / "schemas" / "study.schema.yaml"
@@ -280,12 +280,7 @@ def objective_names() -> list[str]:
 
 
 def _objective(name: str) -> tuple[str, dict[str, Any]]:
-    """Read NEEDS and OPTIONS from an objective's file without importing it (that would import torch)."""
-    literals = {}
-    for node in ast.parse((OBJECTIVES / f"{name}.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("NEEDS", "OPTIONS"):
-            literals[node.targets[0].id] = ast.literal_eval(node.value)
-    return literals["NEEDS"], literals["OPTIONS"]
+    return tuple(literals(OBJECTIVES / f"{name}.py", "NEEDS", "OPTIONS"))
 
 
 def _term_schema(name: str) -> dict[str, Any]:

@@ -1,17 +1,16 @@
 # One figure a job, from the study-level tables alone.
-FIGURE_TABLES = {
-    "training_curves": [SUMMARY + "/epochs.parquet"],
-    "accuracy": [SUMMARY + "/runs.parquet"],
-    "depth_profiles": [METRICS + "/depth.parquet"],
-    "entropy_over_training": [METRICS + "/depth.parquet"],
-    "spectra": [METRICS + "/spectrum.parquet"],
-}
-FIGURES = list(FIGURE_TABLES)
+FIGURES = sorted(path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("[a-z]*.py") if path.stem != "style")
+
+
+def tables_of(wildcards):
+    """The tables that a figure's module says it reads."""
+    (names,) = literals(LIBRARY / f"distillation_dynamics/figures/{wildcards.figure}.py", "TABLES")
+    return [f"{METRICS if name in TABLES else SUMMARY}/{name}.parquet" for name in names]
 
 
 rule figures:
     input:
-        lambda wildcards: FIGURE_TABLES[wildcards.figure],
+        tables_of,
     output:
         pdf=RESULTS + "/figures/{figure}.pdf",
         png=RESULTS + "/figures/{figure}.png",

@@ -31,8 +31,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_ylabel(text)
     images, seeds = int(table["images"].iloc[0]), table.loc[table["seed"] >= 0, "seed"].nunique()
     figure.suptitle(
-        f"Patch tokens over depth, last epoch ({images} validation images, {seeds} seed{'s' * (seeds > 1)}). Entropy levels "
-        "follow\neach model's own activation range: compare shapes, not levels, between models",
+        f"Patch tokens over depth, last epoch ({images} validation images, {seeds} seed{'s' * (seeds > 1)}).\n"
+        "Entropy levels follow each model's own activation range: compare shapes, not levels, between models",
         fontsize="small",
     )
     legend_below(figure, panels[0], 4)

@@ -9,7 +9,7 @@ TABLES = ("spectrum",)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the one-sided spectra without the constant term, last epoch, mean over seeds: teacher above, students below."""
+    """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, teacher above students."""
     table = last_epoch(need(tables, "spectrum", "amplitude", "frequency"))
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5)]
     models = list(dict.fromkeys(table["model"]))

@@ -1,7 +1,7 @@
 """How every figure looks: sizes, fonts, and one colour, line and marker per model wherever it appears.
 
-The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line and marker,
-so that figures stay readable for the colour-blind and in grey print.
+The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line and
+marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Style:
         )
 
     def looks(self, models: list[str]) -> dict[str, dict[str, Any]]:
-        """Return colour, line style and marker of each model; variants of one family (the name up to '_') share a colour."""
+        """Return colour, line style and marker of each model; a family (the name up to '_') shares a colour."""
         colors = sns.color_palette(self.palette)
         families = list(dict.fromkeys(name.split("_")[0] for name in models if name not in FIXED))
         count: dict[str, int] = {}
