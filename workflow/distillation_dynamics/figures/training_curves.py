@@ -35,7 +35,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         margin = max(0.06 * (top - trained.min()), 0.5)
         accuracy.set_ylim(trained.min() - margin, top + margin)
     accuracy.set_ylabel("validation top-1 [%]")
-    loss.set_ylabel("training loss (each its own sum) [nats]")
+    loss.set_ylabel("training loss [nats]")
     seeds = students["seed"].nunique()
     figure.suptitle(
         f"Training of the students ({seeds} seed{'s' * (seeds > 1)}; epoch 0 below the axis)", fontsize="medium"
