@@ -33,7 +33,7 @@ def softmax(x):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_is_the_mean_negative_log_probability(smoothing):
-    logits = outputs(6, [], 0).logits.double().numpy()
+    logits = outputs(6, range(3), 0).logits.double().numpy()
     target = np.full((8, 5), smoothing / 5) + (1 - smoothing) * np.eye(5)[np.arange(8) % 5]
     expected = -(target * np.log(softmax(logits))).sum(axis=1).mean()
     assert value(term("cross_entropy", label_smoothing=smoothing)) == pytest.approx(expected, rel=1e-6)

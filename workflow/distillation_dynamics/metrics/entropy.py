@@ -79,7 +79,7 @@ def _block_entropy(block: Block, index: int, edges: torch.Tensor) -> np.ndarray:
     parts = []
     for chunk_bchw in image_chunks(block, index):
         images, channels, rows, columns = chunk_bchw.shape
-        tokens_nc = chunk_bchw.movedim(1, 3).reshape(-1, channels)
+        tokens_nc = chunk_bchw.movedim(1, 3).reshape(-1, channels).contiguous()
         # A token holds two int64 arrays of C indices, its int64 counts and their float64 shares.
         size = max(1, int(HISTOGRAM_BYTES / (16 * channels + 16 * len(edges))))
         edges = edges.to(chunk_bchw.device)
