@@ -1,9 +1,16 @@
-"""Pairs of blocks are expanded and checked; objectives are read without importing them."""
+"""A configuration is checked before anything runs, one sentence a fault."""
 
 import pytest
+from helpers import changed, load, smoke_config
 
+from distillation_dynamics import study
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.study import expand_pairs, objective_names
+
+
+@pytest.fixture(scope="module")
+def config():
+    return smoke_config()
 
 
 @pytest.mark.parametrize(
@@ -29,3 +36,70 @@ def test_a_block_that_a_model_does_not_have_is_refused_by_key(value):
 
 def test_every_objective_file_is_a_known_objective():
     assert objective_names() == ["cross_entropy", "hard", "projector", "soft", "spectral"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sedes", [0], "sedes: unknown key; did you mean seeds"),
+        ("student.recipe.epoch", 3, "student.recipe.epoch: unknown key; did you mean epochs"),
+        ("student.recipe.epochs", "three", "student.recipe.epochs: 'three' is not of type 'integer'"),
+        ("teacher.source", "pretrian", "teacher.source: 'pretrian' is not possible; did you mean pretrain"),
+        ("variants.everything.soft.weight", -1, "variants.everything.soft.weight: -1 is less than"),
+        ("variants.everything.soft.temprature", 2, "temprature: unknown key; did you mean temperature"),
+        ("variants.everything.sotf", {"weight": 1}, "variants.everything.sotf: unknown key; did you mean soft"),
+        ("variants.everything.spectral.pairs", [[0, 7]], "variants.everything.spectral.pairs: .* teacher block 7"),
+        ("variants.bad name", {"soft": {"weight": 1}}, "variants: 'bad name' must match|'bad name' does not match"),
+        ("student.recipe.batch_size", 9999, "student.recipe.batch_size: 9999 is more than the 320"),
+        ("teacher.recipe.train_images", 99999, "teacher.recipe.train_images: 99999 is more than the 9800"),
+        ("features.images", 5000, "features.images: 5000 is more than the 200"),
+        ("data.train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
+        ("data.mean", [0.1, 0.2], "data.mean: 2 values given for 1 channels"),
+        ("teacher.weights", "x.safetensors", "teacher.weights: has no meaning with source pretrain"),
+        (
+            "student.model.name",
+            "vit_tiny_patch61_224",
+            "model.name: timm has no model .* did you mean vit_tiny_patch16",
+        ),
+        ("student.model.args", {"embed_dim": 12, "hedas": 3}, "model.args: timm cannot build vit_tiny_patch16_224"),
+        ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_a_sentence_that_names_the_key(config, path, value, message):
+    with pytest.raises(StudyError, match=message):
+        load(changed(config, path, value))
+
+
+def test_a_parquet_file_that_is_none_is_refused(config, tmp_path):
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(StudyError, match=r"data.train: .*broken.parquet is not a readable Parquet file"):
+        load(changed(config, "data.train", str(path)))
+
+
+def test_every_fault_is_reported_at_once(config):
+    with pytest.raises(StudyError) as error:
+        load(changed(changed(config, "sedes", 1), "student.recipe.epochs", 0))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_slices_survive_the_way_through_json(config):
+    result = load(config)
+    for kind, part in ((study.Data, result.data), (study.Teacher, result.teacher), (study.Student, result.student)):
+        assert study.from_json(kind, study.to_json(part)) == part
+    terms = result.variants["everything"]
+    assert study.from_json(tuple[study.TermSpec, ...], study.to_json(terms)) == terms
+
+
+def test_the_order_of_keys_does_not_change_a_slice(config):
+    turned = dict(reversed(config.items()))
+    turned["student"] = dict(reversed(config["student"].items()))
+    assert study.to_json(load(turned).student) == study.to_json(load(config).student)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "studies/smoke.yaml"])
+def test_the_studies_that_come_with_the_project_are_valid(root, monkeypatch, name):
+    import yaml
+
+    monkeypatch.chdir(root)
+    assert load(yaml.safe_load((root / name).read_text())).variants

@@ -138,7 +138,12 @@ class Split:
             return
         views = _Views(self, augmentation, seed, view)
         loader = DataLoader(
-            views, batch_sampler=[part.tolist() for part in parts], num_workers=workers, collate_fn=_collate
+            views,
+            batch_sampler=[part.tolist() for part in parts],
+            num_workers=workers,
+            collate_fn=_collate,
+            # Without one of its own the loader would draw from the training process's stream.
+            generator=torch.Generator(),
         )
         for positions, images in loader:
             yield Batch(positions, images, torch.from_numpy(self.labels[positions]))

@@ -1,0 +1,146 @@
+"""The training loop: rates as published, equal bits for equal seeds, a frozen teacher, and failures in a sentence."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from helpers import tiny_study
+
+from distillation_dynamics import students, study, training
+from distillation_dynamics.data import Split
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.files import Column
+from distillation_dynamics.objective import Objective, Outputs, Shape
+from distillation_dynamics.study import Recipe, Schedule, TermSpec
+from distillation_dynamics.teacher_outputs import OnlineTeacher
+
+CPU = torch.device("cpu")
+
+
+def run(tmp_path, seed=0, variant="everything", **changes):
+    result = tiny_study(tmp_path, **changes)
+    recipe = result.student.recipe
+    torch.manual_seed(9)
+    teacher_network = students.models.build(result.teacher.model, result.data)
+    blocks = result.teacher_blocks(variant)
+    teacher = OnlineTeacher(teacher_network, blocks, True, "float32")
+    network, objective = students.make(
+        result.student.model, result.data, result.variants[variant], result.student_facts, result.teacher_facts, seed
+    )
+    images, validation = (Split(tmp_path / "data", result.data, name) for name in ("train", "validation"))
+    before = {k: v.clone() for k, v in teacher_network.state_dict().items()}
+    log = training.train(network, objective, teacher, images, validation, recipe, seed, CPU)
+    assert all(torch.equal(before[k], v) for k, v in teacher_network.state_dict().items()), "the teacher moved"
+    return network, objective, log
+
+
+@pytest.mark.parametrize("epochs", [300, 500])
+def test_the_learning_rate_of_every_epoch_is_the_published_one(root, epochs):
+    recipe_config = yaml.safe_load((root / "studies/imagenet.yaml").read_text())["student"]["recipe"]
+    schedule = Schedule(**recipe_config["schedule"])
+    recipe = Recipe(
+        epochs, 2048, study.Optimizer(**recipe_config["optimizer"]), schedule, "float32", validate_every=1
+    )  # fmt: skip
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=recipe.optimizer.learning_rate)
+    timm_schedule = training.make_schedule(optimizer, recipe, steps=625)
+
+    def published(t):
+        if t < 5:
+            return 1e-6 + t * (2e-3 - 1e-6) / 5
+        return 1e-5 + (2e-3 - 1e-5) * (1 + np.cos(np.pi * t / epochs)) / 2
+
+    for epoch in range(epochs):
+        expected = 1e-6 if epoch == 0 else published(epoch - 1)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, rel=1e-12), f"epoch {epoch}"
+        timm_schedule.step(epoch)
+
+
+def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(tmp_path):
+    (one, _, log_one), (two, _, log_two), (other, *_) = (run(tmp_path, seed) for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert log_one.steps == log_two.steps
+    assert not torch.equal(next(one.parameters()), next(other.parameters()))
+
+
+def test_every_part_of_every_step_is_recorded_with_its_weight(tmp_path):
+    *_, log = run(tmp_path)
+    steps = {name: np.array(values) for name, values in log.steps.items()}
+    assert sorted(set(steps["part"])) == ["cross_entropy", "loss", "projector", "soft", "spectral"]
+    assert len(steps["part"]) == 2 * 5 * 5  # epochs x updates x parts
+    parts = steps["part"] != "loss"
+    totals = np.bincount(steps["step"][parts], steps["value"][parts] * steps["weight"][parts])
+    np.testing.assert_allclose(steps["value"][~parts], totals, rtol=1e-5)
+    assert log.epochs["epoch"] == [0, 1, 2]
+
+
+def test_a_trained_projector_moves_and_a_frozen_one_stays(tmp_path):
+    for frozen in (False, True):
+        result = tiny_study(tmp_path, **{"variants.everything.projector.frozen": frozen})
+        args = result.student.model, result.data, result.variants["everything"]
+        _, fresh = students.make(*args, result.student_facts, result.teacher_facts, 0)
+        _, trained, _ = run(tmp_path, **{"variants.everything.projector.frozen": frozen})
+        pairs = zip(fresh.parameters(), trained.parameters(), strict=True)
+        assert all(torch.equal(a, b) is frozen for a, b in pairs)
+
+
+def test_the_students_start_does_not_depend_on_the_variant(tmp_path):
+    result = tiny_study(tmp_path)
+    starts = [
+        students.make(result.student.model, result.data, terms, result.student_facts, result.teacher_facts, 3)[0]
+        for terms in result.variants.values()
+    ]
+    for other in starts[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(starts[0].parameters(), other.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"training: \w+ became (nan|inf) in epoch \d+, step \d+; lower"):
+        run(tmp_path, **{"student.recipe.optimizer.learning_rate": 1e30})
+
+
+def test_an_unknown_optimiser_stops_with_a_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"recipe.optimizer: timm cannot make 'adamww'"):
+        run(tmp_path, **{"student.recipe.optimizer.name": "adamww"})
+
+
+def test_projections_belong_to_the_optimiser_and_tokens_are_not_decayed(tmp_path):
+    result = tiny_study(tmp_path)
+    network, objective = students.make(
+        result.student.model, result.data, result.variants["everything"], result.student_facts, result.teacher_facts, 0
+    )
+    objective.requires_grad_(True)
+    task = training.Task(network, objective)
+    groups = training.make_optimizer(task, result.student.recipe).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert {id(p) for p in task.parameters()} == set(decay)
+    assert decay[id(network.pos_embed)] == decay[id(network.cls_token)] == 0
+    assert decay[id(objective.terms["projector"].projections[0].weight)] == result.student.recipe.optimizer.weight_decay
+
+
+def test_flops_of_a_linear_student_are_twice_its_forward_pass():
+    """Forward, and backward with respect to weights; the input needs no gradient: 2 x 2 x multiply-adds."""
+
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(8, 4, bias=False)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    spec = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": 0.0})
+    task = training.Task(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
+    gflops = training.count_gflops(task, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), [])
+    assert gflops * 1e9 == 2 * (2 * 2 * 8 * 4)
+
+
+def Outputs():
+    from distillation_dynamics.objective import Outputs
+
+    return Outputs()
+
+
+def test_columns_are_documented():
+    for columns in (training.STEP_COLUMNS, training.EPOCH_COLUMNS):
+        assert all(isinstance(column, Column) and column.description for column in columns.values())
