@@ -80,7 +80,10 @@ def main(arguments) -> None:
         workers,
         after_epoch=keep,
     )
-    predictions = {name: predict(student, split, device, workers) for name, split in splits.items()}
+    predictions = {
+        "validation": log.validation_logits,
+        "test": predict(student, splits["test"], device, workers),
+    }
     best_epoch, best_top1 = log.best_epoch()
     steps = len(images) // recipe.batch_size * recipe.epochs
     for name, values in predictions.items():
