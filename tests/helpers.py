@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from conftest import ROOT
 from PIL import Image
 
+from conftest import ROOT
 from distillation_dynamics import models, study
 
 

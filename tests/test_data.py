@@ -5,7 +5,6 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from helpers import load, smoke_config, tiny_study
 from PIL import Image
 
 from distillation_dynamics import data, study
@@ -13,6 +12,7 @@ from distillation_dynamics.data import Split, balanced
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
 from distillation_dynamics.study import Augmentation
+from helpers import load, smoke_config, tiny_study
 
 AUGMENTATION = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, "rand-m9-mstd0.5-inc1")
 

@@ -128,7 +128,7 @@ def test_a_wrong_shape_is_an_error(shape):
 
 @pytest.mark.parametrize(("bins", "limits"), [(0, None), (10, (1, 0)), (10, (0, np.inf)), (10, (np.nan, 1))])
 def test_impossible_bins_or_ranges_are_errors(bins, limits):
-    with pytest.raises(ValueError, match="bins|value_range"):
+    with pytest.raises(ValueError, match=r"bins|value_range"):
         metrics.token_entropy(draw((1, 1, 4, 1, 1)), bins, limits)
 
 

@@ -1,11 +1,11 @@
 """A configuration is checked before anything runs, one sentence a fault."""
 
 import pytest
-from helpers import changed, load, smoke_config
 
 from distillation_dynamics import study
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.study import expand_pairs, objective_names
+from helpers import changed, load, smoke_config
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
-from helpers import tiny_study
 
+from conftest import ROOT
 from distillation_dynamics import models, study, teacher, teacher_outputs
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
 from distillation_dynamics.study import Augmentation
+from helpers import tiny_study
 
 CPU = torch.device("cpu")
 

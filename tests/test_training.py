@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from helpers import tiny_study
 
 from distillation_dynamics import students, study, training
 from distillation_dynamics.data import Split
@@ -13,6 +12,7 @@ from distillation_dynamics.files import Column
 from distillation_dynamics.objective import Objective, Outputs, Shape
 from distillation_dynamics.study import Recipe, Schedule, TermSpec
 from distillation_dynamics.teacher_outputs import OnlineTeacher
+from helpers import tiny_study
 
 CPU = torch.device("cpu")
 
@@ -133,12 +133,6 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
     task = training.Task(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
     gflops = training.count_gflops(task, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), [])
     assert gflops * 1e9 == 2 * (2 * 2 * 8 * 4)
-
-
-def Outputs():
-    from distillation_dynamics.objective import Outputs
-
-    return Outputs()
 
 
 def test_columns_are_documented():

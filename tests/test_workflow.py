@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
 from PIL import Image
 from safetensors.numpy import load_file
+
+from conftest import ROOT
 
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
 

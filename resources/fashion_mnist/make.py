@@ -1,7 +1,7 @@
 """Turn the published IDX files of Fashion-MNIST into Parquet in the layout of Hugging Face `datasets`.
 
-Usage: python make.py IDX_FOLDER [OUT_FOLDER]. The IDX files (gzip) are those of zalandoresearch/fashion-mnist; the Debian
-package dataset-fashion-mnist installs them. Their sha256 is checked; running again gives the same bytes.
+Usage: python make.py IDX_FOLDER [OUT_FOLDER]. The IDX files (gzip) are those of zalandoresearch/fashion-mnist; the
+Debian package dataset-fashion-mnist installs them. Their sha256 is checked; running again gives the same bytes.
 """
 
 import argparse

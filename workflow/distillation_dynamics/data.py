@@ -239,8 +239,8 @@ def open_folder(root: str, key: str):
 def decode_parquet(path: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
     """Decode a Parquet file in Hugging Face image layout: uint8 [N, H, W, C] and labels [N].
 
-    An image of another size than the study's is resized to it (bicubic, centre crop). Raises StudyError when the file or
-    an image in it is damaged.
+    An image of another size than the study's is resized to it (bicubic, centre crop). Raises StudyError when the file
+    or an image in it is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -21,7 +21,7 @@ def fingerprint(*modules: str) -> list[str]:
 
 
 def literals(path: Path, *names: str) -> list:
-    """Return the values of literal assignments at the top of a module, without importing it (that could import torch)."""
+    """Return literal values assigned at the top of a module, without importing it (that could import torch)."""
     values = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in names:

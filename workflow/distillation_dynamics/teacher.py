@@ -25,7 +25,7 @@ WEIGHTS = "model.safetensors"
 
 
 def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
-    """Copy the weights of `hf-hub:owner/name@revision` or `local-dir:folder` to `out` as model.safetensors + record.json.
+    """Copy the weights of `hf-hub:owner/name@revision` or `local-dir:folder` to `out`, with a record.
 
     Raises StudyError when they cannot be had or are not the expected ones. Only safetensors are taken: nothing is
     unpickled.
@@ -42,8 +42,8 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
             path = Path(hf_hub_download(name, WEIGHTS, revision=revision))
         except LocalEntryNotFoundError as error:
             raise StudyError(
-                f"teacher.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, or "
-                "copy the folder and use local-dir:"
+                f"teacher.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
+                "or copy the folder and use local-dir:"
             ) from error
         except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
