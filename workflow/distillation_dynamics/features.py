@@ -1,9 +1,9 @@
 """Dump and measure the features of every block of one model, at each of its kept checkpoints.
 
 In: weights and the class-balanced probe images (a fixed part of the validation split). Out, a folder a checkpoint
-with one .npy a block, [image, channel, row, column]; and for all checkpoints together three tables: `scalars.parquet` (per
-image and block), `depth.parquet` (per block) and `spectrum.parquet` (per block and channel bin). Metrics are computed on
-float32 features that live only during the run, so the type of the dump does not touch them.
+with one .npy a block, [image, channel, row, column]; and for all checkpoints together three tables: `scalars.parquet`
+(per image and block), `depth.parquet` (per block) and `spectrum.parquet` (per block and channel bin). Metrics are
+computed on float32 features that live only during the run, so the type of the dump does not touch them.
 """
 
 import tempfile
