@@ -38,7 +38,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     left.set_yticks(range(len(variants)), [label(variant) for variant in variants])
     left.invert_yaxis()
     left.set_xlabel("test top-1 [%], last epoch")
-    right.set_xlabel("same prediction as the teacher [% of test images]")
+    right.set_xlabel("same prediction as the teacher [%]")
     for axes in (left, right):
         axes.grid(axis="x", linewidth=0.3)
     images, seeds = int(students["test_images"].iloc[0]), students["seed"].nunique()

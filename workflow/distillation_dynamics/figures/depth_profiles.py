@@ -27,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         values = table[column]
         if values.min() > 0 and values.max() > 10 * values.min():
             axes.set_yscale("log")
-        axes.set_xlabel("relative depth (0 first, 1 last block)")
+        axes.set_xlabel("relative depth of the block")
         axes.set_ylabel(text)
     images, seeds = int(table["images"].iloc[0]), table.loc[table["seed"] >= 0, "seed"].nunique()
     figure.suptitle(

@@ -28,8 +28,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             axes.set_yscale("log")
             if line is panels[0]:
                 axes.set_title(f"{name} block")
-    for axes in panels[1]:
-        axes.set_xlabel("frequency k/C [cycles per channel]")
+    panels[1, 1].set_xlabel("frequency k/C [cycles per channel]")
     for axes, who in zip(panels[:, 0], ("teacher", "students"), strict=True):
         axes.set_ylabel(f"{who}: amplitude\n[activation units]")
     figure.suptitle(

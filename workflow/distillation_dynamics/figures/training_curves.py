@@ -29,16 +29,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     final = teacher.dropna(subset=["validation_top1"]).tail(1)["validation_top1"]
     if len(final):
         accuracy.axhline(final.iloc[0], color="black", linewidth=0.8, linestyle=(0, (6, 3)), label="teacher, final")
-    trained = students[students["epoch"] > 0]["validation_top1"].dropna()
-    if len(trained):  # the untrained start would squeeze the curves into a corner
-        top = max(trained.max(), *final) if len(final) else trained.max()
-        margin = max(0.06 * (top - trained.min()), 0.5)
-        accuracy.set_ylim(trained.min() - margin, top + margin)
     accuracy.set_ylabel("validation top-1 [%]")
     loss.set_ylabel("training loss [nats]")
     seeds = students["seed"].nunique()
-    figure.suptitle(
-        f"Training of the students ({seeds} seed{'s' * (seeds > 1)}; epoch 0 below the axis)", fontsize="medium"
-    )
+    figure.suptitle(f"Training of the students ({seeds} seed{'s' * (seeds > 1)})", fontsize="medium")
     legend_below(figure, accuracy, 4)
     return figure
