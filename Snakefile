@@ -19,9 +19,14 @@ include: "workflow/rules/metrics.smk"
 include: "workflow/rules/summary.smk"
 include: "workflow/rules/figures.smk"
 
+# Every lasting file is asked for, so that one that was deleted is made again.
 rule all:
     default_target: True
     input:
-        RESULTS + "/summary/summary.md",
-        RESULTS + "/summary/cost.md",
-        expand(RESULTS + "/figures/{figure}.{kind}", figure=FIGURES, kind=["pdf", "png"]),
+        rules.teacher.output,
+        rules.teacher_features.output,
+        expand(rules.students.output, variant=STUDY.variants, seed=STUDY.seeds),
+        expand(rules.student_features.output, variant=STUDY.variants, seed=STUDY.seeds),
+        expand(rules.metrics.output, table=TABLES),
+        rules.summary.output,
+        expand(rules.figures.output, figure=FIGURES),

@@ -224,8 +224,8 @@ def _build(kind: Any, value: Any) -> Any:
     return float(value) if kind is float else value
 
 
-def load(config: dict[str, Any], describe: Callable[[Data, Model], ModelFacts]) -> Study:
-    """Check `config` and return the study; `describe` tells a model's facts.
+def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> Study:
+    """Check `config` and return the study; `describe(data, *models)` tells the models' facts.
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
@@ -240,7 +240,7 @@ def load(config: dict[str, Any], describe: Callable[[Data, Model], ModelFacts]) 
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
         raise StudyError("\n".join(faults))
-    teacher_facts, student_facts = describe(data, teacher.model), describe(data, student.model)
+    teacher_facts, student_facts = describe(data, teacher.model, student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
     study = Study(

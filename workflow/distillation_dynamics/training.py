@@ -159,6 +159,7 @@ def make_optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             eps=settings.eps,
+            **({"fused": True} if settings.name in FUSED else {}),
         )
     except (ValueError, AssertionError, TypeError) as error:
         raise StudyError(f"recipe.optimizer: timm cannot make {settings.name!r} ({error})") from error
