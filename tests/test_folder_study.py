@@ -1,0 +1,150 @@
+"""A study on a folder of JPEGs, as on ImageNet: timm's readers, RandAugment, erasing, bicubic crops, bfloat16 autocast, a
+downloaded teacher that is asked for every batch, and loader processes. End to end, with tiny timm models."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from conftest import ROOT
+from distillation_dynamics import models
+from helpers import load
+
+CLASSES, TRAIN, TEST = 3, 8, 6
+
+
+def write_pictures(folder, per_class, seed):
+    """JPEGs of several sizes, some grey, each class of another colour."""
+    generator = np.random.default_rng(seed)
+    for label in range(CLASSES):
+        (folder / f"class{label}").mkdir(parents=True)
+        for number in range(per_class):
+            height, width = generator.integers(36, 90, 2)
+            pixels = generator.integers(0, 120, (height, width, 3), dtype=np.uint8)
+            pixels[..., label] += 120
+            picture = Image.fromarray(pixels).convert("L" if number == 0 else "RGB")
+            picture.save(folder / f"class{label}/picture{number}.jpg")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An empty folder with pictures, a teacher and a study of them."""
+    folder = tmp_path_factory.mktemp("folder_study")
+    write_pictures(folder / "train", TRAIN, 0)
+    write_pictures(folder / "val", TEST, 1)
+    recipe = yaml.safe_load((ROOT / "studies/imagenet.yaml").read_text())["student"]["recipe"]
+    recipe |= {"epochs": 3, "batch_size": 8}
+    recipe["schedule"]["warmup_epochs"] = 1
+    config = {
+        "name": "folder",
+        "data": {
+            **{"source": "folder", "train": "train", "test": "val", "classes": CLASSES, "channels": 3},
+            **{"image_size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "crop_fraction": 0.875},
+            "validation": {"taken_from": "test", "per_class": 2},
+        },
+        "teacher": {
+            "source": "timm",
+            "model": {
+                "name": "cait_s24_224",
+                "args": {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "depth_token_only": 1},
+            },
+            "weights": "local-dir:downloaded",
+            **{"expected_top1": 50, "tolerance": 50},
+        },
+        "student": {
+            "model": {
+                "name": "deit_tiny_patch16_224",
+                "args": {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "drop_path_rate": 0.1},
+            },
+            "recipe": recipe,
+            "checkpoint_every": 2,
+        },
+        "variants": {
+            "none": {"cross_entropy": {"weight": 1}},
+            "all": {
+                "cross_entropy": {"weight": 0.1, "label_smoothing": 0.1},
+                "soft": {"weight": 0.9},
+                "spectral": {"weight": 0.2, "pairs": ["first", "last"]},
+                "projector": {"weight": 0.2, "pairs": [[0, 1]]},
+            },
+        },
+        "features": {"images": 6, "dtype": "float16"},
+        "compute": {"students": {"threads": 2}},
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    os.chdir(folder)
+    study = load(config)
+    os.chdir(ROOT)
+    torch.manual_seed(0)
+    models.save_weights(folder / "downloaded/model.safetensors", models.build(study.teacher.model, study.data))
+    return folder
+
+
+def snakemake(folder):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
+    return subprocess.run(
+        [*command, "--configfile", "study.yaml"], cwd=folder, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return folder / "results/folder"
+
+
+def test_splits_follow_the_folders_and_hold_some_of_the_test_out(results):
+    splits = pd.read_parquet(results / "data/splits.parquet")
+    counts = splits.groupby(["split", "label"]).size()
+    assert (counts["train"] == TRAIN).all() and (counts["validation"] == 2).all() and (counts["test"] == TEST - 2).all()
+
+
+def test_the_downloaded_teacher_is_measured_and_nothing_is_stored_of_it(results):
+    labels = pd.read_parquet(results / "data/splits.parquet").query("split == 'validation'")["label"].to_numpy()
+    logits = np.load(results / "teacher/logits_validation.npy")
+    measured = json.loads((results / "teacher/result.json").read_text())
+    assert measured["validation_top1"] == pytest.approx(100 * (logits.argmax(1) == labels).mean())
+    assert measured["source"] == "timm" and not (results / "teacher_outputs").exists()
+    (record,) = (results.parent / "weights").glob("*/record.json")
+    assert json.loads(record.read_text())["name"] == "downloaded"
+
+
+def test_students_train_with_every_part_of_the_loss_at_the_published_rates(results):
+    steps = pd.read_parquet(results / "students/all/seed0/steps.parquet")
+    assert set(steps["part"]) == {"loss", "cross_entropy", "soft", "spectral", "projector"}
+    assert steps.groupby("epoch")["step"].nunique().tolist() == [3, 3, 3]
+    # Stepped after each epoch: epochs 0 and 1 share the rate at which warm-up begins.
+    rates = steps.groupby("epoch")["learning_rate"].first()
+    cosine = 1e-5 + (2e-3 - 1e-5) * (1 + np.cos(np.pi / 3)) / 2
+    np.testing.assert_allclose(rates, [1e-6, 1e-6, cosine], rtol=1e-12)
+    assert np.isfinite(steps["value"]).all()
+
+
+def test_checkpoints_features_and_figures_are_there(results):
+    epochs = sorted(path.name for path in (results / "features/students/all/seed0").glob("epoch*"))
+    assert epochs == ["epoch000", "epoch002", "epoch003"]
+    block = np.load(results / "features/students/all/seed0/epoch003/block01.npy", mmap_mode="r")
+    assert block.shape == (6, 12, 4, 4) and block.dtype == np.float16
+    assert len(list((results / "figures").glob("*.png"))) == 5
+
+
+def test_a_broken_picture_is_named_and_what_was_finished_stays(folder, results):
+    picture = folder / "train/class1/picture3.jpg"
+    picture.write_bytes(picture.read_bytes()[:60])
+    config = yaml.safe_load((folder / "study.yaml").read_text())
+    config["variants"]["more"] = {"cross_entropy": {"weight": 2}}
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(folder)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "picture3.jpg: cannot be decoded as an image" in said and "replace it" in said
+    assert (results / "students/all/seed0/result.json").exists()
+    assert not (results / "students/more/seed0/result.json").exists()
