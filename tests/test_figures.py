@@ -35,7 +35,8 @@ def tables():
         for epoch in (0, 2) if seed >= 0 else (2,):
             for block in range(4):
                 key = {"model": model, "seed": seed, "epoch": epoch, "block": block}
-                values = dict(zip(("intensity", "entropy", "activation_magnitude"), generator.uniform(1, 5, 3), strict=True))
+                names = "intensity", "entropy", "activation_magnitude"
+                values = {name: generator.uniform(1, 5) for name in names}
                 rows["depth"].append({**key, **values, "images": 20})
                 for k in range(8):
                     amplitude = generator.uniform(0.1, 1)

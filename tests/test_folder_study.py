@@ -1,5 +1,8 @@
-"""A study on a folder of JPEGs, as on ImageNet: timm's readers, RandAugment, erasing, bicubic crops, bfloat16 autocast, a
-downloaded teacher that is asked for every batch, and loader processes. End to end, with tiny timm models."""
+"""A study on a folder of JPEGs, end to end, with tiny timm models.
+
+As on ImageNet: timm's readers, RandAugment, erasing, bicubic crops, bfloat16 autocast, a downloaded teacher that is asked
+for every batch, and loader processes.
+"""
 
 import json
 import os
