@@ -2,12 +2,12 @@
 
 import pytest
 
-from distillation_dynamics import data, features, summary, training
+from distillation_dynamics import data, features, summary, training_log
 
 TABLES = {
     "splits": data.SPLIT_COLUMNS,
-    "steps": training.STEP_COLUMNS,
-    "epochs": training.EPOCH_COLUMNS,
+    "steps": training_log.STEP_COLUMNS,
+    "epochs": training_log.EPOCH_COLUMNS,
     "depth": features.DEPTH_COLUMNS,
     "spectrum": features.SPECTRUM_COLUMNS,
     "scalars": features.SCALAR_COLUMNS,

@@ -96,6 +96,11 @@ def test_entropy_over_training_has_a_line_for_every_kept_epoch(tables):
     assert all(len(axes.lines) == 2 for axes in panels)
 
 
+def test_spectra_say_which_block_each_panel_shows(tables):
+    axes = draw("spectra", tables).axes
+    assert [panel.get_title() for panel in axes[:3]] == ["first block", "middle block", "last block"]
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_table_is_refused_by_name(name, tables):
     (table,) = import_module(f"distillation_dynamics.figures.{name}").TABLES

@@ -1,7 +1,7 @@
 """A study on a folder of JPEGs, end to end, with tiny timm models.
 
-As on ImageNet: timm's readers, RandAugment, erasing, bicubic crops, bfloat16 autocast, a downloaded teacher that is asked
-for every batch, and loader processes.
+As on ImageNet: timm's readers, RandAugment, erasing, bicubic crops, bfloat16 autocast, a downloaded teacher that is
+asked for every batch, and loader processes.
 """
 
 import json

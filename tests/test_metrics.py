@@ -151,3 +151,20 @@ def test_image_scalars_average_to_the_block_metrics():
     norms = np.linalg.norm(features[0].astype(np.float64), axis=1)
     np.testing.assert_allclose(scalars["token_norm_maximum"], norms.max(axis=(1, 2)))
     np.testing.assert_allclose(scalars["standard_deviation"], features[0].astype(np.float64).std(axis=(1, 2, 3)))
+
+
+def test_cosine_to_the_first_block_equals_a_literal_reference(monkeypatch):
+    features = draw((3, 5, 7, 2, 3))
+    features[1, 2, :, 0, 0] = 0
+    features[2] = -1e-20 * features[0]
+    first = features[0].astype(np.float64)
+    expected = []
+    for block in features.astype(np.float64):
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(block, axis=1)
+        expected.append(np.mean((first * block).sum(axis=1) / np.where(norms == 0, 1, norms)))
+    np.testing.assert_allclose(metrics.cosine_to_first(features), expected, atol=1e-12)
+    assert expected[0] == pytest.approx(1) and expected[2] == pytest.approx(-1)
+    monkeypatch.setattr(metrics.blocks, "CHUNK_VALUES", 50)
+    np.testing.assert_allclose(metrics.cosine_to_first(features), expected, atol=1e-12)
+    with pytest.raises(ValueError, match="block 1 has shape"):
+        metrics.cosine_to_first([draw((1, 2, 3, 3)), draw((1, 2, 3, 4))])

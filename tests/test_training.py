@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 
-from distillation_dynamics import students, study, training
+from distillation_dynamics import students, study, training, training_log
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
@@ -136,5 +136,5 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
 
 
 def test_columns_are_documented():
-    for columns in (training.STEP_COLUMNS, training.EPOCH_COLUMNS):
+    for columns in (training_log.STEP_COLUMNS, training_log.EPOCH_COLUMNS):
         assert all(isinstance(column, Column) and column.description for column in columns.values())

@@ -17,7 +17,8 @@ from .objective import Objective, Shape
 from .stage import run_stage
 from .study import Data, Model, ModelFacts, Recipe, TermSpec, from_json
 from .teacher_outputs import CachedTeacher, OnlineTeacher
-from .training import EPOCH_COLUMNS, STEP_COLUMNS, predict, top1, train
+from .training import predict, top1, train
+from .training_log import EPOCH_COLUMNS, STEP_COLUMNS
 
 
 def make(

@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 
 from .files import Column, read_json, read_npy, read_table, write_table, write_text
 from .stage import run_stage
+from .training_log import EPOCH_COLUMNS
 
 RUN_COLUMNS = {
     "variant": Column("", "variant, or teacher"),
@@ -148,12 +149,9 @@ def main(arguments) -> None:
     out = Path(arguments.out)
     runs, epochs, costs = collect(Path(arguments.teacher), [Path(folder) for folder in arguments.students])
     summary = summarise(runs)
-    epoch_columns = EPOCH_KEYS | {
-        name: Column("", "see the run's own epochs.parquet") for name in epochs if name not in EPOCH_KEYS
-    }
     for name, table, documentation in (
         ("runs", runs, RUN_COLUMNS),
-        ("epochs", epochs, epoch_columns),
+        ("epochs", epochs, EPOCH_KEYS | EPOCH_COLUMNS),
         ("summary", summary, SUMMARY_COLUMNS),
         ("cost", costs, COST_COLUMNS),
     ):

@@ -8,7 +8,6 @@ makes optimiser, schedule and augmentation. The loop never waits for the device 
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,31 +20,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from . import models
 from .data import Batch, Split
 from .errors import StudyError
-from .files import Column
 from .objective import Objective, Outputs
 from .study import Recipe
+from .training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
 
 EVALUATION_BATCH = 256
 STEPS_BETWEEN_LOG_WRITES = 50
 # Optimisers of torch with a fused kernel: a tenth of a small student's time on a CPU.
 FUSED = {"adamw", "adam"}
 Teacher = Callable[[Batch, Tensor, int], Outputs]
-
-STEP_COLUMNS = {
-    "epoch": Column("epochs", "epoch of the step, 1 is the first"),
-    "step": Column("updates", "0-based number of the optimiser's update"),
-    "learning_rate": Column("", "rate of this update"),
-    "part": Column("", "loss (the weighted sum) or a term of it"),
-    "value": Column("nats, or squared activation units for feature terms", "unweighted value of the part"),
-    "weight": Column("", "weight of the part in the loss"),
-}
-EPOCH_COLUMNS = {
-    "epoch": Column("epochs", "finished epochs; 0 is the untrained model"),
-    "learning_rate": Column("", "rate at the epoch's first update; NaN for epoch 0"),
-    "train_loss": Column("nats", "mean of the weighted loss over the epoch's updates; NaN for epoch 0"),
-    "validation_top1": Column("%", "top-1 accuracy on the validation images; NaN where not measured"),
-    "validation_loss": Column("nats", "mean cross-entropy on the validation images; NaN where not measured"),
-}
 
 
 class Task(nn.Module):
@@ -59,22 +42,6 @@ class Task(nn.Module):
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
         names = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in names}
-
-
-@dataclass
-class Log:
-    """What happened: columns of the step and epoch tables, the last epoch's logits on validation, and the cost."""
-
-    steps: dict[str, list] = field(default_factory=lambda: {name: [] for name in STEP_COLUMNS})
-    epochs: dict[str, list] = field(default_factory=lambda: {name: [] for name in EPOCH_COLUMNS})
-    seconds: float = 0.0
-    gflops_per_image: float = 0.0
-    validation_logits: np.ndarray | None = None
-
-    def best_epoch(self) -> tuple[int, float]:
-        """Return the epoch of the highest validation top-1 (the earliest of equals), and that accuracy in percent."""
-        best = int(np.nanargmax(self.epochs["validation_top1"]))
-        return self.epochs["epoch"][best], self.epochs["validation_top1"][best]
 
 
 def train(
@@ -244,8 +211,9 @@ def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) 
 def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
     for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
         log.epochs[column].append(item)
-    print(
-        f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}, validation top-1 {accuracy:.2f} %",
-        file=sys.stderr,
-        flush=True,
-    )
+    if epoch > 0:
+        print(
+            f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}, validation top-1 {accuracy:.2f} %",
+            file=sys.stderr,
+            flush=True,
+        )

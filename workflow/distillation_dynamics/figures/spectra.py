@@ -18,7 +18,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey="row")
     for members, line in zip(rows, panels, strict=True):
-        for axes, name, place in zip(line, ("first", "middle", "last"), (0, 0.5, 1), strict=True):
+        for axes, place in zip(line, (0, 0.5, 1), strict=True):
             for model in members:
                 one = table[table["model"] == model]
                 block = int(place * one["block"].max())
@@ -26,8 +26,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
                 look = {**looks[model], "marker": None}
                 axes.plot(mean.index, mean, label=label(model), **look)
             axes.set_yscale("log")
-            if line is panels[0]:
-                axes.set_title(f"{name} block")
+    for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
+        axes.set_title(f"{name} block")
     panels[1, 1].set_xlabel("frequency k/C [cycles per channel]")
     for axes, who in zip(panels[:, 0], ("teacher", "students"), strict=True):
         axes.set_ylabel(f"{who}: amplitude\n[activation units]")

@@ -7,11 +7,13 @@ NumPy or PyTorch. Out: NumPy float64. The definitions are those of Tian, Xu, Li,
 
 from .entropy import layer_entropy, token_entropy, value_range
 from .magnitude import activation_magnitude, image_scalars
+from .similarity import cosine_to_first
 from .spectrum import channel_spectrum, image_intensity, spectral_intensity
 
 __all__ = [
     "activation_magnitude",
     "channel_spectrum",
+    "cosine_to_first",
     "image_intensity",
     "image_scalars",
     "layer_entropy",
