@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.data.auto_augment import AugmentOp
 
 from distillation_dynamics import data, study
 from distillation_dynamics.data import Split, balanced
@@ -106,14 +107,21 @@ def test_with_fixed_views_epochs_and_seeds_share_views(folder_data):
                 assert torch.equal(image, stored[position])
 
 
-def test_a_broken_image_is_named(folder_data):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_named(folder_data, workers):
     spec, folder = folder_data
     split = Split(folder, spec, "train")
     name = split.reader.filename(int(split.index[0]), absolute=True)
     with open(name, "wb") as file:
         file.write(b"not a picture")
-    with pytest.raises(StudyError, match=r"0\.jpg: cannot be decoded as an image"):
-        list(split.evaluation(4))
+    with pytest.raises(StudyError, match=r"^\S+0\.jpg: cannot be decoded as an image \(.+\); replace it$"):
+        list(split.evaluation(4, workers))
+
+
+def test_the_strongest_posterisation_of_randaugment_works():
+    # Level 10, which the published magnitude of 9 with its spread reaches, keeps no bit of the picture.
+    operation = AugmentOp("PosterizeIncreasing", prob=1, magnitude=10, hparams={})
+    assert np.asarray(operation(Image.new("RGB", (4, 4), "white"))).max() == 0
 
 
 def test_a_missing_folder_is_named_with_its_key(tmp_path):

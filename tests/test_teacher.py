@@ -31,6 +31,7 @@ def arguments(result, tmp_path, spec, weights=()):
         weights=list(weights),
         out=str(tmp_path / "teacher"),
         gpus="0",
+        minutes="10",
         threads=1,
     )
 
@@ -158,7 +159,7 @@ def fetch_from_hub(tmp_path, result, address, revision):
         "--data-spec",
         "",
     ]
-    command += ["--out", str(tmp_path / "cache"), "--gpus", "0"]
+    command += ["--out", str(tmp_path / "cache"), "--gpus", "0", "--minutes", "10"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 

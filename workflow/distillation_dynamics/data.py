@@ -7,6 +7,7 @@ through `Split`. A view of an image is a function of (seed, image, view number) 
 
 import io
 import random
+import signal
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ SPLIT_COLUMNS = {
 }
 # Which images are held out must not change with a study's seeds.
 SPLIT_SEED = 0
+SECONDS_AFTER_STOP = 120
 
 
 class Batch(NamedTuple):
@@ -106,9 +108,15 @@ class Split:
         yield from self.view(0, None, batch_size, workers)
 
     def training(
-        self, batch_size: int, augmentation: Augmentation | None, seed: int, epoch: int, workers: int = 0
+        self,
+        batch_size: int,
+        augmentation: Augmentation | None,
+        seed: int,
+        epoch: int,
+        workers: int = 0,
+        first: int = 0,
     ) -> Iterator[Batch]:
-        """Yield the shuffled batches of one epoch (0-based); an incomplete last batch is left out.
+        """Yield the shuffled batches of one epoch (0-based) from batch `first`; an incomplete last one is left out.
 
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
@@ -116,7 +124,8 @@ class Split:
         order = np.random.default_rng([seed, epoch]).permutation(len(self))
         steps = len(order) // batch_size
         view, seed = view_of(augmentation, seed, epoch)
-        yield from self._batches(np.split(order[: steps * batch_size], steps), augmentation, seed, view, workers)
+        parts = np.split(order[: steps * batch_size], steps)[first:]
+        yield from self._batches(parts, augmentation, seed, view, workers)
 
     def view(
         self,
@@ -142,10 +151,13 @@ class Split:
             batch_sampler=[part.tolist() for part in parts],
             num_workers=workers,
             collate_fn=_collate,
+            worker_init_fn=_outlive_a_request_to_stop,
             # Without one of its own the loader would draw from the training process's stream.
             generator=torch.Generator(),
         )
         for positions, images in loader:
+            if isinstance(images, StudyError):
+                raise images
             yield Batch(positions, images, torch.from_numpy(self.labels[positions]))
 
     def _from_array(self, positions: np.ndarray) -> Tensor:
@@ -170,8 +182,12 @@ class _Views(Dataset):
         self.transform = make_transform(split.data, augmentation)
         self.random = augmentation is not None
 
-    def __getitem__(self, position: int) -> tuple[int, Tensor]:
-        image = self.split.image(position)
+    def __getitem__(self, position: int) -> tuple[int, Tensor | StudyError]:
+        try:
+            image = self.split.image(position)
+        except StudyError as error:
+            # Raised in a loader process it would arrive as the text of a traceback.
+            return position, error
         if not self.random:
             return position, self.transform(image)
         with _random_stream(*self.key, position):
@@ -199,9 +215,17 @@ class _random_stream:
         torch.set_rng_state(self.states[2])
 
 
-def _collate(items: list[tuple[int, Tensor]]) -> tuple[np.ndarray, Tensor]:
+def _outlive_a_request_to_stop(worker: int) -> None:
+    """Go on for a while after SIGTERM, which a scheduler sends to all processes of a job: the trainer still needs its
+    loaders to get to the end of the step or of the validation. Not for ever: at exit Python waits for them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(SECONDS_AFTER_STOP))
+
+
+def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, Tensor | StudyError]:
     positions, images = zip(*items, strict=True)
-    return np.array(positions), torch.stack(images)
+    errors = [image for image in images if isinstance(image, StudyError)]
+    return np.array(positions), errors[0] if errors else torch.stack(images)
 
 
 def make_transform(data: Data, augmentation: Augmentation | None):

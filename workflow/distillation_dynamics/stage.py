@@ -3,16 +3,17 @@
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
-from .errors import StudyError
+from .errors import Interrupted, StudyError
 
 
 def run_stage(main: Callable[[argparse.Namespace], None], *names: str, **lists: str) -> None:
     """Parse `--name VALUE` for each of `names` (and `--name VALUE ...` for `lists`), then call `main`.
 
-    `--threads` is always there and sets the threads of torch's operations. A StudyError ends the process with its
-    message and status 1.
+    `--threads` is always there and sets the threads of torch's operations. A StudyError, or a stop
+    that was asked for, ends the process with its message and status 1.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name in names:
@@ -24,11 +25,16 @@ def run_stage(main: Callable[[argparse.Namespace], None], *names: str, **lists: 
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(arguments.threads)
+    said = None
     try:
         main(arguments)
     except StudyError as error:
-        raise SystemExit(f"error: {error}") from error
+        said = f"error: {error}"
+    except Interrupted as error:
+        said = f"not finished: {error}"
     except OSError as error:
-        if error.filename is None:
-            raise
-        raise SystemExit(f"error: {error.filename}: {error.strerror}") from error
+        said = f"error: {error.filename}: {error.strerror}" if error.filename else traceback.format_exc()
+    except Exception:
+        said = traceback.format_exc()
+    # Left outside the handlers, where the failed stage's objects are gone: at exit Python waits for loader processes.
+    sys.exit(said)

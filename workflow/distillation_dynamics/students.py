@@ -5,6 +5,7 @@ views). Out, in the folder of the run: weights at every kept epoch, the objectiv
 epochs, the last epoch's logits on validation and test images, and `result.json`. Results are those of the last epoch.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ import torch
 
 from . import models
 from .data import Split
-from .files import write_json, write_npy, write_table
+from .files import replacing, sha256, write_json, write_npy, write_table
 from .objective import Objective, Shape
+from .resume import States, key_of
+from .sources import fingerprint
 from .stage import run_stage
-from .study import Data, Model, ModelFacts, Recipe, TermSpec, from_json
+from .study import Data, Model, ModelFacts, Recipe, TermSpec, from_json, to_json
 from .teacher_outputs import CachedTeacher, OnlineTeacher
 from .training import predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS
@@ -65,9 +68,15 @@ def main(arguments) -> None:
             teacher = OnlineTeacher(network.to(device), blocks, logits, recipe.precision)
     student, objective = make(model, data, terms, *facts, seed)
 
+    inputs = [sha256(path) for path in (Path(arguments.data) / "splits.parquet", *arguments.teacher)]
+    code = fingerprint("students", *(f"objectives.{term.name}" for term in terms))
+    key = key_of(*(to_json(part) for part in (data, model, recipe, terms, seed, sorted(kept), inputs, code)))
+    states = States(out / ".resume", key, float(arguments.minutes))
+
     def keep(epoch: int) -> None:
+        # Beside the states: the stage's own outputs do not survive an attempt that fails.
         if epoch in kept:
-            models.save_weights(out / "checkpoints" / checkpoint_name(epoch), student)
+            models.save_weights(states.folder / key / checkpoint_name(epoch), student)
 
     log = train(
         student,
@@ -80,6 +89,7 @@ def main(arguments) -> None:
         device,
         workers,
         after_epoch=keep,
+        states=states,
     )
     predictions = {
         "validation": log.validation_logits,
@@ -87,6 +97,9 @@ def main(arguments) -> None:
     }
     best_epoch, best_top1 = log.best_epoch()
     steps = len(images) // recipe.batch_size * recipe.epochs
+    for epoch in kept:
+        with replacing(out / "checkpoints" / checkpoint_name(epoch)) as temporary:
+            shutil.copyfile(states.folder / key / checkpoint_name(epoch), temporary)
     for name, values in predictions.items():
         write_npy(out / f"logits_{name}.npy", values)
     write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
@@ -113,13 +126,14 @@ def main(arguments) -> None:
             "device": device.type,
         },
     )
+    states.clear()
 
 
 if __name__ == "__main__":
     run_stage(
         main,
         *("data-spec", "model", "recipe", "terms", "student-facts", "teacher-facts", "teacher-model"),
-        *("seed", "data", "out", "gpus"),
+        *("seed", "data", "out", "gpus", "minutes"),
         checkpoints="epochs whose weights are kept",
         teacher="the teacher's weights, where the variant needs it",
         teacher_outputs="folder of the teacher's stored outputs, where views are fixed",

@@ -179,6 +179,7 @@ class Study:
     features: Probe
     figures: dict[str, Any]
     compute: dict[str, dict[str, int]]
+    state_minutes: float
     teacher_facts: ModelFacts = field(repr=False)
     student_facts: ModelFacts = field(repr=False)
 
@@ -253,6 +254,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
         features=_build(Probe, config["features"]),
         figures=config["figures"],
         compute=config["compute"],
+        state_minutes=float(config["state_minutes"]),
         teacher_facts=teacher_facts,
         student_facts=student_facts,
     )

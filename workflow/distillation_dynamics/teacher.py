@@ -17,8 +17,10 @@ from .data import Split
 from .errors import StudyError
 from .files import replacing, sha256, write_json, write_npy, write_table
 from .objective import Objective
+from .resume import States, key_of
+from .sources import fingerprint
 from .stage import run_stage
-from .study import Data, Teacher, TermSpec, from_json
+from .study import Data, Teacher, TermSpec, from_json, to_json
 from .training import predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
 
@@ -88,7 +90,13 @@ def main(arguments) -> None:
         images = Split(arguments.data[0], data, "train", recipe.train_images)
         term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": teacher.label_smoothing})
         objective = Objective((term,), [], [])
-        log = train(network, objective, None, images, splits["validation"], recipe, teacher.seed, device, workers)
+        code = fingerprint("teacher", "objectives.cross_entropy")
+        inputs = sha256(Path(arguments.data[0]) / "splits.parquet")
+        states = States(out / ".resume", key_of(to_json([data, teacher, inputs, code])), float(arguments.minutes))
+        log = train(
+            *(network, objective, None, images, splits["validation"], recipe, teacher.seed, device, workers),
+            states=states,
+        )
     else:
         models.load_weights(arguments.weights[0], network, teacher.sha256)
     predictions = {name: predict(network, split, device, workers) for name, split in splits.items()}
@@ -116,12 +124,14 @@ def main(arguments) -> None:
     rate = seen / log.seconds if pretrained else None
     write_json(out / "cost.json", {"seconds": log.seconds, "images_per_second": rate, "device": device.type})
     models.save_weights(out / "teacher.safetensors", network)
+    if pretrained:
+        states.clear()
 
 
 if __name__ == "__main__":
     run_stage(
         main,
-        *("teacher", "data-spec", "out", "gpus"),
+        *("teacher", "data-spec", "out", "gpus", "minutes"),
         data="folder of the data stage; left out: only fetch the weights",
         weights="the weights file (timm and checkpoint sources)",
     )

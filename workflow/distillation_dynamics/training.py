@@ -5,9 +5,11 @@ None), the images and a recipe. Out: the student, trained in place, and what hap
 makes optimiser, schedule and augmentation. The loop never waits for the device except to write its log.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 
 import numpy as np
 import torch
@@ -21,8 +23,9 @@ from . import models
 from .data import Batch, Split
 from .errors import StudyError
 from .objective import Objective, Outputs
+from .resume import States, random_state, set_random_state
 from .study import Recipe
-from .training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
+from .training_log import EPOCH_COLUMNS, Log
 
 EVALUATION_BATCH = 256
 STEPS_BETWEEN_LOG_WRITES = 50
@@ -37,6 +40,12 @@ class Task(nn.Module):
     def __init__(self, student: nn.Module, objective: Objective):
         super().__init__()
         self.student, self.objective = student, objective
+
+    def forward(self, pixels: Tensor, labels: Tensor, answer: Outputs, blocks: list[int], precision: str) -> dict:
+        """Return the parts of the loss on one batch: pixels [B, C, H, W], labels [B], the teacher's answer."""
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs = models.run(self.student, pixels, blocks)
+        return self.objective(outputs, answer, labels)
 
     def no_weight_decay(self) -> set[str]:
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
@@ -55,10 +64,13 @@ def train(
     device: torch.device,
     workers: int = 0,
     after_epoch: Callable[[int], None] = lambda epoch: None,
+    states: States | None = None,
 ) -> Log:
     """Train `student` in place and return the log; `after_epoch` is called with 0 and after every epoch.
 
-    Raises StudyError when a part of the loss is not finite, naming epoch, step and part.
+    With `states` the training goes on from its last saved state, if there is one, to the same bits on a CPU. Raises
+    StudyError when a part of the loss is not finite, naming epoch, step and part, and Interrupted when a signal asked
+    for a stop and the state is saved.
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
@@ -67,48 +79,68 @@ def train(
     optimizer = make_optimizer(task, recipe)
     schedule = make_schedule(optimizer, recipe, steps)
     blocks = sorted({s for term in objective.terms.values() for s, _ in getattr(term, "pairs", ())})
-    log, buffer = Log(), []
-    start = time.perf_counter()
-    # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
-    torch.manual_seed(seed)
-    _finish_epoch(log, 0, np.nan, np.nan, np.nan, np.nan)
-    after_epoch(0)
-    for epoch in range(recipe.epochs):
-        task.train()
-        losses = []
-        for step, batch in enumerate(
-            images.training(recipe.batch_size, recipe.augmentation, seed, epoch, workers), epoch * steps
-        ):
-            if recipe.schedule.step == "update":
-                schedule.step_update(step)
-            pixels = batch.images.to(device, non_blocking=True)
-            labels = batch.labels.to(device, non_blocking=True)
-            answer = Outputs() if teacher is None else teacher(batch, pixels, epoch)
-            if step == 0:
-                log.gflops_per_image = count_gflops(task, pixels, labels, answer, blocks) / len(labels)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                outputs = models.run(student, pixels, blocks)
-            parts = objective(outputs, answer, labels)
-            optimizer.zero_grad()
-            parts["loss"].backward()
-            if recipe.clip_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(task.parameters(), recipe.clip_gradient_norm)
-            optimizer.step()
-            buffer.append((step, optimizer.param_groups[0]["lr"], {k: v.detach() for k, v in parts.items()}))
-            if len(buffer) == STEPS_BETWEEN_LOG_WRITES or step == (epoch + 1) * steps - 1:
-                losses += _write_steps(log, buffer, epoch, objective.weights)
-                buffer = []
-        if recipe.schedule.step == "epoch":
-            schedule.step(epoch)
-        done = epoch + 1
-        measured = done == recipe.epochs or done % recipe.validate_every == 0
-        result = np.nan, np.nan
-        if measured:
-            log.validation_logits = predict(student, validation, device, workers)
-            result = score(log.validation_logits, validation.labels)
-        rate = log.steps["learning_rate"][-len(losses) * (1 + len(objective.weights))]
-        _finish_epoch(log, done, rate, float(np.mean(losses)), *result)
-        after_epoch(done)
+    log, buffer, begin = Log(objective.weights), [], 0
+    state = states.load() if states else None
+    if state is None:
+        # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
+        torch.manual_seed(seed)
+        _finish_epoch(log, 0, np.nan, np.nan, np.nan, np.nan)
+        after_epoch(0)
+    else:
+        task.load_state_dict(state["task"])
+        optimizer.load_state_dict(state["optimizer"])
+        set_random_state(state["random"])
+        begin, log = state["step"], log_from_state(state["log"])
+    start = time.perf_counter() - log.seconds
+
+    def save_if_due(step: int) -> None:
+        if states is None or not states.due():
+            return
+        _write_steps(log, buffer)
+        log.seconds = time.perf_counter() - start
+        parts = {"task": task.state_dict(), "optimizer": optimizer.state_dict(), "random": random_state()}
+        states.save(step, {"step": step, "log": log_to_state(log), **parts})
+
+    with states.listening() if states else nullcontext():
+        for epoch in range(begin // steps, recipe.epochs):
+            task.train()
+            first = max(begin, epoch * steps)
+            batches = images.training(
+                recipe.batch_size, recipe.augmentation, seed, epoch, workers, first - epoch * steps
+            )
+            with closing(batches):
+                for step, batch in enumerate(batches, first):
+                    if recipe.schedule.step == "update":
+                        schedule.step_update(step)
+                    pixels = batch.images.to(device, non_blocking=True)
+                    labels = batch.labels.to(device, non_blocking=True)
+                    answer = Outputs() if teacher is None else teacher(batch, pixels, epoch)
+                    if step == 0:
+                        log.gflops_per_image = count_gflops(task, pixels, labels, answer, blocks) / len(labels)
+                    parts = task(pixels, labels, answer, blocks, recipe.precision)
+                    optimizer.zero_grad()
+                    parts["loss"].backward()
+                    if recipe.clip_gradient_norm is not None:
+                        nn.utils.clip_grad_norm_(task.parameters(), recipe.clip_gradient_norm)
+                    optimizer.step()
+                    rate = optimizer.param_groups[0]["lr"]
+                    buffer.append((epoch + 1, step, rate, [parts[name].detach() for name in log.parts]))
+                    if len(buffer) == STEPS_BETWEEN_LOG_WRITES:
+                        _write_steps(log, buffer)
+                    if step + 1 < (epoch + 1) * steps:
+                        save_if_due(step + 1)
+            _write_steps(log, buffer)
+            if recipe.schedule.step == "epoch":
+                schedule.step(epoch)
+            done = epoch + 1
+            result = np.nan, np.nan
+            if done == recipe.epochs or done % recipe.validate_every == 0:
+                log.validation_logits = predict(student, validation, device, workers)
+                result = score(log.validation_logits, validation.labels)
+            rows = log.of_epoch(done)
+            _finish_epoch(log, done, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
+            after_epoch(done)
+            save_if_due(done * steps)
     log.seconds = time.perf_counter() - start
     return log
 
@@ -171,41 +203,52 @@ def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 
 
 def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, blocks: list[int]) -> float:
-    """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out."""
-    state = torch.get_rng_state()
+    """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
+
+    Leaves weights, buffers, gradients and random streams as they were.
+    """
+    buffers = [buffer.clone() for buffer in task.buffers()]
     # The fused attention kernels are not counted on every device; the plain one is.
     with (
+        torch.random.fork_rng([pixels.device] if pixels.is_cuda else []),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):
-        task.objective(models.run(task.student, pixels, blocks), answer, labels)["loss"].backward()
+        task(pixels, labels, answer, blocks, "float32")["loss"].backward()
     task.zero_grad(set_to_none=True)
-    torch.set_rng_state(state)
+    for buffer, before in zip(task.buffers(), buffers, strict=True):
+        buffer.copy_(before)
     return counter.get_total_flops() / 1e9
 
 
-def _write_steps(log: Log, buffer: list, epoch: int, weights: dict[str, float]) -> list[float]:
-    """Move buffered steps into the log in one transfer; return their losses."""
-    names = list(buffer[0][2])
-    values = torch.stack([torch.stack([parts[name].float() for name in names]) for *_, parts in buffer]).cpu().numpy()
-    for (step, rate, _), row in zip(buffer, values, strict=True):
-        for name, value in zip(names, row, strict=True):
-            if not np.isfinite(value):
+def log_to_state(log: Log) -> dict:
+    """Return a log as tensors and plain values, for a file that is read with `weights_only=True`."""
+    logits = None if log.validation_logits is None else torch.from_numpy(log.validation_logits)
+    return {**vars(log), "rows": torch.tensor(log.rows, dtype=torch.float64), "validation_logits": logits}
+
+
+def log_from_state(state: dict) -> Log:
+    """Return the log that `log_to_state` was given."""
+    logits = state["validation_logits"]
+    return Log(
+        **state | {"rows": state["rows"].tolist(), "validation_logits": None if logits is None else logits.numpy()}
+    )
+
+
+def _write_steps(log: Log, buffer: list) -> None:
+    """Move buffered steps into the log, in one transfer from the device."""
+    if not buffer:
+        return
+    values = torch.stack([torch.stack([value.float() for value in row]) for *_, row in buffer]).cpu().tolist()
+    for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
+        for name, value in zip(log.parts, row, strict=True):
+            if not math.isfinite(value):
                 raise StudyError(
-                    f"training: {name} became {value} in epoch {epoch + 1}, step {step}; lower "
+                    f"training: {name} became {value} in epoch {epoch}, step {step}; lower "
                     "recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
                 )
-            entry = (
-                epoch + 1,
-                step,
-                rate,
-                name,
-                float(value),
-                1.0 if name == "loss" else float(weights[name]),
-            )
-            for column, item in zip(STEP_COLUMNS, entry, strict=True):
-                log.steps[column].append(item)
-    return values[:, names.index("loss")].tolist()
+        log.add_step(epoch, step, rate, row)
+    buffer.clear()
 
 
 def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:

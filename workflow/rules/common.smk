@@ -36,3 +36,8 @@ def needs(stage, key):
     """What the configuration's `compute` says that a stage's jobs need; memory grows with the attempt."""
     value = STUDY.compute[stage][key]
     return (lambda wildcards, attempt: value * attempt) if key in ("mem_mb", "runtime") else value
+
+
+def minutes_between_states(wildcards, resources):
+    """How often a training saves its state; asking for `resources` keeps Snakemake from rerunning when it changes."""
+    return STUDY.state_minutes

@@ -25,7 +25,7 @@ if STUDY.teacher.source == "timm":
             runtime=60,
         shell:
             "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec '' --out {params.out:q} "
-            "--gpus 0 > {log:q} 2>&1"
+            "--gpus 0 --minutes 0 > {log:q} 2>&1"
 
 
 rule teacher:
@@ -48,6 +48,7 @@ rule teacher:
         teacher=to_json(STUDY.teacher),
         folder=DATA,
         out=TEACHER,
+        minutes=minutes_between_states,
         code=fingerprint("teacher", "objectives.cross_entropy"),
     threads: needs("teacher", "threads")
     resources:
@@ -55,6 +56,6 @@ rule teacher:
         mem_mb=needs("teacher", "mem_mb"),
         runtime=needs("teacher", "runtime"),
     shell:
-        "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
-        "--data {params.folder:q} --weights {input.weights:q} --out {params.out:q} --gpus {resources.gpu} "
+        "exec python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
+        "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} --gpus {resources.gpu} "
         "--threads {threads} > {log:q} 2>&1"

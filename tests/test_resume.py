@@ -1,0 +1,187 @@
+"""A training that was stopped anywhere goes on to the same bits, and loses at most one interval."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT
+from distillation_dynamics import models, resume, students, study, training
+from distillation_dynamics.data import Split
+from distillation_dynamics.errors import Interrupted
+from distillation_dynamics.resume import States
+from distillation_dynamics.teacher_outputs import OnlineTeacher
+from helpers import tiny_study
+
+CPU = torch.device("cpu")
+AUGMENTATION = {
+    "auto_augment": "rand-m9-mstd0.5-inc1", "random_erasing": 0.25, "crop_scale": [0.5, 1.0], "color_jitter": 0.0,
+    "erasing_mode": "pixel", "horizontal_flip": 0.5,
+}  # fmt: skip
+# Everything that a state must hold: dropout and stochastic depth, random views, projections, a rate set after an epoch.
+CHANGES = {
+    "student.model.args.drop_path_rate": 0.2,
+    "student.model.args.proj_drop_rate": 0.1,
+    "student.recipe.epochs": 3,
+    "student.recipe.augmentation": AUGMENTATION,
+    "student.recipe.schedule": {"name": "cosine", "warmup_epochs": 1, "warmup_learning_rate": 5e-4, "step": "epoch"},
+    "variants.everything.projector.frozen": False,
+}
+
+
+class Killed(Exception):
+    """Stands for SIGKILL in the middle of a step."""
+
+
+class Mortal(States):
+    """States that are written before every update and end the training without a word before update `end`."""
+
+    def __init__(self, folder, end=None, key="key"):
+        super().__init__(folder, key, minutes=0)
+        self.end = end
+
+    def save(self, step, state):
+        super().save(step, state)
+        if step == self.end:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A tiny study and its uninterrupted training."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = tiny_study(folder, **CHANGES)
+    return folder, result, train(folder, result, None)
+
+
+def train(folder, result, states):
+    recipe, variant = result.student.recipe, "everything"
+    torch.manual_seed(9)
+    teacher = OnlineTeacher(models.build(result.teacher.model, result.data), [0, 1, 2], True, "float32")
+    args = result.student.model, result.data, result.variants[variant], result.student_facts, result.teacher_facts
+    network, objective = students.make(*args, 0)
+    images, validation = (Split(folder / "data", result.data, name) for name in ("train", "validation"))
+    log = training.train(network, objective, teacher, images, validation, recipe, 0, CPU, states=states)
+    return network, objective, log
+
+
+def assert_equal(one, two):
+    for a, b in zip(one[:2], two[:2], strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    for name, values in one[2].steps.items():
+        np.testing.assert_array_equal(values, two[2].steps[name])
+    np.testing.assert_equal(one[2].epochs, two[2].epochs)
+    np.testing.assert_array_equal(one[2].validation_logits, two[2].validation_logits)
+    assert one[2].gflops_per_image == two[2].gflops_per_image
+
+
+@pytest.mark.parametrize("ends", [[1], [5], [7, 11], [14], [15]], ids=str)
+def test_a_killed_training_goes_on_to_the_same_bits(whole, tmp_path, ends):
+    folder, result, expected = whole
+    for end in ends:
+        with pytest.raises(Killed):
+            train(folder, result, Mortal(tmp_path, end))
+        torch.rand(7)  # what happens between two attempts must not matter
+    assert_equal(train(folder, result, Mortal(tmp_path)), expected)
+
+
+def test_two_states_are_kept_and_a_damaged_one_is_said_and_passed_over(whole, tmp_path, capsys):
+    folder, result, expected = whole
+    with pytest.raises(Killed):
+        train(folder, result, Mortal(tmp_path, 8))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["key-000000007.state", "key-000000008.state"]
+    path = tmp_path / names[1]
+    content = path.read_bytes()
+    for damaged in (content[:-10], content[:-1] + bytes([content[-1] ^ 1]), b"", content[:64]):
+        path.write_bytes(damaged)
+        assert States(tmp_path, "key", 0).load()["step"] == 7
+        assert re.search(r"000000008\.state: is damaged and is not used", capsys.readouterr().err)
+    assert_equal(train(folder, result, Mortal(tmp_path)), expected)
+
+
+def test_a_state_of_another_key_is_refused_in_a_sentence_and_left(whole, tmp_path, capsys):
+    folder, result, _ = whole
+    with pytest.raises(Killed):
+        train(folder, result, Mortal(tmp_path, 3))
+    assert States(tmp_path, "other", 0).load() is None
+    assert "is of another configuration, input or code and is not used" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("key-*.state"))) == 2
+
+
+def test_states_are_due_after_their_minutes_or_when_asked_to_stop(tmp_path, monkeypatch):
+    states = States(tmp_path, "key", minutes=10)
+    now = time.monotonic()
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now + 599)
+    assert not states.due()
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now + 601)
+    assert states.due()
+    states.save(1, {})
+    assert not states.due()
+    with states.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert states.due()
+        with pytest.raises(Interrupted, match="stopped by SIGTERM before update 2; run the same command again"):
+            states.save(2, {})
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_every_random_generator_is_put_back():
+    before = resume.random_state()
+    first = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+    resume.set_random_state(before)
+    assert (random.random(), np.random.rand(), torch.rand(1).item()) == first  # noqa: NPY002
+
+
+def command(folder, result, out):
+    """The student stage as Snakemake starts it, without a teacher."""
+    spec = {
+        **{"data-spec": result.data, "model": result.student.model, "recipe": result.student.recipe},
+        **{"terms": result.variants["none"], "student-facts": result.student_facts},
+        **{"teacher-facts": {"parameters": 0, "shapes": []}, "teacher-model": None},
+    }
+    options = [text for name, value in spec.items() for text in (f"--{name}", study.to_json(value))]
+    options += ["--seed", "0", "--data", str(folder / "data"), "--out", str(out), "--gpus", "0", "--minutes", "0"]
+    options += ["--checkpoints", *map(str, result.student.checkpoints), "--threads", "2"]
+    return [sys.executable, "-m", "distillation_dynamics.students", *options]
+
+
+def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_path):
+    result = tiny_study(tmp_path, **CHANGES | {"student.recipe.epochs": 12})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+
+    def start(out):
+        return subprocess.Popen(command(tmp_path, result, out), env=environment, stderr=subprocess.PIPE, text=True)
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    process = start(whole)
+    assert process.communicate()[1] and process.returncode == 0
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = start(broken)
+        newest = max(broken.glob(".resume/*.state"), default=None)
+        while max(broken.glob(".resume/*.state"), default=None) in (None, newest):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        said = process.communicate()[1]
+        assert process.returncode != 0 and not (broken / "result.json").exists()
+        if number == signal.SIGTERM:
+            assert "not finished: stopped by SIGTERM before update" in said and "Traceback" not in said
+    process = start(broken)
+    said = process.communicate()[1]
+    assert process.returncode == 0 and "resume: going on from" in said
+    assert not (broken / ".resume").exists()
+    names = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file()}
+    assert names == {str(path.relative_to(broken)) for path in broken.rglob("*") if path.is_file()}
+    for name in names - {"cost.json"}:
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    shutil.rmtree(broken)

@@ -1,0 +1,136 @@
+"""States of an unfinished training: written every few minutes and on SIGTERM, read by the next attempt.
+
+They lie in a hidden folder beside the stage's outputs, because Snakemake deletes the declared outputs of a job that
+failed. A file is the SHA-256 of its payload, a newline and the payload (a torch file of tensors and plain values, read
+with `weights_only=True`). It is named after its key, a hash of the configuration, the inputs and the code that the
+training is a function of: a state of another key is never used and never deleted by a training that goes on.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .errors import Interrupted
+from .files import replacing
+
+KEPT = 2
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def key_of(*parts: str) -> str:
+    """Return 16 hexadecimal digits that stand for `parts` and the version of torch."""
+    return hashlib.sha256("\0".join([*parts, torch.__version__]).encode()).hexdigest()[:16]
+
+
+class States:
+    """The last two states of one training in `folder`; `minutes` between two of them."""
+
+    def __init__(self, folder: str | Path, key: str, minutes: float):
+        self.folder, self.key, self.minutes = Path(folder), key, minutes
+        self.written = time.monotonic()
+        self.signal: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGINT into a request to stop, for as long as the block runs."""
+
+        def note(number: int, frame: Any) -> None:
+            self.signal = number
+
+        before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def due(self) -> bool:
+        """Return whether a state is to be written now."""
+        return self.signal is not None or time.monotonic() - self.written >= 60 * self.minutes
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state before update `step`, whole or not at all, and delete all but the last two.
+
+        Raises Interrupted afterwards when a signal asked for the stop, StudyError when the disk is full.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        payload = buffer.getvalue()
+        path = self.folder / f"{self.key}-{step:09d}.state"
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        for old in self._paths()[KEPT:]:
+            old.unlink()
+        self.written = time.monotonic()
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name
+            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest whole state of this training, or None; what is damaged or another's is said on stderr."""
+        others = [path for path in self.folder.glob("*.state") if not path.name.startswith(f"{self.key}-")]
+        for path in sorted(others):
+            _say(f"{path}: is of another configuration, input or code and is not used; delete it if it is of no use")
+        for path in self._paths():
+            digest, _, payload = path.read_bytes().partition(b"\n")
+            if hashlib.sha256(payload).hexdigest().encode() != digest:
+                _say(f"{path}: is damaged and is not used; the state before it is, if there is one")
+                continue
+            try:
+                state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+            except (RuntimeError, pickle.UnpicklingError) as error:
+                _say(f"{path}: cannot be read ({error}); the state before it is used, if there is one")
+                continue
+            _say(f"going on from {path}")
+            return state
+        return None
+
+    def clear(self) -> None:
+        """Delete the folder: the training is finished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _paths(self) -> list[Path]:
+        """This training's states, the newest first."""
+        return sorted(self.folder.glob(f"{self.key}-*.state"), reverse=True)
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of every random generator of this process, as tensors and plain values."""
+    name, words, *rest = np.random.get_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "python": random.getstate(),
+        "numpy": [name, words.tolist(), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put every random generator back to `state`."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, words, *rest = state["numpy"]
+    np.random.set_state((name, np.array(words, dtype=np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _say(sentence: str) -> None:
+    print(f"resume: {sentence}", file=sys.stderr, flush=True)
