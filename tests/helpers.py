@@ -34,7 +34,7 @@ def changed(config: dict, path: str, value) -> dict:
 
 def load(config: dict) -> study.Study:
     """The study, its models described in this process."""
-    return study.load(config, lambda data, *parts: [models.describe(model, data) for model in parts])
+    return study.load(config, lambda data, **parts: [models.describe(model, data) for model in parts.values()])
 
 
 def write_parquet(path, labels, size=28, seed=0) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_dynamics import study
+from distillation_dynamics import facts, study
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.study import expand_pairs, objective_names
 from helpers import changed, load, smoke_config
@@ -62,12 +62,20 @@ def test_every_objective_file_is_a_known_objective():
             "model.name: timm has no model .* did you mean vit_tiny_patch16",
         ),
         ("student.model.args", {"embed_dim": 12, "hedas": 3}, "model.args: timm cannot build vit_tiny_patch16_224"),
+        ("student.recipe.optimizer.name", "adamx", "student.recipe.optimizer.name: 'adamx' .* did you mean adam"),
+        ("student.recipe.augmentation", {"auto_augment": "rnad-m9"}, r"auto_augment: 'rnad-m9' must match .* \(timm's"),
         ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
     ],
 )
 def test_a_wrong_configuration_is_refused_in_a_sentence_that_names_the_key(config, path, value, message):
     with pytest.raises(StudyError, match=message):
         load(changed(config, path, value))
+
+
+def test_a_model_that_timm_refuses_is_named_with_its_owner(config, tmp_path):
+    config = changed(config, "teacher.model.args.num_heads", 5)
+    with pytest.raises(StudyError, match=r"^teacher\.model\.args: cait_\w+ with .* does not give features"):
+        study.load(config, lambda data, **models: facts.describe(data, tmp_path, **models))
 
 
 def test_a_parquet_file_that_is_none_is_refused(config, tmp_path):

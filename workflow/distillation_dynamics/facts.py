@@ -17,18 +17,18 @@ from .sources import fingerprint
 from .study import Data, Model, ModelFacts, from_json, to_json
 
 
-def describe(data: Data, *models: Model, cache: str | Path = "results/.models") -> list[ModelFacts]:
-    """Return the facts of each model on images like `data`'s; raise StudyError when timm cannot build one."""
+def describe(data: Data, cache: str | Path = "results/.models", **models: Model) -> list[ModelFacts]:
+    """Return the facts of each model on images like `data`'s; raise StudyError naming the one timm cannot build."""
     shape = {"image_size": data.image_size, "channels": data.channels, "classes": data.classes}
-    keys = [to_json([shape, model, version("timm"), fingerprint("models")]) for model in models]
+    keys = [to_json([shape, model, version("timm"), fingerprint("models")]) for model in models.values()]
     paths = [Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for key in keys]
-    if missing := [(path, model) for path, model in zip(paths, models, strict=True) if not path.is_file()]:
-        texts = [to_json(part) for part in (data, *(model for _, model in missing))]
+    if missing := {owner: path for owner, path in zip(models, paths, strict=True) if not path.is_file()}:
+        texts = to_json(data), to_json({owner: models[owner] for owner in missing})
         command = [sys.executable, "-m", "distillation_dynamics.models", *texts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["it ended without a word"]
             raise StudyError(lines[-1].removeprefix("error: "))
-        for (path, _), facts in zip(missing, json.loads(done.stdout), strict=True):
-            write_json(path, facts)
+        for owner, facts in json.loads(done.stdout).items():
+            write_json(missing[owner], facts)
     return [from_json(ModelFacts, json.dumps(read_json(path))) for path in paths]

@@ -5,6 +5,7 @@ row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
 """
 
 import difflib
+import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -47,11 +48,20 @@ def build(model: Model, data: Data) -> nn.Module:
 
 
 def describe(model: Model, data: Data) -> ModelFacts:
-    """Return what a model is, without allocating its weights."""
+    """Return what a model is, without allocating its weights.
+
+    Raises StudyError when timm refuses the model, or the model an image.
+    """
     with torch.device("meta"):
         network = build(model, data).eval()
         images = torch.empty(1, data.channels, data.image_size, data.image_size)
-        shapes = block_shapes(network, images)
+        try:
+            shapes = block_shapes(network, images)
+        except (RuntimeError, AssertionError, AttributeError) as error:
+            raise StudyError(
+                f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
+                f"{data.image_size} pixels ({error}); choose a plain Vision Transformer and sizes that divide evenly"
+            ) from error
     return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
 
 
@@ -111,12 +121,13 @@ def device(gpus: int) -> torch.device:
 
 
 def main() -> None:
-    """Print the facts of the models given as JSON on the command line, as one JSON list."""
-    data = from_json(Data, sys.argv[1])
-    try:
-        facts = [asdict(describe(from_json(Model, text), data)) for text in sys.argv[2:]]
-    except StudyError as error:
-        raise SystemExit(f"error: {error}") from error
+    """Print the facts of the models given by owner as JSON on the command line, as one JSON object."""
+    data, facts = from_json(Data, sys.argv[1]), {}
+    for owner, model in json.loads(sys.argv[2]).items():
+        try:
+            facts[owner] = asdict(describe(Model(**model), data))
+        except StudyError as error:
+            raise SystemExit(f"error: {owner}.{error}") from error
     print(to_json(facts))
 
 

@@ -226,7 +226,7 @@ def _build(kind: Any, value: Any) -> Any:
 
 
 def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> Study:
-    """Check `config` and return the study; `describe(data, *models)` tells the models' facts.
+    """Check `config` and return the study; `describe(data, teacher=model, student=model)` tells the models' facts.
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
@@ -241,7 +241,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
         raise StudyError("\n".join(faults))
-    teacher_facts, student_facts = describe(data, teacher.model, student.model)
+    teacher_facts, student_facts = describe(data, teacher=teacher.model, student=student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
     study = Study(
@@ -332,7 +332,8 @@ def _faults(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
             allowed = [str(value) for value in error.validator_value]
             yield f"{key}: {error.instance!r} is not possible; {_nearest(str(error.instance), allowed)}"
         elif error.validator == "pattern":
-            yield f"{key}: {error.instance!r} must match {error.validator_value}"
+            meaning = error.schema.get("description")
+            yield f"{key}: {error.instance!r} must match {error.validator_value}" + (f" ({meaning})" if meaning else "")
         else:
             yield f"{key}: {error.message}"
 
