@@ -18,6 +18,8 @@ import numpy as np
 
 from .errors import StudyError
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 class Column(NamedTuple):
     """What a table's column holds: its unit ('' for none) and one sentence."""
@@ -30,7 +32,7 @@ class Column(NamedTuple):
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
 
-    Raises StudyError when the disk is full.
+    Raises StudyError when the disk, or what this user may have of it, is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,8 +41,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StudyError(f"{path}: the disk is full; free some space and run the same command again") from error
+        if error.errno in NO_ROOM:
+            reason = os.strerror(error.errno)
+            raise StudyError(f"{path}: {reason}; free some space and run the same command again") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -69,8 +72,8 @@ def read_json(path: str | Path) -> Any:
 
 def write_npy(path: str | Path, array: np.ndarray) -> None:
     """Write one array as .npy, readable with `numpy.load(path, mmap_mode="r")`."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array)
+    with npy_writer(path, array.shape, array.dtype) as append:
+        append(array)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .errors import StudyError
@@ -87,8 +87,9 @@ def run(network: nn.Module, images: Tensor, blocks: list[int], logits: bool = Tr
 
 def save_weights(path: str | Path, network: nn.Module) -> None:
     """Write a module's parameters and buffers as safetensors, whole or not at all."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
+        temporary.write_bytes(save(state))
 
 
 def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | None = None) -> None:
@@ -103,7 +104,9 @@ def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | No
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise StudyError(f"{path}: not a whole safetensors file ({error}); fetch or make it again") from error
+        raise StudyError(
+            f"{path}: not a whole safetensors file ({error}); delete it and run again, or fetch it again"
+        ) from error
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
