@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from distillation_dynamics import models, study
+from distillation_dynamics import models, spec, study
 
 
 def smoke_config() -> dict:
@@ -70,5 +70,5 @@ def tiny_study(tmp_path, **changes) -> study.Study:
     }.items():
         config = changed(config, path, value)
     result = load(config)
-    data.main(Namespace(data_spec=study.to_json(result.data), out=tmp_path / "data"))
+    data.main(Namespace(data_spec=spec.to_json(result.data), out=tmp_path / "data"))
     return result

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from timm.data.auto_augment import AugmentOp
 
-from distillation_dynamics import data, study
+from distillation_dynamics import data
 from distillation_dynamics.data import Split, balanced
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
-from distillation_dynamics.study import Augmentation
+from distillation_dynamics.spec import Augmentation, Validation, to_json
 from helpers import load, smoke_config, tiny_study
 
 AUGMENTATION = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, "rand-m9-mstd0.5-inc1")
@@ -33,9 +33,9 @@ def folder_data(tmp_path):
     make_folder(tmp_path / "test")
     spec = data.Data(
         "folder", str(tmp_path / "train"), str(tmp_path / "test"), 3, 3, 32, (0.5,) * 3, (0.5,) * 3,
-        study.Validation("test", 2), 0.875, "bicubic",
+        Validation("test", 2), 0.875, "bicubic",
     )  # fmt: skip
-    data.main(Namespace(data_spec=study.to_json(spec), out=tmp_path / "data"))
+    data.main(Namespace(data_spec=to_json(spec), out=tmp_path / "data"))
     return spec, tmp_path / "data"
 
 

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import models, resume, students, study, training
+from distillation_dynamics import models, resume, students, training
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.resume import States
+from distillation_dynamics.spec import to_json
 from distillation_dynamics.teacher_outputs import OnlineTeacher
 from helpers import tiny_study
 
@@ -148,7 +149,7 @@ def command(folder, result, out):
         **{"terms": result.variants["none"], "student-facts": result.student_facts},
         **{"teacher-facts": {"parameters": 0, "shapes": []}, "teacher-model": None},
     }
-    options = [text for name, value in spec.items() for text in (f"--{name}", study.to_json(value))]
+    options = [text for name, value in spec.items() for text in (f"--{name}", to_json(value))]
     options += ["--seed", "0", "--data", str(folder / "data"), "--out", str(out), "--gpus", "0", "--minutes", "0"]
     options += ["--checkpoints", *map(str, result.student.checkpoints), "--threads", "2"]
     return [sys.executable, "-m", "distillation_dynamics.students", *options]

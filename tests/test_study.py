@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_dynamics import facts, study
+from distillation_dynamics import facts, spec, study
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.study import expand_pairs, objective_names
 from helpers import changed, load, smoke_config
@@ -93,16 +93,16 @@ def test_every_fault_is_reported_at_once(config):
 
 def test_slices_survive_the_way_through_json(config):
     result = load(config)
-    for kind, part in ((study.Data, result.data), (study.Teacher, result.teacher), (study.Student, result.student)):
-        assert study.from_json(kind, study.to_json(part)) == part
+    for kind, part in ((spec.Data, result.data), (spec.Teacher, result.teacher), (spec.Student, result.student)):
+        assert spec.from_json(kind, spec.to_json(part)) == part
     terms = result.variants["everything"]
-    assert study.from_json(tuple[study.TermSpec, ...], study.to_json(terms)) == terms
+    assert spec.from_json(tuple[spec.TermSpec, ...], spec.to_json(terms)) == terms
 
 
 def test_the_order_of_keys_does_not_change_a_slice(config):
     turned = dict(reversed(config.items()))
     turned["student"] = dict(reversed(config["student"].items()))
-    assert study.to_json(load(turned).student) == study.to_json(load(config).student)
+    assert spec.to_json(load(turned).student) == spec.to_json(load(config).student)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "studies/smoke.yaml"])

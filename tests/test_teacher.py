@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import models, study, teacher, teacher_outputs
+from distillation_dynamics import models, teacher, teacher_outputs
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.study import Augmentation
+from distillation_dynamics.spec import Augmentation, Recipe, Teacher, to_json
 from helpers import tiny_study
 
 CPU = torch.device("cpu")
@@ -25,8 +25,8 @@ CPU = torch.device("cpu")
 
 def arguments(result, tmp_path, spec, weights=()):
     return Namespace(
-        teacher=study.to_json(spec),
-        data_spec=study.to_json(result.data),
+        teacher=to_json(spec),
+        data_spec=to_json(result.data),
         data=[str(tmp_path / "data")],
         weights=list(weights),
         out=str(tmp_path / "teacher"),
@@ -50,7 +50,7 @@ def tiny(tmp_path):
 def other_source(result, source, **changes):
     values = {"source": source, "recipe": None, **changes}
     fields = {name: getattr(result.teacher, name) for name in result.teacher.__dataclass_fields__}
-    return study.Teacher(**fields | values)
+    return Teacher(**fields | values)
 
 
 def test_a_pretrained_teacher_leaves_weights_logits_tables_and_an_untrained_twin(tmp_path, tiny):
@@ -155,7 +155,7 @@ def fetch_from_hub(tmp_path, result, address, revision):
         "-m",
         "distillation_dynamics.teacher",
         "--teacher",
-        study.to_json(spec),
+        to_json(spec),
         "--data-spec",
         "",
     ]
@@ -192,9 +192,7 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(tmp_path, tiny):
 
 def stored(tmp_path, result, network, augmentation=None):
     recipe = result.student.recipe
-    recipe = study.Recipe(
-        **{n: getattr(recipe, n) for n in recipe.__dataclass_fields__} | {"augmentation": augmentation}
-    )
+    recipe = Recipe(**{n: getattr(recipe, n) for n in recipe.__dataclass_fields__} | {"augmentation": augmentation})
     images = Split(tmp_path / "data", result.data, "train", 80)
     teacher_outputs.write(tmp_path / "outputs", network, images, recipe, [0, 2], CPU)
     return images, teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, augmentation)

@@ -10,7 +10,7 @@ from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
 from distillation_dynamics.objective import Objective, Outputs, Shape
-from distillation_dynamics.study import Recipe, Schedule, TermSpec
+from distillation_dynamics.spec import Optimizer, Recipe, Schedule, TermSpec
 from distillation_dynamics.teacher_outputs import OnlineTeacher
 from helpers import tiny_study
 
@@ -39,7 +39,7 @@ def test_the_learning_rate_of_every_epoch_is_the_published_one(root, epochs):
     recipe_config = yaml.safe_load((root / "studies/imagenet.yaml").read_text())["student"]["recipe"]
     schedule = Schedule(**recipe_config["schedule"])
     recipe = Recipe(
-        epochs, 2048, study.Optimizer(**recipe_config["optimizer"]), schedule, "float32", validate_every=1
+        epochs, 2048, Optimizer(**recipe_config["optimizer"]), schedule, "float32", validate_every=1
     )  # fmt: skip
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.AdamW([parameter], lr=recipe.optimizer.learning_rate)

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from .errors import StudyError
 from .files import Column, read_npy, read_table, write_npy, write_table
+from .spec import Augmentation, Data, from_json
 from .stage import run_stage
-from .study import Augmentation, Data, from_json
 
 SPLIT_COLUMNS = {
     "split": Column("", "train, validation or test"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import StudyError
 from .files import read_json, write_json
 from .sources import fingerprint
-from .study import Data, Model, ModelFacts, from_json, to_json
+from .spec import Data, Model, ModelFacts, from_json, to_json
 
 
 def describe(data: Data, cache: str | Path = "results/.models", **models: Model) -> list[ModelFacts]:

@@ -20,8 +20,8 @@ from .files import Column, npy_writer, read_npy, sha256, write_json, write_table
 from .metrics.entropy import value_range
 from .metrics.magnitude import image_scalars
 from .metrics.spectrum import image_intensity
+from .spec import Data, Model, Probe, from_json
 from .stage import run_stage
-from .study import Data, Model, Probe, from_json
 
 BATCH = 64
 KEYS = {

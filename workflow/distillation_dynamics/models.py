@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from .errors import StudyError
 from .files import replacing, sha256
 from .objective import Outputs, Shape
-from .study import Data, Model, ModelFacts, from_json, to_json
+from .spec import Data, Model, ModelFacts, from_json, to_json
 
 
 def build(model: Model, data: Data) -> nn.Module:

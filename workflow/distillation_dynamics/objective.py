@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .study import TermSpec
+from .spec import TermSpec
 
 
 class Shape(NamedTuple):

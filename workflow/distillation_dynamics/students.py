@@ -17,8 +17,8 @@ from .files import replacing, sha256, write_json, write_npy, write_table
 from .objective import Objective, Shape
 from .resume import States, key_of
 from .sources import fingerprint
+from .spec import Data, Model, ModelFacts, Recipe, TermSpec, from_json, to_json
 from .stage import run_stage
-from .study import Data, Model, ModelFacts, Recipe, TermSpec, from_json, to_json
 from .teacher_outputs import CachedTeacher, OnlineTeacher
 from .training import predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS

@@ -1,169 +1,23 @@
-"""The study as frozen dataclasses, and the check of a configuration before anything runs.
+"""A whole study, and the check of its configuration before anything runs.
 
 `load` takes the merged configuration, fills in defaults, reports every fault in one sentence each and returns a
-`Study`. Each stage gets only its slice of it, as JSON, and reads it back with `from_json`. Imports no torch.
+`Study`. Each stage gets only its slice of it (`spec`). Imports no torch.
 """
 
 import difflib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from .errors import StudyError
 from .sources import literals
+from .spec import Data, ModelFacts, Probe, Student, Teacher, TermSpec, build
 
 OBJECTIVES = Path(__file__).parent / "objectives"
 SCHEMA = Path(__file__).parents[1] / "schemas" / "study.schema.yaml"
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Which images are held out for every choice."""
-
-    taken_from: str
-    per_class: int
-
-
-@dataclass(frozen=True)
-class Data:
-    """The images of a study and how an evaluated image looks."""
-
-    source: str
-    train: str
-    test: str
-    classes: int
-    channels: int
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    validation: Validation
-    crop_fraction: float
-    interpolation: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A timm model."""
-
-    name: str
-    args: dict[str, Any]
-    initialisation: str
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """A timm optimiser."""
-
-    name: str
-    learning_rate: float
-    weight_decay: float
-    eps: float
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Learning rate over training; `step` says when it moves."""
-
-    name: str
-    warmup_epochs: int
-    warmup_learning_rate: float
-    minimum_learning_rate: float
-    step: str
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Arguments of `timm.data.create_transform`, and how many views of an image are drawn (None: one an epoch)."""
-
-    random_erasing: float
-    erasing_mode: str
-    crop_scale: tuple[float, ...]
-    horizontal_flip: float
-    color_jitter: float
-    auto_augment: str | None = None
-    views: int | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained."""
-
-    epochs: int
-    batch_size: int
-    optimizer: Optimizer
-    schedule: Schedule
-    precision: str
-    validate_every: int
-    train_images: int | None = None
-    clip_gradient_norm: float | None = None
-    augmentation: Augmentation | None = None
-
-    @property
-    def views(self) -> int | None:
-        """How many different views of an image training sees; None when each epoch draws a new one."""
-        return 1 if self.augmentation is None else self.augmentation.views
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """The teacher and where its weights come from."""
-
-    source: str
-    model: Model
-    label_smoothing: float
-    seed: int
-    tolerance: float
-    recipe: Recipe | None = None
-    weights: str | None = None
-    sha256: str | None = None
-    expected_top1: float | None = None
-
-
-@dataclass(frozen=True)
-class Student:
-    """The student, its recipe and the epochs whose weights are kept."""
-
-    model: Model
-    recipe: Recipe
-    checkpoint_every: int
-
-    @property
-    def checkpoints(self) -> list[int]:
-        """Epochs whose weights are kept: 0 (untrained), every `checkpoint_every`, the last."""
-        return sorted({*range(0, self.recipe.epochs, self.checkpoint_every), self.recipe.epochs})
-
-
-@dataclass(frozen=True)
-class TermSpec:
-    """One term of a loss: an objective's name, its weight and options, and its (student, teacher) pairs of blocks."""
-
-    name: str
-    weight: float
-    needs: str
-    options: dict[str, Any]
-    pairs: tuple[tuple[int, int], ...] = ()
-    reduction: str = "mean"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What is dumped and measured."""
-
-    images: int
-    dtype: str
-    entropy_bins: int
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a model is before it has weights: parameters, and [channels, rows, columns] of each block's features."""
-
-    parameters: int
-    shapes: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -201,30 +55,6 @@ class Study:
         return sorted({t for v in variants for term in self.variants[v] for _, t in term.pairs})
 
 
-def to_json(part: Any) -> str:
-    """Return a slice of the study as canonical JSON: equal slices give equal text, whatever the order of keys."""
-    return json.dumps(part, sort_keys=True, default=asdict)
-
-
-def from_json(kind: Any, text: str) -> Any:
-    """Read a slice back: the inverse of `to_json` for the dataclass (or tuple of dataclasses) `kind`."""
-    return _build(kind, json.loads(text))
-
-
-def _build(kind: Any, value: Any) -> Any:
-    if isinstance(kind, UnionType):
-        kind = get_args(kind)[0]
-        return None if value is None else _build(kind, value)
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return kind(**{f.name: _build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
-    if get_origin(kind) is tuple:
-        inner = get_args(kind)
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_build(k, v) for k, v in zip(kinds, value, strict=True))
-    return float(value) if kind is float else value
-
-
 def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> Study:
     """Check `config` and return the study; `describe(data, teacher=model, student=model)` tells the models' facts.
 
@@ -236,7 +66,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     if faults:
         raise StudyError("\n".join(faults))
     data, teacher, student = (
-        _build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
+        build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
@@ -251,7 +81,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
         teacher=teacher,
         student=student,
         variants=variants,
-        features=_build(Probe, config["features"]),
+        features=build(Probe, config["features"]),
         figures=config["figures"],
         compute=config["compute"],
         state_minutes=float(config["state_minutes"]),

@@ -19,8 +19,8 @@ from .files import replacing, sha256, write_json, write_npy, write_table
 from .objective import Objective
 from .resume import States, key_of
 from .sources import fingerprint
+from .spec import Data, Teacher, TermSpec, from_json, to_json
 from .stage import run_stage
-from .study import Data, Teacher, TermSpec, from_json, to_json
 from .training import predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
 

@@ -17,8 +17,8 @@ from .data import Batch, Split, view_of
 from .errors import StudyError
 from .files import npy_writer, read_npy
 from .objective import Outputs
+from .spec import Augmentation, Data, Model, Recipe, from_json
 from .stage import run_stage
-from .study import Augmentation, Data, Model, Recipe, from_json
 
 BATCH = 256
 VERIFIED_IMAGES = 64

@@ -24,7 +24,7 @@ from .data import Batch, Split
 from .errors import StudyError
 from .objective import Objective, Outputs
 from .resume import States, random_state, set_random_state
-from .study import Recipe
+from .spec import Recipe
 from .training_log import EPOCH_COLUMNS, Log
 
 EVALUATION_BATCH = 256

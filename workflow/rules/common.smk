@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 from distillation_dynamics import facts, files, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.sources import fingerprint, literals
-from distillation_dynamics.study import to_json
+from distillation_dynamics.spec import to_json
 
 try:
     STUDY = studies.load(config, facts.describe)
