@@ -20,13 +20,19 @@ include: "workflow/rules/summary.smk"
 include: "workflow/rules/figures.smk"
 
 # Every lasting file is asked for, so that one that was deleted is made again.
+ALL = [
+    *rules.teacher.output,
+    *rules.teacher_features.output,
+    *expand(rules.students.output, variant=STUDY.variants, seed=STUDY.seeds),
+    *expand(rules.student_features.output, variant=STUDY.variants, seed=STUDY.seeds),
+    *expand(rules.metrics.output, table=TABLES),
+    *rules.summary.output,
+    *expand(rules.figures.output, figure=FIGURES),
+]
+
 rule all:
     default_target: True
     input:
-        rules.teacher.output,
-        rules.teacher_features.output,
-        expand(rules.students.output, variant=STUDY.variants, seed=STUDY.seeds),
-        expand(rules.student_features.output, variant=STUDY.variants, seed=STUDY.seeds),
-        expand(rules.metrics.output, table=TABLES),
-        rules.summary.output,
-        expand(rules.figures.output, figure=FIGURES),
+        ALL,
+
+include: "workflow/rules/records.smk"

@@ -2,6 +2,10 @@
 
 import copy
 import io
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +15,40 @@ from PIL import Image
 
 from conftest import ROOT
 from distillation_dynamics import models, spec, study
+
+
+def copy_project(folder):
+    """Copy what a run needs into `folder`; the images stay where they are."""
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("workflow", "studies", "profiles", "slurm"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "resources").symlink_to(ROOT / "resources")
+    return folder
+
+
+def snakemake(folder, *arguments, config="studies/smoke.yaml"):
+    """Run Snakemake in `folder` as a user does."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", config]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
+
+
+def jobs(dry_run):
+    """Rule -> number of jobs in the output of a dry run."""
+    assert dry_run.returncode == 0, dry_run.stdout + dry_run.stderr
+    text = dry_run.stdout + dry_run.stderr
+    if "Nothing to be done" in text:
+        return {}
+    table = text.rpartition("Job stats:")[2].partition("Reasons:")[0]
+    return {
+        name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name not in ("total", "all")
+    }
+
+
+def shared(project, stage):
+    """The one folder of a stage that studies share."""
+    (folder,) = (project / "results/shared" / stage).iterdir()
+    return folder
 
 
 def smoke_config() -> dict:

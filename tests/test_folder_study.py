@@ -104,19 +104,27 @@ def results(folder):
     return folder / "results/folder"
 
 
+def shared(results, stage):
+    """The one folder of a stage that studies share."""
+    (folder,) = (results.parent / "shared" / stage).iterdir()
+    return folder
+
+
 def test_splits_follow_the_folders_and_hold_some_of_the_test_out(results):
-    splits = pd.read_parquet(results / "data/splits.parquet")
+    splits = pd.read_parquet(shared(results, "data") / "splits.parquet")
     counts = splits.groupby(["split", "label"]).size()
     assert (counts["train"] == TRAIN).all() and (counts["validation"] == 2).all() and (counts["test"] == TEST - 2).all()
 
 
 def test_the_downloaded_teacher_is_measured_and_nothing_is_stored_of_it(results):
-    labels = pd.read_parquet(results / "data/splits.parquet").query("split == 'validation'")["label"].to_numpy()
-    logits = np.load(results / "teacher/logits_validation.npy")
-    measured = json.loads((results / "teacher/result.json").read_text())
+    labels = (
+        pd.read_parquet(shared(results, "data") / "splits.parquet").query("split == 'validation'")["label"].to_numpy()
+    )
+    logits = np.load(shared(results, "teacher") / "logits_validation.npy")
+    measured = json.loads((shared(results, "teacher") / "result.json").read_text())
     assert measured["validation_top1"] == pytest.approx(100 * (logits.argmax(1) == labels).mean())
-    assert measured["source"] == "timm" and not (results / "teacher_outputs").exists()
-    (record,) = (results.parent / "weights").glob("*/record.json")
+    assert measured["source"] == "timm" and not (results.parent / "shared/teacher_outputs").exists()
+    (record,) = (results.parent / "shared/weights").glob("*/record.json")
     assert json.loads(record.read_text())["name"] == "downloaded"
 
 

@@ -17,7 +17,7 @@ from distillation_dynamics import models, teacher, teacher_outputs
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.spec import Augmentation, Recipe, Teacher, to_json
+from distillation_dynamics.spec import Augmentation, Teacher, to_json
 from helpers import tiny_study
 
 CPU = torch.device("cpu")
@@ -191,10 +191,8 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(tmp_path, tiny):
 
 
 def stored(tmp_path, result, network, augmentation=None):
-    recipe = result.student.recipe
-    recipe = Recipe(**{n: getattr(recipe, n) for n in recipe.__dataclass_fields__} | {"augmentation": augmentation})
     images = Split(tmp_path / "data", result.data, "train", 80)
-    teacher_outputs.write(tmp_path / "outputs", network, images, recipe, [0, 2], CPU)
+    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, [0, 2], CPU)
     return images, teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, augmentation)
 
 

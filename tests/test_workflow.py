@@ -1,11 +1,7 @@
 """The smoke study from images to figures, as a user runs it; then what runs again after a change."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,43 +10,12 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from conftest import ROOT
+from helpers import jobs, shared, snakemake
 
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
 
 
-def snakemake(folder, *arguments, config="studies/smoke.yaml"):
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", config]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ, timeout=900)
-
-
-def jobs(dry_run):
-    """Rule -> number of jobs in the output of a dry run."""
-    assert dry_run.returncode == 0, dry_run.stdout + dry_run.stderr
-    text = dry_run.stdout + dry_run.stderr
-    if "Nothing to be done" in text:
-        return {}
-    table = text.rpartition("Job stats:")[2].partition("Reasons:")[0]
-    return {
-        name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name not in ("total", "all")
-    }
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of the project in an empty folder, with the smoke study run in it."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "studies", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "resources").symlink_to(ROOT / "resources")
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-    return folder
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def results(project):
     return project / "results/smoke"
 
@@ -77,11 +42,11 @@ def test_the_summary_has_every_variant_and_the_teacher(results):
     assert all(f"| {variant} |" in text for variant in VARIANTS)
 
 
-def test_accuracy_and_agreement_in_the_table_are_those_of_the_logits(results):
+def test_accuracy_and_agreement_in_the_table_are_those_of_the_logits(project, results):
     runs = pd.read_parquet(results / "summary/runs.parquet").set_index("variant")
-    splits = pd.read_parquet(results / "data/splits.parquet")
+    splits = pd.read_parquet(shared(project, "data") / "splits.parquet")
     labels = splits.loc[splits["split"] == "test", "label"].to_numpy()
-    teacher = np.load(results / "teacher/logits_test.npy").argmax(axis=1)
+    teacher = np.load(shared(project, "teacher") / "logits_test.npy").argmax(axis=1)
     for variant in VARIANTS:
         ours = np.load(results / f"students/{variant}/seed0/logits_test.npy").argmax(axis=1)
         assert runs.loc[variant, "test_top1"] == pytest.approx(100 * (ours == labels).mean())
@@ -120,40 +85,6 @@ def test_a_deleted_metric_file_reruns_only_what_depends_on_it(project, results):
     assert jobs(snakemake(project, "-n")) == {"metrics": 1, "figures": 1}
     assert snakemake(project).returncode == 0
     assert table.read_bytes() == content
-
-
-def edited(project, name, old, new):
-    text = (project / name).read_text()
-    assert old in text
-    (project / name).write_text(text.replace(old, new, 1))
-    planned = jobs(snakemake(project, "-n"))
-    (project / name).write_text(text)
-    return planned
-
-
-LIBRARY = "workflow/distillation_dynamics"
-ONE_STUDENT = {"students": 1, "student_features": 1, "metrics": 3, "summary": 1, "figures": 5}
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "expected"),
-    [
-        ("studies/smoke.yaml", "features: {images: 20", "# a remark\nfeatures: {images: 20", {}),
-        (
-            "studies/smoke.yaml",
-            "  hard: {cross_entropy: {weight: 0.1}",
-            "  hard: {cross_entropy: {weight: 0.2}",
-            ONE_STUDENT,
-        ),
-        ("studies/smoke.yaml", "\nfeatures:", "  another: {cross_entropy: {weight: 2}}\n\nfeatures:", ONE_STUDENT),
-        (f"{LIBRARY}/objectives/hard.py", "argmax(dim=1)", "argmax(dim=-1)", ONE_STUDENT),
-        (f"{LIBRARY}/figures/accuracy.py", "0.21 * len", "0.22 * len", {"figures": 1}),
-        (f"{LIBRARY}/training.py", '"""One training loop', '"""The one training loop', {}),
-    ],
-    ids=["comment", "weight", "new variant", "objective", "figure", "docstring"],
-)
-def test_a_change_reruns_what_it_touches_and_nothing_else(project, name, old, new, expected):
-    assert edited(project, name, old, new) == expected
 
 
 def test_equal_seeds_give_equal_bytes(project, results):

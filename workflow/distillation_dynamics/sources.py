@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
+# Modules that cannot change what a stage writes: a better message is no reason to train again.
+WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "records", "sources")}
 
 
 def fingerprint(*modules: str) -> list[str]:
@@ -35,7 +37,7 @@ def _imports(module: str) -> frozenset[str]:
     while queue:
         name = queue.pop()
         path = _path(name)
-        if name in seen or path is None or not name.startswith(PACKAGE):
+        if name in seen or path is None or not name.startswith(PACKAGE) or name in WITHOUT_EFFECT:
             continue
         seen.add(name)
         queue.append(name.rpartition(".")[0])

@@ -34,6 +34,7 @@ class Study:
     figures: dict[str, Any]
     compute: dict[str, dict[str, int]]
     state_minutes: float
+    package_versions: str
     teacher_facts: ModelFacts = field(repr=False)
     student_facts: ModelFacts = field(repr=False)
 
@@ -74,6 +75,8 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     teacher_facts, student_facts = describe(data, teacher=teacher.model, student=student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
+    # The plain ones first, whatever the order in the file: that order must not matter.
+    variants = dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
     study = Study(
         name=config["name"],
         seeds=tuple(config["seeds"]),
@@ -85,6 +88,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
         figures=config["figures"],
         compute=config["compute"],
         state_minutes=float(config["state_minutes"]),
+        package_versions=config["package_versions"],
         teacher_facts=teacher_facts,
         student_facts=student_facts,
     )
@@ -241,7 +245,7 @@ def _training_images(data: dict[str, Any]) -> int | None:
 
 def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
     specs = []
-    for term, options in terms.items():
+    for term, options in sorted(terms.items()):
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
         key = f"variants.{name}.{term}.pairs"
         pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()

@@ -5,6 +5,7 @@ logits [view, image, class] and the features [view, image, channel, row, column]
 with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
 """
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .data import Batch, Split, view_of
 from .errors import StudyError
 from .files import npy_writer, read_npy
 from .objective import Outputs
-from .spec import Augmentation, Data, Model, Recipe, from_json
+from .spec import Augmentation, Data, Model, from_json
 from .stage import run_stage
 
 BATCH = 256
@@ -90,14 +91,15 @@ def write(
     folder: str | Path,
     network: nn.Module,
     images: Split,
-    recipe: Recipe,
+    augmentation: Augmentation | None,
     blocks: list[int],
     device: torch.device,
     workers: int = 0,
 ) -> None:
     """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
-    sample = next(_answers(network, images, 0, recipe.augmentation, blocks, device, positions=np.arange(1)))[1]
-    size = (recipe.views, len(images))
+    sample = next(_answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))[1]
+    views = 1 if augmentation is None else augmentation.views
+    size = (views, len(images))
     with ExitStack() as stack:
         logits = stack.enter_context(
             npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)
@@ -108,8 +110,8 @@ def write(
             )
             for block, value in sample.features.items()
         }
-        for view in range(recipe.views):
-            for _, answer in _answers(network, images, view, recipe.augmentation, blocks, device, workers):
+        for view in range(views):
+            for _, answer in _answers(network, images, view, augmentation, blocks, device, workers):
                 logits(answer.logits.cpu().numpy())
                 for block, value in answer.features.items():
                     features[block](value.cpu().numpy())
@@ -118,13 +120,13 @@ def write(
 def main(arguments) -> None:
     """Compute the teacher's outputs on the students' training images, once."""
     data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
-    recipe = from_json(Recipe, arguments.recipe)
+    count, augmentation = json.loads(arguments.train_images), from_json(Augmentation | None, arguments.augmentation)
     device = models.device(int(arguments.gpus))
     network = models.build(model, data)
     models.load_weights(arguments.weights, network)
-    images = Split(arguments.data, data, "train", recipe.train_images)
+    images = Split(arguments.data, data, "train", count)
     blocks = [int(block) for block in arguments.blocks]
-    write(arguments.out, network, images, recipe, blocks, device, arguments.threads - 1)
+    write(arguments.out, network, images, augmentation, blocks, device, arguments.threads - 1)
 
 
 if __name__ == "__main__":
@@ -132,7 +134,8 @@ if __name__ == "__main__":
         main,
         "data-spec",
         "model",
-        "recipe",
+        "train-images",
+        "augmentation",
         "data",
         "weights",
         "out",

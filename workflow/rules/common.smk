@@ -1,6 +1,9 @@
 # What every stage shares: the validated study, where its results lie, and what a job may ask of the machine.
+import hashlib
 import os
+import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(str(workflow.basedir)) / "workflow"
@@ -11,7 +14,7 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 
 from snakemake.exceptions import WorkflowError
 
-from distillation_dynamics import facts, files, study as studies
+from distillation_dynamics import facts, files, records, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.sources import fingerprint, literals
 from distillation_dynamics.spec import to_json
@@ -23,6 +26,11 @@ except StudyError as error:
 
 RESULTS = f"results/{STUDY.name}"
 LOGS = f"logs/{STUDY.name}"
+# What another study may use as it is lies in folders named after all that is asked of their content. Snakemake's own
+# cache between workflows would do for one file a rule, kept outside the project and only where every user sets it up.
+SHARED = "results/shared"
+# The end of every job's command line.
+RECORD = " --record {params.record:q} --outputs {output:q} --threads {threads} > {log:q} 2>&1"
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 wildcard_constraints:
@@ -30,6 +38,11 @@ wildcard_constraints:
     seed=r"\d+",
     figure=NAME,
     table=NAME,
+
+
+def shared_folder(stage, *asked):
+    """The folder, below SHARED, of a stage that depends on nothing but `asked`."""
+    return f"{stage}/" + hashlib.sha256(to_json(asked).encode()).hexdigest()[:12]
 
 
 def needs(stage, key):

@@ -1,21 +1,30 @@
 # Images: decoded (or listed) once, and split into train, validation and test.
-DATA = RESULTS + "/data"
 IN_MEMORY = STUDY.data.source == "parquet"
+DATA_CONTENT = [files.sha256(path) for path in (STUDY.data.train, STUDY.data.test)] if IN_MEMORY else []
+DATA_ID = shared_folder("data", STUDY.data, DATA_CONTENT)
+DATA = f"{SHARED}/{DATA_ID}"
 DATA_FILES = [f"{DATA}/splits.parquet"] + ([f"{DATA}/train.npy", f"{DATA}/test.npy"] if IN_MEMORY else [])
+
+
+def images(wildcards):
+    """The source files; their content hash is a parameter, modification times of a checkout mean nothing."""
+    # Asked once in every plan, before it is decided what runs.
+    force_stale_outputs()
+    return ancient([STUDY.data.train, STUDY.data.test] if IN_MEMORY else [])
 
 
 rule data:
     input:
-        # The content hash below is the key; modification times of a checkout mean nothing.
-        ancient([STUDY.data.train, STUDY.data.test] if IN_MEMORY else []),
+        images,
     output:
         DATA_FILES,
     log:
-        LOGS + "/data.log",
+        f"logs/shared/{DATA_ID}.log",
     params:
         data=to_json(STUDY.data),
         out=DATA,
-        content=[files.sha256(path) for path in (STUDY.data.train, STUDY.data.test)] if IN_MEMORY else [],
+        content=DATA_CONTENT,
+        record=DATA + "/.record.json",
         code=fingerprint("data"),
     threads: needs("data", "threads")
     resources:
@@ -23,5 +32,5 @@ rule data:
         mem_mb=needs("data", "mem_mb"),
         runtime=needs("data", "runtime"),
     shell:
-        "python -m distillation_dynamics.data --data-spec {params.data:q} --out {params.out:q} --threads {threads} "
-        "> {log:q} 2>&1"
+        "python -m distillation_dynamics.data --data-spec {params.data:q} --out {params.out:q}"
+        + RECORD

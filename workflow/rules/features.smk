@@ -29,6 +29,7 @@ rule teacher_features:
         epochs=[TEACHER_EPOCH, 0],
         folder=DATA,
         out=FEATURES + "/teacher",
+        record=FEATURES + "/teacher/.record.json",
         seed=-1,
         code=fingerprint("features"),
     threads: needs("features", "threads")
@@ -40,7 +41,8 @@ rule teacher_features:
         "python -m distillation_dynamics.features --data-spec {params.data:q} --model {params.model:q} "
         "--probe {params.probe:q} --seed {params.seed} --data {params.folder:q} --out {params.out:q} "
         "--names {params.names} --epochs {params.epochs} --weights {input.weights:q} --folders {params.folders} "
-        "--gpus {resources.gpu} --threads {threads} > {log:q} 2>&1"
+        "--gpus {resources.gpu}"
+        + RECORD
 
 
 use rule teacher_features as student_features with:
@@ -61,5 +63,6 @@ use rule teacher_features as student_features with:
         epochs=STUDY.student.checkpoints,
         folder=DATA,
         out=FEATURES + "/students/{variant}/seed{seed}",
+        record=FEATURES + "/students/{variant}/seed{seed}/.record.json",
         seed=lambda wildcards: wildcards.seed,
         code=fingerprint("features"),

@@ -17,6 +17,7 @@ rule figures:
     log:
         LOGS + "/figures/{figure}.log",
     params:
+        record=RESULTS + "/figures/.{figure}.record.json",
         options=to_json(STUDY.figures),
         code=lambda wildcards: fingerprint("figures.__main__", f"figures.{wildcards.figure}"),
     localrule: True
@@ -27,4 +28,5 @@ rule figures:
         runtime=needs("tables", "runtime"),
     shell:
         "python -m distillation_dynamics.figures --figure {wildcards.figure} --tables {input:q} "
-        "--options {params.options:q} --output-pdf {output.pdf:q} --output-png {output.png:q} > {log:q} 2>&1"
+        "--options {params.options:q} --output-pdf {output.pdf:q} --output-png {output.png:q}"
+        + RECORD

@@ -13,6 +13,7 @@ rule metrics:
     log:
         LOGS + "/metrics/{table}.log",
     params:
+        record=METRICS + "/.{table}.record.json",
         code=fingerprint("metrics.__main__"),
     localrule: True
     threads: needs("tables", "threads")
@@ -21,4 +22,5 @@ rule metrics:
         mem_mb=needs("tables", "mem_mb"),
         runtime=needs("tables", "runtime"),
     shell:
-        "python -m distillation_dynamics.metrics --tables {input:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
+        "python -m distillation_dynamics.metrics --tables {input:q} --out {output:q}"
+        + RECORD

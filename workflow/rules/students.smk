@@ -45,6 +45,7 @@ rule students:
         outputs=lambda wildcards: [TEACHER_OUTPUTS] if stored_outputs_of(wildcards) else [],
         folder=DATA,
         out=STUDENT,
+        record=STUDENT + "/.record.json",
         minutes=minutes_between_states,
         code=lambda wildcards: fingerprint(
             "students", *(f"objectives.{term.name}" for term in STUDY.variants[wildcards.variant])
@@ -58,5 +59,6 @@ rule students:
         "exec python -m distillation_dynamics.students --data-spec {params.data:q} --model {params.model:q} "
         "--recipe {params.recipe:q} --terms {params.terms:q} --student-facts {params.student_facts:q} "
         "--teacher-facts {params.teacher_facts:q} --teacher-model {params.teacher_model:q} --seed {wildcards.seed} "
-        "--data {params.folder:q} --out {params.out:q} --checkpoints {params.checkpoints} --minutes {params.minutes} --teacher {input.teacher:q} "
-        "--teacher_outputs {params.outputs:q} --gpus {resources.gpu} --threads {threads} > {log:q} 2>&1"
+        "--data {params.folder:q} --out {params.out:q} --checkpoints {params.checkpoints} "
+        "--minutes {params.minutes} --teacher {input.teacher:q} --teacher_outputs {params.outputs:q} --gpus {resources.gpu}"
+        + RECORD

@@ -18,6 +18,7 @@ rule summary:
         teacher=TEACHER,
         students=expand(STUDENT, variant=STUDY.variants, seed=STUDY.seeds),
         out=SUMMARY,
+        record=SUMMARY + "/.record.json",
         code=fingerprint("summary"),
     localrule: True
     threads: needs("tables", "threads")
@@ -27,4 +28,5 @@ rule summary:
         runtime=needs("tables", "runtime"),
     shell:
         "python -m distillation_dynamics.summary --teacher {params.teacher:q} --students {params.students:q} "
-        "--out {params.out:q} --threads {threads} > {log:q} 2>&1"
+        "--out {params.out:q}"
+        + RECORD

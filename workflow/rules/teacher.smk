@@ -1,10 +1,12 @@
 # The teacher: pretrained here, downloaded (on the machine that has a network), or a file; measured before any use.
-TEACHER = RESULTS + "/teacher"
-WEIGHTS = "results/weights/" + "".join(c if c.isalnum() or c in "._-" else "_" for c in STUDY.teacher.weights or "none")
+TEACHER_CONTENT = files.sha256(STUDY.teacher.weights) if STUDY.teacher.source == "checkpoint" else None
+TEACHER_ID = shared_folder("teacher", DATA_ID, STUDY.teacher, TEACHER_CONTENT)
+TEACHER = f"{SHARED}/{TEACHER_ID}"
+WEIGHTS = f"{SHARED}/weights/" + "".join(c if c.isalnum() or c in "._-" else "_" for c in STUDY.teacher.weights or "none")
 TEACHER_WEIGHTS = {
     "pretrain": [],
     "timm": [f"{WEIGHTS}/model.safetensors"],
-    "checkpoint": [STUDY.teacher.weights],
+    "checkpoint": [ancient(STUDY.teacher.weights)],
 }[STUDY.teacher.source]
 
 
@@ -15,17 +17,19 @@ if STUDY.teacher.source == "timm":
             f"{WEIGHTS}/model.safetensors",
             f"{WEIGHTS}/record.json",
         log:
-            LOGS + "/teacher_weights.log",
+            "logs/shared/" + WEIGHTS.removeprefix(SHARED + "/") + ".log",
         params:
             teacher=to_json(STUDY.teacher),
             out=WEIGHTS,
+            record=WEIGHTS + "/.record.json",
         localrule: True
         resources:
             mem_mb=2000,
             runtime=60,
         shell:
             "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec '' --out {params.out:q} "
-            "--gpus 0 --minutes 0 > {log:q} 2>&1"
+            "--gpus 0 --minutes 0"
+            + RECORD
 
 
 rule teacher:
@@ -42,12 +46,14 @@ rule teacher:
         TEACHER + "/result.json",
         TEACHER + "/cost.json",
     log:
-        LOGS + "/teacher.log",
+        f"logs/shared/{TEACHER_ID}.log",
     params:
         data=to_json(STUDY.data),
         teacher=to_json(STUDY.teacher),
         folder=DATA,
         out=TEACHER,
+        content=TEACHER_CONTENT,
+        record=TEACHER + "/.record.json",
         minutes=minutes_between_states,
         code=fingerprint("teacher", "objectives.cross_entropy"),
     threads: needs("teacher", "threads")
@@ -57,5 +63,6 @@ rule teacher:
         runtime=needs("teacher", "runtime"),
     shell:
         "exec python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
-        "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} --gpus {resources.gpu} "
-        "--threads {threads} > {log:q} 2>&1"
+        "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
+        "--gpus {resources.gpu}"
+        + RECORD

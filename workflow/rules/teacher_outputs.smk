@@ -1,5 +1,7 @@
 # What the teacher says of the training images, once for all variants and seeds, where views are fixed.
-TEACHER_OUTPUTS = RESULTS + "/teacher_outputs"
+SEEN_BY_STUDENTS = {name: to_json(getattr(STUDY.student.recipe, name)) for name in ("train_images", "augmentation")}
+TEACHER_OUTPUTS_ID = shared_folder("teacher_outputs", TEACHER_ID, SEEN_BY_STUDENTS)
+TEACHER_OUTPUTS = f"{SHARED}/{TEACHER_OUTPUTS_ID}"
 TEACHER_BLOCKS = STUDY.teacher_blocks(*STUDY.variants)
 
 
@@ -17,14 +19,17 @@ rule teacher_outputs:
     output:
         teacher_output_files(True, TEACHER_BLOCKS),
     log:
-        LOGS + "/teacher_outputs.log",
+        f"logs/shared/{TEACHER_OUTPUTS_ID}.log",
     params:
         data=to_json(STUDY.data),
         model=to_json(STUDY.teacher.model),
-        recipe=to_json(STUDY.student.recipe),
-        blocks=TEACHER_BLOCKS,
+        train_images=SEEN_BY_STUDENTS["train_images"],
+        augmentation=SEEN_BY_STUDENTS["augmentation"],
+        # Not a reason to run again: two studies may keep other blocks of the same teacher in the same folder.
+        blocks=lambda wildcards, resources: TEACHER_BLOCKS,
         folder=DATA,
         out=TEACHER_OUTPUTS,
+        record=TEACHER_OUTPUTS + "/.record.json",
         code=fingerprint("teacher_outputs"),
     threads: needs("teacher_outputs", "threads")
     resources:
@@ -33,5 +38,6 @@ rule teacher_outputs:
         runtime=needs("teacher_outputs", "runtime"),
     shell:
         "python -m distillation_dynamics.teacher_outputs --data-spec {params.data:q} --model {params.model:q} "
-        "--recipe {params.recipe:q} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
-        "--blocks {params.blocks} --gpus {resources.gpu} --threads {threads} > {log:q} 2>&1"
+        "--train-images {params.train_images} --augmentation {params.augmentation:q} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
+        "--blocks {params.blocks} --gpus {resources.gpu}"
+        + RECORD
