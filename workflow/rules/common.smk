@@ -45,10 +45,16 @@ def shared_folder(stage, *asked):
     return f"{stage}/" + hashlib.sha256(to_json(asked).encode()).hexdigest()[:12]
 
 
-def needs(stage, key):
-    """What the configuration's `compute` says that a stage's jobs need; memory grows with the attempt."""
-    value = STUDY.compute[stage][key]
-    return (lambda wildcards, attempt: value * attempt) if key in ("mem_mb", "runtime") else value
+def resources_of(stage):
+    """What the configuration's `compute` says that a stage's jobs need; memory and time grow with the attempt."""
+    compute = STUDY.compute[stage]
+    model = {"gpu_model": compute["gpu_model"]} if compute["gpu"] and "gpu_model" in compute else {}
+    return {
+        "gpu": compute["gpu"],
+        "mem_mb": lambda wildcards, attempt: compute["mem_mb"] * attempt,
+        "runtime": lambda wildcards, attempt: compute["runtime"] * attempt,
+        **model,
+    }
 
 
 def minutes_between_states(wildcards, resources):

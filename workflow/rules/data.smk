@@ -26,11 +26,9 @@ rule data:
         content=DATA_CONTENT,
         record=DATA + "/.record.json",
         code=fingerprint("data"),
-    threads: needs("data", "threads")
+    threads: STUDY.compute["data"]["threads"]
     resources:
-        gpu=needs("data", "gpu"),
-        mem_mb=needs("data", "mem_mb"),
-        runtime=needs("data", "runtime"),
+        **resources_of("data"),
     shell:
         "python -m distillation_dynamics.data --data-spec {params.data:q} --out {params.out:q}"
         + RECORD

@@ -32,11 +32,9 @@ rule teacher_features:
         record=FEATURES + "/teacher/.record.json",
         seed=-1,
         code=fingerprint("features"),
-    threads: needs("features", "threads")
+    threads: STUDY.compute["features"]["threads"]
     resources:
-        gpu=needs("features", "gpu"),
-        mem_mb=needs("features", "mem_mb"),
-        runtime=needs("features", "runtime"),
+        **resources_of("features"),
     shell:
         "python -m distillation_dynamics.features --data-spec {params.data:q} --model {params.model:q} "
         "--probe {params.probe:q} --seed {params.seed} --data {params.folder:q} --out {params.out:q} "

@@ -20,12 +20,11 @@ rule figures:
         record=RESULTS + "/figures/.{figure}.record.json",
         options=to_json(STUDY.figures),
         code=lambda wildcards: fingerprint("figures.__main__", f"figures.{wildcards.figure}"),
-    localrule: True
-    threads: needs("tables", "threads")
+    # On a cluster all tables and figures are one job.
+    group: "tables"
+    threads: STUDY.compute["tables"]["threads"]
     resources:
-        gpu=needs("tables", "gpu"),
-        mem_mb=needs("tables", "mem_mb"),
-        runtime=needs("tables", "runtime"),
+        **resources_of("tables"),
     shell:
         "python -m distillation_dynamics.figures --figure {wildcards.figure} --tables {input:q} "
         "--options {params.options:q} --output-pdf {output.pdf:q} --output-png {output.png:q}"

@@ -15,12 +15,11 @@ rule metrics:
     params:
         record=METRICS + "/.{table}.record.json",
         code=fingerprint("metrics.__main__"),
-    localrule: True
-    threads: needs("tables", "threads")
+    # On a cluster all tables and figures are one job.
+    group: "tables"
+    threads: STUDY.compute["tables"]["threads"]
     resources:
-        gpu=needs("tables", "gpu"),
-        mem_mb=needs("tables", "mem_mb"),
-        runtime=needs("tables", "runtime"),
+        **resources_of("tables"),
     shell:
         "python -m distillation_dynamics.metrics --tables {input:q} --out {output:q}"
         + RECORD

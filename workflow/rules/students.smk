@@ -50,11 +50,9 @@ rule students:
         code=lambda wildcards: fingerprint(
             "students", *(f"objectives.{term.name}" for term in STUDY.variants[wildcards.variant])
         ),
-    threads: needs("students", "threads")
+    threads: STUDY.compute["students"]["threads"]
     resources:
-        gpu=needs("students", "gpu"),
-        mem_mb=needs("students", "mem_mb"),
-        runtime=needs("students", "runtime"),
+        **resources_of("students"),
     shell:
         "exec python -m distillation_dynamics.students --data-spec {params.data:q} --model {params.model:q} "
         "--recipe {params.recipe:q} --terms {params.terms:q} --student-facts {params.student_facts:q} "

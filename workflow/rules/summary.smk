@@ -20,12 +20,11 @@ rule summary:
         out=SUMMARY,
         record=SUMMARY + "/.record.json",
         code=fingerprint("summary"),
-    localrule: True
-    threads: needs("tables", "threads")
+    # On a cluster all tables and figures are one job.
+    group: "tables"
+    threads: STUDY.compute["tables"]["threads"]
     resources:
-        gpu=needs("tables", "gpu"),
-        mem_mb=needs("tables", "mem_mb"),
-        runtime=needs("tables", "runtime"),
+        **resources_of("tables"),
     shell:
         "python -m distillation_dynamics.summary --teacher {params.teacher:q} --students {params.students:q} "
         "--out {params.out:q}"

@@ -56,11 +56,9 @@ rule teacher:
         record=TEACHER + "/.record.json",
         minutes=minutes_between_states,
         code=fingerprint("teacher", "objectives.cross_entropy"),
-    threads: needs("teacher", "threads")
+    threads: STUDY.compute["teacher"]["threads"]
     resources:
-        gpu=needs("teacher", "gpu"),
-        mem_mb=needs("teacher", "mem_mb"),
-        runtime=needs("teacher", "runtime"),
+        **resources_of("teacher"),
     shell:
         "exec python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
         "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "

@@ -31,11 +31,9 @@ rule teacher_outputs:
         out=TEACHER_OUTPUTS,
         record=TEACHER_OUTPUTS + "/.record.json",
         code=fingerprint("teacher_outputs"),
-    threads: needs("teacher_outputs", "threads")
+    threads: STUDY.compute["teacher_outputs"]["threads"]
     resources:
-        gpu=needs("teacher_outputs", "gpu"),
-        mem_mb=needs("teacher_outputs", "mem_mb"),
-        runtime=needs("teacher_outputs", "runtime"),
+        **resources_of("teacher_outputs"),
     shell:
         "python -m distillation_dynamics.teacher_outputs --data-spec {params.data:q} --model {params.model:q} "
         "--train-images {params.train_images} --augmentation {params.augmentation:q} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
