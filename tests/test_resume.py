@@ -118,6 +118,30 @@ def test_a_state_of_another_key_is_refused_in_a_sentence_and_left(whole, tmp_pat
     assert len(list(tmp_path.glob("key-*.state"))) == 2
 
 
+def test_files_kept_beside_the_states_are_part_of_them(tmp_path, capsys):
+    states = States(tmp_path, "key", 0)
+    states.save(1, {"step": 1})
+    states.beside.mkdir()
+    (states.beside / "weights").write_bytes(b"whole")
+    states.keep("weights")
+    states.save(2, {"step": 2})
+    assert States(tmp_path, "key", 0).load() == {"step": 2}
+    (states.beside / "weights").write_bytes(b"who")
+    assert States(tmp_path, "key", 0).load() == {"step": 1}
+    assert re.search(r"key/weights: is missing or damaged, so that \S+2\.state is not used", capsys.readouterr().err)
+
+
+def test_a_finished_training_keeps_its_last_state_alone(tmp_path):
+    old = States(tmp_path, "old", 0)
+    old.save(1, {"step": 1})
+    old.beside.mkdir()
+    states = States(tmp_path, "key", 0)
+    states.save(1, {"step": 1})
+    states.finish(2, {"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["key-000000002.state"]
+    assert States(tmp_path, "key", 0).load() == {"step": 2}
+
+
 def test_states_are_due_after_their_minutes_or_when_asked_to_stop(tmp_path, monkeypatch):
     states = States(tmp_path, "key", minutes=10)
     now = time.monotonic()
@@ -180,9 +204,11 @@ def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_
     process = start(broken)
     said = process.communicate()[1]
     assert process.returncode == 0 and "resume: going on from" in said
-    assert not (broken / ".resume").exists()
-    names = {str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file()}
-    assert names == {str(path.relative_to(broken)) for path in broken.rglob("*") if path.is_file()}
+    names, others = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
+        for folder in (whole, broken)
+    )
+    assert names == others and len(list(broken.glob(".resume/*.state"))) == 1
     for name in names - {"cost.json"}:
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     shutil.rmtree(broken)

@@ -11,7 +11,7 @@ set -euo pipefail
 
 DIR=${SLURM_TEST_DIR:?the folder for the state of the cluster}
 PORT=${SLURM_TEST_PORT:-16917}
-CPUS=${SLURM_TEST_CPUS:-4}
+CPUS=${SLURM_TEST_CPUS:-8}
 GPUS=${SLURM_TEST_GPUS:-2}
 MEMORY=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.8)}' /proc/meminfo)
 HOST=$(hostname -s)

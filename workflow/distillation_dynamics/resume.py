@@ -3,12 +3,11 @@
 They lie in a hidden folder beside the stage's outputs, because Snakemake deletes the declared outputs of a job that
 failed. A file is the SHA-256 of its payload, a newline and the payload (a torch file of tensors and plain values, read
 with `weights_only=True`). It is named after its key, a hash of the configuration, the inputs and the code that the
-training is a function of: a state of another key is never used and never deleted by a training that goes on.
+training is a function of: a state of another key is never used, and deleted only when another training has finished.
 """
 
 import hashlib
 import io
-import os
 import pickle
 import random
 import shutil
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 
 from .errors import Interrupted
-from .files import replacing
+from .files import replacing, sha256
 
 KEPT = 2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -42,6 +41,7 @@ class States:
         self.folder, self.key, self.minutes = Path(folder), key, minutes
         self.written = time.monotonic()
         self.signal: int | None = None
+        self.kept: dict[str, str] = {}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -67,13 +67,11 @@ class States:
         Raises Interrupted afterwards when a signal asked for the stop, StudyError when the disk is full.
         """
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({"state": state, "kept": self.kept}, buffer)
         payload = buffer.getvalue()
         path = self.folder / f"{self.key}-{step:09d}.state"
         with replacing(path) as temporary, open(temporary, "wb") as file:
             file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-            file.flush()
-            os.fsync(file.fileno())
         for old in self._paths()[KEPT:]:
             old.unlink()
         self.written = time.monotonic()
@@ -92,17 +90,43 @@ class States:
                 _say(f"{path}: is damaged and is not used; the state before it is, if there is one")
                 continue
             try:
-                state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+                content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             except (RuntimeError, pickle.UnpicklingError) as error:
                 _say(f"{path}: cannot be read ({error}); the state before it is used, if there is one")
                 continue
+            kept = content["kept"]
+            if lost := [name for name, digest in kept.items() if not self._is_whole(name, digest)]:
+                _say(f"{self.beside / lost[0]}: is missing or damaged, so that {path} is not used")
+                continue
+            self.kept = kept
             _say(f"going on from {path}")
-            return state
+            return content["state"]
         return None
 
-    def clear(self) -> None:
-        """Delete the folder: the training is finished."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @property
+    def beside(self) -> Path:
+        """The folder of the files that belong to the states of this training, such as weights of finished epochs."""
+        return self.folder / self.key
+
+    def keep(self, name: str) -> None:
+        """Count a file that was written into `beside` as part of all later states."""
+        self.kept[name] = sha256(self.beside / name)
+
+    def finish(self, step: int, state: dict[str, Any]) -> None:
+        """Write the last state, and delete all others and those of other keys.
+
+        The last one stays: Snakemake deletes what a job wrote that was stopped after its training ended.
+        """
+        self.save(step, state)
+        for path in self.folder.iterdir():
+            if path.is_dir() and path != self.beside:
+                shutil.rmtree(path)
+            elif path.is_file() and path != self._paths()[0]:
+                path.unlink()
+
+    def _is_whole(self, name: str, digest: str) -> bool:
+        path = self.beside / name
+        return path.is_file() and sha256(path) == digest
 
     def _paths(self) -> list[Path]:
         """This training's states, the newest first."""

@@ -76,7 +76,8 @@ def main(arguments) -> None:
     def keep(epoch: int) -> None:
         # Beside the states: the stage's own outputs do not survive an attempt that fails.
         if epoch in kept:
-            models.save_weights(states.folder / key / checkpoint_name(epoch), student)
+            models.save_weights(states.beside / checkpoint_name(epoch), student)
+            states.keep(checkpoint_name(epoch))
 
     log = train(
         student,
@@ -99,7 +100,7 @@ def main(arguments) -> None:
     steps = len(images) // recipe.batch_size * recipe.epochs
     for epoch in kept:
         with replacing(out / "checkpoints" / checkpoint_name(epoch)) as temporary:
-            shutil.copyfile(states.folder / key / checkpoint_name(epoch), temporary)
+            shutil.copyfile(states.beside / checkpoint_name(epoch), temporary)
     for name, values in predictions.items():
         write_npy(out / f"logits_{name}.npy", values)
     write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
@@ -126,7 +127,6 @@ def main(arguments) -> None:
             "device": device.type,
         },
     )
-    states.clear()
 
 
 if __name__ == "__main__":

@@ -124,8 +124,6 @@ def main(arguments) -> None:
     rate = seen / log.seconds if pretrained else None
     write_json(out / "cost.json", {"seconds": log.seconds, "images_per_second": rate, "device": device.type})
     models.save_weights(out / "teacher.safetensors", network)
-    if pretrained:
-        states.clear()
 
 
 if __name__ == "__main__":

@@ -93,13 +93,15 @@ def train(
         begin, log = state["step"], log_from_state(state["log"])
     start = time.perf_counter() - log.seconds
 
-    def save_if_due(step: int) -> None:
-        if states is None or not states.due():
-            return
+    def state_at(step: int) -> dict:
         _write_steps(log, buffer)
         log.seconds = time.perf_counter() - start
         parts = {"task": task.state_dict(), "optimizer": optimizer.state_dict(), "random": random_state()}
-        states.save(step, {"step": step, "log": log_to_state(log), **parts})
+        return {"step": step, "log": log_to_state(log), **parts}
+
+    def save_if_due(step: int) -> None:
+        if states is not None and step < steps * recipe.epochs and states.due():
+            states.save(step, state_at(step))
 
     with states.listening() if states else nullcontext():
         for epoch in range(begin // steps, recipe.epochs):
@@ -141,6 +143,8 @@ def train(
             _finish_epoch(log, done, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
             after_epoch(done)
             save_if_due(done * steps)
+        if states is not None:
+            states.finish(steps * recipe.epochs, state_at(steps * recipe.epochs))
     log.seconds = time.perf_counter() - start
     return log
 

@@ -1,0 +1,182 @@
+"""The study on a real SLURM: one machine, GPUs that are only names, no accounting; see tests/slurm/cluster.sh."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from helpers import copy_project, jobs, snakemake
+
+CLUSTER = ROOT / "tests/slurm/cluster.sh"
+MISSING = [name for name in ("slurmctld", "slurmd", "munged") if shutil.which(name) is None]
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not found: apt-get install slurm-wlm munge"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="a SLURM of one's own needs root"),
+]
+COMPUTE = {
+    "teacher": {"gpu": 1, "mem_mb": 2100, "runtime": 7},
+    "students": {"gpu": 1, "gpu_model": "fake", "mem_mb": 2200, "runtime": 9},
+    "features": {"mem_mb": 2300, "runtime": 11},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The environment of a running cluster."""
+    state = tempfile.mkdtemp(prefix="slurm-of-tests-")
+    # Every user must be able to reach munge's socket.
+    os.chmod(state, 0o755)
+    environment = {**os.environ, "SLURM_TEST_DIR": state}
+    folder = subprocess.check_output([CLUSTER, "path"], env=environment, text=True).strip()
+    environment["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
+    subprocess.run([CLUSTER, "start"], env=environment, check=True)
+    yield environment
+    subprocess.run([CLUSTER, "stop"], env=environment, check=True)
+    shutil.rmtree(state)
+
+
+def project_with(folder, finished=None, **changes):
+    """A copy of the project with a study of two students on GPUs, and the images of a finished one."""
+    copy_project(folder)
+    if finished:
+        for name in ("shared/data", ".metadata"):
+            shutil.copytree(finished / "results" / name, folder / "results" / name)
+    config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
+    config["name"], config["compute"] = "cluster", COMPUTE
+    config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
+    for key, value in changes.items():
+        inner = config
+        *parents, last = key.split("__")
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+    (folder / "studies/cluster.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def start(folder, cluster, *arguments):
+    """Snakemake with the profile as it is; asking for the state of jobs sooner than on a real cluster."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm"]
+    command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", "2"]
+    return subprocess.Popen(
+        command, cwd=folder, env=cluster, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def wait(process, seconds=400):
+    """(exit status, what was said) of a workflow; it is ended when it takes longer."""
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return process.returncode, said
+
+
+def controller(cluster, pattern):
+    """What the controller says of the jobs whose comment (rule and wildcards) matches, by job number."""
+    said = subprocess.check_output(["scontrol", "show", "job"], env=cluster, text=True)
+    blocks = [dict(re.findall(r"(\w+)=(\S+)", block)) for block in said.split("\n\n") if "JobId" in block]
+    found = {int(block["JobId"]): block for block in blocks if re.fullmatch(pattern, block.get("Comment", ""))}
+    return dict(sorted(found.items()))
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, tmp_path_factory):
+    """The study, run through the cluster."""
+    folder = project_with(tmp_path_factory.mktemp("on_slurm"))
+    status, said = wait(start(folder, cluster))
+    assert status == 0, said[-5000:]
+    return folder
+
+
+def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
+    assert len(list((finished / "results/cluster/figures").glob("*.png"))) == 5
+    assert jobs(snakemake(finished, "-n", config="studies/cluster.yaml")) == {}
+
+
+def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finished, cluster):
+    (teacher,) = controller(cluster, "rule_teacher").values()
+    students = controller(cluster, r"rule_students_wildcards_\w+")
+    features = controller(cluster, r"rule_(teacher|student)_features.*")
+    assert len(students) == 2 and len(features) == 3
+    for job, memory, minutes, gpu in (
+        (teacher, "2100M", "00:07:00", "gres:gpu:1"),
+        *((job, "2200M", "00:09:00", "gres:gpu:fake:1") for job in students.values()),
+    ):
+        assert job["JobState"] == "COMPLETED" and job["TresPerJob"] == gpu
+        assert job["MinMemoryNode"] == memory and job["TimeLimit"] == minutes
+    for job in features.values():
+        assert "TresPerJob" not in job and "gpu" not in str(job)
+        assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
+    for job in controller(cluster, r"rule_data|rule_teacher_outputs|rule_tables.*").values():
+        assert "TresPerJob" not in job
+
+
+def test_all_tables_and_figures_are_one_job(finished, cluster):
+    (job,) = controller(cluster, r"rule_tables.*").values()
+    assert {"metrics", "summary", "figures"} <= set(job["Comment"].split("_"))
+    assert not controller(cluster, r"rule_(figures|metrics|summary).*")
+
+
+def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, tmp_path):
+    # One minute, and the warning may come at once: the controller sends it up to a minute early.
+    compute = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
+    folder = project_with(
+        tmp_path, finished, student__recipe__epochs=700, compute=compute, student__checkpoint_every=1000
+    )
+    target = "results/cluster/students/none/seed0/result.json"
+    warning = ["--set-resources", "students:slurm_extra=--signal=TERM@20"]
+    status, said = wait(start(folder, cluster, target, *warning))
+    assert status == 0, said[-5000:]
+    attempts = controller(cluster, "rule_students_wildcards_none_0")
+    newest = [job for number, job in attempts.items() if str(tmp_path) in job["WorkDir"]]
+    assert len(newest) > 1 and newest[-1]["JobState"] == "COMPLETED"
+    assert [job["TimeLimit"] for job in newest[:2]] == ["00:01:00", "00:02:00"]
+    assert "not finished: stopped by SIGTERM before update" in said
+    log = (folder / "logs/cluster/students/none/seed0.log").read_text()
+    assert "resume: going on from" in log
+    assert not (folder / "results/cluster/students/hard").exists()
+
+
+def test_a_failed_job_is_reported_with_its_log_and_tried_again(finished, cluster, tmp_path):
+    optimizer = {"name": "adamw", "learning_rate": 1e30}
+    folder = project_with(tmp_path, finished, student__recipe__optimizer=optimizer)
+    status, said = wait(start(folder, cluster, "results/cluster/students/none/seed0/result.json", "--retries", "1"))
+    assert status != 0
+    assert "error: training: loss became nan" in said and "logs/cluster/students/none/seed0.log" in said
+    attempts = controller(cluster, "rule_students_wildcards_none_0").values()
+    memory = [job["MinMemoryNode"] for job in attempts if str(tmp_path) in job["WorkDir"]]
+    assert memory == ["2200M", "4400M"]
+
+
+def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluster, tmp_path):
+    folder = project_with(tmp_path, finished, student__recipe__epochs=100000, student__checkpoint_every=100000)
+    process = start(folder, cluster, "results/cluster/students/none/seed0/result.json")
+    deadline = time.monotonic() + 120
+    state = folder / "logs/cluster/students/none/seed0.log"
+    while not (state.exists() and "epoch 1:" in state.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    status, _ = wait(process, 60)
+    assert status != 0
+    deadline = time.monotonic() + 30
+    while any(
+        job["JobState"] in ("RUNNING", "PENDING", "COMPLETING")
+        for job in controller(cluster, "rule_.*").values()
+        if str(tmp_path) in job["WorkDir"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    (job,) = [job for job in controller(cluster, "rule_students.*").values() if str(tmp_path) in job["WorkDir"]]
+    assert job["JobState"] == "CANCELLED"
+    assert snakemake(folder, "-n", config="studies/cluster.yaml").returncode == 0
