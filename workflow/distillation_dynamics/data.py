@@ -21,6 +21,7 @@ from timm.data.readers import create_reader
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from . import distributed
 from .errors import StudyError
 from .files import Column, read_npy, read_table, write_npy, write_table
 from .spec import Augmentation, Data, from_json
@@ -104,8 +105,11 @@ class Split:
             ) from error
 
     def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
-        """Yield all images in order, as they are evaluated (resized, cropped, normalised)."""
-        yield from self.view(0, None, batch_size, workers)
+        """Yield all images in order, as they are evaluated (resized, cropped, normalised).
+
+        Of several processes each sees its share.
+        """
+        yield from self.view(0, None, batch_size, workers, distributed.share(np.arange(len(self))))
 
     def training(
         self,
@@ -118,13 +122,14 @@ class Split:
     ) -> Iterator[Batch]:
         """Yield the shuffled batches of one epoch (0-based) from batch `first`; an incomplete last one is left out.
 
+        Of several processes each sees its share of every batch.
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
         """
         order = np.random.default_rng([seed, epoch]).permutation(len(self))
         steps = len(order) // batch_size
         view, seed = view_of(augmentation, seed, epoch)
-        parts = np.split(order[: steps * batch_size], steps)[first:]
+        parts = [distributed.share(part) for part in np.split(order[: steps * batch_size], steps)[first:]]
         yield from self._batches(parts, augmentation, seed, view, workers)
 
     def view(

@@ -6,6 +6,7 @@ row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
 
 import difflib
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -117,7 +118,7 @@ def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | No
 def device(gpus: int) -> torch.device:
     """Return the GPU if the job was given one and torch sees it, the CPU otherwise (said on stderr)."""
     if gpus and torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if gpus:
         print("warning: this job was given a GPU but torch sees none; it runs on the CPU", file=sys.stderr)
     return torch.device("cpu")

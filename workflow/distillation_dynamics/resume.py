@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import distributed
 from .errors import Interrupted
 from .files import replacing, sha256
 
@@ -64,8 +65,18 @@ class States:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state before update `step`, whole or not at all, and delete all but the last two.
 
+        Of several processes the first one writes; all must call this.
         Raises Interrupted afterwards when a signal asked for the stop, StudyError when the disk is full.
         """
+        if distributed.rank() == 0:
+            self._write(step, state)
+        self.written = time.monotonic()
+        signals = [number for number in distributed.collected(self.signal) if number is not None]
+        if signals:
+            name = signal.Signals(signals[0]).name
+            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
+
+    def _write(self, step: int, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save({"state": state, "kept": self.kept}, buffer)
         payload = buffer.getvalue()
@@ -74,10 +85,6 @@ class States:
             file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         for old in self._paths()[KEPT:]:
             old.unlink()
-        self.written = time.monotonic()
-        if self.signal is not None:
-            name = signal.Signals(self.signal).name
-            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest whole state of this training, or None; what is damaged or another's is said on stderr."""
@@ -118,6 +125,8 @@ class States:
         The last one stays: Snakemake deletes what a job wrote that was stopped after its training ended.
         """
         self.save(step, state)
+        if distributed.rank() > 0:
+            return
         for path in self.folder.iterdir():
             if path.is_dir() and path != self.beside:
                 shutil.rmtree(path)
@@ -157,4 +166,5 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _say(sentence: str) -> None:
-    print(f"resume: {sentence}", file=sys.stderr, flush=True)
+    if distributed.rank() == 0:
+        print(f"resume: {sentence}", file=sys.stderr, flush=True)

@@ -26,10 +26,13 @@ def run_stage(main: Callable[[argparse.Namespace], None], *names: str, **lists: 
     parser.add_argument("--record", help="file for the record of this job")
     parser.add_argument("--outputs", nargs="*", default=[], help="files that the record speaks of")
     arguments = parser.parse_args()
+    # Of the processes that torchrun started on this machine each takes its part.
+    arguments.threads = max(1, arguments.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    first = os.environ.get("RANK", "0") == "0"
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(arguments.threads)
-    recorder = Recorder(arguments.record) if arguments.record else None
+    recorder = Recorder(arguments.record) if arguments.record and first else None
     said = None
     try:
         main(arguments)

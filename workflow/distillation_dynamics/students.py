@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import models
+from . import distributed, models
 from .data import Split
 from .files import replacing, sha256, write_json, write_npy, write_table
 from .objective import Objective, Shape
@@ -46,11 +46,17 @@ def checkpoint_name(epoch: int) -> str:
 
 def main(arguments) -> None:
     """Train one student."""
+    device = models.device(int(arguments.gpus))
+    with distributed.processes(device):
+        _main(arguments, device)
+
+
+def _main(arguments, device: torch.device) -> None:
     data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
     recipe, seed, out = from_json(Recipe, arguments.recipe), int(arguments.seed), Path(arguments.out)
     terms = from_json(tuple[TermSpec, ...], arguments.terms)
     facts = from_json(ModelFacts, arguments.student_facts), from_json(ModelFacts, arguments.teacher_facts)
-    device, workers = models.device(int(arguments.gpus)), arguments.threads - 1
+    workers = arguments.threads - 1
     kept = {int(epoch) for epoch in arguments.checkpoints}
     splits = {name: Split(arguments.data, data, name) for name in ("validation", "test")}
     images = Split(arguments.data, data, "train", recipe.train_images)
@@ -75,7 +81,7 @@ def main(arguments) -> None:
 
     def keep(epoch: int) -> None:
         # Beside the states: the stage's own outputs do not survive an attempt that fails.
-        if epoch in kept:
+        if epoch in kept and distributed.rank() == 0:
             models.save_weights(states.beside / checkpoint_name(epoch), student)
             states.keep(checkpoint_name(epoch))
 
@@ -96,6 +102,8 @@ def main(arguments) -> None:
         "validation": log.validation_logits,
         "test": predict(student, splits["test"], device, workers),
     }
+    if distributed.rank() > 0:
+        return
     best_epoch, best_top1 = log.best_epoch()
     steps = len(images) // recipe.batch_size * recipe.epochs
     for epoch in kept:

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from . import models
+from . import distributed, models
 from .data import Split
 from .errors import StudyError
 from .files import replacing, sha256, write_json, write_npy, write_table
@@ -75,15 +75,18 @@ def main(arguments) -> None:
     if not arguments.data:
         fetch(teacher.weights, out, teacher.sha256)
         return
-    data, device, workers = (
-        from_json(Data, arguments.data_spec),
-        models.device(int(arguments.gpus)),
-        arguments.threads - 1,
-    )
+    device = models.device(int(arguments.gpus))
+    with distributed.processes(device):
+        _prepare(arguments, teacher, out, device)
+
+
+def _prepare(arguments, teacher: Teacher, out: Path, device: torch.device) -> None:
+    data, workers = from_json(Data, arguments.data_spec), arguments.threads - 1
     splits = {name: Split(arguments.data[0], data, name) for name in ("validation", "test")}
     torch.manual_seed(teacher.seed)
     network = models.build(teacher.model, data)
-    models.save_weights(out / "untrained.safetensors", network)
+    if distributed.rank() == 0:
+        models.save_weights(out / "untrained.safetensors", network)
     log, images = Log(), None
     if teacher.source == "pretrain":
         recipe = teacher.recipe
@@ -102,6 +105,8 @@ def main(arguments) -> None:
     predictions = {name: predict(network, split, device, workers) for name, split in splits.items()}
     measured = {name: top1(predictions[name], split.labels) for name, split in splits.items()}
     check_accuracy(teacher, measured["validation"])
+    if distributed.rank() > 0:
+        return
     for name, values in predictions.items():
         write_npy(out / f"logits_{name}.npy", values)
     write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)

@@ -5,6 +5,7 @@ None), the images and a recipe. Out: the student, trained in place, and what hap
 makes optimiser, schedule and augmentation. The loop never waits for the device except to write its log.
 """
 
+import copy
 import math
 import sys
 import time
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import models
+from . import distributed, models
 from .data import Batch, Split
 from .errors import StudyError
 from .objective import Objective, Outputs
@@ -31,6 +32,8 @@ EVALUATION_BATCH = 256
 STEPS_BETWEEN_LOG_WRITES = 50
 # Optimisers of torch with a fused kernel: a tenth of a small student's time on a CPU.
 FUSED = {"adamw", "adam"}
+# Several processes agree this often on whether to save a state: one of them may have been asked to stop.
+STEPS_BETWEEN_VOTES = 10
 Teacher = Callable[[Batch, Tensor, int], Outputs]
 
 
@@ -76,6 +79,7 @@ def train(
     if steps == 0:
         raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
     task = Task(student, objective).to(device)
+    model = distributed.wrap(task)
     optimizer = make_optimizer(task, recipe)
     schedule = make_schedule(optimizer, recipe, steps)
     blocks = sorted({s for term in objective.terms.values() for s, _ in getattr(term, "pairs", ())})
@@ -83,24 +87,29 @@ def train(
     state = states.load() if states else None
     if state is None:
         # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
-        torch.manual_seed(seed)
+        torch.manual_seed(seed if distributed.rank() == 0 else stream_of(seed, 0))
         _finish_epoch(log, 0, np.nan, np.nan, np.nan, np.nan)
         after_epoch(0)
     else:
         task.load_state_dict(state["task"])
         optimizer.load_state_dict(state["optimizer"])
-        set_random_state(state["random"])
         begin, log = state["step"], log_from_state(state["log"])
+        if len(state["random"]) == distributed.world():
+            set_random_state(state["random"][distributed.rank()])
+        else:
+            torch.manual_seed(stream_of(seed, begin))
     start = time.perf_counter() - log.seconds
 
     def state_at(step: int) -> dict:
         _write_steps(log, buffer)
         log.seconds = time.perf_counter() - start
-        parts = {"task": task.state_dict(), "optimizer": optimizer.state_dict(), "random": random_state()}
-        return {"step": step, "log": log_to_state(log), **parts}
+        parts = {"task": task.state_dict(), "optimizer": optimizer.state_dict()}
+        return {"step": step, "log": log_to_state(log), "random": distributed.collected(random_state()), **parts}
 
     def save_if_due(step: int) -> None:
-        if states is not None and step < steps * recipe.epochs and states.due():
+        if states is None or step == steps * recipe.epochs or (distributed.world() > 1 and step % STEPS_BETWEEN_VOTES):
+            return
+        if distributed.anywhere(states.due(), device):
             states.save(step, state_at(step))
 
     with states.listening() if states else nullcontext():
@@ -119,7 +128,7 @@ def train(
                     answer = Outputs() if teacher is None else teacher(batch, pixels, epoch)
                     if step == 0:
                         log.gflops_per_image = count_gflops(task, pixels, labels, answer, blocks) / len(labels)
-                    parts = task(pixels, labels, answer, blocks, recipe.precision)
+                    parts = model(pixels, labels, answer, blocks, recipe.precision)
                     optimizer.zero_grad()
                     parts["loss"].backward()
                     if recipe.clip_gradient_norm is not None:
@@ -147,6 +156,11 @@ def train(
             states.finish(steps * recipe.epochs, state_at(steps * recipe.epochs))
     log.seconds = time.perf_counter() - start
     return log
+
+
+def stream_of(seed: int, step: int) -> int:
+    """Return the seed of this process's random stream from `step` on, where it cannot be that of one process."""
+    return int(np.random.SeedSequence([seed, step, distributed.rank(), distributed.world()]).generate_state(1)[0])
 
 
 def make_optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
@@ -186,7 +200,7 @@ def predict(network: nn.Module, images: Split, device: torch.device, workers: in
         network(batch.images.to(device, non_blocking=True)).float()
         for batch in images.evaluation(EVALUATION_BATCH, workers)
     ]
-    return torch.cat(parts).cpu().numpy()
+    return distributed.joined(torch.cat(parts), len(images)).cpu().numpy()
 
 
 def top1(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -203,9 +217,9 @@ def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
 def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, blocks: list[int]) -> float:
     """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
 
-    Leaves weights, buffers, gradients and random streams as they were.
+    Measured on a copy: weights, buffers, gradients, hooks and random streams stay as they were.
     """
-    buffers = [buffer.clone() for buffer in task.buffers()]
+    task = copy.deepcopy(task)
     # The fused attention kernels are not counted on every device; the plain one is.
     with (
         torch.random.fork_rng([pixels.device] if pixels.is_cuda else []),
@@ -213,9 +227,6 @@ def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, bl
         FlopCounterMode(display=False) as counter,
     ):
         task(pixels, labels, answer, blocks, "float32")["loss"].backward()
-    task.zero_grad(set_to_none=True)
-    for buffer, before in zip(task.buffers(), buffers, strict=True):
-        buffer.copy_(before)
     return counter.get_total_flops() / 1e9
 
 
@@ -237,7 +248,8 @@ def _write_steps(log: Log, buffer: list) -> None:
     """Move buffered steps into the log, in one transfer from the device."""
     if not buffer:
         return
-    values = torch.stack([torch.stack([value.float() for value in row]) for *_, row in buffer]).cpu().tolist()
+    values = torch.stack([torch.stack([value.float() for value in row]) for *_, row in buffer])
+    values = distributed.mean(values).cpu().tolist()
     for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
         for name, value in zip(log.parts, row, strict=True):
             if not math.isfinite(value):

@@ -11,6 +11,7 @@ Source: Romero et al., FitNets, 2015; Tian, Xu, Li, Distillation Dynamics, AAAI 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import distributed
 from ..objective import FeatureTerm
 
 NEEDS = "teacher_features"
@@ -39,5 +40,10 @@ def tokens(features: Tensor) -> Tensor:
 
 
 def normalise(values: Tensor) -> Tensor:
-    """Batch-normalise [N, C] over its rows with batch statistics."""
-    return F.batch_norm(values, None, None, training=True)
+    """Batch-normalise [N, C] over its rows with statistics of the whole batch."""
+    if distributed.world() == 1:
+        return F.batch_norm(values, None, None, training=True)
+    count = len(values) * distributed.world()
+    centred = values - distributed.summed(values.sum(dim=0)) / count
+    variance = distributed.summed(centred.square().sum(dim=0)) / count
+    return centred * (variance + 1e-5).rsqrt()

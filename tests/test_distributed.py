@@ -1,0 +1,106 @@
+"""Two processes (gloo, CPU) train as one does: the same losses on the same global batches, and the same stops."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from conftest import ROOT
+from distillation_dynamics import distributed, models
+from distillation_dynamics.spec import to_json
+from helpers import tiny_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A tiny study with a trainable projector, its folder, and weights of its teacher."""
+    folder = tmp_path_factory.mktemp("distributed")
+    changes = {"variants.everything.projector.frozen": False, "student.recipe.epochs": 4}
+    result = tiny_study(folder, **changes, **{"student.recipe.clip_gradient_norm": 1.0})
+    torch.manual_seed(3)
+    models.save_weights(folder / "teacher.safetensors", models.build(result.teacher.model, result.data))
+    return folder, result
+
+
+def command(study, out, processes, minutes=10):
+    folder, result = study
+    spec = {
+        **{"data-spec": result.data, "model": result.student.model, "recipe": result.student.recipe},
+        **{"terms": result.variants["everything"], "student-facts": result.student_facts},
+        **{"teacher-facts": result.teacher_facts, "teacher-model": result.teacher.model},
+    }
+    options = [text for name, value in spec.items() for text in (f"--{name}", to_json(value))]
+    options += ["--seed", "0", "--data", str(folder / "data"), "--out", str(out), "--gpus", "0", "--threads", "2"]
+    options += ["--checkpoints", *map(str, result.student.checkpoints), "--minutes", str(minutes)]
+    options += ["--teacher", str(folder / "teacher.safetensors")]
+    options += ["--record", str(out / ".record.json"), "--outputs", str(out / "result.json")]
+    start = ["-m"] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    return [sys.executable, *start, "distillation_dynamics.students", *options]
+
+
+def launch(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    return subprocess.Popen(command(*arguments, **options), env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def train(*arguments, **options):
+    process = launch(*arguments, **options)
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def two(study):
+    """What two processes left."""
+    out = study[0] / "two"
+    train(study, out, 2)
+    return out
+
+
+def test_two_processes_have_the_losses_and_the_student_of_one(study, two):
+    out = study[0] / "one"
+    train(study, out, 1)
+    ours, theirs = (pd.read_parquet(folder / "steps.parquet") for folder in (two, out))
+    assert set(ours["part"]) == {"loss", "cross_entropy", "soft", "spectral", "projector"}
+    for column in ("epoch", "step", "part", "learning_rate"):
+        assert ours[column].equals(theirs[column])
+    np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
+    for split in ("validation", "test"):
+        logits = [np.load(folder / f"logits_{split}.npy") for folder in (two, out)]
+        np.testing.assert_allclose(*logits, rtol=0, atol=2e-3)
+    results = [json.loads((folder / "result.json").read_text()) for folder in (two, out)]
+    assert results[0]["training_gflops"] == results[1]["training_gflops"]
+    assert set(json.loads((two / ".record.json").read_text())["files"]) == {"result.json"}
+
+
+def test_two_processes_that_are_stopped_go_on_to_the_same_bits(study, two):
+    out = study[0] / "broken"
+    process = launch(study, out, 2, minutes=0)
+    while not list(out.glob(".resume/*.state")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode != 0 and not (out / "result.json").exists()
+    assert "not finished: stopped by SIGTERM before update" in said
+    assert "resume: going on from" in train(study, out, 2)
+    for name, expected in load_file(two / "checkpoints/epoch004.safetensors").items():
+        np.testing.assert_array_equal(load_file(out / "checkpoints/epoch004.safetensors")[name], expected)
+    assert (out / "steps.parquet").read_bytes() == (two / "steps.parquet").read_bytes()
+
+
+def test_alone_every_function_is_the_identity():
+    values = torch.arange(7.0)
+    assert distributed.world() == 1 and distributed.rank() == 0
+    assert distributed.summed(values) is values and distributed.mean(values) is values
+    assert distributed.joined(values, 7) is values and distributed.collected(3) == [3]
+    assert list(distributed.share(np.arange(3))) == [0, 1, 2] and distributed.anywhere(True, values.device)

@@ -1,0 +1,96 @@
+"""Several processes that train one model, as torchrun starts them; alone, every function here is the identity.
+
+Each process takes every world-th image of a batch. Losses are means over the batch, so that the mean of the processes'
+gradients is the gradient of the whole batch; statistics over the batch are summed over processes (`summed`).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+
+
+def world() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process; process 0 writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did, for as long as the block runs."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def wrap(task: nn.Module) -> nn.Module:
+    """Return a module whose gradients are averaged over processes; the same module when alone."""
+    if world() == 1:
+        return task
+    ids = [torch.cuda.current_device()] if next(task.parameters()).is_cuda else None
+    return DistributedDataParallel(task, device_ids=ids, broadcast_buffers=False, static_graph=True)
+
+
+def share(positions: np.ndarray) -> np.ndarray:
+    """Return this process's part of the positions of a batch or split."""
+    return positions[rank() :: world()]
+
+
+def summed(value: Tensor) -> Tensor:
+    """Return the sum of a tensor over processes, with its gradient."""
+    return value if world() == 1 else all_reduce(value)
+
+
+def mean(values: Tensor) -> Tensor:
+    """Return the mean of a tensor over processes, without a gradient."""
+    if world() > 1:
+        dist.all_reduce(values)
+        values = values / world()
+    return values
+
+
+def anywhere(flag: bool, device: torch.device) -> bool:
+    """Return whether `flag` is set in any process."""
+    if world() == 1:
+        return flag
+    found = torch.tensor(float(flag), device=device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return bool(found)
+
+
+def joined(rows: Tensor, count: int) -> Tensor:
+    """Return all `count` rows in order, of which each process has its `share`."""
+    if world() == 1:
+        return rows
+    length = -(-count // world())
+    padded = torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
+    parts = [torch.empty_like(padded) for _ in range(world())]
+    dist.all_gather(parts, padded.contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)[:count]
+
+
+def collected(value: Any) -> list:
+    """Return the plain values of all processes."""
+    values = [value] * world()
+    if world() > 1:
+        dist.all_gather_object(values, value)
+    return values
