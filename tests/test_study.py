@@ -64,6 +64,9 @@ def test_every_objective_file_is_a_known_objective():
         ("student.model.args", {"embed_dim": 12, "hedas": 3}, "model.args: timm cannot build vit_tiny_patch16_224"),
         ("student.recipe.optimizer.name", "adamx", "student.recipe.optimizer.name: 'adamx' .* did you mean adam"),
         ("student.recipe.augmentation", {"auto_augment": "rnad-m9"}, r"auto_augment: 'rnad-m9' must match .* \(timm's"),
+        ("compute", {"students": {"gpu": 3}}, "compute.students.gpu: student.recipe.batch_size must be a multiple of"),
+        ("compute", {"teacher": {"gpu": 4, "nodes": 3}}, "compute.teacher.nodes: 4 GPUs cannot be shared equally by 3"),
+        ("compute", {"features": {"gpu": 2}}, "compute.features.gpu: 2 is greater than the maximum of 1"),
         ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
     ],
 )

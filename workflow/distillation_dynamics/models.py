@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .errors import StudyError
 from .files import replacing, sha256
+from .gpus import claim
 from .objective import Outputs, Shape
 from .spec import Data, Model, ModelFacts, from_json, to_json
 
@@ -116,11 +117,16 @@ def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | No
 
 
 def device(gpus: int) -> torch.device:
-    """Return the GPU if the job was given one and torch sees it, the CPU otherwise (said on stderr)."""
-    if gpus and torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    if gpus:
-        print("warning: this job was given a GPU but torch sees none; it runs on the CPU", file=sys.stderr)
+    """Return this process's GPU if the job was given any and torch sees it, the CPU otherwise (said on stderr)."""
+    if not gpus:
+        return torch.device("cpu")
+    # A job of SLURM sees its own GPUs, one for each process; elsewhere a process takes a free one.
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if "SLURM_JOB_ID" not in os.environ and claim() is not None:
+        number = 0
+    if torch.cuda.is_available():
+        return torch.device("cuda", number)
+    print("warning: this job was given a GPU but torch sees none; it runs on the CPU", file=sys.stderr)
     return torch.device("cpu")
 
 

@@ -53,7 +53,7 @@ def parse(dry_run: str) -> list[Job]:
         if name is None or name[1] == "all":
             continue
         fields = dict(re.findall(r"^    (\w+): (.*)$", block, re.M))
-        command = re.search(r"^(?:Shell command: )?(.*python -m distillation_dynamics\..*)$", block, re.M)
+        command = re.search(r"^(?:Shell command: )?(.*-m distillation_dynamics\..*)$", block, re.M)
         words = shlex.split(command[1]) if command else []
         jobs.append(Job(name[1], fields.get("wildcards", ""), fields.get("reason", ""), words))
     return jobs

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
 # Modules that cannot change what a stage writes: a better message is no reason to train again.
-WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "records", "sources")}
+WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "gpus", "records", "sources")}
 
 
 def fingerprint(*modules: str) -> list[str]:

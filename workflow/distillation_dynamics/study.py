@@ -221,6 +221,12 @@ def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
         schedule = recipe["schedule"]
         if schedule["warmup_epochs"] >= recipe["epochs"] and schedule["warmup_epochs"] > 0:
             yield f"{owner}.recipe.schedule.warmup_epochs: must be less than the {recipe['epochs']} epochs"
+    for owner, stage in (("teacher", "teacher"), ("student", "students")):
+        compute, recipe = config["compute"][stage], config[owner].get("recipe")
+        if compute["gpu"] % compute["nodes"] or compute["nodes"] > max(1, compute["gpu"]):
+            yield f"compute.{stage}.nodes: {compute['gpu']} GPUs cannot be shared equally by {compute['nodes']} nodes"
+        elif recipe and recipe["batch_size"] % max(1, compute["gpu"]):
+            yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
     held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
     if config["features"]["images"] > held_out:
         yield f"features.images: {config['features']['images']} is more than the {held_out} validation images"

@@ -13,8 +13,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.enviro
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resource
 
-from distillation_dynamics import facts, files, records, study as studies
+from distillation_dynamics import facts, files, gpus, records, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.sources import fingerprint, literals
 from distillation_dynamics.spec import to_json
@@ -29,6 +30,8 @@ LOGS = f"logs/{STUDY.name}"
 # What another study may use as it is lies in folders named after all that is asked of their content. Snakemake's own
 # cache between workflows would do for one file a rule, kept outside the project and only where every user sets it up.
 SHARED = "results/shared"
+# With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
+ENVIRONMENT = str(Path(str(workflow.basedir)) / "envs/environment.yaml")
 # The end of every job's command line.
 RECORD = " --record {params.record:q} --outputs {output:q} --threads {threads} > {log:q} 2>&1"
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -40,6 +43,12 @@ wildcard_constraints:
     table=NAME,
 
 
+# On one machine no more GPU jobs at a time than it has GPUs, unless `--resources gpu=` says otherwise. (`nodes`, the
+# number of jobs at a time, is set only where jobs go to a cluster, which counts by itself.)
+if workflow.is_main_process and workflow.resource_settings.nodes is None and gpus.visible():
+    workflow.global_resources.setdefault("gpu", Resource("gpu", len(gpus.visible())))
+
+
 def shared_folder(stage, *asked):
     """The folder, below SHARED, of a stage that depends on nothing but `asked`."""
     return f"{stage}/" + hashlib.sha256(to_json(asked).encode()).hexdigest()[:12]
@@ -49,12 +58,29 @@ def resources_of(stage):
     """What the configuration's `compute` says that a stage's jobs need; memory and time grow with the attempt."""
     compute = STUDY.compute[stage]
     model = {"gpu_model": compute["gpu_model"]} if compute["gpu"] and "gpu_model" in compute else {}
+    nodes = {"nodes": compute["nodes"]} if compute.get("nodes", 1) > 1 else {}
     return {
         "gpu": compute["gpu"],
         "mem_mb": lambda wildcards, attempt: compute["mem_mb"] * attempt,
         "runtime": lambda wildcards, attempt: compute["runtime"] * attempt,
         **model,
+        **nodes,
     }
+
+
+def launcher(stage):
+    """What starts a training: python, or torchrun with a process a GPU, on every node of the job."""
+    compute = STUDY.compute[stage]
+    if compute["gpu"] <= 1:
+        return "python"
+    if compute["nodes"] == 1:
+        return f"torchrun --standalone --nproc-per-node {compute['gpu']}"
+    nodes, each = compute["nodes"], compute["gpu"] // compute["nodes"]
+    return (
+        f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 torchrun --nnodes {nodes} "
+        f"--nproc-per-node {each} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint "
+        '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((20000 + SLURM_JOB_ID % 40000))"'
+    )
 
 
 def minutes_between_states(wildcards, resources):

@@ -29,6 +29,8 @@ rule data:
     threads: STUDY.compute["data"]["threads"]
     resources:
         **resources_of("data"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.data --data-spec {params.data:q} --out {params.out:q}"
         + RECORD

@@ -35,6 +35,8 @@ rule teacher_features:
     threads: STUDY.compute["features"]["threads"]
     resources:
         **resources_of("features"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.features --data-spec {params.data:q} --model {params.model:q} "
         "--probe {params.probe:q} --seed {params.seed} --data {params.folder:q} --out {params.out:q} "

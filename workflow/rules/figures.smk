@@ -25,6 +25,8 @@ rule figures:
     threads: STUDY.compute["tables"]["threads"]
     resources:
         **resources_of("tables"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.figures --figure {wildcards.figure} --tables {input:q} "
         "--options {params.options:q} --output-pdf {output.pdf:q} --output-png {output.png:q}"

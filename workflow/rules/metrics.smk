@@ -20,6 +20,8 @@ rule metrics:
     threads: STUDY.compute["tables"]["threads"]
     resources:
         **resources_of("tables"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.metrics --tables {input:q} --out {output:q}"
         + RECORD

@@ -47,14 +47,18 @@ rule students:
         out=STUDENT,
         record=STUDENT + "/.record.json",
         minutes=minutes_between_states,
+        # Like the minutes no reason to run again.
+        launcher=lambda wildcards, resources: launcher("students"),
         code=lambda wildcards: fingerprint(
             "students", *(f"objectives.{term.name}" for term in STUDY.variants[wildcards.variant])
         ),
     threads: STUDY.compute["students"]["threads"]
     resources:
         **resources_of("students"),
+    conda:
+        ENVIRONMENT
     shell:
-        "exec python -m distillation_dynamics.students --data-spec {params.data:q} --model {params.model:q} "
+        "exec {params.launcher} -m distillation_dynamics.students --data-spec {params.data:q} --model {params.model:q} "
         "--recipe {params.recipe:q} --terms {params.terms:q} --student-facts {params.student_facts:q} "
         "--teacher-facts {params.teacher_facts:q} --teacher-model {params.teacher_model:q} --seed {wildcards.seed} "
         "--data {params.folder:q} --out {params.out:q} --checkpoints {params.checkpoints} "

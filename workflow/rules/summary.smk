@@ -25,6 +25,8 @@ rule summary:
     threads: STUDY.compute["tables"]["threads"]
     resources:
         **resources_of("tables"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.summary --teacher {params.teacher:q} --students {params.students:q} "
         "--out {params.out:q}"

@@ -26,6 +26,8 @@ if STUDY.teacher.source == "timm":
         resources:
             mem_mb=2000,
             runtime=60,
+        conda:
+            ENVIRONMENT
         shell:
             "python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec '' --out {params.out:q} "
             "--gpus 0 --minutes 0"
@@ -55,12 +57,16 @@ rule teacher:
         content=TEACHER_CONTENT,
         record=TEACHER + "/.record.json",
         minutes=minutes_between_states,
+        # Like the minutes no reason to run again.
+        launcher=lambda wildcards, resources: launcher("teacher"),
         code=fingerprint("teacher", "objectives.cross_entropy"),
     threads: STUDY.compute["teacher"]["threads"]
     resources:
         **resources_of("teacher"),
+    conda:
+        ENVIRONMENT
     shell:
-        "exec python -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
+        "exec {params.launcher} -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
         "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
         "--gpus {resources.gpu}"
         + RECORD

@@ -34,6 +34,8 @@ rule teacher_outputs:
     threads: STUDY.compute["teacher_outputs"]["threads"]
     resources:
         **resources_of("teacher_outputs"),
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.teacher_outputs --data-spec {params.data:q} --model {params.model:q} "
         "--train-images {params.train_images} --augmentation {params.augmentation:q} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "

@@ -1,0 +1,77 @@
+"""Locally each GPU job has a GPU of its own, and no more run at a time than there are GPUs. The GPUs are only names."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from distillation_dynamics import gpus
+from helpers import copy_project
+
+CLAIM = "from distillation_dynamics import gpus; print(gpus.claim(), flush=True); input()"
+
+
+def claimant(environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", CLAIM],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow"), **environment},
+        text=True,
+        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
+    )
+
+
+def test_each_process_has_its_own_gpu_and_a_third_waits_for_one(tmp_path):
+    environment = {"CUDA_VISIBLE_DEVICES": "4,7", "TMPDIR": str(tmp_path)}
+    first, second = claimant(environment), claimant(environment)
+    names = [process.stdout.readline().strip() for process in (first, second)]
+    assert sorted(names) == ["4", "7"]
+    third = claimant(environment)
+    assert third.stderr.readline() == "waiting for one of the GPUs 4, 7\n"
+    first.kill()  # however it ends
+    first.wait()
+    assert third.stdout.readline().strip() == names[0]
+    for process in (second, third):
+        process.communicate("\n")
+
+
+def test_without_a_driver_there_is_none(monkeypatch, tmp_path):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpus.visible() == [] and gpus.claim() is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus.visible() == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(project, tmp_path, count):
+    """With the real jobs' command lines: students that only claim a GPU would not show that the stage does."""
+    copy_project(tmp_path)
+    (tmp_path / "results").symlink_to(project / "results")
+    config = yaml.safe_load((tmp_path / "studies/smoke.yaml").read_text())
+    config["name"] = f"gpus{count}"
+    config["variants"] = {name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 1), ("b", 2))}
+    config["compute"] = {"students": {"gpu": 1}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "--cores", "4", "--configfile", "study.yaml"]
+    targets = [f"results/gpus{count}/students/{name}/seed0/result.json" for name in config["variants"]]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join("01"[:count]), "TMPDIR": str(tmp_path)}
+    start = time.time()
+    done = subprocess.run(
+        [*command[:3], *targets, *command[3:]],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = [tmp_path / f"logs/gpus{count}/students/{name}/seed0.log" for name in config["variants"]]
+    assert all(log.stat().st_mtime > start for log in logs)
+    used = [re.search(r"this job has GPU (\d)", log.read_text())[1] for log in logs]
+    assert not any("waiting" in log.read_text() for log in logs)
+    assert len(set(used)) == count
