@@ -21,7 +21,7 @@ def copy_project(folder):
     """Copy what a run needs into `folder`; the images stay where they are."""
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)
-    for name in ("workflow", "studies", "profiles", "slurm"):
+    for name in ("workflow", "studies", "profiles", "slurm", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "resources").symlink_to(ROOT / "resources")
     return folder
