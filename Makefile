@@ -1,13 +1,17 @@
-# `make run` runs the default study, `make test` the tests; both set up .venv first.
+# `make run` runs the default study, `make test` the tests, `make why` tells what would run; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test setup
+.PHONY: run test why setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
 test: setup
 	$(BIN)/python -m pytest
+
+# What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml"
+why: setup
+	@. $(BIN)/activate && python -m distillation_dynamics.plan $(ARGS)
 
 setup: .venv/.ready
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -238,6 +239,7 @@ def test_the_plan_says_in_a_line_a_job_which_key_changed_and_what_it_costs(proje
     (table,) = [line.split() for line in said.splitlines() if line.startswith("students  ")]
     record = json.loads((project / "results/smoke/students/hard/seed0/.record.json").read_text())
     size = sum(file["bytes"] for file in record["files"].values())
+    assert re.search(r"^figures +5 ", said, re.M) and re.search(r"^total +11 ", said, re.M)
     assert table[1] == "1" and float(table[4]) == pytest.approx(size / 1e6, abs=0.06)
     assert plan(project, "--configfile", SMOKE).stdout == "Nothing would run.\n"
 

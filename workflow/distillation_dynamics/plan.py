@@ -48,12 +48,12 @@ class Job:
 def parse(dry_run: str) -> list[Job]:
     """Return the jobs in the output of `snakemake -n --printshellcmds`."""
     jobs = []
-    for block in re.split(r"^\[\w{3} \w{3} .*\]$", dry_run, flags=re.M)[1:]:
+    for block in re.split(r"^ *\[\w{3} \w{3} .*\]$", dry_run, flags=re.M)[1:]:
         name = re.match(r"\s*(?:local)?(?:rule|checkpoint) (\w+):", block)
         if name is None or name[1] == "all":
             continue
-        fields = dict(re.findall(r"^    (\w+): (.*)$", block, re.M))
-        command = re.search(r"^(?:Shell command: )?(.*-m distillation_dynamics\..*)$", block, re.M)
+        fields = dict(re.findall(r"^ +(\w+): (.*)$", block, re.M))
+        command = re.search(r"^ *(?:Shell command: )?(.*-m distillation_dynamics\..*)$", block, re.M)
         words = shlex.split(command[1]) if command else []
         jobs.append(Job(name[1], fields.get("wildcards", ""), fields.get("reason", ""), words))
     return jobs
