@@ -1,0 +1,46 @@
+"""A stage killed at any moment leaves whole files or none, and a rerun completes; 100 kills: benchmarks/kills.py."""
+
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import kills
+
+
+@pytest.fixture(scope="module")
+def copy(project, tmp_path_factory):
+    """A copy of the finished study, and its jobs."""
+    folder = tmp_path_factory.mktemp("kills") / "project"
+    shutil.copytree(project, folder, symlinks=True)
+    return folder, kills.all_jobs(folder, "studies/smoke.yaml")
+
+
+@pytest.mark.parametrize("rule", ["data", "teacher", "teacher_outputs", "students", "student_features", "figures"])
+def test_a_killed_stage_leaves_whole_files_or_none_and_a_rerun_completes(copy, rule):
+    folder, jobs = copy
+    job = next(job for job in jobs if job.rule == rule)
+    damaged, lost, _ = kills.kill(folder, job, 1, random.Random(rule))
+    assert damaged == [] and lost == []
+
+
+def test_the_check_sees_a_damaged_file(copy, monkeypatch):
+    folder, jobs = copy
+    job = next(job for job in jobs if job.rule == "metrics")
+    half = kills.outputs(folder, job)[0]
+    content = half.read_bytes()
+
+    def start(folder, job):
+        half.write_bytes(content[:100])
+        return subprocess.Popen(["sleep", "1"], start_new_session=True)
+
+    monkeypatch.setattr(kills, "start", start)
+    damaged, lost, alive = kills.kill(folder, job, 1, random.Random(0))
+    assert damaged == lost == [half] and alive == 1
+    half.write_bytes(content)
