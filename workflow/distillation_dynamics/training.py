@@ -78,6 +78,10 @@ def train(
     steps = len(images) // recipe.batch_size
     if steps == 0:
         raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
+    if recipe.batch_size % distributed.world():
+        raise StudyError(
+            f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
+        )
     task = Task(student, objective).to(device)
     model = distributed.wrap(task)
     optimizer = make_optimizer(task, recipe)

@@ -68,17 +68,16 @@ def resources_of(stage):
     }
 
 
-def launcher(stage):
+def launcher(stage, gpus):
     """What starts a training: python, or torchrun with a process a GPU, on every node of the job."""
-    compute = STUDY.compute[stage]
-    if compute["gpu"] <= 1:
+    nodes = STUDY.compute[stage]["nodes"]
+    if gpus <= 1:
         return "python"
-    if compute["nodes"] == 1:
-        return f"torchrun --standalone --nproc-per-node {compute['gpu']}"
-    nodes, each = compute["nodes"], compute["gpu"] // compute["nodes"]
+    if nodes == 1:
+        return f"torchrun --standalone --nproc-per-node {gpus}"
     return (
         f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 torchrun --nnodes {nodes} "
-        f"--nproc-per-node {each} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint "
+        f"--nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint "
         '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((20000 + SLURM_JOB_ID % 40000))"'
     )
 

@@ -48,7 +48,7 @@ rule students:
         record=STUDENT + "/.record.json",
         minutes=minutes_between_states,
         # Like the minutes no reason to run again.
-        launcher=lambda wildcards, resources: launcher("students"),
+        launcher=lambda wildcards, resources: launcher("students", resources.gpu),
         code=lambda wildcards: fingerprint(
             "students", *(f"objectives.{term.name}" for term in STUDY.variants[wildcards.variant])
         ),

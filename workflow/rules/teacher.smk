@@ -58,7 +58,7 @@ rule teacher:
         record=TEACHER + "/.record.json",
         minutes=minutes_between_states,
         # Like the minutes no reason to run again.
-        launcher=lambda wildcards, resources: launcher("teacher"),
+        launcher=lambda wildcards, resources: launcher("teacher", resources.gpu),
         code=fingerprint("teacher", "objectives.cross_entropy"),
     threads: STUDY.compute["teacher"]["threads"]
     resources:
