@@ -64,10 +64,11 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
             shutil.rmtree(folder / (job.option("out") or "none") / ".resume", ignore_errors=True)
         process = start(folder, job)
         time.sleep(generator.uniform(0, usual))
-        alive += process.poll() is None
-        # The whole job, loader processes and all, as when a node goes down.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process.poll() is None:
+            alive += 1
+            # The whole job, loader processes and all, as when a node goes down.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         damaged += [file for file in files if file.exists() and file.read_bytes() != finished[file]]
     for file in files:
         file.unlink(missing_ok=True)
