@@ -47,7 +47,7 @@ def wrap(task: nn.Module) -> nn.Module:
     if world() == 1:
         return task
     ids = [torch.cuda.current_device()] if next(task.parameters()).is_cuda else None
-    return DistributedDataParallel(task, device_ids=ids, broadcast_buffers=False, static_graph=True)
+    return DistributedDataParallel(task, device_ids=ids, static_graph=True)
 
 
 def share(positions: np.ndarray) -> np.ndarray:

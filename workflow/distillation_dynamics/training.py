@@ -268,7 +268,7 @@ def _write_steps(log: Log, buffer: list) -> None:
 def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
     for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
         log.epochs[column].append(item)
-    if epoch > 0:
+    if epoch > 0 and distributed.rank() == 0:
         print(
             f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}, validation top-1 {accuracy:.2f} %",
             file=sys.stderr,
