@@ -260,3 +260,17 @@ def test_a_plan_without_earlier_runs_says_what_it_does_not_know(project):
     said = plan(project, "--configfile", str(ROOT / "studies/imagenet.yaml")).stdout
     assert "students              15         ?" in said
     assert "no earlier job tells:" in said and "students" in said.rpartition("tells:")[2]
+
+
+def test_two_workflows_on_one_folder_do_not_harm_each_other(project, tmp_path):
+    content = (project / SPECTRUM).read_bytes()
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--forcerun", "summary", "metrics"]
+    command += ["--configfile", SMOKE]
+    first = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not any((project / ".snakemake").glob("locks/*")):
+        assert first.poll() is None
+    second = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
+    said, _ = first.communicate()
+    assert first.returncode == 0, said
+    assert (project / SPECTRUM).read_bytes() == content and jobs(snakemake(project, "-n")) == {}

@@ -59,12 +59,15 @@ def resources_of(stage):
     compute = STUDY.compute[stage]
     model = {"gpu_model": compute["gpu_model"]} if compute["gpu"] and "gpu_model" in compute else {}
     nodes = {"nodes": compute["nodes"]} if compute.get("nodes", 1) > 1 else {}
+    # Minutes before SLURM's time limit a training is asked to stop: it saves its state, the next attempt goes on from it.
+    warning = {"slurm_extra": lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * compute['runtime'] * attempt)}"}
     return {
         "gpu": compute["gpu"],
         "mem_mb": lambda wildcards, attempt: compute["mem_mb"] * attempt,
         "runtime": lambda wildcards, attempt: compute["runtime"] * attempt,
         **model,
         **nodes,
+        **(warning if stage in ("teacher", "students") else {}),
     }
 
 
