@@ -1,4 +1,4 @@
-"""The study on a real SLURM: one machine, GPUs that are only names, no accounting; see tests/slurm/cluster.sh."""
+"""The study on a real SLURM: two nodes on one machine, GPUs that are only names, no accounting (slurm/cluster.sh)."""
 
 import os
 import re
@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -128,7 +130,7 @@ def test_all_tables_and_figures_are_one_job(finished, cluster):
 
 
 def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, tmp_path):
-    # One minute, and the warning may come at once (the controller sends it up to a minute early): some attempts to spare.
+    # One minute, and the warning may come at once (the controller sends it up to a minute early): attempts to spare.
     compute = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
     folder = project_with(
         tmp_path, finished, student__recipe__epochs=1600, compute=compute, student__checkpoint_every=1000
@@ -144,6 +146,18 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, 
     log = (folder / "logs/cluster/students/none/seed0.log").read_text()
     assert "resume: going on from" in log
     assert not (folder / "results/cluster/students/hard").exists()
+
+
+def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_path):
+    compute = {"students": {"gpu": 2, "nodes": 2, "mem_mb": 2000}}
+    folder = project_with(tmp_path, finished, compute=compute)
+    target = "results/cluster/students/none/seed0/steps.parquet"
+    status, said = wait(start(folder, cluster, target))
+    assert status == 0, said[-5000:]
+    (job,) = [job for job in controller(cluster, "rule_students.*").values() if str(tmp_path) in job["WorkDir"]]
+    assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:1"
+    ours, theirs = (pd.read_parquet(path / target) for path in (folder, finished))
+    np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
 
 
 def test_a_failed_job_is_reported_with_its_log_and_tried_again(finished, cluster, tmp_path):

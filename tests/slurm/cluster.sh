@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real one-machine SLURM for the tests: controller, node and munge of this user's own, with GPUs that are only names.
+# A real SLURM on one machine for the tests: a controller, two nodes and munge, with GPUs that are only names.
 #
-#   cluster.sh start    write a configuration, start the daemons, wait until the node is idle
+#   cluster.sh start    write a configuration, start the daemons, wait until both nodes are idle
 #   cluster.sh path     print the folder of the SLURM commands of this cluster
 #   cluster.sh stop     cancel all jobs and end the daemons that `start` started
 #
@@ -11,33 +11,34 @@ set -euo pipefail
 
 DIR=${SLURM_TEST_DIR:?the folder for the state of the cluster}
 PORT=${SLURM_TEST_PORT:-16917}
-CPUS=${SLURM_TEST_CPUS:-8}
-GPUS=${SLURM_TEST_GPUS:-2}
-MEMORY=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.8)}' /proc/meminfo)
+# What each node claims to have, whatever the machine has.
+CPUS=8
+GPUS=2
+MEMORY=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.4)}' /proc/meminfo)
+NODES=(node1 node2)
 HOST=$(hostname -s)
 
 configure() {
-    mkdir -p "$DIR"/{bin,dev,log,pid,controller,node,munge}
+    mkdir -p "$DIR"/{bin,dev,log,pid,controller,node1,node2,munge}
     chmod 755 "$DIR" "$DIR/munge"
     (umask 077 && head -c 128 /dev/urandom >"$DIR/munge/key")
     # SLURM counts a GPU only if its file is a device; a link to /dev/null is one.
     local number
     for ((number = 0; number < GPUS; number++)); do ln -sfn /dev/null "$DIR/dev/gpu$number"; done
-    echo "NodeName=node Name=gpu Type=fake File=$DIR/dev/gpu[0-$((GPUS - 1))]" >"$DIR/gres.conf"
+    echo "NodeName=node[1-2] Name=gpu Type=fake File=$DIR/dev/gpu[0-$((GPUS - 1))]" >"$DIR/gres.conf"
     cat >"$DIR/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$HOST(127.0.0.1)
 SlurmctldPort=$PORT
-SlurmdPort=$((PORT + 1))
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
 AuthInfo=socket=$DIR/munge/socket
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation=$DIR/controller
-SlurmdSpoolDir=$DIR/node
+SlurmdSpoolDir=$DIR/%n
 SlurmctldPidFile=$DIR/pid/slurmctld.file
-SlurmdPidFile=$DIR/pid/slurmd.file
+SlurmdPidFile=$DIR/pid/%n.file
 MailProg=/bin/true
 MpiDefault=none
 # Without cgroups: processes are followed through /proc, and a job that outgrows its memory is ended.
@@ -55,8 +56,8 @@ KillWait=5
 ReturnToService=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=node NodeHostname=$HOST NodeAddr=127.0.0.1 CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:fake:$GPUS State=UNKNOWN
-PartitionName=main Nodes=node Default=YES MaxTime=INFINITE DefMemPerCPU=1000 State=UP
+NodeName=node[1-2] NodeHostname=$HOST NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 2))] CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:fake:$GPUS State=UNKNOWN
+PartitionName=main Nodes=node[1-2] Default=YES MaxTime=INFINITE DefMemPerCPU=1000 State=UP
 CONF
     # Wrappers: the executor removes SLURM_* variables, SLURM_CONF among them, before it calls srun in a job.
     local name path
@@ -86,7 +87,7 @@ await() { # WHAT COMMAND..: up to 30 s
     exit 1
 }
 
-idle() { [[ $("$DIR/bin/sinfo" --noheader --nodes node --format %t) == idle ]]; }
+idle() { [[ $("$DIR/bin/sinfo" --noheader --format "%t %D") == "idle 2" ]]; }
 no_jobs() { [[ -z $("$DIR/bin/squeue" --noheader) ]]; }
 
 start() {
@@ -97,18 +98,19 @@ start() {
     await munged test -S "$DIR/munge/socket"
     launch slurmctld slurmctld -D -f "$DIR/slurm.conf"
     await slurmctld "$DIR/bin/scontrol" ping
-    launch slurmd slurmd -D -N node -f "$DIR/slurm.conf"
-    await "idle node" idle
+    local name
+    for name in "${NODES[@]}"; do launch "$name" slurmd -D -N "$name" -f "$DIR/slurm.conf"; done
+    await "idle nodes" idle
 }
 
 stop() {
     "$DIR/bin/scancel" --user "$(id -un)" --quiet || true
     for _ in {1..75}; do no_jobs && break; sleep 0.2; done
     local name pid
-    for name in slurmd slurmctld munged; do
+    for name in "${NODES[@]}" slurmctld munged; do
         pid=$(cat "$DIR/pid/$name" 2>/dev/null) || continue
         # The number may belong to another process by now.
-        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$name" ]] || continue
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "${name/node[12]/slurmd}" ]] || continue
         kill "$pid"
         for _ in {1..50}; do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
     done

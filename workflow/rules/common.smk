@@ -57,31 +57,43 @@ def shared_folder(stage, *asked):
 def resources_of(stage):
     """What the configuration's `compute` says that a stage's jobs need; memory and time grow with the attempt."""
     compute = STUDY.compute[stage]
-    model = {"gpu_model": compute["gpu_model"]} if compute["gpu"] and "gpu_model" in compute else {}
-    nodes = {"nodes": compute["nodes"]} if compute.get("nodes", 1) > 1 else {}
-    # Minutes before SLURM's time limit a training is asked to stop: it saves its state, the next attempt goes on from it.
-    warning = {"slurm_extra": lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * compute['runtime'] * attempt)}"}
-    return {
+    nodes, model = compute.get("nodes", 1), compute.get("gpu_model")
+    resources = {
         "gpu": compute["gpu"],
         "mem_mb": lambda wildcards, attempt: compute["mem_mb"] * attempt,
         "runtime": lambda wildcards, attempt: compute["runtime"] * attempt,
-        **model,
-        **nodes,
-        **(warning if stage in ("teacher", "students") else {}),
     }
+    if nodes > 1:
+        # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
+        gres = ":".join(filter(None, ["gpu", model, str(compute["gpu"] // nodes)]))
+        resources |= {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
+    elif compute["gpu"] and model:
+        resources["gpu_model"] = model
+    if stage in ("teacher", "students"):
+        # Asked to stop some minutes before SLURM's time limit, a training saves its state for the next attempt.
+        resources["slurm_extra"] = (
+            lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * compute['runtime'] * attempt)}"
+        )
+    return resources
 
 
-def launcher(stage, gpus):
+def gpus_of(stage, resources):
+    """The GPUs of a training: those that Snakemake grants, which may be fewer on one machine."""
+    compute = STUDY.compute[stage]
+    return compute["gpu"] if compute["nodes"] > 1 else resources.gpu
+
+
+def launcher(stage, resources):
     """What starts a training: python, or torchrun with a process a GPU, on every node of the job."""
-    nodes = STUDY.compute[stage]["nodes"]
+    nodes, gpus = STUDY.compute[stage]["nodes"], gpus_of(stage, resources)
     if gpus <= 1:
         return "python"
     if nodes == 1:
         return f"torchrun --standalone --nproc-per-node {gpus}"
     return (
-        f"srun --overlap --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 torchrun --nnodes {nodes} "
-        f"--nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint "
-        '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((20000 + SLURM_JOB_ID % 40000))"'
+        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={STUDY.compute[stage]['threads']} "
+        f"torchrun --nnodes {nodes} --nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID "
+        '--rdzv-endpoint "$(hostname):$((20000 + SLURM_JOB_ID % 40000))"'
     )
 
 

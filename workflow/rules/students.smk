@@ -48,7 +48,8 @@ rule students:
         record=STUDENT + "/.record.json",
         minutes=minutes_between_states,
         # Like the minutes no reason to run again.
-        launcher=lambda wildcards, resources: launcher("students", resources.gpu),
+        launcher=lambda wildcards, resources: launcher("students", resources),
+        gpus=lambda wildcards, resources: gpus_of("students", resources),
         code=lambda wildcards: fingerprint(
             "students", *(f"objectives.{term.name}" for term in STUDY.variants[wildcards.variant])
         ),
@@ -62,5 +63,5 @@ rule students:
         "--recipe {params.recipe:q} --terms {params.terms:q} --student-facts {params.student_facts:q} "
         "--teacher-facts {params.teacher_facts:q} --teacher-model {params.teacher_model:q} --seed {wildcards.seed} "
         "--data {params.folder:q} --out {params.out:q} --checkpoints {params.checkpoints} "
-        "--minutes {params.minutes} --teacher {input.teacher:q} --teacher_outputs {params.outputs:q} --gpus {resources.gpu}"
+        "--minutes {params.minutes} --teacher {input.teacher:q} --teacher_outputs {params.outputs:q} --gpus {params.gpus}"
         + RECORD

@@ -58,7 +58,8 @@ rule teacher:
         record=TEACHER + "/.record.json",
         minutes=minutes_between_states,
         # Like the minutes no reason to run again.
-        launcher=lambda wildcards, resources: launcher("teacher", resources.gpu),
+        launcher=lambda wildcards, resources: launcher("teacher", resources),
+        gpus=lambda wildcards, resources: gpus_of("teacher", resources),
         code=fingerprint("teacher", "objectives.cross_entropy"),
     threads: STUDY.compute["teacher"]["threads"]
     resources:
@@ -68,5 +69,5 @@ rule teacher:
     shell:
         "exec {params.launcher} -m distillation_dynamics.teacher --teacher {params.teacher:q} --data-spec {params.data:q} "
         "--minutes {params.minutes} --data {params.folder:q} --weights {input.weights:q} --out {params.out:q} "
-        "--gpus {resources.gpu}"
+        "--gpus {params.gpus}"
         + RECORD
