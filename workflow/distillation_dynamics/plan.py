@@ -22,7 +22,7 @@ from .files import read_json, read_table
 
 TRAININGS = ("teacher", "students")
 # Lines of the table are stages (folders of results); some stages are several rules.
-STAGES = {"teacher_features": "features", "student_features": "features", "teacher_weights": "teacher_weights"}
+STAGES = {"teacher_features": "features", "student_features": "features"}
 
 
 @dataclass(frozen=True)
