@@ -194,30 +194,20 @@ def test_studies_share_images_teacher_and_its_outputs(project, tmp_path):
 
 
 def test_a_teacher_file_counts_by_its_content(project, tmp_path):
-    config = yaml.safe_load((project / SMOKE).read_text())
-    weights = tmp_path / "weights.safetensors"
-    shutil.copy(shared(project, "teacher") / "teacher.safetensors", weights)
+    clone, weights = copy_project(tmp_path), tmp_path / "weights.safetensors"
+    shutil.copytree(project / "results", clone / "results")
+    teacher = shared(clone, "teacher")
+    shutil.copy(teacher / "teacher.safetensors", weights)
+    config = yaml.safe_load((clone / SMOKE).read_text())
     config["name"], config["variants"] = "file", {"hard": config["variants"]["hard"]}
     config["teacher"] = {"source": "checkpoint", "model": config["teacher"]["model"], "weights": str(weights)}
-    path = tmp_path / "file.yaml"
-    path.write_text(yaml.safe_dump(config))
-    try:
-        done = snakemake(project, config=str(path))
-        assert done.returncode == 0, done.stdout + done.stderr
-        os.utime(weights)
-        assert jobs(snakemake(project, "-n", config=str(path))) == {}
-        folders = {path.parent for path in (project / "results/shared/teacher").glob("*/untrained.safetensors")}
-        shutil.copy(next(iter(folders)) / "untrained.safetensors", weights)
-        assert jobs(snakemake(project, "-n", config=str(path))) == TEACHER | {"students": 1, "student_features": 1}
-    finally:
-        for record in (project / "results/file").rglob("*"):
-            if record.is_file():
-                record.unlink()
-        for stage in ("teacher", "teacher_outputs"):
-            for folder in (project / "results/shared" / stage).iterdir():
-                log = project / "logs/shared" / stage / f"{folder.name}.log"
-                if "checkpoint" in (folder / "result.json").read_text() if stage == "teacher" else not log.exists():
-                    shutil.rmtree(folder)
+    (clone / "file.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(clone, config="file.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    os.utime(weights)
+    assert jobs(snakemake(clone, "-n", config="file.yaml")) == {}
+    shutil.copy(teacher / "untrained.safetensors", weights)
+    assert jobs(snakemake(clone, "-n", config="file.yaml")) == TEACHER | {"students": 1, "student_features": 1}
 
 
 def plan(project, *arguments):

@@ -123,6 +123,7 @@ class Split:
         """Yield the shuffled batches of one epoch (0-based) from batch `first`; an incomplete last one is left out.
 
         Of several processes each sees its share of every batch.
+
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
         """

@@ -127,10 +127,11 @@ class States:
         self.save(step, state)
         if distributed.rank() > 0:
             return
+        newest = self._paths()[0]
         for path in self.folder.iterdir():
             if path.is_dir() and path != self.beside:
                 shutil.rmtree(path)
-            elif path.is_file() and path != self._paths()[0]:
+            elif path.is_file() and path != newest:
                 path.unlink()
 
     def _is_whole(self, name: str, digest: str) -> bool:

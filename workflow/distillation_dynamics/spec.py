@@ -77,6 +77,11 @@ class Augmentation:
     views: int | None = None
 
 
+def views_of(augmentation: Augmentation | None) -> int | None:
+    """Return how many different views of an image training sees; None when each epoch draws a new one."""
+    return 1 if augmentation is None else augmentation.views
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained."""
@@ -94,7 +99,7 @@ class Recipe:
     @property
     def views(self) -> int | None:
         """How many different views of an image training sees; None when each epoch draws a new one."""
-        return 1 if self.augmentation is None else self.augmentation.views
+        return views_of(self.augmentation)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .data import Batch, Split, view_of
 from .errors import StudyError
 from .files import npy_writer, read_npy
 from .objective import Outputs
-from .spec import Augmentation, Data, Model, from_json
+from .spec import Augmentation, Data, Model, from_json, views_of
 from .stage import run_stage
 
 BATCH = 256
@@ -65,7 +65,7 @@ class CachedTeacher:
         """Recompute the outputs of a random part of the images; raise StudyError where a file differs."""
         generator = np.random.default_rng(seed)
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
-        views = 1 if self.augmentation is None else self.augmentation.views
+        views = views_of(self.augmentation)
         view = int(generator.integers(views))
         fresh = _answers(network, images, view, self.augmentation, self.blocks, device, positions=positions)
         _, answer = next(fresh)
@@ -98,7 +98,7 @@ def write(
 ) -> None:
     """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
     sample = next(_answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))[1]
-    views = 1 if augmentation is None else augmentation.views
+    views = views_of(augmentation)
     size = (views, len(images))
     with ExitStack() as stack:
         logits = stack.enter_context(
