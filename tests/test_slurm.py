@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from helpers import copy_project, jobs, snakemake
+from helpers import changed, copy_project, jobs, snakemake
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 MISSING = [name for name in ("slurmctld", "slurmd", "munged") if shutil.which(name) is None]
@@ -54,12 +54,8 @@ def project_with(folder, finished=None, **changes):
     config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
     config["name"], config["compute"] = "cluster", COMPUTE
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
-    for key, value in changes.items():
-        inner = config
-        *parents, last = key.split("__")
-        for parent in parents:
-            inner = inner[parent]
-        inner[last] = value
+    for path, value in changes.items():
+        config = changed(config, path, value)
     (folder / "studies/cluster.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -83,12 +79,12 @@ def wait(process, seconds=400):
     return process.returncode, said
 
 
-def controller(cluster, pattern):
-    """What the controller says of the jobs whose comment (rule and wildcards) matches, by job number."""
+def controller(cluster, pattern, folder=""):
+    """What the controller says of the jobs of `folder` whose comment (rule and wildcards) matches, in their order."""
     said = subprocess.check_output(["scontrol", "show", "job"], env=cluster, text=True)
     blocks = [dict(re.findall(r"(\w+)=(\S+)", block)) for block in said.split("\n\n") if "JobId" in block]
-    found = {int(block["JobId"]): block for block in blocks if re.fullmatch(pattern, block.get("Comment", ""))}
-    return dict(sorted(found.items()))
+    found = [b for b in blocks if re.fullmatch(pattern, b.get("Comment", "")) and str(folder) in b["WorkDir"]]
+    return sorted(found, key=lambda block: int(block["JobId"]))
 
 
 @pytest.fixture(scope="module")
@@ -106,25 +102,25 @@ def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
 
 
 def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finished, cluster):
-    (teacher,) = controller(cluster, "rule_teacher").values()
-    students = controller(cluster, r"rule_students_wildcards_\w+")
-    features = controller(cluster, r"rule_(teacher|student)_features.*")
+    (teacher,) = controller(cluster, "rule_teacher", finished)
+    students = controller(cluster, r"rule_students_wildcards_\w+", finished)
+    features = controller(cluster, r"rule_(teacher|student)_features.*", finished)
     assert len(students) == 2 and len(features) == 3
     for job, memory, minutes, gpu in (
         (teacher, "2100M", "00:07:00", "gres:gpu:1"),
-        *((job, "2200M", "00:09:00", "gres:gpu:fake:1") for job in students.values()),
+        *((job, "2200M", "00:09:00", "gres:gpu:fake:1") for job in students),
     ):
         assert job["JobState"] == "COMPLETED" and job["TresPerJob"] == gpu
         assert job["MinMemoryNode"] == memory and job["TimeLimit"] == minutes
-    for job in features.values():
+    for job in features:
         assert "TresPerJob" not in job and "gpu" not in str(job)
         assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
-    for job in controller(cluster, r"rule_data|rule_teacher_outputs|rule_tables.*").values():
+    for job in controller(cluster, r"rule_data|rule_teacher_outputs|rule_tables.*", finished):
         assert "TresPerJob" not in job
 
 
 def test_all_tables_and_figures_are_one_job(finished, cluster):
-    (job,) = controller(cluster, r"rule_tables.*").values()
+    (job,) = controller(cluster, r"rule_tables.*", finished)
     assert {"metrics", "summary", "figures"} <= set(job["Comment"].split("_"))
     assert not controller(cluster, r"rule_(figures|metrics|summary).*")
 
@@ -133,15 +129,14 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, 
     # One minute, and the warning may come at once (the controller sends it up to a minute early): attempts to spare.
     compute = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
     folder = project_with(
-        tmp_path, finished, student__recipe__epochs=1600, compute=compute, student__checkpoint_every=1000
+        tmp_path, finished, **{"student.recipe.epochs": 1600, "student.checkpoint_every": 1000, "compute": compute}
     )
     target = "results/cluster/students/none/seed0/result.json"
     status, said = wait(start(folder, cluster, target, "--retries", "6"))
     assert status == 0, said[-5000:]
-    attempts = controller(cluster, "rule_students_wildcards_none_0")
-    newest = [job for number, job in attempts.items() if str(tmp_path) in job["WorkDir"]]
-    assert len(newest) > 1 and newest[-1]["JobState"] == "COMPLETED"
-    assert [job["TimeLimit"] for job in newest[:2]] == ["00:01:00", "00:02:00"]
+    attempts = controller(cluster, "rule_students_wildcards_none_0", tmp_path)
+    assert len(attempts) > 1 and attempts[-1]["JobState"] == "COMPLETED"
+    assert [job["TimeLimit"] for job in attempts[:2]] == ["00:01:00", "00:02:00"]
     assert "not finished: stopped by SIGTERM before update" in said
     log = (folder / "logs/cluster/students/none/seed0.log").read_text()
     assert "resume: going on from" in log
@@ -154,7 +149,7 @@ def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_pa
     target = "results/cluster/students/none/seed0/steps.parquet"
     status, said = wait(start(folder, cluster, target))
     assert status == 0, said[-5000:]
-    (job,) = [job for job in controller(cluster, "rule_students.*").values() if str(tmp_path) in job["WorkDir"]]
+    (job,) = controller(cluster, "rule_students.*", tmp_path)
     assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:1"
     ours, theirs = (pd.read_parquet(path / target) for path in (folder, finished))
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
@@ -162,17 +157,17 @@ def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_pa
 
 def test_a_failed_job_is_reported_with_its_log_and_tried_again(finished, cluster, tmp_path):
     optimizer = {"name": "adamw", "learning_rate": 1e30}
-    folder = project_with(tmp_path, finished, student__recipe__optimizer=optimizer)
+    folder = project_with(tmp_path, finished, **{"student.recipe.optimizer": optimizer})
     status, said = wait(start(folder, cluster, "results/cluster/students/none/seed0/result.json", "--retries", "1"))
     assert status != 0
     assert "error: training: loss became nan" in said and "logs/cluster/students/none/seed0.log" in said
-    attempts = controller(cluster, "rule_students_wildcards_none_0").values()
-    memory = [job["MinMemoryNode"] for job in attempts if str(tmp_path) in job["WorkDir"]]
+    attempts = controller(cluster, "rule_students_wildcards_none_0", tmp_path)
+    memory = [job["MinMemoryNode"] for job in attempts]
     assert memory == ["2200M", "4400M"]
 
 
 def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluster, tmp_path):
-    folder = project_with(tmp_path, finished, student__recipe__epochs=100000, student__checkpoint_every=100000)
+    folder = project_with(tmp_path, finished, **{"student.recipe.epochs": 100000, "student.checkpoint_every": 100000})
     process = start(folder, cluster, "results/cluster/students/none/seed0/result.json")
     deadline = time.monotonic() + 120
     state = folder / "logs/cluster/students/none/seed0.log"
@@ -184,12 +179,10 @@ def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluste
     assert status != 0
     deadline = time.monotonic() + 30
     while any(
-        job["JobState"] in ("RUNNING", "PENDING", "COMPLETING")
-        for job in controller(cluster, "rule_.*").values()
-        if str(tmp_path) in job["WorkDir"]
+        job["JobState"] in ("RUNNING", "PENDING", "COMPLETING") for job in controller(cluster, "rule_.*", tmp_path)
     ):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    (job,) = [job for job in controller(cluster, "rule_students.*").values() if str(tmp_path) in job["WorkDir"]]
+    (job,) = controller(cluster, "rule_students.*", tmp_path)
     assert job["JobState"] == "CANCELLED"
     assert snakemake(folder, "-n", config="studies/cluster.yaml").returncode == 0
