@@ -15,8 +15,11 @@ include: "workflow/rules/teacher.smk"
 include: "workflow/rules/teacher_outputs.smk"
 include: "workflow/rules/students.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/saliency.smk"
+include: "workflow/rules/comparison.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/summary.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 
 # Every lasting file is asked for, so that one that was deleted is made again.
@@ -25,9 +28,14 @@ ALL = [
     *rules.teacher_features.output,
     *expand(rules.students.output, variant=STUDY.variants, seed=STUDY.seeds),
     *expand(rules.student_features.output, variant=STUDY.variants, seed=STUDY.seeds),
+    *rules.teacher_saliency.output,
+    *expand(rules.student_saliency.output, variant=STUDY.variants, seed=STUDY.seeds),
+    *expand(rules.comparison.output, variant=STUDY.variants, seed=STUDY.seeds),
     *expand(rules.metrics.output, table=TABLES),
     *rules.summary.output,
+    *rules.statistics.output,
     *expand(rules.figures.output, figure=FIGURES),
+    *expand(rules.animations.output, figure=ANIMATIONS),
 ]
 
 rule all:

@@ -72,6 +72,17 @@ class Split:
         table = table[table["split"] == name]
         if count is not None:
             table = table.iloc[balanced(table["label"].to_numpy(), count)]
+        self._take(folder, data, table)
+
+    @classmethod
+    def first(cls, folder: str | Path, data: Data, file: str, count: int) -> "Split":
+        """Return the first `count` images of a source (train or test) in file order, whatever their split."""
+        table = read_table(Path(folder) / "splits.parquet")
+        split = cls.__new__(cls)
+        split._take(folder, data, table[table["file"] == file].sort_values("index").head(count))
+        return split
+
+    def _take(self, folder: str | Path, data: Data, table) -> None:
         self.data = data
         self.file = table["file"].iloc[0]
         self.index = table["index"].to_numpy(copy=True)

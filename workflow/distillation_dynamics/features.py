@@ -1,63 +1,60 @@
-"""Dump and measure the features of every block of one model, at each of its kept checkpoints.
+"""Measure every block of one model at each of its kept checkpoints, and keep a part of the features.
 
-In: weights and the class-balanced probe images (a fixed part of the validation split). Out, a folder a checkpoint
-with one .npy a block, [image, channel, row, column]; and for all checkpoints together three tables: `scalars.parquet`
-(per image and block), `depth.parquet` (per block) and `spectrum.parquet` (per block and channel bin). Metrics are
-computed on float32 features that live only during the run, so the type of the dump does not touch them.
+In: weights and images of the validation split, class-balanced (the default), beside the first images of the test source
+in file order (as published). Images stream through the network in batches, once for each pass that the metrics ask for,
+so that memory is that of one batch. Out, for all checkpoints together, three tables: `scalars.parquet` (per image and
+block), `depth.parquet` (per block) and `spectrum.parquet` (per block and channel bin). Out, a folder a checkpoint: the
+features of a part of the images, one .npy a block, and `sums.safetensors` with float64 sums over all images. Metrics are
+computed on float32 features that are never stored, so the type of the dump does not touch them.
 """
 
-import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import save
 from torch import nn
 
-from . import metrics, models
-from .data import Split, balanced
-from .files import Column, npy_writer, read_npy, sha256, write_json, write_table
-from .metrics.entropy import value_range
-from .metrics.magnitude import image_scalars
-from .metrics.spectrum import image_intensity
-from .spec import Data, Model, Probe, from_json
+from . import models
+from .data import Batch, Split, balanced
+from .files import Column, npy_writer, read_json, replacing, sha256, write_json, write_table
+from .metrics.accumulator import Accumulator, Measured, Settings
+from .metrics.attention import AttentionReader
+from .metrics.gradient import block_gradients
+from .spec import Data, Model, Probe, Shapes, from_json
 from .stage import run_stage
 
-BATCH = 64
+# Images at a time, and values of features at a time: the fewer images, the larger the network.
+BATCH, BATCH_VALUES = 64, 2**26
+BALANCED, PUBLISHED = "balanced", "published"
 KEYS = {
     "model": Column("", "teacher, teacher_untrained or the name of a variant"),
     "seed": Column("", "seed of the student; -1 for the teacher"),
     "epoch": Column("epochs", "finished epochs of training; 0 is untrained, -1 a teacher that was not trained here"),
+    "probe": Column("", "balanced: class-balanced validation images; published: the first test images in file order"),
     "block": Column("", "0-based number of the block"),
+    "block_name": Column("", "the block's name in timm: blocks.3, layers.1, layer2"),
 }
-DEPTH_COLUMNS = KEYS | {
-    "intensity": Column("activation units", "spectral intensity: mean over channel bins of the channel spectrum"),
-    "entropy": Column("bits", "mean token entropy; bins span one range, that of all blocks and images"),
-    "activation_magnitude": Column("activation units", "mean absolute activation"),
-    "cosine_to_first": Column("", "mean cosine between a token after this block and the same token after block 0"),
-    "range_low": Column("activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"),
-    "range_high": Column("activation units", "upper end of the entropy's range"),
-    "images": Column("images", "number of probe images"),
+DEPTH_KEYS = KEYS | {
+    "channels": Column("", "channels of the block's features, C"),
+    "images": Column("images", "number of images measured"),
 }
-SPECTRUM_COLUMNS = KEYS | {
+SPECTRUM_KEYS = KEYS | {
     "channel_bin": Column("", "0-based bin k of the discrete Fourier transform over channels"),
     "frequency": Column("cycles per channel", "k / C"),
-    "amplitude": Column("activation units", "mean over images and tokens of abs(DFT over channels)[k] / C"),
 }
-SCALAR_COLUMNS = KEYS | {
-    "image": Column("", "0-based position in the validation split"),
+SCALAR_KEYS = KEYS | {
+    "image": Column("", "0-based position in the validation split; of the published images in the test source"),
     "label": Column("", "class of the image"),
-    "mean": Column("activation units", "mean over channels and tokens"),
-    "standard_deviation": Column("activation units", "standard deviation over channels and tokens"),
-    "rms": Column("activation units", "root mean square over channels and tokens"),
-    "activation_magnitude": Column("activation units", "mean absolute activation"),
-    "minimum": Column("activation units", "smallest activation"),
-    "maximum": Column("activation units", "largest activation"),
-    "token_norm_mean": Column("activation units", "mean Euclidean norm of the tokens"),
-    "token_norm_maximum": Column("activation units", "largest Euclidean norm of a token"),
-    "intensity": Column("activation units", "spectral intensity of the image"),
-    "entropy": Column("bits", "mean token entropy of the image, with the checkpoint's one range"),
 }
+STANDARD_ERROR = "_se"
+# Of dumped features, by whether all tokens are kept.
+GRID_AXES = {True: ["row", "column"], False: ["token"]}
 
 
 def block_name(block: int) -> str:
@@ -65,112 +62,237 @@ def block_name(block: int) -> str:
     return f"block{block:02d}.npy"
 
 
-@torch.inference_mode()
-def dump(
-    folder: Path, network: nn.Module, images: Split, positions: np.ndarray, device: torch.device
-) -> list[np.ndarray]:
-    """Write the features of all blocks in float32, one .npy a block, and return them mapped."""
-    network.to(device).eval()
-    with ExitStack() as stack:
-        writers: list = []
-        for batch in images.view(0, None, BATCH, positions=positions):
-            features = network.forward_intermediates(batch.images.to(device), norm=False, intermediates_only=True)
-            if not writers:
-                writers = [
-                    stack.enter_context(
-                        npy_writer(folder / block_name(block), (len(positions), *value.shape[1:]), np.float32)
-                    )
-                    for block, value in enumerate(features)
-                ]
-            for writer, value in zip(writers, features, strict=True):
-                writer(value.float().cpu().numpy())
-    return [read_npy(folder / block_name(block)) for block in range(len(writers))]
+def documentation(metrics: list[Any]) -> dict[str, dict[str, Column]]:
+    """Return the columns of the three tables where the modules `metrics` are measured."""
+    kinds = {
+        kind: {name: column for module in metrics for name, column in getattr(module, kind, {}).items()}
+        for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
+    }
+    depth = DEPTH_KEYS | kinds["BLOCK_COLUMNS"]
+    for name, column in kinds["IMAGE_COLUMNS"].items():
+        depth[name] = Column(column.unit, f"mean over images: {column.description}")
+        depth[name + STANDARD_ERROR] = Column(column.unit, f"standard error over images of {name}")
+    return {
+        "depth": depth,
+        "spectrum": SPECTRUM_KEYS | kinds["BIN_COLUMNS"],
+        "scalars": SCALAR_KEYS | kinds["IMAGE_COLUMNS"],
+    }
+
+
+class Observer:
+    """What metrics take of a network: features, gradients and attention of all blocks for a batch of images."""
+
+    def __init__(self, network: nn.Module, device: torch.device, needs: set[str]):
+        self.network, self.device = network.to(device).eval().requires_grad_(False), device
+        self.attention = AttentionReader(network) if "attention" in needs else None
+
+    def __call__(self, batch: Batch, need: str) -> list[Any]:
+        """Return one entry a block of what `need` names."""
+        images = batch.images.to(self.device)
+        if need == "gradients":
+            return block_gradients(self.network, images, batch.labels.to(self.device))
+        with torch.no_grad():
+            if need == "attention":
+                return self.attention(images)
+            return [block.float() for block in models.features(self.network, images)]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that are measured: `positions` of a split."""
+
+    split: Split
+    positions: np.ndarray
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield them in order as they are evaluated."""
+        return self.split.view(0, None, size, positions=self.positions)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Their classes, [N]."""
+        return self.split.labels[self.positions]
 
 
 def measure(
-    features: list[np.ndarray], labels: np.ndarray, positions: np.ndarray, key: dict, bins: int
+    observer: Observer, images: Images, metrics: dict[Any, Accumulator], dump: "Dump | None", size: int
+) -> dict[Any, Measured]:
+    """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed."""
+    for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
+        due = {module: metric for module, metric in metrics.items() if metric.passes >= number}
+        if number > 1:
+            for metric in due.values():
+                metric.next_pass()
+        for batch in images.batches(size):
+            for need in sorted({module.NEEDS for module in due}):
+                observed = observer(batch, need)
+                for module, metric in due.items():
+                    if module.NEEDS == need:
+                        metric.update(observed)
+                if number == 1 and need == "features" and dump is not None:
+                    dump.add(batch.positions, observed)
+    return {module: metric.compute() for module, metric in metrics.items()}
+
+
+class Dump:
+    """The features of some images, written while they pass: one .npy a block, whole or not at all."""
+
+    def __init__(self, stack: ExitStack, folder: Path, probe: Probe, positions: np.ndarray, shapes: Shapes):
+        self.positions = positions
+        self.tokens = [_dumped_tokens(probe, rows, columns) for _, rows, columns in shapes]
+        self.writers = []
+        for block, (shape, tokens) in enumerate(zip(shapes, self.tokens, strict=True)):
+            size = shape if tokens is None else (shape[0], len(tokens))
+            self.writers.append(
+                stack.enter_context(npy_writer(folder / block_name(block), (len(positions), *size), probe.dtype))
+            )
+
+    def add(self, positions: np.ndarray, features: list[torch.Tensor]) -> None:
+        """Write those of a batch's images that are kept."""
+        kept = np.isin(positions, self.positions)
+        for writer, tokens, block in zip(self.writers, self.tokens, features, strict=True):
+            values = block[torch.from_numpy(kept).to(block.device)].cpu().numpy()
+            writer(values if tokens is None else values.reshape(*values.shape[:2], -1)[:, :, tokens])
+
+
+def _dumped_tokens(probe: Probe, rows: int, columns: int) -> np.ndarray | None:
+    """Return the places on the grid (row x columns + column) whose tokens are dumped; None for all."""
+    count = probe.tokens_of(rows, columns)
+    if count == rows * columns:
+        return None
+    return np.sort(np.random.default_rng([0, rows, columns]).choice(rows * columns, count, replace=False))
+
+
+def rows_of(
+    measured: dict[Any, Measured], key: dict[str, Any], images: Images, names: list[str], channels: list[int]
 ) -> dict[str, dict]:
-    """Return the columns of the three tables for one checkpoint: features are L blocks [B, C, H, W]."""
-    low, high = value_range(features)
-    spectrum = metrics.channel_spectrum(features)
-    blocks, channels = spectrum.shape
-    count = len(positions)
-    entropy = metrics.token_entropy(features, bins, (low, high)).mean(axis=(2, 3))
-    scalars = [
-        {**image_scalars(block), "intensity": image_intensity(block), "entropy": entropy[number]}
-        for number, block in enumerate(features)
-    ]
-    per_block = {name: np.full(blocks, value) for name, value in key.items()} | {"block": np.arange(blocks)}
-    depth = per_block | {
-        "intensity": spectrum.mean(axis=1),
-        "entropy": entropy.mean(axis=1),
-        "activation_magnitude": metrics.activation_magnitude(features),
-        "cosine_to_first": metrics.cosine_to_first(features),
-        "range_low": np.full(blocks, low),
-        "range_high": np.full(blocks, high),
-        "images": np.full(blocks, count),
+    """Return the columns of the three tables for one checkpoint and one set of images; `channels` of each block."""
+    columns = {name: values for result in measured.values() for name, values in result.items()}
+    kinds = {
+        kind: [name for module in measured for name in getattr(module, kind, {})]
+        for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
     }
-    bin_number = np.tile(np.arange(channels), blocks)
-    per_bin = {name: np.repeat(value, channels) for name, value in per_block.items()} | {
-        "channel_bin": bin_number,
-        "frequency": bin_number / channels,
-        "amplitude": spectrum.ravel(),
+    count, blocks = len(images.positions), len(names)
+    per_block = {name: np.full(blocks, value) for name, value in key.items()}
+    per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
+    depth = per_block | {"channels": np.array(channels), "images": np.full(blocks, count)}
+    for name in kinds["BLOCK_COLUMNS"]:
+        depth[name] = np.array(columns[name], dtype=np.float64)
+    for name in kinds["IMAGE_COLUMNS"]:
+        statistics = [_mean_and_error(values) for values in columns[name]]
+        depth[name], depth[name + STANDARD_ERROR] = np.array(statistics).T
+    bins = np.concatenate([np.arange(c) for c in channels])
+    spectrum = {name: np.repeat(values, channels) for name, values in per_block.items()} | {
+        "channel_bin": bins,
+        "frequency": bins / np.repeat(channels, channels),
+        **{name: np.concatenate(columns[name]) for name in kinds["BIN_COLUMNS"]},
     }
-    per_image = {name: np.repeat(value, count) for name, value in per_block.items()} | {
-        "image": np.tile(positions, blocks),
-        "label": np.tile(labels, blocks),
-        **{name: np.concatenate([block[name] for block in scalars]) for name in scalars[0]},
+    scalars = {name: np.repeat(values, count) for name, values in per_block.items()} | {
+        "image": np.tile(images.positions, blocks),
+        "label": np.tile(images.labels, blocks),
+        **{name: np.concatenate(columns[name]).astype(np.float32) for name in kinds["IMAGE_COLUMNS"]},
     }
-    return {"depth": depth, "spectrum": per_bin, "scalars": per_image}
+    return {"depth": depth, "spectrum": spectrum, "scalars": scalars}
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean over the images that have a value, and its standard error; NaN where none (or one) has."""
+    values = values[~np.isnan(values)]
+    mean = values.mean() if len(values) else np.nan
+    return mean, values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+
+
+def write_sums(path: Path, metrics: dict[str, Accumulator]) -> None:
+    """Write the sums over all images that further analysis can start from.
+
+    Of rank: gram<bb> [C, C] (sum of x x^T over all tokens x), sum<bb> [C] and tokens [L], float64. Of spectrum: the
+    mean one-sided spectra of consecutive groups of images, spectra<bb> [groups, C // 2 + 1], float32.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    if (rank := metrics.get("rank")) is not None:
+        for block, (gram, total) in enumerate(zip(rank.grams, rank.sums, strict=True)):
+            arrays |= {f"gram{block:02d}": gram, f"sum{block:02d}": total}
+        arrays["tokens"] = np.array(rank.tokens)
+    if (spectrum := metrics.get("spectrum")) is not None:
+        arrays |= {f"spectra{b:02d}": values.astype(np.float32) for b, values in enumerate(spectrum.groups)}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
 
 
 def main(arguments) -> None:
-    """Dump and measure one model at all its checkpoints."""
+    """Measure one model at all its checkpoints, and dump a part of its features."""
     data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
     probe = from_json(Probe, arguments.probe)
     device, out = models.device(int(arguments.gpus)), Path(arguments.out)
-    images = Split(arguments.data, data, "validation")
-    positions = balanced(images.labels, probe.images)
-    labels = images.labels[positions]
+    # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
+    torch.backends.cudnn.allow_tf32 = False
+    split = Split(arguments.data, data, "validation")
+    balanced_images = Images(split, balanced(split.labels, probe.images))
+    published = Split.first(arguments.data, data, "test", probe.published_images)
+    sets = {BALANCED: balanced_images, PUBLISHED: Images(published, np.arange(len(published)))}
+    labels = balanced_images.labels
+    dumped = balanced_images.positions[balanced(labels, min(len(labels), probe.dump_images))]
+    modules = {name: import_module(f"{__package__}.metrics.{name}") for name in probe.metrics}
+    columns = documentation(list(modules.values()))
+    tables: dict[str, list[dict]] = {name: [] for name in columns}
+    fixed_range = None
+    if arguments.fixed_range:
+        limits = read_json(arguments.fixed_range[0])
+        fixed_range = limits["low"], limits["high"]
     network = models.build(model, data)
+    names = models.block_names(network)
     out.mkdir(parents=True, exist_ok=True)
-    documentation = {"depth": DEPTH_COLUMNS, "spectrum": SPECTRUM_COLUMNS, "scalars": SCALAR_COLUMNS}
-    tables: dict[str, list[dict]] = {name: [] for name in documentation}
     for name, epoch, weights, folder in zip(
         arguments.names, arguments.epochs, arguments.weights, arguments.folders, strict=True
     ):
         models.load_weights(weights, network)
+        observer = Observer(network, device, {module.NEEDS for module in modules.values()})
+        shapes = tuple(models.block_shapes(network, next(balanced_images.batches(1)).images.to(device)))
+        size = max(1, min(BATCH, BATCH_VALUES // sum(c * rows * cols for c, rows, cols in shapes)))
         key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
-        with tempfile.TemporaryDirectory(dir=out, prefix=".float32-") as scratch:
-            features = dump(Path(scratch), network, images, positions, device)
-            for table, columns in measure(features, labels, positions, key, probe.entropy_bins).items():
-                tables[table].append(columns)
-            for block, values in enumerate(features):
-                with npy_writer(out / folder / block_name(block), values.shape, probe.dtype) as write:
-                    for start in range(0, len(values), BATCH):
-                        write(values[start : start + BATCH])
-            shapes = [list(values.shape) for values in features]
-        write_json(
-            out / folder / "meta.json",
-            {
-                **key,
-                "axes": ["image", "channel", "row", "column"],
-                "dtype": probe.dtype,
-                "shapes": shapes,
-                "images": positions.tolist(),
-                "labels": labels.tolist(),
-                "weights_sha256": sha256(weights),
-            },
-        )
+        for probe_name, images in sets.items():
+            settings = Settings(probe.entropy_bins, fixed_range, probe.permutations)
+            metrics = {metric: module.Metric(settings) for metric, module in modules.items()}
+            by_module = {modules[metric]: accumulator for metric, accumulator in metrics.items()}
+            with ExitStack() as stack:
+                dump = None
+                if probe_name == BALANCED:
+                    dump = Dump(stack, out / folder, probe, dumped, shapes)
+                measured = measure(observer, images, by_module, dump, size)
+            channels = [shape[0] for shape in shapes]
+            for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, channels).items():
+                tables[table].append(rows)
+            if probe_name == PUBLISHED:
+                continue
+            if fixed_range is None and "entropy" in metrics:
+                # The first checkpoint is the trained teacher: its range is everybody's.
+                fixed_range = metrics["entropy"].low, metrics["entropy"].high
+                write_json(out / "range.json", dict(zip(("low", "high"), fixed_range, strict=True)))
+            write_sums(out / folder / "sums.safetensors", metrics)
+            write_json(
+                out / folder / "meta.json",
+                {
+                    **key,
+                    "axes": [["image", "channel", *GRID_AXES[tokens is None]] for tokens in dump.tokens],
+                    "blocks": names,
+                    "shapes": [list(shape) for shape in shapes],
+                    "tokens": [None if tokens is None else tokens.tolist() for tokens in dump.tokens],
+                    "dtype": probe.dtype,
+                    "images": dumped.tolist(),
+                    "labels": split.labels[dumped].tolist(),
+                    "weights_sha256": sha256(weights),
+                },
+            )
     for table, parts in tables.items():
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in documentation[table]}
-        write_table(out / f"{table}.parquet", columns, documentation[table])
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in columns[table]}
+        write_table(out / f"{table}.parquet", joined, columns[table])
 
 
 if __name__ == "__main__":
     run_stage(
         main,
         *("data-spec", "model", "probe", "seed", "data", "out", "gpus"),
+        fixed_range="range.json of the trained teacher; left out: this is the teacher, and its range is written",
         names="model column of each checkpoint",
         epochs="epoch column of each checkpoint",
         weights="weights file of each checkpoint",

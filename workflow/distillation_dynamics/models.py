@@ -7,6 +7,7 @@ row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
 import difflib
 import json
 import os
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +38,13 @@ def build(model: Model, data: Data) -> nn.Module:
         hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
         raise StudyError(f"model.name: timm has no model {model.name!r}; {hint}")
     try:
-        network = timm.create_model(model.name, **arguments)
+        try:
+            network = timm.create_model(model.name, **arguments)
+        except TypeError as error:
+            # Convolutional networks take images of any size and no such argument.
+            if "img_size" not in str(error) or "img_size" in model.args:
+                raise
+            network = timm.create_model(model.name, **{k: v for k, v in arguments.items() if k != "img_size"})
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise StudyError(f"model.args: timm cannot build {model.name} with {arguments}: {error}") from error
     if model.initialisation == "xavier":
@@ -62,16 +69,41 @@ def describe(model: Model, data: Data) -> ModelFacts:
         except (RuntimeError, AssertionError, AttributeError) as error:
             raise StudyError(
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
-                f"{data.image_size} pixels ({error}); choose a plain Vision Transformer and sizes that divide evenly"
+                f"{data.image_size} pixels ({error}); choose sizes that divide evenly"
             ) from error
     return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
+
+
+def block_names(network: nn.Module) -> list[str]:
+    """Return timm's module name of every block: `blocks.3` of a plain Transformer, `layers.1`, `layer2` of a stage.
+
+    What a network calls features before its first block (a convolutional stem) is no block.
+    """
+    return [name for _, name in _numbered_blocks(network)]
+
+
+def _numbered_blocks(network: nn.Module) -> list[tuple[int, str]]:
+    """Return (number in timm's `forward_intermediates`, module name) of every block."""
+    infos = network.feature_info
+    names = [info["module"] for info in (infos if isinstance(infos, list) else infos.info)]
+    return [(number, name) for number, name in enumerate(names) if re.search(r"(block|layer|stage)s?\W*\d", name)]
+
+
+def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None) -> list[Tensor]:
+    """Return the features [B, C, H, W] of all blocks (or of `blocks`, ascending) for images [B, C, H, W]."""
+    return _intermediates(network, images, blocks, intermediates_only=True, stop_early=True)
+
+
+def _intermediates(network: nn.Module, images: Tensor, blocks: list[int] | None, **options: bool):
+    numbers = [number for number, _ in _numbered_blocks(network)]
+    wanted = numbers if blocks is None else [numbers[block] for block in blocks]
+    return network.forward_intermediates(images, indices=wanted, norm=False, **options)
 
 
 @torch.no_grad()
 def block_shapes(network: nn.Module, images: Tensor) -> list[Shape]:
     """Return (channels, rows, columns) of each block's features for images [B, C, H, W]."""
-    features = network.forward_intermediates(images, norm=False, intermediates_only=True)
-    return [Shape(*block.shape[1:]) for block in features]
+    return [Shape(*block.shape[1:]) for block in features(network, images)]
 
 
 def run(network: nn.Module, images: Tensor, blocks: list[int], logits: bool = True) -> Outputs:
@@ -79,12 +111,9 @@ def run(network: nn.Module, images: Tensor, blocks: list[int], logits: bool = Tr
     if not blocks:
         return Outputs(network(images))
     if not logits:
-        features = network.forward_intermediates(
-            images, indices=blocks, norm=False, stop_early=True, intermediates_only=True
-        )
-        return Outputs(None, dict(zip(blocks, features, strict=True)))
-    final, features = network.forward_intermediates(images, indices=blocks, norm=False)
-    return Outputs(network.forward_head(final), dict(zip(blocks, features, strict=True)))
+        return Outputs(None, dict(zip(blocks, features(network, images, blocks), strict=True)))
+    final, intermediates = _intermediates(network, images, blocks)
+    return Outputs(network.forward_head(final), dict(zip(blocks, intermediates, strict=True)))
 
 
 def save_weights(path: str | Path, network: nn.Module) -> None:

@@ -22,9 +22,15 @@ def fingerprint(*modules: str) -> list[str]:
     return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_meaning(_path(name))}" for name in names)
 
 
-def literals(path: Path, *names: str) -> list:
-    """Return literal values assigned at the top of a module, without importing it (that could import torch)."""
-    values = {}
+MUST_BE_THERE = object()
+
+
+def literals(path: Path, *names: str, default: object = MUST_BE_THERE) -> list:
+    """Return literal values assigned at the top of a module, without importing it (that could import torch).
+
+    Raises KeyError for a name that is not assigned, unless a `default` is given.
+    """
+    values = {} if default is MUST_BE_THERE else dict.fromkeys(names, default)
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in names:
             values[node.targets[0].id] = ast.literal_eval(node.value)

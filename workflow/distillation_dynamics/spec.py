@@ -143,13 +143,54 @@ class TermSpec:
     reduction: str = "mean"
 
 
+# Images that one stored mean spectrum stands for, and the number of per-image scalars where all metrics are measured.
+GROUP = 50
+SCALARS = 38
+# (channels, rows, columns) of the features of each block.
+Shapes = tuple[tuple[int, int, int], ...]
+
+
 @dataclass(frozen=True)
 class Probe:
-    """What is dumped and measured."""
+    """Which images are measured, by which metrics, and what of their features is kept."""
 
     images: int
-    dtype: str
+    published_images: int
+    metrics: tuple[str, ...]
     entropy_bins: int
+    permutations: int
+    dump_images: int
+    dtype: str
+    dump_tokens: int | None = None
+
+    def tokens_of(self, rows: int, columns: int) -> int:
+        """Return how many tokens of an image with this grid are dumped."""
+        return min(self.dump_tokens or rows * columns, rows * columns)
+
+    def stored_bytes(self, shapes: Shapes) -> int:
+        """Return about how many bytes one checkpoint's dump, sums and per-image scalars take."""
+        size = {"float16": 2, "float32": 4}[self.dtype]
+        images = min(self.images, self.dump_images)
+        raw = sum(images * channels * self.tokens_of(rows, columns) * size for channels, rows, columns in shapes)
+        sums = sum(8 * channels * (channels + 1) for channels, _, _ in shapes)
+        spectra = sum(4 * -(-self.images // GROUP) * (channels // 2 + 1) for channels, _, _ in shapes)
+        return raw + sums + spectra + 4 * SCALARS * self.images * len(shapes)
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """How many images get saliency maps, by which methods."""
+
+    images: int
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Images, and tokens of each, on which students are compared with the teacher."""
+
+    images: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -157,7 +198,7 @@ class ModelFacts:
     """What a model is before it has weights: parameters, and [channels, rows, columns] of each block's features."""
 
     parameters: int
-    shapes: tuple[tuple[int, int, int], ...]
+    shapes: Shapes
 
 
 def to_json(part: Any) -> str:

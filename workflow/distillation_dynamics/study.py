@@ -14,9 +14,10 @@ from typing import Any
 
 from .errors import StudyError
 from .sources import literals
-from .spec import Data, ModelFacts, Probe, Student, Teacher, TermSpec, build
+from .spec import Comparison, Data, ModelFacts, Probe, Saliency, Student, Teacher, TermSpec, build
 
 OBJECTIVES = Path(__file__).parent / "objectives"
+METRICS = Path(__file__).parent / "metrics"
 SCHEMA = Path(__file__).parents[1] / "schemas" / "study.schema.yaml"
 
 
@@ -31,6 +32,9 @@ class Study:
     student: Student
     variants: dict[str, tuple[TermSpec, ...]]
     features: Probe
+    saliency: Saliency
+    comparison: Comparison
+    baseline: str
     figures: dict[str, Any]
     compute: dict[str, dict[str, int]]
     state_minutes: float
@@ -77,6 +81,9 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
     # The plain ones first, whatever the order in the file: that order must not matter.
     variants = dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
+    baseline = config["statistics"].get("baseline", next(iter(variants)))
+    if baseline not in variants:
+        raise StudyError(f"statistics.baseline: there is no variant {baseline!r}; {_nearest(baseline, list(variants))}")
     study = Study(
         name=config["name"],
         seeds=tuple(config["seeds"]),
@@ -84,7 +91,10 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
         teacher=teacher,
         student=student,
         variants=variants,
-        features=build(Probe, config["features"]),
+        features=build(Probe, {**config["features"], "metrics": sorted(config["features"]["metrics"])}),
+        saliency=build(Saliency, config["saliency"]),
+        comparison=build(Comparison, config["comparison"]),
+        baseline=baseline,
         figures=config["figures"],
         compute=config["compute"],
         state_minutes=float(config["state_minutes"]),
@@ -99,7 +109,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
 
 
 def load_schema() -> dict[str, Any]:
-    """Return the JSON schema, with the name of every objective written into `variants`."""
+    """Return the JSON schema, with the names of objectives written into `variants`, of metrics into `features`."""
     import yaml
 
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
@@ -107,12 +117,26 @@ def load_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {name: _term_schema(name) for name in objective_names()},
     }
+    schema["properties"]["features"]["properties"]["metrics"] |= {
+        "items": {"enum": metric_names()},
+        "default": metric_names(),
+    }
     return schema
 
 
 def objective_names() -> list[str]:
     """Return the names of the objectives: the files of `objectives/`."""
     return sorted(path.stem for path in OBJECTIVES.glob("*.py") if path.stem != "__init__")
+
+
+def metric_names() -> list[str]:
+    """Return the names of the metrics of single models: the files of `metrics/` that say what they take of it."""
+    names = []
+    for path in sorted(METRICS.glob("*.py")):
+        (needs,) = literals(path, "NEEDS", default=None)
+        if needs in ("features", "gradients", "attention"):
+            names.append(path.stem)
+    return names
 
 
 def _objective(name: str) -> tuple[str, dict[str, Any]]:
@@ -228,8 +252,9 @@ def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
         elif recipe and recipe["batch_size"] % max(1, compute["gpu"]):
             yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
     held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
-    if config["features"]["images"] > held_out:
-        yield f"features.images: {config['features']['images']} is more than the {held_out} validation images"
+    for owner in ("features", "saliency", "comparison"):
+        if config[owner]["images"] > held_out:
+            yield f"{owner}.images: {config[owner]['images']} is more than the {held_out} validation images"
 
 
 def _training_images(data: dict[str, Any]) -> int | None:

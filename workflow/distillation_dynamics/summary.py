@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import log_softmax
 
 from .files import Column, read_json, read_npy, read_table, write_table, write_text
+from .metrics.agreement import agreement
 from .stage import run_stage
 from .training_log import EPOCH_COLUMNS
 
@@ -55,14 +55,6 @@ COST_COLUMNS = {
     "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
     "device": Column("", "cpu or cuda"),
 }
-
-
-def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
-    """Return the share of equal predictions in percent and mean KL(teacher || student) in nats, of logits [N, K]."""
-    equal = 100 * np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))
-    student_log, teacher_log = (log_softmax(np.asarray(x, dtype=np.float64), axis=1) for x in (student, teacher))
-    divergence = np.sum(np.exp(teacher_log) * (teacher_log - student_log), axis=1)
-    return float(equal), float(divergence.mean())
 
 
 def collect(teacher: Path, students: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

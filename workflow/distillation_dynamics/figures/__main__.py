@@ -1,24 +1,57 @@
-"""The figures stage: draw one figure from study-level tables, as PDF and PNG. Imports no torch."""
+"""The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch."""
 
 import json
+import tempfile
 from importlib import import_module
 from pathlib import Path
+
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.figure import Figure
 
 from ..files import read_table, replacing
 from ..stage import run_stage
 from .style import Style
 
+# A format of print -> what would differ from run to run, left out.
+METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+# Of animations, which are for screens.
+ANIMATION_DPI = 120
+
 
 def main(arguments) -> None:
-    """Draw one figure; the files are equal, byte for byte, for equal tables."""
+    """Draw one figure or animation; the files are equal, byte for byte, for equal tables."""
     style = Style(**json.loads(arguments.options))
     style.apply()
     tables = {Path(path).stem: read_table(path) for path in arguments.tables}
-    figure = import_module(f"{__package__}.{arguments.figure}").draw(tables, style)
-    for path, metadata in ((arguments.output_pdf, {"CreationDate": None}), (arguments.output_png, {"Software": None})):
+    module = import_module(f"{__package__}.{arguments.figure}")
+    files = [Path(path) for path in arguments.files]
+    if [path.suffix for path in files] == [".gif"]:
+        save_animation(module.animate(tables, style), files[0])
+    else:
+        save_figure(module.draw(tables, style), files, style)
+
+
+def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
+    """Write a figure in the formats that the files' names end in."""
+    for path in files:
         with replacing(path) as temporary:
-            figure.savefig(temporary, format=Path(path).suffix[1:], dpi=style.dpi, metadata=metadata)
+            figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])
+
+
+def save_animation(animation: FuncAnimation, path: Path) -> None:
+    """Write an animation as a GIF that starts again at its end."""
+    # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.
+    with tempfile.TemporaryDirectory() as folder:
+        animated = Path(folder) / path.name
+        animation.save(animated, writer=PillowWriter(fps=1000 / animation.event_source.interval), dpi=ANIMATION_DPI)
+        with replacing(path) as temporary:
+            temporary.write_bytes(animated.read_bytes())
 
 
 if __name__ == "__main__":
-    run_stage(main, "figure", "options", "output-pdf", "output-png", tables="study-level tables the figure reads")
+    run_stage(
+        main,
+        *("figure", "options"),
+        tables="study-level tables that the figure reads",
+        files="what to write: a .pdf and a .png, or a .gif",
+    )

@@ -1,43 +1,65 @@
-"""Channel-axis spectra of the first, middle and last block."""
+"""Channel-axis spectra of the first, middle and last block, against those of permuted channels.
+
+In: spectrum.parquet. Out: a row of panels for the teacher and one for the students.
+"""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, last_epoch, need
+from .profiles import banded, final, log_scale
+from .style import FIXED, PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum",)
+METRICS = ("spectrum",)
+NULL = ["amplitude_null", "amplitude_null_low", "amplitude_null_high"]
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, teacher above students."""
-    table = last_epoch(need(tables, "spectrum", "amplitude", "frequency"))
+    table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5)]
-    models = list(dict.fromkeys(table["model"]))
-    looks = style.looks(models)
-    rows = [[m for m in models if m.startswith("teacher")], [m for m in models if not m.startswith("teacher")]]
-    figure = Figure(figsize=(PAGE, 4.2), layout="constrained")
+    looks = style.looks(list(dict.fromkeys(table["model"])))
+    rows = [m for m in looks if m in FIXED], [m for m in looks if m not in FIXED]
+    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey="row")
     for members, line in zip(rows, panels, strict=True):
         for axes, place in zip(line, (0, 0.5, 1), strict=True):
             for model in members:
                 one = table[table["model"] == model]
-                block = int(place * one["block"].max())
-                mean = one[one["block"] == block].groupby("frequency")["amplitude"].mean()
-                look = {**looks[model], "marker": None}
-                axes.plot(mean.index, mean, label=label(model), **look)
-            axes.set_yscale("log")
+                one = one[one["block"] == int(place * one["block"].max())]
+                mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
+                if model in banded(list(looks)):
+                    _draw_null(axes, mean, looks[model]["color"], label(model))
+                axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
+            log_scale(axes)
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
         axes.set_title(f"{name} block")
     panels[1, 1].set_xlabel("frequency k/C [cycles per channel]")
     for axes, who in zip(panels[:, 0], ("teacher", "students"), strict=True):
         axes.set_ylabel(f"{who}: amplitude\n[activation units]")
     figure.suptitle(
-        "Spectra along the channel axis, last epoch, constant term left out. Channel order is arbitrary: a shape\n"
-        "means something only against spectra of permuted channels, which this figure does not show",
+        f"Spectra along the channel axis, last epoch, constant term left out ({counts(tables['spectrum'])}).\n"
+        "Channel order is arbitrary: only what leaves the band of permuted channels (95 %) says something about order",
         fontsize="small",
     )
-    handles = {}
-    for axes in panels[:, 0]:
-        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=2.6)
+    legend_below(figure, panels, 4)
     return figure
+
+
+def _draw_null(axes: Axes, mean: pd.DataFrame, color, name: str) -> None:
+    """Draw the null's mean and band, and say which share of the spectrum leaves it: by chance about 5 %."""
+    null, low, high = (mean[column] for column in NULL)
+    text = f"{name}, channels permuted"
+    axes.fill_between(mean.index, low, high, color=color, alpha=0.22, linewidth=0)
+    axes.plot(mean.index, null, color=color, linewidth=0.7, linestyle=":", label=text)
+    outside = 100 * ((mean["amplitude"] < low) | (mean["amplitude"] > high)).mean()
+    axes.text(
+        0.98,
+        0.97,
+        f"{name}: {outside:.0f} % outside",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize="x-small",
+    )

@@ -1,13 +1,15 @@
 """How every figure looks: sizes, fonts, and one colour, line and marker per model wherever it appears.
 
-The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line and
-marker, so that figures stay readable for the colour-blind and in grey print.
+The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line, both
+its marker: no two models share line and marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -63,7 +65,7 @@ class Style:
             looks[name] = {
                 "color": colors[families.index(family) % len(colors)],
                 "linestyle": DASHES[number % len(DASHES)],
-                "marker": MARKERS[number % len(MARKERS)],
+                "marker": MARKERS[(families.index(family) + number) % len(MARKERS)],
             }
         return looks
 
@@ -91,7 +93,29 @@ def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["epoch"] == table.groupby("model")["epoch"].transform("max")]
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """Put the legend of `axes` under the whole figure."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2)
+def baseline(models: Iterable[str]) -> str | None:
+    """Return the student that others are read against: plain logit distillation, `soft`, or else the first variant."""
+    students = [model for model in models if model not in FIXED]
+    return "soft" if "soft" in students else next(iter(students), None)
+
+
+def counts(table: pd.DataFrame, what: str = "validation images") -> str:
+    """Return how many images (`what`) and seeds a table stands for, to be read in a title."""
+    images, seeds = int(table["images"].max()), table.loc[table["seed"] >= 0, "seed"].nunique()
+    return f"{images:,} {what}, n = {seeds} seed{'s' * (seeds != 1)}"
+
+
+def block_label(name: str) -> str:
+    """Return a block's module name as it is read on an axis: `7` for blocks.7, stages as they are."""
+    return name.removeprefix("blocks.")
+
+
+def legend_below(figure: Figure, axes: Axes | Iterable[Axes], columns: int) -> None:
+    """Put one legend of everything that is labelled in `axes` (one or several) under the whole figure."""
+    handles = {}
+    for one in np.ravel(axes):
+        for handle, text in zip(*one.get_legend_handles_labels(), strict=True):
+            handles.setdefault(text, handle)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2
+    )

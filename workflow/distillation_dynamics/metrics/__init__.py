@@ -1,23 +1,33 @@
-"""Measures of a network's block features: channel spectrum, token entropy and activation magnitude.
+"""Measures of a network: each file one metric, as pure functions and as a streaming accumulator, `Metric`.
 
-In: features [L, B, C, H, W] (block, image, channel, row, column), or a sequence of L blocks [B, C, H, W], in
-NumPy or PyTorch. Out: NumPy float64. The definitions are those of Tian, Xu, Li, Distillation Dynamics, AAAI
-2026.
+A metric's file says what it takes (`NEEDS`), documents the columns it fills (`IMAGE_COLUMNS` of scalars.parquet, whose
+means over images are in depth.parquet; `BLOCK_COLUMNS` of depth.parquet; `BIN_COLUMNS` of spectrum.parquet) and defines
+`Metric`. The file's name is its entry in the registry: what `features.metrics` in a study may list. The functions below
+are there as `metrics.<function>` and loaded when first asked for, so that importing this package costs nothing.
 """
 
-from .entropy import layer_entropy, token_entropy, value_range
-from .magnitude import activation_magnitude, image_scalars
-from .similarity import cosine_to_first
-from .spectrum import channel_spectrum, image_intensity, spectral_intensity
+from importlib import import_module
 
-__all__ = [
-    "activation_magnitude",
-    "channel_spectrum",
-    "cosine_to_first",
-    "image_intensity",
-    "image_scalars",
-    "layer_entropy",
-    "spectral_intensity",
-    "token_entropy",
-    "value_range",
-]
+_FUNCTIONS = {
+    "attention": ("attention_distance", "attention_entropy", "attention_maps"),
+    "cka": ("image_rows", "token_rows", "unbiased_cka"),
+    "entropy": ("layer_entropy", "standardised_entropy", "token_entropy", "value_range"),
+    "gradient": ("block_gradients", "gradient_magnitude", "gradient_maps"),
+    "magnitude": ("activation_magnitude", "image_scalars"),
+    "rank": (
+        *("effective_rank", "gram_rank", "pca_effective_rank", "pca_rank", "rank_of_spectrum"),
+        *("reduced_gram", "sample_rank"),
+    ),
+    "saliency": ("saliency_map",),
+    "sep": ("bandwidth", "gram_sep_folded", "permuted_sep", "sep_folded"),
+    "spectrum": ("channel_spectrum", "permuted_spectra", "spectral_intensity"),
+    "tokens": ("cosine_to_first", "token_scalars"),
+}
+_HOMES = {function: module for module, functions in _FUNCTIONS.items() for function in functions}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

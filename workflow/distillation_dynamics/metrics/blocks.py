@@ -14,41 +14,36 @@ import torch
 Block = np.ndarray | torch.Tensor
 Features = np.ndarray | torch.Tensor | Sequence[Block]
 
-# A float64 spectrum takes about 32 bytes a value while it is computed: 64 MiB for a chunk of this size.
-CHUNK_VALUES = 2**21
+# Some tens of bytes a value while something is computed of a chunk.
+CHUNK_VALUES = 2**20
 
 
 def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:
     """Yield (index, block [B, C, H, W]), fetching each block only when it is due.
 
-    Raises ValueError where features have the wrong number of axes, no block, an empty axis, complex values or
-    blocks of different channel numbers.
+    Raises ValueError where features have the wrong number of axes, no block, an empty axis or complex values.
     """
     if hasattr(features, "ndim") and features.ndim != 5:
         raise ValueError(f"features must have 5 axes [L, B, C, H, W], got shape {tuple(features.shape)}")
     if len(features) == 0:
         raise ValueError("features hold no blocks")
     for index in range(len(features)):
-        block = _checked(features[index], index)
-        if index == 0:
-            channels = block.shape[1]
-        if block.shape[1] != channels:
-            raise ValueError(f"features: block {index} has {block.shape[1]} channels, block 0 has {channels}")
-        yield index, block
+        yield index, _checked(features[index], index)
 
 
-def image_chunks(block: Block, index: int) -> Iterator[torch.Tensor]:
-    """Yield the images of a block [B, C, H, W] in order as tensors [b, C, H, W] of at most CHUNK_VALUES values.
+def image_chunks(block: Block, index: int, values: int = CHUNK_VALUES) -> Iterator[torch.Tensor]:
+    """Yield the images of a block [B, C, H, W] in order as tensors [b, C, H, W] of at most `values` values.
 
     Half precision becomes float32, float32 and float64 stay, everything else becomes float64. `index` is the
     block's position in its network, for the messages. Raises ValueError for a wrong shape, NaN or infinity.
     """
     block = _checked(block, index)
-    images = max(1, CHUNK_VALUES // math.prod(block.shape[1:]))
+    images = max(1, values // math.prod(block.shape[1:]))
     for first in range(0, len(block), images):
         chunk = _as_float_tensor(block[first : first + images])
-        broken = ~chunk.isfinite().flatten(1).all(dim=1)
-        if broken.any():
+        # NaN and infinity survive in the extremes, which take one look at the data.
+        if not all(extreme.isfinite() for extreme in chunk.aminmax()):
+            broken = ~chunk.isfinite().flatten(1).all(dim=1)
             image = first + int(broken.nonzero()[0])
             raise ValueError(f"features: block {index}, image {image} holds NaN or infinity")
         yield chunk
@@ -69,5 +64,13 @@ def _as_float_tensor(images: Block) -> torch.Tensor:
         keeps = images.dtype in (torch.float32, torch.float64)
         return images if keeps else images.to(torch.float32 if images.is_floating_point() else torch.float64)
     short = images.dtype.kind == "f" and images.dtype.itemsize <= 4
+    wanted = np.dtype(np.float32 if short else np.float64)
+    if images.dtype == wanted and images.flags.c_contiguous and images.flags.writeable:
+        return torch.from_numpy(images)
     # The copy reads a memory map, and PyTorch takes neither read-only arrays nor negative strides.
-    return torch.from_numpy(np.array(images, dtype=np.float32 if short else np.float64, order="C"))
+    return torch.from_numpy(np.array(images, dtype=wanted, order="C"))
+
+
+def stacked(values: Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """Return one array with a row a block, or the list of them where blocks differ in shape."""
+    return np.stack(values) if len({value.shape for value in values}) == 1 else list(values)

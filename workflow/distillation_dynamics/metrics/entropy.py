@@ -1,18 +1,38 @@
-"""Shannon entropy of the channel values of each token, from histograms over one range for all features given.
+"""Shannon entropy of the channel values of each token, from histograms over a fixed range.
 
-In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64, in bits. With one range for all blocks
-the levels follow log2(activation scale / bin width), so compare them only under the same range. Source:
-Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
+In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64, in bits. Source: Tian, Xu, Li, Distillation
+Dynamics, AAAI 2026, who take one range, the smallest and largest value of all blocks and images of a model. Levels then
+follow log2(activation scale / bin width), and one outlier lowers every block: compare levels between models and
+checkpoints only under `entropy_fixed_range`, shapes of the distribution only by `entropy_standardised`.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from .blocks import Block, Features, image_chunks, iterate_blocks
+from ..files import Column
+from .accumulator import Accumulator, Measured, Settings
+from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
-HISTOGRAM_BYTES = 100e6
+NEEDS = "features"
+IMAGE_COLUMNS = {
+    "entropy": Column("bits", "mean token entropy; bins span one range, that of all blocks and images of the checkpoint"),
+    "entropy_fixed_range": Column("bits", "mean token entropy; bins span the trained teacher's range"),
+    "clipped_share": Column("", "share of the values outside the trained teacher's range, counted in the end bins"),
+    "entropy_standardised": Column("bits", "mean entropy of tokens of mean 0 and standard deviation 1; bins span -5 to 5"),
+}
+BLOCK_COLUMNS = {
+    "range_low": Column("activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"),
+    "range_high": Column("activation units", "upper end of the entropy's range"),
+}
+STANDARDISED_RANGE = (-5.0, 5.0)
+# A chunk and what is computed from it stay in a processor's cache.
+CHUNK_VALUES = 2**17
+# Histograms at a time on a GPU.
+GPU_CHUNK_VALUES = 2**23
+EPSILON = 2.0**-23
 
 
 def value_range(features: Features) -> tuple[float, float]:
@@ -28,7 +48,9 @@ def value_range(features: Features) -> tuple[float, float]:
     return min(low for low, _ in extremes), max(high for _, high in extremes)
 
 
-def token_entropy(features: Features, bins: int = 100, value_range: tuple[float, float] | None = None) -> np.ndarray:
+def token_entropy(
+    features: Features, bins: int = 100, value_range: tuple[float, float] | None = None
+) -> np.ndarray | list[np.ndarray]:
     """Entropy of every token, [L, B, H, W], in bits: -sum over bins of p log2 p, p = count / C.
 
     A token's C values are counted in `bins` equal bins over `value_range`, by default the smallest and
@@ -36,15 +58,13 @@ def token_entropy(features: Features, bins: int = 100, value_range: tuple[float,
     computed in float64, rounded to float32, half a unit either side where low == high. Bins are half-open,
     the last is closed; values outside an explicit range count in the end bins. Half precision is widened to
     float32, float64 is rounded to float32. Only where the range has no distinct float32 edges (NumPy 2
-    refuses it) do the float64 edges and float64 comparisons stand in. Constant features have 0 bits.
+    refuses it) do the float64 edges and float64 comparisons stand in. Constant features have 0 bits. Blocks
+    of different grids give a list of [B, H, W].
 
-    Raises ValueError for a wrong shape, blocks of different B, H or W, NaN or infinity, bins < 1, or a range
-    that is not finite or not in order.
+    Raises ValueError for a wrong shape, NaN or infinity, bins < 1, or a range that is not finite or not in
+    order.
     """
-    entropy = _block_entropies(features, bins, value_range)
-    if len({bits.shape for bits in entropy}) > 1:
-        raise ValueError(f"features: blocks differ in [B, H, W]: {[bits.shape for bits in entropy]}")
-    return np.stack(entropy)
+    return stacked(_block_entropies(features, bins, value_range))
 
 
 def layer_entropy(features: Features, bins: int = 100, value_range: tuple[float, float] | None = None) -> np.ndarray:
@@ -55,6 +75,52 @@ def layer_entropy(features: Features, bins: int = 100, value_range: tuple[float,
     return np.array([bits.mean() for bits in _block_entropies(features, bins, value_range)])
 
 
+def standardised_entropy(features: Features, bins: int = 100) -> np.ndarray | list[np.ndarray]:
+    """Entropy of every token after its C values are brought to mean 0 and standard deviation 1, [L, B, H, W], in bits.
+
+    The scale of the activations cannot move it. `bins` equal bins span -5 to 5, values beyond count in the end bins;
+    the standardisation is done in float64 and rounded to float32. A constant token has 0 bits. Raises ValueError as
+    token_entropy does.
+    """
+    edges = _bin_edges(bins, *STANDARDISED_RANGE)
+    return stacked([_block_entropy(block, index, edges, True) for index, block in iterate_blocks(features)])
+
+
+class Metric(Accumulator):
+    """Streaming form: pass one finds the range of all blocks and images, pass two counts."""
+
+    passes = 2
+
+    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+        super().__init__(settings)
+        self.low, self.high = math.inf, -math.inf
+
+    def update(self, batch: Sequence[torch.Tensor]) -> None:
+        """Take the features of all blocks for a batch of images."""
+        if self.pass_number == 1:
+            low, high = value_range(batch)
+            self.low, self.high = min(self.low, low), max(self.high, high)
+            return
+        bins = self.settings.bins
+        fixed = self.settings.fixed_range or (self.low, self.high)
+        self.images.add(
+            [
+                {
+                    "entropy": _image_means(block, index, _bin_edges(bins, self.low, self.high)),
+                    "entropy_fixed_range": _image_means(block, index, _bin_edges(bins, *fixed)),
+                    "clipped_share": _clipped_share(block, index, *fixed),
+                    "entropy_standardised": _image_means(block, index, _bin_edges(bins, *STANDARDISED_RANGE), True),
+                }
+                for index, block in iterate_blocks(batch)
+            ]
+        )
+        self._blocks = len(batch)
+
+    def compute(self) -> Measured:
+        """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS."""
+        return super().compute() | {"range_low": [self.low] * self._blocks, "range_high": [self.high] * self._blocks}
+
+
 def _block_entropies(features: Features, bins: int, limits: tuple[float, float] | None) -> list[np.ndarray]:
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
@@ -62,7 +128,19 @@ def _block_entropies(features: Features, bins: int, limits: tuple[float, float] 
     return [_block_entropy(block, index, edges) for index, block in iterate_blocks(features)]
 
 
-def _bin_edges(bins: int, low: float, high: float) -> torch.Tensor:
+def _image_means(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
+    return _block_entropy(block, index, edges, standardise).mean(axis=(1, 2))
+
+
+def _clipped_share(block: Block, index: int, low: float, high: float) -> np.ndarray:
+    shares = [
+        ((chunk < low) | (chunk > high)).double().mean(dim=(1, 2, 3)).cpu().numpy()
+        for chunk in image_chunks(block, index)
+    ]
+    return np.concatenate(shares)
+
+
+def _bin_edges(bins: int, low: float, high: float) -> np.ndarray:
     low, high = float(low), float(high)
     if not math.isfinite(high - low) or low > high:
         raise ValueError(f"value_range must be two finite numbers, low first, got ({low}, {high})")
@@ -71,30 +149,79 @@ def _bin_edges(bins: int, low: float, high: float) -> torch.Tensor:
     edges = np.linspace(low, high, bins + 1)
     with np.errstate(over="ignore"):
         rounded = edges.astype(np.float32)
-    return torch.from_numpy(rounded if (rounded[:-1] < rounded[1:]).all() else edges)
+    return rounded if (rounded[:-1] < rounded[1:]).all() else edges
 
 
-def _block_entropy(block: Block, index: int, edges: torch.Tensor) -> np.ndarray:
+def _block_entropy(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
     """Entropy of every token of one block, [B, H, W]."""
+    on_gpu = isinstance(block, torch.Tensor) and block.is_cuda
     parts = []
-    for chunk_bchw in image_chunks(block, index):
-        images, channels, rows, columns = chunk_bchw.shape
-        tokens_nc = chunk_bchw.movedim(1, 3).reshape(-1, channels).contiguous()
-        # A token holds two int64 arrays of C indices, its int64 counts and their float64 shares.
-        size = max(1, int(HISTOGRAM_BYTES / (16 * channels + 16 * len(edges))))
-        edges = edges.to(chunk_bchw.device)
-        bits = torch.cat([_entropy_bits(part, edges) for part in tokens_nc.split(size)])
-        parts.append(bits.view(images, rows, columns).cpu().numpy())
+    for chunk_bchw in image_chunks(block, index, GPU_CHUNK_VALUES if on_gpu else CHUNK_VALUES):
+        images, _, rows, columns = chunk_bchw.shape
+        if standardise:
+            chunk_bchw = _standardised(chunk_bchw)
+        tokens_bcn = chunk_bchw.flatten(2)
+        bits = _entropy_on_gpu(tokens_bcn, edges) if on_gpu else _entropy(tokens_bcn.numpy(), edges)
+        parts.append(bits.reshape(images, rows, columns))
     return np.concatenate(parts)
 
 
-def _entropy_bits(tokens_nc: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    (tokens, channels), bins = tokens_nc.shape, len(edges) - 1
-    indices = torch.bucketize(tokens_nc.to(edges.dtype), edges[1:-1], right=True)
-    # Every token gets its own run of bins, so that one bincount serves them all.
-    indices += bins * torch.arange(tokens, device=edges.device)[:, None]
-    counts = torch.bincount(indices.flatten(), minlength=tokens * bins).view(tokens, bins)
-    share = torch.arange(1, channels + 1, dtype=torch.float64, device=edges.device) / channels
-    # An empty bin adds nothing: the limit of p log2 p at 0.
-    bits_of_count = torch.cat([share.new_zeros(1), -share * share.log2()])
-    return bits_of_count[counts].sum(dim=1)
+def _standardised(chunk_bchw: torch.Tensor) -> torch.Tensor:
+    values = chunk_bchw.double()
+    values = values - values.mean(dim=1, keepdim=True)
+    deviation = values.square().mean(dim=1, keepdim=True).sqrt()
+    return torch.where(deviation > 0, values / deviation, 0).float()
+
+
+def _entropy(tokens_bcn: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Entropy of every token [b, n] by NumPy: one count for all tokens, neighbours in memory in different tokens."""
+    images, channels, tokens = tokens_bcn.shape
+    bins = len(edges) - 1
+    # Each token has its own run of bins.
+    first_bin = bins * np.arange(images * tokens).reshape(images, 1, tokens)
+    index = _bin_indices(tokens_bcn.astype(edges.dtype, copy=False), edges) + first_bin.astype(np.int32)
+    counts = np.bincount(index.ravel(), minlength=images * tokens * bins)
+    return _bits_of_counts(channels)[counts].reshape(images * tokens, bins).sum(axis=1)
+
+
+def _entropy_on_gpu(tokens_bcn: torch.Tensor, edges: np.ndarray) -> np.ndarray:
+    """The same by PyTorch: there a search among the edges costs less than the detour around it."""
+    images, channels, tokens = tokens_bcn.shape
+    bins = len(edges) - 1
+    device = tokens_bcn.device
+    inner = torch.from_numpy(edges[1:-1]).to(device)
+    index = torch.bucketize(tokens_bcn.to(inner.dtype), inner, right=True)
+    index += bins * torch.arange(images * tokens, device=device).view(images, 1, tokens)
+    counts = torch.bincount(index.flatten(), minlength=images * tokens * bins)
+    bits = torch.from_numpy(_bits_of_counts(channels)).to(device)[counts]
+    return bits.view(images * tokens, bins).sum(dim=1).cpu().numpy()
+
+
+def _bits_of_counts(channels: int) -> np.ndarray:
+    """-p log2 p of the counts 0..C; an empty bin adds nothing (the limit of p log2 p at 0)."""
+    share = np.arange(1, channels + 1) / channels
+    return np.concatenate([[0.0], -share * np.log2(share)])
+
+
+def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bin of every value, int32: the number of inner edges not above it, as numpy.searchsorted(side="right") gives it.
+
+    A multiplication finds the bin; only values so near an edge that rounding could matter are looked up.
+    """
+    bins, inner = len(edges) - 1, edges[1:-1]
+    low, high = float(edges[0]), float(edges[-1])
+    width = (high - low) / bins
+    # In bins: what rounding of the edges, of the difference and of the product can move a value, twice over.
+    near = 2 * EPSILON * (max(abs(low), abs(high)) / width + 2 * bins) if 1e-30 < width < 1e30 else np.inf
+    if edges.dtype != np.float32 or near > 0.05:
+        return np.searchsorted(inner, values, side="right").astype(np.int32)
+    place = values - np.float32(low)
+    place *= np.float32(1 / width)
+    # Values in the outer halves of the end bins, or beyond them, are in the end bins whatever rounding does.
+    np.clip(place, np.float32(0.5), np.float32(bins - 0.5), out=place)
+    place -= np.float32(near)
+    index = place.astype(np.int32)
+    place += np.float32(2 * near)
+    doubtful = np.flatnonzero(index != place.astype(np.int32))
+    index.ravel()[doubtful] = np.searchsorted(inner, values.ravel()[doubtful], side="right")
+    return index

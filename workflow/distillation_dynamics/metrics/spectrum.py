@@ -1,23 +1,48 @@
 """Channel-axis spectrum of block features: how a token's energy spreads over frequencies along its channels.
 
-In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64 in activation units. Channel order is
-arbitrary, so the shape of a spectrum has meaning only against a channel permutation. Source: Tian, Xu, Li,
-Distillation Dynamics, AAAI 2026.
+In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64 in activation units. Channel order is arbitrary, so
+the shape of a spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted.
+Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are transformed in float32 (an amplitude is off
+by some 1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+import scipy.fft
 import torch
 
-from .blocks import Block, Features, image_chunks, iterate_blocks
+from ..files import Column
+from .accumulator import Accumulator, Measured, Settings
+from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
+from .permutation import band, permutations
+
+NEEDS = "features"
+IMAGE_COLUMNS = {
+    "intensity": Column("activation units", "spectral intensity: mean over channel bins of the channel spectrum"),
+    "intensity_without_dc": Column("activation units", "the same without bin 0, the mean over channels"),
+    "intensity_permuted": Column("activation units", "null of the intensity: its mean over permutations of the channels"),
+    "intensity_per_rms": Column("", "intensity over the image's root mean square; 0.886 / sqrt(C) for unordered channels"),
+}
+BIN_COLUMNS = {
+    "amplitude": Column("activation units", "mean over images and tokens of abs(DFT over channels)[k] / C"),
+    "amplitude_null": Column("activation units", "null of the amplitude: its mean over permutations of the channels"),
+    "amplitude_null_low": Column("activation units", "lower end of the central 95 % of the permutations"),
+    "amplitude_null_high": Column("activation units", "upper end of it"),
+}
+# A chunk and what is computed from it stay in a processor's cache.
+CHUNK_VALUES = 2**17
 
 
-def channel_spectrum(features: Features) -> np.ndarray:
-    """Mean amplitude of every channel frequency, [L, C], in activation units.
+def channel_spectrum(features: Features) -> np.ndarray | list[np.ndarray]:
+    """Mean amplitude of every channel frequency, [L, C] (a list of [C] where widths differ), in activation units.
 
-    S[l, k] = mean over b, h, w of abs(sum over c of A[l, b, c, h, w] exp(-2 pi i k c / C)) / C, k = 0..C-1.
-    Computed and averaged in float64. Raises ValueError for a wrong shape, NaN or infinity.
+    S[l, k] = mean over b, h, w of abs(sum over c of A[l, b, c, h, w] exp(-2 pi i k c / C)) / C, k = 0..C-1. Raises
+    ValueError for a wrong shape, NaN or infinity.
     """
-    return np.stack([_image_spectra(block, index).mean(axis=0) for index, block in iterate_blocks(features)])
+    return stacked(
+        [_two_sided(_image_spectra(block, i).mean(axis=0), block.shape[1]) for i, block in iterate_blocks(features)]
+    )
 
 
 def spectral_intensity(features: Features) -> np.ndarray:
@@ -25,25 +50,136 @@ def spectral_intensity(features: Features) -> np.ndarray:
 
     The constant term (k = 0) and both halves are included. Raises ValueError as channel_spectrum does.
     """
-    return np.array([image_intensity(block, index).mean() for index, block in iterate_blocks(features)])
+    return np.array([_intensity(_image_spectra(b, i), b.shape[1]).mean() for i, b in iterate_blocks(features)])
 
 
-def image_intensity(block: Block, index: int = 0) -> np.ndarray:
-    """Spectral intensity of every image of one block [B, C, H, W], [B]: the mean over k, h, w.
+def permuted_spectra(features: Features, count: int = 20, seed: int = 0) -> np.ndarray | list[np.ndarray]:
+    """Channel spectra of the same tokens under `count` permutations of the channels, [L, count, C].
 
-    `index` is the block's position in its network, for the messages. Raises ValueError as channel_spectrum
-    does.
+    A permutation is one for all tokens of a block, as an order of the channels is. Raises ValueError as
+    channel_spectrum does.
     """
-    return _image_spectra(block, index).mean(axis=1)
+    return stacked(
+        [
+            np.stack(
+                [
+                    _two_sided(_image_spectra(block, index, order).mean(axis=0), block.shape[1])
+                    for order in permutations(block.shape[1], count, seed)
+                ]
+            )
+            for index, block in iterate_blocks(features)
+        ]
+    )
 
 
-def _image_spectra(block: Block, index: int) -> np.ndarray:
-    """Spectrum of every image, [B, C]: the mean over its tokens."""
-    parts = []
-    for chunk_bchw in image_chunks(block, index):
-        channels = chunk_bchw.shape[1]
-        half = torch.fft.rfft(chunk_bchw.double(), dim=1).abs().mean(dim=(2, 3)) / channels
-        # Real input: bin C - k repeats bin k. Bin 0, and bin C / 2 of an even C, have no twin.
-        twins = half[:, 1 : (channels + 1) // 2].flip(1)
-        parts.append(torch.cat([half, twins], dim=1).cpu().numpy())
-    return np.concatenate(parts)
+class Metric(Accumulator):
+    """Streaming form: spectra with their null, intensities, and mean spectra of groups of `settings.group` images.
+
+    `groups` holds, for each block, one one-sided mean spectrum [C // 2 + 1] a group of images in order, float64.
+    """
+
+    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+        super().__init__(settings)
+        self._sums: list[np.ndarray] = []
+        self._groups: list[list[np.ndarray]] = []
+        self._null_sums: list[np.ndarray] = []
+        self._channels: list[int] = []
+        self._count = 0
+
+    def update(self, batch: Sequence[torch.Tensor]) -> None:
+        """Take the features of all blocks for a batch of images."""
+        if not self._channels:
+            self._channels = [block.shape[1] for block in batch]
+            bins = [channels // 2 + 1 for channels in self._channels]
+            self._groups = [[] for _ in bins]
+            self._sums = [np.zeros(size) for size in bins]
+            self._null_sums = [np.zeros((self.settings.permutations, size)) for size in bins]
+        values = [self._update_block(index, block) for index, block in iterate_blocks(batch)]
+        self._count += len(batch[0])
+        self.images.add(values)
+
+    def _update_block(self, index: int, block: torch.Tensor) -> dict[str, np.ndarray]:
+        channels = block.shape[1]
+        orders = permutations(channels, self.settings.permutations, self.settings.seed)
+        spectra, squares, permuted = [], [], []
+        for chunk in image_chunks(block, index, CHUNK_VALUES):
+            spectra.append(_chunk_spectra(chunk))
+            squares.append(chunk.double().square().mean(dim=(1, 2, 3)).cpu().numpy())
+            null = np.stack([_chunk_spectra(_permute(chunk, order)) for order in orders])
+            self._null_sums[index] += null.sum(axis=1)
+            permuted.append(_intensity(null, channels).mean(axis=0))
+        spectra_bk = np.concatenate(spectra)
+        self._sums[index] += spectra_bk.sum(axis=0)
+        self._add_to_groups(index, spectra_bk)
+        intensity = _intensity(spectra_bk, channels)
+        without_dc = np.full(len(intensity), np.nan)
+        if channels > 1:
+            without_dc = (channels * intensity - spectra_bk[:, 0]) / (channels - 1)
+        rms = np.sqrt(np.concatenate(squares))
+        return {
+            "intensity": intensity,
+            "intensity_without_dc": without_dc,
+            "intensity_permuted": np.concatenate(permuted),
+            "intensity_per_rms": np.divide(intensity, rms, out=np.full(len(rms), np.nan), where=rms > 0),
+        }
+
+    def _add_to_groups(self, index: int, spectra_bk: np.ndarray) -> None:
+        numbers = (self._count + np.arange(len(spectra_bk))) // self.settings.group
+        groups = self._groups[index]
+        for number in np.unique(numbers):
+            part = spectra_bk[numbers == number].sum(axis=0)
+            if number == len(groups):
+                groups.append(part)
+            else:
+                groups[number] += part
+
+    @property
+    def groups(self) -> list[np.ndarray]:
+        """Mean one-sided spectra of consecutive groups of images, a [groups, C // 2 + 1] array for each block."""
+        size = self.settings.group
+        sizes = np.minimum(size, self._count - size * np.arange(-(-self._count // size)))
+        return [np.stack(sums) / sizes[:, None] for sums in self._groups]
+
+    def compute(self) -> Measured:
+        """Return the columns of IMAGE_COLUMNS and BIN_COLUMNS."""
+        measured = super().compute() | {name: [] for name in BIN_COLUMNS}
+        for channels, sums, null_sums in zip(self._channels, self._sums, self._null_sums, strict=True):
+            null = band(null_sums / self._count)
+            for name, values in zip(BIN_COLUMNS, (sums / self._count, *null), strict=True):
+                measured[name].append(_two_sided(values, channels))
+        return measured
+
+
+def _image_spectra(block: Block, index: int, order: np.ndarray | None = None) -> np.ndarray:
+    """One-sided spectrum of every image, [B, C // 2 + 1]: the mean over its tokens."""
+    chunks: Iterator[torch.Tensor] = image_chunks(block, index, CHUNK_VALUES)
+    return np.concatenate([_chunk_spectra(chunk if order is None else _permute(chunk, order)) for chunk in chunks])
+
+
+def _permute(chunk_bchw: torch.Tensor, order: np.ndarray) -> torch.Tensor:
+    return chunk_bchw.index_select(1, torch.from_numpy(order).to(chunk_bchw.device))
+
+
+def _chunk_spectra(chunk_bchw: torch.Tensor) -> np.ndarray:
+    """One-sided spectrum of every image of a chunk, [b, C // 2 + 1]."""
+    tokens_bcn = chunk_bchw.flatten(2)
+    if tokens_bcn.is_cuda:
+        mean = torch.fft.rfft(tokens_bcn, dim=1).abs().mean(dim=2, dtype=torch.float64).cpu().numpy()
+    else:
+        # scipy's transform takes half the time of torch's on a CPU.
+        mean = np.abs(scipy.fft.rfft(tokens_bcn.numpy(), axis=1)).mean(axis=2, dtype=np.float64)
+    if tokens_bcn.dtype == torch.float32 and not np.isfinite(mean).all():
+        # Sums of the largest float32 values are beyond float32.
+        return _chunk_spectra(chunk_bchw.double())
+    return mean / chunk_bchw.shape[1]
+
+
+def _intensity(half: np.ndarray, channels: int) -> np.ndarray:
+    """Mean over all C bins of one-sided spectra [..., C // 2 + 1]: bins that have a twin count twice."""
+    twins = slice(1, (channels + 1) // 2)
+    return (half.sum(axis=-1) + half[..., twins].sum(axis=-1)) / channels
+
+
+def _two_sided(half: np.ndarray, channels: int) -> np.ndarray:
+    """All C bins of one-sided spectra [..., C // 2 + 1]; bin C - k of real input repeats bin k."""
+    return np.concatenate([half, half[..., 1 : (channels + 1) // 2][..., ::-1]], axis=-1)

@@ -1,0 +1,264 @@
+"""Attention maps against a softmax computed by hand, entropy and distance against loops and closed forms."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from distillation_dynamics import metrics, models
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.metrics import attention
+from distillation_dynamics.metrics.attention import AttentionMap, AttentionReader
+
+VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}
+CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "init_values": 0.5}
+SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (2, 1), "num_heads": (1, 2), "window_size": 4}
+# Name, arguments, and for each block (layers, windows, heads, rows, columns, prefix, stride).
+FAMILIES = {
+    "vit": ("vit_tiny_patch16_224", VIT, [(1, 1, 2, 4, 4, 1, 8)] * 2),
+    "distilled": ("deit_tiny_distilled_patch16_224", VIT, [(1, 1, 2, 4, 4, 2, 8)] * 2),
+    "mean_pooled": (
+        "vit_tiny_patch16_224",
+        VIT | {"global_pool": "avg", "class_token": False},
+        [(1, 1, 2, 4, 4, 0, 8)] * 2,
+    ),
+    "mean_pooled_with_class": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg"}, [(1, 1, 2, 4, 4, 1, 8)] * 2),
+    "mae": ("vit_base_patch16_224.mae", VIT, [(1, 1, 2, 4, 4, 1, 8)] * 2),
+    "cait": ("cait_xxs24_224", CAIT, [(1, 1, 2, 4, 4, 0, 8)] * 2),
+    "swin": ("swin_tiny_patch4_window7_224", SWIN, [(2, 16, 1, 4, 4, 0, 2), (1, 4, 2, 4, 4, 0, 4)]),
+    # Windows of 5 on grids of 16 and 8 are padded to 20 and 10.
+    "swin_padded": (
+        "swin_tiny_patch4_window7_224",
+        SWIN | {"window_size": 5},
+        [(2, 16, 1, 5, 5, 0, 2), (1, 4, 2, 5, 5, 0, 4)],
+    ),
+}
+
+
+def build(family, **more):
+    name, arguments, _ = FAMILIES[family]
+    torch.manual_seed(0)
+    network = timm.create_model(name, img_size=32, num_classes=5, **arguments, **more)
+    # timm starts projections near zero, where all attention is uniform.
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return network.double().eval()
+
+
+def draw(count=2):
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def random_map(shape, rows, columns, prefix, stride=3.0, sharpness=2.0, seed=0):
+    tokens = rows * columns + prefix
+    logits = torch.randn(*shape, tokens, tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return AttentionMap((sharpness * logits).softmax(dim=-1), rows, columns, prefix, stride)
+
+
+def reference_entropy(block, image):
+    values = []
+    for layer in block:
+        windows, heads, tokens, _ = layer.weights[image].shape
+        for window, head, query in np.ndindex(windows, heads, tokens):
+            bits = 0.0
+            for key in range(tokens):
+                p = float(layer.weights[image, window, head, query, key])
+                bits -= p * np.log2(p) if p > 0 else 0.0
+            values.append(bits)
+    return np.mean(values)
+
+
+def reference_distance(block, image):
+    values = []
+    for layer in block:
+        windows, heads, tokens, _ = layer.weights[image].shape
+        for window, head, query in np.ndindex(windows, heads, tokens - layer.prefix):
+            total = reach = 0.0
+            for key in range(tokens - layer.prefix):
+                p = float(layer.weights[image, window, head, layer.prefix + query, layer.prefix + key])
+                (row, column), (other_row, other_column) = divmod(query, layer.columns), divmod(key, layer.columns)
+                reach += p * layer.stride * np.hypot(row - other_row, column - other_column)
+                total += p
+            values.append(reach / total)
+    return np.mean(values)
+
+
+@pytest.mark.parametrize("rows, columns, prefix", [(3, 4, 1), (4, 3, 0), (2, 2, 2), (1, 5, 1), (1, 1, 1), (1, 1, 0)])
+def test_entropy_and_distance_equal_literal_loops(rows, columns, prefix):
+    one = [random_map((3, 1, 2), rows, columns, prefix)]
+    two = [random_map((3, 4, 1), rows, columns, 0, stride=2.0, seed=seed) for seed in (1, 2)]
+    maps = [one, [], two]
+    entropy, distance = metrics.attention_entropy(maps), metrics.attention_distance(maps)
+    assert entropy.dtype == distance.dtype == np.float64
+    for block in (0, 2):
+        for image in range(3):
+            expected = reference_entropy(maps[block], image)
+            np.testing.assert_allclose(entropy[block, image], expected, rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(
+                distance[block, image], reference_distance(maps[block], image), rtol=1e-12, atol=1e-14
+            )
+    assert np.isnan(entropy[1]).all() and np.isnan(distance[1]).all()
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 2])
+def test_uniform_attention_has_log2_of_the_keys_and_the_mean_distance_of_the_grid(prefix):
+    rows, columns, stride = 1, 7, 16.0
+    tokens = rows * columns + prefix
+    layer = AttentionMap(torch.full((2, 1, 3, tokens, tokens), 1 / tokens), rows, columns, prefix, stride)
+    np.testing.assert_allclose(metrics.attention_entropy([[layer]]), np.log2(tokens), rtol=1e-6)
+    # The mean of |i - j| over i, j = 1..n is (n^2 - 1) / (3 n).
+    np.testing.assert_allclose(metrics.attention_distance([[layer]]), stride * 48 / 21, rtol=1e-6)
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_attention_to_oneself_has_neither_entropy_nor_distance(prefix):
+    layer = AttentionMap(torch.eye(12 + prefix).expand(2, 4, 3, -1, -1), 3, 4, prefix, 8.0)
+    np.testing.assert_array_equal(metrics.attention_entropy([[layer]]), 0)
+    np.testing.assert_array_equal(metrics.attention_distance([[layer]]), 0)
+
+
+def test_attention_to_the_right_neighbour_is_one_stride_far():
+    weights = torch.eye(8).roll(1, dims=1)
+    layer = AttentionMap(weights[None, None, None, :7, :7], 1, 7, 0, 14.0)
+    layer.weights[..., 6, 5] = 1
+    np.testing.assert_allclose(metrics.attention_distance([[layer]]), 14)
+
+
+def test_a_query_with_all_attention_on_the_class_token_has_no_distance():
+    weights = torch.zeros(1, 1, 1, 3, 3)
+    weights[..., :, 0] = 1
+    weights[..., 1, :] = torch.tensor([0.5, 0.0, 0.5])
+    layer = AttentionMap(weights, 1, 2, 1, 4.0)
+    np.testing.assert_allclose(metrics.attention_distance([[layer]]), 4)
+    weights[..., 1, :] = torch.tensor([1.0, 0.0, 0.0])
+    assert np.isnan(metrics.attention_distance([[layer]])).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_normalised_maps_of_its_own_windows(family):
+    network, images = build(family), draw()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        maps = metrics.attention_maps(network, images)
+    for block, (layers, windows, heads, rows, columns, prefix, stride) in zip(maps, FAMILIES[family][2], strict=True):
+        assert len(block) == layers
+        for layer in block:
+            tokens = rows * columns + prefix
+            assert layer.weights.shape == (2, windows, heads, tokens, tokens)
+            assert layer[1:] == (rows, columns, prefix, stride)
+            torch.testing.assert_close(layer.weights.sum(dim=-1), torch.ones(2, windows, heads, tokens).double())
+    longest = [np.hypot(rows - 1, columns - 1) * stride for *_, rows, columns, _, stride in FAMILIES[family][2]]
+    distance, entropy = metrics.attention_distance(maps), metrics.attention_entropy(maps)
+    assert (distance > 0).all() and (distance < np.array(longest)[:, None]).all()
+    most = [np.log2(rows * columns + prefix) for *_, rows, columns, prefix, _ in FAMILIES[family][2]]
+    assert (entropy > 0).all() and (entropy < np.array(most)[:, None]).all()
+
+
+@pytest.mark.parametrize("family", ["vit", "distilled", "cait"])
+@torch.no_grad()
+def test_maps_are_the_softmax_of_queries_and_keys(family):
+    network, images = build(family), draw()
+    x = network.patch_embed(images)
+    x = x + network.pos_embed if family == "cait" else network._pos_embed(x)
+    for block, (layer,) in zip(network.blocks, metrics.attention_maps(network, images), strict=True):
+        width = x.shape[2] // 2
+        q, k, _ = block.attn.qkv(block.norm1(x)).chunk(3, dim=2)
+        scores = torch.stack(
+            [q[..., h * width : (h + 1) * width] @ k[..., h * width : (h + 1) * width].mT for h in (0, 1)], dim=1
+        ) / np.sqrt(width)
+        if family == "cait":
+            mix, bias = block.attn.proj_l.weight, block.attn.proj_l.bias
+            scores = torch.stack([mix[h, 0] * scores[:, 0] + mix[h, 1] * scores[:, 1] + bias[h] for h in (0, 1)], 1)
+        weights = scores.exp() / scores.exp().sum(dim=-1, keepdim=True)
+        torch.testing.assert_close(layer.weights[:, 0], weights, rtol=1e-9, atol=1e-14)
+        x = block(x)
+
+
+@torch.no_grad()
+def test_windows_of_swin_belong_to_their_image_in_row_major_order():
+    network, images = build("swin"), draw()
+    layer = metrics.attention_maps(network, images)[0][0]
+    block = network.layers[0].blocks[0]
+    x = block.norm1(network.layers[0].downsample(network.patch_embed(images)))
+    attn = block.attn
+    for image, window in np.ndindex(2, 16):
+        row, column = divmod(window, 4)
+        tokens = x[image, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].reshape(16, 12)
+        q, k, _ = attn.qkv(tokens).chunk(3, dim=1)
+        bias = attn.relative_position_bias_table[attn.relative_position_index.view(-1), 0].view(16, 16)
+        weights = (q @ k.T / np.sqrt(12) + bias).softmax(dim=-1)
+        torch.testing.assert_close(layer.weights[image, window, 0], weights, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("family", ["vit", "cait", "swin"])
+def test_the_callers_network_is_left_as_it_was(family):
+    network, images = build(family, drop_path_rate=0.0), draw()
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    fused = [getattr(module, "fused_attn", None) for module in network.modules()]
+    logits = network(images)
+    reader = AttentionReader(network)
+    reader(images)
+    assert all(module.training for module in network.modules())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert [getattr(module, "fused_attn", None) for module in network.modules()] == fused
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+    assert network(images).equal(logits)
+
+
+def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
+    network, images = build("cait"), draw(4)
+    reader = AttentionReader(network)
+    whole = metrics.attention_entropy(reader(images))
+    for number in range(4):
+        alone = metrics.attention_entropy(reader(images[number : number + 1]))
+        np.testing.assert_allclose(alone[:, 0], whole[:, number], rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["vit", "swin", "cait"])
+def test_the_stream_equals_the_whole(family):
+    network, images = build(family), draw(5)
+    reader, metric = AttentionReader(network), attention.Metric()
+    for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
+        metric.update(reader(images[part]))
+    streamed, maps = metric.compute(), reader(images)
+    assert set(streamed) == set(attention.IMAGE_COLUMNS)
+    np.testing.assert_allclose(streamed["attention_entropy"], metrics.attention_entropy(maps), rtol=1e-12)
+    np.testing.assert_allclose(streamed["attention_distance"], metrics.attention_distance(maps), rtol=1e-12)
+
+
+def test_a_network_without_attention_has_no_maps_and_fills_no_column():
+    network = timm.create_model("resnet10t", num_classes=5).eval()
+    reader, metric = AttentionReader(network), attention.Metric()
+    maps = reader(torch.randn(2, 3, 32, 32))
+    assert maps == [[] for _ in models.block_names(network)]
+    metric.update(maps)
+    assert metric.compute() == {}
+    assert metrics.attention_entropy(maps).shape == (4, 0)
+
+
+def test_attention_among_other_tokens_than_the_patches_is_refused():
+    network = timm.create_model("pvt_v2_b0", num_classes=5).eval()
+    with pytest.raises(StudyError, match="leave attention out for this model"):
+        metrics.attention_maps(network, torch.randn(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["attention_entropy", "attention_distance"])
+def test_nan_or_infinity_is_an_error_that_names_block_and_image(bad, name):
+    broken = random_map((3, 1, 2), 2, 2, 1)
+    broken.weights[2, 0, 1, 3, 3] = bad
+    with pytest.raises(ValueError, match="attention: block 1, image 2 holds NaN or infinity"):
+        getattr(metrics, name)([[random_map((3, 1, 2), 2, 2, 1)], [broken]])
+
+
+def test_half_precision_is_widened_before_anything_is_summed():
+    layer = random_map((2, 1, 2), 4, 4, 1)
+    half = layer._replace(weights=layer.weights.half())
+    wide = layer._replace(weights=layer.weights.half().double())
+    for name in ("attention_entropy", "attention_distance"):
+        np.testing.assert_array_equal(getattr(metrics, name)([[half]]), getattr(metrics, name)([[wide]]))

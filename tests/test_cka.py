@@ -1,0 +1,207 @@
+"""What is measured between two networks: unbiased CKA against the literal n x n formula, agreement of predictions."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from distillation_dynamics import metrics
+from distillation_dynamics.metrics.agreement import Agreement, agreement
+from distillation_dynamics.metrics.cka import CKA
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def related(rows=60, widths=(5, 9), seed=0):
+    """Rows of two networks that see the same thing, with channels of different sizes."""
+    cause = draw(rows, 4, seed=seed)
+    return [cause @ draw(4, width, seed=seed + width) + 0.3 * draw(rows, width, seed=width) for width in widths]
+
+
+def reference_hsic(x, y):
+    """HSIC_1 of Song et al. (2012), eq. 5, with n x n kernels."""
+    n, one = len(x), np.ones(len(x))
+    k, el = x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(el, 0)
+    middle = (one @ k @ one) * (one @ el @ one) / ((n - 1) * (n - 2))
+    return (np.trace(k @ el) + middle - 2 / (n - 2) * (one @ k @ el @ one)) / (n * (n - 3))
+
+
+def reference_cka(x, y):
+    return reference_hsic(x, y) / np.sqrt(reference_hsic(x, x) * reference_hsic(y, y))
+
+
+def tensors(*arrays):
+    return [torch.from_numpy(array) for array in arrays]
+
+
+def streamed(xs, ys, sizes):
+    cka, start = CKA(), 0
+    for size in sizes:
+        cka.update(*([torch.from_numpy(b[start : start + size]) for b in blocks] for blocks in (xs, ys)))
+        start += size
+    return cka.compute()
+
+
+def test_cka_equals_the_literal_formula():
+    x, y = related()
+    assert 0.3 < reference_cka(x, y) < 0.99
+    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-12)
+    assert metrics.unbiased_cka(*tensors(y, x)) == pytest.approx(reference_cka(x, y), rel=1e-12)
+
+
+def test_a_stream_equals_the_whole_for_every_pair_of_blocks():
+    xs, ys = related(widths=(5, 9, 1)), related(widths=(4, 30), seed=1)
+    expected = [[reference_cka(x, y) for y in ys] for x in xs]
+    for sizes in ((60,), (7, 13, 40), (1, 59), (1,) * 60):
+        np.testing.assert_allclose(streamed(xs, ys, sizes), expected, rtol=1e-10)
+
+
+def test_a_stream_is_not_the_mean_of_its_batches():
+    x, y = related()
+    batches = [reference_cka(x[i:j], y[i:j]) for i, j in ((0, 7), (7, 20), (20, 60))]
+    assert abs(np.average(batches, weights=[7, 13, 40]) - streamed([x], [y], (7, 13, 40))[0, 0]) > 1e-4
+
+
+@pytest.mark.parametrize("sizes", [(60,), (7, 13, 40)])
+def test_a_huge_common_offset_changes_nothing(sizes):
+    x, y = related()
+    found = streamed([x + 1e4], [y - 1e4 * np.arange(9)], sizes)
+    np.testing.assert_allclose(found, [[reference_cka(x, y)]], rtol=1e-9)
+
+
+def test_a_rotated_scaled_and_moved_copy_has_cka_one():
+    x = draw(50, 12)
+    rotation = np.linalg.qr(draw(12, 12, seed=1))[0]
+    assert metrics.unbiased_cka(*tensors(x, 1e-3 * x @ rotation + 5)) == pytest.approx(1, abs=1e-12)
+    assert metrics.unbiased_cka(*tensors(x, 1e6 * x)) == pytest.approx(1, abs=1e-12)
+
+
+def test_unrelated_rows_have_cka_about_zero_however_many_their_channels():
+    found = [metrics.unbiased_cka(*tensors(draw(40, 200, seed=s), draw(40, 300, seed=s + 100))) for s in range(30)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(30) < 0.05
+    assert min(found) < 0 < max(found)
+
+
+def test_four_rows_are_enough_and_three_are_not():
+    x, y = draw(4, 6), draw(4, 3, seed=1)
+    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-10)
+    with pytest.raises(ValueError, match="at least 4 rows, got 3"):
+        metrics.unbiased_cka(*tensors(x[:3], y[:3]))
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e4 / 3])
+def test_constant_rows_have_no_cka_and_leave_the_other_blocks_alone(constant):
+    x, y = related()
+    same = np.tile(constant * draw(1, 6), (60, 1))
+    found = streamed([x, same], [same, y], (7, 13, 40))
+    np.testing.assert_array_equal(np.isnan(found), [[True, False], [True, True]])
+    assert found[0, 1] == pytest.approx(reference_cka(x, y))
+
+
+def test_rows_all_as_far_from_each_other_have_no_cka():
+    for count in range(4, 40):
+        simplex = np.linalg.qr(draw(count, count, seed=count))[0]
+        assert np.isnan(metrics.unbiased_cka(*tensors(simplex, draw(count, 3))))
+
+
+def test_single_precision_rows_are_summed_in_double():
+    x, y = (array.astype(np.float32) for array in related())
+    expected = reference_cka(x.astype(np.float64), y.astype(np.float64))
+    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_rows_that_do_not_fit_are_errors():
+    x, y = tensors(*related())
+    for xs, ys, message in (
+        ([x], [y[:59]], r"ys\[0\] must be \[60, D\]"),
+        ([x, x[0]], [y], r"xs\[1\] must be \[60, D\]"),
+        ([x], [torch.full_like(y, torch.nan)], r"ys\[0\] holds NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CKA().update(xs, ys)
+    cka = CKA()
+    cka.update([x], [y])
+    for xs, ys in (([x[:, :3]], [y]), ([x, x], [y])):
+        with pytest.raises(ValueError, match="widths of the first"):
+            cka.update(xs, ys)
+    with pytest.raises(ValueError, match="got 0"):
+        CKA().compute()
+
+
+def test_image_rows_are_means_over_tokens_and_token_rows_the_tokens_at_the_positions():
+    blocks = [draw(3, 4, 2, 5), draw(3, 7, 2, 5, seed=1)]
+    positions = np.array([[0, 9], [3, 3], [7, 1]])
+    features = tensors(*blocks)
+    for block, pooled, picked in zip(
+        blocks, metrics.image_rows(features), metrics.token_rows(features, torch.from_numpy(positions)), strict=True
+    ):
+        np.testing.assert_allclose(pooled, block.mean(axis=(2, 3)), rtol=1e-12)
+        expected = [block[i, :, p // 5, p % 5] for i in range(3) for p in positions[i]]
+        np.testing.assert_array_equal(picked, expected)
+    assert metrics.image_rows([features[0].half()])[0].dtype == torch.float64
+
+
+@pytest.mark.parametrize("positions", [[[0, 4]], [[-1], [0]], [[0], [4]], [0, 1]])
+def test_positions_outside_the_grid_are_errors(positions):
+    with pytest.raises(ValueError, match="positions"):
+        metrics.token_rows([torch.zeros(2, 3, 2, 2)], torch.tensor(positions))
+
+
+def reference_agreement(student, teacher):
+    equal, divergence = 0, 0.0
+    for s, t in zip(student, teacher, strict=True):
+        p, q = np.exp(t) / np.exp(t).sum(), np.exp(s) / np.exp(s).sum()
+        equal += s.argmax() == t.argmax()
+        divergence += np.sum(p * np.log(p / q))
+    return 100 * equal / len(student), divergence / len(student)
+
+
+def test_agreement_equals_a_literal_reference_whatever_the_batches():
+    student, teacher = draw(50, 7), 2 * draw(50, 7, seed=1) + 0.5 * draw(50, 7)
+    expected = reference_agreement(student, teacher)
+    assert 10 < expected[0] < 90
+    assert agreement(student, teacher) == pytest.approx(expected, rel=1e-12)
+    stream = Agreement()
+    for part in (slice(0, 1), slice(1, 30), slice(30, 50)):
+        stream.update(student[part], teacher[part])
+    assert stream.compute() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_teacher_agrees_with_itself_up_to_a_constant():
+    teacher = draw(9, 5)
+    equal, divergence = agreement(teacher + 7, teacher)
+    assert equal == 100
+    assert divergence == pytest.approx(0, abs=1e-14)
+
+
+def test_divergence_is_of_the_student_from_the_teacher():
+    sure, unsure = np.array([[30.0, 0]]), np.array([[0.0, 0]])
+    assert agreement(unsure, sure)[1] == pytest.approx(np.log(2))
+    assert agreement(sure, unsure)[1] == pytest.approx(15 - np.log(2), rel=1e-6)
+
+
+def test_huge_logits_do_not_overflow():
+    student, teacher = np.array([[3e4, -3e4]], np.float16), np.array([[-3e4, 3e4]], np.float16)
+    assert agreement(student, teacher) == (0, pytest.approx(6e4, rel=1e-3))
+
+
+def test_logits_that_do_not_fit_are_errors():
+    for student, teacher in ((draw(3, 4), draw(4, 4)), (draw(3), draw(3)), (draw(0, 4), draw(0, 4))):
+        with pytest.raises(ValueError, match="logits must both be"):
+            agreement(student, teacher)
+    with pytest.raises(ValueError, match="NaN"):
+        agreement(np.array([[np.nan, 1]]), draw(1, 2))
+    with pytest.raises(ValueError, match="at least one image"):
+        Agreement().compute()
+
+
+def test_agreement_does_without_torch(root):
+    code = "import sys, distillation_dynamics.metrics.agreement; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root / "workflow", check=False)
+    assert done.returncode == 0

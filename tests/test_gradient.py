@@ -1,0 +1,263 @@
+"""Gradients by block outputs against hand-written forwards and differences, for every family of models."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from distillation_dynamics import metrics, models
+from distillation_dynamics.metrics import gradient
+
+VIT = {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2}
+CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "init_values": 0.5}
+SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (1, 1, 2), "num_heads": (1, 2, 4), "window_size": 4}
+# Name, arguments, prefix tokens of each block, patch grid of each block.
+FAMILIES = {
+    "vit": ("vit_tiny_patch16_224", VIT, 1, [(4, 4)] * 3),
+    "distilled": ("deit_tiny_distilled_patch16_224", VIT, 2, [(4, 4)] * 3),
+    "mean_pooled": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg", "class_token": False}, 0, [(4, 4)] * 3),
+    "mean_pooled_with_class": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg"}, 1, [(4, 4)] * 3),
+    "mae": ("vit_base_patch16_224.mae", VIT, 1, [(4, 4)] * 3),
+    "cait": ("cait_xxs24_224", CAIT, 0, [(4, 4)] * 3),
+    "swin": ("swin_tiny_patch4_window7_224", SWIN, 0, [(16, 16), (8, 8), (4, 4)]),
+    "resnet": ("resnet10t", {}, 0, [(8, 8), (4, 4), (2, 2), (1, 1)]),
+}
+LABELS = torch.tensor([1, 0, 4, 2, 1])
+
+
+def build(family, size=32):
+    name, arguments, *_ = FAMILIES[family]
+    if family != "resnet":
+        arguments = {"img_size": size, **arguments}
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=5, **arguments)
+    # timm starts heads and positions near zero, where every gradient looks alike.
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return network.double().eval()
+
+
+def draw(count=5, size=32):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def by_hand(network, image, label, family):
+    """Gradients [N, C] by each block's output for one image, through a forward written out here."""
+    x = network.patch_embed(image[None])
+    x = network._pos_embed(x) if family == "vit" else x + network.pos_embed
+    outputs = []
+    for block in network.blocks:
+        x = block(x)
+        x.retain_grad()
+        outputs.append(x)
+    if family == "cait":
+        token = network.cls_token.expand(1, -1, -1)
+        for block in network.blocks_token_only:
+            token = block(x, token)
+        x = torch.cat([token, x], dim=1)
+    network.head(network.norm(x)[:, 0])[0, label].backward()
+    return [output.grad[0] for output in outputs]
+
+
+@pytest.mark.parametrize("family", ["vit", "cait"])
+def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
+    network, images = build(family), draw()
+    ours = metrics.block_gradients(network, images, LABELS)
+    magnitudes = metrics.gradient_magnitude(network, images, LABELS)
+    maps = metrics.gradient_maps(network, images, LABELS)
+    prefix = FAMILIES[family][2]
+    for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        for block, reference in enumerate(by_hand(network, image, label, family)):
+            torch.testing.assert_close(ours[block].patches[number], reference[prefix:], rtol=1e-9, atol=1e-14)
+            expected = {
+                "gradient_magnitude": reference.abs().mean(),
+                "gradient_magnitude_patches": reference[prefix:].abs().mean(),
+                "gradient_magnitude_class": reference[:prefix].abs().mean(),
+            }
+            for name, value in expected.items():
+                np.testing.assert_allclose(magnitudes[name][block, number], value, rtol=1e-9, atol=1e-16)
+            for row, column in np.ndindex(4, 4):
+                value = reference[prefix + 4 * row + column].abs().mean()
+                np.testing.assert_allclose(maps[block][number, row, column], value, rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_equal_central_differences(family):
+    network, images = build(family), draw(2)
+    # Of the last block and the first, one entry of the class token, if any, and one in the middle of the patches.
+    ours = metrics.block_gradients(network, images, LABELS[:2])
+    prefix = FAMILIES[family][2]
+    for block in (0, len(ours) - 1):
+        of = ours[block]
+        places = [(prefix + of.rows * of.columns // 2, 5)] + ([(0, 3)] if prefix else [])
+        for token, channel in places:
+            value = of.prefix[1, 0, channel] if token < prefix else of.patches[1, token - prefix, channel]
+            step = 1e-5
+            scores = [
+                score_with(network, images[1:], LABELS[1], block, of, token, channel, sign * step) for sign in (1, -1)
+            ]
+            np.testing.assert_allclose(value, (scores[0] - scores[1]) / (2 * step), rtol=1e-5, atol=1e-9)
+
+
+@torch.no_grad()
+def score_with(network, image, label, block, of, token, channel, step):
+    """The label's logit with `step` added to one value of one block's output."""
+
+    def change(module, inputs, output):
+        output = output.clone()
+        if output.ndim == 3:
+            output[0, token, channel] += step
+        else:
+            row, column = divmod(token, of.columns)
+            channels_last = output.shape[-1] == of.patches.shape[-1] and output.shape[1] == of.rows
+            output[(0, row, column, channel) if channels_last else (0, channel, row, column)] += step
+        return output
+
+    hook = network.get_submodule(models.block_names(network)[block]).register_forward_hook(change)
+    score = network(image)[0, label].item()
+    hook.remove()
+    return score
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
+    *_, prefix, grids = FAMILIES[family]
+    network, images = build(family), draw(2)
+    ours = metrics.block_gradients(network, images, LABELS[:2])
+    shapes = models.block_shapes(network, images)
+    assert [(of.rows, of.columns) for of in ours] == grids
+    assert [tuple(of.patches.shape) for of in ours] == [(2, s.rows * s.columns, s.channels) for s in shapes]
+    assert [0 if of.prefix is None else of.prefix.shape[1] for of in ours] == [prefix] * len(ours)
+    columns = metrics.gradient_magnitude(network, images, LABELS[:2])
+    assert np.isnan(columns["gradient_magnitude_class"]).all() == (prefix == 0)
+    if prefix == 0:
+        np.testing.assert_array_equal(columns["gradient_magnitude"], columns["gradient_magnitude_patches"])
+    assert all(np.isfinite(columns[name]).all() for name in columns if prefix or name != "gradient_magnitude_class")
+    maps = metrics.gradient_maps(network, images, LABELS[:2])
+    np.testing.assert_allclose(
+        [m.mean(dim=(1, 2)) for m in maps], columns["gradient_magnitude_patches"], rtol=1e-12, atol=1e-18
+    )
+
+
+@pytest.mark.parametrize("family", ["vit", "distilled", "mae"])
+def test_patches_of_the_last_block_have_no_gradient_where_only_prefix_tokens_are_classified(family):
+    columns = metrics.gradient_magnitude(build(family), draw(), LABELS)
+    np.testing.assert_array_equal(columns["gradient_magnitude_patches"][-1], 0)
+    assert (columns["gradient_magnitude_patches"][:-1] > 0).all()
+    assert (columns["gradient_magnitude_class"] > 0).all()
+
+
+@pytest.mark.parametrize("family", ["mean_pooled", "mean_pooled_with_class", "cait", "swin", "resnet"])
+def test_patches_of_the_last_block_have_a_gradient_where_they_are_classified(family):
+    columns = metrics.gradient_magnitude(build(family), draw(), LABELS)
+    assert (columns["gradient_magnitude_patches"][-1] > 0).all()
+
+
+def test_an_output_that_the_logit_does_not_use_has_gradient_zero():
+    network, seen = build("vit"), {}
+    network.blocks[0].register_forward_hook(lambda module, inputs, output: seen.update(first=output))
+    network.forward_head = lambda final: seen["first"][:, 0]
+    magnitude = metrics.gradient_magnitude(network, draw(2), LABELS[:2])["gradient_magnitude"]
+    np.testing.assert_allclose(magnitude, [[1 / (17 * 12)] * 2, [0, 0], [0, 0]], rtol=1e-12)
+
+
+def test_channels_are_found_by_value_where_a_stage_has_as_many_as_rows_and_columns():
+    torch.manual_seed(0)
+    swin = timm.create_model(
+        "swin_tiny_patch4_window7_224",
+        **{"img_size": 32, "num_classes": 5, **SWIN, "embed_dim": 16, "depths": (1,), "num_heads": (2,)},
+    )
+    swin = swin.double().eval()
+    (of,) = metrics.block_gradients(swin, draw(2), LABELS[:2])
+    grid = {}
+    hook = swin.layers[0].register_forward_hook(lambda module, inputs, output: grid.update(output=output))
+    score = swin(draw(2).requires_grad_())[[0, 1], LABELS[:2]].sum()
+    hook.remove()
+    (reference,) = torch.autograd.grad(score, grid["output"])
+    torch.testing.assert_close(of.patches, reference.reshape(2, 256, 16))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_image_has_the_same_gradients_alone_and_in_a_batch(family):
+    network, images = build(family), draw()
+    together = metrics.gradient_magnitude(network, images, LABELS)
+    for number in range(len(images)):
+        alone = metrics.gradient_magnitude(network, images[number : number + 1], LABELS[number : number + 1])
+        for name, values in together.items():
+            np.testing.assert_allclose(values[:, number], alone[name][:, 0], rtol=1e-9, atol=1e-18)
+
+
+@pytest.mark.parametrize("family", ["vit", "cait", "resnet"])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_frozen_parameters_and_switched_off_gradients_change_nothing(family, mode):
+    network, images = build(family), draw(2)
+    before = metrics.gradient_magnitude(network, images, LABELS[:2])
+    network.requires_grad_(False)
+    with mode():
+        after = metrics.gradient_magnitude(network, images.clone(), LABELS[:2].clone())
+        assert not torch.is_grad_enabled()
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, after[name])
+
+
+def test_network_and_images_are_left_as_they_were():
+    network, images = build("vit"), draw(2)
+    logits, images_before = network(images), images.clone()
+    metrics.block_gradients(network, images, LABELS[:2])
+    with pytest.raises(IndexError):
+        metrics.block_gradients(network, images, torch.tensor([0, 99]))
+    assert not any(module._forward_hooks for module in network.modules())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
+    assert not images.requires_grad and images.equal(images_before) and network(images).equal(logits)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_or_infinity_in_an_image_is_an_error_that_names_it(bad):
+    images = draw(3)
+    images[2, 0, 1, 1] = bad
+    with pytest.raises(ValueError, match="images: image 2 holds NaN or infinity"):
+        metrics.block_gradients(build("vit"), images, LABELS[:3])
+
+
+def test_nan_in_a_gradient_is_an_error_that_names_block_and_image():
+    network = build("vit")
+    with torch.no_grad():
+        network.norm.weight[0] = torch.nan
+    with pytest.raises(ValueError, match="gradients: block 0, image 0 holds NaN or infinity"):
+        metrics.block_gradients(network, draw(2), LABELS[:2])
+
+
+def test_a_network_in_training_mode_is_refused():
+    with pytest.raises(ValueError, match="training mode"):
+        metrics.block_gradients(build("resnet").train(), draw(2), LABELS[:2])
+
+
+@pytest.mark.parametrize("family", ["vit", "cait", "swin"])
+def test_the_stream_equals_the_whole(family):
+    network, images = build(family), draw()
+    metric = gradient.Metric()
+    for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
+        metric.update(metrics.block_gradients(network, images[part], LABELS[part]))
+    streamed, whole = metric.compute(), metrics.gradient_magnitude(network, images, LABELS)
+    assert set(streamed) == set(gradient.IMAGE_COLUMNS) == set(whole)
+    for name, values in whole.items():
+        assert np.array(streamed[name]).dtype == np.float64
+        np.testing.assert_allclose(streamed[name], values, rtol=1e-9, atol=1e-18)
+
+
+def test_half_precision_is_widened_before_it_is_summed():
+    patches = torch.full((1, 3000, 64), 6e4, dtype=torch.float16)
+    metric = gradient.Metric()
+    metric.update([gradient.GradientOf(patches, None, 60, 50)])
+    np.testing.assert_array_equal(metric.compute()["gradient_magnitude"][0], [float(patches[0, 0, 0])])
+
+
+def test_one_patch_and_one_block_are_enough():
+    torch.manual_seed(0)
+    network = timm.create_model(
+        "vit_tiny_patch16_224", img_size=8, patch_size=8, embed_dim=12, depth=1, num_heads=1, num_classes=5
+    ).eval()
+    (of,) = metrics.block_gradients(network, torch.randn(1, 3, 8, 8), LABELS[:1])
+    assert of.patches.shape == (1, 1, 12) and of.prefix.shape == (1, 1, 12)
+    np.testing.assert_array_equal(of.patches, 0)

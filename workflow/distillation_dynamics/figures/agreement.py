@@ -1,0 +1,54 @@
+"""How far students predict what the teacher predicts, epoch by epoch.
+
+In: agreement.parquet. Out: the share of equal predictions and the divergence of the predicted distributions.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .profiles import INTERVAL
+from .style import PAGE, Style, baseline, counts, label, legend_below, need
+
+TABLES = ("agreement",)
+METRICS = ("agreement",)
+PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the mean over seeds of each variant at every kept epoch, single seeds thin."""
+    table = need(tables, "agreement", *PANELS, "top1", "teacher_top1")
+    looks = style.looks(list(dict.fromkeys(table["model"])))
+    figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, (column, text) in zip(panels, PANELS.items(), strict=True):
+        for model, look in looks.items():
+            rows = table[table["model"] == model]
+            mean = rows.groupby("epoch")[column].mean()
+            axes.plot(mean.index, mean, label=label(model), **look)
+            if rows["seed"].nunique() > 1:
+                for _, one in rows.groupby("seed"):
+                    axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.35, alpha=0.6)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylabel(text)
+    panels[1].set_yscale("log")
+    first = baseline(looks)
+    rows = table[table["model"] == first].groupby("epoch")[["agreement", "top1", "teacher_top1", "images"]].mean()
+    share = rows["agreement"] / 100
+    half = 100 * INTERVAL * np.sqrt(share * (1 - share) / rows["images"])
+    color = looks[first]["color"]
+    panels[0].fill_between(
+        rows.index, rows["agreement"] - half, rows["agreement"] + half, color=color, alpha=0.25, linewidth=0
+    )
+    chance = rows["top1"] * rows["teacher_top1"] / 100
+    panels[0].plot(
+        rows.index, chance, color=color, linewidth=0.8, linestyle=(0, (1, 1)), label=f"{label(first)}, by chance"
+    )
+    figure.suptitle(
+        f"Agreement with the teacher ({counts(table, 'images')}). Band: 95 % binomial interval ({label(first)}).\n"
+        "By chance: both right, if which images the student gets right had nothing to do with the teacher",
+        fontsize="small",
+    )
+    legend_below(figure, panels[0], 4)
+    return figure

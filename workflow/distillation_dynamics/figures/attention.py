@@ -1,0 +1,31 @@
+"""How spread out self-attention is and how far it reaches, over depth.
+
+In: depth.parquet. Out: a figure of two panels.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .profiles import final, grid, note, trained_and_untrained
+from .style import Style, legend_below
+
+TABLES = ("depth",)
+METRICS = ("attention",)
+PANELS = {
+    "attention_entropy": "entropy of the attention\nof a query [bits]",
+    "attention_distance": "mean attention\ndistance [pixels]",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw each model's last epoch, mean over seeds."""
+    table = final(tables, "depth", *PANELS)
+    figure = grid(table, style, PANELS, 1)
+    control = trained_and_untrained(table, "attention_entropy")
+    figure.suptitle(
+        f"Self-attention over depth, last epoch ({note(table)})"
+        + (f"\nControl, the untrained network: entropy in the last block {control} bits" if control else ""),
+        fontsize="small",
+    )
+    legend_below(figure, figure.axes, 4)
+    return figure

@@ -1,0 +1,66 @@
+"""How alike the blocks of student and teacher arrange the same images: unbiased linear CKA, a picture a variant.
+
+In: cka.parquet. Out: student block by teacher block at the last epoch, and the untrained student as control.
+"""
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .profiles import name_blocks
+from .style import PAGE, Style, baseline, label, last_epoch, need
+
+TABLES = ("cka",)
+METRICS = ("cka",)
+ACROSS = 4
+FEW_IMAGES = 1000
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw tokens' CKA, or where grids differ the images' (mean tokens), mean over seeds, on one colour scale."""
+    table = tables.get("cka", pd.DataFrame())
+    column = "cka_tokens" if "cka_tokens" in table and table["cka_tokens"].notna().any() else "cka_images"
+    table = need(tables, "cka", column)
+    first = baseline(dict.fromkeys(table["model"]))
+    untrained = table[(table["epoch"] == 0) & (table["model"] == first)]
+    trained = last_epoch(table[table["epoch"] > 0])
+    pictures = {"untrained student": untrained} if len(untrained) else {}
+    pictures |= {label(model): rows for model, rows in trained.groupby("model", sort=False)}
+    down = math.ceil(len(pictures) / ACROSS)
+    figure = Figure(figsize=(PAGE, 1.1 + 1.35 * down), layout="constrained")
+    panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False)
+    values = {
+        name: rows.pivot_table(values=column, index="student_block", columns="teacher_block", dropna=False)
+        for name, rows in pictures.items()
+    }
+    low = min(0, min(picture.min(axis=None) for picture in values.values()))
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, 1), mpl.colormaps["viridis"].with_extremes(bad="0.8"))
+    for axes, (name, picture) in zip(panels.flat, values.items(), strict=False):
+        axes.imshow(picture, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
+        for block, row in enumerate(picture.to_numpy()):
+            if np.isfinite(row).any():
+                axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=3)
+        axes.set_title(name, fontsize="small")
+    for axes in panels.flat[len(values) :]:
+        axes.set_visible(False)
+    for axis, side in ((panels[0, 0].xaxis, "teacher"), (panels[0, 0].yaxis, "student")):
+        rows = table.drop_duplicates(f"{side}_block").sort_values(f"{side}_block")
+        name_blocks(axis, tuple(rows[f"{side}_block_name"]))
+    figure.supxlabel("block of the teacher", fontsize="medium")
+    figure.supylabel("block of the student", fontsize="medium")
+    what = "tokens" if column == "cka_tokens" else "images"
+    figure.colorbar(scale, ax=panels, fraction=0.03, pad=0.02).set_label(f"unbiased linear CKA of {what}")
+    figure.suptitle(f"Likeness of student and teacher, last epoch ({_counts(table, what)}).\nControl: the untrained "
+                    "student. Dots: the teacher's block most like each of the student's", fontsize="small")  # fmt: skip
+    return figure
+
+
+def _counts(table: pd.DataFrame, what: str) -> str:
+    images, tokens = int(table["images"].max()), int(table["tokens_per_image"].max())
+    rows = f"{images:,} images" + f" x {tokens} tokens" * (what == "tokens")
+    few = f", fewer than {FEW_IMAGES:,}" * (images < FEW_IMAGES)
+    seeds = table["seed"].nunique()
+    return f"n = {rows}{few}; {seeds} seed{'s' * (seeds != 1)}"

@@ -1,0 +1,40 @@
+"""How strongly the logit of an image's class depends on the patch tokens, and on the class token, of every block.
+
+In: depth.parquet. Out: a figure of two panels with logarithmic axes, exact zeros on the lower edge.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .profiles import final, grid, note
+from .style import FIXED, Style, label, legend_below
+
+TABLES = ("depth",)
+METRICS = ("gradient",)
+PATCHES = "gradient_magnitude_patches"
+PANELS = {
+    PATCHES: "mean abs. gradient, patch tokens\n[1 / activation unit]",
+    "gradient_magnitude_class": "mean abs. gradient, class token\n[1 / activation unit]",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw each model's last epoch, mean over seeds."""
+    table = final(tables, "depth", PATCHES)
+    figure = grid(table, style, PANELS, 1, log=True)
+    zero = list(dict.fromkeys(table.loc[table[PATCHES] == 0, "model"]))
+    said = "No gradient is exactly zero"
+    if zero:
+        students = [model for model in dict.fromkeys(table["model"]) if model not in FIXED]
+        who = (
+            "all students"
+            if set(students) <= set(zero)
+            else ", ".join(map(label, zero[:3])) + ", ..." * (len(zero) > 3)
+        )
+        said = (
+            f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
+            "does not depend on the patch tokens of the last block"
+        )
+    figure.suptitle(f"Gradient of the label's logit, last epoch ({note(table)})\n{said}", fontsize="small")
+    legend_below(figure, figure.axes, 4)
+    return figure

@@ -1,0 +1,123 @@
+"""Which pixels the logit of an image's class depends on: models below one another, a few images with every method.
+
+In: saliency.parquet, maps of single images. Out: one figure a page wide. How maps are chosen, scaled and laid over
+images is here for all figures of maps.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from .style import FIXED, PAGE, Style, label, last_epoch, need
+
+TABLES = ("saliency",)
+# Inches: what is left for the names of models, above the panels and below them; gaps between panels and images.
+NAMES, TITLE, BELOW, GAP, GROUP = 1.0, 0.62, 0.42, 0.03, 0.1
+# Panels side by side, and models below one another, that are still readable on a page.
+ACROSS, DOWN = 9, 11
+COLORS = "inferno"
+METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integ. grad."}
+
+
+def final_maps(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the maps of each model's last epoch and lowest seed, the teachers first."""
+    table = last_epoch(table)
+    table = table[table["seed"] == table.groupby("model")["seed"].transform("min")]
+    return pd.concat([table[table["model"].isin(FIXED)], table[~table["model"].isin(FIXED)]])
+
+
+def models_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
+    """Return the names of the first `most` models, and words for a title that says whether any are left out."""
+    names = list(dict.fromkeys(table["model"]))
+    return names[:most], f"first {most} of {len(names)} models, " if len(names) > most else ""
+
+
+def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return (image, label) of `count` images, the first of classes evenly spread over all; fewer if there are."""
+    images = table[["image", "label"]].drop_duplicates("image").sort_values("image")
+    first = images.drop_duplicates("label").sort_values("label")
+    if len(first) < count:
+        first = pd.concat([first, images.drop(first.index)])
+    return first.iloc[np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int))]
+
+
+def as_array(row: pd.Series) -> np.ndarray:
+    """Return the map in a row of a table, [rows, columns]."""
+    return np.asarray(row["map"], dtype=np.float64).reshape(row["rows"], row["columns"])
+
+
+def one_map(table: pd.DataFrame, **keys) -> np.ndarray:
+    """Return the map [rows, columns] of the one row of `table` that has these `keys`."""
+    chosen = np.logical_and.reduce([table[name] == value for name, value in keys.items()])
+    return as_array(table[chosen].iloc[0])
+
+
+def share_of_largest(values: np.ndarray) -> np.ndarray:
+    """Return a map as a share of its 99th percentile (or of its maximum where that is zero), within [0, 1]."""
+    scale = np.percentile(values, 99) or values.max() or 1
+    return np.clip(values / scale, 0, 1)
+
+
+def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> None:
+    """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    extent = (0, 1, 1, 0)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1 if values is None else 1.6, extent=extent, aspect="auto")
+    if values is not None:
+        share = share_of_largest(values)
+        colors = colormaps[COLORS](share)
+        colors[..., 3] = 0.92 * np.sqrt(share)
+        axes.imshow(colors, extent=extent, aspect="auto", interpolation="nearest")
+
+
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes at a distance from the figure's left and upper edge, in inches."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def colorbar(figure: Figure) -> None:
+    """Draw the scale of all maps at the lower edge."""
+    across, down = figure.get_size_inches()
+    axes = place(figure, across / 2 - 1, down - 0.34, 2, 0.07)
+    figure.colorbar(ScalarMappable(cmap=COLORS), cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])
+    axes.tick_params(labelsize="x-small", length=2, pad=1)
+    axes.set_xlabel("share of the map's own 99th percentile", fontsize="x-small", labelpad=1)
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the same images for every model: last epoch, lowest seed."""
+    table = final_maps(need(tables, "saliency", "map"))
+    methods = [method for method in METHODS if (table["method"] == method).any()]
+    chosen = examples(table, max(1, ACROSS // len(methods)))
+    names, left_out = models_of(table, DOWN)
+    per_image = len(methods)
+    side = (PAGE - NAMES - GROUP * len(chosen)) / (len(chosen) * per_image) - GAP
+    side = min(side, 1.0)
+    figure = Figure(figsize=(PAGE, TITLE + side + 0.3 + len(names) * (side + GAP) + BELOW))
+    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
+        left = NAMES + number * (per_image * (side + GAP) + GROUP)
+        pixels = one_map(table, model=names[0], image=image, method="image")
+        axes = place(figure, left + (per_image - 1) * (side + GAP) / 2, TITLE, side, side)
+        show(axes, pixels)
+        axes.set_title(f"class {class_}", fontsize="small", pad=2)
+        for row, name in enumerate(names):
+            for column, method in enumerate(methods):
+                top = TITLE + side + 0.3 + row * (side + GAP)
+                axes = place(figure, left + column * (side + GAP), top, side, side)
+                show(axes, pixels, one_map(table, model=name, image=image, method=method))
+                if row == 0:
+                    axes.set_title(METHODS[method], fontsize="x-small", pad=2)
+                if number == column == 0:
+                    axes.set_ylabel(label(name), rotation=0, ha="right", va="center", fontsize="small")
+    colorbar(figure)
+    figure.suptitle(
+        f"Saliency of the label's logit, last epoch, {left_out}{len(chosen)} of {table['image'].nunique()} validation "
+        "images.\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes",
+        fontsize="small", y=1 - 0.06 / figure.get_size_inches()[1], va="top",
+    )  # fmt: skip
+    return figure

@@ -1,0 +1,34 @@
+"""Geometry of the patch tokens over depth: their likeness to each other, outlying norms, distance from the first block.
+
+In: depth.parquet. Out: a figure of four panels.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .profiles import final, grid, note, trained_and_untrained
+from .style import Style, legend_below
+
+TABLES = ("depth",)
+METRICS = ("tokens",)
+PANELS = {
+    "token_cosine": "cosine between\ntokens of an image",
+    "cosine_to_first": "cosine to the token\nafter the first block",
+    "token_norm_ratio": "largest norm of a token\nover the median norm",
+    "token_norm_outliers": "share of tokens with a\nnorm over 3 medians",
+}
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw each model's last epoch, mean over seeds."""
+    table = final(tables, "depth", *PANELS)
+    figure = grid(table, style, PANELS, 2)
+    control = trained_and_untrained(table, "token_cosine")
+    figure.suptitle(
+        f"Patch tokens of an image, last epoch ({note(table)})\nWith a cosine to the first block near 1, the first and "
+        "that block are nearly the same target"
+        + (f".\nCosine between tokens in the last block: {control}" if control else ""),
+        fontsize="small",
+    )  # fmt: skip
+    legend_below(figure, figure.axes, 4)
+    return figure

@@ -1,0 +1,167 @@
+"""Spectral energy pattern (SEP): which share of a token's energy lies in the lowest channel frequencies.
+
+In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: cumulative shares by frequency bin and the bandwidths read
+off them, float64, without unit. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
+
+The published SEP cumulates over the bins 0..C-1. Features are real, so bin C - k repeats bin k and the curve is
+point-symmetric by construction: the bandwidth that holds a share a is close to a for every token, be it Gaussian,
+one-hot or of rank 1, and tells codes apart hardly at all. `sep_folded` adds the two bins of a frequency, k = 0..C/2.
+Channel order being arbitrary, the folded form too has meaning only against its null under permuted channels.
+
+The mean over tokens of the energy shares needs only M, the sum of u u^T over the unit tokens u = x / |x|: the share of
+bin k is the DFT, over lags, of the circular autocorrelation of M's rows and columns. So one [C, C] matrix a block
+serves all bins and all permutations, whatever the number of images.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ..files import Column
+from .accumulator import Accumulator, Measured, Settings
+from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
+from .permutation import band, permutations
+
+NEEDS = "features"
+LEVELS = (0.80, 0.90, 0.95, 0.99)
+TOLERANCE = 1e-12
+_NULL = {"null": "mean over channel permutations", "null_low": "2.5th percentile", "null_high": "97.5th percentile"}
+
+BIN_COLUMNS = {
+    "sep": Column("", "published SEP: share of the tokens' energy in the bins 0..k of C, both halves; point-symmetric"),
+    "sep_folded": Column("", "share of the tokens' energy in the frequencies 0..k of C // 2 + 1; NaN beyond"),
+} | {f"sep_folded_{name}": Column("", f"sep_folded of permuted channels: {text}") for name, text in _NULL.items()}
+BLOCK_COLUMNS = {
+    name: column
+    for level in LEVELS
+    for percent in [f"{100 * level:.0f}"]
+    for name, column in {
+        f"bandwidth_{percent}": Column("", f"share of the bins at which sep reaches {percent} %"),
+        f"bandwidth_folded_{percent}": Column("", f"share of the frequencies at which sep_folded reaches {percent} %"),
+        **{
+            f"bandwidth_folded_{percent}_{name}": Column("", f"bandwidth_folded_{percent} of permuted channels: {text}")
+            for name, text in _NULL.items()
+        },
+    }.items()
+}
+
+
+def sep(features: Features) -> np.ndarray | list[np.ndarray]:
+    """Published SEP, [L, C]: share of abs(DFT over channels)^2 in the bins 0..k, k = 0..C-1, mean over tokens.
+
+    Tokens of zeros are left out; a block of nothing else is NaN. Raises ValueError for a wrong shape, NaN or infinity.
+    """
+    return stacked([_two_sided(gram) for gram in _unit_grams(features)])
+
+
+def sep_folded(features: Features) -> np.ndarray | list[np.ndarray]:
+    """SEP of the frequencies 0..C // 2, [L, C // 2 + 1]: as sep, the bins k and C - k added before they are cumulated.
+
+    Tokens of zeros and errors as in sep.
+    """
+    return stacked([gram_sep_folded(gram) for gram in _unit_grams(features)])
+
+
+def permuted_sep(features: Features, count: int = 20, seed: int = 0) -> np.ndarray | list[np.ndarray]:
+    """Folded SEP under `count` permutations of the channels, [L, count, C // 2 + 1]; see `band` for their summary.
+
+    Blocks of equal width share their permutations. Errors as in sep.
+    """
+    return stacked([_permuted(gram, count, seed) for gram in _unit_grams(features)])
+
+
+def bandwidth(cumulative: np.ndarray, level: float) -> np.ndarray:
+    """Share of the K bins needed to hold `level` of the energy, [...], of cumulative shares [..., K].
+
+    The smallest number of leading bins whose cumulative share is at least (1 - 1e-12) level, divided by K; NaN where
+    the shares are NaN. Raises ValueError unless 0 < level <= 1.
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"level must be above 0 and at most 1, got {level}")
+    cumulative = np.asarray(cumulative)
+    bins = 1 + np.sum(cumulative < (1 - TOLERANCE) * level, axis=-1)
+    return np.where(np.isnan(cumulative[..., -1]), np.nan, bins / cumulative.shape[-1])
+
+
+def gram_sep_folded(gram: np.ndarray) -> np.ndarray:
+    """Folded SEP [C // 2 + 1] of tokens with the given Gram matrix [C, C], each token weighted by its energy.
+
+    With the Gram matrix of unit tokens every token weighs the same. NaN where the matrix is zero.
+    """
+    return np.cumsum(_folded_shares(gram))
+
+
+def _folded_shares(gram: np.ndarray) -> np.ndarray:
+    """Share of the energy in every frequency, [C // 2 + 1], from the Gram matrix [C, C] of the tokens."""
+    channels = len(gram)
+    # abs(DFT(x)[k])^2 = sum over c, d of x_c x_d cos(2 pi k (c - d) / C): only the lag c - d modulo C counts.
+    lags = (np.arange(channels)[:, None] - np.arange(channels)) % channels
+    correlation = np.take_along_axis(gram, lags, axis=1).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        shares = np.fft.rfft(correlation).real / (channels * correlation[0])
+    # Bin 0, and bin C / 2 of an even C, have no twin.
+    shares[1 : (channels + 1) // 2] *= 2
+    return np.maximum(shares, 0)
+
+
+def _two_sided(gram: np.ndarray) -> np.ndarray:
+    shares, twins = _folded_shares(gram), slice(1, (len(gram) + 1) // 2)
+    shares[twins] /= 2
+    return np.cumsum(np.concatenate([shares, shares[twins][::-1]]))
+
+
+def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
+    return np.stack([gram_sep_folded(gram[np.ix_(order, order)]) for order in permutations(len(gram), count, seed)])
+
+
+def _unit_grams(features: Features) -> Iterator[np.ndarray]:
+    return (_unit_gram(block, index).cpu().numpy() for index, block in iterate_blocks(features))
+
+
+def _unit_gram(block: Block, index: int) -> torch.Tensor:
+    """Sum over the tokens of a block of u u^T, u = x / |x|, [C, C]; tokens of zeros add nothing."""
+    gram = 0
+    for chunk in image_chunks(block, index):
+        tokens = chunk.double().movedim(1, 3).flatten(0, 2)
+        norms = torch.linalg.vector_norm(tokens, dim=1, keepdim=True)
+        unit = tokens / torch.where(norms > 0, norms, 1)
+        gram = gram + unit.mT @ unit
+    return gram
+
+
+class Metric(Accumulator):
+    """SEP of every block, published and folded, with the null of the folded form."""
+
+    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+        super().__init__(settings)
+        self._grams: list[torch.Tensor] = []
+
+    def update(self, batch: Sequence[Block]) -> None:
+        """Take the features of some images: L blocks [b, C, H, W]."""
+        grams = [_unit_gram(block, index) for index, block in iterate_blocks(batch)]
+        self._grams = [a.add_(b) for a, b in zip(self._grams, grams, strict=True)] if self._grams else grams
+
+    def compute(self) -> Measured:
+        """Return the columns of BIN_COLUMNS and BLOCK_COLUMNS."""
+        blocks = [_columns(gram.cpu().numpy(), self.settings) for gram in self._grams]
+        return {name: [block[name] for block in blocks] for name in BIN_COLUMNS | BLOCK_COLUMNS}
+
+
+def _columns(gram: np.ndarray, settings: Settings) -> dict[str, np.ndarray | float]:
+    published, folded = _two_sided(gram), gram_sep_folded(gram)
+    permuted = _permuted(gram, settings.permutations, settings.seed)
+    curves = {"sep": published, "sep_folded": folded, **_banded("sep_folded", permuted)}
+    columns = {
+        name: np.pad(curve, (0, len(gram) - len(curve)), constant_values=np.nan) for name, curve in curves.items()
+    }
+    for level in LEVELS:
+        percent = f"{100 * level:.0f}"
+        columns[f"bandwidth_{percent}"] = float(bandwidth(published, level))
+        columns[f"bandwidth_folded_{percent}"] = float(bandwidth(folded, level))
+        columns |= _banded(f"bandwidth_folded_{percent}", bandwidth(permuted, level))
+    return columns
+
+
+def _banded(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"{name}_{key}": value for key, value in zip(_NULL, band(values), strict=True)}

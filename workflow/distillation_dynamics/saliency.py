@@ -1,0 +1,113 @@
+"""Saliency maps and layer-wise gradient maps of one model, at each of its kept checkpoints.
+
+In: weights and a few class-balanced images of the validation split. Out, for all checkpoints together, two tables with
+a map a row: `saliency.parquet` (the image itself and one map a method) and `gradient_maps.parquet` (one map a block).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import models
+from .data import Batch, Split, balanced
+from .files import Column, write_table
+from .metrics.gradient import gradient_maps
+from .metrics.saliency import saliency, saliency_map
+from .spec import Data, Model, Saliency, from_json
+from .stage import run_stage
+
+# Images whose gradients are held at once.
+BATCH = 16
+# Of the noise of SmoothGrad: one for all models and checkpoints, so that they see the same noise.
+NOISE_SEED = 0
+KEYS = {
+    "model": Column("", "teacher, teacher_untrained or the name of a variant"),
+    "seed": Column("", "seed of the student; -1 for the teacher"),
+    "epoch": Column("epochs", "finished epochs of training; 0 is untrained, -1 a teacher that was not trained here"),
+}
+IMAGE_KEYS = {
+    "image": Column("", "0-based position in the validation split"),
+    "label": Column("", "class of the image, whose logit is explained"),
+    "rows": Column("pixels or patches", "rows of the map"),
+    "columns": Column("pixels or patches", "columns of the map"),
+}
+SALIENCY_COLUMNS = KEYS | {
+    "method": Column("", "image, gradient, smoothgrad or integrated_gradients"),
+    **IMAGE_KEYS,
+    "map": Column(
+        "1 or logit",
+        "row by row; image: intensity in [0, 1], mean over colours; methods: largest absolute attribution over colours",
+    ),
+}
+GRADIENT_COLUMNS = KEYS | {
+    "block": Column("", "0-based number of the block"),
+    "block_name": Column("", "timm's name of the block"),
+    **IMAGE_KEYS,
+    "map": Column(
+        "1 / activation unit",
+        "row by row: mean over channels of the absolute gradient of the label's logit by the block's patch tokens",
+    ),
+}
+
+
+def intensity(images: Tensor, data: Data) -> Tensor:
+    """Return normalised images [B, C, H, W] as intensity in [0, 1], mean over colours, [B, H, W]."""
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    return (images * std + mean).clamp(0, 1).mean(dim=1)
+
+
+def maps_of(
+    network: nn.Module, batch: Batch, data: Data, methods: tuple[str, ...], device: torch.device
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Return maps [B, rows, columns] of a batch: method -> map, the image first, and one a block."""
+    images, labels = batch.images.to(device), batch.labels.to(device)
+    maps = {"image": intensity(batch.images, data)}
+    maps |= {method: saliency_map(saliency(network, images, labels, method, NOISE_SEED)) for method in methods}
+    return maps, gradient_maps(network, images, labels)
+
+
+def table_rows(key: dict[str, Any], batch: Batch, maps: Tensor) -> Iterator[dict[str, Any]]:
+    """Yield a table's row for each of the maps [B, rows, columns]."""
+    images = zip(batch.positions.tolist(), batch.labels.tolist(), maps.float().cpu().numpy(), strict=True)
+    for position, label, values in images:
+        shape = {"rows": values.shape[0], "columns": values.shape[1]}
+        yield {**key, "image": position, "label": label, **shape, "map": values.ravel()}
+
+
+def main(arguments) -> None:
+    """Explain one model at all its checkpoints."""
+    data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
+    settings = from_json(Saliency, arguments.settings)
+    device, out = models.device(int(arguments.gpus)), Path(arguments.out)
+    images = Split(arguments.data, data, "validation")
+    positions = balanced(images.labels, settings.images)
+    network = models.build(model, data).to(device).eval()
+    names = models.block_names(network)
+    saliency_rows, gradient_rows = [], []
+    for name, epoch, weights in zip(arguments.names, arguments.epochs, arguments.weights, strict=True):
+        models.load_weights(weights, network)
+        key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
+        for batch in images.view(0, None, BATCH, positions=positions):
+            by_method, by_block = maps_of(network, batch, data, settings.methods, device)
+            for method, maps in by_method.items():
+                saliency_rows += table_rows(key | {"method": method}, batch, maps)
+            for block, (block_name, maps) in enumerate(zip(names, by_block, strict=True)):
+                gradient_rows += table_rows(key | {"block": block, "block_name": block_name}, batch, maps)
+    tables = (("saliency", SALIENCY_COLUMNS, saliency_rows), ("gradient_maps", GRADIENT_COLUMNS, gradient_rows))
+    for table, documentation, values in tables:
+        columns = {name: [row[name] for row in values] for name in documentation}
+        write_table(out / f"{table}.parquet", columns, documentation)
+
+
+if __name__ == "__main__":
+    run_stage(
+        main,
+        *("data-spec", "model", "settings", "seed", "data", "out", "gpus"),
+        names="model column of each checkpoint",
+        epochs="epoch column of each checkpoint",
+        weights="weights file of each checkpoint",
+    )

@@ -1,0 +1,169 @@
+"""Which layers should be aligned? What is known of every pair of blocks before aligning, and what aligning it did.
+
+In: CKA and mismatch of the baseline's students with the teacher (before any aligning), the runs, and the pairs that
+each variant aligns. Out: the rows of `alignment.parquet`, one a pair of student and teacher block.
+
+The rule. A pair is recommended, or advised against, only where it was tried: with 6 or more seeds shared by the
+baseline and every variant that aligns it, and a sign-flip p of at most .05 after Holm over all tried pairs (pairs that
+the same variants align are one comparison). Where those seeds could have reached 5 % and the effect is smaller than
+what they detect with 80 % power, no effect was found. Everything else is not enough evidence. CKA, ranks and bandwidths
+describe; they recommend nothing.
+
+The effect of a pair is the difference to the baseline of the variants that align it, averaged within each seed first.
+It is that of the pair alone only where the variants differ from the baseline in nothing else: a variant with several
+pairs counts for each of them, and the row says with which others.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..files import Column
+from .variants import FEWEST_SEEDS, LEVEL, holm, others, paired, seeds_needed
+
+ALIGN, AVOID, NO_EFFECT, UNKNOWN = "align", "do not align", "no effect found", "not enough evidence"
+# Below this many rows CKA with its usual estimator is biased upwards, the more so the wider the layers.
+FEWEST_ROWS = 1000
+ALIGNMENT_COLUMNS = {
+    "baseline": Column("", "variant that the measures are of and the effects are compared to"),
+    "student_block": Column("", "0-based block of the student"),
+    "teacher_block": Column("", "0-based block of the teacher"),
+    "cka": Column("", "CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where not measured"),
+    "cka_kind": Column("", "what its rows are: tokens, or images where grids differ; empty where not measured"),
+    "cka_rows": Column("", "rows that it rests on; NaN where not measured"),
+    "student_rank": Column("", "sample rank (95 % of the energy) of the student's block, mean over seeds"),
+    "teacher_rank_reduced": Column("", "the same of the teacher's, its channels reduced to the student's number"),
+    "student_bandwidth": Column("share of channels", "bandwidth (95 % of the energy) of the student's block"),
+    "teacher_bandwidth_reduced": Column("share of channels", "the same of the teacher's, channels reduced"),
+    "variants": Column("", "variants that align the pair, with their other pairs as student-teacher; empty: untried"),
+    "alone": Column("", "whether a variant aligns this pair and no other"),
+    "effect": Column("points", "mean difference of these variants to the baseline in test top-1"),
+    "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
+    "high": Column("points", "upper end of that interval"),
+    "seeds": Column("", "seeds that all these variants and the baseline have; 0 where untried"),
+    "p_holm": Column("", "two-sided sign-flip p after Holm over all sets of variants that align a pair"),
+    "smallest_p_holm": Column("", "smallest p_holm that the seeds allow where this pair has the smallest p of all"),
+    "detectable_effect": Column("points", "difference that a paired t test at 5 % finds with 80 % power"),
+    "recommendation": Column("", f"{ALIGN}, {AVOID}, {NO_EFFECT} or {UNKNOWN}"),
+    "evidence": Column("", "the numbers behind it, in words"),
+}
+Pair = tuple[int, int]
+MEASURES = {
+    "student_rank": "student_rank_95",
+    "teacher_rank_reduced": "teacher_rank_95",
+    "student_bandwidth": "student_bandwidth_95",
+    "teacher_bandwidth_reduced": "teacher_bandwidth_95",
+}
+
+
+def last_epoch_of(table: pd.DataFrame | None, baseline: str) -> pd.DataFrame | None:
+    """Return the rows of the baseline's last epoch of each seed; None where the table or the baseline is missing."""
+    if table is None:
+        return None
+    table = table[table["model"] == baseline]
+    return table[table["epoch"] == table.groupby("seed")["epoch"].transform("max")] if len(table) else None
+
+
+def describe(
+    cka: pd.DataFrame | None, mismatch: pd.DataFrame | None, baseline: str
+) -> dict[Pair, dict[str, float | str]]:
+    """Return (student block, teacher block) -> CKA and mismatch of the baseline's last epoch, means over seeds."""
+    known: dict[Pair, dict[str, Any]] = {}
+    cka, mismatch = last_epoch_of(cka, baseline), last_epoch_of(mismatch, baseline)
+    if cka is not None:
+        for pair, group in cka.groupby(["student_block", "teacher_block"]):
+            tokens, images = group["cka_tokens"].mean(), group["cka_images"].mean()
+            by_token = not np.isnan(tokens)
+            rows = group["images"] * (group["tokens_per_image"] if by_token else 1)
+            if by_token or not np.isnan(images):
+                known[pair] = {
+                    "cka": float(tokens if by_token else images),
+                    "cka_kind": "tokens" if by_token else "images",
+                    "cka_rows": float(rows.min()),
+                }
+            else:
+                known[pair] = {}
+    if mismatch is not None:
+        for pair, group in mismatch.groupby(["student_block", "teacher_block"]):
+            known.setdefault(pair, {}).update({name: float(group[column].mean()) for name, column in MEASURES.items()})
+    return known
+
+
+def name_of(variant: str, pair: Pair, pairs: Sequence[Pair]) -> str:
+    """Return a variant's name, and which other pairs it aligns."""
+    rest = [f"{student}-{teacher}" for student, teacher in pairs if (student, teacher) != pair]
+    return f"{variant} (with {', '.join(rest)})" if rest else variant
+
+
+def effect(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[str, Any]:
+    """Return `paired` of the mean of `variants` against the baseline, over the seeds that all of them have."""
+    top1 = runs.pivot(index="seed", columns="variant", values="test_top1")[[*variants, baseline]].dropna().sort_index()
+    return paired(top1[list(variants)].mean(axis=1).to_numpy(), top1[baseline].to_numpy())
+
+
+def recommend(row: dict[str, Any], comparisons: int) -> tuple[str, str]:
+    """Return the recommendation of one pair and the evidence for it, by the rule above; `comparisons` in all."""
+    if not row["variants"]:
+        return UNKNOWN, "no variant aligns this pair"
+    seeds = row["seeds"]
+    alone = "" if row["alone"] else "; never aligned alone"
+    if seeds == 0:
+        return UNKNOWN, f"no seed that all of these variants and the baseline have{alone}"
+    numbers = f"{row['effect']:+.2f} points over {seeds} seed{'s' * (seeds > 1)}"
+    if not np.isnan(row["low"]):
+        numbers += f" [{row['low']:+.2f}, {row['high']:+.2f}]"
+    if seeds < FEWEST_SEEDS:
+        return UNKNOWN, f"{numbers}; no test can reach 5 % with fewer than {FEWEST_SEEDS} seeds{alone}"
+    if row["p_holm"] <= LEVEL:
+        return ALIGN if row["effect"] > 0 else AVOID, f"{numbers}, sign-flip p {row['p_holm']:.2g} after Holm{alone}"
+    if row["smallest_p_holm"] > LEVEL:
+        needed = f"Holm over {comparisons} comparisons needs {seeds_needed(comparisons)} seeds to reach 5 %"
+        return UNKNOWN, f"{numbers}; {needed}{alone}"
+    if abs(row["effect"]) <= row["detectable_effect"]:
+        return NO_EFFECT, f"{numbers}; {row['detectable_effect']:.2f} would be found with 80 % power{alone}"
+    return UNKNOWN, f"{numbers}, sign-flip p {row['p_holm']:.2g} after Holm{alone}"
+
+
+def table(
+    runs: pd.DataFrame,
+    pairs: Mapping[str, Sequence[Pair]],
+    baseline: str,
+    cka: pd.DataFrame | None = None,
+    mismatch: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return the rows of alignment.parquet: the pairs of blocks that were compared, and those that a variant aligns.
+
+    `pairs`: variant -> its pairs of blocks; the baseline's own pairs are not counted, as nothing is compared to them.
+    """
+    known = describe(cka, mismatch, baseline)
+    variants = others(runs, baseline)
+    aligned: dict[Pair, list[str]] = {}
+    for variant in variants:
+        for pair in pairs.get(variant, ()):
+            aligned.setdefault((int(pair[0]), int(pair[1])), []).append(variant)
+    # One comparison a set of variants: the pairs of a variant that has several share it.
+    effects = {using: effect(runs, using, baseline) for using in dict.fromkeys(map(tuple, aligned.values()))}
+    for found, p in zip(effects.values(), holm([found["p_sign_flip"] for found in effects.values()]), strict=True):
+        found["p_holm"] = float(p)
+        found["smallest_p_holm"] = min(1.0, len(effects) * found["smallest_p"]) if found["seeds"] else np.nan
+    rows = []
+    for student, teacher in sorted({*known, *aligned}):
+        pair = int(student), int(teacher)
+        using = tuple(aligned.get(pair, ()))
+        found = effects.get(using, {"seeds": 0})
+        row = {
+            "baseline": baseline,
+            "student_block": pair[0],
+            "teacher_block": pair[1],
+            "cka_kind": "",
+            **known.get(pair, {}),
+            "variants": ", ".join(name_of(name, pair, [tuple(p) for p in pairs[name]]) for name in using),
+            "alone": any(len(pairs[name]) == 1 for name in using),
+            **found,
+            "effect": found.get("mean_difference", np.nan),
+        }
+        row["recommendation"], row["evidence"] = recommend(row, len(effects))
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS))
