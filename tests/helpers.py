@@ -104,6 +104,7 @@ def tiny_study(tmp_path, **changes) -> study.Study:
         "student.recipe.batch_size": 16,
         "teacher.recipe.train_images": 80,
         "teacher.recipe.batch_size": 16,
+        "comparison.images": 20,
         **changes,
     }.items():
         config = changed(config, path, value)

@@ -231,6 +231,13 @@ def test_the_stream_equals_the_whole(family):
     np.testing.assert_allclose(streamed["attention_distance"], metrics.attention_distance(maps), rtol=1e-12)
 
 
+def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
+    name, arguments, _ = FAMILIES["vit"]
+    network = timm.create_model(name, img_size=32, **arguments | {"depth": 11}).eval()
+    maps = metrics.attention_maps(network, torch.randn(1, 3, 32, 32))
+    assert [len(block) for block in maps] == [1] * 11
+
+
 def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     network = timm.create_model("resnet10t", num_classes=5).eval()
     reader, metric = AttentionReader(network), attention.Metric()

@@ -247,10 +247,13 @@ def test_the_stream_equals_the_whole(family):
 
 
 def test_half_precision_is_widened_before_it_is_summed():
-    patches = torch.full((1, 3000, 64), 6e4, dtype=torch.float16)
+    values = torch.randn(1, 300, 64, generator=torch.Generator().manual_seed(0)).half()
     metric = gradient.Metric()
-    metric.update([gradient.GradientOf(patches, None, 60, 50)])
-    np.testing.assert_array_equal(metric.compute()["gradient_magnitude"][0], [float(patches[0, 0, 0])])
+    metric.update([gradient.GradientOf(values[:, 1:], values[:, :1], 13, 23)])
+    parts = {"": values, "_patches": values[:, 1:], "_class": values[:, :1]}
+    for name, part in parts.items():
+        expected = np.abs(part.numpy().astype(np.float64)).mean()
+        np.testing.assert_allclose(metric.compute()[f"gradient_magnitude{name}"], [[expected]], rtol=1e-12)
 
 
 def test_one_patch_and_one_block_are_enough():

@@ -1,5 +1,7 @@
 """Every metric against a literal float64 reference, closed forms and awkward input."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -210,9 +212,7 @@ def test_standardised_entropy_equals_a_literal_reference_and_forgets_the_scale()
 def stream(module, features, sizes, **settings):
     """What the streaming form says of blocks [B, C, H, W] that come in batches of the given sizes."""
     ends = np.cumsum([0, *sizes])
-    batches = [
-        [torch.from_numpy(block[a:b]) for block in features] for a, b in zip(ends, ends[1:], strict=False)
-    ]  # fmt: skip
+    batches = [[torch.from_numpy(block[a:b]) for block in features] for a, b in itertools.pairwise(ends)]
     metric = module.Metric(Settings(**settings))
     return metric, measure(metric, batches)
 

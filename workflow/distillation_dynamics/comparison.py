@@ -1,9 +1,9 @@
 """Compare one student, at each of its kept checkpoints, with its teacher, block by block.
 
 In: the weights of both and class-balanced images of the validation split, which stream once: the teacher's answers to a
-batch serve all checkpoints. Out: `cka.parquet` (likeness of every pair of blocks), `mismatch.parquet` (rank and bandwidth
-of every pair after the teacher's channels are reduced to the student's number, as feature distillation sees them) and
-`agreement.parquet` (predictions).
+batch serve all checkpoints. Out: `cka.parquet` (likeness of every pair of blocks), `mismatch.parquet` (rank and
+bandwidth of every pair after the teacher's channels are reduced to the student's number, as SpectralKD reduces them)
+and `agreement.parquet` (predictions).
 """
 
 from pathlib import Path
@@ -85,7 +85,7 @@ class Pair:
 def token_places(
     student: list[torch.Tensor], teacher: list[torch.Tensor], count: int, positions: np.ndarray
 ) -> torch.Tensor | None:
-    """Return `count` random places [b, k] on the grid for the images at `positions`; None where any two grids differ."""
+    """Return `count` random places [b, k] on the grid for the images at `positions`; None where two grids differ."""
     grids = {block.shape[2:] for block in (*student, *teacher)}
     if len(grids) > 1:
         return None
@@ -111,7 +111,7 @@ def compare(
     tokens: int,
     device: torch.device,
 ) -> tuple[list[Pair], Grams, float]:
-    """Stream the images once; return what was summed for each student, the teacher's Gram matrices and its top-1 [%]."""
+    """Stream the images once; return each student's sums, the teacher's Gram matrices and its top-1 [%]."""
     pairs, grams, right = [Pair() for _ in students], Grams(), 0
     depths = [len(models.block_names(network)) for network in (teacher, *students)]
     for batch in images.view(0, None, BATCH, positions=positions):
@@ -132,7 +132,7 @@ def compare(
 
 
 def mismatch(student: list[np.ndarray], teacher: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the columns of MISMATCH_COLUMNS for every pair of blocks, [Ls, Lt], from Gram matrices [C, C] of tokens."""
+    """Return the columns of MISMATCH_COLUMNS for every pair of blocks, [Ls, Lt], from Gram matrices of their tokens."""
     reduced = {len(gram): [reduced_gram(other, len(gram)) for other in teacher] for gram in student}
     facts = {id(gram): _rank_and_bandwidth(gram) for grams in (student, *reduced.values()) for gram in grams}
     student_facts = np.array([[facts[id(gram)]] * len(teacher) for gram in student])

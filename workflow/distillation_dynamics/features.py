@@ -4,8 +4,8 @@ In: weights and images of the validation split, class-balanced (the default), be
 in file order (as published). Images stream through the network in batches, once for each pass that the metrics ask for,
 so that memory is that of one batch. Out, for all checkpoints together, three tables: `scalars.parquet` (per image and
 block), `depth.parquet` (per block) and `spectrum.parquet` (per block and channel bin). Out, a folder a checkpoint: the
-features of a part of the images, one .npy a block, and `sums.safetensors` with float64 sums over all images. Metrics are
-computed on float32 features that are never stored, so the type of the dump does not touch them.
+features of a part of the images, one .npy a block, and `sums.safetensors` with float64 sums over all images. Metrics
+are computed on float32 features that are never stored, so the type of the dump does not touch them.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from torch import nn
 
 from . import models
 from .data import Batch, Split, balanced
+from .errors import StudyError
 from .files import Column, npy_writer, read_json, replacing, sha256, write_json, write_table
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
@@ -127,7 +128,7 @@ def measure(
             for need in sorted({module.NEEDS for module in due}):
                 observed = observer(batch, need)
                 for module, metric in due.items():
-                    if module.NEEDS == need:
+                    if need == module.NEEDS:
                         metric.update(observed)
                 if number == 1 and need == "features" and dump is not None:
                     dump.add(batch.positions, observed)
@@ -173,6 +174,8 @@ def rows_of(
         for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
     }
     count, blocks = len(images.positions), len(names)
+    # A network without attention fills none of its columns.
+    columns |= {name: [np.full(count, np.nan)] * blocks for name in kinds["IMAGE_COLUMNS"] if name not in columns}
     per_block = {name: np.full(blocks, value) for name, value in key.items()}
     per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
     depth = per_block | {"channels": np.array(channels), "images": np.full(blocks, count)}
@@ -258,7 +261,11 @@ def main(arguments) -> None:
                 dump = None
                 if probe_name == BALANCED:
                     dump = Dump(stack, out / folder, probe, dumped, shapes)
-                measured = measure(observer, images, by_module, dump, size)
+                try:
+                    measured = measure(observer, images, by_module, dump, size)
+                except ValueError as error:
+                    said = str(error).removeprefix("features: ")
+                    raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
             channels = [shape[0] for shape in shapes]
             for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, channels).items():
                 tables[table].append(rows)

@@ -6,6 +6,7 @@ the measured images per second of earlier ones of the same stage and kind of dev
 """
 
 import ast
+import itertools
 import json
 import re
 import shlex
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import records
+from . import facts, records
 from .errors import StudyError
 from .files import read_json, read_table
+from .spec import Data, Model, Probe, from_json
 
 TRAININGS = ("teacher", "students")
 # Lines of the table are stages (folders of results); some stages are several rules.
-STAGES = {"teacher_features": "features", "student_features": "features"}
+STAGES = {f"{owner}_{stage}": stage for owner in ("teacher", "student") for stage in ("features", "saliency")}
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,14 @@ class Job:
 
     def option(self, name: str) -> str | None:
         """Return the value of `--name` in the command line."""
-        names = dict(zip(self.command, self.command[1:], strict=False))
-        return names.get(f"--{name}")
+        return next(iter(self.options(name)), None)
+
+    def options(self, name: str) -> list[str]:
+        """Return all values of `--name` in the command line."""
+        if f"--{name}" not in self.command:
+            return []
+        values = self.command[self.command.index(f"--{name}") + 1 :]
+        return list(itertools.takewhile(lambda word: not word.startswith("--"), values))
 
 
 def parse(dry_run: str) -> list[Job]:
@@ -111,12 +119,21 @@ class Costs:
 
     def estimate(self, job: Job) -> tuple[float | None, float | None]:
         """Return (seconds, bytes) that a job will take; None where nothing earlier tells."""
-        size = _mean(self.bytes.get(job.stage))
+        size = features_bytes(job) if job.stage == "features" else _mean(self.bytes.get(job.stage))
         if job.stage not in TRAININGS:
             return _mean(self.seconds.get(job.stage)), size
         images = training_images(job)
         rate = _mean(self.rates.get((job.stage, "cuda" if int(job.option("gpus") or 0) else "cpu")))
         return (None if images is None or rate is None else images / rate), size
+
+
+def features_bytes(job: Job) -> int:
+    """Return about how many bytes of features and sums a job will keep."""
+    data, model, probe = (
+        from_json(kind, job.option(name)) for kind, name in ((Data, "data-spec"), (Model, "model"), (Probe, "probe"))
+    )
+    (known,) = facts.describe(data, model=model)
+    return len(job.options("epochs")) * probe.stored_bytes(known.shapes)
 
 
 def training_images(job: Job) -> int | None:

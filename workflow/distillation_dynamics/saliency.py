@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -89,7 +88,7 @@ def main(arguments) -> None:
     names = models.block_names(network)
     saliency_rows, gradient_rows = [], []
     for name, epoch, weights in zip(arguments.names, arguments.epochs, arguments.weights, strict=True):
-        models.load_weights(weights, network)
+        models.load_weights(arguments.weights[0], network)
         key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
         for batch in images.view(0, None, BATCH, positions=positions):
             by_method, by_block = maps_of(network, batch, data, settings.methods, device)

@@ -1,5 +1,17 @@
-# One figure a job, from the study-level tables alone.
-FIGURES = sorted(path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("[a-z]*.py") if path.stem != "style")
+# One figure or animation a job, from the study-level tables alone.
+DRAWN = sorted(path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("[a-z]*.py") if path.stem != "style")
+
+
+def formats_of(figure):
+    """The formats that a figure's module says it comes in; most say nothing."""
+    try:
+        return literals(LIBRARY / f"distillation_dynamics/figures/{figure}.py", "FORMATS")[0]
+    except KeyError:
+        return ("pdf", "png")
+
+
+ANIMATIONS = [figure for figure in DRAWN if "gif" in formats_of(figure)]
+FIGURES = [figure for figure in DRAWN if figure not in ANIMATIONS]
 
 
 def tables_of(wildcards):
@@ -29,5 +41,10 @@ rule figures:
         ENVIRONMENT
     shell:
         "python -m distillation_dynamics.figures --figure {wildcards.figure} --tables {input:q} "
-        "--options {params.options:q} --output-pdf {output.pdf:q} --output-png {output.png:q}"
+        "--options {params.options:q} --files {output:q}"
         + RECORD
+
+
+use rule figures as animations with:
+    output:
+        gif=RESULTS + "/figures/{figure}.gif",

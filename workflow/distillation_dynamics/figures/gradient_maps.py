@@ -8,13 +8,29 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .saliency import BELOW, DOWN, GAP, NAMES, TITLE, as_array, colorbar, examples, final_maps, models_of, one_map, place
-from .saliency import show
-from .style import PAGE, Style, block_label, label, need
+from .saliency import (
+    BELOW,
+    DOWN,
+    GAP,
+    GROUP,
+    NAMES,
+    TITLE,
+    as_array,
+    colorbar,
+    examples,
+    final_maps,
+    models_of,
+    name_at_left,
+    one_map,
+    place,
+    show,
+    title,
+)
+from .style import PAGE, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
 ACROSS = 12
-# Above each panel: the block's name.
+# Inches above each panel, for the block's name.
 NAME = 0.12
 
 
@@ -34,7 +50,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     pixels = one_map(pixels_of, model=names[0], image=image, method="image")
     table = table[(table["image"] == image) & table["model"].isin(names)]
     across = min(ACROSS, int(table["block"].max()) + 1)
-    side = min((PAGE - NAMES - 0.1) / (across + 1) - GAP, 0.75)
+    side = min((PAGE - NAMES - GROUP) / (across + 1) - GAP, 0.75)
     step = side + GAP + NAME
     figure = Figure(figsize=(PAGE, TITLE + len(names) * step + BELOW))
     for row, name in enumerate(names):
@@ -42,20 +58,20 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         top = TITLE + row * step + NAME
         axes = place(figure, NAMES, top, side, side)
         show(axes, pixels)
-        axes.set_ylabel(label(name), rotation=0, ha="right", va="center", fontsize="small")
+        name_at_left(axes, name)
         for column, block in columns_of(len(blocks), across).items():
             one = blocks.iloc[block]
-            axes = place(figure, NAMES + 0.1 + (column + 1) * (side + GAP), top, side, side)
+            axes = place(figure, NAMES + GROUP + (column + 1) * (side + GAP), top, side, side)
             values = as_array(one)
             show(axes, pixels, values)
             axes.set_title(block_label(one["block_name"]), fontsize="xx-small", pad=1)
             if not np.any(values):
                 axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
     colorbar(figure)
-    figure.suptitle(
+    title(
+        figure,
         f"Absolute gradient of the label's logit by the patch tokens of each block, last epoch, {left_out}one image of "
         f"class {class_}.\nColumns: relative depth, numbers: block; each map has its own scale; 0: exactly zero "
         "everywhere",
-        fontsize="small", y=1 - 0.06 / figure.get_size_inches()[1], va="top",
-    )  # fmt: skip
+    )
     return figure

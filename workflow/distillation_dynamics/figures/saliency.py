@@ -4,6 +4,8 @@ In: saliency.parquet, maps of single images. Out: one figure a page wide. How ma
 images is here for all figures of maps.
 """
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -14,19 +16,21 @@ from matplotlib.figure import Figure
 from .style import FIXED, PAGE, Style, label, last_epoch, need
 
 TABLES = ("saliency",)
-# Inches: what is left for the names of models, above the panels and below them; gaps between panels and images.
-NAMES, TITLE, BELOW, GAP, GROUP = 1.0, 0.62, 0.42, 0.03, 0.1
+# Inches: for the names of models, the title and the scale; between panels, between the groups of an image, and for a
+# line of text above panels.
+NAMES, TITLE, BELOW, GAP, GROUP, LINE = 1.0, 0.4, 0.42, 0.03, 0.1, 0.17
 # Panels side by side, and models below one another, that are still readable on a page.
 ACROSS, DOWN = 9, 11
 COLORS = "inferno"
-METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integ. grad."}
+METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "int. gradients"}
 
 
 def final_maps(table: pd.DataFrame) -> pd.DataFrame:
     """Return the maps of each model's last epoch and lowest seed, the teachers first."""
     table = last_epoch(table)
     table = table[table["seed"] == table.groupby("model")["seed"].transform("min")]
-    return pd.concat([table[table["model"].isin(FIXED)], table[~table["model"].isin(FIXED)]])
+    places = {name: place for place, name in enumerate(FIXED)}
+    return table.sort_values("model", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
 
 
 def models_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
@@ -80,6 +84,12 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
+def name_at_left(axes: Axes, model: str) -> None:
+    """Write a model's name beside the first of its panels, within NAMES."""
+    text = textwrap.fill(label(model), 16)
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
+
+
 def colorbar(figure: Figure) -> None:
     """Draw the scale of all maps at the lower edge."""
     across, down = figure.get_size_inches()
@@ -89,6 +99,11 @@ def colorbar(figure: Figure) -> None:
     axes.set_xlabel("share of the map's own 99th percentile", fontsize="x-small", labelpad=1)
 
 
+def title(figure: Figure, text: str) -> None:
+    """Write a title of up to two lines at the upper edge."""
+    figure.suptitle(text, fontsize="small", y=1 - 0.05 / figure.get_size_inches()[1], va="top")
+
+
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the same images for every model: last epoch, lowest seed."""
     table = final_maps(need(tables, "saliency", "map"))
@@ -96,28 +111,27 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     chosen = examples(table, max(1, ACROSS // len(methods)))
     names, left_out = models_of(table, DOWN)
     per_image = len(methods)
-    side = (PAGE - NAMES - GROUP * len(chosen)) / (len(chosen) * per_image) - GAP
-    side = min(side, 1.0)
-    figure = Figure(figsize=(PAGE, TITLE + side + 0.3 + len(names) * (side + GAP) + BELOW))
+    side = min((PAGE - NAMES - GROUP * len(chosen)) / (len(chosen) * per_image) - GAP, 1.0)
+    first = TITLE + LINE + side + LINE
+    figure = Figure(figsize=(PAGE, first + len(names) * (side + GAP) + BELOW))
     for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
         left = NAMES + number * (per_image * (side + GAP) + GROUP)
         pixels = one_map(table, model=names[0], image=image, method="image")
-        axes = place(figure, left + (per_image - 1) * (side + GAP) / 2, TITLE, side, side)
+        axes = place(figure, left + (per_image - 1) * (side + GAP) / 2, TITLE + LINE, side, side)
         show(axes, pixels)
         axes.set_title(f"class {class_}", fontsize="small", pad=2)
         for row, name in enumerate(names):
             for column, method in enumerate(methods):
-                top = TITLE + side + 0.3 + row * (side + GAP)
-                axes = place(figure, left + column * (side + GAP), top, side, side)
+                axes = place(figure, left + column * (side + GAP), first + row * (side + GAP), side, side)
                 show(axes, pixels, one_map(table, model=name, image=image, method=method))
                 if row == 0:
                     axes.set_title(METHODS[method], fontsize="x-small", pad=2)
                 if number == column == 0:
-                    axes.set_ylabel(label(name), rotation=0, ha="right", va="center", fontsize="small")
+                    name_at_left(axes, name)
     colorbar(figure)
-    figure.suptitle(
+    title(
+        figure,
         f"Saliency of the label's logit, last epoch, {left_out}{len(chosen)} of {table['image'].nunique()} validation "
         "images.\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes",
-        fontsize="small", y=1 - 0.06 / figure.get_size_inches()[1], va="top",
-    )  # fmt: skip
+    )
     return figure

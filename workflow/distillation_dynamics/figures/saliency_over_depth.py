@@ -9,14 +9,14 @@ import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from .saliency import as_array, colorbar, examples, final_maps, models_of, one_map, place, show
-from .style import PAGE, Style, block_label, label, need
+from .saliency import BELOW, TITLE, as_array, colorbar, examples, final_maps, models_of, one_map, place, show, title
+from .style import PAGE, Style, label, need
 
 TABLES = ("gradient_maps", "saliency")
 FORMATS = ("gif",)
 ACROSS, MOST = 6, 18
-# Inches: above the panels, between them, and below.
-TITLE, GAP, NAME, BELOW = 0.6, 0.06, 0.3, 0.42
+# Inches between panels, for the name above each, and for the bar that fills with depth.
+GAP, NAME, BAR = 0.06, 0.3, 0.06
 MILLISECONDS = 600
 
 
@@ -27,19 +27,18 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     names, left_out = models_of(table, MOST)
     ((image, class_),) = examples(table, 1).itertuples(index=False)
     pixels = one_map(pixels_of, model=names[0], image=image, method="image")
-    blocks = {
-        name: table[(table["image"] == image) & (table["model"] == name)].sort_values("block") for name in names
-    }
-    across = min(ACROSS, len(names))
+    blocks = {name: table[(table["image"] == image) & (table["model"] == name)].sort_values("block") for name in names}
+    down = math.ceil(len(names) / ACROSS)
+    across = math.ceil(len(names) / down)
     side = min((PAGE - GAP) / across - GAP, 1.6)
-    edge = (PAGE - across * (side + GAP) + GAP) / 2
-    figure = Figure(figsize=(PAGE, TITLE + math.ceil(len(names) / across) * (side + NAME) + BELOW))
+    edge, first = (PAGE - across * (side + GAP) + GAP) / 2, TITLE + 2 * BAR + NAME
+    figure = Figure(figsize=(PAGE, first + down * (side + NAME) - NAME + BELOW))
     panels = {
-        name: place(figure, edge + (k % across) * (side + GAP), TITLE + NAME + (k // across) * (side + NAME), side, side)
+        name: place(figure, edge + (k % across) * (side + GAP), first + (k // across) * (side + NAME), side, side)
         for k, name in enumerate(names)
     }
     colorbar(figure)
-    title = figure.suptitle("", fontsize="small", y=1 - 0.06 / figure.get_size_inches()[1], va="top")
+    bar = place(figure, PAGE / 2 - 1, TITLE, 2, BAR)
     frames = max(len(one) for one in blocks.values())
 
     def frame(number: int) -> None:
@@ -49,11 +48,16 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
             values = as_array(one)
             axes.clear()
             show(axes, pixels, values)
+            block = one["block_name"].replace("blocks.", "block ")
             zero = ": exactly zero" if not values.any() else ""
-            axes.set_title(f"{label(name)}\nblock {block_label(one['block_name'])}{zero}", fontsize="x-small", pad=2)
-        title.set_text(
+            axes.set_title(f"{label(name)}\n{block}{zero}", fontsize="x-small", pad=2)
+        bar.clear()
+        bar.set(xlim=(0, 1), xticks=[], yticks=[])
+        bar.barh(0, depth, color="0.3")
+        title(
+            figure,
             f"Absolute gradient of the label's logit by patch tokens, last epoch, {left_out}one image of class "
-            f"{class_}.\nEach map has its own scale. Relative depth {depth:.2f}"
+            f"{class_}.\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
         )
 
     return FuncAnimation(figure, frame, frames=frames, init_func=lambda: None, interval=MILLISECONDS)

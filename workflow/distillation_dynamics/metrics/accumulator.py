@@ -34,12 +34,15 @@ class Settings:
     group: int = GROUP
 
 
+DEFAULTS = Settings()
+
+
 class Accumulator:
     """A streaming metric; subclasses are named `Metric` and fill `self.images` or sums of their own."""
 
     passes = 1
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+    def __init__(self, settings: Settings = DEFAULTS):
         self.settings = settings
         self.pass_number = 1
         self.images = ImageValues()

@@ -31,22 +31,33 @@ def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:
         yield index, _checked(features[index], index)
 
 
-def image_chunks(block: Block, index: int, values: int = CHUNK_VALUES) -> Iterator[torch.Tensor]:
+def image_chunks(block: Block, index: int, values: int = CHUNK_VALUES, finite: bool = False) -> Iterator[torch.Tensor]:
     """Yield the images of a block [B, C, H, W] in order as tensors [b, C, H, W] of at most `values` values.
 
     Half precision becomes float32, float32 and float64 stay, everything else becomes float64. `index` is the
-    block's position in its network, for the messages. Raises ValueError for a wrong shape, NaN or infinity.
+    block's position in its network, for the messages. Raises ValueError for a wrong shape, NaN or infinity; `finite`
+    says that the caller has seen to the latter.
     """
     block = _checked(block, index)
     images = max(1, values // math.prod(block.shape[1:]))
     for first in range(0, len(block), images):
         chunk = _as_float_tensor(block[first : first + images])
-        # NaN and infinity survive in the extremes, which take one look at the data.
-        if not all(extreme.isfinite() for extreme in chunk.aminmax()):
-            broken = ~chunk.isfinite().flatten(1).all(dim=1)
-            image = first + int(broken.nonzero()[0])
-            raise ValueError(f"features: block {index}, image {image} holds NaN or infinity")
+        if not finite:
+            extremes(chunk, index, first)
         yield chunk
+
+
+def extremes(chunk: torch.Tensor, index: int, first: int = 0) -> tuple[float, float]:
+    """Return the smallest and the largest value of images [b, C, H, W], of which `first` come before them in `index`.
+
+    NaN and infinity survive in the extremes, which take one look at the data. Raises ValueError where there are any.
+    """
+    low, high = (float(extreme) for extreme in chunk.aminmax())
+    if not math.isfinite(low) or not math.isfinite(high):
+        broken = ~chunk.isfinite().flatten(1).all(dim=1)
+        image = first + int(broken.nonzero()[0])
+        raise ValueError(f"features: block {index}, image {image} holds NaN or infinity")
+    return low, high
 
 
 def _checked(block: Block, index: int) -> Block:

@@ -13,15 +13,19 @@ import numpy as np
 import torch
 
 from ..files import Column
-from .accumulator import Accumulator, Measured, Settings
-from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
+from .accumulator import DEFAULTS, Accumulator, Measured, Settings
+from .blocks import Block, Features, extremes, image_chunks, iterate_blocks, stacked
 
 NEEDS = "features"
 IMAGE_COLUMNS = {
-    "entropy": Column("bits", "mean token entropy; bins span one range, that of all blocks and images of the checkpoint"),
+    "entropy": Column(
+        "bits", "mean token entropy; bins span one range, that of all blocks and images of the checkpoint"
+    ),
     "entropy_fixed_range": Column("bits", "mean token entropy; bins span the trained teacher's range"),
     "clipped_share": Column("", "share of the values outside the trained teacher's range, counted in the end bins"),
-    "entropy_standardised": Column("bits", "mean entropy of tokens of mean 0 and standard deviation 1; bins span -5 to 5"),
+    "entropy_standardised": Column(
+        "bits", "mean entropy of tokens of mean 0 and standard deviation 1; bins span -5 to 5"
+    ),
 }
 BLOCK_COLUMNS = {
     "range_low": Column("activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"),
@@ -40,12 +44,13 @@ def value_range(features: Features) -> tuple[float, float]:
 
     Raises ValueError for a wrong shape, NaN or infinity.
     """
-    extremes = [
-        torch.stack(chunk.aminmax()).tolist()
-        for index, block in iterate_blocks(features)
-        for chunk in image_chunks(block, index)
-    ]
-    return min(low for low, _ in extremes), max(high for _, high in extremes)
+    found = []
+    for index, block in iterate_blocks(features):
+        first = 0
+        for chunk in image_chunks(block, index, finite=True):
+            found.append(extremes(chunk, index, first))
+            first += len(chunk)
+    return min(low for low, _ in found), max(high for _, high in found)
 
 
 def token_entropy(
@@ -83,7 +88,7 @@ def standardised_entropy(features: Features, bins: int = 100) -> np.ndarray | li
     token_entropy does.
     """
     edges = _bin_edges(bins, *STANDARDISED_RANGE)
-    return stacked([_block_entropy(block, index, edges, True) for index, block in iterate_blocks(features)])
+    return stacked([_block_entropy(block, index, edges, standardise=True) for index, block in iterate_blocks(features)])
 
 
 class Metric(Accumulator):
@@ -91,7 +96,7 @@ class Metric(Accumulator):
 
     passes = 2
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+    def __init__(self, settings: Settings = DEFAULTS):
         super().__init__(settings)
         self.low, self.high = math.inf, -math.inf
 
@@ -125,7 +130,8 @@ def _block_entropies(features: Features, bins: int, limits: tuple[float, float] 
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
     edges = _bin_edges(bins, *(value_range(features) if limits is None else limits))
-    return [_block_entropy(block, index, edges) for index, block in iterate_blocks(features)]
+    inside = limits is None
+    return [_block_entropy(block, index, edges, inside=inside) for index, block in iterate_blocks(features)]
 
 
 def _image_means(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
@@ -152,15 +158,19 @@ def _bin_edges(bins: int, low: float, high: float) -> np.ndarray:
     return rounded if (rounded[:-1] < rounded[1:]).all() else edges
 
 
-def _block_entropy(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
-    """Entropy of every token of one block, [B, H, W]."""
+def _block_entropy(
+    block: Block, index: int, edges: np.ndarray, standardise: bool = False, inside: bool = False
+) -> np.ndarray:
+    """Entropy of every token of one block, [B, H, W]; `inside`: its values are known to be finite and in the range."""
     on_gpu = isinstance(block, torch.Tensor) and block.is_cuda
     parts = []
-    for chunk_bchw in image_chunks(block, index, GPU_CHUNK_VALUES if on_gpu else CHUNK_VALUES):
+    for chunk_bchw in image_chunks(block, index, GPU_CHUNK_VALUES if on_gpu else CHUNK_VALUES, finite=inside):
         images, _, rows, columns = chunk_bchw.shape
         if standardise:
             chunk_bchw = _standardised(chunk_bchw)
         tokens_bcn = chunk_bchw.flatten(2)
+        if not inside:
+            tokens_bcn = tokens_bcn.clip(float(edges[0]), float(edges[-1]))
         bits = _entropy_on_gpu(tokens_bcn, edges) if on_gpu else _entropy(tokens_bcn.numpy(), edges)
         parts.append(bits.reshape(images, rows, columns))
     return np.concatenate(parts)
@@ -206,7 +216,8 @@ def _bits_of_counts(channels: int) -> np.ndarray:
 def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Bin of every value, int32: the number of inner edges not above it, as numpy.searchsorted(side="right") gives it.
 
-    A multiplication finds the bin; only values so near an edge that rounding could matter are looked up.
+    Values lie between the outer edges. A multiplication finds the bin, on either side of what rounding may have moved;
+    only values for which that makes a difference are looked up.
     """
     bins, inner = len(edges) - 1, edges[1:-1]
     low, high = float(edges[0]), float(edges[-1])
@@ -217,8 +228,6 @@ def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return np.searchsorted(inner, values, side="right").astype(np.int32)
     place = values - np.float32(low)
     place *= np.float32(1 / width)
-    # Values in the outer halves of the end bins, or beyond them, are in the end bins whatever rounding does.
-    np.clip(place, np.float32(0.5), np.float32(bins - 0.5), out=place)
     place -= np.float32(near)
     index = place.astype(np.int32)
     place += np.float32(2 * near)

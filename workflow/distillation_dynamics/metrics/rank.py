@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..files import Column
-from .accumulator import Accumulator, ImageValues, Measured, Settings
+from .accumulator import DEFAULTS, Accumulator, ImageValues, Measured, Settings
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
 NEEDS = "features"
@@ -164,7 +164,7 @@ class Metric(Accumulator):
 
     passes = 2
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+    def __init__(self, settings: Settings = DEFAULTS):
         super().__init__(settings)
         self.grams: list[np.ndarray] = []
         self.sums: list[np.ndarray] = []

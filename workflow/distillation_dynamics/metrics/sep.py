@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..files import Column
-from .accumulator import Accumulator, Measured, Settings
+from .accumulator import DEFAULTS, Accumulator, Measured, Settings
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import band, permutations
 
@@ -133,7 +133,7 @@ def _unit_gram(block: Block, index: int) -> torch.Tensor:
 class Metric(Accumulator):
     """SEP of every block, published and folded, with the null of the folded form."""
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+    def __init__(self, settings: Settings = DEFAULTS):
         super().__init__(settings)
         self._grams: list[torch.Tensor] = []
 

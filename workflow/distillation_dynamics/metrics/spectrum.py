@@ -6,14 +6,14 @@ Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are tra
 by some 1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
 import torch
 
 from ..files import Column
-from .accumulator import Accumulator, Measured, Settings
+from .accumulator import DEFAULTS, Accumulator, Measured, Settings
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import band, permutations
 
@@ -21,8 +21,12 @@ NEEDS = "features"
 IMAGE_COLUMNS = {
     "intensity": Column("activation units", "spectral intensity: mean over channel bins of the channel spectrum"),
     "intensity_without_dc": Column("activation units", "the same without bin 0, the mean over channels"),
-    "intensity_permuted": Column("activation units", "null of the intensity: its mean over permutations of the channels"),
-    "intensity_per_rms": Column("", "intensity over the image's root mean square; 0.886 / sqrt(C) for unordered channels"),
+    "intensity_permuted": Column(
+        "activation units", "null of the intensity: its mean over permutations of the channels"
+    ),
+    "intensity_per_rms": Column(
+        "", "intensity over the image's root mean square; 0.886 / sqrt(C) for unordered channels"
+    ),
 }
 BIN_COLUMNS = {
     "amplitude": Column("activation units", "mean over images and tokens of abs(DFT over channels)[k] / C"),
@@ -78,7 +82,7 @@ class Metric(Accumulator):
     `groups` holds, for each block, one one-sided mean spectrum [C // 2 + 1] a group of images in order, float64.
     """
 
-    def __init__(self, settings: Settings = Settings()):  # noqa: B008 (frozen)
+    def __init__(self, settings: Settings = DEFAULTS):
         super().__init__(settings)
         self._sums: list[np.ndarray] = []
         self._groups: list[list[np.ndarray]] = []
@@ -152,8 +156,13 @@ class Metric(Accumulator):
 
 def _image_spectra(block: Block, index: int, order: np.ndarray | None = None) -> np.ndarray:
     """One-sided spectrum of every image, [B, C // 2 + 1]: the mean over its tokens."""
-    chunks: Iterator[torch.Tensor] = image_chunks(block, index, CHUNK_VALUES)
-    return np.concatenate([_chunk_spectra(chunk if order is None else _permute(chunk, order)) for chunk in chunks])
+    chunks = image_chunks(block, index, CHUNK_VALUES, finite=True)
+    spectra = np.concatenate([_chunk_spectra(chunk if order is None else _permute(chunk, order)) for chunk in chunks])
+    if not np.isfinite(spectra).all():
+        # Says which image it is.
+        for _ in image_chunks(block, index):
+            pass
+    return spectra
 
 
 def _permute(chunk_bchw: torch.Tensor, order: np.ndarray) -> torch.Tensor:

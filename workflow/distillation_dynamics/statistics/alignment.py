@@ -24,19 +24,27 @@ from ..files import Column
 from .variants import FEWEST_SEEDS, LEVEL, holm, others, paired, seeds_needed
 
 ALIGN, AVOID, NO_EFFECT, UNKNOWN = "align", "do not align", "no effect found", "not enough evidence"
-# Below this many rows CKA with its usual estimator is biased upwards, the more so the wider the layers.
+# Below this many rows even unbiased CKA is uncertain.
 FEWEST_ROWS = 1000
 ALIGNMENT_COLUMNS = {
     "baseline": Column("", "variant that the measures are of and the effects are compared to"),
     "student_block": Column("", "0-based block of the student"),
     "teacher_block": Column("", "0-based block of the teacher"),
-    "cka": Column("", "CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where not measured"),
+    "cka": Column(
+        "", "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where not measured"
+    ),
     "cka_kind": Column("", "what its rows are: tokens, or images where grids differ; empty where not measured"),
     "cka_rows": Column("", "rows that it rests on; NaN where not measured"),
-    "student_rank": Column("", "sample rank (95 % of the energy) of the student's block, mean over seeds"),
-    "teacher_rank_reduced": Column("", "the same of the teacher's, its channels reduced to the student's number"),
-    "student_bandwidth": Column("share of channels", "bandwidth (95 % of the energy) of the student's block"),
-    "teacher_bandwidth_reduced": Column("share of channels", "the same of the teacher's, channels reduced"),
+    "student_rank": Column(
+        "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
+    ),
+    "teacher_rank_reduced": Column(
+        "", "the same of the teacher's tokens, their channels reduced to the student's number"
+    ),
+    "student_bandwidth": Column(
+        "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
+    ),
+    "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
     "variants": Column("", "variants that align the pair, with their other pairs as student-teacher; empty: untried"),
     "alone": Column("", "whether a variant aligns this pair and no other"),
     "effect": Column("points", "mean difference of these variants to the baseline in test top-1"),

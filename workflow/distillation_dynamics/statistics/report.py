@@ -305,13 +305,14 @@ def variant_answer(variants: pd.DataFrame, baseline: str) -> str:
 
 def turning(variants: pd.DataFrame) -> str:
     """Return a sentence on gains that turn into losses during training."""
-    turned = variants[variants["turns_at"].notna()]
+    turned = variants[variants["turns_at"].notna() & (variants["early_gain"] > 0) & (variants["late_gain"] < 0)]
     if turned.empty:
-        return "No mean gain in validation top-1 turns from positive to lasting negative during training."
+        return "No variant gains on the mean in the first third of training, loses in the last and ends below the baseline."
     texts = [f"{row['variant']} ({100 * row['turns_at']:.0f} %)" for row in turned.to_dict("records")]
     return (
-        f"The mean gain in validation top-1 turns from positive to lasting negative for {listed(texts)} at this share "
-        "of training; trajectory.parquet has the intervals."
+        "Gain in validation top-1 over the first third of training and loss over the last: the mean curve stays below the "
+        f"baseline's from this share of training on for {listed(texts)}. No test is made of it; trajectory.parquet has "
+        "the intervals."
     )
 
 
@@ -383,13 +384,13 @@ def alignment_section(alignment: pd.DataFrame, baseline: str) -> list[str]:
         )
     count = int(measured["cka_rows"].min())
     few = (
-        f"It rests on {count:,} rows (n < {FEWEST_ROWS:,}), where it is biased upwards: compare along a row."
+        f"It rests on {count:,} rows (n < {FEWEST_ROWS:,}): small differences mean nothing."
         if count < FEWEST_ROWS
         else f"It rests on {count:,} rows."
     )
     return [
         *paragraphs,
-        f"Before any aligning: CKA of {baseline} with the teacher, last epoch, mean over seeds. {few} Similarity "
+        f"Before any aligning: unbiased CKA of {baseline} with the teacher, last epoch, mean over seeds. {few} Similarity "
         "describes; it does not tell that aligning helps.",
         markdown(pd.DataFrame(rows), NEAREST_TABLE),
     ]

@@ -1,0 +1,258 @@
+"""The features stage: streams, dumps, sums and tables agree with the functions on the whole; every family of models."""
+
+import json
+from argparse import Namespace
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from distillation_dynamics import features, metrics, models, spec, study
+from distillation_dynamics.data import Batch
+from distillation_dynamics.metrics.accumulator import Settings
+from distillation_dynamics.spec import Data, Model, Probe, Validation
+from helpers import tiny_study
+
+FAMILIES = {
+    "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2}),
+    "deit_distilled": (
+        "deit_tiny_distilled_patch16_224",
+        {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2},
+    ),
+    "vit_mean_pooled": (
+        "vit_tiny_patch16_224",
+        {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "global_pool": "avg", "class_token": False},
+    ),
+    "vit_mae": ("vit_base_patch16_224.mae", {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}),
+    "cait": ("cait_xxs24_224", {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2}),
+    "swin": (
+        "swin_tiny_patch4_window7_224",
+        {"patch_size": 2, "embed_dim": 8, "depths": (1, 2, 1), "num_heads": (1, 2, 4), "window_size": 4},
+    ),
+    "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
+}
+NAMES = {
+    "swin": ["layers.0", "layers.1", "layers.2"],
+    "resnet": ["layer1", "layer2", "layer3", "layer4"],
+    "vit": ["blocks.0", "blocks.1", "blocks.2"],
+}
+DATA = Data("parquet", "", "", 5, 3, 32, (0, 0, 0), (1, 1, 1), Validation("train", 1), 1.0, "bicubic")
+
+
+class RandomImages:
+    """Stands in for `features.Images`: nine random images of five classes, the same in every pass."""
+
+    positions = np.arange(9)
+    labels = np.arange(9) % 5
+
+    def batches(self, size):
+        pixels = torch.randn(9, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        for first in range(0, 9, size):
+            part = slice(first, first + size)
+            yield Batch(self.positions[part], pixels[part], torch.from_numpy(self.labels[part]))
+
+
+def measured(family, size):
+    torch.manual_seed(0)
+    network = models.build(Model(*FAMILIES[family], "timm"), DATA).eval()
+    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()}
+    observer = features.Observer(network, torch.device("cpu"), {module.NEEDS for module in modules.values()})
+    images = RandomImages()
+    accumulators = {module: module.Metric(Settings()) for module in modules.values()}
+    results = features.measure(observer, images, accumulators, None, size)
+    names = models.block_names(network)
+    channels = [shape.channels for shape in models.block_shapes(network, torch.zeros(1, 3, 32, 32))]
+    key = {"model": family, "seed": 0, "epoch": 0, "probe": "balanced"}
+    rows = features.rows_of(results, key, images, names, channels)
+    return network, {table: pd.DataFrame(columns) for table, columns in rows.items()}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_metric_measures_every_family(family):
+    network, tables = measured(family, 4)
+    depth = tables["depth"]
+    names = models.block_names(network)
+    assert list(depth["block_name"]) == NAMES.get(family, names) == names
+    missing = {column for column in depth if depth[column].isna().any()} - {
+        column for column in depth if column.startswith("cosine_to_first")
+    }
+    expected = set()
+    if family in ("vit_mean_pooled", "cait", "swin", "resnet"):
+        expected |= {"gradient_magnitude_class", "gradient_magnitude_class_se"}
+    if family == "resnet":
+        expected |= {"attention_entropy", "attention_entropy_se", "attention_distance", "attention_distance_se"}
+        # The last stage of 32 pixels is one token, which has no other to be like.
+        expected |= {"token_cosine", "token_cosine_se"}
+    assert missing == expected
+    widths = tables["spectrum"].groupby("block").size().tolist()
+    assert widths == depth["channels"].tolist()
+    last = depth["gradient_magnitude_patches"].iloc[-1]
+    assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled"))
+
+
+@pytest.mark.parametrize("family", ["vit", "swin"])
+def test_batches_of_any_size_measure_the_same(family):
+    (_, ones), (_, whole) = measured(family, 2), measured(family, 9)
+    for table in ones:
+        pd.testing.assert_frame_equal(ones[table], whole[table], rtol=1e-4, atol=1e-5)
+
+
+def test_per_block_values_are_means_over_images_with_their_standard_error():
+    _, tables = measured("vit", 9)
+    scalars = tables["scalars"].groupby("block")["entropy_standardised"]
+    depth = tables["depth"]
+    np.testing.assert_allclose(depth["entropy_standardised"], scalars.mean(), rtol=1e-6)
+    np.testing.assert_allclose(depth["entropy_standardised_se"], scalars.sem(), rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The stage on the teacher and a student of a tiny study: (folder, study, settings)."""
+    folder = tmp_path_factory.mktemp("features")
+    tiny = tiny_study(
+        folder,
+        **{"features.images": 17, "features.dump_images": 10, "features.dump_tokens": 3, "features.dtype": "float32"},
+    )
+    for number, (name, model) in enumerate((("teacher", tiny.teacher.model), ("student", tiny.student.model))):
+        torch.manual_seed(number)
+        models.save_weights(folder / f"{name}.safetensors", models.build(model, tiny.data))
+        arguments = {"data_spec": tiny.data, "model": model, "probe": tiny.features}
+        features.main(
+            Namespace(
+                **{key: spec.to_json(value) for key, value in arguments.items()},
+                **{"seed": "-1", "data": folder / "data", "out": folder / name, "gpus": "0"},
+                **{"names": [name], "epochs": ["3"], "weights": [str(folder / f"{name}.safetensors")]},
+                folders=["kept"],
+                fixed_range=[folder / "teacher/range.json"] if number else [],
+            )
+        )
+    return folder, tiny
+
+
+def whole(folder, tiny, owner, images):
+    """Features of all blocks of the given images, in one go."""
+    model = tiny.teacher.model if owner == "teacher" else tiny.student.model
+    network = models.build(model, tiny.data).eval()
+    models.load_weights(folder / f"{owner}.safetensors", network)
+    with torch.no_grad():
+        return [block.numpy() for block in models.features(network, images)]
+
+
+def probes(folder, tiny):
+    split = features.Split(folder / "data", tiny.data, "validation")
+    positions = features.balanced(split.labels, 17)
+    published = features.Split.first(folder / "data", tiny.data, "test", 32)
+    return next(split.view(0, None, 17, positions=positions)), next(published.view(0, None, 32))
+
+
+def test_the_tables_hold_both_probes_measured_as_by_the_functions(run):
+    folder, tiny = run
+    for probe, batch in zip(("balanced", "published"), probes(folder, tiny), strict=True):
+        blocks = whole(folder, tiny, "student", batch.images)
+        rows = pd.read_parquet(folder / "student/depth.parquet").query(f"probe == '{probe}'")
+        np.testing.assert_allclose(rows["entropy"], metrics.layer_entropy(blocks), atol=1e-3)
+        np.testing.assert_allclose(rows["intensity"], metrics.spectral_intensity(blocks), rtol=1e-5)
+        limits = json.loads((folder / "teacher/range.json").read_text())
+        fixed = metrics.layer_entropy(blocks, value_range=(limits["low"], limits["high"]))
+        np.testing.assert_allclose(rows["entropy_fixed_range"], fixed, atol=1e-3)
+        assert rows["images"].tolist() == [len(batch.labels)] * 2
+    assert len(probes(folder, tiny)[1].labels) == 32
+
+
+def test_the_published_probe_is_the_first_images_of_the_test_source_in_file_order(run):
+    folder, _ = run
+    scalars = pd.read_parquet(folder / "student/scalars.parquet").query("probe == 'published' and block == 0")
+    assert scalars["image"].tolist() == list(range(32)) and scalars["label"].tolist() == [i % 10 for i in range(32)]
+
+
+def test_the_teachers_range_is_everybodys_and_the_teachers_own(run):
+    folder, _ = run
+    limits = json.loads((folder / "teacher/range.json").read_text())
+    teacher = pd.read_parquet(folder / "teacher/depth.parquet").query("probe == 'balanced'")
+    assert (teacher["range_low"] == limits["low"]).all() and (teacher["range_high"] == limits["high"]).all()
+    np.testing.assert_array_equal(teacher["entropy_fixed_range"], teacher["entropy"])
+    assert (teacher["clipped_share"] == 0).all()
+
+
+def test_a_dump_holds_the_same_few_tokens_of_a_balanced_part_of_the_images(run):
+    folder, tiny = run
+    batch, _ = probes(folder, tiny)
+    meta = json.loads((folder / "teacher/kept/meta.json").read_text())
+    assert len(meta["images"]) == 10 and np.bincount(meta["labels"]).tolist() == [1] * 10
+    chosen = np.isin(batch.positions, meta["images"])
+    for number, block in enumerate(whole(folder, tiny, "teacher", batch.images)):
+        dumped = np.load(folder / f"teacher/kept/block{number:02d}.npy")
+        tokens = meta["tokens"][number]
+        assert len(tokens) == 3 and meta["axes"][number] == ["image", "channel", "token"]
+        expected = block[chosen].reshape(10, block.shape[1], -1)[:, :, tokens]
+        np.testing.assert_allclose(dumped, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_sums_are_those_over_all_tokens_of_all_measured_images(run):
+    folder, tiny = run
+    batch, _ = probes(folder, tiny)
+    sums = load_file(folder / "student/kept/sums.safetensors")
+    for number, block in enumerate(whole(folder, tiny, "student", batch.images)):
+        tokens = block.transpose(0, 2, 3, 1).reshape(-1, block.shape[1]).astype(np.float64)
+        assert sums[f"gram{number:02d}"].dtype == np.float64 and sums["tokens"][number] == len(tokens)
+        np.testing.assert_allclose(sums[f"gram{number:02d}"], tokens.T @ tokens, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(sums[f"sum{number:02d}"], tokens.sum(axis=0), rtol=1e-4, atol=1e-4)
+        assert sums[f"spectra{number:02d}"].shape == (1, block.shape[1] // 2 + 1)
+        spectrum = metrics.channel_spectrum(block[None])[0][: block.shape[1] // 2 + 1]
+        np.testing.assert_allclose(sums[f"spectra{number:02d}"][0], spectrum, rtol=1e-4)
+
+
+def test_what_is_stored_is_about_what_the_plan_says(run):
+    folder, tiny = run
+    stored = sum(path.stat().st_size for path in (folder / "student/kept").iterdir())
+    scalars = (folder / "student/scalars.parquet").stat().st_size
+    said = tiny.features.stored_bytes(tiny.student_facts.shapes)
+    assert 0.3 * said < stored < 3 * said + 3000 and scalars < 60_000
+
+
+def test_fifty_thousand_images_of_the_published_teacher_take_a_gigabyte():
+    probe = Probe(50_000, 32, (), 100, 20, 1000, "float16", 16)
+    shapes = ((384, 14, 14),) * 24
+    assert 0.3e9 < probe.stored_bytes(shapes) < 1e9
+    # All tokens in float32 would be this much.
+    everything = Probe(50_000, 32, (), 100, 20, 50_000, "float32").stored_bytes(shapes)
+    assert everything > 361e9
+
+
+def test_memory_is_that_of_one_batch_not_of_all_images(monkeypatch):
+    alive = []
+
+    class Counting(features.Observer):
+        def __call__(self, batch, need):
+            observed = super().__call__(batch, need)
+            alive.append(sum(block.numel() for block in observed))
+            return observed
+
+    network = models.build(Model(*FAMILIES["vit"], "timm"), DATA)
+    module = import_module("distillation_dynamics.metrics.spectrum")
+    features.measure(
+        Counting(network, torch.device("cpu"), {"features"}), RandomImages(), {module: module.Metric()}, None, 2
+    )
+    assert alive == [2 * 3 * 12 * 16] * 4 + [3 * 12 * 16]
+
+
+def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):
+    tiny = tiny_study(tmp_path)
+    network = models.build(tiny.student.model, tiny.data)
+    with torch.no_grad():
+        network.blocks[1].mlp.fc2.bias[0] = float("nan")
+    models.save_weights(tmp_path / "broken.safetensors", network)
+    arguments = {"data_spec": tiny.data, "model": tiny.student.model, "probe": tiny.features}
+    with pytest.raises(features.StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
+        features.main(
+            Namespace(
+                **{key: spec.to_json(value) for key, value in arguments.items()},
+                **{"seed": "0", "data": tmp_path / "data", "out": tmp_path / "out", "gpus": "0"},
+                **{"names": ["none"], "epochs": ["1"], "weights": [str(tmp_path / "broken.safetensors")]},
+                **{"folders": ["kept"], "fixed_range": []},
+            )
+        )
+    assert not list((tmp_path / "out").rglob("*.parquet")) and not list((tmp_path / "out").rglob("*.npy"))

@@ -1,0 +1,96 @@
+"""Whether curves over depth are U-shaped: how deep their valley is, in every network and by every metric.
+
+In: shape.parquet. Out: the metrics of the claim beside two kinds of control, the same with the scale taken out (or
+scale alone) and intensity after the channels were permuted; what these show too is no finding about channels.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .style import PAGE, Style, label, need
+
+TABLES = ("shape",)
+METRICS = ()
+ROLES = {"paper": "metric of the claim", "control": "control of scale", "null": "null"}
+ACROSS = 4
+SMALLEST_DEPTH = 0.1
+U_SHAPED = "U-shaped"
+SHADE = {"paper": "white", "control": "0.96", "null": "0.91"}
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw a panel a metric and a row a model: every seed's depth with its BCa interval, filled where U-shaped."""
+    table = need(tables, "shape", "verdict")
+    models = list(dict.fromkeys(table["model"]))
+    looks = style.looks(models)
+    places = _places(table)
+    down = 1 + max(row for row, _ in places.values())
+    figure = Figure(figsize=(PAGE, 0.8 + down * (0.5 + 0.135 * len(models))), layout="constrained")
+    panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False)
+    roles = dict(zip(table["metric"], table["role"], strict=True))
+    for axes in panels.flat:
+        axes.set_visible(False)
+    for metric, place in places.items():
+        axes = panels[place]
+        axes.set_visible(True)
+        axes.set_facecolor(SHADE[roles[metric]])
+        axes.set_title(f"{label(metric)}\n({ROLES[roles[metric]]})", fontsize="small")
+        # The lowest panel of a column carries the numbers.
+        lower = (place[0] + 1, place[1])
+        axes.tick_params(labelsize="small", labelbottom=lower not in places.values())
+        _panel(axes, table[table["metric"] == metric], models, looks)
+    first = panels[0, 0]
+    first.set_yticks(range(len(models)), [label(model) for model in models])
+    first.set_ylim(len(models) - 0.4, -0.6)
+    low, high = first.get_xlim()
+    first.set_xlim(max(low, -1.08), min(high, 1.08))
+    figure.supxlabel("depth of the valley [share of the curve's range]; dashed: 0.10", fontsize="medium")
+    figure.suptitle(_title(table), fontsize="small")
+    return figure
+
+
+def _places(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return metric -> (row, column): the controls start a row, the null takes the next free place."""
+    places: dict[str, tuple[int, int]] = {}
+    row = column = 0
+    for role in ROLES:
+        if role == "control" and column:
+            row, column = row + 1, 0
+        for metric in dict.fromkeys(table.loc[table["role"] == role, "metric"]):
+            places[metric] = row, column
+            row, column = (row, column + 1) if column + 1 < ACROSS else (row + 1, 0)
+    return places
+
+
+def _panel(axes: Axes, table: pd.DataFrame, models: list[str], looks: dict) -> None:
+    axes.axvline(0, color="0.75", linewidth=0.6, zorder=0)
+    axes.axvline(SMALLEST_DEPTH, color="0.3", linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
+    for row, model in enumerate(models):
+        group = table[table["model"] == model].sort_values("seed")
+        places = row + (np.arange(len(group)) - (len(group) - 1) / 2) * min(0.25, 0.7 / max(len(group), 1))
+        color, marker = looks[model]["color"], looks[model]["marker"]
+        size = (5 if marker == "*" else 3.5) if len(group) < 4 else 2.2
+        for place, one in zip(places, group.to_dict("records"), strict=True):
+            axes.plot([one["depth_low"], one["depth_high"]], [place, place], color=color, linewidth=0.8)
+            face = color if one["verdict"] == U_SHAPED else "white"
+            axes.plot(one["depth"], place, marker, color=color, markerfacecolor=face, markersize=size, mew=0.7)
+        if len(group) and group["depth"].isna().all():
+            axes.text(0, row, "no interior block", fontsize="x-small", va="center", ha="center", color=color)
+
+
+def _title(table: pd.DataFrame) -> str:
+    trained = table[(table["model"] != "teacher_untrained") & table["p"].notna()]
+    few, many = table["images"].min(), table["images"].max()
+    images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
+    said = {}
+    for metric in ("intensity", "intensity_permuted"):
+        rows = trained[trained["metric"] == metric]
+        said[metric] = f"{(rows['verdict'] == U_SHAPED).sum()} of {len(rows)}" if len(rows) else "(not measured)"
+    seeds = table.loc[table["seed"] >= 0, "seed"].nunique()
+    return (
+        f"Is it U-shaped? Last epoch, {images} images a network, n = {seeds} seed{'s' * (seeds != 1)}. Lines: 95 % BCa "
+        "interval over images; filled: U-shaped\n(adjusted p <= .05 and depth >= .10). Trained networks in which "
+        f"intensity is U-shaped: {said['intensity']}; its null: {said['intensity_permuted']}"
+    )

@@ -1,0 +1,64 @@
+"""When in training a variant gains or loses: validation accuracy against the baseline, over the schedule.
+
+In: trajectory.parquet and variants.parquet. Out: a panel a variant with the mean gain, its interval where there are two
+seeds or more, and the place from which the gain stays negative.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import PAGE, Style, label, need
+
+TABLES = ("trajectory", "variants")
+METRICS = ()
+ACROSS = 5
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the mean paired gain of every variant, with the 95 % t interval over seeds as a band."""
+    table, found = need(tables, "trajectory", "gain"), need(tables, "variants", "seeds")
+    turns = dict(zip(found["variant"], found["turns_at"], strict=True))
+    variants = list(dict.fromkeys(table["variant"]))
+    baseline = table["baseline"].iloc[0]
+    looks = style.looks(list(dict.fromkeys([baseline, *variants])))
+    across = min(ACROSS, len(variants))
+    down = math.ceil(len(variants) / across)
+    figure = Figure(figsize=(PAGE, 1.0 + 1.3 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for axes, variant in zip(panels.flat, variants, strict=False):
+        rows = table[table["variant"] == variant].sort_values("epoch")
+        color = looks[variant]["color"]
+        axes.axhline(0, color="black", linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
+        axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.25, linewidth=0)
+        axes.plot(rows["fraction"], rows["gain"], color=color, marker="o" if len(rows) < 15 else None, markersize=2.5)
+        title = label(variant)
+        if not np.isnan(turns.get(variant, np.nan)):
+            axes.axvline(turns[variant], color="0.4", linewidth=0.8, linestyle=":", zorder=0)
+            title += f"\nbelow 0 from {turns[variant]:.2f}"
+        axes.set_title(title, fontsize="small")
+        axes.tick_params(labelsize="small")
+    for place, axes in enumerate(panels.flat):
+        axes.set_visible(place < len(variants))
+        axes.tick_params(labelbottom=place + across >= len(variants))
+    # The means set the scale; intervals of two seeds can be wider than anything of interest.
+    reach = table["gain"].abs().max()
+    low, high = panels[0, 0].get_ylim()
+    panels[0, 0].set_ylim(max(low, -3 * reach), min(high, 3 * reach)) if reach else None
+    panels[0, 0].set_xlim(0, 1.02)
+    figure.supxlabel("share of training", fontsize="medium")
+    figure.supylabel("gain in validation top-1 [points]", fontsize="medium")
+    seeds = int(table["seeds"].max())
+    figure.suptitle(
+        f"Gain over {label(baseline)} during training, paired by seed (n = {seeds} seed{'s' * (seeds != 1)}). "
+        + (
+            "Bands: 95 % t interval of each epoch by itself;\nwhere they hold the zero line, the data allow no gain and "
+            "no loss. Dotted: the mean stays below 0"
+            if seeds > 1
+            else "One seed:\nno interval, so any of these may be chance. Dotted: the gain stays below 0"
+        ),
+        fontsize="small",
+    )
+    return figure
