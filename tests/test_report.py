@@ -111,3 +111,286 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, co
         students=[str(path) for path in folders],
         splits=[str(folder / "splits.parquet")],
     )
+
+
+def run(folder, **options):
+    """Run the stage on a made-up study; return its tables and its report."""
+    arguments = made_up(folder, **options)
+    stage.main(arguments)
+    out = folder / "out"
+    return {name: pd.read_parquet(out / f"{name}.parquet") for name in COLUMNS}, (out / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory):
+    """A study of two seeds."""
+    return run(tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="module")
+def eight_seeds(tmp_path_factory):
+    """A study of eight seeds, where tests can speak."""
+    return run(tmp_path_factory.mktemp("eight"), names=NAMES, seeds=8)
+
+
+def sections(text):
+    """Heading -> the answer, the first paragraph under it."""
+    return {part.splitlines()[0]: part.split("\n\n")[1] for part in text.split("## ")[1:]}
+
+
+# --- the stage ---
+
+
+def test_every_column_is_written_with_its_unit_and_meaning(two_seeds, tmp_path):
+    run(tmp_path / "study")
+    for name, documentation in COLUMNS.items():
+        schema = pq.read_schema(tmp_path / "study/out" / f"{name}.parquet")
+        assert schema.names == list(documentation)
+        for column, (unit, description) in documentation.items():
+            assert schema.field(column).metadata == {b"unit": unit.encode(), b"description": description.encode()}
+            assert description
+
+
+def test_equal_inputs_give_equal_tables_and_an_equal_report(two_seeds, tmp_path):
+    tables, text = run(tmp_path / "again")
+    assert text == two_seeds[1]
+    for name in COLUMNS:
+        pd.testing.assert_frame_equal(tables[name], two_seeds[0][name])
+
+
+def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path):
+    arguments = vars(made_up(tmp_path / "study", seeds=1, comparison=False))
+    command = ["-m", "distillation_dynamics.statistics"]
+    for name, value in arguments.items():
+        command += [f"--{name}", *([value] if isinstance(value, str) else value)]
+    code = (
+        f"import sys, runpy; sys.argv = {['x', *command[2:]]!r}\n"
+        "try: runpy.run_module('distillation_dynamics.statistics', run_name='__main__', alter_sys=True)\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+    assert (tmp_path / "study/out/report.md").is_file()
+
+
+def test_the_shapes_are_those_that_were_made(two_seeds):
+    table = two_seeds[0]["shape"]
+    verdicts = table[table["model"] != "teacher_untrained"].groupby("metric")["verdict"].agg(set)
+    for metric in ("intensity", "activation_magnitude", "rms", "intensity_permuted"):
+        assert verdicts[metric] == {"U-shaped"}
+    for metric in ("entropy", "entropy_standardised"):
+        assert verdicts[metric] == {"not U-shaped"}
+    untrained = table[table["model"] == "teacher_untrained"]
+    assert set(untrained["verdict"]) == {"not U-shaped"}
+    assert set(table.loc[table["model"] == "teacher", "blocks"]) == {6}
+
+
+def test_eight_seeds_find_the_variant_that_helps_and_no_other(eight_seeds):
+    table = eight_seeds[0]["variants"].set_index("variant")
+    assert table.loc["hard", "verdict"].startswith("significantly better")
+    assert not table.loc[["spectral_last", "spectral_first_last"], "verdict"].str.contains("significantly").any()
+    assert table.loc["hard", "mean_difference"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_gain_that_becomes_a_loss_is_found_where_it_was_put(eight_seeds):
+    table = eight_seeds[0]["variants"].set_index("variant")
+    assert 0.4 < table.loc["spectral_first_last", "turns_at"] <= 0.84
+    assert table.loc["spectral_first_last", "early_gain"] > 0.2 > -0.2 > table.loc["spectral_first_last", "late_gain"]
+
+
+# --- the report ---
+
+
+def test_the_answer_on_shapes_counts_networks_and_sets_the_null_beside(two_seeds):
+    assert sections(two_seeds[1])["Is it U-shaped?"] == (
+        "**Intensity is U-shaped in 9 of 9 trained networks, entropy in 0 of 9 and activation magnitude in 9 of 9 "
+        "(30 images each, students of 2 seeds); but so is the null (intensity after permuting channels) in 9 of 9.**"
+    )
+    assert "Where intensity is U-shaped, its null is too in 9 of 9" in two_seeds[1]
+    assert "entropy_standardised 0 of 9" in two_seeds[1] and "rms 9 of 9" in two_seeds[1]
+    assert "The untrained teacher is U-shaped in none of the paper's metrics." in two_seeds[1]
+
+
+def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_path, two_seeds):
+    _, text = run(tmp_path / "study", seeds=1, null=False)
+    assert "the null (intensity after permuting channels) was not measured" in text
+    assert "its null is too" not in text
+    table = two_seeds[0]["shape"].copy()
+    table.loc[table["metric"] == "intensity_permuted", "verdict"] = "not U-shaped"
+    answer = report.shape_answer(table)
+    assert "; the null (intensity after permuting channels) is in 0 of 9." in answer and "but so" not in answer
+
+
+def test_what_the_untrained_teacher_shows_is_said_to_take_no_training(two_seeds):
+    table = two_seeds[0]["shape"].copy()
+    table.loc[(table["model"] == "teacher_untrained") & (table["metric"] == "entropy"), "verdict"] = "U-shaped"
+    assert "The untrained teacher is U-shaped in entropy already: it takes no training." in report.shape_controls(table)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_nothing_is_called_significant_with_fewer_than_six_seeds(seeds, tmp_path):
+    tables, text = run(tmp_path / "study", seeds=seeds, helps=5.0)
+    assert not re.search("significan", text, re.IGNORECASE)
+    assert not tables["variants"]["verdict"].str.contains("significan").any()
+    assert set(tables["alignment"]["recommendation"]) == {"not enough evidence"}
+    answer = sections(text)["Does a variant help?"]
+    if seeds == 1:
+        assert answer.startswith("**One seed cannot tell: differences to soft run from")
+        assert "without any interval of training" in answer
+    else:
+        assert answer.startswith(
+            f"**{seeds} seeds cannot tell by a test (the smallest sign-flip p is {2 / 2**seeds:.2g})"
+        )
+
+
+def test_six_seeds_and_three_comparisons_name_the_seeds_that_holm_needs(tmp_path):
+    _, text = run(tmp_path / "study", seeds=6)
+    assert sections(text)["Does a variant help?"].startswith(
+        "**6 seeds cannot tell after Holm over 3 comparisons, which needs 7"
+    )
+    assert "significan" not in text
+
+
+def test_eight_seeds_are_answered_by_name_and_size(eight_seeds):
+    answer = sections(eight_seeds[1])["Does a variant help?"]
+    assert re.match(r"\*\*hard \(\+0\.\d\d points\) differs significantly from soft of 3 variants over 8 seeds", answer)
+
+
+def test_checkpoints_are_said_to_be_no_evidence_about_methods(two_seeds):
+    assert "This is no evidence about methods" in two_seeds[1]
+
+
+def test_few_rows_of_cka_are_said(two_seeds):
+    assert "It rests on 320 rows (n < 1,000)" in two_seeds[1]
+    assert sections(two_seeds[1])["Which layers should be aligned?"].startswith(
+        "**Not enough evidence for any pair: 2 of 24 pairs (student-teacher, from 0) were tried, over 2 seeds."
+    )
+
+
+def test_a_study_without_comparison_or_other_variants_is_still_reported(tmp_path):
+    tables, text = run(tmp_path / "study", names=["soft"], seeds=1, comparison=False)
+    assert "There is no variant besides the baseline soft" in text
+    assert "CKA and mismatch were not measured" in text
+    for name in ("variants", "differences", "mcnemar", "trajectory", "alignment"):
+        assert tables[name].empty and list(tables[name].columns) == list(COLUMNS[name])
+
+
+def test_a_student_too_short_for_a_valley_is_said_to_be(tmp_path):
+    tables, text = run(tmp_path / "study", names=NAMES[:2], seeds=1, blocks=(2, 5))
+    students = tables["shape"]["seed"] >= 0
+    assert set(tables["shape"].loc[students, "verdict"]) == {"no interior block"}
+    assert tables["shape"].loc[students, ["p", "depth", "depth_low"]].isna().all(axis=None)
+    assert "2 networks with fewer than 3 blocks cannot be tested." in text
+    assert "in 1 of 1 trained networks" in text
+
+
+def test_every_table_of_the_report_has_as_many_cells_as_heads(two_seeds, eight_seeds):
+    for _, text in (two_seeds, eight_seeds):
+        for block in re.findall(r"(?:^\|.*\n?)+", text, re.M):
+            assert len({line.count("|") for line in block.strip().splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("recommendations", "start"),
+    [
+        (["align", "do not align"], "Align 0-0; Do not align 1-2 ("),
+        (["no effect found", "not enough evidence"], "No effect found at 0-0; not enough evidence at 1 ("),
+    ],
+)
+def test_recommendations_are_named_by_pair(recommendations, start):
+    tried = pd.DataFrame(
+        {"student_block": [0, 1], "teacher_block": [0, 2], "seeds": [8, 8], "recommendation": recommendations}
+    )
+    assert report.alignment_answer(tried, 24) == start + "student-teacher, from 0; 2 of 24 pairs tried, over 8 seeds)."
+
+
+# --- the figures ---
+
+
+def draw(name, tables):
+    """Draw one figure."""
+    STYLE.apply()
+    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, STYLE)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_equal_tables_give_equal_bytes(name, two_seeds, tmp_path):
+    module = import_module(f"distillation_dynamics.figures.{name}")
+    paths = []
+    for table in module.TABLES:
+        paths.append(str(tmp_path / f"{table}.parquet"))
+        two_seeds[0][table].to_parquet(paths[-1])
+    contents = []
+    for attempt in ("one", "two"):
+        files = [str(tmp_path / f"{attempt}.{kind}") for kind in ("pdf", "png")]
+        figures_stage.main(Namespace(figure=name, tables=paths, options=json.dumps(vars(STYLE)), files=files))
+        contents.append([(tmp_path / f"{attempt}.{kind}").read_bytes() for kind in ("pdf", "png")])
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("study", ["two_seeds", "eight_seeds"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, study, request):
+    figure = draw(name, request.getfixturevalue(study)[0])
+    FigureCanvasAgg(figure).draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert width == PAGE
+    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+    title = figure.get_suptitle()
+    assert "n = " in title and re.search("ontrol|null|interval", title)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_table_is_refused_by_name(name, two_seeds):
+    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+        with pytest.raises(StudyError, match=rf"{table}.parquet: the table is missing or empty"):
+            draw(name, {**two_seeds[0], table: two_seeds[0][table].iloc[:0]})
+
+
+def test_shape_fills_the_marks_of_u_shaped_networks_alone(two_seeds):
+    table = two_seeds[0]["shape"]
+    for axes in draw("shape", two_seeds[0]).axes:
+        if not axes.get_visible():
+            continue
+        metric = axes.get_title().splitlines()[0].replace(" ", "_")
+        rows = table[table["metric"] == metric]
+        marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+        assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(rows["depth"]))
+        filled = {line.get_xdata()[0] for line in marks if line.get_markerfacecolor() != "white"}
+        assert filled == set(rows.loc[rows["verdict"] == "U-shaped", "depth"])
+
+
+def test_effects_show_every_seed_at_its_difference(two_seeds):
+    axes = draw("effects", two_seeds[0]).axes[0]
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines if line.get_markerfacecolor() == "none"])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(two_seeds[0]["differences"]["difference"]))
+
+
+def test_effects_say_what_the_seeds_can_show(two_seeds, eight_seeds):
+    for (tables, _), said in ((two_seeds, "no test can reach 5 %"), (eight_seeds, "sign-flip, Holm")):
+        words = [text.get_text() for text in draw("effects", tables).axes[1].texts]
+        assert len(words) == 3 and all(said in text for text in words)
+
+
+def test_trajectories_are_the_mean_gains(two_seeds):
+    table = two_seeds[0]["trajectory"]
+    panels = [axes for axes in draw("trajectory", two_seeds[0]).axes if axes.get_visible()]
+    assert len(panels) == 3
+    for axes, (_, rows) in zip(panels, table.groupby("variant", sort=False), strict=True):
+        assert any(np.array_equal(line.get_ydata(), rows["gain"]) for line in axes.lines)
+
+
+def test_alignment_writes_each_tried_pairs_effect_beside_it(two_seeds):
+    table = two_seeds[0]["alignment"]
+    main = draw("alignment", two_seeds[0]).axes[0]
+    tried = table[table["variants"] != ""]
+    assert {text.xy: text.get_text() for text in main.texts} == {
+        (row.teacher_block, row.student_block): f"{row.effect:+.2f}" for row in tried.itertuples()
+    }
+    np.testing.assert_allclose(main.images[0].get_array(), table["cka"].to_numpy().reshape(4, 6))
+
+
+def test_alignment_is_drawn_without_a_comparison(tmp_path):
+    tables, _ = run(tmp_path / "study", seeds=1, comparison=False)
+    titles = {axes.get_title() for axes in draw("alignment", tables).axes}
+    assert {"CKA was not measured", "rank was not measured", "bandwidth was not measured"} <= titles

@@ -403,3 +403,12 @@ def test_a_map_without_range_is_drawn_as_nothing_or_everything():
 def test_an_empty_table_is_refused_by_name(name, tables):
     with pytest.raises(StudyError, match=f"{name}.parquet: the table is missing or empty"):
         figure_of(name, tables | {name: tables[name].iloc[:0]})
+
+
+def test_intensity_undoes_the_normalisation_and_is_the_mean_over_colours():
+    colours = spec.Data(
+        "folder", "", "", 2, 3, 4, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3), spec.Validation("test", 1), 1.0, ""
+    )
+    pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor(colours.mean).view(3, 1, 1), torch.tensor(colours.std).view(3, 1, 1)
+    torch.testing.assert_close(stage.intensity((pixels - mean) / std, colours), pixels.mean(dim=1))

@@ -88,7 +88,7 @@ def main(arguments) -> None:
     names = models.block_names(network)
     saliency_rows, gradient_rows = [], []
     for name, epoch, weights in zip(arguments.names, arguments.epochs, arguments.weights, strict=True):
-        models.load_weights(arguments.weights[0], network)
+        models.load_weights(weights, network)
         key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
         for batch in images.view(0, None, BATCH, positions=positions):
             by_method, by_block = maps_of(network, batch, data, settings.methods, device)

@@ -1,23 +1,32 @@
 # One figure or animation a job, from the study-level tables alone.
-DRAWN = sorted(path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("[a-z]*.py") if path.stem != "style")
+TABLE_FOLDERS = {
+    **dict.fromkeys(TABLES, METRICS),
+    **dict.fromkeys(STATISTICS_TABLES, STATISTICS),
+    **dict.fromkeys(SUMMARY_TABLES, SUMMARY),
+}
 
 
-def formats_of(figure):
-    """The formats that a figure's module says it comes in; most say nothing."""
-    try:
-        return literals(LIBRARY / f"distillation_dynamics/figures/{figure}.py", "FORMATS")[0]
-    except KeyError:
-        return ("pdf", "png")
+def said_by(figure):
+    """What a figure's module says of itself: its tables, the metrics it needs, its formats; None: no figure."""
+    path = LIBRARY / f"distillation_dynamics/figures/{figure}.py"
+    return literals(path, "TABLES", "METRICS", "FORMATS", default=None)
 
 
-ANIMATIONS = [figure for figure in DRAWN if "gif" in formats_of(figure)]
+def is_drawn(figure):
+    """Whether this study measures what the figure shows; comparisons of variants need two of them."""
+    tables, needs, _ = said_by(figure)
+    unmeasured = set(needs or ()).intersection(studies.metric_names()).difference(STUDY.features.metrics)
+    return tables is not None and not unmeasured and ("variants" not in tables or len(STUDY.variants) > 1)
+
+
+DRAWN = sorted(filter(is_drawn, (path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("*.py"))))
+ANIMATIONS = [figure for figure in DRAWN if said_by(figure)[2] == ("gif",)]
 FIGURES = [figure for figure in DRAWN if figure not in ANIMATIONS]
 
 
 def tables_of(wildcards):
     """The tables that a figure's module says it reads."""
-    (names,) = literals(LIBRARY / f"distillation_dynamics/figures/{wildcards.figure}.py", "TABLES")
-    return [f"{METRICS if name in TABLES else SUMMARY}/{name}.parquet" for name in names]
+    return [f"{TABLE_FOLDERS[table]}/{table}.parquet" for table in said_by(wildcards.figure)[0]]
 
 
 rule figures:

@@ -22,9 +22,9 @@ rule teacher_saliency:
         record=SALIENCY + "/teacher/.record.json",
         seed=-1,
         code=fingerprint("saliency"),
-    threads: STUDY.compute["features"]["threads"]
+    threads: STUDY.compute["saliency"]["threads"]
     resources:
-        **resources_of("features"),
+        **resources_of("saliency"),
     conda:
         ENVIRONMENT
     shell:

@@ -1,6 +1,6 @@
 # Accuracy, agreement and cost of every run and variant.
 SUMMARY = RESULTS + "/summary"
-SUMMARY_FILES = [f"{SUMMARY}/{name}.parquet" for name in ("runs", "epochs", "summary", "cost")]
+SUMMARY_TABLES = ["runs", "epochs", "summary", "cost"]
 RUN_FILES = ("logits_validation.npy", "logits_test.npy", "epochs.parquet", "result.json", "cost.json")
 
 
@@ -9,7 +9,7 @@ rule summary:
         [f"{TEACHER}/{name}" for name in RUN_FILES],
         expand(STUDENT + "/{name}", variant=STUDY.variants, seed=STUDY.seeds, name=RUN_FILES),
     output:
-        SUMMARY_FILES,
+        [f"{SUMMARY}/{table}.parquet" for table in SUMMARY_TABLES],
         SUMMARY + "/summary.md",
         SUMMARY + "/cost.md",
     log:

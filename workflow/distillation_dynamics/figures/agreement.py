@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import INTERVAL
+from .profiles import INTERVAL, log_scale
 from .style import PAGE, Style, baseline, counts, label, legend_below, need
 
 TABLES = ("agreement",)
@@ -32,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(text)
-    panels[1].set_yscale("log")
+    log_scale(panels[1])
     first = baseline(looks)
     rows = table[table["model"] == first].groupby("epoch")[["agreement", "top1", "teacher_top1", "images"]].mean()
     share = rows["agreement"] / 100

@@ -36,20 +36,23 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         main.set_title("CKA was not measured", fontsize="small")
     tried = table[table["variants"].fillna("") != ""]
     _mark(main, tried)
-    sides = (("rank", "rank: log2(student / teacher)", 0), ("bandwidth", "bandwidth: student - teacher", 1))
-    for column, text, row in sides:
-        axes = figure.add_subplot(grid[row, 1], sharex=main, sharey=main)
+    above, below = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
+    sides = (above, "rank", "rank: log2(student / teacher)"), (below, "bandwidth", "bandwidth: student - teacher")
+    for axes, column, text in sides:
         picture = _picture(table, column)
         finite = picture[np.isfinite(picture)]
-        reach = float(np.abs(finite).max()) or 1.0 if len(finite) else 1.0
+        # A mismatch of exactly 0 everywhere still needs a scale.
+        reach = float(np.abs(finite).max(initial=0)) or 1.0
         _heatmap(figure, axes, picture, "RdBu", (-reach, reach), text if len(finite) else None)
         if not len(finite):
             axes.set_title(f"{column} was not measured", fontsize="small")
         axes.plot(tried["teacher_block"], tried["student_block"], "s", color="black", mfc="none", markersize=3, mew=0.6)
-    main.xaxis.get_major_locator().set_params(integer=True)
-    main.yaxis.get_major_locator().set_params(integer=True)
-    figure.supxlabel("block of the teacher", fontsize="medium")
-    figure.supylabel("block of the student", fontsize="medium")
+    for axes in (main, above, below):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    main.set_ylabel("block of the student")
+    for axes in (main, below):
+        axes.set_xlabel("block of the teacher")
     figure.suptitle(_title(table, tried), fontsize="small")
     handles = [
         mpl.lines.Line2D([], [], linestyle="none", marker=mark, color="black", mfc="white", markersize=4.5, label=text)
@@ -109,8 +112,10 @@ def _title(table: pd.DataFrame, tried: pd.DataFrame) -> str:
     else:
         seeds = sorted(set(tried["seeds"]))
         many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-        said = f"numbers: effect of the {len(tried)} tried pairs on test top-1 [points], n = {many} seeds"
+        said = (
+            f"numbers: effect on test top-1 [points], n = {many} seed{'s' * (seeds != [1])}, pairs tried: {len(tried)}"
+        )
     return (
-        f"Which blocks to align? {baseline} and teacher before any aligning, last epoch{few};\n{said}. "
-        "Control: a pair is judged\nby a test over seeds against the baseline, not by its likeness"
+        f"Which blocks to align? {baseline} and teacher before any aligning, last epoch{few};\n{said}.\n"
+        "Control: what aligning did is judged by a test over seeds against the baseline, not by likeness"
     )

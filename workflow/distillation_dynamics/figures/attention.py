@@ -6,7 +6,7 @@ In: depth.parquet. Out: a figure of two panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, note, trained_and_untrained
+from .profiles import final, grid, title, trained_and_untrained
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -22,10 +22,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = final(tables, "depth", *PANELS)
     figure = grid(table, style, PANELS, 1)
     control = trained_and_untrained(table, "attention_entropy")
-    figure.suptitle(
-        f"Self-attention over depth, last epoch ({note(table)})"
-        + (f"\nControl, the untrained network: entropy in the last block {control} bits" if control else ""),
-        fontsize="small",
-    )
+    said = f"Control, entropy in the last block [bits]: {control}"
+    figure.suptitle(title("Self-attention over depth", table, said), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

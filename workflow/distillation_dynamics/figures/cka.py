@@ -21,9 +21,9 @@ FEW_IMAGES = 1000
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw tokens' CKA, or where grids differ the images' (mean tokens), mean over seeds, on one colour scale."""
-    table = tables.get("cka", pd.DataFrame())
-    column = "cka_tokens" if "cka_tokens" in table and table["cka_tokens"].notna().any() else "cka_images"
-    table = need(tables, "cka", column)
+    table = need(tables, "cka", "cka_images")
+    whole = table["cka_tokens"].notna().sum() >= table["cka_images"].notna().sum()
+    column = "cka_tokens" if whole else "cka_images"
     first = baseline(dict.fromkeys(table["model"]))
     untrained = table[(table["epoch"] == 0) & (table["model"] == first)]
     trained = last_epoch(table[table["epoch"] > 0])
@@ -44,11 +44,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             if np.isfinite(row).any():
                 axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=3)
         axes.set_title(name, fontsize="small")
+        name_blocks(axes.xaxis, _names(table, "teacher"))
+        name_blocks(axes.yaxis, _names(table, "student"))
     for axes in panels.flat[len(values) :]:
         axes.set_visible(False)
-    for axis, side in ((panels[0, 0].xaxis, "teacher"), (panels[0, 0].yaxis, "student")):
-        rows = table.drop_duplicates(f"{side}_block").sort_values(f"{side}_block")
-        name_blocks(axis, tuple(rows[f"{side}_block_name"]))
+    for axes in panels.flat[max(len(values) - ACROSS, 0) : len(values)]:
+        axes.tick_params(labelbottom=True)
     figure.supxlabel("block of the teacher", fontsize="medium")
     figure.supylabel("block of the student", fontsize="medium")
     what = "tokens" if column == "cka_tokens" else "images"
@@ -56,6 +57,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure.suptitle(f"Likeness of student and teacher, last epoch ({_counts(table, what)}).\nControl: the untrained "
                     "student. Dots: the teacher's block most like each of the student's", fontsize="small")  # fmt: skip
     return figure
+
+
+def _names(table: pd.DataFrame, side: str) -> tuple[str, ...]:
+    return tuple(table.drop_duplicates(f"{side}_block").sort_values(f"{side}_block")[f"{side}_block_name"])
 
 
 def _counts(table: pd.DataFrame, what: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import final, log_if_wide, note, profile
+from .profiles import final, log_if_wide, profile, title
 from .style import PAGE, Style, label, legend_below
 
 TABLES = ("depth",)
@@ -42,10 +42,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     grid = figure.subplots(3, 3, sharex=True)
     for above, below in zip(grid[0], grid[1], strict=True):
         below.sharey(above)
-    for line, (title, row) in zip(grid, ROWS.items(), strict=True):
+    for line, (name, row) in zip(grid, ROWS.items(), strict=True):
         for axes, (column, text) in zip(line, row.items(), strict=True):
             profile(axes, table, column, looks, text)
-        line[0].set_title(title, loc="left", fontweight="bold")
+        line[0].set_title(name, loc="left", fontweight="bold")
     for axes, *columns in (
         (grid[0, 0], "intensity", "intensity_without_dc"),
         (grid[0, 2], "activation_magnitude", "rms"),
@@ -63,7 +63,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         f"outside the range: at most {100 * worst['clipped_share']:.2g} %\n({label(worst['model'])})",
         loc="right", fontsize="x-small",
     )  # fmt: skip
-    figure.suptitle(f"Patch tokens over depth, last epoch ({note(table)})\n" + _control(teacher), fontsize="small")
+    figure.suptitle(title("Patch tokens over depth", table, _control(teacher)), fontsize="small")
     legend_below(figure, grid[0, 0], 4)
     return figure
 

@@ -36,6 +36,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             axes.plot(one["mean_difference"], row, "d", color="black", markersize=4.5, zorder=4)
         words.text(0, row, _words(one), fontsize="small", va="center")
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
+    # The noise of few test images must not squeeze what was seen into a line.
+    seen = np.abs([*differences["difference"], *variants["low"].dropna(), *variants["high"].dropna()]).max()
+    noise = NOISE * variants["evaluation_standard_error"].max()
+    reach = 1.1 * max(seen, min(noise, 2 * seen) if noise > 0 else 0) or 1.0
+    axes.set_xlim(-reach, reach)
     axes.set_yticks(range(len(variants)), [label(name) for name in variants["variant"]])
     axes.set_ylim(len(variants) - 0.5, -0.5)
     axes.grid(axis="x", linewidth=0.3)

@@ -6,7 +6,7 @@ In: depth.parquet. Out: a figure of two panels with logarithmic axes, exact zero
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, note
+from .profiles import final, grid, title
 from .style import FIXED, Style, label, legend_below
 
 TABLES = ("depth",)
@@ -35,6 +35,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
             "does not depend on the patch tokens of the last block"
         )
-    figure.suptitle(f"Gradient of the label's logit, last epoch ({note(table)})\n{said}", fontsize="small")
+    figure.suptitle(title("Gradient of the label's logit", table, said), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -29,19 +29,19 @@ def banded(models: list[str]) -> list[str]:
     return [model for model in ("teacher", baseline(models)) if model in models]
 
 
-def note(table: pd.DataFrame) -> str:
-    """Return what every title over depth says: images, seeds, and what bands and thin lines are."""
+def title(what: str, table: pd.DataFrame, said: str) -> str:
+    """Return the title of a figure over depth: what it shows, n, what the control says, what bands and lines are."""
     names = ", ".join(label(model) for model in banded(list(dict.fromkeys(table["model"]))))
-    thin = "; thin lines: single seeds" if table["seed"].nunique() > 2 else ""
-    return f"{counts(table)}; bands: 95 % interval over images ({names}){thin}"
+    seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
+    return f"{what}, last epoch ({counts(table)}).\n{said}\nBands: 95 % interval over images ({names}){seeds}"
 
 
 def trained_and_untrained(table: pd.DataFrame, column: str) -> str:
-    """Return what the untrained network says of the teacher's last block; empty where either has no value."""
+    """Return what the last block has with and without training."""
     last = [
         table[(table["model"] == model) & table[column].notna()].nlargest(1, "block")[column].mean() for model in FIXED
     ]
-    return "" if np.isnan(last).any() else "teacher {:.2g}, untrained {:.2g}".format(*last)
+    return "teacher {}, untrained {}".format(*("no value" if np.isnan(x) else f"{float(f'{x:.2g}'):,g}" for x in last))
 
 
 def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict], text: str, log: bool = False) -> None:
@@ -69,7 +69,10 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict]
             axes.plot(zeros, 0 * zeros, transform=axes.get_xaxis_transform(), **look)
         if rows["seed"].nunique() > 1:
             for _, one in rows.groupby("seed"):
-                axes.plot(places, one.sort_values("block")[column], color=look["color"], linewidth=0.35, alpha=0.6)
+                value = one.sort_values("block")[column]
+                axes.plot(
+                    places, value.where(value > 0) if log else value, color=look["color"], linewidth=0.35, alpha=0.6
+                )
         if model in with_band and f"{column}_se" in table:
             half = INTERVAL * rows.groupby("block")[f"{column}_se"].mean().to_numpy()
             axes.fill_between(places, drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0)
@@ -79,8 +82,10 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict]
         name_blocks(axes.xaxis, blocks.iloc[0])
     axes.set_xlabel("block" if named else "relative depth of the block")
     axes.set_ylabel(text)
+    if len(absent) == len(looks):
+        axes.set_yticks([])
     if absent:
-        axes.set_title(f"no value: {_listed(absent, list(looks))}", loc="right", fontsize="x-small")
+        axes.set_title(_absent(absent, list(looks)), loc="right", fontsize="x-small")
 
 
 def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, log: bool = False) -> Figure:
@@ -96,9 +101,12 @@ def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, l
 
 
 def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
-    """Name the blocks at places 0, 1, ... of an axis: at most about `most` of them."""
+    """Name the blocks at places 0, 1, ... of an axis: at most `most` of them, long names upright on an x axis."""
     step = math.ceil(len(names) / most)
-    axis.set_ticks(range(0, len(names), step), [block_label(name) for name in names[::step]])
+    shown = [block_label(name) for name in names[::step]]
+    axis.set_ticks(range(0, len(names), step), shown)
+    if axis.axis_name == "x" and max(map(len, shown)) > 2:
+        axis.set_tick_params(rotation=90)
 
 
 def log_if_wide(axes: Axes, values: pd.DataFrame) -> None:
@@ -109,15 +117,20 @@ def log_if_wide(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def log_scale(axes: Axes) -> None:
-    """Make the value axis logarithmic, with plain numbers at 1, 2 and 5."""
+    """Make the value axis logarithmic, with plain numbers: at 1, 2 and 5, or where those are too few."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_ylim()
+    wide = high > 4 * low
+    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)) if wide else mpl.ticker.MaxNLocator(5))
     axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-def _listed(absent: list[str], models: list[str]) -> str:
-    students = [model for model in models if model not in FIXED]
-    names = [model for model in absent if model in FIXED or not set(students) <= set(absent)]
-    names += ["students"] * (bool(students) and set(students) <= set(absent))
-    return ", ".join(map(label, names)) if len(names) < 4 else f"{len(names)} models"
+def _absent(absent: list[str], models: list[str]) -> str:
+    """Return which models have no value, the students as one where it is all of them."""
+    if set(absent) == set(models):
+        return "no model has a value"
+    students = {model for model in models if model not in FIXED}
+    together = bool(students) and students <= set(absent)
+    names = [model for model in absent if not (together and model in students)] + ["students"] * together
+    return "no value: " + (", ".join(map(label, names)) if len(names) < 4 else f"{len(names)} models")

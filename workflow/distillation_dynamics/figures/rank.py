@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, log_if_wide, note, trained_and_untrained
+from .profiles import final, grid, log_if_wide, title, trained_and_untrained
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -34,11 +34,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_title(f"lines: {what}, {', '.join(map(str, np.unique(limits)))}", loc="left", fontsize="x-small")
         log_if_wide(axes, table[[column]])
     control = trained_and_untrained(table, "pca_effective_rank")
-    figure.suptitle(
-        f"Directions that patch tokens fill, last epoch ({note(table)})\n"
-        "A rank cannot exceed the number of channels, that of an image not the number of its tokens either (thin lines)"
-        + (f"\nEffective rank of all images in the last block: {control}" if control else ""),
-        fontsize="small",
-    )  # fmt: skip
+    said = (
+        "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
+        f"Effective rank of all images in the last block: {control}"
+    )
+    figure.suptitle(title("Directions that patch tokens fill", table, said), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -31,9 +31,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         look = {**look, "marker": None}
         published.plot(rows.index, rows["sep"], label=label(model), **look)
         rows = rows.dropna(subset=["sep_folded"])
+        folded.plot(rows.index, rows["sep_folded"], label=label(model), **look)
         if model in banded(list(looks)):
             _draw_null(folded, rows.index, rows[NULL], look["color"], label(model))
-        folded.plot(rows.index, rows["sep_folded"], label=label(model), **look)
     profile(bandwidth, depth, BANDWIDTH, looks, "share of the frequencies that\nholds 95 % of the energy")
     places = {line.get_label(): line.get_xdata() for line in bandwidth.lines}
     for model in banded(list(looks)):

@@ -29,9 +29,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
                 one = table[table["model"] == model]
                 one = one[one["block"] == int(place * one["block"].max())]
                 mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
+                axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
                 if model in banded(list(looks)):
                     _draw_null(axes, mean, looks[model]["color"], label(model))
-                axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
             log_scale(axes)
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
         axes.set_title(f"{name} block")
@@ -39,8 +39,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for axes, who in zip(panels[:, 0], ("teacher", "students"), strict=True):
         axes.set_ylabel(f"{who}: amplitude\n[activation units]")
     figure.suptitle(
-        f"Spectra along the channel axis, last epoch, constant term left out ({counts(tables['spectrum'])}).\n"
-        "Channel order is arbitrary: only what leaves the band of permuted channels (95 %) says something about order",
+        f"Spectra along the channel axis, last epoch, constant term left out ({counts(table)}).\n"
+        "Channel order is arbitrary: a shape means something only outside the band of permuted channels\n"
+        "(95 %: by chance 5 % of a spectrum leave it)",
         fontsize="small",
     )
     legend_below(figure, panels, 4)

@@ -6,7 +6,7 @@ In: depth.parquet. Out: a figure of four panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, note, trained_and_untrained
+from .profiles import final, grid, title, trained_and_untrained
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -23,12 +23,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each model's last epoch, mean over seeds."""
     table = final(tables, "depth", *PANELS)
     figure = grid(table, style, PANELS, 2)
-    control = trained_and_untrained(table, "token_cosine")
-    figure.suptitle(
-        f"Patch tokens of an image, last epoch ({note(table)})\nWith a cosine to the first block near 1, the first and "
-        "that block are nearly the same target"
-        + (f".\nCosine between tokens in the last block: {control}" if control else ""),
-        fontsize="small",
-    )  # fmt: skip
+    said = (
+        "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
+        f"Control, cosine between tokens in the last block: {trained_and_untrained(table, 'token_cosine')}"
+    )
+    figure.suptitle(title("Patch tokens of an image", table, said), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

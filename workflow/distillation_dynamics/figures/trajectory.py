@@ -6,7 +6,6 @@ seeds or more, and the place from which the gain stays negative.
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,7 +19,9 @@ ACROSS = 5
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean paired gain of every variant, with the 95 % t interval over seeds as a band."""
     table, found = need(tables, "trajectory", "gain"), need(tables, "variants", "seeds")
-    turns = dict(zip(found["variant"], found["turns_at"], strict=True))
+    # Where a mean curve without gain or loss happens to end below 0 there is nothing to mark.
+    turned = found[(found["early_gain"] > 0) & (found["late_gain"] < 0) & found["turns_at"].notna()]
+    turns = dict(zip(turned["variant"], turned["turns_at"], strict=True))
     variants = list(dict.fromkeys(table["variant"]))
     baseline = table["baseline"].iloc[0]
     looks = style.looks(list(dict.fromkeys([baseline, *variants])))
@@ -35,7 +36,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.25, linewidth=0)
         axes.plot(rows["fraction"], rows["gain"], color=color, marker="o" if len(rows) < 15 else None, markersize=2.5)
         title = label(variant)
-        if not np.isnan(turns.get(variant, np.nan)):
+        if variant in turns:
             axes.axvline(turns[variant], color="0.4", linewidth=0.8, linestyle=":", zorder=0)
             title += f"\nbelow 0 from {turns[variant]:.2f}"
         axes.set_title(title, fontsize="small")
@@ -46,19 +47,23 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # The means set the scale; intervals of two seeds can be wider than anything of interest.
     reach = table["gain"].abs().max()
     low, high = panels[0, 0].get_ylim()
-    panels[0, 0].set_ylim(max(low, -3 * reach), min(high, 3 * reach)) if reach else None
+    if reach > 0:
+        panels[0, 0].set_ylim(max(low, -3 * reach), min(high, 3 * reach))
     panels[0, 0].set_xlim(0, 1.02)
     figure.supxlabel("share of training", fontsize="medium")
     figure.supylabel("gain in validation top-1 [points]", fontsize="medium")
     seeds = int(table["seeds"].max())
-    figure.suptitle(
-        f"Gain over {label(baseline)} during training, paired by seed (n = {seeds} seed{'s' * (seeds != 1)}). "
-        + (
-            "Bands: 95 % t interval of each epoch by itself;\nwhere they hold the zero line, the data allow no gain and "
-            "no loss. Dotted: the mean stays below 0"
-            if seeds > 1
-            else "One seed:\nno interval, so any of these may be chance. Dotted: the gain stays below 0"
-        ),
-        fontsize="small",
-    )
+    figure.suptitle(_title(label(baseline), seeds), fontsize="small")
     return figure
+
+
+def _title(baseline: str, seeds: int) -> str:
+    if seeds > 1:
+        control = "Bands: 95 % t interval of each epoch alone;\nwhere they hold 0, no gain and no loss is shown"
+    else:
+        control = "No interval with one seed:\nany of these may be chance"
+    plural = "s" * (seeds != 1)
+    return (
+        f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{plural}). {control}. "
+        "Dotted: an early gain became a late loss"
+    )

@@ -140,10 +140,10 @@ def shape_answer(tested: pd.DataFrame) -> str:
         control = "the null (intensity after permuting channels) was not measured"
     else:
         k = len(u_shaped(null))
-        same = k > 0 and k >= counts[0][1]
-        control = (
-            f"{'but so is' if same else 'and'} the null (intensity after permuting channels) in {k} of {len(null)}"
-        )
+        intensity = next((count for name, count, _ in counts if name == "intensity"), 0)
+        name = "the null (intensity after permuting channels)"
+        control = f"but so is {name}" if 0 < intensity <= k else f"{name} is"
+        control += f" in {k} of {len(null)}"
     text = f"{listed(texts)} ({sizes}); {control}."
     return text[0].upper() + text[1:]
 
@@ -170,7 +170,7 @@ def shape_controls(tested: pd.DataFrame) -> list[str]:
     if len(paper):
         found = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
         sentences.append(
-            f"The untrained teacher is U-shaped in {listed(found)} already: not learned."
+            f"The untrained teacher is U-shaped in {listed(found)} already: it takes no training."
             if found
             else "The untrained teacher is U-shaped in none of the paper's metrics."
         )
@@ -307,12 +307,12 @@ def turning(variants: pd.DataFrame) -> str:
     """Return a sentence on gains that turn into losses during training."""
     turned = variants[variants["turns_at"].notna() & (variants["early_gain"] > 0) & (variants["late_gain"] < 0)]
     if turned.empty:
-        return "No variant gains on the mean in the first third of training, loses in the last and ends below the baseline."
+        return "No variant gains in the first third of training, loses in the last and ends below the baseline."
     texts = [f"{row['variant']} ({100 * row['turns_at']:.0f} %)" for row in turned.to_dict("records")]
     return (
-        "Gain in validation top-1 over the first third of training and loss over the last: the mean curve stays below the "
-        f"baseline's from this share of training on for {listed(texts)}. No test is made of it; trajectory.parquet has "
-        "the intervals."
+        "Mean gain in validation top-1 over the first third of training, and loss over the last: the curve stays below "
+        f"the baseline's from this share of training on for {listed(texts)}. No test is made of it; trajectory.parquet "
+        "has the intervals."
     )
 
 
@@ -390,8 +390,8 @@ def alignment_section(alignment: pd.DataFrame, baseline: str) -> list[str]:
     )
     return [
         *paragraphs,
-        f"Before any aligning: unbiased CKA of {baseline} with the teacher, last epoch, mean over seeds. {few} Similarity "
-        "describes; it does not tell that aligning helps.",
+        f"Before any aligning: unbiased CKA of {baseline} with the teacher, last epoch, mean over seeds. {few} "
+        "Similarity describes; it does not tell that aligning helps.",
         markdown(pd.DataFrame(rows), NEAREST_TABLE),
     ]
 
