@@ -1,19 +1,37 @@
 """What the documentation says of the tables is what the code writes."""
 
+from importlib import import_module
+
 import pytest
 
-from distillation_dynamics import data, features, summary, training_log
+from distillation_dynamics import comparison, data, features, saliency, study, summary, training_log
+from distillation_dynamics.statistics import alignment, shape, variants
 
+METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()]
+KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
 TABLES = {
     "splits": data.SPLIT_COLUMNS,
     "steps": training_log.STEP_COLUMNS,
     "epochs": training_log.EPOCH_COLUMNS,
-    "depth": features.DEPTH_COLUMNS,
-    "spectrum": features.SPECTRUM_COLUMNS,
-    "scalars": features.SCALAR_COLUMNS,
+    "depth": features.DEPTH_KEYS,
+    "spectrum": features.SPECTRUM_KEYS,
+    "scalars": features.SCALAR_KEYS,
+    "metrics": {name: c for module in METRICS for kind in KINDS for name, c in getattr(module, kind, {}).items()},
+    "saliency": saliency.SALIENCY_COLUMNS,
+    "gradient_maps": saliency.GRADIENT_COLUMNS,
+    "cka": comparison.CKA_COLUMNS,
+    "mismatch": comparison.MISMATCH_COLUMNS,
+    "agreement": comparison.AGREEMENT_COLUMNS,
     "runs": summary.RUN_COLUMNS,
     "summary": summary.SUMMARY_COLUMNS,
     "cost": summary.COST_COLUMNS,
+    "shape": shape.SHAPE_COLUMNS,
+    "minimum": shape.MINIMUM_COLUMNS,
+    "variants": variants.VARIANT_COLUMNS,
+    "differences": variants.DIFFERENCE_COLUMNS,
+    "mcnemar": variants.MCNEMAR_COLUMNS,
+    "trajectory": variants.TRAJECTORY_COLUMNS,
+    "alignment": alignment.ALIGNMENT_COLUMNS,
 }
 
 
@@ -22,3 +40,8 @@ def test_every_column_is_documented_with_its_unit(root, name):
     text = (root / "docs/outputs.md").read_text()
     for column, (unit, description) in TABLES[name].items():
         assert f"| {column} | {unit} | {description} |" in text
+
+
+def test_no_two_metrics_write_the_same_column():
+    names = [name for module in METRICS for kind in KINDS for name in getattr(module, kind, {})]
+    assert len(names) == len(set(names)) > 50
