@@ -15,18 +15,18 @@ from helpers import copy_project, jobs, shared, snakemake
 
 LIBRARY = "workflow/distillation_dynamics"
 SMOKE = "studies/smoke.yaml"
-FIGURES_OF_METRICS = {"metrics": 3, "figures": 3}
-TABLES = {"metrics": 3, "summary": 1, "figures": 5}
-ONE_STUDENT = {"students": 1, "student_features": 1, **TABLES}
-TWO_STUDENTS = {"students": 2, "student_features": 2, **TABLES}
-STUDENTS = {"students": 4, "student_features": 4, **TABLES}
-FEATURES = {"teacher_features": 1, "student_features": 4, **FIGURES_OF_METRICS}
-# A new teacher; the student that asks it nothing stays.
+DRAWN = {"figures": 18, "animations": 1}
+TABLES = {"metrics": 7, "summary": 1, "statistics": 1, **DRAWN}
+OF_STUDENT = ("students", "student_features", "student_saliency", "comparison")
+ONE_STUDENT, TWO_STUDENTS, STUDENTS = (dict.fromkeys(OF_STUDENT, count) | TABLES for count in (1, 2, 4))
+# Figures that show the tables of features, and those of the statistics, which read the scalars of features.
+FEATURES = {"teacher_features": 1, "student_features": 4, "metrics": 2, "statistics": 1, "figures": 12}
+# A new teacher; the student that asks it nothing stays, but is measured with the teacher's range and compared with it.
 TEACHER = {
-    **{"teacher": 1, "teacher_outputs": 1, "teacher_features": 1},
-    **{"students": 3, "student_features": 3, **TABLES},
+    **dict.fromkeys(("teacher", "teacher_outputs", "teacher_features", "teacher_saliency"), 1),
+    **{"students": 3, "student_features": 4, "student_saliency": 3, "comparison": 4, **TABLES},
 }
-TRAINER = TEACHER | {"students": 4, "student_features": 4}
+TRAINER = TEACHER | {"students": 4, "student_saliency": 4}
 ALL = TRAINER | {"data": 1}
 
 
@@ -122,16 +122,29 @@ CHANGES = {
     ),
     "the teacher": (edit(SMOKE, "  source: pretrain", "  source: pretrain\n  label_smoothing: 0.1"), TEACHER),
     "the images' normalisation": (edit(SMOKE, "mean: [0.2860]", "mean: [0.2870]"), ALL),
-    "a metric": (edit(f"{LIBRARY}/metrics/entropy.py", "HISTOGRAM_BYTES = ", "HISTOGRAM_BYTES = 2 * "), FEATURES),
+    "a metric": (edit(f"{LIBRARY}/metrics/entropy.py", "CHUNK_VALUES = 2**17", "CHUNK_VALUES = 2**16"), FEATURES),
+    "a metric of pairs": (
+        edit(f"{LIBRARY}/metrics/cka.py", "TOLERANCE = 1e-13", "TOLERANCE = 1e-12"),
+        {"comparison": 4, "metrics": 3, "statistics": 1, "figures": 6},
+    ),
+    "metrics left out": (
+        edit(SMOKE, "features: {images: 20", "features: {metrics: [entropy, spectrum, magnitude], images: 20"),
+        FEATURES | {"figures": 7},
+    ),
+    "the images with saliency maps": (
+        edit(SMOKE, "saliency: {images: 2}", "saliency: {images: 3}"),
+        {"teacher_saliency": 1, "student_saliency": 4, "metrics": 2, "figures": 2, "animations": 1},
+    ),
+    "the baseline": (edit(SMOKE, "\nfeatures:", "\nstatistics: {baseline: hard}\nfeatures:"), {"statistics": 1, "figures": 4}),
     "the probe set": (edit(SMOKE, "images: 20", "images: 30"), FEATURES),
     "the summary": (
-        edit(f"{LIBRARY}/summary.py", "np.mean(student", "1 * np.mean(student"),
-        {"summary": 1, "figures": 2},
+        edit(f"{LIBRARY}/summary.py", "100 * np.sqrt(share", "100.0 * np.sqrt(share"),
+        {"summary": 1, "statistics": 1, "figures": 6},
     ),
     "a figure": (edit(f"{LIBRARY}/figures/accuracy.py", "0.21 * len", "0.22 * len"), {"figures": 1}),
-    "the figures' colours": (edit(SMOKE, "\nfeatures:", "\nfigures: {palette: muted}\nfeatures:"), {"figures": 5}),
-    "a removed output": (remove(SPECTRUM), {"metrics": 1, "figures": 1}),
-    "an output that grew": (append(SPECTRUM), {"metrics": 1, "figures": 1}),
+    "the figures' colours": (edit(SMOKE, "\nfeatures:", "\nfigures: {palette: muted}\nfeatures:"), DRAWN),
+    "a removed output": (remove(SPECTRUM), {"metrics": 1, "figures": 2}),
+    "an output that grew": (append(SPECTRUM), {"metrics": 1, "figures": 2}),
     "weights with another bit": (flip_last_bit(f"{WEIGHTS}/epoch001.safetensors"), ONE_STUDENT),
 }
 
@@ -190,7 +203,7 @@ def test_studies_share_images_teacher_and_its_outputs(project, tmp_path):
     text = (project / SMOKE).read_text().replace("name: smoke", "name: other")
     (tmp_path / "other.yaml").write_text(text)
     planned = jobs(snakemake(project, "-n", config=str(tmp_path / "other.yaml")))
-    assert planned == STUDENTS | {"teacher_features": 1}
+    assert planned == STUDENTS | {"teacher_features": 1, "teacher_saliency": 1}
 
 
 def test_a_teacher_file_counts_by_its_content(project, tmp_path):
@@ -207,7 +220,9 @@ def test_a_teacher_file_counts_by_its_content(project, tmp_path):
     os.utime(weights)
     assert jobs(snakemake(clone, "-n", config="file.yaml")) == {}
     shutil.copy(teacher / "untrained.safetensors", weights)
-    assert jobs(snakemake(clone, "-n", config="file.yaml")) == TEACHER | {"students": 1, "student_features": 1}
+    # With one variant there is nothing to compare: no effects and no trajectories.
+    planned = TEACHER | dict.fromkeys(OF_STUDENT, 1) | {"figures": DRAWN["figures"] - 2}
+    assert jobs(snakemake(clone, "-n", config="file.yaml")) == planned
 
 
 def plan(project, *arguments):
@@ -229,7 +244,7 @@ def test_the_plan_says_in_a_line_a_job_which_key_changed_and_what_it_costs(proje
     (table,) = [line.split() for line in said.splitlines() if line.startswith("students  ")]
     record = json.loads((project / "results/smoke/students/hard/seed0/.record.json").read_text())
     size = sum(file["bytes"] for file in record["files"].values())
-    assert re.search(r"^figures +5 ", said, re.M) and re.search(r"^total +11 ", said, re.M)
+    assert re.search(r"^figures +19 ", said, re.M) and re.search(r"^total +32 ", said, re.M)
     assert table[1] == "1" and float(table[4]) == pytest.approx(size / 1e6, abs=0.06)
     assert plan(project, "--configfile", SMOKE).stdout == "Nothing would run.\n"
 

@@ -6,12 +6,12 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from made_up import network, study
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import __main__ as stage
 from distillation_dynamics.figures.style import Style, baseline
+from made_up import network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 FIGURES = ["accuracy", "agreement", "cka", "dynamics", "sep", "spectra", "training_curves", *OVER_DEPTH]
@@ -57,9 +57,10 @@ def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
         tables[table].to_parquet(paths[-1])
     contents = []
     for attempt in ("one", "two"):
-        outputs = {f"output_{kind}": str(tmp_path / f"{attempt}.{kind}") for kind in ("pdf", "png")}
-        stage.main(Namespace(figure=name, tables=paths, options=json.dumps(vars(STYLE)), **outputs))
-        contents.append([(tmp_path / f"{attempt}.{kind}").read_bytes() for kind in ("pdf", "png")])
+        files = [tmp_path / f"{attempt}.{kind}" for kind in ("pdf", "png")]
+        options = json.dumps(vars(STYLE))
+        stage.main(Namespace(figure=name, tables=paths, options=options, files=list(map(str, files))))
+        contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
 
 
@@ -112,7 +113,7 @@ def test_depth_profiles_are_means_over_seeds_of_the_last_epoch_on_the_balanced_i
     drawn = lines(draw("depth_profiles", tables).axes[0])
     assert list(drawn)[:6] == MODELS
     for name, epoch in (("soft", 5), ("teacher", 2)):
-        rows = tables["depth"].query("model == @name and epoch == @epoch and probe == 'balanced'")
+        rows = tables["depth"].query(f"model == '{name}' and epoch == {epoch} and probe == 'balanced'")
         np.testing.assert_allclose(drawn[name].get_ydata(), rows.groupby("block")["intensity"].mean())
 
 
@@ -157,6 +158,8 @@ def test_models_without_a_value_are_left_out_and_named(tables, stages):
     assert set(lines(panel)) == set(MODELS[2:])
     assert panel.get_title("right") == "no value: teacher, teacher untrained"
     assert draw("attention", stages).axes[0].get_title("right") == "no value: students"
+    nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
+    assert draw("attention", {"depth": nowhere}).axes[1].get_title("right") == "no model has a value"
     assert draw("gradients", stages).axes[1].get_title("right") == "no model has a value"
 
 
@@ -233,7 +236,7 @@ def test_cka_shows_the_untrained_student_and_every_variant_at_its_last_epoch(tab
     rows = tables["cka"].query("model == 'soft' and epoch == 5")
     expected = rows.pivot_table(values="cka_tokens", index="student_block", columns="teacher_block")
     np.testing.assert_allclose(panels[2].images[0].get_array(), expected)
-    assert "n = 320 images x 4 tokens, fewer than 1,000" in figure.get_suptitle()
+    assert "n = 320 validation images x 4 tokens, fewer than 1,000" in figure.get_suptitle()
     best = [line.get_xdata()[0] for line in panels[2].lines]
     np.testing.assert_array_equal(best, expected.to_numpy().argmax(axis=1))
 
@@ -242,7 +245,7 @@ def test_cka_falls_back_on_images_where_grids_differ(tables):
     cka = tables["cka"].assign(images=2000)
     cka.loc[cka["student_block"] == 0, "cka_tokens"] = np.nan
     figure = draw("cka", tables | {"cka": cka})
-    assert "n = 2,000 images;" in figure.get_suptitle()
+    assert "n = 2,000 validation images;" in figure.get_suptitle()
     assert all(np.isfinite(axes.images[0].get_array()).all() for axes in figure.axes if axes.images)
 
 

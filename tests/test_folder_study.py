@@ -79,6 +79,8 @@ def folder(tmp_path_factory):
             },
         },
         "features": {"images": 6, "dtype": "float16"},
+        "saliency": {"images": 2},
+        "comparison": {"images": 6},
         "compute": {"students": {"threads": 2}},
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(config))
@@ -144,7 +146,7 @@ def test_checkpoints_features_and_figures_are_there(results):
     assert epochs == ["epoch000", "epoch002", "epoch003"]
     block = np.load(results / "features/students/all/seed0/epoch003/block01.npy", mmap_mode="r")
     assert block.shape == (6, 12, 4, 4) and block.dtype == np.float16
-    assert len(list((results / "figures").glob("*.png"))) == 5
+    assert len(list((results / "figures").glob("*.png"))) == 18
 
 
 def test_a_broken_picture_is_named_and_what_was_finished_stays(folder, results):

@@ -587,9 +587,9 @@ def test_without_a_comparison_only_the_pairs_that_a_variant_aligns_have_rows():
     pairs = {"soft": [[2, 2]], "both": [[0, 0], [1, 3]], "last": [[1, 3]]}
     table = alignment.table(runs_of(soft=[80.0], both=[80.4], last=[81.0]), pairs, "soft")
     assert table[["student_block", "teacher_block"]].to_numpy().tolist() == [[0, 0], [1, 3]]
-    assert list(table["variants"]) == ["both (with 1-3)", "both (with 0-0), last"]
+    assert list(table["variants"]) == ["both (with 1-3)", "last"]
     assert list(table["alone"]) == [False, True]
-    assert list(table["effect"]) == pytest.approx([0.4, 0.7])
+    assert list(table["effect"]) == pytest.approx([0.4, 1.0])
     assert "never aligned alone" in table["evidence"].iloc[0]
     assert table["cka"].isna().all()
 
@@ -627,8 +627,9 @@ def test_pairs_of_the_same_variants_are_one_comparison():
 
 
 def test_a_seed_that_one_of_a_pairs_variants_lacks_is_left_out():
-    row = effects_of([1.0, 2, 3], {"last": [[1, 3]], "both": [[0, 0], [1, 3]]}, both=[81.0, None, 85.0])
+    row = effects_of([1.0, 2, 3], {"last": [[1, 3]], "other": [[1, 3]]}, other=[81.0, None, 85.0])
     assert row["seeds"] == 2 and row["effect"] == pytest.approx((1 + 1 + 3 + 5) / 4)
+    assert row["evidence"].startswith("last +2.00, other +3.00: +2.50 points over 2 seeds")
     apart = runs_of(soft=[80.0, 80.0], last=[81.0, None], both=[None, 81.0])
     (row,) = alignment.table(apart, {"last": [[1, 3]], "both": [[1, 3]]}, "soft").to_dict("records")
     assert (row["seeds"], row["recommendation"]) == (0, "not enough evidence") and np.isnan(row["effect"])

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from conftest import ROOT
 from helpers import jobs, shared, snakemake
 
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
@@ -26,11 +27,14 @@ def test_afterwards_nothing_is_to_be_done(project):
 
 def test_every_figure_is_a_picture_that_is_not_blank(results):
     names = {path.stem for path in (results / "figures").glob("*.png")}
-    assert names == {"training_curves", "accuracy", "depth_profiles", "entropy_over_training", "spectra"}
+    drawn = {path.stem for path in (ROOT / "workflow/distillation_dynamics/figures").glob("[a-z]*.py")}
+    assert names == drawn - {"style", "profiles", "saliency_over_depth"} and len(names) == 18
     for name in names:
         pixels = np.asarray(Image.open(results / f"figures/{name}.png").convert("L"))
         assert pixels.std() > 5
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(results / "figures/saliency_over_depth.gif") as animation:
+        assert animation.n_frames > 1 and np.asarray(animation.convert("L")).std() > 5
 
 
 def test_the_summary_has_every_variant_and_the_teacher(results):
@@ -62,7 +66,8 @@ def test_dumps_can_be_mapped_and_tables_measure_them(results):
     blocks = [np.load(folder / f"block{number:02d}.npy", mmap_mode="r") for number in range(2)]
     assert [list(block.shape) for block in blocks] == meta["shapes"] == [[20, 12, 4, 4]] * 2
     assert np.bincount(meta["labels"]).tolist() == [2] * 10
-    rows = depth[(depth["model"] == "none") & (depth["epoch"] == 2)].sort_values("block")
+    rows = depth[(depth["model"] == "none") & (depth["epoch"] == 2) & (depth["probe"] == "balanced")]
+    rows = rows.sort_values("block")
     np.testing.assert_allclose(rows["entropy"], metrics.layer_entropy(blocks), rtol=1e-12)
     np.testing.assert_allclose(rows["intensity"], metrics.spectral_intensity(blocks), rtol=1e-12)
     np.testing.assert_allclose(rows["activation_magnitude"], metrics.activation_magnitude(blocks), rtol=1e-12)
@@ -82,7 +87,7 @@ def test_a_deleted_metric_file_reruns_only_what_depends_on_it(project, results):
     table = results / "metrics/spectrum.parquet"
     content = table.read_bytes()
     table.unlink()
-    assert jobs(snakemake(project, "-n")) == {"metrics": 1, "figures": 1}
+    assert jobs(snakemake(project, "-n")) == {"metrics": 1, "figures": 2}
     assert snakemake(project).returncode == 0
     assert table.read_bytes() == content
 

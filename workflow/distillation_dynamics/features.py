@@ -48,6 +48,7 @@ DEPTH_KEYS = KEYS | {
 SPECTRUM_KEYS = KEYS | {
     "channel_bin": Column("", "0-based bin k of the discrete Fourier transform over channels"),
     "frequency": Column("cycles per channel", "k / C"),
+    "images": Column("images", "number of images measured"),
 }
 SCALAR_KEYS = KEYS | {
     "image": Column("", "0-based position in the validation split; of the published images in the test source"),
@@ -188,6 +189,7 @@ def rows_of(
     spectrum = {name: np.repeat(values, channels) for name, values in per_block.items()} | {
         "channel_bin": bins,
         "frequency": bins / np.repeat(channels, channels),
+        "images": np.full(len(bins), count),
         **{name: np.concatenate(columns[name]) for name in kinds["BIN_COLUMNS"]},
     }
     scalars = {name: np.repeat(values, count) for name, values in per_block.items()} | {

@@ -25,6 +25,7 @@ from .spec import Data, Model, Probe, from_json
 TRAININGS = ("teacher", "students")
 # Lines of the table are stages (folders of results); some stages are several rules.
 STAGES = {f"{owner}_{stage}": stage for owner in ("teacher", "student") for stage in ("features", "saliency")}
+STAGES |= {"animations": "figures"}
 
 
 @dataclass(frozen=True)

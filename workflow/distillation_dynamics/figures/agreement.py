@@ -46,7 +46,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         rows.index, chance, color=color, linewidth=0.8, linestyle=(0, (1, 1)), label=f"{label(first)}, by chance"
     )
     figure.suptitle(
-        f"Agreement with the teacher ({counts(table, 'images')}). Band: 95 % binomial interval ({label(first)}).\n"
+        f"Agreement with the teacher ({counts(table)}). Band: 95 % binomial interval ({label(first)}).\n"
         "By chance: both right, if which images the student gets right had nothing to do with the teacher",
         fontsize="small",
     )

@@ -65,7 +65,7 @@ def _names(table: pd.DataFrame, side: str) -> tuple[str, ...]:
 
 def _counts(table: pd.DataFrame, what: str) -> str:
     images, tokens = int(table["images"].max()), int(table["tokens_per_image"].max())
-    rows = f"{images:,} images" + f" x {tokens} tokens" * (what == "tokens")
+    rows = f"{images:,} validation images" + f" x {tokens} tokens" * (what == "tokens")
     few = f", fewer than {FEW_IMAGES:,}" * (images < FEW_IMAGES)
     seeds = table["seed"].nunique()
     return f"n = {rows}{few}; {seeds} seed{'s' * (seeds != 1)}"

@@ -20,7 +20,7 @@ TABLES = ("saliency",)
 # line of text above panels.
 NAMES, TITLE, BELOW, GAP, GROUP, LINE = 1.0, 0.4, 0.42, 0.03, 0.1, 0.17
 # Panels side by side, and models below one another, that are still readable on a page.
-ACROSS, DOWN = 9, 11
+ACROSS, DOWN = 9, 12
 COLORS = "inferno"
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "int. gradients"}
 

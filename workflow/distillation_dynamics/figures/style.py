@@ -99,10 +99,10 @@ def baseline(models: Iterable[str]) -> str | None:
     return "soft" if "soft" in students else next(iter(students), None)
 
 
-def counts(table: pd.DataFrame, what: str = "validation images") -> str:
-    """Return how many images (`what`) and seeds a table stands for, to be read in a title."""
+def counts(table: pd.DataFrame) -> str:
+    """Return how many images and seeds a table stands for, to be read in a title."""
     images, seeds = int(table["images"].max()), table.loc[table["seed"] >= 0, "seed"].nunique()
-    return f"{images:,} {what}, n = {seeds} seed{'s' * (seeds != 1)}"
+    return f"{images:,} validation images, n = {seeds} seed{'s' * (seeds != 1)}"
 
 
 def block_label(name: str) -> str:

@@ -9,9 +9,9 @@ the same variants align are one comparison). Where those seeds could have reache
 what they detect with 80 % power, no effect was found. Everything else is not enough evidence. CKA, ranks and bandwidths
 describe; they recommend nothing.
 
-The effect of a pair is the difference to the baseline of the variants that align it, averaged within each seed first.
-It is that of the pair alone only where the variants differ from the baseline in nothing else: a variant with several
-pairs counts for each of them, and the row says with which others.
+The effect of a pair is the difference to the baseline of the variants that align it and no other pair, averaged within
+each seed first; the evidence names each of them, since two objectives may differ. Where no variant aligns the pair
+alone, those that align it with others stand in, and the row says with which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,9 @@ ALIGNMENT_COLUMNS = {
         "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
     ),
     "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
-    "variants": Column("", "variants that align the pair, with their other pairs as student-teacher; empty: untried"),
+    "variants": Column(
+        "", "variants that its effect rests on, with their other pairs as student-teacher; empty: untried"
+    ),
     "alone": Column("", "whether a variant aligns this pair and no other"),
     "effect": Column("points", "mean difference of these variants to the baseline in test top-1"),
     "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
@@ -106,9 +108,13 @@ def name_of(variant: str, pair: Pair, pairs: Sequence[Pair]) -> str:
 
 
 def effect(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[str, Any]:
-    """Return `paired` of the mean of `variants` against the baseline, over the seeds that all of them have."""
+    """Return `paired` of the mean of `variants` against the baseline, over the seeds that all of them have.
+
+    And, under `each`, variant -> its own mean difference over these seeds.
+    """
     top1 = runs.pivot(index="seed", columns="variant", values="test_top1")[[*variants, baseline]].dropna().sort_index()
-    return paired(top1[list(variants)].mean(axis=1).to_numpy(), top1[baseline].to_numpy())
+    each = {name: float((top1[name] - top1[baseline]).mean()) for name in variants}
+    return {**paired(top1[list(variants)].mean(axis=1).to_numpy(), top1[baseline].to_numpy()), "each": each}
 
 
 def recommend(row: dict[str, Any], comparisons: int) -> tuple[str, str]:
@@ -119,7 +125,8 @@ def recommend(row: dict[str, Any], comparisons: int) -> tuple[str, str]:
     alone = "" if row["alone"] else "; never aligned alone"
     if seeds == 0:
         return UNKNOWN, f"no seed that all of these variants and the baseline have{alone}"
-    numbers = f"{row['effect']:+.2f} points over {seeds} seed{'s' * (seeds > 1)}"
+    each = ", ".join(f"{name} {difference:+.2f}" for name, difference in row["each"].items())
+    numbers = f"{each}: {row['effect']:+.2f} points over {seeds} seed{'s' * (seeds > 1)}"
     if not np.isnan(row["low"]):
         numbers += f" [{row['low']:+.2f}, {row['high']:+.2f}]"
     if seeds < FEWEST_SEEDS:
@@ -151,6 +158,8 @@ def table(
     for variant in variants:
         for pair in pairs.get(variant, ()):
             aligned.setdefault((int(pair[0]), int(pair[1])), []).append(variant)
+    for pair, names in aligned.items():
+        aligned[pair] = [name for name in names if len(pairs[name]) == 1] or names
     # One comparison a set of variants: the pairs of a variant that has several share it.
     effects = {using: effect(runs, using, baseline) for using in dict.fromkeys(map(tuple, aligned.values()))}
     for found, p in zip(effects.values(), holm([found["p_sign_flip"] for found in effects.values()]), strict=True):

@@ -366,8 +366,8 @@ def alignment_section(alignment: pd.DataFrame, baseline: str) -> list[str]:
             f"Rule: a recommendation needs {FEWEST_SEEDS} or more seeds shared by {baseline} and every variant that "
             "aligns the pair, and a sign-flip p <= .05 after Holm over all sets of variants that align a pair. Where "
             "the seeds could have reached 5 % and the effect is smaller than what they detect with 80 % power: "
-            f"{NO_EFFECT}. Everything else: {UNKNOWN}. A variant with several pairs counts for each of them, so that "
-            "its effect is not that of one pair alone.",
+            f"{NO_EFFECT}. Everything else: {UNKNOWN}. A variant with several pairs counts only for pairs that none "
+            "aligns alone.",
         ]
     if measured.empty:
         return [*paragraphs, "CKA and mismatch were not measured in this study."]

@@ -35,7 +35,7 @@ ROLES = {
     "intensity": "paper",
     "entropy": "paper",
     "activation_magnitude": "paper",
-    "gradient_magnitude_patches": "paper",
+    "gradient_magnitude": "paper",
     "intensity_without_dc": "control",
     "intensity_per_rms": "control",
     "entropy_fixed_range": "control",
