@@ -64,9 +64,9 @@ def measured(family, size):
     accumulators = {module: module.Metric(Settings()) for module in modules.values()}
     results = features.measure(observer, images, accumulators, None, size)
     names = models.block_names(network)
-    channels = [shape.channels for shape in models.block_shapes(network, torch.zeros(1, 3, 32, 32))]
+    shapes = models.block_shapes(network, torch.zeros(1, 3, 32, 32))
     key = {"model": family, "seed": 0, "epoch": 0, "probe": "balanced"}
-    rows = features.rows_of(results, key, images, names, channels)
+    rows = features.rows_of(results, key, images, names, shapes)
     return network, {table: pd.DataFrame(columns) for table, columns in rows.items()}
 
 

@@ -43,6 +43,7 @@ KEYS = {
 }
 DEPTH_KEYS = KEYS | {
     "channels": Column("", "channels of the block's features, C"),
+    "tokens": Column("", "patch tokens of an image, rows x columns of the grid"),
     "images": Column("images", "number of images measured"),
 }
 SPECTRUM_KEYS = KEYS | {
@@ -166,20 +167,21 @@ def _dumped_tokens(probe: Probe, rows: int, columns: int) -> np.ndarray | None:
 
 
 def rows_of(
-    measured: dict[Any, Measured], key: dict[str, Any], images: Images, names: list[str], channels: list[int]
+    measured: dict[Any, Measured], key: dict[str, Any], images: Images, names: list[str], shapes: Shapes
 ) -> dict[str, dict]:
-    """Return the columns of the three tables for one checkpoint and one set of images; `channels` of each block."""
+    """Return the columns of the three tables for one checkpoint and one set of images."""
     columns = {name: values for result in measured.values() for name, values in result.items()}
     kinds = {
         kind: [name for module in measured for name in getattr(module, kind, {})]
         for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
     }
     count, blocks = len(images.positions), len(names)
+    channels, rows, places = np.array(shapes).T
     # A network without attention fills none of its columns.
     columns |= {name: [np.full(count, np.nan)] * blocks for name in kinds["IMAGE_COLUMNS"] if name not in columns}
     per_block = {name: np.full(blocks, value) for name, value in key.items()}
     per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
-    depth = per_block | {"channels": np.array(channels), "images": np.full(blocks, count)}
+    depth = per_block | {"channels": channels, "tokens": rows * places, "images": np.full(blocks, count)}
     for name in kinds["BLOCK_COLUMNS"]:
         depth[name] = np.array(columns[name], dtype=np.float64)
     for name in kinds["IMAGE_COLUMNS"]:
@@ -268,8 +270,7 @@ def main(arguments) -> None:
                 except ValueError as error:
                     said = str(error).removeprefix("features: ")
                     raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
-            channels = [shape[0] for shape in shapes]
-            for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, channels).items():
+            for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, shapes).items():
                 tables[table].append(rows)
             if probe_name == PUBLISHED:
                 continue
