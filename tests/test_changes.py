@@ -135,7 +135,10 @@ CHANGES = {
         edit(SMOKE, "saliency: {images: 2}", "saliency: {images: 3}"),
         {"teacher_saliency": 1, "student_saliency": 4, "metrics": 2, "figures": 2, "animations": 1},
     ),
-    "the baseline": (edit(SMOKE, "\nfeatures:", "\nstatistics: {baseline: hard}\nfeatures:"), {"statistics": 1, "figures": 4}),
+    "the baseline": (
+        edit(SMOKE, "\nfeatures:", "\nstatistics: {baseline: hard}\nfeatures:"),
+        {"statistics": 1, **DRAWN},
+    ),
     "the probe set": (edit(SMOKE, "images: 20", "images: 30"), FEATURES),
     "the summary": (
         edit(f"{LIBRARY}/summary.py", "100 * np.sqrt(share", "100.0 * np.sqrt(share"),

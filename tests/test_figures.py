@@ -10,14 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import __main__ as stage
-from distillation_dynamics.figures.style import Style, baseline
+from distillation_dynamics.figures.style import Style
 from made_up import network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 FIGURES = ["accuracy", "agreement", "cka", "dynamics", "sep", "spectra", "training_curves", *OVER_DEPTH]
 VARIANTS = ["none", "soft", "spectral_first", "spectral_last"]
 MODELS = ["teacher", "teacher untrained", "none", "soft", "spectral first", "spectral last"]
-STYLE = Style("colorblind", 60)
+STYLE = Style("colorblind", 60, tuple(VARIANTS), "soft")
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +91,13 @@ def test_an_empty_table_is_refused_by_name(name, tables):
 
 
 def test_no_two_models_share_line_and_marker():
-    looks = STYLE.looks(["none", "soft", "hard", *(f"{a}_{b}" for a in ("spectral", "projector") for b in "abcd")])
+    names = ("none", "soft", "hard", *(f"{a}_{b}" for a in ("spectral", "projector") for b in "abcd"))
+    looks = Style("colorblind", 60, names, "soft").looks(names)
     assert len({(look["linestyle"], look["marker"]) for look in looks.values()}) == len(looks)
 
 
-def test_the_baseline_is_soft_or_else_the_first_variant():
-    assert baseline(["teacher", "none", "soft"]) == "soft"
-    assert baseline(["teacher", "teacher_untrained", "none", "hard"]) == "none"
-    assert baseline(["teacher"]) is None
+def test_a_model_looks_the_same_whichever_others_a_figure_shows():
+    assert STYLE.looks(["spectral_last"]) == {"spectral_last": STYLE.looks(VARIANTS)["spectral_last"]}
 
 
 def test_accuracy_shows_every_seed_as_a_point_at_its_value(tables):
@@ -120,7 +119,7 @@ def test_depth_profiles_are_means_over_seeds_of_the_last_epoch_on_the_balanced_i
 def test_depth_profiles_show_the_teacher_on_the_published_images_and_with_permuted_channels(tables):
     axes = draw("depth_profiles", tables).axes
     teacher = tables["depth"].query("model == 'teacher'")
-    published = lines(axes[4])["teacher, first 32 images of the file (published)"]
+    published = lines(axes[4])["teacher, published: first 32 images"]
     np.testing.assert_array_equal(published.get_ydata(), teacher.query("probe == 'published'")["entropy_fixed_range"])
     null = lines(axes[0])["teacher, channels permuted"].get_ydata()
     np.testing.assert_array_equal(null, teacher.query("probe == 'balanced'")["intensity_permuted"])

@@ -22,7 +22,9 @@ def copy(project, tmp_path_factory):
     return folder, kills.all_jobs(folder, "studies/smoke.yaml")
 
 
-@pytest.mark.parametrize("rule", ["data", "teacher", "teacher_outputs", "students", "student_features", "comparison", "figures"])
+@pytest.mark.parametrize(
+    "rule", ["data", "teacher", "teacher_outputs", "students", "student_features", "comparison", "figures"]
+)
 def test_a_killed_stage_leaves_whole_files_or_none_and_a_rerun_completes(copy, rule):
     folder, jobs = copy
     job = next(job for job in jobs if job.rule == rule)

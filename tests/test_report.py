@@ -30,8 +30,8 @@ COLUMNS = {
     "trajectory": variants.TRAJECTORY_COLUMNS,
     "alignment": alignment.ALIGNMENT_COLUMNS,
 }
-STYLE = Style("colorblind", 60)
 NAMES = ["soft", "hard", "spectral_last", "spectral_first_last"]
+STYLE = Style("colorblind", 60, tuple(NAMES), "soft")
 
 
 def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, comparison=True, helps=0.5, null=True):

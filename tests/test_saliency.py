@@ -284,7 +284,7 @@ def test_the_stages_maps_are_those_of_the_functions(written):
     np.testing.assert_array_equal(np.stack(gradients.query("block == 1")["map"]), 0)
 
 
-STYLE = Style("colorblind", 60)
+STYLE = Style("colorblind", 60, ("soft", "spectral_first_last_sum", "projector_first_last_frozen"), "soft")
 MODELS = {
     "teacher": 6,
     "teacher_untrained": 6,

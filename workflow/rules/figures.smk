@@ -39,7 +39,7 @@ rule figures:
         LOGS + "/figures/{figure}.log",
     params:
         record=RESULTS + "/figures/.{figure}.record.json",
-        options=to_json(STUDY.figures),
+        options=to_json(STUDY.figures | {"variants": list(STUDY.variants), "baseline": STUDY.baseline}),
         code=lambda wildcards: fingerprint("figures.__main__", f"figures.{wildcards.figure}"),
     # On a cluster all tables and figures are one job.
     group: "tables"

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .profiles import INTERVAL, log_scale
-from .style import PAGE, Style, baseline, counts, label, legend_below, need
+from .style import PAGE, Style, counts, label, legend_below, need
 
 TABLES = ("agreement",)
 METRICS = ("agreement",)
@@ -18,7 +18,7 @@ PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds of each variant at every kept epoch, single seeds thin."""
     table = need(tables, "agreement", *PANELS, "top1", "teacher_top1")
-    looks = style.looks(list(dict.fromkeys(table["model"])))
+    looks = style.looks(table["model"])
     figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, (column, text) in zip(panels, PANELS.items(), strict=True):
@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(text)
     log_scale(panels[1])
-    first = baseline(looks)
+    first = style.baseline
     rows = table[table["model"] == first].groupby("epoch")[["agreement", "top1", "teacher_top1", "images"]].mean()
     share = rows["agreement"] / 100
     half = 100 * INTERVAL * np.sqrt(share * (1 - share) / rows["images"])

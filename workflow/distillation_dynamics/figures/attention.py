@@ -24,6 +24,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure = grid(table, style, PANELS, 1)
     control = trained_and_untrained(table, "attention_entropy")
     said = f"Control, entropy in the last block [bits]: {control}"
-    figure.suptitle(title("Self-attention over depth", table, said), fontsize="small")
+    figure.suptitle(title("Self-attention over depth", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .profiles import name_blocks
-from .style import PAGE, Style, baseline, label, last_epoch, need
+from .style import PAGE, Style, label, last_epoch, need
 
 TABLES = ("cka",)
 METRICS = ("cka",)
@@ -24,7 +24,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = need(tables, "cka", "cka_images")
     whole = table["cka_tokens"].notna().sum() >= table["cka_images"].notna().sum()
     column = "cka_tokens" if whole else "cka_images"
-    first = baseline(dict.fromkeys(table["model"]))
+    first = style.baseline
     untrained = table[(table["epoch"] == 0) & (table["model"] == first)]
     trained = last_epoch(table[table["epoch"] > 0])
     pictures = {"untrained student": untrained} if len(untrained) else {}

@@ -37,14 +37,13 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each model's last epoch, mean over seeds; the teacher also on the published choice of images."""
     columns = [column for row in ROWS.values() for column in row]
     table = final(tables, "depth", *columns, "intensity_permuted", "clipped_share")
-    looks = style.looks(list(dict.fromkeys(table["model"])))
     figure = Figure(figsize=(PAGE, 6.6), layout="constrained")
     grid = figure.subplots(3, 3, sharex=True)
     for above, below in zip(grid[0], grid[1], strict=True):
         below.sharey(above)
     for line, (name, row) in zip(grid, ROWS.items(), strict=True):
         for axes, (column, text) in zip(line, row.items(), strict=True):
-            profile(axes, table, column, looks, text)
+            profile(axes, table, column, style, text)
         line[0].set_title(name, loc="left", fontweight="bold")
     for axes, *columns in (
         (grid[0, 0], "intensity", "intensity_without_dc"),
@@ -63,8 +62,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         f"outside the range: at most {100 * worst['clipped_share']:.2g} %\n({label(worst['model'])})",
         loc="right", fontsize="x-small",
     )  # fmt: skip
-    figure.suptitle(title("Patch tokens over depth", table, _control(teacher)), fontsize="small")
-    legend_below(figure, grid[0, 0], 4)
+    figure.suptitle(title("Patch tokens over depth", table, _control(teacher), style), fontsize="small")
+    legend_below(figure, grid[0, 0], 3)
     return figure
 
 
@@ -82,7 +81,7 @@ def _draw_published(grid: np.ndarray, depth: pd.DataFrame) -> None:
     rows = depth[(depth["model"] == "teacher") & (depth["probe"] == "published")].sort_values("block")
     if rows.empty:
         return
-    text = f"teacher, first {int(rows['images'].iloc[0])} images of the file (published)"
+    text = f"teacher, published: first {int(rows['images'].iloc[0])} images"
     for line, row in zip(grid, ROWS.values(), strict=True):
         for axes, column in zip(line, row, strict=True):
             axes.plot(_places(axes), rows[column], "x", color="black", markersize=3, markeredgewidth=0.7, label=text)

@@ -21,7 +21,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     variants = need(tables, "variants", "mean_difference")
     differences = need(tables, "differences", "difference")
     baseline = variants["baseline"].iloc[0]
-    looks = style.looks(list(dict.fromkeys([baseline, *variants["variant"]])))
+    looks = style.looks(variants["variant"])
     figure = Figure(figsize=(PAGE, 1.15 + 0.27 * len(variants)), layout="constrained")
     axes, words = figure.subplots(1, 2, width_ratios=[1, 0.42], sharey=True)
     for row, one in enumerate(variants.to_dict("records")):

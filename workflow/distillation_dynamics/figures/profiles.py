@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import FIXED, PAGE, Style, baseline, block_label, counts, label, last_epoch, need
+from .style import FIXED, PAGE, Style, block_label, counts, label, last_epoch, need
 
 # The normal distribution's: a mean over hundreds of images.
 INTERVAL = 1.96
@@ -24,14 +24,9 @@ def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataF
     return last_epoch(table[table["probe"] == "balanced"])
 
 
-def banded(models: list[str]) -> list[str]:
-    """Return the models whose interval is drawn; those of all would hide each other."""
-    return [model for model in ("teacher", baseline(models)) if model in models]
-
-
-def title(what: str, table: pd.DataFrame, said: str) -> str:
+def title(what: str, table: pd.DataFrame, said: str, style: Style) -> str:
     """Return the title of a figure over depth: what it shows, n, what the control says, what bands and lines are."""
-    names = ", ".join(label(model) for model in banded(list(dict.fromkeys(table["model"]))))
+    names = ", ".join(map(label, style.banded(set(table["model"]))))
     seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
     return f"{what}, last epoch ({counts(table)}).\n{said}\nBands: 95 % interval over images ({names}){seeds}"
 
@@ -44,7 +39,7 @@ def trained_and_untrained(table: pd.DataFrame, column: str) -> str:
     return "teacher {}, untrained {}".format(*("no value" if np.isnan(x) else f"{float(f'{x:.2g}'):,g}" for x in last))
 
 
-def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict], text: str, log: bool = False) -> None:
+def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> None:
     """Draw `column` over depth, `text` its name and unit, for every model that has a value of it; say which have none.
 
     Blocks are named where all models have the same ones; otherwise the axis is relative depth. `log`: a logarithmic
@@ -52,7 +47,8 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict]
     """
     blocks = table.drop_duplicates(["model", "block"]).sort_values("block").groupby("model")["block_name"].agg(tuple)
     named = blocks.nunique() == 1
-    absent, with_band = [], banded(list(looks))
+    looks = style.looks(table["model"])
+    absent, with_band = [], style.banded(looks)
     for model, look in looks.items():
         rows = table[table["model"] == model]
         if rows[column].isna().all():
@@ -90,11 +86,10 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict]
 
 def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, log: bool = False) -> Figure:
     """Return a figure of `down` rows with a panel for each column in `panels` (column -> name and unit)."""
-    looks = style.looks(list(dict.fromkeys(table["model"])))
     figure = Figure(figsize=(PAGE, 1.1 + 2.1 * down), layout="constrained")
     axes = figure.subplots(down, len(panels) // down, sharex=True, squeeze=False)
     for one, (column, text) in zip(axes.flat, panels.items(), strict=True):
-        profile(one, table, column, looks, text, log)
+        profile(one, table, column, style, text, log)
     for one in axes[:-1].flat:
         one.set_xlabel("")
     return figure

@@ -38,6 +38,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
         f"Effective rank of all images in the last block: {control}"
     )
-    figure.suptitle(title("Directions that patch tokens fill", table, said), fontsize="small")
+    figure.suptitle(title("Directions that patch tokens fill", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import banded, final, profile
+from .profiles import final, profile
 from .style import PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum", "depth")
@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     bins = final(tables, "spectrum", "frequency", "sep", "sep_folded", *NULL)
     bins = bins[bins["block"] == bins.groupby("model")["block"].transform("max")]
     depth = final(tables, "depth", BANDWIDTH, *BANDWIDTH_NULL)
-    looks = style.looks(list(dict.fromkeys(depth["model"])))
+    looks = style.looks(depth["model"])
     figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
     folded, published, bandwidth = panels = figure.subplots(1, 3)
     for model, look in looks.items():
@@ -32,11 +32,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         published.plot(rows.index, rows["sep"], label=label(model), **look)
         rows = rows.dropna(subset=["sep_folded"])
         folded.plot(rows.index, rows["sep_folded"], label=label(model), **look)
-        if model in banded(list(looks)):
+        if model in style.banded(looks):
             _draw_null(folded, rows.index, rows[NULL], look["color"], label(model))
-    profile(bandwidth, depth, BANDWIDTH, looks, "share of the frequencies that\nholds 95 % of the energy")
+    profile(bandwidth, depth, BANDWIDTH, style, "share of the frequencies that\nholds 95 % of the energy")
     places = {line.get_label(): line.get_xdata() for line in bandwidth.lines}
-    for model in banded(list(looks)):
+    for model in style.banded(looks):
         rows = depth[depth["model"] == model].groupby("block")[BANDWIDTH_NULL].mean()
         _draw_null(bandwidth, places[label(model)], rows, looks[model]["color"], label(model))
     for axes, title in zip(
@@ -49,7 +49,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_xlabel("k/C [cycles per channel]")
     published.text(0.98, 0.03, "point-symmetric by\nconstruction: bin C - k\nrepeats bin k",
                    transform=published.transAxes, ha="right", fontsize="x-small")  # fmt: skip
-    outside = [f"{label(model)} {100 * _outside(bins[bins['model'] == model]):.0f} %" for model in banded(list(looks))]
+    outside = [f"{label(model)} {100 * _outside(bins[bins['model'] == model]):.0f} %" for model in style.banded(looks)]
     figure.suptitle(
         f"Spectral energy pattern of patch tokens, last epoch ({counts(depth)}).\n"
         f"Bands: 95 % of channel permutations; frequencies of the last block outside: {', '.join(outside)}",

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import banded, final, log_scale
+from .profiles import final, log_scale
 from .style import FIXED, PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum",)
@@ -19,7 +19,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, teacher above students."""
     table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5)]
-    looks = style.looks(list(dict.fromkeys(table["model"])))
+    looks = style.looks(table["model"])
     rows = [m for m in looks if m in FIXED], [m for m in looks if m not in FIXED]
     figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey="row")
@@ -30,7 +30,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
                 one = one[one["block"] == int(place * one["block"].max())]
                 mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
                 axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
-                if model in banded(list(looks)):
+                if model in style.banded(looks):
                     _draw_null(axes, mean, looks[model]["color"], label(model))
             log_scale(axes)
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):

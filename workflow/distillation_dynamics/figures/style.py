@@ -28,10 +28,15 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Style:
-    """The figures' slice of the configuration."""
+    """The figures' slice of the configuration, the study's variants in order and the one the others are read against.
+
+    A model looks the same in every figure, whichever of the variants that figure shows.
+    """
 
     palette: str
     dpi: int
+    variants: tuple[str, ...]
+    baseline: str
 
     def apply(self) -> None:
         """Set seaborn's theme; text in PDF stays text."""
@@ -50,16 +55,13 @@ class Style:
             }
         )
 
-    def looks(self, models: list[str]) -> dict[str, dict[str, Any]]:
+    def looks(self, models: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return colour, line style and marker of each model; a family (the name up to '_') shares a colour."""
         colors = sns.color_palette(self.palette)
-        families = list(dict.fromkeys(name.split("_")[0] for name in models if name not in FIXED))
+        families = list(dict.fromkeys(name.split("_")[0] for name in self.variants))
         count: dict[str, int] = {}
-        looks = {}
-        for name in models:
-            if name in FIXED:
-                looks[name] = FIXED[name]
-                continue
+        looks = dict(FIXED)
+        for name in self.variants:
             family = name.split("_")[0]
             number = count[family] = count.get(family, -1) + 1
             looks[name] = {
@@ -67,7 +69,11 @@ class Style:
                 "linestyle": DASHES[number % len(DASHES)],
                 "marker": MARKERS[(families.index(family) + number) % len(MARKERS)],
             }
-        return looks
+        return {name: looks[name] for name in dict.fromkeys(models)}
+
+    def banded(self, models: Iterable[str]) -> list[str]:
+        """Return the models whose intervals and nulls are drawn; those of all would hide each other."""
+        return [model for model in ("teacher", self.baseline) if model in models]
 
 
 def label(model: str) -> str:
@@ -91,12 +97,6 @@ def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFr
 def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each model's last epoch."""
     return table[table["epoch"] == table.groupby("model")["epoch"].transform("max")]
-
-
-def baseline(models: Iterable[str]) -> str | None:
-    """Return the student that others are read against: plain logit distillation, `soft`, or else the first variant."""
-    students = [model for model in models if model not in FIXED]
-    return "soft" if "soft" in students else next(iter(students), None)
 
 
 def counts(table: pd.DataFrame) -> str:

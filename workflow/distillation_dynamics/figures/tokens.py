@@ -27,6 +27,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
         f"Control, cosine between tokens in the last block: {trained_and_untrained(table, 'token_cosine')}"
     )
-    figure.suptitle(title("Patch tokens of an image", table, said), fontsize="small")
+    figure.suptitle(title("Patch tokens of an image", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -12,7 +12,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds of each variant, single seeds thin, and the teacher's final accuracy."""
     epochs = need(tables, "epochs", "epoch", "validation_top1", "train_loss")
     teacher, students = epochs[epochs["variant"] == "teacher"], epochs[epochs["variant"] != "teacher"]
-    looks = style.looks(list(dict.fromkeys(students["variant"])))
+    looks = style.looks(students["variant"])
     figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
     accuracy, loss = figure.subplots(1, 2)
     panels = (accuracy, "validation_top1"), (loss, "train_loss")

@@ -24,7 +24,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     turns = dict(zip(turned["variant"], turned["turns_at"], strict=True))
     variants = list(dict.fromkeys(table["variant"]))
     baseline = table["baseline"].iloc[0]
-    looks = style.looks(list(dict.fromkeys([baseline, *variants])))
+    looks = style.looks(variants)
     across = min(ACROSS, len(variants))
     down = math.ceil(len(variants) / across)
     figure = Figure(figsize=(PAGE, 1.0 + 1.3 * down), layout="constrained")
