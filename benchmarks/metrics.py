@@ -4,7 +4,8 @@
 
 The literal one, as published: numpy.fft over all channels of all blocks at once, numpy.histogram for every token. Both
 run in this process on the same random features, one thread each; on a CPU processor time is compared, on a GPU wall
-time against the same literal one. Prints a JSON object; the two must agree, or it fails.
+time against the same literal one. Extra memory is what the process grew by at most. Prints a JSON object; the two must
+agree, or it fails.
 """
 
 import argparse
@@ -49,6 +50,23 @@ def seconds(function: Callable, clock: Callable[[], float], repeats: int) -> tup
     return min(times), result
 
 
+class Memory:
+    """The most memory that the process occupies within a block beyond what it did before, in MB (Linux)."""
+
+    def __enter__(self) -> "Memory":
+        # Makes the peak what is occupied now.
+        Path("/proc/self/clear_refs").write_text("5")
+        self.before = self._peak()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.extra = round(self._peak() - self.before)
+
+    def _peak(self) -> float:
+        (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1e3
+
+
 def main() -> None:
     """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -60,7 +78,7 @@ def main() -> None:
     shape = arguments.blocks, arguments.images, arguments.channels, arguments.side, arguments.side
     generator = np.random.default_rng(0)
     features = generator.standard_normal(shape, dtype=np.float32) * generator.uniform(
-        0.5, 4, (len(range(shape[0])), 1, 1, 1, 1)
+        0.5, 4, (shape[0], 1, 1, 1, 1)
     ).astype(np.float32)
     on_device = torch.from_numpy(features).to(arguments.device)
 
@@ -76,12 +94,17 @@ def main() -> None:
         ("spectrum", literal_spectrum, channel_spectrum, 1e-6),
         ("entropy", literal_entropy, layer_entropy, 1e-12),
     ):
-        ours(on_device)
+        with Memory() as memory:
+            ours(on_device)
         fast, result = seconds(lambda ours=ours: ours(on_device), clock, arguments.repeats)
-        slow, expected = seconds(lambda literal=literal: literal(features), time.process_time, 1)
+        with Memory() as literal_memory:
+            slow, expected = seconds(lambda literal=literal: literal(features), time.process_time, 1)
         np.testing.assert_allclose(result, expected, rtol=tolerance)
         total = {"literal": total["literal"] + slow, "ours": total["ours"] + fast}
-        report[name] = {"literal_s": round(slow, 3), "ours_s": round(fast, 3), "ratio": round(slow / fast, 1)}
+        report[name] = {
+            **{"literal_s": round(slow, 3), "ours_s": round(fast, 3), "ratio": round(slow / fast, 1)},
+            **{"literal_extra_mb": literal_memory.extra, "ours_extra_mb": memory.extra},
+        }
     report["together"] = {key: round(value, 3) for key, value in total.items()}
     report["together"]["ratio"] = round(total["literal"] / total["ours"], 1)
     print(json.dumps(report, indent=2))

@@ -222,13 +222,12 @@ def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bins, inner = len(edges) - 1, edges[1:-1]
     low, high = float(edges[0]), float(edges[-1])
     width = (high - low) / bins
-    # In bins: what rounding of the edges, of the difference and of the product can move a value, twice over.
+    # In bins: what rounding of the edges, of the difference and of the product can move a value, twice over and more.
     near = 2 * EPSILON * (max(abs(low), abs(high)) / width + 2 * bins) if 1e-30 < width < 1e30 else np.inf
     if edges.dtype != np.float32 or near > 0.05:
         return np.searchsorted(inner, values, side="right").astype(np.int32)
-    place = values - np.float32(low)
+    place = values - np.float32(low + near * width)
     place *= np.float32(1 / width)
-    place -= np.float32(near)
     index = place.astype(np.int32)
     place += np.float32(2 * near)
     doubtful = np.flatnonzero(index != place.astype(np.int32))
