@@ -34,7 +34,7 @@ def run(tmp_path_factory):
             teacher_model=spec.to_json(tiny.teacher.model),
             comparison=spec.to_json(tiny.comparison),
             **{"teacher": folder / "teacher.safetensors", "variant": "none", "seed": "7", "data": folder / "data"},
-            **{"out": folder / "out", "gpus": "0", "epochs": ["0", "2"]},
+            **{"out": folder / "out", "gpus": "0", "threads": 1, "epochs": ["0", "2"]},
             weights=[folder / "one.safetensors", folder / "two.safetensors"],
         )
     )
@@ -101,7 +101,7 @@ def test_networks_of_every_family_are_compared_and_tokens_only_where_the_grids_a
     networks = [models.build(Model(*FAMILIES[name], "timm"), DATA).eval() for name in (teacher, "vit", "vit")]
 
     class Images(RandomImages):
-        def view(self, number, augmentation, size, positions):
+        def view(self, number, augmentation, size, workers, positions):
             return self.batches(4)
 
     pairs, grams, _ = comparison.compare(

@@ -123,7 +123,7 @@ def run(tmp_path_factory):
         features.main(
             Namespace(
                 **{key: spec.to_json(value) for key, value in arguments.items()},
-                **{"seed": "-1", "data": folder / "data", "out": folder / name, "gpus": "0"},
+                **{"seed": "-1", "data": folder / "data", "out": folder / name, "gpus": "0", "threads": 1},
                 **{"names": [name], "epochs": ["3"], "weights": [str(folder / f"{name}.safetensors")]},
                 folders=["kept"],
                 fixed_range=[folder / "teacher/range.json"] if number else [],
@@ -187,6 +187,7 @@ def test_a_dump_holds_the_same_few_tokens_of_a_balanced_part_of_the_images(run):
         dumped = np.load(folder / f"teacher/kept/block{number:02d}.npy")
         tokens = meta["tokens"][number]
         assert len(tokens) == 3 and meta["axes"][number] == ["image", "channel", "token"]
+        assert meta["shapes"][number] == list(dumped.shape) and meta["grids"][number] == list(block.shape[2:])
         expected = block[chosen].reshape(10, block.shape[1], -1)[:, :, tokens]
         np.testing.assert_allclose(dumped, expected, rtol=1e-4, atol=1e-5)
 
@@ -250,7 +251,7 @@ def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):
         features.main(
             Namespace(
                 **{key: spec.to_json(value) for key, value in arguments.items()},
-                **{"seed": "0", "data": tmp_path / "data", "out": tmp_path / "out", "gpus": "0"},
+                **{"seed": "0", "data": tmp_path / "data", "out": tmp_path / "out", "gpus": "0", "threads": 1},
                 **{"names": ["none"], "epochs": ["1"], "weights": [str(tmp_path / "broken.safetensors")]},
                 **{"folders": ["kept"], "fixed_range": []},
             )

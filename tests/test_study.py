@@ -4,7 +4,7 @@ import pytest
 
 from distillation_dynamics import facts, spec, study
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.study import expand_pairs, objective_names
+from distillation_dynamics.study import expand_pairs, metric_names, objective_names
 from helpers import changed, load, smoke_config
 
 
@@ -34,6 +34,19 @@ def test_a_block_that_a_model_does_not_have_is_refused_by_key(value):
         expand_pairs(value, 12, 24, "variants.x.spectral.pairs")
 
 
+def test_every_metric_file_is_a_known_metric_and_all_are_measured_unless_some_are_named(config):
+    names = ["attention", "entropy", "gradient", "magnitude", "rank", "sep", "spectrum", "tokens"]
+    assert metric_names() == names
+    assert list(load(config).features.metrics) == names
+    chosen = load(changed(config, "features.metrics", ["spectrum", "entropy"])).features.metrics
+    assert chosen == ("entropy", "spectrum")
+
+
+def test_the_baseline_is_the_plainest_variant_unless_one_is_named(config):
+    assert load(config).baseline == "none"
+    assert load(changed(config, "statistics", {"baseline": "hard"})).baseline == "hard"
+
+
 def test_every_objective_file_is_a_known_objective():
     assert objective_names() == ["cross_entropy", "hard", "projector", "soft", "spectral"]
 
@@ -53,6 +66,11 @@ def test_every_objective_file_is_a_known_objective():
         ("student.recipe.batch_size", 9999, "student.recipe.batch_size: 9999 is more than the 320"),
         ("teacher.recipe.train_images", 99999, "teacher.recipe.train_images: 99999 is more than the 9800"),
         ("features.images", 5000, "features.images: 5000 is more than the 200"),
+        ("comparison.images", 5000, "comparison.images: 5000 is more than the 200"),
+        ("features.metrics", ["entropi"], r"features.metrics.0: 'entropi' is not possible; did you mean entropy"),
+        ("features.permutations", 5, "features.permutations: 5 is less than the minimum of 20"),
+        ("saliency.methods", ["grad"], r"saliency.methods.0: 'grad' is not possible; did you mean gradient"),
+        ("statistics", {"baseline": "hrad"}, "statistics.baseline: there is no variant 'hrad'; did you mean hard"),
         ("data.train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
         ("data.mean", [0.1, 0.2], "data.mean: 2 values given for 1 channels"),
         ("teacher.weights", "x.safetensors", "teacher.weights: has no meaning with source pretrain"),
@@ -108,9 +126,12 @@ def test_the_order_of_keys_does_not_change_a_slice(config):
     assert spec.to_json(load(turned).student) == spec.to_json(load(config).student)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "studies/smoke.yaml"])
-def test_the_studies_that_come_with_the_project_are_valid(root, monkeypatch, name):
+@pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["config.yaml", "studies/full.yaml"]])
+def test_the_studies_that_come_with_the_project_are_valid(root, monkeypatch, names):
     import yaml
 
     monkeypatch.chdir(root)
-    assert load(yaml.safe_load((root / name).read_text())).variants
+    config = {}
+    for name in names:
+        config |= yaml.safe_load((root / name).read_text())
+    assert load(config).variants

@@ -110,11 +110,12 @@ def compare(
     positions: np.ndarray,
     tokens: int,
     device: torch.device,
+    workers: int = 0,
 ) -> tuple[list[Pair], Grams, float]:
     """Stream the images once; return each student's sums, the teacher's Gram matrices and its top-1 [%]."""
     pairs, grams, right = [Pair() for _ in students], Grams(), 0
     depths = [len(models.block_names(network)) for network in (teacher, *students)]
-    for batch in images.view(0, None, BATCH, positions=positions):
+    for batch in images.view(0, None, BATCH, workers, positions):
         pixels, labels = batch.images.to(device), batch.labels.numpy()
         teacher_logits, teacher_blocks = answers(teacher, pixels, depths[0])
         right += int((teacher_logits.argmax(axis=1) == labels).sum())
@@ -165,7 +166,9 @@ def main(arguments) -> None:
         models.load_weights(weights, network)
         networks.append(network.to(device).eval().requires_grad_(False))
     teacher, students = networks[0], networks[1:]
-    pairs, grams, teacher_top1 = compare(teacher, students, split, positions, comparison.tokens, device)
+    pairs, grams, teacher_top1 = compare(
+        teacher, students, split, positions, comparison.tokens, device, arguments.threads - 1
+    )
     tables: dict[str, list[dict]] = {"cka": [], "mismatch": [], "agreement": []}
     names = models.block_names(students[0]), models.block_names(teacher)
     student_block, teacher_block = (axis.ravel() for axis in np.indices([len(own) for own in names]))

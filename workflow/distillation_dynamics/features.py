@@ -102,14 +102,15 @@ class Observer:
 
 @dataclass(frozen=True)
 class Images:
-    """Images that are measured: `positions` of a split."""
+    """Images that are measured: `positions` of a split, read from files by `workers` processes."""
 
     split: Split
     positions: np.ndarray
+    workers: int
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield them in order as they are evaluated."""
-        return self.split.view(0, None, size, positions=self.positions)
+        return self.split.view(0, None, size, self.workers, self.positions)
 
     @property
     def labels(self) -> np.ndarray:
@@ -143,12 +144,14 @@ class Dump:
     def __init__(self, stack: ExitStack, folder: Path, probe: Probe, positions: np.ndarray, shapes: Shapes):
         self.positions = positions
         self.tokens = [_dumped_tokens(probe, rows, columns) for _, rows, columns in shapes]
-        self.writers = []
-        for block, (shape, tokens) in enumerate(zip(shapes, self.tokens, strict=True)):
-            size = shape if tokens is None else (shape[0], len(tokens))
-            self.writers.append(
-                stack.enter_context(npy_writer(folder / block_name(block), (len(positions), *size), probe.dtype))
-            )
+        self.shapes = [
+            (len(positions), *(shape if tokens is None else (shape[0], len(tokens))))
+            for shape, tokens in zip(shapes, self.tokens, strict=True)
+        ]
+        self.writers = [
+            stack.enter_context(npy_writer(folder / block_name(block), shape, probe.dtype))
+            for block, shape in enumerate(self.shapes)
+        ]
 
     def add(self, positions: np.ndarray, features: list[torch.Tensor]) -> None:
         """Write those of a batch's images that are kept."""
@@ -234,10 +237,12 @@ def main(arguments) -> None:
     # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
     torch.backends.cudnn.allow_tf32 = False
     split = Split(arguments.data, data, "validation")
-    balanced_images = Images(split, balanced(split.labels, probe.images))
+    workers = arguments.threads - 1
+    balanced_images = Images(split, balanced(split.labels, probe.images), workers)
     published = Split.first(arguments.data, data, "test", probe.published_images)
-    sets = {BALANCED: balanced_images, PUBLISHED: Images(published, np.arange(len(published)))}
+    sets = {BALANCED: balanced_images, PUBLISHED: Images(published, np.arange(len(published)), workers)}
     labels = balanced_images.labels
+    one_image = next(split.view(0, None, 1, positions=balanced_images.positions[:1]))
     dumped = balanced_images.positions[balanced(labels, min(len(labels), probe.dump_images))]
     modules = {name: import_module(f"{__package__}.metrics.{name}") for name in probe.metrics}
     columns = documentation(list(modules.values()))
@@ -254,7 +259,7 @@ def main(arguments) -> None:
     ):
         models.load_weights(weights, network)
         observer = Observer(network, device, {module.NEEDS for module in modules.values()})
-        shapes = tuple(models.block_shapes(network, next(balanced_images.batches(1)).images.to(device)))
+        shapes = tuple(models.block_shapes(network, one_image.images.to(device)))
         size = max(1, min(BATCH, BATCH_VALUES // sum(c * rows * cols for c, rows, cols in shapes)))
         key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
         for probe_name, images in sets.items():
@@ -285,7 +290,8 @@ def main(arguments) -> None:
                     **key,
                     "axes": [["image", "channel", *GRID_AXES[tokens is None]] for tokens in dump.tokens],
                     "blocks": names,
-                    "shapes": [list(shape) for shape in shapes],
+                    "shapes": [list(shape) for shape in dump.shapes],
+                    "grids": [list(shape[1:]) for shape in shapes],
                     "tokens": [None if tokens is None else tokens.tolist() for tokens in dump.tokens],
                     "dtype": probe.dtype,
                     "images": dumped.tolist(),
