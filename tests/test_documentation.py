@@ -45,3 +45,12 @@ def test_every_column_is_documented_with_its_unit(root, name):
 def test_no_two_metrics_write_the_same_column():
     names = [name for module in METRICS for kind in KINDS for name in getattr(module, kind, {})]
     assert len(names) == len(set(names)) > 50
+
+
+def test_every_metric_and_figure_is_named_with_what_to_hold_against_it(root):
+    text = (root / "docs/analysis.md").read_text()
+    library = root / "workflow/distillation_dynamics"
+    measured = [path.stem for path in (library / "metrics").glob("*.py") if "NEEDS = " in path.read_text()]
+    drawn = [path.stem for path in (library / "figures").glob("*.py") if "TABLES = " in path.read_text()]
+    assert len(measured) > 8 and len(drawn) > 15
+    assert [name for name in (*measured, *drawn) if f"`{name}`" not in text] == []
