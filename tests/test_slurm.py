@@ -54,6 +54,7 @@ def project_with(folder, finished=None, **changes):
     config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
     config["name"], config["compute"] = "cluster", COMPUTE
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
+    config["features"]["metrics"] = ["entropy", "magnitude", "spectrum"]
     for path, value in changes.items():
         config = changed(config, path, value)
     (folder / "studies/cluster.yaml").write_text(yaml.safe_dump(config))
@@ -63,7 +64,7 @@ def project_with(folder, finished=None, **changes):
 def start(folder, cluster, *arguments):
     """Snakemake with the profile as it is; asking for the state of jobs sooner than on a real cluster."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm"]
-    command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", "2"]
+    command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", "8"]
     return subprocess.Popen(
         command, cwd=folder, env=cluster, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -97,7 +98,7 @@ def finished(cluster, tmp_path_factory):
 
 
 def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
-    assert len(list((finished / "results/cluster/figures").glob("*.png"))) == 5
+    assert len(list((finished / "results/cluster/figures").glob("*.png"))) == 13
     assert jobs(snakemake(finished, "-n", config="studies/cluster.yaml")) == {}
 
 
@@ -121,7 +122,9 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
 
 def test_all_tables_and_figures_are_one_job(finished, cluster):
     (job,) = controller(cluster, r"rule_tables.*", finished)
-    assert {"metrics", "summary", "figures"} <= set(job["Comment"].split("_"))
+    assert {"metrics", "summary", "statistics", "figures", "animations"} <= set(job["Comment"].split("_"))
+    # The job asks for four of them at a time, however many there are.
+    assert job["NumCPUs"] == "4" and job["MinMemoryNode"] == "4G"
     assert not controller(cluster, r"rule_(figures|metrics|summary).*")
 
 

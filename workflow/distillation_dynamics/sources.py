@@ -46,19 +46,27 @@ def _imports(module: str) -> frozenset[str]:
         if name in seen or path is None or not name.startswith(PACKAGE) or name in WITHOUT_EFFECT:
             continue
         seen.add(name)
-        queue.append(name.rpartition(".")[0])
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                queue += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-                for _ in range(node.level - 1):
-                    package = package.rpartition(".")[0]
-                base = ".".join(filter(None, [package if node.level else "", node.module]))
-                queue += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        queue += [name.rpartition(".")[0], *_named_by(name, path)]
     return frozenset(seen)
 
 
+@cache
+def _named_by(module: str, path: Path) -> tuple[str, ...]:
+    """Return what the import statements of a module may mean: modules, and names in them that may be modules."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            for _ in range(node.level - 1):
+                package = package.rpartition(".")[0]
+            base = ".".join(filter(None, [package if node.level else "", node.module]))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+@cache
 def _path(name: str) -> Path | None:
     base = ROOT.joinpath(*name.split("."))
     candidates = base.with_suffix(".py"), base / "__init__.py"

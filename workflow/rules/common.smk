@@ -69,6 +69,9 @@ def resources_of(stage):
         resources |= {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
     elif compute["gpu"] and model:
         resources["gpu_model"] = model
+    if stage == "tables":
+        # How many of these small jobs a group of them runs at a time, for which it asks: `resources` of the profile.
+        resources["tables"] = 1
     if stage in ("teacher", "students"):
         # Asked to stop some minutes before SLURM's time limit, a training saves its state for the next attempt.
         resources["slurm_extra"] = (

@@ -6,6 +6,9 @@ TABLE_FOLDERS = {
 }
 
 
+UNMEASURED = set(studies.metric_names()).difference(STUDY.features.metrics)
+
+
 def said_by(figure):
     """What a figure's module says of itself: its tables, the metrics it needs, its formats; None: no figure."""
     path = LIBRARY / f"distillation_dynamics/figures/{figure}.py"
@@ -15,8 +18,8 @@ def said_by(figure):
 def is_drawn(figure):
     """Whether this study measures what the figure shows; comparisons of variants need two of them."""
     tables, needs, _ = said_by(figure)
-    unmeasured = set(needs or ()).intersection(studies.metric_names()).difference(STUDY.features.metrics)
-    return tables is not None and not unmeasured and ("variants" not in tables or len(STUDY.variants) > 1)
+    measured = UNMEASURED.isdisjoint(needs or ())
+    return tables is not None and measured and ("variants" not in tables or len(STUDY.variants) > 1)
 
 
 DRAWN = sorted(filter(is_drawn, (path.stem for path in (LIBRARY / "distillation_dynamics/figures").glob("*.py"))))
