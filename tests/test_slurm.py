@@ -124,7 +124,7 @@ def test_all_tables_and_figures_are_one_job(finished, cluster):
     (job,) = controller(cluster, r"rule_tables.*", finished)
     assert {"metrics", "summary", "statistics", "figures", "animations"} <= set(job["Comment"].split("_"))
     # The job asks for four of them at a time, however many there are.
-    assert job["NumCPUs"] == "4" and job["MinMemoryNode"] == "4G"
+    assert job["NumCPUs"] == "4" and job["MinMemoryNode"] == "4000M"
     assert not controller(cluster, r"rule_(figures|metrics|summary).*")
 
 
