@@ -111,3 +111,13 @@ def tiny_study(tmp_path, **changes) -> study.Study:
     result = load(config)
     data.main(Namespace(data_spec=spec.to_json(result.data), out=tmp_path / "data"))
     return result
+
+
+def measure(metric, batches):
+    """Stream `batches` through all passes of a metric and return what it computed."""
+    for number in range(metric.passes):
+        if number:
+            metric.next_pass()
+        for batch in batches:
+            metric.update(batch)
+    return metric.compute()

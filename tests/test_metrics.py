@@ -10,7 +10,8 @@ from distillation_dynamics import metrics
 from distillation_dynamics.metrics import entropy as entropy_module
 from distillation_dynamics.metrics import magnitude as magnitude_module
 from distillation_dynamics.metrics import spectrum as spectrum_module
-from distillation_dynamics.metrics.accumulator import Settings, measure
+from distillation_dynamics.metrics.accumulator import Settings
+from helpers import measure
 
 SHAPES = [(3, 4, 8, 2, 3), (1, 1, 1, 1, 1), (2, 1, 7, 3, 3), (1, 5, 192, 1, 2)]
 

@@ -19,7 +19,7 @@ from distillation_dynamics import saliency as stage
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import __main__ as drawing
 from distillation_dynamics.figures.gradient_maps import columns_of
-from distillation_dynamics.figures.saliency import share_of_largest
+from distillation_dynamics.figures.maps import share_of_largest
 from distillation_dynamics.figures.style import Style
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
 

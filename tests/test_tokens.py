@@ -8,7 +8,7 @@ import torch
 
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import tokens
-from distillation_dynamics.metrics.accumulator import measure
+from helpers import measure
 
 SHAPES = [(4, 8, 2, 3), (3, 5, 3, 3), (2, 1, 2, 2), (1, 4, 1, 2)]
 

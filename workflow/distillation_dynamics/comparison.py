@@ -14,7 +14,7 @@ from torch import nn
 
 from . import models
 from .data import Split, balanced
-from .files import Column, write_table
+from .files import Column, write_joined
 from .metrics.agreement import Agreement
 from .metrics.cka import CKA, image_rows, token_rows
 from .metrics.rank import gram_rank, reduced_gram
@@ -120,12 +120,13 @@ def compare(
         teacher_logits, teacher_blocks = answers(teacher, pixels, depths[0])
         right += int((teacher_logits.argmax(axis=1) == labels).sum())
         grams.update(teacher_blocks)
+        teacher_rows = image_rows(teacher_blocks)
         for pair, student, depth in zip(pairs, students, depths[1:], strict=True):
             logits, blocks = answers(student, pixels, depth)
             pair.agreement.update(logits, teacher_logits)
             pair.right += int((logits.argmax(axis=1) == labels).sum())
             pair.grams.update(blocks)
-            pair.by_image.update(image_rows(blocks), image_rows(teacher_blocks))
+            pair.by_image.update(image_rows(blocks), teacher_rows)
             places = token_places(blocks, teacher_blocks, tokens, batch.positions)
             if places is not None:
                 pair.by_token.update(token_rows(blocks, places), token_rows(teacher_blocks, places))
@@ -197,9 +198,7 @@ def main(arguments) -> None:
         row |= {"teacher_top1": teacher_top1, "images": len(positions)}
         tables["agreement"].append({name: np.array([value]) for name, value in row.items()})
     documentation = {"cka": CKA_COLUMNS, "mismatch": MISMATCH_COLUMNS, "agreement": AGREEMENT_COLUMNS}
-    for table, parts in tables.items():
-        columns = {name: np.concatenate([part[name] for part in parts]) for name in documentation[table]}
-        write_table(out / f"{table}.parquet", columns, documentation[table])
+    write_joined(out, tables, documentation)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ features of a part of the images, one .npy a block, and `sums.safetensors` with 
 are computed on float32 features that are never stored, so the type of the dump does not touch them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,7 +23,7 @@ from torch import nn
 from . import models
 from .data import Batch, Split, balanced
 from .errors import StudyError
-from .files import Column, npy_writer, read_json, replacing, sha256, write_json, write_table
+from .files import Column, npy_writer, read_json, replacing, sha256, write_joined, write_json
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
 from .metrics.gradient import block_gradients
@@ -65,12 +65,17 @@ def block_name(block: int) -> str:
     return f"block{block:02d}.npy"
 
 
-def documentation(metrics: list[Any]) -> dict[str, dict[str, Column]]:
-    """Return the columns of the three tables where the modules `metrics` are measured."""
-    kinds = {
+def columns_by_kind(metrics: Iterable[Any]) -> dict[str, dict[str, Column]]:
+    """Return the columns of images, of blocks and of bins that the modules `metrics` fill."""
+    return {
         kind: {name: column for module in metrics for name, column in getattr(module, kind, {}).items()}
         for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
     }
+
+
+def documentation(metrics: Iterable[Any]) -> dict[str, dict[str, Column]]:
+    """Return the columns of the three tables where the modules `metrics` are measured."""
+    kinds = columns_by_kind(metrics)
     depth = DEPTH_KEYS | kinds["BLOCK_COLUMNS"]
     for name, column in kinds["IMAGE_COLUMNS"].items():
         depth[name] = Column(column.unit, f"mean over images: {column.description}")
@@ -174,10 +179,7 @@ def rows_of(
 ) -> dict[str, dict]:
     """Return the columns of the three tables for one checkpoint and one set of images."""
     columns = {name: values for result in measured.values() for name, values in result.items()}
-    kinds = {
-        kind: [name for module in measured for name in getattr(module, kind, {})]
-        for kind in ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
-    }
+    kinds = columns_by_kind(measured)
     count, blocks = len(images.positions), len(names)
     channels, rows, places = np.array(shapes).T
     # A network without attention fills none of its columns.
@@ -245,7 +247,7 @@ def main(arguments) -> None:
     one_image = next(split.view(0, None, 1, positions=balanced_images.positions[:1]))
     dumped = balanced_images.positions[balanced(labels, min(len(labels), probe.dump_images))]
     modules = {name: import_module(f"{__package__}.metrics.{name}") for name in probe.metrics}
-    columns = documentation(list(modules.values()))
+    columns = documentation(modules.values())
     tables: dict[str, list[dict]] = {name: [] for name in columns}
     fixed_range = None
     if arguments.fixed_range:
@@ -299,9 +301,7 @@ def main(arguments) -> None:
                     "weights_sha256": sha256(weights),
                 },
             )
-    for table, parts in tables.items():
-        joined = {name: np.concatenate([part[name] for part in parts]) for name in columns[table]}
-        write_table(out / f"{table}.parquet", joined, columns[table])
+    write_joined(out, tables, columns)
 
 
 if __name__ == "__main__":

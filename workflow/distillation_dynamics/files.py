@@ -131,6 +131,15 @@ def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Map
         pq.write_table(table, temporary, compression="zstd")
 
 
+def write_joined(
+    folder: Path, tables: Mapping[str, list[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
+) -> None:
+    """Write `<name>.parquet` for each table, its parts (name -> arrays) laid end to end; see `write_table`."""
+    for name, parts in tables.items():
+        columns = {column: np.concatenate([part[column] for part in parts]) for column in documentation[name]}
+        write_table(folder / f"{name}.parquet", columns, documentation[name])
+
+
 def read_table(path: str | Path):
     """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged."""
     import pandas as pd

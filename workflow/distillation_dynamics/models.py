@@ -11,6 +11,7 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -79,14 +80,19 @@ def block_names(network: nn.Module) -> list[str]:
 
     What a network calls features before its first block (a convolutional stem) is no block.
     """
-    return [name for _, name in _numbered_blocks(network)]
+    return [info["module"] for _, info in _numbered_blocks(network)]
 
 
-def _numbered_blocks(network: nn.Module) -> list[tuple[int, str]]:
-    """Return (number in timm's `forward_intermediates`, module name) of every block."""
-    infos = network.feature_info
-    names = [info["module"] for info in (infos if isinstance(infos, list) else infos.info)]
-    return [(number, name) for number, name in enumerate(names) if re.search(r"(block|layer|stage)s?\W*\d", name)]
+def block_strides(network: nn.Module) -> list[float]:
+    """Return the distance in pixels between neighbouring patch centres of every block's features."""
+    return [float(info["reduction"]) for _, info in _numbered_blocks(network)]
+
+
+def _numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
+    """Return (number in timm's `forward_intermediates`, what timm says of it) of every block."""
+    infos = network.feature_info if isinstance(network.feature_info, list) else network.feature_info.info
+    named = re.compile(r"(block|layer|stage)s?\W*\d")
+    return [(number, info) for number, info in enumerate(infos) if named.search(info["module"])]
 
 
 def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None) -> list[Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .saliency import (
+from .maps import (
     BELOW,
     DOWN,
     GAP,

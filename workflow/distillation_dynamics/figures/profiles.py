@@ -95,6 +95,13 @@ def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, l
     return figure
 
 
+def draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:
+    """Draw what a model has with permuted channels, `null` [mean, low, high] at `places`: mean dotted, a band."""
+    mean, low, high = (null[column] for column in null)
+    axes.fill_between(places, low, high, color=color, alpha=0.22, linewidth=0)
+    axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":", label=f"{name}, channels permuted")
+
+
 def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
     """Name the blocks at places 0, 1, ... of an axis: at most `most` of them, long names upright on an x axis."""
     step = math.ceil(len(names) / most)

@@ -1,107 +1,36 @@
 """Which pixels the logit of an image's class depends on: models below one another, a few images with every method.
 
-In: saliency.parquet, maps of single images. Out: one figure a page wide. How maps are chosen, scaled and laid over
-images is here for all figures of maps.
+In: saliency.parquet, maps of single images. Out: one figure a page wide.
 """
 
-import textwrap
-
-import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from .style import FIXED, PAGE, Style, label, last_epoch, need
+from .maps import (
+    BELOW,
+    DOWN,
+    GAP,
+    GROUP,
+    NAMES,
+    TITLE,
+    colorbar,
+    examples,
+    final_maps,
+    models_of,
+    name_at_left,
+    one_map,
+    place,
+    show,
+    title,
+)
+from .style import PAGE, Style, need
 
 TABLES = ("saliency",)
-# Inches: for the names of models, the title and the scale; between panels, between the groups of an image, and for a
-# line of text above panels.
-NAMES, TITLE, BELOW, GAP, GROUP, LINE = 1.0, 0.4, 0.42, 0.03, 0.1, 0.17
-# Panels side by side, and models below one another, that are still readable on a page.
-ACROSS, DOWN = 9, 12
-COLORS = "inferno"
+# Inches for a line of text above panels.
+LINE = 0.17
+# Panels side by side that are still readable on a page.
+ACROSS = 9
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "int. gradients"}
-
-
-def final_maps(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the maps of each model's last epoch and lowest seed, the teachers first."""
-    table = last_epoch(table)
-    table = table[table["seed"] == table.groupby("model")["seed"].transform("min")]
-    places = {name: place for place, name in enumerate(FIXED)}
-    return table.sort_values("model", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
-
-
-def models_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
-    """Return the names of the first `most` models, and words for a title that says whether any are left out."""
-    names = list(dict.fromkeys(table["model"]))
-    return names[:most], f"first {most} of {len(names)} models, " if len(names) > most else ""
-
-
-def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return (image, label) of `count` images, the first of classes evenly spread over all; fewer if there are."""
-    images = table[["image", "label"]].drop_duplicates("image").sort_values("image")
-    first = images.drop_duplicates("label").sort_values("label")
-    if len(first) < count:
-        first = pd.concat([first, images.drop(first.index)])
-    return first.iloc[np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int))]
-
-
-def as_array(row: pd.Series) -> np.ndarray:
-    """Return the map in a row of a table, [rows, columns]."""
-    return np.asarray(row["map"], dtype=np.float64).reshape(row["rows"], row["columns"])
-
-
-def one_map(table: pd.DataFrame, **keys) -> np.ndarray:
-    """Return the map [rows, columns] of the one row of `table` that has these `keys`."""
-    chosen = np.logical_and.reduce([table[name] == value for name, value in keys.items()])
-    return as_array(table[chosen].iloc[0])
-
-
-def share_of_largest(values: np.ndarray) -> np.ndarray:
-    """Return a map as a share of its 99th percentile (or of its maximum where that is zero), within [0, 1]."""
-    scale = np.percentile(values, 99) or values.max() or 1
-    return np.clip(values / scale, 0, 1)
-
-
-def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> None:
-    """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is."""
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    extent = (0, 1, 1, 0)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=1 if values is None else 1.6, extent=extent, aspect="auto")
-    if values is not None:
-        share = share_of_largest(values)
-        colors = colormaps[COLORS](share)
-        colors[..., 3] = 0.92 * np.sqrt(share)
-        axes.imshow(colors, extent=extent, aspect="auto", interpolation="nearest")
-
-
-def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Add axes at a distance from the figure's left and upper edge, in inches."""
-    across, down = figure.get_size_inches()
-    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
-
-
-def name_at_left(axes: Axes, model: str) -> None:
-    """Write a model's name beside the first of its panels, within NAMES."""
-    text = textwrap.fill(label(model), 16)
-    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
-
-
-def colorbar(figure: Figure) -> None:
-    """Draw the scale of all maps at the lower edge."""
-    across, down = figure.get_size_inches()
-    axes = place(figure, across / 2 - 1, down - 0.34, 2, 0.07)
-    figure.colorbar(ScalarMappable(cmap=COLORS), cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])
-    axes.tick_params(labelsize="x-small", length=2, pad=1)
-    axes.set_xlabel("share of the map's own 99th percentile", fontsize="x-small", labelpad=1)
-
-
-def title(figure: Figure, text: str) -> None:
-    """Write a title of up to two lines at the upper edge."""
-    figure.suptitle(text, fontsize="small", y=1 - 0.05 / figure.get_size_inches()[1], va="top")
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

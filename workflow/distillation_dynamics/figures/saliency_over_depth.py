@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from .saliency import BELOW, TITLE, as_array, colorbar, examples, final_maps, models_of, one_map, place, show, title
+from .maps import BELOW, TITLE, as_array, colorbar, examples, final_maps, models_of, one_map, place, show, title
 from .style import PAGE, Style, label, need
 
 TABLES = ("gradient_maps", "saliency")

@@ -5,10 +5,9 @@ published, and over depth the bandwidth that holds 95 % of the energy.
 """
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import final, profile
+from .profiles import draw_null, final, profile
 from .style import PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum", "depth")
@@ -33,12 +32,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         rows = rows.dropna(subset=["sep_folded"])
         folded.plot(rows.index, rows["sep_folded"], label=label(model), **look)
         if model in style.banded(looks):
-            _draw_null(folded, rows.index, rows[NULL], look["color"], label(model))
+            draw_null(folded, rows.index, rows[NULL], look["color"], label(model))
     profile(bandwidth, depth, BANDWIDTH, style, "share of the frequencies that\nholds 95 % of the energy")
     places = {line.get_label(): line.get_xdata() for line in bandwidth.lines}
     for model in style.banded(looks):
         rows = depth[depth["model"] == model].groupby("block")[BANDWIDTH_NULL].mean()
-        _draw_null(bandwidth, places[label(model)], rows, looks[model]["color"], label(model))
+        draw_null(bandwidth, places[label(model)], rows, looks[model]["color"], label(model))
     for axes, title in zip(
         panels, ("last block, folded", "last block, as published", "over depth, folded"), strict=True
     ):
@@ -63,9 +62,3 @@ def _outside(rows: pd.DataFrame) -> float:
     """Return the share of frequencies that leave the null's band; the last holds all energy by definition."""
     mean = rows.groupby("frequency")[["sep_folded", *NULL]].mean().dropna().iloc[:-1]
     return ((mean["sep_folded"] < mean[NULL[1]]) | (mean["sep_folded"] > mean[NULL[2]])).mean()
-
-
-def _draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:
-    mean, low, high = (null[column] for column in null)
-    axes.fill_between(places, low, high, color=color, alpha=0.22, linewidth=0)
-    axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":", label=f"{name}, channels permuted")

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import final, log_scale
+from .profiles import draw_null, final, log_scale
 from .style import FIXED, PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum",)
@@ -31,7 +31,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
                 mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
                 axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
                 if model in style.banded(looks):
-                    _draw_null(axes, mean, looks[model]["color"], label(model))
+                    draw_null(axes, mean.index, mean[NULL], looks[model]["color"], label(model))
+                    _say_outside(axes, mean, label(model))
             log_scale(axes)
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
         axes.set_title(f"{name} block")
@@ -48,12 +49,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     return figure
 
 
-def _draw_null(axes: Axes, mean: pd.DataFrame, color, name: str) -> None:
-    """Draw the null's mean and band, and say which share of the spectrum leaves it: by chance about 5 %."""
-    null, low, high = (mean[column] for column in NULL)
-    text = f"{name}, channels permuted"
-    axes.fill_between(mean.index, low, high, color=color, alpha=0.22, linewidth=0)
-    axes.plot(mean.index, null, color=color, linewidth=0.7, linestyle=":", label=text)
+def _say_outside(axes: Axes, mean: pd.DataFrame, name: str) -> None:
+    """Write which share of the spectrum leaves the null's band: by chance about 5 %."""
+    _, low, high = (mean[column] for column in NULL)
     outside = 100 * ((mean["amplitude"] < low) | (mean["amplitude"] > high)).mean()
     axes.text(
         0.98,

@@ -86,13 +86,3 @@ class ImageValues:
             name: [np.concatenate([part[block][name] for part in self._parts]) for block in range(len(self._parts[0]))]
             for name in self._parts[0][0]
         }
-
-
-def measure(metric: Accumulator, batches: Sequence[Sequence[Any]]) -> Measured:
-    """Stream `batches` through all passes of `metric` and return what it computed."""
-    for number in range(metric.passes):
-        if number:
-            metric.next_pass()
-        for batch in batches:
-            metric.update(batch)
-    return metric.compute()

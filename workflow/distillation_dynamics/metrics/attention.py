@@ -61,8 +61,9 @@ class AttentionReader:
             if hasattr(module, "fused_attn"):
                 module.fused_attn = False
         self.blocks = models.block_names(network)
-        infos = network.feature_info if isinstance(network.feature_info, list) else network.feature_info.info
-        self.strides = {info["module"]: float(info["reduction"]) for info in infos}
+        self.strides = dict(zip(self.blocks, models.block_strides(network), strict=True))
+        # By size of the images: a forward pass tells.
+        self.shapes: dict[torch.Size, list[Shape]] = {}
         self.extract = _traced(self.network)
 
     @torch.no_grad()
@@ -75,7 +76,8 @@ class AttentionReader:
         """
         if self.extract is None:
             return [[] for _ in self.blocks]
-        shapes = models.block_shapes(self.network, images[:1])
+        if (size := images.shape[1:]) not in self.shapes:
+            self.shapes[size] = models.block_shapes(self.network, images[:1])
         weights = self.extract(images)
         return [
             [
@@ -83,7 +85,7 @@ class AttentionReader:
                 for name, value in weights.items()
                 if name.startswith(f"{block}.")
             ]
-            for block, shape in zip(self.blocks, shapes, strict=True)
+            for block, shape in zip(self.blocks, self.shapes[size], strict=True)
         ]
 
     def _map(self, name: str, weights: Tensor, images: int, block: str, shape: Shape) -> AttentionMap:
