@@ -19,8 +19,7 @@ from .metrics.agreement import Agreement
 from .metrics.cka import CKA, image_rows, token_rows
 from .metrics.rank import gram_rank, reduced_gram
 from .metrics.sep import bandwidth, gram_sep_folded
-from .spec import Comparison, Data, Model, from_json
-from .stage import run_stage
+from .spec.comparison import ComparisonJob
 
 BATCH = 32
 LEVEL = 0.95
@@ -151,30 +150,30 @@ def _rank_and_bandwidth(gram: np.ndarray) -> tuple[float, float]:
     return gram_rank(gram, LEVEL), float(bandwidth(gram_sep_folded(gram), LEVEL))
 
 
-def main(arguments) -> None:
+def main(job: ComparisonJob, gpus: int = 0) -> None:
     """Compare one student at all its checkpoints with the teacher."""
-    data, comparison = from_json(Data, arguments.data_spec), from_json(Comparison, arguments.comparison)
-    device, out = models.device(int(arguments.gpus)), Path(arguments.out)
+    checkpoints, settings = job.network, job.settings
+    device, out = models.device(gpus), Path(job.out)
     torch.backends.cudnn.allow_tf32 = False
-    split = Split(arguments.data, data, "validation")
-    positions = balanced(split.labels, comparison.images)
+    split = Split(job.images, "validation")
+    positions = balanced(split.labels, settings.images)
     networks = []
-    for kind, weights in (
-        (arguments.teacher_model, arguments.teacher),
-        *((arguments.model, path) for path in arguments.weights),
+    for model, weights in (
+        (job.teacher_model, job.teacher.files[0]),
+        *((checkpoints.model, path) for path in checkpoints.weights.files),
     ):
-        network = models.build(from_json(Model, kind), data)
+        network = models.build(model, job.images.view)
         models.load_weights(weights, network)
         networks.append(network.to(device).eval().requires_grad_(False))
     teacher, students = networks[0], networks[1:]
     pairs, grams, teacher_top1 = compare(
-        teacher, students, split, positions, comparison.tokens, device, arguments.threads - 1
+        teacher, students, split, positions, settings.tokens, device, job.machine.threads - 1
     )
     tables: dict[str, list[dict]] = {"cka": [], "mismatch": [], "agreement": []}
     names = models.block_names(students[0]), models.block_names(teacher)
     student_block, teacher_block = (axis.ravel() for axis in np.indices([len(own) for own in names]))
-    for epoch, pair in zip(arguments.epochs, pairs, strict=True):
-        key = {"model": arguments.variant, "seed": int(arguments.seed), "epoch": int(epoch)}
+    for name, epoch, pair in zip(checkpoints.names, checkpoints.epochs, pairs, strict=True):
+        key = {"model": name, "seed": checkpoints.seed, "epoch": epoch}
         of_pair = {name: np.full(len(student_block), value) for name, value in key.items()} | {
             "student_block": student_block,
             "student_block_name": np.array(names[0])[student_block],
@@ -200,11 +199,3 @@ def main(arguments) -> None:
     documentation = {"cka": CKA_COLUMNS, "mismatch": MISMATCH_COLUMNS, "agreement": AGREEMENT_COLUMNS}
     write_joined(out, tables, documentation)
 
-
-if __name__ == "__main__":
-    run_stage(
-        main,
-        *("data-spec", "model", "teacher-model", "teacher", "comparison", "variant", "seed", "data", "out", "gpus"),
-        epochs="epoch column of each checkpoint",
-        weights="weights file of each checkpoint",
-    )

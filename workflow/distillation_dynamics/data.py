@@ -1,14 +1,15 @@
 """The images of a study: split once, decoded once, then read as batches.
 
-The stage writes `splits.parquet` (which image belongs to which split) and, for Parquet sources, the decoded images of
-each file as one uint8 array [image, row, column, channel] that every job maps. Training and evaluation read batches
+The stage writes `splits.parquet` (which image, by its name, belongs to which split) and, for Parquet sources, the
+decoded images of each file as one uint8 array [image, row, column, channel] that every job maps. Training and evaluation read batches
 through `Split`. A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
 """
 
 import io
+import os
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -24,14 +25,18 @@ from torch.utils.data import DataLoader, Dataset
 from . import distributed
 from .errors import StudyError
 from .files import Column, read_npy, read_table, write_npy, write_table
-from .spec import Augmentation, Data, from_json
-from .stage import run_stage
+from .spec.data import DataJob
+from .spec.images import Images, View
+from .spec.training import Augmentation
 
 SPLIT_COLUMNS = {
     "split": Column("", "train, validation or test"),
     "file": Column("", "the source that holds the image: train or test"),
     "index": Column("", "0-based position in that source"),
     "label": Column("", "class, 0-based"),
+    "name": Column("", "file of the image in its folder or .tar; empty for an image of a Parquet file"),
+    "offset": Column("bytes", "place of the image in its .tar; -1 elsewhere"),
+    "bytes": Column("bytes", "its size in the .tar; -1 elsewhere"),
 }
 # Which images are held out must not change with a study's seeds.
 SPLIT_SEED = 0
@@ -65,84 +70,108 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
 
 
 class Split:
-    """One split of a study's images (or the `positions` of it), read as evaluation or training batches."""
+    """One split of a study's images (or `count` of them), read as evaluation or training batches.
 
-    def __init__(self, folder: str | Path, data: Data, name: str, count: int | None = None):
-        table = read_table(Path(folder) / "splits.parquet")
-        table = table[table["split"] == name]
-        if count is not None:
-            table = table.iloc[balanced(table["label"].to_numpy(), count)]
-        self._take(folder, data, table)
+    `names` and `labels` are those of its images, in order. What a process is given of it is small: it reads the table of
+    splits itself.
+    """
+
+    def __init__(self, images: Images, name: str, count: int | None = None):
+        self._take(images, lambda table: _chosen(table, name, count))
 
     @classmethod
-    def first(cls, folder: str | Path, data: Data, file: str, count: int) -> "Split":
+    def first(cls, images: Images, file: str, count: int) -> "Split":
         """Return the first `count` images of a source (train or test) in file order, whatever their split."""
-        table = read_table(Path(folder) / "splits.parquet")
         split = cls.__new__(cls)
-        split._take(folder, data, table[table["file"] == file].sort_values("index").head(count))
+        split._take(images, lambda table: table[table["file"] == file].sort_values("index").head(count))
         return split
 
-    def _take(self, folder: str | Path, data: Data, table) -> None:
-        self.data = data
+    def _take(self, images: Images, choose: Callable) -> None:
+        table = choose(read_table(Path(images.folder) / "splits.parquet"))
+        self.source, self.seen = images, images.view
         self.file = table["file"].iloc[0]
         self.index = table["index"].to_numpy(copy=True)
         self.labels = table["label"].to_numpy(copy=True)
-        self.array_path = Path(folder) / f"{self.file}.npy" if data.source == "parquet" else None
+        # As bytes of one width: a million Python strings would be pickled one by one for each loader process.
+        self.names = None if images.in_memory else table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
+        self.offsets = None if images.in_memory else table[["offset", "bytes"]].to_numpy(copy=True)
+        self.root = getattr(images, self.file)
+        self._evaluation: DataLoader | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "array"} | {"_evaluation": None}
+
     @cached_property
     def array(self) -> np.ndarray:
         """The decoded images of the source file, mapped read-only."""
-        return read_npy(self.array_path)
+        return read_npy(Path(self.source.folder) / f"{self.file}.npy")
 
-    @cached_property
-    def reader(self):
-        """The timm reader of the source folder."""
-        return open_folder(getattr(self.data, self.file), self.file)
+    def name(self, position: int) -> str:
+        """Return the file of an image; in a .tar, the .tar and the place in it."""
+        name, (offset, _) = self.names[position].decode("utf-8"), self.offsets[position]
+        return os.path.join(self.root, name) if offset < 0 else f"{self.root}: {name}"
 
     def image(self, position: int) -> Image.Image:
         """Return one image; raise StudyError naming the file when it cannot be decoded."""
-        index = int(self.index[position])
-        if self.array_path is not None:
-            return Image.fromarray(self.array[index].squeeze())
+        if self.names is None:
+            return Image.fromarray(self.array[int(self.index[position])].squeeze())
+        offset, size = map(int, self.offsets[position])
         try:
-            with self.reader[index][0] as file:
-                return Image.open(file).convert("L" if self.data.channels == 1 else "RGB")
+            if offset < 0:
+                with open(self.name(position), "rb") as file:
+                    return _decode(file, self.seen.channels)
+            with open(self.root, "rb") as file:
+                file.seek(offset)
+                return _decode(io.BytesIO(file.read(size)), self.seen.channels)
         except Exception as error:
             raise StudyError(
-                f"{self.reader.filename(index, absolute=True)}: cannot be decoded as an image ({error}); replace it"
+                f"{self.name(position)}: cannot be decoded as an image ({error}); replace it"
             ) from error
 
     def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
         """Yield all images in order, as they are evaluated (resized, cropped, normalised).
 
-        Of several processes each sees its share.
+        Of several processes each sees its share. Loader processes are started once and kept for the next call.
         """
-        yield from self.view(0, None, batch_size, workers, distributed.share(np.arange(len(self))))
+        positions = distributed.share(np.arange(len(self)))
+        if self.names is None or workers == 0:
+            yield from self.view(0, None, batch_size, workers, positions)
+            return
+        if self._evaluation is None:
+            parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+            self._evaluation = self._loader(None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
+        yield from self._loaded(self._evaluation)
 
     def training(
         self,
         batch_size: int,
         augmentation: Augmentation | None,
         seed: int,
-        epoch: int,
+        epochs: Iterable[int],
         workers: int = 0,
         first: int = 0,
     ) -> Iterator[Batch]:
-        """Yield the shuffled batches of one epoch (0-based) from batch `first`; an incomplete last one is left out.
+        """Yield the shuffled batches of all `epochs` (0-based), the first of them from batch `first`.
 
-        Of several processes each sees its share of every batch.
+        An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One set
+        of loader processes serves all epochs, and reads ahead over their ends.
 
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
         """
-        order = np.random.default_rng([seed, epoch]).permutation(len(self))
-        steps = len(order) // batch_size
-        view, seed = view_of(augmentation, seed, epoch)
-        parts = [distributed.share(part) for part in np.split(order[: steps * batch_size], steps)[first:]]
-        yield from self._batches(parts, augmentation, seed, view, workers)
+        yield from self._batches(augmentation, self._parts(batch_size, augmentation, seed, epochs, first), workers)
+
+    def _parts(self, batch_size, augmentation, seed: int, epochs: Iterable[int], first: int) -> Iterator[tuple]:
+        """Yield (seed, view, positions) of each batch."""
+        steps = len(self) // batch_size
+        for number, epoch in enumerate(epochs):
+            order = np.random.default_rng([seed, epoch]).permutation(len(self))
+            view, drawn_by = view_of(augmentation, seed, epoch)
+            for part in np.split(order[: steps * batch_size], steps)[0 if number else first :]:
+                yield drawn_by, view, distributed.share(part)
 
     def view(
         self,
@@ -154,24 +183,29 @@ class Split:
     ) -> Iterator[Batch]:
         """Yield all images (or those at `positions`) in order in view `number` of a fixed number of views."""
         order = np.arange(len(self)) if positions is None else positions
-        parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-        yield from self._batches(parts, augmentation, 0, number, workers)
+        parts = [(0, number, order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+        yield from self._batches(augmentation, parts, workers)
 
-    def _batches(self, parts, augmentation, seed: int, view: int, workers: int) -> Iterator[Batch]:
-        if self.array_path is not None and augmentation is None:
-            for positions in parts:
+    def _batches(self, augmentation, parts: Iterable[tuple], workers: int) -> Iterator[Batch]:
+        if self.names is None and augmentation is None:
+            for _, _, positions in parts:
                 yield Batch(positions, self._from_array(positions), torch.from_numpy(self.labels[positions]))
             return
-        views = _Views(self, augmentation, seed, view)
-        loader = DataLoader(
-            views,
-            batch_sampler=[part.tolist() for part in parts],
+        yield from self._loaded(self._loader(augmentation, parts, workers))
+
+    def _loader(self, augmentation, parts: Iterable[tuple], workers: int, **options) -> DataLoader:
+        return DataLoader(
+            _Views(self, augmentation),
+            batch_sampler=_Keys(parts),
             num_workers=workers,
             collate_fn=_collate,
             worker_init_fn=_outlive_a_request_to_stop,
             # Without one of its own the loader would draw from the training process's stream.
             generator=torch.Generator(),
+            **options,
         )
+
+    def _loaded(self, loader: DataLoader) -> Iterator[Batch]:
         for positions, images in loader:
             if isinstance(images, StudyError):
                 raise images
@@ -179,9 +213,19 @@ class Split:
 
     def _from_array(self, positions: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(self.array[self.index[positions]]).permute(0, 3, 1, 2)
-        mean = torch.tensor(self.data.mean).view(1, -1, 1, 1)
-        std = torch.tensor(self.data.std).view(1, -1, 1, 1)
+        mean = torch.tensor(self.seen.mean).view(1, -1, 1, 1)
+        std = torch.tensor(self.seen.std).view(1, -1, 1, 1)
         return (pixels.float() / 255 - mean) / std
+
+
+def _chosen(table, name: str, count: int | None):
+    """The rows of a split, or of a balanced part of it."""
+    table = table[table["split"] == name]
+    return table if count is None else table.iloc[balanced(table["label"].to_numpy(), count)]
+
+
+def _decode(file, channels: int) -> Image.Image:
+    return Image.open(file).convert("L" if channels == 1 else "RGB")
 
 
 def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[int, int]:
@@ -191,15 +235,27 @@ def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[i
     return (epoch, seed) if augmentation.views is None else (epoch % augmentation.views, 0)
 
 
+class _Keys:
+    """Batches of (seed, view, position), as a loader asks for them."""
+
+    def __init__(self, parts: Iterable[tuple]):
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        for seed, view, positions in self.parts:
+            yield [(seed, view, int(position)) for position in positions]
+
+
 class _Views(Dataset):
     """Images of a split through timm's transform, each drawn from its own random stream."""
 
-    def __init__(self, split: Split, augmentation: Augmentation | None, seed: int, view: int):
-        self.split, self.key = split, (seed, view)
-        self.transform = make_transform(split.data, augmentation)
+    def __init__(self, split: Split, augmentation: Augmentation | None):
+        self.split = split
+        self.transform = make_transform(split.seen, augmentation)
         self.random = augmentation is not None
 
-    def __getitem__(self, position: int) -> tuple[int, Tensor | StudyError]:
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[int, Tensor | StudyError]:
+        seed, view, position = key
         try:
             image = self.split.image(position)
         except StudyError as error:
@@ -207,7 +263,7 @@ class _Views(Dataset):
             return position, error
         if not self.random:
             return position, self.transform(image)
-        with _random_stream(*self.key, position):
+        with _random_stream(seed, view, position):
             return position, self.transform(image)
 
 
@@ -245,12 +301,12 @@ def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, 
     return np.array(positions), errors[0] if errors else torch.stack(images)
 
 
-def make_transform(data: Data, augmentation: Augmentation | None):
+def make_transform(seen: View, augmentation: Augmentation | None):
     """Return timm's transform from a PIL image to a normalised float32 tensor [C, H, W]."""
-    size = (data.channels, data.image_size, data.image_size)
-    common = {"interpolation": data.interpolation, "mean": data.mean, "std": data.std}
+    size = (seen.channels, seen.image_size, seen.image_size)
+    common = {"interpolation": seen.interpolation, "mean": seen.mean, "std": seen.std}
     if augmentation is None:
-        return create_transform(size, is_training=False, crop_pct=data.crop_fraction, **common)
+        return create_transform(size, is_training=False, crop_pct=seen.crop_fraction, **common)
     return create_transform(
         size,
         is_training=True,
@@ -272,35 +328,35 @@ def open_folder(root: str, key: str):
     if not Path(root).exists():
         raise StudyError(f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class")
     try:
-        return create_reader("", root=root)
+        # No list of a .tar's members beside it: that would be a pickle.
+        return create_reader("", root=root, **({"cache_tarinfo": False} if os.path.isfile(root) else {}))
     except (RuntimeError, AssertionError, OSError) as error:
         raise StudyError(f"data.{key}: {root} cannot be read as a folder of images ({error})") from error
 
 
-def decode_parquet(path: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a Parquet file in Hugging Face image layout: uint8 [N, H, W, C] and labels [N].
+def decode_parquet(path: str, channels: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Decode a Parquet file in Hugging Face image layout: uint8 [N, size, size, channels] and labels [N].
 
-    An image of another size than the study's is resized to it (bicubic, centre crop). Raises StudyError when the file
-    or an image in it is damaged.
+    An image of another size is resized (bicubic, centre crop). Raises StudyError when the file or an image in it is
+    damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    size = data.image_size
     try:
         file = pq.ParquetFile(path)
-        images = np.empty((file.metadata.num_rows, size, size, data.channels), dtype=np.uint8)
+        images = np.empty((file.metadata.num_rows, size, size, channels), dtype=np.uint8)
         labels = np.empty(len(images), dtype=np.int64)
         position = 0
         for batch in file.iter_batches(batch_size=1024, columns=["image", "label"]):
             for image, label in zip(batch["image"].field("bytes"), batch["label"], strict=True):
                 try:
-                    picture = Image.open(io.BytesIO(image.as_py())).convert("L" if data.channels == 1 else "RGB")
+                    picture = _decode(io.BytesIO(image.as_py()), channels)
                 except Exception as error:
                     raise StudyError(f"{path}: image {position} cannot be decoded ({error}); replace it") from error
                 if picture.size != (size, size):
                     picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
-                images[position] = np.asarray(picture).reshape(size, size, data.channels)
+                images[position] = np.asarray(picture).reshape(size, size, channels)
                 labels[position] = label.as_py()
                 position += 1
     except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
@@ -308,22 +364,52 @@ def decode_parquet(path: str, data: Data) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def make_splits(labels: dict[str, np.ndarray], data: Data) -> dict[str, np.ndarray]:
-    """Return the columns of `splits.parquet` for the labels of the train and test sources.
+class Listed(NamedTuple):
+    """The images of a source in file order: labels [N], names, and (offset, bytes) in a .tar ((-1, -1) elsewhere)."""
+
+    labels: np.ndarray
+    names: np.ndarray
+    offsets: np.ndarray
+    classes: dict[str, int] | None = None
+
+
+def list_folder(root: str, key: str) -> Listed:
+    """List the images of a folder or .tar with timm's reader; see `open_folder` for the errors."""
+    reader = open_folder(root, key)
+    # timm's tar reader keeps labels apart from its samples, the folder reader beside them.
+    targets = getattr(reader, "targets", None)
+    if targets is None:
+        names = [os.path.relpath(path, root) for path, _ in reader.samples]
+        labels, places = [label for _, label in reader.samples], [(-1, -1)] * len(names)
+    else:
+        # A .tar is not compressed: its images are read from their place, without a list of them in every process.
+        labels, names, places = targets, [], []
+        for member, _, parent in reader.samples:
+            inside = 0 if parent is None else parent.offset_data
+            names.append(member.path if parent is None else f"{parent.path}/{member.path}")
+            places.append((inside + member.offset_data, member.size))
+    offsets = np.array(places, dtype=np.int64).reshape(-1, 2)
+    classes = reader.class_to_idx if targets is None else reader.class_name_to_idx
+    return Listed(np.array(labels, dtype=np.int64), np.array(names), offsets, classes)
+
+
+def make_splits(listed: dict[str, Listed], job: DataJob) -> dict[str, np.ndarray]:
+    """Return the columns of `splits.parquet` for the images of the train and test sources.
 
     Raises StudyError when a label is out of range or a class has too few images to hold some out.
     """
+    labels = {key: source.labels for key, source in listed.items()}
     for key, values in labels.items():
-        if len(values) == 0 or values.min() < 0 or values.max() >= data.classes:
-            raise StudyError(f"data.{key}: labels must lie in 0 to {data.classes - 1} (data.classes)")
-    held, count = data.validation.taken_from, data.validation.per_class
-    short = [c for c in range(data.classes) if (labels[held] == c).sum() <= count]
+        if len(values) == 0 or values.min() < 0 or values.max() >= job.classes:
+            raise StudyError(f"data.{key}: labels must lie in 0 to {job.classes - 1} (data.classes)")
+    held, count = job.validation.taken_from, job.validation.per_class
+    short = [c for c in range(job.classes) if (labels[held] == c).sum() <= count]
     if short:
         raise StudyError(
             f"data.validation.per_class: {count} images of class {short[0]} cannot be held out: data.{held} has only "
             f"{(labels[held] == short[0]).sum()} of it"
         )
-    validation = balanced(labels[held], count * data.classes)
+    validation = balanced(labels[held], count * job.classes)
     rows = []
     for key in ("train", "test"):
         rest = np.setdiff1d(np.arange(len(labels[key])), validation if key == held else [])
@@ -334,27 +420,25 @@ def make_splits(labels: dict[str, np.ndarray], data: Data) -> dict[str, np.ndarr
         "file": np.concatenate([np.full(len(index), file) for _, file, index in rows]),
         "index": np.concatenate([index for *_, index in rows]),
         "label": np.concatenate([labels[file][index] for _, file, index in rows]),
+        "name": np.concatenate([listed[file].names[index] for _, file, index in rows]),
+        "offset": np.concatenate([listed[file].offsets[index, 0] for _, file, index in rows]),
+        "bytes": np.concatenate([listed[file].offsets[index, 1] for _, file, index in rows]),
     }
 
 
-def main(arguments) -> None:
+def main(job: DataJob, gpus: int = 0) -> None:
     """Decode (Parquet) or list (folder) the two sources and write the splits."""
-    data, out = from_json(Data, arguments.data_spec), Path(arguments.out)
-    labels, classes = {}, {}
+    out, listed = Path(job.out), {}
     for key in ("train", "test"):
-        if data.source == "parquet":
-            images, labels[key] = decode_parquet(getattr(data, key), data)
+        path = getattr(job, key)
+        if job.shape is not None:
+            images, labels = decode_parquet(path, *job.shape)
             write_npy(out / f"{key}.npy", images)
+            nowhere = np.full((len(labels), 2), -1)
+            listed[key] = Listed(labels, np.full(len(labels), ""), nowhere)
         else:
-            reader = open_folder(getattr(data, key), key)
-            # timm's tar reader keeps labels apart from its samples, the folder reader beside them.
-            targets = getattr(reader, "targets", None)
-            labels[key] = np.array([s[1] for s in reader.samples] if targets is None else targets, dtype=np.int64)
-            classes[key] = getattr(reader, "class_to_idx", None)
-    if len(classes) == 2 and classes["train"] != classes["test"]:
-        raise StudyError(f"data: {data.train} and {data.test} do not have the same classes (subfolders)")
-    write_table(out / "splits.parquet", make_splits(labels, data), SPLIT_COLUMNS)
-
-
-if __name__ == "__main__":
-    run_stage(main, "data-spec", "out")
+            listed[key] = list_folder(path, key)
+    classes = [source.classes for source in listed.values()]
+    if classes[0] != classes[1]:
+        raise StudyError(f"data: {job.train} and {job.test} do not have the same classes (subfolders)")
+    write_table(out / "splits.parquet", make_splits(listed, job), SPLIT_COLUMNS)

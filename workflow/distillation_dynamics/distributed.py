@@ -5,7 +5,7 @@ gradients is the gradient of the whole batch; statistics over the batch are summ
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
-from torch.nn.parallel import DistributedDataParallel
 
 
 def world() -> int:
@@ -42,12 +41,24 @@ def processes(device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def wrap(task: nn.Module) -> nn.Module:
-    """Return a module whose gradients are averaged over processes; the same module when alone."""
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients of all processes, in one transfer; nothing to do when alone.
+
+    By hand, and not by DistributedDataParallel: a batch may come in parts, and several networks train in turn.
+    """
     if world() == 1:
-        return task
-    ids = [torch.cuda.current_device()] if next(task.parameters()).is_cuda else None
-    return DistributedDataParallel(task, device_ids=ids, static_graph=True)
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = mean(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+def share_buffers(network: nn.Module) -> None:
+    """Give all processes the buffers (running statistics) of the first."""
+    if world() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
 
 
 def share(positions: np.ndarray) -> np.ndarray:

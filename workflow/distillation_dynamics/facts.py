@@ -14,16 +14,19 @@ from pathlib import Path
 from .errors import StudyError
 from .files import read_json, write_json
 from .sources import fingerprint
-from .spec import Data, Model, ModelFacts, from_json, to_json
+from .spec.base import from_json, to_json
+from .spec.images import View
+from .spec.network import Model, ModelFacts
 
 
-def describe(data: Data, cache: str | Path = "results/.models", **models: Model) -> list[ModelFacts]:
-    """Return the facts of each model on images like `data`'s; raise StudyError naming the one timm cannot build."""
-    shape = {"image_size": data.image_size, "channels": data.channels, "classes": data.classes}
+def describe(view: View, cache: str | Path = "results/.models", **models: Model) -> list[ModelFacts]:
+    """Return the facts of each model on images seen as `view` says; raise StudyError naming the one timm cannot build."""
+    shape = {"image_size": view.image_size, "channels": view.channels, "classes": view.classes}
     keys = [to_json([shape, model, version("timm"), fingerprint("models")]) for model in models.values()]
     paths = [Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for key in keys]
     if missing := {owner: path for owner, path in zip(models, paths, strict=True) if not path.is_file()}:
-        texts = to_json(data), to_json({owner: models[owner] for owner in missing})
+        texts = to_json(view), to_json({owner: models[owner] for owner in missing})
+        print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "distillation_dynamics.models", *texts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -27,8 +27,8 @@ from .files import Column, npy_writer, read_json, replacing, sha256, write_joine
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
 from .metrics.gradient import block_gradients
-from .spec import Data, Model, Probe, Shapes, from_json
-from .stage import run_stage
+from .spec.features import FeaturesJob, Probe
+from .spec.network import Shapes
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
 BATCH, BATCH_VALUES = 64, 2**26
@@ -106,7 +106,7 @@ class Observer:
 
 
 @dataclass(frozen=True)
-class Images:
+class ProbeImages:
     """Images that are measured: `positions` of a split, read from files by `workers` processes."""
 
     split: Split
@@ -124,7 +124,7 @@ class Images:
 
 
 def measure(
-    observer: Observer, images: Images, metrics: dict[Any, Accumulator], dump: "Dump | None", size: int
+    observer: Observer, images: ProbeImages, metrics: dict[Any, Accumulator], dump: "Dump | None", size: int
 ) -> dict[Any, Measured]:
     """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed."""
     for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
@@ -175,7 +175,7 @@ def _dumped_tokens(probe: Probe, rows: int, columns: int) -> np.ndarray | None:
 
 
 def rows_of(
-    measured: dict[Any, Measured], key: dict[str, Any], images: Images, names: list[str], shapes: Shapes
+    measured: dict[Any, Measured], key: dict[str, Any], images: ProbeImages, names: list[str], shapes: Shapes
 ) -> dict[str, dict]:
     """Return the columns of the three tables for one checkpoint and one set of images."""
     columns = {name: values for result in measured.values() for name, values in result.items()}
@@ -231,18 +231,17 @@ def write_sums(path: Path, metrics: dict[str, Accumulator]) -> None:
         temporary.write_bytes(save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
 
 
-def main(arguments) -> None:
+def main(job: FeaturesJob, gpus: int = 0) -> None:
     """Measure one model at all its checkpoints, and dump a part of its features."""
-    data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
-    probe = from_json(Probe, arguments.probe)
-    device, out = models.device(int(arguments.gpus)), Path(arguments.out)
+    probe, checkpoints = job.probe, job.network
+    device, out = models.device(gpus), Path(job.out)
     # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
     torch.backends.cudnn.allow_tf32 = False
-    split = Split(arguments.data, data, "validation")
-    workers = arguments.threads - 1
-    balanced_images = Images(split, balanced(split.labels, probe.images), workers)
-    published = Split.first(arguments.data, data, "test", probe.published_images)
-    sets = {BALANCED: balanced_images, PUBLISHED: Images(published, np.arange(len(published)), workers)}
+    split = Split(job.images, "validation")
+    workers = job.machine.threads - 1
+    balanced_images = ProbeImages(split, balanced(split.labels, probe.images), workers)
+    published = Split.first(job.images, "test", probe.published_images)
+    sets = {BALANCED: balanced_images, PUBLISHED: ProbeImages(published, np.arange(len(published)), workers)}
     labels = balanced_images.labels
     one_image = next(split.view(0, None, 1, positions=balanced_images.positions[:1]))
     dumped = balanced_images.positions[balanced(labels, min(len(labels), probe.dump_images))]
@@ -250,20 +249,19 @@ def main(arguments) -> None:
     columns = documentation(modules.values())
     tables: dict[str, list[dict]] = {name: [] for name in columns}
     fixed_range = None
-    if arguments.fixed_range:
-        limits = read_json(arguments.fixed_range[0])
+    if job.fixed_range is not None:
+        limits = read_json(job.fixed_range.files[0])
         fixed_range = limits["low"], limits["high"]
-    network = models.build(model, data)
+    network = models.build(checkpoints.model, job.images.view)
     names = models.block_names(network)
-    out.mkdir(parents=True, exist_ok=True)
     for name, epoch, weights, folder in zip(
-        arguments.names, arguments.epochs, arguments.weights, arguments.folders, strict=True
+        checkpoints.names, checkpoints.epochs, checkpoints.weights.files, job.folders, strict=True
     ):
         models.load_weights(weights, network)
         observer = Observer(network, device, {module.NEEDS for module in modules.values()})
         shapes = tuple(models.block_shapes(network, one_image.images.to(device)))
         size = max(1, min(BATCH, BATCH_VALUES // sum(c * rows * cols for c, rows, cols in shapes)))
-        key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
+        key = {"model": name, "seed": checkpoints.seed, "epoch": epoch}
         for probe_name, images in sets.items():
             settings = Settings(probe.entropy_bins, fixed_range, probe.permutations)
             metrics = {metric: module.Metric(settings) for metric, module in modules.items()}
@@ -302,15 +300,3 @@ def main(arguments) -> None:
                 },
             )
     write_joined(out, tables, columns)
-
-
-if __name__ == "__main__":
-    run_stage(
-        main,
-        *("data-spec", "model", "probe", "seed", "data", "out", "gpus"),
-        fixed_range="range.json of the trained teacher; left out: this is the teacher, and its range is written",
-        names="model column of each checkpoint",
-        epochs="epoch column of each checkpoint",
-        weights="weights file of each checkpoint",
-        folders="folder of each checkpoint under --out",
-    )

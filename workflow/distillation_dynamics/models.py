@@ -23,16 +23,18 @@ from .errors import StudyError
 from .files import replacing, sha256
 from .gpus import claim
 from .objective import Outputs, Shape
-from .spec import Data, Model, ModelFacts, from_json, to_json
+from .spec.base import from_json, to_json
+from .spec.images import View
+from .spec.network import Model, ModelFacts
 
 
-def build(model: Model, data: Data) -> nn.Module:
+def build(model: Model, view: View) -> nn.Module:
     """Create the model with fresh weights (drawn from torch's global generator).
 
     Raises StudyError when timm does not know the name or refuses the arguments.
     """
     arguments = {
-        "img_size": data.image_size, "in_chans": data.channels, "num_classes": data.classes, **model.args
+        "img_size": view.image_size, "in_chans": view.channels, "num_classes": view.classes, **model.args
     }  # fmt: skip
     if not timm.is_model(model.name):
         near = difflib.get_close_matches(model.name, timm.list_models(), n=1)
@@ -57,20 +59,20 @@ def build(model: Model, data: Data) -> nn.Module:
     return network
 
 
-def describe(model: Model, data: Data) -> ModelFacts:
+def describe(model: Model, view: View) -> ModelFacts:
     """Return what a model is, without allocating its weights.
 
     Raises StudyError when timm refuses the model, or the model an image.
     """
     with torch.device("meta"):
-        network = build(model, data).eval()
-        images = torch.empty(1, data.channels, data.image_size, data.image_size)
+        network = build(model, view).eval()
+        images = torch.empty(1, view.channels, view.image_size, view.image_size)
         try:
             shapes = block_shapes(network, images)
         except (RuntimeError, AssertionError, AttributeError) as error:
             raise StudyError(
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
-                f"{data.image_size} pixels ({error}); choose sizes that divide evenly"
+                f"{view.image_size} pixels ({error}); choose sizes that divide evenly"
             ) from error
     return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
 
@@ -167,10 +169,10 @@ def device(gpus: int) -> torch.device:
 
 def main() -> None:
     """Print the facts of the models given by owner as JSON on the command line, as one JSON object."""
-    data, facts = from_json(Data, sys.argv[1]), {}
+    view, facts = from_json(View, sys.argv[1]), {}
     for owner, model in json.loads(sys.argv[2]).items():
         try:
-            facts[owner] = asdict(describe(Model(**model), data))
+            facts[owner] = asdict(describe(Model(**model), view))
         except StudyError as error:
             raise SystemExit(f"error: {owner}.{error}") from error
     print(to_json(facts))

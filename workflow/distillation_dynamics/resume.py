@@ -1,9 +1,8 @@
 """States of an unfinished training: written every few minutes and on SIGTERM, read by the next attempt.
 
-They lie in a hidden folder beside the stage's outputs, because Snakemake deletes the declared outputs of a job that
-failed. A file is the SHA-256 of its payload, a newline and the payload (a torch file of tensors and plain values, read
-with `weights_only=True`). It is named after its key, a hash of the configuration, the inputs and the code that the
-training is a function of: a state of another key is never used, and deleted only when another training has finished.
+They lie in a hidden folder beside what the training will leave. A file is the SHA-256 of its payload, a newline and the payload (a torch file of tensors and plain values, read
+with `weights_only=True`). It is named after its key, that of the training with the content of its inputs and the versions
+of its packages: a state of another key is never used, and deleted only when another training has finished.
 """
 
 import hashlib
@@ -30,26 +29,18 @@ KEPT = 2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def key_of(*parts: str) -> str:
-    """Return 16 hexadecimal digits that stand for `parts` and the version of torch."""
-    return hashlib.sha256("\0".join([*parts, torch.__version__]).encode()).hexdigest()[:16]
+class Stop:
+    """A request to stop, by SIGTERM or SIGINT."""
 
-
-class States:
-    """The last two states of one training in `folder`; `minutes` between two of them."""
-
-    def __init__(self, folder: str | Path, key: str, minutes: float):
-        self.folder, self.key, self.minutes = Path(folder), key, minutes
-        self.written = time.monotonic()
-        self.signal: int | None = None
-        self.kept: dict[str, str] = {}
+    def __init__(self):
+        self.asked: int | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into a request to stop, for as long as the block runs."""
+        """Turn the signals into a request, for as long as the block runs."""
 
         def note(number: int, frame: Any) -> None:
-            self.signal = number
+            self.asked = number
 
         before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
         try:
@@ -58,23 +49,34 @@ class States:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def end_if_asked(self, step: int) -> None:
+        """Raise Interrupted when any process was asked to stop; called by all of them, after their states are saved."""
+        signals = [number for number in distributed.collected(self.asked) if number is not None]
+        if signals:
+            name = signal.Signals(signals[0]).name
+            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
+
+
+class States:
+    """The last two states of one training in `folder`; `minutes` between two of them."""
+
+    def __init__(self, folder: str | Path, key: str, minutes: float):
+        self.folder, self.key, self.minutes = Path(folder), key, minutes
+        self.written = time.monotonic()
+        self.kept: dict[str, str] = {}
+
     def due(self) -> bool:
         """Return whether a state is to be written now."""
-        return self.signal is not None or time.monotonic() - self.written >= 60 * self.minutes
+        return time.monotonic() - self.written >= 60 * self.minutes
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state before update `step`, whole or not at all, and delete all but the last two.
 
-        Of several processes the first one writes; all must call this.
-        Raises Interrupted afterwards when a signal asked for the stop, StudyError when the disk is full.
+        Of several processes the first one writes. Raises StudyError when the disk is full.
         """
         if distributed.rank() == 0:
             self._write(step, state)
         self.written = time.monotonic()
-        signals = [number for number in distributed.collected(self.signal) if number is not None]
-        if signals:
-            name = signal.Signals(signals[0]).name
-            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
 
     def _write(self, step: int, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
@@ -143,27 +145,63 @@ class States:
         return sorted(self.folder.glob(f"{self.key}-*.state"), reverse=True)
 
 
-def random_state() -> dict[str, Any]:
-    """Return the state of every random generator of this process, as tensors and plain values."""
-    name, words, *rest = np.random.get_state()  # noqa: NPY002
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {
-        "python": random.getstate(),
-        "numpy": [name, words.tolist(), *rest],
-        "torch": torch.get_rng_state(),
-        "cuda": cuda,
-    }
+class RandomStream:
+    """A random stream of one training: the state of all generators, put in while it computes and taken out after.
 
+    `with stream:` draws go on where the last block left off, whatever was drawn between.
+    """
 
-def set_random_state(state: dict[str, Any]) -> None:
-    """Put every random generator back to `state`."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    name, words, *rest = state["numpy"]
-    np.random.set_state((name, np.array(words, dtype=np.uint32), *rest))  # noqa: NPY002
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    def __init__(self, seed: int):
+        with RandomStream.here():
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            self._take()
+
+    @classmethod
+    def here(cls) -> "RandomStream":
+        """Return the stream that this process draws from now."""
+        stream = cls.__new__(cls)
+        stream._take()
+        return stream
+
+    def _take(self) -> None:
+        self.python, self.numpy, self.torch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        # Only the GPU in use: asking for the others would take memory of theirs.
+        self.cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+    def put_back(self) -> None:
+        """Have this process draw from here on."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.torch)
+        if self.cuda is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.cuda)
+
+    def __enter__(self) -> None:
+        self.outside = RandomStream.here()
+        self.put_back()
+
+    def __exit__(self, *exception) -> None:
+        self._take()
+        self.outside.put_back()
+
+    def state(self) -> dict[str, Any]:
+        """Return the stream as tensors and plain values, for a file that is read with `weights_only=True`."""
+        name, words, *rest = self.numpy
+        numpy = [name, words.tolist(), *rest]
+        return {"python": self.python, "numpy": numpy, "torch": self.torch, "cuda": self.cuda}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "RandomStream":
+        """Return the stream that `state` was taken of."""
+        stream = cls.__new__(cls)
+        version, words, gauss = state["python"]
+        name, values, *rest = state["numpy"]
+        stream.python = version, tuple(words), gauss
+        stream.numpy = (name, np.array(values, dtype=np.uint32), *rest)
+        stream.torch, stream.cuda = state["torch"], state["cuda"]
+        return stream
 
 
 def _say(sentence: str) -> None:

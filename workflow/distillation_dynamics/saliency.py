@@ -16,8 +16,8 @@ from .data import Batch, Split, balanced
 from .files import Column, write_table
 from .metrics.gradient import gradient_maps
 from .metrics.saliency import saliency, saliency_map
-from .spec import Data, Model, Saliency, from_json
-from .stage import run_stage
+from .spec.images import View
+from .spec.saliency import SaliencyJob
 
 # Images whose gradients are held at once.
 BATCH = 16
@@ -53,18 +53,18 @@ GRADIENT_COLUMNS = KEYS | {
 }
 
 
-def intensity(images: Tensor, data: Data) -> Tensor:
+def intensity(images: Tensor, view: View) -> Tensor:
     """Return normalised images [B, C, H, W] as intensity in [0, 1], mean over colours, [B, H, W]."""
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (view.mean, view.std))
     return (images * std + mean).clamp(0, 1).mean(dim=1)
 
 
 def maps_of(
-    network: nn.Module, batch: Batch, data: Data, methods: tuple[str, ...], device: torch.device
+    network: nn.Module, batch: Batch, view: View, methods: tuple[str, ...], device: torch.device
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
     """Return maps [B, rows, columns] of a batch: method -> map, the image first, and one a block."""
     images, labels = batch.images.to(device), batch.labels.to(device)
-    maps = {"image": intensity(batch.images, data)}
+    maps = {"image": intensity(batch.images, view)}
     maps |= {method: saliency_map(saliency(network, images, labels, method, NOISE_SEED)) for method in methods}
     return maps, gradient_maps(network, images, labels)
 
@@ -77,21 +77,20 @@ def table_rows(key: dict[str, Any], batch: Batch, maps: Tensor) -> Iterator[dict
         yield {**key, "image": position, "label": label, **shape, "map": values.ravel()}
 
 
-def main(arguments) -> None:
+def main(job: SaliencyJob, gpus: int = 0) -> None:
     """Explain one model at all its checkpoints."""
-    data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
-    settings = from_json(Saliency, arguments.settings)
-    device, out = models.device(int(arguments.gpus)), Path(arguments.out)
-    images = Split(arguments.data, data, "validation")
-    positions = balanced(images.labels, settings.images)
-    network = models.build(model, data).to(device).eval()
+    view, checkpoints = job.images.view, job.network
+    device, out = models.device(gpus), Path(job.out)
+    images = Split(job.images, "validation")
+    positions = balanced(images.labels, job.settings.images)
+    network = models.build(checkpoints.model, view).to(device).eval()
     names = models.block_names(network)
     saliency_rows, gradient_rows = [], []
-    for name, epoch, weights in zip(arguments.names, arguments.epochs, arguments.weights, strict=True):
+    for name, epoch, weights in zip(checkpoints.names, checkpoints.epochs, checkpoints.weights.files, strict=True):
         models.load_weights(weights, network)
-        key = {"model": name, "seed": int(arguments.seed), "epoch": int(epoch)}
+        key = {"model": name, "seed": checkpoints.seed, "epoch": epoch}
         for batch in images.view(0, None, BATCH, positions=positions):
-            by_method, by_block = maps_of(network, batch, data, settings.methods, device)
+            by_method, by_block = maps_of(network, batch, view, job.settings.methods, device)
             for method, maps in by_method.items():
                 saliency_rows += table_rows(key | {"method": method}, batch, maps)
             for block, (block_name, maps) in enumerate(zip(names, by_block, strict=True)):
@@ -100,13 +99,3 @@ def main(arguments) -> None:
     for table, documentation, values in tables:
         columns = {name: [row[name] for row in values] for name in documentation}
         write_table(out / f"{table}.parquet", columns, documentation)
-
-
-if __name__ == "__main__":
-    run_stage(
-        main,
-        *("data-spec", "model", "settings", "seed", "data", "out", "gpus"),
-        names="model column of each checkpoint",
-        epochs="epoch column of each checkpoint",
-        weights="weights file of each checkpoint",
-    )

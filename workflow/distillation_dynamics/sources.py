@@ -1,8 +1,9 @@
 """Which code a stage really uses, as hashes that go into the stage's parameters.
 
-The hash of a module is that of its meaning: comments, layout and docstrings do not count. A fingerprint lists a stage's
-module and all modules of the library that it imports, transitively, read from the syntax tree. Objectives are imported
-by name at run time, which the syntax tree does not show; the rules add them by hand.
+The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors and what is only printed
+do not count. A fingerprint lists a stage's module and all modules of the library that it imports, transitively, read
+from the syntax tree. Objectives, metrics and figures are imported by name at run time, which the syntax tree does not
+show; whoever asks for a fingerprint names them.
 """
 
 import ast
@@ -12,8 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
-# Modules that cannot change what a stage writes: a better message is no reason to train again.
-WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "gpus", "records", "sources")}
+# Modules that cannot change what a stage writes: which GPU it takes, when a state is saved, what is planned.
+WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "expected", "gpus", "jobs", "sources", "spec.machine")}
+# Calls whose arguments are words for a person.
+WORDS = {"StudyError", "Interrupted", "print"}
 
 
 def fingerprint(*modules: str) -> list[str]:
@@ -75,11 +78,24 @@ def _path(name: str) -> Path | None:
 
 @cache
 def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
+    tree = _WithoutWords().visit(ast.parse(path.read_text(encoding="utf-8")))
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Leaves out docstrings and the words of errors and of what is printed; what they are computed from stays."""
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        """Return a node without its words."""
+        node = self.generic_visit(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in WORDS:
+            if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node)):
+                return node
+            node.args, node.keywords = [], []
+        return node
+
+
+def _docstring(node: ast.AST) -> bool:
+    return ast.get_docstring(node, clean=False) is not None

@@ -6,6 +6,7 @@
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +15,17 @@ from typing import Any
 
 from .errors import StudyError
 from .sources import literals
-from .spec import Comparison, Data, ModelFacts, Probe, Saliency, Student, Teacher, TermSpec, build
+from .spec.base import build
+from .spec.comparison import Comparison
+from .spec.configured import Data, Student, Teacher
+from .spec.features import Probe
+from .spec.network import ModelFacts
+from .spec.saliency import Saliency
+from .spec.training import TermSpec
 
 OBJECTIVES = Path(__file__).parent / "objectives"
 METRICS = Path(__file__).parent / "metrics"
-SCHEMA = Path(__file__).parents[1] / "schemas" / "study.schema.yaml"
+SCHEMA = Path(__file__).parent / "study.schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Study:
 
 
 def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> Study:
-    """Check `config` and return the study; `describe(data, teacher=model, student=model)` tells the models' facts.
+    """Check `config` and return the study; `describe(view, teacher=model, student=model)` tells the models' facts.
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
@@ -70,13 +77,15 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     faults = list(_faults(config, schema))
     if faults:
         raise StudyError("\n".join(faults))
+    for owner, key in (("data", "train"), ("data", "test"), ("teacher", "weights")):
+        _spell_one_way(config[owner], key)
     data, teacher, student = (
         build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
     faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
     if faults:
         raise StudyError("\n".join(faults))
-    teacher_facts, student_facts = describe(data, teacher=teacher.model, student=student.model)
+    teacher_facts, student_facts = describe(data.view, teacher=teacher.model, student=student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
     # The plain ones first, whatever the order in the file: that order must not matter.
@@ -106,6 +115,16 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     if faults:
         raise StudyError("\n".join(faults))
     return study
+
+
+def _spell_one_way(part: dict[str, Any], key: str) -> None:
+    """Spell a path one way: `./images/` is `images`; the name of a model on a hub is no path."""
+    value = part.get(key)
+    kind, colon, name = value.partition(":") if value else ("", "", "")
+    if colon and kind in ("hf-hub", "local-dir"):
+        part[key] = value if kind == "hf-hub" else f"local-dir:{os.path.normpath(name)}"
+    elif value:
+        part[key] = os.path.normpath(value)
 
 
 def load_schema() -> dict[str, Any]:

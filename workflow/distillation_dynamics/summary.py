@@ -13,7 +13,7 @@ from scipy import stats
 
 from .files import Column, read_json, read_npy, read_table, write_table, write_text
 from .metrics.agreement import agreement
-from .stage import run_stage
+from .spec.tables import Run, SummaryJob
 from .training_log import EPOCH_COLUMNS
 
 RUN_COLUMNS = {
@@ -51,22 +51,22 @@ SUMMARY_COLUMNS = {
 COST_COLUMNS = {
     "variant": Column("", "variant, or teacher"),
     "seed": Column("", "seed; -1 for the teacher"),
-    "seconds": Column("s", "wall time of training with its validations, start-up left out"),
+    "seconds": Column("s", "its share of the wall time of training with its validations, start-up left out"),
     "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
     "device": Column("", "cpu or cuda"),
+    "networks": Column("networks", "trained together by the same process on the same batches"),
+    "own_seconds": Column("s", "of its share what it alone caused, equal parts of the rest left out; NaN on a GPU"),
+    "start_seconds": Column("s", "its share of start-up, loading and writing, on top of `seconds`"),
 }
 
 
-def collect(teacher: Path, students: list[Path]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the tables of runs, epochs and costs; a student's folder is students/<variant>/seed<k>."""
-    logits = {split: read_npy(teacher / f"logits_{split}.npy") for split in ("validation", "test")}
+def collect(listed: tuple[Run, ...]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the tables of runs, epochs and costs; the first of the runs is the teacher's."""
+    logits = {split: read_npy(Path(listed[0].folder) / f"logits_{split}.npy") for split in ("validation", "test")}
     runs, epochs, costs = [], [], []
-    for folder in [teacher, *students]:
-        is_teacher = folder == teacher
-        key = {
-            "variant": "teacher" if is_teacher else folder.parent.name,
-            "seed": -1 if is_teacher else int(folder.name.removeprefix("seed")),
-        }
+    for run in listed:
+        is_teacher, folder = run is listed[0], Path(run.folder)
+        key = {"variant": run.variant, "seed": run.seed}
         result = read_json(folder / "result.json")
         row = {
             **key,
@@ -82,7 +82,7 @@ def collect(teacher: Path, students: list[Path]) -> tuple[pd.DataFrame, pd.DataF
             row[f"{split}_agreement"], row[f"{split}_kl"] = pair
         runs.append(row)
         epochs.append(read_table(folder / "epochs.parquet").assign(**key))
-        costs.append({**key, **read_json(folder / "cost.json")})
+        costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
     curves = pd.concat([table for table in epochs if len(table)], ignore_index=True)
     return pd.DataFrame(runs), curves, pd.DataFrame(costs)
 
@@ -136,10 +136,10 @@ def _cell(value) -> str:
     return str(value)
 
 
-def main(arguments) -> None:
+def main(job: SummaryJob, gpus: int = 0) -> None:
     """Collect all runs of the study."""
-    out = Path(arguments.out)
-    runs, epochs, costs = collect(Path(arguments.teacher), [Path(folder) for folder in arguments.students])
+    out = Path(job.out)
+    runs, epochs, costs = collect(job.runs)
     summary = summarise(runs)
     for name, table, documentation in (
         ("runs", runs, RUN_COLUMNS),
@@ -152,6 +152,3 @@ def main(arguments) -> None:
     write_text(out / "summary.md", markdown(summary, SUMMARY_COLUMNS))
     write_text(out / "cost.md", markdown(costs, COST_COLUMNS))
 
-
-if __name__ == "__main__":
-    run_stage(main, "teacher", "out", students="folder of every run")

@@ -5,7 +5,6 @@ logits [view, image, class] and the features [view, image, channel, row, column]
 with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
 """
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from .data import Batch, Split, view_of
 from .errors import StudyError
 from .files import npy_writer, read_npy
 from .objective import Outputs
-from .spec import Augmentation, Data, Model, from_json, views_of
-from .stage import run_stage
+from .spec.teacher_outputs import TeacherOutputsJob
+from .spec.training import Augmentation, views_of
 
 BATCH = 256
 VERIFIED_IMAGES = 64
@@ -31,17 +30,20 @@ def file_name(block: int | None) -> str:
 
 
 class OnlineTeacher:
-    """The teacher itself, asked for every batch."""
+    """The teacher itself, asked for every batch, `images_at_a_time` of it (None: all)."""
 
-    def __init__(self, network: nn.Module, blocks: list[int], logits: bool, precision: str):
+    def __init__(self, network: nn.Module, precision: str, images_at_a_time: int | None = None):
         self.network = network.eval().requires_grad_(False)
-        self.blocks, self.logits, self.precision = blocks, logits, precision
+        self.precision, self.images_at_a_time = precision, images_at_a_time
 
     @torch.no_grad()
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int) -> Outputs:
-        """Return the teacher's outputs on `pixels` [B, C, H, W]."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, wanted: tuple[list[int], bool]) -> Outputs:
+        """Return the teacher's outputs on `pixels` [B, C, H, W]: the blocks and logits that are `wanted`."""
+        # The layout in which a Transformer lays its tokens out; the same numbers, sooner.
+        parts = pixels.contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return models.run(self.network, pixels, self.blocks, self.logits)
+            said = [models.run(self.network, part, *wanted) for part in parts]
+        return said[0] if len(said) == 1 else Outputs.joined(said)
 
 
 class CachedTeacher:
@@ -52,12 +54,13 @@ class CachedTeacher:
         keys = [*([None] if logits else []), *blocks]
         self.arrays = {key: read_npy(self.folder / file_name(key)) for key in keys}
 
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int) -> Outputs:
-        """Return the teacher's outputs on the batch's images in the view that `epoch` shows."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, wanted: tuple[list[int], bool]) -> Outputs:
+        """Return what is `wanted` of the teacher's outputs on the batch's images in the view that `epoch` shows."""
         view, _ = view_of(self.augmentation, 0, epoch)
+        blocks, logits = wanted
         values = {
-            key: torch.from_numpy(array[view, batch.positions]).to(pixels.device, non_blocking=True)
-            for key, array in self.arrays.items()
+            key: torch.from_numpy(self.arrays[key][view, batch.positions]).to(pixels.device, non_blocking=True)
+            for key in [*([None] if logits else []), *blocks]
         }
         return Outputs(values.pop(None, None), values)
 
@@ -117,28 +120,10 @@ def write(
                     features[block](value.cpu().numpy())
 
 
-def main(arguments) -> None:
+def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
     """Compute the teacher's outputs on the students' training images, once."""
-    data, model = from_json(Data, arguments.data_spec), from_json(Model, arguments.model)
-    count, augmentation = json.loads(arguments.train_images), from_json(Augmentation | None, arguments.augmentation)
-    device = models.device(int(arguments.gpus))
-    network = models.build(model, data)
-    models.load_weights(arguments.weights, network)
-    images = Split(arguments.data, data, "train", count)
-    blocks = [int(block) for block in arguments.blocks]
-    write(arguments.out, network, images, augmentation, blocks, device, arguments.threads - 1)
-
-
-if __name__ == "__main__":
-    run_stage(
-        main,
-        "data-spec",
-        "model",
-        "train-images",
-        "augmentation",
-        "data",
-        "weights",
-        "out",
-        "gpus",
-        blocks="teacher blocks to keep",
-    )
+    device = models.device(gpus)
+    network = models.build(job.model, job.images.view)
+    models.load_weights(job.weights.files[0], network)
+    images = Split(job.images, "train", job.train_images)
+    write(job.out, network, images, job.augmentation, list(job.blocks), device, job.machine.threads - 1)

@@ -1,16 +1,18 @@
-"""One training loop for every model of a study, from a 28-pixel student to ImageNet.
+"""One training loop for every network of a study, from a 28-pixel student to ImageNet, and for several at once.
 
-In: a student, an objective (which owns whatever it trains beside the student), a teacher that answers a batch (or
-None), the images and a recipe. Out: the student, trained in place, and what happened at every step and epoch. timm
-makes optimiser, schedule and augmentation. The loop never waits for the device except to write its log.
+In: members (a network with an objective, which owns whatever it trains beside the network), a teacher that answers a
+batch (or None), the images and a recipe. Out: the members, trained in place, each with the log of what happened at
+every step and epoch. All members see the same batches, which are read and answered once; each has its own optimiser,
+random streams and states, so that it ends in the same bits on a CPU as alone. timm makes optimiser, schedule and
+augmentation. The loop never waits for the device except to write its log.
 """
 
 import copy
 import math
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -24,8 +26,8 @@ from . import distributed, models
 from .data import Batch, Split
 from .errors import StudyError
 from .objective import Objective, Outputs
-from .resume import States, random_state, set_random_state
-from .spec import Recipe
+from .resume import RandomStream, States, Stop
+from .spec.training import Recipe
 from .training_log import EPOCH_COLUMNS, Log
 
 EVALUATION_BATCH = 256
@@ -34,7 +36,11 @@ STEPS_BETWEEN_LOG_WRITES = 50
 FUSED = {"adamw", "adam"}
 # Several processes agree this often on whether to save a state: one of them may have been asked to stop.
 STEPS_BETWEEN_VOTES = 10
-Teacher = Callable[[Batch, Tensor, int], Outputs]
+# A count of operations is per image, whatever the batch.
+COUNTED_IMAGES = 2
+# What the members of a step ask of the teacher: blocks, and whether logits.
+Wanted = tuple[list[int], bool]
+Teacher = Callable[[Batch, Tensor, int, Wanted], Outputs]
 
 
 class Task(nn.Module):
@@ -46,9 +52,12 @@ class Task(nn.Module):
 
     def forward(self, pixels: Tensor, labels: Tensor, answer: Outputs, blocks: list[int], precision: str) -> dict:
         """Return the parts of the loss on one batch: pixels [B, C, H, W], labels [B], the teacher's answer."""
+        return self.objective(self.outputs(pixels, blocks, precision), answer, labels)
+
+    def outputs(self, pixels: Tensor, blocks: list[int], precision: str) -> Outputs:
+        """Return what the student says of a batch."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            outputs = models.run(self.student, pixels, blocks)
-        return self.objective(outputs, answer, labels)
+            return models.run(self.student, pixels, blocks)
 
     def no_weight_decay(self) -> set[str]:
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
@@ -56,24 +65,134 @@ class Task(nn.Module):
         return {f"student.{name}" for name in names}
 
 
+class Member:
+    """One training among those that see the same batches.
+
+    `asks` is what it wants of the teacher. `after_epoch` is called with 0 and after every epoch. With `states` the
+    training goes on from its last saved state. `failed` is the StudyError that ended it, if one did; `own_seconds` the
+    time that went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        seed: int,
+        asks: Wanted = ((), False),
+        after_epoch: Callable[[int], None] = lambda epoch: None,
+        states: States | None = None,
+    ):
+        self.student, self.objective, self.seed = student, objective, seed
+        self.asks, self.after_epoch, self.states = asks, after_epoch, states
+        self.blocks = sorted({s for term in objective.terms.values() for s, _ in getattr(term, "pairs", ())})
+        self.log, self.buffer, self.step = Log(objective.weights), [], 0
+        self.failed: StudyError | None = None
+        self.own_seconds = 0.0
+
+    def begin(self, recipe: Recipe, steps: int, device: torch.device) -> None:
+        """Make optimiser and schedule, and take up the last state where there is one."""
+        self.task = Task(self.student, self.objective).to(device)
+        self.optimizer = make_optimizer(self.task, recipe)
+        self.schedule = make_schedule(self.optimizer, recipe, steps)
+        state = self.states.load() if self.states else None
+        if state is None:
+            # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
+            self.random = RandomStream(self.seed if distributed.rank() == 0 else stream_of(self.seed, 0))
+            _finish_epoch(self.log, 0, np.nan, np.nan, np.nan, np.nan)
+            self.after_epoch(0)
+            return
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.log = state["step"], log_from_state(state["log"])
+        if len(state["random"]) == distributed.world():
+            self.random = RandomStream.from_state(state["random"][distributed.rank()])
+        else:
+            self.random = RandomStream(stream_of(self.seed, self.step))
+        self.task.train()
+
+    def update(self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None) -> None:
+        """Make one update on a batch (pixels [B, C, H, W], labels [B]), `size` images at a time."""
+        pixels, labels = batch
+        if recipe.schedule.step == "update":
+            self.schedule.step_update(self.step)
+        with self.random:
+            if self.step == 0:
+                few = slice(COUNTED_IMAGES)
+                counted = count_gflops(self.task, pixels[few], labels[few], answer[few], self.blocks)
+                self.log.gflops_per_image = counted / len(labels[few])
+            parts = self._gradients(pixels, labels, answer, recipe.precision, size)
+        distributed.average_gradients(self.task.parameters())
+        if recipe.clip_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.task.parameters(), recipe.clip_gradient_norm)
+        self.optimizer.step()
+        # Now, and not before the next update: with several members theirs would lie there all at once.
+        self.optimizer.zero_grad()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.buffer.append((epoch + 1, self.step, rate, [parts[name].detach() for name in self.log.parts]))
+        self.step += 1
+        if len(self.buffer) == STEPS_BETWEEN_LOG_WRITES:
+            self.write_steps()
+
+    def _gradients(self, pixels: Tensor, labels: Tensor, answer: Outputs, precision: str, size: int | None) -> dict:
+        """Leave the gradients of one batch, and return the parts of its loss.
+
+        Of a batch in parts the outputs come first, without what their gradients need; the objective sees those of the
+        whole batch, so that statistics over the batch stay what they are, and sends its gradients back part by part.
+        """
+        if size is None or size >= len(labels):
+            parts = self.task(pixels, labels, answer, self.blocks, precision)
+            parts["loss"].backward()
+            return parts
+        before = RandomStream.here()
+        with torch.no_grad():
+            said = [self.task.outputs(part, self.blocks, precision).float() for part in pixels.split(size)]
+        whole = Outputs.joined(said).requiring_gradients()
+        parts = self.objective(whole, answer, labels)
+        parts["loss"].backward()
+        before.put_back()
+        for number, part in enumerate(pixels.split(size)):
+            own = slice(number * size, (number + 1) * size)
+            outputs = self.task.outputs(part, self.blocks, precision).float()
+            pairs = [(o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None]
+            torch.autograd.backward(*zip(*pairs, strict=True))
+        return parts
+
+    def write_steps(self) -> None:
+        """Move buffered steps into the log, in one transfer from the device; note where a part is not finite."""
+        try:
+            _write_steps(self.log, self.buffer)
+        except StudyError as error:
+            self.failed = error
+
+    def end_epoch(self, epoch: int, result: tuple[float, float]) -> None:
+        """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
+        rows = self.log.of_epoch(epoch)
+        _finish_epoch(self.log, epoch, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
+        self.after_epoch(epoch)
+
+    def state(self) -> dict:
+        """Return the state before the next update."""
+        self.write_steps()
+        parts = {"task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
+        random = distributed.collected(self.random.state())
+        return {"step": self.step, "log": log_to_state(self.log), "random": random, **parts}
+
+
 def train(
-    student: nn.Module,
-    objective: Objective,
+    members: list[Member],
     teacher: Teacher | None,
     images: Split,
     validation: Split,
     recipe: Recipe,
-    seed: int,
     device: torch.device,
     workers: int = 0,
-    after_epoch: Callable[[int], None] = lambda epoch: None,
-    states: States | None = None,
-) -> Log:
-    """Train `student` in place and return the log; `after_epoch` is called with 0 and after every epoch.
+    images_at_a_time: int | None = None,
+) -> None:
+    """Train all members in place; each that ends badly says so in `failed`, and the others go on.
 
-    With `states` the training goes on from its last saved state, if there is one, to the same bits on a CPU. Raises
-    StudyError when a part of the loss is not finite, naming epoch, step and part, and Interrupted when a signal asked
-    for a stop and the state is saved.
+    With states the trainings go on from their last ones, to the same bits on a CPU; members at different steps catch up.
+    `images_at_a_time` bounds the memory of one process. Raises StudyError where the batch cannot be made or does not
+    fit the memory, and Interrupted when a signal asked for a stop and the states are saved.
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
@@ -82,84 +201,131 @@ def train(
         raise StudyError(
             f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
         )
-    task = Task(student, objective).to(device)
-    model = distributed.wrap(task)
-    optimizer = make_optimizer(task, recipe)
-    schedule = make_schedule(optimizer, recipe, steps)
-    blocks = sorted({s for term in objective.terms.values() for s, _ in getattr(term, "pairs", ())})
-    log, buffer, begin = Log(objective.weights), [], 0
-    state = states.load() if states else None
-    if state is None:
-        # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
-        torch.manual_seed(seed if distributed.rank() == 0 else stream_of(seed, 0))
-        _finish_epoch(log, 0, np.nan, np.nan, np.nan, np.nan)
-        after_epoch(0)
-    else:
-        task.load_state_dict(state["task"])
-        optimizer.load_state_dict(state["optimizer"])
-        begin, log = state["step"], log_from_state(state["log"])
-        if len(state["random"]) == distributed.world():
-            set_random_state(state["random"][distributed.rank()])
-        else:
-            torch.manual_seed(stream_of(seed, begin))
-    start = time.perf_counter() - log.seconds
+    if images_at_a_time is not None and any(_normalises_over_images(member.student) for member in members):
+        raise StudyError(
+            "compute.students.images_at_a_time: the student normalises over the images of a batch (BatchNorm), which parts "
+            "of it would change; leave it out"
+        )
+    total, (seed,) = steps * recipe.epochs, {member.seed for member in members}
+    for member in members:
+        member.begin(recipe, steps, device)
+    begin = min(member.step for member in members)
+    saving = [member for member in members if member.states]
+    stop = Stop()
 
-    def state_at(step: int) -> dict:
-        _write_steps(log, buffer)
-        log.seconds = time.perf_counter() - start
-        parts = {"task": task.state_dict(), "optimizer": optimizer.state_dict()}
-        return {"step": step, "log": log_to_state(log), "random": distributed.collected(random_state()), **parts}
+    def active(step: int) -> list[Member]:
+        return [member for member in members if member.step == step and member.failed is None]
 
     def save_if_due(step: int) -> None:
-        if states is None or step == steps * recipe.epochs or (distributed.world() > 1 and step % STEPS_BETWEEN_VOTES):
+        if not saving or step == total or (distributed.world() > 1 and step % STEPS_BETWEEN_VOTES):
             return
-        if distributed.anywhere(states.due(), device):
-            states.save(step, state_at(step))
+        if distributed.anywhere(stop.asked is not None or any(m.states.due() for m in saving), device):
+            for member in active(step):
+                if member in saving:
+                    state = member.state()
+                    if member.failed is None:
+                        member.states.save(step, state)
+            stop.end_if_asked(step)
 
-    with states.listening() if states else nullcontext():
-        for epoch in range(begin // steps, recipe.epochs):
-            task.train()
-            first = max(begin, epoch * steps)
-            batches = images.training(
-                recipe.batch_size, recipe.augmentation, seed, epoch, workers, first - epoch * steps
-            )
-            with closing(batches):
-                for step, batch in enumerate(batches, first):
-                    if recipe.schedule.step == "update":
-                        schedule.step_update(step)
-                    pixels = batch.images.to(device, non_blocking=True)
-                    labels = batch.labels.to(device, non_blocking=True)
-                    answer = Outputs() if teacher is None else teacher(batch, pixels, epoch)
-                    if step == 0:
-                        log.gflops_per_image = count_gflops(task, pixels, labels, answer, blocks) / len(labels)
-                    parts = model(pixels, labels, answer, blocks, recipe.precision)
-                    optimizer.zero_grad()
-                    parts["loss"].backward()
-                    if recipe.clip_gradient_norm is not None:
-                        nn.utils.clip_grad_norm_(task.parameters(), recipe.clip_gradient_norm)
-                    optimizer.step()
-                    rate = optimizer.param_groups[0]["lr"]
-                    buffer.append((epoch + 1, step, rate, [parts[name].detach() for name in log.parts]))
-                    if len(buffer) == STEPS_BETWEEN_LOG_WRITES:
-                        _write_steps(log, buffer)
-                    if step + 1 < (epoch + 1) * steps:
-                        save_if_due(step + 1)
-            _write_steps(log, buffer)
-            if recipe.schedule.step == "epoch":
-                schedule.step(epoch)
-            done = epoch + 1
-            result = np.nan, np.nan
-            if done == recipe.epochs or done % recipe.validate_every == 0:
-                log.validation_logits = predict(student, validation, device, workers)
-                result = score(log.validation_logits, validation.labels)
-            rows = log.of_epoch(done)
-            _finish_epoch(log, done, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
-            after_epoch(done)
-            save_if_due(done * steps)
-        if states is not None:
-            states.finish(steps * recipe.epochs, state_at(steps * recipe.epochs))
-    log.seconds = time.perf_counter() - start
-    return log
+    epochs = range(begin // steps, recipe.epochs)
+    batches = images.training(recipe.batch_size, recipe.augmentation, seed, epochs, workers, begin % steps)
+    with stop.listening() if saving else nullcontext(), closing(batches), _memory(images_at_a_time, len(members)):
+        shared = _Clock(members)
+        for step, batch in enumerate(batches, begin):
+            epoch, due = step // steps, active(step)
+            if not any(member.failed is None and member.step < total for member in members):
+                break
+            if step % steps == 0:
+                for member in due:
+                    member.task.train()
+            pixels = batch.images.to(device, non_blocking=True)
+            labels = batch.labels.to(device, non_blocking=True)
+            wanted = _union(member.asks for member in due)
+            answer = Outputs() if teacher is None or wanted == ([], False) else teacher(batch, pixels, epoch, wanted)
+            for member in due:
+                with shared.own(member):
+                    member.update((pixels, labels), answer, epoch, recipe, images_at_a_time)
+            shared.tick(due)
+            if (step + 1) % steps:
+                save_if_due(step + 1)
+                continue
+            _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
+            save_if_due(step + 1)
+        for member in active(total):
+            if member.states is not None:
+                member.states.finish(total, member.state())
+
+
+def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "_Clock") -> None:
+    """Validate, where it is due, and close the epoch of all members whose losses are finite."""
+    for member in members:
+        member.write_steps()
+        if recipe.schedule.step == "epoch":
+            member.schedule.step(done - 1)
+        distributed.share_buffers(member.student)
+    members = [member for member in members if member.failed is None]
+    results = [(np.nan, np.nan)] * len(members)
+    if members and (done == recipe.epochs or done % recipe.validate_every == 0):
+        logits = predict([member.student for member in members], validation, device, workers)
+        for member, values in zip(members, logits, strict=True):
+            member.log.validation_logits = values
+        results = [score(values, validation.labels) for values in logits]
+    # Before the states, which hold the time that was spent.
+    shared.tick(members)
+    for member, result in zip(members, results, strict=True):
+        member.end_epoch(done, result)
+
+
+class _Clock:
+    """Shares the wall time of a step out over the members that took part: what is their own to each, the rest equally."""
+
+    def __init__(self, members: list[Member]):
+        self.last = time.perf_counter()
+        self.spent: dict[Member, float] = dict.fromkeys(members, 0.0)
+
+    @contextmanager
+    def own(self, member: Member) -> Iterator[None]:
+        """Count what is done here to one member alone."""
+        start = time.perf_counter()
+        yield
+        self.spent[member] += time.perf_counter() - start
+
+    def tick(self, members: list[Member]) -> None:
+        """Share out the time since the last tick."""
+        now = time.perf_counter()
+        common = now - self.last - sum(self.spent.values())
+        self.last = now
+        for member in members:
+            member.own_seconds += self.spent[member]
+            member.log.seconds += self.spent[member] + common / len(members)
+        self.spent = dict.fromkeys(self.spent, 0.0)
+
+
+def _union(asked: Iterable[Wanted]) -> Wanted:
+    """Return what several members want of the teacher together."""
+    asked = list(asked)
+    return sorted({block for blocks, _ in asked for block in blocks}), any(logits for _, logits in asked)
+
+
+def _normalises_over_images(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+@contextmanager
+def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
+    """Turn an error of memory into a sentence with the remedy."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and (
+            "DefaultCPUAllocator" not in str(error)
+        ):
+            raise
+        what = "the whole batch" if images_at_a_time is None else f"{images_at_a_time} images"
+        raise StudyError(
+            f"training: memory ran out with {what} at a time and {count} networks in the job; set "
+            "compute.students.images_at_a_time (a part of the batch), compute.students.runs_per_job or more mem_mb"
+        ) from error
 
 
 def stream_of(seed: int, step: int) -> int:
@@ -197,14 +363,19 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: Split, device: torch.device, workers: int = 0) -> np.ndarray:
-    """Return logits [N, K] in float32 of all images of a split, in order; the network is left in evaluation mode."""
-    network.to(device).eval()
-    parts = [
-        network(batch.images.to(device, non_blocking=True)).float()
-        for batch in images.evaluation(EVALUATION_BATCH, workers)
-    ]
-    return distributed.joined(torch.cat(parts), len(images)).cpu().numpy()
+def predict(networks: list[nn.Module], images: Split, device: torch.device, workers: int = 0) -> list[np.ndarray]:
+    """Return each network's logits [N, K] in float32 of all images of a split, in order, which are read once.
+
+    The networks are left in evaluation mode.
+    """
+    parts: list[list[Tensor]] = [[] for _ in networks]
+    for network in networks:
+        network.to(device).eval()
+    for batch in images.evaluation(EVALUATION_BATCH, workers):
+        pixels = batch.images.to(device, non_blocking=True)
+        for own, network in zip(parts, networks, strict=True):
+            own.append(network(pixels).float())
+    return [distributed.joined(torch.cat(own), len(images)).cpu().numpy() for own in parts]
 
 
 def top1(logits: np.ndarray, labels: np.ndarray) -> float:

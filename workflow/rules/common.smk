@@ -1,44 +1,44 @@
-# What every stage shares: the validated study, where its results lie, and what a job may ask of the machine.
-import hashlib
+# What every stage shares: the validated study, its jobs and the plan of them, and what a job may ask of the machine.
 import os
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(str(workflow.basedir)) / "workflow"
 sys.path.insert(0, str(LIBRARY))
-# Jobs run `python -m distillation_dynamics.<stage>` with this library and, unless conda supplies one, this interpreter.
+# Jobs run `python -m distillation_dynamics` with this library and, unless conda supplies one, this interpreter.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource
 
-from distillation_dynamics import facts, files, gpus, records, study as studies
+from distillation_dynamics import facts, gpus, study as studies
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.sources import fingerprint, literals
-from distillation_dynamics.spec import to_json
+from distillation_dynamics.jobs import costs, plan as plans, start
+from distillation_dynamics.jobs.run import failure
 
 try:
     STUDY = studies.load(config, facts.describe)
+    CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
 except StudyError as error:
-    raise WorkflowError(f"the configuration is not a valid study:\n{error}")
+    raise WorkflowError(f"the study cannot run:\n{error}")
 
-RESULTS = f"results/{STUDY.name}"
 LOGS = f"logs/{STUDY.name}"
-# What another study may use as it is lies in folders named after all that is asked of their content. Snakemake's own
-# cache between workflows would do for one file a rule, kept outside the project and only where every user sets it up.
-SHARED = "results/shared"
+STAMPS = f"results/.stamps/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
 ENVIRONMENT = str(Path(str(workflow.basedir)) / "envs/environment.yaml")
-# The end of every job's command line.
-RECORD = " --record {params.record:q} --outputs {output:q} --threads {threads} > {log:q} 2>&1"
+# The command line of every job: one file says all.
+CARRY_OUT = "python -m distillation_dynamics {params.order:q} --gpus {resources.gpu} > {log:q} 2>&1"
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+STUDENT = rf"students/{NAME}/seed\d+"
 
 wildcard_constraints:
+    key="[0-9a-f]{16}",
+    group="[0-9a-f]{12}",
     variant=NAME,
     seed=r"\d+",
+    network=f"teacher|{STUDENT}",
     figure=NAME,
     table=NAME,
 
@@ -49,35 +49,74 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
     workflow.global_resources.setdefault("gpu", Resource("gpu", len(gpus.visible())))
 
 
-def shared_folder(stage, *asked):
-    """The folder, below SHARED, of a stage that depends on nothing but `asked`."""
-    return f"{stage}/" + hashlib.sha256(to_json(asked).encode()).hexdigest()[:12]
+@cache
+def plan():
+    """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
+    try:
+        plan = start.plan_of(CHAIN, HASHES, workflow)
+    except StudyError as error:
+        raise WorkflowError(str(error))
+    if workflow.dryrun:
+        print(costs.report(plan), file=sys.stderr)
+    return plan
 
 
-def resources_of(stage):
-    """What the configuration's `compute` says that a stage's jobs need; memory and time grow with the attempt."""
-    compute = STUDY.compute[stage]
-    nodes, model = compute.get("nodes", 1), compute.get("gpu_model")
+def stamps_of(nodes):
+    """The stamps of jobs, once what they say is true. A job on another machine knows no plan and needs none."""
+    if workflow.is_main_process:
+        plan()
+    return list(dict.fromkeys(node.stamp for node in nodes))
+
+
+def group_of(node):
+    """The marker of the group of jobs that a due training or measurement is done in."""
+    if not workflow.is_main_process:
+        return []
+    group = plan().group_of.get(node)
+    return [f"results/.stamps/groups/{group.stage}/{group.name}"] if group else []
+
+
+def members_of(stage):
+    """An input function: the stamps that the members of a group wait for, and the file that lists them."""
+    return lambda wildcards: [
+        *plans.members(stage, wildcards.group)["needs"], f"{plans.GROUPS}/{stage}/{wildcards.group}.json"
+    ]
+
+
+def labels_of(stage):
+    """A function that says who is in a group."""
+    return lambda wildcards: ", ".join(plans.members(stage, wildcards.group)["labels"])
+
+
+def resources_of(*stages):
+    """What the configuration's `compute` says that a job of these stages needs; memory and time grow with the attempt."""
+    compute = [STUDY.compute[stage] for stage in stages]
+    nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
+    gpu, memory = max(c["gpu"] for c in compute), max(c["mem_mb"] for c in compute)
+    minutes = sum(c["runtime"] for c in compute)
     resources = {
-        "gpu": compute["gpu"],
-        "mem_mb": lambda wildcards, attempt: compute["mem_mb"] * attempt,
-        "runtime": lambda wildcards, attempt: compute["runtime"] * attempt,
+        "gpu": gpu,
+        "mem_mb": lambda wildcards, attempt: memory * attempt,
+        "runtime": lambda wildcards, attempt: minutes * attempt,
     }
     if nodes > 1:
         # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
-        gres = ":".join(filter(None, ["gpu", model, str(compute["gpu"] // nodes)]))
+        gres = ":".join(filter(None, ["gpu", model, str(gpu // nodes)]))
         resources |= {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
-    elif compute["gpu"] and model:
+    elif gpu and model:
         resources["gpu_model"] = model
-    if stage == "tables":
+    if stages == ("tables",):
         # How many of these small jobs a group of them runs at a time, for which it asks: `resources` of the profile.
         resources["tables"] = 1
-    if stage in ("teacher", "students"):
+    if stages[0] in ("teacher", "students"):
         # Asked to stop some minutes before SLURM's time limit, a training saves its state for the next attempt.
-        resources["slurm_extra"] = (
-            lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * compute['runtime'] * attempt)}"
-        )
+        resources["slurm_extra"] = lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * minutes * attempt)}"
     return resources
+
+
+def threads_of(*stages):
+    """The cores that a job of these stages asks for. It computes with the threads of the study, granted or not."""
+    return max(STUDY.compute[stage]["threads"] for stage in stages)
 
 
 def gpus_of(stage, resources):
@@ -98,8 +137,3 @@ def launcher(stage, resources):
         f"torchrun --nnodes {nodes} --nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID "
         '--rdzv-endpoint "$(hostname):$((20000 + SLURM_JOB_ID % 40000))"'
     )
-
-
-def minutes_between_states(wildcards, resources):
-    """How often a training saves its state; asking for `resources` keeps Snakemake from rerunning when it changes."""
-    return STUDY.state_minutes

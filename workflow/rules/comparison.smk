@@ -1,35 +1,20 @@
 # Every student with its teacher, block by block, at every kept checkpoint.
-COMPARISON = RESULTS + "/comparison/{variant}/seed{seed}"
-COMPARISON_TABLES = ["cka", "mismatch", "agreement"]
-
-
 rule comparison:
     input:
-        data=DATA_FILES,
-        teacher=TEACHER + "/teacher.safetensors",
-        weights=CHECKPOINTS,
+        measured("comparison"),
     output:
-        [f"{COMPARISON}/{table}.parquet" for table in COMPARISON_TABLES],
+        touch(STAMPS + "/comparison/{network}/{key}"),
     log:
-        LOGS + "/comparison/{variant}/seed{seed}.log",
+        LOGS + "/comparison/{network}.{key}.log",
     params:
-        data=to_json(STUDY.data),
-        model=to_json(STUDY.student.model),
-        teacher_model=to_json(STUDY.teacher.model),
-        comparison=to_json(STUDY.comparison),
-        epochs=STUDY.student.checkpoints,
-        folder=DATA,
-        out=COMPARISON,
-        record=COMPARISON + "/.record.json",
-        code=fingerprint("comparison"),
-    threads: STUDY.compute["comparison"]["threads"]
+        record=record_of("comparison"),
+        failed=failed_of("comparison"),
+    message:
+        "See to the comparison of {wildcards.network}"
+    localrule: True
     resources:
-        **resources_of("comparison"),
-    conda:
-        ENVIRONMENT
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
     shell:
-        "python -m distillation_dynamics.comparison --data-spec {params.data:q} --model {params.model:q} "
-        "--teacher-model {params.teacher_model:q} --teacher {input.teacher:q} --comparison {params.comparison:q} "
-        "--variant {wildcards.variant} --seed {wildcards.seed} --data {params.folder:q} --out {params.out:q} "
-        "--epochs {params.epochs} --weights {input.weights:q} --gpus {resources.gpu}"
-        + RECORD
+        SEE_TO_IT

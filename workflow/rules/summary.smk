@@ -1,33 +1,21 @@
 # Accuracy, agreement and cost of every run and variant.
-SUMMARY = RESULTS + "/summary"
-SUMMARY_TABLES = ["runs", "epochs", "summary", "cost"]
-RUN_FILES = ("logits_validation.npy", "logits_test.npy", "epochs.parquet", "result.json", "cost.json")
-
-
 rule summary:
     input:
-        [f"{TEACHER}/{name}" for name in RUN_FILES],
-        expand(STUDENT + "/{name}", variant=STUDY.variants, seed=STUDY.seeds, name=RUN_FILES),
+        lambda wildcards: stamps_of(CHAIN.summary.needs),
     output:
-        [f"{SUMMARY}/{table}.parquet" for table in SUMMARY_TABLES],
-        SUMMARY + "/summary.md",
-        SUMMARY + "/cost.md",
+        touch(CHAIN.summary.stamp),
     log:
         LOGS + "/summary.log",
     params:
-        teacher=TEACHER,
-        students=expand(STUDENT, variant=STUDY.variants, seed=STUDY.seeds),
-        out=SUMMARY,
-        record=SUMMARY + "/.record.json",
-        code=fingerprint("summary"),
+        order=CHAIN.summary.file,
+    message:
+        "Sum the runs up"
     # On a cluster all tables and figures are one job.
     group: "tables"
-    threads: STUDY.compute["tables"]["threads"]
+    threads: threads_of("tables")
     resources:
         **resources_of("tables"),
     conda:
         ENVIRONMENT
     shell:
-        "python -m distillation_dynamics.summary --teacher {params.teacher:q} --students {params.students:q} "
-        "--out {params.out:q}"
-        + RECORD
+        CARRY_OUT

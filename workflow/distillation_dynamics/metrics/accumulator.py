@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..spec import GROUP
-
+# Images that one stored mean spectrum stands for.
+GROUP = 50
 # Column name -> one entry a block: [N] for a per-image column, a number for a per-block one, [C] for a per-bin one.
 Measured = dict[str, list[Any]]
 

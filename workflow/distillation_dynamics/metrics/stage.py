@@ -11,20 +11,17 @@ import pyarrow.parquet as pq
 
 from ..errors import StudyError
 from ..files import replacing
-from ..stage import run_stage
+from ..spec.tables import MetricsJob
 
 
-def main(arguments) -> None:
+def main(job: MetricsJob, gpus: int = 0) -> None:
     """Concatenate the tables of all models."""
     tables = []
-    for path in arguments.tables:
+    for path in (path for table in job.tables for path in table.files):
         try:
             tables.append(pq.read_table(path))
         except (pa.ArrowInvalid, OSError) as error:
             raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
-    with replacing(Path(arguments.out)) as temporary:
+    with replacing(Path(job.out) / f"{job.table}.parquet") as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 
-
-if __name__ == "__main__":
-    run_stage(main, "out", tables="tables of the models")

@@ -1,6 +1,5 @@
 """The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch."""
 
-import json
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +8,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from ..files import read_table, replacing
-from ..stage import run_stage
+from ..spec.tables import FiguresJob
 from .style import Style
 
 # A format of print -> what would differ from run to run, left out.
@@ -18,13 +17,13 @@ METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
 ANIMATION_DPI = 120
 
 
-def main(arguments) -> None:
+def main(job: FiguresJob, gpus: int = 0) -> None:
     """Draw one figure or animation; the files are equal, byte for byte, for equal tables."""
-    style = Style(**json.loads(arguments.options))
+    style = Style(**job.options)
     style.apply()
-    tables = {Path(path).stem: read_table(path) for path in arguments.tables}
-    module = import_module(f"{__package__}.{arguments.figure}")
-    files = [Path(path) for path in arguments.files]
+    tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
+    module = import_module(f"{__package__}.{job.figure}")
+    files = [Path(path) for path in job.files]
     if [path.suffix for path in files] == [".gif"]:
         save_animation(module.animate(tables, style), files[0])
     else:
@@ -47,11 +46,3 @@ def save_animation(animation: FuncAnimation, path: Path) -> None:
         with replacing(path) as temporary:
             temporary.write_bytes(animated.read_bytes())
 
-
-if __name__ == "__main__":
-    run_stage(
-        main,
-        *("figure", "options"),
-        tables="study-level tables that the figure reads",
-        files="what to write: a .pdf and a .png, or a .gif",
-    )

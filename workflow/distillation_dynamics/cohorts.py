@@ -1,0 +1,184 @@
+"""Train several variants of one student with one seed on the same batches, or one of them: a cohort.
+
+In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and augmented
+once, and the teacher asked once for all that they want of it. Out, in the folder of each run: weights at every kept
+epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and test images,
+`result.json` and `cost.json`. Results are those of the last epoch.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import distributed, models
+from .data import Split
+from .errors import StudyError
+from .files import replacing, write_json, write_npy, write_table
+from .objective import Objective, Shape
+from .resume import States
+from .spec.students import RunJob
+from .teacher_outputs import CachedTeacher, OnlineTeacher
+from .training import Member, Wanted, predict, top1, train
+from .training_log import EPOCH_COLUMNS, STEP_COLUMNS
+
+STATES = ".resume"
+
+
+class Report:
+    """What a cohort tells of its members, by their number; this one is silent, and names states after the number."""
+
+    def state_key(self, member: int) -> str:
+        """Return the name of the states of a member's unfinished training."""
+        return f"member{member}"
+
+    def begin(self, member: int) -> None:
+        """The files of a member are about to be written."""
+
+    def end(self, member: int, seconds: float) -> None:
+        """The files of a member are written; its part of the job took so many seconds."""
+
+    def fail(self, member: int, error: StudyError) -> None:
+        """The training of a member ended with an error."""
+        raise error
+
+
+def main(jobs: list[RunJob], gpus: int = 0, report: Report | None = None, start: float | None = None) -> None:
+    """Train the students of `jobs` together; `start` is when this process began, as time.time() says it."""
+    device = models.device(gpus)
+    with distributed.processes(device):
+        _main(jobs, device, report or Report(), time.time() if start is None else start)
+
+
+def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
+    """Return a fresh student and its objective; the student's weights depend on the seed alone, not on the variant."""
+    torch.manual_seed(job.seed)
+    network = models.build(job.model, job.images.view)
+    torch.manual_seed(int(np.random.SeedSequence([job.seed, 1]).generate_state(1)[0]))
+    teacher = job.teacher.shapes if job.teacher else ()
+    return network, Objective(job.terms, [Shape(*s) for s in job.student], [Shape(*s) for s in teacher])
+
+
+def asks(job: RunJob) -> Wanted:
+    """Return the teacher's blocks that the terms of a student align with, and whether they need its logits."""
+    blocks = sorted({t for term in job.terms for _, t in term.pairs})
+    return blocks, any(term.needs == "teacher_logits" for term in job.terms)
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Return the file name of the weights after `epoch` epochs."""
+    return f"epoch{epoch:03d}.safetensors"
+
+
+def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float) -> None:
+    first = jobs[0]
+    shared = {(job.images, job.seed) for job in jobs}
+    if len(shared) > 1 or any((job.recipe, job.model) != (first.recipe, first.model) for job in jobs):
+        raise ValueError("the members of a cohort share images, recipe, model and seed")
+    workers = first.machine.threads - 1
+    splits = {name: Split(first.images, name) for name in ("validation", "test")}
+    images = Split(first.images, "train", first.recipe.train_images)
+    teacher = _teacher(jobs, images, device)
+    members = [_member(job, report.state_key(number)) for number, job in enumerate(jobs)]
+    begun = time.time()
+    at_a_time = first.machine.images_at_a_time
+    train(members, teacher, images, splits["validation"], first.recipe, device, workers, at_a_time)
+    trained = [member for member in members if member.failed is None]
+    logits = predict([member.student for member in trained], splits["test"], device, workers) if trained else []
+    by_member = dict(zip(map(id, trained), logits, strict=True))
+    if distributed.rank() > 0:
+        return
+    # What is nobody's own: start-up, and everything after the last step.
+    spent = time.time() - begun - sum(member.log.seconds for member in members)
+    for number, (job, member) in enumerate(zip(jobs, members, strict=True)):
+        if member.failed is not None:
+            report.fail(number, member.failed)
+            continue
+        report.begin(number)
+        predictions = {"validation": member.log.validation_logits, "test": by_member[id(member)]}
+        started = (begun - start + max(0.0, spent)) / len(jobs)
+        _write(job, member, predictions, splits, len(images), device, len(jobs), started)
+        report.end(number, member.log.seconds + started)
+        # Only now: a job that is killed before its record is written finds its training finished.
+        shutil.rmtree(Path(job.out) / STATES)
+
+
+def _teacher(jobs: list[RunJob], images: Split, device: torch.device) -> CachedTeacher | OnlineTeacher | None:
+    """Return who answers for the teacher: its stored outputs, checked against it, or itself; None: nobody asks."""
+    asking = [job for job in jobs if job.teacher is not None]
+    if not asking:
+        return None
+    job, recipe = asking[0], asking[0].recipe
+    network = models.build(job.teacher.model, job.images.view)
+    models.load_weights(job.teacher.weights.files[0], network)
+    if not job.teacher.stored:
+        return OnlineTeacher(network.to(device), recipe.precision, job.machine.images_at_a_time)
+    wanted = [asks(job) for job in asking]
+    blocks = sorted({block for own, _ in wanted for block in own})
+    teacher = CachedTeacher(job.teacher.outputs, blocks, any(logits for _, logits in wanted), recipe.augmentation)
+    teacher.verify(network, images, device, job.seed)
+    return teacher
+
+
+def _member(job: RunJob, state_key: str) -> Member:
+    """Return a training that keeps its states, and the weights of the kept epochs beside them."""
+    student, objective = make(job)
+    states = States(Path(job.out) / STATES, state_key, job.machine.minutes_between_states)
+
+    def keep(epoch: int) -> None:
+        # Beside the states: what is unfinished does not show among what is finished.
+        if epoch in job.kept and distributed.rank() == 0:
+            models.save_weights(states.beside / checkpoint_name(epoch), student)
+            states.keep(checkpoint_name(epoch))
+
+    return Member(student, objective, job.seed, asks(job), keep, states)
+
+
+def _write(
+    job: RunJob,
+    member: Member,
+    predictions: dict[str, np.ndarray],
+    splits: dict[str, Split],
+    train_images: int,
+    device: torch.device,
+    networks: int,
+    start_seconds: float,
+) -> None:
+    """Write what one training leaves."""
+    out, log, recipe = Path(job.out), member.log, job.recipe
+    best_epoch, best_top1 = log.best_epoch()
+    steps = train_images // recipe.batch_size * recipe.epochs
+    for epoch in job.kept:
+        with replacing(out / "checkpoints" / checkpoint_name(epoch)) as temporary:
+            shutil.copyfile(member.states.beside / checkpoint_name(epoch), temporary)
+    for name, values in predictions.items():
+        write_npy(out / f"logits_{name}.npy", values)
+    write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
+    write_table(out / "epochs.parquet", log.epochs, EPOCH_COLUMNS)
+    models.save_weights(out / "objective.safetensors", member.objective)
+    write_json(
+        out / "result.json",
+        {
+            "parameters": sum(p.numel() for p in member.student.parameters()),
+            "train_images": train_images,
+            "epochs": recipe.epochs,
+            "validation_top1": top1(predictions["validation"], splits["validation"].labels),
+            "test_top1": top1(predictions["test"], splits["test"].labels),
+            "best_epoch": best_epoch,
+            "best_validation_top1": best_top1,
+            "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
+        },
+    )
+    write_json(
+        out / "cost.json",
+        {
+            "seconds": log.seconds,
+            "images_per_second": steps * recipe.batch_size / log.seconds,
+            "device": device.type,
+            "networks": networks,
+            "own_seconds": member.own_seconds if device.type == "cpu" else None,
+            "start_seconds": start_seconds,
+        },
+    )

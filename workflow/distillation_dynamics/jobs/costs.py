@@ -1,0 +1,194 @@
+"""What a plan would run, why, and what it would cost, in words: the text of `make why` and of a dry run.
+
+Hours come from the records of earlier jobs under `results/`: trainings from seconds an image of earlier ones on the same
+kind of device, what is their own and what a cohort shares apart; other stages from their mean.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StudyError
+from ..files import read_json, read_table
+from ..spec.features import Probe
+from ..spec.network import Shapes
+from . import record
+from .chain import Chain, Node
+from .plan import Plan
+
+# Images that one stored mean spectrum stands for, and per-image scalars where all metrics are measured.
+IMAGES_A_SPECTRUM, SCALARS = 50, 38
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a job, GPUs that it holds, bytes that it leaves; None where no earlier job tells."""
+
+    seconds: float | None
+    gpus: int
+    bytes: float | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of trainings: seconds an image that are a network's own, seconds an image of what a cohort shares, start-up."""
+
+    own: float
+    shared: float
+    start: float
+
+    def seconds(self, images: int, networks: int) -> float:
+        """Return the seconds of a job that trains so many networks together on so many images."""
+        return images * (networks * self.own + self.shared) + self.start
+
+
+class Costs:
+    """What earlier jobs took, by stage."""
+
+    def __init__(self, results: str = "results"):
+        self.seconds: dict[str, list[float]] = {}
+        self.bytes: dict[str, list[int]] = {}
+        self.speeds: dict[tuple[str, str], list[Speed]] = {}
+        for path, known in record.all_under(results):
+            if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
+                continue  # A link: its run is counted in the store.
+            stage = known["stage"]
+            self.seconds.setdefault(stage, []).append(known.get("seconds", 0.0))
+            self.bytes.setdefault(stage, []).append(sum(file["identity"][0] for file in known["files"].values()))
+            if stage in ("teacher", "students") and (path.parent / "cost.json").is_file():
+                self._training(stage, read_json(path.parent / "cost.json"), known)
+
+    def _training(self, stage: str, cost: dict, known: dict) -> None:
+        if not cost["images_per_second"]:
+            return
+        images, networks = cost["seconds"] * cost["images_per_second"], cost["networks"]
+        # On a GPU what is whose is not known; all of it counts as shared, so that an estimate is for jobs of that size.
+        own = cost["own_seconds"] or 0.0
+        speed = Speed(own / images, (cost["seconds"] - own) * networks / images, cost["start_seconds"] * networks)
+        self.speeds.setdefault((stage, cost["device"]), []).append(speed)
+
+    def training(self, chain: Chain, stage: str, recipe, networks: int) -> float | None:
+        """Return the seconds of a job that trains so many networks together; None where no earlier one tells."""
+        gpu = chain.study.compute[stage]["gpu"]
+        speeds, images = self.speeds.get((stage, "cuda" if gpu else "cpu")), _images(chain, recipe)
+        if not speeds or images is None:
+            return None
+        mean = Speed(*(sum(values) / len(speeds) for values in zip(*((s.own, s.shared, s.start) for s in speeds))))
+        return mean.seconds(images, networks)
+
+    def of(self, plan: Plan, node: Node) -> Cost:
+        """Return what a job will cost by itself."""
+        chain, stage = plan.chain, node.stage
+        compute = chain.study.compute.get(stage, {"gpu": 0})
+        size = _features_bytes(chain, node) if stage == "features" else _mean(self.bytes.get(stage))
+        if stage == "teacher" and node.order.job.recipe is not None:
+            return Cost(self.training(chain, stage, node.order.job.recipe, 1), compute["gpu"], size)
+        return Cost(_mean(self.seconds.get(stage)), compute["gpu"], size)
+
+
+def _images(chain: Chain, recipe) -> int | None:
+    """Return epochs times images of a training; None when the number of images is not yet known."""
+    count = recipe.train_images
+    if count is None:
+        try:
+            count = int((read_table(Path(chain.data.folder) / "splits.parquet")["split"] == "train").sum())
+        except StudyError:
+            return None
+    return recipe.epochs * count
+
+
+def stored_bytes(probe: Probe, shapes: Shapes) -> int:
+    """Return about how many bytes one checkpoint's dump, sums and per-image scalars take."""
+    size = {"float16": 2, "float32": 4}[probe.dtype]
+    images = min(probe.images, probe.dump_images)
+    raw = sum(images * channels * probe.tokens_of(rows, columns) * size for channels, rows, columns in shapes)
+    sums = sum(8 * channels * (channels + 1) for channels, _, _ in shapes)
+    spectra = sum(4 * -(-probe.images // IMAGES_A_SPECTRUM) * (channels // 2 + 1) for channels, _, _ in shapes)
+    return raw + sums + spectra + 4 * SCALARS * probe.images * len(shapes)
+
+
+def _features_bytes(chain: Chain, node: Node) -> int:
+    facts = chain.study.teacher_facts if node.order.name == "teacher" else chain.study.student_facts
+    return len(node.order.job.folders) * stored_bytes(node.order.job.probe, facts.shapes)
+
+
+def _mean(values: list | None) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def report(plan: Plan, results: str = "results") -> str:
+    """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
+    if not plan.reasons:
+        return f"{plan.chain.study.name}: all results are what the study asks for; nothing would run."
+    lines = [f"{name}: {why}" for name, why in _why(plan)]
+    return "\n".join([*lines, "", table(plan, Costs(results))])
+
+
+def _why(plan: Plan) -> Iterable[tuple[str, str]]:
+    """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
+    together: dict[tuple[str, str], list[Node]] = {}
+    for node, reason in plan.reasons.items():
+        together.setdefault((node.stage, reason), []).append(node)
+    for (stage, reason), nodes in together.items():
+        names = [node.order.name.removeprefix("students/") for node in nodes]
+        yield f"{stage} {', '.join(names)}".strip(), reason
+
+
+def table(plan: Plan, costs: Costs) -> str:
+    """Return the table of jobs, hours, GPU hours and disk by stage, what cohorts save, and what is not known."""
+    lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>10}{'GPU hours':>11}{'disk [MB]':>11}"]
+    total, unknown, due_total, jobs_total = [0.0, 0.0, 0.0], [], 0, 0
+    for stage in dict.fromkeys(node.stage for node in plan.reasons):
+        due, parts = plan.due(stage), [costs.of(plan, node) for node in plan.due(stage)]
+        groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
+        jobs = len(groups) or len(due)
+        if stage == "students":
+            parts, jobs = _cohorts(plan, costs, len(due)), len(plan.cohorts)
+        known = all(None not in (part.seconds, part.bytes) for part in parts)
+        hours = sum(part.seconds or 0 for part in parts) / 3600
+        gpu_hours = sum((part.seconds or 0) * part.gpus for part in parts) / 3600
+        numbers = [hours, gpu_hours, sum(part.bytes or 0 for part in parts) / 1e6]
+        total = [a + b for a, b in zip(total, numbers, strict=True)]
+        due_total, jobs_total = due_total + len(due), jobs_total + jobs
+        unknown += [] if known else [stage]
+        lines.append(_line(stage, len(due), jobs, numbers if known else None))
+    lines.append(_line("total", due_total, jobs_total, total))
+    if plan.training:
+        lines.append(_cohorts_in_words(plan, costs))
+    if unknown:
+        lines.append(f"Not in the total, because no earlier job tells: {', '.join(unknown)}.")
+    return "\n".join(lines)
+
+
+def _cohorts(plan: Plan, costs: Costs, linked: int) -> list[Cost]:
+    """Return the cost of each cohort; students that are only linked cost nothing."""
+    recipe, gpu = plan.chain.study.student.recipe, plan.chain.study.compute["students"]["gpu"]
+    size = _mean(costs.bytes.get("students"))
+    return [
+        Cost(
+            costs.training(plan.chain, "students", recipe, len(group.nodes)),
+            gpu,
+            None if size is None else size * len(group.nodes),
+        )
+        for group in plan.cohorts
+    ]
+
+
+def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
+    """Return how many students train in how many jobs, and the hours of that and of one job a student."""
+    recipe = plan.chain.study.student.recipe
+    count, jobs = sum(len(group.nodes) for group in plan.cohorts), len(plan.cohorts)
+    said = f"{count} student{'s' if count > 1 else ''} to train in {jobs} job{'s' if jobs > 1 else ''}"
+    alone = costs.training(plan.chain, "students", recipe, 1)
+    together = [costs.training(plan.chain, "students", recipe, len(group.nodes)) for group in plan.cohorts]
+    if alone is None or None in together or plan.chain.study.compute["students"]["gpu"]:
+        return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
+    return f"{said}: {sum(together) / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."
+
+
+def _line(name: str, due: int, jobs: int, costs: list[float] | None) -> str:
+    hours, gpu_hours, disk = (
+        ("?", "?", "?") if costs is None else (f"{x:.{d}f}" for x, d in zip(costs, (3, 3, 1), strict=True))
+    )
+    return f"{name:<18}{due:>6}{jobs:>6}{hours:>10}{gpu_hours:>11}{disk:>11}"

@@ -1,0 +1,277 @@
+"""What must run, and why: the orders of a study held against the records beside its files.
+
+A job is due when its files are not what its order asks for: never made, made for another key, damaged, or made from
+something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
+go into cohorts, what is measured of due students into groups; a student whose run lies finished in the store is only
+linked.
+"""
+
+import hashlib
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files import read_json, write_json
+from ..spec.base import counted
+from . import order as orders
+from . import record
+from .chain import MEASURING, Chain, Node
+from .hashes import Hashes
+from .run import STATES
+
+GROUPS = "results/.orders/groups"
+# A stamp that is older than all others never makes Snakemake think that something was updated.
+STAMP_TIME = 1_000_000_000
+# On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
+ON_A_CLUSTER = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that one process carries out: a cohort of trainings, or what is measured of some networks."""
+
+    stage: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def name(self) -> str:
+        """The hash of the members' keys."""
+        return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
+
+    @property
+    def file(self) -> str:
+        """The file that lists the members for the process, on whatever machine it runs."""
+        return f"{GROUPS}/{self.stage}/{self.name}.json"
+
+
+def members(stage: str, name: str) -> dict[str, Any]:
+    """Return what the file of a group says: its orders' files, and the stamps that it waits for."""
+    return read_json(f"{GROUPS}/{stage}/{name}.json")
+
+
+class Plan:
+    """Which nodes of a chain are due, each with its reason, and the groups they go into.
+
+    `forced` says whether a node is to be made anew whatever lies there; `slots` how many trainings (`students`) or
+    measuring processes (`measure`) can run at a time, None on a cluster.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        hashes: Hashes,
+        forced: Callable[[Node], bool] = lambda node: False,
+        slots: dict[str, int | None] | None = None,
+    ):
+        self.chain, self.hashes, self.forced = chain, hashes, forced
+        self.again = chain.study.package_versions == "rerun"
+        self.reasons: dict[Node, str] = {}
+        self.records: dict[str, dict[str, Any] | None] = {}
+        self.packages: dict[tuple[str, str, str], int] = {}
+        # Runs that must be trained, and those that are only linked, by the record of their student.
+        self.training: dict[Node, str] = {}
+        self.linked: dict[str, Node] = {}
+        self.students = set(chain.students.values())
+        self.runs = set(chain.runs.values())
+        for node in chain.nodes:
+            self._judge(node)
+        slots = slots or {"students": 1, "measure": 1}
+        compute = chain.study.compute["students"]
+        self.cohorts = self._cohorts(compute.get("runs_per_job"), slots["students"])
+        self.measuring = self._measuring(compute.get("runs_per_job"), slots["measure"])
+        self.group_of = {node: group for group in [*self.cohorts, *self.measuring] for node in group.nodes}
+
+    def due(self, stage: str) -> list[Node]:
+        """The due nodes of a stage."""
+        return [node for node in self.reasons if node.stage == stage]
+
+    def _record(self, node: Node) -> dict[str, Any] | None:
+        path = node.order.record
+        if path not in self.records:
+            self.records[path] = record.read(path)
+        return self.records[path]
+
+    def _judge(self, node: Node) -> None:
+        if node in self.runs:
+            return  # Looked at only where a student asks for it.
+        reason = self._fault(node)
+        if node in self.students:
+            (run,) = node.needs
+            forced = self.forced(node)
+            if reason is None and not forced:
+                return
+            training = self._fault(run, "forced" if forced else None)
+            if training is not None:
+                self.training[run] = training
+                # Said of the student, whose record may tell what changed.
+                reason = training if forced or training.startswith("follows") else reason
+            else:
+                self.linked[node.order.record] = run
+                reason = f"{reason}; its finished run is linked"
+        elif reason is None and self.forced(node):
+            reason = "forced"
+        if reason is not None:
+            self.reasons[node] = reason
+            return
+        for package, (then, now) in record.other_packages(self._record(node)).items():
+            self.packages[package, then, now] = self.packages.get((package, then, now), 0) + 1
+
+    def _fault(self, node: Node, forced: str | None = None) -> str | None:
+        """Return why a node's files cannot stay; None when they can."""
+        known = self._record(node)
+        if forced:
+            return forced
+        said = record.fault(node.order, known, self.hashes, self.again)
+        if said == "is of another key":
+            said = self._difference(node, known)
+        if said is not None:
+            return said
+        return self._other_input(node, known)
+
+    def _other_input(self, node: Node, known: dict[str, Any]) -> str | None:
+        """Return which of the files that a node was made from is another now, or is to be made anew."""
+        anew = [need for need in node.needs if self._is_computed(need)]
+        # Stored outputs of the teacher that are made again for another variant are checked by each student that asks.
+        anew = [need for need in anew if need.stage != "teacher_outputs"]
+        if anew:
+            return "follows " + ", ".join(dict.fromkeys(str(need) for need in anew))
+        for path, path_of_record in node.order.reads.items():
+            theirs = self._shown(path, path_of_record)
+            if known["inputs"].get(path) != theirs:
+                return f"{path} is another than the one it was made from"
+        return None
+
+    def _is_computed(self, node: Node) -> bool:
+        """Whether a node's files are computed anew; those of a linked student are known beforehand."""
+        if node in self.students:
+            return node.needs[0] in self.training and node in self.reasons
+        return node in self.reasons or node in self.training
+
+    def _shown(self, path: str, path_of_record: str) -> str | None:
+        """Return the hash that a record gives for a file; that of a student about to be linked is its run's."""
+        name = os.path.relpath(path, Path(path_of_record).parent)
+        path_of_record = self.linked[path_of_record].order.record if path_of_record in self.linked else path_of_record
+        if path_of_record not in self.records:
+            self.records[path_of_record] = record.read(path_of_record)
+        known = self.records[path_of_record]
+        return None if known is None else known["files"].get(name, {}).get("sha256")
+
+    def _difference(self, node: Node, known: dict[str, Any]) -> str:
+        """Return what differs between the job of a record and that of an order."""
+        old, new = ({**_flat(job), **_code(code)} for job, code in (
+            (known["job"], known["code"]), (counted(node.order.job), node.order.code)
+        ))  # fmt: skip
+        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
+        own = [key for key in changed if key.rpartition(".")[2] != "key"]
+        if own:
+            return "; ".join(f"{key}: {old.get(key, 'none')} -> {new.get(key, 'none')}" for key in own)
+        follows = dict.fromkeys(str(need) for need in node.needs if need in self.reasons or need in self.training)
+        return "follows " + ", ".join(follows or ["what it reads"])
+
+    def _cohorts(self, size: int | None, slots: int | None) -> list[Group]:
+        """Share the due trainings of each seed out over jobs: equal trainings once, all slots busy."""
+        by_seed: dict[int, list[Node]] = {}
+        for node in {node.key: node for node in self.training}.values():
+            by_seed.setdefault(node.order.job.seed, []).append(node)
+        return list(_groups("cohorts", by_seed, size, slots))
+
+    def _measuring(self, size: int | None, slots: int | None) -> list[Group]:
+        """Share what is due to be measured out over jobs: the teacher alone, students by seed."""
+        due: dict[Any, dict[str, list[Node]]] = {}
+        for stage in MEASURING:
+            for node in self.due(stage):
+                network = node.order.name
+                seed = None if network == "teacher" else self.chain.by_network[network][1]
+                due.setdefault(seed, {}).setdefault(network, []).append(node)
+        teacher = {seed: due.pop(seed) for seed in (None,) if seed in due}
+        groups = []
+        for part in (teacher, due):
+            by_seed = {seed: list(networks.values()) for seed, networks in part.items()}
+            for group in _groups("measure", by_seed, size, slots):
+                groups.append(Group("measure", tuple(node for nodes in group.nodes for node in nodes)))
+        return groups
+
+    def settle(self, remove_forced: bool = False) -> None:
+        """Make the stamps say what the plan says, and write the orders that are to be carried out.
+
+        With `remove_forced` the records of what was forced go, so that it is really made anew.
+        """
+        for node in self.chain.nodes:
+            stamp = Path(node.stamp)
+            if node in self.reasons:
+                stamp.unlink(missing_ok=True)
+                orders.write(node.order, node.file)
+            elif node not in self.runs:
+                stamp.parent.mkdir(parents=True, exist_ok=True)
+                stamp.touch()
+                os.utime(stamp, (STAMP_TIME, STAMP_TIME))
+        for run in self.training:
+            orders.write(run.order, run.file)
+        if remove_forced:
+            for node, reason in [*self.reasons.items(), *self.training.items()]:
+                if reason == "forced":
+                    record.remove(node.order)
+                    shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
+        for group in [*self.cohorts, *self.measuring]:
+            own = {node.stamp for node in group.nodes}
+            needs = dict.fromkeys(need.stamp for node in group.nodes for need in node.needs)
+            value = {
+                "stage": group.stage,
+                "orders": [node.file for node in group.nodes],
+                "stages": sorted({node.stage for node in group.nodes}),
+                "labels": list(dict.fromkeys(label_of(node) for node in group.nodes)),
+                "needs": [need for need in needs if need not in own],
+            }
+            if not Path(group.file).is_file() or read_json(group.file) != value:
+                write_json(group.file, value)
+
+    def say(self) -> None:
+        """Print on stderr what is not as it was left, which no change of the study explains."""
+        for node, reason in self.reasons.items():
+            if any(words in reason for words in (" has ", " is missing", " is another than")):
+                print(f"{node}: {reason}; it is made again", file=sys.stderr)
+        for (package, then, now), count in self.packages.items():
+            print(
+                f"the results of {count} jobs were made with {package} {then}, here is {now}: numbers may differ; "
+                "`package_versions: rerun` makes them again",
+                file=sys.stderr,
+            )
+
+
+def label_of(node: Node) -> str:
+    """Return how a member of a group is called: a variant and seed, or a network."""
+    return node.order.job.label if node.stage == "students" else node.order.name
+
+
+def _groups(stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None) -> Iterator[Group]:
+    for members in by_seed.values():
+        if size is not None:
+            count = math.ceil(len(members) / size)
+        elif slots is None:
+            count = math.ceil(len(members) / ON_A_CLUSTER)
+        else:
+            count = min(len(members), math.ceil(slots / len(by_seed)))
+        for number in range(count):
+            # In turn, so that the plain variants and those that ask the teacher are spread evenly.
+            yield Group(stage, tuple(members[number::count]))
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    """Return dotted key -> value of a job; a term of a loss goes by its name."""
+    if not (isinstance(value, dict | list) and value):
+        return {key: str(value)}
+    flat: dict[str, str] = {}
+    for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+        named = isinstance(value, list) and isinstance(part, dict) and "name" in part
+        label = part["name"] if named else name
+        flat |= _flat(part, f"{key}.{label}" if key else str(label))
+    return flat
+
+
+def _code(code: Iterable[str]) -> dict[str, str]:
+    return {f"code of {name}": digest for name, _, digest in (entry.partition(":") for entry in code)}

@@ -1,0 +1,129 @@
+"""What a finished job left behind, beside its files: its key and job, hashes of what it read and wrote, its seconds.
+
+A record travels with the files and says what they are: results are judged by it, wherever they were copied from, and
+not by what a workflow remembers of a path.
+"""
+
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..errors import StudyError
+from ..files import read_json, sha256, write_json
+from ..spec.base import counted
+from .hashes import IDENTITY, Hashes, identity
+from .order import Order
+
+NAME = ".record.json"
+
+
+def read(path: str | Path) -> dict[str, Any] | None:
+    """Return a record; None where there is none that can be read."""
+    try:
+        record = read_json(path)
+    except StudyError:
+        return None
+    return record if isinstance(record, dict) and {"key", "files", "inputs", "stage"} <= set(record) else None
+
+
+def all_under(*folders: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield (path, record) of every record under `folders`."""
+    for folder in folders:
+        for path in sorted(Path(folder).rglob(f"*{NAME}")):
+            if (record := read(path)) is not None:
+                yield path, record
+
+
+def remove(order: Order) -> None:
+    """Remove the record of files that are about to be written anew."""
+    Path(order.record).unlink(missing_ok=True)
+
+
+def write(order: Order, inputs: dict[str, str], **facts: Any) -> None:
+    """Write the record of an order that was carried out; raise StudyError when a file of it is missing."""
+    folder = Path(order.record).parent
+    files = {os.path.relpath(name, folder): facts_of(order, name) for name in order.writes}
+    put(
+        order,
+        {
+            "stage": order.stage,
+            "name": order.name,
+            "key": order.key,
+            **facts,
+            "packages": {name: version(name) for name in order.packages},
+            "inputs": inputs,
+            "files": files,
+            "job": counted(order.job),
+            "code": list(order.code),
+        },
+    )
+
+
+def put(order: Order, record: dict[str, Any]) -> None:
+    """Write a record to its place."""
+    write_json(order.record, record)
+
+
+def facts_of(order: Order, name: str) -> dict[str, Any]:
+    """Return hash and identity of one file."""
+    if not os.path.isfile(name):
+        raise StudyError(f"{name}: the stage {order.stage} did not write this file")
+    digest = sha256(name)
+    return {IDENTITY: identity(os.stat(name)), "sha256": digest}
+
+
+def fault(order: Order, record: dict[str, Any] | None, hashes: Hashes, again: bool = False) -> str | None:
+    """Return why files on disk are not those that an order asks for, as far as they can tell; None when they are.
+
+    `again` asks that they were made with the packages that are here. What the job read is not looked at.
+    """
+    if record is None:
+        return "was not made yet"
+    if record["key"] != order.key:
+        return "is of another key"
+    if again and (others := other_packages(record)):
+        return "; ".join(f"made with {name} {then}, here is {now}" for name, (then, now) in others.items())
+    folder = Path(order.record).parent
+    for path in order.writes:
+        facts = record["files"].get(os.path.relpath(path, folder))
+        if facts is None:
+            return f"{path} was not asked for before"
+        if (said := damage(path, facts, hashes)) is not None:
+            return f"{path} {said}"
+    return None
+
+
+def damage(path: str, facts: dict[str, Any], hashes: Hashes) -> str | None:
+    """Return what is wrong with a file; None when it is what was written. Read only where its identity is another."""
+    try:
+        seen = identity(os.stat(path))
+    except OSError:
+        return "is missing"
+    if seen == facts[IDENTITY]:
+        return None
+    if seen[0] != facts[IDENTITY][0]:
+        return f"has {seen[0]} bytes, {facts[IDENTITY][0]} were written"
+    return None if hashes.of(path) == facts["sha256"] else "has another content than was written"
+
+
+def other_packages(record: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return name -> (version then, version now) of the packages whose version is not that of the record."""
+    now = {name: version(name) for name in record["packages"]}
+    return {name: (then, now[name]) for name, then in record["packages"].items() if now[name] != then}
+
+
+def content(path: str, record_path: str, hashes: Hashes) -> str:
+    """Return the hash of a file that another job wrote, from that job's record; read it only where it is another.
+
+    Raises StudyError where the file is not what its record says.
+    """
+    record = read(record_path)
+    name = os.path.relpath(path, Path(record_path).parent)
+    if record is None or name not in record["files"]:
+        raise StudyError(f"{path}: no record says what it is; run the same command again")
+    facts = record["files"][name]
+    if (said := damage(path, facts, hashes)) is not None:
+        raise StudyError(f"{path}: {said}; run the same command again")
+    return facts["sha256"]

@@ -1,0 +1,194 @@
+"""Carry out orders: `python -m distillation_dynamics FILE`, where FILE holds one, or the members of a group.
+
+An order whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
+status 1 when something fails. In a group each member fails alone: its sentence stays beside its record, for the rule
+that asks for it, and the others go on.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import threads
+from ..errors import Interrupted, StudyError
+from ..files import read_json, write_text
+from ..spec.base import to_json
+from . import order as orders
+from . import record
+from .hashes import Hashes
+from .order import Order
+
+# Folder of the states of an unfinished training, in that of its files.
+STATES = ".resume"
+# How a member of a group failed: a file beside the record that it did not write.
+FAILED = "failed"
+PACKAGE = "distillation_dynamics"
+
+
+def inputs_of(order: Order, hashes: Hashes) -> dict[str, str]:
+    """Return path -> hash of all files that an order reads; raise StudyError where one is not what its record says."""
+    return {path: record.content(path, theirs, hashes) for path, theirs in order.reads.items()}
+
+
+def is_done(order: Order, inputs: dict[str, str], hashes: Hashes) -> bool:
+    """Whether what lies there is already what an order asks for."""
+    known = record.read(order.record)
+    # Results of other packages are a matter of the plan, which removes their record to have them made again.
+    return record.fault(order, known, hashes) is None and known["inputs"] == inputs
+
+
+def check(order: Order) -> None:
+    """Raise StudyError where the code is no longer that which the order was planned with."""
+    here = orders.key_of(order.stage, order.job, orders.code_of(order.stage, *_by_name(order)))
+    if here != order.key:
+        raise StudyError(f"{order}: the code was changed after the run was planned; run the same command again")
+
+
+def _by_name(order: Order) -> list[str]:
+    """Modules that the order's code names and that the stage loads by name."""
+    names = [entry.partition(":")[0] for entry in order.code]
+    return [name for name in names if name.partition(".")[0] in ("objectives", "metrics", "figures") and "." in name]
+
+
+def failure(order: Order) -> Path:
+    """Return the file that says how an order failed as a member of a group."""
+    return Path(order.record).with_name(f"{Path(order.record).name.removesuffix(record.NAME)}.{FAILED}")
+
+
+def carry_out(order: Order, gpus: int, hashes: Hashes) -> None:
+    """Carry out one order and write its record."""
+    inputs = inputs_of(order, hashes)
+    failure(order).unlink(missing_ok=True)
+    if is_done(order, inputs, hashes):
+        print(f"{order}: is already what it should be", file=sys.stderr)
+        return
+    start = time.time()
+    count = threads_of(order)
+    main = stage_main(order.stage)
+    threads.use(count)
+    # What is there stays until here: a job that cannot start loses nothing.
+    record.remove(order)
+    options = {"state_key": state_key(order, inputs)} if order.stage == "teacher" else {}
+    main(order.job, gpus, **options)
+    if os.environ.get("RANK", "0") == "0":
+        record.write(order, inputs, seconds=round(time.time() - start, 3), threads=count, gpus=gpus)
+        # Only now: a training that is killed before finds itself finished.
+        shutil.rmtree(Path(order.record).parent / STATES, ignore_errors=True)
+
+
+def threads_of(order: Order) -> int:
+    """Return how many threads this process has for an order, whatever the scheduler granted: they decide the bits."""
+    return threads.per_process(order.job.machine.threads) if hasattr(order.job, "machine") else 1
+
+
+def stage_main(stage: str) -> Callable[[Any, int], None]:
+    """Return the function that carries out a job of a stage; imports what the stage needs."""
+    return import_module(f"{PACKAGE}.{orders.STAGES[stage][2]}").main
+
+
+def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
+    """Carry out the members of a group: trainings together, measurements one after the other."""
+    members, hashes = [orders.read(path) for path in value["orders"]], Hashes()
+    for order in members:
+        check(order)
+    if value["stage"] == "cohorts":
+        _train(members, gpus, hashes, start)
+        return
+    for order in members:
+        try:
+            carry_out(order, gpus, hashes)
+        except StudyError as error:
+            say_failure(order, error)
+
+
+def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
+    """Train the members whose run is not in the store; each gets its record as soon as its files are written."""
+    due = []
+    for order in members:
+        inputs = inputs_of(order, hashes)
+        failure(order).unlink(missing_ok=True)
+        if is_done(order, inputs, hashes):
+            print(f"{order.job.label}: is in the store", file=sys.stderr)
+        else:
+            due.append((order, inputs))
+    if not due:
+        return
+    cohorts = import_module(f"{PACKAGE}.cohorts")
+    count = threads_of(members[0])
+    threads.use(count)
+
+    class Report(cohorts.Report):
+        """Records of the members."""
+
+        def state_key(self, member: int) -> str:
+            return state_key(*due[member])
+
+        def begin(self, member: int) -> None:
+            record.remove(due[member][0])
+
+        def end(self, member: int, seconds: float) -> None:
+            record.write(*due[member], seconds=round(seconds, 3), threads=count, gpus=gpus)
+
+        def fail(self, member: int, error: StudyError) -> None:
+            say_failure(due[member][0], error)
+
+    cohorts.main([order.job for order, _ in due], gpus, Report(), start)
+
+
+def state_key(order: Order, inputs: dict[str, str]) -> str:
+    """Return what names the states of a training: its key, the content of what it reads, and the packages here."""
+    parts = [order.key, sorted(inputs.items()), [version(name) for name in order.packages]]
+    return hashlib.sha256(to_json(parts).encode()).hexdigest()[:16]
+
+
+def say_failure(order: Order, error: Exception) -> None:
+    """Leave the sentence of a member that failed for the rule that asks for it."""
+    print(f"{order}: error: {error}", file=sys.stderr, flush=True)
+    write_text(failure(order), f"error: {error}\n")
+
+
+def main() -> None:
+    """Carry out the order or group in a file."""
+    start = time.time()
+    parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("file", help="an order, or the members of a group, under results/.orders")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that this job was given")
+    arguments = parser.parse_args()
+    sys.exit(said_by(lambda: _carry_out(arguments.file, arguments.gpus, start)))
+
+
+def _carry_out(path: str, gpus: int, start: float) -> None:
+    value = read_json(path)
+    if "orders" in value:
+        run_group(value, gpus, start)
+        return
+    order = orders.read(path)
+    check(order)
+    carry_out(order, gpus, Hashes())
+
+
+def said_by(work: Callable[[], None]) -> str | None:
+    """Do something; return the sentence with which it failed, None where it did not.
+
+    Returned, and not raised: at exit Python waits for loader processes, which the failed stage's objects must not keep.
+    """
+    try:
+        work()
+    except StudyError as error:
+        return f"error: {error}"
+    except Interrupted as error:
+        return f"not finished: {error}"
+    except OSError as error:
+        return f"error: {error.filename}: {error.strerror}" if error.filename else traceback.format_exc()
+    except Exception:
+        return traceback.format_exc()
+    return None

@@ -1,0 +1,88 @@
+"""What a workflow asks when it starts: the jobs of its study, and the plan under the command that was given."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from .. import gpus
+from ..errors import StudyError
+from ..expected import check_accuracy
+from ..files import read_json, write_json
+from ..study import Study
+from .chain import MEASURING, Chain, Content, Node
+from .hashes import Hashes
+from .plan import Plan
+
+# Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
+CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
+
+
+def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Chain, Hashes]:
+    """Return the jobs of a study, and the hashes that its main process remembers.
+
+    Raises StudyError where images or weights cannot be read or are not the expected ones.
+    """
+    hashes = Hashes(results if is_main else None)
+    known = os.environ.get(CONTENT)
+    if not is_main and known and Path(known).is_file():
+        content = Content.known(read_json(known))
+    else:
+        content = Content.read(study, hashes)
+        hashes.save()
+    teacher = study.teacher
+    if teacher.source == "checkpoint" and teacher.sha256 not in (None, content.weights):
+        raise StudyError(
+            f"teacher.sha256: {teacher.weights} has sha256 {content.weights}, but {teacher.sha256} is expected"
+        )
+    if is_main:
+        name = hashlib.sha256(repr(sorted(vars(content).items())).encode()).hexdigest()[:12]
+        path = f"{results}/.orders/content/{name}.json"
+        write_json(path, vars(content))
+        os.environ[CONTENT] = path
+    return Chain(study, content, results), hashes
+
+
+def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
+    """Return the plan under Snakemake's command, and make stamps and orders say what it says.
+
+    Raises StudyError where the teacher is not what the study expects, or the command cannot do what it says.
+    """
+    if "--delete-all-output" in sys.argv:
+        raise StudyError(
+            f"--delete-all-output: results are told by their records, not by Snakemake; `make clear STUDY={chain.study.name}` "
+            "deletes those of the study"
+        )
+    settings = workflow.dag_settings
+    plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings))
+    hashes.save()
+    if chain.teacher not in plan.reasons:
+        measured = read_json(chain.teacher.path("result.json"))["validation_top1"]
+        check_accuracy(chain.study.teacher.expected_top1, chain.study.teacher.tolerance, measured)
+    plan.settle(remove_forced=not workflow.dryrun)
+    plan.say()
+    return plan
+
+
+def _forced(settings):
+    """Return whether a node is forced by the command: by its stage, its stamp, or all of them."""
+    asked = set(settings.forcerun)
+    rules = asked | ({"students"} if "cohorts" in asked else set()) | (set(MEASURING) if "measure" in asked else set())
+
+    def forced(node: Node) -> bool:
+        return settings.forceall or node.stage in rules or node.stamp in asked
+
+    return forced
+
+
+def _slots(study: Study, settings) -> dict[str, int | None]:
+    """Return how many trainings and measuring processes run at a time; None where jobs go to a cluster."""
+    if settings.nodes is not None:
+        return {"students": None, "measure": None}
+    slots = {}
+    for name, stages in (("students", ["students"]), ("measure", MEASURING)):
+        compute = [study.compute[stage] for stage in stages]
+        gpu, threads = max(c["gpu"] for c in compute), max(c["threads"] for c in compute)
+        here = len(gpus.visible())
+        slots[name] = max(1, here // gpu if gpu and here else (settings.cores or 1) // threads)
+    return slots

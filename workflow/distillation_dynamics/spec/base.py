@@ -1,0 +1,55 @@
+"""Jobs and slices of a study as values: to JSON, back, and the part of them that decides what is written."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+ASIDE = "aside"
+
+
+def aside(**options: Any) -> Any:
+    """Return a field that says where or how a job works, and so does not decide what it writes: not in its key."""
+    return field(metadata={ASIDE: True}, kw_only=True, **options)
+
+
+@dataclass(frozen=True)
+class From:
+    """Files that a job reads: `key` stands for what is in them, the paths say where they are now."""
+
+    key: str
+    files: tuple[str, ...] = aside()
+
+
+def to_json(part: Any) -> str:
+    """Return a job or slice as canonical JSON: equal ones give equal text, whatever the order of keys."""
+    return json.dumps(part, sort_keys=True, default=asdict)
+
+
+def counted(part: Any) -> Any:
+    """Return dictionaries and lists of what counts: all fields of a job that do not stand aside."""
+    if is_dataclass(part):
+        return {f.name: counted(getattr(part, f.name)) for f in fields(part) if ASIDE not in f.metadata}
+    if isinstance(part, dict):
+        return {key: counted(value) for key, value in part.items()}
+    return [counted(value) for value in part] if isinstance(part, list | tuple) else part
+
+
+def from_json(kind: Any, text: str) -> Any:
+    """Read a value back: the inverse of `to_json` for the dataclass (or tuple of dataclasses) `kind`."""
+    return build(kind, json.loads(text))
+
+
+def build(kind: Any, value: Any) -> Any:
+    """Return `value` (dictionaries, lists and numbers) as the dataclass or tuple `kind`."""
+    if isinstance(kind, UnionType):
+        kind = get_args(kind)[0]
+        return None if value is None else build(kind, value)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{f.name: build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(build(k, v) for k, v in zip(kinds, value, strict=True))
+    return float(value) if kind is float else value

@@ -1,0 +1,54 @@
+"""A teacher's weights from elsewhere: fetched once, as safetensors, with a note of where they came from.
+
+In: `hf-hub:owner/name@revision` or `local-dir:folder`. Out: `model.safetensors` and `source.json`. Imports no torch.
+"""
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from .errors import StudyError
+from .files import replacing, sha256, write_json
+from .spec.teacher import WeightsJob
+
+WEIGHTS = "model.safetensors"
+
+
+def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
+    """Copy the weights of `hf-hub:owner/name@revision` or `local-dir:folder` to `out`, with a note.
+
+    Raises StudyError when they cannot be had or are not the expected ones. Only safetensors are taken: nothing is
+    unpickled.
+    """
+    kind, _, name = source.partition(":")
+    revision = None
+    if kind == "local-dir":
+        path = Path(name) / WEIGHTS
+        if not path.is_file():
+            raise StudyError(f"teacher.weights: {path} does not exist; {source} must hold a {WEIGHTS}")
+    else:
+        name, _, revision = name.partition("@")
+        try:
+            path = Path(hf_hub_download(name, WEIGHTS, revision=revision))
+        except LocalEntryNotFoundError as error:
+            raise StudyError(
+                f"teacher.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
+                "or copy the folder and use local-dir:"
+            ) from error
+        except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise StudyError(f"teacher.weights: {name}@{revision} has no {WEIGHTS} to download ({reason})") from error
+    digest = sha256(path)
+    if expected_sha256 is not None and digest != expected_sha256:
+        raise StudyError(f"teacher.sha256: {source} has sha256 {digest}, but {expected_sha256} is expected")
+    out = Path(out)
+    with replacing(out / WEIGHTS) as temporary:
+        shutil.copyfile(path, temporary)
+    write_json(out / "source.json", {"source": kind, "name": name, "revision": revision, "sha256": digest})
+
+
+def main(job: WeightsJob, gpus: int = 0) -> None:
+    """Fetch the weights."""
+    fetch(job.source, job.out, job.sha256)

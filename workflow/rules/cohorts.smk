@@ -1,0 +1,23 @@
+# Trainings that are due, several of one seed in a job: they fill the store, results/shared/runs/<key>/. A training that
+# diverges ends alone; its sentence waits for the rule that links its run.
+rule cohorts:
+    input:
+        members_of("cohorts"),
+    output:
+        temp(touch("results/.stamps/groups/cohorts/{group}")),
+    log:
+        LOGS + "/cohorts/{group}.log",
+    params:
+        order=plans.GROUPS + "/cohorts/{group}.json",
+        launcher=lambda wildcards, resources: launcher("students", resources),
+        gpus=lambda wildcards, resources: gpus_of("students", resources),
+        labels=labels_of("cohorts"),
+    message:
+        "Train {params.labels}"
+    threads: threads_of("students")
+    resources:
+        **resources_of("students"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"
