@@ -272,7 +272,7 @@ class Chain:
         names = [*checkpoint_files(student.checkpoints), "objective.safetensors", *RUN_FILES]
         by_name = [f"objectives.{term.name}" for term in job.terms]
         node = self._add(
-            "students", student_name(variant, seed), job, self._shared("runs"), names, reads, by_name, scope=SHARED
+            "students", f"{variant}/seed{seed}", job, self._shared("runs"), names, reads, by_name, scope=SHARED
         )
         if asked and self.outputs:
             node.needs.append(self.outputs)

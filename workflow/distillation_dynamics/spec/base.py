@@ -27,12 +27,14 @@ def to_json(part: Any) -> str:
 
 
 def counted(part: Any) -> Any:
-    """Return dictionaries and lists of what counts: all fields of a job that do not stand aside."""
+    """Return dictionaries and lists of what counts: all fields of a job that do not stand aside; 1.0 counts as 1."""
     if is_dataclass(part):
         return {f.name: counted(getattr(part, f.name)) for f in fields(part) if ASIDE not in f.metadata}
     if isinstance(part, dict):
         return {key: counted(value) for key, value in part.items()}
-    return [counted(value) for value in part] if isinstance(part, list | tuple) else part
+    if isinstance(part, list | tuple):
+        return [counted(value) for value in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
 
 
 def from_json(kind: Any, text: str) -> Any:
