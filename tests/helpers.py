@@ -14,7 +14,14 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from distillation_dynamics import models, spec, study
+from distillation_dynamics import data, models, study
+from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.data import DataJob
+from distillation_dynamics.spec.images import Images
+from distillation_dynamics.spec.machine import Machine
+from distillation_dynamics.spec.students import RunJob
+from distillation_dynamics.spec.teacher_outputs import Asked
 
 
 def copy_project(folder):
@@ -72,7 +79,7 @@ def changed(config: dict, path: str, value) -> dict:
 
 def load(config: dict) -> study.Study:
     """The study, its models described in this process."""
-    return study.load(config, lambda data, **parts: [models.describe(model, data) for model in parts.values()])
+    return study.load(config, lambda view, **parts: [models.describe(model, view) for model in parts.values()])
 
 
 def write_parquet(path, labels, size=28, seed=0) -> None:
@@ -88,11 +95,7 @@ def write_parquet(path, labels, size=28, seed=0) -> None:
 
 
 def tiny_study(tmp_path, **changes) -> study.Study:
-    """The smoke study on 80 + 40 random images written under `tmp_path`, already split and decoded."""
-    from argparse import Namespace
-
-    from distillation_dynamics import data
-
+    """The smoke study on 80 + 40 random images written under `tmp_path`, already split and decoded in `data` there."""
     config = smoke_config()
     for key, count in (("train", 100), ("test", 40)):
         path = tmp_path / f"{key}.parquet"
@@ -109,8 +112,44 @@ def tiny_study(tmp_path, **changes) -> study.Study:
     }.items():
         config = changed(config, path, value)
     result = load(config)
-    data.main(Namespace(data_spec=spec.to_json(result.data), out=tmp_path / "data"))
+    split(result, tmp_path / "data")
     return result
+
+
+def split(result: study.Study, out) -> None:
+    """Run the data stage of a study into the folder `out`."""
+    spec = result.data
+    shape = (spec.channels, spec.image_size) if spec.in_memory else None
+    data.main(DataJob(spec.classes, spec.validation, {}, shape, train=spec.train, test=spec.test, out=str(out)))
+
+
+def images_of(result: study.Study, folder) -> Images:
+    """The images of a study that were split into `folder`, as jobs get them."""
+    spec = result.data
+    return Images("key", spec.view, spec.in_memory, folder=str(folder), train=spec.train, test=spec.test)
+
+
+def run_job(result: study.Study, folder, variant, out, teacher=None, outputs=None, seed=0, **machine) -> RunJob:
+    """The training of one student of a study whose images lie in `folder/data`.
+
+    `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself).
+    """
+    asked = None
+    if result.needs_teacher(variant):
+        weights = From("teacher", files=(str(teacher),))
+        stored = None if outputs is None else str(outputs)
+        asked = Asked(result.teacher.model, result.teacher_facts.shapes, weights, stored is not None, outputs=stored)
+    student = result.student
+    return RunJob(
+        *(images_of(result, folder / "data"), student.model, student.recipe, result.variants[variant], seed),
+        *(student.checkpoints, result.student_facts.shapes, asked),
+        **{"label": f"{variant} seed {seed}", "machine": Machine(**machine), "out": str(out)},
+    )
+
+
+def chain_of(result: study.Study) -> Chain:
+    """All jobs of a study, with made-up contents of its images."""
+    return Chain(result, Content({"train": "a", "test": "b"}))
 
 
 def measure(metric, batches):
