@@ -1,7 +1,10 @@
-"""Tables of a made-up study, in the shape of the real ones, for the tests of figures."""
+"""Tables of a made-up study, in the shape of the real ones, and jobs that draw them, for the tests of figures."""
 
 import numpy as np
 import pandas as pd
+
+from distillation_dynamics.spec.base import From, from_json, to_json
+from distillation_dynamics.spec.tables import FiguresJob
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -113,3 +116,10 @@ def bins(draw, channels, size, trained):
     curves |= {"sep_folded_null_low": level - 0.03, "sep_folded_null_high": np.minimum(level + 0.03, 1)}
     keys = {"channel_bin": np.arange(channels), "frequency": np.arange(channels) / channels}
     return pd.DataFrame(keys | curves).to_dict("records")
+
+
+def figure_job(figure, tables, style, files):
+    """The job that draws a figure from tables into files, as a process reads it from its order."""
+    tables = tuple(From(str(path), files=(str(path),)) for path in tables)
+    job = FiguresJob(figure, tables, vars(style), files=tuple(str(file) for file in files))
+    return from_json(FiguresJob, to_json(job))

@@ -1,18 +1,19 @@
 """Student and teacher are compared block by block, on all images at once, whatever their families."""
 
-from argparse import Namespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from distillation_dynamics import comparison, models, spec
+from distillation_dynamics import comparison, models
 from distillation_dynamics.metrics.agreement import agreement
 from distillation_dynamics.metrics.cka import unbiased_cka
-from distillation_dynamics.spec import Model
-from helpers import tiny_study
-from test_features import DATA, FAMILIES, RandomImages
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.comparison import ComparisonJob
+from distillation_dynamics.spec.measured import Checkpoints
+from distillation_dynamics.spec.network import Model
+from helpers import images_of, tiny_study
+from test_features import FAMILIES, VIEW, RandomImages
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +26,19 @@ def run(tmp_path_factory):
         (("teacher", tiny.teacher.model), ("one", tiny.student.model), ("two", tiny.student.model))
     ):
         torch.manual_seed(number)
-        networks[name] = models.build(model, tiny.data).eval()
+        networks[name] = models.build(model, tiny.data.view).eval()
         models.save_weights(folder / f"{name}.safetensors", networks[name])
+    teacher, one, two = (str(folder / f"{name}.safetensors") for name in networks)
+    checkpoints = Checkpoints(tiny.student.model, ("none", "none"), 7, (0, 2), From("students", files=(one, two)))
+    images = images_of(tiny, folder / "data")
     comparison.main(
-        Namespace(
-            data_spec=spec.to_json(tiny.data),
-            model=spec.to_json(tiny.student.model),
-            teacher_model=spec.to_json(tiny.teacher.model),
-            comparison=spec.to_json(tiny.comparison),
-            **{"teacher": folder / "teacher.safetensors", "variant": "none", "seed": "7", "data": folder / "data"},
-            **{"out": folder / "out", "gpus": "0", "threads": 1, "epochs": ["0", "2"]},
-            weights=[folder / "one.safetensors", folder / "two.safetensors"],
+        ComparisonJob(
+            *(images, checkpoints, tiny.teacher.model, From("teacher", files=(teacher,)), tiny.comparison),
+            out=str(folder / "out"),
         )
     )
     tables = {name: pd.read_parquet(folder / f"out/{name}.parquet") for name in ("cka", "mismatch", "agreement")}
-    split = comparison.Split(folder / "data", tiny.data, "validation")
+    split = comparison.Split(images, "validation")
     batch = next(split.view(0, None, 20))
     answers = {}
     for name, network in networks.items():
@@ -98,7 +97,7 @@ def test_agreement_and_accuracy_are_those_of_the_logits(run):
 @pytest.mark.parametrize("teacher", ["resnet", "swin", "cait"])
 def test_networks_of_every_family_are_compared_and_tokens_only_where_the_grids_are_alike(teacher):
     torch.manual_seed(0)
-    networks = [models.build(Model(*FAMILIES[name], "timm"), DATA).eval() for name in (teacher, "vit", "vit")]
+    networks = [models.build(Model(*FAMILIES[name], "timm"), VIEW).eval() for name in (teacher, "vit", "vit")]
 
     class Images(RandomImages):
         def view(self, number, augmentation, size, workers, positions):

@@ -1,25 +1,32 @@
 """Splits are fixed, balanced and disjoint; views are functions of their key; broken input gives a sentence."""
 
-from argparse import Namespace
+import pickle
+import re
+import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from timm.data.auto_augment import AugmentOp
+from torch.utils.data import DataLoader
 
 from distillation_dynamics import data
 from distillation_dynamics.data import Split, balanced
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
-from distillation_dynamics.spec import Augmentation, Validation, to_json
-from helpers import load, smoke_config, tiny_study
+from distillation_dynamics.spec.data import DataJob
+from distillation_dynamics.spec.images import Images, Validation, View
+from distillation_dynamics.spec.training import Augmentation
+from helpers import images_of, tiny_study
 
 AUGMENTATION = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, "rand-m9-mstd0.5-inc1")
+VIEW = View(3, 3, 32, (0.5,) * 3, (0.5,) * 3, 0.875, "bicubic")
 
 
-def make_folder(root, classes=3, images=6, size=40):
-    generator = np.random.default_rng(0)
+def make_folder(root, classes=3, images=6, size=40, seed=0):
+    generator = np.random.default_rng(seed)
     for label in range(classes):
         (root / f"class{label}").mkdir(parents=True)
         for number in range(images):
@@ -27,16 +34,39 @@ def make_folder(root, classes=3, images=6, size=40):
             Image.fromarray(pixels).save(root / f"class{label}" / f"{number}.jpg")
 
 
+def split_into(folder, train, test):
+    """Split two folders or .tars of images into `folder`; return them as jobs get them."""
+    images = Images("key", VIEW, False, folder=str(folder), train=str(train), test=str(test))
+    job = DataJob(3, Validation("test", 2), {}, None, train=images.train, test=images.test, out=images.folder)
+    data.main(job)
+    return images
+
+
+def check_that_names_tell_pixels_and_labels(split, pixels):
+    """Check each image of a split against `pixels` (name -> RGB array), and its label against its class's folder."""
+    names = [name.decode() for name in split.names]
+    assert len(set(names)) == len(names) == len(split) > 0
+    for position, name in enumerate(names):
+        assert split.labels[position] == int(name.removeprefix("class")[0])
+        np.testing.assert_array_equal(np.asarray(split.image(position)), pixels[name])
+    transform = data.make_transform(VIEW, None)
+    for batch in split.evaluation(4):
+        for position, image, label in zip(*batch, strict=True):
+            assert label == split.labels[position]
+            assert torch.equal(image, transform(Image.fromarray(pixels[names[position]])))
+
+
+def pixels_of(root):
+    """Name -> RGB array of all images in a folder."""
+    paths = root.rglob("*.jpg")
+    return {str(path.relative_to(root)): np.asarray(Image.open(path).convert("RGB")) for path in paths}
+
+
 @pytest.fixture
-def folder_data(tmp_path):
+def folder_images(tmp_path):
     make_folder(tmp_path / "train")
-    make_folder(tmp_path / "test")
-    spec = data.Data(
-        "folder", str(tmp_path / "train"), str(tmp_path / "test"), 3, 3, 32, (0.5,) * 3, (0.5,) * 3,
-        Validation("test", 2), 0.875, "bicubic",
-    )  # fmt: skip
-    data.main(Namespace(data_spec=to_json(spec), out=tmp_path / "data"))
-    return spec, tmp_path / "data"
+    make_folder(tmp_path / "test", seed=1)
+    return split_into(tmp_path / "data", tmp_path / "train", tmp_path / "test")
 
 
 def test_splits_are_disjoint_balanced_and_fixed(tmp_path):
@@ -64,29 +94,28 @@ def test_a_balanced_choice_takes_the_classes_in_turn(count):
 
 def test_arrays_and_images_give_the_same_pixels(tmp_path):
     result = tiny_study(tmp_path)
-    split = Split(tmp_path / "data", result.data, "test")
+    split = Split(images_of(result, tmp_path / "data"), "test")
     fast = next(split.evaluation(8)).images
-    transform = data.make_transform(result.data, None)
+    transform = data.make_transform(result.data.view, None)
     slow = torch.stack([transform(split.image(position)) for position in range(8)])
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-6)
 
 
 def test_each_epoch_shows_every_image_once_in_another_order(tmp_path):
-    split = Split(tmp_path / "data", tiny_study(tmp_path).data, "train")
-    orders = [np.concatenate([b.positions for b in split.training(16, None, 5, epoch)]) for epoch in (0, 1)]
+    split = Split(images_of(tiny_study(tmp_path), tmp_path / "data"), "train")
+    orders = [np.concatenate([b.positions for b in split.training(16, None, 5, [epoch])]) for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(80))
     assert list(orders[0]) != list(orders[1])
 
 
-def test_a_view_is_the_same_whatever_process_draws_it_and_leaves_the_global_stream_alone(folder_data):
-    spec, folder = folder_data
-    split = Split(folder, spec, "train")
+def test_a_view_is_the_same_whatever_process_draws_it_and_leaves_the_global_stream_alone(folder_images):
+    split = Split(folder_images, "train")
     torch.manual_seed(4)
     before = torch.get_rng_state()
-    here = list(split.training(6, AUGMENTATION, 0, 0))
+    here = list(split.training(6, AUGMENTATION, 0, [0]))
     assert torch.equal(before, torch.get_rng_state())
-    elsewhere = list(split.training(6, AUGMENTATION, 0, 0, workers=1))
-    later = list(split.training(6, AUGMENTATION, 0, 1))
+    elsewhere = list(split.training(6, AUGMENTATION, 0, [0], workers=1))
+    later = list(split.training(6, AUGMENTATION, 0, [1]))
     for a, b in zip(here, elsewhere, strict=True):
         assert np.array_equal(a.positions, b.positions) and torch.equal(a.images, b.images)
     first = {p: image for batch in here for p, image in zip(batch.positions, batch.images, strict=True)}
@@ -94,28 +123,28 @@ def test_a_view_is_the_same_whatever_process_draws_it_and_leaves_the_global_stre
     assert not any(torch.equal(first[p], second[p]) for p in first)
 
 
-def test_with_fixed_views_epochs_and_seeds_share_views(folder_data):
-    spec, folder = folder_data
-    split = Split(folder, spec, "train")
+def test_with_fixed_views_epochs_and_seeds_share_views(folder_images):
+    split = Split(folder_images, "train")
     augmentation = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, "rand-m9-mstd0.5-inc1", views=2)
     stored = {}
     for batch in split.view(1, augmentation, 5):
         stored |= dict(zip(batch.positions, batch.images, strict=True))
     for seed, epoch in ((0, 1), (7, 3)):
-        for batch in split.training(6, augmentation, seed, epoch):
+        for batch in split.training(6, augmentation, seed, [epoch]):
             for position, image in zip(batch.positions, batch.images, strict=True):
                 assert torch.equal(image, stored[position])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_image_is_named(folder_data, workers):
-    spec, folder = folder_data
-    split = Split(folder, spec, "train")
-    name = split.reader.filename(int(split.index[0]), absolute=True)
-    with open(name, "wb") as file:
-        file.write(b"not a picture")
-    with pytest.raises(StudyError, match=r"^\S+0\.jpg: cannot be decoded as an image \(.+\); replace it$"):
+def test_a_broken_image_is_named(folder_images, tmp_path, workers):
+    split = Split(folder_images, "train")
+    path = tmp_path / "train/class0/0.jpg"
+    path.write_bytes(b"not a picture")
+    said = rf"^{re.escape(str(path))}: cannot be decoded as an image \(.+\); replace it$"
+    with pytest.raises(StudyError, match=said):
         list(split.evaluation(4, workers))
+    with pytest.raises(StudyError, match=said):
+        list(split.training(6, None, 0, range(2), workers))
 
 
 def test_the_strongest_posterisation_of_randaugment_works():
@@ -133,15 +162,147 @@ def test_a_missing_folder_is_named_with_its_key(tmp_path):
 
 
 def test_a_truncated_parquet_file_is_named(tmp_path, root):
-    config = smoke_config()
     path = tmp_path / "short.parquet"
     path.write_bytes((root / "resources/fashion_mnist/test-00000-of-00001.parquet").read_bytes()[:100_000])
     with pytest.raises(StudyError, match=r"short\.parquet: not a readable Parquet file"):
-        data.decode_parquet(str(path), load(config).data)
+        data.decode_parquet(str(path), 1, 28)
 
 
-def test_too_few_images_to_hold_out_is_a_sentence(tmp_path):
-    spec = tiny_study(tmp_path).data
+def test_too_few_images_to_hold_out_is_a_sentence():
     labels = {"train": np.repeat(np.arange(10), 2), "test": np.arange(10)}
+    listed = {
+        key: data.Listed(values, np.full(len(values), ""), np.full((len(values), 2), -1))
+        for key, values in labels.items()
+    }
+    job = DataJob(10, Validation("train", 2), {}, (1, 28), train="train", test="test", out="")
     with pytest.raises(StudyError, match=r"data\.validation\.per_class: 2 images of class 0 cannot be held out"):
-        data.make_splits(labels, spec)
+        data.make_splits(listed, job)
+
+
+def test_images_added_after_the_split_leave_every_other_ones_name_pixels_and_label_right(folder_images, tmp_path):
+    pixels = {source: pixels_of(tmp_path / source) for source in ("train", "test")}
+    before = {name: Split(folder_images, name) for name in ("train", "validation", "test")}
+    for source in pixels:
+        for number in range(3):
+            added = Image.new("RGB", (40, 40), (80 * number, 10, 200))
+            added.save(tmp_path / source / f"class0/-{number}.jpg")
+        listed = data.list_folder(str(tmp_path / source), source)
+        assert {f"class0/-{number}.jpg" for number in range(3)} == set(listed.names[:3])
+    for name, old in before.items():
+        split = Split(folder_images, name)
+        assert np.array_equal(split.names, old.names) and np.array_equal(split.labels, old.labels)
+        check_that_names_tell_pixels_and_labels(split, pixels[split.file])
+    first = Split.first(folder_images, "test", 7)
+    assert list(first.names) == sorted(name.encode() for name in pixels["test"])[:7]
+    check_that_names_tell_pixels_and_labels(first, pixels["test"])
+
+
+def test_an_image_that_is_gone_is_named(folder_images, tmp_path):
+    path = tmp_path / "test/class1/3.jpg"
+    path.unlink()
+    with pytest.raises(StudyError, match=rf"^{re.escape(str(path))}: cannot be decoded as an image"):
+        for name in ("validation", "test"):
+            list(Split(folder_images, name).evaluation(4))
+
+
+def as_tar(folder):
+    """Pack a folder into one .tar, one file after the other."""
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as tar:
+        for below in sorted(folder.iterdir()):
+            tar.add(below, below.name)
+    return path
+
+
+def as_tar_of_tars(folder):
+    """Pack a folder into a .tar of one .tar a class."""
+    path = folder.with_name(f"{folder.name}_by_class.tar")
+    with tarfile.open(path, "w") as tar:
+        for below in sorted(folder.iterdir()):
+            with tarfile.open(below.with_suffix(".tar"), "w") as inner:
+                for image in sorted(below.iterdir()):
+                    inner.add(image, image.name)
+            tar.add(below.with_suffix(".tar"), f"{below.name}.tar")
+            below.with_suffix(".tar").unlink()
+    return path
+
+
+@pytest.mark.parametrize("pack", [as_tar, as_tar_of_tars])
+def test_a_tar_gives_the_names_labels_and_pixels_of_the_folder_it_was_made_of(folder_images, tmp_path, pack):
+    packed = split_into(tmp_path / "packed", *(pack(tmp_path / source) for source in ("train", "test")))
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == {"splits.parquet"}
+    assert not list(tmp_path.glob("*.pickle"))
+    columns = ["file", "name", "label"]
+    tables = [read_table(tmp_path / folder / "splits.parquet") for folder in ("data", "packed")]
+    listed = [table[columns].sort_values(columns).reset_index(drop=True) for table in tables]
+    assert listed[0].equals(listed[1])
+    assert (tables[0][["offset", "bytes"]] == -1).all(axis=None) and (tables[1][["offset", "bytes"]] > 0).all(axis=None)
+    if pack is as_tar:
+        assert tables[0].drop(columns=["offset", "bytes"]).equals(tables[1].drop(columns=["offset", "bytes"]))
+    for name in ("train", "validation", "test"):
+        split = Split(packed, name)
+        check_that_names_tell_pixels_and_labels(split, pixels_of(tmp_path / split.file))
+        for a, b in zip(split.evaluation(4), split.evaluation(4, workers=1), strict=True):
+            assert np.array_equal(a.positions, b.positions) and torch.equal(a.images, b.images)
+
+
+def test_a_broken_image_in_a_tar_is_named_with_it(folder_images, tmp_path):
+    (tmp_path / "train/class1/2.jpg").write_bytes(b"not a picture")
+    packed = split_into(tmp_path / "packed", as_tar(tmp_path / "train"), as_tar(tmp_path / "test"))
+    with pytest.raises(StudyError, match=r"train\.tar: class1/2\.jpg: cannot be decoded as an image"):
+        list(Split(packed, "train").evaluation(4))
+
+
+@pytest.mark.parametrize("augmentation", [AUGMENTATION, replace(AUGMENTATION, views=2), None])
+def test_one_set_of_loader_processes_serves_all_epochs_with_the_batches_of_each(
+    folder_images, monkeypatch, augmentation
+):
+    started = []
+
+    class Counting(data.DataLoader):
+        def __iter__(self):
+            started.append(self.num_workers)
+            return super().__iter__()
+
+    monkeypatch.setattr(data, "DataLoader", Counting)
+    split = Split(folder_images, "train")
+    together = list(split.training(4, augmentation, 3, range(1, 4), workers=1))
+    assert started == [1]
+    alone = [batch for epoch in (1, 2, 3) for batch in split.training(4, augmentation, 3, [epoch])]
+    assert len(together) == 3 * (18 // 4)
+    resumed = list(split.training(4, augmentation, 3, iter((1, 2, 3)), workers=1, first=2))
+    for ours, theirs in ((together, alone), (resumed, alone[2:])):
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.array_equal(a.positions, b.positions) and torch.equal(a.labels, b.labels)
+            assert torch.equal(a.images, b.images)
+
+
+def test_loader_processes_of_an_evaluation_are_kept_for_the_next(folder_images, monkeypatch):
+    made = []
+    monkeypatch.setattr(data, "DataLoader", lambda *args, **options: made.append(1) or DataLoader(*args, **options))
+    split = Split(folder_images, "train")
+    first, second = (list(split.evaluation(5, workers=1)) for _ in range(2))
+    assert made == [1]
+    for a, b, c in zip(first, second, split.evaluation(5), strict=True):
+        assert np.array_equal(a.positions, c.positions) and np.array_equal(b.positions, c.positions)
+        assert torch.equal(a.images, c.images) and torch.equal(b.images, c.images)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_what_a_process_is_given_of_a_split_is_small_and_reads_the_same_images(tmp_path, folder_images, in_memory):
+    if in_memory:
+        (tmp_path / "arrays").mkdir()
+        images = images_of(tiny_study(tmp_path / "arrays"), tmp_path / "arrays/data")
+    else:
+        images = folder_images
+    split = Split(images, "train")
+    before = list(split.evaluation(6))
+    list(split.evaluation(6, workers=1))
+    given = pickle.dumps(split)
+    # Of 18 files or 80 images of 28 x 28 bytes: their places, labels and names.
+    assert len(given) < 2000 + 60 * len(split) < 28 * 28 * len(split)
+    again = pickle.loads(given)
+    assert len(again) == len(split) and np.array_equal(again.labels, split.labels)
+    for a, b, c in zip(before, again.evaluation(6), again.evaluation(6, workers=1), strict=True):
+        assert np.array_equal(a.positions, b.positions) and np.array_equal(a.positions, c.positions)
+        assert torch.equal(a.images, b.images) and torch.equal(a.images, c.images)

@@ -15,35 +15,35 @@ from safetensors.numpy import load_file
 
 from conftest import ROOT
 from distillation_dynamics import distributed, models
-from distillation_dynamics.spec import to_json
-from helpers import tiny_study
+from distillation_dynamics.jobs import order as orders
+from distillation_dynamics.jobs import record
+from distillation_dynamics.jobs.order import Order
+from helpers import run_job, tiny_study
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A tiny study with a trainable projector, its folder, and weights of its teacher."""
     folder = tmp_path_factory.mktemp("distributed")
-    changes = {"variants.everything.projector.frozen": False, "student.recipe.epochs": 4}
+    changes = {"variants.everything.projector.frozen": False, "student.recipe.epochs": 16}
     result = tiny_study(folder, **changes, **{"student.recipe.clip_gradient_norm": 1.0})
     torch.manual_seed(3)
-    models.save_weights(folder / "teacher.safetensors", models.build(result.teacher.model, result.data))
+    models.save_weights(folder / "teacher.safetensors", models.build(result.teacher.model, result.data.view))
     return folder, result
 
 
 def command(study, out, processes, minutes=10):
     folder, result = study
-    spec = {
-        **{"data-spec": result.data, "model": result.student.model, "recipe": result.student.recipe},
-        **{"terms": result.variants["everything"], "student-facts": result.student_facts},
-        **{"teacher-facts": result.teacher_facts, "teacher-model": result.teacher.model},
-    }
-    options = [text for name, value in spec.items() for text in (f"--{name}", to_json(value))]
-    options += ["--seed", "0", "--data", str(folder / "data"), "--out", str(out), "--gpus", "0", "--threads", "2"]
-    options += ["--checkpoints", *map(str, result.student.checkpoints), "--minutes", str(minutes)]
-    options += ["--teacher", str(folder / "teacher.safetensors")]
-    options += ["--record", str(out / ".record.json"), "--outputs", str(out / "result.json")]
+    weights = folder / "teacher.safetensors"
+    job = run_job(result, folder, "everything", out, weights, threads=2, minutes_between_states=float(minutes))
+    code = orders.code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+    key = orders.key_of("students", job, code)
+    order = Order("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}")
+    orders.write(order, folder / f"{out.name}.json")
+    group = folder / f"{out.name}.group.json"
+    group.write_text(json.dumps({"stage": "cohorts", "orders": [str(folder / f"{out.name}.json")]}))
     start = ["-m"] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    return [sys.executable, *start, "distillation_dynamics.students", *options]
+    return [sys.executable, *start, "distillation_dynamics", str(group)]
 
 
 def launch(*arguments, **options):
@@ -93,8 +93,8 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bits(study, two):
     assert process.returncode != 0 and not (out / "result.json").exists()
     assert "not finished: stopped by SIGTERM before update" in said
     assert "resume: going on from" in train(study, out, 2)
-    for name, expected in load_file(two / "checkpoints/epoch004.safetensors").items():
-        np.testing.assert_array_equal(load_file(out / "checkpoints/epoch004.safetensors")[name], expected)
+    for name, expected in load_file(two / "checkpoints/epoch016.safetensors").items():
+        np.testing.assert_array_equal(load_file(out / "checkpoints/epoch016.safetensors")[name], expected)
     assert (out / "steps.parquet").read_bytes() == (two / "steps.parquet").read_bytes()
 
 
@@ -102,5 +102,9 @@ def test_alone_every_function_is_the_identity():
     values = torch.arange(7.0)
     assert distributed.world() == 1 and distributed.rank() == 0
     assert distributed.summed(values) is values and distributed.mean(values) is values
+    gradient = torch.nn.Parameter(values)
+    gradient.grad = values.clone()
+    distributed.average_gradients([gradient])
+    assert torch.equal(gradient.grad, values)
     assert distributed.joined(values, 7) is values and distributed.collected(3) == [3]
     assert list(distributed.share(np.arange(3))) == [0, 1, 2] and distributed.anywhere(True, values.device)

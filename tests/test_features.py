@@ -1,7 +1,6 @@
 """The features stage: streams, dumps, sums and tables agree with the functions on the whole; every family of models."""
 
 import json
-from argparse import Namespace
 from importlib import import_module
 
 import numpy as np
@@ -10,11 +9,16 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from distillation_dynamics import features, metrics, models, spec, study
+from distillation_dynamics import features, metrics, models, study
 from distillation_dynamics.data import Batch
+from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics.accumulator import Settings
-from distillation_dynamics.spec import Data, Model, Probe, Validation
-from helpers import tiny_study
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.features import FeaturesJob, Probe
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.measured import Checkpoints
+from distillation_dynamics.spec.network import Model
+from helpers import images_of, tiny_study
 
 FAMILIES = {
     "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2}),
@@ -39,11 +43,11 @@ NAMES = {
     "resnet": ["layer1", "layer2", "layer3", "layer4"],
     "vit": ["blocks.0", "blocks.1", "blocks.2"],
 }
-DATA = Data("parquet", "", "", 5, 3, 32, (0, 0, 0), (1, 1, 1), Validation("train", 1), 1.0, "bicubic")
+VIEW = View(5, 3, 32, (0, 0, 0), (1, 1, 1))
 
 
 class RandomImages:
-    """Stands in for `features.Images`: nine random images of five classes, the same in every pass."""
+    """Stands in for `features.ProbeImages`: nine random images of five classes, the same in every pass."""
 
     positions = np.arange(9)
     labels = np.arange(9) % 5
@@ -57,7 +61,7 @@ class RandomImages:
 
 def measured(family, size):
     torch.manual_seed(0)
-    network = models.build(Model(*FAMILIES[family], "timm"), DATA).eval()
+    network = models.build(Model(*FAMILIES[family], "timm"), VIEW).eval()
     modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()}
     observer = features.Observer(network, torch.device("cpu"), {module.NEEDS for module in modules.values()})
     images = RandomImages()
@@ -108,6 +112,15 @@ def test_per_block_values_are_means_over_images_with_their_standard_error():
     np.testing.assert_allclose(depth["entropy_standardised_se"], scalars.sem(), rtol=1e-4)
 
 
+def job_of(tiny, folder, model, name, seed, epoch, fixed_range=None):
+    """The job that measures the weights `folder/name.safetensors` into `folder/name`."""
+    weights = From("weights", files=(str(folder / f"{name}.safetensors"),))
+    network = Checkpoints(model, (name,), seed, (epoch,), weights)
+    fixed = None if fixed_range is None else From("range", files=(str(fixed_range),))
+    images = images_of(tiny, folder / "data")
+    return FeaturesJob(images, network, ("kept",), tiny.features, fixed, out=str(folder / name))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The stage on the teacher and a student of a tiny study: (folder, study, settings)."""
@@ -118,33 +131,26 @@ def run(tmp_path_factory):
     )
     for number, (name, model) in enumerate((("teacher", tiny.teacher.model), ("student", tiny.student.model))):
         torch.manual_seed(number)
-        models.save_weights(folder / f"{name}.safetensors", models.build(model, tiny.data))
-        arguments = {"data_spec": tiny.data, "model": model, "probe": tiny.features}
-        features.main(
-            Namespace(
-                **{key: spec.to_json(value) for key, value in arguments.items()},
-                **{"seed": "-1", "data": folder / "data", "out": folder / name, "gpus": "0", "threads": 1},
-                **{"names": [name], "epochs": ["3"], "weights": [str(folder / f"{name}.safetensors")]},
-                folders=["kept"],
-                fixed_range=[folder / "teacher/range.json"] if number else [],
-            )
-        )
+        models.save_weights(folder / f"{name}.safetensors", models.build(model, tiny.data.view))
+        fixed_range = folder / "teacher/range.json" if number else None
+        features.main(job_of(tiny, folder, model, name, -1, 3, fixed_range))
     return folder, tiny
 
 
 def whole(folder, tiny, owner, images):
     """Features of all blocks of the given images, in one go."""
     model = tiny.teacher.model if owner == "teacher" else tiny.student.model
-    network = models.build(model, tiny.data).eval()
+    network = models.build(model, tiny.data.view).eval()
     models.load_weights(folder / f"{owner}.safetensors", network)
     with torch.no_grad():
         return [block.numpy() for block in models.features(network, images)]
 
 
 def probes(folder, tiny):
-    split = features.Split(folder / "data", tiny.data, "validation")
+    images = images_of(tiny, folder / "data")
+    split = features.Split(images, "validation")
     positions = features.balanced(split.labels, 17)
-    published = features.Split.first(folder / "data", tiny.data, "test", 32)
+    published = features.Split.first(images, "test", 32)
     return next(split.view(0, None, 17, positions=positions)), next(published.view(0, None, 32))
 
 
@@ -210,16 +216,16 @@ def test_what_is_stored_is_about_what_the_plan_says(run):
     folder, tiny = run
     stored = sum(path.stat().st_size for path in (folder / "student/kept").iterdir())
     scalars = (folder / "student/scalars.parquet").stat().st_size
-    said = tiny.features.stored_bytes(tiny.student_facts.shapes)
+    said = stored_bytes(tiny.features, tiny.student_facts.shapes)
     assert 0.3 * said < stored < 3 * said + 3000 and scalars < 60_000
 
 
 def test_fifty_thousand_images_of_the_published_teacher_take_a_gigabyte():
     probe = Probe(50_000, 32, (), 100, 20, 1000, "float16", 16)
     shapes = ((384, 14, 14),) * 24
-    assert 0.3e9 < probe.stored_bytes(shapes) < 1e9
+    assert 0.3e9 < stored_bytes(probe, shapes) < 1e9
     # All tokens in float32 would be this much.
-    everything = Probe(50_000, 32, (), 100, 20, 50_000, "float32").stored_bytes(shapes)
+    everything = stored_bytes(Probe(50_000, 32, (), 100, 20, 50_000, "float32"), shapes)
     assert everything > 361e9
 
 
@@ -232,7 +238,7 @@ def test_memory_is_that_of_one_batch_not_of_all_images(monkeypatch):
             alive.append(sum(block.numel() for block in observed))
             return observed
 
-    network = models.build(Model(*FAMILIES["vit"], "timm"), DATA)
+    network = models.build(Model(*FAMILIES["vit"], "timm"), VIEW)
     module = import_module("distillation_dynamics.metrics.spectrum")
     features.measure(
         Counting(network, torch.device("cpu"), {"features"}), RandomImages(), {module: module.Metric()}, None, 2
@@ -242,18 +248,10 @@ def test_memory_is_that_of_one_batch_not_of_all_images(monkeypatch):
 
 def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):
     tiny = tiny_study(tmp_path)
-    network = models.build(tiny.student.model, tiny.data)
+    network = models.build(tiny.student.model, tiny.data.view)
     with torch.no_grad():
         network.blocks[1].mlp.fc2.bias[0] = float("nan")
     models.save_weights(tmp_path / "broken.safetensors", network)
-    arguments = {"data_spec": tiny.data, "model": tiny.student.model, "probe": tiny.features}
     with pytest.raises(features.StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
-        features.main(
-            Namespace(
-                **{key: spec.to_json(value) for key, value in arguments.items()},
-                **{"seed": "0", "data": tmp_path / "data", "out": tmp_path / "out", "gpus": "0", "threads": 1},
-                **{"names": ["none"], "epochs": ["1"], "weights": [str(tmp_path / "broken.safetensors")]},
-                **{"folders": ["kept"], "fixed_range": []},
-            )
-        )
-    assert not list((tmp_path / "out").rglob("*.parquet")) and not list((tmp_path / "out").rglob("*.npy"))
+        features.main(job_of(tiny, tmp_path, tiny.student.model, "broken", 0, 1))
+    assert not list((tmp_path / "broken").rglob("*.parquet")) and not list((tmp_path / "broken").rglob("*.npy"))

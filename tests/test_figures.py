@@ -1,7 +1,5 @@
 """Figures show what the tables say, are equal for equal tables, and refuse empty ones in a sentence."""
 
-import json
-from argparse import Namespace
 from importlib import import_module
 
 import numpy as np
@@ -9,9 +7,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import __main__ as stage
+from distillation_dynamics.figures import stage
 from distillation_dynamics.figures.style import Style
-from made_up import network, study
+from made_up import figure_job, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 FIGURES = ["accuracy", "agreement", "cka", "dynamics", "sep", "spectra", "training_curves", *OVER_DEPTH]
@@ -58,8 +56,7 @@ def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
     contents = []
     for attempt in ("one", "two"):
         files = [tmp_path / f"{attempt}.{kind}" for kind in ("pdf", "png")]
-        options = json.dumps(vars(STYLE))
-        stage.main(Namespace(figure=name, tables=paths, options=options, files=list(map(str, files))))
+        stage.main(figure_job(name, paths, STYLE, files))
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distillation_dynamics.objective import Objective, Outputs, Shape
-from distillation_dynamics.spec import TermSpec
+from distillation_dynamics.spec.training import TermSpec
 
 STUDENT, TEACHER = [Shape(6, 4, 4)] * 3, [Shape(10, 4, 4)] * 5
 

@@ -1,10 +1,9 @@
 """The stage as a whole on a made-up study: its tables, the wording of its report, and the figures drawn from them."""
 
-import json
+import os
 import re
 import subprocess
 import sys
-from argparse import Namespace
 from importlib import import_module
 
 import numpy as np
@@ -15,10 +14,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import __main__ as figures_stage
+from distillation_dynamics.figures import stage as figures_stage
 from distillation_dynamics.figures.style import PAGE, Style
-from distillation_dynamics.statistics import __main__ as stage
-from distillation_dynamics.statistics import alignment, report, shape, variants
+from distillation_dynamics.jobs import order
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.tables import Run, StatisticsJob
+from distillation_dynamics.statistics import alignment, report, shape, stage, variants
+from made_up import figure_job
 
 FIGURES = ["alignment", "effects", "shape", "trajectory"]
 COLUMNS = {
@@ -35,7 +37,7 @@ STYLE = Style("colorblind", 60, tuple(NAMES), "soft")
 
 
 def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, comparison=True, helps=0.5, null=True):
-    """Write the inputs of the stage and return its arguments.
+    """Write the inputs of the stage and return its job.
 
     Intensity is U-shaped in trained models and so is its null; entropy rises. The second variant is `helps` points
     better than the first, give or take a little.
@@ -61,7 +63,7 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, co
     labels = generator.integers(0, 10, size=400)
     splits = {"split": ["train"] * 7 + ["test"] * 400, "label": [0] * 7 + labels.tolist()}
     pq.write_table(pa.table(splits), folder / "splits.parquet")
-    runs, curves, folders = [{"variant": "teacher", "seed": -1, "test_top1": 90.0}], [], []
+    runs, curves, listed = [{"variant": "teacher", "seed": -1, "test_top1": 90.0}], [], []
     for number, name in enumerate(names):
         for seed in range(seeds):
             lift = helps * (number == 1) + generator.normal(0, 0.1)
@@ -75,7 +77,7 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, co
             path.mkdir(parents=True)
             logits = np.eye(10)[labels] + generator.normal(0, 0.4, size=(400, 10))
             np.save(path / "logits_test.npy", logits.astype(np.float32))
-            folders.append(path)
+            listed.append(Run(name, seed, file_of(path / "logits_test.npy"), folder=str(path)))
     pd.DataFrame(runs).to_parquet(folder / "runs.parquet")
     pd.DataFrame(curves).to_parquet(folder / "epochs.parquet")
     grid = pd.DataFrame([{"student_block": s, "teacher_block": t} for s in range(students) for t in range(teachers)])
@@ -96,27 +98,28 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, co
         )
     pd.concat(cka).to_parquet(folder / "cka.parquet")
     pd.concat(mismatch).to_parquet(folder / "mismatch.parquet")
-    last = [students - 1, teachers - 1]
-    pairs = {"spectral_last": [last], "spectral_first_last": [[0, 0], last], "hard": [], "projector_first": [[0, 0]]}
-    pairs |= {"spectral_last8": [[s, s + teachers - students] for s in range(max(0, students - 8), students)]}
-    return Namespace(
+    last = (students - 1, teachers - 1)
+    pairs = {"spectral_last": (last,), "spectral_first_last": ((0, 0), last), "hard": (), "projector_first": ((0, 0),)}
+    pairs |= {"spectral_last8": tuple((s, s + teachers - students) for s in range(max(0, students - 8), students))}
+    return StatisticsJob(
         baseline=names[0],
-        pairs=json.dumps({name: value for name, value in pairs.items() if name in names}),
+        pairs={name: value for name, value in pairs.items() if name in names},
+        students=tuple(listed),
+        scalars=tuple(map(file_of, scalars)),
+        **{name: file_of(folder / f"{name}.parquet") for name in ("runs", "epochs", "splits")},
+        **{name: file_of(folder / f"{name}.parquet") for name in ("cka", "mismatch") if comparison},
         out=str(folder / "out"),
-        scalars=[str(path) for path in scalars],
-        runs=[str(folder / "runs.parquet")],
-        epochs=[str(folder / "epochs.parquet")],
-        cka=[str(folder / "cka.parquet")] if comparison else [],
-        mismatch=[str(folder / "mismatch.parquet")] if comparison else [],
-        students=[str(path) for path in folders],
-        splits=[str(folder / "splits.parquet")],
     )
+
+
+def file_of(path):
+    """A file that the stage reads."""
+    return From(path.name, files=(str(path),))
 
 
 def run(folder, **options):
     """Run the stage on a made-up study; return its tables and its report."""
-    arguments = made_up(folder, **options)
-    stage.main(arguments)
+    stage.main(made_up(folder, **options))
     out = folder / "out"
     return {name: pd.read_parquet(out / f"{name}.parquet") for name in COLUMNS}, (out / "report.md").read_text()
 
@@ -158,19 +161,29 @@ def test_equal_inputs_give_equal_tables_and_an_equal_report(two_seeds, tmp_path)
         pd.testing.assert_frame_equal(tables[name], two_seeds[0][name])
 
 
-def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path):
-    arguments = vars(made_up(tmp_path / "study", seeds=1, comparison=False))
-    command = ["-m", "distillation_dynamics.statistics"]
-    for name, value in arguments.items():
-        command += [f"--{name}", *([value] if isinstance(value, str) else value)]
-    code = (
-        f"import sys, runpy; sys.argv = {['x', *command[2:]]!r}\n"
-        "try: runpy.run_module('distillation_dynamics.statistics', run_name='__main__', alter_sys=True)\n"
+@pytest.mark.parametrize("comparison", [True, False])
+def test_the_stage_runs_from_the_command_line_and_loads_no_torch(comparison, tmp_path, root):
+    job = made_up(tmp_path / "study", seeds=1, comparison=comparison)
+    here = made_up(tmp_path / "here", seeds=1, comparison=comparison)
+    stage.main(here)
+    written = tuple(f"{job.out}/{name}" for name in (*(f"{table}.parquet" for table in COLUMNS), "report.md"))
+    code = order.code_of("statistics")
+    key = order.key_of("statistics", job, code)
+    path = tmp_path / "order.json"
+    order.write(order.Order("statistics", "", key, job, code, {}, written, f"{job.out}/.record.json"), path)
+    program = (
+        f"import sys, runpy; sys.argv = ['x', {str(path)!r}]\n"
+        "try: runpy.run_module('distillation_dynamics', run_name='__main__', alter_sys=True)\n"
         "finally: print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
-    assert (tmp_path / "study/out/report.md").is_file()
+    assert (tmp_path / "study/out/report.md").read_text() == (tmp_path / "here/out/report.md").read_text()
+    for name in COLUMNS:
+        frames = [pd.read_parquet(tmp_path / folder / f"out/{name}.parquet") for folder in ("study", "here")]
+        pd.testing.assert_frame_equal(*frames)
 
 
 def test_the_shapes_are_those_that_were_made(two_seeds):
@@ -323,7 +336,7 @@ def test_equal_tables_give_equal_bytes(name, two_seeds, tmp_path):
     contents = []
     for attempt in ("one", "two"):
         files = [str(tmp_path / f"{attempt}.{kind}") for kind in ("pdf", "png")]
-        figures_stage.main(Namespace(figure=name, tables=paths, options=json.dumps(vars(STYLE)), files=files))
+        figures_stage.main(figure_job(name, paths, STYLE, files))
         contents.append([(tmp_path / f"{attempt}.{kind}").read_bytes() for kind in ("pdf", "png")])
     assert contents[0] == contents[1]
 

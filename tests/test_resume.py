@@ -1,5 +1,6 @@
 """A training that was stopped anywhere goes on to the same bits, and loses at most one interval."""
 
+import json
 import os
 import random
 import re
@@ -14,13 +15,15 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import models, resume, students, training
+from distillation_dynamics import cohorts, models, resume, training
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import Interrupted
-from distillation_dynamics.resume import States
-from distillation_dynamics.spec import to_json
+from distillation_dynamics.jobs import order as orders
+from distillation_dynamics.jobs import record
+from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.resume import RandomStream, States, Stop
 from distillation_dynamics.teacher_outputs import OnlineTeacher
-from helpers import tiny_study
+from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")
 AUGMENTATION = {
@@ -64,14 +67,13 @@ def whole(tmp_path_factory):
 
 
 def train(folder, result, states):
-    recipe, variant = result.student.recipe, "everything"
     torch.manual_seed(9)
-    teacher = OnlineTeacher(models.build(result.teacher.model, result.data), [0, 1, 2], True, "float32")
-    args = result.student.model, result.data, result.variants[variant], result.student_facts, result.teacher_facts
-    network, objective = students.make(*args, 0)
-    images, validation = (Split(folder / "data", result.data, name) for name in ("train", "validation"))
-    log = training.train(network, objective, teacher, images, validation, recipe, 0, CPU, states=states)
-    return network, objective, log
+    teacher = OnlineTeacher(models.build(result.teacher.model, result.data.view), "float32")
+    job = run_job(result, folder, "everything", folder / "run", "unread")
+    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job), states=states)
+    images, validation = (Split(job.images, name) for name in ("train", "validation"))
+    training.train([member], teacher, images, validation, job.recipe, CPU)
+    return member.student, member.objective, member.log
 
 
 def assert_equal(one, two):
@@ -142,7 +144,7 @@ def test_a_finished_training_keeps_its_last_state_alone(tmp_path):
     assert States(tmp_path, "key", 0).load() == {"step": 2}
 
 
-def test_states_are_due_after_their_minutes_or_when_asked_to_stop(tmp_path, monkeypatch):
+def test_states_are_due_after_their_minutes(tmp_path, monkeypatch):
     states = States(tmp_path, "key", minutes=10)
     now = time.monotonic()
     monkeypatch.setattr(resume.time, "monotonic", lambda: now + 599)
@@ -151,32 +153,57 @@ def test_states_are_due_after_their_minutes_or_when_asked_to_stop(tmp_path, monk
     assert states.due()
     states.save(1, {})
     assert not states.due()
-    with states.listening():
+
+
+def test_a_signal_asks_for_a_stop_and_is_heard_only_while_training():
+    stop = Stop()
+    stop.end_if_asked(1)
+    with stop.listening():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert states.due()
+        assert stop.asked == signal.SIGTERM
         with pytest.raises(Interrupted, match="stopped by SIGTERM before update 2; run the same command again"):
-            states.save(2, {})
+            stop.end_if_asked(2)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_every_random_generator_is_put_back():
-    before = resume.random_state()
-    first = random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
-    resume.set_random_state(before)
-    assert (random.random(), np.random.rand(), torch.rand(1).item()) == first  # noqa: NPY002
+def draws():
+    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
 
 
-def command(folder, result, out):
-    """The student stage as Snakemake starts it, without a teacher."""
-    spec = {
-        **{"data-spec": result.data, "model": result.student.model, "recipe": result.student.recipe},
-        **{"terms": result.variants["none"], "student-facts": result.student_facts},
-        **{"teacher-facts": {"parameters": 0, "shapes": []}, "teacher-model": None},
-    }
-    options = [text for name, value in spec.items() for text in (f"--{name}", to_json(value))]
-    options += ["--seed", "0", "--data", str(folder / "data"), "--out", str(out), "--gpus", "0", "--minutes", "0"]
-    options += ["--checkpoints", *map(str, result.student.checkpoints), "--threads", "2"]
-    return [sys.executable, "-m", "distillation_dynamics.students", *options]
+def test_a_stream_goes_on_where_it_was_left_and_leaves_the_others_alone():
+    outside = RandomStream.here()
+    with RandomStream(5):
+        expected = [draws() for _ in range(4)]
+    outside.put_back()
+    around = [draws() for _ in range(3)]
+    outside.put_back()
+    stream, ours, between = RandomStream(5), [], []
+    for _ in range(2):
+        with stream:
+            ours.append(draws())
+        between.append(draws())
+    copy = RandomStream.from_state(stream.state())
+    for other in (stream, copy):
+        with other:
+            assert [draws(), draws()] == expected[2:]
+    assert ours == expected[:2] and [*between, draws()] == around
+
+
+def write_order(folder, result, out):
+    """The file with a cohort of one student without a teacher, and its order."""
+    job = run_job(result, folder, "none", out, threads=2, minutes_between_states=0.0)
+    code = orders.code_of("students", "objectives.cross_entropy")
+    names = [f"checkpoints/{cohorts.checkpoint_name(epoch)}" for epoch in job.kept]
+    names += ["objective.safetensors", "logits_validation.npy", "logits_test.npy"]
+    names += ["steps.parquet", "epochs.parquet", "result.json", "cost.json"]
+    writes = tuple(f"{out}/{name}" for name in names)
+    key = orders.key_of("students", job, code)
+    order = Order("students", "none/seed0", key, job, code, {}, writes, f"{out}/{record.NAME}")
+    path = folder / f"{out.name}.json"
+    orders.write(order, path)
+    group = folder / f"{out.name}.group.json"
+    group.write_text(json.dumps({"stage": "cohorts", "orders": [str(path)]}))
+    return group, order
 
 
 def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_path):
@@ -184,7 +211,9 @@ def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
 
     def start(out):
-        return subprocess.Popen(command(tmp_path, result, out), env=environment, stderr=subprocess.PIPE, text=True)
+        group, _ = write_order(tmp_path, result, out)
+        command = [sys.executable, "-m", "distillation_dynamics", str(group)]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     process = start(whole)
@@ -208,7 +237,7 @@ def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
         for folder in (whole, broken)
     )
-    assert names == others and len(list(broken.glob(".resume/*.state"))) == 1
-    for name in names - {"cost.json"}:
+    assert names == others and record.NAME in names and not (broken / ".resume").exists()
+    for name in names - {"cost.json", record.NAME}:
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     shutil.rmtree(broken)

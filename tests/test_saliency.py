@@ -1,8 +1,8 @@
 """Saliency against plain autograd and explicit sums; the stage that writes it, and the figures that show it."""
 
-from argparse import Namespace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,21 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from distillation_dynamics import data, metrics, models, spec
+from distillation_dynamics import data, metrics, models
 from distillation_dynamics import saliency as stage
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import __main__ as drawing
+from distillation_dynamics.figures import stage as drawing
 from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.figures.maps import share_of_largest
 from distillation_dynamics.figures.style import Style
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.data import DataJob
+from distillation_dynamics.spec.images import Images, Validation, View
+from distillation_dynamics.spec.measured import Checkpoints
+from distillation_dynamics.spec.network import Model
+from distillation_dynamics.spec.saliency import Saliency, SaliencyJob
+from made_up import figure_job
 
 FAMILIES = {
     "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}),
@@ -209,30 +216,20 @@ def written(tmp_path_factory, root):
     """The stage's two tables for two checkpoints of a small network on Fashion-MNIST, and what went into them."""
     folder = tmp_path_factory.mktemp("saliency")
     source = str(root / "resources/fashion_mnist/test-00000-of-00001.parquet")
-    validation = spec.Validation("train", 5)
-    images = spec.Data("parquet", source, source, 10, 1, 28, (0.286,), (0.353,), validation, 1.0, "bicubic")
-    model = spec.Model("vit_tiny_patch16_224", {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}, "timm")
-    data.main(Namespace(data_spec=spec.to_json(images), out=str(folder / "data")))
+    sources = {"train": source, "test": source}
+    view = View(10, 1, 28, (0.286,), (0.353,), 1.0, "bicubic")
+    images = Images("key", view, True, folder=str(folder / "data"), **sources)
+    model = Model("vit_tiny_patch16_224", {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}, "timm")
+    data.main(DataJob(10, Validation("train", 5), {}, (1, 28), **sources, out=images.folder))
     weights = []
     for epoch in (0, 3):
         torch.manual_seed(epoch)
         weights.append(str(folder / f"epoch{epoch}.safetensors"))
-        models.save_weights(weights[-1], models.build(model, images))
-    stage.main(
-        Namespace(
-            data_spec=spec.to_json(images),
-            model=spec.to_json(model),
-            settings=spec.to_json(spec.Saliency(4, ("gradient", "integrated_gradients"))),
-            data=str(folder / "data"),
-            out=str(folder / "out"),
-            seed="1",
-            gpus="0",
-            names=["soft", "soft"],
-            epochs=["0", "3"],
-            weights=weights,
-        )
-    )
-    return Namespace(folder=folder, data=images, model=model, weights=weights)
+        models.save_weights(weights[-1], models.build(model, view))
+    checkpoints = Checkpoints(model, ("soft", "soft"), 1, (0, 3), From("weights", files=tuple(weights)))
+    settings = Saliency(4, ("gradient", "integrated_gradients"))
+    stage.main(SaliencyJob(images, checkpoints, settings, out=str(folder / "out")))
+    return SimpleNamespace(folder=folder, images=images, model=model, weights=weights)
 
 
 def read(written, name):
@@ -261,10 +258,10 @@ def test_the_stage_writes_a_map_a_row_with_every_column_documented(written):
 
 
 def test_the_stages_maps_are_those_of_the_functions(written):
-    split = data.Split(written.folder / "data", written.data, "validation")
+    split = data.Split(written.images, "validation")
     positions = data.balanced(split.labels, 4)
     (batch,) = split.view(0, None, 4, positions=positions)
-    network = models.build(written.model, written.data).eval()
+    network = models.build(written.model, written.images.view).eval()
     models.load_weights(written.weights[1], network)
     table = read(written, "saliency").to_pandas().query("epoch == 3")
     for method in ("gradient", "integrated_gradients"):
@@ -329,7 +326,7 @@ def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
     contents = []
     for attempt in ("one", "two"):
         files = [str(tmp_path / f"{attempt}.{kind}") for kind in kinds]
-        drawing.main(Namespace(figure=name, tables=paths, options=spec.to_json(STYLE), files=files))
+        drawing.main(figure_job(name, paths, STYLE, files))
         contents.append([Path(file).read_bytes() for file in files])
     assert contents[0] == contents[1]
 
@@ -386,7 +383,7 @@ def test_the_animation_has_a_frame_a_block_of_the_deepest_model(tables, tmp_path
         paths.append(str(tmp_path / f"{table}.parquet"))
         tables[table].to_parquet(paths[-1])
     file = str(tmp_path / "depth.gif")
-    drawing.main(Namespace(figure="saliency_over_depth", tables=paths, options=spec.to_json(STYLE), files=[file]))
+    drawing.main(figure_job("saliency_over_depth", paths, STYLE, [file]))
     with Image.open(file) as animated:
         assert animated.n_frames == 6 and animated.info["loop"] == 0
 
@@ -406,9 +403,7 @@ def test_an_empty_table_is_refused_by_name(name, tables):
 
 
 def test_intensity_undoes_the_normalisation_and_is_the_mean_over_colours():
-    colours = spec.Data(
-        "folder", "", "", 2, 3, 4, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3), spec.Validation("test", 1), 1.0, ""
-    )
+    colours = View(2, 3, 4, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
     pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     mean, std = torch.tensor(colours.mean).view(3, 1, 1), torch.tensor(colours.std).view(3, 1, 1)
     torch.testing.assert_close(stage.intensity((pixels - mean) / std, colours), pixels.mean(dim=1))

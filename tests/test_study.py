@@ -2,10 +2,13 @@
 
 import pytest
 
-from distillation_dynamics import facts, spec, study
+from distillation_dynamics import facts, study
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.spec.base import from_json, to_json
+from distillation_dynamics.spec.configured import Data, Student, Teacher
+from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.study import expand_pairs, metric_names, objective_names
-from helpers import changed, load, smoke_config
+from helpers import chain_of, changed, load, smoke_config
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,11 @@ def test_every_objective_file_is_a_known_objective():
         ("compute", {"students": {"gpu": 3}}, "compute.students.gpu: student.recipe.batch_size must be a multiple of"),
         ("compute", {"teacher": {"gpu": 4, "nodes": 3}}, "compute.teacher.nodes: 4 GPUs cannot be shared equally by 3"),
         ("compute", {"features": {"gpu": 2}}, "compute.features.gpu: 2 is greater than the maximum of 1"),
+        ("compute", {"students": {"runs_per_jb": 2}}, "students.runs_per_jb: unknown key; did you mean runs_per_job"),
+        ("compute", {"students": {"runs_per_job": 0}}, "students.runs_per_job: 0 is less than the minimum of 1"),
+        ("compute", {"teacher": {"runs_per_job": 2}}, "compute.teacher.runs_per_job: unknown key"),
+        ("compute", {"features": {"images_at_a_time": 8}}, "compute.features.images_at_a_time: unknown key"),
+        ("data.trust_times", "yes", "data.trust_times: 'yes' is not of type 'boolean'"),
         ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
     ],
 )
@@ -96,7 +104,7 @@ def test_a_wrong_configuration_is_refused_in_a_sentence_that_names_the_key(confi
 def test_a_model_that_timm_refuses_is_named_with_its_owner(config, tmp_path):
     config = changed(config, "teacher.model.args.num_heads", 5)
     with pytest.raises(StudyError, match=r"^teacher\.model\.args: cait_\w+ with .* does not give features"):
-        study.load(config, lambda data, **models: facts.describe(data, tmp_path, **models))
+        study.load(config, lambda view, **models: facts.describe(view, tmp_path, **models))
 
 
 def test_a_parquet_file_that_is_none_is_refused(config, tmp_path):
@@ -114,16 +122,41 @@ def test_every_fault_is_reported_at_once(config):
 
 def test_slices_survive_the_way_through_json(config):
     result = load(config)
-    for kind, part in ((spec.Data, result.data), (spec.Teacher, result.teacher), (spec.Student, result.student)):
-        assert spec.from_json(kind, spec.to_json(part)) == part
+    for kind, part in ((Data, result.data), (Teacher, result.teacher), (Student, result.student)):
+        assert from_json(kind, to_json(part)) == part
     terms = result.variants["everything"]
-    assert spec.from_json(tuple[spec.TermSpec, ...], spec.to_json(terms)) == terms
+    assert from_json(tuple[TermSpec, ...], to_json(terms)) == terms
 
 
 def test_the_order_of_keys_does_not_change_a_slice(config):
     turned = dict(reversed(config.items()))
     turned["student"] = dict(reversed(config["student"].items()))
-    assert spec.to_json(load(turned).student) == spec.to_json(load(config).student)
+    assert to_json(load(turned).student) == to_json(load(config).student)
+
+
+def test_a_path_may_be_spelt_in_several_ways(config, root, monkeypatch):
+    monkeypatch.chdir(root)
+    name = "resources/fashion_mnist/test-00000-of-00001.parquet"
+    plain = load(config | {"data": config["data"] | {"train": name, "test": name}})
+    for path in (f"./{name}", f"resources//{name.removeprefix('resources/')}", f"resources/../{name}"):
+        spelt = load(config | {"data": config["data"] | {"train": path, "test": path}})
+        assert spelt == plain and spelt.data.train == name
+        assert [node.key for node in chain_of(spelt).nodes] == [node.key for node in chain_of(plain).nodes]
+
+
+def test_times_of_change_are_trusted_only_where_the_study_says_so(config):
+    assert load(config).data.trust_times is False
+    assert load(changed(config, "data.trust_times", True)).data.trust_times is True
+
+
+def test_how_students_are_put_into_jobs_and_batches_into_parts_may_be_said(config):
+    students = {"runs_per_job": 3, "images_at_a_time": 16}
+    result = load(changed(config, "compute", {"students": students, "teacher": {"images_at_a_time": 32}}))
+    assert result.compute["students"].items() >= students.items()
+    assert result.compute["teacher"]["images_at_a_time"] == 32
+    plain = load(config)
+    assert "runs_per_job" not in plain.compute["students"] and "images_at_a_time" not in plain.compute["students"]
+    assert [node.key for node in chain_of(result).nodes] == [node.key for node in chain_of(plain).nodes]
 
 
 @pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["config.yaml", "studies/full.yaml"]])

@@ -5,33 +5,32 @@ import pytest
 import torch
 import yaml
 
-from distillation_dynamics import students, study, training, training_log
+from distillation_dynamics import cohorts, models, study, training, training_log
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
 from distillation_dynamics.objective import Objective, Outputs, Shape
-from distillation_dynamics.spec import Optimizer, Recipe, Schedule, TermSpec
+from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule, TermSpec
 from distillation_dynamics.teacher_outputs import OnlineTeacher
-from helpers import tiny_study
+from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")
 
 
 def run(tmp_path, seed=0, variant="everything", **changes):
     result = tiny_study(tmp_path, **changes)
-    recipe = result.student.recipe
     torch.manual_seed(9)
-    teacher_network = students.models.build(result.teacher.model, result.data)
-    blocks = result.teacher_blocks(variant)
-    teacher = OnlineTeacher(teacher_network, blocks, True, "float32")
-    network, objective = students.make(
-        result.student.model, result.data, result.variants[variant], result.student_facts, result.teacher_facts, seed
-    )
-    images, validation = (Split(tmp_path / "data", result.data, name) for name in ("train", "validation"))
+    teacher_network = models.build(result.teacher.model, result.data.view)
+    teacher = OnlineTeacher(teacher_network, "float32")
+    job = run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=seed)
+    member = training.Member(*cohorts.make(job), seed, cohorts.asks(job))
+    images, validation = (Split(job.images, name) for name in ("train", "validation"))
     before = {k: v.clone() for k, v in teacher_network.state_dict().items()}
-    log = training.train(network, objective, teacher, images, validation, recipe, seed, CPU)
+    training.train([member], teacher, images, validation, job.recipe, CPU)
     assert all(torch.equal(before[k], v) for k, v in teacher_network.state_dict().items()), "the teacher moved"
-    return network, objective, log
+    if member.failed is not None:
+        raise member.failed
+    return member.student, member.objective, member.log
 
 
 @pytest.mark.parametrize("epochs", [300, 500])
@@ -77,8 +76,7 @@ def test_every_part_of_every_step_is_recorded_with_its_weight(tmp_path):
 def test_a_trained_projector_moves_and_a_frozen_one_stays(tmp_path):
     for frozen in (False, True):
         result = tiny_study(tmp_path, **{"variants.everything.projector.frozen": frozen})
-        args = result.student.model, result.data, result.variants["everything"]
-        _, fresh = students.make(*args, result.student_facts, result.teacher_facts, 0)
+        _, fresh = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
         _, trained, _ = run(tmp_path, **{"variants.everything.projector.frozen": frozen})
         pairs = zip(fresh.parameters(), trained.parameters(), strict=True)
         assert all(torch.equal(a, b) is frozen for a, b in pairs)
@@ -87,8 +85,8 @@ def test_a_trained_projector_moves_and_a_frozen_one_stays(tmp_path):
 def test_the_students_start_does_not_depend_on_the_variant(tmp_path):
     result = tiny_study(tmp_path)
     starts = [
-        students.make(result.student.model, result.data, terms, result.student_facts, result.teacher_facts, 3)[0]
-        for terms in result.variants.values()
+        cohorts.make(run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=3))[0]
+        for variant in result.variants
     ]
     for other in starts[1:]:
         assert all(torch.equal(a, b) for a, b in zip(starts[0].parameters(), other.parameters(), strict=True))
@@ -116,9 +114,7 @@ def test_augmentation_policies_of_timm_are_allowed_and_drawn(tmp_path, policy):
 
 def test_projections_belong_to_the_optimiser_and_tokens_are_not_decayed(tmp_path):
     result = tiny_study(tmp_path)
-    network, objective = students.make(
-        result.student.model, result.data, result.variants["everything"], result.student_facts, result.teacher_facts, 0
-    )
+    network, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
     objective.requires_grad_(True)
     task = training.Task(network, objective)
     groups = training.make_optimizer(task, result.student.recipe).param_groups

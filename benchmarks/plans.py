@@ -1,0 +1,210 @@
+"""How long a plan of a finished study takes, and how little of the results it reads.
+
+    python benchmarks/plans.py [--study studies/imagenet.yaml] [--variants 15] [--seeds 5] [--images 12]
+
+A copy of the project in a temporary folder gets the study and all its results without computing any: sparse files of a
+realistic size, and records that give each file a made-up hash. A study on folders of images gets tiny ones (`--images`
+a class and source; ImageNet has 1281 and 50). Then `snakemake -n` runs twice, each time as a whole process; of the two
+the second is what a user waits for. Prints seconds (wall, and of processors), bytes read (Linux: by the process and all
+that it started, its own code included), and jobs, files and bytes of the study.
+
+Since hashes are made up, a plan that reads any of the results finds it damaged. Fails where the second plan would run
+anything. Goals: 2 seconds for the default study (`--study config.yaml`), 20 for ImageNet with 15 variants, 5 seeds and
+11 checkpoints.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "workflow"
+sys.path.insert(0, str(LIBRARY))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
+
+from distillation_dynamics import facts, students, study  # noqa: E402
+from distillation_dynamics.files import write_json  # noqa: E402
+from distillation_dynamics.jobs import costs, record, run  # noqa: E402
+from distillation_dynamics.jobs.chain import Chain, Content, Node  # noqa: E402
+from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
+from distillation_dynamics.jobs.order import Order  # noqa: E402
+
+CONFIG = "study.yaml"
+# Bytes of a table, a figure or a note; of arrays and weights whose size does not follow from the study.
+SMALL, ARRAY, OBJECTIVE = 20_000, 25_000_000, 300_000
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what a run needs; the images that come with the project stay where they are."""
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "resources").symlink_to(ROOT / "resources")
+
+
+def configuration(path: Path, variants: int | None, seeds: int | None) -> dict:
+    """Return a study's configuration with so many variants and seeds (None: its own); its teacher is in `teacher`."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["variants"] = dict(list(config["variants"].items())[:variants])
+    if seeds is not None:
+        config["seeds"] = list(range(seeds))
+    if config.get("statistics", {}).get("baseline") not in config["variants"]:
+        config.pop("statistics", None)
+    if config["teacher"]["source"] == "timm":
+        config["teacher"]["weights"] = "local-dir:teacher"
+    return config
+
+
+def make_images(folder: Path, classes: int, count: int) -> None:
+    """Write `count` images a class, all of them links to a few files: an image of one class is that of all."""
+    first = folder / "class0000"
+    for number in range(classes):
+        own = folder / f"class{number:04d}"
+        own.mkdir(parents=True)
+        for image in range(count):
+            name = f"{image:04d}.png"
+            if own == first:
+                Image.new("RGB", (8, 8), (image % 256, image // 256, 0)).save(own / name)
+            else:
+                os.link(first / name, own / name)
+
+
+def make_sparse(path: str | Path, size: int) -> None:
+    """Make a file of so many bytes that takes no room."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.truncate(size)
+
+
+def size_of(result: study.Study, node: Node, path: str) -> int:
+    """Return about how many bytes a file of a job has."""
+    name, probe = Path(path).name, result.features
+    of_teacher = node.stage in ("teacher", "teacher_weights") or node.order.name == "teacher"
+    model = result.teacher_facts if of_teacher else result.student_facts
+    if name == "objective.safetensors":
+        return OBJECTIVE
+    if name == "sums.safetensors":
+        return sum(8 * channels * (channels + 1) for channels, _, _ in model.shapes)
+    if name.endswith(".safetensors"):
+        return 4 * model.parameters
+    if node.stage == "features" and name.endswith(".npy"):
+        channels, rows, columns = model.shapes[int(name.removeprefix("block").removesuffix(".npy"))]
+        width = {"float16": 2, "float32": 4}[probe.dtype]
+        return width * min(probe.images, probe.dump_images) * channels * probe.tokens_of(rows, columns)
+    if name == "scalars.parquet":
+        return 4 * costs.SCALARS * probe.images * len(model.shapes) * len(node.order.job.folders)
+    return ARRAY if name.endswith(".npy") else SMALL
+
+
+def made_up(order: Order, name: str) -> dict:
+    """Return what a record keeps of a file, with a hash that is not that of its content."""
+    return {IDENTITY: identity(os.stat(name)), "sha256": hashlib.sha256(name.encode()).hexdigest()}
+
+
+def finish(chain: Chain) -> None:
+    """Write the files and the record of every job, as if all had run."""
+    runs = {id(node): chain.runs[pair] for pair, node in chain.students.items()}
+    expected = chain.study.teacher.expected_top1
+    with mock.patch.object(record, "facts_of", made_up):
+        for node in chain.nodes:
+            if id(node) in runs:
+                students.link(node.order, runs[id(node)].order)
+                continue
+            for path in node.order.writes:
+                make_sparse(path, size_of(chain.study, node, path))
+            if node is chain.teacher:
+                # The plan looks at how good the teacher is.
+                write_json(node.path("result.json"), {"validation_top1": 80.0 if expected is None else expected})
+            record.write(node.order, run.inputs_of(node.order, Hashes()), seconds=1.0, threads=1, gpus=0)
+
+
+def bytes_read() -> int | None:
+    """Return what this process and those that it has waited for have read so far; None where nobody counts it."""
+    try:
+        lines = Path("/proc/self/io").read_text().splitlines()
+    except OSError:
+        return None
+    (line,) = [line for line in lines if line.startswith("rchar:")]
+    return int(line.split()[1])
+
+
+def plan(name: str) -> str:
+    """Run `snakemake -n` as a whole process, print what it took and return what it said."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", CONFIG]
+    before, read = resource.getrusage(resource.RUSAGE_CHILDREN), bytes_read()
+    start = time.perf_counter()
+    # Into a file: what comes through a pipe would count as read.
+    with open("said.txt", "wb") as said:
+        done = subprocess.run(command, stdout=said, stderr=subprocess.STDOUT, check=False)
+    seconds = time.perf_counter() - start
+    after, more = resource.getrusage(resource.RUSAGE_CHILDREN), bytes_read()
+    processors = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    megabytes = "?" if read is None else f"{(more - read) / 1e6:.1f}"
+    print(f"{name:<8}{seconds:>10.2f}{processors:>14.2f}{megabytes:>12}", flush=True)
+    text = Path("said.txt").read_text(encoding="utf-8")
+    if done.returncode != 0:
+        raise SystemExit(f"the plan failed:\n{text[-3000:]}")
+    return text
+
+
+def print_size(chain: Chain, images: int) -> None:
+    """Print how much there is to be planned."""
+    links = set(chain.students.values())
+    sizes = [os.stat(path).st_size for node in chain.nodes if node not in links for path in node.order.writes]
+    linked = sum(len(node.order.writes) for node in links)
+    records = sum(os.stat(node.order.record).st_size for node in chain.nodes)
+    print(f"study {chain.study.name}: {len(chain.variants)} variants, {len(chain.seeds)} seeds, ", end="")
+    print(f"{len(chain.study.student.checkpoints)} checkpoints; {len(chain.nodes)} jobs, {images} images in folders")
+    print(f"{len(sizes)} files and {linked} links, {sum(sizes) / 1e6:.0f} MB that are spoken for; ", end="")
+    print(f"records {records / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """Finish a study without computing it, and time two plans of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", default="studies/imagenet.yaml")
+    parser.add_argument("--variants", type=int, help="the first so many; all of the study if left out")
+    parser.add_argument("--seeds", type=int, help="5 for the study of ImageNet, those of the study otherwise")
+    parser.add_argument("--images", type=int, default=12, help="in each class folder of each source")
+    arguments = parser.parse_args()
+    of_imagenet = arguments.study == parser.get_default("study")
+    seeds = 5 if arguments.seeds is None and of_imagenet else arguments.seeds
+    config = configuration(ROOT / arguments.study, arguments.variants, seeds)
+    with tempfile.TemporaryDirectory(prefix="plans-") as folder:
+        copy_project(Path(folder))
+        os.chdir(folder)
+        Path(CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        images = 0
+        if config["data"]["source"] == "folder":
+            for source in ("train", "test"):
+                make_images(Path(config["data"][source]), config["data"]["classes"], arguments.images)
+            images = 2 * config["data"]["classes"] * arguments.images
+        # Nothing of what is asked here is remembered for the plans: the first one is a first one.
+        result = study.load(config, lambda view, **parts: facts.describe(view, "models", **parts))
+        if config["teacher"]["source"] == "timm":
+            make_sparse("teacher/model.safetensors", 4 * result.teacher_facts.parameters)
+        chain = Chain(result, Content.read(result, Hashes()))
+        finish(chain)
+        print_size(chain, images)
+        print(f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}")
+        plan("first")
+        said = plan("second")
+        os.chdir(ROOT)
+    if "nothing would run" not in said:
+        raise SystemExit(f"the second plan would run something:\n{said[-3000:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""A student ends in the same bits alone and in any cohort; each member ends, stops and goes on by itself."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT
+from distillation_dynamics import cohorts, models, teacher_outputs, training
+from distillation_dynamics.data import Split
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import order as orders
+from distillation_dynamics.jobs import record
+from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.objective import Outputs
+from helpers import images_of, run_job, tiny_study
+
+CPU = torch.device("cpu")
+ASK_FOR_LOGITS = {"cross_entropy": {"weight": 0.1, "label_smoothing": 0.1}, "soft": {"weight": 0.9}}
+# Labels alone, logits, features of one block or several, trained and frozen projections, features without logits.
+VARIANTS = {
+    "none": {"cross_entropy": {"weight": 1}},
+    "hard": {"cross_entropy": {"weight": 0.1}, "hard": {"weight": 0.9}},
+    "soft": ASK_FOR_LOGITS,
+    "spectral": {**ASK_FOR_LOGITS, "spectral": {"weight": 0.2, "pairs": ["first", "last"]}},
+    "projector": {**ASK_FOR_LOGITS, "projector": {"weight": 0.2, "pairs": "last"}},
+    "frozen": {**ASK_FOR_LOGITS, "projector": {"weight": 0.2, "pairs": "first", "frozen": True}},
+    "features": {"cross_entropy": {"weight": 1}, "spectral": {"weight": 0.5, "pairs": [[0, 1]]}},
+    "both": {
+        **ASK_FOR_LOGITS,
+        "spectral": {"weight": 0.2, "pairs": [[1, 2]]},
+        "projector": {"weight": 0.1, "pairs": [[0, 0]]},
+    },
+}
+AUGMENTATION = {"auto_augment": "rand-m9-mstd0.5-inc1", "random_erasing": 0.25, "crop_scale": [0.5, 1.0]}
+CHANGES = {
+    "variants": VARIANTS,
+    # Everything that draws from a random stream while a student trains.
+    "student.model.args.drop_path_rate": 0.2,
+    "student.model.args.proj_drop_rate": 0.1,
+    "student.recipe.clip_gradient_norm": 1.0,
+    "student.recipe.validate_every": 2,
+    "student.recipe.epochs": 3,
+}
+FILES = ["objective.safetensors", "logits_validation.npy", "logits_test.npy", "steps.parquet", "epochs.parquet"]
+FILES += ["result.json", *(f"checkpoints/epoch{epoch:03d}.safetensors" for epoch in (0, 1, 2, 3))]
+
+
+class Study:
+    """A tiny study with a teacher, asked each time (`online`) or once, and its students trained alone."""
+
+    def __init__(self, folder, online):
+        augmentation = {"student.recipe.augmentation": AUGMENTATION} if online else {}
+        self.folder, self.result = folder, tiny_study(folder, **CHANGES, **augmentation)
+        torch.manual_seed(9)
+        network = models.build(self.result.teacher.model, self.result.data.view)
+        self.weights = folder / "teacher.safetensors"
+        models.save_weights(self.weights, network)
+        self.outputs = None
+        if not online:
+            self.outputs = folder / "outputs"
+            images = Split(images_of(self.result, folder / "data"), "train", 80)
+            teacher_outputs.write(self.outputs, network, images, None, [0, 1, 2], CPU)
+        self.alone = folder / "alone"
+        for variant in VARIANTS:
+            self.train([variant], self.alone)
+
+    def job(self, variant, out, **machine):
+        return run_job(self.result, self.folder, variant, out / variant, self.weights, self.outputs, **machine)
+
+    def train(self, variants, out, report=None, **machine):
+        cohorts.main([self.job(variant, out, **machine) for variant in variants], report=report)
+        return out
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    return Study(tmp_path_factory.mktemp("stored"), online=False)
+
+
+@pytest.fixture(scope="module")
+def online(tmp_path_factory):
+    return Study(tmp_path_factory.mktemp("online"), online=True)
+
+
+def assert_equal(out, study, variants=tuple(VARIANTS)):
+    for variant in variants:
+        for name in FILES:
+            assert (out / variant / name).read_bytes() == (study.alone / variant / name).read_bytes(), (variant, name)
+
+
+SETS = {
+    "all eight": list(VARIANTS),
+    "all eight the other way round": list(reversed(VARIANTS)),
+    "two": ["both", "none"],
+    "two that ask for features alone and for nothing": ["features", "none"],
+    "three in some order": random.Random(4).sample(list(VARIANTS), 3),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("teacher", ["stored", "online"])
+def test_a_student_has_the_same_bits_alone_and_in_a_cohort(request, tmp_path, teacher, name):
+    study = request.getfixturevalue(teacher)
+    assert_equal(study.train(SETS[name], tmp_path), study, SETS[name])
+
+
+def test_students_that_were_compared_are_not_all_alike(stored):
+    last = {(stored.alone / variant / FILES[-1]).read_bytes() for variant in VARIANTS}
+    assert len(last) == len(VARIANTS)
+
+
+class Silent(cohorts.Report):
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.ended, self.failed = [], {}
+
+    def end(self, member, seconds):
+        self.ended.append(member)
+        assert seconds > 0
+
+    def fail(self, member, error):
+        self.failed[member] = error
+
+
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored, tmp_path, monkeypatch, place):
+    variants = [variant for variant in VARIANTS if variant != "projector"]
+    variants.insert(place, "projector")
+    real = training.Task.forward
+
+    def poisoned(self, *arguments):
+        parts = real(self, *arguments)
+        if "projector" in self.objective.terms and not self.objective.terms["projector"].options["frozen"]:
+            if "spectral" not in self.objective.terms and torch.is_grad_enabled():
+                poisoned.calls += 1
+                if poisoned.calls > 7:
+                    parts["loss"] = parts["loss"] * float("nan")
+        return parts
+
+    poisoned.calls = 0
+    monkeypatch.setattr(training.Task, "forward", poisoned)
+    report = Silent()
+    stored.train(variants, tmp_path, report)
+    (member,) = report.failed
+    assert variants[member] == "projector" and len(report.ended) == 7
+    assert "training: loss became nan in epoch 2, step" in str(report.failed[member])
+    assert not (tmp_path / "projector/result.json").exists()
+    assert_equal(tmp_path, stored, [variant for variant in variants if variant != "projector"])
+
+
+def test_when_all_members_diverge_the_cohort_ends(tmp_path, stored):
+    result = tiny_study(tmp_path, **CHANGES | {"student.recipe.optimizer": {"name": "adamw", "learning_rate": 1e30}})
+    jobs = [run_job(result, tmp_path, v, tmp_path / v, stored.weights, stored.outputs) for v in ("none", "soft")]
+    report = Silent()
+    cohorts.main(jobs, report=report)
+    assert sorted(report.failed) == [0, 1] and report.ended == []
+
+
+class Killed(Exception):
+    """Stands for SIGKILL."""
+
+
+def test_members_at_different_steps_catch_up(stored, tmp_path, monkeypatch):
+    """One member alone is stopped after 11 updates, another after 4, a third has not begun; then all three together."""
+    real = training.Member.state
+
+    def kill_after(step):
+        def state(self):
+            if self.step > step:
+                raise Killed
+            return real(self)
+
+        return state
+
+    for variant, step in (("both", 11), ("hard", 4)):
+        monkeypatch.setattr(training.Member, "state", kill_after(step))
+        with pytest.raises(Killed):
+            stored.train([variant], tmp_path, Keys(variant), minutes_between_states=0.0)
+    monkeypatch.setattr(training.Member, "state", real)
+    seen = []
+    update = training.Member.update
+    monkeypatch.setattr(training.Member, "update", lambda self, *rest: (seen.append(self.step), update(self, *rest)))
+    variants = ["both", "hard", "frozen"]
+    stored.train(variants, tmp_path, Keys(*variants))
+    assert len(seen) == 15 + (15 - 4) + (15 - 11)
+    assert_equal(tmp_path, stored, variants)
+
+
+class Keys(cohorts.Report):
+    """Names states after the variant, as they are named after a run's key."""
+
+    def __init__(self, *variants):
+        self.variants = variants
+
+    def state_key(self, member):
+        return self.variants[member]
+
+
+def test_students_of_different_seeds_or_recipes_are_no_cohort(stored, tmp_path):
+    jobs = [stored.job("none", tmp_path), run_job(stored.result, stored.folder, "none", tmp_path / "b", seed=1)]
+    with pytest.raises(ValueError, match="share images, recipe, model and seed"):
+        cohorts.main(jobs)
+
+
+def write_group(study, folder, variants):
+    """Orders of runs under `folder`, and the file of the group."""
+    paths = []
+    for variant in variants:
+        job = study.job(variant, folder, minutes_between_states=0.0)
+        code = orders.code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+        writes = tuple(f"{job.out}/{name}" for name in [*FILES, "cost.json"])
+        key = orders.key_of("students", job, code)
+        paths.append(str(folder / f"{variant}.json"))
+        orders.write(Order("students", variant, key, job, code, {}, writes, f"{job.out}/{record.NAME}"), paths[-1])
+    (folder / "group.json").write_text(json.dumps({"stage": "cohorts", "orders": paths}))
+    return folder / "group.json"
+
+
+def start(group):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "distillation_dynamics", str(group)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(stored, tmp_path, kind):
+    variants = ["none", "both", "projector"]
+    group = write_group(stored, tmp_path, variants)
+    for _ in range(2):
+        process = start(group)
+        before = sorted(tmp_path.glob("*/.resume/*.state"))
+        while len(list(tmp_path.glob("*/.resume/*.state"))) < 5 or sorted(tmp_path.glob("*/.resume/*.state")) == before:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
+        process.send_signal(kind)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode != 0 and not list(tmp_path.glob("*/result.json"))
+        assert kind == signal.SIGKILL or "not finished: stopped by SIGTERM before update" in said
+    process = start(group)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and said.count("resume: going on from") == 3
+    assert_equal(tmp_path, stored, variants)
+    # A second time there is nothing to do, and torch is not even imported.
+    begin = time.monotonic()
+    process = start(group)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and said.count("is in the store") == 3 and "epoch" not in said
+    assert time.monotonic() - begin < 20 and not list(tmp_path.glob("*/.resume"))
+
+
+def test_a_run_of_which_a_file_is_damaged_trains_again_and_the_others_stay(stored, tmp_path):
+    group = write_group(stored, tmp_path, ["none", "hard"])
+    assert start(group).wait() == 0
+    (tmp_path / "hard" / FILES[-1]).write_bytes(b"other")
+    process = start(group)
+    said = process.communicate()[1]
+    assert process.returncode == 0 and "none seed 0: is in the store" in said and "epoch 3" in said
+    assert_equal(tmp_path, stored, ["none", "hard"])
+
+
+def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
+    group = write_group(stored, tmp_path, ["none"])
+    path = tmp_path / "none.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
+    process = start(group)
+    said = process.communicate()[1]
+    assert process.returncode == 1 and "the code was changed after the run was planned" in said
+
+
+@pytest.mark.parametrize("variant", ["none", "both", "features", "projector"])
+@pytest.mark.parametrize("size", [5, 16])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, variant, size):
+    """Batch statistics of a projector included: the two differ by rounding alone."""
+    job = stored.job(variant, tmp_path)
+    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member.begin(job.recipe, 5, CPU)
+    member.task.train()
+    # The student in float64; the objective works in float32.
+    member.student.double()
+    pixels, labels = torch.randn(16, 1, 28, 28, dtype=torch.float64), torch.arange(16) % 10
+    torch.manual_seed(1)
+    answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
+    gradients = {}
+    for at_a_time in (None, size):
+        for module in member.task.modules():
+            # With parts of another size dropout draws other places: what is compared is all else.
+            module.drop_prob = 0.0 if hasattr(module, "drop_prob") else None
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        member.task.zero_grad()
+        parts = member._gradients(pixels, labels, answer, "float32", at_a_time)
+        gradients[at_a_time] = {name: p.grad.clone() for name, p in member.task.named_parameters() if p.grad is not None}
+        gradients[at_a_time] |= {name: value.detach() for name, value in parts.items()}
+    assert gradients[None].keys() == gradients[size].keys()
+    for name, expected in gradients[None].items():
+        torch.testing.assert_close(gradients[size][name], expected, rtol=2e-4, atol=1e-6, msg=name)
+
+
+def test_images_at_a_time_changes_the_losses_by_rounding_alone_and_in_parts_dropout_repeats_itself(stored, tmp_path):
+    import pandas as pd
+
+    changes = CHANGES | {"student.model.args.drop_path_rate": 0.0, "student.model.args.proj_drop_rate": 0.0}
+    result = tiny_study(tmp_path, **changes)
+    losses = {}
+    for size in (None, 7):
+        out = tmp_path / f"size{size}"
+        cohorts.main([run_job(result, tmp_path, "both", out, stored.weights, stored.outputs, images_at_a_time=size)])
+        losses[size] = pd.read_parquet(out / "steps.parquet")["value"]
+    np.testing.assert_allclose(losses[7], losses[None], rtol=1e-3)
+    out = [stored.train(["both", "none"], tmp_path / name, images_at_a_time=7) for name in ("one", "two")]
+    for name in FILES:
+        assert (out[0] / "both" / name).read_bytes() == (out[1] / "both" / name).read_bytes()
+
+
+def test_a_batch_in_parts_is_refused_where_the_student_normalises_over_it(tmp_path, stored):
+    result = tiny_study(
+        tmp_path, **{"student.model": {"name": "resnet10t", "args": {"stem_width": 8, "channels": [8, 8, 8, 8]}},
+                     "variants": {"none": {"cross_entropy": {"weight": 1}}}},
+    )  # fmt: skip
+    job = run_job(result, tmp_path, "none", tmp_path / "run", images_at_a_time=4)
+    with pytest.raises(StudyError, match=r"compute\.students\.images_at_a_time: .*BatchNorm"):
+        cohorts.main([job])
+
+
+def test_memory_that_runs_out_is_a_sentence_with_the_remedy(stored, tmp_path, monkeypatch):
+    def no_room(self, *arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training.Task, "outputs", no_room)
+    with pytest.raises(StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"):
+        stored.train(["none", "soft"], tmp_path)
+
+
+def test_each_member_says_its_share_of_the_cost(stored, tmp_path):
+    begin = time.time()
+    stored.train(["none", "both"], tmp_path)
+    whole = time.time() - begin
+    costs = [json.loads((tmp_path / variant / "cost.json").read_text()) for variant in ("none", "both")]
+    assert all(cost["networks"] == 2 and 0 < cost["own_seconds"] < cost["seconds"] for cost in costs)
+    assert sum(cost["seconds"] + cost["start_seconds"] for cost in costs) <= whole
+    assert sum(cost["seconds"] for cost in costs) > 0.3 * whole
+    common = [cost["seconds"] - cost["own_seconds"] for cost in costs]
+    assert common[0] == pytest.approx(common[1], rel=0.2)
