@@ -1,17 +1,25 @@
-# `make run` runs the default study, `make test` the tests, `make why` tells what would run; all set up .venv first.
+# `make run` runs the default study, `make test` the tests, `make why` tells what would run, `make unused` what no study
+# uses, `make clear STUDY=name` deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test why setup
+.PHONY: run test why unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
 test: setup
 	$(BIN)/python -m pytest
 
-# What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml"
+# What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml" (or other snakemake options)
 why: setup
-	@. $(BIN)/activate && python -m distillation_dynamics.plan $(ARGS)
+	@. $(BIN)/activate && snakemake --dry-run --quiet progress rules reason host $(ARGS)
+
+# What in results/shared no study uses; make unused ARGS=--delete deletes it.
+unused: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.jobs.store unused $(ARGS)
+
+clear: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.jobs.store clear $(or $(STUDY),default)
 
 setup: .venv/.ready
 

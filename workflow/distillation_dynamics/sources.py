@@ -13,8 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
-# Modules that cannot change what a stage writes: which GPU it takes, when a state is saved, what is planned.
-WITHOUT_EFFECT = {f"{PACKAGE}.{name}" for name in ("errors", "expected", "gpus", "jobs", "sources", "spec.machine")}
+# Modules that cannot change what a stage writes: which GPU it takes, what is planned, which names functions go by.
+WITHOUT_EFFECT = {
+    f"{PACKAGE}.{name}" for name in ("errors", "expected", "gpus", "jobs", "metrics", "sources", "spec.machine")
+}
 # Calls whose arguments are words for a person.
 WORDS = {"StudyError", "Interrupted", "print"}
 

@@ -16,7 +16,6 @@ from snakemake.resources import Resource
 from distillation_dynamics import facts, gpus, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs, plan as plans, start
-from distillation_dynamics.jobs.run import failure
 
 try:
     STUDY = studies.load(config, facts.describe)
@@ -31,14 +30,12 @@ ENVIRONMENT = str(Path(str(workflow.basedir)) / "envs/environment.yaml")
 # The command line of every job: one file says all.
 CARRY_OUT = "python -m distillation_dynamics {params.order:q} --gpus {resources.gpu} > {log:q} 2>&1"
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-STUDENT = rf"students/{NAME}/seed\d+"
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
     group="[0-9a-f]{12}",
     variant=NAME,
     seed=r"\d+",
-    network=f"teacher|{STUDENT}",
     figure=NAME,
     table=NAME,
 
@@ -62,18 +59,21 @@ def plan():
 
 
 def stamps_of(nodes):
-    """The stamps of jobs, once what they say is true. A job on another machine knows no plan and needs none."""
+    """What a job waits for: the stamps of those that it reads from, once what stamps say is true.
+
+    What is due to be measured is waited for by the marker of its group. A job on another machine knows no plan; it starts
+    when those before it are done.
+    """
     if workflow.is_main_process:
         plan()
-    return list(dict.fromkeys(node.stamp for node in nodes))
+        return list(dict.fromkeys(path for node in nodes for path in group_of(node) or [node.stamp]))
+    return list(dict.fromkeys(node.stamp for node in nodes if node.stage not in plans.MEASURING))
 
 
 def group_of(node):
     """The marker of the group of jobs that a due training or measurement is done in."""
-    if not workflow.is_main_process:
-        return []
-    group = plan().group_of.get(node)
-    return [f"results/.stamps/groups/{group.stage}/{group.name}"] if group else []
+    group = plan().group_of.get(node) if workflow.is_main_process else None
+    return [group.marker] if group else []
 
 
 def members_of(stage):

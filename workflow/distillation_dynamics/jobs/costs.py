@@ -1,7 +1,7 @@
 """What a plan would run, why, and what it would cost, in words: the text of `make why` and of a dry run.
 
 Hours come from the records of earlier jobs under `results/`: trainings from seconds an image of earlier ones on the same
-kind of device, what is their own and what a cohort shares apart; other stages from their mean.
+kind of device and network, what is their own and what a cohort shares apart; other stages from their mean.
 """
 
 from collections.abc import Iterable
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import read_json, read_table
+from ..spec.base import counted, to_json
 from ..spec.features import Probe
 from ..spec.network import Shapes
 from . import record
 from .chain import Chain, Node
+from .hashes import IDENTITY
 from .plan import Plan
 
 # Images that one stored mean spectrum stands for, and per-image scalars where all metrics are measured.
 IMAGES_A_SPECTRUM, SCALARS = 50, 38
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -44,34 +45,37 @@ class Speed:
 
 
 class Costs:
-    """What earlier jobs took, by stage."""
+    """What earlier jobs took, by stage and network: what another network took says nothing."""
 
     def __init__(self, results: str = "results"):
-        self.seconds: dict[str, list[float]] = {}
-        self.bytes: dict[str, list[int]] = {}
-        self.speeds: dict[tuple[str, str], list[Speed]] = {}
+        self.seconds: dict[tuple[str, str], list[float]] = {}
+        self.bytes: dict[tuple[str, str], list[int]] = {}
+        self.speeds: dict[tuple[str, str, str], list[Speed]] = {}
         for path, known in record.all_under(results):
             if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
                 continue  # A link: its run is counted in the store.
-            stage = known["stage"]
-            self.seconds.setdefault(stage, []).append(known.get("seconds", 0.0))
-            self.bytes.setdefault(stage, []).append(sum(file["identity"][0] for file in known["files"].values()))
+            stage, kind = known["stage"], _network_of(known["job"])
+            self.seconds.setdefault((stage, kind), []).append(known["seconds"])
+            size = sum(file[IDENTITY][0] for file in known["files"].values())
+            self.bytes.setdefault((stage, kind), []).append(size)
             if stage in ("teacher", "students") and (path.parent / "cost.json").is_file():
-                self._training(stage, read_json(path.parent / "cost.json"), known)
+                self._training(stage, kind, read_json(path.parent / "cost.json"))
 
-    def _training(self, stage: str, cost: dict, known: dict) -> None:
+    def _training(self, stage: str, kind: str, cost: dict) -> None:
         if not cost["images_per_second"]:
             return
         images, networks = cost["seconds"] * cost["images_per_second"], cost["networks"]
         # On a GPU what is whose is not known; all of it counts as shared, so that an estimate is for jobs of that size.
         own = cost["own_seconds"] or 0.0
         speed = Speed(own / images, (cost["seconds"] - own) * networks / images, cost["start_seconds"] * networks)
-        self.speeds.setdefault((stage, cost["device"]), []).append(speed)
+        self.speeds.setdefault((stage, kind, cost["device"]), []).append(speed)
 
-    def training(self, chain: Chain, stage: str, recipe, networks: int) -> float | None:
-        """Return the seconds of a job that trains so many networks together; None where no earlier one tells."""
-        gpu = chain.study.compute[stage]["gpu"]
-        speeds, images = self.speeds.get((stage, "cuda" if gpu else "cpu")), _images(chain, recipe)
+    def training(self, chain: Chain, node: Node, networks: int) -> float | None:
+        """Return the seconds of a job that trains so many networks like that of `node`; None where nothing tells."""
+        job = node.order.job
+        device = "cuda" if chain.study.compute[node.stage]["gpu"] else "cpu"
+        speeds = self.speeds.get((node.stage, _network_of(counted(job)), device))
+        images = _images(chain, job.recipe)
         if not speeds or images is None:
             return None
         mean = Speed(*(sum(values) / len(speeds) for values in zip(*((s.own, s.shared, s.start) for s in speeds))))
@@ -80,11 +84,17 @@ class Costs:
     def of(self, plan: Plan, node: Node) -> Cost:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
-        compute = chain.study.compute.get(stage, {"gpu": 0})
-        size = _features_bytes(chain, node) if stage == "features" else _mean(self.bytes.get(stage))
+        kind = stage, _network_of(counted(node.order.job))
+        gpu = chain.study.compute.get(stage, {"gpu": 0})["gpu"]
+        size = _features_bytes(chain, node) if stage == "features" else _mean(self.bytes.get(kind))
         if stage == "teacher" and node.order.job.recipe is not None:
-            return Cost(self.training(chain, stage, node.order.job.recipe, 1), compute["gpu"], size)
-        return Cost(_mean(self.seconds.get(stage)), compute["gpu"], size)
+            return Cost(self.training(chain, node, 1), gpu, size)
+        return Cost(_mean(self.seconds.get(kind)), gpu, size)
+
+
+def _network_of(job: dict) -> str:
+    """Return what tells the network of a job from others; empty for one without."""
+    return to_json(job.get("model") or job.get("network", {}).get("model"))
 
 
 def _images(chain: Chain, recipe) -> int | None:
@@ -144,7 +154,7 @@ def table(plan: Plan, costs: Costs) -> str:
         groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
         jobs = len(groups) or len(due)
         if stage == "students":
-            parts, jobs = _cohorts(plan, costs, len(due)), len(plan.cohorts)
+            parts, jobs = _cohorts(plan, costs), len(plan.cohorts)
         known = all(None not in (part.seconds, part.bytes) for part in parts)
         hours = sum(part.seconds or 0 for part in parts) / 3600
         gpu_hours = sum((part.seconds or 0) * part.gpus for part in parts) / 3600
@@ -161,27 +171,22 @@ def table(plan: Plan, costs: Costs) -> str:
     return "\n".join(lines)
 
 
-def _cohorts(plan: Plan, costs: Costs, linked: int) -> list[Cost]:
+def _cohorts(plan: Plan, costs: Costs) -> list[Cost]:
     """Return the cost of each cohort; students that are only linked cost nothing."""
-    recipe, gpu = plan.chain.study.student.recipe, plan.chain.study.compute["students"]["gpu"]
-    size = _mean(costs.bytes.get("students"))
-    return [
-        Cost(
-            costs.training(plan.chain, "students", recipe, len(group.nodes)),
-            gpu,
-            None if size is None else size * len(group.nodes),
-        )
-        for group in plan.cohorts
-    ]
+    gpu, parts = plan.chain.study.compute["students"]["gpu"], []
+    for group in plan.cohorts:
+        sizes = [costs.of(plan, node).bytes for node in group.nodes]
+        seconds = costs.training(plan.chain, group.nodes[0], len(group.nodes))
+        parts.append(Cost(seconds, gpu, None if None in sizes else sum(sizes)))
+    return parts
 
 
 def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
     """Return how many students train in how many jobs, and the hours of that and of one job a student."""
-    recipe = plan.chain.study.student.recipe
     count, jobs = sum(len(group.nodes) for group in plan.cohorts), len(plan.cohorts)
     said = f"{count} student{'s' if count > 1 else ''} to train in {jobs} job{'s' if jobs > 1 else ''}"
-    alone = costs.training(plan.chain, "students", recipe, 1)
-    together = [costs.training(plan.chain, "students", recipe, len(group.nodes)) for group in plan.cohorts]
+    alone = costs.training(plan.chain, plan.cohorts[0].nodes[0], 1)
+    together = [cost.seconds for cost in _cohorts(plan, costs)]
     if alone is None or None in together or plan.chain.study.compute["students"]["gpu"]:
         return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
     return f"{said}: {sum(together) / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."

@@ -44,6 +44,11 @@ class Group:
         return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
 
     @property
+    def marker(self) -> str:
+        """The file that is there from the end of the group's job until all that wait for it are done."""
+        return f"results/.stamps/groups/{self.stage}/{self.name}"
+
+    @property
     def file(self) -> str:
         """The file that lists the members for the process, on whatever machine it runs."""
         return f"{GROUPS}/{self.stage}/{self.name}.json"
@@ -218,17 +223,23 @@ class Plan:
                     record.remove(node.order)
                     shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
         for group in [*self.cohorts, *self.measuring]:
-            own = {node.stamp for node in group.nodes}
-            needs = dict.fromkeys(need.stamp for node in group.nodes for need in node.needs)
             value = {
                 "stage": group.stage,
                 "orders": [node.file for node in group.nodes],
-                "stages": sorted({node.stage for node in group.nodes}),
                 "labels": list(dict.fromkeys(label_of(node) for node in group.nodes)),
-                "needs": [need for need in needs if need not in own],
+                "needs": list(dict.fromkeys(path for node in group.nodes for path in self._waits_for(node, group))),
             }
             if not Path(group.file).is_file() or read_json(group.file) != value:
                 write_json(group.file, value)
+
+    def _waits_for(self, node: Node, group: Group) -> Iterator[str]:
+        """Yield the stamps and markers that a member waits for."""
+        for need in node.needs:
+            other = self.group_of.get(need)
+            if other is None:
+                yield need.stamp
+            elif other is not group:
+                yield other.marker
 
     def say(self) -> None:
         """Print on stderr what is not as it was left, which no change of the study explains."""

@@ -1,8 +1,8 @@
 """Carry out orders: `python -m distillation_dynamics FILE`, where FILE holds one, or the members of a group.
 
 An order whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
-status 1 when something fails. In a group each member fails alone: its sentence stays beside its record, for the rule
-that asks for it, and the others go on.
+status 1 when something fails. In a group each member fails alone and the others go on; the sentence of a training stays
+in the folder of its run, for the rule that links it.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from .order import Order
 
 # Folder of the states of an unfinished training, in that of its files.
 STATES = ".resume"
-# How a member of a group failed: a file beside the record that it did not write.
-FAILED = "failed"
+# How a training failed: a file beside the record that it did not write.
+FAILED = ".failed"
 PACKAGE = "distillation_dynamics"
 
 
@@ -60,18 +60,17 @@ def _by_name(order: Order) -> list[str]:
 
 
 def failure(order: Order) -> Path:
-    """Return the file that says how an order failed as a member of a group."""
-    return Path(order.record).with_name(f"{Path(order.record).name.removesuffix(record.NAME)}.{FAILED}")
+    """Return the file that says how a training failed."""
+    return Path(order.record).with_name(FAILED)
 
 
-def carry_out(order: Order, gpus: int, hashes: Hashes) -> None:
-    """Carry out one order and write its record."""
+def carry_out(order: Order, gpus: int, hashes: Hashes, start: float | None = None) -> None:
+    """Carry out one order and write its record; `start` is when what it took began (None: now)."""
+    start = time.time() if start is None else start
     inputs = inputs_of(order, hashes)
-    failure(order).unlink(missing_ok=True)
     if is_done(order, inputs, hashes):
         print(f"{order}: is already what it should be", file=sys.stderr)
         return
-    start = time.time()
     count = threads_of(order)
     main = stage_main(order.stage)
     threads.use(count)
@@ -103,11 +102,15 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
     if value["stage"] == "cohorts":
         _train(members, gpus, hashes, start)
         return
+    failed = []
     for order in members:
         try:
-            carry_out(order, gpus, hashes)
+            carry_out(order, gpus, hashes, start)
+            start = None
         except StudyError as error:
-            say_failure(order, error)
+            failed.append(f"{order}: {error}")
+    if failed:
+        raise StudyError("\n".join(failed))
 
 
 def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
@@ -151,14 +154,13 @@ def state_key(order: Order, inputs: dict[str, str]) -> str:
 
 
 def say_failure(order: Order, error: Exception) -> None:
-    """Leave the sentence of a member that failed for the rule that asks for it."""
+    """Leave the sentence of a training that failed for the rule that links its run."""
     print(f"{order}: error: {error}", file=sys.stderr, flush=True)
     write_text(failure(order), f"error: {error}\n")
 
 
-def main() -> None:
-    """Carry out the order or group in a file."""
-    start = time.time()
+def main(start: float) -> None:
+    """Carry out the order or group in a file; `start` is when this process began."""
     parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("file", help="an order, or the members of a group, under results/.orders")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that this job was given")
@@ -173,7 +175,7 @@ def _carry_out(path: str, gpus: int, start: float) -> None:
         return
     order = orders.read(path)
     check(order)
-    carry_out(order, gpus, Hashes())
+    carry_out(order, gpus, Hashes(), start)
 
 
 def said_by(work: Callable[[], None]) -> str | None:

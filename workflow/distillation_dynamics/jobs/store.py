@@ -1,0 +1,169 @@
+"""What studies share under `results/shared/`, and who uses it: `python -m distillation_dynamics.jobs.store COMMAND`.
+
+    unused            lists runs, teachers, outputs and images that no study uses, with their size
+    unused --delete   deletes them
+    clear STUDY       deletes a study: its results, logs and unfinished trainings, and of the store what only it used
+
+A study uses what the records of its results say that they were made from. Refuses while a workflow runs in the folder.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StudyError
+from ..files import read_json
+from . import record
+from .run import said_by
+
+SHARED_STAGES = ("data", "teacher_weights", "teacher", "teacher_outputs", "runs")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of the store: its bytes, and whether what it holds is finished."""
+
+    folder: Path
+    bytes: int
+    finished: bool
+
+    def __str__(self) -> str:
+        state = "" if self.finished else ", unfinished"
+        return f"{self.folder} ({self.bytes / 1e6:.1f} MB{state})"
+
+
+class Store:
+    """The store of a folder of results."""
+
+    def __init__(self, results: str | Path = "results"):
+        self.results = Path(results)
+        self.shared = self.results / "shared"
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies that have results here."""
+        if not self.results.is_dir():
+            return []
+        names = (path.name for path in self.results.iterdir() if path.is_dir())
+        return sorted(name for name in names if name != "shared" and not name.startswith("."))
+
+    def entries(self) -> list[Entry]:
+        """Return all folders of the store."""
+        folders = [path for stage in SHARED_STAGES for path in sorted((self.shared / stage).glob("*"))]
+        return [Entry(folder, _size(folder), record.read(folder / record.NAME) is not None) for folder in folders]
+
+    def used(self, studies: Iterable[str]) -> set[Path]:
+        """Return the folders of the store that the results of these studies were made from, directly or not."""
+        used: set[Path] = set()
+        for study in studies:
+            for path, known in record.all_under(self.results / study):
+                if known["stage"] == "students" and path.is_relative_to(self.results / study / "students"):
+                    used.add(self.shared / "runs" / known["key"])
+                used |= self._made_from(known)
+        queue = list(used)
+        while queue:
+            known = record.read(queue.pop() / record.NAME)
+            more = (self._made_from(known) if known else set()) - used
+            used |= more
+            queue += more
+        # Stored outputs are named by no record of a run: they are the teacher's, on the images.
+        for folder in (self.shared / "teacher_outputs").glob("*"):
+            known = record.read(folder / record.NAME)
+            if known and self._made_from(known) <= used:
+                used.add(folder)
+        return used
+
+    def unused(self) -> list[Entry]:
+        """Return the folders of the store that no study uses."""
+        used = self.used(self.studies)
+        return [entry for entry in self.entries() if entry.folder not in used]
+
+    def clear(self, study: str, logs: str | Path = "logs") -> list[Path]:
+        """Delete a study, and return the folders of the store that other studies use and that stay.
+
+        Raises StudyError where there is no such study.
+        """
+        unfinished = self._unfinished(study)
+        if study not in self.studies and not unfinished:
+            known = f"; there are {', '.join(self.studies)}" if self.studies else ""
+            raise StudyError(f"{self.results / study}: there is no study of that name{known}")
+        own, others = self.used([study]), self.used(set(self.studies) - {study})
+        hidden = [self.results / name / study for name in (".stamps", ".orders")]
+        for folder in (self.results / study, Path(logs) / study, *hidden, *unfinished, *(own - others)):
+            shutil.rmtree(folder, ignore_errors=True)
+        return sorted(own & others)
+
+    def _unfinished(self, study: str) -> list[Path]:
+        """Return the folders of trainings that a study began and no job has finished, by the orders that it wrote."""
+        folders = []
+        for path in (self.results / ".orders/shared/students").rglob("*.json"):
+            order = read_json(path)
+            folder = self.shared / "runs" / order["key"]
+            if order["job"]["study"] == study and folder.is_dir() and record.read(folder / record.NAME) is None:
+                folders.append(folder)
+        return folders
+
+    def _made_from(self, known: dict) -> set[Path]:
+        folders = set()
+        for path in known["inputs"]:
+            parts = Path(os.path.relpath(path, self.shared)).parts
+            if parts[0] in SHARED_STAGES:
+                folders.add(self.shared / parts[0] / parts[1])
+        return folders
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files of a folder that have no other name; a link to a result costs nothing."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(status.st_size for status in files if status.st_nlink == 1)
+
+
+def _refuse_while_running() -> None:
+    if any(Path(".snakemake/locks").glob("*")):
+        raise StudyError(
+            ".snakemake/locks: a workflow runs in this folder; wait for its end, or after a kill use snakemake --unlock"
+        )
+
+
+def _unused(store: Store, delete: bool) -> None:
+    entries = store.unused()
+    for entry in entries:
+        print(entry)
+    total = sum(entry.bytes for entry in entries) / 1e6
+    if not entries:
+        print("Everything in the store is used by a study.")
+    elif delete:
+        _refuse_while_running()
+        for entry in entries:
+            shutil.rmtree(entry.folder)
+        print(f"{len(entries)} folders deleted, {total:.1f} MB.")
+    else:
+        print(f"{len(entries)} folders, {total:.1f} MB, are used by no study; --delete deletes them.")
+
+
+def _clear(store: Store, study: str) -> None:
+    _refuse_while_running()
+    stays = store.clear(study)
+    print(f"The study {study} is deleted; its next run starts anew.")
+    if stays:
+        print(f"{len(stays)} folders of the store stay, because other studies use them.")
+
+
+def main() -> None:
+    """Say or delete what no study uses, or delete a study."""
+    parser = argparse.ArgumentParser(prog="python -m distillation_dynamics.jobs.store", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("unused").add_argument("--delete", action="store_true", help="delete what is listed")
+    commands.add_parser("clear").add_argument("study", help="name of the study")
+    arguments, store = parser.parse_args(), Store()
+    if arguments.command == "unused":
+        sys.exit(said_by(lambda: _unused(store, arguments.delete)))
+    sys.exit(said_by(lambda: _clear(store, arguments.study)))
+
+
+if __name__ == "__main__":
+    main()
