@@ -12,7 +12,7 @@ test: setup
 
 # What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml" (or other snakemake options)
 why: setup
-	@. $(BIN)/activate && snakemake --dry-run --quiet progress rules reason host $(ARGS)
+	@. $(BIN)/activate && snakemake --dry-run --cores all --quiet progress rules reason host $(ARGS)
 
 # What in results/shared no study uses; make unused ARGS=--delete deletes it.
 unused: setup

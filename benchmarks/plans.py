@@ -124,6 +124,9 @@ def finish(chain: Chain) -> None:
                 continue
             for path in node.order.writes:
                 make_sparse(path, size_of(chain.study, node, path))
+                if Path(path).name == "cost.json":
+                    # Read where something is due: a training that took no time tells nothing.
+                    write_json(path, {"images_per_second": None})
             if node is chain.teacher:
                 # The plan looks at how good the teacher is.
                 write_json(node.path("result.json"), {"validation_top1": 80.0 if expected is None else expected})
@@ -203,7 +206,7 @@ def main() -> None:
         said = plan("second")
         os.chdir(ROOT)
     if "nothing would run" not in said:
-        raise SystemExit(f"the second plan would run something:\n{said[-3000:]}")
+        raise SystemExit(f"the second plan would run something:\n{said[:2000]}")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,16 @@ def changed(config: dict, path: str, value) -> dict:
     return config
 
 
+def small_config(**changes) -> dict:
+    """The smoke study with three variants and few metrics."""
+    config = smoke_config()
+    config["features"]["metrics"] = ["entropy", "magnitude", "spectrum"]
+    config["variants"] = {name: config["variants"][name] for name in ("none", "hard", "everything")}
+    for path, value in changes.items():
+        config = changed(config, path, value)
+    return config
+
+
 def load(config: dict) -> study.Study:
     """The study, its models described in this process."""
     return study.load(config, lambda view, **parts: [models.describe(model, view) for model in parts.values()])

@@ -22,6 +22,7 @@ from . import order as orders
 from . import record
 from .chain import MEASURING, Chain, Node
 from .hashes import Hashes
+from .links import link
 from .run import STATES
 
 GROUPS = "results/.orders/groups"
@@ -81,6 +82,8 @@ class Plan:
         # Runs that must be trained, and those that are only linked, by the record of their student.
         self.training: dict[Node, str] = {}
         self.linked: dict[str, Node] = {}
+        # Runs that are not in the store, but whole as a student of the study: what they were made from may be the same.
+        self.adopted: dict[Node, Node] = {}
         self.students = set(chain.students.values())
         self.runs = set(chain.runs.values())
         for node in chain.nodes:
@@ -108,16 +111,17 @@ class Plan:
         if node in self.students:
             (run,) = node.needs
             forced = self.forced(node)
-            if reason is None and not forced:
-                return
-            training = self._fault(run, "forced" if forced else None)
-            if training is not None:
-                self.training[run] = training
-                # Said of the student, whose record may tell what changed.
-                reason = training if forced or training.startswith("follows") else reason
-            else:
-                self.linked[node.order.record] = run
-                reason = f"{reason}; its finished run is linked"
+            if reason is not None or forced:
+                training = self._fault(run, "forced" if forced else None)
+                if training is not None:
+                    self.training[run] = training
+                    # Said of the student, whose record may tell what changed.
+                    reason = training if forced or training.startswith("follows") else reason
+                else:
+                    self.linked[node.order.record] = run
+                    reason = f"{reason}; its finished run is linked"
+                if self._record(run) is None and record.fault(node.order, self._record(node), self.hashes) is None:
+                    self.adopted[run] = node
         elif reason is None and self.forced(node):
             reason = "forced"
         if reason is not None:
@@ -215,8 +219,11 @@ class Plan:
                 stamp.parent.mkdir(parents=True, exist_ok=True)
                 stamp.touch()
                 os.utime(stamp, (STAMP_TIME, STAMP_TIME))
-        for run in self.training:
+        for run in [*self.training, *self.linked.values()]:
             orders.write(run.order, run.file)
+        for run, student in self.adopted.items():
+            if self.training[run] != "forced":
+                link(run.order, student.order)
         if remove_forced:
             for node, reason in [*self.reasons.items(), *self.training.items()]:
                 if reason == "forced":

@@ -54,4 +54,6 @@ def build(kind: Any, value: Any) -> Any:
         inner = get_args(kind)
         kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
         return tuple(build(k, v) for k, v in zip(kinds, value, strict=True))
+    if get_origin(kind) is dict:
+        return {name: build(get_args(kind)[1], part) for name, part in value.items()}
     return float(value) if kind is float else value

@@ -1,0 +1,480 @@
+"""What a plan finds due: after any change, alone or with another, one run makes all that it must and nothing else.
+
+The stages pretend (stand_ins), so that every file can be held against what the study asks for now.
+"""
+
+import copy
+import itertools
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+import stand_ins
+from conftest import ROOT
+from distillation_dynamics import sources, study
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import order as orders
+from distillation_dynamics.jobs import record, run, start
+from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.jobs.plan import Plan
+from distillation_dynamics.students import main as link_student
+from helpers import changed, small_config, write_parquet
+
+LIBRARY = "workflow/distillation_dynamics"
+SLOTS = {"students": 2, "measure": 2}
+
+
+def forget_the_code():
+    for cached in (sources._imports, sources._named_by, sources._path, sources._meaning):
+        cached.cache_clear()
+
+
+class Project:
+    """A folder with a study and its own copy of the library, whose jobs are planned and pretended in this process."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.config = folder, small_config()
+        shutil.copytree(ROOT / LIBRARY, folder / LIBRARY, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(sources, "ROOT", folder / "workflow")
+        forget_the_code()
+        monkeypatch.chdir(folder)
+        for key, count in (("train", 9900), ("test", 10)):
+            path = folder / f"{key}.parquet"
+            if key == "train":
+                shutil.copy(ROOT / "resources/fashion_mnist/test-00000-of-00001.parquet", path)
+            else:
+                write_parquet(path, list(range(count)))
+            self.config["data"][key] = path.name
+        self.facts = {}
+
+    def describe(self, view, **models):
+        from distillation_dynamics import models as networks
+
+        key = json.dumps([str(view), str(models)])
+        if key not in self.facts:
+            self.facts[key] = [networks.describe(model, view) for model in models.values()]
+        return self.facts[key]
+
+    def chain(self) -> Chain:
+        result = study.load(copy.deepcopy(self.config), self.describe)
+        return Chain(result, Content.read(result, Hashes()))
+
+    def plan(self, forced=lambda node: False) -> Plan:
+        plan = Plan(self.chain(), Hashes("results"), forced, SLOTS)
+        plan.settle(remove_forced=True)
+        plan.hashes.save()
+        return plan
+
+    def run(self, plan=None):
+        """Carry out what a plan finds due, in order; return it by stage and name."""
+        plan = plan or self.plan()
+        hashes = Hashes()
+        for node in plan.chain.nodes:
+            if node in plan.students and node in plan.reasons:
+                if (own := node.needs[0]) in plan.training:
+                    self._carry_out(own.order, hashes)
+                link_student(orders.read(node.file), orders.read(own.file))
+            elif node in plan.reasons:
+                self._carry_out(orders.read(node.file), hashes)
+        return stand_ins.ran()
+
+    def _carry_out(self, order, hashes):
+        run.check(order)
+        inputs = run.inputs_of(order, hashes)
+        if not run.is_done(order, inputs, hashes):
+            record.remove(order)
+            stand_ins.carry_out(order)
+            record.write(order, inputs, seconds=1.0, threads=1, gpus=0)
+
+    def check(self):
+        """One run was enough, and nothing is stale."""
+        plan = self.plan()
+        assert plan.reasons == {} and stand_ins.stale(plan.chain) == []
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the finished study, and what its networks are."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        result = Project(tmp_path_factory.mktemp("finished"), monkeypatch)
+        result.run()
+        result.check()
+    return result
+
+
+@pytest.fixture
+def project(finished, tmp_path, monkeypatch):
+    """A copy of the finished study."""
+    shutil.copytree(finished.folder / "results", tmp_path / "results", copy_function=shutil.copyfile)
+    result = Project(tmp_path, monkeypatch)
+    result.facts = finished.facts
+    yield result
+    forget_the_code()
+
+
+def setting(path, value):
+    def change(project):
+        project.config = changed(project.config, path, value)
+
+    return change
+
+
+def edit(name, old, new):
+    def change(project):
+        path = project.folder / LIBRARY / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        forget_the_code()
+
+    return change
+
+
+def damage(pattern, content=b"x"):
+    def change(project):
+        path = sorted(Path("results").glob(pattern))[0]
+        # A new file, and not the old one: a link of it lies in the store.
+        path.unlink()
+        path.write_bytes(content)
+
+    return change
+
+
+def remove(pattern):
+    def change(project):
+        paths = sorted(Path("results").glob(pattern))
+        assert paths
+        for path in paths:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return change
+
+
+def images(project):
+    write_parquet("test.parquet", list(range(10)), seed=5)
+
+
+def other_bits(stage, pattern):
+    """A file of a stage is lost, and made again with other bits, as on a GPU."""
+
+    def change(project):
+        remove(pattern)(project)
+        Path(stand_ins.OTHER_BITS).write_text(stage)
+
+    return change
+
+
+NOTHING = {
+    "a touch of everything": lambda project: [os.utime(path) for path in Path("results").rglob("*") if path.is_file()],
+    "another umask": lambda project: [path.chmod(0o600) for path in Path("results").rglob("*") if path.is_file()],
+    "threads and memory": setting("compute", {"students": {"threads": 3, "mem_mb": 9000}, "features": {"threads": 2}}),
+    "the size of cohorts": setting("compute", {"students": {"runs_per_job": 1}}),
+    "images at a time": setting("compute", {"students": {"images_at_a_time": 8}}),
+    "minutes between states": setting("state_minutes", 3),
+    "the tolerance of a teacher": setting("teacher.tolerance", 7),
+    "another spelling of a path": setting("data.train", "./train.parquet"),
+    "another spelling of a number": setting("variants.hard.hard.weight", 0.90),
+    "the words of an error": edit("training.py", "is more than the", "exceeds the"),
+    "what a training prints": edit("training.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'),
+    "a docstring": edit("models.py", '"""Return timm', '"""Gives timm'),
+    "a comment": edit("data.py", "import io\n", "import io  # bytes\n"),
+    "a constant of the plan": edit("jobs/costs.py", "SCALARS = 50, 38", "SCALARS = 50, 39"),
+    "the check of a study": edit("study.py", "give one a channel", "one for each"),
+    "the schema": edit("study.schema.yaml", "folder of this study", "name of this study"),
+    "the registry of functions": edit("metrics/__init__.py", '    "saliency": ("saliency_map",),\n', ""),
+    "how a job is carried out": edit("jobs/run.py", "is already what it should be", "is there"),
+    "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
+    "a metric that is not measured": edit("metrics/tokens.py", "import torch\n", "import torch\nUNUSED = 1\n"),
+    "the memory of hashes is lost": lambda project: (project.plan(), remove(".hashes.json")(project)),
+    "stamps are lost": remove(".stamps"),
+}
+SOMETHING = {
+    # What changes, and the trainings that follow.
+    "the weight of a term": (setting("variants.hard.hard.weight", 0.8), ["hard"]),
+    "a new variant": (setting("variants.more", {"cross_entropy": {"weight": 2}}), ["more"]),
+    "a variant less": (lambda project: project.config["variants"].pop("hard"), []),
+    "a variant under another name": (
+        lambda project: project.config["variants"].update(other=project.config["variants"].pop("hard")), [],
+    ),
+    "two equal variants": (setting("variants.twin", {"cross_entropy": {"weight": 1}}), []),
+    "a new seed": (setting("seeds", [0, 4]), ["none", "hard", "everything"]),
+    "the recipe": (setting("student.recipe.epochs", 1), ["none", "hard", "everything"]),
+    "an objective": (edit("objectives/hard.py", "argmax(dim=1)", "argmax(dim=-1)"), ["hard"]),
+    "the trainer": (
+        edit("training.py", "STEPS_BETWEEN_LOG_WRITES = 50", "STEPS_BETWEEN_LOG_WRITES = 9"),
+        ["none", "hard", "everything"],
+    ),
+    "how teachers answer": (
+        edit("teacher_outputs.py", "BATCH = 256", "BATCH = 128"), ["none", "hard", "everything"],
+    ),
+    "what sets threads": (
+        edit("threads.py", "max(1, threads", "max(2, threads"), ["none", "hard", "everything"],
+    ),
+    "the teacher": (setting("teacher.label_smoothing", 0.1), ["hard", "everything"]),
+    "the normalisation": (setting("data.mean", [0.3]), ["none", "hard", "everything"]),
+    "the images": (images, ["none", "hard", "everything"]),
+    "a metric": (edit("metrics/entropy.py", "CHUNK_VALUES = 2**17", "CHUNK_VALUES = 2**16"), []),
+    "an option of saliency": (edit("spec/saliency.py", "    images: int\n", "    images: int\n    more: int = 0\n"), []),
+    "the probe set": (setting("features.images", 30), []),
+    "the comparison": (setting("comparison.images", 60), []),
+    "the baseline": (setting("statistics", {"baseline": "hard"}), []),
+    "a figure": (edit("figures/accuracy.py", "0.21 * len", "0.22 * len"), []),
+    "colours": (setting("figures", {"palette": "muted"}), []),
+    "a damaged table": (damage("smoke/metrics/depth.parquet"), []),
+    "a damaged link of a student": (damage("smoke/students/hard/seed0/logits_test.npy"), []),
+    "a damaged run that nobody asks for": (damage("shared/runs/*/logits_test.npy"), []),
+    "damaged features of the teacher": (damage("smoke/features/teacher/range.json"), []),
+    "a damaged teacher": (damage("shared/teacher/*/teacher.safetensors"), []),
+    "a teacher made again with other bits": (other_bits("teacher", "shared/teacher"), ["hard", "everything"]),
+    "features made again with other bits": (other_bits("features", "smoke/features/teacher"), []),
+    "damaged images": (damage("shared/data/*/splits.parquet"), []),
+    "students are gone": (remove("smoke/students"), []),
+    "the store is gone": (remove("shared/runs"), []),
+    "students and store are gone": (
+        lambda project: (remove("smoke/students")(project), remove("shared/runs")(project)),
+        ["none", "hard", "everything"],
+    ),
+    "all that is shared is gone": (remove("shared"), []),
+    "records are gone": (remove("**/.record.json"), ["none", "hard", "everything"]),
+}
+SINGLE = NOTHING | {name: change for name, (change, _) in SOMETHING.items()}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_cannot_change_results_runs_nothing(project, name):
+    NOTHING[name](project)
+    assert project.plan().reasons == {}
+    project.check()
+
+
+@pytest.mark.parametrize("name", SOMETHING)
+def test_a_change_trains_what_it_must_and_after_one_run_nothing_is_stale(project, name):
+    change, expected = SOMETHING[name]
+    change(project)
+    trained = {name.partition("/")[0] for name in stand_ins.trained(project.run())}
+    assert trained == set(expected)
+    if not Path(stand_ins.OTHER_BITS).is_file():
+        project.check()
+    assert project.plan().reasons == {}
+
+
+PAIRS = random.Random(0).sample(list(itertools.combinations(SINGLE, 2)), 50)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
+def test_two_changes_at_once_are_found_by_one_run(project, pair):
+    for name in sorted(pair, key=lambda name: "gone" in name or "damage" in name or "lost" in name or "bits" in name):
+        try:
+            SINGLE[name](project)
+        except (IndexError, AssertionError, KeyError):
+            pytest.skip("the first change took what the second one changes")
+    project.run()
+    assert project.plan().reasons == {}
+    if not Path(stand_ins.OTHER_BITS).is_file():
+        project.check()
+
+
+def copy_over(path, to):
+    """Copy as `cp -f` and rsync do, which replace a file that is not to be written into."""
+    Path(to).unlink(missing_ok=True)
+    return shutil.copyfile(path, to)
+
+
+@pytest.mark.parametrize("copied", ["", "smoke", "shared", "shared/runs", "smoke/students", "smoke/features"])
+def test_results_copied_from_other_settings_are_told_by_what_they_are(project, tmp_path, copied):
+    """A folder of results made with one weight lies over those made with another: whole, or a part of them."""
+    kept = tmp_path / "kept"
+    shutil.copytree("results", kept)
+    setting("variants.hard.hard.weight", 0.5)(project)
+    project.run()
+    project.check()
+    shutil.copytree(kept / copied, Path("results") / copied, dirs_exist_ok=True, copy_function=copy_over)
+    plan = project.plan()
+    if copied in ("", "smoke", "smoke/students"):
+        assert [str(node) for node in plan.due("students")] == ["students hard/seed0"]
+    assert plan.training == {}, "the run of these settings lies in the store"
+    project.run(plan)
+    project.check()
+    # And the other way round: the results that were copied are those of the first settings.
+    setting("variants.hard.hard.weight", 0.9)(project)
+    assert stand_ins.trained(project.run()) == []
+    project.check()
+
+
+def test_a_configuration_changed_back_links_again_and_trains_nothing(project):
+    for weight, expected in ((0.5, ["hard/seed0"]), (0.9, []), (0.5, [])):
+        setting("variants.hard.hard.weight", weight)(project)
+        assert stand_ins.trained(project.run()) == expected
+        project.check()
+
+
+def test_two_studies_with_an_equal_student_train_it_once(project):
+    setting("name", "other")(project)
+    setting("variants.more", {"cross_entropy": {"weight": 3}})(project)
+    lines = project.run()
+    assert stand_ins.trained(lines) == ["more/seed0"]
+    assert not any(line.startswith(("data", "teacher")) for line in lines)
+    project.check()
+    setting("name", "smoke")(project)
+    project.config["variants"].pop("more")
+    project.check()
+
+
+def test_what_was_tampered_with_is_found_though_size_and_time_are_kept(project):
+    remove("smoke/students")(project)
+    assert stand_ins.trained(project.run()) == []
+    path = next(Path("results/smoke/students").rglob("epoch001.safetensors"))
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(bytes(content))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size and path.stat().st_mtime_ns == status.st_mtime_ns
+    # It is a link: the run in the store is damaged with it.
+    reasons = project.plan().reasons
+    assert any("another content" in reason for reason in reasons.values())
+    assert len(stand_ins.trained(project.run())) == 1
+    project.check()
+
+
+def test_a_second_plan_reads_no_file(project, monkeypatch):
+    for path in Path("results").rglob("*"):
+        os.utime(path)
+    content = project.plan().chain.content
+    monkeypatch.setattr("distillation_dynamics.jobs.hashes.sha256", lambda path: pytest.fail(f"{path} is read"))
+    result = study.load(copy.deepcopy(project.config), project.describe)
+    assert Plan(Chain(result, content), Hashes("results"), slots=SLOTS).reasons == {}
+
+
+def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
+    path = Path("results/smoke/students/hard/seed0/.record.json")
+    known = json.loads(path.read_text())
+    known["packages"]["torch"] = "2.0.0"
+    path.write_text(json.dumps(known))
+    plan = project.plan()
+    plan.say()
+    assert plan.reasons == {} and "1 jobs were made with torch 2.0.0, here is" in capsys.readouterr().err
+    setting("package_versions", "rerun")(project)
+    (reason,) = {reason for node, reason in project.plan().reasons.items() if node.stage == "students"}
+    assert "made with torch 2.0.0" in reason
+
+
+def test_forced_students_train_anew(project):
+    plan = project.plan(lambda node: node.stage == "students")
+    assert set(plan.training.values()) == {"forced"}
+    assert len(stand_ins.trained(project.run(plan))) == 3
+    project.check()
+
+
+@pytest.mark.parametrize("stage", ["data", "teacher", "features", "metrics", "figures"])
+def test_a_forced_stage_is_made_anew(project, stage):
+    lines = project.run(project.plan(lambda node: node.stage == stage))
+    assert any(line.split()[0] == stage for line in lines)
+    project.check()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "size", "slots", "expected"),
+    [
+        ([0], None, 2, [1, 2]),
+        ([0], None, 1, [3]),
+        ([0], None, 16, [1, 1, 1]),
+        ([0, 1, 2], None, 2, [3, 3, 3]),
+        ([0, 1], None, 4, [1, 1, 2, 2]),
+        ([0, 1], 2, 2, [1, 1, 2, 2]),
+        ([0, 1], 8, 2, [3, 3]),
+        ([0, 1], None, None, [3, 3]),
+    ],
+)
+def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(tmp_path, monkeypatch, seeds, size, slots, expected):
+    project = Project(tmp_path, monkeypatch)
+    setting("seeds", seeds)(project)
+    if size:
+        setting("compute", {"students": {"runs_per_job": size}})(project)
+    plan = Plan(project.chain(), Hashes(), slots={"students": slots, "measure": slots})
+    assert sorted(len(group.nodes) for group in plan.cohorts) == expected
+    assert all(len({node.order.job.seed for node in group.nodes}) == 1 for group in plan.cohorts)
+    members = [node.order.name for group in plan.cohorts for node in group.nodes]
+    assert len(members) == len(set(members)) == 3 * len(seeds)
+    measured = [node for group in plan.measuring for node in group.nodes]
+    assert len(measured) == len(set(measured)) == 2 + 3 * 3 * len(seeds)
+
+
+def test_a_reason_names_the_key_and_the_code_that_changed(project):
+    setting("variants.hard.hard.weight", 0.8)(project)
+    reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
+    assert reasons["students hard/seed0"] == "terms.hard.weight: 0.9 -> 0.8"
+    assert reasons["features students/hard/seed0"] == "follows students hard/seed0"
+    setting("variants.hard.hard.weight", 0.9)(project)
+    edit("figures/accuracy.py", "0.21 * len", "0.22 * len")(project)
+    (reason,) = project.plan().reasons.values()
+    assert reason.startswith("code of figures.accuracy: ") and " -> " in reason
+
+
+def test_an_order_survives_the_way_through_its_file(project):
+    for node in project.chain().nodes:
+        orders.write(node.order, "order.json")
+        order = orders.read("order.json")
+        assert order == node.order and orders.key_of(order.stage, order.job, order.code) == node.key
+        Path("order.json").unlink()
+
+
+def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeypatch):
+    """With other expectations nothing is fetched or measured again, and they are checked all the same."""
+    from safetensors.numpy import save_file
+
+    project = Project(tmp_path, monkeypatch)
+    save_file({}, "w.safetensors")
+    teacher = {"source": "checkpoint", "model": project.config["teacher"]["model"], "weights": "w.safetensors"}
+    setting("teacher", teacher)(project)
+    project.run()
+    project.check()
+    setting("teacher.expected_top1", 50.5)(project)
+    setting("teacher.tolerance", 0.6)(project)
+    project.check()
+
+    class Workflow:
+        """What a plan asks of Snakemake."""
+
+        dryrun = True
+
+        class dag_settings:
+            forcerun, forceall = frozenset(), False
+
+        class resource_settings:
+            nodes, cores = None, 1
+
+    start.plan_of(project.chain(), Hashes(), Workflow)
+    setting("teacher.tolerance", 0.4)(project)
+    with pytest.raises(StudyError, match=r"teacher\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"):
+        start.plan_of(project.chain(), Hashes(), Workflow)
+    setting("teacher.sha256", "0" * 64)(project)
+    with pytest.raises(StudyError, match=r"teacher\.sha256: w\.safetensors has sha256 .* but 000"):
+        start.chain_of(study.load(copy.deepcopy(project.config), project.describe), True)
+
+
+def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_damage(tmp_path, monkeypatch):
+    project = Project(tmp_path, monkeypatch)
+    Path("local").mkdir()
+    Path("local/model.safetensors").write_bytes(b"one")
+    teacher = {"source": "timm", "model": project.config["teacher"]["model"], "weights": "local-dir:./local/"}
+    setting("teacher", teacher | {"expected_top1": 50, "tolerance": 50})(project)
+    project.run()
+    project.check()
+    setting("teacher.weights", "local-dir:local")(project)
+    project.check()
+    damage("shared/teacher_weights/*/model.safetensors")(project)
+    assert [line.split()[0] for line in project.run()] == ["teacher_weights"]
+    project.check()
+    Path("local/model.safetensors").write_bytes(b"two")
+    lines = project.run()
+    assert {"teacher_weights", "teacher"} <= {line.split()[0] for line in lines}
+    assert len(stand_ins.trained(lines)) == 2
+    project.check()
+    setting("teacher.weights", "local-dir:nowhere")(project)
+    with pytest.raises(StudyError, match=r"teacher\.weights: nowhere/model\.safetensors does not exist"):
+        project.chain()
