@@ -34,11 +34,12 @@ LIBRARY = ROOT / "workflow"
 sys.path.insert(0, str(LIBRARY))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
-from distillation_dynamics import facts, students, study  # noqa: E402
+from distillation_dynamics import facts, study  # noqa: E402
 from distillation_dynamics.files import write_json  # noqa: E402
 from distillation_dynamics.jobs import costs, record, run  # noqa: E402
 from distillation_dynamics.jobs.chain import Chain, Content, Node  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
+from distillation_dynamics.jobs.links import link  # noqa: E402
 from distillation_dynamics.jobs.order import Order  # noqa: E402
 
 CONFIG = "study.yaml"
@@ -120,7 +121,7 @@ def finish(chain: Chain) -> None:
     with mock.patch.object(record, "facts_of", made_up):
         for node in chain.nodes:
             if id(node) in runs:
-                students.link(node.order, runs[id(node)].order)
+                link(node.order, runs[id(node)].order)
                 continue
             for path in node.order.writes:
                 make_sparse(path, size_of(chain.study, node, path))

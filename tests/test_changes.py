@@ -1,279 +1,233 @@
-"""What runs again after a change: exactly what the change touches. And the plan that says so beforehand."""
+"""What Snakemake runs after a change, with its real rules and, in most tests, stages that only pretend (stand_ins)."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+import stand_ins
 from conftest import ROOT
-from helpers import copy_project, jobs, shared, snakemake
+from helpers import copy_project, jobs, small_config, snakemake
 
 LIBRARY = "workflow/distillation_dynamics"
-SMOKE = "studies/smoke.yaml"
-DRAWN = {"figures": 18, "animations": 1}
-TABLES = {"metrics": 7, "summary": 1, "statistics": 1, **DRAWN}
-OF_STUDENT = ("students", "student_features", "student_saliency", "comparison")
-ONE_STUDENT, TWO_STUDENTS, STUDENTS = (dict.fromkeys(OF_STUDENT, count) | TABLES for count in (1, 2, 4))
-# Figures that show the tables of features, and those of the statistics, which read the scalars of features.
-FEATURES = {"teacher_features": 1, "student_features": 4, "metrics": 2, "statistics": 1, "figures": 12}
-# A new teacher; the student that asks it nothing stays, but is measured with the teacher's range and compared with it.
-TEACHER = {
-    **dict.fromkeys(("teacher", "teacher_outputs", "teacher_features", "teacher_saliency"), 1),
-    **{"students": 3, "student_features": 4, "student_saliency": 3, "comparison": 4, **TABLES},
-}
-TRAINER = TEACHER | {"students": 4, "student_saliency": 4}
-ALL = TRAINER | {"data": 1}
+STUDY = "study.yaml"
+FIGURES = 14
+TABLES = {"metrics": 7, "summary": 1, "statistics": 1, "figures": FIGURES}
 
 
-def edit(name, old, new):
-    def change(project):
-        text = (project / name).read_text()
-        assert old in text
-        (project / name).write_text(text.replace(old, new, 1))
-
-    return [name], change
-
-
-def reverse_keys(project):
-    def reverse(value):
-        return {key: reverse(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
-
-    text = yaml.safe_dump(reverse(yaml.safe_load((project / SMOKE).read_text())), sort_keys=False)
-    (project / SMOKE).write_text(text)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose stages pretend, with a study of three variants run in it."""
+    folder = stand_ins.use_in(copy_project(tmp_path_factory.mktemp("pretended")))
+    write_study(folder, small_config())
+    run(folder)
+    return folder
 
 
-def touch_everything(project):
-    for folder in ("results", "workflow", "profiles"):
-        for path in (project / folder).rglob("*"):
-            if path.is_file():
-                path.touch()
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of it, without what Snakemake remembers."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake"))
+    stand_ins.ran(folder)
+    return folder
 
 
-def chmod_everything(project):
-    for path in (project / "results").rglob("*.parquet"):
-        path.chmod(0o600)
+def write_study(folder, config):
+    (folder / STUDY).write_text(yaml.safe_dump(config))
 
 
-def remove(name):
-    return [name], lambda project: (project / name).unlink()
+def run(folder, *arguments, fails=False):
+    done = snakemake(folder, *arguments, config=STUDY)
+    assert (done.returncode != 0) == fails, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout + done.stderr
 
 
-def append(name):
-    def change(project):
-        with open(project / name, "ab") as file:
-            file.write(b"x")
-
-    return [name], change
+def plan(folder, *arguments):
+    return jobs(snakemake(folder, "-n", *arguments, config=STUDY))
 
 
-def flip_last_bit(name):
-    def change(project):
-        content = bytearray((project / name).read_bytes())
-        content[-1] ^= 1
-        (project / name).write_bytes(content)
-
-    return [name], change
-
-
-SPECTRUM, WEIGHTS = "results/smoke/metrics/spectrum.parquet", "results/smoke/students/hard/seed0/checkpoints"
-CHANGES = {
-    "nothing": (([], lambda project: None), {}),
-    "a remark in the configuration": (edit(SMOKE, "features:", "# a remark\nfeatures:"), {}),
-    "the order of keys": (([SMOKE], reverse_keys), {}),
-    "a touch of every file": (([], touch_everything), {}),
-    "another umask": (([], chmod_everything), {}),
-    "a docstring": (edit(f"{LIBRARY}/training.py", '"""One training loop', '"""The one training loop'), {}),
-    "a comment in code": (edit(f"{LIBRARY}/models.py", "import timm", "import timm  # models"), {}),
-    "the check of configurations": (edit(f"{LIBRARY}/study.py", "is not possible", "cannot be"), {}),
-    "the schema": (edit("workflow/schemas/study.schema.yaml", "folder of this study", "the folder of this study"), {}),
-    "the words of a rule": (
-        edit("workflow/rules/students.smk", "--recipe {params.recipe:q}", "--recipe  {params.recipe:q}"),
-        {},
-    ),
-    "what a job asks of the machine": (
-        edit(SMOKE, "\nfeatures:", "\ncompute: {students: {threads: 2, mem_mb: 5000}}\nfeatures:"),
-        {},
-    ),
-    "minutes between states": (edit(SMOKE, "\nfeatures:", "\nstate_minutes: 3\nfeatures:"), {}),
-    "weight of a variant": (
-        edit(SMOKE, "hard: {cross_entropy: {weight: 0.1}", "hard: {cross_entropy: {weight: 0.2}"),
-        ONE_STUDENT,
-    ),
-    "a new variant": (edit(SMOKE, "\nfeatures:", "  more: {cross_entropy: {weight: 2}}\n\nfeatures:"), ONE_STUDENT),
-    "a variant less": (edit(SMOKE, "  hard: {cross_entropy: {weight: 0.1}, hard: {weight: 0.9}}\n", ""), TABLES),
-    "a new seed": (edit(SMOKE, "seeds: [0]", "seeds: [0, 7]"), STUDENTS),
-    "an objective": (edit(f"{LIBRARY}/objectives/hard.py", "argmax(dim=1)", "argmax(dim=-1)"), ONE_STUDENT),
-    "an objective of two variants": (
-        edit(f"{LIBRARY}/objectives/spectral.py", "NEEDS = ", "UNUSED = 0\nNEEDS = "),
-        TWO_STUDENTS,
-    ),
-    "the student's recipe": (
-        edit(SMOKE, "train_images: 320}", "train_images: 320, epochs: 2, clip_gradient_norm: 1}"),
-        STUDENTS,
-    ),
-    "the trainer": (
-        edit(f"{LIBRARY}/training.py", "STEPS_BETWEEN_LOG_WRITES = 50", "STEPS_BETWEEN_LOG_WRITES = 51"),
-        TRAINER,
-    ),
-    "the teacher": (edit(SMOKE, "  source: pretrain", "  source: pretrain\n  label_smoothing: 0.1"), TEACHER),
-    "the images' normalisation": (edit(SMOKE, "mean: [0.2860]", "mean: [0.2870]"), ALL),
-    "a metric": (edit(f"{LIBRARY}/metrics/entropy.py", "CHUNK_VALUES = 2**17", "CHUNK_VALUES = 2**16"), FEATURES),
-    "a metric of pairs": (
-        edit(f"{LIBRARY}/metrics/cka.py", "TOLERANCE = 1e-13", "TOLERANCE = 1e-12"),
-        {"comparison": 4, "metrics": 3, "statistics": 1, "figures": 6},
-    ),
-    "metrics left out": (
-        edit(SMOKE, "features: {images: 20", "features: {metrics: [entropy, spectrum, magnitude], images: 20"),
-        FEATURES | {"figures": 7},
-    ),
-    "the images with saliency maps": (
-        edit(SMOKE, "saliency: {images: 2}", "saliency: {images: 3}"),
-        {"teacher_saliency": 1, "student_saliency": 4, "metrics": 2, "figures": 2, "animations": 1},
-    ),
-    "the baseline": (
-        edit(SMOKE, "\nfeatures:", "\nstatistics: {baseline: hard}\nfeatures:"),
-        {"statistics": 1, **DRAWN},
-    ),
-    "the probe set": (edit(SMOKE, "images: 20", "images: 30"), FEATURES),
-    "the summary": (
-        edit(f"{LIBRARY}/summary.py", "100 * np.sqrt(share", "100.0 * np.sqrt(share"),
-        {"summary": 1, "statistics": 1, "figures": 6},
-    ),
-    "a figure": (edit(f"{LIBRARY}/figures/accuracy.py", "0.21 * len", "0.22 * len"), {"figures": 1}),
-    "the figures' colours": (edit(SMOKE, "\nfeatures:", "\nfigures: {palette: muted}\nfeatures:"), DRAWN),
-    "a removed output": (remove(SPECTRUM), {"metrics": 1, "figures": 2}),
-    "an output that grew": (append(SPECTRUM), {"metrics": 1, "figures": 2}),
-    "weights with another bit": (flip_last_bit(f"{WEIGHTS}/epoch001.safetensors"), ONE_STUDENT),
-}
+def check(folder):
+    """Nothing would run, and every file is what the study asks for, made from what lies there now."""
+    assert plan(folder) == {}
+    command = [sys.executable, "-m", "distillation_dynamics.jobs.stand_ins", STUDY]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "workflow")}
+    said = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_change_reruns_what_it_touches_and_nothing_else(project, tmp_path, name):
-    (files, change), expected = CHANGES[name]
-    for number, file in enumerate(files):
-        shutil.copy2(project / file, tmp_path / str(number))
-    try:
-        change(project)
-        planned = snakemake(project, "-n")
-    finally:
-        for number, file in enumerate(files):
-            shutil.copy2(tmp_path / str(number), project / file)
-    assert jobs(planned) == expected
-    if "bit" in name or "grew" in name:
-        assert f"{files[0]}: has " in planned.stderr and "runs again" in planned.stderr
-
-
-def test_an_output_with_another_content_is_made_again_as_it_was(project):
-    path = project / WEIGHTS / "epoch001.safetensors"
-    content = path.read_bytes()
-    flip_last_bit(f"{WEIGHTS}/epoch001.safetensors")[1](project)
-    assert snakemake(project).returncode == 0
-    assert path.read_bytes() == content
-    assert jobs(snakemake(project, "-n")) == {}
-
-
-def test_another_torch_is_a_warning_and_on_demand_a_reason(project, tmp_path):
-    path = project / "results/smoke/students/hard/seed0/.record.json"
+def edit(folder, name, old, new):
+    path = folder / name
     text = path.read_text()
-    record = json.loads(text)
-    record["packages"]["torch"] = "2.0.0"
-    path.write_text(json.dumps(record))
-    config = tmp_path / "rerun.yaml"
-    config.write_text((project / SMOKE).read_text().replace("name: smoke", "name: smoke\npackage_versions: rerun"))
-    try:
-        warned = snakemake(project, "-n")
-        assert jobs(warned) == {} and "files were made with torch 2.0.0, here is" in warned.stderr
-        assert jobs(snakemake(project, "-n", config=str(config))) == ONE_STUDENT
-    finally:
-        path.write_text(text)
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
 
 
-def test_results_copied_into_a_fresh_clone_are_known_there(project, tmp_path):
-    clone = copy_project(tmp_path)
-    # copytree without the time stamps, as `cp -r` does it; the hidden folder of Snakemake stays behind
-    shutil.copytree(project / "results", clone / "results", copy_function=shutil.copyfile)
-    assert jobs(snakemake(clone, "-n")) == {}
-    edit(SMOKE, "hard: {cross_entropy: {weight: 0.1}", "hard: {cross_entropy: {weight: 0.2}")[1](clone)
-    assert jobs(snakemake(clone, "-n")) == ONE_STUDENT
+def students_of(folder, variant):
+    return folder / f"results/smoke/students/{variant}/seed0"
 
 
-def test_studies_share_images_teacher_and_its_outputs(project, tmp_path):
-    text = (project / SMOKE).read_text().replace("name: smoke", "name: other")
-    (tmp_path / "other.yaml").write_text(text)
-    planned = jobs(snakemake(project, "-n", config=str(tmp_path / "other.yaml")))
-    assert planned == STUDENTS | {"teacher_features": 1, "teacher_saliency": 1}
+def test_after_a_run_nothing_is_to_be_done_whatever_was_touched(project):
+    check(project)
+    for path in (project / "results").rglob("*"):
+        if path.is_file():
+            path.touch()
+    check(project)
 
 
-def test_a_teacher_file_counts_by_its_content(project, tmp_path):
-    clone, weights = copy_project(tmp_path), tmp_path / "weights.safetensors"
-    shutil.copytree(project / "results", clone / "results")
-    teacher = shared(clone, "teacher")
-    shutil.copy(teacher / "teacher.safetensors", weights)
-    config = yaml.safe_load((clone / SMOKE).read_text())
-    config["name"], config["variants"] = "file", {"hard": config["variants"]["hard"]}
-    config["teacher"] = {"source": "checkpoint", "model": config["teacher"]["model"], "weights": str(weights)}
-    (clone / "file.yaml").write_text(yaml.safe_dump(config))
-    done = snakemake(clone, config="file.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    os.utime(weights)
-    assert jobs(snakemake(clone, "-n", config="file.yaml")) == {}
-    shutil.copy(teacher / "untrained.safetensors", weights)
-    # With one variant there is nothing to compare: no effects and no trajectories.
-    planned = TEACHER | dict.fromkeys(OF_STUDENT, 1) | {"figures": DRAWN["figures"] - 2}
-    assert jobs(snakemake(clone, "-n", config="file.yaml")) == planned
+def test_one_variant_changed_trains_one_student(project):
+    config = small_config(**{"variants.hard.hard.weight": 0.5})
+    write_study(project, config)
+    assert plan(project) == {"cohorts": 1, "students": 1, "measure": 1, **TABLES}
+    run(project)
+    assert stand_ins.trained(stand_ins.ran(project)) == ["hard/seed0"]
+    check(project)
+    # Changed back it is linked again; what was measured of the other one is measured anew.
+    write_study(project, small_config())
+    assert plan(project) == {"students": 1, "measure": 1, **TABLES}
+    run(project)
+    assert stand_ins.trained(stand_ins.ran(project)) == []
+    check(project)
 
 
-def plan(project, *arguments):
-    command = [sys.executable, "-m", "distillation_dynamics.plan", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(project / "workflow")}
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, env=environment)
+def test_a_variant_and_a_seed_more_and_less(project):
+    write_study(project, small_config(**{"variants.more": {"cross_entropy": {"weight": 2}}, "seeds": [0, 3]}))
+    assert plan(project)["students"] == 5
+    run(project)
+    trained = stand_ins.trained(stand_ins.ran(project))
+    assert sorted(trained) == ["everything/seed3", "hard/seed3", "more/seed0", "more/seed3", "none/seed3"]
+    check(project)
+    write_study(project, small_config())
+    assert plan(project) == TABLES
+    run(project)
+    check(project)
 
 
-def test_the_plan_says_in_a_line_a_job_which_key_changed_and_what_it_costs(project, tmp_path):
-    config = tmp_path / "changed.yaml"
-    text = (
-        (project / SMOKE)
-        .read_text()
-        .replace("hard: {cross_entropy: {weight: 0.1}", "hard: {cross_entropy: {weight: 0.3}")
+def test_code_of_the_teachers_answers_trains_all_students_in_one_run(project):
+    edit(project, f"{LIBRARY}/teacher_outputs.py", "BATCH = 256", "BATCH = 128")
+    planned = plan(project)
+    assert planned["students"] == 3 and planned["teacher_outputs"] == 1 and "teacher" not in planned
+    run(project)
+    lines = stand_ins.ran(project)
+    assert len(stand_ins.trained(lines)) == 3
+    check(project)
+
+
+def test_a_teacher_that_comes_out_with_other_bits_takes_its_students_along(project):
+    (teacher,) = (project / "results/shared/teacher").iterdir()
+    (teacher / "teacher.safetensors").write_text("damaged")
+    (project / stand_ins.OTHER_BITS).write_text("teacher")
+    run(project)
+    lines = stand_ins.ran(project)
+    assert sorted(stand_ins.trained(lines)) == ["everything/seed0", "hard/seed0"]
+    assert "teacher_outputs" in lines and "features teacher" in lines
+    assert plan(project) == {}
+
+
+def test_a_teacher_that_comes_out_as_it_was_trains_nobody(project):
+    (teacher,) = (project / "results/shared/teacher").iterdir()
+    (teacher / "teacher.safetensors").write_text("damaged")
+    said = run(project)
+    assert "teacher.safetensors has 7 bytes, 64 were written; it is made again" in said
+    assert stand_ins.ran(project) == ["teacher"]
+    check(project)
+
+
+def test_results_of_other_settings_copied_over_are_not_believed(project, tmp_path):
+    """A student trained with another weight, laid over a finished study by a copy that replaces its files."""
+    other = tmp_path / "other"
+    shutil.copytree(project, other, symlinks=True)
+    write_study(other, small_config(**{"variants.hard.hard.weight": 0.5}))
+    run(other)
+    for path in sorted(students_of(other, "hard").rglob("*")):
+        to = project / path.relative_to(other)
+        if path.is_file():
+            to.unlink(missing_ok=True)
+            shutil.copyfile(path, to)
+    assert plan(project)["students"] == 1
+    run(project, "--touch")
+    assert plan(project)["students"] == 1
+    run(project)
+    check(project)
+
+
+def test_results_copied_into_an_empty_clone_are_known_there(project, tmp_path):
+    (tmp_path / "clone").mkdir()
+    clone = stand_ins.use_in(copy_project(tmp_path / "clone"))
+    write_study(clone, small_config())
+    shutil.copytree(project / "results/smoke", clone / "results/smoke", copy_function=shutil.copyfile)
+    # Without what studies share: images and teacher are made again as they were, and nobody trains.
+    run(clone)
+    lines = stand_ins.ran(clone)
+    assert sorted(line for line in lines if "smoke" not in line) == ["data", "teacher", "teacher_outputs"]
+    check(clone)
+
+
+def test_without_stamps_or_metadata_nothing_runs(project):
+    shutil.rmtree(project / "results/.stamps")
+    shutil.rmtree(project / ".snakemake", ignore_errors=True)
+    check(project)
+
+
+def test_forced_students_train_and_forced_figures_are_drawn(project):
+    run(project, "--forcerun", "students")
+    lines = stand_ins.ran(project)
+    assert len(stand_ins.trained(lines)) == 3
+    check(project)
+    run(project, "--forcerun", "figures")
+    lines = stand_ins.ran(project)
+    assert len(lines) == FIGURES and all(line.startswith("figures") for line in lines)
+    check(project)
+    assert plan(project, "--forceall")["cohorts"] == 2
+
+
+def test_the_size_of_cohorts_is_no_reason_to_run_and_is_kept_to(project):
+    config = small_config(compute={"students": {"runs_per_job": 2, "threads": 2, "mem_mb": 5000}})
+    write_study(project, config)
+    assert plan(project) == {}
+    write_study(project, config | {"seeds": [0, 1]})
+    assert plan(project)["cohorts"] == 2
+
+
+def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finished(project):
+    edit(
+        project,
+        f"{LIBRARY}/jobs/stand_ins.py",
+        "            report.begin(number)\n",
+        "            if 'hard' in order.name:\n"
+        "                from ..errors import StudyError\n"
+        "                report.fail(number, StudyError('training: loss became nan in epoch 3'))\n"
+        "                continue\n"
+        "            report.begin(number)\n",
     )
-    config.write_text(text)
-    said = plan(project, "--configfile", str(config)).stdout
-    assert "students variant=hard, seed=0: cross_entropy.weight: 0.1 -> 0.3\n" in said
-    (table,) = [line.split() for line in said.splitlines() if line.startswith("students  ")]
-    record = json.loads((project / "results/smoke/students/hard/seed0/.record.json").read_text())
-    size = sum(file["bytes"] for file in record["files"].values())
-    assert re.search(r"^figures +19 ", said, re.M) and re.search(r"^total +32 ", said, re.M)
-    assert table[1] == "1" and float(table[4]) == pytest.approx(size / 1e6, abs=0.06)
-    assert plan(project, "--configfile", SMOKE).stdout == "Nothing would run.\n"
+    write_study(project, small_config(**{"student.recipe.epochs": 1}))
+    said = run(project, fails=True)
+    assert "error: training: loss became nan in epoch 3" in said
+    assert sorted(stand_ins.trained(stand_ins.ran(project))) == ["everything/seed0", "none/seed0"]
+    planned = plan(project)
+    assert planned["students"] == planned["cohorts"] == 1
+    assert "nan" in snakemake(project, config=STUDY).stdout + snakemake(project, config=STUDY).stderr
 
 
-def test_the_plan_names_the_module_whose_code_changed(project):
-    files, change = edit(f"{LIBRARY}/figures/accuracy.py", "0.21 * len", "0.22 * len")
-    text = (project / files[0]).read_text()
-    try:
-        change(project)
-        said = plan(project, "--configfile", SMOKE).stdout
-    finally:
-        (project / files[0]).write_text(text)
-    line = said.splitlines()[0]
-    assert line.startswith("figures figure=accuracy: code of figures.accuracy: ") and " -> " in line
+def test_what_is_finished_stays_when_its_new_run_cannot_start(project):
+    before = {path: path.read_bytes() for path in (project / "results/smoke").rglob("*.parquet")}
+    write_study(project, small_config(**{"features.images": 30, "saliency.images": 3}))
+    start = "    main = lambda *a, **k: stand_ins.carry_out(order)\n"
+    edit(project, f"{LIBRARY}/jobs/run.py", start, "    raise StudyError('no room on the GPU')\n")
+    assert "no room on the GPU" in run(project, fails=True)
+    assert {path: path.read_bytes() for path in (project / "results/smoke").rglob("*.parquet")} == before
+    write_study(project, small_config())
+    assert plan(project) == {}
 
 
-def test_a_plan_without_earlier_runs_says_what_it_does_not_know(project):
-    said = plan(project, "--configfile", str(ROOT / "studies/imagenet.yaml")).stdout
-    assert "students              15         ?" in said
-    assert "no earlier job tells:" in said and "students" in said.rpartition("tells:")[2]
-
-
-def test_two_workflows_on_one_folder_do_not_harm_each_other(project, tmp_path):
-    content = (project / SPECTRUM).read_bytes()
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--forcerun", "summary", "metrics"]
-    command += ["--configfile", SMOKE]
+def test_a_second_workflow_on_the_same_results_stops_with_a_message(project):
+    write_study(project, small_config(**{"student.recipe.epochs": 1}))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", STUDY]
     first = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not any((project / ".snakemake").glob("locks/*")):
         assert first.poll() is None
@@ -281,4 +235,119 @@ def test_two_workflows_on_one_folder_do_not_harm_each_other(project, tmp_path):
     assert second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
     said, _ = first.communicate()
     assert first.returncode == 0, said
-    assert (project / SPECTRUM).read_bytes() == content and jobs(snakemake(project, "-n")) == {}
+    check(project)
+
+
+def test_all_output_is_deleted_by_a_command_of_its_own(project):
+    said = run(project, "--delete-all-output", fails=True)
+    assert "make clear STUDY=smoke" in said and "Traceback" not in said
+    check(project)
+    store(project, "clear", "smoke")
+    assert not (project / "results/smoke").exists() and not list((project / "results/shared").glob("*/*"))
+    run(project)
+    assert len(stand_ins.trained(stand_ins.ran(project))) == 3
+    check(project)
+
+
+def store(folder, *arguments, status=0):
+    command = [sys.executable, "-m", "distillation_dynamics.jobs.store", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "workflow")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_what_no_study_uses_is_listed_and_then_deleted(project):
+    assert "Everything in the store is used" in store(project, "unused")
+    write_study(project, small_config(**{"variants.hard.hard.weight": 0.5}))
+    run(project)
+    listed = store(project, "unused")
+    assert len(re.findall(r"^results/shared/runs/[0-9a-f]{16} \(", listed, re.M)) == 1
+    assert len(list((project / "results/shared/runs").iterdir())) == 4, "listing deletes nothing"
+    assert "1 folders deleted" in store(project, "unused", "--delete")
+    check(project)
+
+
+def test_clearing_a_study_leaves_what_others_use(project):
+    write_study(project, small_config() | {"name": "other"})
+    run(project)
+    assert stand_ins.trained(stand_ins.ran(project)) == []
+    said = store(project, "clear", "other")
+    assert "stay, because other studies use them" in said and not (project / "results/other").exists()
+    write_study(project, small_config())
+    check(project)
+    assert "there is no study of that name; there are smoke" in store(project, "clear", "smok", status=1)
+
+
+def test_unfinished_trainings_go_with_their_study(project):
+    (run_folder, *_) = (project / "results/shared/runs").iterdir()
+    (run_folder / ".record.json").unlink()
+    (run_folder / ".resume").mkdir()
+    store(project, "clear", "smoke")
+    assert not run_folder.exists()
+
+
+def why(project, config=STUDY):
+    done = snakemake(project, "-n", "--quiet", "progress", "rules", "reason", "host", config=config)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_plan_says_what_changed_what_trains_and_what_it_costs(project):
+    write_study(project, small_config(**{"variants.hard.hard.weight": 0.3}))
+    said = why(project)
+    assert "students hard/seed0: terms.hard.weight: 0.9 -> 0.3\n" in said
+    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^figures +{FIGURES} +{FIGURES} ", said, re.M)
+    assert "1 student to train in 1 job" in said
+    assert len(said.splitlines()) < 60
+    write_study(project, small_config())
+    assert "smoke: all results are what the study asks for; nothing would run." in why(project)
+
+
+def test_the_plan_of_a_study_that_nothing_is_known_of_says_so(project):
+    write_study(project, small_config(**{"student.model.args.depth": 3}))
+    said = why(project)
+    assert re.search(r"^students +3 +2 +\?", said, re.M)
+    assert "no earlier job tells: " in said and "students" in said.rpartition("tells:")[2]
+
+
+def test_a_run_uses_the_declared_threads_whatever_cores_it_gets(project):
+    write_study(project, small_config(**{"student.recipe.epochs": 1, "compute": {"students": {"threads": 2}}}))
+    run(project, "--cores", "1")
+    (record,) = {path.read_text() for path in students_of(project, "hard").glob(".record.json")}
+    assert '"threads": 2' in record
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (STUDY, "imagse", "", "features.imagse: unknown key; did you mean images"),
+        (STUDY, "train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
+    ],
+)
+def test_a_wrong_study_is_a_sentence_and_a_status(project, name, old, new, message):
+    changes = {"features.imagse": 3} if old == "imagse" else {f"data.{old}": new}
+    write_study(project, small_config(**changes))
+    said = run(project, fails=True)
+    assert message in said and "Traceback" not in said
+
+
+def test_the_library_is_whole_when_it_is_installed_from_a_wheel(tmp_path):
+    """Not editable: the schema of studies comes along."""
+    copy = tmp_path / "source"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "workflow", copy / "workflow", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    command = [sys.executable, "-c", "import setuptools.build_meta as b; print(b.build_wheel('.'))"]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shutil.unpack_archive(next(copy.glob("*.whl")), tmp_path / "installed", "zip")
+    library = tmp_path / "installed/distillation_dynamics"
+    missing = {
+        str(path.relative_to(ROOT / LIBRARY))
+        for path in (ROOT / LIBRARY).rglob("*")
+        if path.suffix in (".py", ".yaml") and not (library / path.relative_to(ROOT / LIBRARY)).is_file()
+    }
+    assert missing == set() and (library / "study.schema.yaml").is_file()
+    assert Path(ROOT / LIBRARY / "study.schema.yaml").is_file()

@@ -231,6 +231,14 @@ SOMETHING = {
     "damaged features of the teacher": (damage("smoke/features/teacher/range.json"), []),
     "a damaged teacher": (damage("shared/teacher/*/teacher.safetensors"), []),
     "a teacher made again with other bits": (other_bits("teacher", "shared/teacher"), ["hard", "everything"]),
+    "a damaged teacher made again with other bits": (
+        lambda project: (damage("shared/teacher/*/teacher.safetensors")(project), other_bits("teacher", ".stamps")(project)),
+        ["hard", "everything"],
+    ),
+    "damaged images made again with other bits": (
+        lambda project: (damage("shared/data/*/train.npy")(project), other_bits("data", ".stamps")(project)),
+        ["none", "hard", "everything"],
+    ),
     "features made again with other bits": (other_bits("features", "smoke/features/teacher"), []),
     "damaged images": (damage("shared/data/*/splits.parquet"), []),
     "students are gone": (remove("smoke/students"), []),

@@ -52,7 +52,8 @@ def plan():
     try:
         plan = start.plan_of(CHAIN, HASHES, workflow)
     except StudyError as error:
-        raise WorkflowError(str(error))
+        # An error in an input function would be shown with its traceback.
+        sys.exit(f"the study cannot run:\n{error}")
     if workflow.dryrun:
         print(costs.report(plan), file=sys.stderr)
     return plan

@@ -58,10 +58,14 @@ class Costs:
             self.seconds.setdefault((stage, kind), []).append(known["seconds"])
             size = sum(file[IDENTITY][0] for file in known["files"].values())
             self.bytes.setdefault((stage, kind), []).append(size)
-            if stage in ("teacher", "students") and (path.parent / "cost.json").is_file():
-                self._training(stage, kind, read_json(path.parent / "cost.json"))
+            if stage in ("teacher", "students"):
+                self._training(stage, kind, path.parent / "cost.json")
 
-    def _training(self, stage: str, kind: str, cost: dict) -> None:
+    def _training(self, stage: str, kind: str, path: Path) -> None:
+        try:
+            cost = read_json(path)
+        except StudyError:
+            return  # Damage is the plan's to say; here it only means that nothing is known.
         if not cost["images_per_second"]:
             return
         images, networks = cost["seconds"] * cost["images_per_second"], cost["networks"]

@@ -144,7 +144,9 @@ class Plan:
 
     def _other_input(self, node: Node, known: dict[str, Any]) -> str | None:
         """Return which of the files that a node was made from is another now, or is to be made anew."""
-        anew = [need for need in node.needs if self._is_computed(need)]
+        # A student was made from what its run was made from.
+        needs = node.needs[0].needs if node in self.students else node.needs
+        anew = [need for need in needs if self._is_computed(need)]
         # Stored outputs of the teacher that are made again for another variant are checked by each student that asks.
         anew = [need for need in anew if need.stage != "teacher_outputs"]
         if anew:
@@ -230,6 +232,8 @@ class Plan:
                     record.remove(node.order)
                     shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
         for group in [*self.cohorts, *self.measuring]:
+            # Left behind where something that waited for it failed.
+            Path(group.marker).unlink(missing_ok=True)
             value = {
                 "stage": group.stage,
                 "orders": [node.file for node in group.nodes],
