@@ -3,8 +3,8 @@
     python benchmarks/kills.py FOLDER [--kills 100] [--seed 0] [--configfile studies/smoke.yaml]
 
 FOLDER is a copy of the project in which the study is finished; its outputs are made again and again. Each kill deletes
-the outputs of one job, as Snakemake does before it starts, runs the job's command line and sends SIGKILL after a random
-part of its usual time. Every file that then has its final name must be the finished one, byte for byte; a last run must
+the outputs and the record of one job, runs the job's command line and sends SIGKILL after a random part of its usual
+time. Every file that then has its final name must be the finished one, byte for byte; a last run must
 bring all of them back. Prints a line a job and exits with 1 when a file was damaged.
 """
 
@@ -16,31 +16,70 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from distillation_dynamics.plan import Job, parse
+from distillation_dynamics.files import read_json
+from distillation_dynamics.jobs import plan as plans
+from distillation_dynamics.jobs import record
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as Snakemake starts it: the file with its order or group, and the orders in it."""
+
+    file: str
+    orders: list[dict]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{order['stage']} {order['name']}".strip() for order in self.orders)
+
+    @property
+    def stages(self) -> set[str]:
+        """The stages of its orders."""
+        return {order["stage"] for order in self.orders}
 
 
 def all_jobs(folder: Path, configfile: str) -> list[Job]:
-    """Return all jobs of a study, with the command lines that Snakemake would run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--printshellcmds", "--forceall", "--configfile", configfile]
-    return parse(subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout)
+    """Return all jobs of a study, in an order in which they can run; a dry run writes their files."""
+    shutil.rmtree(folder / "results/.orders", ignore_errors=True)
+    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "2", "--configfile", configfile]
+    subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    groups = sorted((folder / plans.GROUPS).glob("*/*.json"))
+    files = sorted((folder / "results/.orders").rglob("*.json"))
+    single = [path for path in files if "groups" not in path.parts and "content" not in path.parts]
+    jobs = [Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["orders"]]) for path in groups]
+    grouped = {order["key"] for job in jobs for order in job.orders}
+    jobs += [
+        Job(str(path.relative_to(folder)), [order]) for path in single if (order := read_json(path))["key"] not in grouped
+    ]
+    return jobs
 
 
 def outputs(folder: Path, job: Job) -> list[Path]:
     """Return the files that a job writes; the measured seconds are not among them, they are never the same twice."""
-    first = job.command.index("--outputs") + 1
-    names = job.command[first : job.command.index("--threads", first)]
+    names = [name for order in job.orders for name in order["writes"]]
     return [folder / name for name in names if not Path(name).name.startswith("cost")]
+
+
+def records(folder: Path, job: Job) -> list[Path]:
+    """Return the records of a job."""
+    return [folder / order["record"] for order in job.orders]
 
 
 def start(folder: Path, job: Job) -> subprocess.Popen:
     """Start a job's command without Snakemake."""
-    words = job.command[job.command.index("-m") : job.command.index(">")]
     environment = {**os.environ, "PYTHONPATH": str(folder / "workflow")}
+    command = [sys.executable, "-m", "distillation_dynamics", job.file]
     return subprocess.Popen(
-        [sys.executable, *words], cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+        command, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
     )
+
+
+def remove(folder: Path, job: Job) -> None:
+    """Remove what a job left, links to it elsewhere excepted."""
+    for path in [*outputs(folder, job), *records(folder, job)]:
+        path.unlink(missing_ok=True)
 
 
 def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[list[Path], list[Path], int]:
@@ -52,16 +91,17 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
     files = outputs(folder, job)
     finished = {file: file.read_bytes() for file in files}
     begin = time.monotonic()
+    remove(folder, job)
     if start(folder, job).wait() != 0:
-        raise SystemExit(f"{job.rule} {job.wildcards} does not run by itself")
+        raise SystemExit(f"{job} does not run by itself")
     usual = time.monotonic() - begin
     damaged, alive = [], 0
     for _ in range(kills):
-        for file in files:
-            file.unlink(missing_ok=True)
+        remove(folder, job)
         if generator.random() < 0.5:
             # A training starts anew; otherwise it goes on from its last state.
-            shutil.rmtree(folder / (job.option("out") or "none") / ".resume", ignore_errors=True)
+            for path in records(folder, job):
+                shutil.rmtree(path.parent / ".resume", ignore_errors=True)
         process = start(folder, job)
         time.sleep(generator.uniform(0, usual))
         if process.poll() is None:
@@ -70,8 +110,8 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         damaged += [file for file in files if file.exists() and file.read_bytes() != finished[file]]
-    for file in files:
-        file.unlink(missing_ok=True)
+        damaged += [path for path in records(folder, job) if path.exists() and record.read(path) is None]
+    remove(folder, job)
     start(folder, job).wait()
     lost = [file for file in files if not file.exists() or file.read_bytes() != finished[file]]
     return damaged, lost, alive
@@ -93,7 +133,7 @@ def main() -> None:
         damaged, lost, alive = kill(folder, job, kills, generator)
         bad += len(damaged) + len(lost)
         said = f"{kills} kills ({alive} before the end), {len(damaged)} damaged files, {len(lost)} not brought back"
-        print(f"{job.rule} {job.wildcards}: {said}", flush=True)
+        print(f"{job}: {said}", flush=True)
     sys.exit(1 if bad else 0)
 
 

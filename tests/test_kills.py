@@ -23,18 +23,20 @@ def copy(project, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "rule", ["data", "teacher", "teacher_outputs", "students", "student_features", "comparison", "figures"]
+    "stages",
+    [{"data"}, {"teacher"}, {"teacher_outputs"}, {"students"}, {"features", "saliency", "comparison"}, {"figures"}],
+    ids=lambda stages: min(stages),
 )
-def test_a_killed_stage_leaves_whole_files_or_none_and_a_rerun_completes(copy, rule):
+def test_a_killed_stage_leaves_whole_files_or_none_and_a_rerun_completes(copy, stages):
     folder, jobs = copy
-    job = next(job for job in jobs if job.rule == rule)
-    damaged, lost, _ = kills.kill(folder, job, 1, random.Random(rule))
+    job = next(job for job in jobs if job.stages == stages)
+    damaged, lost, _ = kills.kill(folder, job, 1, random.Random(min(stages)))
     assert damaged == [] and lost == []
 
 
 def test_the_check_sees_a_damaged_file(copy, monkeypatch):
     folder, jobs = copy
-    job = next(job for job in jobs if job.rule == "metrics")
+    job = next(job for job in jobs if job.stages == {"metrics"})
     half = kills.outputs(folder, job)[0]
     content = half.read_bytes()
 

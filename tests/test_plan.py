@@ -30,7 +30,7 @@ SLOTS = {"students": 2, "measure": 2}
 
 
 def forget_the_code():
-    for cached in (sources._imports, sources._named_by, sources._path, sources._meaning):
+    for cached in (sources._imports, sources._path, sources._code):
         cached.cache_clear()
 
 
@@ -62,7 +62,12 @@ class Project:
 
     def chain(self) -> Chain:
         result = study.load(copy.deepcopy(self.config), self.describe)
-        return Chain(result, Content.read(result, Hashes()))
+        self.content = Content.read(result, Hashes())
+        return Chain(result, self.content)
+
+    def chain_without_reading(self) -> Chain:
+        """The jobs, of images that were read before."""
+        return Chain(study.load(copy.deepcopy(self.config), self.describe), self.content)
 
     def plan(self, forced=lambda node: False) -> Plan:
         plan = Plan(self.chain(), Hashes("results"), forced, SLOTS)
@@ -349,13 +354,26 @@ def test_what_was_tampered_with_is_found_though_size_and_time_are_kept(project):
     project.check()
 
 
+def test_linking_a_run_into_another_study_has_no_file_read_again(project, monkeypatch):
+    for name in ("third", "fourth"):
+        setting("name", name)(project)
+        project.run()
+    monkeypatch.setattr("distillation_dynamics.jobs.hashes.sha256", lambda path: pytest.fail(f"{path} is read"))
+    chain = project.chain_without_reading()
+    for student in chain.students.values():
+        for order in (student.order, student.needs[0].order):
+            assert record.fault(order, record.read(order.record), Hashes()) is None
+    setting("name", "third")(project)
+    for student in project.chain_without_reading().students.values():
+        assert record.fault(student.order, record.read(student.order.record), Hashes()) is None
+
+
 def test_a_second_plan_reads_no_file(project, monkeypatch):
     for path in Path("results").rglob("*"):
         os.utime(path)
-    content = project.plan().chain.content
+    project.plan()
     monkeypatch.setattr("distillation_dynamics.jobs.hashes.sha256", lambda path: pytest.fail(f"{path} is read"))
-    result = study.load(copy.deepcopy(project.config), project.describe)
-    assert Plan(Chain(result, content), Hashes("results"), slots=SLOTS).reasons == {}
+    assert Plan(project.chain_without_reading(), Hashes("results"), slots=SLOTS).reasons == {}
 
 
 def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):

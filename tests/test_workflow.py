@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
-from safetensors.numpy import load_file
 
 from conftest import ROOT
 from helpers import jobs, shared, snakemake
@@ -83,25 +84,47 @@ def test_every_column_of_every_table_is_documented(results):
             assert field.metadata and field.metadata[b"description"], f"{path}: {field.name}"
 
 
-def test_a_deleted_metric_file_reruns_only_what_depends_on_it(project, results):
+def test_a_deleted_metric_file_is_made_again_as_it_was(project, results):
     table = results / "metrics/spectrum.parquet"
     content = table.read_bytes()
     table.unlink()
     assert jobs(snakemake(project, "-n")) == {"metrics": 1, "figures": 2}
-    assert snakemake(project).returncode == 0
+    done = snakemake(project)
+    assert done.returncode == 0 and "results/smoke/metrics/spectrum.parquet is missing; it is made again" in done.stderr
     assert table.read_bytes() == content
 
 
-def test_equal_seeds_give_equal_bytes(project, results):
+def test_equal_seeds_give_equal_bytes_alone_as_in_a_cohort(project, results):
+    """A student that is trained again, alone and under one core, has every byte that it had in a cohort."""
     run = results / "students/everything/seed0"
-    names = ["checkpoints/epoch002.safetensors", "steps.parquet", "epochs.parquet", "result.json", "logits_test.npy"]
-    before = {name: (run / name).read_bytes() for name in names}
-    weights = load_file(run / names[0])
+    (stored,) = [f for f in (project / "results/shared/runs").iterdir() if (f / "logits_test.npy").samefile(run / "logits_test.npy")]
+    before = {path.relative_to(run): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+    measured = (results / "features/students/everything/seed0/depth.parquet").read_bytes()
     shutil.rmtree(run)
-    assert snakemake(project, str(run / names[0]).removeprefix(str(project) + "/")).returncode == 0
-    for name, tensor in load_file(run / names[0]).items():
-        np.testing.assert_array_equal(tensor, weights[name])
-    assert {name: (run / name).read_bytes() for name in names} == before
+    shutil.rmtree(stored)
+    assert jobs(snakemake(project, "-n"))["cohorts"] == 1
+    assert snakemake(project, "--cores", "1").returncode == 0
+    after = {path.relative_to(run): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
+    own = {Path("cost.json"), Path(".record.json")}
+    assert before.keys() == after.keys() and len(before) > 8
+    assert [name for name in before if before[name] != after[name] and name not in own] == []
+    assert (results / "features/students/everything/seed0/depth.parquet").read_bytes() == measured
+    assert jobs(snakemake(project, "-n")) == {}
+
+
+def test_a_student_that_diverges_is_said_and_the_others_are_measured(project, tmp_path):
+    config = yaml.safe_load((project / "studies/smoke.yaml").read_text())
+    config["name"] = "diverges"
+    config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
+    config["variants"]["worse"] = {"cross_entropy": {"weight": 1e38}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(project, config=str(tmp_path / "study.yaml"))
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and "error: training: loss became" in said and "Traceback" not in said
+    results = project / "results/diverges"
+    assert (results / "students/hard/seed0/result.json").exists() and not (results / "students/worse").exists()
+    assert (project / "results/diverges/features/teacher/depth.parquet").exists()
+    shutil.rmtree(results)
 
 
 def test_a_typo_stops_before_any_job_with_one_sentence_and_a_status(project):
@@ -113,7 +136,13 @@ def test_a_typo_stops_before_any_job_with_one_sentence_and_a_status(project):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_the_imagenet_study_plans(project):
-    planned = jobs(snakemake(project, "-n", config="studies/imagenet.yaml"))
-    assert planned["students"] == planned["student_features"] == 15
-    assert planned["teacher"] == planned["teacher_weights"] == 1 and "teacher_outputs" not in planned
+def test_the_imagenet_study_plans_before_its_images_are_there_and_does_not_run(project):
+    planned = snakemake(project, "-n", config="studies/imagenet.yaml")
+    counts = jobs(planned)
+    assert counts["students"] == 15 and counts["teacher"] == counts["teacher_weights"] == 1
+    assert "teacher_outputs" not in counts
+    sentence = "data.train: the folder data/imagenet/train does not exist"
+    assert f"not there yet: {sentence}" in planned.stderr
+    done = snakemake(project, config="studies/imagenet.yaml")
+    assert done.returncode != 0 and sentence in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

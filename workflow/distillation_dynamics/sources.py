@@ -8,8 +8,10 @@ show; whoever asks for a fingerprint names them.
 
 import ast
 import hashlib
+import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
@@ -24,7 +26,7 @@ WORDS = {"StudyError", "Interrupted", "print"}
 def fingerprint(*modules: str) -> list[str]:
     """Return sorted 'module:hash' of `modules` (names inside the library) and all they import from it."""
     names = set().union(*(_imports(f"{PACKAGE}.{module}") for module in modules))
-    return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_meaning(_path(name))}" for name in names)
+    return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_code(name, _path(name)).meaning}" for name in names)
 
 
 MUST_BE_THERE = object()
@@ -42,6 +44,17 @@ def literals(path: Path, *names: str, default: object = MUST_BE_THERE) -> list:
     return [values[name] for name in names]
 
 
+class Code(NamedTuple):
+    """What is known of a module's code: a hash of its meaning, and what its import statements may mean."""
+
+    meaning: str
+    named: tuple[str, ...]
+
+
+# Module file -> [what the file is known again by, meaning, names]: of an earlier process, for the next one.
+known: dict[str, list] = {}
+
+
 @cache
 def _imports(module: str) -> frozenset[str]:
     seen, queue = set(), [module]
@@ -51,24 +64,8 @@ def _imports(module: str) -> frozenset[str]:
         if name in seen or path is None or not name.startswith(PACKAGE) or name in WITHOUT_EFFECT:
             continue
         seen.add(name)
-        queue += [name.rpartition(".")[0], *_named_by(name, path)]
+        queue += [name.rpartition(".")[0], *_code(name, path).named]
     return frozenset(seen)
-
-
-@cache
-def _named_by(module: str, path: Path) -> tuple[str, ...]:
-    """Return what the import statements of a module may mean: modules, and names in them that may be modules."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-            for _ in range(node.level - 1):
-                package = package.rpartition(".")[0]
-            base = ".".join(filter(None, [package if node.level else "", node.module]))
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(names)
 
 
 @cache
@@ -79,9 +76,32 @@ def _path(name: str) -> Path | None:
 
 
 @cache
-def _meaning(path: Path) -> str:
-    tree = _WithoutWords().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+def _code(module: str, path: Path) -> Code:
+    """Return what is known of a module, read only where its file is another than when it was last read."""
+    status = path.stat()
+    seen = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, *sys.version_info[:2]]
+    if str(path) not in known or known[str(path)][0] != seen:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        named = _named_by(module, path, tree)
+        meaning = hashlib.sha256(ast.unparse(_WithoutWords().visit(tree)).encode()).hexdigest()[:12]
+        known[str(path)] = [seen, meaning, named]
+    _, meaning, named = known[str(path)]
+    return Code(meaning, tuple(named))
+
+
+def _named_by(module: str, path: Path, tree: ast.Module) -> list[str]:
+    """Return what the import statements of a module may mean: modules, and names in them that may be modules."""
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            for _ in range(node.level - 1):
+                package = package.rpartition(".")[0]
+            base = ".".join(filter(None, [package if node.level else "", node.module]))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names
 
 
 class _WithoutWords(ast.NodeTransformer):

@@ -91,20 +91,27 @@ class Node:
 
 @dataclass(frozen=True)
 class Content:
-    """What is in the files that come from outside, as hashes: images by source, and the teacher's weights."""
+    """What is in the files that come from outside, as hashes: images by source, and the teacher's weights.
+
+    `missing` says what is not there yet: a plan can be made without it, a run cannot.
+    """
 
     images: dict[str, str]
     weights: str | None = None
+    missing: str | None = None
 
     @classmethod
     def read(cls, study: Study, hashes: Hashes) -> "Content":
-        """Return what is there now; raise StudyError naming the key of what is not."""
-        data, teacher, images, weights = study.data, study.teacher, {}, None
+        """Return what is there now; raise StudyError naming the key of what cannot be read."""
+        data, teacher, images, weights, missing = study.data, study.teacher, {}, None, None
         for key in ("train", "test"):
             path = getattr(data, key)
             if not os.path.exists(path):
-                wanted = "Parquet file" if data.in_memory else "folder with one subfolder a class, or a .tar"
-                raise StudyError(f"data.{key}: {path} does not exist; give a {wanted}")
+                missing = missing or (
+                    f"data.{key}: the folder {path} does not exist; give a folder with one subfolder a class, or a .tar"
+                )
+                images[key] = "missing"
+                continue
             images[key] = hashes.of(path) if data.in_memory else hashes.of_images(path, data.trust_times)
         if teacher.source == "checkpoint":
             weights = hashes.of(teacher.weights)
@@ -113,7 +120,7 @@ class Content:
             if not os.path.isfile(path):
                 raise StudyError(f"teacher.weights: {path} does not exist; the folder must hold a model.safetensors")
             weights = hashes.of(path)
-        return cls(images, weights)
+        return cls(images, weights, missing)
 
     @classmethod
     def known(cls, value: dict[str, Any]) -> "Content":

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from .. import sources
 from ..errors import StudyError
 from ..files import sha256, write_text
 
@@ -36,10 +37,14 @@ class Hashes:
         self.path = None if folder is None else Path(folder) / CACHE
         self.known: dict[str, list] = {}
         self.new = False
+        self.code: dict[str, list] = {}
         if self.path is not None and self.path.is_file():
             try:
-                self.known = json.loads(self.path.read_text(encoding="utf-8"))
-            except ValueError:
+                said = json.loads(self.path.read_text(encoding="utf-8"))
+                self.known, code = said["files"], said["code"]
+                sources.known.update(code)
+                self.code = dict(sources.known)
+            except (ValueError, KeyError, TypeError):
                 print(f"{self.path}: is damaged and made anew", file=sys.stderr)
 
     def of(self, path: str | Path) -> str:
@@ -102,11 +107,11 @@ class Hashes:
                 self._remember(key, [seen, _digest(zip(names, contents, strict=True))])
 
     def save(self) -> None:
-        """Write down what was read, if anything was; what is gone is forgotten."""
-        if self.path is not None and self.new:
+        """Write down what was read of files and of the library's code, if anything was; what is gone is forgotten."""
+        if self.path is not None and (self.new or sources.known != self.code):
             here = {path: facts for path, facts in self.known.items() if os.path.exists(path.removesuffix("*"))}
-            write_text(self.path, json.dumps(here))
-            self.new = False
+            write_text(self.path, json.dumps({"files": here, "code": sources.known}))
+            self.new, self.code = False, dict(sources.known)
 
     def _remember(self, key: str, facts: list) -> None:
         self.known[key] = facts

@@ -6,6 +6,7 @@ not by what a workflow remembers of a path.
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def write(order: Order, inputs: dict[str, str], **facts: Any) -> None:
             "name": order.name,
             "key": order.key,
             **facts,
-            "packages": {name: version(name) for name in order.packages},
+            "packages": {name: _version(name) for name in order.packages},
             "inputs": inputs,
             "files": files,
             "job": counted(order.job),
@@ -110,8 +111,13 @@ def damage(path: str, facts: dict[str, Any], hashes: Hashes) -> str | None:
 
 def other_packages(record: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Return name -> (version then, version now) of the packages whose version is not that of the record."""
-    now = {name: version(name) for name in record["packages"]}
+    now = {name: _version(name) for name in record["packages"]}
     return {name: (then, now[name]) for name, then in record["packages"].items() if now[name] != then}
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def content(path: str, record_path: str, hashes: Hashes) -> str:

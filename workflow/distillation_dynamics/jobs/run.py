@@ -30,6 +30,8 @@ from .order import Order
 
 # Folder of the states of an unfinished training, in that of its files.
 STATES = ".resume"
+# Where the main process remembers hashes; jobs read them and write none.
+RESULTS = "results"
 # How a training failed: a file beside the record that it did not write.
 FAILED = ".failed"
 PACKAGE = "distillation_dynamics"
@@ -97,7 +99,7 @@ def stage_main(stage: str) -> Callable[[Any, int], None]:
 
 def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
     """Carry out the members of a group: trainings together, measurements one after the other."""
-    members, hashes = [orders.read(path) for path in value["orders"]], Hashes()
+    members, hashes = [orders.read(path) for path in value["orders"]], Hashes(RESULTS)
     for order in members:
         check(order)
     if value["stage"] == "cohorts":
@@ -179,7 +181,7 @@ def _carry_out(path: str, gpus: int, start: float) -> None:
         return
     order = orders.read(path)
     check(order)
-    carry_out(order, gpus, Hashes(), start)
+    carry_out(order, gpus, Hashes(RESULTS), start)
 
 
 def said_by(work: Callable[[], None]) -> str | None:

@@ -53,6 +53,10 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
             f"--delete-all-output: results are told by their records, not by Snakemake; `make clear STUDY={chain.study.name}` "
             "deletes those of the study"
         )
+    if chain.content.missing is not None:
+        if not workflow.dryrun:
+            raise StudyError(chain.content.missing)
+        print(f"not there yet: {chain.content.missing}", file=sys.stderr)
     settings = workflow.dag_settings
     plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings))
     hashes.save()
