@@ -6,6 +6,7 @@ asked for every batch, and loader processes.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -88,14 +89,19 @@ def folder(tmp_path_factory):
     study = load(config)
     os.chdir(ROOT)
     torch.manual_seed(0)
-    models.save_weights(folder / "downloaded/model.safetensors", models.build(study.teacher.model, study.data))
+    models.save_weights(folder / "downloaded/model.safetensors", models.build(study.teacher.model, study.data.view))
     return folder
 
 
-def snakemake(folder):
+def snakemake(folder, *arguments):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
     return subprocess.run(
-        [*command, "--configfile", "study.yaml"], cwd=folder, capture_output=True, text=True, check=False, timeout=600
+        [*command, *arguments, "--configfile", "study.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 
@@ -125,9 +131,9 @@ def test_the_downloaded_teacher_is_measured_and_nothing_is_stored_of_it(results)
     logits = np.load(shared(results, "teacher") / "logits_validation.npy")
     measured = json.loads((shared(results, "teacher") / "result.json").read_text())
     assert measured["validation_top1"] == pytest.approx(100 * (logits.argmax(1) == labels).mean())
-    assert measured["source"] == "timm" and not (results.parent / "shared/teacher_outputs").exists()
-    (record,) = (results.parent / "shared/weights").glob("*/record.json")
-    assert json.loads(record.read_text())["name"] == "downloaded"
+    assert measured["source"] == "weights" and not (results.parent / "shared/teacher_outputs").exists()
+    (source,) = (results.parent / "shared/teacher_weights").glob("*/source.json")
+    assert json.loads(source.read_text())["name"] == "downloaded"
 
 
 def test_students_train_with_every_part_of_the_loss_at_the_published_rates(results):
@@ -151,7 +157,8 @@ def test_checkpoints_features_and_figures_are_there(results):
 
 def test_a_broken_picture_is_named_and_what_was_finished_stays(folder, results):
     picture = folder / "train/class1/picture3.jpg"
-    picture.write_bytes(picture.read_bytes()[:60])
+    content = picture.read_bytes()
+    picture.write_bytes(content[:60])
     config = yaml.safe_load((folder / "study.yaml").read_text())
     config["variants"]["more"] = {"cross_entropy": {"weight": 2}}
     (folder / "study.yaml").write_text(yaml.safe_dump(config))
@@ -161,3 +168,39 @@ def test_a_broken_picture_is_named_and_what_was_finished_stays(folder, results):
     assert "picture3.jpg: cannot be decoded as an image" in said and "replace it" in said
     assert (results / "students/all/seed0/result.json").exists()
     assert not (results / "students/more/seed0/result.json").exists()
+    picture.write_bytes(content)
+    del config["variants"]["more"]
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    # The picture is what it was: what was measured of the other images is measured again, nobody trains.
+    done = snakemake(folder)
+    assert done.returncode == 0 and "Train " not in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "nothing would run" in snakemake(folder, "-n").stderr
+
+
+def test_the_plan_speaks_of_a_study_with_a_downloaded_teacher(folder, results):
+    config = yaml.safe_load((folder / "study.yaml").read_text())
+    (folder / "study.yaml").write_text(yaml.safe_dump(config | {"features": {"images": 5, "dtype": "float16"}}))
+    said = snakemake(folder, "-n").stderr
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    assert "features teacher, none/seed0, all/seed0: probe.images: 6 -> 5" in said
+    assert "Not in the total" not in said
+
+
+def test_pictures_that_are_added_change_what_is_trained_and_every_label_stays_right(folder, results):
+    shutil.copytree(folder / "train", folder / "before")
+    generator = np.random.default_rng(5)
+    for name in ("a_first.jpg", "picture0a.jpg", "z_last.jpg"):
+        Image.fromarray(generator.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(folder / "train/class0" / name)
+    planned = snakemake(folder, "-n")
+    assert planned.returncode == 0 and "2 students to train" in planned.stderr
+    done = snakemake(folder, "--until", "data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = [pd.read_parquet(path) for path in (results.parent / "shared/data").glob("*/splits.parquet")]
+    assert {len(table) for table in tables} == {42, 45}
+    for table in tables:
+        labels = table["name"].str.extract(r"class(\d)/", expand=False).astype(int)
+        assert (labels == table["label"]).all()
+    shutil.rmtree(folder / "train")
+    shutil.copytree(folder / "before", folder / "train")
+    # Copied, with other times: the content is what it was.
+    assert "nothing would run" in snakemake(folder, "-n").stderr

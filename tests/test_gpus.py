@@ -54,15 +54,14 @@ def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(project, tmp_path, co
     (tmp_path / "results").symlink_to(project / "results")
     config = yaml.safe_load((tmp_path / "studies/smoke.yaml").read_text())
     config["name"] = f"gpus{count}"
-    config["variants"] = {name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 1), ("b", 2))}
-    config["compute"] = {"students": {"gpu": 1}}
+    config["variants"] = {name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 10 + count), ("b", 20 + count))}
+    config["compute"] = {"students": {"gpu": 1, "runs_per_job": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--cores", "4", "--configfile", "study.yaml"]
-    targets = [f"results/gpus{count}/students/{name}/seed0/result.json" for name in config["variants"]]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join("01"[:count]), "TMPDIR": str(tmp_path)}
     start = time.time()
     done = subprocess.run(
-        [*command[:3], *targets, *command[3:]],
+        [*command, "--until", "students"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -70,8 +69,8 @@ def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(project, tmp_path, co
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    logs = [tmp_path / f"logs/gpus{count}/students/{name}/seed0.log" for name in config["variants"]]
-    assert all(log.stat().st_mtime > start for log in logs)
+    logs = sorted((tmp_path / f"logs/gpus{count}/cohorts").glob("*.log"))
+    assert len(logs) == 2 and all(log.stat().st_mtime > start for log in logs)
     used = [re.search(r"this job has GPU (\d)", log.read_text())[1] for log in logs]
     assert not any("waiting" in log.read_text() for log in logs)
     assert len(set(used)) == count

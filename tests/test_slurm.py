@@ -49,8 +49,7 @@ def project_with(folder, finished=None, **changes):
     """A copy of the project with a study of two students on GPUs, and the images of a finished one."""
     copy_project(folder)
     if finished:
-        for name in ("shared/data", ".metadata"):
-            shutil.copytree(finished / "results" / name, folder / "results" / name)
+        shutil.copytree(finished / "results/shared/data", folder / "results/shared/data")
     config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
     config["name"], config["compute"] = "cluster", COMPUTE
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
@@ -104,25 +103,26 @@ def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
 
 def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finished, cluster):
     (teacher,) = controller(cluster, "rule_teacher", finished)
-    students = controller(cluster, r"rule_students_wildcards_\w+", finished)
-    features = controller(cluster, r"rule_(teacher|student)_features.*", finished)
-    assert len(students) == 2 and len(features) == 3
+    students = controller(cluster, r"rule_cohorts_wildcards_\w+", finished)
+    measuring = controller(cluster, r"rule_measure_wildcards_\w+", finished)
+    assert len(students) == 1 and len(measuring) == 2, "two students train in one job, and are measured in one"
     for job, memory, minutes, gpu in (
         (teacher, "2100M", "00:07:00", "gres:gpu:1"),
         *((job, "2200M", "00:09:00", "gres:gpu:fake:1") for job in students),
     ):
         assert job["JobState"] == "COMPLETED" and job["TresPerJob"] == gpu
         assert job["MinMemoryNode"] == memory and job["TimeLimit"] == minutes
-    for job in features:
+    for job in measuring:
         assert "TresPerJob" not in job and "gpu" not in str(job)
-        assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
+        # Features, saliency and comparison one after the other: the largest memory, the sum of the minutes.
+        assert job["MinMemoryNode"] == "3000M" and job["TimeLimit"] == "02:11:00"
     for job in controller(cluster, r"rule_data|rule_teacher_outputs|rule_tables.*", finished):
         assert "TresPerJob" not in job
 
 
 def test_all_tables_and_figures_are_one_job(finished, cluster):
     (job,) = controller(cluster, r"rule_tables.*", finished)
-    assert {"metrics", "summary", "statistics", "figures", "animations"} <= set(job["Comment"].split("_"))
+    assert {"metrics", "summary", "statistics", "figures"} <= set(job["Comment"].split("_"))
     # The job asks for four of them at a time, however many there are.
     assert job["NumCPUs"] == "4" and job["MinMemoryNode"] == "4000M"
     assert not controller(cluster, r"rule_(figures|metrics|summary).*")
@@ -134,47 +134,55 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, 
     folder = project_with(
         tmp_path, finished, **{"student.recipe.epochs": 1600, "student.checkpoint_every": 1000, "compute": compute}
     )
-    target = "results/cluster/students/none/seed0/result.json"
-    status, said = wait(start(folder, cluster, target, "--retries", "6"))
+    status, said = wait(start(folder, cluster, "--until", "students", "--retries", "6"))
     assert status == 0, said[-5000:]
-    attempts = controller(cluster, "rule_students_wildcards_none_0", tmp_path)
+    attempts = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
     assert len(attempts) > 1 and attempts[-1]["JobState"] == "COMPLETED"
     assert [job["TimeLimit"] for job in attempts[:2]] == ["00:01:00", "00:02:00"]
     assert "not finished: stopped by SIGTERM before update" in said
-    log = (folder / "logs/cluster/students/none/seed0.log").read_text()
-    assert "resume: going on from" in log
-    assert not (folder / "results/cluster/students/hard").exists()
+    (log,) = (folder / "logs/cluster/cohorts").glob("*.log")
+    assert log.read_text().count("resume: going on from") == 2, "both members go on"
 
 
 def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_path):
     compute = {"students": {"gpu": 2, "nodes": 2, "mem_mb": 2000}}
     folder = project_with(tmp_path, finished, compute=compute)
     target = "results/cluster/students/none/seed0/steps.parquet"
-    status, said = wait(start(folder, cluster, target))
+    status, said = wait(start(folder, cluster, "--until", "students"))
     assert status == 0, said[-5000:]
-    (job,) = controller(cluster, "rule_students.*", tmp_path)
+    (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
     assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:1"
     ours, theirs = (pd.read_parquet(path / target) for path in (folder, finished))
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
 
 
 def test_a_failed_job_is_reported_with_its_log_and_tried_again(finished, cluster, tmp_path):
+    folder = project_with(tmp_path, finished)
+    code = folder / "workflow/distillation_dynamics/teacher.py"
+    code.write_text(code.read_text() + "\n\nraise RuntimeError('no room')\n")
+    status, said = wait(start(folder, cluster, "--until", "teacher", "--retries", "1"))
+    assert status != 0
+    assert "RuntimeError: no room" in said and "logs/shared/teacher/" in said
+    attempts = controller(cluster, "rule_teacher", tmp_path)
+    memory = [job["MinMemoryNode"] for job in attempts]
+    assert memory == ["2100M", "4200M"]
+
+
+def test_students_that_diverge_are_said_where_the_workflow_runs(finished, cluster, tmp_path):
     optimizer = {"name": "adamw", "learning_rate": 1e30}
     folder = project_with(tmp_path, finished, **{"student.recipe.optimizer": optimizer})
-    status, said = wait(start(folder, cluster, "results/cluster/students/none/seed0/result.json", "--retries", "1"))
+    status, said = wait(start(folder, cluster, "--until", "students", "--retries", "0"))
     assert status != 0
-    assert "error: training: loss became nan" in said and "logs/cluster/students/none/seed0.log" in said
-    attempts = controller(cluster, "rule_students_wildcards_none_0", tmp_path)
-    memory = [job["MinMemoryNode"] for job in attempts]
-    assert memory == ["2200M", "4400M"]
+    assert said.count("error: training: loss became nan") >= 2, "each of the two, by the rule that links its run"
+    (job,) = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
+    assert job["JobState"] == "COMPLETED"
 
 
 def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluster, tmp_path):
     folder = project_with(tmp_path, finished, **{"student.recipe.epochs": 100000, "student.checkpoint_every": 100000})
-    process = start(folder, cluster, "results/cluster/students/none/seed0/result.json")
+    process = start(folder, cluster, "--until", "students")
     deadline = time.monotonic() + 120
-    state = folder / "logs/cluster/students/none/seed0.log"
-    while not (state.exists() and "epoch 1:" in state.read_text()):
+    while not any("epoch 1:" in log.read_text() for log in (folder / "logs/cluster/cohorts").glob("*.log")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
@@ -186,6 +194,6 @@ def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluste
     ):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    (job,) = controller(cluster, "rule_students.*", tmp_path)
+    (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
     assert job["JobState"] == "CANCELLED"
     assert snakemake(folder, "-n", config="studies/cluster.yaml").returncode == 0

@@ -5,10 +5,12 @@ decoded images of each file as one uint8 array [image, row, column, channel] tha
 through `Split`. A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
 """
 
+import copy
 import io
 import os
 import random
 import signal
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +98,7 @@ class Split:
         self.names = None if images.in_memory else table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
         self.offsets = None if images.in_memory else table[["offset", "bytes"]].to_numpy(copy=True)
         self.root = getattr(images, self.file)
-        self._evaluation: DataLoader | None = None
+        self._evaluation: tuple[tuple[int, int], DataLoader] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -140,10 +142,12 @@ class Split:
         if self.names is None or workers == 0:
             yield from self.view(0, None, batch_size, workers, positions)
             return
-        if self._evaluation is None:
+        asked = batch_size, workers
+        if self._evaluation is None or self._evaluation[0] != asked:
             parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-            self._evaluation = self._loader(None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
-        yield from self._loaded(self._evaluation)
+            loader = self._loader(None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
+            self._evaluation = asked, loader
+        yield from self._loaded(self._evaluation[1])
 
     def training(
         self,
@@ -250,7 +254,8 @@ class _Views(Dataset):
     """Images of a split through timm's transform, each drawn from its own random stream."""
 
     def __init__(self, split: Split, augmentation: Augmentation | None):
-        self.split = split
+        # Without the loader that the split keeps, which would keep itself: its processes end when the split is gone.
+        self.split = copy.copy(split)
         self.transform = make_transform(split.seen, augmentation)
         self.random = augmentation is not None
 
@@ -327,10 +332,12 @@ def open_folder(root: str, key: str):
     """
     if not Path(root).exists():
         raise StudyError(f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class")
+    if os.path.isfile(root) and os.path.splitext(root)[1] != ".tar":
+        raise StudyError(f"data.{key}: {root} is no folder and no .tar; give a folder with one subfolder a class, or a .tar")
     try:
         # No list of a .tar's members beside it: that would be a pickle.
         return create_reader("", root=root, **({"cache_tarinfo": False} if os.path.isfile(root) else {}))
-    except (RuntimeError, AssertionError, OSError) as error:
+    except (RuntimeError, AssertionError, OSError, ValueError, tarfile.TarError) as error:
         raise StudyError(f"data.{key}: {root} cannot be read as a folder of images ({error})") from error
 
 
@@ -386,7 +393,7 @@ def list_folder(root: str, key: str) -> Listed:
         labels, names, places = targets, [], []
         for member, _, parent in reader.samples:
             inside = 0 if parent is None else parent.offset_data
-            names.append(member.path if parent is None else f"{parent.path}/{member.path}")
+            names.append(os.path.join(*([] if parent is None else [os.path.splitext(parent.path)[0]]), member.path))
             places.append((inside + member.offset_data, member.size))
     offsets = np.array(places, dtype=np.int64).reshape(-1, 2)
     classes = reader.class_to_idx if targets is None else reader.class_name_to_idx
