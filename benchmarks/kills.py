@@ -48,10 +48,15 @@ def all_jobs(folder: Path, configfile: str) -> list[Job]:
     groups = sorted((folder / plans.GROUPS).glob("*/*.json"))
     files = sorted((folder / "results/.orders").rglob("*.json"))
     single = [path for path in files if "groups" not in path.parts and "content" not in path.parts]
-    jobs = [Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["orders"]]) for path in groups]
+    jobs = [
+        Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["orders"]])
+        for path in groups
+    ]
     grouped = {order["key"] for job in jobs for order in job.orders}
     jobs += [
-        Job(str(path.relative_to(folder)), [order]) for path in single if (order := read_json(path))["key"] not in grouped
+        Job(str(path.relative_to(folder)), [order])
+        for path in single
+        if (order := read_json(path))["key"] not in grouped
     ]
     return jobs
 
@@ -71,9 +76,7 @@ def start(folder: Path, job: Job) -> subprocess.Popen:
     """Start a job's command without Snakemake."""
     environment = {**os.environ, "PYTHONPATH": str(folder / "workflow")}
     command = [sys.executable, "-m", "distillation_dynamics", job.file]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def remove(folder: Path, job: Job) -> None:

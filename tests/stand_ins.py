@@ -8,7 +8,6 @@ import hashlib
 import json
 from pathlib import Path
 
-
 LIBRARY = "workflow/distillation_dynamics"
 # In a folder with this file stages that it names write other bits each time, like those of a GPU.
 OTHER_BITS = "other_bits"

@@ -139,11 +139,12 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
 
     def poisoned(self, *arguments):
         parts = real(self, *arguments)
-        if "projector" in self.objective.terms and not self.objective.terms["projector"].options["frozen"]:
-            if "spectral" not in self.objective.terms and torch.is_grad_enabled():
-                poisoned.calls += 1
-                if poisoned.calls > 7:
-                    parts["loss"] = parts["loss"] * float("nan")
+        terms = self.objective.terms
+        trains_projections = "projector" in terms and not terms["projector"].options["frozen"]
+        if trains_projections and "spectral" not in terms and torch.is_grad_enabled():
+            poisoned.calls += 1
+            if poisoned.calls > 7:
+                parts["loss"] = parts["loss"] * float("nan")
         return parts
 
     poisoned.calls = 0
@@ -298,7 +299,9 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
                 module.p = 0.0
         member.task.zero_grad()
         parts = member._gradients(pixels, labels, answer, "float32", at_a_time)
-        gradients[at_a_time] = {name: p.grad.clone() for name, p in member.task.named_parameters() if p.grad is not None}
+        gradients[at_a_time] = {
+            name: p.grad.clone() for name, p in member.task.named_parameters() if p.grad is not None
+        }
         gradients[at_a_time] |= {name: value.detach() for name, value in parts.items()}
     assert gradients[None].keys() == gradients[size].keys()
     for name, expected in gradients[None].items():
@@ -336,7 +339,9 @@ def test_memory_that_runs_out_is_a_sentence_with_the_remedy(stored, tmp_path, mo
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(training.Task, "outputs", no_room)
-    with pytest.raises(StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"):
+    with pytest.raises(
+        StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"
+    ):
         stored.train(["none", "soft"], tmp_path)
 
 

@@ -200,7 +200,10 @@ def test_images_added_after_the_split_leave_every_other_ones_name_pixels_and_lab
 
 @pytest.mark.parametrize("content", [b"", b"no tar", b"\0" * 10240])
 def test_a_tar_that_is_none_is_a_sentence(tmp_path, content):
-    for name, said in (("images.tar", "cannot be read as a folder of images"), ("images.tgz", "is no folder and no .tar")):
+    for name, said in (
+        ("images.tar", "cannot be read as a folder of images"),
+        ("images.tgz", "is no folder and no .tar"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(StudyError, match=rf"^data\.train: \S+{name} {said}"):
             data.open_folder(str(tmp_path / name), "train")
@@ -209,7 +212,7 @@ def test_a_tar_that_is_none_is_a_sentence(tmp_path, content):
 def test_an_evaluation_in_batches_of_another_size_has_that_size(folder_images):
     split = Split(folder_images, "train")
     for size in (5, 7):
-        assert [len(batch.labels) for batch in split.evaluation(size, 1)][0] == size
+        assert len(next(iter(split.evaluation(size, 1))).labels) == size
 
 
 def test_an_image_that_is_gone_is_named(folder_images, tmp_path):

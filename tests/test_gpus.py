@@ -54,7 +54,9 @@ def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(project, tmp_path, co
     (tmp_path / "results").symlink_to(project / "results")
     config = yaml.safe_load((tmp_path / "studies/smoke.yaml").read_text())
     config["name"] = f"gpus{count}"
-    config["variants"] = {name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 10 + count), ("b", 20 + count))}
+    config["variants"] = {
+        name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 10 + count), ("b", 20 + count))
+    }
     config["compute"] = {"students": {"gpu": 1, "runs_per_job": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--cores", "4", "--configfile", "study.yaml"]

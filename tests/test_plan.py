@@ -204,7 +204,8 @@ SOMETHING = {
     "a new variant": (setting("variants.more", {"cross_entropy": {"weight": 2}}), ["more"]),
     "a variant less": (lambda project: project.config["variants"].pop("hard"), []),
     "a variant under another name": (
-        lambda project: project.config["variants"].update(other=project.config["variants"].pop("hard")), [],
+        lambda project: project.config["variants"].update(other=project.config["variants"].pop("hard")),
+        [],
     ),
     "two equal variants": (setting("variants.twin", {"cross_entropy": {"weight": 1}}), []),
     "a new seed": (setting("seeds", [0, 4]), ["none", "hard", "everything"]),
@@ -215,16 +216,21 @@ SOMETHING = {
         ["none", "hard", "everything"],
     ),
     "how teachers answer": (
-        edit("teacher_outputs.py", "BATCH = 256", "BATCH = 128"), ["none", "hard", "everything"],
+        edit("teacher_outputs.py", "BATCH = 256", "BATCH = 128"),
+        ["none", "hard", "everything"],
     ),
     "what sets threads": (
-        edit("threads.py", "max(1, threads", "max(2, threads"), ["none", "hard", "everything"],
+        edit("threads.py", "max(1, threads", "max(2, threads"),
+        ["none", "hard", "everything"],
     ),
     "the teacher": (setting("teacher.label_smoothing", 0.1), ["hard", "everything"]),
     "the normalisation": (setting("data.mean", [0.3]), ["none", "hard", "everything"]),
     "the images": (images, ["none", "hard", "everything"]),
     "a metric": (edit("metrics/entropy.py", "CHUNK_VALUES = 2**17", "CHUNK_VALUES = 2**16"), []),
-    "an option of saliency": (edit("spec/saliency.py", "    images: int\n", "    images: int\n    more: int = 0\n"), []),
+    "an option of saliency": (
+        edit("spec/saliency.py", "    images: int\n", "    images: int\n    more: int = 0\n"),
+        [],
+    ),
     "the probe set": (setting("features.images", 30), []),
     "the comparison": (setting("comparison.images", 60), []),
     "the baseline": (setting("statistics", {"baseline": "hard"}), []),
@@ -237,7 +243,10 @@ SOMETHING = {
     "a damaged teacher": (damage("shared/teacher/*/teacher.safetensors"), []),
     "a teacher made again with other bits": (other_bits("teacher", "shared/teacher"), ["hard", "everything"]),
     "a damaged teacher made again with other bits": (
-        lambda project: (damage("shared/teacher/*/teacher.safetensors")(project), other_bits("teacher", ".stamps")(project)),
+        lambda project: (
+            damage("shared/teacher/*/teacher.safetensors")(project),
+            other_bits("teacher", ".stamps")(project),
+        ),
         ["hard", "everything"],
     ),
     "damaged images made again with other bits": (
@@ -416,7 +425,9 @@ def test_a_forced_stage_is_made_anew(project, stage):
         ([0, 1], None, None, [3, 3]),
     ],
 )
-def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(tmp_path, monkeypatch, seeds, size, slots, expected):
+def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
+    tmp_path, monkeypatch, seeds, size, slots, expected
+):
     project = Project(tmp_path, monkeypatch)
     setting("seeds", seeds)(project)
     if size:
@@ -476,7 +487,9 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
 
     start.plan_of(project.chain(), Hashes(), Workflow)
     setting("teacher.tolerance", 0.4)(project)
-    with pytest.raises(StudyError, match=r"teacher\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"):
+    with pytest.raises(
+        StudyError, match=r"teacher\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"
+    ):
         start.plan_of(project.chain(), Hashes(), Workflow)
     setting("teacher.sha256", "0" * 64)(project)
     with pytest.raises(StudyError, match=r"teacher\.sha256: w\.safetensors has sha256 .* but 000"):

@@ -97,7 +97,11 @@ def test_a_deleted_metric_file_is_made_again_as_it_was(project, results):
 def test_equal_seeds_give_equal_bytes_alone_as_in_a_cohort(project, results):
     """A student that is trained again, alone and under one core, has every byte that it had in a cohort."""
     run = results / "students/everything/seed0"
-    (stored,) = [f for f in (project / "results/shared/runs").iterdir() if (f / "logits_test.npy").samefile(run / "logits_test.npy")]
+    (stored,) = [
+        f
+        for f in (project / "results/shared/runs").iterdir()
+        if (f / "logits_test.npy").samefile(run / "logits_test.npy")
+    ]
     before = {path.relative_to(run): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
     measured = (results / "features/students/everything/seed0/depth.parquet").read_bytes()
     shutil.rmtree(run)

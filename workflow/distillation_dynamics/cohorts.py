@@ -1,9 +1,9 @@
 """Train several variants of one student with one seed on the same batches, or one of them: a cohort.
 
-In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and augmented
-once, and the teacher asked once for all that they want of it. Out, in the folder of each run: weights at every kept
-epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and test images,
-`result.json` and `cost.json`. Results are those of the last epoch.
+In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and
+augmented once, and the teacher asked once for all that they want of it. Out, in the folder of each run: weights at
+every kept epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and
+test images, `result.json` and `cost.json`. Results are those of the last epoch.
 """
 
 import shutil

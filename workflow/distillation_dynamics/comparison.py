@@ -198,4 +198,3 @@ def main(job: ComparisonJob, gpus: int = 0) -> None:
         tables["agreement"].append({name: np.array([value]) for name, value in row.items()})
     documentation = {"cka": CKA_COLUMNS, "mismatch": MISMATCH_COLUMNS, "agreement": AGREEMENT_COLUMNS}
     write_joined(out, tables, documentation)
-

@@ -1,8 +1,9 @@
 """The images of a study: split once, decoded once, then read as batches.
 
 The stage writes `splits.parquet` (which image, by its name, belongs to which split) and, for Parquet sources, the
-decoded images of each file as one uint8 array [image, row, column, channel] that every job maps. Training and evaluation read batches
-through `Split`. A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
+decoded images of each file as one uint8 array [image, row, column, channel] that every job maps. Training and
+evaluation read batches through `Split`. A view of an image is a function of (seed, image, view number) alone, whatever
+process draws it.
 """
 
 import copy
@@ -74,8 +75,7 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
 class Split:
     """One split of a study's images (or `count` of them), read as evaluation or training batches.
 
-    `names` and `labels` are those of its images, in order. What a process is given of it is small: it reads the table of
-    splits itself.
+    `names` and `labels` are those of its images, in order. A loader process that is given one gets no decoded images.
     """
 
     def __init__(self, images: Images, name: str, count: int | None = None):
@@ -129,9 +129,7 @@ class Split:
                 file.seek(offset)
                 return _decode(io.BytesIO(file.read(size)), self.seen.channels)
         except Exception as error:
-            raise StudyError(
-                f"{self.name(position)}: cannot be decoded as an image ({error}); replace it"
-            ) from error
+            raise StudyError(f"{self.name(position)}: cannot be decoded as an image ({error}); replace it") from error
 
     def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
         """Yield all images in order, as they are evaluated (resized, cropped, normalised).
@@ -160,8 +158,8 @@ class Split:
     ) -> Iterator[Batch]:
         """Yield the shuffled batches of all `epochs` (0-based), the first of them from batch `first`.
 
-        An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One set
-        of loader processes serves all epochs, and reads ahead over their ends.
+        An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One
+        set of loader processes serves all epochs, and reads ahead over their ends.
 
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
@@ -333,7 +331,9 @@ def open_folder(root: str, key: str):
     if not Path(root).exists():
         raise StudyError(f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class")
     if os.path.isfile(root) and os.path.splitext(root)[1] != ".tar":
-        raise StudyError(f"data.{key}: {root} is no folder and no .tar; give a folder with one subfolder a class, or a .tar")
+        raise StudyError(
+            f"data.{key}: {root} is no folder and no .tar; give a folder with one subfolder a class, or a .tar"
+        )
     try:
         # No list of a .tar's members beside it: that would be a pickle.
         return create_reader("", root=root, **({"cache_tarinfo": False} if os.path.isfile(root) else {}))

@@ -20,7 +20,7 @@ from .spec.network import Model, ModelFacts
 
 
 def describe(view: View, cache: str | Path = "results/.models", **models: Model) -> list[ModelFacts]:
-    """Return the facts of each model on images seen as `view` says; raise StudyError naming the one timm cannot build."""
+    """Return the facts of each model on images like `view`'s; raise StudyError naming the one timm cannot build."""
     shape = {"image_size": view.image_size, "channels": view.channels, "classes": view.classes}
     keys = [to_json([shape, model, version("timm"), fingerprint("models")]) for model in models.values()]
     paths = [Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for key in keys]

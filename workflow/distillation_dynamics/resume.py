@@ -1,8 +1,9 @@
 """States of an unfinished training: written every few minutes and on SIGTERM, read by the next attempt.
 
-They lie in a hidden folder beside what the training will leave. A file is the SHA-256 of its payload, a newline and the payload (a torch file of tensors and plain values, read
-with `weights_only=True`). It is named after its key, that of the training with the content of its inputs and the versions
-of its packages: a state of another key is never used, and deleted only when another training has finished.
+They lie in a hidden folder beside what the training will leave. A file is the SHA-256 of its payload, a newline and the
+payload (a torch file of tensors and plain values, read with `weights_only=True`). It is named after its key, that of
+the training with the content of its inputs and the versions of its packages: a state of another key is never used, and
+deleted only when another training has finished.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Link the finished run of a student into the study: `python -m distillation_dynamics.students ORDER RUN`.
 
-In: the order of the student and that of its run in the store, which have one key. Out: the run's files under the study's
-own names, and their record. Files are links to those in the store (copies where the file system has none). Says the
-sentence of a training that failed, and trains nothing. Imports no torch.
+In: the order of the student and that of its run in the store, which have one key. Out: the run's files under the
+study's own names, and their record. Files are links to those in the store (copies where the file system has none). Says
+the sentence of a training that failed, and trains nothing. Imports no torch.
 """
 
 import sys

@@ -151,4 +151,3 @@ def main(job: SummaryJob, gpus: int = 0) -> None:
         write_table(out / f"{name}.parquet", columns, documentation)
     write_text(out / "summary.md", markdown(summary, SUMMARY_COLUMNS))
     write_text(out / "cost.md", markdown(costs, COST_COLUMNS))
-

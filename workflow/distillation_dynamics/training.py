@@ -110,7 +110,9 @@ class Member:
             self.random = RandomStream(stream_of(self.seed, self.step))
         self.task.train()
 
-    def update(self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None) -> None:
+    def update(
+        self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None
+    ) -> None:
         """Make one update on a batch (pixels [B, C, H, W], labels [B]), `size` images at a time."""
         pixels, labels = batch
         if recipe.schedule.step == "update":
@@ -153,7 +155,9 @@ class Member:
         for number, part in enumerate(pixels.split(size)):
             own = slice(number * size, (number + 1) * size)
             outputs = self.task.outputs(part, self.blocks, precision).float()
-            pairs = [(o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None]
+            pairs = [
+                (o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None
+            ]
             torch.autograd.backward(*zip(*pairs, strict=True))
         return parts
 
@@ -190,9 +194,9 @@ def train(
 ) -> None:
     """Train all members in place; each that ends badly says so in `failed`, and the others go on.
 
-    With states the trainings go on from their last ones, to the same bits on a CPU; members at different steps catch up.
-    `images_at_a_time` bounds the memory of one process. Raises StudyError where the batch cannot be made or does not
-    fit the memory, and Interrupted when a signal asked for a stop and the states are saved.
+    With states the trainings go on from their last ones, to the same bits on a CPU; members at different steps catch
+    up. `images_at_a_time` bounds the memory of one process. Raises StudyError where the batch cannot be made or does
+    not fit the memory, and Interrupted when a signal asked for a stop and the states are saved.
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
@@ -203,8 +207,8 @@ def train(
         )
     if images_at_a_time is not None and any(_normalises_over_images(member.student) for member in members):
         raise StudyError(
-            "compute.students.images_at_a_time: the student normalises over the images of a batch (BatchNorm), which parts "
-            "of it would change; leave it out"
+            "compute.students.images_at_a_time: the student normalises over the images of a batch (BatchNorm), which "
+            "parts of it would change; leave it out"
         )
     total, (seed,) = steps * recipe.epochs, {member.seed for member in members}
     for member in members:
@@ -277,7 +281,7 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
 
 
 class _Clock:
-    """Shares the wall time of a step out over the members that took part: what is their own to each, the rest equally."""
+    """Shares the wall time of a step out over the members that took part: its own to each, the rest equally."""
 
     def __init__(self, members: list[Member]):
         self.last = time.perf_counter()
@@ -317,8 +321,10 @@ def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and (
-            "DefaultCPUAllocator" not in str(error)
+        if (
+            isinstance(error, RuntimeError)
+            and not isinstance(error, torch.OutOfMemoryError)
+            and ("DefaultCPUAllocator" not in str(error))
         ):
             raise
         what = "the whole batch" if images_at_a_time is None else f"{images_at_a_time} images"

@@ -45,4 +45,3 @@ def save_animation(animation: FuncAnimation, path: Path) -> None:
         animation.save(animated, writer=PillowWriter(fps=1000 / animation.event_source.interval), dpi=ANIMATION_DPI)
         with replacing(path) as temporary:
             temporary.write_bytes(animated.read_bytes())
-

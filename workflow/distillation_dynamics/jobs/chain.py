@@ -220,7 +220,7 @@ class Chain:
         return self._add("teacher_weights", "", job, self._shared("teacher_weights"), names, scope=SHARED)
 
     def _teacher(self) -> Node:
-        study, teacher = self.study, self.study.teacher
+        teacher = self.study.teacher
         reads = [self._data_files]
         # The key of weights is what they are; that of the job that fetches them also counts what is expected of them.
         weights = {
@@ -353,11 +353,8 @@ class Chain:
         return self._add("comparison", network, job, folder, names, reads)
 
     def _metrics(self, table: str) -> Node:
-        stage = (
-            self.comparison
-            if table in COMPARISON_TABLES
-            else self.saliency if table in SALIENCY_TABLES else self.features
-        )
+        owners = dict.fromkeys(COMPARISON_TABLES, self.comparison) | dict.fromkeys(SALIENCY_TABLES, self.saliency)
+        stage = owners.get(table, self.features)
         file = f"{table}.parquet"
         job = MetricsJob(table, tuple(node.files(file) for node in stage.values()), out="")
         reads = [(node, [file]) for node in stage.values()]
@@ -418,7 +415,8 @@ class Chain:
             files=tuple(f"{folder}/{name}" for name in names),
         )  # fmt: skip
         return self._add(
-            *("figures", figure, job, folder, names, reads, [f"figures.{figure}"]), record_name=f".{figure}{record.NAME}"
+            *("figures", figure, job, folder, names, reads, [f"figures.{figure}"]),
+            record_name=f".{figure}{record.NAME}",
         )
 
 

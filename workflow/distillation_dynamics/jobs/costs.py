@@ -1,7 +1,7 @@
 """What a plan would run, why, and what it would cost, in words: the text of `make why` and of a dry run.
 
-Hours come from the records of earlier jobs under `results/`: trainings from seconds an image of earlier ones on the same
-kind of device and network, what is their own and what a cohort shares apart; other stages from their mean.
+Hours come from the records of earlier jobs under `results/`: trainings from seconds an image of earlier ones on the
+same kind of device and network, what is their own and what a cohort shares apart; other stages from their mean.
 """
 
 from collections.abc import Iterable
@@ -82,7 +82,9 @@ class Costs:
         images = _images(chain, job.recipe)
         if not speeds or images is None:
             return None
-        mean = Speed(*(sum(values) / len(speeds) for values in zip(*((s.own, s.shared, s.start) for s in speeds))))
+        mean = Speed(
+            *(sum(values) / len(speeds) for values in zip(*((s.own, s.shared, s.start) for s in speeds), strict=True))
+        )
         return mean.seconds(images, networks)
 
     def of(self, plan: Plan, node: Node) -> Cost:

@@ -61,7 +61,8 @@ class Hashes:
     def of_images(self, root: str, trust_times: bool) -> str:
         """Return what stands for the names and contents of all images under a folder, or the content of a .tar.
 
-        With `trust_times` sizes and times of change stand in for the contents. Raises StudyError where it cannot be read.
+        With `trust_times` sizes and times of change stand in for the contents. Raises StudyError where one cannot be
+        read.
         """
         if os.path.isfile(root):
             return self.of(root)

@@ -39,7 +39,7 @@ def link(to: Order, of: Order) -> None:
 
 
 def _know_again(path: Path, before: dict[str, list[int]], folder: Path) -> None:
-    """Renew what the files of a record are known by, where they are those that were linked and were known until then."""
+    """Renew what the files of a record are known by, where they are those that were linked and known until then."""
     known = record.read(path)
     if known is None:
         return

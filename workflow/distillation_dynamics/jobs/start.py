@@ -50,8 +50,8 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     """
     if "--delete-all-output" in sys.argv:
         raise StudyError(
-            f"--delete-all-output: results are told by their records, not by Snakemake; `make clear STUDY={chain.study.name}` "
-            "deletes those of the study"
+            "--delete-all-output: results are told by their records, not by Snakemake; "
+            f"`make clear STUDY={chain.study.name}` deletes those of the study"
         )
     if chain.content.missing is not None:
         if not workflow.dryrun:

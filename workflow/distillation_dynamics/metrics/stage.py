@@ -24,4 +24,3 @@ def main(job: MetricsJob, gpus: int = 0) -> None:
             raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
     with replacing(Path(job.out) / f"{job.table}.parquet") as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
-

@@ -1,1 +1,1 @@
-"""What stages are told, a file a stage, so that an option of one is no reason to run another again. Imports no torch."""
+"""What stages are told, a file a stage: an option of one is no reason to run another again. Imports no torch."""

@@ -26,5 +26,5 @@ class ComparisonJob:
     teacher_model: Model
     teacher: From
     settings: Comparison
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -38,5 +38,5 @@ class FeaturesJob:
     folders: tuple[str, ...]
     probe: Probe
     fixed_range: From | None
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -23,5 +23,5 @@ class SaliencyJob:
     images: Images
     network: Checkpoints
     settings: Saliency
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -27,5 +27,5 @@ class RunJob:
     teacher: Asked | None
     study: str = aside(default="")
     label: str = aside(default="")
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

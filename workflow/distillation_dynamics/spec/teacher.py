@@ -35,5 +35,5 @@ class TeacherJob:
     sha256: str | None = aside(default=None)
     expected_top1: float | None = aside(default=None)
     tolerance: float = aside(default=0.0)
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -33,5 +33,5 @@ class TeacherOutputsJob:
     train_images: int | None
     augmentation: Augmentation | None
     blocks: tuple[int, ...] = aside()
-    machine: Machine = aside(default=Machine())
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()

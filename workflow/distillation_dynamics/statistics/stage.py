@@ -42,4 +42,3 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
         columns = {column: table[column].to_numpy() for column in documentation}
         write_table(out / f"{name}.parquet", columns, documentation)
     write_text(out / "report.md", report(shapes, effects, checkpoints, aligned, baseline))
-
