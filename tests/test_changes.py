@@ -96,11 +96,13 @@ def test_one_variant_changed_trains_one_student(project):
 
 
 def test_a_variant_and_a_seed_more_and_less(project):
-    write_study(project, small_config(**{"variants.more": {"cross_entropy": {"weight": 2}}, "seeds": [0, 3]}))
-    assert plan(project)["students"] == 5
+    # Two variants with equal terms are one training, whatever they are called.
+    more = {"variants.more": {"cross_entropy": {"weight": 2}}, "variants.twin": {"cross_entropy": {"weight": 2}}}
+    write_study(project, small_config(**more, seeds=[0, 3]))
+    assert plan(project)["students"] == 7
     run(project)
     trained = stand_ins.trained(stand_ins.ran(project))
-    assert sorted(trained) == ["everything/seed3", "hard/seed3", "more/seed0", "more/seed3", "none/seed3"]
+    assert len(trained) == 5 and {"everything/seed3", "hard/seed3", "none/seed3"} < set(trained)
     check(project)
     write_study(project, small_config())
     assert plan(project) == TABLES

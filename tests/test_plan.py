@@ -71,7 +71,7 @@ class Project:
 
     def plan(self, forced=lambda node: False) -> Plan:
         plan = Plan(self.chain(), Hashes("results"), forced, SLOTS)
-        plan.settle(remove_forced=True)
+        plan.settle(begin=True)
         plan.hashes.save()
         return plan
 
@@ -396,6 +396,14 @@ def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
     setting("package_versions", "rerun")(project)
     (reason,) = {reason for node, reason in project.plan().reasons.items() if node.stage == "students"}
     assert "made with torch 2.0.0" in reason
+    project.run()
+    project.check()
+    features = Path("results/smoke/features/teacher/.record.json")
+    known = json.loads(features.read_text())
+    known["packages"]["timm"] = "0.1"
+    features.write_text(json.dumps(known))
+    assert "features teacher" in project.run()
+    project.check()
 
 
 def test_forced_students_train_anew(project):

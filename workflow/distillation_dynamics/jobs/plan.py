@@ -79,6 +79,8 @@ class Plan:
         self.reasons: dict[Node, str] = {}
         self.records: dict[str, dict[str, Any] | None] = {}
         self.packages: dict[tuple[str, str, str], int] = {}
+        # What is made anew though its files are what is asked for.
+        self.anew: set[Node] = set()
         # Runs that must be trained, and those that are only linked, by the record of their student.
         self.training: dict[Node, str] = {}
         self.linked: dict[str, Node] = {}
@@ -93,6 +95,9 @@ class Plan:
         self.cohorts = self._cohorts(compute.get("runs_per_job"), slots["students"])
         self.measuring = self._measuring(compute.get("runs_per_job"), slots["measure"])
         self.group_of = {node: group for group in [*self.cohorts, *self.measuring] for node in group.nodes}
+        by_key = {node.key: group for group in self.cohorts for node in group.nodes}
+        # Two variants with equal terms have one run, under two names.
+        self.group_of |= {run: by_key[run.key] for run in self.training}
 
     def due(self, stage: str) -> list[Node]:
         """The due nodes of a stage."""
@@ -112,7 +117,7 @@ class Plan:
             (run,) = node.needs
             forced = self.forced(node)
             if reason is not None or forced:
-                training = self._fault(run, "forced" if forced else None)
+                training = self._fault(run, forced)
                 if training is not None:
                     self.training[run] = training
                     # Said of the student, whose record may tell what changed.
@@ -123,19 +128,23 @@ class Plan:
                 if self._record(run) is None and record.fault(node.order, self._record(node), self.hashes) is None:
                     self.adopted[run] = node
         elif reason is None and self.forced(node):
-            reason = "forced"
+            reason = self._fault(node, forced=True)
         if reason is not None:
             self.reasons[node] = reason
             return
         for package, (then, now) in record.other_packages(self._record(node)).items():
             self.packages[package, then, now] = self.packages.get((package, then, now), 0) + 1
 
-    def _fault(self, node: Node, forced: str | None = None) -> str | None:
+    def _fault(self, node: Node, forced: bool = False) -> str | None:
         """Return why a node's files cannot stay; None when they can."""
-        known = self._record(node)
         if forced:
-            return forced
-        said = record.fault(node.order, known, self.hashes, self.again)
+            self.anew.add(node)
+            return "forced"
+        known = self._record(node)
+        said = record.fault(node.order, known, self.hashes)
+        if said is None and self.again and (others := record.other_packages(known)):
+            self.anew.add(node)
+            return "; ".join(f"made with {name} {then}, here is {now}" for name, (then, now) in others.items())
         if said == "is of another key":
             said = self._difference(node, known)
         if said is not None:
@@ -207,10 +216,10 @@ class Plan:
                 groups.append(Group("measure", tuple(node for nodes in group.nodes for node in nodes)))
         return groups
 
-    def settle(self, remove_forced: bool = False) -> None:
+    def settle(self, begin: bool = False) -> None:
         """Make the stamps say what the plan says, and write the orders that are to be carried out.
 
-        With `remove_forced` the records of what was forced go, so that it is really made anew.
+        Where a run is about to `begin`, the records of what is made anew go, and the states of such trainings.
         """
         for node in self.chain.nodes:
             stamp = Path(node.stamp)
@@ -224,13 +233,11 @@ class Plan:
         for run in [*self.training, *self.linked.values()]:
             orders.write(run.order, run.file)
         for run, student in self.adopted.items():
-            if self.training[run] != "forced":
+            if run not in self.anew:
                 link(run.order, student.order)
-        if remove_forced:
-            for node, reason in [*self.reasons.items(), *self.training.items()]:
-                if reason == "forced":
-                    record.remove(node.order)
-                    shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
+        for node in self.anew if begin else ():
+            record.remove(node.order)
+            shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
         for group in [*self.cohorts, *self.measuring]:
             # Left behind where something that waited for it failed.
             Path(group.marker).unlink(missing_ok=True)

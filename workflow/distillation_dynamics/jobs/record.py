@@ -75,17 +75,15 @@ def facts_of(order: Order, name: str) -> dict[str, Any]:
     return {IDENTITY: identity(os.stat(name)), "sha256": digest}
 
 
-def fault(order: Order, record: dict[str, Any] | None, hashes: Hashes, again: bool = False) -> str | None:
+def fault(order: Order, record: dict[str, Any] | None, hashes: Hashes) -> str | None:
     """Return why files on disk are not those that an order asks for, as far as they can tell; None when they are.
 
-    `again` asks that they were made with the packages that are here. What the job read is not looked at.
+    What the job read, and with which packages it was made, is not looked at.
     """
     if record is None:
         return "was not made yet"
     if record["key"] != order.key:
         return "is of another key"
-    if again and (others := other_packages(record)):
-        return "; ".join(f"made with {name} {then}, here is {now}" for name, (then, now) in others.items())
     folder = Path(order.record).parent
     for path in order.writes:
         facts = record["files"].get(os.path.relpath(path, folder))

@@ -45,7 +45,7 @@ def inputs_of(order: Order, hashes: Hashes) -> dict[str, str]:
 def is_done(order: Order, inputs: dict[str, str], hashes: Hashes) -> bool:
     """Whether what lies there is already what an order asks for."""
     known = record.read(order.record)
-    # Results of other packages are a matter of the plan, which removes their record to have them made again.
+    # Results of other packages are a matter of the plan, which removes the record of what is to be made anew.
     return record.fault(order, known, hashes) is None and known["inputs"] == inputs
 
 
@@ -99,7 +99,9 @@ def stage_main(stage: str) -> Callable[[Any, int], None]:
 
 def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
     """Carry out the members of a group: trainings together, measurements one after the other."""
-    members, hashes = [orders.read(path) for path in value["orders"]], Hashes(RESULTS)
+    # Before the code is looked at: what is known of it is remembered with the hashes.
+    hashes = Hashes(RESULTS)
+    members = [orders.read(path) for path in value["orders"]]
     for order in members:
         check(order)
     if value["stage"] == "cohorts":
@@ -179,9 +181,9 @@ def _carry_out(path: str, gpus: int, start: float) -> None:
     if "orders" in value:
         run_group(value, gpus, start)
         return
-    order = orders.read(path)
+    hashes, order = Hashes(RESULTS), orders.read(path)
     check(order)
-    carry_out(order, gpus, Hashes(RESULTS), start)
+    carry_out(order, gpus, hashes, start)
 
 
 def said_by(work: Callable[[], None]) -> str | None:

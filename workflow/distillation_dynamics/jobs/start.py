@@ -63,7 +63,7 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     if chain.teacher not in plan.reasons:
         measured = read_json(chain.teacher.path("result.json"))["validation_top1"]
         check_accuracy(chain.study.teacher.expected_top1, chain.study.teacher.tolerance, measured)
-    plan.settle(remove_forced=not workflow.dryrun)
+    plan.settle(begin=not (workflow.dryrun or workflow.touch))
     plan.say()
     return plan
 
