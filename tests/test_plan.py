@@ -453,7 +453,7 @@ def test_a_reason_names_the_key_and_the_code_that_changed(project):
     setting("variants.hard.hard.weight", 0.8)(project)
     reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
     assert reasons["students hard/seed0"] == "terms.hard.weight: 0.9 -> 0.8"
-    assert reasons["features students/hard/seed0"] == "follows students hard/seed0"
+    assert reasons["features students/hard/seed0"] == "follows students"
     setting("variants.hard.hard.weight", 0.9)(project)
     edit("figures/accuracy.py", "0.21 * len", "0.22 * len")(project)
     (reason,) = project.plan().reasons.values()

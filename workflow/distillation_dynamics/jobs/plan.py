@@ -26,6 +26,8 @@ from .links import link
 from .run import STATES
 
 GROUPS = "results/.orders/groups"
+# Of the keys that differ so many are said.
+MOST_KEYS = 5
 # A stamp that is older than all others never makes Snakemake think that something was updated.
 STAMP_TIME = 1_000_000_000
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
@@ -159,7 +161,7 @@ class Plan:
         # Stored outputs of the teacher that are made again for another variant are checked by each student that asks.
         anew = [need for need in anew if need.stage != "teacher_outputs"]
         if anew:
-            return "follows " + ", ".join(dict.fromkeys(str(need) for need in anew))
+            return _follows(anew)
         for path, path_of_record in node.order.reads.items():
             theirs = self._shown(path, path_of_record)
             if known["inputs"].get(path) != theirs:
@@ -189,9 +191,10 @@ class Plan:
         changed = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
         own = [key for key in changed if key.rpartition(".")[2] != "key"]
         if own:
-            return "; ".join(f"{key}: {old.get(key, 'none')} -> {new.get(key, 'none')}" for key in own)
-        follows = dict.fromkeys(str(need) for need in node.needs if need in self.reasons or need in self.training)
-        return "follows " + ", ".join(follows or ["what it reads"])
+            said = [f"{key}: {old.get(key, 'none')} -> {new.get(key, 'none')}" for key in own[:MOST_KEYS]]
+            more = [f"and {len(own) - MOST_KEYS} more"] if len(own) > MOST_KEYS else []
+            return "; ".join([*said, *more])
+        return _follows(need for need in node.needs if need in self.reasons or need in self.training)
 
     def _cohorts(self, size: int | None, slots: int | None) -> list[Group]:
         """Share the due trainings of each seed out over jobs: equal trainings once, all slots busy."""
@@ -272,6 +275,11 @@ class Plan:
             )
 
 
+def _follows(nodes: Iterable[Node]) -> str:
+    """Return that a job is due because of others, by their stages: of many students one line is enough."""
+    return "follows " + ", ".join(dict.fromkeys(node.stage for node in nodes) or ["other results"])
+
+
 def label_of(node: Node) -> str:
     """Return how a member of a group is called: a variant and seed, or a network."""
     return node.order.job.label if node.stage == "students" else node.order.name
@@ -291,14 +299,17 @@ def _groups(stage: str, by_seed: dict[Any, list], size: int | None, slots: int |
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return dotted key -> value of a job; a term of a loss goes by its name."""
+    """Return dotted key -> value of a job; what is listed goes by its name where it has one, not by its place."""
     if not (isinstance(value, dict | list) and value):
         return {key: str(value)}
     flat: dict[str, str] = {}
     for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-        named = isinstance(value, list) and isinstance(part, dict) and "name" in part
-        label = part["name"] if named else name
-        flat |= _flat(part, f"{key}.{label}" if key else str(label))
+        label, said = name, part
+        if isinstance(value, list) and isinstance(part, str):
+            label, said = part, "listed"
+        elif isinstance(value, list) and isinstance(part, dict):
+            label = part.get("name") or " ".join(str(part[k]) for k in ("variant", "seed") if k in part) or name
+        flat |= _flat(said, f"{key}.{label}" if key else str(label))
     return flat
 
 
