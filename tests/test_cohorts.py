@@ -355,3 +355,20 @@ def test_each_member_says_its_share_of_the_cost(stored, tmp_path):
     assert sum(cost["seconds"] for cost in costs) > 0.3 * whole
     common = [cost["seconds"] - cost["own_seconds"] for cost in costs]
     assert common[0] == pytest.approx(common[1], rel=0.2)
+
+
+def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(stored, tmp_path, monkeypatch):
+    seen = []
+    real = training.count_gflops
+    monkeypatch.setattr(
+        training, "count_gflops", lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1]
+    )
+    job = stored.job("both", tmp_path)
+    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member.begin(job.recipe, 5, CPU)
+    member.task.train()
+    pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
+    answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
+    whole = real(member.task, pixels, labels, answer, member.blocks) / 16
+    member.update((pixels, labels), answer, 0, job.recipe, None)
+    assert seen == [2] and member.log.gflops_per_image == pytest.approx(whole, rel=1e-12)

@@ -13,7 +13,9 @@ from conftest import ROOT
 from distillation_dynamics import gpus
 from helpers import copy_project
 
-CLAIM = "from distillation_dynamics import gpus; print(gpus.claim(), flush=True); input()"
+# The second time it is asked, as by the second stage of a job, it must not wait for itself.
+CLAIM = "from distillation_dynamics import gpus; first = gpus.claim(); assert gpus.claim() == first; "
+CLAIM += "print(first, flush=True); input()"
 
 
 def claimant(environment):

@@ -241,3 +241,17 @@ def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_
     for name in names - {"cost.json", record.NAME}:
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
     shutil.rmtree(broken)
+
+
+def test_states_are_named_after_the_key_the_inputs_and_both_packages(monkeypatch, tmp_path):
+    from distillation_dynamics.jobs import run
+
+    result = tiny_study(tmp_path)
+    _, order = write_order(tmp_path, result, tmp_path / "out")
+    versions = {"torch": "1", "timm": "1"}
+    monkeypatch.setattr(run, "version", versions.get)
+    keys = [run.state_key(order, {"teacher": "a"}), run.state_key(order, {"teacher": "b"})]
+    for package in versions:
+        versions[package] = "2"
+        keys.append(run.state_key(order, {"teacher": "a"}))
+    assert len(set(keys)) == 4

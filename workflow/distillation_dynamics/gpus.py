@@ -29,9 +29,11 @@ def visible() -> list[str]:
 def claim() -> str | None:
     """Take a free GPU for this process, waiting for one if need be; return its name, or None where there is none.
 
-    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU.
+    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU. A process that has one keeps it.
     """
     names = visible()
+    if _claims:
+        return names[0]
     if not names:
         return None
     folder = Path(tempfile.gettempdir()) / f"distillation-dynamics-gpus-{os.getuid()}"

@@ -81,6 +81,8 @@ def main(job: SaliencyJob, gpus: int = 0) -> None:
     """Explain one model at all its checkpoints."""
     view, checkpoints = job.images.view, job.network
     device, out = models.device(gpus), Path(job.out)
+    # Maps are defined in float32, which a GPU's convolutions leave unless told otherwise.
+    torch.backends.cudnn.allow_tf32 = False
     images = Split(job.images, "validation")
     positions = balanced(images.labels, job.settings.images)
     network = models.build(checkpoints.model, view).to(device).eval()
