@@ -20,7 +20,9 @@ from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
 from distillation_dynamics.objective import Outputs
+from distillation_dynamics.spec.network import Model
 from helpers import images_of, run_job, tiny_study
+from test_features import FAMILIES, VIEW
 
 CPU = torch.device("cpu")
 ASK_FOR_LOGITS = {"cross_entropy": {"weight": 0.1, "label_smoothing": 0.1}, "soft": {"weight": 0.9}}
@@ -372,3 +374,20 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
     whole = real(member.task, pixels, labels, answer, member.blocks) / 16
     member.update((pixels, labels), answer, 0, job.recipe, None)
     assert seen == [2] and member.log.gflops_per_image == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_teacher_says_does_not_depend_on_what_else_it_is_asked(family):
+    """Its logits alone, a block alone, or everything at once: the same bits, whatever the architecture."""
+    torch.manual_seed(0)
+    network = models.build(Model(*FAMILIES[family], "timm"), VIEW)
+    teacher = teacher_outputs.OnlineTeacher(network, "float32")
+    pixels = torch.randn(6, 3, 32, 32)
+    depth = len(models.block_names(network))
+    whole = teacher(None, pixels, 0, (list(range(depth)), True))
+    assert torch.equal(teacher(None, pixels, 0, ([], True)).logits, whole.logits)
+    for block in range(depth):
+        for logits in (False, True):
+            said = teacher(None, pixels, 0, ([block], logits))
+            assert torch.equal(said.features[block], whole.features[block])
+            assert said.logits is None or torch.equal(said.logits, whole.logits)
