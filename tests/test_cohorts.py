@@ -332,7 +332,7 @@ def test_a_batch_in_parts_is_refused_where_the_student_normalises_over_it(tmp_pa
                      "variants": {"none": {"cross_entropy": {"weight": 1}}}},
     )  # fmt: skip
     job = run_job(result, tmp_path, "none", tmp_path / "run", images_at_a_time=4)
-    with pytest.raises(StudyError, match=r"compute\.students\.images_at_a_time: .*BatchNorm"):
+    with pytest.raises(StudyError, match=r"compute\.students\.images_at_a_time .*BatchNorm"):
         cohorts.main([job])
 
 

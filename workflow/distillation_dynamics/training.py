@@ -207,8 +207,8 @@ def train(
         )
     if images_at_a_time is not None and any(_normalises_over_images(member.student) for member in members):
         raise StudyError(
-            "compute.students.images_at_a_time: the student normalises over the images of a batch (BatchNorm), which "
-            "parts of it would change; leave it out"
+            "compute.students.images_at_a_time (or compute.teacher's): the network normalises over the images of a "
+            "batch (BatchNorm), which parts of it would change; leave it out"
         )
     total, (seed,) = steps * recipe.epochs, {member.seed for member in members}
     for member in members:
