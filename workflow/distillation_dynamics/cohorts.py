@@ -21,7 +21,7 @@ from .objective import Objective, Shape
 from .resume import States
 from .spec.students import RunJob
 from .teacher_outputs import CachedTeacher, OnlineTeacher
-from .training import Member, Wanted, predict, top1, train
+from .training import Clock, Member, Wanted, predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS
 
 STATES = ".resume"
@@ -86,7 +86,9 @@ def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float
     at_a_time = first.machine.images_at_a_time
     train(members, teacher, images, splits["validation"], first.recipe, device, workers, at_a_time)
     trained = [member for member in members if member.failed is None]
-    logits = predict([member.student for member in trained], splits["test"], device, workers) if trained else []
+    clock, networks = Clock(trained), [member.student for member in trained]
+    logits = predict(networks, splits["test"], device, workers, lambda n: clock.own(trained[n])) if trained else []
+    clock.tick(trained)
     by_member = dict(zip(map(id, trained), logits, strict=True))
     if distributed.rank() > 0:
         return

@@ -51,7 +51,7 @@ SUMMARY_COLUMNS = {
 COST_COLUMNS = {
     "variant": Column("", "variant, or teacher"),
     "seed": Column("", "seed; -1 for the teacher"),
-    "seconds": Column("s", "its share of the wall time of training with its validations, start-up left out"),
+    "seconds": Column("s", "its share of the wall time of training with its validations and test, start-up left out"),
     "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
     "device": Column("", "cpu or cuda"),
     "networks": Column("networks", "trained together by the same process on the same batches"),

@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -234,7 +234,7 @@ def train(
     epochs = range(begin // steps, recipe.epochs)
     batches = images.training(recipe.batch_size, recipe.augmentation, seed, epochs, workers, begin % steps)
     with stop.listening() if saving else nullcontext(), closing(batches), _memory(images_at_a_time, len(members)):
-        shared = _Clock(members)
+        shared = Clock(members)
         for step, batch in enumerate(batches, begin):
             epoch, due = step // steps, active(step)
             if not any(member.failed is None and member.step < total for member in members):
@@ -260,7 +260,7 @@ def train(
                 member.states.finish(total, member.state())
 
 
-def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "_Clock") -> None:
+def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "Clock") -> None:
     """Validate, where it is due, and close the epoch of all members whose losses are finite."""
     for member in members:
         member.write_steps()
@@ -270,7 +270,9 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
     members = [member for member in members if member.failed is None]
     results = [(np.nan, np.nan)] * len(members)
     if members and (done == recipe.epochs or done % recipe.validate_every == 0):
-        logits = predict([member.student for member in members], validation, device, workers)
+        logits = predict(
+            [member.student for member in members], validation, device, workers, lambda n: shared.own(members[n])
+        )
         for member, values in zip(members, logits, strict=True):
             member.log.validation_logits = values
         results = [score(values, validation.labels) for values in logits]
@@ -280,7 +282,7 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
         member.end_epoch(done, result)
 
 
-class _Clock:
+class Clock:
     """Shares the wall time of a step out over the members that took part: its own to each, the rest equally."""
 
     def __init__(self, members: list[Member]):
@@ -369,19 +371,26 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
 
 
 @torch.inference_mode()
-def predict(networks: list[nn.Module], images: Split, device: torch.device, workers: int = 0) -> list[np.ndarray]:
+def predict(
+    networks: list[nn.Module],
+    images: Split,
+    device: torch.device,
+    workers: int = 0,
+    own: Callable[[int], AbstractContextManager] = lambda number: nullcontext(),
+) -> list[np.ndarray]:
     """Return each network's logits [N, K] in float32 of all images of a split, in order, which are read once.
 
-    The networks are left in evaluation mode.
+    The networks are left in evaluation mode. What is computed for network `number` alone is done inside `own(number)`.
     """
     parts: list[list[Tensor]] = [[] for _ in networks]
     for network in networks:
         network.to(device).eval()
     for batch in images.evaluation(EVALUATION_BATCH, workers):
         pixels = batch.images.to(device, non_blocking=True)
-        for own, network in zip(parts, networks, strict=True):
-            own.append(network(pixels).float())
-    return [distributed.joined(torch.cat(own), len(images)).cpu().numpy() for own in parts]
+        for number, network in enumerate(networks):
+            with own(number):
+                parts[number].append(network(pixels).float())
+    return [distributed.joined(torch.cat(part), len(images)).cpu().numpy() for part in parts]
 
 
 def top1(logits: np.ndarray, labels: np.ndarray) -> float:
