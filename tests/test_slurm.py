@@ -132,7 +132,7 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, 
     # One minute, and the warning may come at once (the controller sends it up to a minute early): attempts to spare.
     compute = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
     folder = project_with(
-        tmp_path, finished, **{"student.recipe.epochs": 1600, "student.checkpoint_every": 1000, "compute": compute}
+        tmp_path, finished, **{"student.recipe.epochs": 700, "student.checkpoint_every": 1000, "compute": compute}
     )
     status, said = wait(start(folder, cluster, "--until", "students", "--retries", "6"))
     assert status == 0, said[-5000:]
