@@ -1,8 +1,11 @@
 """Splits are fixed, balanced and disjoint; views are functions of their key; broken input gives a sentence."""
 
 import multiprocessing
+import os
 import pickle
 import re
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 
@@ -13,6 +16,7 @@ from PIL import Image
 from timm.data.auto_augment import AugmentOp
 from torch.utils.data import DataLoader
 
+from conftest import ROOT
 from distillation_dynamics import data
 from distillation_dynamics.data import Split, balanced
 from distillation_dynamics.errors import StudyError
@@ -207,6 +211,18 @@ def test_a_tar_that_is_none_is_a_sentence(tmp_path, content):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(StudyError, match=rf"^data\.train: \S+{name} {said}"):
             data.open_folder(str(tmp_path / name), "train")
+
+
+def test_a_split_that_is_kept_to_the_end_does_not_keep_its_process(folder_images, tmp_path):
+    code = (
+        "import pickle, sys; from distillation_dynamics.data import Split\n"
+        "split = Split(pickle.load(open(sys.argv[1], 'rb')), 'train'); list(split.evaluation(4, 1))"
+    )
+    (tmp_path / "images.pickle").write_bytes(pickle.dumps(folder_images))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    command = [sys.executable, "-c", code, str(tmp_path / "images.pickle")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_an_evaluation_in_batches_of_another_size_has_that_size(folder_images):

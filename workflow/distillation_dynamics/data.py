@@ -6,12 +6,14 @@ evaluation read batches through `Split`. A view of an image is a function of (se
 process draws it.
 """
 
+import atexit
 import copy
 import io
 import os
 import random
 import signal
 import tarfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +147,7 @@ class Split:
             parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
             loader = self._loader(None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
             self._evaluation = asked, loader
+            _with_loaders.add(self)
         yield from self._loaded(self._evaluation[1])
 
     def training(
@@ -228,6 +231,16 @@ def _chosen(table, name: str, count: int | None):
 
 def _decode(file, channels: int) -> Image.Image:
     return Image.open(file).convert("L" if channels == 1 else "RGB")
+
+
+# Splits that keep loader processes, which outlive a request to stop: at exit Python would wait for them.
+_with_loaders: weakref.WeakSet[Split] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_loaders() -> None:
+    for split in list(_with_loaders):
+        split._evaluation = None
 
 
 def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[int, int]:
