@@ -21,31 +21,29 @@ def link(to: Order, of: Order) -> None:
     if said is not None:
         raise StudyError(f"{of}: {said}; run the same command again")
     record.remove(to)
-    before = {path: identity(os.stat(path)) for path in of.writes}
     files = {}
     for path, theirs in zip(to.writes, of.writes, strict=True):
         with replacing(path) as temporary:
             _link(theirs, temporary)
         name = os.path.relpath(theirs, of.job.out)
         files[name] = known["files"][name] | {IDENTITY: identity(os.stat(path))}
-    record.put(to, {name: value for name, value in known.items() if name != LINKED} | {"name": to.name, "files": files})
-    # A link changes the time of change of all names of a file: those that were known by it are known by the new one.
-    names = [path for path in (*known.get(LINKED, ()), of.record) if path != to.record]
-    for path in dict.fromkeys(names):
-        _know_again(Path(path), dict(zip(of.writes, before, strict=True)), Path(of.record).parent)
-    if to.record != of.record:
-        known = record.read(of.record)
-        record.put(of, known | {LINKED: sorted({*known.get(LINKED, ()), to.record})})
+    own = {name: value for name, value in known.items() if name != LINKED}
+    record.put(to, own | {"name": to.name, "files": files})
+    # A link changes the time of change of all names of a file, by which records know it.
+    names = {*known.get(LINKED, ()), of.record, to.record}
+    for path in names - {to.record}:
+        _know_again(Path(path), files, Path(of.record).parent)
+    record.put(of, record.read(of.record) | {LINKED: sorted(names - {of.record})})
 
 
-def _know_again(path: Path, before: dict[str, list[int]], folder: Path) -> None:
-    """Renew what the files of a record are known by, where they are those that were linked and known until then."""
+def _know_again(path: Path, files: dict[str, dict], folder: Path) -> None:
+    """Renew what a record knows its files by, where they are those in `folder`, which were found whole just now."""
     known = record.read(path)
     if known is None:
         return
     for name, facts in known["files"].items():
-        own = path.parent / name
-        if facts[IDENTITY] == before.get(str(folder / name)) and own.is_file() and own.samefile(folder / name):
+        own, whole = path.parent / name, files.get(name)
+        if whole and facts["sha256"] == whole["sha256"] and own.is_file() and own.samefile(folder / name):
             facts[IDENTITY] = identity(os.stat(own))
     write_json(path, known)
 
