@@ -122,11 +122,6 @@ class Content:
             weights = hashes.of(path)
         return cls(images, weights, missing)
 
-    @classmethod
-    def known(cls, value: dict[str, Any]) -> "Content":
-        """Return what another process read."""
-        return cls(**value)
-
 
 class Chain:
     """The jobs of a study. `nodes` lists all of them, each behind those that it reads from."""

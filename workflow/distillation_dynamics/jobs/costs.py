@@ -6,6 +6,7 @@ same kind of device and network, what is their own and what a cohort shares apar
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..errors import StudyError
@@ -105,13 +106,17 @@ def _network_of(job: dict) -> str:
 
 def _images(chain: Chain, recipe) -> int | None:
     """Return epochs times images of a training; None when the number of images is not yet known."""
-    count = recipe.train_images
-    if count is None:
-        try:
-            count = int((read_table(Path(chain.data.folder) / "splits.parquet")["split"] == "train").sum())
-        except StudyError:
-            return None
-    return recipe.epochs * count
+    count = _split_images(chain.data.folder) if recipe.train_images is None else recipe.train_images
+    return None if count is None else recipe.epochs * count
+
+
+@cache
+def _split_images(folder: str) -> int | None:
+    """Return the number of training images in a split, read once for all jobs of a plan; None before it is there."""
+    try:
+        return int((read_table(Path(folder) / "splits.parquet")["split"] == "train").sum())
+    except StudyError:
+        return None
 
 
 def stored_bytes(probe: Probe, shapes: Shapes) -> int:
@@ -156,7 +161,8 @@ def table(plan: Plan, costs: Costs) -> str:
     lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>10}{'GPU hours':>11}{'disk [MB]':>11}"]
     total, unknown, due_total, jobs_total = [0.0, 0.0, 0.0], [], 0, 0
     for stage in dict.fromkeys(node.stage for node in plan.reasons):
-        due, parts = plan.due(stage), [costs.of(plan, node) for node in plan.due(stage)]
+        due = plan.due(stage)
+        parts = [costs.of(plan, node) for node in due]
         groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
         jobs = len(groups) or len(due)
         if stage == "students":

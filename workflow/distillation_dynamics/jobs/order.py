@@ -57,11 +57,6 @@ class Order:
         """Packages whose version may change what the job writes."""
         return STAGES[self.stage][3]
 
-    @property
-    def module(self) -> str:
-        """The module of the library that does the work."""
-        return STAGES[self.stage][2]
-
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()
 

@@ -26,7 +26,7 @@ def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Cha
     hashes = Hashes(results if is_main else None)
     known = os.environ.get(CONTENT)
     if not is_main and known and Path(known).is_file():
-        content = Content.known(read_json(known))
+        content = Content(**read_json(known))
     else:
         content = Content.read(study, hashes)
         hashes.save()
