@@ -16,10 +16,7 @@ include: "workflow/rules/teacher_outputs.smk"
 include: "workflow/rules/cohorts.smk"
 include: "workflow/rules/students.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/metrics.smk"
-include: "workflow/rules/summary.smk"
-include: "workflow/rules/statistics.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
 
 
 rule all:

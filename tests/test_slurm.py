@@ -28,28 +28,35 @@ COMPUTE = {
     "students": {"gpu": 1, "gpu_model": "fake", "mem_mb": 2200, "runtime": 9},
     "features": {"mem_mb": 2300, "runtime": 11},
 }
+# Long enough to be found at work; no test waits for its end.
+ENDLESS = {"student.recipe.epochs": 100000, "student.checkpoint_every": 100000}
+# Nothing here takes so long, on a machine with other work either: only a defect is ended by it.
+LIMIT = 600
+ALIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """The environment of a running cluster."""
+    """The environment of a running cluster, which ends with the tests, whatever happens in them."""
     state = tempfile.mkdtemp(prefix="slurm-of-tests-")
     # Every user must be able to reach munge's socket.
     os.chmod(state, 0o755)
     environment = {**os.environ, "SLURM_TEST_DIR": state}
     folder = subprocess.check_output([CLUSTER, "path"], env=environment, text=True).strip()
     environment["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
-    subprocess.run([CLUSTER, "start"], env=environment, check=True)
-    yield environment
-    subprocess.run([CLUSTER, "stop"], env=environment, check=True)
-    shutil.rmtree(state)
+    try:
+        subprocess.run([CLUSTER, "start"], env=environment, check=True)
+        yield environment
+    finally:
+        subprocess.run([CLUSTER, "stop"], env=environment, check=True)
+        shutil.rmtree(state)
 
 
 def project_with(folder, finished=None, **changes):
-    """A copy of the project with a study of two students on GPUs, and the images of a finished one."""
+    """A copy of the project with a study of two students on GPUs, and what studies share of a finished one."""
     copy_project(folder)
     if finished:
-        shutil.copytree(finished / "results/shared/data", folder / "results/shared/data")
+        shutil.copytree(finished / "results/shared", folder / "results/shared")
     config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
     config["name"], config["compute"] = "cluster", COMPUTE
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
@@ -60,40 +67,76 @@ def project_with(folder, finished=None, **changes):
     return folder
 
 
-def start(folder, cluster, *arguments):
-    """Snakemake with the profile as it is; asking for the state of jobs sooner than on a real cluster."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm"]
-    command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", "8"]
-    return subprocess.Popen(
-        command, cwd=folder, env=cluster, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+class Workflow:
+    """Snakemake with the profile as it is, but asking for the state of jobs sooner than on a real cluster."""
+
+    def __init__(self, folder, cluster, *arguments, pause=2):
+        self.folder, self.cluster, self.log = folder, cluster, folder / "said.log"
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm"]
+        command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", str(pause)]
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, env=cluster, stdout=log, stderr=subprocess.STDOUT)
+
+    @property
+    def said(self):
+        """What it has said until now."""
+        return self.log.read_text()
+
+    def end(self):
+        """The exit status, once it has ended by itself, and what was said."""
+        status = self.process.wait(LIMIT)
+        return status, self.said
+
+    def wait_for(self, condition, what):
+        """Wait for an event while the workflow runs."""
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            assert self.process.poll() is None, f"ended before {what}: {self.said[-5000:]}"
+            assert time.monotonic() < deadline, f"no {what}: {self.said[-5000:]}"
+            time.sleep(0.2)
 
 
-def wait(process, seconds=400):
-    """(exit status, what was said) of a workflow; it is ended when it takes longer."""
-    try:
-        said, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return process.returncode, said
+@pytest.fixture
+def start(cluster):
+    """Starts workflows; whatever happens, they and their jobs end with the test."""
+    started = []
+
+    def begin(folder, *arguments, **options):
+        started.append(Workflow(folder, cluster, *arguments, **options))
+        return started[-1]
+
+    yield begin
+    for workflow in started:
+        workflow.process.kill()
+        workflow.process.wait()
+        numbers = [job["JobId"] for job in controller(cluster, ".*", workflow.folder) if job["JobState"] in ALIVE]
+        if numbers:
+            subprocess.run(["scancel", *numbers], env=cluster, check=False)
 
 
-def controller(cluster, pattern, folder=""):
+def controller(cluster, pattern, folder):
     """What the controller says of the jobs of `folder` whose comment (rule and wildcards) matches, in their order."""
     said = subprocess.check_output(["scontrol", "show", "job"], env=cluster, text=True)
     blocks = [dict(re.findall(r"(\w+)=(\S+)", block)) for block in said.split("\n\n") if "JobId" in block]
-    found = [b for b in blocks if re.fullmatch(pattern, b.get("Comment", "")) and str(folder) in b["WorkDir"]]
+    found = [b for b in blocks if re.fullmatch(pattern, b.get("Comment", "")) and b["WorkDir"] == str(folder)]
     return sorted(found, key=lambda block: int(block["JobId"]))
+
+
+def logs(folder, stage="cohorts"):
+    """What the jobs of a stage have written to their logs."""
+    return "".join(path.read_text() for path in (folder / f"logs/cluster/{stage}").glob("*.log"))
 
 
 @pytest.fixture(scope="module")
 def finished(cluster, tmp_path_factory):
     """The study, run through the cluster."""
-    folder = project_with(tmp_path_factory.mktemp("on_slurm"))
-    status, said = wait(start(folder, cluster))
+    workflow = Workflow(project_with(tmp_path_factory.mktemp("on_slurm")), cluster)
+    try:
+        status, said = workflow.end()
+    finally:
+        workflow.process.kill()
     assert status == 0, said[-5000:]
-    return folder
+    return workflow.folder
 
 
 def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
@@ -120,35 +163,53 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
         assert "TresPerJob" not in job
 
 
-def test_all_tables_and_figures_are_one_job(finished, cluster):
+def test_all_tables_and_figures_are_one_job_of_one_time(finished, cluster):
     (job,) = controller(cluster, r"rule_tables.*", finished)
-    assert {"metrics", "summary", "statistics", "figures"} <= set(job["Comment"].split("_"))
-    # The job asks for four of them at a time, however many there are.
-    assert job["NumCPUs"] == "4" and job["MinMemoryNode"] == "4000M"
-    assert not controller(cluster, r"rule_(figures|metrics|summary).*")
-
-
-def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, tmp_path):
-    # One minute, and the warning may come at once (the controller sends it up to a minute early): attempts to spare.
-    compute = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
-    folder = project_with(
-        tmp_path, finished, **{"student.recipe.epochs": 700, "student.checkpoint_every": 1000, "compute": compute}
+    assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("1", "1000M", "00:20:00")
+    assert len(controller(cluster, ".*", finished)) == 7, (
+        "data, teacher, its outputs, one cohort, two measurings, tables"
     )
-    status, said = wait(start(folder, cluster, "--until", "students", "--retries", "6"))
+
+
+def test_jobs_are_called_by_stage_variants_and_seed_and_are_requeued(finished, cluster):
+    names = [job["JobName"].rpartition(".")[0] for job in controller(cluster, ".*", finished)]
+    assert sorted(names) == [
+        *("cohorts-none+hard-seed0", "data", "measure-none+hard-seed0", "measure-teacher"),
+        *("tables", "teacher", "teacher_outputs"),
+    ]
+    assert {job["Requeue"] for job in controller(cluster, ".*", finished)} == {"1"}, "the cluster's default is 0"
+
+
+def test_what_studies_share_alone_is_an_unfinished_study_and_is_finished_without_training(finished, start, tmp_path):
+    folder = project_with(tmp_path, finished)
+    status, said = start(folder).end()
+    assert status == 0, said[-5000:]
+    assert "cohorts" not in said and (folder / "results/cluster/statistics/report.md").is_file()
+    for name in ("result.json", "steps.parquet"):
+        path = f"results/cluster/students/none/seed0/{name}"
+        assert (folder / path).read_bytes() == (finished / path).read_bytes()
+
+
+def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, start, tmp_path):
+    # One minute, and the warning may come at once: the controller sends it up to a minute early.
+    changes = {"student.recipe.epochs": 500, "student.recipe.validate_every": 500, "student.checkpoint_every": 500}
+    changes["compute"] = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
+    folder = project_with(tmp_path, finished, **changes)
+    status, said = start(folder, "--until", "students", "--retries", "1").end()
     assert status == 0, said[-5000:]
     attempts = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
     assert len(attempts) > 1 and attempts[-1]["JobState"] == "COMPLETED"
-    assert [job["TimeLimit"] for job in attempts[:2]] == ["00:01:00", "00:02:00"]
+    assert {(job["TimeLimit"], job["MinMemoryNode"]) for job in attempts} == {("00:01:00", "2000M")}
     assert "not finished: stopped by SIGTERM before update" in said
-    (log,) = (folder / "logs/cluster/cohorts").glob("*.log")
-    assert log.read_text().count("resume: going on from") == 2, "both members go on"
+    assert logs(folder).count("resume: going on from") == 2, "both members go on"
 
 
-def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_path):
+def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, start, tmp_path):
     compute = {"students": {"gpu": 2, "nodes": 2, "mem_mb": 2000}}
     folder = project_with(tmp_path, finished, compute=compute)
+    shutil.rmtree(folder / "results/shared/runs")
     target = "results/cluster/students/none/seed0/steps.parquet"
-    status, said = wait(start(folder, cluster, "--until", "students"))
+    status, said = start(folder, "--until", "students").end()
     assert status == 0, said[-5000:]
     (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
     assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:1"
@@ -156,44 +217,98 @@ def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, tmp_pa
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
 
 
-def test_a_failed_job_is_reported_with_its_log_and_tried_again(finished, cluster, tmp_path):
+def test_only_a_job_that_ran_out_of_memory_gets_more_and_none_gets_more_time(finished, cluster, start, tmp_path):
+    folder = project_with(tmp_path, finished, **{"compute.teacher.mem_mb": 900})
+    shutil.rmtree(folder / "results/shared/teacher")
+    code = folder / "workflow/distillation_dynamics/teacher.py"
+    code.write_text(code.read_text() + "\n\nBALLAST = b'x' * 1_200_000_000\nimport time\ntime.sleep(3)\n")
+    status, said = start(folder, "--until", "teacher").end()
+    assert status == 0, said[-5000:]
+    attempts = controller(cluster, "rule_teacher", tmp_path)
+    assert [job["MinMemoryNode"] for job in attempts][:2] == ["900M", "1800M"] and len(attempts) <= 3
+    assert {job["TimeLimit"] for job in attempts} == {"00:07:00"}
+
+
+def test_an_unforeseen_failure_is_reported_with_its_log_and_tried_again_as_it_was(finished, cluster, start, tmp_path):
     folder = project_with(tmp_path, finished)
     code = folder / "workflow/distillation_dynamics/teacher.py"
     code.write_text(code.read_text() + "\n\nraise RuntimeError('no room')\n")
-    status, said = wait(start(folder, cluster, "--until", "teacher", "--retries", "1"))
+    status, said = start(folder, "--until", "teacher", "--retries", "1").end()
     assert status != 0
     assert "RuntimeError: no room" in said and "logs/shared/teacher/" in said
-    attempts = controller(cluster, "rule_teacher", tmp_path)
-    memory = [job["MinMemoryNode"] for job in attempts]
-    assert memory == ["2100M", "4200M"]
+    assert said.rstrip().splitlines()[-2].startswith("Make the teacher ready and measure it: failed without a sentence")
+    assert [job["MinMemoryNode"] for job in controller(cluster, "rule_teacher", tmp_path)] == ["2100M", "2100M"]
 
 
-def test_students_that_diverge_are_said_where_the_workflow_runs(finished, cluster, tmp_path):
+def test_students_that_diverge_are_the_last_word_and_not_tried_again(finished, cluster, start, tmp_path):
     optimizer = {"name": "adamw", "learning_rate": 1e30}
     folder = project_with(tmp_path, finished, **{"student.recipe.optimizer": optimizer})
-    status, said = wait(start(folder, cluster, "--until", "students", "--retries", "0"))
-    assert status != 0
-    assert said.count("error: training: loss became nan") >= 2, "each of the two, by the rule that links its run"
+    status, said = start(folder, "--until", "students").end()
+    assert status != 0 and "Trying to restart" not in said
+    last = said.partition("What failed:")[2]
+    assert last.count("training: loss became nan") == 2, "each of the two, by the rule that links its run"
     (job,) = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
     assert job["JobState"] == "COMPLETED"
 
 
-def test_ctrl_c_cancels_the_jobs_and_leaves_the_folder_unlocked(finished, cluster, tmp_path):
-    folder = project_with(tmp_path, finished, **{"student.recipe.epochs": 100000, "student.checkpoint_every": 100000})
-    process = start(folder, cluster, "--until", "students")
-    deadline = time.monotonic() + 120
-    while not any("epoch 1:" in log.read_text() for log in (folder / "logs/cluster/cohorts").glob("*.log")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    status, _ = wait(process, 60)
-    assert status != 0
-    deadline = time.monotonic() + 30
-    while any(
-        job["JobState"] in ("RUNNING", "PENDING", "COMPLETING") for job in controller(cluster, "rule_.*", tmp_path)
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+def test_a_job_that_can_never_start_is_named_with_the_key_to_change(finished, cluster, start, tmp_path):
+    folder = project_with(tmp_path, finished)
+    shutil.rmtree(folder / "results/shared/runs")
+    status, said = start(folder, "--set-resources", "cohorts:slurm_partition=short", "--until", "students").end()
+    assert status != 0 and "Trying to restart" not in said
+    last = said.partition("What failed:")[2]
+    assert "compute.students.runtime" in last and "PartitionTimeLimit" in last and "slurm/profile.yaml" in last
     (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
     assert job["JobState"] == "CANCELLED"
-    assert snakemake(folder, "-n", config="studies/cluster.yaml").returncode == 0
+
+
+def test_a_refused_job_names_the_profile_and_is_sent_once(finished, start, tmp_path):
+    folder = project_with(tmp_path, finished)
+    shutil.rmtree(folder / "results/shared/runs")
+    status, said = start(folder, "--set-resources", "cohorts:slurm_partition=nowhere", "--until", "students").end()
+    assert status != 0 and said.count("SLURM sbatch failed") == 1
+    last = said.partition("What failed:")[2]
+    assert "invalid partition" in last and "slurm/profile.yaml" in last and "compute.students" in last
+
+
+def test_a_preempted_training_is_queued_again_and_goes_on(finished, cluster, start, tmp_path):
+    folder = project_with(tmp_path, finished, **ENDLESS)
+    workflow = start(folder, "--until", "students")
+    workflow.wait_for(lambda: "epoch 1:" in logs(folder), "training")
+    command = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 1"]
+    subprocess.run(command, env=cluster, check=True, cwd=tmp_path, capture_output=True)
+    workflow.wait_for(lambda: "resume: going on from" in logs(folder), "second start")
+    (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
+    assert job["Restarts"] == "1"
+
+
+def test_a_killed_workflow_leaves_jobs_that_the_next_one_waits_for_and_ctrl_c_ends_at_once(
+    finished, cluster, start, tmp_path
+):
+    folder = project_with(tmp_path, finished, **ENDLESS)
+    killed = start(folder, "--until", "students")
+    killed.wait_for(lambda: "epoch 1:" in logs(folder), "training")
+    killed.process.kill()
+    killed.process.wait()
+    (old,) = controller(cluster, "rule_cohorts.*", tmp_path)
+    assert old["JobState"] == "RUNNING"
+    assert snakemake(folder, "--unlock", config="studies/cluster.yaml").returncode == 0
+    workflow = start(folder, "--until", "students", pause=LIMIT)
+    workflow.wait_for(lambda: "waiting for process" in logs(folder), "second job")
+    assert (
+        f"{old['JobId']} running cohorts-none+hard-seed0" in workflow.said
+        and f"scancel {old['JobId']}" in workflow.said
+    )
+    assert f"(SLURM job {old['JobId']}), which makes it" in logs(folder)
+    subprocess.run(["scancel", old["JobId"]], env=cluster, check=True)
+    workflow.wait_for(lambda: logs(folder).count("resume: going on from") == 2, "training by the second job")
+    begin = time.monotonic()
+    workflow.process.send_signal(signal.SIGINT)
+    status, _ = workflow.end()
+    assert status != 0 and time.monotonic() - begin < LIMIT / 4, "it does not wait for its next look at the jobs"
+    deadline = time.monotonic() + LIMIT
+    while any(job["JobState"] in ALIVE for job in controller(cluster, ".*", tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert [job["JobState"] for job in controller(cluster, "rule_cohorts.*", tmp_path)] == ["CANCELLED"] * 2
+    assert snakemake(folder, "-n", config="studies/cluster.yaml").returncode == 0, "unlocked"

@@ -32,7 +32,8 @@ SlurmctldHost=$HOST(127.0.0.1)
 SlurmctldPort=$PORT
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AuthType=auth/munge
-AuthInfo=socket=$DIR/munge/socket
+# A job that goes back into the queue waits for its credentials to expire: two minutes, if left to SLURM.
+AuthInfo=socket=$DIR/munge/socket,cred_expire=5
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation=$DIR/controller
@@ -54,10 +55,16 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=2,bf_interval=2
 KillWait=5
 ReturnToService=2
+# As on clusters that requeue nothing by themselves; jobs of the partition `urgent` take the nodes of others.
+JobRequeue=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=node[1-2] NodeHostname=$HOST NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 2))] CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:fake:$GPUS State=UNKNOWN
-PartitionName=main Nodes=node[1-2] Default=YES MaxTime=INFINITE DefMemPerCPU=1000 State=UP
+PartitionName=main Nodes=node[1-2] Default=YES MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=1 State=UP
+PartitionName=short Nodes=node[1-2] MaxTime=1 DefMemPerCPU=1000 PriorityTier=1 State=UP
+PartitionName=urgent Nodes=node[1-2] MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=10 State=UP
 CONF
     # Wrappers: the executor removes SLURM_* variables, SLURM_CONF among them, before it calls srun in a job.
     local name path

@@ -14,9 +14,9 @@ rule cohorts:
         labels=labels_of("cohorts"),
     message:
         "Train {params.labels}"
-    threads: threads_of("students")
+    threads: threads_of("cohorts")
     resources:
-        **resources_of("students"),
+        **resources_of("cohorts"),
     conda:
         ENVIRONMENT
     shell:

@@ -15,7 +15,8 @@ from snakemake.resources import Resource
 
 from distillation_dynamics import facts, gpus, study as studies
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import costs, plan as plans, start
+from distillation_dynamics.jobs import costs, plan as plans, slurm, start
+from distillation_dynamics.jobs.failures import Failures
 
 try:
     STUDY = studies.load(config, facts.describe)
@@ -46,6 +47,13 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
     workflow.global_resources.setdefault("gpu", Resource("gpu", len(gpus.visible())))
 
 
+def title_of(job):
+    """How a job is called among those of a cluster: stage, variants and seeds."""
+    if job.rule.name not in ("cohorts", "measure", "tables"):
+        return job.rule.name
+    return plans.members(job.rule.name, job.wildcards.group)["title"]
+
+
 @cache
 def plan():
     """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
@@ -54,6 +62,7 @@ def plan():
     except StudyError as error:
         # An error in an input function would be shown with its traceback.
         sys.exit(f"the study cannot run:\n{error}")
+    slurm.say_living(os.getcwd())
     if workflow.dryrun:
         print(costs.report(plan), file=sys.stderr)
     return plan
@@ -62,13 +71,12 @@ def plan():
 def stamps_of(nodes):
     """What a job waits for: the stamps of those that it reads from, once what stamps say is true.
 
-    What is due to be measured is waited for by the marker of its group. A job on another machine knows no plan; it starts
-    when those before it are done.
+    What is due in a group is waited for by the group's marker. A job on another machine knows no plan; it starts when
+    those before it are done.
     """
     if workflow.is_main_process:
         plan()
-        return list(dict.fromkeys(path for node in nodes for path in group_of(node) or [node.stamp]))
-    return list(dict.fromkeys(node.stamp for node in nodes if node.stage not in plans.MEASURING))
+    return list(dict.fromkeys(path for node in nodes for path in group_of(node) or [node.stamp]))
 
 
 def group_of(node):
@@ -89,16 +97,26 @@ def labels_of(stage):
     return lambda wildcards: ", ".join(plans.members(stage, wildcards.group)["labels"])
 
 
-def resources_of(*stages):
-    """What the configuration's `compute` says that a job of these stages needs; memory and time grow with the attempt."""
-    compute = [STUDY.compute[stage] for stage in stages]
+def stages_of(rule):
+    """The stages that the jobs of a rule carry out, as `compute` in the study names them."""
+    return {"cohorts": ("students",), "measure": plans.MEASURING}.get(rule, (rule,))
+
+
+def keys_of(rule):
+    """Where the study says what the jobs of a rule ask for."""
+    return "compute." + ", ".join(stages_of(rule))
+
+
+def resources_of(rule):
+    """What the configuration's `compute` says that a job of a rule needs; memory grows with each time that it ran out."""
+    compute = [STUDY.compute[stage] for stage in stages_of(rule)]
     nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
     gpu, memory = max(c["gpu"] for c in compute), max(c["mem_mb"] for c in compute)
-    minutes = sum(c["runtime"] for c in compute)
     resources = {
         "gpu": gpu,
-        "mem_mb": lambda wildcards, attempt: memory * attempt,
-        "runtime": lambda wildcards, attempt: minutes * attempt,
+        "mem_mb": lambda wildcards: memory * FAILURES.times_of_memory(rule, wildcards),
+        # The same in each attempt: a training goes on, and a partition has its limit.
+        "runtime": sum(c["runtime"] for c in compute),
     }
     if nodes > 1:
         # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
@@ -106,18 +124,12 @@ def resources_of(*stages):
         resources |= {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
     elif gpu and model:
         resources["gpu_model"] = model
-    if stages == ("tables",):
-        # How many of these small jobs a group of them runs at a time, for which it asks: `resources` of the profile.
-        resources["tables"] = 1
-    if stages[0] in ("teacher", "students"):
-        # Asked to stop some minutes before SLURM's time limit, a training saves its state for the next attempt.
-        resources["slurm_extra"] = lambda wildcards, attempt: f"--signal=TERM@{min(300, 15 * minutes * attempt)}"
     return resources
 
 
-def threads_of(*stages):
-    """The cores that a job of these stages asks for. It computes with the threads of the study, granted or not."""
-    return max(STUDY.compute[stage]["threads"] for stage in stages)
+def threads_of(rule):
+    """The cores that a job of a rule asks for. It computes with the threads of the study, granted or not."""
+    return max(STUDY.compute[stage]["threads"] for stage in stages_of(rule))
 
 
 def gpus_of(stage, resources):
@@ -138,3 +150,9 @@ def launcher(stage, resources):
         f"torchrun --nnodes {nodes} --nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID "
         '--rdzv-endpoint "$(hostname):$((20000 + SLURM_JOB_ID % 40000))"'
     )
+
+
+FAILURES = Failures(keys_of)
+if workflow.is_main_process:
+    FAILURES.follow()
+    slurm.attend(slurm.Attendant(FAILURES, title_of, keys_of, saving={"teacher", "cohorts"}))

@@ -12,9 +12,9 @@ rule measure:
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"
-    threads: threads_of(*plans.MEASURING)
+    threads: threads_of("measure")
     resources:
-        **resources_of(*plans.MEASURING),
+        **resources_of("measure"),
     conda:
         ENVIRONMENT
     shell:

@@ -43,6 +43,8 @@ RUN_FILES = ("logits_validation.npy", "logits_test.npy", "steps.parquet", "epoch
 GATHERED = ("logits_validation.npy", "logits_test.npy", "epochs.parquet", "result.json", "cost.json")
 # Stages that measure a network, and that one process carries out for several networks.
 MEASURING = ("features", "saliency", "comparison")
+# Stages that gather what all networks left; one process carries out what is due of them.
+GATHERING = ("metrics", "summary", "statistics", "figures")
 
 
 @dataclass(eq=False)

@@ -15,20 +15,20 @@ from ..spec.base import counted, to_json
 from ..spec.features import Probe
 from ..spec.network import Shapes
 from . import record
-from .chain import Chain, Node
+from .chain import GATHERING, Chain, Node
 from .hashes import IDENTITY
 from .plan import Plan
 
 # Images that one stored mean spectrum stands for, and per-image scalars where all metrics are measured.
 IMAGES_A_SPECTRUM, SCALARS = 50, 38
+WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a job, GPUs that it holds, bytes that it leaves; None where no earlier job tells."""
+    """Seconds of a job, and bytes that it leaves; None where nothing tells."""
 
     seconds: float | None
-    gpus: int
     bytes: float | None
 
 
@@ -92,11 +92,12 @@ class Costs:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
         kind = stage, _network_of(counted(node.order.job))
-        gpu = chain.study.compute.get(stage, {"gpu": 0})["gpu"]
         size = _features_bytes(chain, node) if stage == "features" else _mean(self.bytes.get(kind))
+        if size is None:
+            size = _weights_bytes(chain, node)
         if stage == "teacher" and node.order.job.recipe is not None:
-            return Cost(self.training(chain, node, 1), gpu, size)
-        return Cost(_mean(self.seconds.get(kind)), gpu, size)
+            return Cost(self.training(chain, node, 1), size)
+        return Cost(_mean(self.seconds.get(kind)), size)
 
 
 def _network_of(job: dict) -> str:
@@ -134,6 +135,13 @@ def _features_bytes(chain: Chain, node: Node) -> int:
     return len(node.order.job.folders) * stored_bytes(node.order.job.probe, facts.shapes)
 
 
+def _weights_bytes(chain: Chain, node: Node) -> int | None:
+    """Return how many bytes of weights a job leaves, nearly all that a training leaves; None where it leaves none."""
+    facts = chain.study.student_facts if node.stage == "students" else chain.study.teacher_facts
+    count = sum(path.endswith(WEIGHTS) for path in node.order.writes if "objective" not in path)
+    return 4 * facts.parameters * count or None
+
+
 def _mean(values: list | None) -> float | None:
     return sum(values) / len(values) if values else None
 
@@ -157,39 +165,83 @@ def _why(plan: Plan) -> Iterable[tuple[str, str]]:
 
 
 def table(plan: Plan, costs: Costs) -> str:
-    """Return the table of jobs, hours, GPU hours and disk by stage, what cohorts save, and what is not known."""
-    lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>10}{'GPU hours':>11}{'disk [MB]':>11}"]
-    total, unknown, due_total, jobs_total = [0.0, 0.0, 0.0], [], 0, 0
-    for stage in dict.fromkeys(node.stage for node in plan.reasons):
-        due = plan.due(stage)
-        parts = [costs.of(plan, node) for node in due]
-        groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
-        jobs = len(groups) or len(due)
-        if stage == "students":
-            parts, jobs = _cohorts(plan, costs), len(plan.cohorts)
-        known = all(None not in (part.seconds, part.bytes) for part in parts)
-        hours = sum(part.seconds or 0 for part in parts) / 3600
-        gpu_hours = sum((part.seconds or 0) * part.gpus for part in parts) / 3600
-        numbers = [hours, gpu_hours, sum(part.bytes or 0 for part in parts) / 1e6]
-        total = [a + b for a, b in zip(total, numbers, strict=True)]
-        due_total, jobs_total = due_total + len(due), jobs_total + jobs
-        unknown += [] if known else [stage]
-        lines.append(_line(stage, len(due), jobs, numbers if known else None))
-    lines.append(_line("total", due_total, jobs_total, total))
+    """Return the table of jobs, hours, GPU hours and disk by stage, what cohorts save, and what is not known.
+
+    Where no earlier job tells, hours are at most what the jobs ask for.
+    """
+    lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>12}{'GPU hours':>12}{'disk [MB]':>11}"]
+    rows = [_row(plan, costs, name, stages) for name, stages in _stages(plan).items()]
+    total = Row(
+        *("total", sum(row.due for row in rows), sum(row.jobs for row in rows)),
+        *(sum(getattr(row, name) or 0.0 for row in rows) for name in ("hours", "gpu_hours", "bytes")),
+        any(row.bound for row in rows),
+    )
+    lines += map(str, [*rows, total])
     if plan.training:
         lines.append(_cohorts_in_words(plan, costs))
-    if unknown:
-        lines.append(f"Not in the total, because no earlier job tells: {', '.join(unknown)}.")
+    if total.bound:
+        lines.append(
+            "<=: no earlier job tells; so much time do the jobs ask for (runtime x jobs). A training that needs more "
+            "goes on in another attempt."
+        )
+    for words, name in (("hours", "hours"), ("disk", "bytes")):
+        if unknown := [row.name for row in rows if getattr(row, name) is None]:
+            lines.append(f"Not in the total of {words}, because no earlier job tells: {', '.join(unknown)}.")
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the jobs of some stages cost together; None where nothing tells. `bound`: at most so many hours."""
+
+    name: str
+    due: int
+    jobs: int
+    hours: float | None
+    gpu_hours: float | None
+    bytes: float | None
+    bound: bool
+
+    def __str__(self) -> str:
+        hours = [
+            "?" if value is None else f"{'<= ' if self.bound else ''}{value:.3f}"
+            for value in (self.hours, self.gpu_hours)
+        ]
+        disk = "?" if self.bytes is None else f"{self.bytes / 1e6:.1f}"
+        return f"{self.name:<18}{self.due:>6}{self.jobs:>6}{hours[0]:>12}{hours[1]:>12}{disk:>11}"
+
+
+def _stages(plan: Plan) -> dict[str, list[str]]:
+    """Return the due stages by the name of their row: all that gather are one job."""
+    rows: dict[str, list[str]] = {}
+    for stage in dict.fromkeys(node.stage for node in plan.reasons):
+        rows.setdefault("tables" if stage in GATHERING else stage, []).append(stage)
+    return rows
+
+
+def _row(plan: Plan, costs: Costs, name: str, stages: list[str]) -> Row:
+    due = [node for stage in stages for node in plan.due(stage)]
+    parts = _cohorts(plan, costs) if name == "students" else [costs.of(plan, node) for node in due]
+    groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
+    jobs = len(plan.cohorts) if name == "students" else len(groups) or len(due)
+    compute = plan.chain.study.compute.get(name)
+    seconds = [part.seconds for part in parts]
+    bound = None in seconds and compute is not None
+    measured = None if None in seconds else sum(seconds) / 3600
+    hours = jobs * compute["runtime"] / 60 if bound else measured
+    gpus = compute["gpu"] if compute else 0
+    sizes = [part.bytes for part in parts]
+    disk = None if None in sizes else sum(sizes)
+    return Row(name, len(due), jobs, hours, None if hours is None else hours * gpus, disk, bound)
 
 
 def _cohorts(plan: Plan, costs: Costs) -> list[Cost]:
     """Return the cost of each cohort; students that are only linked cost nothing."""
-    gpu, parts = plan.chain.study.compute["students"]["gpu"], []
+    parts = []
     for group in plan.cohorts:
         sizes = [costs.of(plan, node).bytes for node in group.nodes]
         seconds = costs.training(plan.chain, group.nodes[0], len(group.nodes))
-        parts.append(Cost(seconds, gpu, None if None in sizes else sum(sizes)))
+        parts.append(Cost(seconds, None if None in sizes else sum(sizes)))
     return parts
 
 
@@ -202,10 +254,3 @@ def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
     if alone is None or None in together or plan.chain.study.compute["students"]["gpu"]:
         return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
     return f"{said}: {sum(together) / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."
-
-
-def _line(name: str, due: int, jobs: int, costs: list[float] | None) -> str:
-    hours, gpu_hours, disk = (
-        ("?", "?", "?") if costs is None else (f"{x:.{d}f}" for x, d in zip(costs, (3, 3, 1), strict=True))
-    )
-    return f"{name:<18}{due:>6}{jobs:>6}{hours:>10}{gpu_hours:>11}{disk:>11}"

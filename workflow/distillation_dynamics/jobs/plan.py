@@ -3,7 +3,7 @@
 A job is due when its files are not what its order asks for: never made, made for another key, damaged, or made from
 something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
 go into cohorts, what is measured of due students into groups; a student whose run lies finished in the store is only
-linked.
+linked. All that gathers what networks left (tables, statistics, figures) is one group.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from ..files import read_json, write_json
 from ..spec.base import counted
 from . import order as orders
 from . import record
-from .chain import MEASURING, Chain, Node
+from .chain import GATHERING, MEASURING, Chain, Node
 from .hashes import Hashes
 from .links import link
 from .run import STATES
@@ -28,6 +28,8 @@ from .run import STATES
 GROUPS = "results/.orders/groups"
 # Of the keys that differ so many are said.
 MOST_KEYS = 5
+# The name of a job lists so many variants.
+MOST_VARIANTS = 4
 # A stamp that is older than all others never makes Snakemake think that something was updated.
 STAMP_TIME = 1_000_000_000
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
@@ -36,7 +38,7 @@ ON_A_CLUSTER = 8
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that one process carries out: a cohort of trainings, or what is measured of some networks."""
+    """Jobs that one process carries out: a cohort of trainings, what is measured of some networks, or all tables."""
 
     stage: str
     nodes: tuple[Node, ...]
@@ -45,6 +47,21 @@ class Group:
     def name(self) -> str:
         """The hash of the members' keys."""
         return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """The stage, variants and seeds of its members, as a job is called among those of a cluster."""
+        names = dict.fromkeys(node.order.name.removeprefix("students/") for node in self.nodes)
+        parts = [name.partition("/seed") for name in names] if self.stage != "tables" else []
+        variants, seeds = (
+            list(dict.fromkeys(filter(None, column))) for column in ([p[0] for p in parts], [p[2] for p in parts])
+        )
+        more = [f"{len(variants) - MOST_VARIANTS}more"] if len(variants) > MOST_VARIANTS else []
+        return "-".join(
+            filter(
+                None, [self.stage, "+".join([*variants[:MOST_VARIANTS], *more]), "+".join(f"seed{s}" for s in seeds)]
+            )
+        )
 
     @property
     def marker(self) -> str:
@@ -96,10 +113,17 @@ class Plan:
         compute = chain.study.compute["students"]
         self.cohorts = self._cohorts(compute.get("runs_per_job"), slots["students"])
         self.measuring = self._measuring(compute.get("runs_per_job"), slots["measure"])
-        self.group_of = {node: group for group in [*self.cohorts, *self.measuring] for node in group.nodes}
+        gathering = tuple(node for node in self.reasons if node.stage in GATHERING)
+        self.gathering = [Group("tables", gathering)] if gathering else []
+        self.group_of = {node: group for group in self.groups for node in group.nodes}
         by_key = {node.key: group for group in self.cohorts for node in group.nodes}
         # Two variants with equal terms have one run, under two names.
         self.group_of |= {run: by_key[run.key] for run in self.training}
+
+    @property
+    def groups(self) -> list[Group]:
+        """All groups: each is a job of Snakemake."""
+        return [*self.cohorts, *self.measuring, *self.gathering]
 
     def due(self, stage: str) -> list[Node]:
         """The due nodes of a stage."""
@@ -241,11 +265,12 @@ class Plan:
         for node in self.anew if begin else ():
             record.remove(node.order)
             shutil.rmtree(Path(node.folder) / STATES, ignore_errors=True)
-        for group in [*self.cohorts, *self.measuring]:
+        for group in self.groups:
             # Left behind where something that waited for it failed.
             Path(group.marker).unlink(missing_ok=True)
             value = {
                 "stage": group.stage,
+                "title": group.title,
                 "orders": [node.file for node in group.nodes],
                 "labels": list(dict.fromkeys(label_of(node) for node in group.nodes)),
                 "needs": list(dict.fromkeys(path for node in group.nodes for path in self._waits_for(node, group))),
@@ -281,7 +306,9 @@ def _follows(nodes: Iterable[Node]) -> str:
 
 
 def label_of(node: Node) -> str:
-    """Return how a member of a group is called: a variant and seed, or a network."""
+    """Return how a member of a group is called: a variant and seed, a network, or a stage that gathers."""
+    if node.stage in GATHERING:
+        return node.stage
     return node.order.job.label if node.stage == "students" else node.order.name
 
 

@@ -2,7 +2,8 @@
 
 An order whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
 status 1 when something fails. In a group each member fails alone and the others go on; the sentence of a training stays
-in the folder of its run, for the rule that links it.
+in the folder of its run, for the rule that links it. Files are written under a lock: what another process makes now is
+waited for, and not made twice.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from .. import threads
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
 from ..spec.base import to_json
+from . import locks, record
 from . import order as orders
-from . import record
 from .hashes import Hashes
 from .order import Order
 
@@ -69,7 +70,11 @@ def failure(order: Order) -> Path:
 
 def carry_out(order: Order, gpus: int, hashes: Hashes, start: float | None = None) -> None:
     """Carry out one order and write its record; `start` is when what it took began (None: now)."""
-    start = time.time() if start is None else start
+    with locks.held([order]):
+        _carry_out_alone(order, gpus, hashes, time.time() if start is None else start)
+
+
+def _carry_out_alone(order: Order, gpus: int, hashes: Hashes, start: float) -> None:
     inputs = inputs_of(order, hashes)
     if is_done(order, inputs, hashes):
         print(f"{order}: is already what it should be", file=sys.stderr)
@@ -98,24 +103,32 @@ def stage_main(stage: str) -> Callable[[Any, int], None]:
 
 
 def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
-    """Carry out the members of a group: trainings together, measurements one after the other."""
+    """Carry out the members of a group: trainings together, all others one after the other.
+
+    Raises StudyError with a line a member that failed; what reads from one that failed is left out.
+    """
     # Before the code is looked at: what is known of it is remembered with the hashes.
     hashes = Hashes(RESULTS)
     members = [orders.read(path) for path in value["orders"]]
     for order in members:
         check(order)
     if value["stage"] == "cohorts":
-        _train(members, gpus, hashes, start)
+        with locks.held(members):
+            _train(members, gpus, hashes, start)
         return
-    failed = []
+    failed: dict[str, str] = {}
     for order in members:
+        if failed.keys() & set(order.reads.values()):
+            print(f"{order}: left out, because what it reads was not made", file=sys.stderr, flush=True)
+            failed[order.record] = ""
+            continue
         try:
             carry_out(order, gpus, hashes, start)
             start = None
         except StudyError as error:
-            failed.append(f"{order}: {error}")
+            failed[order.record] = f"{order}: {error}"
     if failed:
-        raise StudyError("\n".join(failed))
+        raise StudyError("\n".join(filter(None, failed.values())))
 
 
 def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:

@@ -10,7 +10,7 @@ from ..errors import StudyError
 from ..expected import check_accuracy
 from ..files import read_json, write_json
 from ..study import Study
-from .chain import MEASURING, Chain, Content, Node
+from .chain import GATHERING, MEASURING, Chain, Content, Node
 from .hashes import Hashes
 from .plan import Plan
 
@@ -71,7 +71,8 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
 def _forced(settings):
     """Return whether a node is forced by the command: by its stage, its stamp, or all of them."""
     asked = set(settings.forcerun)
-    rules = asked | ({"students"} if "cohorts" in asked else set()) | (set(MEASURING) if "measure" in asked else set())
+    stages = {"cohorts": {"students"}, "measure": set(MEASURING), "tables": set(GATHERING)}
+    rules = asked.union(*(stages[rule] for rule in stages.keys() & asked))
 
     def forced(node: Node) -> bool:
         return settings.forceall or node.stage in rules or node.stamp in asked

@@ -1,0 +1,121 @@
+"""One process at a time writes the files of an order, and a dead one is in nobody's way."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from conftest import ROOT
+from distillation_dynamics.jobs import locks
+
+# Holds the lock of the record given, says so, and waits for its end.
+HOLDER = """
+    import sys, time
+    from types import SimpleNamespace
+    from distillation_dynamics.jobs import locks
+    with locks.held([SimpleNamespace(record=path) for path in sys.argv[1:]]):
+        print("held", flush=True)
+        time.sleep(60)
+"""
+
+
+def order(path):
+    """An order, as far as locks know one."""
+    return SimpleNamespace(record=str(path), key="k")
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Starts processes that hold locks; they end with the test."""
+    started = []
+
+    def start(*names, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(HOLDER), *(str(tmp_path / name) for name in names)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "workflow"), **environment}, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_lock_is_waited_for_with_a_word_and_ends_with_its_holder(tmp_path, holder, monkeypatch, capsys):
+    monkeypatch.setattr(locks, "SECONDS_BETWEEN_LOOKS", 0.02)
+    process = holder("a", SLURM_JOB_ID="77")
+    assert process.stdout.readline() == "held\n"
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    with locks.held([order(tmp_path / "a")]):
+        assert len(looks) >= 3, "only after the holder was dead"
+        assert f"process {os.getpid()}" in locks.path_of(order(tmp_path / "a")).read_text()
+    said = capsys.readouterr().err
+    assert said.count("waiting for process") == 1 and "(SLURM job 77), which makes it" in said
+    assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+def test_two_processes_that_want_several_do_not_wait_for_each_other(tmp_path, holder):
+    first, second = holder("a", "b"), holder("b", "a")
+    deadline = time.monotonic() + 60
+    ready = {first: False, second: False}
+    os.set_blocking(first.stdout.fileno(), False), os.set_blocking(second.stdout.fileno(), False)
+    while not any(ready.values()):
+        assert time.monotonic() < deadline
+        ready = {process: ready[process] or process.stdout.readline() == "held\n" for process in ready}
+        time.sleep(0.05)
+    (holding,) = [process for process, held in ready.items() if held]
+    holding.kill()
+    holding.wait()
+    other = second if holding is first else first
+    os.set_blocking(other.stdout.fileno(), True)
+    assert other.stdout.readline() == "held\n"
+
+
+def test_the_other_processes_of_a_training_go_on_when_the_first_has_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
+    steps = []
+    monkeypatch.setattr(locks.time, "sleep", steps.append)
+    with locks.held([order(tmp_path / "a")]):
+        monkeypatch.setenv("RANK", "1")
+        with locks.held([order(tmp_path / "a")]):
+            assert not steps, "the same training"
+
+    def then(seconds):
+        (tmp_path / "b").write_text('{"key": "k", "files": {}, "inputs": {}, "stage": "students"}')
+
+    monkeypatch.setattr(locks.time, "sleep", then)
+    with locks.held([order(tmp_path / "b")]):
+        pass  # The first one found that nothing is to be done: its record is there.
+
+
+def test_a_file_system_without_locks_is_said_and_works(tmp_path, monkeypatch, capsys):
+    def refuse(file, how):
+        raise OSError(locks.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+    with locks.held([order(tmp_path / "a")]):
+        assert "has no locks" in capsys.readouterr().err
+
+
+def test_other_errors_of_a_lock_are_raised(tmp_path, monkeypatch):
+    def refuse(file, how):
+        raise OSError(locks.errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+    with pytest.raises(OSError, match="Input/output"), locks.held([order(tmp_path / "a")]):
+        pass

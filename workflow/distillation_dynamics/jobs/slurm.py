@@ -1,0 +1,204 @@
+"""What the executor of SLURM leaves out: names of jobs, jobs that can never start, jobs of an earlier run, a quick end.
+
+`attend` puts itself between the executor (snakemake-executor-plugin-slurm) and SLURM, where the executor offers no
+setting: a name that says stage, variants and seed instead of the run's number alone, the signal that lets a training
+save its state whatever else is asked of SLURM, a node that failed once allowed again on the last attempt, and an answer
+to Ctrl-C at once.
+"""
+
+import asyncio
+import getpass
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .failures import PROFILE, Failures
+
+# Why SLURM will never start a job as it is -> what to change, in the stage's part of the study or in the profile.
+STUCK = {
+    r"PartitionTimeLimit|MaxWallDurationPerJob": "asks for more minutes than its partition or account allows: lower "
+    "{keys}.runtime (a training goes on in the next attempt), or name another partition in {profile}",
+    r"PartitionNodeLimit|MaxNodePerJob": "asks for more nodes than allowed: lower {keys}.nodes, or name another "
+    "partition in {profile}",
+    r"MaxCpuPer|MinCpu": "asks for a number of cores that is not allowed: change {keys}.threads",
+    r"MaxMem|MinMem": "asks for an amount of memory that is not allowed: change {keys}.mem_mb",
+    r"MaxGRESPer|MinGRES": "asks for a number of GPUs that is not allowed: change {keys}.gpu",
+    r"Account": "is not allowed with its account: name another slurm_account in {profile}",
+    r"QOS(NotAllowed)?$|InvalidQOS": "is not allowed with its QOS: name another qos in {profile}",
+    r"BadConstraints|PartitionConfig": "asks for what no node of its partition has: change {keys} in the study, or the "
+    "partition in {profile}",
+}
+# Why SLURM will not start a job until somebody does something; it stays where it is.
+WAITING = {
+    r"Grp\w*Minutes(?!Run)": "waits for an account whose budget is used up: name another slurm_account in {profile}",
+    r"JobHeld": "is held: scontrol release lets it go",
+}
+# An account or QOS at its limit waits for others to end; that passes.
+PASSES = re.compile(r"Max(Jobs|Submit)|GrpCpuLimit|GrpGRES$|RunMinutes", re.IGNORECASE)
+SECONDS_WHEN_FULL = 10
+SIGNAL = "--signal"
+# A job that wrote its files is asked for so often, so many seconds apart, before the executor's own pace holds again.
+LOOKS, SECONDS_AFTER_FILES = 10, 2.0
+
+
+def stuck(reason: str, keys: str) -> tuple[str, bool] | None:
+    """Return why a pending job does not start and what to change, and whether it never can as it is.
+
+    None where SLURM's reason passes by itself.
+    """
+    if PASSES.search(reason):
+        return None
+    for sentences, never in ((WAITING, False), (STUCK, True)):
+        for pattern, said in sentences.items():
+            if re.search(pattern, reason):
+                return f"{said.format(keys=keys, profile=PROFILE)} (SLURM: {reason})", never
+    return None
+
+
+def signal_before(minutes: int) -> str:
+    """Return the option with which SLURM asks a job to stop some time before its limit."""
+    return f"{SIGNAL}=TERM@{min(300, 15 * minutes)}"
+
+
+def living(folder: str) -> list[tuple[str, str, str]]:
+    """Return (number, state, name) of this user's jobs that were sent from `folder` and have not ended."""
+    if shutil.which("squeue") is None:
+        return []
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%i|%T|%j|%Z"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []  # A cluster that does not answer says so when the first job is sent.
+    jobs = [line.split("|", 3) for line in said.splitlines() if line.count("|") >= 3]
+    here, own = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID")
+    return [(n, state, name) for n, state, name, where in jobs if os.path.realpath(where) == here and n != own]
+
+
+def say_living(folder: str) -> None:
+    """Print which jobs of an earlier run still live in `folder`, and what to do about them."""
+    if jobs := living(folder):
+        listed = "\n".join(f"    {number} {state.lower()} {name}" for number, state, name in jobs)
+        numbers = " ".join(number for number, _, _ in jobs)
+        print(
+            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
+            f"waited for, and not made twice. To start it anew instead: Ctrl-C, scancel {numbers}, and the same command.",
+            file=sys.stderr,
+        )
+
+
+class Attendant:
+    """Stands between the executor and SLURM.
+
+    `title` names a job, `keys` where the study says what the jobs of a rule ask for; rules that are `saving` get a
+    signal before their time limit.
+    """
+
+    def __init__(self, failures: Failures, title: Callable[[Any], str], keys: Callable[[str], str], saving: set[str]):
+        self.failures, self.title, self.keys, self.saving = failures, title, keys, saving
+        self.names: dict[str, str] = {}
+        self.said: set[str] = set()
+        self.looks: dict[str, int] = {}
+
+    def command(self, build: Callable) -> Callable:
+        """Return the executor's function that builds the call of sbatch, with what it leaves out."""
+
+        def get_submit_command(job: Any, params: dict, settings: Any = None, failed_nodes: Any = None, **more) -> str:
+            if self.failures.full:
+                # Sent again at once it would be refused again at once.
+                time.sleep(SECONDS_WHEN_FULL)
+                self.failures.full = False
+            name = f"{self.title(job)}.{params['run_uuid']}"
+            self.names[name] = job.rule.name
+            if job.attempt > job.rule.restart_times:
+                failed_nodes = None  # The last attempt: better on a node that failed once than nowhere.
+            call = build(job, params | {"run_uuid": name}, settings=settings, failed_nodes=failed_nodes, **more)
+            if job.rule.name in self.saving and SIGNAL not in call:
+                call += f" {signal_before(int(job.resources.runtime))}"
+            return call
+
+        return get_submit_command
+
+    def query(self, build: Callable) -> Callable:
+        """Return the executor's function that builds the question for the states of its jobs, by all their names."""
+        return lambda run: build(",".join(self.names) or run)
+
+    def sleep(self, executor: Any) -> Any:
+        """Return what the executor does between two questions: end jobs that can never start, and itself when asked.
+
+        A job whose files are there is asked for at once. Else the executor's first pause is kept to; by itself it makes
+        pauses longer and longer, up to three minutes for which a failure goes unseen.
+        """
+        pause = executor.workflow.executor_settings.init_seconds_before_status_checks
+
+        async def sleep() -> None:
+            await asyncio.to_thread(self.end_stuck)
+            begin = time.monotonic()
+            while executor.wait and time.monotonic() < begin + pause:
+                await asyncio.sleep(0.5)
+                if time.monotonic() > begin + SECONDS_AFTER_FILES and self._wrote(executor):
+                    return
+
+        return sleep()
+
+    def _wrote(self, executor: Any) -> bool:
+        """Whether the files of an active job are there; asked for a few times a job, whose end may take a while."""
+        with executor.lock:
+            active = list(executor.active_jobs)
+        for job in active:
+            number = job.external_jobid
+            if self.looks.get(number, 0) < LOOKS and all(map(os.path.exists, job.job.output)):
+                self.looks[number] = self.looks.get(number, 0) + 1
+                return True
+        return False
+
+    def cancel(self, cancel: Callable) -> Callable:
+        """Return the executor's function that cancels its jobs, those included whose states are just asked for."""
+
+        def cancel_jobs(executor: Any, active_jobs: list) -> None:
+            numbers = [number for number, _, _ in self.ask("%i|%r|%j")]
+            if numbers:
+                subprocess.run(["scancel", *numbers], capture_output=True, timeout=60, check=False)
+            cancel(executor, active_jobs)
+
+        return cancel_jobs
+
+    def end_stuck(self) -> None:
+        """Print, once a job, which of them do not start and what to change; cancel those that never can."""
+        for number, reason, name in self.ask("%i|%r|%j", "--states=PENDING"):
+            found = stuck(reason, self.keys(self.names[name]))
+            if found is None or number in self.said:
+                continue
+            why, never = found
+            self.said.add(number)
+            print(f"SLURM job {number} ({name.rpartition('.')[0]}) {why}", file=sys.stderr, flush=True)
+            if never:
+                self.failures.hopeless[number] = why
+                subprocess.run(["scancel", number], capture_output=True, timeout=60, check=False)
+
+    def ask(self, columns: str, *options: str) -> list[list[str]]:
+        """Return what squeue says of the jobs of this run that have not ended; nothing where it does not answer."""
+        if not self.names:
+            return []
+        command = ["squeue", "--noheader", f"--format={columns}", *options, "--name", ",".join(self.names)]
+        try:
+            said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return [[part.strip() for part in line.split("|")] for line in said.splitlines()]
+
+
+def attend(attendant: Attendant) -> None:
+    """Put the attendant into the executor's places, where this process has loaded it."""
+    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    if plugin is None:
+        return
+    plugin.get_submit_command = attendant.command(plugin.get_submit_command)
+    plugin.query_job_status_squeue = attendant.query(plugin.query_job_status_squeue)
+    plugin.query_job_status_sacct = attendant.query(plugin.query_job_status_sacct)
+    plugin.Executor.sleep = lambda executor: attendant.sleep(executor)
+    plugin.Executor.cancel_jobs = attendant.cancel(plugin.Executor.cancel_jobs)
