@@ -86,7 +86,7 @@ def say_living(folder: str) -> None:
         numbers = " ".join(number for number, _, _ in jobs)
         print(
             f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
-            f"waited for, and not made twice. To start it anew instead: Ctrl-C, scancel {numbers}, and the same command.",
+            f"waited for, and not made twice. To start it anew instead: Ctrl-C, scancel {numbers}, then the same command",
             file=sys.stderr,
         )
 
