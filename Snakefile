@@ -4,11 +4,6 @@ from snakemake.utils import min_version
 
 min_version("9.16")
 
-# A study named on the command line stands alone: nothing of the default study may leak into it.
-if not workflow.config_settings.configfiles:
-
-    configfile: "config.yaml"
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,11 @@ from PIL import Image
 from conftest import ROOT
 from distillation_dynamics import data, models, study
 from distillation_dynamics.jobs.chain import Chain, Content
-from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.data import DataJob
-from distillation_dynamics.spec.images import Images
+from distillation_dynamics.spec.images import Images, View
 from distillation_dynamics.spec.machine import Machine
+from distillation_dynamics.spec.network import Model, ModelFacts
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.teacher_outputs import Asked
 
@@ -88,8 +90,13 @@ def small_config(**changes) -> dict:
 
 
 def load(config: dict) -> study.Study:
-    """The study, its models described in this process."""
-    return study.load(config, lambda view, **parts: [models.describe(model, view) for model in parts.values()])
+    """The study, its models described in this process, each once."""
+    return study.load(config, lambda view, **parts: [_facts(to_json(view), to_json(part)) for part in parts.values()])
+
+
+@cache
+def _facts(view: str, model: str) -> ModelFacts:
+    return models.describe(from_json(Model, model), from_json(View, view))
 
 
 def write_parquet(path, labels, size=28, seed=0) -> None:

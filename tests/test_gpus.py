@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from conftest import ROOT
 from distillation_dynamics import gpus
+from distillation_dynamics.errors import StudyError
 from helpers import copy_project
 
 # The second time it is asked, as by the second stage of a job, it must not wait for itself.
@@ -47,6 +49,53 @@ def test_without_a_driver_there_is_none(monkeypatch, tmp_path):
     assert gpus.visible() == [] and gpus.claim() is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpus.visible() == []
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """The folder of the claims in a temporary folder of the system in which anybody may plant something."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(gpus, "_claims", [])
+    yield tmp_path / f"distillation-dynamics-gpus-{os.getuid()}"
+    for claim in gpus._claims:
+        os.close(claim)
+
+
+@pytest.mark.parametrize("plant", ["file", "folder"])
+def test_a_planted_link_is_not_followed_and_its_target_is_left_as_it_was(planted, tmp_path, plant):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "0").write_text("precious")
+    if plant == "folder":
+        planted.symlink_to(target)
+    else:
+        planted.mkdir(mode=0o700)
+        (planted / "0").symlink_to(target / "0")
+    with pytest.raises(StudyError, match=rf"{planted.name}.*: cannot be .*; remove it"):
+        gpus.claim()
+    assert (target / "0").read_text() == "precious" and gpus._claims == []
+
+
+def test_a_folder_of_somebody_else_or_a_file_in_its_place_is_refused(planted, monkeypatch):
+    planted.touch()
+    with pytest.raises(StudyError, match=r"cannot be used as a folder .*; remove it, or set TMPDIR"):
+        gpus.claim()
+    planted.unlink()
+    planted.mkdir()
+    planted.chmod(0o770)
+    with pytest.raises(StudyError, match=r"others may write there; remove it, or set TMPDIR"):
+        gpus.claim()
+    planted.chmod(0o700)
+    assert gpus.claim() == "0"
+
+
+def test_what_is_in_the_file_of_a_claim_stays_and_any_name_of_a_gpu_is_good(planted, monkeypatch):
+    planted.mkdir(mode=0o700)
+    (planted / "MIG-GPU-a%2F1%2F0").write_text("precious")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-a/1/0")
+    assert gpus.claim() == "MIG-GPU-a/1/0" == gpus.claim()
+    assert [path.read_text() for path in planted.iterdir()] == ["precious"]
 
 
 @pytest.mark.parametrize("count", [1, 2])

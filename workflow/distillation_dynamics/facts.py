@@ -30,8 +30,11 @@ def describe(view: View, cache: str | Path = "results/.models", **models: Model)
         command = [sys.executable, "-m", "distillation_dynamics.models", *texts]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["it ended without a word"]
-            raise StudyError(lines[-1].removeprefix("error: "))
+            last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+            if not last.startswith("error: "):
+                names = " and ".join(f"{owner}.model ({models[owner].name})" for owner in missing)
+                last = f"{names}: cannot be described ({last}); choose other arguments or another model"
+            raise StudyError(last.removeprefix("error: "))
         for owner, facts in json.loads(done.stdout).items():
             write_json(missing[owner], facts)
     return [from_json(ModelFacts, json.dumps(read_json(path))) for path in paths]

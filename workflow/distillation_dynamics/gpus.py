@@ -6,13 +6,17 @@ when the process ends, however it ends. Imports no torch.
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import quote
 
-_claims = []
+from .errors import StudyError
+
+_claims: list[int] = []
 
 
 def visible() -> list[str]:
@@ -29,7 +33,8 @@ def visible() -> list[str]:
 def claim() -> str | None:
     """Take a free GPU for this process, waiting for one if need be; return its name, or None where there is none.
 
-    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU. A process that has one keeps it.
+    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU. A process that has one keeps it. Raises
+    StudyError where the folder of the claims, or a file in it, may be somebody else's.
     """
     names = visible()
     if _claims:
@@ -37,16 +42,18 @@ def claim() -> str | None:
     if not names:
         return None
     folder = Path(tempfile.gettempdir()) / f"distillation-dynamics-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    claims = _own_folder(folder)
     said = False
     while True:
         for name in names:
-            file = open(folder / name, "w")  # noqa: SIM115 (open until the process ends)
+            file = _open(folder, claims, name)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.close()
+                os.close(file)
                 continue
+            os.close(claims)
+            # Open until the process ends.
             _claims.append(file)
             os.environ["CUDA_VISIBLE_DEVICES"] = name
             print(f"this job has GPU {name}", file=sys.stderr, flush=True)
@@ -55,3 +62,26 @@ def claim() -> str | None:
             print(f"waiting for one of the GPUs {', '.join(names)}", file=sys.stderr, flush=True)
         said = True
         time.sleep(1)
+
+
+def _own_folder(folder: Path) -> int:
+    """Open a folder in the system's temporary one, in which anybody may have planted something of that name."""
+    remedy = "remove it, or set TMPDIR to a folder of your own"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be used as a folder ({error.strerror}); {remedy}") from error
+    status = os.fstat(opened)
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(opened)
+        raise StudyError(f"{folder}: others may write there; {remedy}")
+    return opened
+
+
+def _open(folder: Path, opened: int, name: str) -> int:
+    """Open the file of a GPU in the folder, which keeps what is in it and follows no link."""
+    try:
+        return os.open(quote(name, safe=""), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=opened)
+    except OSError as error:
+        raise StudyError(f"{folder / quote(name, safe='')}: cannot be opened ({error.strerror}); remove it") from error

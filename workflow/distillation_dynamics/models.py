@@ -45,11 +45,15 @@ def build(model: Model, view: View) -> nn.Module:
             network = timm.create_model(model.name, **arguments)
         except TypeError as error:
             # Convolutional networks take images of any size and no such argument.
-            if "img_size" not in str(error) or "img_size" in model.args:
+            if "img_size" not in str(error):
                 raise
             network = timm.create_model(model.name, **{k: v for k, v in arguments.items() if k != "img_size"})
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise StudyError(f"model.args: timm cannot build {model.name} with {arguments}: {error}") from error
+    except Exception as error:
+        # Of wrong arguments timm and torch raise anything; what they say may have many lines.
+        raise StudyError(
+            f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
+            f"({_first_line(error)}); mend or remove an argument"
+        ) from error
     if model.initialisation == "xavier":
         for module in network.modules():
             if isinstance(module, nn.Linear):
@@ -57,6 +61,10 @@ def build(model: Model, view: View) -> nn.Module:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     return network
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
 
 
 def describe(model: Model, view: View) -> ModelFacts:
@@ -69,10 +77,10 @@ def describe(model: Model, view: View) -> ModelFacts:
         images = torch.empty(1, view.channels, view.image_size, view.image_size)
         try:
             shapes = block_shapes(network, images)
-        except (RuntimeError, AssertionError, AttributeError) as error:
+        except Exception as error:
             raise StudyError(
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
-                f"{view.image_size} pixels ({error}); choose sizes that divide evenly"
+                f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
             ) from error
     return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
 

@@ -4,15 +4,15 @@
 `Study`. Each stage gets only its slice of it (`spec`). Imports no torch.
 """
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import faults
 from .errors import StudyError
 from .sources import literals
 from .spec.base import build
@@ -72,19 +72,17 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
+    _refuse(faults.of_values(config))
     schema = load_schema()
     config = _with_defaults(json.loads(json.dumps(config)), schema, schema)
-    faults = list(_faults(config, schema))
-    if faults:
-        raise StudyError("\n".join(faults))
+    _refuse(faults.of_schema(config, schema))
+    _refuse([*faults.of_name(config["name"]), *faults.of_variants(config["variants"])])
     for owner, key in (("data", "train"), ("data", "test"), ("teacher", "weights")):
         _spell_one_way(config[owner], key)
     data, teacher, student = (
         build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
-    faults = [*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config)]
-    if faults:
-        raise StudyError("\n".join(faults))
+    _refuse([*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config), *_compute_faults(config)])
     teacher_facts, student_facts = describe(data.view, teacher=teacher.model, student=student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
@@ -92,7 +90,8 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     variants = dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
     baseline = config["statistics"].get("baseline", next(iter(variants)))
     if baseline not in variants:
-        raise StudyError(f"statistics.baseline: there is no variant {baseline!r}; {_nearest(baseline, list(variants))}")
+        known = faults.nearest(baseline, list(variants))
+        raise StudyError(f"statistics.baseline: there is no variant {faults.said(baseline)}; {known}")
     study = Study(
         name=config["name"],
         seeds=tuple(config["seeds"]),
@@ -111,10 +110,13 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
         teacher_facts=teacher_facts,
         student_facts=student_facts,
     )
-    faults = list(_pair_faults(study))
-    if faults:
-        raise StudyError("\n".join(faults))
+    _refuse(_pair_faults(study))
     return study
+
+
+def _refuse(found: Iterable[str]) -> None:
+    if sentences := list(found):
+        raise StudyError("\n".join(sentences))
 
 
 def _spell_one_way(part: dict[str, Any], key: str) -> None:
@@ -179,8 +181,12 @@ def _term_schema(name: str) -> dict[str, Any]:
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        return [_with_defaults(item, schema.get("items", {}), root) for item in value]
     if not isinstance(value, dict):
-        return value
+        # 2e3 and 2.0 are whole numbers too.
+        whole = schema.get("type") == "integer" and isinstance(value, float) and value.is_integer()
+        return int(value) if whole and abs(value) < faults.LARGEST else value
     properties, other = schema.get("properties", {}), schema.get("additionalProperties")
     for key, part in properties.items():
         if key not in value and "default" in part:
@@ -190,34 +196,6 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
         if isinstance(part, dict):
             value[key] = _with_defaults(value[key], part, root)
     return value
-
-
-def _faults(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each way in which `config` breaks the schema."""
-    from jsonschema import Draft202012Validator
-
-    for error in sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: [str(p) for p in e.path]):
-        key = ".".join(str(part) for part in error.path)
-        known = sorted(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
-        if error.validator == "additionalProperties":
-            for name in sorted(set(error.instance) - set(known)):
-                yield f"{key + '.' if key else ''}{name}: unknown key; {_nearest(name, known)}"
-        elif error.validator == "required":
-            missing = sorted(set(error.validator_value) - set(error.instance))
-            yield f"{key or 'the configuration'}: {', '.join(missing)} must be given"
-        elif error.validator == "enum":
-            allowed = [str(value) for value in error.validator_value]
-            yield f"{key}: {error.instance!r} is not possible; {_nearest(str(error.instance), allowed)}"
-        elif error.validator == "pattern":
-            meaning = error.schema.get("description")
-            yield f"{key}: {error.instance!r} must match {error.validator_value}" + (f" ({meaning})" if meaning else "")
-        else:
-            yield f"{key}: {error.message}"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return (f"did you mean {near[0]}? " if near else "") + f"allowed: {', '.join(known)}"
 
 
 def _data_faults(data: Data) -> Iterator[str]:
@@ -238,6 +216,8 @@ def _teacher_faults(teacher: Teacher) -> Iterator[str]:
         return
     if teacher.recipe is not None:
         yield f"teacher.recipe: has no meaning with source {teacher.source}; remove it or choose source pretrain"
+    if teacher.label_smoothing:
+        yield f"teacher.label_smoothing: has no meaning with source {teacher.source}; remove it"
     if teacher.weights is None:
         yield f"teacher.weights: must be given, because teacher.source is {teacher.source}"
     elif teacher.source == "checkpoint" and not Path(teacher.weights).is_file():
@@ -253,6 +233,7 @@ def _teacher_faults(teacher: Teacher) -> Iterator[str]:
 def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
     size = _training_images(config["data"])
     for owner in ("teacher", "student"):
+        yield from faults.of_arguments(owner, config[owner]["model"]["args"])
         recipe = config[owner].get("recipe")
         if recipe is None:
             continue
@@ -261,19 +242,25 @@ def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
             yield f"{owner}.recipe.train_images: {images} is more than the {size} training images there are"
         if images is not None and recipe["batch_size"] > images:
             yield f"{owner}.recipe.batch_size: {recipe['batch_size']} is more than the {images} training images"
-        schedule = recipe["schedule"]
-        if schedule["warmup_epochs"] >= recipe["epochs"] and schedule["warmup_epochs"] > 0:
-            yield f"{owner}.recipe.schedule.warmup_epochs: must be less than the {recipe['epochs']} epochs"
+        yield from faults.of_recipe(f"{owner}.recipe", recipe, config["data"]["classes"])
+    held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
+    for owner in ("features", "saliency", "comparison"):
+        if config[owner]["images"] > held_out:
+            yield f"{owner}.images: {config[owner]['images']} is more than the {held_out} validation images"
+
+
+def _compute_faults(config: dict[str, Any]) -> Iterator[str]:
+    for stage, compute in config["compute"].items():
+        if compute["gpu"] and stage in ("data", "tables"):
+            yield f"compute.{stage}.gpu: this stage has no use for a GPU; remove it"
+        if "gpu_model" in compute and not compute["gpu"]:
+            yield f"compute.{stage}.gpu_model: has no meaning without a GPU; give gpu too, or remove it"
     for owner, stage in (("teacher", "teacher"), ("student", "students")):
         compute, recipe = config["compute"][stage], config[owner].get("recipe")
         if compute["gpu"] % compute["nodes"] or compute["nodes"] > max(1, compute["gpu"]):
             yield f"compute.{stage}.nodes: {compute['gpu']} GPUs cannot be shared equally by {compute['nodes']} nodes"
         elif recipe and recipe["batch_size"] % max(1, compute["gpu"]):
             yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
-    held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
-    for owner in ("features", "saliency", "comparison"):
-        if config[owner]["images"] > held_out:
-            yield f"{owner}.images: {config[owner]['images']} is more than the {held_out} validation images"
 
 
 def _training_images(data: dict[str, Any]) -> int | None:
@@ -319,12 +306,13 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     if value == "first":
         return [(0, 0)]
     if isinstance(value, str) and (match := re.fullmatch(r"last([1-9]\d*)?", value)):
-        count = int(match[1] or 1)
+        # Of a number beyond all blocks, the first pair is enough to say so.
+        count = min(int(match[1] or 1), max(student_depth, teacher_depth) + 1)
         pairs = [(student_depth - n, teacher_depth - n) for n in range(count, 0, -1)]
     elif is_pair:
         pairs = [tuple(value)]
     else:
-        raise StudyError(f"{key}: {value!r} is not first, last, last<n> or [student block, teacher block]")
+        raise StudyError(f"{key}: {faults.said(value)} is not first, last, last<n> or [student block, teacher block]")
     for owner, index, depth in (("student", 0, student_depth), ("teacher", 1, teacher_depth)):
         for pair in pairs:
             if not 0 <= pair[index] < depth:

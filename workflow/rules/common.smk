@@ -10,19 +10,27 @@ sys.path.insert(0, str(LIBRARY))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
-from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource
 
-from distillation_dynamics import facts, gpus, study as studies
+from distillation_dynamics import configuration, facts, gpus, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs, plan as plans, slurm, start
 from distillation_dynamics.jobs.failures import Failures
 
+# A study named on the command line stands alone: nothing of the default study may leak into it. Read here and not by a
+# `configfile:`, which would drop what is given twice; Snakemake ships `configfiles` to where jobs have no shared disk.
+workflow.configfiles = list(workflow.config_settings.configfiles or ["config.yaml"])
 try:
+    if workflow.is_main_process:
+        start.check_folders("results", "results/shared", "logs", ".snakemake")
+    config = configuration.merged(workflow.configfiles, workflow.config_settings.config_args)
     STUDY = studies.load(config, facts.describe)
+    if workflow.is_main_process:
+        start.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
     CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
 except StudyError as error:
-    raise WorkflowError(f"the study cannot run:\n{error}")
+    # As an error of the workflow it would be shown with the lines of this file.
+    sys.exit(f"the study cannot run:\n{error}")
 
 LOGS = f"logs/{STUDY.name}"
 STAMPS = f"results/.stamps/{STUDY.name}"

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from .. import gpus
 from ..errors import StudyError
 from ..expected import check_accuracy
-from ..files import read_json, write_json
+from ..files import NO_ROOM, read_json, write_json
 from ..study import Study
 from .chain import GATHERING, MEASURING, Chain, Content, Node
 from .hashes import Hashes
@@ -16,6 +17,24 @@ from .plan import Plan
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
+
+
+def check_folders(*folders: str) -> None:
+    """Raise StudyError naming the first of `folders` (made when needed) in which nothing can be written."""
+    for folder in folders:
+        # The nearest that is there, be it a file or a link to nowhere.
+        there = next(path for path in (Path(folder), *Path(folder).absolute().parents) if os.path.lexists(path))
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                remedy = "free some space there"
+            elif not there.is_dir():
+                remedy = "it must be a folder: move away what is there"
+            else:
+                remedy = "make it writable, or work in a copy of the project on a disk where you may write"
+            raise StudyError(f"{folder}: nothing can be written there ({error.strerror}); {remedy}") from error
 
 
 def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Chain, Hashes]:

@@ -1,0 +1,255 @@
+"""What is wrong with a configuration is said before anything runs, in a sentence that names the key and the remedy."""
+
+import copy
+import datetime
+
+import pytest
+import torch
+from PIL import Image
+from timm.data import auto_augment as timm_augment
+from timm.data import create_transform
+
+from distillation_dynamics import faults
+from distillation_dynamics.errors import StudyError
+from helpers import changed, load, smoke_config
+
+NAN, INFINITE = float("nan"), float("inf")
+TERM = {"cross_entropy": {"weight": 1}}
+GPU = {"gpu": 1, "gpu_model": "a100"}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return smoke_config()
+
+
+def refusal(config) -> list[str]:
+    """The sentences with which a configuration is refused."""
+    with pytest.raises(StudyError) as error:
+        load(config)
+    sentences = str(error.value).splitlines()
+    assert all(len(sentence) < 420 for sentence in sentences)
+    return sentences
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        # Values that no key can have, wherever they stand.
+        ("name", datetime.date(2026, 11, 24), "name: 2026-11-24 is a date, not text or a number; write it in quotes"),
+        ("data.mean", [NAN], "data.mean.0: nan is no finite number"),
+        ("data.std", [INFINITE], "data.std.0: inf is no finite number"),
+        ("variants.hard.hard.weight", NAN, "variants.hard.hard.weight: nan is no finite number"),
+        ("student.recipe.optimizer.learning_rate", NAN, "student.recipe.optimizer.learning_rate: nan is no finite"),
+        ("student.recipe.optimizer.eps", -INFINITE, "student.recipe.optimizer.eps: -inf is no finite number"),
+        ("teacher.model.args.init_values", NAN, "teacher.model.args.init_values: nan is no finite number"),
+        ("state_minutes", INFINITE, "state_minutes: inf is no finite number"),
+        ("features.entropy_bins", 10**30, "features.entropy_bins: the number has 31 digits; write one below 9.2e18"),
+        ("name", "a\n", "name: 'a\\n' holds a line break"),
+        ("data.train", "a\0b", "data.train: 'a\\x00b' holds a line break or another character"),
+        ("variants", {1: TERM}, "variants: the key 1 is no text; write it in quotes"),
+        # Kinds.
+        ("seeds", [True], "seeds.0: true is given, but a whole number is wanted"),
+        ("seeds", 3, "seeds: 3 is given, but a list is wanted"),
+        ("seeds", [], "seeds: is empty; give something"),
+        ("seeds", [0, 1, 0], "seeds: 0 is given twice; remove one"),
+        ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is wanted"),
+        ("name", 5, "name: 5 is given, but text is wanted; write it in quotes"),
+        ("teacher.model", "cait", "teacher.model: 'cait' is given, but a mapping (keys with values) is wanted"),
+        ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is wanted; give it"),
+        ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is wanted; write it without"),
+        ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
+        ("student.recipe.epochs", 1e300, "student.recipe.epochs: 1e+300 is given, but a whole number is wanted"),
+        (
+            "student.recipe.optimizer.learning_rate",
+            0,
+            "student.recipe.optimizer.learning_rate: 0 is not greater than 0",
+        ),
+        (
+            "student.recipe.optimizer.lr",
+            0.1,
+            "optimizer.lr: unknown key; allowed: eps, learning_rate, name, weight_decay",
+        ),
+        ("teacher.label_smoothing", 1, "teacher.label_smoothing: 1 is not less than 1"),
+        ("compute", {"students": {"mem_mb": "4G"}}, "compute.students.mem_mb: '4G' is given, but a whole number is"),
+        ("compute", {"students": None}, "compute.students: nothing is given, but a mapping"),
+        ("teacher.sha256", "abc", "teacher.sha256: 'abc' is not possible; it must be 64 hexadecimal digits"),
+        # Names.
+        ("name", "Shared", "name: results/Shared is there for all studies; choose another name"),
+        ("name", "README.md", "name: results/README.md is there for all studies"),
+        ("name", "a/b", "name: 'a/b' is not possible; it must be at most 64 letters, digits, _, - and dots"),
+        ("name", "a.", "name: 'a.' is not possible; it must be at most 64 letters"),
+        ("variants.teacher", TERM, "variants.teacher: the tables call a network of the teacher so; choose another"),
+        ("variants.Teacher_untrained", TERM, "variants.Teacher_untrained: the tables call a network of the teacher so"),
+        ("variants.Hard", TERM, "variants.Hard: differs from hard in case alone, and some file systems do not"),
+        ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so that nothing would"),
+        # Pairs.
+        (
+            "variants.everything.spectral.pairs",
+            "last0",
+            "pairs: 'last0' is not first, last, last<n> or [student block,",
+        ),
+        ("variants.everything.spectral.pairs", {"first": 1}, "pairs: a mapping (keys with values) is not first, last"),
+        ("variants.everything.spectral.pairs", [True, 0], "pairs: true is not first, last"),
+        ("variants.everything.spectral.pairs", "last99999999999", "asks for student block -2; it has blocks 0 to 1"),
+        # Arguments of models.
+        ("teacher.model.args.num_classes", 5, "args.num_classes: is not to be given; remove it, data.classes says it"),
+        (
+            "student.model.args.img_size",
+            32,
+            "student.model.args.img_size: is not to be given; remove it, data.image_size",
+        ),
+        ("student.model.args.pretrained", True, "remove it, weights come from teacher.source and teacher.weights"),
+        ("student.model.args.features_only", True, "student.model.args.features_only: is not to be given; remove it"),
+        ("student.model.args.depth", 10**12, "student.model.args.depth: 1000000000000 is more than any network has"),
+        (
+            "student.model.args.num_heads",
+            0,
+            "for images of 28 pixels (ZeroDivisionError: integer modulo by zero); mend",
+        ),
+        ("student.model.args.depth", 0, "does not give features of its blocks for an image of 28 pixels (ValueError"),
+        ("student.model.args.norm_layer", "nope", "28 pixels (KeyError: 'nope'); mend or remove an argument"),
+        # Recipes.
+        ("student.recipe.schedule.warmup_epochs", 2, "student.recipe.schedule.warmup_epochs: must be less than the 2"),
+        ("student.recipe.schedule.warmup_learning_rate", 1, "1 is more than the learning rate of 0.002; give less"),
+        (
+            "student.recipe.schedule.warmup_learning_rate",
+            1e-6,
+            "warmup_learning_rate: has no meaning without warmup_ep",
+        ),
+        ("student.recipe.schedule.minimum_learning_rate", 1, "1 is more than the learning rate of 0.002; give less"),
+        (
+            "student.recipe.schedule",
+            {"name": "constant", "minimum_learning_rate": 1e-5},
+            "no meaning in a constant sch",
+        ),
+        ("student.recipe.train_images", 9, "student.recipe.train_images: 9 images cannot show all 10 classes"),
+        ("student.recipe.clip_gradient_norm", 0, "student.recipe.clip_gradient_norm: 0 is not greater than 0"),
+        ("student.recipe.augmentation", {"crop_scale": [1, 0.1]}, "crop_scale: 1 is more than 0.1; give the smaller"),
+        ("student.recipe.augmentation", {"crop_scale": [0.5]}, "augmentation.crop_scale: give at least 2 values"),
+        (
+            *("student.recipe.augmentation", {"auto_augment": "rand-m9", "color_jitter": 0.4}),
+            "color_jitter: has no effect with auto_augment rand-m9 (in timm); remove one of them",
+        ),
+        ("student.recipe.augmentation", {"views": 3}, "augmentation.views: 3 is more than the 2 epochs, which see one"),
+        # What jobs ask for.
+        ("compute", {"students": {"gpu_model": "a100"}}, "compute.students.gpu_model: has no meaning without a GPU"),
+        ("compute", {"tables": GPU}, "compute.tables.gpu: this stage has no use for a GPU; remove it"),
+        (
+            "compute",
+            {"students": {"gpu": 1, "nodes": 2}},
+            "compute.students.nodes: 1 GPUs cannot be shared equally by 2",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_by_key(config, path, value, sentence):
+    said = refusal(changed(copy.deepcopy(config), path, value))
+    assert any(sentence in line for line in said), said
+
+
+def test_a_missing_part_is_named_once_with_all_that_it_lacks(config):
+    (sentence,) = refusal({key: config[key] for key in ("name", "teacher", "student")})
+    assert sentence == "the configuration: data, variants must be given"
+    assert refusal(changed(config, "student.recipe", {"epochs": 1})) == [
+        "student.recipe: batch_size, optimizer, schedule must be given"
+    ]
+
+
+def test_what_holds_itself_is_refused(config):
+    loop: list = []
+    loop.append(loop)
+    assert refusal(changed(config, "seeds", [0]) | {"seeds": loop}) == ["seeds.0: holds itself; write it out"]
+
+
+def test_a_whole_number_may_be_written_as_any_number(config):
+    study = load(changed(changed(config, "seeds", [1.0, 2e0]), "student.recipe.epochs", 1e1))
+    assert study.seeds == (1, 2) and all(type(seed) is int for seed in study.seeds)
+    assert type(study.student.recipe.epochs) is int and study.student.recipe.epochs == 10
+
+
+def test_a_long_or_nested_value_is_not_written_out(config):
+    assert all("weight" not in line for line in refusal(changed(config, "seeds", config["variants"])))
+    (sentence,) = refusal(changed(config, "name", "x" * 5000))
+    assert len(sentence) < 250 and "..." in sentence
+
+
+# Strings as timm reads them; what it does with the rest is to fail, or to go on as if it was not there.
+GOOD = [
+    "rand",
+    "rand-m9-mstd0.5-inc1",
+    "rand-m9-n3-p0.5-mmax20",
+    "rand-mstd101",
+    "rand-n15-tweights",
+    "rand-n14-t3aw",
+    "rand-n30-t3a",
+    "augmix",
+    "augmix-m5-w4-d2",
+    "augmix-a0.5-b1-mstd1",
+    "original",
+    "originalr-mstd0.5",
+    "v0",
+    "v0r",
+    "3a",
+    "3a-mstd1",
+]
+FAIL = [
+    "rand-m9-foo5",
+    "rand-x9",
+    "rand-m9.5",
+    "rand-w0",
+    "augmix-n2",
+    "v0-m9",
+    "v1",
+    "original-foo1",
+    "rand-mstd.5",
+    "aug",
+]
+PASSED_OVER = [
+    "rand-foo",
+    "rand-m",
+    "rand-m9-",
+    "rand-tnope",
+    "rand-",
+    "v0-mstd",
+    "augmix-x",
+    "rand9-m9",
+    "rand-p2",
+    "augmix-w0",
+    "rand-m9-m5",
+]
+FAIL_ON_IMAGES = ["rand-n16-tweights", "rand-n15-t3aw", "augmix-a0"]
+
+
+def augmented(text: str, channels: int) -> torch.Tensor:
+    mean = (0.5,) * channels
+    transform = create_transform((channels, 28, 28), is_training=True, auto_augment=text, mean=mean, std=mean)
+    return transform(Image.new("L" if channels == 1 else "RGB", (28, 28), 100))
+
+
+@pytest.mark.parametrize("text", GOOD)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_timm_can_do_is_accepted(text, channels):
+    assert faults.of_auto_augment(text) is None
+    torch.manual_seed(0)
+    assert augmented(text, channels).shape == (channels, 28, 28)
+
+
+@pytest.mark.parametrize("text", [*FAIL, *PASSED_OVER, *FAIL_ON_IMAGES])
+def test_what_timm_refuses_or_passes_over_is_refused(config, text):
+    if text in FAIL:
+        with pytest.raises((AssertionError, ValueError)):
+            augmented(text, 3)
+    elif text in FAIL_ON_IMAGES:
+        with pytest.raises((ValueError, ZeroDivisionError)):
+            augmented(text, 3)
+    (sentence,) = refusal(changed(config, "student.recipe", recipe_with(config, text)))
+    assert sentence.startswith("student.recipe.augmentation.auto_augment: ") and text.split("-")[-1] in sentence
+
+
+def recipe_with(config, text: str) -> dict:
+    return config["student"]["recipe"] | {"augmentation": {"auto_augment": text}}
+
+
+def test_the_sets_that_timm_draws_without_replacement_are_as_large_as_said():
+    sizes = {name: len(timm_augment.rand_augment_choices(name)) for name in faults.DRAWN_ONCE}
+    assert sizes == faults.DRAWN_ONCE
