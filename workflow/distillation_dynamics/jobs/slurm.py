@@ -85,8 +85,8 @@ def say_living(folder: str) -> None:
         listed = "\n".join(f"    {number} {state.lower()} {name}" for number, state, name in jobs)
         numbers = " ".join(number for number, _, _ in jobs)
         print(
-            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is waited for, "
-            f"and not made twice. To start it anew instead: Ctrl-C, scancel {numbers}, then the same command.",
+            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
+            f"waited for, and not made twice. To start it anew: Ctrl-C, scancel {numbers}, then the same command.",
             file=sys.stderr,
         )
 
