@@ -1,4 +1,7 @@
-"""Shared by all tests: one torch thread, so that results do not depend on the machine; the smoke study, run once."""
+"""Shared by all tests: one torch thread, so that results do not depend on the machine; the smoke study, run once.
+
+`make test` runs files side by side (pytest-xdist). Those that look at the smoke study stay in one process, which runs it.
+"""
 
 import sys
 from pathlib import Path
@@ -9,6 +12,17 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 torch.set_num_threads(1)
+# Files that look at the smoke study, and those that take long: they begin first, so that none is left to the end.
+PROJECT = ["test_workflow", "test_kills", "test_gpus"]
+FIRST = ["test_slurm", *PROJECT, "test_changes", "test_folder_study", "test_distributed", "test_resume", "test_cohorts"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares a study together, and put the longest first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("project" if item.path.stem in PROJECT else item.path.stem))
+    order = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")

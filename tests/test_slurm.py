@@ -1,9 +1,12 @@
 """The study on a real SLURM: two nodes on one machine, GPUs that are only names, no accounting (slurm/cluster.sh)."""
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,13 +38,23 @@ LIMIT = 600
 ALIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED")
 
 
+def free_ports(count):
+    """The first of so many free ports in a row: another run of these tests may be on this machine."""
+    for first in random.sample(range(16_900, 30_000, 10), 100):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no free ports")
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """The environment of a running cluster, which ends with the tests, whatever happens in them."""
     state = tempfile.mkdtemp(prefix="slurm-of-tests-")
     # Every user must be able to reach munge's socket.
     os.chmod(state, 0o755)
-    environment = {**os.environ, "SLURM_TEST_DIR": state}
+    environment = {**os.environ, "SLURM_TEST_DIR": state, "SLURM_TEST_PORT": str(free_ports(3))}
     folder = subprocess.check_output([CLUSTER, "path"], env=environment, text=True).strip()
     environment["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
     try:
