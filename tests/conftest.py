@@ -1,6 +1,6 @@
 """Shared by all tests: one torch thread, so that results do not depend on the machine; the smoke study, run once.
 
-`make test` runs files side by side (pytest-xdist). Those that look at the smoke study stay in one process, which runs it.
+`make test` runs files side by side (pytest-xdist). Those that look at the smoke study stay in the process that runs it.
 """
 
 import sys
