@@ -113,6 +113,8 @@ class Failures(logging.Handler):
         self.told: dict[int, logging.LogRecord] = {}
         self.hungry: dict[tuple[str, tuple], int] = {}
         self.reached: dict[int, int] = {}
+        # Attempts that count for nothing: refused while other jobs wait, or further than the one before.
+        self.free: dict[int, int] = {}
         # Jobs of the cluster that could never start.
         self.hopeless: dict[str, str] = {}
         self.last: dict[str, tuple[str, list[str]]] = {}
@@ -153,7 +155,7 @@ class Failures(logging.Handler):
         number, rule = job.dag.jobid(job), job.rule.name
         if failure.kind is Kind.FULL:
             self.full = True
-            return job.attempt
+            self.free[number] = self.free.get(number, 0) + 1
         if failure.kind in (Kind.SENTENCE, Kind.REFUSED):
             return 0
         if failure.kind is Kind.TIME and rule in FROM_THE_BEGINNING:
@@ -163,8 +165,8 @@ class Failures(logging.Handler):
             self.hungry[key] = self.hungry.get(key, 0) + 1
         if failure.kind is Kind.STOPPED and retries and failure.step > self.reached.get(number, 0):
             self.reached[number] = failure.step
-            return max(retries, job.attempt)
-        return retries
+            self.free[number] = self.free.get(number, 0) + 1
+        return retries + self.free.get(number, 0)
 
     def times_of_memory(self, rule: str, wildcards: Any) -> int:
         """Return how many times the memory of the study a job asks for: once more for each time that it ran out."""
