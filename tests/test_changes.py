@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -228,12 +229,15 @@ def test_what_is_finished_stays_when_its_new_run_cannot_start(project):
 
 def test_a_second_workflow_on_the_same_results_stops_with_a_message(project):
     write_study(project, small_config(**{"student.recipe.epochs": 1}))
+    (project / stand_ins.HOLD).touch()
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", STUDY]
     first = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not any((project / ".snakemake").glob("locks/*")):
         assert first.poll() is None
+        time.sleep(0.05)
     second = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
+    (project / stand_ins.HOLD).unlink()
     said, _ = first.communicate()
     assert first.returncode == 0, said
     check(project)

@@ -75,14 +75,14 @@ def failures():
     return Failures(lambda rule: KEYS)
 
 
-def fail(failures, tmp_path, log, said=FAILED, attempt=1, rule="cohorts", **aux):
-    """Have a job fail as Snakemake tells of it; whether it is tried again of two more times that are allowed."""
+def fail(failures, tmp_path, log, said=FAILED, attempt=1, rule="cohorts", retries=2, **aux):
+    """Have a job fail as Snakemake tells of it; whether it is tried again."""
     record = logging.makeLogRecord(
         {"event": LogEvent.JOB_ERROR, "jobid": 3, "rule_name": rule, "rule_msg": said, "aux": aux,
          "log": [written(tmp_path, "log", log)]}
     )  # fmt: skip
     failures.handle(record)
-    return failures.attempts(job(rule, attempt=attempt), 2) > attempt - 1
+    return failures.attempts(job(rule, attempt=attempt), retries) > attempt - 1
 
 
 def test_a_sentence_is_not_tried_again_and_is_the_last_word(failures, tmp_path, capsys):
@@ -112,8 +112,8 @@ def test_a_training_that_got_further_goes_on_beyond_the_attempts_allowed(failure
 
 
 def test_no_training_goes_on_where_no_other_attempt_is_asked_for(failures, tmp_path):
-    fail(failures, tmp_path, "not finished: stopped by SIGTERM before update 5; run again\n")
-    assert failures.attempts(job(), 0) == 0
+    stopped = "not finished: stopped by SIGTERM before update 5; run again\n"
+    assert not fail(failures, tmp_path, stopped, retries=0)
 
 
 def test_memory_grows_only_for_the_job_that_ran_out_of_it(failures, tmp_path):

@@ -138,7 +138,7 @@ class Plan:
     def _judge(self, node: Node) -> None:
         if node in self.runs:
             return  # Looked at only where a student asks for it.
-        reason = self._fault(node)
+        reason = self._fault(node, node not in self.students and self.forced(node))
         if node in self.students:
             (run,) = node.needs
             forced = self.forced(node)
@@ -153,8 +153,6 @@ class Plan:
                     reason = f"{reason}; its finished run is linked"
                 if self._record(run) is None and record.fault(node.order, self._record(node), self.hashes) is None:
                     self.adopted[run] = node
-        elif reason is None and self.forced(node):
-            reason = self._fault(node, forced=True)
         if reason is not None:
             self.reasons[node] = reason
             return
