@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,11 @@ class Workflow:
         command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "slurm"]
         command += ["--configfile", "studies/cluster.yaml", "--slurm-init-seconds-before-status-checks", str(pause)]
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, cwd=folder, env=cluster, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=cluster, stdout=log, stderr=subprocess.STDOUT,
+                # Where the tests run in the background of a shell, SIGINT is ignored, by those that they start too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
 
     @property
     def said(self):
@@ -125,6 +130,15 @@ def start(cluster):
         numbers = [job["JobId"] for job in controller(cluster, ".*", workflow.folder) if job["JobState"] in ALIVE]
         if numbers:
             subprocess.run(["scancel", *numbers], env=cluster, check=False)
+        end_processes_in(workflow.folder)
+
+
+def end_processes_in(folder):
+    """Kill what still runs in a folder: without cgroups SLURM loses sight of a process whose parent ended before it."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").resolve() == folder.resolve():
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def controller(cluster, pattern, folder):
