@@ -4,10 +4,10 @@ from importlib import import_module
 
 import pytest
 
-from distillation_dynamics import comparison, data, features, saliency, study, summary, training_log
+from distillation_dynamics import comparison, data, extensions, features, saliency, summary, training_log
 from distillation_dynamics.statistics import alignment, shape, variants
 
-METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()]
+METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in extensions.metrics()]
 KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
 TABLES = {
     "splits": data.SPLIT_COLUMNS,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from distillation_dynamics import features, metrics, models, study
+from distillation_dynamics import extensions, features, metrics, models
 from distillation_dynamics.data import Batch
 from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics.accumulator import Settings
@@ -62,7 +62,7 @@ class RandomImages:
 def measured(family, size):
     torch.manual_seed(0)
     network = models.build(Model(*FAMILIES[family], "timm"), VIEW).eval()
-    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()}
+    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in extensions.metrics()}
     observer = features.Observer(network, torch.device("cpu"), {module.NEEDS for module in modules.values()})
     images = RandomImages()
     accumulators = {module: module.Metric(Settings()) for module in modules.values()}

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("alignment",)
-METRICS = ()
 MARKS = {"align": "^", "do not align": "v", "no effect found": "s", "not enough evidence": "o"}
 FEW_ROWS = 1000
 

@@ -14,7 +14,6 @@ from .profiles import name_blocks
 from .style import PAGE, Style, counts, label, need
 
 TABLES = ("depth",)
-METRICS = ()
 # Column -> its name, its unit, and whether its scale is logarithmic.
 ROWS = {
     "intensity": ("spectral\nintensity", "activation\nunits", False),

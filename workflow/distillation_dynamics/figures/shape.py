@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("shape",)
-METRICS = ()
 ROLES = {"paper": "metric of the claim", "control": "control of scale", "null": "null"}
 ACROSS = 4
 SMALLEST_DEPTH = 0.1

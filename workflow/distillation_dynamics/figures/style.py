@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from ..errors import StudyError
 
-COLUMN, PAGE = 3.25, 6.75  # inches: width of a column and of a page in print
+PAGE = 6.75  # inches: width of a page in print
 DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 FIXED = {

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-NEEDS = "pair"
 # HSIC is a difference of larger sums: what is smaller than this share of them is rounding and counts as 0.
 TOLERANCE = 1e-13
 
