@@ -103,9 +103,8 @@ def test_networks_of_every_family_are_compared_and_tokens_only_where_the_grids_a
         def view(self, number, augmentation, size, workers, positions):
             return self.batches(4)
 
-    pairs, grams, _ = comparison.compare(
-        networks[0], networks[1:], Images(), RandomImages.positions, 2, torch.device("cpu")
-    )
+    named = [(f"{number}.safetensors", network) for number, network in enumerate(networks)]
+    pairs, grams, _ = comparison.compare(named[0], named[1:], Images(), RandomImages.positions, 2, torch.device("cpu"))
     depths = [len(models.block_names(network)) for network in networks]
     for pair in pairs:
         assert pair.by_image.compute().shape == (depths[1], depths[0])

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from distillation_dynamics import extensions, features, metrics, models
 from distillation_dynamics.data import Batch
+from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics.accumulator import Settings
 from distillation_dynamics.spec.base import From
@@ -37,6 +38,25 @@ FAMILIES = {
         {"patch_size": 2, "embed_dim": 8, "depths": (1, 2, 1), "num_heads": (1, 2, 4), "window_size": 4},
     ),
     "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
+    # Of these some columns stay empty.
+    "regnet": ("regnetx_002", {}),
+    "hiera": ("hiera_tiny_224", {"embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1)}),
+    "twins": (
+        "twins_svt_small",
+        {"embed_dims": (8, 12, 16, 24), "num_heads": (1, 2, 2, 4), "depths": (1, 1, 2, 1), "wss": (2,) * 4},
+    ),
+    "davit": ("davit_tiny", {"embed_dims": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "depths": (1, 1, 1, 1)}),
+}
+ATTENTION = {"attention_entropy", "attention_distance"}
+GRADIENTS = {"gradient_magnitude", "gradient_magnitude_patches", "gradient_magnitude_class"}
+LEVIT = {
+    "data.image_size": 32,
+    "features.metrics": ["magnitude"],
+    "features.dtype": "float32",
+    "variants": {"none": {"cross_entropy": {"weight": 1}}},
+} | {
+    f"{owner}.model": {"name": "levit_128s", "args": {"embed_dim": [16], "num_heads": [1], "depth": [2], "key_dim": 8}}
+    for owner in ("teacher", "student")
 }
 NAMES = {
     "swin": ["layers.0", "layers.1", "layers.2"],
@@ -80,21 +100,23 @@ def test_every_metric_measures_every_family(family):
     depth = tables["depth"]
     names = models.block_names(network)
     assert list(depth["block_name"]) == NAMES.get(family, names) == names
-    missing = {column for column in depth if depth[column].isna().any()} - {
-        column for column in depth if column.startswith("cosine_to_first")
-    }
+    missing = {column.removesuffix("_se") for column in depth if depth[column].isna().any()} - {"cosine_to_first"}
     expected = set()
-    if family in ("vit_mean_pooled", "cait", "swin", "resnet"):
-        expected |= {"gradient_magnitude_class", "gradient_magnitude_class_se"}
-    if family == "resnet":
-        expected |= {"attention_entropy", "attention_entropy_se", "attention_distance", "attention_distance_se"}
+    if family not in ("vit", "deit_distilled", "vit_mae"):
+        expected |= {"gradient_magnitude_class"}
+    if family in ("resnet", "regnet", "hiera", "twins", "davit"):
+        expected |= ATTENTION
+        assert depth[[*ATTENTION]].isna().all(axis=None)
         # The last stage of 32 pixels is one token, which has no other to be like.
-        expected |= {"token_cosine", "token_cosine_se"}
+        expected |= {"token_cosine"}
+    if family == "hiera":
+        expected |= GRADIENTS
     assert missing == expected
     widths = tables["spectrum"].groupby("block").size().tolist()
     assert widths == depth["channels"].tolist()
     last = depth["gradient_magnitude_patches"].iloc[-1]
-    assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled"))
+    # The head of Hiera is zero before any training.
+    assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled", "hiera"))
 
 
 @pytest.mark.parametrize("family", ["vit", "swin"])
@@ -110,6 +132,29 @@ def test_per_block_values_are_means_over_images_with_their_standard_error():
     depth = tables["depth"]
     np.testing.assert_allclose(depth["entropy_standardised"], scalars.mean(), rtol=1e-6)
     np.testing.assert_allclose(depth["entropy_standardised_se"], scalars.sem(), rtol=1e-4)
+
+
+def test_each_checkpoint_is_measured_with_its_own_weights_whatever_a_network_keeps(tmp_path):
+    tiny = tiny_study(tmp_path, **LEVIT)
+    model, weights = tiny.student.model, []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = models.build(model, tiny.data.view)
+        for name, parameter in network.named_parameters():
+            if "attention_biases" in name:
+                torch.nn.init.normal_(parameter, std=3)
+        weights.append(str(tmp_path / f"{seed}.safetensors"))
+        models.save_weights(weights[-1], network)
+    tables = []
+    for number, files in enumerate((weights, weights[1:])):
+        names = tuple(f"{file[-13]}" for file in files)
+        network = Checkpoints(model, names, 0, (0,) * len(files), From("weights", files=tuple(files)))
+        job = FeaturesJob(
+            images_of(tiny, tmp_path / "data"), network, names, tiny.features, None, out=f"{tmp_path}/{number}"
+        )
+        features.main(job)
+        tables.append(pd.read_parquet(tmp_path / f"{number}/depth.parquet").query("model == '1'"))
+    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in tables))
 
 
 def job_of(tiny, folder, model, name, seed, epoch, fixed_range=None):
@@ -252,6 +297,6 @@ def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):
     with torch.no_grad():
         network.blocks[1].mlp.fc2.bias[0] = float("nan")
     models.save_weights(tmp_path / "broken.safetensors", network)
-    with pytest.raises(features.StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
+    with pytest.raises(StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
         features.main(job_of(tiny, tmp_path, tiny.student.model, "broken", 0, 1))
     assert not list((tmp_path / "broken").rglob("*.parquet")) and not list((tmp_path / "broken").rglob("*.npy"))

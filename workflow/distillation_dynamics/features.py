@@ -22,10 +22,10 @@ from torch import nn
 
 from . import models
 from .data import Batch, Split, balanced
-from .errors import StudyError
 from .files import Column, npy_writer, read_json, replacing, sha256, write_joined, write_json
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
+from .metrics.blocks import computed_with
 from .metrics.gradient import block_gradients
 from .spec.features import FeaturesJob, Probe
 from .spec.network import Shapes
@@ -133,12 +133,13 @@ def measure(
             for metric in due.values():
                 metric.next_pass()
         for batch in images.batches(size):
-            for need in sorted({module.NEEDS for module in due}):
+            needs = {module.NEEDS for module in due} | ({"features"} if number == 1 and dump else set())
+            for need in sorted(needs):
                 observed = observer(batch, need)
                 for module, metric in due.items():
                     if need == module.NEEDS:
                         metric.update(observed)
-                if number == 1 and need == "features" and dump is not None:
+                if number == 1 and need == "features" and dump:
                     dump.add(batch.positions, observed)
     return {module: metric.compute() for module, metric in metrics.items()}
 
@@ -252,12 +253,13 @@ def main(job: FeaturesJob, gpus: int = 0) -> None:
     if job.fixed_range is not None:
         limits = read_json(job.fixed_range.files[0])
         fixed_range = limits["low"], limits["high"]
-    network = models.build(checkpoints.model, job.images.view)
-    names = models.block_names(network)
     for name, epoch, weights, folder in zip(
         checkpoints.names, checkpoints.epochs, checkpoints.weights.files, job.folders, strict=True
     ):
+        # A network may keep what it computed from its weights (LeViT), so that each checkpoint gets one of its own.
+        network = models.build(checkpoints.model, job.images.view)
         models.load_weights(weights, network)
+        names = models.block_names(network)
         observer = Observer(network, device, {module.NEEDS for module in modules.values()})
         shapes = tuple(models.block_shapes(network, one_image.images.to(device)))
         size = max(1, min(BATCH, BATCH_VALUES // sum(c * rows * cols for c, rows, cols in shapes)))
@@ -270,11 +272,8 @@ def main(job: FeaturesJob, gpus: int = 0) -> None:
                 dump = None
                 if probe_name == BALANCED:
                     dump = Dump(stack, out / folder, probe, dumped, shapes)
-                try:
+                with computed_with(weights):
                     measured = measure(observer, images, by_module, dump, size)
-                except ValueError as error:
-                    said = str(error).removeprefix("features: ")
-                    raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
             for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, shapes).items():
                 tables[table].append(rows)
             if probe_name == PUBLISHED:
