@@ -49,15 +49,6 @@ FAMILIES = {
 }
 ATTENTION = {"attention_entropy", "attention_distance"}
 GRADIENTS = {"gradient_magnitude", "gradient_magnitude_patches", "gradient_magnitude_class"}
-LEVIT = {
-    "data.image_size": 32,
-    "features.metrics": ["magnitude"],
-    "features.dtype": "float32",
-    "variants": {"none": {"cross_entropy": {"weight": 1}}},
-} | {
-    f"{owner}.model": {"name": "levit_128s", "args": {"embed_dim": [16], "num_heads": [1], "depth": [2], "key_dim": 8}}
-    for owner in ("teacher", "student")
-}
 NAMES = {
     "swin": ["layers.0", "layers.1", "layers.2"],
     "resnet": ["layer1", "layer2", "layer3", "layer4"],
@@ -132,29 +123,6 @@ def test_per_block_values_are_means_over_images_with_their_standard_error():
     depth = tables["depth"]
     np.testing.assert_allclose(depth["entropy_standardised"], scalars.mean(), rtol=1e-6)
     np.testing.assert_allclose(depth["entropy_standardised_se"], scalars.sem(), rtol=1e-4)
-
-
-def test_each_checkpoint_is_measured_with_its_own_weights_whatever_a_network_keeps(tmp_path):
-    tiny = tiny_study(tmp_path, **LEVIT)
-    model, weights = tiny.student.model, []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        network = models.build(model, tiny.data.view)
-        for name, parameter in network.named_parameters():
-            if "attention_biases" in name:
-                torch.nn.init.normal_(parameter, std=3)
-        weights.append(str(tmp_path / f"{seed}.safetensors"))
-        models.save_weights(weights[-1], network)
-    tables = []
-    for number, files in enumerate((weights, weights[1:])):
-        names = tuple(f"{file[-13]}" for file in files)
-        network = Checkpoints(model, names, 0, (0,) * len(files), From("weights", files=tuple(files)))
-        job = FeaturesJob(
-            images_of(tiny, tmp_path / "data"), network, names, tiny.features, None, out=f"{tmp_path}/{number}"
-        )
-        features.main(job)
-        tables.append(pd.read_parquet(tmp_path / f"{number}/depth.parquet").query("model == '1'"))
-    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in tables))
 
 
 def job_of(tiny, folder, model, name, seed, epoch, fixed_range=None):
@@ -289,6 +257,23 @@ def test_memory_is_that_of_one_batch_not_of_all_images(monkeypatch):
         Counting(network, torch.device("cpu"), {"features"}), RandomImages(), {module: module.Metric()}, None, 2
     )
     assert alive == [2 * 3 * 12 * 16] * 4 + [3 * 12 * 16]
+
+
+def test_only_what_is_not_finite_is_said_to_have_diverged(run, monkeypatch):
+    folder, tiny = run
+    module = import_module("distillation_dynamics.metrics.magnitude")
+    for kind, message in ((ValueError, "^of mine$"), (RuntimeError, "^of mine$")):
+
+        def update(self, batch, kind=kind):
+            raise kind("of mine")
+
+        monkeypatch.setattr(module.Metric, "update", update)
+        with pytest.raises(kind, match=message):
+            features.main(job_of(tiny, folder, tiny.teacher.model, "teacher", -1, 3))
+    monkeypatch.undo()
+    monkeypatch.delitem(module.IMAGE_COLUMNS, "rms")
+    with pytest.raises(StudyError, match=r"^distillation_dynamics.metrics.magnitude: its Metric .* differ in rms$"):
+        features.main(job_of(tiny, folder, tiny.teacher.model, "teacher", -1, 3))
 
 
 def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):

@@ -22,6 +22,7 @@ from torch import nn
 
 from . import models
 from .data import Batch, Split, balanced
+from .errors import StudyError
 from .files import Column, npy_writer, read_json, replacing, sha256, write_joined, write_json
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
@@ -126,7 +127,10 @@ class ProbeImages:
 def measure(
     observer: Observer, images: ProbeImages, metrics: dict[Any, Accumulator], dump: "Dump | None", size: int
 ) -> dict[Any, Measured]:
-    """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed."""
+    """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed.
+
+    Raises StudyError where a metric computes other columns than its file documents.
+    """
     for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
         due = {module: metric for module, metric in metrics.items() if metric.passes >= number}
         if number > 1:
@@ -141,7 +145,16 @@ def measure(
                         metric.update(observed)
                 if number == 1 and need == "features" and dump:
                     dump.add(batch.positions, observed)
-    return {module: metric.compute() for module, metric in metrics.items()}
+    return {module: _as_documented(module, metric.compute()) for module, metric in metrics.items()}
+
+
+def _as_documented(module: Any, computed: Measured) -> Measured:
+    """Return what a metric computed; raise StudyError where these are not the columns that its file documents."""
+    said = {name for columns in columns_by_kind([module]).values() for name in columns}
+    # Of a network without attention nothing is computed.
+    if computed and (differing := sorted(said ^ set(computed))):
+        raise StudyError(f"{module.__name__}: its Metric and its columns differ in {', '.join(differing)}")
+    return computed
 
 
 class Dump:
@@ -253,13 +266,12 @@ def main(job: FeaturesJob, gpus: int = 0) -> None:
     if job.fixed_range is not None:
         limits = read_json(job.fixed_range.files[0])
         fixed_range = limits["low"], limits["high"]
+    network = models.build(checkpoints.model, job.images.view)
+    names = models.block_names(network)
     for name, epoch, weights, folder in zip(
         checkpoints.names, checkpoints.epochs, checkpoints.weights.files, job.folders, strict=True
     ):
-        # A network may keep what it computed from its weights (LeViT), so that each checkpoint gets one of its own.
-        network = models.build(checkpoints.model, job.images.view)
         models.load_weights(weights, network)
-        names = models.block_names(network)
         observer = Observer(network, device, {module.NEEDS for module in modules.values()})
         shapes = tuple(models.block_shapes(network, one_image.images.to(device)))
         size = max(1, min(BATCH, BATCH_VALUES // sum(c * rows * cols for c, rows, cols in shapes)))

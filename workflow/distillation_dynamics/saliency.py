@@ -88,7 +88,7 @@ def main(job: SaliencyJob, gpus: int = 0) -> None:
     positions = balanced(images.labels, job.settings.images)
     saliency_rows, gradient_rows = [], []
     for name, epoch, weights in zip(checkpoints.names, checkpoints.epochs, checkpoints.weights.files, strict=True):
-        # A network may keep what it computed from its weights (LeViT), so that each checkpoint gets one of its own.
+        # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
         network = models.build(checkpoints.model, view)
         models.load_weights(weights, network)
         network, names = network.to(device).eval(), models.block_names(network)
