@@ -1,9 +1,9 @@
-# `make run` runs the default study, `make test` the tests, `make why` tells what would run, `make unused` what no study
-# uses, `make clear STUDY=name` deletes a study; all set up .venv first.
+# `make run` runs the default study, `make test` the tests, `make why` tells what would run, `make columns` the columns of metrics,
+# `make unused` what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test why unused clear setup
+.PHONY: run test why columns unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -13,6 +13,10 @@ test: setup
 # What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml" (or other snakemake options)
 why: setup
 	@. $(BIN)/activate && snakemake --dry-run --cores all --quiet progress rules reason host $(ARGS)
+
+# The columns of every metric; make columns ARGS=rank of one.
+columns: setup
+	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.columns $(ARGS)
 
 # What in results/shared no study uses; make unused ARGS=--delete deletes it.
 unused: setup

@@ -9,7 +9,6 @@ import timm
 import torch
 
 from distillation_dynamics import metrics, models
-from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import attention
 from distillation_dynamics.metrics.attention import AttentionMap, AttentionReader
 
@@ -246,12 +245,6 @@ def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     metric.update(maps)
     assert metric.compute() == {}
     assert metrics.attention_entropy(maps).shape == (4, 0)
-
-
-def test_attention_among_other_tokens_than_the_patches_is_refused():
-    network = timm.create_model("pvt_v2_b0", num_classes=5).eval()
-    with pytest.raises(StudyError, match="leave attention out for this model"):
-        metrics.attention_maps(network, torch.randn(1, 3, 64, 64))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

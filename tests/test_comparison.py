@@ -1,11 +1,14 @@
 """Student and teacher are compared block by block, on all images at once, whatever their families."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from distillation_dynamics import comparison, models
+from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics.agreement import agreement
 from distillation_dynamics.metrics.cka import unbiased_cka
 from distillation_dynamics.spec.base import From
@@ -94,6 +97,16 @@ def test_agreement_and_accuracy_are_those_of_the_logits(run):
         assert rows.loc[epoch, "top1"] == pytest.approx(right)
 
 
+def test_weights_that_compute_nan_are_named():
+    networks = [models.build(Model(*FAMILIES["vit"], "timm"), VIEW).eval() for _ in range(3)]
+    with torch.no_grad():
+        networks[2].blocks[1].mlp.fc2.bias[0] = torch.nan
+    images = SimpleNamespace(view=lambda *_: RandomImages().batches(4))
+    named = list(zip(("teacher", "one", "two"), networks, strict=True))
+    with pytest.raises(StudyError, match=r"^two: block 1, image 0 holds NaN or infinity; train this model again"):
+        comparison.compare(named[0], named[1:], images, RandomImages.positions, 2, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("teacher", ["resnet", "swin", "cait"])
 def test_networks_of_every_family_are_compared_and_tokens_only_where_the_grids_are_alike(teacher):
     torch.manual_seed(0)
@@ -103,9 +116,8 @@ def test_networks_of_every_family_are_compared_and_tokens_only_where_the_grids_a
         def view(self, number, augmentation, size, workers, positions):
             return self.batches(4)
 
-    pairs, grams, _ = comparison.compare(
-        networks[0], networks[1:], Images(), RandomImages.positions, 2, torch.device("cpu")
-    )
+    named = [(f"{number}.safetensors", network) for number, network in enumerate(networks)]
+    pairs, grams, _ = comparison.compare(named[0], named[1:], Images(), RandomImages.positions, 2, torch.device("cpu"))
     depths = [len(models.block_names(network)) for network in networks]
     for pair in pairs:
         assert pair.by_image.compute().shape == (depths[1], depths[0])

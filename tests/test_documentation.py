@@ -1,14 +1,19 @@
 """What the documentation says of the tables is what the code writes."""
 
+import os
+import re
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
 
-from distillation_dynamics import comparison, data, features, saliency, study, summary, training_log
+from distillation_dynamics import columns, comparison, data, extensions, features, saliency, summary, training_log
 from distillation_dynamics.statistics import alignment, shape, variants
 
-METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()]
-KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
+METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in extensions.metrics()]
+# Those that come with the project: a new one is documented by its file alone.
+OWN = ("attention", "entropy", "gradient", "magnitude", "rank", "sep", "spectrum", "tokens")
 TABLES = {
     "splits": data.SPLIT_COLUMNS,
     "steps": training_log.STEP_COLUMNS,
@@ -16,7 +21,6 @@ TABLES = {
     "depth": features.DEPTH_KEYS,
     "spectrum": features.SPECTRUM_KEYS,
     "scalars": features.SCALAR_KEYS,
-    "metrics": {name: c for module in METRICS for kind in KINDS for name, c in getattr(module, kind, {}).items()},
     "saliency": saliency.SALIENCY_COLUMNS,
     "gradient_maps": saliency.GRADIENT_COLUMNS,
     "cka": comparison.CKA_COLUMNS,
@@ -43,14 +47,31 @@ def test_every_column_is_documented_with_its_unit(root, name):
 
 
 def test_no_two_metrics_write_the_same_column():
-    names = [name for module in METRICS for kind in KINDS for name in getattr(module, kind, {})]
+    names = [name for module in METRICS for kind in extensions.COLUMNS for name in getattr(module, kind, {})]
     assert len(names) == len(set(names)) > 50
 
 
-def test_every_metric_and_figure_is_named_with_what_to_hold_against_it(root):
-    text = (root / "docs/analysis.md").read_text()
+@pytest.mark.parametrize("metric", OWN)
+def test_the_columns_of_a_metric_stand_there_as_they_are_printed(root, metric):
+    assert columns.section(metric) in (root / "docs/outputs.md").read_text()
+
+
+def test_the_columns_of_every_metric_can_be_printed(root, tmp_path):
+    def printed(*names):
+        command = [sys.executable, "-m", "distillation_dynamics.columns", *names]
+        environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert printed().stdout == "\n".join(map(columns.section, extensions.metrics()))
+    assert printed("rank", "sep").stdout == f"{columns.section('rank')}\n{columns.section('sep')}"
+    wrong = printed("rnak")
+    assert wrong.returncode == 1 and wrong.stderr.startswith("error: there is no metric rnak; did you mean rank?")
+
+
+def test_metrics_and_figures_are_named_with_what_to_hold_against_them(root):
+    rows = re.findall(r"^\| [^|]+\(`(\w+)`\) \| ([^|]+) \|", (root / "docs/analysis.md").read_text(), re.MULTILINE)
     library = root / "workflow/distillation_dynamics"
-    measured = [path.stem for path in (library / "metrics").glob("*.py") if "NEEDS = " in path.read_text()]
-    drawn = [path.stem for path in (library / "figures").glob("*.py") if "TABLES = " in path.read_text()]
-    assert len(measured) > 8 and len(drawn) > 15
-    assert [name for name in (*measured, *drawn) if f"`{name}`" not in text] == []
+    named = [path.stem for path in (library / "metrics").glob("*.py")]
+    assert {*OWN} < {metric for metric, _ in rows} <= {*named}
+    drawn = {figure for _, figures in rows for figure in re.findall(r"`(\w+)`", figures)}
+    assert len(drawn) > 10 and all((library / f"figures/{figure}.py").is_file() for figure in drawn)

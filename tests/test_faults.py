@@ -107,7 +107,7 @@ def refusal(config) -> list[str]:
             0,
             "for images of 28 pixels (ZeroDivisionError: integer modulo by zero); mend",
         ),
-        ("student.model.args.depth", 0, "does not give features of its blocks for an image of 28 pixels (ValueError"),
+        ("student.model.args.depth", 0, "model.name: timm tells no features of blocks of vit_tiny_patch16_224 with"),
         ("student.model.args.norm_layer", "nope", "28 pixels (KeyError: 'nope'); mend or remove an argument"),
         # Recipes.
         ("student.recipe.schedule.warmup_epochs", 2, "student.recipe.schedule.warmup_epochs: must be less than the 2"),

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from distillation_dynamics import features, metrics, models, study
+from distillation_dynamics import extensions, features, metrics, models
 from distillation_dynamics.data import Batch
+from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics.accumulator import Settings
 from distillation_dynamics.spec.base import From
@@ -37,7 +38,17 @@ FAMILIES = {
         {"patch_size": 2, "embed_dim": 8, "depths": (1, 2, 1), "num_heads": (1, 2, 4), "window_size": 4},
     ),
     "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
+    # Of these some columns stay empty.
+    "regnet": ("regnetx_002", {}),
+    "hiera": ("hiera_tiny_224", {"embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1)}),
+    "twins": (
+        "twins_svt_small",
+        {"embed_dims": (8, 12, 16, 24), "num_heads": (1, 2, 2, 4), "depths": (1, 1, 2, 1), "wss": (2,) * 4},
+    ),
+    "davit": ("davit_tiny", {"embed_dims": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "depths": (1, 1, 1, 1)}),
 }
+ATTENTION = {"attention_entropy", "attention_distance"}
+GRADIENTS = {"gradient_magnitude", "gradient_magnitude_patches", "gradient_magnitude_class"}
 NAMES = {
     "swin": ["layers.0", "layers.1", "layers.2"],
     "resnet": ["layer1", "layer2", "layer3", "layer4"],
@@ -62,7 +73,7 @@ class RandomImages:
 def measured(family, size):
     torch.manual_seed(0)
     network = models.build(Model(*FAMILIES[family], "timm"), VIEW).eval()
-    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in study.metric_names()}
+    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in extensions.metrics()}
     observer = features.Observer(network, torch.device("cpu"), {module.NEEDS for module in modules.values()})
     images = RandomImages()
     accumulators = {module: module.Metric(Settings()) for module in modules.values()}
@@ -80,21 +91,23 @@ def test_every_metric_measures_every_family(family):
     depth = tables["depth"]
     names = models.block_names(network)
     assert list(depth["block_name"]) == NAMES.get(family, names) == names
-    missing = {column for column in depth if depth[column].isna().any()} - {
-        column for column in depth if column.startswith("cosine_to_first")
-    }
+    missing = {column.removesuffix("_se") for column in depth if depth[column].isna().any()} - {"cosine_to_first"}
     expected = set()
-    if family in ("vit_mean_pooled", "cait", "swin", "resnet"):
-        expected |= {"gradient_magnitude_class", "gradient_magnitude_class_se"}
-    if family == "resnet":
-        expected |= {"attention_entropy", "attention_entropy_se", "attention_distance", "attention_distance_se"}
+    if family not in ("vit", "deit_distilled", "vit_mae"):
+        expected |= {"gradient_magnitude_class"}
+    if family in ("resnet", "regnet", "hiera", "twins", "davit"):
+        expected |= ATTENTION
+        assert depth[[*ATTENTION]].isna().all(axis=None)
         # The last stage of 32 pixels is one token, which has no other to be like.
-        expected |= {"token_cosine", "token_cosine_se"}
+        expected |= {"token_cosine"}
+    if family == "hiera":
+        expected |= GRADIENTS
     assert missing == expected
     widths = tables["spectrum"].groupby("block").size().tolist()
     assert widths == depth["channels"].tolist()
     last = depth["gradient_magnitude_patches"].iloc[-1]
-    assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled"))
+    # The head of Hiera is zero before any training.
+    assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled", "hiera"))
 
 
 @pytest.mark.parametrize("family", ["vit", "swin"])
@@ -246,12 +259,29 @@ def test_memory_is_that_of_one_batch_not_of_all_images(monkeypatch):
     assert alive == [2 * 3 * 12 * 16] * 4 + [3 * 12 * 16]
 
 
+def test_only_what_is_not_finite_is_said_to_have_diverged(run, monkeypatch):
+    folder, tiny = run
+    module = import_module("distillation_dynamics.metrics.magnitude")
+    for kind, message in ((ValueError, "^of mine$"), (RuntimeError, "^of mine$")):
+
+        def update(self, batch, kind=kind):
+            raise kind("of mine")
+
+        monkeypatch.setattr(module.Metric, "update", update)
+        with pytest.raises(kind, match=message):
+            features.main(job_of(tiny, folder, tiny.teacher.model, "teacher", -1, 3))
+    monkeypatch.undo()
+    monkeypatch.delitem(module.IMAGE_COLUMNS, "rms")
+    with pytest.raises(StudyError, match=r"^distillation_dynamics.metrics.magnitude: its Metric .* differ in rms$"):
+        features.main(job_of(tiny, folder, tiny.teacher.model, "teacher", -1, 3))
+
+
 def test_nan_in_the_features_is_an_error_and_leaves_no_table(tmp_path):
     tiny = tiny_study(tmp_path)
     network = models.build(tiny.student.model, tiny.data.view)
     with torch.no_grad():
         network.blocks[1].mlp.fc2.bias[0] = float("nan")
     models.save_weights(tmp_path / "broken.safetensors", network)
-    with pytest.raises(features.StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
+    with pytest.raises(StudyError, match=r"broken.safetensors: block 1, image 0 holds NaN or infinity"):
         features.main(job_of(tiny, tmp_path, tiny.student.model, "broken", 0, 1))
     assert not list((tmp_path / "broken").rglob("*.parquet")) and not list((tmp_path / "broken").rglob("*.npy"))

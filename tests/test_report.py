@@ -36,7 +36,7 @@ NAMES = ["soft", "hard", "spectral_last", "spectral_first_last"]
 STYLE = Style("colorblind", 60, tuple(NAMES), "soft")
 
 
-def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, comparison=True, helps=0.5, null=True):
+def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, helps=0.5, null=True):
     """Write the inputs of the stage and return its job.
 
     Intensity is U-shaped in trained models and so is its null; entropy rises. The second variant is `helps` points
@@ -106,8 +106,7 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, co
         pairs={name: value for name, value in pairs.items() if name in names},
         students=tuple(listed),
         scalars=tuple(map(file_of, scalars)),
-        **{name: file_of(folder / f"{name}.parquet") for name in ("runs", "epochs", "splits")},
-        **{name: file_of(folder / f"{name}.parquet") for name in ("cka", "mismatch") if comparison},
+        **{name: file_of(folder / f"{name}.parquet") for name in ("runs", "epochs", "splits", "cka", "mismatch")},
         out=str(folder / "out"),
     )
 
@@ -161,10 +160,9 @@ def test_equal_inputs_give_equal_tables_and_an_equal_report(two_seeds, tmp_path)
         pd.testing.assert_frame_equal(tables[name], two_seeds[0][name])
 
 
-@pytest.mark.parametrize("comparison", [True, False])
-def test_the_stage_runs_from_the_command_line_and_loads_no_torch(comparison, tmp_path, root):
-    job = made_up(tmp_path / "study", seeds=1, comparison=comparison)
-    here = made_up(tmp_path / "here", seeds=1, comparison=comparison)
+def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path, root):
+    job = made_up(tmp_path / "study", seeds=1)
+    here = made_up(tmp_path / "here", seeds=1)
     stage.main(here)
     written = tuple(f"{job.out}/{name}" for name in (*(f"{table}.parquet" for table in COLUMNS), "report.md"))
     code = order.code_of("statistics")
@@ -280,12 +278,18 @@ def test_few_rows_of_cka_are_said(two_seeds):
     )
 
 
-def test_a_study_without_comparison_or_other_variants_is_still_reported(tmp_path):
-    tables, text = run(tmp_path / "study", names=["soft"], seeds=1, comparison=False)
+def test_a_study_without_other_variants_is_still_reported(tmp_path):
+    tables, text = run(tmp_path / "study", names=["soft"], seeds=1)
     assert "There is no variant besides the baseline soft" in text
-    assert "CKA and mismatch were not measured" in text
-    for name in ("variants", "differences", "mcnemar", "trajectory", "alignment"):
+    assert "no variant aligns any of the 24 pairs of blocks" in text
+    for name in ("variants", "differences", "mcnemar", "trajectory"):
         assert tables[name].empty and list(tables[name].columns) == list(COLUMNS[name])
+
+
+def test_blocks_that_have_no_cka_are_said_not_to_have_any(two_seeds):
+    table = two_seeds[0]["alignment"].assign(cka=np.nan, cka_kind="", cka_rows=np.nan)
+    assert report.alignment_section(table, "soft")[-1] == "No pair of blocks has a CKA: all rows of a block are alike."
+    assert "CKA has no value" in {axes.get_title() for axes in draw("alignment", {"alignment": table}).axes}
 
 
 def test_a_student_too_short_for_a_valley_is_said_to_be(tmp_path):
@@ -356,7 +360,9 @@ def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, stu
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_table_is_refused_by_name(name, two_seeds):
     for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
-        with pytest.raises(StudyError, match=rf"{table}.parquet: the table is missing or empty"):
+        with pytest.raises(
+            StudyError, match=rf"{table}.parquet: the table is missing or empty|none of the metrics whose {table}"
+        ):
             draw(name, {**two_seeds[0], table: two_seeds[0][table].iloc[:0]})
 
 
@@ -401,9 +407,3 @@ def test_alignment_writes_each_tried_pairs_effect_beside_it(two_seeds):
         (row.teacher_block, row.student_block): f"{row.effect:+.2f}" for row in tried.itertuples()
     }
     np.testing.assert_allclose(main.images[0].get_array(), table["cka"].to_numpy().reshape(4, 6))
-
-
-def test_alignment_is_drawn_without_a_comparison(tmp_path):
-    tables, _ = run(tmp_path / "study", seeds=1, comparison=False)
-    titles = {axes.get_title() for axes in draw("alignment", tables).axes}
-    assert {"CKA was not measured", "rank was not measured", "bandwidth was not measured"} <= titles

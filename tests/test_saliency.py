@@ -1,5 +1,6 @@
 """Saliency against plain autograd and explicit sums; the stage that writes it, and the figures that show it."""
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,6 +292,40 @@ MODELS = {
 }
 
 
+def test_each_checkpoint_is_explained_with_its_own_weights_whatever_a_network_keeps(written, tmp_path):
+    model, weights = Model("tiny_vit_5m_224", {}, "timm"), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = models.build(model, written.images.view)
+        for name, parameter in network.named_parameters():
+            if "attention_biases" in name:
+                torch.nn.init.normal_(parameter, std=5)
+        weights.append(str(tmp_path / f"{seed}.safetensors"))
+        models.save_weights(weights[-1], network)
+    maps = []
+    for number, files in enumerate((weights, weights[1:])):
+        checkpoints = Checkpoints(
+            model, ("soft",) * len(files), 0, (0, 1)[-len(files) :], From("w", files=tuple(files))
+        )
+        out = tmp_path / f"out{number}"
+        stage.main(SaliencyJob(written.images, checkpoints, Saliency(1, ("gradient",)), out=str(out)))
+        maps.append(pq.read_table(out / "saliency.parquet", filters=[("epoch", "==", 1)]))
+    assert maps[0].equals(maps[1])
+
+
+def test_a_checkpoint_that_is_not_finite_is_named(written, tmp_path):
+    network = models.build(written.model, written.images.view)
+    with torch.no_grad():
+        network.norm.weight[0] = torch.nan
+    models.save_weights(tmp_path / "broken.safetensors", network)
+    checkpoints = Checkpoints(
+        written.model, ("soft",), 0, (0,), From("w", files=(str(tmp_path / "broken.safetensors"),))
+    )
+    job = SaliencyJob(written.images, checkpoints, Saliency(1, ("gradient",)), out=str(tmp_path / "out"))
+    with pytest.raises(StudyError, match=r"broken.safetensors: gradients: block \d.*; train this model again, it div"):
+        stage.main(job)
+
+
 @pytest.fixture(scope="module")
 def tables():
     """Tables of a made-up study: two epochs, two seeds of each student, three images, maps of different sizes."""
@@ -386,6 +421,17 @@ def test_the_animation_has_a_frame_a_block_of_the_deepest_model(tables, tmp_path
     drawing.main(figure_job("saliency_over_depth", paths, STYLE, [file]))
     with Image.open(file) as animated:
         assert animated.n_frames == 6 and animated.info["loop"] == 0
+
+
+def test_a_gradient_map_without_values_is_drawn_as_the_image_with_these_words(tables):
+    maps = tables["gradient_maps"].copy()
+    maps["map"] = [np.full_like(values, np.nan) for values in maps["map"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figure_of("gradient_maps", tables | {"gradient_maps": maps})
+        FigureCanvasAgg(figure).draw()
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert texts == {"no value"}
 
 
 def test_a_map_without_range_is_drawn_as_nothing_or_everything():

@@ -248,15 +248,6 @@ def test_the_last_epoch_of_each_network_is_read_on_the_balanced_images(tmp_path)
     np.testing.assert_array_equal(read, values + 900)
 
 
-def test_a_table_without_probes_is_read_whole(tmp_path):
-    values = GENERATOR.normal(size=(5, 3))
-    path = scalars(tmp_path / "s.parquet", [("soft", 0, 2, "balanced")], entropy=values)
-    pq.write_table(pq.read_table(path).drop_columns(["probe"]), path)
-    assert shape.networks(path) == [("soft", 0, 2)]
-    ((_, read),) = shape.read_values(path, "soft", 0, 2)
-    np.testing.assert_array_equal(read, values + 200)
-
-
 def test_the_tables_have_a_row_for_every_metric_with_values_and_one_family_of_p_values(tmp_path):
     u = np.array([5.0, 1, 0, 1, 4]) + GENERATOR.normal(size=(30, 5))
     up = np.arange(5.0) + GENERATOR.normal(size=(30, 5))
@@ -291,15 +282,15 @@ def test_an_image_without_one_of_the_blocks_is_refused_by_name(tmp_path):
         shape.tables([path])
 
 
-def test_missing_and_unreadable_scalars_are_refused_by_name(tmp_path):
+def test_missing_and_unreadable_scalars_are_refused_by_name_and_those_of_other_metrics_have_no_row(tmp_path):
     with pytest.raises(StudyError, match=r"gone.parquet does not exist"):
         shape.tables([tmp_path / "gone.parquet"])
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(StudyError, match=r"torn.parquet is not readable Parquet"):
         shape.tables([tmp_path / "torn.parquet"])
     path = scalars(tmp_path / "s.parquet", [("soft", 0, 1, "balanced")], other=np.ones((6, 3)))
-    with pytest.raises(StudyError, match=r"features.metrics"):
-        shape.tables([path])
+    for table, columns in zip(shape.tables([path]), (shape.SHAPE_COLUMNS, shape.MINIMUM_COLUMNS), strict=True):
+        assert table.empty and list(table.columns) == list(columns)
 
 
 # --- variants ---
@@ -558,6 +549,19 @@ def cka_of(model, values, epoch=5, seed=0, tokens=True, images=200):
     return pd.DataFrame(rows)
 
 
+def mismatch_of(cka, **columns):
+    """A table of mismatch of the same pairs, the same for all of them but in `columns`."""
+    keys = cka[["model", "seed", "epoch", "student_block", "teacher_block"]]
+    same = {name: 0.5 for name in alignment.MEASURES.values()}
+    return keys.assign(**same | columns)
+
+
+def alignment_table(runs, pairs, baseline, cka=None):
+    """The rows of all pairs of 3 x 4 blocks, unless `cka` is given."""
+    cka = cka_of(baseline, np.zeros((3, 4))) if cka is None else cka
+    return alignment.table(runs, pairs, baseline, cka, mismatch_of(cka))
+
+
 def test_similarity_is_that_of_the_baselines_last_epoch_and_a_mean_over_seeds():
     cka = pd.concat(
         [
@@ -567,37 +571,45 @@ def test_similarity_is_that_of_the_baselines_last_epoch_and_a_mean_over_seeds():
             cka_of("hard", [[7, 7]]),
         ]
     )
-    mismatch = cka_of("soft", [[0, 0]])[["model", "seed", "epoch", "student_block", "teacher_block"]].assign(
-        student_rank_95=[3, 3], teacher_rank_95=[5, 7], student_bandwidth_95=[0.5, 0.5], teacher_bandwidth_95=[0.8, 0.9]
-    )
+    last = {"teacher_rank_95": 5 + 2 * cka["teacher_block"], "student_rank_95": np.where(cka["epoch"] == 5, 3, 4)}
+    mismatch = mismatch_of(cka, **last)
     table = alignment.table(runs_of(soft=[80.0], hard=[81.0]), {}, "soft", cka, mismatch)
     assert list(table["cka"]) == pytest.approx([0.5, 0.7])
     assert list(table["cka_kind"]) == ["tokens"] * 2 and list(table["cka_rows"]) == [1600] * 2
-    assert list(table["teacher_rank_reduced"]) == [5, 7] and list(table["student_bandwidth"]) == [0.5, 0.5]
+    assert list(table["teacher_rank_reduced"]) == [5, 7] and list(table["student_rank"]) == [3, 3]
+    assert list(table["student_bandwidth"]) == [0.5, 0.5]
     assert set(table["recommendation"]) == {"not enough evidence"} and list(table["seeds"]) == [0, 0]
     assert list(table.columns) == list(alignment.ALIGNMENT_COLUMNS)
 
 
 def test_images_stand_in_where_tokens_cannot_be_compared():
-    table = alignment.table(runs_of(soft=[80.0]), {}, "soft", cka_of("soft", [[0.4]], tokens=False))
+    table = alignment_table(runs_of(soft=[80.0]), {}, "soft", cka_of("soft", [[0.4]], tokens=False))
     assert table[["cka", "cka_kind", "cka_rows"]].iloc[0].to_list() == [0.2, "images", 200]
 
 
-def test_without_a_comparison_only_the_pairs_that_a_variant_aligns_have_rows():
+def test_where_all_rows_are_alike_there_is_no_cka():
+    table = alignment_table(runs_of(soft=[80.0]), {}, "soft", cka_of("soft", [[np.nan, 0.4]]))
+    assert table["cka"].isna().tolist() == [True, False] and list(table["cka_kind"]) == ["", "tokens"]
+    assert list(table["student_rank"]) == [0.5, 0.5]
+
+
+def test_an_effect_rests_on_the_variants_that_align_a_pair_alone_or_on_all_that_align_it():
     pairs = {"soft": [[2, 2]], "both": [[0, 0], [1, 3]], "last": [[1, 3]]}
-    table = alignment.table(runs_of(soft=[80.0], both=[80.4], last=[81.0]), pairs, "soft")
+    table = alignment_table(runs_of(soft=[80.0], both=[80.4], last=[81.0]), pairs, "soft")
+    assert len(table) == 12
+    table = table[table["variants"] != ""]
     assert table[["student_block", "teacher_block"]].to_numpy().tolist() == [[0, 0], [1, 3]]
     assert list(table["variants"]) == ["both (with 1-3)", "last"]
     assert list(table["alone"]) == [False, True]
     assert list(table["effect"]) == pytest.approx([0.4, 1.0])
     assert "never aligned alone" in table["evidence"].iloc[0]
-    assert table["cka"].isna().all()
 
 
 def effects_of(differences, pairs=None, **more):
     """The one tried pair's row for variant minus baseline over seeds."""
     top1 = {"soft": [80.0] * len(differences), "last": 80 + np.asarray(differences), **more}
-    return alignment.table(runs_of(**top1), pairs or {"last": [[1, 3]]}, "soft").iloc[-1]
+    table = alignment_table(runs_of(**top1), pairs or {"last": [[1, 3]]}, "soft")
+    return table[table["variants"] != ""].iloc[-1]
 
 
 def test_a_recommendation_needs_six_seeds_and_a_test():
@@ -620,9 +632,10 @@ def test_no_effect_found_needs_seeds_that_could_have_found_one():
 
 
 def test_pairs_of_the_same_variants_are_one_comparison():
-    table = alignment.table(
+    table = alignment_table(
         runs_of(soft=[80.0] * 6, last2=80 + np.arange(1, 7) / 10), {"last2": [[0, 2], [1, 3]]}, "soft"
     )
+    table = table[table["variants"] != ""]
     assert list(table["p_holm"]) == [0.03125] * 2 and list(table["recommendation"]) == ["align"] * 2
 
 
@@ -631,7 +644,8 @@ def test_a_seed_that_one_of_a_pairs_variants_lacks_is_left_out():
     assert row["seeds"] == 2 and row["effect"] == pytest.approx((1 + 1 + 3 + 5) / 4)
     assert row["evidence"].startswith("last +2.00, other +3.00: +2.50 points over 2 seeds")
     apart = runs_of(soft=[80.0, 80.0], last=[81.0, None], both=[None, 81.0])
-    (row,) = alignment.table(apart, {"last": [[1, 3]], "both": [[1, 3]]}, "soft").to_dict("records")
+    table = alignment_table(apart, {"last": [[1, 3]], "both": [[1, 3]]}, "soft")
+    (row,) = table[table["variants"] != ""].to_dict("records")
     assert (row["seeds"], row["recommendation"]) == (0, "not enough evidence") and np.isnan(row["effect"])
     assert row["evidence"] == "no seed that all of these variants and the baseline have"
 

@@ -16,6 +16,7 @@ from . import models
 from .data import Split, balanced
 from .files import Column, write_joined
 from .metrics.agreement import Agreement
+from .metrics.blocks import computed_with, extremes
 from .metrics.cka import CKA, image_rows, token_rows
 from .metrics.rank import gram_rank, reduced_gram
 from .metrics.sep import bandwidth, gram_sep_folded
@@ -97,31 +98,38 @@ def token_places(
 
 @torch.no_grad()
 def answers(network: nn.Module, images: torch.Tensor, depth: int) -> tuple[np.ndarray, list[torch.Tensor]]:
-    """Return logits [b, K] and the features of all `depth` blocks."""
+    """Return logits [b, K] and the features of all `depth` blocks; raise NotFinite where they are not finite."""
     outputs = models.run(network, images, list(range(depth))).float()
+    for block, values in outputs.features.items():
+        extremes(values, block)
     return outputs.logits.cpu().numpy(), list(outputs.features.values())
 
 
 def compare(
-    teacher: nn.Module,
-    students: list[nn.Module],
+    teacher: tuple[str, nn.Module],
+    students: list[tuple[str, nn.Module]],
     images: Split,
     positions: np.ndarray,
     tokens: int,
     device: torch.device,
     workers: int = 0,
 ) -> tuple[list[Pair], Grams, float]:
-    """Stream the images once; return each student's sums, the teacher's Gram matrices and its top-1 [%]."""
+    """Stream the images once; return each student's sums, the teacher's Gram matrices and its top-1 [%].
+
+    Networks come with the file of their weights. Raises StudyError naming it where one computes NaN or infinity.
+    """
     pairs, grams, right = [Pair() for _ in students], Grams(), 0
-    depths = [len(models.block_names(network)) for network in (teacher, *students)]
+    depths = [len(models.block_names(network)) for _, network in (teacher, *students)]
     for batch in images.view(0, None, BATCH, workers, positions):
         pixels, labels = batch.images.to(device), batch.labels.numpy()
-        teacher_logits, teacher_blocks = answers(teacher, pixels, depths[0])
+        with computed_with(teacher[0]):
+            teacher_logits, teacher_blocks = answers(teacher[1], pixels, depths[0])
         right += int((teacher_logits.argmax(axis=1) == labels).sum())
         grams.update(teacher_blocks)
         teacher_rows = image_rows(teacher_blocks)
-        for pair, student, depth in zip(pairs, students, depths[1:], strict=True):
-            logits, blocks = answers(student, pixels, depth)
+        for pair, (weights, student), depth in zip(pairs, students, depths[1:], strict=True):
+            with computed_with(weights):
+                logits, blocks = answers(student, pixels, depth)
             pair.agreement.update(logits, teacher_logits)
             pair.right += int((logits.argmax(axis=1) == labels).sum())
             pair.grams.update(blocks)
@@ -164,13 +172,13 @@ def main(job: ComparisonJob, gpus: int = 0) -> None:
     ):
         network = models.build(model, job.images.view)
         models.load_weights(weights, network)
-        networks.append(network.to(device).eval().requires_grad_(False))
+        networks.append((weights, network.to(device).eval().requires_grad_(False)))
     teacher, students = networks[0], networks[1:]
     pairs, grams, teacher_top1 = compare(
         teacher, students, split, positions, settings.tokens, device, job.machine.threads - 1
     )
     tables: dict[str, list[dict]] = {"cka": [], "mismatch": [], "agreement": []}
-    names = models.block_names(students[0]), models.block_names(teacher)
+    names = models.block_names(students[0][1]), models.block_names(teacher[1])
     student_block, teacher_block = (axis.ravel() for axis in np.indices([len(own) for own in names]))
     for name, epoch, pair in zip(checkpoints.names, checkpoints.epochs, pairs, strict=True):
         key = {"model": name, "seed": checkpoints.seed, "epoch": epoch}

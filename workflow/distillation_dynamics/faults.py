@@ -3,11 +3,12 @@
 `of_values` and `of_schema` judge any part of it alike; the rest is what no schema can say. Imports no torch.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from .errors import nearest
 
 KINDS = {
     "object": "a mapping (keys with values)",
@@ -158,12 +159,6 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Return what is allowed, and the nearest of it to `name` where one is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return (f"did you mean {near[0]}? " if near else "") + f"allowed: {', '.join(known)}"
 
 
 def of_name(study: str) -> Iterator[str]:

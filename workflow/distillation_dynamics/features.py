@@ -26,6 +26,7 @@ from .errors import StudyError
 from .files import Column, npy_writer, read_json, replacing, sha256, write_joined, write_json
 from .metrics.accumulator import Accumulator, Measured, Settings
 from .metrics.attention import AttentionReader
+from .metrics.blocks import computed_with
 from .metrics.gradient import block_gradients
 from .spec.features import FeaturesJob, Probe
 from .spec.network import Shapes
@@ -126,21 +127,34 @@ class ProbeImages:
 def measure(
     observer: Observer, images: ProbeImages, metrics: dict[Any, Accumulator], dump: "Dump | None", size: int
 ) -> dict[Any, Measured]:
-    """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed."""
+    """Stream the images through the network, once a pass, in batches of `size`; return what each metric computed.
+
+    Raises StudyError where a metric computes other columns than its file documents.
+    """
     for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
         due = {module: metric for module, metric in metrics.items() if metric.passes >= number}
         if number > 1:
             for metric in due.values():
                 metric.next_pass()
         for batch in images.batches(size):
-            for need in sorted({module.NEEDS for module in due}):
+            needs = {module.NEEDS for module in due} | ({"features"} if number == 1 and dump else set())
+            for need in sorted(needs):
                 observed = observer(batch, need)
                 for module, metric in due.items():
                     if need == module.NEEDS:
                         metric.update(observed)
-                if number == 1 and need == "features" and dump is not None:
+                if number == 1 and need == "features" and dump:
                     dump.add(batch.positions, observed)
-    return {module: metric.compute() for module, metric in metrics.items()}
+    return {module: _as_documented(module, metric.compute()) for module, metric in metrics.items()}
+
+
+def _as_documented(module: Any, computed: Measured) -> Measured:
+    """Return what a metric computed; raise StudyError where these are not the columns that its file documents."""
+    said = {name for columns in columns_by_kind([module]).values() for name in columns}
+    # Of a network without attention nothing is computed.
+    if computed and (differing := sorted(said ^ set(computed))):
+        raise StudyError(f"{module.__name__}: its Metric and its columns differ in {', '.join(differing)}")
+    return computed
 
 
 class Dump:
@@ -270,11 +284,8 @@ def main(job: FeaturesJob, gpus: int = 0) -> None:
                 dump = None
                 if probe_name == BALANCED:
                     dump = Dump(stack, out / folder, probe, dumped, shapes)
-                try:
+                with computed_with(weights):
                     measured = measure(observer, images, by_module, dump, size)
-                except ValueError as error:
-                    said = str(error).removeprefix("features: ")
-                    raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
             for table, rows in rows_of(measured, {**key, "probe": probe_name}, images, names, shapes).items():
                 tables[table].append(rows)
             if probe_name == PUBLISHED:

@@ -27,6 +27,9 @@ from .spec.base import from_json, to_json
 from .spec.images import View
 from .spec.network import Model, ModelFacts
 
+# What networks call their blocks in timm; and what is none, where they call them otherwise.
+BLOCK, STEM = re.compile("block|layer|stage"), "stem"
+
 
 def build(model: Model, view: View) -> nn.Module:
     """Create the model with fresh weights (drawn from torch's global generator).
@@ -70,14 +73,31 @@ def _first_line(error: Exception) -> str:
 def describe(model: Model, view: View) -> ModelFacts:
     """Return what a model is, without allocating its weights.
 
-    Raises StudyError when timm refuses the model, or the model an image.
+    Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
     """
-    with torch.device("meta"):
+    try:
+        return _facts(model, view, "meta")
+    except RuntimeError as error:
+        # Some networks look at values, which there are none of on this device.
+        if "meta tensors" not in str(error):
+            raise
+    return _facts(model, view, "cpu")
+
+
+def _facts(model: Model, view: View, device: str) -> ModelFacts:
+    with torch.device(device):
         network = build(model, view).eval()
+        if not hasattr(network, "forward_intermediates") or not _numbered_blocks(network):
+            raise StudyError(
+                f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network that "
+                "has feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
+            )
         images = torch.empty(1, view.channels, view.image_size, view.image_size)
         try:
             shapes = block_shapes(network, images)
         except Exception as error:
+            if device == "meta" and "meta tensors" in str(error):
+                raise
             raise StudyError(
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
                 f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
@@ -88,7 +108,8 @@ def describe(model: Model, view: View) -> ModelFacts:
 def block_names(network: nn.Module) -> list[str]:
     """Return timm's module name of every block: `blocks.3` of a plain Transformer, `layers.1`, `layer2` of a stage.
 
-    What a network calls features before its first block (a convolutional stem) is no block.
+    What a network calls features before its first block (a convolutional stem) is no block. Of a network that calls
+    none of its features a block, a layer or a stage (`s1` of RegNet, `features.6` of VGG), all but a stem are blocks.
     """
     return [info["module"] for _, info in _numbered_blocks(network)]
 
@@ -100,9 +121,10 @@ def block_strides(network: nn.Module) -> list[float]:
 
 def _numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
     """Return (number in timm's `forward_intermediates`, what timm says of it) of every block."""
-    infos = network.feature_info if isinstance(network.feature_info, list) else network.feature_info.info
-    named = re.compile(r"(block|layer|stage)s?\W*\d")
-    return [(number, info) for number, info in enumerate(infos) if named.search(info["module"])]
+    infos = getattr(network, "feature_info", [])
+    numbered = list(enumerate(infos if isinstance(infos, list) else infos.info))
+    named = [(number, info) for number, info in numbered if BLOCK.search(info["module"])]
+    return named or [(number, info) for number, info in numbered if STEM not in info["module"]]
 
 
 def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None) -> list[Tensor]:
@@ -182,7 +204,7 @@ def main() -> None:
         try:
             facts[owner] = asdict(describe(Model(**model), view))
         except StudyError as error:
-            raise SystemExit(f"error: {owner}.{error}") from error
+            raise SystemExit(f"error: {owner}.{' '.join(str(error).split())}") from error
     print(to_json(facts))
 
 

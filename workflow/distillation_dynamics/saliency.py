@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from . import models
 from .data import Batch, Split, balanced
 from .files import Column, write_table
+from .metrics.blocks import computed_with
 from .metrics.gradient import gradient_maps
 from .metrics.saliency import saliency, saliency_map
 from .spec.images import View
@@ -85,14 +86,16 @@ def main(job: SaliencyJob, gpus: int = 0) -> None:
     torch.backends.cudnn.allow_tf32 = False
     images = Split(job.images, "validation")
     positions = balanced(images.labels, job.settings.images)
-    network = models.build(checkpoints.model, view).to(device).eval()
-    names = models.block_names(network)
     saliency_rows, gradient_rows = [], []
     for name, epoch, weights in zip(checkpoints.names, checkpoints.epochs, checkpoints.weights.files, strict=True):
+        # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
+        network = models.build(checkpoints.model, view)
         models.load_weights(weights, network)
+        network, names = network.to(device).eval(), models.block_names(network)
         key = {"model": name, "seed": checkpoints.seed, "epoch": epoch}
         for batch in images.view(0, None, BATCH, positions=positions):
-            by_method, by_block = maps_of(network, batch, view, job.settings.methods, device)
+            with computed_with(weights):
+                by_method, by_block = maps_of(network, batch, view, job.settings.methods, device)
             for method, maps in by_method.items():
                 saliency_rows += table_rows(key | {"method": method}, batch, maps)
             for block, (block_name, maps) in enumerate(zip(names, by_block, strict=True)):

@@ -8,10 +8,13 @@ show; whoever asks for a fingerprint names them.
 
 import ast
 import hashlib
+import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from .errors import StudyError
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
@@ -20,7 +23,7 @@ WITHOUT_EFFECT = {
     f"{PACKAGE}.{name}" for name in ("errors", "expected", "gpus", "jobs", "metrics", "sources", "spec.machine")
 }
 # Calls whose arguments are words for a person.
-WORDS = {"StudyError", "Interrupted", "print"}
+WORDS = {"StudyError", "Interrupted", "print", "say_once"}
 
 
 def fingerprint(*modules: str) -> list[str]:
@@ -29,19 +32,36 @@ def fingerprint(*modules: str) -> list[str]:
     return sorted(f"{name.removeprefix(PACKAGE + '.')}:{_code(name, _path(name)).meaning}" for name in names)
 
 
-MUST_BE_THERE = object()
+def defined(path: Path) -> dict[str, ast.AST]:
+    """Return name -> assigned value, class, function or import at the top of a module, which is read and not run.
 
-
-def literals(path: Path, *names: str, default: object = MUST_BE_THERE) -> list:
-    """Return literal values assigned at the top of a module, without importing it (that could import torch).
-
-    Raises KeyError for a name that is not assigned, unless a `default` is given.
+    Raises StudyError, with file and line, where it is not Python.
     """
-    values = {} if default is MUST_BE_THERE else dict.fromkeys(names, default)
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in names:
-            values[node.targets[0].id] = ast.literal_eval(node.value)
-    return [values[name] for name in names]
+    status = path.stat()
+    return _defined(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _defined(path: Path, *_: int) -> dict[str, ast.AST]:
+    names: dict[str, ast.AST] = {}
+    for node in _tree(path).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id: node.value for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names[node.name] = node
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: node for alias in node.names}
+    return names
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where, what = f"{os.path.relpath(path)}{f', line {line}' if line else ''}", getattr(error, "msg", error)
+        raise StudyError(f"{where}: not valid Python ({what})") from error
 
 
 class Code(NamedTuple):
@@ -81,7 +101,7 @@ def _code(module: str, path: Path) -> Code:
     status = path.stat()
     seen = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, *sys.version_info[:2]]
     if str(path) not in known or known[str(path)][0] != seen:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _tree(path)
         named = _named_by(module, path, tree)
         meaning = hashlib.sha256(ast.unparse(_WithoutWords().visit(tree)).encode()).hexdigest()[:12]
         known[str(path)] = [seen, meaning, named]

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import faults
-from .errors import StudyError
-from .sources import literals
+from . import extensions, faults
+from .errors import StudyError, nearest
 from .spec.base import build
 from .spec.comparison import Comparison
 from .spec.configured import Data, Student, Teacher
@@ -23,8 +22,6 @@ from .spec.network import ModelFacts
 from .spec.saliency import Saliency
 from .spec.training import TermSpec
 
-OBJECTIVES = Path(__file__).parent / "objectives"
-METRICS = Path(__file__).parent / "metrics"
 SCHEMA = Path(__file__).parent / "study.schema.yaml"
 
 
@@ -58,10 +55,6 @@ class Study:
         """Whether training `variant` asks the teacher anything."""
         return any(term.needs != "labels" for term in self.variants[variant])
 
-    def needs_logits(self, variant: str) -> bool:
-        """Whether training `variant` needs the teacher's logits."""
-        return any(term.needs == "teacher_logits" for term in self.variants[variant])
-
     def teacher_blocks(self, *variants: str) -> list[int]:
         """Return the teacher's blocks that these variants align with, ascending."""
         return sorted({t for v in variants for term in self.variants[v] for _, t in term.pairs})
@@ -90,7 +83,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     variants = dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
     baseline = config["statistics"].get("baseline", next(iter(variants)))
     if baseline not in variants:
-        known = faults.nearest(baseline, list(variants))
+        known = nearest(baseline, list(variants))
         raise StudyError(f"statistics.baseline: there is no variant {faults.said(baseline)}; {known}")
     study = Study(
         name=config["name"],
@@ -136,43 +129,21 @@ def load_schema() -> dict[str, Any]:
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     schema["properties"]["variants"]["additionalProperties"] |= {
         "additionalProperties": False,
-        "properties": {name: _term_schema(name) for name in objective_names()},
+        "properties": {name: _term_schema(objective) for name, objective in extensions.objectives().items()},
     }
-    schema["properties"]["features"]["properties"]["metrics"] |= {
-        "items": {"enum": metric_names()},
-        "default": metric_names(),
-    }
+    metrics = list(extensions.metrics())
+    schema["properties"]["features"]["properties"]["metrics"] |= {"items": {"enum": metrics}, "default": metrics}
     return schema
 
 
-def objective_names() -> list[str]:
-    """Return the names of the objectives: the files of `objectives/`."""
-    return sorted(path.stem for path in OBJECTIVES.glob("*.py") if path.stem != "__init__")
-
-
-def metric_names() -> list[str]:
-    """Return the names of the metrics of single models: the files of `metrics/` that say what they take of it."""
-    names = []
-    for path in sorted(METRICS.glob("*.py")):
-        (needs,) = literals(path, "NEEDS", default=None)
-        if needs in ("features", "gradients", "attention"):
-            names.append(path.stem)
-    return names
-
-
-def _objective(name: str) -> tuple[str, dict[str, Any]]:
-    return tuple(literals(OBJECTIVES / f"{name}.py", "NEEDS", "OPTIONS"))
-
-
-def _term_schema(name: str) -> dict[str, Any]:
-    needs, options = _objective(name)
+def _term_schema(objective: extensions.Objective) -> dict[str, Any]:
     schema = {
         "type": "object",
         "additionalProperties": False,
         "required": ["weight"],
-        "properties": {"weight": {"type": "number", "minimum": 0}, **options},
+        "properties": {"weight": {"type": "number", "minimum": 0}, **objective.options},
     }
-    if needs == "teacher_features":
+    if objective.needs == "teacher_features":
         schema["required"] = ["weight", "pairs"]
         schema["properties"] |= {"pairs": {}, "reduction": {"enum": ["mean", "sum"], "default": "mean"}}
     return schema
@@ -281,13 +252,13 @@ def _training_images(data: dict[str, Any]) -> int | None:
 
 
 def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
-    specs = []
+    specs, objectives = [], extensions.objectives()
     for term, options in sorted(terms.items()):
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
         key = f"variants.{name}.{term}.pairs"
         pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
         reduction = options.get("reduction", "mean")
-        specs.append(TermSpec(term, options["weight"], _objective(term)[0], own, pairs, reduction))
+        specs.append(TermSpec(term, options["weight"], objectives[term].needs, own, pairs, reduction))
     return tuple(specs)
 
 

@@ -11,7 +11,6 @@ from .profiles import INTERVAL, log_scale
 from .style import PAGE, Style, counts, label, legend_below, need
 
 TABLES = ("agreement",)
-METRICS = ("agreement",)
 PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
 
 

@@ -1,7 +1,7 @@
 """Which blocks might be aligned: likeness and mismatch of every pair before aligning, and the effect of those tried.
 
 In: alignment.parquet. Out: CKA of the baseline's blocks with the teacher's, the tried pairs marked with their effect on
-test accuracy; beside it the mismatch of rank and of bandwidth. Where blocks were not compared the pairs stand alone.
+test accuracy; beside it the mismatch of rank and of bandwidth.
 """
 
 import matplotlib as mpl
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("alignment",)
-METRICS = ()
 MARKS = {"align": "^", "do not align": "v", "no effect found": "s", "not enough evidence": "o"}
 FEW_ROWS = 1000
 
@@ -33,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         _heatmap(figure, main, picture, "viridis", (low, 1), "unbiased linear CKA")
     else:
         _heatmap(figure, main, picture, "viridis", (0, 1), None)
-        main.set_title("CKA was not measured", fontsize="small")
+        main.set_title("CKA has no value", fontsize="small")
     tried = table[table["variants"].fillna("") != ""]
     _mark(main, tried)
     above, below = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
@@ -45,7 +44,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         reach = float(np.abs(finite).max(initial=0)) or 1.0
         _heatmap(figure, axes, picture, "RdBu", (-reach, reach), text if len(finite) else None)
         if not len(finite):
-            axes.set_title(f"{column} was not measured", fontsize="small")
+            axes.set_title(f"{column} has no value", fontsize="small")
         axes.plot(tried["teacher_block"], tried["student_block"], "s", color="black", mfc="none", markersize=3, mew=0.6)
     for axes in (main, above, below):
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -14,7 +14,6 @@ from .profiles import name_blocks
 from .style import PAGE, Style, label, last_epoch, need
 
 TABLES = ("cka",)
-METRICS = ("cka",)
 ACROSS = 4
 FEW_IMAGES = 1000
 

@@ -79,8 +79,6 @@ def _draw_null(axes: Axes, teacher: pd.DataFrame) -> None:
 
 def _draw_published(grid: np.ndarray, depth: pd.DataFrame) -> None:
     rows = depth[(depth["model"] == "teacher") & (depth["probe"] == "published")].sort_values("block")
-    if rows.empty:
-        return
     text = f"teacher, published: first {int(rows['images'].iloc[0])} images"
     for line, row in zip(grid, ROWS.values(), strict=True):
         for axes, column in zip(line, row, strict=True):

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..errors import StudyError
 from .profiles import name_blocks
-from .style import PAGE, Style, counts, label, need
+from .style import PAGE, NoValue, Style, counts, label, need
 
 TABLES = ("depth",)
-METRICS = ()
 # Column -> its name, its unit, and whether its scale is logarithmic.
 ROWS = {
     "intensity": ("spectral\nintensity", "activation\nunits", False),
@@ -36,7 +34,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = table[(table["probe"] == "balanced") & (table["seed"] >= 0)]
     columns = [column for column in ROWS if column in table and table[column].notna().any()]
     if not columns:
-        raise StudyError(f"depth.parquet: none of {', '.join(ROWS)} is there, so there is nothing to draw")
+        raise NoValue(f"none of {', '.join(ROWS)} was measured (features.metrics)")
     variants = list(dict.fromkeys(table["model"]))
     shown = variants[:MOST_VARIANTS]
     table = table[table["model"].isin(shown)]

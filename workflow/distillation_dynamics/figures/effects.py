@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("variants", "differences")
-METRICS = ()
 LEVEL = 0.05
 NOISE = 1.96
 

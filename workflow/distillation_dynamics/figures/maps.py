@@ -62,12 +62,17 @@ def share_of_largest(values: np.ndarray) -> np.ndarray:
 
 
 def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> None:
-    """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is."""
+    """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is.
+
+    Of a map without values (NaN) that is written there.
+    """
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     extent = (0, 1, 1, 0)
     axes.imshow(image, cmap="gray", vmin=0, vmax=1 if values is None else 1.6, extent=extent, aspect="auto")
-    if values is not None:
+    if values is not None and np.isnan(values).all():
+        axes.text(0.5, 0.5, "no value", color="white", ha="center", va="center", fontsize="xx-small")
+    elif values is not None:
         share = share_of_largest(values)
         colors = colormaps[COLORS](share)
         colors[..., 3] = 0.92 * np.sqrt(share)

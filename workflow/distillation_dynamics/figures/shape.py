@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, need
+from .style import PAGE, NoValue, Style, label, need
 
 TABLES = ("shape",)
-METRICS = ()
 ROLES = {"paper": "metric of the claim", "control": "control of scale", "null": "null"}
 ACROSS = 4
 SMALLEST_DEPTH = 0.1
@@ -22,6 +21,8 @@ SHADE = {"paper": "white", "control": "0.96", "null": "0.91"}
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw a panel a metric and a row a model: every seed's depth with its BCa interval, filled where U-shaped."""
+    if tables["shape"].empty:
+        raise NoValue("none of the metrics whose shape is tested was measured (features.metrics)")
     table = need(tables, "shape", "verdict")
     models = list(dict.fromkeys(table["model"]))
     looks = style.looks(models)

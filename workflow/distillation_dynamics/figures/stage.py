@@ -1,4 +1,7 @@
-"""The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch."""
+"""The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch.
+
+A figure of something that no network has a value of says so instead: the study is whole without it.
+"""
 
 import tempfile
 from importlib import import_module
@@ -9,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
-from .style import Style
+from .style import PAGE, NoValue, Style, label
 
 # A format of print -> what would differ from run to run, left out.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
@@ -18,7 +21,10 @@ ANIMATION_DPI = 120
 
 
 def main(job: FiguresJob, gpus: int = 0) -> None:
-    """Draw one figure or animation; the files are equal, byte for byte, for equal tables."""
+    """Draw one figure or animation; the files are equal, byte for byte, for equal tables.
+
+    Raises StudyError where a table cannot be read, and NoValue for an animation of nothing.
+    """
     style = Style(**job.options)
     style.apply()
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
@@ -26,8 +32,13 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
     files = [Path(path) for path in job.files]
     if [path.suffix for path in files] == [".gif"]:
         save_animation(module.animate(tables, style), files[0])
-    else:
-        save_figure(module.draw(tables, style), files, style)
+        return
+    try:
+        figure = module.draw(tables, style)
+    except NoValue as error:
+        figure = Figure(figsize=(PAGE, 1.0))
+        figure.text(0.5, 0.5, f"{label(job.figure)}: {error}", ha="center", va="center", fontsize="small", wrap=True)
+    save_figure(figure, files, style)
 
 
 def save_figure(figure: Figure, files: list[Path], style: Style) -> None:

@@ -17,13 +17,17 @@ from matplotlib.figure import Figure
 
 from ..errors import StudyError
 
-COLUMN, PAGE = 3.25, 6.75  # inches: width of a column and of a page in print
+PAGE = 6.75  # inches: width of a page in print
 DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 FIXED = {
     "teacher": {"color": "black", "linestyle": "-", "marker": "*"},
     "teacher_untrained": {"color": "0.55", "linestyle": "--", "marker": "*"},
 }
+
+
+class NoValue(StudyError):
+    """There is nothing to draw: the study did not measure it, or no network has a value of it."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,15 @@ def label(model: str) -> str:
 
 
 def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
-    """Return the table `name`; raise StudyError when it, a column or every row is missing."""
+    """Return the table `name`; raise StudyError when it, a column or every row is missing, NoValue when a value is."""
     table = tables.get(name)
     if table is None or table.empty:
         raise StudyError(f"{name}.parquet: the table is missing or empty, so there is nothing to draw")
     for column in columns:
-        if column not in table or table[column].isna().all():
-            raise StudyError(
-                f"{name}.parquet: column {column} is missing or holds no value, so there is nothing to draw"
-            )
+        if column not in table:
+            raise StudyError(f"{name}.parquet: column {column} is missing, so there is nothing to draw")
+        if table[column].isna().all():
+            raise NoValue(f"no network has a value of {column} ({name}.parquet)")
     return table
 
 

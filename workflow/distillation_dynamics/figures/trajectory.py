@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("trajectory", "variants")
-METRICS = ()
 ACROSS = 5
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import extensions
 from ..errors import StudyError
-from ..sources import literals
 from ..spec.base import From
 from ..spec.comparison import ComparisonJob
 from ..spec.data import DataJob
@@ -24,12 +24,11 @@ from ..spec.students import RunJob
 from ..spec.tables import FiguresJob, MetricsJob, Run, StatisticsJob, SummaryJob
 from ..spec.teacher import TeacherJob, WeightsJob
 from ..spec.teacher_outputs import Asked, TeacherOutputsJob
-from ..study import Study, metric_names
+from ..study import Study
 from . import record
 from .hashes import Hashes
 from .order import Order, code_of, key_of
 
-FIGURES = Path(__file__).parents[1] / "figures"
 SHARED = "shared"
 TEACHER_STATES = {"teacher": "trained", "teacher_untrained": "untrained"}
 FEATURE_TABLES = ("depth", "spectrum", "scalars")
@@ -155,7 +154,7 @@ class Chain:
         self.metrics = {table: self._metrics(table) for table in TABLES}
         self.summary = self._summary()
         self.statistics = self._statistics()
-        self.figures = {figure: self._figure(figure) for figure in self.drawn()}
+        self.figures = {name: self._figure(name, figure) for name, figure in self.drawn().items()}
 
     @property
     def asked(self) -> list[Node]:
@@ -389,31 +388,27 @@ class Chain:
         names = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md"]
         return self._add("statistics", "", job, f"{self.home}/statistics", names, reads)
 
-    def drawn(self) -> list[str]:
-        """Names of the figures whose metrics this study measures; comparisons of variants need two of them."""
-        unmeasured = set(metric_names()).difference(self.study.features.metrics)
-        names = []
-        for path in sorted(FIGURES.glob("*.py")):
-            tables, needs = literals(path, "TABLES", "METRICS", default=None)
-            enough = tables is not None and ("variants" not in tables or len(self.variants) > 1)
-            if enough and unmeasured.isdisjoint(needs or ()):
-                names.append(path.stem)
-        return names
+    def drawn(self) -> dict[str, extensions.Figure]:
+        """The figures whose metrics this study measures; comparisons of variants need two of them."""
+        measured, several = set(self.study.features.metrics), len(self.variants) > 1
+        return {
+            name: figure
+            for name, figure in extensions.figures((*TABLES, *SUMMARY_TABLES, *STATISTICS_TABLES)).items()
+            if measured.issuperset(figure.metrics) and (several or "variants" not in figure.tables)
+        }
 
-    def _figure(self, figure: str) -> Node:
-        tables, formats = literals(FIGURES / f"{figure}.py", "TABLES", "FORMATS", default=None)
+    def _figure(self, name: str, figure: extensions.Figure) -> Node:
         owners = dict.fromkeys(STATISTICS_TABLES, self.statistics) | dict.fromkeys(SUMMARY_TABLES, self.summary)
         owners |= self.metrics
-        reads = [(owners[table], [f"{table}.parquet"]) for table in tables]
+        reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
         options = self.study.figures | {"variants": self.variants, "baseline": self.study.baseline}
-        folder, names = f"{self.home}/figures", [f"{figure}.{ending}" for ending in formats or ("pdf", "png")]
+        folder, names = f"{self.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
         job = FiguresJob(
-            figure, tuple(node.files(*files) for node, files in reads), options,
-            files=tuple(f"{folder}/{name}" for name in names),
+            name, tuple(node.files(*files) for node, files in reads), options,
+            files=tuple(f"{folder}/{file}" for file in names),
         )  # fmt: skip
         return self._add(
-            *("figures", figure, job, folder, names, reads, [f"figures.{figure}"]),
-            record_name=f".{figure}{record.NAME}",
+            *("figures", name, job, folder, names, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )
 
 

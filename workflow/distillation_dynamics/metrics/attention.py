@@ -2,30 +2,36 @@
 
 In: the attention maps of every block, as `AttentionReader` or `attention_maps` reads them from a network of timm. Out:
 float64, in bits and pixels, one value a block and image. Blocks without self-attention, as those of a ResNet, have no
-maps. The class-attention layers of CaiT come after its blocks and are left out.
+maps, and neither have those whose keys are no patches of theirs: channels (XCiT), pooled or rearranged patches (PVT,
+MViTv2, MaxViT). The class-attention layers of CaiT come after its blocks and are left out.
 """
 
 import copy
+import io
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from timm.layers import to_2tuple
 from timm.utils import AttentionExtract
 from torch import Tensor, nn
 
 from .. import models
-from ..errors import StudyError
+from ..errors import say_once
 from ..files import Column
 from ..objective import Shape
 from .accumulator import Accumulator
+from .blocks import NotFinite
 
 NEEDS = "attention"
 IMAGE_COLUMNS = {
     "attention_entropy": Column(
-        "bits", "mean entropy of the attention of a query over all keys; NaN for a block without self-attention"
+        "bits",
+        "mean entropy of the attention of a query over all keys; NaN for a block without attention among its patches",
     ),
     "attention_distance": Column(
         "pixels", "mean distance between a patch and the patches it attends to, weighted by attention; NaN as above"
@@ -47,6 +53,15 @@ class AttentionMap(NamedTuple):
     stride: float
 
 
+class Layer(NamedTuple):
+    """A self-attention layer that can be read: the name of its softmax, and the first fields of its maps' geometry."""
+
+    name: str
+    rows: int
+    columns: int
+    prefix: int
+
+
 class AttentionReader:
     """Reads attention maps from a copy of `network`, traced once; the network itself stays as it is.
 
@@ -55,56 +70,88 @@ class AttentionReader:
     """
 
     def __init__(self, network: nn.Module):
+        for module in network.modules():
+            # What LeViT and its like keep of their weights cannot be copied; they compute it anew.
+            getattr(module, "attention_bias_cache", {}).clear()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         # timm chooses fused attention, which never holds its weights, when a layer is built.
         for module in self.network.modules():
             if hasattr(module, "fused_attn"):
                 module.fused_attn = False
         self.blocks = models.block_names(network)
-        self.strides = dict(zip(self.blocks, models.block_strides(network), strict=True))
-        # By size of the images: a forward pass tells.
-        self.shapes: dict[torch.Size, list[Shape]] = {}
-        self.extract = _traced(self.network)
+        self.strides = models.block_strides(network)
+        # By size of the images, since a forward pass tells: for every block its layers with their geometry.
+        self.layers: dict[torch.Size, list[list[Layer]]] = {}
+        self.extract: AttentionExtract | None = None
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[list[AttentionMap]]:
         """Return, for every block, the maps of its self-attention layers for images [B, C, H, W].
 
-        A Transformer's block has one, a stage of Swin as many as it has layers, a block without self-attention none.
-        They are the softmax itself, in CaiT before the second mixing of heads. Raises StudyError for attention that is
-        not among the patches of a block.
+        A Transformer's block has one, a stage of Swin as many as it has layers. They are the softmax itself, in CaiT
+        before the second mixing of heads. A block has none without self-attention, and where that of one of its layers
+        cannot be read or is not among its patches; the first such network of its kind says so on stderr.
         """
-        if self.extract is None:
-            return [[] for _ in self.blocks]
-        if (size := images.shape[1:]) not in self.shapes:
-            self.shapes[size] = models.block_shapes(self.network, images[:1])
-        weights = self.extract(images)
+        if (size := images.shape[1:]) not in self.layers:
+            self.layers[size] = self._look(images[:1])
+        layers = self.layers[size]
+        weights = self.extract(images) if any(layers) else {}
         return [
             [
-                self._map(name, value, len(images), block, shape)
-                for name, value in weights.items()
-                if name.startswith(f"{block}.")
+                AttentionMap(weights[layer.name].unflatten(0, (len(images), -1)), *layer[1:], stride)
+                for layer in of_block
             ]
-            for block, shape in zip(self.blocks, self.shapes[size], strict=True)
+            for of_block, stride in zip(layers, self.strides, strict=True)
         ]
 
-    def _map(self, name: str, weights: Tensor, images: int, block: str, shape: Shape) -> AttentionMap:
-        layer = self.network.get_submodule(name.removesuffix(".softmax"))
-        rows, columns = getattr(layer, "window_size", None) or (shape.rows, shape.columns)
+    def _look(self, image: Tensor) -> list[list[Layer]]:
+        """Find what can be read, on one image [1, C, H, W]; say what cannot."""
+        weights, unread = {}, "no softmax of self-attention is seen there"
+        try:
+            # Code that was traced prints its own traceback.
+            with redirect_stderr(io.StringIO()):
+                if self.extract is None:
+                    self.extract = _traced(self.network)
+                weights = self.extract(image) if self.extract else {}
+        except Exception as error:
+            unread = f"the network cannot be traced ({type(error).__name__})"
+        shapes = models.block_shapes(self.network, image)
+        layers: list[list[Layer]] = []
+        for block, shape in zip(self.blocks, shapes, strict=True):
+            own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
+            found = [self._layer(name, value, shape) for name, value in own.items()]
+            layers.append([] if None in found else found)
+            if None in found:
+                name = list(own)[found.index(None)]
+                unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"
+        empty = [block for block, found in zip(self.blocks, layers, strict=True) if not found]
+        if empty:
+            which = "every block" if len(empty) == len(layers) else ", ".join(empty)
+            say_once(f"attention: its columns stay empty for {which} of {type(self.network).__name__}: {unread}")
+        return layers
+
+    def _layer(self, name: str, weights: Tensor, shape: Shape) -> Layer | None:
+        """Return the geometry of a layer from its weights for one image; None where they are not among patches."""
+        module = self.network.get_submodule(name.removesuffix(".softmax"))
+        window = getattr(module, "window_size", None)
+        rows, columns = to_2tuple(window) if window else (shape.rows, shape.columns)
+        if weights.ndim != 4 or weights.shape[-2] != weights.shape[-1] or not (window or len(weights) == 1):
+            return None
         prefix = weights.shape[-1] - rows * columns
-        if weights.ndim != 4 or weights.shape[-2] != weights.shape[-1] or prefix < 0:
-            raise StudyError(
-                f"features.metrics: attention: {name} gives weights {list(weights.shape)}, which are not among "
-                f"{rows} x {columns} patches; leave attention out for this model"
-            )
-        return AttentionMap(weights.unflatten(0, (images, -1)), rows, columns, prefix, self.strides[block])
+        prefixes = {0, getattr(self.network, "num_prefix_tokens", 1)}
+        return Layer(name, rows, columns, prefix) if prefix in prefixes and not _of_channels(module) else None
+
+
+def _of_channels(module: nn.Module) -> bool:
+    """Whether a layer attends among channels (XCiT, DaViT), of which there may happen to be as many as patches."""
+    return type(module).__name__ in ("XCA", "ChannelAttention", "ChannelAttentionV2")
 
 
 def _traced(network: nn.Module) -> AttentionExtract | None:
     """Trace `network` for its attention weights; None where it has none."""
     with warnings.catch_warnings():
         # Evaluation is all that is traced for, so that nodes of training mode do not matter.
-        warnings.filterwarnings("ignore", "NOTE: The nodes obtained by tracing the model in eval mode", UserWarning)
+        warnings.filterwarnings("ignore", "NOTE: The nodes obtained by tracing the model in", UserWarning)
         try:
             return AttentionExtract(network, method="fx")
         except RuntimeError as error:
@@ -123,7 +170,7 @@ def attention_entropy(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
 
     The sum is over all keys, the mean over queries (class tokens included), heads, windows and layers of the block;
     blocks without maps are NaN. The windows of Swin are as they are: shifted ones with their masked keys, padded ones
-    with their padding. Without any map the number of images is unknown, and B is 0. Raises ValueError for NaN or
+    with their padding. Without any map the number of images is unknown, and B is 0. Raises NotFinite for NaN or
     infinity.
     """
     return _over_blocks(maps, _entropy)
@@ -151,7 +198,7 @@ def _over_blocks(maps: Sequence[Sequence[AttentionMap]], measure: Callable[[Atte
             broken = ~layer.weights.isfinite().flatten(1).all(dim=1)
             if broken.any():
                 image = int(broken.nonzero()[0])
-                raise ValueError(f"attention: block {index}, image {image} holds NaN or infinity")
+                raise NotFinite(f"attention: block {index}, image {image} holds NaN or infinity")
         if block:
             rows[index] = torch.stack([measure(layer) for layer in block]).mean(dim=0).cpu().numpy()
     return rows

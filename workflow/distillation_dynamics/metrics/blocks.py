@@ -7,15 +7,32 @@ b image, c channel, h row, w column.
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+from ..errors import StudyError
 
 Block = np.ndarray | torch.Tensor
 Features = np.ndarray | torch.Tensor | Sequence[Block]
 
 # Some tens of bytes a value while something is computed of a chunk.
 CHUNK_VALUES = 2**20
+
+
+class NotFinite(ValueError):
+    """NaN or infinity in what a network computes; the message names block and image."""
+
+
+@contextmanager
+def computed_with(weights: str) -> Iterator[None]:
+    """Raise StudyError naming the file `weights` where what a network computes with them is not finite."""
+    try:
+        yield
+    except NotFinite as error:
+        said = str(error).removeprefix("features: ")
+        raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
 
 
 def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:
@@ -35,8 +52,8 @@ def image_chunks(block: Block, index: int, values: int = CHUNK_VALUES, finite: b
     """Yield the images of a block [B, C, H, W] in order as tensors [b, C, H, W] of at most `values` values.
 
     Half precision becomes float32, float32 and float64 stay, everything else becomes float64. `index` is the
-    block's position in its network, for the messages. Raises ValueError for a wrong shape, NaN or infinity; `finite`
-    says that the caller has seen to the latter.
+    block's position in its network, for the messages. Raises ValueError for a wrong shape, NotFinite for NaN or
+    infinity; `finite` says that the caller has seen to the latter.
     """
     block = _checked(block, index)
     images = max(1, values // math.prod(block.shape[1:]))
@@ -50,13 +67,13 @@ def image_chunks(block: Block, index: int, values: int = CHUNK_VALUES, finite: b
 def extremes(chunk: torch.Tensor, index: int, first: int = 0) -> tuple[float, float]:
     """Return the smallest and the largest value of images [b, C, H, W], of which `first` come before them in `index`.
 
-    NaN and infinity survive in the extremes, which take one look at the data. Raises ValueError where there are any.
+    NaN and infinity survive in the extremes, which take one look at the data. Raises NotFinite where there are any.
     """
     low, high = (float(extreme) for extreme in chunk.aminmax())
     if not math.isfinite(low) or not math.isfinite(high):
         broken = ~chunk.isfinite().flatten(1).all(dim=1)
         image = first + int(broken.nonzero()[0])
-        raise ValueError(f"features: block {index}, image {image} holds NaN or infinity")
+        raise NotFinite(f"features: block {index}, image {image} holds NaN or infinity")
     return low, high
 
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-NEEDS = "pair"
+from .blocks import NotFinite
+
 # HSIC is a difference of larger sums: what is smaller than this share of them is rounding and counts as 0.
 TOLERANCE = 1e-13
 
@@ -109,7 +110,7 @@ def _checked(block: torch.Tensor, name: str, rows: int) -> torch.Tensor:
     if block.ndim != 2 or len(block) != rows or 0 in block.shape:
         raise ValueError(f"{name} must be [{rows}, D], no axis empty, got shape {tuple(block.shape)}")
     if not block.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinity")
+        raise NotFinite(f"{name} holds NaN or infinity")
     return block.detach().double()
 
 

@@ -6,17 +6,21 @@ output), over the whole output, class token included where it is in the stream).
 token alone, the patch tokens of the last block have gradient exactly zero.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from .. import models
+from ..errors import say_once
 from ..files import Column
+from ..objective import Outputs
 from .accumulator import Accumulator
+from .blocks import NotFinite
 
 NEEDS = "gradients"
 IMAGE_COLUMNS = {
@@ -61,48 +65,103 @@ def gradients_on(network: nn.Module, images: Tensor, labels: Tensor) -> Iterator
 def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[GradientOf]:
     """Gradients of each image's logit of its label by the whole output of every block, one entry a block.
 
-    `images` [B, C, H, W] and `labels` [B] lie on the network's device. One forward and one backward pass; hooks are
-    removed whatever happens. Raises ValueError for a network in training mode, for NaN or infinity in an image or in
-    its gradient (naming block and image).
+    `images` [B, C, H, W] and `labels` [B] lie on the network's device. The output is that of the module which timm
+    names or, where that is none or gives something else than the block's features, of the last module that gives them
+    (MViTv2, Twins). A block whose features no module gives has gradients of NaN, which is said on stderr. One forward
+    (two where modules are searched) and one backward pass; hooks are removed whatever happens. Raises ValueError for a
+    network in training mode and for NaN or infinity in an image, NotFinite for them in its gradient (naming block and
+    image).
     """
     names = models.block_names(network)
-    outputs: dict[str, Tensor] = {}
-    with gradients_on(network, images, labels) as (leaf, target), ExitStack() as stack:
-        for name in names:
-            hook = network.get_submodule(name).register_forward_hook(
-                lambda module, inputs, output, name=name: outputs.__setitem__(name, output)
-            )
-            stack.callback(hook.remove)
-        run = models.run(network, leaf.requires_grad_(), list(range(len(names))))
+    modules = dict(network.named_modules())
+    with gradients_on(network, images, labels) as (leaf, target):
+        leaf.requires_grad_()
+        for watched in ({name: modules[name] for name in names if name in modules}, modules):
+            run, outputs = _watch(network, leaf, watched, len(names))
+            sources = [_source(outputs, name, run.features[block]) for block, name in enumerate(names)]
+            if None not in sources:
+                break
         score = run.logits[torch.arange(len(leaf), device=leaf.device), target].sum()
-        # Materialised: an output that the logit does not use has gradient zero.
-        gradients = torch.autograd.grad(
-            score, [outputs[name] for name in names], allow_unused=True, materialize_grads=True
+        found = [source.output for source in sources if source]
+        gradients = iter(torch.autograd.grad(score, found, allow_unused=True) if found else ())
+    blocks, empty = [], []
+    for block, (name, source) in enumerate(zip(names, sources, strict=True)):
+        gradient = next(gradients) if source else None
+        if source and source.name == name and gradient is None:
+            # An output that the logit does not use.
+            gradient = torch.zeros_like(source.output)
+        if gradient is None:
+            # What was found lies beside the way to the logit: a copy made for whoever asks for features.
+            empty.append(name)
+            values = torch.full_like(run.features[block].detach().flatten(2).mT, torch.nan)
+        else:
+            _check_finite(gradient, f"gradients: block {block},", NotFinite)
+            values = source.layout(gradient)
+        rows, columns = run.features[block].shape[2:]
+        prefix = values.shape[1] - rows * columns
+        blocks.append(GradientOf(values[:, prefix:], values[:, :prefix] if prefix else None, rows, columns))
+    if empty:
+        which = f"{', '.join(empty)} of {type(network).__name__}"
+        say_once(
+            f"gradient: its columns stay empty for {which}: no module on the way to the logit gives these features"
         )
-    for block, gradient in enumerate(gradients):
-        _check_finite(gradient, f"gradients: block {block},")
-    return [
-        _split(gradient, outputs[name].detach(), run.features[block].detach())
-        for block, (name, gradient) in enumerate(zip(names, gradients, strict=True))
-    ]
+    return blocks
 
 
-def _check_finite(values: Tensor, where: str) -> None:
+def _watch(
+    network: nn.Module, images: Tensor, modules: dict[str, nn.Module], blocks: int
+) -> tuple[Outputs, list[tuple[str, Tensor]]]:
+    """Run a network; return what it says and all tensors that `modules` put out, in order, each with its module."""
+    outputs: list[tuple[str, Tensor]] = []
+
+    def keep(name: str, output: Any) -> None:
+        outputs.extend((name, part) for part in tree_leaves(output) if isinstance(part, Tensor))
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            hook = module.register_forward_hook(lambda module, inputs, output, name=name: keep(name, output))
+            stack.callback(hook.remove)
+        return models.run(network, images, list(range(blocks))), outputs
+
+
+class _Source(NamedTuple):
+    """A module's output that holds a block's features, and how it is laid out as tokens [b, prefix + patches, C]."""
+
+    name: str
+    output: Tensor
+    layout: Callable[[Tensor], Tensor]
+
+
+# By number of axes: tokens; channels first, channels last.
+LAYOUTS = {
+    3: (lambda values: values,),
+    4: (lambda values: values.flatten(2).mT, lambda values: values.flatten(1, 2)),
+}
+
+
+def _source(outputs: Sequence[tuple[str, Tensor]], name: str, feature_bchw: Tensor) -> _Source | None:
+    """Find the last output that holds a feature map, one of the module `name` before all others.
+
+    By value, of the first image: of a block with as many channels as rows and columns, shapes do not tell which axis
+    is which.
+    """
+    tokens = feature_bchw[0].detach().flatten(1).mT
+    for module, output in sorted(reversed(outputs), key=lambda entry: entry[0] != name):
+        for layout in LAYOUTS.get(output.ndim, ()):
+            values = layout(output.detach()[:1])
+            if values.shape[2] == tokens.shape[1] and _same(values[0, -len(tokens) :], tokens):
+                return _Source(module, output, layout)
+    return None
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def _check_finite(values: Tensor, where: str, kind: type[ValueError] = ValueError) -> None:
     broken = ~values.isfinite().flatten(1).all(dim=1)
     if broken.any():
-        raise ValueError(f"{where} image {int(broken.nonzero()[0])} holds NaN or infinity")
-
-
-def _split(gradient: Tensor, output: Tensor, feature_bchw: Tensor) -> GradientOf:
-    """Lay the gradient by a block's output out as tokens; `feature_bchw` is the same output as timm's feature map."""
-    rows, columns = feature_bchw.shape[2:]
-    if gradient.ndim == 3:
-        prefix = gradient.shape[1] - rows * columns
-        return GradientOf(gradient[:, prefix:], gradient[:, :prefix] if prefix else None, rows, columns)
-    # By value: of a block with as many channels as rows and columns, shapes do not tell which axis is which.
-    channels_first = torch.equal(output, feature_bchw)
-    patches = gradient.flatten(2).transpose(1, 2) if channels_first else gradient.flatten(1, 2)
-    return GradientOf(patches, None, rows, columns)
+        raise kind(f"{where} image {int(broken.nonzero()[0])} holds NaN or infinity")
 
 
 def gradient_magnitude(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, np.ndarray]:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .gradient import gradients_on
 
-NEEDS = "images"
 METHODS = ("gradient", "smoothgrad", "integrated_gradients")
 SAMPLES = 50  # noisy copies of an image in SmoothGrad
 SD = 0.15  # of that noise, as a share of the image's range

@@ -44,8 +44,8 @@ class StatisticsJob:
     runs: From
     epochs: From
     splits: From
-    cka: From | None = None
-    mismatch: From | None = None
+    cka: From
+    mismatch: From
     out: str = aside()
 
 

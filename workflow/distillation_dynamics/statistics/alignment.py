@@ -31,10 +31,10 @@ ALIGNMENT_COLUMNS = {
     "student_block": Column("", "0-based block of the student"),
     "teacher_block": Column("", "0-based block of the teacher"),
     "cka": Column(
-        "", "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where not measured"
+        "", "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are alike"
     ),
-    "cka_kind": Column("", "what its rows are: tokens, or images where grids differ; empty where not measured"),
-    "cka_rows": Column("", "rows that it rests on; NaN where not measured"),
+    "cka_kind": Column("", "what its rows are: tokens, or images where grids differ; empty where CKA is NaN"),
+    "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
     "student_rank": Column(
         "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
     ),
@@ -68,36 +68,29 @@ MEASURES = {
 }
 
 
-def last_epoch_of(table: pd.DataFrame | None, baseline: str) -> pd.DataFrame | None:
-    """Return the rows of the baseline's last epoch of each seed; None where the table or the baseline is missing."""
-    if table is None:
-        return None
+def last_epoch_of(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return the rows of the baseline's last epoch of each seed."""
     table = table[table["model"] == baseline]
-    return table[table["epoch"] == table.groupby("seed")["epoch"].transform("max")] if len(table) else None
+    return table[table["epoch"] == table.groupby("seed")["epoch"].transform("max")]
 
 
-def describe(
-    cka: pd.DataFrame | None, mismatch: pd.DataFrame | None, baseline: str
-) -> dict[Pair, dict[str, float | str]]:
+def describe(cka: pd.DataFrame, mismatch: pd.DataFrame, baseline: str) -> dict[Pair, dict[str, float | str]]:
     """Return (student block, teacher block) -> CKA and mismatch of the baseline's last epoch, means over seeds."""
     known: dict[Pair, dict[str, Any]] = {}
-    cka, mismatch = last_epoch_of(cka, baseline), last_epoch_of(mismatch, baseline)
-    if cka is not None:
-        for pair, group in cka.groupby(["student_block", "teacher_block"]):
-            tokens, images = group["cka_tokens"].mean(), group["cka_images"].mean()
-            by_token = not np.isnan(tokens)
-            rows = group["images"] * (group["tokens_per_image"] if by_token else 1)
-            if by_token or not np.isnan(images):
-                known[pair] = {
-                    "cka": float(tokens if by_token else images),
-                    "cka_kind": "tokens" if by_token else "images",
-                    "cka_rows": float(rows.min()),
-                }
-            else:
-                known[pair] = {}
-    if mismatch is not None:
-        for pair, group in mismatch.groupby(["student_block", "teacher_block"]):
-            known.setdefault(pair, {}).update({name: float(group[column].mean()) for name, column in MEASURES.items()})
+    for pair, group in last_epoch_of(cka, baseline).groupby(["student_block", "teacher_block"]):
+        tokens, images = group["cka_tokens"].mean(), group["cka_images"].mean()
+        by_token = not np.isnan(tokens)
+        rows = group["images"] * (group["tokens_per_image"] if by_token else 1)
+        known[pair] = {}
+        # Rows that are all alike have none.
+        if by_token or not np.isnan(images):
+            known[pair] = {
+                "cka": float(tokens if by_token else images),
+                "cka_kind": "tokens" if by_token else "images",
+                "cka_rows": float(rows.min()),
+            }
+    for pair, group in last_epoch_of(mismatch, baseline).groupby(["student_block", "teacher_block"]):
+        known[pair] |= {name: float(group[column].mean()) for name, column in MEASURES.items()}
     return known
 
 
@@ -145,10 +138,10 @@ def table(
     runs: pd.DataFrame,
     pairs: Mapping[str, Sequence[Pair]],
     baseline: str,
-    cka: pd.DataFrame | None = None,
-    mismatch: pd.DataFrame | None = None,
+    cka: pd.DataFrame,
+    mismatch: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return the rows of alignment.parquet: the pairs of blocks that were compared, and those that a variant aligns.
+    """Return the rows of alignment.parquet, one a pair of blocks; `cka` and `mismatch` have rows of every pair.
 
     `pairs`: variant -> its pairs of blocks; the baseline's own pairs are not counted, as nothing is compared to them.
     """
@@ -166,7 +159,7 @@ def table(
         found["p_holm"] = float(p)
         found["smallest_p_holm"] = min(1.0, len(effects) * found["smallest_p"]) if found["seeds"] else np.nan
     rows = []
-    for student, teacher in sorted({*known, *aligned}):
+    for student, teacher in sorted(known):
         pair = int(student), int(teacher)
         using = tuple(aligned.get(pair, ()))
         found = effects.get(using, {"seeds": 0})
@@ -175,7 +168,7 @@ def table(
             "student_block": pair[0],
             "teacher_block": pair[1],
             "cka_kind": "",
-            **known.get(pair, {}),
+            **known[pair],
             "variants": ", ".join(name_of(name, pair, [tuple(p) for p in pairs[name]]) for name in using),
             "alone": any(len(pairs[name]) == 1 for name in using),
             **found,

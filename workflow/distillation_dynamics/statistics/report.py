@@ -95,6 +95,8 @@ def listed(items: Sequence[str]) -> str:
 
 def shape_section(shape: pd.DataFrame) -> list[str]:
     """Return the paragraphs on the shape over depth."""
+    if shape.empty:
+        return ["**Cannot be asked: none of the metrics whose shape is tested was measured (`features.metrics`).**"]
     tested = shape[shape["p"].notna()]
     if tested.empty:
         return [f"**Cannot be asked: {NO_INTERIOR} or a single image in every network.**"]
@@ -370,7 +372,7 @@ def alignment_section(alignment: pd.DataFrame, baseline: str) -> list[str]:
             "aligns alone.",
         ]
     if measured.empty:
-        return [*paragraphs, "CKA and mismatch were not measured in this study."]
+        return [*paragraphs, "No pair of blocks has a CKA: all rows of a block are alike."]
     rows = []
     for block, group in measured.groupby("student_block"):
         best = group.loc[group["cka"].idxmax()]

@@ -251,13 +251,11 @@ def verdicts(p_adjusted: np.ndarray, depths: np.ndarray, blocks: np.ndarray) -> 
 def networks(path: Path) -> list[tuple[str, int, int]]:
     """Return (model, seed, last epoch) of each network in a scalars table, in the order of the file."""
     with _open(path) as file:
-        names = [name for name in ("model", "seed", "epoch", "probe") if name in file.schema_arrow.names]
         last: dict[tuple[str, int], int] = {}
         # In batches: these columns repeat the same few values over millions of rows.
-        for batch in file.iter_batches(columns=names):
+        for batch in file.iter_batches(columns=["model", "seed", "epoch", "probe"]):
             table = pa.Table.from_batches([batch])
-            if "probe" in names:
-                table = table.filter(pc.equal(table["probe"], PROBE))
+            table = table.filter(pc.equal(table["probe"], PROBE))
             for row in table.group_by(["model", "seed"], use_threads=False).aggregate([("epoch", "max")]).to_pylist():
                 key = row["model"], row["seed"]
                 last[key] = max(last.get(key, row["epoch_max"]), row["epoch_max"])
@@ -272,8 +270,7 @@ def read_values(path: Path, model: str, seed: int, epoch: int) -> Iterator[tuple
     with _open(path) as file:
         names = file.schema_arrow.names
     metrics = [metric for metric in ROLES if metric in names]
-    filters = [("model", "==", model), ("seed", "==", seed), ("epoch", "==", epoch)]
-    filters += [("probe", "==", PROBE)] if "probe" in names else []
+    filters = [("model", "==", model), ("seed", "==", seed), ("epoch", "==", epoch), ("probe", "==", PROBE)]
     table = pq.read_table(path, columns=["block", "image", *metrics], filters=filters)
     block, image = (table[name].to_numpy() for name in ("block", "image"))
     blocks, images = np.unique(block), np.unique(image)
@@ -316,9 +313,8 @@ def tables(paths: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
                 left_out = int((~finite).sum())
                 rows.append({**key, "role": ROLES[metric], "images_left_out": left_out, **row})
                 minima += [{**key, "block": block, "share": share} for block, share in enumerate(shares)]
-    if not rows:
-        raise StudyError("no scalars table holds a value of any metric whose shape is tested; see features.metrics")
-    shape = pd.DataFrame(rows)
+    # Without a row where the study measures none of these metrics.
+    shape = pd.DataFrame(rows, columns=[name for name in SHAPE_COLUMNS if name not in ("p_adjusted", "verdict")])
     shape["p_adjusted"] = adjusted(shape["p"].to_numpy())
     shape["verdict"] = verdicts(shape["p_adjusted"], shape["depth"], shape["blocks"])
-    return shape[list(SHAPE_COLUMNS)], pd.DataFrame(minima)[list(MINIMUM_COLUMNS)]
+    return shape[list(SHAPE_COLUMNS)], pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS))

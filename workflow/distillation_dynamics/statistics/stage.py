@@ -1,7 +1,7 @@
 """The statistics stage: three questions, answered from the tables of the other stages.
 
-In: scalars of every model, runs and training curves, test logits and labels, and where the study measured them CKA and
-mismatch of students and teacher. Out, in one folder: `shape.parquet`, `minimum.parquet`, `differences.parquet`,
+In: scalars of every model, runs and training curves, test logits and labels, CKA and mismatch of students and teacher.
+Out, in one folder: `shape.parquet`, `minimum.parquet`, `differences.parquet`,
 `variants.parquet`, `mcnemar.parquet`, `trajectory.parquet`, `alignment.parquet` and `report.md`. Imports no torch.
 """
 
@@ -17,9 +17,9 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     """Test the shapes over depth, compare the variants to the baseline, and say which pairs of blocks to align."""
     baseline, out = job.baseline, Path(job.out)
     pairs = {variant: [tuple(pair) for pair in listed] for variant, listed in job.pairs.items()}
-    runs, epochs = (read_table(table.files[0]) for table in (job.runs, job.epochs))
-    # Both are left out where a study does not compare blocks.
-    cka, mismatch = (read_table(table.files[0]) if table else None for table in (job.cka, job.mismatch))
+    runs, epochs, cka, mismatch = (
+        read_table(table.files[0]) for table in (job.runs, job.epochs, job.cka, job.mismatch)
+    )
 
     compared = variants.others(runs, baseline)
     labels = variants.labels_of(Path(job.splits.files[0]))

@@ -70,7 +70,6 @@ TRAJECTORY_COLUMNS = PAIR | {
     "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
     "high": Column("points", "upper end of that interval"),
 }
-TURN_COLUMNS = ("early_gain", "late_gain", "turns_at")
 Folders = dict[tuple[str, int], Path]
 
 

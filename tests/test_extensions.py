@@ -1,0 +1,154 @@
+"""An objective, a metric or a figure is one file; what is misspelt in it is said before any job runs."""
+
+import shutil
+import sys
+
+import pytest
+
+from distillation_dynamics import extensions, study
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.chain import STATISTICS_TABLES, SUMMARY_TABLES, TABLES
+from helpers import chain_of, load, small_config
+
+OBJECTIVE = """
+NEEDS = "teacher_logits"
+OPTIONS = {"power": {"type": "number", "minimum": 0, "default": 2}}
+
+
+class Loss: ...
+"""
+METRIC = """
+NEEDS: str = "features"
+IMAGE_COLUMNS = {"mine": None}
+
+
+class Metric: ...
+"""
+FIGURE = """
+TABLES = ("runs", "depth")
+METRICS = ["rank"]
+
+
+def draw(tables, style): ...
+"""
+WRONG = {
+    ("objectives", OBJECTIVE): [
+        ("NEEDS", "NEED", r"NEEDS: is not given; did you mean NEED\? see the other files of .*objectives"),
+        ("teacher_logits", "teacher_logit", "NEEDS: 'teacher_logit' is not possible; did you mean teacher_logits"),
+        ("OPTIONS", "OPTION", "OPTIONS: is not given; did you mean OPTION"),
+        ('"number"', '"numbr"', "OPTIONS: power.type is no JSON Schema"),
+        ("{", "[] and {", "OPTIONS: must be written as a plain value"),
+        ('{"power": {"type": "number", "minimum": 0, "default": 2}}', "[3]", r"OPTIONS: \[3\] is no JSON Schema"),
+        ('"minimum"', "minimum", "OPTIONS: must be written as a plain value"),
+        ("power", "weight", "OPTIONS: weight is an option of every term"),
+        ("Loss", "Los", "there is no class Loss; did you mean Los"),
+        ("class Loss:", "class Loss", r", line 6: not valid Python \(.+\)"),
+    ],
+    ("metrics", METRIC): [
+        ("features", "feature", "NEEDS: 'feature' is not possible; did you mean features"),
+        ('"features"', '["features"]', r"NEEDS: \['features'\] is not possible"),
+        ('NEEDS: str = "features"', "", "NEEDS: is not given"),
+        ("IMAGE_COLUMNS", "IMAGE_COLUMN", "none of IMAGE_COLUMNS, BLOCK_COLUMNS, BIN_COLUMNS is given"),
+        ("Metric", "Metrics", "there is no class Metric; did you mean Metrics"),
+        ("{", "{{", ", line 3: not valid Python"),
+        ("mine", "\x00", ": not valid Python \\(.*null bytes"),
+    ],
+    ("figures", FIGURE): [
+        ("TABLES", "TABLE", "TABLES: is not given; did you mean TABLE"),
+        ("depth", "depths", "TABLES: 'depths' is not possible; did you mean depth"),
+        ('("runs", "depth")', '"runs"', "TABLES: must be a tuple of names, and not 'runs'"),
+        ('"rank"', '"ranks"', "METRICS: 'ranks' is not possible; did you mean rank"),
+        ("METRICS =", 'FORMATS = ("svg",)\nMETRICS =', "FORMATS: 'svg' is not possible"),
+        ("draw", "drwa", "there is no function draw; did you mean drwa"),
+        ("METRICS =", 'FORMATS = ("gif",)\nMETRICS =', "there is no function animate"),
+        ("def draw", "de draw", ", line 6: not valid Python"),
+    ],
+}
+CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in WRONG.items() for old, new, said in list]
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A copy of the folders of extensions, in which they are looked for."""
+    for folder in extensions.OTHERS:
+        shutil.copytree(extensions.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(extensions, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Folders of extensions that hold one metric, and nothing else."""
+    for folder in extensions.OTHERS:
+        (tmp_path / folder).mkdir()
+    (tmp_path / "metrics/rank.py").write_text(METRIC)
+    monkeypatch.setattr(extensions, "ROOT", tmp_path)
+    return tmp_path
+
+
+def found():
+    """The names of all extensions that there are."""
+    tables = (*TABLES, *SUMMARY_TABLES, *STATISTICS_TABLES)
+    return {
+        "objectives": extensions.objectives(),
+        "metrics": extensions.metrics(),
+        "figures": extensions.figures(tables),
+    }
+
+
+@pytest.mark.parametrize("folder, text", list(WRONG), ids=lambda value: value if len(value) < 20 else "")
+def test_one_file_is_all_that_an_extension_takes(library, folder, text):
+    before = found()
+    (library / folder / "mine.py").write_text(text)
+    (library / folder / "_shared_by_mine.py").write_text("of no kind = at all")
+    after = found()
+    assert after.keys() == before.keys() and after.pop(folder).keys() == {*before.pop(folder), "mine"}
+    assert after == before
+
+
+@pytest.mark.parametrize("folder, text, said", CASES, ids=[f"{folder}-{said}" for folder, _, said in CASES])
+def test_what_is_misspelt_in_an_extension_is_one_sentence_with_file_and_name(folders, folder, text, said):
+    (folders / folder / "mine.py").write_text(text)
+    with pytest.raises(StudyError, match=rf"{folder}/mine.py(: )?{said}") as error:
+        found()
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_are(library):
+    (library / "objectives/mine.py").write_text(OBJECTIVE)
+    (library / "metrics/mine.py").write_text(METRIC)
+    (library / "figures/mine.py").write_text(FIGURE)
+    config = small_config()
+    config["variants"]["mine"] = {"mine": {"weight": 1}}
+    config["features"]["metrics"] = ["mine"]
+    loaded = load(config)
+    (term,) = loaded.variants["mine"]
+    assert (term.needs, term.options) == ("teacher_logits", {"power": 2}) and loaded.features.metrics == ("mine",)
+    config["variants"]["mine"]["mine"]["power"] = -1
+    with pytest.raises(StudyError, match=r"variants\.mine\.mine\.power: -1 is less than the minimum of 0"):
+        load(config)
+
+
+def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
+    (library / "figures/mine.py").write_text(FIGURE)
+    config = small_config()
+    fingerprints = "distillation_dynamics.jobs.chain.code_of"
+    monkeypatch.setattr(fingerprints, lambda stage, *names: (stage, *names))
+    assert "mine" not in chain_of(load(config)).figures
+    config["features"]["metrics"] = ["rank"]
+    assert chain_of(load(config)).figures["mine"].order.writes[1].endswith("/figures/mine.png")
+
+
+def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
+    (library / "metrics/mine.py").write_text(METRIC.replace("features", "feature"))
+    with pytest.raises(StudyError, match=r"metrics/mine\.py: NEEDS"):
+        study.load(small_config(), None)
+    (library / "metrics/mine.py").unlink()
+    (library / "figures/mine.py").write_text(FIGURE.replace("TABLES", "TABLE"))
+    with pytest.raises(StudyError, match=r"figures/mine\.py: TABLES"):
+        chain_of(load(small_config()))
+
+
+def test_reading_extensions_imports_none_of_them(folders):
+    (folders / "figures/mine.py").write_text(FIGURE + '\nraise RuntimeError("was run")\n')
+    assert "mine" in found()["figures"] and "mine" not in sys.modules

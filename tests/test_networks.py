@@ -1,0 +1,242 @@
+"""Networks of many families: what their blocks are, gradients by them against differences, and what is left empty."""
+
+import re
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from distillation_dynamics import metrics, models
+from distillation_dynamics.errors import StudyError, say_once
+from distillation_dynamics.metrics.attention import AttentionReader
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Model
+
+FOUR = {"embed_dims": (8, 12, 16, 24), "num_heads": (1, 2, 2, 4), "depths": (1, 1, 2, 1)}
+# Name, arguments, side of the images; then block, its name in timm, the module that gives its features, which of the
+# tensors that it puts out they are, and how that is laid out: as tokens behind so many others, or where channels are.
+FAMILIES = {
+    "mvitv2": ("mvitv2_tiny", {}, 64, (1, "block.1", "stages.1", 0, 0)),
+    "twins": ("twins_svt_small", FOUR | {"wss": (2,) * 4}, 64, (2, "block.2", "blocks.2.1", 0, 0)),
+    "twins_pcpvt": ("twins_pcpvt_small", FOUR, 64, (0, "block.0", "pos_block.0", 0, 0)),
+    "tnt": (
+        "tnt_s_legacy_patch16_224",
+        {"embed_dim": 16, "inner_dim": 8, "depth": 2, "num_heads_inner": 2, "num_heads_outer": 2},
+        *(32, (0, "blocks.0", "blocks.0", 1, 1)),
+    ),
+    "crossvit": (
+        "crossvit_tiny_240",
+        {"embed_dim": (8, 16), "num_heads": (1, 2), "depth": ((1, 2, 0), (1, 2, 0)), "img_scale": (1, 1)},
+        *(48, (2, "blocks.0", "blocks.0", 1, 1)),
+    ),
+    "coat": (
+        "coat_lite_tiny",
+        {"embed_dims": (16, 16, 24, 32), "serial_depths": (1, 1, 1, 1)},
+        *(64, (1, "serial_blocks2", "serial_blocks2.0", 0, 1)),
+    ),
+    "regnet": ("regnetx_002", {}, 64, (1, "s2", "s2", 0, "first")),
+    "vgg": ("vgg11", {"mlp_ratio": 1 / 64}, 32, (2, "features.9", "features.9", 0, "first")),
+    "nest": ("nest_tiny", {}, 32, (1, "levels.1", "levels.1", 0, "first")),
+    "rexnet": ("rexnet_100", {"width_mult": 0.3}, 32, (2, "features.4", "features.4", 0, "first")),
+    "volo": ("volo_d1_224", {}, 64, (1, "network.2", "network.2", 0, "last")),
+    "pit": (
+        "pit_ti_224",
+        {"base_dims": (8, 8, 8), "depth": (1, 1, 1), "heads": (1, 2, 2)},
+        *(64, (1, "transformers.1", "transformers.1", 0, "first")),
+    ),
+    "hrnet": ("hrnet_w18_small", {}, 32, (1, "stage2", "incre_modules.1", 0, "first")),
+    "convnext": ("test_convnext", {}, 32, (1, "stages.1", "stages.1", 0, "first")),
+    "efficientnet": ("test_efficientnet", {}, 32, (3, "blocks.3", "blocks.3", 0, "first")),
+    "levit": (
+        "levit_128s",
+        {"embed_dim": (16, 24), "num_heads": (1, 2), "depth": (1, 1), "key_dim": 8},
+        *(64, (0, "stages.0", "stages.0", 0, 0)),
+    ),
+}
+
+
+def build(name, size, **arguments):
+    torch.manual_seed(0)
+    network = models.build(Model(name, arguments, "timm"), View(5, 3, size, (0,) * 3, (1,) * 3))
+    # timm starts heads and projections near zero, where every gradient looks alike.
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return network.double().eval()
+
+
+def draw(size, count=2):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@torch.no_grad()
+def score_with(network, image, label, place, cell, step):
+    """The label's logit with `step` added to one value of what a module puts out, wherever it lies there."""
+    _, _, module, part, layout = place
+    row, column, channel, columns = cell
+
+    def change(module, inputs, output):
+        values = output[part] if isinstance(output, tuple | list) else output
+        if layout == "first":
+            values[0, channel, row, column] += step
+        elif layout == "last":
+            values[0, row, column, channel] += step
+        else:
+            values[0, layout + row * columns + column, channel] += step
+
+    hook = network.get_submodule(module).register_forward_hook(change)
+    score = network(image)[0, label].item()
+    hook.remove()
+    return score
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_are_found_and_gradients_by_them_equal_central_differences(family):
+    name, arguments, size, place = FAMILIES[family]
+    network, images, labels = build(name, size, **arguments), draw(size), torch.tensor([1, 3])
+    block = place[0]
+    assert models.block_names(network)[block] == place[1]
+    with torch.no_grad():
+        blocks = models.features(network, images)
+        torch.testing.assert_close(models.run(network, images, [block]).logits, network(images))
+    ours = metrics.block_gradients(network, images, labels)
+    assert [(of.rows, of.columns, of.patches.shape[2]) for of in ours] == [(*b.shape[2:], b.shape[1]) for b in blocks]
+    of = ours[block]
+    assert (0 if of.prefix is None else of.prefix.shape[1]) == (place[4] if isinstance(place[4], int) else 0)
+    # Where the gradient is largest: of a network with ReLU and pooling it is zero in most places.
+    token, channel = np.unravel_index(int(of.patches[1].abs().argmax()), of.patches.shape[1:])
+    cell = *divmod(int(token), of.columns), int(channel), of.columns
+    step = 1e-5
+    scores = [score_with(network, images[1:], labels[1], place, cell, sign * step) for sign in (1, -1)]
+    expected = (scores[0] - scores[1]) / (2 * step)
+    assert expected != 0
+    np.testing.assert_allclose(of.patches[1, token, channel], expected, rtol=1e-4)
+
+
+# Name, arguments, side of the images, blocks whose attention is measured, and what is said of the others.
+ATTENTION = {
+    "pvt": ("pvt_v2_b0", {"embed_dims": (8, 8, 10, 16)}, 64, {3}, r"stages\.1, stages\.2 of PyramidVision.*not among"),
+    "xcit": (
+        # As many channels a head as there are patches.
+        "xcit_nano_12_p16_224",
+        {"embed_dim": 32, "num_heads": 2, "depth": 2},
+        *(64, set(), "every block of Xcit.*not among its patches"),
+    ),
+    "davit": (
+        "davit_tiny",
+        {"embed_dims": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "depths": (1, 1, 1, 1)},
+        *(32, set(), "every block of DaVit.*not among its patches"),
+    ),
+    "hiera": (
+        "hiera_tiny_224",
+        {"embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1)},
+        *(64, set(), r"every block of Hiera: the network cannot be traced"),
+    ),
+    "tiny_vit": ("tiny_vit_5m_224", {}, 32, set(), "every block of TinyVit: no softmax of self-attention"),
+    "twins": (*FAMILIES["twins"][:3], set(), "every block of Twins: no softmax of self-attention"),
+    "crossvit": (*FAMILIES["crossvit"][:3], set(), "every block of CrossVit"),
+    "mvitv2": (*FAMILIES["mvitv2"][:3], set(), "every block of MultiScaleVit"),
+    "levit": (*FAMILIES["levit"][:3], {0, 1}, None),
+    "pit": (*FAMILIES["pit"][:3], {0, 1, 2}, None),
+    "volo": (*FAMILIES["volo"][:3], {1, 2, 3}, r"network\.0 of VOLO.*not among its patches"),
+    "regnet": (*FAMILIES["regnet"][:3], set(), "every block of RegNet: no softmax of self-attention"),
+}
+
+
+class Softmaxes(TorchFunctionMode):
+    """Keeps what every softmax gives, whoever calls it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        if function.__name__ == "softmax":
+            self.seen.append(result)
+        return result
+
+
+@pytest.mark.parametrize("family", ATTENTION)
+def test_attention_is_read_where_it_is_among_patches_and_one_line_says_where_it_is_not(family, capsys):
+    name, arguments, size, measured, said = ATTENTION[family]
+    network, images = build(name, size, **arguments), draw(size)
+    say_once.cache_clear()
+    maps = AttentionReader(network)(images)
+    assert {block for block, found in enumerate(maps) if found} == measured
+    AttentionReader(network)(images)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == (said is not None) and all(re.search(said, line) for line in lines)
+    for module in network.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False
+    with torch.no_grad(), Softmaxes() as softmaxes:
+        shapes = models.block_shapes(network, images)
+    for block in measured:
+        for layer in maps[block]:
+            assert (layer.rows, layer.columns) == shapes[block][1:]
+            alike = [weights for weights in softmaxes.seen if weights.shape == layer.weights[:, 0].shape]
+            assert any(torch.allclose(layer.weights[:, 0], weights, rtol=1e-9, atol=1e-15) for weights in alike)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_network_that_keeps_what_it_computed_of_its_weights_is_read_anew(used):
+    name, arguments, size, _ = FAMILIES["levit"]
+    network, images = build(name, size, **arguments), draw(size)
+    if used:
+        network(images)
+    with torch.no_grad():
+        network.stages[0].blocks[0].attn.attention_biases.normal_()
+    (layer,) = AttentionReader(network)(images)[0]
+    other = build(name, size, **arguments)
+    other.load_state_dict(network.state_dict())
+    torch.testing.assert_close(layer.weights, AttentionReader(other)(images)[0][0].weights, rtol=0, atol=0)
+
+
+class Nameless(nn.Module):
+    """A network without blocks that timm could tell of."""
+
+    def __init__(self, **_):
+        super().__init__()
+        self.feature_info = []
+
+
+VIEW = View(5, 3, 32, (0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "name, arguments, message",
+    [
+        ("nameless", {}, r"^model\.name: timm tells no features of blocks of nameless with .*; choose .* ViT"),
+        ("inception_v3", {}, r"^model\.args: inception_v3 with {} does not give features .* of 32 pixels \(Calculated"),
+        ("halonet26t", {}, r"^model\.args: halonet26t with {} does not give features .* \(AssertionError\)"),
+        ("gcvit_xxtiny", {"img_size": 28}, r"^model\.args: timm cannot build gcvit_xxtiny with .* by zero"),
+        ("vit_tiny_patch16_224", {"depth": "two"}, r"^model\.args: timm cannot build vit_tiny_patch16_224"),
+    ],
+)
+def test_a_network_without_blocks_or_for_other_images_is_refused_in_a_sentence(monkeypatch, name, arguments, message):
+    monkeypatch.setitem(timm.models._registry._model_entrypoints, "nameless", Nameless)
+    monkeypatch.setattr(timm, "is_model", lambda name: True)
+    with pytest.raises(StudyError, match=message):
+        models.describe(Model(name, arguments, "timm"), VIEW)
+
+
+def test_a_network_that_looks_at_values_is_described_with_some(monkeypatch):
+    class Looking(type(timm.create_model("test_resnet"))):
+        def forward_intermediates(self, images, **options):
+            assert images.sum().item() is not None
+            return super().forward_intermediates(images, **options)
+
+    build = models.build
+    monkeypatch.setattr(models, "build", lambda model, view: _as(build(model, view), Looking))
+    facts = models.describe(Model("test_resnet", {}, "timm"), VIEW)
+    monkeypatch.undo()
+    assert facts == models.describe(Model("test_resnet", {}, "timm"), VIEW)
+
+
+def _as(network, kind):
+    network.__class__ = kind
+    return network
