@@ -86,39 +86,39 @@ CHANGES = {
 @pytest.mark.parametrize("trust_times", [False, True])
 def test_what_changes_images_changes_what_stands_for_them(images, name, trust_times):
     known = Hashes()
-    before = known.of_images(str(images), trust_times)
-    assert known.of_images(str(images), trust_times) == before
+    before = known.of_folder(str(images), trust_times)
+    assert known.of_folder(str(images), trust_times) == before
     CHANGES[name](images)
-    assert known.of_images(str(images), trust_times) != before
-    assert Hashes().of_images(str(images), trust_times) == known.of_images(str(images), trust_times)
+    assert known.of_folder(str(images), trust_times) != before
+    assert Hashes().of_folder(str(images), trust_times) == known.of_folder(str(images), trust_times)
 
 
 def test_a_touch_a_copy_and_other_files_change_nothing_but_where_times_are_trusted(images, tmp_path, read):
     known = Hashes()
-    by_content, by_time = (known.of_images(str(images), trust) for trust in (False, True))
+    by_content, by_time = (known.of_folder(str(images), trust) for trust in (False, True))
     assert len(read) == 6, "where times are trusted nothing is read"
     (images / "cat/notes.txt").write_text("other notes")
-    assert [known.of_images(str(images), trust) for trust in (False, True)] == [by_content, by_time]
+    assert [known.of_folder(str(images), trust) for trust in (False, True)] == [by_content, by_time]
     os.utime(images / "dog/0.jpg", (1, 1))
-    assert known.of_images(str(images), False) == by_content and len(read) == 9, "only the class of it is read again"
-    assert known.of_images(str(images), True) != by_time
+    assert known.of_folder(str(images), False) == by_content and len(read) == 9, "only the class of it is read again"
+    assert known.of_folder(str(images), True) != by_time
     shutil.copytree(images, tmp_path / "copy")
-    assert known.of_images(str(tmp_path / "copy"), False) == by_content
+    assert known.of_folder(str(tmp_path / "copy"), False) == by_content
 
 
 def test_a_tar_counts_by_its_content(images, tmp_path):
     for name in ("one", "two"):
         shutil.make_archive(str(tmp_path / name), "tar", images)
     known = Hashes()
-    assert known.of_images(str(tmp_path / "one.tar"), False) == known.of(tmp_path / "one.tar")
+    assert known.of_files([str(tmp_path / "one.tar")], False) == known.of(tmp_path / "one.tar")
 
 
 def test_much_to_read_is_said_with_what_avoids_it(images, capsys, monkeypatch):
     monkeypatch.setattr(hashes, "SILENT_FILES", 5)
     known = Hashes()
-    known.of_images(str(images), False)
+    known.of_folder(str(images), False)
     assert "reading 6 images" in (said := capsys.readouterr().err) and "data.trust_times: true" in said
-    known.of_images(str(images), False)
+    known.of_folder(str(images), False)
     assert capsys.readouterr().err == ""
 
 

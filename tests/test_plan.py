@@ -11,6 +11,7 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stand_ins
@@ -505,9 +506,11 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
 
 
 def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_damage(tmp_path, monkeypatch):
+    from safetensors.numpy import save_file
+
     project = Project(tmp_path, monkeypatch)
     Path("local").mkdir()
-    Path("local/model.safetensors").write_bytes(b"one")
+    save_file({"one": np.zeros(1)}, "local/model.safetensors")
     teacher = {"source": "timm", "model": project.config["teacher"]["model"], "weights": "local-dir:./local/"}
     setting("teacher", teacher | {"expected_top1": 50, "tolerance": 50})(project)
     project.run()
@@ -517,7 +520,7 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     damage("shared/teacher_weights/*/model.safetensors")(project)
     assert [line.split()[0] for line in project.run()] == ["teacher_weights"]
     project.check()
-    Path("local/model.safetensors").write_bytes(b"two")
+    save_file({"two": np.zeros(1)}, "local/model.safetensors")
     lines = project.run()
     assert {"teacher_weights", "teacher"} <= {line.split()[0] for line in lines}
     assert len(stand_ins.trained(lines)) == 2

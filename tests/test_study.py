@@ -140,7 +140,7 @@ def test_a_path_may_be_spelt_in_several_ways(config, root, monkeypatch):
     plain = load(config | {"data": config["data"] | {"train": name, "test": name}})
     for path in (f"./{name}", f"resources//{name.removeprefix('resources/')}", f"resources/../{name}"):
         spelt = load(config | {"data": config["data"] | {"train": path, "test": path}})
-        assert spelt == plain and spelt.data.train == name
+        assert spelt == plain and spelt.data.train == (name,)
         assert [node.key for node in chain_of(spelt).nodes] == [node.key for node in chain_of(plain).nodes]
 
 
