@@ -15,7 +15,7 @@ import numpy as np
 from .errors import StudyError
 
 ROWS_AT_A_TIME = 64
-# Of a column chunk so much is read ahead; without a limit pyarrow reads all of it.
+# Bytes of a column that are read ahead; left alone, pyarrow reads all of a group of rows.
 READ_AHEAD = 2**20
 
 
@@ -140,7 +140,7 @@ def read(files: Iterable[str]) -> Iterator[tuple[str, Rows]]:
     for path in files:
         first = 0
         try:
-            with pq.ParquetFile(path, buffer_size=READ_AHEAD) as file:
+            with pq.ParquetFile(path, buffer_size=READ_AHEAD, pre_buffer=False) as file:
                 for batch in file.iter_batches(ROWS_AT_A_TIME, columns=["image", "label"]):
                     images, labels = batch["image"], batch["label"]
                     if pa.types.is_struct(images.type):
