@@ -49,7 +49,7 @@ def check_safetensors(path: str | Path, remedy: str) -> None:
 def _not_read(path: str | Path, converted: Path) -> str:
     """Return why a pickle is not read, and the command that converts it."""
     convert = (
-        f"import torch, safetensors.torch as s; w = torch.load('{path}', 'cpu', weights_only=True); "
+        f"import torch, safetensors.torch as s; w = torch.load(open('{path}', 'rb'), 'cpu', weights_only=True); "
         f"s.save_file(w.get('state_dict', w.get('model', w)), '{converted}')"
     )
     return f'{Path(path).name} is a pickle, which is not read, since it can run code; convert it: python -c "{convert}"'
