@@ -339,11 +339,15 @@ def palette():
     return picture
 
 
-# Picture, kind of file, what is read of it in grey.
+def pgm():
+    return b"P5\n4 4\n65535\n" + HIGH.astype(">u2").tobytes()
+
+
+# Picture, kind of file (None: it is a file), what is read of it in grey.
 PICTURES = {
     "16-bit grey PNG": (Image.fromarray(HIGH), "PNG", GREY),
     "16-bit grey TIFF": (Image.fromarray(HIGH), "TIFF", GREY),
-    "16-bit PGM": (Image.fromarray(HIGH), "PPM", GREY),
+    "16-bit PGM": (pgm(), None, GREY),
     "grey with alpha": (Image.fromarray(np.stack([GREY, GREY // 2], axis=2), "LA"), "PNG", GREY),
     "palette": (palette(), "PNG", GREY),
     "1 bit": (Image.fromarray(GREY > 99), "PNG", (GREY > 99) * np.uint8(255)),
@@ -357,7 +361,7 @@ PICTURES = {
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_of_any_kind_are_read_right(name, channels):
     picture, kind, expected = PICTURES[name]
-    pixels = np.asarray(data._decode(io.BytesIO(encoded(picture, kind)), channels))
+    pixels = np.asarray(data._decode(io.BytesIO(encoded(picture, kind) if kind else picture), channels))
     if channels == 3:
         expected = np.repeat(expected[..., None], 3, axis=2)
     np.testing.assert_array_equal(pixels, expected)
