@@ -3,12 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test why columns unused clear setup
+.PHONY: run test lowest why columns unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+# The tests with the lowest versions of its dependencies that pyproject.toml allows, in an environment of their own.
+lowest: setup
+	$(BIN)/uv venv --clear --python $(BIN)/python .lowest
+	VIRTUAL_ENV=.lowest $(BIN)/uv pip install --resolution lowest-direct -e '.[test]'
+	.lowest/bin/python -m pytest $(ARGS)
 
 # What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml" (or other snakemake options)
 why: setup

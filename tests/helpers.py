@@ -18,7 +18,6 @@ from conftest import ROOT
 from distillation_dynamics import data, models, study
 from distillation_dynamics.jobs.chain import Chain, Content
 from distillation_dynamics.spec.base import From, from_json, to_json
-from distillation_dynamics.spec.data import DataJob
 from distillation_dynamics.spec.images import Images, View
 from distillation_dynamics.spec.machine import Machine
 from distillation_dynamics.spec.network import Model, ModelFacts
@@ -99,16 +98,23 @@ def _facts(view: str, model: str) -> ModelFacts:
     return models.describe(from_json(Model, model), from_json(View, view))
 
 
+HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def encoded(picture, kind="PNG") -> bytes:
+    """A picture as the bytes of a file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return buffer.getvalue()
+
+
 def write_parquet(path, labels, size=28, seed=0) -> None:
-    """Random grey images in Hugging Face layout."""
+    """Random grey images, `size` pixels wide and high or (width, height), in Hugging Face layout."""
     generator = np.random.default_rng(seed)
-    rows = []
-    for _ in labels:
-        buffer = io.BytesIO()
-        Image.fromarray(generator.integers(0, 256, (size, size), dtype=np.uint8)).save(buffer, "PNG")
-        rows.append({"bytes": buffer.getvalue(), "path": None})
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    pq.write_table(pa.table({"image": pa.array(rows, kind), "label": pa.array(labels, pa.int64())}), path)
+    shape = (size, size) if isinstance(size, int) else size[::-1]
+    pictures = [Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)) for _ in labels]
+    rows = pa.array([{"bytes": encoded(picture), "path": None} for picture in pictures], HUGGING_FACE)
+    pq.write_table(pa.table({"image": rows, "label": pa.array(labels, pa.int64())}), path)
 
 
 def tiny_study(tmp_path, **changes) -> study.Study:
@@ -135,15 +141,12 @@ def tiny_study(tmp_path, **changes) -> study.Study:
 
 def split(result: study.Study, out) -> None:
     """Run the data stage of a study into the folder `out`."""
-    spec = result.data
-    shape = (spec.channels, spec.image_size) if spec.in_memory else None
-    data.main(DataJob(spec.classes, spec.validation, {}, shape, train=spec.train, test=spec.test, out=str(out)))
+    data.main(result.data.job({}, str(out)))
 
 
 def images_of(result: study.Study, folder) -> Images:
     """The images of a study that were split into `folder`, as jobs get them."""
-    spec = result.data
-    return Images("key", spec.view, spec.in_memory, folder=str(folder), train=spec.train, test=spec.test)
+    return result.data.images("key", str(folder))
 
 
 def run_job(result: study.Study, folder, variant, out, teacher=None, outputs=None, seed=0, **machine) -> RunJob:

@@ -1,5 +1,6 @@
 """Splits are fixed, balanced and disjoint; views are functions of their key; broken input gives a sentence."""
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -8,8 +9,11 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -21,10 +25,11 @@ from distillation_dynamics import data
 from distillation_dynamics.data import Split, balanced
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
-from distillation_dynamics.spec.data import DataJob
+from distillation_dynamics.spec import configured
+from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Validation, View
 from distillation_dynamics.spec.training import Augmentation
-from helpers import images_of, tiny_study
+from helpers import HUGGING_FACE, changed, encoded, images_of, load, smoke_config, split, tiny_study
 
 AUGMENTATION = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, "rand-m9-mstd0.5-inc1")
 VIEW = View(3, 3, 32, (0.5,) * 3, (0.5,) * 3, 0.875, "bicubic")
@@ -42,7 +47,8 @@ def make_folder(root, classes=3, images=6, size=40, seed=0):
 def split_into(folder, train, test):
     """Split two folders or .tars of images into `folder`; return them as jobs get them."""
     images = Images("key", VIEW, False, folder=str(folder), train=str(train), test=str(test))
-    job = DataJob(3, Validation("test", 2), {}, None, train=images.train, test=images.test, out=images.folder)
+    sources = {"train": (images.train,), "test": (images.test,)}
+    job = DataJob(3, Validation("test", 2), {}, False, None, **sources, out=images.folder)
     data.main(job)
     return images
 
@@ -97,15 +103,6 @@ def test_a_balanced_choice_takes_the_classes_in_turn(count):
     assert set(balanced(labels, count - 1)) <= set(chosen)
 
 
-def test_arrays_and_images_give_the_same_pixels(tmp_path):
-    result = tiny_study(tmp_path)
-    split = Split(images_of(result, tmp_path / "data"), "test")
-    fast = next(split.evaluation(8)).images
-    transform = data.make_transform(result.data.view, None)
-    slow = torch.stack([transform(split.image(position)) for position in range(8)])
-    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-6)
-
-
 def test_each_epoch_shows_every_image_once_in_another_order(tmp_path):
     split = Split(images_of(tiny_study(tmp_path), tmp_path / "data"), "train")
     orders = [np.concatenate([b.positions for b in split.training(16, None, 5, [epoch])]) for epoch in (0, 1)]
@@ -158,30 +155,12 @@ def test_the_strongest_posterisation_of_randaugment_works():
     assert np.asarray(operation(Image.new("RGB", (4, 4), "white"))).max() == 0
 
 
-def test_a_missing_folder_is_named_with_its_key(tmp_path):
-    with pytest.raises(StudyError, match=r"data\.train: the folder .*nowhere does not exist"):
-        data.open_folder(str(tmp_path / "nowhere"), "train")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(StudyError, match=r"data\.test: .*empty cannot be read"):
-        data.open_folder(str(tmp_path / "empty"), "test")
-
-
 def test_a_truncated_parquet_file_is_named(tmp_path, root):
     path = tmp_path / "short.parquet"
     path.write_bytes((root / "resources/fashion_mnist/test-00000-of-00001.parquet").read_bytes()[:100_000])
     with pytest.raises(StudyError, match=r"short\.parquet: not a readable Parquet file"):
-        data.decode_parquet(str(path), 1, 28)
-
-
-def test_too_few_images_to_hold_out_is_a_sentence():
-    labels = {"train": np.repeat(np.arange(10), 2), "test": np.arange(10)}
-    listed = {
-        key: data.Listed(values, np.full(len(values), ""), np.full((len(values), 2), -1))
-        for key, values in labels.items()
-    }
-    job = DataJob(10, Validation("train", 2), {}, (1, 28), train="train", test="test", out="")
-    with pytest.raises(StudyError, match=r"data\.validation\.per_class: 2 images of class 0 cannot be held out"):
-        data.make_splits(listed, job)
+        data.pack((str(path),), tmp_path / "train", None)
+    assert not list(tmp_path.glob("train*")) and not list(tmp_path.glob(".*"))
 
 
 def test_images_added_after_the_split_leave_every_other_ones_name_pixels_and_label_right(folder_images, tmp_path):
@@ -204,13 +183,9 @@ def test_images_added_after_the_split_leave_every_other_ones_name_pixels_and_lab
 
 @pytest.mark.parametrize("content", [b"", b"no tar", b"\0" * 10240])
 def test_a_tar_that_is_none_is_a_sentence(tmp_path, content):
-    for name, said in (
-        ("images.tar", "cannot be read as a folder of images"),
-        ("images.tgz", "is no folder and no .tar"),
-    ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(StudyError, match=rf"^data\.train: \S+{name} {said}"):
-            data.open_folder(str(tmp_path / name), "train")
+    (tmp_path / "images.tar").write_bytes(content)
+    with pytest.raises(StudyError, match=r"^data\.train: \S+images\.tar cannot be read \(.+\); give a folder"):
+        data.open_folder(str(tmp_path / "images.tar"), "train")
 
 
 def test_a_split_that_is_kept_to_the_end_does_not_keep_its_process(folder_images, tmp_path):
@@ -351,3 +326,229 @@ def test_what_a_process_is_given_of_a_split_is_small_and_reads_the_same_images(t
     for a, b, c in zip(before, again.evaluation(6), again.evaluation(6, workers=1), strict=True):
         assert np.array_equal(a.positions, b.positions) and np.array_equal(a.positions, c.positions)
         assert torch.equal(a.images, b.images) and torch.equal(a.images, c.images)
+
+
+GREY = np.arange(16, dtype=np.uint8).reshape(4, 4) * 16
+HIGH = (GREY.astype(np.uint16) << 8) + 77
+COLOURS = np.stack([GREY, GREY[::-1], GREY.T], axis=2)
+
+
+def palette():
+    picture = Image.fromarray(GREY, "P")
+    picture.putpalette(np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes())
+    return picture
+
+
+def pgm():
+    return b"P5\n4 4\n65535\n" + HIGH.astype(">u2").tobytes()
+
+
+# Picture, kind of file (None: it is a file), what is read of it in grey.
+PICTURES = {
+    "16-bit grey PNG": (Image.fromarray(HIGH), "PNG", GREY),
+    "16-bit grey TIFF": (Image.fromarray(HIGH), "TIFF", GREY),
+    "16-bit PGM": (pgm(), None, GREY),
+    "grey with alpha": (Image.fromarray(np.stack([GREY, GREY // 2], axis=2), "LA"), "PNG", GREY),
+    "palette": (palette(), "PNG", GREY),
+    "1 bit": (Image.fromarray(GREY > 99), "PNG", (GREY > 99) * np.uint8(255)),
+    "RGBA": (Image.fromarray(np.dstack([GREY, GREY, GREY, GREY // 2])), "PNG", GREY),
+    "CMYK": (Image.fromarray(np.dstack([GREY * 0] * 3 + [255 - GREY]), "CMYK"), "TIFF", GREY),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_any_kind_are_read_right(name, channels):
+    picture, kind, expected = PICTURES[name]
+    pixels = np.asarray(data._decode(io.BytesIO(encoded(picture, kind) if kind else picture), channels))
+    if channels == 3:
+        expected = np.repeat(expected[..., None], 3, axis=2)
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_16_bit_picture_is_read_the_same_from_a_folder_a_tar_and_a_parquet_file(tmp_path):
+    for source in ("train", "test"):
+        make_folder(tmp_path / source)
+        Image.fromarray(np.tile(HIGH, (10, 10))).save(tmp_path / source / "class1/16.png")
+    expected = np.repeat(np.tile(GREY, (10, 10))[..., None], 3, axis=2)
+    packed = {key: str(as_tar(tmp_path / key)) for key in ("train", "test")}
+    for number, sources in enumerate(({key: str(tmp_path / key) for key in packed}, packed)):
+        images = split_into(tmp_path / f"data{number}", **sources)
+        split = Split(images, "train")
+        (position,) = np.flatnonzero(split.names == b"class1/16.png")
+        np.testing.assert_array_equal(np.asarray(split.image(position)), expected)
+    rows = [{"bytes": encoded(Image.fromarray(np.tile(HIGH, (10, 10)))), "path": None}]
+    pq.write_table(pa.table({"image": pa.array(rows, HUGGING_FACE), "label": [0]}), tmp_path / "a.parquet")
+    data.pack((str(tmp_path / "a.parquet"),), tmp_path / "a", Arrays(3, 40, 1.0, "bicubic"))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy")[0], expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_pictures_of_which_nobody_knows_what_is_white_are_refused(folder_images, tmp_path, kind):
+    content = encoded(Image.fromarray(GREY.astype(kind)), "TIFF")
+    (tmp_path / "train/class0/0.jpg").write_bytes(content)
+    said = r"decoded.* \(its pixels are 32-bit numbers \(mode [IF]\), of which none is known to be white\); replace it"
+    with pytest.raises(StudyError, match=rf"class0/0\.jpg: cannot be {said}"):
+        list(Split(folder_images, "train").evaluation(4))
+    rows = pa.array([{"bytes": content, "path": None}], HUGGING_FACE)
+    pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "a.parquet")
+    for arrays in (None, Arrays(1, 28, 1.0, "bicubic")):
+        with pytest.raises(StudyError, match=rf"a\.parquet: image of row 0 cannot be {said}"):
+            data.pack((str(tmp_path / "a.parquet"),), tmp_path / "a", arrays)
+    assert not list(tmp_path.glob("a.[bn]*"))
+
+
+@pytest.fixture
+def both_ways(tmp_path, monkeypatch):
+    """A function from changes of the tiny study to its images, decoded into arrays and not."""
+
+    def make(**changes):
+        result = tiny_study(tmp_path, **changes)
+        in_memory = images_of(result, tmp_path / "data")
+        monkeypatch.setattr(configured, "MOST_DECODED", 1)
+        assert not result.data.in_memory
+        split(result, tmp_path / "packed")
+        return result, in_memory, images_of(result, tmp_path / "packed")
+
+    return make
+
+
+AS_IT_IS, LARGER = {}, {"data.crop_fraction": 0.875, "data.interpolation": "bilinear", "data.image_size": 21}
+
+
+@pytest.mark.parametrize("changes", [AS_IT_IS, LARGER])
+@pytest.mark.parametrize("augmentation", [None, AUGMENTATION, replace(AUGMENTATION, views=2)])
+def test_what_is_decoded_into_arrays_gives_the_bits_of_what_is_decoded_image_by_image(both_ways, changes, augmentation):
+    result, in_memory, packed = both_ways(**changes)
+    assert {path.name for path in Path(packed.folder).iterdir()} == {"splits.parquet", "train.bin", "test.bin"}
+    ours, theirs = (Split(images, "train") for images in (in_memory, packed))
+    assert np.array_equal(ours.names, theirs.names) and np.array_equal(ours.labels, theirs.labels)
+    transform = data.make_transform(result.data.view, None)
+    for a, b in zip(ours.evaluation(32), theirs.evaluation(32, workers=1), strict=True):
+        assert torch.equal(a.images, b.images) and np.array_equal(a.positions, b.positions)
+        assert torch.equal(a.images[0], transform(theirs.image(a.positions[0])))
+    for a, b in zip(*(each.training(16, augmentation, 3, range(2)) for each in (ours, theirs)), strict=True):
+        assert torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
+        assert np.array_equal(a.positions, b.positions)
+
+
+def test_a_crop_or_an_interpolation_of_small_images_has_an_effect(tmp_path):
+    pixels = {}
+    for number, changes in enumerate(({}, {"data.crop_fraction": 0.8}, LARGER, LARGER | {"data.image_size": 42})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        tiny_study(folder, **changes)
+        pixels[number] = np.load(folder / "data/train.npy")
+    assert not np.array_equal(pixels[0], pixels[1]) and pixels[1].shape == (100, 28, 28, 1)
+    assert pixels[2].shape == (100, 21, 21, 1) and pixels[3].shape == (100, 42, 42, 1)
+
+
+@pytest.mark.parametrize("limit", [1, 10**9])
+def test_shards_are_read_in_order_and_an_image_of_any_is_named(tmp_path, monkeypatch, limit):
+    result = tiny_study(tmp_path)
+    table = pq.read_table(tmp_path / "train.parquet")
+    for number in range(4):
+        part = table.slice(25 * number, 25)
+        pq.write_table(part, tmp_path / f"train-{number:05d}-of-00004.parquet", row_group_size=10)
+    config = changed(smoke_config(), "data.train", f"{tmp_path}/train-*.parquet")
+    config = changed(changed(config, "data.test", [f"{tmp_path}/test.parquet"]), "data.validation.per_class", 2)
+    for owner in ("teacher", "student"):
+        config = changed(changed(config, f"{owner}.recipe.train_images", 80), f"{owner}.recipe.batch_size", 16)
+    config = changed(config, "comparison.images", 20)
+    sharded = load(config)
+    assert len(sharded.data.train) == 4 and sharded.data.rows == result.data.rows == {"train": 100, "test": 40}
+    monkeypatch.setattr(configured, "MOST_DECODED", limit)
+    split(sharded, tmp_path / "sharded")
+    one, many = (
+        Split(images_of(result, tmp_path / "data"), "train"),
+        Split(images_of(sharded, tmp_path / "sharded"), "train"),
+    )
+    for a, b in zip(one.evaluation(16), many.evaluation(16), strict=True):
+        assert torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
+    row = int(many.index[7])
+    assert many.name(7) == f"{tmp_path}/sharded/train.bin: train-{row // 25:05d}-of-00004.parquet, row {row % 25}"
+
+
+def files_in(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / name) if name.endswith(".jpg") else (folder / name).write_text("1")
+
+
+PAIRS = [f"class{label}/{number}.jpg" for label in range(3) for number in range(3)]
+FOLDERS = {
+    "an empty class": (
+        [*PAIRS[:6], "class2/notes.txt"],
+        r"data\.classes: 3 is given, but \S+train has images in 2 subfolders; \S+train/class2 holds none$",
+    ),
+    "a class more": (
+        [*PAIRS, "emu/0.jpg"],
+        r"data\.classes: 3 is given, but \S+train has images in 4 subfolders \(class0, class1, class2, emu\)$",
+    ),
+    "a class of another name": (
+        [*PAIRS[:6], "emu/0.jpg"],
+        r"data\.train: \S+train has no images of class2, but data\.test has; the two must have the same classes",
+    ),
+    "no subfolders": (["0.jpg", "1.jpg"], r"data\.train: images lie in \S+train itself; put each into the subfolder"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("as_a_tar", [False, True])
+def test_folders_that_are_not_the_classes_are_named(tmp_path, name, as_a_tar):
+    names, message = FOLDERS[name]
+    files_in(tmp_path / "train", names)
+    files_in(tmp_path / "test", PAIRS)
+    train = tmp_path / "train"
+    if as_a_tar:
+        train = as_tar(train)
+        message = message.replace("train ", r"train\.tar ").replace(
+            r"; \S+train/class2 holds none", r" \(class0, class1\)"
+        )
+    with pytest.raises(StudyError, match=f"^{message}"):
+        split_into(tmp_path / "data", train, tmp_path / "test")
+
+
+def test_a_class_of_which_too_few_can_be_held_out_is_named_as_its_folder(tmp_path):
+    files_in(tmp_path / "train", PAIRS)
+    files_in(tmp_path / "test", PAIRS[:-1])
+    with pytest.raises(
+        StudyError, match=r"per_class: 2 images of class class2 cannot be held out: data.test has only 2"
+    ):
+        split_into(tmp_path / "data", tmp_path / "train", tmp_path / "test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 2, -1] * 5, r"data\.train: has label -1; labels must lie in 0 to 9 \(data\.classes\)"),
+        (np.arange(40) % 9, r"data\.classes: 10 is given, but data\.train has no image of class 9"),
+        (
+            [*range(10)] * 2,
+            r"data\.validation\.per_class: 2 images of class 0 cannot be held out: data\.train has only 2",
+        ),
+    ],
+)
+def test_labels_that_are_not_the_classes_are_a_sentence(labels, message):
+    everywhere = {"train": np.array(labels), "test": np.arange(10)}
+    listed = {
+        key: data.Listed(values, np.full(len(values), ""), np.full((len(values), 2), -1))
+        for key, values in everywhere.items()
+    }
+    job = DataJob(10, Validation("train", 2), {}, True, None, train=("train",), test=("test",), out="")
+    with pytest.raises(StudyError, match=f"^{message}"):
+        data.make_splits(listed, job)
+
+
+def test_a_webdataset_is_not_taken_for_images_of_one_class(tmp_path):
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        for number in range(4):
+            for ending, content in ((".jpg", encoded(Image.new("RGB", (8, 8)), "JPEG")), (".cls", b"1")):
+                member = tarfile.TarInfo(f"{number:03d}{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(
+        StudyError, match=r"^data\.train: \S+images\.tar is a WebDataset, whose labels \(\.cls\) are not"
+    ):
+        data.open_folder(str(tmp_path / "images.tar"), "train")

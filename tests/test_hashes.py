@@ -1,16 +1,20 @@
 """A file is read once and known again; images of a folder count by name and content, or by size and time of change."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from timm.data.readers.img_extensions import get_img_extensions
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import hashes
+from distillation_dynamics.jobs.chain import Content
 from distillation_dynamics.jobs.hashes import Hashes
+from helpers import load, smoke_config
 
 
 @pytest.fixture
@@ -86,41 +90,104 @@ CHANGES = {
 @pytest.mark.parametrize("trust_times", [False, True])
 def test_what_changes_images_changes_what_stands_for_them(images, name, trust_times):
     known = Hashes()
-    before = known.of_images(str(images), trust_times)
-    assert known.of_images(str(images), trust_times) == before
+    before = known.of_folder(str(images), trust_times)
+    assert known.of_folder(str(images), trust_times) == before
     CHANGES[name](images)
-    assert known.of_images(str(images), trust_times) != before
-    assert Hashes().of_images(str(images), trust_times) == known.of_images(str(images), trust_times)
+    assert known.of_folder(str(images), trust_times) != before
+    assert Hashes().of_folder(str(images), trust_times) == known.of_folder(str(images), trust_times)
 
 
 def test_a_touch_a_copy_and_other_files_change_nothing_but_where_times_are_trusted(images, tmp_path, read):
     known = Hashes()
-    by_content, by_time = (known.of_images(str(images), trust) for trust in (False, True))
+    by_content, by_time = (known.of_folder(str(images), trust) for trust in (False, True))
     assert len(read) == 6, "where times are trusted nothing is read"
     (images / "cat/notes.txt").write_text("other notes")
-    assert [known.of_images(str(images), trust) for trust in (False, True)] == [by_content, by_time]
+    assert [known.of_folder(str(images), trust) for trust in (False, True)] == [by_content, by_time]
     os.utime(images / "dog/0.jpg", (1, 1))
-    assert known.of_images(str(images), False) == by_content and len(read) == 9, "only the class of it is read again"
-    assert known.of_images(str(images), True) != by_time
+    assert known.of_folder(str(images), False) == by_content and len(read) == 9, "only the class of it is read again"
+    assert known.of_folder(str(images), True) != by_time
     shutil.copytree(images, tmp_path / "copy")
-    assert known.of_images(str(tmp_path / "copy"), False) == by_content
+    assert known.of_folder(str(tmp_path / "copy"), False) == by_content
 
 
 def test_a_tar_counts_by_its_content(images, tmp_path):
     for name in ("one", "two"):
         shutil.make_archive(str(tmp_path / name), "tar", images)
     known = Hashes()
-    assert known.of_images(str(tmp_path / "one.tar"), False) == known.of(tmp_path / "one.tar")
+    assert known.of_files([str(tmp_path / "one.tar")], False) == known.of(tmp_path / "one.tar")
 
 
 def test_much_to_read_is_said_with_what_avoids_it(images, capsys, monkeypatch):
     monkeypatch.setattr(hashes, "SILENT_FILES", 5)
     known = Hashes()
-    known.of_images(str(images), False)
+    known.of_folder(str(images), False)
     assert "reading 6 images" in (said := capsys.readouterr().err) and "data.trust_times: true" in said
-    known.of_images(str(images), False)
+    known.of_folder(str(images), False)
     assert capsys.readouterr().err == ""
 
 
 def test_images_are_what_timm_takes_for_images():
     assert set(get_img_extensions()) == hashes.IMAGES
+
+
+def test_several_files_count_by_their_contents_in_order(tmp_path, read):
+    paths = [str(tmp_path / name) for name in "abc"]
+    for path in paths:
+        Path(path).write_text(path[-1])
+    known = Hashes()
+    before = known.of_files(paths, False)
+    assert before == Hashes().of_files(paths, False) and len(read) == 6
+    assert len({before, known.of_files(paths[::-1], False), known.of_files(paths[:2], False)}) == 3 and len(read) == 6
+    by_time = known.of_files(paths, True)
+    shutil.copy(tmp_path / "a", tmp_path / "b")
+    assert known.of_files(paths, False) != before and len(read) == 7
+    assert known.of_files(paths, True) != by_time and len(read) == 7, "where times are trusted nothing is read"
+
+
+def test_images_are_counted(images):
+    assert Hashes().of_folder(str(images), False)[1] == Hashes().of_folder(str(images), True)[1] == 6
+
+
+@pytest.mark.parametrize("trust_times", [False, True])
+def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatch, trust_times):
+    link = images / "dog/4.jpg"
+    link.symlink_to(images / "gone.jpg")
+    with pytest.raises(StudyError, match=r"^\S+dog/4\.jpg: cannot be read \(a link to nothing\); mend or remove it$"):
+        Hashes().of_folder(str(images), trust_times)
+    link.unlink()
+    real = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StudyError, match=r"^\S+dog: cannot be read \(Permission denied\); mend or remove it$"):
+        Hashes().of_folder(str(images), trust_times)
+
+
+def content_of(train, test):
+    """What a plan reads of a study on two folders."""
+    data = smoke_config()["data"] | {"source": "folder", "train": str(train), "test": str(test)}
+    return Content.read(load(smoke_config() | {"data": data}), Hashes())
+
+
+def test_what_is_most_likely_not_meant_is_said(images, tmp_path, capsys):
+    shutil.copytree(images, tmp_path / "test")
+    content = content_of(images, tmp_path / "test")
+    assert content.counts == {"train": 6, "test": 6}
+    assert "data.train and data.test are the same images" in capsys.readouterr().err
+    (tmp_path / "test/dog/3.jpg").write_bytes(b"dog3")
+    content_of(images, tmp_path / "test")
+    assert "data.test has 7 images, data.train 6: are they swapped?" in capsys.readouterr().err
+    content_of(tmp_path / "test", images)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_without_images_stops_a_plan_and_one_that_is_not_there_yet_does_not(images, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyError, match=r"^data\.test: the folder \S+empty holds no images \(\.jpeg, \.jpg, \.png\)"):
+        content_of(images, tmp_path / "empty")
+    content = content_of(images, tmp_path / "nowhere")
+    assert content.missing.startswith("data.test: the folder") and content.counts == {"train": 6}

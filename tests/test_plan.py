@@ -11,10 +11,12 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stand_ins
 from conftest import ROOT
+from distillation_dynamics import expected as expectations
 from distillation_dynamics import sources, study
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
@@ -468,6 +470,18 @@ def test_an_order_survives_the_way_through_its_file(project):
         Path("order.json").unlink()
 
 
+class Workflow:
+    """What a plan asks of Snakemake."""
+
+    dryrun = True
+
+    class dag_settings:
+        forcerun, forceall = frozenset(), False
+
+    class resource_settings:
+        nodes, cores = None, 1
+
+
 def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeypatch):
     """With other expectations nothing is fetched or measured again, and they are checked all the same."""
     from safetensors.numpy import save_file
@@ -482,17 +496,6 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
     setting("teacher.tolerance", 0.6)(project)
     project.check()
 
-    class Workflow:
-        """What a plan asks of Snakemake."""
-
-        dryrun = True
-
-        class dag_settings:
-            forcerun, forceall = frozenset(), False
-
-        class resource_settings:
-            nodes, cores = None, 1
-
     start.plan_of(project.chain(), Hashes(), Workflow)
     setting("teacher.tolerance", 0.4)(project)
     with pytest.raises(
@@ -504,10 +507,22 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
         start.chain_of(study.load(copy.deepcopy(project.config), project.describe), True)
 
 
+def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(project, monkeypatch):
+    monkeypatch.setattr(expectations, "MOST_STORED", 1000)
+    start.plan_of(project.chain(), Hashes(), Workflow)
+    damage("shared/teacher_outputs/*/logits.npy")(project)
+    with pytest.raises(
+        StudyError, match=r"^student\.recipe: the teacher's outputs on the training images, stored since"
+    ):
+        start.plan_of(project.chain(), Hashes(), Workflow)
+
+
 def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_damage(tmp_path, monkeypatch):
+    from safetensors.numpy import save_file
+
     project = Project(tmp_path, monkeypatch)
     Path("local").mkdir()
-    Path("local/model.safetensors").write_bytes(b"one")
+    save_file({"one": np.zeros(1)}, "local/model.safetensors")
     teacher = {"source": "timm", "model": project.config["teacher"]["model"], "weights": "local-dir:./local/"}
     setting("teacher", teacher | {"expected_top1": 50, "tolerance": 50})(project)
     project.run()
@@ -517,7 +532,7 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     damage("shared/teacher_weights/*/model.safetensors")(project)
     assert [line.split()[0] for line in project.run()] == ["teacher_weights"]
     project.check()
-    Path("local/model.safetensors").write_bytes(b"two")
+    save_file({"two": np.zeros(1)}, "local/model.safetensors")
     lines = project.run()
     assert {"teacher_weights", "teacher"} <= {line.split()[0] for line in lines}
     assert len(stand_ins.trained(lines)) == 2

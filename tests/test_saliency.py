@@ -24,7 +24,7 @@ from distillation_dynamics.figures.maps import share_of_largest
 from distillation_dynamics.figures.style import Style
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.data import DataJob
+from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Validation, View
 from distillation_dynamics.spec.measured import Checkpoints
 from distillation_dynamics.spec.network import Model
@@ -220,8 +220,9 @@ def written(tmp_path_factory, root):
     sources = {"train": source, "test": source}
     view = View(10, 1, 28, (0.286,), (0.353,), 1.0, "bicubic")
     images = Images("key", view, True, folder=str(folder / "data"), **sources)
+    arrays, files = Arrays(1, 28, 1.0, "bicubic"), {key: (source,) for key in sources}
     model = Model("vit_tiny_patch16_224", {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}, "timm")
-    data.main(DataJob(10, Validation("train", 5), {}, (1, 28), **sources, out=images.folder))
+    data.main(DataJob(10, Validation("train", 5), {}, True, arrays, **files, out=images.folder))
     weights = []
     for epoch in (0, 3):
         torch.manual_seed(epoch)

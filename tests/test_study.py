@@ -10,6 +10,8 @@ from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.study import expand_pairs
 from helpers import chain_of, changed, load, smoke_config
 
+SMALL = smoke_config()["data"] | {"source": "folder", "test": "test"}
+
 
 @pytest.fixture(scope="module")
 def config():
@@ -75,6 +77,17 @@ def test_every_objective_file_is_a_known_objective():
         ("saliency.methods", ["grad"], r"saliency.methods.0: 'grad' is not possible; did you mean gradient"),
         ("statistics", {"baseline": "hrad"}, "statistics.baseline: there is no variant 'hrad'; did you mean hard"),
         ("data.train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
+        ("data.train", ["a.parquet", 3], r"data.train.1: 3 is given, but"),
+        ("data.train", [], "data.train: is empty; give something"),
+        ("data.test", "nowhere-*.parquet", r"data.test: no file matches nowhere-\*.parquet; give Parquet files"),
+        (
+            "data.validation.per_class",
+            1000000,
+            r"^data.validation.per_class: 1000000 images of each of 10 classes .*: data.train has 10000 images in all$",
+        ),
+        ("data.image_size", 29, r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* data.image_size 28$"),
+        ("data", {**SMALL, "train": ["a", "b"]}, r"^data.train: with data.source: folder give one folder or .tar"),
+        ("data.source", "folder", r"^data.train: \S+parquet is no folder and no .tar; .* data.source: parquet$"),
         ("data.mean", [0.1, 0.2], "data.mean: 2 values given for 1 channels"),
         ("teacher.weights", "x.safetensors", "teacher.weights: has no meaning with source pretrain"),
         (
@@ -144,7 +157,7 @@ def test_a_path_may_be_spelt_in_several_ways(config, root, monkeypatch):
     plain = load(config | {"data": config["data"] | {"train": name, "test": name}})
     for path in (f"./{name}", f"resources//{name.removeprefix('resources/')}", f"resources/../{name}"):
         spelt = load(config | {"data": config["data"] | {"train": path, "test": path}})
-        assert spelt == plain and spelt.data.train == name
+        assert spelt == plain and spelt.data.train == (name,)
         assert [node.key for node in chain_of(spelt).nodes] == [node.key for node in chain_of(plain).nodes]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -10,17 +11,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from conftest import ROOT
-from distillation_dynamics import models, teacher, teacher_outputs, teacher_weights
+from distillation_dynamics import expected, models, teacher, teacher_outputs, teacher_weights
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.jobs import order
+from distillation_dynamics.jobs import costs, order
+from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.spec import configured
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.teacher import TeacherJob, WeightsJob
 from distillation_dynamics.spec.training import Augmentation
-from helpers import images_of, tiny_study
+from helpers import chain_of, changed, images_of, load, smoke_config, split, tiny_study
 
 CPU = torch.device("cpu")
 
@@ -82,18 +87,12 @@ def test_a_teacher_that_is_not_as_good_as_expected_is_refused(tmp_path, tiny):
     assert not (tmp_path / "teacher/teacher.safetensors").exists()
 
 
-def test_a_truncated_wrong_or_missing_weights_file_is_named(tmp_path, tiny):
-    result, network, path = tiny
-    short = tmp_path / "short.safetensors"
-    short.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(StudyError, match=r"short\.safetensors: not a whole safetensors file"):
-        models.load_weights(short, network)
+def test_a_wrong_or_missing_weights_file_is_named(tmp_path, tiny):
+    _, network, path = tiny
     with pytest.raises(StudyError, match=r"none\.safetensors: no such weights file"):
         models.load_weights(tmp_path / "none.safetensors", network)
     with pytest.raises(StudyError, match=r"its sha256 is .* but the configuration expects 000"):
         models.load_weights(path, network, "0" * 64)
-    with pytest.raises(StudyError, match=r"does not fit the model"):
-        models.load_weights(path, models.build(result.student.model, result.data.view))
 
 
 def test_a_local_folder_lands_in_the_cache_with_a_note_of_its_source(tmp_path, tiny):
@@ -276,3 +275,159 @@ def test_a_teacher_asked_for_features_alone_stops_early(tiny):
     network.blocks[1].register_forward_hook(lambda *_: seen.append(1))
     answer = online(None, torch.randn(2, 1, 28, 28), 0, ([0], False))
     assert answer.logits is None and list(answer.features) == [0] and not seen
+
+
+def save(path, state):
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    return path
+
+
+HALF = torch.full((1, 1, 16), torch.inf, dtype=torch.float16)
+DAMAGES = {
+    "truncated": (lambda path, state: path.write_bytes(path.read_bytes()[:-100]), "not a whole safetensors file"),
+    "empty": (lambda path, state: path.write_bytes(b""), "not a whole safetensors file"),
+    "no safetensors": (lambda path, state: path.write_bytes(b"\x89HDF\r\n and more"), "not a whole safetensors file"),
+    "NaN": (
+        lambda path, state: save(path, state | {"blocks.1.norm1.bias": torch.full((16,), torch.nan)}),
+        r"blocks\.1\.norm1\.bias holds values that are not finite numbers",
+    ),
+    "infinity in float16": (
+        lambda path, state: save(path, {name: value.half() for name, value in state.items()} | {"cls_token": HALF}),
+        "cls_token holds values that are not finite numbers",
+    ),
+    "another shape": (
+        lambda path, state: save(path, state | {"head.weight": torch.zeros(5, 16)}),
+        r"does not fit the model in the configuration \(head\.weight has shape \[5, 16\], the model \[10, 16\]\)",
+    ),
+    "a tensor less": (
+        lambda path, state: save(path, {n: v for n, v in state.items() if n not in ("head.weight", "head.bias")}),
+        r"does not fit the model in the configuration \(it lacks head\.bias and 1 more\)",
+    ),
+    "a tensor more": (
+        lambda path, state: save(path, state | {"fc.weight": torch.zeros(2)}),
+        r"does not fit the model in the configuration \(it has too fc\.weight\)",
+    ),
+    "whole numbers": (
+        lambda path, state: save(path, state | {"head.bias": torch.zeros(10, dtype=torch.int8)}),
+        r"does not fit .* \(head\.bias holds torch\.int8, the model torch\.float32\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_weights_that_are_damaged_or_of_another_model_are_a_sentence_that_says_whose_the_fault_is(tmp_path, tiny, name):
+    result, network, path = tiny
+    damage, message = DAMAGES[name]
+    damage(path, network.state_dict())
+    with pytest.raises(StudyError, match=rf"^\S+model\.safetensors: {message}.*; delete it and run the same command"):
+        models.load_weights(path, network)
+    with pytest.raises(StudyError, match=rf"{message}.*; the fault is in what teacher\.weights names: give other"):
+        teacher.main(job_of(result, tmp_path, path))
+    assert not (tmp_path / "teacher/teacher.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["truncated", "empty", "no safetensors"])
+def test_weights_that_are_no_safetensors_stop_a_plan_and_a_fetch(tmp_path, tiny, name):
+    _, network, path = tiny
+    DAMAGES[name][0](path, network.state_dict())
+    said = r"model\.safetensors: not a whole safetensors file \(.*; the fault is in what teacher\.weights names"
+    for source, weights in (("checkpoint", str(path)), ("timm", f"local-dir:{path.parent}")):
+        with pytest.raises(StudyError, match=said):
+            Content.read(with_weights(source, weights), Hashes())
+    with pytest.raises(StudyError, match=said):
+        teacher_weights.fetch(f"local-dir:{path.parent}", tmp_path / "cache", None)
+    assert not (tmp_path / "cache").exists()
+
+
+def with_weights(source, weights):
+    """The smoke study with a teacher from elsewhere."""
+    config = smoke_config()
+    given = {"source": source, "model": config["teacher"]["model"], "weights": weights, "expected_top1": 50}
+    return load(config | {"teacher": given})
+
+
+@pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin", "old.pt", "model.safetensors"])
+@pytest.mark.parametrize("key", [None, "model", "state_dict"])
+def test_pickles_are_not_read_and_the_command_that_is_said_converts_them(tmp_path, tiny, name, key):
+    _, network, _ = tiny
+    folder = tmp_path / "given"
+    folder.mkdir()
+    state = network.state_dict()
+    torch.save(state if key is None else {key: state}, folder / name, _use_new_zipfile_serialization=name != "old.pt")
+    with pytest.raises(StudyError, match=rf"{name} is a pickle, which is not read, since it can run code") as error:
+        Content.read(with_weights("checkpoint", str(folder / name)), Hashes())
+    exec(re.search(r'python -c "(.+)"$', str(error.value))[1], {})
+    (converted,) = folder.glob("*.safetensors")
+    given = load_file(converted)
+    assert given.keys() == state.keys() and all(torch.equal(given[name], value) for name, value in state.items())
+    if name != "model.safetensors":
+        converted.unlink()
+        with pytest.raises(StudyError, match=rf"must hold a model\.safetensors; {name} is a pickle, .* convert it"):
+            Content.read(with_weights("timm", f"local-dir:{folder}"), Hashes())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_read(tiny, kind):
+    result, network, path = tiny
+    rounded = {name: value.to(kind) for name, value in network.state_dict().items()}
+    save(path, rounded)
+    loaded = models.build(result.teacher.model, result.data.view)
+    models.load_weights(path, loaded)
+    for name, value in loaded.state_dict().items():
+        assert value.dtype == torch.float32 and torch.equal(value, rounded[name].float())
+
+
+def test_a_teacher_trains_to_the_same_bits_whether_its_images_are_decoded_before_or_not(tmp_path, monkeypatch):
+    result, weights = tiny_study(tmp_path), []
+    for limit in (1e9, 1):
+        monkeypatch.setattr(configured, "MOST_DECODED", limit)
+        split(result, tmp_path / "data")
+        teacher.main(job_of(result, tmp_path))
+        weights.append((tmp_path / "teacher/teacher.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_begun(tmp_path, tiny, monkeypatch):
+    result, network, _ = tiny
+    chain = chain_of(result)
+    images, out = Split(images_of(result, tmp_path / "data"), "train", 80), tmp_path / "outputs"
+    blocks = chain.outputs.order.job.blocks
+    teacher_outputs.write(out, network, images, None, blocks, CPU)
+    size = sum(np.load(path).nbytes for path in out.iterdir())
+    assert costs.outputs_bytes(chain) == size
+    monkeypatch.setattr(expected, "MOST_STORED", size)
+    expected.check_stored(size, out)
+    monkeypatch.setattr(expected, "MOST_STORED", size - 1)
+    with pytest.raises(
+        StudyError, match=r"^student\.recipe: the teacher's outputs .* give student\.recipe\.augmentation"
+    ):
+        teacher_outputs.write(tmp_path / "more", network, images, None, blocks, CPU)
+    assert not (tmp_path / "more").exists()
+    monkeypatch.setattr(expected, "MOST_STORED", 1e30)
+    with pytest.raises(StudyError, match=r"GB are free"):
+        expected.check_stored(10**29, tmp_path / "not/yet/there")
+
+
+@pytest.mark.parametrize(
+    ("taken_from", "train_images", "counts", "images"),
+    [
+        ("train", None, {"train": 100, "test": 40}, 80),
+        ("test", None, {"train": 100, "test": 40}, 100),
+        ("train", 70, {"train": 100, "test": 40}, 70),
+        ("train", 70, {}, 70),
+        ("train", None, {"test": 40}, None),
+    ],
+)
+def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken_from, train_images, counts, images):
+    changes = {"data.validation.taken_from": taken_from, "student.recipe.train_images": train_images}
+    config = smoke_config()
+    for key, value in {"data.validation.per_class": 2, "comparison.images": 20, **changes}.items():
+        config = changed(config, key, value)
+    if train_images is None:
+        del config["student"]["recipe"]["train_images"]
+    chain = Chain(load(config), Content({"train": "a", "test": "b"}, counts=counts), str(tmp_path))
+    assert chain.training_images(chain.study.student.recipe) == images
+    channels, rows, columns = chain.study.teacher_facts.shapes[0]
+    blocks = len(chain.outputs.order.job.blocks)
+    size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
+    assert costs.outputs_bytes(chain) == size

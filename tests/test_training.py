@@ -92,6 +92,12 @@ def test_the_students_start_does_not_depend_on_the_variant(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(starts[0].parameters(), other.parameters(), strict=True))
 
 
+def test_weights_that_only_the_last_update_spoils_end_the_training_too(tmp_path):
+    changes = {"epochs": 1, "batch_size": 80, "optimizer": {"name": "adamw", "learning_rate": 1e38}}
+    with pytest.raises(StudyError, match=r"training: the validation loss became (nan|inf) in epoch 1; lower"):
+        run(tmp_path, **{f"student.recipe.{key}": value for key, value in changes.items()})
+
+
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
     with pytest.raises(StudyError, match=r"training: \w+ became (nan|inf) in epoch \d+, step \d+; lower"):
         run(tmp_path, **{"student.recipe.optimizer.learning_rate": 1e30})

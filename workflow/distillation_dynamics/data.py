@@ -1,9 +1,10 @@
-"""The images of a study: split once, decoded once, then read as batches.
+"""The images of a study: split once, then read as batches.
 
-The stage writes `splits.parquet` (which image, by its name, belongs to which split) and, for Parquet sources, the
-decoded images of each file as one uint8 array [image, row, column, channel] that every job maps. Training and
-evaluation read batches through `Split`. A view of an image is a function of (seed, image, view number) alone, whatever
-process draws it.
+The stage writes `splits.parquet` (which image, by its name, belongs to which split). The encoded images of Parquet
+files it copies into one file a source, in which each is found by its place, as in a .tar; where they are few enough it
+decodes them, too, as an evaluation sees them, into one uint8 array [image, row, column, channel] that every job maps.
+Training and evaluation read batches through `Split`. A view of an image is a function of (seed, image, view number)
+alone, whatever process draws it.
 """
 
 import atexit
@@ -15,22 +16,25 @@ import signal
 import tarfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from timm.data import create_transform
 from timm.data.readers import create_reader
+from timm.data.readers.img_extensions import get_img_extensions
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from . import distributed
+from . import distributed, shards
 from .errors import StudyError
-from .files import Column, read_npy, read_table, write_npy, write_table
-from .spec.data import DataJob
+from .files import Column, npy_writer, read_npy, read_table, replacing, write_table
+from .spec.data import Arrays, DataJob
 from .spec.images import Images, View
 from .spec.training import Augmentation
 
@@ -39,13 +43,15 @@ SPLIT_COLUMNS = {
     "file": Column("", "the source that holds the image: train or test"),
     "index": Column("", "0-based position in that source"),
     "label": Column("", "class, 0-based"),
-    "name": Column("", "file of the image in its folder or .tar; empty for an image of a Parquet file"),
-    "offset": Column("bytes", "place of the image in its .tar; -1 elsewhere"),
-    "bytes": Column("bytes", "its size in the .tar; -1 elsewhere"),
+    "name": Column("", "file of the image in its folder or .tar; Parquet file and row of the image"),
+    "offset": Column("bytes", "place of the image in its .tar or packed file; -1 in a folder"),
+    "bytes": Column("bytes", "its size there; -1 in a folder"),
 }
 # Which images are held out must not change with a study's seeds.
 SPLIT_SEED = 0
 SECONDS_AFTER_STOP = 120
+# In a WebDataset the files of a sample follow each other: of so many members of a .tar one must be its class.
+MEMBERS_OF_A_SAMPLE = 100
 
 
 class Batch(NamedTuple):
@@ -77,7 +83,7 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
 class Split:
     """One split of a study's images (or `count` of them), read as evaluation or training batches.
 
-    `names` and `labels` are those of its images, in order. A loader process that is given one gets no decoded images.
+    `names` and `labels` are those of its images, in order. A loader process that is given one gets no images.
     """
 
     def __init__(self, images: Images, name: str, count: int | None = None):
@@ -97,8 +103,8 @@ class Split:
         self.index = table["index"].to_numpy(copy=True)
         self.labels = table["label"].to_numpy(copy=True)
         # As bytes of one width: a million Python strings would be pickled one by one for each loader process.
-        self.names = None if images.in_memory else table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
-        self.offsets = None if images.in_memory else table[["offset", "bytes"]].to_numpy(copy=True)
+        self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
+        self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)
         self.root = getattr(images, self.file)
         self._evaluation: tuple[tuple[int, int], DataLoader] | None = None
 
@@ -110,18 +116,16 @@ class Split:
 
     @cached_property
     def array(self) -> np.ndarray:
-        """The decoded images of the source file, mapped read-only."""
+        """The decoded images of the source, mapped read-only."""
         return read_npy(Path(self.source.folder) / f"{self.file}.npy")
 
     def name(self, position: int) -> str:
-        """Return the file of an image; in a .tar, the .tar and the place in it."""
+        """Return the file of an image; of one in a larger file, that file and its name there."""
         name, (offset, _) = self.names[position].decode("utf-8"), self.offsets[position]
         return os.path.join(self.root, name) if offset < 0 else f"{self.root}: {name}"
 
     def image(self, position: int) -> Image.Image:
         """Return one image; raise StudyError naming the file when it cannot be decoded."""
-        if self.names is None:
-            return Image.fromarray(self.array[int(self.index[position])].squeeze())
         offset, size = map(int, self.offsets[position])
         try:
             if offset < 0:
@@ -139,7 +143,7 @@ class Split:
         Of several processes each sees its share. Loader processes are started once and kept for the next call.
         """
         positions = distributed.share(np.arange(len(self)))
-        if self.names is None or workers == 0:
+        if self.source.in_memory or workers == 0:
             yield from self.view(0, None, batch_size, workers, positions)
             return
         asked = batch_size, workers
@@ -192,7 +196,7 @@ class Split:
         yield from self._batches(augmentation, parts, workers)
 
     def _batches(self, augmentation, parts: Iterable[tuple], workers: int) -> Iterator[Batch]:
-        if self.names is None and augmentation is None:
+        if self.source.in_memory and augmentation is None:
             for _, _, positions in parts:
                 yield Batch(positions, self._from_array(positions), torch.from_numpy(self.labels[positions]))
             return
@@ -229,8 +233,25 @@ def _chosen(table, name: str, count: int | None):
     return table if count is None else table.iloc[balanced(table["label"].to_numpy(), count)]
 
 
+def _open(file) -> Image.Image:
+    """Open an encoded image without decoding it; raise ValueError where its pixels cannot be told in 8 bit."""
+    picture = Image.open(file)
+    if picture.mode == "F" or (picture.mode == "I" and not _has_16_bit(picture)):
+        raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}), of which none is known to be white")
+    return picture
+
+
+def _has_16_bit(picture: Image.Image) -> bool:
+    # Older versions of Pillow open a PNG of 16 bit, and all a PGM, as one of 32.
+    return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
+
+
 def _decode(file, channels: int) -> Image.Image:
-    return Image.open(file).convert("L" if channels == 1 else "RGB")
+    picture = _open(file)
+    if _has_16_bit(picture):
+        # Pillow would clip grey of 16 bit; of colours, too, it takes the high byte.
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("L" if channels == 1 else "RGB")
 
 
 # Splits that keep loader processes, which outlive a request to stop: at exit Python would wait for them.
@@ -336,61 +357,87 @@ def make_transform(seen: View, augmentation: Augmentation | None):
     )
 
 
-def open_folder(root: str, key: str):
-    """Open a folder (one subfolder a class) or .tar of images with timm's reader.
+def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:
+    """Return a function from a PIL image to its uint8 pixels [H, W, C] as an evaluation sees them: resized, cropped."""
+    side = arrays.image_size
+    transform = create_transform(
+        (arrays.channels, side, side),
+        is_training=False,
+        crop_pct=arrays.crop_fraction,
+        interpolation=arrays.interpolation,
+        normalize=False,
+    )
 
-    Raises StudyError naming the configuration's key when it is missing or holds no images.
-    """
-    if not Path(root).exists():
-        raise StudyError(f"data.{key}: the folder {root} does not exist; give a folder with one subfolder a class")
-    if os.path.isfile(root) and os.path.splitext(root)[1] != ".tar":
-        raise StudyError(
-            f"data.{key}: {root} is no folder and no .tar; give a folder with one subfolder a class, or a .tar"
-        )
-    try:
-        # No list of a .tar's members beside it: that would be a pickle.
-        return create_reader("", root=root, **({"cache_tarinfo": False} if os.path.isfile(root) else {}))
-    except (RuntimeError, AssertionError, OSError, ValueError, tarfile.TarError) as error:
-        raise StudyError(f"data.{key}: {root} cannot be read as a folder of images ({error})") from error
+    def pixels(picture: Image.Image) -> np.ndarray:
+        if arrays.crop_fraction == 1 and picture.size == (side, side):
+            return np.asarray(picture).reshape(side, side, -1)  # As timm would leave it, in less time.
+        return transform(picture).permute(1, 2, 0).numpy()
 
-
-def decode_parquet(path: str, channels: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a Parquet file in Hugging Face image layout: uint8 [N, size, size, channels] and labels [N].
-
-    An image of another size is resized (bicubic, centre crop). Raises StudyError when the file or an image in it is
-    damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        images = np.empty((file.metadata.num_rows, size, size, channels), dtype=np.uint8)
-        labels = np.empty(len(images), dtype=np.int64)
-        position = 0
-        for batch in file.iter_batches(batch_size=1024, columns=["image", "label"]):
-            for image, label in zip(batch["image"].field("bytes"), batch["label"], strict=True):
-                try:
-                    picture = _decode(io.BytesIO(image.as_py()), channels)
-                except Exception as error:
-                    raise StudyError(f"{path}: image {position} cannot be decoded ({error}); replace it") from error
-                if picture.size != (size, size):
-                    picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
-                images[position] = np.asarray(picture).reshape(size, size, channels)
-                labels[position] = label.as_py()
-                position += 1
-    except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file of images and labels ({error})") from error
-    return images, labels
+    return pixels
 
 
 class Listed(NamedTuple):
-    """The images of a source in file order: labels [N], names, and (offset, bytes) in a .tar ((-1, -1) elsewhere)."""
+    """The images of a source in order: labels [N], names, (offset, bytes) in a file of many ((-1, -1) elsewhere).
+
+    `classes` are the numbers of the classes by name, where they have names.
+    """
 
     labels: np.ndarray
     names: np.ndarray
     offsets: np.ndarray
     classes: dict[str, int] | None = None
+
+
+def pack(files: tuple[str, ...], path: Path, arrays: Arrays | None) -> Listed:
+    """Copy the encoded images of Parquet files into `path`.bin, one after the other, and list them.
+
+    With `arrays` they are decoded into `path`.npy, too. No more than some rows are in memory at a time. Raises
+    StudyError when a file or an image in it is damaged.
+    """
+    labels, names, sizes = [], [], []
+    with ExitStack() as stack:
+        packed = stack.enter_context(open(stack.enter_context(replacing(path.with_suffix(".bin"))), "wb"))
+        if arrays is not None:
+            side = arrays.image_size
+            shape = (shards.count(files), side, side, arrays.channels)
+            append = stack.enter_context(npy_writer(path.with_suffix(".npy"), shape, np.uint8))
+            pixels = evaluation_pixels(arrays)
+        for file, rows in shards.read(files):
+            for row, encoded in enumerate(rows.images, rows.first):
+                try:
+                    # Where nothing is decoded, a look at it tells at least whether it is an image.
+                    picture = _decode(io.BytesIO(encoded), arrays.channels) if arrays else _open(io.BytesIO(encoded))
+                except Exception as error:
+                    raise StudyError(f"{file}: image of row {row} cannot be decoded ({error}); replace it") from error
+                if arrays is not None:
+                    append(pixels(picture))
+                names.append(f"{os.path.basename(file)}, row {row}")
+                sizes.append(len(encoded))
+            packed.write(b"".join(rows.images))
+            labels.append(rows.labels.astype(np.int64))
+    offsets = np.cumsum([0, *sizes[:-1]])
+    return Listed(np.concatenate(labels), np.array(names), np.stack([offsets, sizes], axis=1))
+
+
+def open_folder(root: str, key: str):
+    """Open a folder (one subfolder a class) or .tar of images with timm's reader.
+
+    Raises StudyError naming the configuration's key when it holds no images, or none in subfolders.
+    """
+    try:
+        if os.path.isfile(root):
+            with tarfile.open(root, "r:") as tar:
+                if any(member.name.endswith(".cls") for member in islice(tar, MEMBERS_OF_A_SAMPLE)):
+                    raise StudyError(
+                        f"data.{key}: {root} is a WebDataset, whose labels (.cls) are not read; unpack it into one "
+                        "subfolder a class"
+                    )
+        # No list of a .tar's members beside it: that would be a pickle.
+        return create_reader("", root=root, **({"cache_tarinfo": False} if os.path.isfile(root) else {}))
+    except (RuntimeError, AssertionError, OSError, ValueError, tarfile.TarError) as error:
+        raise StudyError(
+            f"data.{key}: {root} cannot be read ({error}); give a folder, or a .tar, with one subfolder a class"
+        ) from error
 
 
 def list_folder(root: str, key: str) -> Listed:
@@ -413,6 +460,35 @@ def list_folder(root: str, key: str) -> Listed:
     return Listed(np.array(labels, dtype=np.int64), np.array(names), offsets, classes)
 
 
+def check_classes(listed: dict[str, Listed], job: DataJob) -> None:
+    """Raise StudyError where the subfolders of a source are not the classes of the study, or not those of the other."""
+    for key, source in listed.items():
+        (root,) = getattr(job, key)
+        if "" in source.classes:
+            raise StudyError(f"data.{key}: images lie in {root} itself; put each into the subfolder of its class")
+        if len(source.classes) != job.classes:
+            empty = [folder for folder, below, names in os.walk(root) if not below and not any(map(_is_image, names))]
+            raise StudyError(
+                f"data.classes: {job.classes} is given, but {root} has images in {len(source.classes)} subfolders"
+                + (f"; {min(empty)} holds none" if empty else f" ({_some(source.classes)})")
+            )
+    for key, other in (("train", "test"), ("test", "train")):
+        if lacking := listed[other].classes.keys() - listed[key].classes.keys():
+            raise StudyError(
+                f"data.{key}: {getattr(job, key)[0]} has no images of {_some(lacking)}, but data.{other} has; the two "
+                "must have the same classes (subfolders)"
+            )
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in get_img_extensions(as_set=True)
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    names = sorted(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
 def make_splits(listed: dict[str, Listed], job: DataJob) -> dict[str, np.ndarray]:
     """Return the columns of `splits.parquet` for the images of the train and test sources.
 
@@ -420,14 +496,17 @@ def make_splits(listed: dict[str, Listed], job: DataJob) -> dict[str, np.ndarray
     """
     labels = {key: source.labels for key, source in listed.items()}
     for key, values in labels.items():
-        if len(values) == 0 or values.min() < 0 or values.max() >= job.classes:
-            raise StudyError(f"data.{key}: labels must lie in 0 to {job.classes - 1} (data.classes)")
+        shards.check_labels(values, job.classes, f"data.{key}")
+    counts = {key: np.bincount(values, minlength=job.classes) for key, values in labels.items()}
+    if 0 in counts["train"]:
+        name = _class(listed["train"], int(counts["train"].argmin()))
+        raise StudyError(f"data.classes: {job.classes} is given, but data.train has no image of {name}")
     held, count = job.validation.taken_from, job.validation.per_class
-    short = [c for c in range(job.classes) if (labels[held] == c).sum() <= count]
-    if short:
+    scarce = int(counts[held].argmin())
+    if counts[held][scarce] <= count:
         raise StudyError(
-            f"data.validation.per_class: {count} images of class {short[0]} cannot be held out: data.{held} has only "
-            f"{(labels[held] == short[0]).sum()} of it"
+            f"data.validation.per_class: {count} images of {_class(listed[held], scarce)} cannot be held out: "
+            f"data.{held} has only {counts[held][scarce]} of it"
         )
     validation = balanced(labels[held], count * job.classes)
     rows = []
@@ -446,19 +525,17 @@ def make_splits(listed: dict[str, Listed], job: DataJob) -> dict[str, np.ndarray
     }
 
 
+def _class(source: Listed, number: int) -> str:
+    """Name a class as the user knows it."""
+    return f"class {next((name for name, value in (source.classes or {}).items() if value == number), number)}"
+
+
 def main(job: DataJob, gpus: int = 0) -> None:
-    """Decode (Parquet) or list (folder) the two sources and write the splits."""
+    """Pack (Parquet) or list (folder) the images of the two sources, and write the splits."""
     out, listed = Path(job.out), {}
     for key in ("train", "test"):
-        path = getattr(job, key)
-        if job.shape is not None:
-            images, labels = decode_parquet(path, *job.shape)
-            write_npy(out / f"{key}.npy", images)
-            nowhere = np.full((len(labels), 2), -1)
-            listed[key] = Listed(labels, np.full(len(labels), ""), nowhere)
-        else:
-            listed[key] = list_folder(path, key)
-    classes = [source.classes for source in listed.values()]
-    if classes[0] != classes[1]:
-        raise StudyError(f"data: {job.train} and {job.test} do not have the same classes (subfolders)")
+        files = getattr(job, key)
+        listed[key] = pack(files, out / key, job.arrays) if job.packed else list_folder(files[0], key)
+    if not job.packed:
+        check_classes(listed, job)
     write_table(out / "splits.parquet", make_splits(listed, job), SPLIT_COLUMNS)

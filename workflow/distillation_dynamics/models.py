@@ -15,8 +15,8 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from timm.layers import PatchEmbed
 from torch import Tensor, nn
 
 from .errors import StudyError
@@ -26,6 +26,10 @@ from .objective import Outputs, Shape
 from .spec.base import from_json, to_json
 from .spec.images import View
 from .spec.network import Model, ModelFacts
+from .weights import check_safetensors
+
+# The remedy where a result is damaged.
+MAKE_AGAIN = "delete it and run the same command again"
 
 # What networks call their blocks in timm; and what is none, where they call them otherwise.
 BLOCK, STEM = re.compile("block|layer|stage"), "stem"
@@ -89,8 +93,8 @@ def _facts(model: Model, view: View, device: str) -> ModelFacts:
         network = build(model, view).eval()
         if not hasattr(network, "forward_intermediates") or not _numbered_blocks(network):
             raise StudyError(
-                f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network that "
-                "has feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
+                f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
+                "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
             )
         images = torch.empty(1, view.channels, view.image_size, view.image_size)
         try:
@@ -102,7 +106,20 @@ def _facts(model: Model, view: View, device: str) -> ModelFacts:
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
                 f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
             ) from error
+    for module in network.modules():
+        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
+            _check_border(model, view.image_size, module.patch_size)
     return ModelFacts(sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes))
+
+
+def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:
+    """Raise StudyError where patches do not cover an image: timm would leave out its right and lower border."""
+    if any(image_size % side for side in patch):
+        near = max(1, round(image_size / patch[0])) * patch[0]
+        raise StudyError(
+            f"model.args: {model.name} cuts images into patches of {patch[0]} x {patch[1]} pixels, which do not cover "
+            f"{image_size} (data.image_size); choose sizes that divide evenly, such as data.image_size {near}"
+        )
 
 
 def block_names(network: nn.Module) -> list[str]:
@@ -161,26 +178,39 @@ def save_weights(path: str | Path, network: nn.Module) -> None:
         temporary.write_bytes(save(state))
 
 
-def load_weights(path: str | Path, network: nn.Module, expected_sha256: str | None = None) -> None:
-    """Load safetensors into `network`, every name and shape exact.
+def load_weights(
+    path: str | Path, network: nn.Module, expected_sha256: str | None = None, remedy: str = MAKE_AGAIN
+) -> None:
+    """Load safetensors into `network`, every name and shape exact, every value finite (float16, bfloat16: widened).
 
-    Raises StudyError when the file is missing, damaged, not the expected one, or of another model.
+    Raises StudyError with `remedy` when the file is missing, damaged, not the expected one, or of another model.
     """
     if not Path(path).is_file():
         raise StudyError(f"{path}: no such weights file")
     if expected_sha256 is not None and (found := sha256(path)) != expected_sha256:
         raise StudyError(f"{path}: its sha256 is {found}, but the configuration expects {expected_sha256}")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise StudyError(
-            f"{path}: not a whole safetensors file ({error}); delete it and run again, or fetch it again"
-        ) from error
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
-        raise StudyError(f"{path}: does not fit the model in the configuration ({first})") from error
+    check_safetensors(path, remedy)
+    state = load_file(path)
+    if (said := _misfit(state, network.state_dict())) is not None:
+        raise StudyError(f"{path}: does not fit the model in the configuration ({said}); {remedy}")
+    network.load_state_dict(state, strict=True)
+    for name, value in network.state_dict().items():
+        if not value.isfinite().all():
+            raise StudyError(f"{path}: {name} holds values that are not finite numbers (NaN or infinity); {remedy}")
+
+
+def _misfit(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> str | None:
+    """Return why weights are not those of a model; None when they are."""
+    for difference, names in (("lacks", wanted.keys() - state.keys()), ("has too", state.keys() - wanted.keys())):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            return f"it {difference} {min(names)}{more}"
+    for name, value in state.items():
+        if value.shape != wanted[name].shape:
+            return f"{name} has shape {list(value.shape)}, the model {list(wanted[name].shape)}"
+        if value.is_floating_point() != wanted[name].is_floating_point():
+            return f"{name} holds {value.dtype}, the model {wanted[name].dtype}"
+    return None
 
 
 def device(gpus: int) -> torch.device:

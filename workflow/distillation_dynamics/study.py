@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import extensions, faults
+from . import extensions, faults, shards
 from .errors import StudyError, nearest
 from .spec.base import build
 from .spec.comparison import Comparison
@@ -70,8 +70,8 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     config = _with_defaults(json.loads(json.dumps(config)), schema, schema)
     _refuse(faults.of_schema(config, schema))
     _refuse([*faults.of_name(config["name"]), *faults.of_variants(config["variants"])])
-    for owner, key in (("data", "train"), ("data", "test"), ("teacher", "weights")):
-        _spell_one_way(config[owner], key)
+    _find_images(config["data"])
+    _spell_one_way(config["teacher"], "weights")
     data, teacher, student = (
         build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
@@ -169,12 +169,39 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
     return value
 
 
+def _find_images(data: dict[str, Any]) -> None:
+    """Put the files of each source into `data`, spelt one way, and how many images they hold, where a footer tells.
+
+    Raises StudyError where there is none, or one that cannot be used.
+    """
+    data["rows"] = {} if data["source"] == "parquet" else None
+    for key in ("train", "test"):
+        if data["source"] == "parquet":
+            data[key] = shards.find(data[key], f"data.{key}")
+            data["rows"][key] = sum(shards.images_in(path, data["classes"], f"data.{key}") for path in data[key])
+        elif isinstance(data[key], list):
+            raise StudyError(f"data.{key}: with data.source: folder give one folder or .tar, not a list")
+        else:
+            data[key] = [os.path.normpath(data[key])]
+            if os.path.isfile(data[key][0]) and Path(data[key][0]).suffix != ".tar":
+                raise StudyError(
+                    f"data.{key}: {data[key][0]} is no folder and no .tar; give a folder (or .tar) with one subfolder "
+                    "a class, or Parquet files with data.source: parquet"
+                )
+
+
 def _data_faults(data: Data) -> Iterator[str]:
     for key, values in (("mean", data.mean), ("std", data.std)):
         if len(values) != data.channels:
             yield f"data.{key}: {len(values)} values given for {data.channels} channels; give one a channel"
     if min(data.std) <= 0:
         yield "data.std: every value must be greater than 0"
+    held = data.validation.taken_from
+    if data.rows is not None and data.held_out >= data.rows[held]:
+        yield (
+            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
+            f"be held out: data.{held} has {data.rows[held]} images in all"
+        )
 
 
 def _teacher_faults(teacher: Teacher) -> Iterator[str]:
@@ -191,7 +218,7 @@ def _teacher_faults(teacher: Teacher) -> Iterator[str]:
         yield f"teacher.label_smoothing: has no meaning with source {teacher.source}; remove it"
     if teacher.weights is None:
         yield f"teacher.weights: must be given, because teacher.source is {teacher.source}"
-    elif teacher.source == "checkpoint" and not Path(teacher.weights).is_file():
+    elif teacher.source == "checkpoint" and not os.path.isfile(teacher.weights):
         yield f"teacher.weights: the file {teacher.weights} does not exist"
     elif teacher.source == "timm" and not re.fullmatch(
         r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", teacher.weights
@@ -235,20 +262,12 @@ def _compute_faults(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _training_images(data: dict[str, Any]) -> int | None:
-    """Return the number of training images where it can be known at once: from the Parquet file's footer."""
-    if data["source"] != "parquet":
+    """Return the number of training images where it is known at once, and anything is left to train on."""
+    if data["rows"] is None:
         return None
-    import pyarrow.parquet as pq
-
-    for key in ("train", "test"):
-        if not Path(data[key]).is_file():
-            raise StudyError(f"data.{key}: the file {data[key]} does not exist; give a Parquet file of images")
-    try:
-        rows = pq.read_metadata(data["train"]).num_rows
-    except Exception as error:
-        raise StudyError(f"data.train: {data['train']} is not a readable Parquet file ({error})") from error
     held_out = data["validation"]["per_class"] * data["classes"]
-    return rows - (held_out if data["validation"]["taken_from"] == "train" else 0)
+    count = data["rows"]["train"] - (held_out if data["validation"]["taken_from"] == "train" else 0)
+    return count if count > 0 else None
 
 
 def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:

@@ -18,6 +18,7 @@ from .spec.teacher import TeacherJob
 from .spec.training import TermSpec
 from .training import Member, predict, top1, train
 from .training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
+from .weights import OTHER_WEIGHTS
 
 
 def main(job: TeacherJob, gpus: int = 0, state_key: str = "teacher") -> None:
@@ -46,7 +47,7 @@ def _prepare(job: TeacherJob, device: torch.device, state_key: str) -> None:
             raise member.failed
         log = member.log
     else:
-        models.load_weights(job.weights.files[0], network, job.sha256)
+        models.load_weights(job.weights.files[0], network, job.sha256, OTHER_WEIGHTS)
     predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
     measured = {name: top1(predictions[name], split.labels) for name, split in splits.items()}
     check_accuracy(job.expected_top1, job.tolerance, measured["validation"])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from . import models
 from .data import Batch, Split, view_of
 from .errors import StudyError
+from .expected import check_stored
 from .files import npy_writer, read_npy
 from .objective import Outputs
 from .spec.teacher_outputs import TeacherOutputsJob
@@ -103,6 +104,7 @@ def write(
     sample = next(_answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))[1]
     views = views_of(augmentation)
     size = (views, len(images))
+    check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
     with ExitStack() as stack:
         logits = stack.enter_context(
             npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)

@@ -12,8 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 from .errors import StudyError
 from .files import replacing, sha256, write_json
 from .spec.teacher import WeightsJob
-
-WEIGHTS = "model.safetensors"
+from .weights import LOCAL, NAME, OTHER_WEIGHTS, check_safetensors, local_weights
 
 
 def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
@@ -24,14 +23,12 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
     """
     kind, _, name = source.partition(":")
     revision = None
-    if kind == "local-dir":
-        path = Path(name) / WEIGHTS
-        if not path.is_file():
-            raise StudyError(f"teacher.weights: {path} does not exist; {source} must hold a {WEIGHTS}")
+    if source.startswith(LOCAL):
+        path = local_weights(source)
     else:
         name, _, revision = name.partition("@")
         try:
-            path = Path(hf_hub_download(name, WEIGHTS, revision=revision))
+            path = Path(hf_hub_download(name, NAME, revision=revision))
         except LocalEntryNotFoundError as error:
             raise StudyError(
                 f"teacher.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
@@ -39,12 +36,15 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
             ) from error
         except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise StudyError(f"teacher.weights: {name}@{revision} has no {WEIGHTS} to download ({reason})") from error
+            raise StudyError(
+                f"teacher.weights: {name}@{revision} has no {NAME} to download ({reason}); pickles are not read"
+            ) from error
+    check_safetensors(path, OTHER_WEIGHTS)
     digest = sha256(path)
     if expected_sha256 is not None and digest != expected_sha256:
         raise StudyError(f"teacher.sha256: {source} has sha256 {digest}, but {expected_sha256} is expected")
     out = Path(out)
-    with replacing(out / WEIGHTS) as temporary:
+    with replacing(out / NAME) as temporary:
         shutil.copyfile(path, temporary)
     write_json(out / "source.json", {"source": kind, "name": name, "revision": revision, "sha256": digest})
 

@@ -38,6 +38,7 @@ FUSED = {"adamw", "adam"}
 STEPS_BETWEEN_VOTES = 10
 # A count of operations is per image, whatever the batch.
 COUNTED_IMAGES = 2
+REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
 # What the members of a step ask of the teacher: blocks, and whether logits.
 Wanted = tuple[list[int], bool]
 Teacher = Callable[[Batch, Tensor, int, Wanted], Outputs]
@@ -276,10 +277,15 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
         for member, values in zip(members, logits, strict=True):
             member.log.validation_logits = values
         results = [score(values, validation.labels) for values in logits]
+        for member, (_, loss) in zip(members, results, strict=True):
+            if not math.isfinite(loss):
+                # The last update of all shows in no later loss.
+                member.failed = StudyError(f"training: the validation loss became {loss} in epoch {done}; {REMEDY}")
     # Before the states, which hold the time that was spent.
     shared.tick(members)
     for member, result in zip(members, results, strict=True):
-        member.end_epoch(done, result)
+        if member.failed is None:
+            member.end_epoch(done, result)
 
 
 class Clock:
@@ -443,10 +449,7 @@ def _write_steps(log: Log, buffer: list) -> None:
     for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
         for name, value in zip(log.parts, row, strict=True):
             if not math.isfinite(value):
-                raise StudyError(
-                    f"training: {name} became {value} in epoch {epoch}, step {step}; lower "
-                    "recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
-                )
+                raise StudyError(f"training: {name} became {value} in epoch {epoch}, step {step}; {REMEDY}")
         log.add_step(epoch, step, rate, row)
     buffer.clear()
 

@@ -5,18 +5,16 @@ runs, and a change anywhere changes the keys of all that follows from it.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from .. import extensions
 from ..errors import StudyError
 from ..spec.base import From
 from ..spec.comparison import ComparisonJob
-from ..spec.data import DataJob
 from ..spec.features import FeaturesJob
-from ..spec.images import Images
 from ..spec.machine import Machine
 from ..spec.measured import Checkpoints
 from ..spec.saliency import SaliencyJob
@@ -24,9 +22,11 @@ from ..spec.students import RunJob
 from ..spec.tables import FiguresJob, MetricsJob, Run, StatisticsJob, SummaryJob
 from ..spec.teacher import TeacherJob, WeightsJob
 from ..spec.teacher_outputs import Asked, TeacherOutputsJob
+from ..spec.training import Recipe
 from ..study import Study
+from ..weights import LOCAL, OTHER_WEIGHTS, check_safetensors, local_weights
 from . import record
-from .hashes import Hashes
+from .hashes import IMAGES, Hashes
 from .order import Order, code_of, key_of
 
 SHARED = "shared"
@@ -94,34 +94,61 @@ class Node:
 class Content:
     """What is in the files that come from outside, as hashes: images by source, and the teacher's weights.
 
-    `missing` says what is not there yet: a plan can be made without it, a run cannot.
+    `missing` says what is not there yet: a plan can be made without it, a run cannot. `counts` are the numbers of
+    images by source; None for a .tar, and for what is missing.
     """
 
     images: dict[str, str]
     weights: str | None = None
     missing: str | None = None
+    counts: dict[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, study: Study, hashes: Hashes) -> "Content":
         """Return what is there now; raise StudyError naming the key of what cannot be read."""
-        data, teacher, images, weights, missing = study.data, study.teacher, {}, None, None
+        data, missing = study.data, None
+        images, counts = {}, dict(data.rows or {})
         for key in ("train", "test"):
-            path = getattr(data, key)
-            if not os.path.exists(path):
+            paths = getattr(data, key)
+            if not os.path.exists(paths[0]):
                 missing = missing or (
-                    f"data.{key}: the folder {path} does not exist; give a folder with one subfolder a class, or a .tar"
+                    f"data.{key}: the folder {paths[0]} does not exist; give a folder with one subfolder a class, or a "
+                    ".tar"
                 )
                 images[key] = "missing"
-                continue
-            images[key] = hashes.of(path) if data.in_memory else hashes.of_images(path, data.trust_times)
-        if teacher.source == "checkpoint":
-            weights = hashes.of(teacher.weights)
-        elif teacher.source == "timm" and teacher.weights.startswith("local-dir:"):
-            path = f"{teacher.weights.removeprefix('local-dir:')}/model.safetensors"
-            if not os.path.isfile(path):
-                raise StudyError(f"teacher.weights: {path} does not exist; the folder must hold a model.safetensors")
-            weights = hashes.of(path)
-        return cls(images, weights, missing)
+            elif os.path.isdir(paths[0]):
+                images[key], counts[key] = hashes.of_folder(paths[0], data.trust_times)
+                if not counts[key]:
+                    raise StudyError(
+                        f"data.{key}: the folder {paths[0]} holds no images ({', '.join(sorted(IMAGES))}); give a "
+                        "folder with one subfolder a class, or files with data.source: parquet"
+                    )
+            else:
+                images[key] = hashes.of_files(paths, data.trust_times)
+        if missing is None:
+            _warn_of(images, counts)
+        return cls(images, _weights_of(study, hashes), missing, counts)
+
+
+def _warn_of(images: dict[str, str], counts: dict[str, int | None]) -> None:
+    """Say what is most likely not meant: a test on the training images, or with more images than the training."""
+    if images["train"] == images["test"]:
+        print("warning: data.train and data.test are the same images: such a test tells nothing", file=sys.stderr)
+    elif (test := counts.get("test")) and (train := counts.get("train")) and test > train:
+        print(f"warning: data.test has {test} images, data.train {train}: are they swapped?", file=sys.stderr)
+
+
+def _weights_of(study: Study, hashes: Hashes) -> str | None:
+    """Return the hash of weights that lie on this machine; raise StudyError where no network can have them."""
+    teacher = study.teacher
+    if teacher.source == "checkpoint":
+        path = teacher.weights
+    elif teacher.source == "timm" and teacher.weights.startswith(LOCAL):
+        path = local_weights(teacher.weights)
+    else:
+        return None
+    check_safetensors(path, OTHER_WEIGHTS)
+    return hashes.of(path)
 
 
 class Chain:
@@ -133,10 +160,7 @@ class Chain:
         self.nodes: list[Node] = []
         self.variants, self.seeds = list(study.variants), study.seeds
         self.data = self._data()
-        self.images = Images(
-            *(self.data.key, study.data.view, study.data.in_memory),
-            **{"folder": self.data.folder, "train": study.data.train, "test": study.data.test},
-        )
+        self.images = study.data.images(self.data.key, self.data.folder)
         self.weights = self._weights() if study.teacher.source == "timm" else None
         self.teacher = self._teacher()
         self.outputs = self._teacher_outputs() if self._stored_blocks() is not None else None
@@ -155,6 +179,13 @@ class Chain:
         self.summary = self._summary()
         self.statistics = self._statistics()
         self.figures = {name: self._figure(name, figure) for name, figure in self.drawn().items()}
+
+    def training_images(self, recipe: Recipe) -> int | None:
+        """Return how many images a recipe trains on; None where that is not known before they are split."""
+        data, count = self.study.data, self.content.counts.get("train")
+        if recipe.train_images is not None or count is None:
+            return recipe.train_images
+        return count - (data.held_out if data.validation.taken_from == "train" else 0)
 
     @property
     def asked(self) -> list[Node]:
@@ -198,16 +229,11 @@ class Chain:
 
     @property
     def _data_files(self) -> tuple[Node, list[str]]:
-        return self.data, [Path(path).name for path in self.images.files]
+        return self.data, self.data.order.job.files
 
     def _data(self) -> Node:
-        data = self.study.data
-        shape = (data.channels, data.image_size) if data.in_memory else None
-        job = DataJob(
-            *(data.classes, data.validation, self.content.images, shape), train=data.train, test=data.test, out=""
-        )
-        names = ["splits.parquet", *(["train.npy", "test.npy"] if shape else [])]
-        return self._add("data", "", job, self._shared("data"), names, scope=SHARED)
+        job = self.study.data.job(self.content.images)
+        return self._add("data", "", job, self._shared("data"), job.files, scope=SHARED)
 
     def _weights(self) -> Node:
         teacher = self.study.teacher

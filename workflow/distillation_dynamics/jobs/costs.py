@@ -4,6 +4,7 @@ Hours come from the records of earlier jobs under `results/`: trainings from sec
 same kind of device and network, what is their own and what a cohort shares apart; other stages from their mean.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from ..files import read_json, read_table
 from ..spec.base import counted, to_json
 from ..spec.features import Probe
 from ..spec.network import Shapes
+from ..spec.training import Recipe
 from . import record
 from .chain import GATHERING, Chain, Node
 from .hashes import IDENTITY
@@ -92,7 +94,10 @@ class Costs:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
         kind = stage, _network_of(counted(node.order.job))
-        size = _features_bytes(chain, node) if stage == "features" else _mean(self.bytes.get(kind))
+        if stage == "features":
+            size = _features_bytes(chain, node)
+        else:
+            size = outputs_bytes(chain) if stage == "teacher_outputs" else _mean(self.bytes.get(kind))
         if size is None:
             size = _weights_bytes(chain, node)
         if stage == "teacher" and node.order.job.recipe is not None:
@@ -107,8 +112,21 @@ def _network_of(job: dict) -> str:
 
 def _images(chain: Chain, recipe) -> int | None:
     """Return epochs times images of a training; None when the number of images is not yet known."""
-    count = _split_images(chain.data.folder) if recipe.train_images is None else recipe.train_images
+    count = _training_images(chain, recipe)
     return None if count is None else recipe.epochs * count
+
+
+def _training_images(chain: Chain, recipe: Recipe) -> int | None:
+    known = chain.training_images(recipe)
+    return _split_images(chain.data.folder) if known is None else known
+
+
+def outputs_bytes(chain: Chain) -> int | None:
+    """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
+    recipe, shapes = chain.study.student.recipe, chain.study.teacher_facts.shapes
+    count = _training_images(chain, recipe)
+    values = chain.study.data.classes + sum(math.prod(shapes[block]) for block in chain.outputs.order.job.blocks)
+    return None if count is None else 4 * recipe.views * count * values
 
 
 @cache

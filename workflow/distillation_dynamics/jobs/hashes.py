@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,26 +51,38 @@ class Hashes:
     def of(self, path: str | Path) -> str:
         """Return the SHA-256 of a file's content; raise StudyError where it cannot be read."""
         path = os.path.normpath(path)
-        try:
-            seen = identity(os.stat(path))
-            if path not in self.known or self.known[path][:-1] != seen:
-                self._remember(path, [*seen, sha256(path)])
-        except OSError as error:
-            raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
+        status = _status(path)
+        if not self._knows(path, status):
+            self._remember(path, [*identity(status), _content(path)])
         return self.known[path][-1]
 
-    def of_images(self, root: str, trust_times: bool) -> str:
-        """Return what stands for the names and contents of all images under a folder, or the content of a .tar.
+    def _knows(self, path: str, status: os.stat_result) -> bool:
+        return path in self.known and self.known[path][:-1] == identity(status)
+
+    def of_files(self, paths: Iterable[str], trust_times: bool) -> str:
+        """Return what stands for the contents of files in their order: of one alone, its own SHA-256.
 
         With `trust_times` sizes and times of change stand in for the contents. Raises StudyError where one cannot be
         read.
         """
-        if os.path.isfile(root):
-            return self.of(root)
+        paths = list(paths)
+        status = [_status(path) for path in paths]
+        if trust_times:
+            return _digest([one.st_size, one.st_mtime_ns] for one in status)
+        due = [one for path, one in zip(paths, status, strict=True) if not self._knows(path, one)]
+        _say(len(due), sum(one.st_size for one in due), "files")
+        with ThreadPoolExecutor(READERS) as pool:
+            contents = list(pool.map(self.of, paths))
+        return contents[0] if len(contents) == 1 else _digest([said] for said in contents)
+
+    def of_folder(self, root: str, trust_times: bool) -> tuple[str, int]:
+        """Return what stands for the names and contents of all images under a folder, and their number.
+
+        `trust_times` and errors: see `of_files`.
+        """
         folders = {}
         for folder, names in _image_folders(root):
-            listed = [(name, os.stat(os.path.join(folder, name))) for name in names]
-            folders[folder] = {name: status for name, status in listed}
+            folders[folder] = {name: _status(os.path.join(folder, name)) for name in names}
         total = hashlib.sha256()
         due = {}
         for folder, entries in folders.items():
@@ -85,26 +98,17 @@ class Hashes:
             else:
                 said = self.known[f"{os.path.normpath(folder)}{os.sep}*"][-1]
             total.update(said.encode())
-        return total.hexdigest()
+        return total.hexdigest(), sum(map(len, folders.values()))
 
     def _read(self, folders: dict[str, dict[str, os.stat_result]], due: dict[str, tuple[str, str]]) -> None:
         """Read all images of the folders that are `due`, several at a time."""
         count = sum(len(folders[folder]) for folder in due)
         size = sum(status.st_size for folder in due for status in folders[folder].values())
-        if count > SILENT_FILES or size > SILENT_BYTES:
-            print(
-                f"reading {count} images ({size / 1e9:.1f} GB) once, to know them again; "
-                "data.trust_times: true goes by their size and time of change instead",
-                file=sys.stderr,
-                flush=True,
-            )
+        _say(count, size, "images")
         with ThreadPoolExecutor(READERS) as pool:
             for folder, (key, seen) in due.items():
                 names = list(folders[folder])
-                try:
-                    contents = list(pool.map(sha256, (os.path.join(folder, name) for name in names)))
-                except OSError as error:
-                    raise StudyError(f"{error.filename}: cannot be read ({error.strerror})") from error
+                contents = list(pool.map(_content, (os.path.join(folder, name) for name in names)))
                 self._remember(key, [seen, _digest(zip(names, contents, strict=True))])
 
     def save(self) -> None:
@@ -123,8 +127,42 @@ def _digest(rows) -> str:
     return hashlib.sha256(json.dumps([list(row) for row in rows]).encode()).hexdigest()
 
 
+def _say(count: int, size: int, what: str) -> None:
+    """Say what is about to be read, where that takes a while."""
+    if count > SILENT_FILES or size > SILENT_BYTES:
+        print(
+            f"reading {count} {what} ({size / 1e9:.1f} GB) once, to know them again; "
+            "data.trust_times: true goes by their size and time of change instead",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _content(path: str) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _status(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> StudyError:
+    reason = "a link to nothing" if os.path.islink(path) else error.strerror
+    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
+
+
 def _image_folders(root: str):
     """Yield (folder, names of its images), both in the order of their names, of all folders under `root`."""
-    for folder, below, names in os.walk(root, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename, error) from error
+
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
         below.sort()
         yield folder, sorted(name for name in names if os.path.splitext(name)[1].lower() in IMAGES)

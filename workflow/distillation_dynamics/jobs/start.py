@@ -8,9 +8,10 @@ from pathlib import Path
 
 from .. import gpus
 from ..errors import StudyError
-from ..expected import check_accuracy
+from ..expected import check_accuracy, check_stored
 from ..files import NO_ROOM, read_json, write_json
 from ..study import Study
+from . import costs
 from .chain import GATHERING, MEASURING, Chain, Content, Node
 from .hashes import Hashes
 from .plan import Plan
@@ -79,6 +80,8 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     settings = workflow.dag_settings
     plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings))
     hashes.save()
+    if chain.outputs in plan.reasons and (size := costs.outputs_bytes(chain)) is not None:
+        check_stored(size, chain.outputs.folder)
     if chain.teacher not in plan.reasons:
         measured = read_json(chain.teacher.path("result.json"))["validation_top1"]
         check_accuracy(chain.study.teacher.expected_top1, chain.study.teacher.tolerance, measured)

@@ -2,18 +2,22 @@
 
 from dataclasses import dataclass
 
-from .images import Validation, View
+from .data import Arrays, DataJob
+from .images import Images, Validation, View
 from .network import Model
 from .training import Recipe
+
+# Bytes: images of Parquet files are decoded into arrays where those of both sources together take no more.
+MOST_DECODED = 8e9
 
 
 @dataclass(frozen=True)
 class Data:
-    """The images of a study."""
+    """The images of a study; `rows` is the number of them by source, where they lie in Parquet files."""
 
     source: str
-    train: str
-    test: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
     classes: int
     channels: int
     image_size: int
@@ -23,11 +27,17 @@ class Data:
     crop_fraction: float
     interpolation: str
     trust_times: bool
+    rows: dict[str, int] | None = None
 
     @property
     def in_memory(self) -> bool:
-        """Whether the images are decoded into one array a source."""
-        return self.source == "parquet"
+        """Whether the images are decoded into one array a source. What is computed is the same either way."""
+        return self.rows is not None and sum(self.rows.values()) * self.image_size**2 * self.channels <= MOST_DECODED
+
+    @property
+    def held_out(self) -> int:
+        """The number of validation images."""
+        return self.validation.per_class * self.classes
 
     @property
     def view(self) -> View:
@@ -36,6 +46,21 @@ class Data:
             *(self.classes, self.channels, self.image_size, self.mean, self.std),
             *(self.crop_fraction, self.interpolation),
         )
+
+    def job(self, content: dict[str, str], out: str = "") -> DataJob:
+        """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
+        arrays = Arrays(self.channels, self.image_size, self.crop_fraction, self.interpolation)
+        return DataJob(
+            *(self.classes, self.validation, content, self.source == "parquet", arrays if self.in_memory else None),
+            **{"train": self.train, "test": self.test, "out": out},
+        )
+
+    def images(self, key: str, folder: str) -> Images:
+        """Return them as other jobs get them, split by the job of this key into `folder`."""
+        sources = {"train": f"{folder}/train.bin", "test": f"{folder}/test.bin"}
+        if self.source == "folder":
+            sources = {"train": self.train[0], "test": self.test[0]}
+        return Images(key, self.view, self.in_memory, folder=folder, **sources)
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,34 @@ from .images import Validation
 
 
 @dataclass(frozen=True)
-class DataJob:
-    """Split the images of two sources, train and test.
+class Arrays:
+    """How images are decoded into arrays: as an evaluation sees them, but for the normalisation."""
 
-    `content` stands for what is in them. `shape` is (channels, side) where images are decoded into arrays, None where
-    they stay in their folders.
+    channels: int
+    image_size: int
+    crop_fraction: float
+    interpolation: str
+
+
+@dataclass(frozen=True)
+class DataJob:
+    """Split the images of two sources, train and test, each the files of it in order, or one folder or .tar.
+
+    `content` stands for what is in them. Where `packed` (of Parquet files), encoded images are copied into one file a
+    source; where `arrays` is given they are decoded into one array a source, too.
     """
 
     classes: int
     validation: Validation
     content: dict[str, str]
-    shape: tuple[int, int] | None
-    train: str = aside()
-    test: str = aside()
+    packed: bool
+    arrays: Arrays | None
+    train: tuple[str, ...] = aside()
+    test: tuple[str, ...] = aside()
     out: str = aside()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that it writes."""
+        endings = [*(["bin"] if self.packed else []), *(["npy"] if self.arrays else [])]
+        return ("splits.parquet", *(f"{key}.{ending}" for ending in endings for key in ("train", "test")))

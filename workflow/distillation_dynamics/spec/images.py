@@ -28,9 +28,10 @@ class View:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that a job reads: splits (and decoded arrays) of the data stage, in one view.
+    """The images that a job reads, in one view; `in_memory` where the data stage decoded them into arrays, too.
 
-    `train` and `test`: the folder or .tar that names in the splits belong to, where images are not decoded into arrays.
+    `folder` is that of the data stage, with the splits. `train` and `test`: the folder that names in the splits belong
+    to, or the file (a .tar, or one that the data stage packed) that the images lie in.
     """
 
     key: str
@@ -39,9 +40,3 @@ class Images:
     folder: str = aside()
     train: str = aside()
     test: str = aside()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files of the data stage."""
-        names = ["splits.parquet", *(["train.npy", "test.npy"] if self.in_memory else [])]
-        return tuple(f"{self.folder}/{name}" for name in names)

@@ -1,0 +1,130 @@
+"""Parquet files are found by path, pattern or list; what cannot be read right is refused, if it can by the footer."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from distillation_dynamics import shards
+from distillation_dynamics.errors import StudyError
+from helpers import HUGGING_FACE, encoded, write_parquet
+
+PNG = encoded(Image.new("L", (4, 4), 7))
+ROWS = [{"bytes": PNG, "path": None}] * 3
+
+
+def write(path, images=ROWS, labels=(0, 1, 2), image_type=HUGGING_FACE, label_type=None, **options):
+    """Write three rows in the given types."""
+    table = pa.table({"image": pa.array(images, image_type), "label": pa.array(labels, label_type)})
+    pq.write_table(table, path, **options)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of three training shards of one test file."""
+    for number in range(3):
+        write_parquet(tmp_path / f"train-{number:05d}-of-00003.parquet", [number] * (number + 1), seed=number)
+    write_parquet(tmp_path / "test-00000-of-00001.parquet", [0, 1, 2])
+    return tmp_path
+
+
+def test_a_pattern_or_a_list_names_shards_in_order(folder):
+    one, two, three = (f"{folder}/train-{number:05d}-of-00003.parquet" for number in range(3))
+    assert shards.find(f"{folder}/train-*.parquet", "data.train") == (one, two, three)
+    assert shards.find([three, f"{folder}/./train-00000-of-00003.parquet"], "data.train") == (three, one)
+    rows = [(path, part.first, list(part.labels)) for path, part in shards.read((three, one))]
+    assert rows == [(three, 0, [2, 2, 2]), (one, 0, [0])]
+    assert shards.count((one, two, three)) == 6
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (".", r"^data\.train: \S+ is a folder; name the files in it, such as \S+/train-\*\.parquet$"),
+        ("val-*.parquet", r"^data\.train: no file matches \S+val-\*\.parquet; give Parquet files"),
+        ("val.parquet", r"^data\.train: the file \S+val\.parquet does not exist; give Parquet files"),
+        (["train-00001-of-00003.parquet"] * 2, r"^data\.train: \S+train-00001-of-00003\.parquet is given twice"),
+        ("train-0000[12]-*.parquet", r"^data\.train: \S+ matches 2 of 3 shards; fetch the others, or list"),
+    ],
+)
+def test_files_that_are_not_there_or_twice_are_a_sentence(folder, said, message):
+    said = f"{folder}/{said}" if isinstance(said, str) else [f"{folder}/{name}" for name in said]
+    with pytest.raises(StudyError, match=message):
+        shards.find(said, "data.train")
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64()])
+@pytest.mark.parametrize("image_type", [HUGGING_FACE, pa.binary(), pa.large_binary()])
+def test_labels_of_any_whole_type_and_images_as_structs_or_bytes_are_read(tmp_path, kind, image_type):
+    images = ROWS if image_type == HUGGING_FACE else [PNG] * 3
+    path = write(tmp_path / "a.parquet", images, [2, 0, 1], image_type, kind)
+    assert shards.images_in(path, 3, "data.train") == 3
+    ((_, rows),) = shards.read([path])
+    assert rows.images == [PNG] * 3 and rows.labels.tolist() == [2, 0, 1]
+
+
+REFUSED = {
+    "floats": ({"labels": [0.5, 1.5, 2.5]}, "column label of .* holds double; it must hold whole numbers from 0 to 2"),
+    "words": ({"labels": ["a", "b", "c"]}, "column label of .* holds string; it must hold whole numbers"),
+    "yes and no": ({"labels": [True, False, True]}, "column label of .* holds bool; it must hold whole numbers"),
+    "a missing label": ({"labels": [0, None, 2]}, r"1 rows of .* have no label \(null\); give them one"),
+    "nothing but missing labels": ({"labels": [None] * 3}, "column label of .* holds null; it must hold"),
+    "a label too high": (
+        {"labels": [0, 1, 3]},
+        r"a\.parquet: has label 3; labels must lie in 0 to 2 \(",
+    ),
+    "no labels": ({"labels": [-1, -1, -1]}, "has label -1; labels must lie in 0 to 2"),
+    "paths": (
+        {"images": ["a.png"] * 3, "image_type": pa.string()},
+        "column image of .* holds string; it must",
+    ),
+    "pixels": ({"images": [[1, 2]] * 3, "image_type": pa.list_(pa.uint8())}, "column image of .* holds list<"),
+    "no rows": ({"images": [], "labels": [], "label_type": pa.int64()}, r"a\.parquet holds no images"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_columns_that_cannot_be_read_right_are_refused_by_the_footer(tmp_path, name):
+    options, message = REFUSED[name]
+    path = write(tmp_path / "a.parquet", **options)
+    with pytest.raises(StudyError, match=rf"^data\.test: .*{message}"):
+        shards.images_in(path, 3, "data.test")
+
+
+def test_columns_of_other_names_are_named(tmp_path):
+    pq.write_table(pa.table({"img": [PNG], "fine_label": [0]}), tmp_path / "a.parquet")
+    said = r"a\.parquet has no column image and label, only img, fine_label; rename them"
+    with pytest.raises(StudyError, match=said):
+        shards.images_in(str(tmp_path / "a.parquet"), 3, "data.test")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": [0, None, 2]}, r"a\.parquet: row 1 has no label \(null\)"),
+        ({"images": [*ROWS[:2], None]}, r"a\.parquet: row 2 has no encoded image \(null\)"),
+        ({"images": [{"bytes": None, "path": "0.png"}, *ROWS[:2]]}, r"a\.parquet: row 0 has no encoded image \(null\)"),
+    ],
+)
+def test_what_a_footer_does_not_tell_is_refused_where_it_is_read(tmp_path, options, message):
+    path = write(tmp_path / "a.parquet", **options, write_statistics=False)
+    assert shards.images_in(path, 3, "data.train") == 3
+    with pytest.raises(StudyError, match=message):
+        list(shards.read([path]))
+
+
+def test_no_more_than_a_few_rows_are_read_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "ROWS_AT_A_TIME", 2)
+    path = write(tmp_path / "a.parquet")
+    assert [(rows.first, len(rows.images), rows.labels.tolist()) for _, rows in shards.read([path])] == [
+        (0, 2, [0, 1]), (2, 1, [2]),
+    ]  # fmt: skip
+    # Of one group of rows, of 40 MB, not more than the pages of some.
+    big = [bytes(np.random.default_rng(n).integers(0, 256, 10**6, dtype=np.uint8)) for n in range(40)]
+    path = write(tmp_path / "big.parquet", big, range(40), pa.binary(), write_batch_size=2, use_dictionary=False)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in shards.read([path]):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert 0 < most < 15e6
