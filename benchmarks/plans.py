@@ -82,6 +82,15 @@ def make_images(folder: Path, classes: int, count: int) -> None:
                 os.link(first / name, own / name)
 
 
+def make_weights(path: str, parameters: int) -> None:
+    """Make a sparse safetensors file with one tensor of so many zeros."""
+    tensor = {"dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters]}
+    header = json.dumps({"zeros": tensor}).encode()
+    make_sparse(path, 8 + len(header) + 4 * parameters)
+    with open(path, "r+b") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+
+
 def make_sparse(path: str | Path, size: int) -> None:
     """Make a file of so many bytes that takes no room."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +207,7 @@ def main() -> None:
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
         result = study.load(config, lambda view, **parts: facts.describe(view, "models", **parts))
         if config["teacher"]["source"] == "timm":
-            make_sparse("teacher/model.safetensors", 4 * result.teacher_facts.parameters)
+            make_weights("teacher/model.safetensors", result.teacher_facts.parameters)
         chain = Chain(result, Content.read(result, Hashes()))
         finish(chain)
         print_size(chain, images)
