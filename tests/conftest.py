@@ -17,6 +17,8 @@ PROJECT = ["test_workflow", "test_kills", "test_gpus"]
 FIRST = ["test_slurm", *PROJECT, "test_changes", "test_folder_study", "test_distributed", "test_resume", "test_cohorts"]
 
 
+# Before pytest-xdist looks at the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares a study together, and put the longest first."""
     for item in items:
