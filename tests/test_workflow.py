@@ -90,7 +90,8 @@ def test_a_deleted_metric_file_is_made_again_as_it_was(project, results):
     table.unlink()
     planned = snakemake(project, "-n")
     assert jobs(planned) == {"tables": 1}
-    assert "spectrum.parquet is missing\nfigures dynamics, spectra: follows metrics\n" in planned.stdout + planned.stderr
+    reasons = "spectrum.parquet is missing\nfigures dynamics, spectra: follows metrics\n"
+    assert reasons in planned.stdout + planned.stderr
     done = snakemake(project)
     assert done.returncode == 0 and "results/smoke/metrics/spectrum.parquet is missing; it is made again" in done.stderr
     assert table.read_bytes() == content
