@@ -451,6 +451,21 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     assert len(measured) == len(set(measured)) == 2 + 3 * 3 * len(seeds)
 
 
+def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):
+    project = Project(tmp_path, monkeypatch)
+    setting("seeds", list(range(5)))(project)
+    terms = {"cross_entropy": {"weight": 0.1}, "soft": {"weight": 0.9}}
+    setting("variants", {f"variant{n}": {**terms, "hard": {"weight": n + 1}} for n in range(15)})(project)
+    plan = Plan(project.chain(), Hashes(), slots={"students": None, "measure": None})
+    assert len(plan.training) == 75 and len(plan.gathering) == 1
+    alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
+    assert {node.stage for node in alone} == {"data", "teacher", "teacher_outputs"}
+    assert len(plan.groups) + len(alone) == 3 + 10 + 11 + 1, "two cohorts and two measurings a seed"
+    titles = {group.title for group in plan.groups}
+    assert len(titles) == len(plan.groups), "each has a name of its own"
+    assert "cohorts-variant0+variant10+variant12+variant14+4more-seed3" in titles and "tables" in titles
+
+
 def test_a_reason_names_the_key_and_the_code_that_changed(project):
     setting("variants.hard.hard.weight", 0.8)(project)
     reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
