@@ -90,7 +90,7 @@ def test_a_deleted_metric_file_is_made_again_as_it_was(project, results):
     table.unlink()
     planned = snakemake(project, "-n")
     assert jobs(planned) == {"tables": 1}
-    reasons = "spectrum.parquet is missing\nfigures dynamics, spectra: follows metrics\n"
+    reasons = "spectrum.parquet is missing\nfigures sep, spectra: follows metrics\n"
     assert reasons in planned.stdout + planned.stderr
     done = snakemake(project)
     assert done.returncode == 0 and "results/smoke/metrics/spectrum.parquet is missing; it is made again" in done.stderr
