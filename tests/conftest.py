@@ -1,6 +1,6 @@
 """Shared by all tests: one torch thread, so that results do not depend on the machine; the smoke study, run once.
 
-`make test` runs files side by side (pytest-xdist). Those that look at the smoke study stay in the process that runs it.
+`make test` runs files side by side (pytest-xdist), each in one process.
 """
 
 import sys
@@ -12,17 +12,12 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 torch.set_num_threads(1)
-# Files that look at the smoke study, and those that take long: they begin first, so that none is left to the end.
-PROJECT = ["test_workflow", "test_kills", "test_gpus"]
-FIRST = ["test_slurm", *PROJECT, "test_changes", "test_folder_study", "test_distributed", "test_resume", "test_cohorts"]
+# What takes longest begins first, so that none is left to the end; three files look at the smoke study.
+FIRST = ["test_slurm", "test_workflow", "test_kills", "test_gpus", "test_changes", "test_folder_study", "test_cohorts"]
 
 
-# Before pytest-xdist looks at the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares a study together, and put the longest first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("project" if item.path.stem in PROJECT else item.path.stem))
+    """Put the files that take longest first."""
     order = {name: number for number, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

@@ -167,7 +167,8 @@ def run(network: nn.Module, images: Tensor, blocks: list[int], logits: bool = Tr
         return Outputs(network(images))
     if not logits:
         return Outputs(None, dict(zip(blocks, features(network, images, blocks), strict=True)))
-    final, intermediates = _intermediates(network, images, blocks)
+    # Said here, since Hiera by itself would stop at the last block that is asked for.
+    final, intermediates = _intermediates(network, images, blocks, stop_early=False)
     return Outputs(network.forward_head(final), dict(zip(blocks, intermediates, strict=True)))
 
 
