@@ -10,6 +10,7 @@ from distillation_dynamics.jobs import slurm
 from distillation_dynamics.jobs.failures import Failures, Kind, read
 
 KEYS = "compute.students"
+PARTS = (KEYS,)
 FAILED = "SLURM-job '7' failed, SLURM status is: 'FAILED'. Detailed failure reason unavailable."
 REFUSED = "SLURM sbatch failed. The error message was 'sbatch: error: {}'.\n    sbatch call:\n        sbatch --parsable"
 
@@ -57,7 +58,7 @@ ENDED = {
 
 @pytest.mark.parametrize(("said", "log", "kind", "words"), ENDED.values(), ids=ENDED)
 def test_why_an_attempt_failed_is_told_from_the_executor_and_the_log(tmp_path, said, log, kind, words):
-    failure = read(said, [written(tmp_path, "log", log), str(tmp_path / "missing.log")], KEYS)
+    failure = read(said, [written(tmp_path, "log", log), str(tmp_path / "missing.log")], PARTS)
     assert failure.kind is kind and words in failure.said
 
 
@@ -72,7 +73,7 @@ def job(rule="cohorts", wildcards=("a",), number=3, attempt=1):
 @pytest.fixture
 def failures():
     """What a run knows of its failed jobs."""
-    return Failures(lambda rule: KEYS)
+    return Failures(lambda rule: PARTS)
 
 
 def fail(failures, tmp_path, log, said=FAILED, attempt=1, rule="cohorts", retries=2, **aux):
@@ -162,7 +163,7 @@ def test_a_job_that_could_never_start_is_not_sent_again(failures, tmp_path, caps
     ],
 )
 def test_a_reason_that_cannot_pass_is_named_with_the_key_to_change(reason, words, never):
-    said, for_ever = slurm.stuck(reason, KEYS)
+    said, for_ever = slurm.stuck(reason, PARTS)
     assert words in said and reason in said and for_ever is never
 
 
@@ -172,12 +173,14 @@ def test_a_reason_that_cannot_pass_is_named_with_the_key_to_change(reason, words
      "AssocGrpCpuLimit", "AssocMaxJobsLimit", "AssocGrpCPURunMinutesLimit", "Licenses", "Reservation"],
 )  # fmt: skip
 def test_a_reason_that_passes_is_left_alone(reason):
-    assert slurm.stuck(reason, KEYS) is None
+    assert slurm.stuck(reason, PARTS) is None
 
 
 def attendant(failures=None, **options):
     """One that names jobs after their rule."""
-    return slurm.Attendant(failures or Failures(str), lambda job: job.rule.name, str, {"cohorts"}, **options)
+    return slurm.Attendant(
+        failures or Failures(lambda rule: PARTS), lambda job: job.rule.name, lambda rule: PARTS, {"cohorts"}, **options
+    )
 
 
 def sent(attendant, rule="cohorts", attempt=1, retries=2, extra="", runtime=40):
@@ -214,9 +217,20 @@ def test_a_node_that_failed_is_left_out_but_on_the_last_attempt():
 
 
 def test_a_full_cluster_is_not_asked_again_at_once(monkeypatch):
-    slept, failures = [], Failures(str)
+    slept, failures = [], Failures(lambda rule: PARTS)
     monkeypatch.setattr(slurm.time, "sleep", slept.append)
     failures.full = True
     standing = attendant(failures)
     sent(standing), sent(standing)
     assert slept == [slurm.SECONDS_WHEN_FULL] and not failures.full
+
+
+def test_a_job_of_several_stages_names_the_key_of_each():
+    parts = ("compute.features", "compute.saliency")
+    said, _ = slurm.stuck("PartitionTimeLimit", parts)
+    assert "lower compute.features.runtime or compute.saliency.runtime" in said
+    said, _ = slurm.stuck("BadConstraints", parts)
+    assert "change compute.features or compute.saliency in the study" in said
+    assert read(FAILED.replace("FAILED", "OUT_OF_MEMORY"), [], parts).said == (
+        "ran out of memory; raise compute.features.mem_mb or compute.saliency.mem_mb"
+    )

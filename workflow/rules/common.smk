@@ -110,9 +110,9 @@ def stages_of(rule):
     return {"cohorts": ("students",), "measure": plans.MEASURING}.get(rule, (rule,))
 
 
-def keys_of(rule):
+def parts_of(rule):
     """Where the study says what the jobs of a rule ask for."""
-    return "compute." + ", ".join(stages_of(rule))
+    return tuple(f"compute.{stage}" for stage in stages_of(rule))
 
 
 def resources_of(rule):
@@ -160,7 +160,7 @@ def launcher(stage, resources):
     )
 
 
-FAILURES = Failures(keys_of)
+FAILURES = Failures(parts_of)
 if workflow.is_main_process:
     FAILURES.follow()
-    slurm.attend(slurm.Attendant(FAILURES, title_of, keys_of, saving={"teacher", "cohorts"}))
+    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"teacher", "cohorts"}))

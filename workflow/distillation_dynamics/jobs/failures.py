@@ -50,12 +50,17 @@ class Failure:
     step: int | None = None
 
 
-def read(said_by_executor: str, logs: Iterable[str], keys: str) -> Failure:
+def keys_with(parts: Iterable[str], option: str = "") -> str:
+    """Return the keys of an option (or of all of them) in the parts of a study that say what a job asks for."""
+    return " or ".join(f"{part}.{option}".rstrip(".") for part in parts)
+
+
+def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
     """Return why an attempt failed, from the words of the executor and the ends of the job's log files.
 
-    `keys` names the part of the configuration that says what the job asks for.
+    `parts` are those of the study that say what the job asks for, as compute.students.
     """
-    text = "\n".join(map(_tail, logs))
+    text, runtime = "\n".join(map(_tail, logs)), keys_with(parts, "runtime")
     if (refused := REFUSED.search(said_by_executor)) is not None:
         why = " ".join(refused[1].split())
         if FULL.search(why):
@@ -63,7 +68,7 @@ def read(said_by_executor: str, logs: Iterable[str], keys: str) -> Failure:
         return Failure(
             Kind.REFUSED,
             f"the cluster refuses the job ({why}); account, qos and partition stand in {PROFILE}, what is asked for "
-            f"under {keys} in the study",
+            f"under {keys_with(parts)} in the study",
         )
     if "Job submission failed with exception" in said_by_executor:
         why = said_by_executor.partition("exception:")[2].partition("For further error details")[0]
@@ -72,15 +77,15 @@ def read(said_by_executor: str, logs: Iterable[str], keys: str) -> Failure:
         )
     # What is killed for its memory says nothing itself.
     if OUT_OF_MEMORY.search(said_by_executor + text):
-        return Failure(Kind.MEMORY, f"ran out of memory; raise {keys}.mem_mb")
+        return Failure(Kind.MEMORY, f"ran out of memory; raise {keys_with(parts, 'mem_mb')}")
     if (sentence := _sentence(text)) is not None:
         return Failure(Kind.SENTENCE, sentence)
     if (stopped := STOPPED.search(text)) is not None:
         return Failure(
-            Kind.STOPPED, f"{stopped[0].removeprefix('not finished: ')}, {keys}.runtime is its time", int(stopped[1])
+            Kind.STOPPED, f"{stopped[0].removeprefix('not finished: ')}, {runtime} is its time", int(stopped[1])
         )
     if "TIMEOUT" in said_by_executor or "DUE TO TIME LIMIT" in text:
-        return Failure(Kind.TIME, f"reached its time limit; raise {keys}.runtime")
+        return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
     return Failure(Kind.OTHER, "failed without a sentence; its log has the reason")
 
 
@@ -107,9 +112,9 @@ def _sentence(text: str) -> str | None:
 class Failures(logging.Handler):
     """The failed jobs of a run. A handler of Snakemake's log, and what decides on another attempt."""
 
-    def __init__(self, keys: Callable[[str], str]):
+    def __init__(self, parts: Callable[[str], tuple[str, ...]]):
         super().__init__()
-        self.keys = keys
+        self.parts = parts
         self.told: dict[int, logging.LogRecord] = {}
         self.hungry: dict[tuple[str, tuple], int] = {}
         self.reached: dict[int, int] = {}
@@ -144,7 +149,7 @@ class Failures(logging.Handler):
         if (why := self.hopeless.get(record.aux.get("external_jobid"))) is not None:
             failure = Failure(Kind.REFUSED, why)
         else:
-            failure = read(record.rule_msg or "", record.log, self.keys(record.rule_name))
+            failure = read(record.rule_msg or "", record.log, self.parts(record.rule_name))
         allowed = self._allowed(job, failure, retries)
         if allowed < job.attempt:
             name = " ".join(str(job.message or record.rule_name).split())

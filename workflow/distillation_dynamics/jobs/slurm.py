@@ -17,17 +17,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .failures import PROFILE, Failures
+from .failures import PROFILE, Failures, keys_with
 
 # Why SLURM will never start a job as it is -> what to change, in the stage's part of the study or in the profile.
 STUCK = {
     r"PartitionTimeLimit|MaxWallDurationPerJob": "asks for more minutes than its partition or account allows: lower "
-    "{keys}.runtime (a training goes on in the next attempt), or name another partition in {profile}",
-    r"PartitionNodeLimit|MaxNodePerJob": "asks for more nodes than allowed: lower {keys}.nodes, or name another "
+    "{runtime} (a training goes on in the next attempt), or name another partition in {profile}",
+    r"PartitionNodeLimit|MaxNodePerJob": "asks for more nodes than allowed: lower {nodes}, or name another "
     "partition in {profile}",
-    r"MaxCpuPer|MinCpu": "asks for a number of cores that is not allowed: change {keys}.threads",
-    r"MaxMem|MinMem": "asks for an amount of memory that is not allowed: change {keys}.mem_mb",
-    r"MaxGRESPer|MinGRES": "asks for a number of GPUs that is not allowed: change {keys}.gpu",
+    r"MaxCpuPer|MinCpu": "asks for a number of cores that is not allowed: change {threads}",
+    r"MaxMem|MinMem": "asks for an amount of memory that is not allowed: change {mem_mb}",
+    r"MaxGRESPer|MinGRES": "asks for a number of GPUs that is not allowed: change {gpu}",
     r"Account": "is not allowed with its account: name another slurm_account in {profile}",
     r"QOS(NotAllowed)?$|InvalidQOS": "is not allowed with its QOS: name another qos in {profile}",
     r"BadConstraints|PartitionConfig": "asks for what no node of its partition has: change {keys} in the study, or the "
@@ -41,22 +41,24 @@ WAITING = {
 # An account or QOS at its limit waits for others to end; that passes.
 PASSES = re.compile(r"Max(Jobs|Submit)|GrpCpuLimit|GrpGRES$|RunMinutes", re.IGNORECASE)
 SECONDS_WHEN_FULL = 10
+OPTIONS = ("runtime", "nodes", "threads", "mem_mb", "gpu")
 SIGNAL = "--signal"
 # A job that wrote its files is asked for so often, so many seconds apart, before the executor's own pace holds again.
 LOOKS, SECONDS_AFTER_FILES = 10, 2.0
 
 
-def stuck(reason: str, keys: str) -> tuple[str, bool] | None:
+def stuck(reason: str, parts: tuple[str, ...]) -> tuple[str, bool] | None:
     """Return why a pending job does not start and what to change, and whether it never can as it is.
 
-    None where SLURM's reason passes by itself.
+    `parts` are those of the study that say what the job asks for. None where SLURM's reason passes by itself.
     """
     if PASSES.search(reason):
         return None
+    keys = {option: keys_with(parts, option) for option in OPTIONS} | {"keys": keys_with(parts), "profile": PROFILE}
     for sentences, never in ((WAITING, False), (STUCK, True)):
         for pattern, said in sentences.items():
             if re.search(pattern, reason):
-                return f"{said.format(keys=keys, profile=PROFILE)} (SLURM: {reason})", never
+                return f"{said.format(**keys)} (SLURM: {reason})", never
     return None
 
 
@@ -94,12 +96,14 @@ def say_living(folder: str) -> None:
 class Attendant:
     """Stands between the executor and SLURM.
 
-    `title` names a job, `keys` where the study says what the jobs of a rule ask for; rules that are `saving` get a
+    `title` names a job, `parts` where the study says what the jobs of a rule ask for; rules that are `saving` get a
     signal before their time limit.
     """
 
-    def __init__(self, failures: Failures, title: Callable[[Any], str], keys: Callable[[str], str], saving: set[str]):
-        self.failures, self.title, self.keys, self.saving = failures, title, keys, saving
+    def __init__(
+        self, failures: Failures, title: Callable[[Any], str], parts: Callable[[str], tuple[str, ...]], saving: set[str]
+    ):
+        self.failures, self.title, self.parts, self.saving = failures, title, parts, saving
         self.names: dict[str, str] = {}
         self.said: set[str] = set()
         self.looks: dict[str, int] = {}
@@ -170,7 +174,7 @@ class Attendant:
     def end_stuck(self) -> None:
         """Print, once a job, which of them do not start and what to change; cancel those that never can."""
         for number, reason, name in self.ask("%i|%r|%j", "--states=PENDING"):
-            found = stuck(reason, self.keys(self.names[name]))
+            found = stuck(reason, self.parts(self.names[name]))
             if found is None or number in self.said:
                 continue
             why, never = found
