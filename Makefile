@@ -8,7 +8,7 @@ run: setup
 	. $(BIN)/activate && snakemake --cores all
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The tests with the lowest versions of its dependencies that pyproject.toml allows, in an environment of their own.
 lowest: setup
