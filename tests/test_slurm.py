@@ -36,6 +36,14 @@ COMPUTE = {
 ENDLESS = {"student.recipe.epochs": 100000, "student.checkpoint_every": 100000}
 # Nothing here takes so long, on a machine with other work either: only a defect is ended by it.
 LIMIT = 600
+SLOW_AT_FIRST = """
+
+class Member(Member):
+    def update(self, *arguments):
+        if not any(self.states.folder.glob("*.state")):
+            time.sleep(1)
+        super().update(*arguments)
+"""
 ALIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED")
 
 
@@ -219,9 +227,12 @@ def test_what_studies_share_alone_is_an_unfinished_study_and_is_finished_without
 
 def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, start, tmp_path):
     # One minute, and the warning may come at once: the controller sends it up to a minute early.
-    changes = {"student.recipe.epochs": 500, "student.recipe.validate_every": 500, "student.checkpoint_every": 500}
+    changes = {"student.recipe.epochs": 10, "student.checkpoint_every": 10}
     changes["compute"] = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
     folder = project_with(tmp_path, finished, **changes)
+    # On no machine fast enough to be done before: until there is a state 100 updates take a second each.
+    code = folder / "workflow/distillation_dynamics/cohorts.py"
+    code.write_text(code.read_text() + SLOW_AT_FIRST)
     status, said = start(folder, "--until", "students", "--retries", "1").end()
     assert status == 0, said[-5000:]
     attempts = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
