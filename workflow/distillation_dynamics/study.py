@@ -75,7 +75,7 @@ def load(config: dict[str, Any], describe: Callable[..., list[ModelFacts]]) -> S
     data, teacher, student = (
         build(kind, config[key]) for kind, key in ((Data, "data"), (Teacher, "teacher"), (Student, "student"))
     )
-    _refuse([*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config), *_compute_faults(config)])
+    _refuse([*_data_faults(data), *_teacher_faults(teacher), *_recipe_faults(config, data), *_compute_faults(config)])
     teacher_facts, student_facts = describe(data.view, teacher=teacher.model, student=student.model)
     depths = len(student_facts.shapes), len(teacher_facts.shapes)
     variants = {name: _variant(name, terms, *depths) for name, terms in config["variants"].items()}
@@ -228,8 +228,10 @@ def _teacher_faults(teacher: Teacher) -> Iterator[str]:
         yield "teacher.expected_top1: must be given for a downloaded teacher: it is measured before students may use it"
 
 
-def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
-    size = _training_images(config["data"])
+def _recipe_faults(config: dict[str, Any], data: Data) -> Iterator[str]:
+    size = None if data.rows is None else data.left_to_train(data.rows["train"])
+    if size is not None and size <= 0:
+        size = None  # Said already: nothing would be left to train on.
     for owner in ("teacher", "student"):
         yield from faults.of_arguments(owner, config[owner]["model"]["args"])
         recipe = config[owner].get("recipe")
@@ -240,11 +242,10 @@ def _recipe_faults(config: dict[str, Any]) -> Iterator[str]:
             yield f"{owner}.recipe.train_images: {images} is more than the {size} training images there are"
         if images is not None and recipe["batch_size"] > images:
             yield f"{owner}.recipe.batch_size: {recipe['batch_size']} is more than the {images} training images"
-        yield from faults.of_recipe(f"{owner}.recipe", recipe, config["data"]["classes"])
-    held_out = config["data"]["validation"]["per_class"] * config["data"]["classes"]
+        yield from faults.of_recipe(f"{owner}.recipe", recipe, data.classes)
     for owner in ("features", "saliency", "comparison"):
-        if config[owner]["images"] > held_out:
-            yield f"{owner}.images: {config[owner]['images']} is more than the {held_out} validation images"
+        if config[owner]["images"] > data.held_out:
+            yield f"{owner}.images: {config[owner]['images']} is more than the {data.held_out} validation images"
 
 
 def _compute_faults(config: dict[str, Any]) -> Iterator[str]:
@@ -259,15 +260,6 @@ def _compute_faults(config: dict[str, Any]) -> Iterator[str]:
             yield f"compute.{stage}.nodes: {compute['gpu']} GPUs cannot be shared equally by {compute['nodes']} nodes"
         elif recipe and recipe["batch_size"] % max(1, compute["gpu"]):
             yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
-
-
-def _training_images(data: dict[str, Any]) -> int | None:
-    """Return the number of training images where it is known at once, and anything is left to train on."""
-    if data["rows"] is None:
-        return None
-    held_out = data["validation"]["per_class"] * data["classes"]
-    count = data["rows"]["train"] - (held_out if data["validation"]["taken_from"] == "train" else 0)
-    return count if count > 0 else None
 
 
 def _variant(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:

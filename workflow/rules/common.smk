@@ -15,6 +15,7 @@ from snakemake.resources import Resource
 from distillation_dynamics import configuration, facts, gpus, study as studies
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs, plan as plans, slurm, start
+from distillation_dynamics.jobs.chain import GROUPED
 from distillation_dynamics.jobs.failures import Failures
 
 # A study named on the command line stands alone: nothing of the default study may leak into it. Read here and not by a
@@ -57,7 +58,7 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
 
 def title_of(job):
     """How a job is called among those of a cluster: stage, variants and seeds."""
-    if job.rule.name not in ("cohorts", "measure", "tables"):
+    if job.rule.name not in GROUPED:
         return job.rule.name
     return plans.members(job.rule.name, job.wildcards.group)["title"]
 
@@ -107,7 +108,7 @@ def labels_of(stage):
 
 def stages_of(rule):
     """The stages that the jobs of a rule carry out, as `compute` in the study names them."""
-    return {"cohorts": ("students",), "measure": plans.MEASURING}.get(rule, (rule,))
+    return GROUPED[rule] if rule in ("cohorts", "measure") else (rule,)
 
 
 def parts_of(rule):

@@ -44,6 +44,8 @@ GATHERED = ("logits_validation.npy", "logits_test.npy", "epochs.parquet", "resul
 MEASURING = ("features", "saliency", "comparison")
 # Stages that gather what all networks left; one process carries out what is due of them.
 GATHERING = ("metrics", "summary", "statistics", "figures")
+# Rules whose jobs are groups -> the stages of their members.
+GROUPED = {"cohorts": ("students",), "measure": MEASURING, "tables": GATHERING}
 
 
 @dataclass(eq=False)
@@ -182,10 +184,10 @@ class Chain:
 
     def training_images(self, recipe: Recipe) -> int | None:
         """Return how many images a recipe trains on; None where that is not known before they are split."""
-        data, count = self.study.data, self.content.counts.get("train")
+        count = self.content.counts.get("train")
         if recipe.train_images is not None or count is None:
             return recipe.train_images
-        return count - (data.held_out if data.validation.taken_from == "train" else 0)
+        return self.study.data.left_to_train(count)
 
     @property
     def asked(self) -> list[Node]:

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -116,10 +117,10 @@ class Failures(logging.Handler):
         super().__init__()
         self.parts = parts
         self.told: dict[int, logging.LogRecord] = {}
-        self.hungry: dict[tuple[str, tuple], int] = {}
-        self.reached: dict[int, int] = {}
+        self.hungry: Counter[tuple[str, tuple]] = Counter()
+        self.reached: Counter[int] = Counter()
         # Attempts that count for nothing: refused while other jobs wait, or further than the one before.
-        self.free: dict[int, int] = {}
+        self.free: Counter[int] = Counter()
         # Jobs of the cluster that could never start.
         self.hopeless: dict[str, str] = {}
         self.last: dict[str, tuple[str, list[str]]] = {}
@@ -160,22 +161,21 @@ class Failures(logging.Handler):
         number, rule = job.dag.jobid(job), job.rule.name
         if failure.kind is Kind.FULL:
             self.full = True
-            self.free[number] = self.free.get(number, 0) + 1
+            self.free[number] += 1
         if failure.kind in (Kind.SENTENCE, Kind.REFUSED):
             return 0
         if failure.kind is Kind.TIME and rule in FROM_THE_BEGINNING:
             return 0
         if failure.kind is Kind.MEMORY:
-            key = rule, tuple(job.wildcards)
-            self.hungry[key] = self.hungry.get(key, 0) + 1
-        if failure.kind is Kind.STOPPED and retries and failure.step > self.reached.get(number, 0):
+            self.hungry[rule, tuple(job.wildcards)] += 1
+        if failure.kind is Kind.STOPPED and retries and failure.step > self.reached[number]:
             self.reached[number] = failure.step
-            self.free[number] = self.free.get(number, 0) + 1
-        return retries + self.free.get(number, 0)
+            self.free[number] += 1
+        return retries + self.free[number]
 
     def times_of_memory(self, rule: str, wildcards: Any) -> int:
         """Return how many times the memory of the study a job asks for: once more for each time that it ran out."""
-        return 1 + self.hungry.get((rule, tuple(wildcards)), 0)
+        return 1 + self.hungry[rule, tuple(wildcards)]
 
     def say(self) -> None:
         """Print what ended this run, when nothing more will be printed."""

@@ -10,10 +10,10 @@ import asyncio
 import getpass
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -69,16 +69,27 @@ def signal_before(minutes: int) -> str:
 
 def living(folder: str) -> list[tuple[str, str, str]]:
     """Return (number, state, name) of this user's jobs that were sent from `folder` and have not ended."""
-    if shutil.which("squeue") is None:
-        return []
-    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%i|%T|%j|%Z"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []  # A cluster that does not answer says so when the first job is sent.
-    jobs = [line.split("|", 3) for line in said.splitlines() if line.count("|") >= 3]
+    jobs = _queue("%i|%T|%j|%Z", "--user", getpass.getuser())
     here, own = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID")
     return [(n, state, name) for n, state, name, where in jobs if os.path.realpath(where) == here and n != own]
+
+
+def _queue(columns: str, *options: str) -> list[list[str]]:
+    """Return what squeue says of jobs that have not ended, a list a job; nothing where it is not there or is silent.
+
+    A cluster that does not answer says so when a job is sent; a run asks again at its next look.
+    """
+    command = ["squeue", "--noheader", f"--format={columns}", *options]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    # The last column may hold anything, as a folder does.
+    return [[part.strip() for part in line.split("|", columns.count("|"))] for line in said.splitlines()]
+
+
+def _cancel(*numbers: str) -> None:
+    subprocess.run(["scancel", *numbers], capture_output=True, timeout=60, check=False)
 
 
 def say_living(folder: str) -> None:
@@ -106,7 +117,7 @@ class Attendant:
         self.failures, self.title, self.parts, self.saving = failures, title, parts, saving
         self.names: dict[str, str] = {}
         self.said: set[str] = set()
-        self.looks: dict[str, int] = {}
+        self.looks: Counter[str] = Counter()
 
     def command(self, build: Callable) -> Callable:
         """Return the executor's function that builds the call of sbatch, with what it leaves out."""
@@ -155,8 +166,8 @@ class Attendant:
             active = list(executor.active_jobs)
         for job in active:
             number = job.external_jobid
-            if self.looks.get(number, 0) < LOOKS and all(map(os.path.exists, job.job.output)):
-                self.looks[number] = self.looks.get(number, 0) + 1
+            if self.looks[number] < LOOKS and all(map(os.path.exists, job.job.output)):
+                self.looks[number] += 1
                 return True
         return False
 
@@ -164,16 +175,15 @@ class Attendant:
         """Return the executor's function that cancels its jobs, those included whose states are just asked for."""
 
         def cancel_jobs(executor: Any, active_jobs: list) -> None:
-            numbers = [number for number, _, _ in self.ask("%i|%r|%j")]
-            if numbers:
-                subprocess.run(["scancel", *numbers], capture_output=True, timeout=60, check=False)
+            if numbers := [number for number, _, _ in self._own()]:
+                _cancel(*numbers)
             cancel(executor, active_jobs)
 
         return cancel_jobs
 
     def end_stuck(self) -> None:
         """Print, once a job, which of them do not start and what to change; cancel those that never can."""
-        for number, reason, name in self.ask("%i|%r|%j", "--states=PENDING"):
+        for number, reason, name in self._own("--states=PENDING"):
             found = stuck(reason, self.parts(self.names[name]))
             if found is None or number in self.said:
                 continue
@@ -182,18 +192,11 @@ class Attendant:
             print(f"SLURM job {number} ({name.rpartition('.')[0]}) {why}", file=sys.stderr, flush=True)
             if never:
                 self.failures.hopeless[number] = why
-                subprocess.run(["scancel", number], capture_output=True, timeout=60, check=False)
+                _cancel(number)
 
-    def ask(self, columns: str, *options: str) -> list[list[str]]:
-        """Return what squeue says of the jobs of this run that have not ended; nothing where it does not answer."""
-        if not self.names:
-            return []
-        command = ["squeue", "--noheader", f"--format={columns}", *options, "--name", ",".join(self.names)]
-        try:
-            said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return [[part.strip() for part in line.split("|")] for line in said.splitlines()]
+    def _own(self, *options: str) -> list[list[str]]:
+        """Return (number, reason, name) of the jobs of this run that have not ended."""
+        return _queue("%i|%r|%j", *options, "--name", ",".join(self.names)) if self.names else []
 
 
 def attend(attendant: Attendant) -> None:

@@ -12,7 +12,7 @@ from ..expected import check_accuracy, check_stored
 from ..files import NO_ROOM, read_json, write_json
 from ..study import Study
 from . import costs
-from .chain import GATHERING, MEASURING, Chain, Content, Node
+from .chain import GROUPED, MEASURING, Chain, Content, Node
 from .hashes import Hashes
 from .plan import Plan
 
@@ -93,8 +93,7 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
 def _forced(settings):
     """Return whether a node is forced by the command: by its stage, its stamp, or all of them."""
     asked = set(settings.forcerun)
-    stages = {"cohorts": {"students"}, "measure": set(MEASURING), "tables": set(GATHERING)}
-    rules = asked.union(*(stages[rule] for rule in stages.keys() & asked))
+    rules = asked.union(*(GROUPED[rule] for rule in GROUPED.keys() & asked))
 
     def forced(node: Node) -> bool:
         return settings.forceall or node.stage in rules or node.stamp in asked

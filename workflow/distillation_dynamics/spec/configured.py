@@ -39,6 +39,10 @@ class Data:
         """The number of validation images."""
         return self.validation.per_class * self.classes
 
+    def left_to_train(self, count: int) -> int:
+        """Return how many of `count` images of the training source are not held out."""
+        return count - (self.held_out if self.validation.taken_from == "train" else 0)
+
     @property
     def view(self) -> View:
         """How a network sees them."""
