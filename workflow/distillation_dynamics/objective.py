@@ -6,55 +6,14 @@ float32, outside autocast.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .outputs import Outputs, Shape
 from .spec.training import TermSpec
-
-
-class Shape(NamedTuple):
-    """Shape of one block's features."""
-
-    channels: int
-    rows: int
-    columns: int
-
-
-@dataclass
-class Outputs:
-    """What a model says of a batch: logits [B, K] and features {block: [B, C, H, W]}, each only if asked for."""
-
-    logits: Tensor | None = None
-    features: dict[int, Tensor] = field(default_factory=dict)
-
-    def float(self) -> "Outputs":
-        """Return the same in float32."""
-        logits = None if self.logits is None else self.logits.float()
-        return Outputs(logits, {block: value.float() for block, value in self.features.items()})
-
-    def __getitem__(self, images: slice) -> "Outputs":
-        """Return what is said of a part of the batch."""
-        logits = None if self.logits is None else self.logits[images]
-        return Outputs(logits, {block: value[images] for block, value in self.features.items()})
-
-    def tensors(self) -> list[Tensor]:
-        """Return all tensors in a fixed order."""
-        return [*([] if self.logits is None else [self.logits]), *self.features.values()]
-
-    def requiring_gradients(self) -> "Outputs":
-        """Return the same, cut from what it was computed from, as leaves that gather gradients."""
-        logits = None if self.logits is None else self.logits.detach().requires_grad_()
-        return Outputs(logits, {block: value.detach().requires_grad_() for block, value in self.features.items()})
-
-    @staticmethod
-    def joined(parts: "list[Outputs]") -> "Outputs":
-        """Return the outputs on parts of a batch as those on the whole."""
-        logits = None if parts[0].logits is None else torch.cat([part.logits for part in parts])
-        return Outputs(logits, {b: torch.cat([part.features[b] for part in parts]) for b in parts[0].features})
 
 
 class Term(nn.Module, ABC):

@@ -1,40 +1,49 @@
 """What every streaming metric shares: passes over the images, per-image values collected batch after batch.
 
-A `Metric` sees the images in batches, in the same order in every pass: `update(batch)` for each batch of a pass,
-`next_pass()` between passes, `compute()` at the end. What a batch is depends on the metric's `NEEDS`; it always has one
-entry a block. Memory is that of one batch and of the sums, not of the images.
+A `Metric` sees the images in batches, in the same order in every pass: `update(outputs)` for each batch of a pass,
+`next_pass()` between passes, `compute()` at the end, `save(folder)` where it keeps files. What the outputs hold is what
+the metric's file asks for (`ASKS`). Memory is that of one batch and of the sums, not of the images.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-# Images that one stored mean spectrum stands for.
-GROUP = 50
+from ..outputs import Outputs
+from ..spec.images import View
+from ..spec.measure import Settings
+from ..spec.network import Shapes
+
 # Column name -> one entry a block: [N] for a per-image column, a number for a per-block one, [C] for a per-bin one.
 Measured = dict[str, list[Any]]
+DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a study may set for its metrics.
+class Context:
+    """What a metric may know before the first batch: of the images that are measured, and of the network.
 
-    `bins`: of the entropy's histograms. `fixed_range`: (low, high) of `entropy_fixed_range`, None for the range of the
-    features themselves. `permutations`: of the channels, for the nulls of spectra. `seed`: of those permutations.
-    `group`: images a stored mean spectrum stands for.
+    `positions` [N], `labels` [N] (-1: none) and `names` [N] of the images, in the order in which they come; `shapes`
+    and `block_names` of the L blocks; `classes`, the outputs of the head (0: none); how the network sees images. Files
+    go into `folder` (None: none are kept); `reference` is the file of the reference network that the metric's file
+    names in `REFERENCE` (None: this is the reference network). What must be closed whatever happens, `stack` closes.
     """
 
-    bins: int = 100
-    fixed_range: tuple[float, float] | None = None
-    permutations: int = 20
-    seed: int = 0
-    group: int = GROUP
-
-
-DEFAULTS = Settings()
+    positions: np.ndarray = field(default_factory=lambda: np.arange(0))
+    labels: np.ndarray = field(default_factory=lambda: np.arange(0))
+    names: Sequence[str] = ()
+    shapes: Shapes = ()
+    block_names: Sequence[str] = ()
+    classes: int = 0
+    view: View | None = None
+    folder: Path | None = None
+    reference: Path | None = None
+    stack: ExitStack = field(default_factory=ExitStack)
 
 
 class Accumulator:
@@ -42,13 +51,14 @@ class Accumulator:
 
     passes = 1
 
-    def __init__(self, settings: Settings = DEFAULTS):
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
         self.settings = settings
+        self.context = context or Context()
         self.pass_number = 1
         self.images = ImageValues()
 
-    def update(self, batch: Sequence[Any]) -> None:
-        """Take one batch: a sequence with one entry a block."""
+    def update(self, outputs: Outputs) -> None:
+        """Take what the network says of one batch."""
         raise NotImplementedError
 
     def next_pass(self) -> None:
@@ -58,6 +68,9 @@ class Accumulator:
     def compute(self) -> Measured:
         """Return every column of the metric, one entry a block, after the last pass."""
         return self.images.joined()
+
+    def save(self, folder: Path) -> None:
+        """Write the files that the metric's file names in `FILES`, whole or not at all."""
 
 
 class ImageValues:

@@ -7,32 +7,17 @@ b image, c channel, h row, w column.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from ..errors import StudyError
+from ..outputs import NotFinite
 
 Block = np.ndarray | torch.Tensor
 Features = np.ndarray | torch.Tensor | Sequence[Block]
 
 # Some tens of bytes a value while something is computed of a chunk.
 CHUNK_VALUES = 2**20
-
-
-class NotFinite(ValueError):
-    """NaN or infinity in what a network computes; the message names block and image."""
-
-
-@contextmanager
-def computed_with(weights: str) -> Iterator[None]:
-    """Raise StudyError naming the file `weights` where what a network computes with them is not finite."""
-    try:
-        yield
-    except NotFinite as error:
-        said = str(error).removeprefix("features: ")
-        raise StudyError(f"{weights}: {said}; train this model again, it diverged") from error
 
 
 def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:

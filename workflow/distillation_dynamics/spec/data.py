@@ -14,27 +14,36 @@ class Arrays:
     image_size: int
     crop_fraction: float
     interpolation: str
+    crop_mode: str = "center"
 
 
 @dataclass(frozen=True)
 class DataJob:
-    """Split the images of two sources, train and test, each the files of it in order, or one folder or .tar.
+    """Split the images of one or two sources, train and test, each the files of it in order, or one folder or .tar.
 
-    `content` stands for what is in them. Where `packed` (of Parquet files), encoded images are copied into one file a
-    source; where `arrays` is given they are decoded into one array a source, too.
+    `source` is the file of `data/sources/` that reads them, `content` stands for what is in them. Without `classes`
+    they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
+    (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
+    one array a source, too.
     """
 
-    classes: int
-    validation: Validation
+    source: str
+    classes: int | None
+    validation: Validation | None
     content: dict[str, str]
     packed: bool
     arrays: Arrays | None
-    train: tuple[str, ...] = aside()
+    train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
     out: str = aside()
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The files of each source that there is, in order."""
+        return {key: files for key, files in (("train", self.train), ("test", self.test)) if files}
 
     @property
     def files(self) -> tuple[str, ...]:
         """The names of the files that it writes."""
         endings = [*(["bin"] if self.packed else []), *(["npy"] if self.arrays else [])]
-        return ("splits.parquet", *(f"{key}.{ending}" for ending in endings for key in ("train", "test")))
+        return ("splits.parquet", *(f"{key}.{ending}" for ending in endings for key in self.sources))

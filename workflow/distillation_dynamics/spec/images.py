@@ -15,15 +15,15 @@ class Validation:
 
 @dataclass(frozen=True)
 class View:
-    """How a network sees an image: size, normalisation and crop, and into how many classes it sorts them."""
+    """How a network sees an image: size, normalisation and crop (`crop_mode` of timm: center, squash or border)."""
 
-    classes: int
     channels: int
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     crop_fraction: float = 1.0
     interpolation: str = "bicubic"
+    crop_mode: str = "center"
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,20 @@ class Images:
     view: View
     in_memory: bool
     folder: str = aside()
-    train: str = aside()
+    train: str = aside(default="")
     test: str = aside()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An image set that networks are measured on, as one of them sees it: `count` images of a split.
+
+    They are spread evenly over the classes, or over the split where images have no labels; with `first` they are the
+    first of the source `split` (train or test) in file order instead. None: all of them.
+    """
+
+    name: str
+    images: Images
+    split: str
+    count: int | None
+    first: bool = False

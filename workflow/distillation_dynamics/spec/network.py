@@ -3,22 +3,47 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .base import From
+from .images import View
+
 # (channels, rows, columns) of the features of each block.
 Shapes = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A timm model."""
+    """A timm model; `classes` is the number of outputs of its head, 0 for none."""
 
     name: str
     args: dict[str, Any]
     initialisation: str
+    classes: int
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """What a model is before it has weights: parameters, and [channels, rows, columns] of each block's features."""
+class Facts:
+    """What a network is before it has weights: `shapes` are those of each block's features.
+
+    `view` and `classes` are what is configured or, where nothing is, what timm says of the weights.
+    """
 
     parameters: int
     shapes: Shapes
+    view: View
+    classes: int
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Weights files of one architecture, with the name, seed and epoch that each has in the tables.
+
+    `folders` are names for what is kept of each; `shapes` those of the blocks' features.
+    """
+
+    model: Model
+    names: tuple[str, ...]
+    seed: int
+    epochs: tuple[int, ...]
+    folders: tuple[str, ...]
+    shapes: Shapes
+    weights: From

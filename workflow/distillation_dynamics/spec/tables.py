@@ -7,45 +7,60 @@ from .base import From, aside
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one training left, with the variant and seed that it has in the study (the teacher: seed -1)."""
+class Names:
+    """Who is in the tables: networks with the name of the control of each (in order), the teacher among them, variants.
 
-    variant: str
+    `seeds` lists networks that differ in their seed alone: one of them tells how far another run of the same goes.
+    """
+
+    networks: dict[str, str]
+    teacher: str | None
+    variants: tuple[str, ...]
+    baseline: str | None
+    seeds: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one training or loading left, with the network (or variant) and seed that it has in the study.
+
+    Networks of `networks` have seed -1. `measured`: whether it has logits and an accuracy.
+    """
+
+    network: str
     seed: int
     files: From
+    measured: bool = True
     folder: str = aside()
 
 
 @dataclass(frozen=True)
-class MetricsJob:
-    """Lay the tables of all models end to end."""
+class TablesJob:
+    """Lay the tables of all networks end to end, those of several metrics side by side."""
 
     table: str
-    tables: tuple[From, ...]
+    tables: tuple[tuple[From, ...], ...]
     out: str = aside()
 
 
 @dataclass(frozen=True)
 class SummaryJob:
-    """Collect accuracy, agreement and cost; the first run is the teacher's."""
+    """Collect accuracy, agreement with the teacher and cost."""
 
     runs: tuple[Run, ...]
+    teacher: str | None
     out: str = aside()
 
 
 @dataclass(frozen=True)
 class StatisticsJob:
-    """Answer the study's questions. `pairs`: variant -> its aligned (student, teacher) blocks."""
+    """Answer the study's questions. `pairs`: variant -> its aligned (student, teacher) blocks; tables by name."""
 
-    baseline: str
+    names: Names
     pairs: dict[str, tuple[tuple[int, int], ...]]
     students: tuple[Run, ...]
     scalars: tuple[From, ...]
-    runs: From
-    epochs: From
-    splits: From
-    cka: From
-    mismatch: From
+    tables: dict[str, From]
     out: str = aside()
 
 
@@ -54,6 +69,7 @@ class FiguresJob:
     """Draw one figure or animation from study-level tables as `files`."""
 
     figure: str
+    names: Names
     tables: tuple[From, ...]
     options: dict[str, Any]
     files: tuple[str, ...] = aside()

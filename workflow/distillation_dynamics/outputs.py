@@ -1,0 +1,158 @@
+"""What one may ask of a network, and what it says: the words that networks, objectives and metrics share.
+
+A `Request` names what is wanted of which blocks; `networks.answers.run` answers it with `Outputs`. Blocks are counted
+from 0, and everything is on the device where the network is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .errors import StudyError
+
+# Blocks of a request: their numbers, ascending, or all.
+ALL = "all"
+Blocks = tuple[int, ...] | str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a network for a batch of images.
+
+    `logits` [B, K]. By block: `features`, its patch tokens as [B, C, H, W]; `prefix`, its class, distillation and
+    register tokens; `attention`, its attention maps; `gradients`, those of the label's logit by its output; `lens`, the
+    logits that the head gives of it. `pooled`: what the head reads, [B, D]. `network`: the network itself, and the
+    images as it sees them.
+    """
+
+    logits: bool = False
+    features: Blocks = ()
+    prefix: Blocks = ()
+    attention: Blocks = ()
+    gradients: Blocks = ()
+    lens: Blocks = ()
+    pooled: bool = False
+    network: bool = False
+
+    @classmethod
+    def of(cls, names: tuple[str, ...]) -> "Request":
+        """Return the request for everything that `names` (fields of it) name, of all blocks."""
+        return cls(**{f.name: ALL if f.default == () else True for f in fields(cls) if f.name in names})
+
+    def __or__(self, other: "Request") -> "Request":
+        """Return the request for what either asks for."""
+        return Request(**{f.name: _either(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+
+def _either(a: Blocks | bool, b: Blocks | bool) -> Blocks | bool:
+    if isinstance(a, bool):
+        return a or b
+    return ALL if ALL in (a, b) else tuple(sorted({*a, *b}))
+
+
+class NotFinite(ValueError):
+    """NaN or infinity in what a network computes; the message names block and image."""
+
+
+@contextmanager
+def computed_with(weights: str) -> Iterator[None]:
+    """Raise StudyError naming the file `weights` where what a network computes with them is not finite."""
+    try:
+        yield
+    except NotFinite as error:
+        said = str(error).removeprefix("features: ")
+        raise StudyError(f"{weights}: {said}; train this network again, it diverged") from error
+
+
+class Shape(NamedTuple):
+    """Shape of one block's features."""
+
+    channels: int
+    rows: int
+    columns: int
+
+
+class Prefix(NamedTuple):
+    """Tokens of one block that are no patches: `classes` [B, P, C] (class, distillation), `registers` [B, R, C].
+
+    Either may be empty (P or R is 0).
+    """
+
+    classes: Tensor
+    registers: Tensor
+
+
+class AttentionMap(NamedTuple):
+    """Attention weights of one self-attention layer, [b, windows, heads, N, N]; query before key, each row sums to 1.
+
+    Tokens are `prefix` class, distillation or register tokens, then `rows` x `columns` patches, row-major. `stride` is
+    the distance between neighbouring patch centres in pixels. Global attention is one window.
+    """
+
+    weights: Tensor
+    rows: int
+    columns: int
+    prefix: int
+    stride: float
+
+
+class GradientOf(NamedTuple):
+    """Gradients by one block's output: `patches` [b, rows x columns, C], row-major, and `prefix` or None.
+
+    A block without other tokens (CaiT, Swin, a convolutional stage) has None. Images without a label that the head has
+    a logit for are NaN.
+    """
+
+    patches: Tensor
+    prefix: Prefix | None
+    rows: int
+    columns: int
+
+
+@dataclass
+class Outputs:
+    """What a network says of a batch, each part only if it was asked for; see `Request`.
+
+    `labels` [B] (-1: none) and `positions` [B], places in the split, come with every batch that is measured.
+    """
+
+    logits: Tensor | None = None
+    features: dict[int, Tensor] = field(default_factory=dict)
+    prefix: dict[int, Prefix] = field(default_factory=dict)
+    attention: dict[int, list[AttentionMap]] = field(default_factory=dict)
+    gradients: dict[int, GradientOf] = field(default_factory=dict)
+    lens: dict[int, Tensor] = field(default_factory=dict)
+    pooled: Tensor | None = None
+    network: nn.Module | None = None
+    images: Tensor | None = None
+    labels: Tensor | None = None
+    positions: Tensor | None = None
+
+    def float(self) -> "Outputs":
+        """Return logits and features in float32."""
+        logits = None if self.logits is None else self.logits.float()
+        return Outputs(logits, {block: value.float() for block, value in self.features.items()})
+
+    def __getitem__(self, images: slice) -> "Outputs":
+        """Return logits and features of a part of the batch."""
+        logits = None if self.logits is None else self.logits[images]
+        return Outputs(logits, {block: value[images] for block, value in self.features.items()})
+
+    def tensors(self) -> list[Tensor]:
+        """Return logits and features in a fixed order."""
+        return [*([] if self.logits is None else [self.logits]), *self.features.values()]
+
+    def requiring_gradients(self) -> "Outputs":
+        """Return the same, cut from what it was computed from, as leaves that gather gradients."""
+        logits = None if self.logits is None else self.logits.detach().requires_grad_()
+        return Outputs(logits, {block: value.detach().requires_grad_() for block, value in self.features.items()})
+
+    @staticmethod
+    def joined(parts: "list[Outputs]") -> "Outputs":
+        """Return logits and features on parts of a batch as those on the whole."""
+        logits = None if parts[0].logits is None else torch.cat([part.logits for part in parts])
+        return Outputs(logits, {b: torch.cat([part.features[b] for part in parts]) for b in parts[0].features})

@@ -1,0 +1,35 @@
+"""The jobs that hold networks beside each other: pair metrics, and the map of all."""
+
+from dataclasses import dataclass
+
+from .base import From, aside
+from .machine import Machine
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one network at one checkpoint, with the name, seed and epoch that it has in the tables."""
+
+    network: str
+    seed: int
+    epoch: int
+    file: From
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """Compare the networks of each pair by the pair metric `metric`."""
+
+    metric: str
+    pairs: tuple[tuple[Rows, Rows], ...]
+    machine: Machine = aside(default_factory=Machine)
+    out: str = aside()
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """Place all blocks of all networks on one map."""
+
+    rows: tuple[Rows, ...]
+    machine: Machine = aside(default_factory=Machine)
+    out: str = aside()

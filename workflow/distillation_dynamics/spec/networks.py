@@ -1,0 +1,47 @@
+"""The jobs that make a network ready: its weights from elsewhere, and the network itself with its control."""
+
+from dataclasses import dataclass
+
+from .base import From, aside
+from .images import Images
+from .machine import Machine
+from .network import Model
+from .training import Recipe
+
+# What a network's control can be: fresh weights, those with LayerScale 1, or its own permuted within each tensor.
+CONTROLS = ("untrained", "unit_layer_scale", "permuted")
+
+
+@dataclass(frozen=True)
+class WeightsJob:
+    """Fetch weights. `content` stands for those of a local folder; those of a hub go by name and revision."""
+
+    source: str
+    content: str | None
+    sha256: str | None
+    out: str = aside()
+
+
+@dataclass(frozen=True)
+class NetworkJob:
+    """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
+
+    `images` are those that it is trained on and whose classes its head sorts; None where it is not trained and has no
+    head for them: then nothing is said of its accuracy. What is expected of it stands aside: it decides whether the
+    study goes on, not what the network is. `teaches`: it must beat chance clearly.
+    """
+
+    images: Images | None
+    model: Model
+    seed: int
+    control: str
+    recipe: Recipe | None
+    label_smoothing: float | None
+    weights: From | None
+    name: str = aside(default="")
+    sha256: str | None = aside(default=None)
+    expected_top1: float | None = aside(default=None)
+    tolerance: float = aside(default=0.0)
+    teaches: bool = aside(default=False)
+    machine: Machine = aside(default_factory=Machine)
+    out: str = aside()
