@@ -1,80 +1,106 @@
-"""Images, teacher and student as a study configures them; jobs get only the parts of it that they need."""
+"""Images, networks and student as a study configures them; jobs get only the parts of it that they need."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .data import Arrays, DataJob
 from .images import Images, Validation, View
-from .network import Model
 from .training import Recipe
 
-# Bytes: images of Parquet files are decoded into arrays where those of both sources together take no more.
+# Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
 MOST_DECODED = 8e9
+SOURCES = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Data:
-    """The images of a study; `rows` is the number of them by source, where they lie in Parquet files."""
+    """An image set of a study: that of `data`, or one of `probes` (which has no training images).
+
+    `rows` is the number of images by source, where it is known before they are listed. `packed`: whether the stage
+    copies them into one file a source. `view`: that of the student, in which they may be decoded.
+    """
 
     source: str
-    train: tuple[str, ...]
     test: tuple[str, ...]
-    classes: int
-    channels: int
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    validation: Validation
-    crop_fraction: float
-    interpolation: str
-    trust_times: bool
-    rows: dict[str, int] | None = None
+    packed: bool
+    rows: dict[str, int]
+    train: tuple[str, ...] = ()
+    classes: int | None = None
+    trust_times: bool = False
+    validation: Validation | None = None
+    images: int | None = None
+    view: View | None = None
 
     @property
-    def in_memory(self) -> bool:
-        """Whether the images are decoded into one array a source. What is computed is the same either way."""
-        return self.rows is not None and sum(self.rows.values()) * self.image_size**2 * self.channels <= MOST_DECODED
+    def files(self) -> dict[str, tuple[str, ...]]:
+        """The files of each source that there is."""
+        return {key: getattr(self, key) for key in SOURCES if getattr(self, key)}
+
+    @property
+    def arrays(self) -> Arrays | None:
+        """How the images are decoded into one array a source; None: not at all. What is computed is the same."""
+        view = self.view
+        if view is None or not self.packed or self.rows.keys() != self.files.keys():
+            return None
+        if sum(self.rows.values()) * view.image_size**2 * view.channels > MOST_DECODED:
+            return None
+        return Arrays(view.channels, view.image_size, view.crop_fraction, view.interpolation, view.crop_mode)
 
     @property
     def held_out(self) -> int:
         """The number of validation images."""
-        return self.validation.per_class * self.classes
+        return self.validation.per_class * self.classes if self.validation else 0
+
+    @property
+    def measured(self) -> str:
+        """The split whose images are measured: those held out, or all of the test source where none are."""
+        return "validation" if self.validation else "test"
 
     def left_to_train(self, count: int) -> int:
         """Return how many of `count` images of the training source are not held out."""
-        return count - (self.held_out if self.validation.taken_from == "train" else 0)
+        return count - (self.held_out if self.validation and self.validation.taken_from == "train" else 0)
 
-    @property
-    def view(self) -> View:
-        """How a network sees them."""
-        return View(
-            *(self.classes, self.channels, self.image_size, self.mean, self.std),
-            *(self.crop_fraction, self.interpolation),
-        )
+    def count_of(self, split: str, counts: dict[str, int | None]) -> int | None:
+        """Return how many images `validation` or `test` has, of so many by source; None where nothing tells."""
+        if split == "validation":
+            return self.held_out
+        count = counts.get("test")
+        taken = self.held_out if self.validation and self.validation.taken_from == "test" else 0
+        return None if count is None else count - taken
 
     def job(self, content: dict[str, str], out: str = "") -> DataJob:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
-        arrays = Arrays(self.channels, self.image_size, self.crop_fraction, self.interpolation)
         return DataJob(
-            *(self.classes, self.validation, content, self.source == "parquet", arrays if self.in_memory else None),
+            *(self.source, self.classes, self.validation, content, self.packed, self.arrays),
             **{"train": self.train, "test": self.test, "out": out},
         )
 
-    def images(self, key: str, folder: str) -> Images:
-        """Return them as other jobs get them, split by the job of this key into `folder`."""
-        sources = {"train": f"{folder}/train.bin", "test": f"{folder}/test.bin"}
-        if self.source == "folder":
-            sources = {"train": self.train[0], "test": self.test[0]}
-        return Images(key, self.view, self.in_memory, folder=folder, **sources)
+    def seen(self, view: View, key: str, folder: str) -> Images:
+        """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
+        sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
+        return Images(key, view, self.arrays is not None and view == self.view, folder=folder, **sources)
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """The teacher and where its weights come from."""
+class Named:
+    """A model as it is named: `classes` of the head only where the arguments say it."""
+
+    name: str
+    args: dict[str, Any]
+    initialisation: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and where its weights come from."""
 
     source: str
-    model: Model
+    model: Named
     label_smoothing: float
     seed: int
+    view: dict[str, Any]
+    control: str
+    without: tuple[str, ...]
     tolerance: float
     recipe: Recipe | None = None
     weights: str | None = None
@@ -86,7 +112,7 @@ class Teacher:
 class Student:
     """The student, its recipe and the epochs whose weights are kept."""
 
-    model: Model
+    model: Named
     recipe: Recipe
     checkpoint_every: int
 
