@@ -1,4 +1,4 @@
-"""Objectives, metrics and figures: each is a file of its folder, known by what it says at its top.
+"""Readers, objectives, metrics, pair metrics and figures: each is a file of its folder, known by what it says at its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -7,22 +7,32 @@ any job runs. Imports no torch.
 import ast
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import StudyError, did_you_mean, nearest
-from .sources import defined
+from .fingerprints import defined
 
 ROOT = Path(__file__).parent
 # What else lies in a folder of extensions, and any module whose name begins with an underscore.
 OTHERS = {
+    "data/sources": {"__init__"},
     "objectives": {"__init__"},
-    "metrics": {"__init__", "accumulator", "agreement", "blocks", "cka", "permutation", "saliency", "stage"},
+    "metrics": {"__init__", "accumulator", "blocks", "permutation"},
+    "metrics/pairs": {"__init__", "rows"},
     "figures": {"__init__", "maps", "profiles", "stage", "style"},
 }
 OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
-METRIC_NEEDS = ("features", "gradients", "attention")
-COLUMNS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
+# Fields of outputs.Request, and of metrics/pairs/rows.Rows.
+METRIC_ASKS = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
+PAIR_ASKS = ("logits", "pooled", "tokens", "grams")
+FIGURE_ASKS = ("students", "teacher", "variants", "networks")
+# Kinds of columns -> the table that they are in, or the means of them.
+TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS": "spectrum"}
+PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
+# What a metric may say of the images that it is measured on.
+IMAGES = ("measure", "saliency", "compare")
 # Options of every term, which an objective cannot have as its own.
 TERM_OPTIONS = ("weight", "pairs", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
@@ -35,12 +45,57 @@ class Objective(NamedTuple):
     options: dict[str, dict[str, Any]]
 
 
+class Metric(NamedTuple):
+    """What a metric asks of a network, the tables and files that it writes, and which settings and images it takes.
+
+    `files` may hold {block:02d}; `reference` is one of them, that of the reference network.
+    """
+
+    asks: tuple[str, ...]
+    tables: tuple[str, ...]
+    files: tuple[str, ...]
+    options: tuple[str, ...]
+    reference: str | None
+    images: str
+
+    @property
+    def main_only(self) -> bool:
+        """Whether it is measured on the main probe alone: it has rows of its own, or fills no shared table."""
+        return self.images != "measure" or not set(self.tables) & set(TABLE_OF.values())
+
+    def files_of(self, blocks: int) -> tuple[str, ...]:
+        """Return the names of the files that it keeps of a network with so many blocks."""
+        return tuple(
+            name for file in self.files for name in dict.fromkeys(file.format(block=block) for block in range(blocks))
+        )
+
+
+class PairMetric(NamedTuple):
+    """What a pair metric takes of the rows of two networks."""
+
+    asks: tuple[str, ...]
+
+
 class Figure(NamedTuple):
-    """Tables that a figure is drawn from, metrics that must have been measured for it, and its formats."""
+    """Tables that a figure is drawn from, metrics that must have been measured for it, its formats, who must be there."""
 
     tables: tuple[str, ...]
     metrics: tuple[str, ...]
     formats: tuple[str, ...]
+    asks: tuple[str, ...]
+
+
+def readers() -> dict[str, bool]:
+    """Return the readers of images by name, with whether the data stage packs what they read; raise as `objectives`."""
+    found = {}
+    for file in _files("data/sources"):
+        found[file.name] = file.value("PACKED")
+        if not isinstance(found[file.name], bool):
+            raise file.fault("PACKED", f"must be True or False, and not {found[file.name]!r}")
+        file.must_define("find", "function")
+        file.must_define("count", "function")
+        file.must_define("Source", "class")
+    return found
 
 
 def objectives() -> dict[str, Objective]:
@@ -64,27 +119,56 @@ def objectives() -> dict[str, Objective]:
     return found
 
 
-def metrics() -> dict[str, str]:
-    """Return the metrics of single networks by name, with what each takes of one; raise StudyError as `objectives`."""
+def metrics() -> dict[str, Metric]:
+    """Return the metrics of single networks by name; raise StudyError as `objectives`."""
+    from .spec.measure import Settings
+
     found = {}
     for file in _files("metrics"):
-        needs = file.value("NEEDS")
-        file.allow("NEEDS", [needs], METRIC_NEEDS)
+        shared = {table: None for kind, table in TABLE_OF.items() if kind in file.names}
+        if "scalars" in shared:
+            shared |= {"depth": None}
+        metric = Metric(
+            *(file.texts("ASKS"), (*shared, *file.keys("TABLES")), file.texts("FILES", ())),
+            *(file.texts("OPTIONS", ()), file.value("REFERENCE", None), file.value("IMAGES", IMAGES[0])),
+        )
+        file.allow("ASKS", metric.asks, METRIC_ASKS)
+        file.allow("OPTIONS", metric.options, [option.name for option in fields(Settings)])
+        file.allow("REFERENCE", filter(None, [metric.reference]), metric.files)
+        file.allow("IMAGES", [metric.images], IMAGES)
         file.must_define("Metric", "class")
-        if not file.names.keys() & set(COLUMNS):
-            raise StudyError(f"{file.path}: none of {', '.join(COLUMNS)} is given; it must say which columns it fills")
-        found[file.name] = needs
+        if shared and metric.images != IMAGES[0]:
+            raise file.fault("IMAGES", f"columns of {', '.join(shared)} are of the images of {IMAGES[0]}; remove it")
+        if not (metric.tables or metric.files):
+            kinds = ", ".join((*TABLE_OF, "TABLES", "FILES"))
+            raise StudyError(f"{file.path}: none of {kinds} is given; it must say which columns or files it writes")
+        found[file.name] = metric
+    return found
+
+
+def pair_metrics() -> dict[str, PairMetric]:
+    """Return the metrics of pairs of networks by name; raise StudyError as `objectives`."""
+    found = {}
+    for file in _files("metrics/pairs"):
+        found[file.name] = PairMetric(file.texts("ASKS"))
+        file.allow("ASKS", found[file.name].asks, PAIR_ASKS)
+        file.must_define("compare", "function")
+        if not set(PAIR_COLUMNS) & file.names.keys():
+            raise StudyError(f"{file.path}: none of {', '.join(PAIR_COLUMNS)} is given; it must say what it fills")
     return found
 
 
 def figures(tables: Iterable[str]) -> dict[str, Figure]:
     """Return the figures by name; `tables` are those that there are. Raises StudyError as `objectives`."""
-    known, measured, found = sorted(tables), list(metrics()), {}
+    known, measured, found = sorted(tables), [*metrics(), *pair_metrics()], {}
     for file in _files("figures"):
-        figure = Figure(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT))
+        figure = Figure(
+            *(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT), file.texts("ASKS", ())),
+        )
         file.allow("TABLES", figure.tables, known)
         file.allow("METRICS", figure.metrics, measured)
         file.allow("FORMATS", figure.formats, SCREEN if figure.formats == SCREEN else PRINT)
+        file.allow("ASKS", figure.asks, FIGURE_ASKS)
         file.must_define("animate" if figure.formats == SCREEN else "draw", "function")
         found[file.name] = figure
     return found
@@ -119,6 +203,15 @@ class _File(NamedTuple):
         if not (isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)):
             raise self.fault(name, f"must be a tuple of names, and not {value!r}")
         return tuple(value)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The keys of what is assigned to a name, a dictionary whose keys are written out; none where it is not."""
+        written = self.names.get(name)
+        if written is None:
+            return ()
+        if not (isinstance(written, ast.Dict) and all(isinstance(key, ast.Constant) for key in written.keys)):
+            raise self.fault(name, "must be a dictionary with its keys written out, since the file is read and not run")
+        return tuple(key.value for key in written.keys)
 
     def allow(self, name: str, values: Iterable[Any], allowed: Iterable[str]) -> None:
         for value in values:

@@ -13,24 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json, write_json
-from ..sources import fingerprint
+from ..fingerprints import fingerprint
 from ..spec.base import build, counted, to_json
 
 # Stage -> (module of its job's class, its name, module that does the work, packages whose version may change numbers).
 STAGES = {
-    "data": ("data", "DataJob", "data", ("torch", "timm")),
-    "teacher_weights": ("teacher", "WeightsJob", "teacher_weights", ()),
-    "teacher": ("teacher", "TeacherJob", "teacher", ("torch", "timm")),
+    "data": ("data", "DataJob", "data.stage", ("torch", "timm")),
+    "network_weights": ("networks", "WeightsJob", "networks.fetch", ()),
+    "networks": ("networks", "NetworkJob", "networks.stage", ("torch", "timm")),
     "teacher_outputs": ("teacher_outputs", "TeacherOutputsJob", "teacher_outputs", ("torch", "timm")),
     "students": ("students", "RunJob", "cohorts", ("torch", "timm")),
-    "features": ("features", "FeaturesJob", "features", ("torch", "timm")),
-    "saliency": ("saliency", "SaliencyJob", "saliency", ("torch", "timm")),
-    "comparison": ("comparison", "ComparisonJob", "comparison", ("torch", "timm")),
-    "metrics": ("tables", "MetricsJob", "metrics.stage", ()),
+    "measure": ("measure", "MeasureJob", "measuring", ("torch", "timm")),
+    "compare": ("compare", "CompareJob", "comparing", ()),
+    "map": ("compare", "MapJob", "mapping", ()),
+    "tables": ("tables", "TablesJob", "tables", ()),
     "summary": ("tables", "SummaryJob", "summary", ()),
     "statistics": ("tables", "StatisticsJob", "statistics.stage", ()),
     "figures": ("tables", "FiguresJob", "figures.stage", ()),
 }
+# Stages whose job is not the only one of its process -> the module with `main(jobs, gpus, report, start)`.
+TOGETHER = {"students", "measure"}
+# Stages that one process carries out for several networks or pairs, and those that gather what all left.
+MEASURING, COMPARING = ("measure",), ("compare", "map")
+GATHERING = ("tables", "summary", "statistics", "figures")
+# Rules whose jobs are groups -> the stages of their members.
+GROUPED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
 
 
 def job_class(stage: str) -> type:

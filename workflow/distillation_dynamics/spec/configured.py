@@ -5,6 +5,7 @@ from typing import Any
 
 from .data import Arrays, DataJob
 from .images import Images, Validation, View
+from .network import Named
 from .training import Recipe
 
 # Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
@@ -79,15 +80,6 @@ class Data:
         """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
         sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
         return Images(key, view, self.arrays is not None and view == self.view, folder=folder, **sources)
-
-
-@dataclass(frozen=True)
-class Named:
-    """A model as it is named: `classes` of the head only where the arguments say it."""
-
-    name: str
-    args: dict[str, Any]
-    initialisation: str
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,31 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Named:
+    """A timm model as a study names it."""
+
+    name: str
+    args: dict[str, Any]
+    initialisation: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A network of which facts are asked: `key` names it in sentences.
+
+    `classes` of its head where they are known, keys of its own `view`, the study's view as `default`; `released` are
+    weights from elsewhere, which may tell both (None: it is trained here).
+    """
+
+    key: str
+    model: Named
+    classes: int | None
+    view: dict[str, Any]
+    default: dict[str, Any]
+    released: str | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a network is before it has weights: `shapes` are those of each block's features.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .base import From, aside
-from .images import Images
+from .images import Images, View
 from .machine import Machine
 from .network import Model
 from .training import Recipe
@@ -19,6 +19,7 @@ class WeightsJob:
     source: str
     content: str | None
     sha256: str | None
+    name: str = aside(default="")
     out: str = aside()
 
 
@@ -27,17 +28,19 @@ class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
     `images` are those that it is trained on and whose classes its head sorts; None where it is not trained and has no
-    head for them: then nothing is said of its accuracy. What is expected of it stands aside: it decides whether the
+    head for them: then nothing is said of its accuracy. `predicts` are the splits on which it is measured. What is expected of it stands aside: it decides whether the
     study goes on, not what the network is. `teaches`: it must beat chance clearly.
     """
 
     images: Images | None
+    view: View
     model: Model
     seed: int
     control: str
     recipe: Recipe | None
     label_smoothing: float | None
     weights: From | None
+    predicts: tuple[str, ...]
     name: str = aside(default="")
     sha256: str | None = aside(default=None)
     expected_top1: float | None = aside(default=None)

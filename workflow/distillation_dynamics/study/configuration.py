@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from .errors import StudyError
+from ..errors import StudyError
 
 PREFIX = "tag:yaml.org,2002:"
 # What text without quotes may mean: pattern and the characters that it may begin with.

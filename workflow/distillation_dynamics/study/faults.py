@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .errors import nearest
+from ..errors import nearest
 
 KINDS = {
     "object": "a mapping (keys with values)",
@@ -21,17 +21,18 @@ KINDS = {
 # Beyond it numpy and torch have no integers; and no network has so many of anything.
 LARGEST, LARGEST_ARGUMENT = 2**63, 100_000
 # Names that networks, folders and files of the project have already.
-VARIANT_NAMES = ("teacher", "teacher_untrained")
+ROLES = ("student",)
+# Names of the image sets that every study has.
+PROBES = ("balanced", "published")
 STUDY_NAMES = ("shared", "readme.md")
 # Arguments of timm.create_model that are no study's to give, and what says the same.
 ELSEWHERE = {
-    "num_classes": "data.classes says it",
-    "in_chans": "data.channels says it",
-    "img_size": "data.image_size says it",
+    "in_chans": "view.channels says it",
+    "img_size": "view.image_size says it",
     "model_name": "model.name says it",
     **dict.fromkeys(
         ("pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "cache_dir"),
-        "weights come from teacher.source and teacher.weights",
+        "weights come from networks.<name>.source and .weights",
     ),
     **dict.fromkeys(("features_only", "out_indices", "feature_cls"), "the features of all blocks are read anyway"),
     **dict.fromkeys(("device", "dtype"), "compute (gpu) and recipe.precision say it"),
@@ -167,17 +168,27 @@ def of_name(study: str) -> Iterator[str]:
         yield f"name: results/{study} is there for all studies; choose another name"
 
 
-def of_variants(variants: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield a sentence for each variant whose name is taken, or whose terms all have no weight."""
+def of_names(config: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each network, variant or probe whose name is taken, or whose terms all have no weight."""
     first: dict[str, str] = {}
-    for name, terms in variants.items():
-        if name.lower() in VARIANT_NAMES:
-            yield f"variants.{name}: the tables call a network of the teacher so; choose another name"
+    controls = {f"{name}_{network['control']}".lower(): name for name, network in config["networks"].items()}
+    names = [(f"networks.{name}", name) for name in config["networks"]]
+    names += [(f"variants.{name}", name) for name in config.get("variants", {})]
+    for key, name in names:
+        if name.lower() in ROLES:
+            yield f"{key}: is the name of a role and not of one network; choose another name"
+        if name.lower() in controls:
+            yield f"{key}: the tables call the control of network {controls[name.lower()]} so; choose another name"
         if other := first.get(name.lower()):
-            yield f"variants.{name}: differs from {other} in case alone, and some file systems do not; rename one"
+            why = "is there twice" if other == name else f"differs from {other} in case alone, as file systems may not"
+            yield f"{key}: {why}; rename one"
         first.setdefault(name.lower(), name)
+    for name, terms in config.get("variants", {}).items():
         if not any(options["weight"] for options in terms.values()):
             yield f"variants.{name}: every weight is 0, so that nothing would be trained; give one that is more"
+    for name in config["probes"]:
+        if name.lower() in PROBES:
+            yield f"probes.{name}: the tables call images of data so; choose another name"
 
 
 def of_arguments(owner: str, arguments: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,93 @@
+"""What is in the files that come from outside: images and weights, as hashes. Imports no torch."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+
+from ..errors import StudyError
+from ..networks.files import LOCAL, check_safetensors, local_weights, other_weights
+from ..spec.configured import Data
+from ..study.study import Study
+from .hashes import IMAGES, Hashes
+
+DATA = "data"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in the files that come from outside, as hashes: images by set and source, and weights by network.
+
+    `missing` says what is not there yet: a plan can be made without it, a run cannot. `counts` are the numbers of
+    images by set and source, where they are known before they are listed.
+    """
+
+    images: dict[str, dict[str, str]]
+    weights: dict[str, str] = field(default_factory=dict)
+    missing: str | None = None
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, study: Study, hashes: Hashes) -> "Content":
+        """Return what is there now; raise StudyError naming the key of what cannot be read."""
+        images, counts, missing = {}, {}, None
+        for name, data in sets_of(study).items():
+            key = name if name == DATA else f"probes.{name}"
+            images[name], counts[name], lacking = _content(key, data, hashes)
+            missing = missing or lacking
+        if missing is None:
+            _warn_of(images[DATA], counts[DATA])
+        return cls(images, _weights_of(study, hashes), missing, counts)
+
+
+def sets_of(study: Study) -> dict[str, Data]:
+    """Return the image sets of a study: that of `data`, under this name, and its probes."""
+    return {DATA: study.data, **study.probes}
+
+
+def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict[str, int], str | None]:
+    """Return the hashes of a set's sources, the numbers of their images, and what is missing."""
+    found, counts, missing = {}, dict(data.rows), None
+    for source, paths in data.files.items():
+        if not os.path.exists(paths[0]):
+            missing = missing or f"{key}.{source}: the folder {paths[0]} does not exist; give a folder of images, or a .tar"
+            found[source] = "missing"
+        elif os.path.isdir(paths[0]):
+            found[source], counts[source] = hashes.of_folder(paths[0], data.trust_times)
+            if not counts[source]:
+                raise StudyError(
+                    f"{key}.{source}: the folder {paths[0]} holds no images ({', '.join(sorted(IMAGES))}); give a "
+                    "folder of images, or files with source: parquet"
+                )
+        else:
+            found[source] = hashes.of_files(paths, data.trust_times)
+    return found, counts, missing
+
+
+def _warn_of(images: dict[str, str], counts: dict[str, int]) -> None:
+    """Say what is most likely not meant: a test on the training images, or with more images than the training."""
+    if "train" not in images:
+        return
+    if images["train"] == images["test"]:
+        print("warning: data.train and data.test are the same images: such a test tells nothing", file=sys.stderr)
+    elif (test := counts.get("test")) and (train := counts.get("train")) and test > train:
+        print(f"warning: data.test has {test} images, data.train {train}: are they swapped?", file=sys.stderr)
+
+
+def _weights_of(study: Study, hashes: Hashes) -> dict[str, str]:
+    """Return the hashes of weights that lie on this machine; raise StudyError where no network can have them."""
+    found = {}
+    for name, network in study.networks.items():
+        key = f"networks.{name}"
+        if network.source == "checkpoint":
+            path = network.weights
+        elif network.source == "timm" and network.weights.startswith(LOCAL):
+            path = local_weights(network.weights, key)
+        else:
+            continue
+        check_safetensors(path, other_weights(key))
+        found[name] = hashes.of(path)
+        if network.sha256 not in (None, found[name]):
+            raise StudyError(
+                f"{key}.sha256: {network.weights} has sha256 {found[name]}, but {network.sha256} is expected"
+            )
+    return found

@@ -1,0 +1,150 @@
+"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
+
+from typing import TYPE_CHECKING
+
+from .. import extensions
+from ..spec.base import From
+from ..spec.runs import LOGITS, RESULT
+from ..spec.tables import FiguresJob, Names, Run, StatisticsJob, SummaryJob, TablesJob
+from . import record
+from .node import Node
+
+if TYPE_CHECKING:
+    from .chain import Chain
+
+# Per-image scalars stay with their networks: of ImageNet they are gigabytes.
+SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
+SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
+STATISTICS_TABLES = ("shape", "minimum", "differences", "variants", "mcnemar", "trajectory", "alignment", "beside")
+
+
+def names_of(chain: "Chain") -> Names:
+    """Return who is in the tables of a study."""
+    study = chain.study
+    networks = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
+    return Names(networks, study.teacher, tuple(study.variants), study.baseline, study.seeds_of_one())
+
+
+def _by_table(chain: "Chain") -> dict[str, list[list[Node]]]:
+    """Return table -> the nodes that fill it: a list a network (or pair) of those side by side."""
+    found: dict[str, list[list[Node]]] = {}
+    known = extensions.metrics()
+    for nodes in chain.measured.values():
+        own: dict[str, list[Node]] = {}
+        for metric, node in nodes.items():
+            for table in known[metric].tables:
+                own.setdefault(table, []).append(node)
+        for table, filled in own.items():
+            found.setdefault(table, []).append(filled)
+    for nodes in chain.compared.values():
+        for metric, node in nodes.items():
+            found.setdefault(metric, []).append([node])
+    if chain.map is not None:
+        found["map"] = [[chain.map]]
+    return {table: nodes for table, nodes in found.items() if table != SCALARS}
+
+
+def tables(chain: "Chain") -> dict[str, Node]:
+    """Add the tables of all networks; return them by name."""
+    found = {}
+    for table, nodes in _by_table(chain).items():
+        file = f"{table}.parquet"
+        job = TablesJob(table, tuple(tuple(node.files(file) for node in beside) for beside in nodes), out="")
+        reads = [(node, [file]) for beside in nodes for node in beside]
+        found[table] = chain.add(
+            "tables", table, job, f"{chain.home}/tables", [file], reads, record_name=f".{table}{record.NAME}"
+        )
+    return found
+
+
+def _left(node: Node) -> list[str]:
+    """What the summary reads of a run: its logits and curves where it has them."""
+    names = [*(LOGITS.format(split) for split in ("validation", "test")), "epochs.parquet", *RESULT]
+    written = {path.rpartition("/")[2] for path in node.order.writes}
+    return [name for name in names if name in written]
+
+
+def summary(chain: "Chain") -> Node:
+    """Add the summary."""
+    study, runs = chain.study, []
+    for name, node in chain.networks.items():
+        runs.append((name, -1, node, study.sorts(name)))
+    runs += [(*pair, node, True) for pair, node in chain.students.items()]
+    job = SummaryJob(
+        tuple(
+            Run(network, seed, node.files(*_left(node)), measured=measured, folder=node.folder)
+            for network, seed, node, measured in runs
+        ),
+        study.teacher,
+        out="",
+    )
+    names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]
+    reads = [(node, _left(node)) for _, _, node, _ in runs]
+    return chain.add("summary", "", job, f"{chain.home}/summary", names, reads)
+
+
+def statistics(chain: "Chain") -> Node:
+    """Add the statistics."""
+    study, logits = chain.study, LOGITS.format("test")
+    pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
+    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
+    names = [name for name in ("runs", "epochs", *extensions.pair_metrics()) if name in owners]
+    read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
+    known = extensions.metrics()
+    scalars = [
+        node
+        for nodes in chain.measured.values()
+        for metric, node in nodes.items()
+        if SCALARS in known[metric].tables
+    ]
+    students = tuple(Run(*pair, node.files(logits), folder=node.folder) for pair, node in chain.students.items())
+    job = StatisticsJob(
+        *(names_of(chain), pairs, students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
+        {name: node.files(f"{name}.parquet") for name, node in read.items()},
+        out="",
+    )
+    reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
+    reads += [(node, [f"{SCALARS}.parquet"]) for node in scalars]
+    reads += [(node, [logits]) for node in chain.students.values()]
+    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md"]
+    return chain.add("statistics", "", job, f"{chain.home}/statistics", files, reads)
+
+
+def drawn(chain: "Chain") -> dict[str, extensions.Figure]:
+    """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
+    study = chain.study
+    there = {
+        "students": bool(study.variants), "teacher": study.teacher is not None,
+        "variants": len(study.variants) > 1, "networks": len(study.networks) > 1,
+    }  # fmt: skip
+    measured = {metric for nodes in chain.measured.values() for metric in nodes} | set(study.measure.pairs)
+    tables = {*chain.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}
+    return {
+        name: figure
+        for name, figure in extensions.figures(known_tables()).items()
+        if measured.issuperset(figure.metrics) and tables.issuperset(figure.tables) and all(map(there.get, figure.asks))
+    }
+
+
+def known_tables() -> tuple[str, ...]:
+    """Return the names of all tables that figures may be drawn from."""
+    own = dict.fromkeys(table for metric in extensions.metrics().values() for table in metric.tables)
+    every = (*SHARED_TABLES, *own, *extensions.pair_metrics(), "map", *SUMMARY_TABLES, *STATISTICS_TABLES)
+    return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
+
+
+def figures(chain: "Chain") -> dict[str, Node]:
+    """Add the figures; return them by name."""
+    found = {}
+    owners = dict.fromkeys(STATISTICS_TABLES, chain.statistics) | dict.fromkeys(SUMMARY_TABLES, chain.summary)
+    owners |= chain.tables
+    for name, figure in drawn(chain).items():
+        reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
+        folder, files = f"{chain.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
+        tables: tuple[From, ...] = tuple(node.files(*names) for node, names in reads)
+        paths = tuple(f"{folder}/{file}" for file in files)
+        job = FiguresJob(name, names_of(chain), tables, chain.study.figures, files=paths)
+        found[name] = chain.add(
+            *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
+        )
+    return found

@@ -1,0 +1,136 @@
+"""The jobs of a chain that measure networks and hold them beside each other."""
+
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
+
+from ..extensions import Metric
+from ..spec.compare import CompareJob, MapJob, Rows
+from ..spec.images import Probe
+from ..spec.measure import MeasureJob
+from ..spec.network import Checkpoints
+from ..study.load import metrics_of
+from ..study.study import STUDENT
+from .content import DATA, sets_of
+from .node import Node
+
+if TYPE_CHECKING:
+    from .chain import Chain
+
+BALANCED, PUBLISHED, ROWS = "balanced", "published", "rows"
+# Images where the study does not say how many: of the metrics by what they say of theirs, and of the published choice.
+USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED: 32}
+
+
+def measured(chain: "Chain") -> dict[str, dict[str, Node]]:
+    """Add the measurements of all networks; return network -> metric -> node."""
+    nodes: dict[str, dict[str, Node]] = {}
+    for network in chain.names:
+        nodes[network] = {
+            name: _measured(chain, network, name, metric, nodes) for name, metric in wanted(chain, network).items()
+        }
+    return nodes
+
+
+def wanted(chain: "Chain", network: str) -> dict[str, Metric]:
+    """Return the metrics that are measured of a network."""
+    kind, name = network.split("/")[:2]
+    return metrics_of(chain.study, name if kind == "networks" else None)
+
+
+def _measured(chain: "Chain", network: str, name: str, metric: Metric, others: dict[str, dict[str, Node]]) -> Node:
+    study, (checkpoints, node, weights) = chain.study, chain.checkpoints(network)
+    probes = _probes(chain, network, metric)
+    reads = [(node, weights), *(chain.reads_set(source) for source in _sets(chain, metric))]
+    reference, first = None, chain.names[0]
+    if metric.reference and network != first:
+        file = f"{chain.checkpoints(first)[0].folders[0]}/{metric.reference}"
+        reference = others[first][name].files(file)
+        reads.append((others[first][name], [file]))
+    options, machine = study.measure.of(metric.options), chain.machine("measure")
+    job = MeasureJob(name, checkpoints, probes, options, reference, machine=machine, out="")
+    names = [f"{table}.parquet" for table in metric.tables]
+    own = metric.files_of(len(checkpoints.shapes))
+    names += [f"{folder}/{file}" for folder in checkpoints.folders for file in own]
+    folder = f"{chain.home}/measure/{network}/{name}"
+    return chain.add("measure", f"{network}/{name}", job, folder, names, reads, [f"metrics.{name}"])
+
+
+def _sets(chain: "Chain", metric: Metric) -> list[str]:
+    return [DATA] if metric.main_only else list(sets_of(chain.study))
+
+
+def _probes(chain: "Chain", network: str, metric: Metric) -> tuple[Probe, ...]:
+    """Return the image sets that a metric is measured on, as the network sees them; the main one first."""
+    study = chain.study
+    kind, name = network.split("/")[:2]
+    view = study.view(name if kind == "networks" else STUDENT)
+    counts, split = chain.content.counts.get(DATA, {}), study.data.measured
+    given = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
+    given = given.get(metric.images, study.measure.compare_images)
+    main = Probe(BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], study.data.count_of(split, counts)))
+    if metric.main_only:
+        return (main,)
+    probes = [main]
+    count = _count(study.measure.published_images, USUAL[PUBLISHED], counts.get("test"))
+    if count:
+        probes.append(Probe(PUBLISHED, chain.seen(DATA, view), "test", count, first=True))
+    probes += [Probe(name, chain.seen(name, view), "test", data.images) for name, data in study.probes.items()]
+    return tuple(probes)
+
+
+def _count(given: int | None, usual: int, there: int | None) -> int:
+    """Return how many images are measured: those asked for, or as many as usual or there are."""
+    if given is not None:
+        return given
+    return usual if there is None else min(usual, there)
+
+
+def _rows(chain: "Chain", network: str) -> list[Rows]:
+    """Return the rows of a network at its checkpoints."""
+    checkpoints, node = chain.checkpoints(network)[0], chain.measured[network][ROWS]
+    return [
+        Rows(name, checkpoints.seed, epoch, node.files(f"{folder}/rows.safetensors"))
+        for name, epoch, folder in zip(checkpoints.names, checkpoints.epochs, checkpoints.folders, strict=True)
+    ]
+
+
+def compared(chain: "Chain") -> dict[str, dict[str, Node]]:
+    """Add the comparisons: every student with the teacher, every network with every other; return pair -> metric -> node."""
+    study, nodes = chain.study, {}
+    if not study.measure.pairs:
+        return nodes
+    pairs = {}
+    for network in chain.by_network:
+        teacher = _rows(chain, f"networks/{study.teacher}")[0]
+        pairs[network] = network, f"networks/{study.teacher}", [(rows, teacher) for rows in _rows(chain, network)]
+    names = [name for name in chain.names if name not in chain.by_network]
+    for a, b in combinations_with_replacement(names, 2):
+        (first, first_control), (second, second_control) = _rows(chain, a), _rows(chain, b)
+        # Of one network: with itself, and with its control.
+        beside = [(first, second), (first, second_control) if a == b else (first_control, second_control)]
+        pairs[f"{a}/{b.partition('/')[2]}"] = a, b, beside
+    for pair, (a, b, rows) in pairs.items():
+        nodes[pair] = {}
+        for metric in study.measure.pairs:
+            job = CompareJob(metric, tuple(rows), machine=chain.machine("compare"), out="")
+            reads = [(chain.measured[n][ROWS], _files(chain, n)) for n in dict.fromkeys((a, b))]
+            folder = f"{chain.home}/compare/{pair}/{metric}"
+            nodes[pair][metric] = chain.add(
+                "compare", f"{pair}/{metric}", job, folder, [f"{metric}.parquet"], reads, [f"metrics.pairs.{metric}"]
+            )
+    return nodes
+
+
+def _files(chain: "Chain", network: str) -> list[str]:
+    folders: Checkpoints = chain.checkpoints(network)[0]
+    return [f"{folder}/rows.safetensors" for folder in folders.folders]
+
+
+def mapped(chain: "Chain") -> Node | None:
+    """Add the map of all networks, blocks and epochs; None where nothing is compared."""
+    if not chain.study.measure.pairs:
+        return None
+    rows = tuple(rows for network in chain.names for rows in _rows(chain, network))
+    reads = [(chain.measured[network][ROWS], _files(chain, network)) for network in chain.names]
+    job = MapJob(rows, machine=chain.machine("compare"), out="")
+    return chain.add("map", "", job, f"{chain.home}/compare", ["map.parquet"], reads, record_name=".map.record.json")

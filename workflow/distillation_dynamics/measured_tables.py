@@ -1,0 +1,120 @@
+"""The rows that a metric adds to the tables: of images, of blocks, of channel bins, and of tables of its own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .data.probe import ProbeImages
+from .errors import StudyError
+from .files import Column
+from .metrics.accumulator import Accumulator
+from .spec.network import Shapes
+
+NETWORK_KEYS = {
+    "network": Column("", "name of the network, of its control, or of a student's variant"),
+    "seed": Column("", "seed of the student; -1 for a network of `networks`"),
+    "epoch": Column("epochs", "finished epochs of training; 0 is untrained, -1 weights from elsewhere"),
+}
+KEYS = NETWORK_KEYS | {
+    "probe": Column("", "balanced: images spread over the classes; published: the first test images; or one of probes"),
+    "block": Column("", "0-based number of the block"),
+    "block_name": Column("", "the block's name in timm: blocks.3, layers.1, layer2"),
+}
+DEPTH_KEYS = KEYS | {
+    "channels": Column("", "channels of the block's features, C"),
+    "tokens": Column("", "patch tokens of an image, rows x columns of the grid"),
+    "images": Column("images", "number of images measured"),
+}
+SPECTRUM_KEYS = KEYS | {
+    "channel_bin": Column("", "0-based bin k of the discrete Fourier transform over channels"),
+    "frequency": Column("cycles per channel", "k / C"),
+    "images": Column("images", "number of images measured"),
+}
+SCALAR_KEYS = KEYS | {
+    "image": Column("", "0-based position in the split that is measured; of the published images in the test source"),
+    "label": Column("", "class of the image; -1 where it has none"),
+}
+STANDARD_ERROR = "_se"
+
+
+def documentation(metric: Any) -> dict[str, dict[str, Column]]:
+    """Return the tables that the module of a metric fills, with their columns."""
+    image, block, bins = (getattr(metric, f"{kind}_COLUMNS", {}) for kind in ("IMAGE", "BLOCK", "BIN"))
+    means = {}
+    for name, column in image.items():
+        means[name] = Column(column.unit, f"mean over images: {column.description}")
+        means[name + STANDARD_ERROR] = Column(column.unit, f"standard error over images of {name}")
+    found = {
+        "scalars": SCALAR_KEYS | image if image else None,
+        "depth": DEPTH_KEYS | block | means if image or block else None,
+        "spectrum": SPECTRUM_KEYS | bins if bins else None,
+    }
+    own = {table: NETWORK_KEYS | columns for table, columns in getattr(metric, "TABLES", {}).items()}
+    return {table: columns for table, columns in found.items() if columns} | own
+
+
+def rows(
+    module: Any, metric: Accumulator, key: dict[str, Any], images: ProbeImages, names: list[str], shapes: Shapes
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the columns of each table of a metric for one checkpoint and one probe.
+
+    Raises StudyError where the metric computes other columns than its file documents.
+    """
+    image, block, bins = (getattr(module, f"{kind}_COLUMNS", {}) for kind in ("IMAGE", "BLOCK", "BIN"))
+    columns = metric.compute() if image or block or bins else {}
+    if columns and (differing := sorted({*image, *block, *bins} ^ set(columns))):
+        raise StudyError(f"{module.__name__}: its Metric and its columns differ in {', '.join(differing)}")
+    count, blocks = len(images.positions), len(names)
+    channels, grid_rows, grid_columns = np.array(shapes).T
+    # Of a network without attention nothing is computed.
+    columns = _empty(image, [np.full(count, np.nan)] * blocks) | _empty(block, [np.nan] * blocks) | columns
+    per_block = {name: np.full(blocks, value) for name, value in key.items()}
+    per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    if image or block:
+        sizes = {"channels": channels, "tokens": grid_rows * grid_columns, "images": np.full(blocks, count)}
+        found["depth"] = per_block | sizes | {name: np.array(columns[name], dtype=np.float64) for name in block}
+        for name in image:
+            statistics = [_mean_and_error(values) for values in columns[name]]
+            found["depth"][name], found["depth"][name + STANDARD_ERROR] = np.array(statistics).T
+    if bins:
+        numbers = np.concatenate([np.arange(c) for c in channels])
+        found["spectrum"] = {name: np.repeat(values, channels) for name, values in per_block.items()} | {
+            "channel_bin": numbers,
+            "frequency": numbers / np.repeat(channels, channels),
+            "images": np.full(len(numbers), count),
+            **{name: np.concatenate(columns[name]) for name in bins},
+        }
+    if image:
+        found["scalars"] = {name: np.repeat(values, count) for name, values in per_block.items()} | {
+            "image": np.tile(images.positions, blocks),
+            "label": np.tile(images.labels, blocks),
+            **{name: np.concatenate(columns[name]).astype(np.float32) for name in image},
+        }
+    own = {name: key[name] for name in NETWORK_KEYS}
+    for table, documented in getattr(module, "TABLES", {}).items():
+        found[table] = _as_columns([own | row for row in metric.rows()[table]], NETWORK_KEYS | documented)
+    return found
+
+
+def _empty(names: Iterable[str], values: list) -> dict[str, list]:
+    return dict.fromkeys(names, values)
+
+
+def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return rows as columns; of maps, whose sizes may differ, as arrays of arrays."""
+    columns = {}
+    for name in names:
+        values = [row[name] for row in listed]
+        columns[name] = np.empty(len(values), dtype=object) if values and np.ndim(values[0]) else np.array(values)
+        if columns[name].dtype == object:
+            columns[name][:] = values
+    return columns
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean over the images that have a value, and its standard error; NaN where none (or one) has."""
+    values = values[~np.isnan(values)]
+    mean = values.mean() if len(values) else np.nan
+    return mean, values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan

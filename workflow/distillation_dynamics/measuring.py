@@ -1,0 +1,192 @@
+"""The measure stage: stream images through a network at each of its checkpoints, once a pass for all metrics together.
+
+In: weights, images of one or several probes, and the metrics that are due. Images pass in batches, so that memory is
+that of one batch. Out, in the folder of each metric: the tables that its file documents, for all checkpoints together,
+and the files that it keeps of each checkpoint. Metrics are computed on float32 features. The stage knows none by name.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import measured_tables
+from .data.probe import ProbeImages
+from .errors import StudyError
+from .files import write_joined
+from .metrics.accumulator import Accumulator, Context
+from .networks.answers import Answers
+from .networks.build import build
+from .networks.device import device as device_of
+from .networks.weights import load_weights
+from .outputs import Outputs, Request, computed_with
+from .spec.images import Probe
+from .spec.measure import MeasureJob
+
+# Images at a time, and values of features at a time: the fewer images, the larger the network.
+BATCH, BATCH_VALUES = 64, 2**26
+
+
+class Report:
+    """What the stage tells of its jobs, by their number; this one is silent, and raises what went wrong."""
+
+    def begin(self, job: int) -> None:
+        """The files of a job are about to be written."""
+
+    def end(self, job: int, seconds: float) -> None:
+        """The files of a job are written; its part took so many seconds."""
+
+    def fail(self, job: int, error: StudyError) -> None:
+        """A job ended with an error."""
+        raise error
+
+
+class Part:
+    """One metric of the network: its job, its module, its rows so far, and the error that ended it."""
+
+    def __init__(self, number: int, job: MeasureJob):
+        self.number, self.job = number, job
+        self.module = import_module(f"{__package__}.metrics.{job.metric}")
+        self.request = Request.of(self.module.ASKS)
+        self.columns = measured_tables.documentation(self.module)
+        self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in self.columns}
+        self.failed: StudyError | None = None
+        self.seconds = 0.0
+
+    @property
+    def batch(self) -> int:
+        """Images at a time, as far as the metric says."""
+        return getattr(self.module, "BATCH", BATCH)
+
+    def reference(self, folder: Path) -> Path | None:
+        """Return the file of the reference network: that of another job, or what its own first checkpoint left."""
+        name = getattr(self.module, "REFERENCE", None)
+        if name is None:
+            return None
+        if self.job.reference is not None:
+            return Path(self.job.reference.files[0])
+        own = Path(self.job.out) / self.job.network.folders[0] / name
+        return own if folder != own.parent else None
+
+
+def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, start: float | None = None) -> None:
+    """Measure one network by all of `jobs`; `start` is when this process began, as time.time() says it."""
+    report, begun = report or Report(), time.time() if start is None else start
+    device = device_of(gpus)
+    # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
+    torch.backends.cudnn.allow_tf32 = False
+    parts = [Part(number, job) for number, job in enumerate(jobs)]
+    checkpoints = jobs[0].network
+    for part in parts:
+        report.begin(part.number)
+    for number, weights in enumerate(checkpoints.weights.files):
+        # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
+        network = build(checkpoints.model, jobs[0].probes[0].images.view)
+        load_weights(weights, network)
+        answers = Answers(network.to(device).eval().requires_grad_(False))
+        for probe, members in _by_probe(parts):
+            _measure(answers, weights, number, probe, [part for part in members if part.failed is None], device)
+    spent = time.time() - begun - sum(part.seconds for part in parts)
+    for part in parts:
+        if part.failed is None:
+            write_joined(Path(part.job.out), part.tables, part.columns)
+            # What no metric alone caused (reading, the network itself) is shared equally.
+            report.end(part.number, part.seconds + spent / len(parts))
+        else:
+            report.fail(part.number, part.failed)
+
+
+def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
+    """Yield the probes of all metrics, each with the metrics that are measured on it."""
+    members: dict[Probe, list[Part]] = {}
+    for part in parts:
+        for probe in part.job.probes:
+            members.setdefault(probe, []).append(part)
+    yield from members.items()
+
+
+def _measure(
+    answers: Answers, weights: str, number: int, probe: Probe, parts: list[Part], device: torch.device
+) -> None:
+    """Measure one checkpoint on one probe by all metrics of `parts`."""
+    if not parts:
+        return
+    job = parts[0].job
+    images = ProbeImages(probe, job.machine.threads - 1)
+    values = sum(channels * rows * columns for channels, rows, columns in job.network.shapes)
+    size = max(1, min(BATCH_VALUES // values, *(part.batch for part in parts)))
+    with ExitStack() as stack:
+        metrics: dict[Part, Accumulator] = {}
+        for part in parts:
+            # Files are those of the main probe.
+            folder = Path(part.job.out) / part.job.network.folders[number] if probe == part.job.probes[0] else None
+            context = Context(
+                *(images.positions, images.labels, images.names, job.network.shapes, answers.block_names),
+                *(job.network.model.classes, probe.images.view, folder),
+                *(part.reference(folder) if folder else part.reference(Path()), stack),
+            )
+            metrics[part] = part.module.Metric(part.job.settings, context)
+        try:
+            with computed_with(weights):
+                _stream(answers, images, metrics, size, device)
+        except StudyError as error:
+            # What the network itself computes is wrong for all.
+            for part in parts:
+                part.failed = part.failed or error
+            return
+        key = {
+            "network": job.network.names[number], "seed": job.network.seed, "epoch": job.network.epochs[number],
+            "probe": probe.name,
+        }  # fmt: skip
+        for part, metric in metrics.items():
+            if part.failed is not None:
+                continue
+            with _own(part):
+                rows = measured_tables.rows(part.module, metric, key, images, answers.block_names, job.network.shapes)
+                for table, columns in rows.items():
+                    part.tables[table].append(columns)
+                if metric.context.folder is not None:
+                    metric.save(metric.context.folder)
+
+
+class _own:
+    """Counts the seconds that a metric takes, and keeps its error: the others go on."""
+
+    def __init__(self, part: Part):
+        self.part = part
+
+    def __enter__(self) -> None:
+        self.begun = time.time()
+
+    def __exit__(self, kind, error, trace) -> bool:
+        self.part.seconds += time.time() - self.begun
+        if isinstance(error, StudyError):
+            self.part.failed = error
+            return True
+        return False
+
+
+def _stream(
+    answers: Answers, images: ProbeImages, metrics: dict[Part, Accumulator], size: int, device: torch.device
+) -> None:
+    """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
+    for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
+        due = {part: metric for part, metric in metrics.items() if metric.passes >= number and part.failed is None}
+        if not due:
+            return
+        request = Request()
+        for part, metric in due.items():
+            request |= part.request
+            if number > 1:
+                metric.next_pass()
+        for batch in images.batches(size):
+            outputs: Outputs = answers(batch.images.to(device), request, batch.labels.to(device))
+            outputs.positions = batch.positions
+            for part, metric in due.items():
+                if part.failed is None:
+                    with _own(part):
+                        metric.update(outputs)

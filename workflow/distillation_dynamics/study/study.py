@@ -1,0 +1,100 @@
+"""A whole, valid study as one value. Imports no torch."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..spec.configured import Data, Network, Student
+from ..spec.images import View
+from ..spec.measure import Settings
+from ..spec.network import Facts, Model
+from ..spec.training import TermSpec
+
+STUDENT = "student"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Which images are measured (None: as many as usual, or all), by which metrics of networks and of pairs."""
+
+    images: int | None
+    published_images: int | None
+    saliency_images: int | None
+    compare_images: int | None
+    metrics: tuple[str, ...]
+    pairs: tuple[str, ...]
+    settings: Settings
+
+    def of(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the settings of these names."""
+        return {f.name: getattr(self.settings, f.name) for f in fields(Settings) if f.name in names}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole, valid study; `facts` are those of each network by name, and of the student as STUDENT.
+
+    `teacher`, `student` and `variants` are there together or not at all. `configuration` is what was given, with all
+    defaults.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    data: Data
+    probes: dict[str, Data]
+    networks: dict[str, Network]
+    teacher: str | None
+    student: Student | None
+    variants: dict[str, tuple[TermSpec, ...]]
+    baseline: str | None
+    measure: Measure
+    figures: dict[str, Any]
+    compute: dict[str, dict[str, int]]
+    state_minutes: float
+    package_versions: str
+    facts: dict[str, Facts] = field(repr=False)
+    configuration: dict[str, Any] = field(repr=False)
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything is trained."""
+        return self.student is not None or any(network.recipe for network in self.networks.values())
+
+    @property
+    def reference(self) -> str:
+        """The network whose range of activations is everybody's: the teacher, or the first."""
+        return self.teacher or next(iter(self.networks))
+
+    @property
+    def caches_teacher(self) -> bool:
+        """Whether the teacher's outputs on the training images are computed once and shared by all students."""
+        return self.student is not None and self.student.recipe.views is not None
+
+    def model(self, owner: str) -> Model:
+        """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
+        named = self.student.model if owner == STUDENT else self.networks[owner].model
+        return Model(named.name, named.args, named.initialisation, self.facts[owner].classes)
+
+    def view(self, owner: str) -> View:
+        """Return how a network sees images."""
+        return self.facts[owner].view
+
+    def sorts(self, owner: str) -> bool:
+        """Whether the head of a network has an output for each class of the images, so that it has an accuracy."""
+        return self.data.classes is not None and self.facts[owner].classes == self.data.classes
+
+    def needs_teacher(self, variant: str) -> bool:
+        """Whether training `variant` asks the teacher anything."""
+        return any(term.needs != "labels" for term in self.variants[variant])
+
+    def teacher_blocks(self, *variants: str) -> list[int]:
+        """Return the teacher's blocks that these variants align with, ascending."""
+        return sorted({t for v in variants for term in self.variants[v] for _, t in term.pairs})
+
+    def seeds_of_one(self) -> tuple[tuple[str, ...], ...]:
+        """Return the networks that differ in their seed alone, together: they are trained here alike."""
+        alike: dict[str, list[str]] = {}
+        for name, network in self.networks.items():
+            if network.recipe is not None:
+                same = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "seed"}
+                alike.setdefault(repr(same | {"expected_top1": None}), []).append(name)
+        return tuple(tuple(names) for names in alike.values() if len(names) > 1)

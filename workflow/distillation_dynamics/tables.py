@@ -1,0 +1,43 @@
+"""The tables stage: join the tables of all networks, those of several metrics side by side.
+
+In: tables of one name, of networks (or pairs of them) by metric. Out: one study-level table of the same name, in which a
+column that a network has no metric for is empty. Imports no torch.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import StudyError
+from .files import replacing
+from .spec.tables import TablesJob
+
+
+def main(job: TablesJob, gpus: int = 0) -> None:
+    """Join the tables."""
+    joined = [beside([_read(path) for part in parts for path in part.files]) for parts in job.tables]
+    with replacing(Path(job.out) / f"{job.table}.parquet") as temporary:
+        pq.write_table(pa.concat_tables(joined, promote_options="default"), temporary, compression="zstd")
+
+
+def _read(path: str) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
+
+
+def beside(tables: list[pa.Table]) -> pa.Table:
+    """Return tables of the same rows as one, with the columns that they share once.
+
+    Raises StudyError where a shared column differs: rows of different images or blocks must not stand side by side.
+    """
+    result = tables[0]
+    for table in tables[1:]:
+        for name in table.column_names:
+            if name not in result.column_names:
+                result = result.append_column(table.schema.field(name), table[name])
+            elif len(table) != len(result) or not table[name].equals(result[name]):
+                raise StudyError(f"{name} differs between tables of one network; run the same command again")
+    return result
