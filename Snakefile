@@ -6,11 +6,12 @@ min_version("9.16")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/teacher.smk"
+include: "workflow/rules/networks.smk"
 include: "workflow/rules/teacher_outputs.smk"
 include: "workflow/rules/cohorts.smk"
 include: "workflow/rules/students.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/tables.smk"
 
 

@@ -1,4 +1,4 @@
-"""Which code a stage really uses, as hashes that go into the stage's parameters.
+"""Which code a stage really uses, as hashes: part of the key of every job.
 
 The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors and what is only printed
 do not count. A fingerprint lists a stage's module and all modules of the library that it imports, transitively, read
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = __package__
 # Modules that cannot change what a stage writes: which GPU it takes, what is planned, which names functions go by.
 WITHOUT_EFFECT = {
-    f"{PACKAGE}.{name}" for name in ("errors", "expected", "gpus", "jobs", "metrics", "sources", "spec.machine")
+    f"{PACKAGE}.{name}" for name in ("errors", "fingerprints", "gpus", "jobs", "metrics", "networks.expected", "spec.machine")
 }
 # Calls whose arguments are words for a person.
 WORDS = {"StudyError", "Interrupted", "print", "say_once"}

@@ -8,7 +8,7 @@ rule cohorts:
     log:
         LOGS + "/cohorts/{group}.log",
     params:
-        order=plans.GROUPS + "/cohorts/{group}.json",
+        order=groups.GROUPS + "/cohorts/{group}.json",
         launcher=lambda wildcards, resources: launcher("students", resources),
         gpus=lambda wildcards, resources: gpus_of("students", resources),
         labels=labels_of("cohorts"),

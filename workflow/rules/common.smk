@@ -12,11 +12,14 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 
 from snakemake.resources import Resource
 
-from distillation_dynamics import configuration, facts, gpus, study as studies
+from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import costs, plan as plans, slurm, start
-from distillation_dynamics.jobs.chain import GROUPED
+from distillation_dynamics.jobs import costs, groups, slurm, start
 from distillation_dynamics.jobs.failures import Failures
+from distillation_dynamics.jobs.order import GROUPED
+from distillation_dynamics.networks import facts
+from distillation_dynamics.study import configuration
+from distillation_dynamics.study.load import load
 
 # A study named on the command line stands alone: nothing of the default study may leak into it. Read here and not by a
 # `configfile:`, which would drop what is given twice; Snakemake ships `configfiles` to where jobs have no shared disk.
@@ -25,7 +28,7 @@ try:
     if workflow.is_main_process:
         start.check_folders("results", "results/shared", "logs", ".snakemake")
     config = configuration.merged(workflow.configfiles, workflow.config_settings.config_args)
-    STUDY = studies.load(config, facts.describe)
+    STUDY = load(config, facts.describe)
     if workflow.is_main_process:
         start.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
     CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
@@ -46,8 +49,8 @@ wildcard_constraints:
     group="[0-9a-f]{12}",
     variant=NAME,
     seed=r"\d+",
-    figure=NAME,
-    table=NAME,
+    network=NAME,
+    probe=NAME,
 
 
 # On one machine no more GPU jobs at a time than it has GPUs, unless `--resources gpu=` says otherwise. (`nodes`, the
@@ -60,7 +63,7 @@ def title_of(job):
     """How a job is called among those of a cluster: stage, variants and seeds."""
     if job.rule.name not in GROUPED:
         return job.rule.name
-    return plans.members(job.rule.name, job.wildcards.group)["title"]
+    return groups.members(job.rule.name, job.wildcards.group)["title"]
 
 
 @cache
@@ -97,18 +100,18 @@ def group_of(node):
 def members_of(stage):
     """An input function: the stamps that the members of a group wait for, and the file that lists them."""
     return lambda wildcards: [
-        *plans.members(stage, wildcards.group)["needs"], f"{plans.GROUPS}/{stage}/{wildcards.group}.json"
+        *groups.members(stage, wildcards.group)["needs"], f"{groups.GROUPS}/{stage}/{wildcards.group}.json"
     ]
 
 
 def labels_of(stage):
     """A function that says who is in a group."""
-    return lambda wildcards: ", ".join(plans.members(stage, wildcards.group)["labels"])
+    return lambda wildcards: ", ".join(groups.members(stage, wildcards.group)["labels"])
 
 
 def stages_of(rule):
     """The stages that the jobs of a rule carry out, as `compute` in the study names them."""
-    return GROUPED[rule] if rule in ("cohorts", "measure") else (rule,)
+    return {"cohorts": ("students",), "network_weights": ("data",)}.get(rule, (rule,))
 
 
 def parts_of(rule):
@@ -164,4 +167,4 @@ def launcher(stage, resources):
 FAILURES = Failures(parts_of)
 if workflow.is_main_process:
     FAILURES.follow()
-    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"teacher", "cohorts"}))
+    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"networks", "cohorts"}))

@@ -1,13 +1,13 @@
-# Images: decoded (or listed) once, and split into train, validation and test.
+# Images: each set (that of `data` is called main, the others are `probes`) is decoded or listed once, and split.
 rule data:
     output:
-        touch(CHAIN.data.stamp),
+        touch("results/.stamps/shared/data/{probe}/{key}"),
     log:
-        f"logs/shared/data/{CHAIN.data.key}.log",
+        "logs/shared/data/{probe}.{key}.log",
     params:
-        order=CHAIN.data.file,
+        order=lambda wildcards: CHAIN.sets[wildcards.probe].file,
     message:
-        "Read and split the images"
+        "Read and split the images ({wildcards.probe})"
     threads: threads_of("data")
     resources:
         **resources_of("data"),

@@ -1,5 +1,5 @@
-# What is due to be measured (features, saliency, comparison with the teacher), of several networks in one process. Each
-# measurement keeps its own key, record and files, so that one that fails costs only itself.
+# What is due to be measured of networks, several in one process, all metrics of one on the same batches. Each measurement
+# keeps its own key, record and files, so that one that fails costs only itself.
 rule measure:
     input:
         members_of("measure"),
@@ -8,7 +8,7 @@ rule measure:
     log:
         LOGS + "/measure/{group}.log",
     params:
-        order=plans.GROUPS + "/measure/{group}.json",
+        order=groups.GROUPS + "/measure/{group}.json",
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"

@@ -8,7 +8,7 @@ rule tables:
     log:
         LOGS + "/tables/{group}.log",
     params:
-        order=plans.GROUPS + "/tables/{group}.json",
+        order=groups.GROUPS + "/tables/{group}.json",
         labels=labels_of("tables"),
     message:
         "Gather {params.labels}"

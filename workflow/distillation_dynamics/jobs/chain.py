@@ -121,8 +121,7 @@ class Chain:
     def _data(self, name: str) -> Node:
         job = sets_of(self.study)[name].job(self.content.images[name])
         by_name = [f"data.sources.{job.source}"]
-        own = "" if name == DATA else name
-        return self.add("data", own, job, self._shared("data"), job.files, by_name=by_name, scope=SHARED)
+        return self.add("data", name, job, self._shared("data"), job.files, by_name=by_name, scope=SHARED)
 
     def _weights(self, name: str) -> Node:
         network = self.study.networks[name]

@@ -10,7 +10,8 @@ from ..spec.configured import Data
 from ..study.study import Study
 from .hashes import IMAGES, Hashes
 
-DATA = "data"
+# The set of `data`.
+DATA = "main"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Content:
         """Return what is there now; raise StudyError naming the key of what cannot be read."""
         images, counts, missing = {}, {}, None
         for name, data in sets_of(study).items():
-            key = name if name == DATA else f"probes.{name}"
+            key = "data" if name == DATA else f"probes.{name}"
             images[name], counts[name], lacking = _content(key, data, hashes)
             missing = missing or lacking
         if missing is None:

@@ -13,16 +13,18 @@ from pathlib import Path
 from ..errors import StudyError
 from ..files import read_json, read_table
 from ..spec.base import counted, to_json
-from ..spec.features import Probe
+from ..spec.measure import MeasureJob, Settings
 from ..spec.network import Shapes
 from ..spec.training import Recipe
+from ..study.study import STUDENT
 from . import record
-from .chain import GATHERING, Chain, Node
+from .chain import Chain
+from .groups import network_of
 from .hashes import IDENTITY
+from .node import Node
+from .order import GATHERING, GROUPED
 from .plan import Plan
 
-# Images that one stored mean spectrum stands for, and per-image scalars where all metrics are measured.
-IMAGES_A_SPECTRUM, SCALARS = 50, 38
 WEIGHTS = ".safetensors"
 
 
@@ -61,7 +63,7 @@ class Costs:
             self.seconds.setdefault((stage, kind), []).append(known["seconds"])
             size = sum(file[IDENTITY][0] for file in known["files"].values())
             self.bytes.setdefault((stage, kind), []).append(size)
-            if stage in ("teacher", "students"):
+            if stage in ("networks", "students"):
                 self._training(stage, kind, path.parent / "cost.json")
 
     def _training(self, stage: str, kind: str, path: Path) -> None:
@@ -94,20 +96,20 @@ class Costs:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
         kind = stage, _network_of(counted(node.order.job))
-        if stage == "features":
-            size = _features_bytes(chain, node)
+        if stage == "measure":
+            size = stored_bytes(node.order.job)
         else:
             size = outputs_bytes(chain) if stage == "teacher_outputs" else _mean(self.bytes.get(kind))
         if size is None:
             size = _weights_bytes(chain, node)
-        if stage == "teacher" and node.order.job.recipe is not None:
+        if stage == "networks" and node.order.job.recipe is not None:
             return Cost(self.training(chain, node, 1), size)
         return Cost(_mean(self.seconds.get(kind)), size)
 
 
 def _network_of(job: dict) -> str:
-    """Return what tells the network of a job from others; empty for one without."""
-    return to_json(job.get("model") or job.get("network", {}).get("model"))
+    """Return what tells the network of a job, and its metric, from others; empty for one without."""
+    return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
 
 
 def _images(chain: Chain, recipe) -> int | None:
@@ -123,7 +125,7 @@ def _training_images(chain: Chain, recipe: Recipe) -> int | None:
 
 def outputs_bytes(chain: Chain) -> int | None:
     """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
-    recipe, shapes = chain.study.student.recipe, chain.study.teacher_facts.shapes
+    recipe, shapes = chain.study.student.recipe, chain.study.facts[chain.study.teacher].shapes
     count = _training_images(chain, recipe)
     values = chain.study.data.classes + sum(math.prod(shapes[block]) for block in chain.outputs.order.job.blocks)
     return None if count is None else 4 * recipe.views * count * values
@@ -138,26 +140,32 @@ def _split_images(folder: str) -> int | None:
         return None
 
 
-def stored_bytes(probe: Probe, shapes: Shapes) -> int:
-    """Return about how many bytes one checkpoint's dump, sums and per-image scalars take."""
-    size = {"float16": 2, "float32": 4}[probe.dtype]
-    images = min(probe.images, probe.dump_images)
-    raw = sum(images * channels * probe.tokens_of(rows, columns) * size for channels, rows, columns in shapes)
-    sums = sum(8 * channels * (channels + 1) for channels, _, _ in shapes)
-    spectra = sum(4 * -(-probe.images // IMAGES_A_SPECTRUM) * (channels // 2 + 1) for channels, _, _ in shapes)
-    return raw + sums + spectra + 4 * SCALARS * probe.images * len(shapes)
+def stored_bytes(job: MeasureJob) -> int | None:
+    """Return about how many bytes a measurement leaves; None where only earlier ones tell.
+
+    Told are the large ones: what is dumped of features, the rows of comparisons, and Gram matrices.
+    """
+    settings, shapes, count = job.settings, job.network.shapes, job.probes[0].count or 0
+    sizes = {
+        "features": lambda: _dumped(settings, shapes, count),
+        "rows": lambda: sum(4 * count * (1 + settings.tokens) * c + 8 * c * c for c, _, _ in shapes),
+        "rank": lambda: sum(8 * c * (c + 1) for c, _, _ in shapes),
+    }
+    return len(job.network.folders) * sizes[job.metric]() if job.metric in sizes else None
 
 
-def _features_bytes(chain: Chain, node: Node) -> int:
-    facts = chain.study.teacher_facts if node.order.name == "teacher" else chain.study.student_facts
-    return len(node.order.job.folders) * stored_bytes(node.order.job.probe, facts.shapes)
+def _dumped(settings: Settings, shapes: Shapes, count: int) -> int:
+    size, images = {"float16": 2, "float32": 4}[settings.dtype], min(count, settings.dump_images)
+    return sum(images * c * min(settings.dump_tokens or rows * cols, rows * cols) * size for c, rows, cols in shapes)
 
 
 def _weights_bytes(chain: Chain, node: Node) -> int | None:
     """Return how many bytes of weights a job leaves, nearly all that a training leaves; None where it leaves none."""
-    facts = chain.study.student_facts if node.stage == "students" else chain.study.teacher_facts
+    owner = {"students": STUDENT, "networks": node.order.name}.get(node.stage)
+    if owner is None:
+        return None
     count = sum(path.endswith(WEIGHTS) for path in node.order.writes if "objective" not in path)
-    return 4 * facts.parameters * count or None
+    return 4 * chain.study.facts[owner].parameters * count
 
 
 def _mean(values: list | None) -> float | None:
@@ -174,11 +182,11 @@ def report(plan: Plan, results: str = "results") -> str:
 
 def _why(plan: Plan) -> Iterable[tuple[str, str]]:
     """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
-    together: dict[tuple[str, str], list[Node]] = {}
+    together: dict[tuple[str, str], dict[str, None]] = {}
     for node, reason in plan.reasons.items():
-        together.setdefault((node.stage, reason), []).append(node)
-    for (stage, reason), nodes in together.items():
-        names = [node.order.name.removeprefix("students/") for node in nodes]
+        name = network_of(node) if node.stage in GROUPED["measure"] + GROUPED["compare"] else node.order.name
+        together.setdefault((node.stage, reason), {})[name] = None
+    for (stage, reason), names in together.items():
         yield f"{stage} {', '.join(names)}".strip(), reason
 
 

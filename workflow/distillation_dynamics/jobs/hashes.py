@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import sources
+from .. import fingerprints
 from ..errors import StudyError
 from ..files import sha256, write_text
 
@@ -43,8 +43,8 @@ class Hashes:
             try:
                 said = json.loads(self.path.read_text(encoding="utf-8"))
                 self.known, code = said["files"], said["code"]
-                sources.known.update(code)
-                self.code = dict(sources.known)
+                fingerprints.known.update(code)
+                self.code = dict(fingerprints.known)
             except (ValueError, KeyError, TypeError):
                 print(f"{self.path}: is damaged and made anew", file=sys.stderr)
 
@@ -113,10 +113,10 @@ class Hashes:
 
     def save(self) -> None:
         """Write down what was read of files and of the library's code, if anything was; what is gone is forgotten."""
-        if self.path is not None and (self.new or sources.known != self.code):
+        if self.path is not None and (self.new or fingerprints.known != self.code):
             here = {path: facts for path, facts in self.known.items() if os.path.exists(path.removesuffix("*"))}
-            write_text(self.path, json.dumps({"files": here, "code": sources.known}))
-            self.new, self.code = False, dict(sources.known)
+            write_text(self.path, json.dumps({"files": here, "code": fingerprints.known}))
+            self.new, self.code = False, dict(fingerprints.known)
 
     def _remember(self, key: str, facts: list) -> None:
         self.known[key] = facts

@@ -6,84 +6,34 @@ go into cohorts, what is measured of due students into groups; a student whose r
 linked. All that gathers what networks left (tables, statistics, figures) is one group.
 """
 
-import hashlib
-import math
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..files import read_json, write_json
-from ..spec.base import counted
 from . import order as orders
 from . import record
-from .chain import GATHERING, MEASURING, Chain, Node
+from .chain import Chain
+from .differences import difference
+from .groups import Group, label_of, network_of, shared_out, split
 from .hashes import Hashes
 from .links import link
+from .node import Node
+from .order import GATHERING, GROUPED
 from .run import STATES
 
-GROUPS = "results/.orders/groups"
-# Of the keys that differ so many are said.
-MOST_KEYS = 5
-# The name of a job lists so many variants.
-MOST_VARIANTS = 4
 # A stamp that is older than all others never makes Snakemake think that something was updated.
 STAMP_TIME = 1_000_000_000
-# On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
-ON_A_CLUSTER = 8
-
-
-@dataclass(frozen=True)
-class Group:
-    """Jobs that one process carries out: a cohort of trainings, what is measured of some networks, or all tables."""
-
-    stage: str
-    nodes: tuple[Node, ...]
-
-    @property
-    def name(self) -> str:
-        """The hash of the members' keys."""
-        return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
-
-    @property
-    def title(self) -> str:
-        """The stage, variants and seeds of its members, as a job is called among those of a cluster."""
-        names = dict.fromkeys(node.order.name.removeprefix("students/") for node in self.nodes)
-        parts = [name.partition("/seed") for name in names] if self.stage != "tables" else []
-        variants, seeds = (
-            list(dict.fromkeys(filter(None, column))) for column in ([p[0] for p in parts], [p[2] for p in parts])
-        )
-        more = [f"{len(variants) - MOST_VARIANTS}more"] if len(variants) > MOST_VARIANTS else []
-        return "-".join(
-            filter(
-                None, [self.stage, "+".join([*variants[:MOST_VARIANTS], *more]), "+".join(f"seed{s}" for s in seeds)]
-            )
-        )
-
-    @property
-    def marker(self) -> str:
-        """The file that is there from the end of the group's job until all that wait for it are done."""
-        return f"results/.stamps/groups/{self.stage}/{self.name}"
-
-    @property
-    def file(self) -> str:
-        """The file that lists the members for the process, on whatever machine it runs."""
-        return f"{GROUPS}/{self.stage}/{self.name}.json"
-
-
-def members(stage: str, name: str) -> dict[str, Any]:
-    """Return what the file of a group says: its orders' files, and the stamps that it waits for."""
-    return read_json(f"{GROUPS}/{stage}/{name}.json")
 
 
 class Plan:
     """Which nodes of a chain are due, each with its reason, and the groups they go into.
 
     `forced` says whether a node is to be made anew whatever lies there; `slots` how many trainings (`students`) or
-    measuring processes (`measure`) can run at a time, None on a cluster.
+    measuring or comparing processes (`measure`, `compare`) can run at a time, None on a cluster.
     """
 
     def __init__(
@@ -109,10 +59,10 @@ class Plan:
         self.runs = set(chain.runs.values())
         for node in chain.nodes:
             self._judge(node)
-        slots = slots or {"students": 1, "measure": 1}
-        compute = chain.study.compute["students"]
-        self.cohorts = self._cohorts(compute.get("runs_per_job"), slots["students"])
-        self.measuring = self._measuring(compute.get("runs_per_job"), slots["measure"])
+        slots = slots or {"students": 1, "measure": 1, "compare": 1}
+        size = chain.study.compute["students"].get("runs_per_job")
+        self.cohorts = self._cohorts(size, slots["students"])
+        self.measuring = [group for rule in ("measure", "compare") for group in self._sharing(rule, size, slots[rule])]
         gathering = tuple(node for node in self.reasons if node.stage in GATHERING)
         self.gathering = [Group("tables", gathering)] if gathering else []
         self.group_of = {node: group for group in self.groups for node in group.nodes}
@@ -207,15 +157,8 @@ class Plan:
 
     def _difference(self, node: Node, known: dict[str, Any]) -> str:
         """Return what differs between the job of a record and that of an order."""
-        old, new = ({**_flat(job), **_code(code)} for job, code in (
-            (known["job"], known["code"]), (counted(node.order.job), node.order.code)
-        ))  # fmt: skip
-        changed = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
-        own = [key for key in changed if key.rpartition(".")[2] != "key"]
-        if own:
-            said = [f"{key}: {old.get(key, 'none')} -> {new.get(key, 'none')}" for key in own[:MOST_KEYS]]
-            more = [f"and {len(own) - MOST_KEYS} more"] if len(own) > MOST_KEYS else []
-            return "; ".join([*said, *more])
+        if said := difference(node.order, known):
+            return said
         return _follows(need for need in node.needs if need in self.reasons or need in self.training)
 
     def _cohorts(self, size: int | None, slots: int | None) -> list[Group]:
@@ -223,22 +166,21 @@ class Plan:
         by_seed: dict[int, list[Node]] = {}
         for node in {node.key: node for node in self.training}.values():
             by_seed.setdefault(node.order.job.seed, []).append(node)
-        return list(_groups("cohorts", by_seed, size, slots))
+        return list(shared_out("cohorts", by_seed, size, slots))
 
-    def _measuring(self, size: int | None, slots: int | None) -> list[Group]:
-        """Share what is due to be measured out over jobs: the teacher alone, students by seed."""
+    def _sharing(self, rule: str, size: int | None, slots: int | None) -> list[Group]:
+        """Share what is due of networks (or pairs of them) out over jobs: the reference alone, students by seed."""
         due: dict[Any, dict[str, list[Node]]] = {}
-        for stage in MEASURING:
-            for node in self.due(stage):
-                network = node.order.name
-                seed = None if network == "teacher" else self.chain.by_network[network][1]
-                due.setdefault(seed, {}).setdefault(network, []).append(node)
-        teacher = {seed: due.pop(seed) for seed in (None,) if seed in due}
+        for node in (node for stage in GROUPED[rule] for node in self.due(stage)):
+            network = network_of(node)
+            part = network if network == self.chain.names[0] else split(network)[1]
+            due.setdefault(part, {}).setdefault(network, []).append(node)
+        reference = {part: due.pop(part) for part in (self.chain.names[0],) if part in due}
         groups = []
-        for part in (teacher, due):
-            by_seed = {seed: list(networks.values()) for seed, networks in part.items()}
-            for group in _groups("measure", by_seed, size, slots):
-                groups.append(Group("measure", tuple(node for nodes in group.nodes for node in nodes)))
+        for share in (reference, due):
+            by_part = {part: list(networks.values()) for part, networks in share.items()}
+            for group in shared_out(rule, by_part, size, slots):
+                groups.append(Group(rule, tuple(node for nodes in group.nodes for node in nodes)))
         return groups
 
     def settle(self, begin: bool = False) -> None:
@@ -301,42 +243,3 @@ class Plan:
 def _follows(nodes: Iterable[Node]) -> str:
     """Return that a job is due because of others, by their stages: of many students one line is enough."""
     return "follows " + ", ".join(dict.fromkeys(node.stage for node in nodes) or ["other results"])
-
-
-def label_of(node: Node) -> str:
-    """Return how a member of a group is called: a variant and seed, a network, or a stage that gathers."""
-    if node.stage in GATHERING:
-        return node.stage
-    return node.order.job.label if node.stage == "students" else node.order.name
-
-
-def _groups(stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None) -> Iterator[Group]:
-    for members in by_seed.values():
-        if size is not None:
-            count = math.ceil(len(members) / size)
-        elif slots is None:
-            count = math.ceil(len(members) / ON_A_CLUSTER)
-        else:
-            count = min(len(members), math.ceil(slots / len(by_seed)))
-        for number in range(count):
-            # In turn, so that the plain variants and those that ask the teacher are spread evenly.
-            yield Group(stage, tuple(members[number::count]))
-
-
-def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return dotted key -> value of a job; what is listed goes by its name where it has one, not by its place."""
-    if not (isinstance(value, dict | list) and value):
-        return {key: str(value)}
-    flat: dict[str, str] = {}
-    for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-        label, said = name, part
-        if isinstance(value, list) and isinstance(part, str):
-            label, said = part, "listed"
-        elif isinstance(value, list) and isinstance(part, dict):
-            label = part.get("name") or " ".join(str(part[k]) for k in ("variant", "seed") if k in part) or name
-        flat |= _flat(said, f"{key}.{label}" if key else str(label))
-    return flat
-
-
-def _code(code: Iterable[str]) -> dict[str, str]:
-    return {f"code of {name}": digest for name, _, digest in (entry.partition(":") for entry in code)}

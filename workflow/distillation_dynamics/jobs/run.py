@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .. import threads
+from .. import extensions, threads
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
 from ..spec.base import to_json
@@ -36,6 +36,8 @@ RESULTS = "results"
 # How a training failed: a file beside the record that it did not write.
 FAILED = ".failed"
 PACKAGE = "distillation_dynamics"
+# Where the modules lie that stages load by name.
+BY_NAME = {folder.replace("/", ".") for folder in extensions.OTHERS}
 
 
 def inputs_of(order: Order, hashes: Hashes) -> dict[str, str]:
@@ -60,7 +62,7 @@ def check(order: Order) -> None:
 def _by_name(order: Order) -> list[str]:
     """Modules that the order's code names and that the stage loads by name."""
     names = [entry.partition(":")[0] for entry in order.code]
-    return [name for name in names if name.partition(".")[0] in ("objectives", "metrics", "figures") and "." in name]
+    return [name for name in names if name.rpartition(".")[0] in BY_NAME]
 
 
 def failure(order: Order) -> Path:
@@ -84,7 +86,7 @@ def _carry_out_alone(order: Order, gpus: int, hashes: Hashes, start: float) -> N
     threads.use(count)
     # What is there stays until here: a job that cannot start loses nothing.
     record.remove(order)
-    options = {"state_key": state_key(order, inputs)} if order.stage == "teacher" else {}
+    options = {"state_key": state_key(order, inputs)} if order.stage == "networks" else {}
     main(order.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
         record.write(order, inputs, seconds=round(time.time() - start, 3), threads=count, gpus=gpus)
@@ -116,6 +118,10 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
         with locks.held(members):
             _train(members, gpus, hashes, start)
         return
+    if value["stage"] == "measure":
+        with locks.held(members):
+            _measure(members, gpus, hashes, start)
+        return
     failed: dict[str, str] = {}
     for order in members:
         if failed.keys() & set(order.reads.values()):
@@ -131,26 +137,107 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
         raise StudyError("\n".join(filter(None, failed.values())))
 
 
-def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
-    """Train the members whose run is not in the store; each gets its record as soon as its files are written."""
+def _due(members: list[Order], hashes: Hashes) -> list[tuple[Order, dict[str, str]]]:
+    """Return the members whose files are not there yet, each with the hashes of what it reads."""
     due = []
     for order in members:
         inputs = inputs_of(order, hashes)
-        failure(order).unlink(missing_ok=True)
         if is_done(order, inputs, hashes):
-            print(f"{order.job.label}: is in the store", file=sys.stderr)
+            print(f"{order}: is already what it should be", file=sys.stderr)
         else:
             due.append((order, inputs))
-    if not due:
+    return due
+
+
+class Records:
+    """What stages that carry out several jobs together report of them: records, each as soon as its files are written."""
+
+    def __init__(self, due: list[tuple[Order, dict[str, str]]], threads: int, gpus: int):
+        self.due, self.threads, self.gpus = due, threads, gpus
+
+    def begin(self, member: int) -> None:
+        """The files of a member are about to be written."""
+        record.remove(self.due[member][0])
+
+    def end(self, member: int, seconds: float) -> None:
+        """The files of a member are written; its part of the job took so many seconds."""
+        record.write(*self.due[member], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
+
+
+class Trainings(Records):
+    """Those of a cohort, whose files nobody may change, since studies link them."""
+
+    def state_key(self, member: int) -> str:
+        """Return the name of the states of a member's unfinished training."""
+        return state_key(*self.due[member])
+
+    def end(self, member: int, seconds: float) -> None:
+        """The files of a member are written."""
+        for path in self.due[member][0].writes:
+            os.chmod(path, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+        super().end(member, seconds)
+
+    def fail(self, member: int, error: StudyError) -> None:
+        """The training of a member ended with an error."""
+        say_failure(self.due[member][0], error)
+
+
+class Measurements(Records):
+    """Those of one network; `failed` says which went wrong."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.failed: list[str] = []
+
+    def fail(self, member: int, error: StudyError) -> None:
+        """A measurement ended with an error."""
+        self.failed.append(f"{self.due[member][0]}: {error}")
+
+
+def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
+    """Train the members whose run is not in the store."""
+    for order in members:
+        failure(order).unlink(missing_ok=True)
+    if not (due := _due(members, hashes)):
         return
     cohorts = import_module(f"{PACKAGE}.cohorts")
     count = threads_of(members[0])
     threads.use(count)
+    cohorts.main([order.job for order, _ in due], gpus, Trainings(due, count, gpus), start)
 
-    class Report(cohorts.Report):
-        """Records of the members."""
 
-        def state_key(self, member: int) -> str:
+def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
+    """Measure networks one after the other, each by all metrics that are due of it together.
+
+    Raises StudyError with a line a measurement that failed.
+    """
+    networks: dict[str, list[Order]] = {}
+    for order in members:
+        networks.setdefault(order.name.rpartition("/")[0], []).append(order)
+    failed: list[str] = []
+    for orders_of_one in networks.values():
+        if not (due := _due(orders_of_one, hashes)):
+            continue
+        measuring = import_module(f"{PACKAGE}.measuring")
+        count = threads_of(due[0][0])
+        threads.use(count)
+        report = Measurements(due, count, gpus)
+        try:
+            measuring.main([order.job for order, _ in due], gpus, report, start)
+        except StudyError as error:
+            failed.append(f"{_network_of(due[0][0])}: {error}")
+        failed += report.failed
+        start = time.time()
+    if failed:
+        raise StudyError("\n".join(dict.fromkeys(failed)))
+
+
+def _network_of(order: Order) -> str:
+    """Return how the network of a measurement is called in sentences."""
+    return f"{order.stage} {order.name.rpartition('/')[0]}"
+
+
+def state_key(self, member: int) -> str:
             return state_key(*due[member])
 
         def begin(self, member: int) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from .. import gpus
 from ..errors import StudyError
-from ..expected import check_accuracy, check_stored
+from ..networks.expected import check_network, check_stored
 from ..files import NO_ROOM, read_json, write_json
-from ..study import Study
+from ..study.study import Study
 from . import costs
-from .chain import GROUPED, MEASURING, Chain, Content, Node
+from .chain import Chain
+from .content import Content
 from .hashes import Hashes
+from .node import Node
+from .order import GROUPED, MEASURING
 from .plan import Plan
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
@@ -50,11 +53,6 @@ def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Cha
     else:
         content = Content.read(study, hashes)
         hashes.save()
-    teacher = study.teacher
-    if teacher.source == "checkpoint" and teacher.sha256 not in (None, content.weights):
-        raise StudyError(
-            f"teacher.sha256: {teacher.weights} has sha256 {content.weights}, but {teacher.sha256} is expected"
-        )
     if is_main:
         name = hashlib.sha256(repr(sorted(vars(content).items())).encode()).hexdigest()[:12]
         path = f"{results}/.orders/content/{name}.json"
@@ -66,7 +64,7 @@ def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Cha
 def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     """Return the plan under Snakemake's command, and make stamps and orders say what it says.
 
-    Raises StudyError where the teacher is not what the study expects, or the command cannot do what it says.
+    Raises StudyError where a network is not what the study expects, or the command cannot do what it says.
     """
     if "--delete-all-output" in sys.argv:
         raise StudyError(
@@ -82,9 +80,9 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     hashes.save()
     if chain.outputs in plan.reasons and (size := costs.outputs_bytes(chain)) is not None:
         check_stored(size, chain.outputs.folder)
-    if chain.teacher not in plan.reasons:
-        measured = read_json(chain.teacher.path("result.json"))["validation_top1"]
-        check_accuracy(chain.study.teacher.expected_top1, chain.study.teacher.tolerance, measured)
+    for node in chain.networks.values():
+        if node not in plan.reasons:
+            check_network(node.order.job, read_json(node.path("result.json")))
     plan.settle(begin=not (workflow.dryrun or workflow.touch))
     plan.say()
     return plan
@@ -104,9 +102,9 @@ def _forced(settings):
 def _slots(study: Study, settings) -> dict[str, int | None]:
     """Return how many trainings and measuring processes run at a time; None where jobs go to a cluster."""
     if settings.nodes is not None:
-        return {"students": None, "measure": None}
+        return {"students": None, "measure": None, "compare": None}
     slots = {}
-    for name, stages in (("students", ["students"]), ("measure", MEASURING)):
+    for name, stages in (("students", ["students"]), ("measure", MEASURING), ("compare", ["compare"])):
         compute = [study.compute[stage] for stage in stages]
         gpu, threads = max(c["gpu"] for c in compute), max(c["threads"] for c in compute)
         here = len(gpus.visible())

@@ -1,6 +1,6 @@
 """What studies share under `results/shared/`, and who uses it: `python -m distillation_dynamics.jobs.store COMMAND`.
 
-    unused            lists runs, teachers, outputs and images that no study uses, with their size
+    unused            lists runs, networks, outputs and images that no study uses, with their size
     unused --delete   deletes them
     clear STUDY       deletes a study: its results, logs and unfinished trainings, and of the store what only it used
 
@@ -20,7 +20,7 @@ from ..files import read_json
 from . import record
 from .run import said_by
 
-SHARED_STAGES = ("data", "teacher_weights", "teacher", "teacher_outputs", "runs")
+SHARED_STAGES = ("data", "network_weights", "networks", "teacher_outputs", "runs")
 
 
 @dataclass(frozen=True)

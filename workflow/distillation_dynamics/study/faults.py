@@ -23,7 +23,7 @@ LARGEST, LARGEST_ARGUMENT = 2**63, 100_000
 # Names that networks, folders and files of the project have already.
 ROLES = ("student",)
 # Names of the image sets that every study has.
-PROBES = ("balanced", "published")
+PROBES = ("balanced", "published", "main")
 STUDY_NAMES = ("shared", "readme.md")
 # Arguments of timm.create_model that are no study's to give, and what says the same.
 ELSEWHERE = {

@@ -1,0 +1,94 @@
+"""Jobs that one process carries out together: cohorts of trainings, measurements and comparisons of networks, tables.
+
+Each group is one job of Snakemake; its members keep their own keys, records and files.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..files import read_json
+from .node import Node
+from .order import GATHERING
+
+GROUPS = "results/.orders/groups"
+# The name of a job lists so many networks.
+MOST_NAMES = 4
+# On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
+ON_A_CLUSTER = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that one process carries out: a cohort of trainings, what is measured of some networks, or all tables."""
+
+    stage: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def name(self) -> str:
+        """The hash of the members' keys."""
+        return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """The stage, variants and seeds of its members, as a job is called among those of a cluster."""
+        parts = [split(network_of(node)) for node in self.nodes] if self.stage != "tables" else []
+        names, seeds = (list(dict.fromkeys(filter(None, column))) for column in zip(*parts, ("", ""), strict=True))
+        more = [f"{len(names) - MOST_NAMES}more"] if len(names) > MOST_NAMES else []
+        said = "+".join([*(name.replace("/", "-") for name in names[:MOST_NAMES]), *more])
+        return "-".join(filter(None, [self.stage, said, "+".join(f"seed{s}" for s in seeds)]))
+
+    @property
+    def marker(self) -> str:
+        """The file that is there from the end of the group's job until all that wait for it are done."""
+        return f"results/.stamps/groups/{self.stage}/{self.name}"
+
+    @property
+    def file(self) -> str:
+        """The file that lists the members for the process, on whatever machine it runs."""
+        return f"{GROUPS}/{self.stage}/{self.name}.json"
+
+
+def members(stage: str, name: str) -> dict[str, Any]:
+    """Return what the file of a group says: its orders' files, and the stamps that it waits for."""
+    return read_json(f"{GROUPS}/{stage}/{name}.json")
+
+
+def label_of(node: Node) -> str:
+    """Return how a member of a group is called: a variant and seed, a network, or a stage that gathers."""
+    if node.stage in GATHERING:
+        return node.stage
+    return node.order.job.label if node.stage == "students" else network_of(node)
+
+
+def network_of(node: Node) -> str:
+    """Return the network of a measurement or training, the two of a comparison, or the stage of anything else."""
+    if node.stage == "students":
+        return f"students/{node.order.name}"
+    return node.order.name.rpartition("/")[0] or node.stage
+
+
+def split(network: str) -> tuple[str, str]:
+    """Return the name and the seed of a network: `students/soft/seed0` is (soft, 0), `networks/vit` (vit, nothing)."""
+    kind, _, name = network.partition("/")
+    name, _, seed = name.partition("/seed") if kind == "students" else (name or kind, "", "")
+    return name, seed
+
+
+def shared_out(stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None) -> Iterator[Group]:
+    """Yield groups of a rule: those of each seed shared out over jobs of `size` members, or so that all slots are busy."""
+    for members in by_seed.values():
+        if size is not None:
+            count = math.ceil(len(members) / size)
+        elif slots is None:
+            count = math.ceil(len(members) / ON_A_CLUSTER)
+        else:
+            count = min(len(members), math.ceil(slots / len(by_seed)))
+        for number in range(count):
+            # In turn, so that the plain variants and those that ask the teacher are spread evenly.
+            yield Group(stage, tuple(members[number::count]))
+
+

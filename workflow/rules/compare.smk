@@ -1,0 +1,21 @@
+# What is due of networks beside each other: students and their teacher, every network and every other, the map of all. It is
+# computed from what was measured of each, and runs no network.
+rule compare:
+    input:
+        members_of("compare"),
+    output:
+        temp(touch("results/.stamps/groups/compare/{group}")),
+    log:
+        LOGS + "/compare/{group}.log",
+    params:
+        order=groups.GROUPS + "/compare/{group}.json",
+        labels=labels_of("compare"),
+    message:
+        "Compare {params.labels}"
+    threads: threads_of("compare")
+    resources:
+        **resources_of("compare"),
+    conda:
+        ENVIRONMENT
+    shell:
+        CARRY_OUT

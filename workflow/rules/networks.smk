@@ -1,0 +1,42 @@
+# The networks that are measured: weights from elsewhere are fetched on the machine that has a network connection; then
+# each is pretrained here or loaded, with its control, and its accuracy measured before any use.
+rule network_weights:
+    output:
+        touch("results/.stamps/shared/network_weights/{network}/{key}"),
+    log:
+        "logs/shared/network_weights/{network}.{key}.log",
+    params:
+        order=lambda wildcards: CHAIN.weights[wildcards.network].file,
+    message:
+        "Fetch the weights of {wildcards.network}"
+    localrule: True
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        ENVIRONMENT
+    shell:
+        CARRY_OUT
+
+
+rule networks:
+    input:
+        lambda wildcards: stamps_of(CHAIN.networks[wildcards.network].needs),
+    output:
+        touch("results/.stamps/shared/networks/{network}/{key}"),
+    log:
+        "logs/shared/networks/{network}.{key}.log",
+    params:
+        order=lambda wildcards: CHAIN.networks[wildcards.network].file,
+        launcher=lambda wildcards, resources: launcher("networks", resources),
+        gpus=lambda wildcards, resources: gpus_of("networks", resources),
+    message:
+        "Make the network {wildcards.network} ready"
+    threads: threads_of("networks")
+    resources:
+        **resources_of("networks"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"
