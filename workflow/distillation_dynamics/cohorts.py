@@ -6,6 +6,7 @@ every kept epoch, the objective's own weights, the tables of steps and epochs, t
 test images, `result.json` and `cost.json`. Results are those of the last epoch.
 """
 
+import functools
 import shutil
 import time
 from pathlib import Path
@@ -13,16 +14,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import distributed, models
-from .data import Split
+from . import distributed
+from .data.split import Split
 from .errors import StudyError
 from .files import replacing, write_json, write_npy, write_table
-from .objective import Objective, Shape
-from .resume import States
+from .networks.build import build
+from .networks.device import device as device_of
+from .networks.weights import load_weights, save_weights
+from .objective import Objective
+from .outputs import Request, Shape
 from .spec.students import RunJob
 from .teacher_outputs import CachedTeacher, OnlineTeacher
-from .training import Clock, Member, Wanted, predict, top1, train
-from .training_log import EPOCH_COLUMNS, STEP_COLUMNS
+from .training.evaluation import predict, top1
+from .training.log import EPOCH_COLUMNS, STEP_COLUMNS
+from .training.loop import Clock, train
+from .training.member import Member
+from .training.resume import States
 
 STATES = ".resume"
 
@@ -47,7 +54,7 @@ class Report:
 
 def main(jobs: list[RunJob], gpus: int = 0, report: Report | None = None, start: float | None = None) -> None:
     """Train the students of `jobs` together; `start` is when this process began, as time.time() says it."""
-    device = models.device(gpus)
+    device = device_of(gpus)
     with distributed.processes(device):
         _main(jobs, device, report or Report(), time.time() if start is None else start)
 
@@ -55,16 +62,16 @@ def main(jobs: list[RunJob], gpus: int = 0, report: Report | None = None, start:
 def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
     """Return a fresh student and its objective; the student's weights depend on the seed alone, not on the variant."""
     torch.manual_seed(job.seed)
-    network = models.build(job.model, job.images.view)
+    network = build(job.model, job.images.view)
     torch.manual_seed(int(np.random.SeedSequence([job.seed, 1]).generate_state(1)[0]))
     teacher = job.teacher.shapes if job.teacher else ()
     return network, Objective(job.terms, [Shape(*s) for s in job.student], [Shape(*s) for s in teacher])
 
 
-def asks(job: RunJob) -> Wanted:
-    """Return the teacher's blocks that the terms of a student align with, and whether they need its logits."""
-    blocks = sorted({t for term in job.terms for _, t in term.pairs})
-    return blocks, any(term.needs == "teacher_logits" for term in job.terms)
+def asks(job: RunJob) -> Request:
+    """Return what the terms of a student ask of its teacher: logits, and the blocks that they align with."""
+    blocks = tuple(sorted({t for term in job.terms for _, t in term.pairs}))
+    return Request(logits=any(term.needs == "teacher_logits" for term in job.terms), features=blocks)
 
 
 def checkpoint_name(epoch: int) -> str:
@@ -113,13 +120,12 @@ def _teacher(jobs: list[RunJob], images: Split, device: torch.device) -> CachedT
     if not asking:
         return None
     job, recipe = asking[0], asking[0].recipe
-    network = models.build(job.teacher.model, job.images.view)
-    models.load_weights(job.teacher.weights.files[0], network)
+    network = build(job.teacher.model, job.images.view)
+    load_weights(job.teacher.weights.files[0], network)
     if not job.teacher.stored:
         return OnlineTeacher(network.to(device), recipe.precision, job.machine.images_at_a_time)
-    wanted = [asks(job) for job in asking]
-    blocks = sorted({block for own, _ in wanted for block in own})
-    teacher = CachedTeacher(job.teacher.outputs, blocks, any(logits for _, logits in wanted), recipe.augmentation)
+    request = functools.reduce(Request.__or__, map(asks, asking))
+    teacher = CachedTeacher(job.teacher.outputs, request, recipe.augmentation)
     teacher.verify(network, images, device, job.seed)
     return teacher
 
@@ -132,7 +138,7 @@ def _member(job: RunJob, state_key: str) -> Member:
     def keep(epoch: int) -> None:
         # Beside the states: what is unfinished does not show among what is finished.
         if epoch in job.kept and distributed.rank() == 0:
-            models.save_weights(states.beside / checkpoint_name(epoch), student)
+            save_weights(states.beside / checkpoint_name(epoch), student)
             states.keep(checkpoint_name(epoch))
 
     return Member(student, objective, job.seed, asks(job), keep, states)
@@ -159,7 +165,7 @@ def _write(
         write_npy(out / f"logits_{name}.npy", values)
     write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
     write_table(out / "epochs.parquet", log.epochs, EPOCH_COLUMNS)
-    models.save_weights(out / "objective.safetensors", member.objective)
+    save_weights(out / "objective.safetensors", member.objective)
     write_json(
         out / "result.json",
         {

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .outputs import Outputs, Shape
+from .outputs import Outputs, Request, Shape
 from .spec.training import TermSpec
 
 
@@ -22,6 +22,7 @@ class Term(nn.Module, ABC):
     def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
         super().__init__()
         self.options: dict[str, Any] = dict(spec.options)
+        self.pairs = spec.pairs
 
     @abstractmethod
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
@@ -33,7 +34,6 @@ class FeatureTerm(Term):
 
     def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
         super().__init__(spec, student, teacher)
-        self.pairs = spec.pairs
         self.scale = 1.0 if spec.reduction == "sum" else 1.0 / len(spec.pairs)
         self.shapes = [(student[s], teacher[t]) for s, t in spec.pairs]
         self.build()
@@ -65,6 +65,11 @@ class Objective(nn.Module):
                 for term in terms
             }
         )
+
+    @property
+    def request(self) -> Request:
+        """What is asked of the student: logits, and the blocks that terms align."""
+        return Request(logits=True, features=tuple(sorted({s for t in self.terms.values() for s, _ in t.pairs})))
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
         """Return {"loss": weighted sum, term: unweighted value, ...}, float32 scalars."""

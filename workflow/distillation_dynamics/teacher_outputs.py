@@ -12,12 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import models
-from .data import Batch, Split, view_of
+from .data.split import Batch, Split
+from .data.views import view_of
 from .errors import StudyError
-from .expected import check_stored
 from .files import npy_writer, read_npy
-from .objective import Outputs
+from .networks.answers import run
+from .networks.build import build
+from .networks.device import device as device_of
+from .networks.expected import check_stored
+from .networks.weights import load_weights
+from .outputs import Outputs, Request
 from .spec.teacher_outputs import TeacherOutputsJob
 from .spec.training import Augmentation, views_of
 
@@ -38,30 +42,29 @@ class OnlineTeacher:
         self.precision, self.images_at_a_time = precision, images_at_a_time
 
     @torch.no_grad()
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, wanted: tuple[list[int], bool]) -> Outputs:
-        """Return the teacher's outputs on `pixels` [B, C, H, W]: the blocks and logits that are `wanted`."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, request: Request) -> Outputs:
+        """Return what is asked of the teacher on `pixels` [B, C, H, W]."""
         # The layout in which a Transformer lays its tokens out: a tenth sooner on a CPU, equal up to rounding.
         parts = pixels.contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            said = [models.run(self.network, part, *wanted) for part in parts]
+            said = [run(self.network, part, request) for part in parts]
         return said[0] if len(said) == 1 else Outputs.joined(said)
 
 
 class CachedTeacher:
     """The teacher's outputs read from files by (view, position)."""
 
-    def __init__(self, folder: str | Path, blocks: list[int], logits: bool, augmentation: Augmentation | None):
-        self.folder, self.blocks, self.augmentation = Path(folder), blocks, augmentation
-        keys = [*([None] if logits else []), *blocks]
+    def __init__(self, folder: str | Path, request: Request, augmentation: Augmentation | None):
+        self.folder, self.request, self.augmentation = Path(folder), request, augmentation
+        keys = [*([None] if request.logits else []), *request.features]
         self.arrays = {key: read_npy(self.folder / file_name(key)) for key in keys}
 
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, wanted: tuple[list[int], bool]) -> Outputs:
-        """Return what is `wanted` of the teacher's outputs on the batch's images in the view that `epoch` shows."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, request: Request) -> Outputs:
+        """Return what is asked of the teacher on the batch's images in the view that `epoch` shows."""
         view, _ = view_of(self.augmentation, 0, epoch)
-        blocks, logits = wanted
         values = {
             key: torch.from_numpy(self.arrays[key][view, batch.positions]).to(pixels.device, non_blocking=True)
-            for key in [*([None] if logits else []), *blocks]
+            for key in [*([None] if request.logits else []), *request.features]
         }
         return Outputs(values.pop(None, None), values)
 
@@ -71,7 +74,7 @@ class CachedTeacher:
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
         views = views_of(self.augmentation)
         view = int(generator.integers(views))
-        fresh = _answers(network, images, view, self.augmentation, self.blocks, device, positions=positions)
+        fresh = _answers(network, images, view, self.augmentation, self.request.features, device, positions=positions)
         _, answer = next(fresh)
         for key, array in self.arrays.items():
             expected = (answer.logits if key is None else answer.features[key]).cpu().numpy()
@@ -88,7 +91,7 @@ def _answers(network, images: Split, view: int, augmentation, blocks, device, wo
     """Yield (positions, outputs) of the teacher on the images of one view, in order."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, BATCH, workers, positions):
-        yield batch.positions, models.run(network, batch.images.to(device), blocks)
+        yield batch.positions, run(network, batch.images.to(device), Request(logits=True, features=tuple(blocks)))
 
 
 def write(
@@ -124,8 +127,8 @@ def write(
 
 def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
     """Compute the teacher's outputs on the students' training images, once."""
-    device = models.device(gpus)
-    network = models.build(job.model, job.images.view)
-    models.load_weights(job.weights.files[0], network)
+    device = device_of(gpus)
+    network = build(job.model, job.images.view)
+    load_weights(job.weights.files[0], network)
     images = Split(job.images, "train", job.train_images)
     write(job.out, network, images, job.augmentation, list(job.blocks), device, job.machine.threads - 1)

@@ -144,8 +144,8 @@ class Chain:
             weights = From(self.content.weights[name], files=(network.weights,))
         trained = network.recipe is not None
         job = NetworkJob(
-            *(images, study.view(name), study.model(name), network.seed, network.control, network.recipe),
-            *(network.label_smoothing if trained else None, weights, self._predicted(name)),
+            *(images, self._splits(name), study.view(name), study.model(name), network.seed, network.control),
+            *(network.recipe, network.label_smoothing if trained else None, weights),
             **{"name": name, "sha256": network.sha256, "expected_top1": network.expected_top1},
             **{"tolerance": network.tolerance, "teaches": name == study.teacher},
             **{"machine": self.machine("networks"), "out": ""},
@@ -155,7 +155,7 @@ class Chain:
             "networks", name, job, self._shared("networks"), network_files(job), reads, by_name, scope=SHARED
         )
 
-    def _predicted(self, name: str) -> tuple[str, ...]:
+    def _splits(self, name: str) -> tuple[str, ...]:
         """The splits on which a network's accuracy is measured."""
         if not self.study.sorts(name):
             return ()

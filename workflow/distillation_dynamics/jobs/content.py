@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from ..errors import StudyError
-from ..networks.files import LOCAL, check_safetensors, local_weights, other_weights
+from ..networks.weights_file import LOCAL, check_safetensors, local_weights, other_weights
 from ..spec.configured import Data
 from ..study.study import Study
 from .hashes import IMAGES, Hashes

@@ -237,24 +237,6 @@ def _network_of(order: Order) -> str:
     return f"{order.stage} {order.name.rpartition('/')[0]}"
 
 
-def state_key(self, member: int) -> str:
-            return state_key(*due[member])
-
-        def begin(self, member: int) -> None:
-            record.remove(due[member][0])
-
-        def end(self, member: int, seconds: float) -> None:
-            for path in due[member][0].writes:
-                # Studies link it: whoever writes into one name of it would change all.
-                os.chmod(path, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-            record.write(*due[member], seconds=round(seconds, 3), threads=count, gpus=gpus)
-
-        def fail(self, member: int, error: StudyError) -> None:
-            say_failure(due[member][0], error)
-
-    cohorts.main([order.job for order, _ in due], gpus, Report(), start)
-
-
 def state_key(order: Order, inputs: dict[str, str]) -> str:
     """Return what names the states of a training: its key, the content of what it reads, and the packages here."""
     parts = [order.key, sorted(inputs.items()), [version(name) for name in order.packages]]

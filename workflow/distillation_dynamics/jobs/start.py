@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .. import gpus
 from ..errors import StudyError
-from ..networks.expected import check_network, check_stored
 from ..files import NO_ROOM, read_json, write_json
+from ..networks.expected import check_network, check_stored
 from ..study.study import Study
 from . import costs
 from .chain import Chain

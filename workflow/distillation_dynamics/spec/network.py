@@ -1,6 +1,6 @@
 """A network: its timm name and arguments, its weights, and what is known of it before it has any."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .base import From
@@ -31,18 +31,20 @@ class Named:
 
 @dataclass(frozen=True)
 class Asked:
-    """A network of which facts are asked: `key` names it in sentences.
+    """What a study says of a network, before it is known what timm says of it.
 
-    `classes` of its head where they are known, keys of its own `view`, the study's view as `default`; `released` are
-    weights from elsewhere, which may tell both (None: it is trained here).
+    `classes` and the keys of `view` are only what is given; `released` names weights from elsewhere
+    (`hf-hub:owner/name@revision`, `local-dir:folder` or a .safetensors file), of which timm may know the rest; what
+    nobody says of a view is taken from `default`.
     """
 
-    key: str
-    model: Named
-    classes: int | None
-    view: dict[str, Any]
-    default: dict[str, Any]
-    released: str | None
+    name: str
+    args: dict[str, Any]
+    initialisation: str = "timm"
+    classes: int | None = None
+    view: dict[str, Any] = field(default_factory=dict)
+    default: View | None = None
+    released: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,12 @@ class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
     `images` are those that it is trained on and whose classes its head sorts; None where it is not trained and has no
-    head for them: then nothing is said of its accuracy. `predicts` are the splits on which it is measured. What is expected of it stands aside: it decides whether the
+    head for them: then nothing is said of its accuracy. `measures` are the splits on which it is measured. What is expected of it stands aside: it decides whether the
     study goes on, not what the network is. `teaches`: it must beat chance clearly.
     """
 
     images: Images | None
+    measures: tuple[str, ...]
     view: View
     model: Model
     seed: int
@@ -40,7 +41,6 @@ class NetworkJob:
     recipe: Recipe | None
     label_smoothing: float | None
     weights: From | None
-    predicts: tuple[str, ...]
     name: str = aside(default="")
     sha256: str | None = aside(default=None)
     expected_top1: float | None = aside(default=None)

@@ -12,5 +12,5 @@ RUN_FILES = (LOGITS.format("validation"), LOGITS.format("test"), *TRAINING, *RES
 
 def network_files(job: NetworkJob) -> tuple[str, ...]:
     """Return the names of the files that a network's job leaves."""
-    logits = tuple(LOGITS.format(split) for split in job.predicts)
+    logits = tuple(LOGITS.format(split) for split in job.measures)
     return (*WEIGHTS, *logits, *(TRAINING if job.recipe is not None else ()), *RESULT)

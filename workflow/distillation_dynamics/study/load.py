@@ -51,7 +51,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
             *checks.compute_faults(config),
         ]
     )
-    facts = describe(_asked(networks, student, config["view"], data.classes))
+    facts = _facts(describe, networks, student, view, data.classes)
     variants = _variants(config, facts)
     study = Study(
         name=config["name"],
@@ -114,18 +114,18 @@ def _images(key: str, given: dict[str, Any], view: View | None = None) -> Data:
     return build(Data, part | {"view": None if view is None else asdict(view)})
 
 
-def _asked(
-    networks: dict[str, Network], student: Student | None, view: dict[str, Any], classes: int | None
-) -> dict[str, Asked]:
-    """Return what is to be told of each network before it has weights."""
+def _facts(
+    describe: Describe, networks: dict[str, Network], student: Student | None, view: View | None, classes: int | None
+) -> dict[str, Facts]:
+    """Return what is known of each network, and of the student, before it has weights."""
     asked = {}
     for name, network in networks.items():
-        own = network.model.args.get("num_classes", classes if network.source == "pretrain" else None)
-        released = None if network.source == "pretrain" else network.weights
-        asked[name] = Asked(f"networks.{name}", network.model, own, network.view, view, released)
+        model, released = network.model, None if network.source == "pretrain" else network.weights
+        own = classes if network.source == "pretrain" else None
+        asked[f"networks.{name}"] = Asked(*vars(model).values(), own, network.view, view, released)
     if student is not None:
-        asked[STUDENT] = Asked(STUDENT, student.model, classes, {}, view, None)
-    return asked
+        asked[STUDENT] = Asked(*vars(student.model).values(), classes, {}, view)
+    return {owner.removeprefix("networks."): facts for owner, facts in describe(asked).items()}
 
 
 def _variants(config: dict[str, Any], facts: dict[str, Facts]) -> dict[str, tuple]:

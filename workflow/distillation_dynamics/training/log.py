@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .files import Column
+from ..files import Column
 
 STEP_COLUMNS = {
     "epoch": Column("epochs", "epoch of the step, 1 is the first"),

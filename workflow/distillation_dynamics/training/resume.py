@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import distributed
-from .errors import Interrupted
-from .files import replacing, sha256
+from .. import distributed
+from ..errors import Interrupted
+from ..files import replacing, sha256
+from .log import Log
 
 KEPT = 2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -208,3 +209,17 @@ class RandomStream:
 def _say(sentence: str) -> None:
     if distributed.rank() == 0:
         print(f"resume: {sentence}", file=sys.stderr, flush=True)
+
+
+def log_to_state(log: Log) -> dict:
+    """Return a log as tensors and plain values, for a file that is read with `weights_only=True`."""
+    logits = None if log.validation_logits is None else torch.from_numpy(log.validation_logits)
+    return {**vars(log), "rows": torch.tensor(log.rows, dtype=torch.float64), "validation_logits": logits}
+
+
+def log_from_state(state: dict) -> Log:
+    """Return the log that `log_to_state` was given."""
+    logits = state["validation_logits"]
+    return Log(
+        **state | {"rows": state["rows"].tolist(), "validation_logits": None if logits is None else logits.numpy()}
+    )

@@ -1,0 +1,48 @@
+"""How a network is evaluated: its logits on a split, top-1 and cross-entropy of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import distributed
+from ..data.split import Split
+
+EVALUATION_BATCH = 256
+
+
+@torch.inference_mode()
+def predict(
+    networks: list[nn.Module],
+    images: Split,
+    device: torch.device,
+    workers: int = 0,
+    own: Callable[[int], AbstractContextManager] = lambda number: nullcontext(),
+) -> list[np.ndarray]:
+    """Return each network's logits [N, K] in float32 of all images of a split, in order, which are read once.
+
+    The networks are left in evaluation mode. What is computed for network `number` alone is done inside `own(number)`.
+    """
+    parts: list[list[Tensor]] = [[] for _ in networks]
+    for network in networks:
+        network.to(device).eval()
+    for batch in images.evaluation(EVALUATION_BATCH, workers):
+        pixels = batch.images.to(device, non_blocking=True)
+        for number, network in enumerate(networks):
+            with own(number):
+                parts[number].append(network(pixels).float())
+    return [distributed.joined(torch.cat(part), len(images)).cpu().numpy() for part in parts]
+
+
+def top1(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of images whose largest logit [N, K] is the label's [N], in percent."""
+    return float(100 * np.mean(logits.argmax(axis=1) == labels))
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Return top-1 in percent and mean cross-entropy in nats of logits [N, K]."""
+    loss = F.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels))
+    return top1(logits, labels), float(loss)

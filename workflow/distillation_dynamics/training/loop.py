@@ -1,0 +1,185 @@
+"""One training loop for every network of a study, from a 28-pixel student to ImageNet, and for several at once.
+
+In: members (a network with an objective, which owns whatever it trains beside the network), a teacher that answers a
+batch (or None), the images and a recipe. Out: the members, trained in place, each with the log of what happened at
+every step and epoch. All members see the same batches, which are read and answered once; each has its own optimiser,
+random streams and states, so that it ends in the same bits on a CPU as alone. timm makes optimiser, schedule and
+augmentation. The loop never waits for the device except to write its log.
+"""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import distributed
+from ..data.split import Batch, Split
+from ..errors import StudyError
+from ..outputs import Outputs, Request
+from ..spec.training import Recipe
+from .evaluation import predict, score
+from .member import NOTHING, REMEDY, Member
+from .resume import Stop
+
+# Several processes agree this often on whether to save a state: one of them may have been asked to stop.
+STEPS_BETWEEN_VOTES = 10
+# Answers a batch (its images on the device) in an epoch with what all members of the step ask.
+Teacher = Callable[[Batch, Tensor, int, Request], Outputs]
+
+
+def train(
+    members: list[Member],
+    teacher: Teacher | None,
+    images: Split,
+    validation: Split,
+    recipe: Recipe,
+    device: torch.device,
+    workers: int = 0,
+    images_at_a_time: int | None = None,
+) -> None:
+    """Train all members in place; each that ends badly says so in `failed`, and the others go on.
+
+    With states the trainings go on from their last ones, to the same bits on a CPU; members at different steps catch
+    up. `images_at_a_time` bounds the memory of one process. Raises StudyError where the batch cannot be made or does
+    not fit the memory, and Interrupted when a signal asked for a stop and the states are saved.
+    """
+    steps = len(images) // recipe.batch_size
+    if steps == 0:
+        raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
+    if recipe.batch_size % distributed.world():
+        raise StudyError(
+            f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
+        )
+    if images_at_a_time is not None and any(_normalises_over_images(member.student) for member in members):
+        raise StudyError(
+            "compute.students.images_at_a_time (or compute.networks'): the network normalises over the images of a "
+            "batch (BatchNorm), which parts of it would change; leave it out"
+        )
+    total, (seed,) = steps * recipe.epochs, {member.seed for member in members}
+    for member in members:
+        member.begin(recipe, steps, device)
+    begin = min(member.step for member in members)
+    saving = [member for member in members if member.states]
+    stop = Stop()
+
+    def active(step: int) -> list[Member]:
+        return [member for member in members if member.step == step and member.failed is None]
+
+    def save_if_due(step: int) -> None:
+        if not saving or step == total or (distributed.world() > 1 and step % STEPS_BETWEEN_VOTES):
+            return
+        if distributed.anywhere(stop.asked is not None or any(m.states.due() for m in saving), device):
+            for member in active(step):
+                if member in saving:
+                    state = member.state()
+                    if member.failed is None:
+                        member.states.save(step, state)
+            stop.end_if_asked(step)
+
+    epochs = range(begin // steps, recipe.epochs)
+    batches = images.training(recipe.batch_size, recipe.augmentation, seed, epochs, workers, begin % steps)
+    with stop.listening() if saving else nullcontext(), closing(batches), _memory(images_at_a_time, len(members)):
+        shared = Clock(members)
+        for step, batch in enumerate(batches, begin):
+            epoch, due = step // steps, active(step)
+            if not any(member.failed is None and member.step < total for member in members):
+                break
+            if step % steps == 0:
+                for member in due:
+                    member.task.train()
+            pixels = batch.images.to(device, non_blocking=True)
+            labels = batch.labels.to(device, non_blocking=True)
+            request = functools.reduce(Request.__or__, (member.asks for member in due), NOTHING)
+            answer = Outputs() if teacher is None or request == NOTHING else teacher(batch, pixels, epoch, request)
+            for member in due:
+                with shared.own(member):
+                    member.update((pixels, labels), answer, epoch, recipe, images_at_a_time)
+            shared.tick(due)
+            if (step + 1) % steps:
+                save_if_due(step + 1)
+                continue
+            _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
+            save_if_due(step + 1)
+        for member in active(total):
+            if member.states is not None:
+                member.states.finish(total, member.state())
+
+
+def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "Clock") -> None:
+    """Validate, where it is due, and close the epoch of all members whose losses are finite."""
+    for member in members:
+        member.write_steps()
+        if recipe.schedule.step == "epoch":
+            member.schedule.step(done - 1)
+        distributed.share_buffers(member.student)
+    members = [member for member in members if member.failed is None]
+    results = [(np.nan, np.nan)] * len(members)
+    if members and (done == recipe.epochs or done % recipe.validate_every == 0):
+        logits = predict(
+            [member.student for member in members], validation, device, workers, lambda n: shared.own(members[n])
+        )
+        for member, values in zip(members, logits, strict=True):
+            member.log.validation_logits = values
+        results = [score(values, validation.labels) for values in logits]
+        for member, (_, loss) in zip(members, results, strict=True):
+            if not math.isfinite(loss):
+                # The last update of all shows in no later loss.
+                member.failed = StudyError(f"training: the validation loss became {loss} in epoch {done}; {REMEDY}")
+    # Before the states, which hold the time that was spent.
+    shared.tick(members)
+    for member, result in zip(members, results, strict=True):
+        if member.failed is None:
+            member.end_epoch(done, result)
+
+
+class Clock:
+    """Shares the wall time of a step out over the members that took part: its own to each, the rest equally."""
+
+    def __init__(self, members: list[Member]):
+        self.last = time.perf_counter()
+        self.spent: dict[Member, float] = dict.fromkeys(members, 0.0)
+
+    @contextmanager
+    def own(self, member: Member) -> Iterator[None]:
+        """Count what is done here to one member alone."""
+        start = time.perf_counter()
+        yield
+        self.spent[member] += time.perf_counter() - start
+
+    def tick(self, members: list[Member]) -> None:
+        """Share out the time since the last tick."""
+        now = time.perf_counter()
+        common = now - self.last - sum(self.spent.values())
+        self.last = now
+        for member in members:
+            member.own_seconds += self.spent[member]
+            member.log.seconds += self.spent[member] + common / len(members)
+        self.spent = dict.fromkeys(self.spent, 0.0)
+
+
+def _normalises_over_images(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+@contextmanager
+def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
+    """Turn an error of memory into a sentence with the remedy."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if (
+            isinstance(error, RuntimeError)
+            and not isinstance(error, torch.OutOfMemoryError)
+            and ("DefaultCPUAllocator" not in str(error))
+        ):
+            raise
+        what = "the whole batch" if images_at_a_time is None else f"{images_at_a_time} images"
+        raise StudyError(
+            f"training: memory ran out with {what} at a time and {count} networks in the job; set "
+            "compute.students.images_at_a_time (a part of the batch), compute.students.runs_per_job or more mem_mb"
+        ) from error

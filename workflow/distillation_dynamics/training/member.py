@@ -1,0 +1,171 @@
+"""One training among those that see the same batches: a network, its objective, optimiser, random stream and log."""
+
+import math
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import distributed
+from ..errors import StudyError
+from ..objective import Objective
+from ..outputs import Outputs, Request
+from ..spec.training import Recipe
+from .log import EPOCH_COLUMNS, Log
+from .resume import RandomStream, States, log_from_state, log_to_state
+from .task import Task, count_gflops, make_optimizer, make_schedule
+
+STEPS_BETWEEN_LOG_WRITES = 50
+# A count of operations is per image, whatever the batch.
+COUNTED_IMAGES = 2
+NOTHING = Request()
+REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
+
+
+class Member:
+    """One training among those that see the same batches.
+
+    `asks` is what it wants of the teacher. `after_epoch` is called with 0 and after every epoch. With `states` the
+    training goes on from its last saved state. `failed` is the StudyError that ended it, if one did; `own_seconds` the
+    time that went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        seed: int,
+        asks: Request = NOTHING,
+        after_epoch: Callable[[int], None] = lambda epoch: None,
+        states: States | None = None,
+    ):
+        self.student, self.objective, self.seed = student, objective, seed
+        self.asks, self.after_epoch, self.states = asks, after_epoch, states
+        self.request = objective.request
+        self.log, self.buffer, self.step = Log(objective.weights), [], 0
+        self.failed: StudyError | None = None
+        self.own_seconds = 0.0
+
+    def begin(self, recipe: Recipe, steps: int, device: torch.device) -> None:
+        """Make optimiser and schedule, and take up the last state where there is one."""
+        self.task = Task(self.student, self.objective).to(device)
+        self.optimizer = make_optimizer(self.task, recipe)
+        self.schedule = make_schedule(self.optimizer, recipe, steps)
+        state = self.states.load() if self.states else None
+        if state is None:
+            # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
+            self.random = RandomStream(self.seed if distributed.rank() == 0 else stream_of(self.seed, 0))
+            _finish_epoch(self.log, 0, np.nan, np.nan, np.nan, np.nan)
+            self.after_epoch(0)
+            return
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.log = state["step"], log_from_state(state["log"])
+        if len(state["random"]) == distributed.world():
+            self.random = RandomStream.from_state(state["random"][distributed.rank()])
+        else:
+            self.random = RandomStream(stream_of(self.seed, self.step))
+        self.task.train()
+
+    def update(
+        self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None
+    ) -> None:
+        """Make one update on a batch (pixels [B, C, H, W], labels [B]), `size` images at a time."""
+        pixels, labels = batch
+        if recipe.schedule.step == "update":
+            self.schedule.step_update(self.step)
+        with self.random:
+            if self.step == 0:
+                few = slice(COUNTED_IMAGES)
+                counted = count_gflops(self.task, pixels[few], labels[few], answer[few], self.request)
+                self.log.gflops_per_image = counted / len(labels[few])
+            parts = self._gradients(pixels, labels, answer, recipe.precision, size)
+        distributed.average_gradients(self.task.parameters())
+        if recipe.clip_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.task.parameters(), recipe.clip_gradient_norm)
+        self.optimizer.step()
+        # Now, and not before the next update: with several members theirs would lie there all at once.
+        self.optimizer.zero_grad()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.buffer.append((epoch + 1, self.step, rate, [parts[name].detach() for name in self.log.parts]))
+        self.step += 1
+        if len(self.buffer) == STEPS_BETWEEN_LOG_WRITES:
+            self.write_steps()
+
+    def _gradients(self, pixels: Tensor, labels: Tensor, answer: Outputs, precision: str, size: int | None) -> dict:
+        """Leave the gradients of one batch, and return the parts of its loss.
+
+        Of a batch in parts the outputs come first, without what their gradients need; the objective sees those of the
+        whole batch, so that statistics over the batch stay what they are, and sends its gradients back part by part.
+        """
+        if size is None or size >= len(labels):
+            parts = self.task(pixels, labels, answer, self.request, precision)
+            parts["loss"].backward()
+            return parts
+        before = RandomStream.here()
+        with torch.no_grad():
+            said = [self.task.outputs(part, self.request, precision).float() for part in pixels.split(size)]
+        whole = Outputs.joined(said).requiring_gradients()
+        parts = self.objective(whole, answer, labels)
+        parts["loss"].backward()
+        before.put_back()
+        for number, part in enumerate(pixels.split(size)):
+            own = slice(number * size, (number + 1) * size)
+            outputs = self.task.outputs(part, self.request, precision).float()
+            pairs = [
+                (o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None
+            ]
+            torch.autograd.backward(*zip(*pairs, strict=True))
+        return parts
+
+    def write_steps(self) -> None:
+        """Move buffered steps into the log, in one transfer from the device; note where a part is not finite."""
+        try:
+            _write_steps(self.log, self.buffer)
+        except StudyError as error:
+            self.failed = error
+
+    def end_epoch(self, epoch: int, result: tuple[float, float]) -> None:
+        """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
+        rows = self.log.of_epoch(epoch)
+        _finish_epoch(self.log, epoch, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
+        self.after_epoch(epoch)
+
+    def state(self) -> dict:
+        """Return the state before the next update."""
+        self.write_steps()
+        parts = {"task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
+        random = distributed.collected(self.random.state())
+        return {"step": self.step, "log": log_to_state(self.log), "random": random, **parts}
+
+
+def stream_of(seed: int, step: int) -> int:
+    """Return the seed of this process's random stream from `step` on, where it cannot be that of one process."""
+    return int(np.random.SeedSequence([seed, step, distributed.rank(), distributed.world()]).generate_state(1)[0])
+
+
+def _write_steps(log: Log, buffer: list) -> None:
+    """Move buffered steps into the log, in one transfer from the device."""
+    if not buffer:
+        return
+    values = torch.stack([torch.stack([value.float() for value in row]) for *_, row in buffer])
+    values = distributed.mean(values).cpu().tolist()
+    for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
+        for name, value in zip(log.parts, row, strict=True):
+            if not math.isfinite(value):
+                raise StudyError(f"training: {name} became {value} in epoch {epoch}, step {step}; {REMEDY}")
+        log.add_step(epoch, step, rate, row)
+    buffer.clear()
+
+
+def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
+    for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
+        log.epochs[column].append(item)
+    if epoch > 0 and distributed.rank() == 0:
+        print(
+            f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}, validation top-1 {accuracy:.2f} %",
+            file=sys.stderr,
+            flush=True,
+        )
