@@ -15,14 +15,20 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from distillation_dynamics import data, models, study
-from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.data import stage as data_stage
+from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.networks.build import facts_of
+from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.base import From, from_json, to_json
-from distillation_dynamics.spec.images import Images, View
+from distillation_dynamics.spec.images import Images
 from distillation_dynamics.spec.machine import Machine
-from distillation_dynamics.spec.network import Model, ModelFacts
+from distillation_dynamics.spec.network import Asked as NetworkAsked
+from distillation_dynamics.spec.network import Facts
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.teacher_outputs import Asked
+from distillation_dynamics.study import load as loading
+from distillation_dynamics.study.study import STUDENT, Study
 
 
 def copy_project(folder):
@@ -81,21 +87,28 @@ def changed(config: dict, path: str, value) -> dict:
 def small_config(**changes) -> dict:
     """The smoke study with three variants and few metrics."""
     config = smoke_config()
-    config["features"]["metrics"] = ["entropy", "magnitude", "spectrum"]
+    config["measure"]["metrics"] = ["entropy", "magnitude", "spectrum"]
+    config["compare"]["metrics"] = ["cka"]
+    del config["networks"]["resnet"]
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard", "everything")}
     for path, value in changes.items():
         config = changed(config, path, value)
     return config
 
 
-def load(config: dict) -> study.Study:
-    """The study, its models described in this process, each once."""
-    return study.load(config, lambda view, **parts: [_facts(to_json(view), to_json(part)) for part in parts.values()])
+def load(config: dict) -> Study:
+    """The study, its networks described in this process, each once."""
+    return loading.load(config, describe)
+
+
+def describe(asked: dict[str, NetworkAsked]) -> dict[str, Facts]:
+    """What the networks are, each asked for once."""
+    return {owner: _facts(to_json(one)) for owner, one in asked.items()}
 
 
 @cache
-def _facts(view: str, model: str) -> ModelFacts:
-    return models.describe(from_json(Model, model), from_json(View, view))
+def _facts(asked: str) -> Facts:
+    return facts_of(from_json(NetworkAsked, asked))
 
 
 HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -117,7 +130,7 @@ def write_parquet(path, labels, size=28, seed=0) -> None:
     pq.write_table(pa.table({"image": rows, "label": pa.array(labels, pa.int64())}), path)
 
 
-def tiny_study(tmp_path, **changes) -> study.Study:
+def tiny_study(tmp_path, **changes) -> Study:
     """The smoke study on 80 + 40 random images written under `tmp_path`, already split and decoded in `data` there."""
     config = smoke_config()
     for key, count in (("train", 100), ("test", 40)):
@@ -128,9 +141,11 @@ def tiny_study(tmp_path, **changes) -> study.Study:
         "data.validation.per_class": 2,
         "student.recipe.train_images": 80,
         "student.recipe.batch_size": 16,
-        "teacher.recipe.train_images": 80,
-        "teacher.recipe.batch_size": 16,
-        "comparison.images": 20,
+        "networks.cait.recipe.train_images": 80,
+        "networks.cait.recipe.batch_size": 16,
+        "networks.resnet.recipe.train_images": 80,
+        "networks.resnet.recipe.batch_size": 16,
+        "compare.images": 20,
         **changes,
     }.items():
         config = changed(config, path, value)
@@ -139,17 +154,17 @@ def tiny_study(tmp_path, **changes) -> study.Study:
     return result
 
 
-def split(result: study.Study, out) -> None:
+def split(result: Study, out) -> None:
     """Run the data stage of a study into the folder `out`."""
-    data.main(result.data.job({}, str(out)))
+    data_stage.main(result.data.job({}, str(out)))
 
 
-def images_of(result: study.Study, folder) -> Images:
-    """The images of a study that were split into `folder`, as jobs get them."""
-    return result.data.images("key", str(folder))
+def images_of(result: Study, folder, owner=STUDENT) -> Images:
+    """The images of a study that were split into `folder`, as jobs of a network get them."""
+    return result.data.seen(result.view(owner), "key", str(folder))
 
 
-def run_job(result: study.Study, folder, variant, out, teacher=None, outputs=None, seed=0, **machine) -> RunJob:
+def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, seed=0, **machine) -> RunJob:
     """The training of one student of a study whose images lie in `folder/data`.
 
     `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself).
@@ -158,18 +173,24 @@ def run_job(result: study.Study, folder, variant, out, teacher=None, outputs=Non
     if result.needs_teacher(variant):
         weights = From("teacher", files=(str(teacher),))
         stored = None if outputs is None else str(outputs)
-        asked = Asked(result.teacher.model, result.teacher_facts.shapes, weights, stored is not None, outputs=stored)
+        shapes = result.facts[result.teacher].shapes
+        asked = Asked(result.model(result.teacher), shapes, weights, stored is not None, outputs=stored)
     student = result.student
     return RunJob(
-        *(images_of(result, folder / "data"), student.model, student.recipe, result.variants[variant], seed),
-        *(student.checkpoints, result.student_facts.shapes, asked),
+        *(images_of(result, folder / "data"), result.model(STUDENT), student.recipe, result.variants[variant], seed),
+        *(student.checkpoints, result.facts[STUDENT].shapes, asked),
         **{"label": f"{variant} seed {seed}", "machine": Machine(**machine), "out": str(out)},
     )
 
 
-def chain_of(result: study.Study) -> Chain:
+def chain_of(result: Study) -> Chain:
     """All jobs of a study, with made-up contents of its images."""
-    return Chain(result, Content({"train": "a", "test": "b"}))
+    return Chain(result, Content({DATA: {"train": "a", "test": "b"}}))
+
+
+def said(features=(), **parts) -> Outputs:
+    """What a network says of a batch: features of its blocks in order, and other parts."""
+    return Outputs(features=dict(enumerate(features)), **parts)
 
 
 def measure(metric, batches):

@@ -15,7 +15,10 @@ OTHER_BITS = "other_bits"
 # While this file is there no stage goes on.
 HOLD = "hold"
 # What plans read of results.
-FIGURES = {"validation_top1": 50.0, "images_per_second": None}
+FIGURES = {
+    "validation_top1": 50.0, "validation_images": 200, "validation_chance": 10.0, "test_top1": 50.0, "test_images": 200,
+    "test_chance": 10.0, "images_per_second": None,
+}  # fmt: skip
 
 
 def content(order, name, salt=""):
@@ -53,17 +56,14 @@ def trained(lines):
     return [line.removeprefix("students ") for line in lines if line.startswith("students ")]
 
 
-class Cohorts:
-    """Stands for the module of cohorts, told the orders of the jobs beforehand."""
+class Together:
+    """Stands for a stage that carries out several jobs together, told their orders beforehand."""
 
     orders = ()
 
-    class Report:
-        """As in the real one."""
-
     @classmethod
     def main(cls, jobs, gpus, report, start):
-        """Pretend to train."""
+        """Pretend to work."""
         for number, order in enumerate(cls.orders):
             report.begin(number)
             carry_out(order)
@@ -73,7 +73,10 @@ class Cohorts:
 RUN_REPLACED = {
     "    main = stage_main(order.stage)\n": "    main = lambda *a, **k: stand_ins.carry_out(order)\n",
     '    cohorts = import_module(f"{PACKAGE}.cohorts")\n': (
-        "    cohorts = stand_ins.Cohorts\n    cohorts.orders = [order for order, _ in due]\n"
+        "    cohorts = stand_ins.Together\n    cohorts.orders = [order for order, _ in due]\n"
+    ),
+    '        measuring = import_module(f"{PACKAGE}.measuring")\n': (
+        "        measuring = stand_ins.Together\n        measuring.orders = [order for order, _ in due]\n"
     ),
     "import argparse\n": "import argparse\nfrom . import stand_ins\n",
 }
@@ -111,9 +114,11 @@ if __name__ == "__main__":
 
     import yaml
 
-    from distillation_dynamics import facts, study
-    from distillation_dynamics.jobs.chain import Chain, Content
+    from distillation_dynamics.jobs.chain import Chain
+    from distillation_dynamics.jobs.content import Content
     from distillation_dynamics.jobs.hashes import Hashes
+    from distillation_dynamics.networks import facts
+    from distillation_dynamics.study.load import load
 
-    loaded = study.load(yaml.safe_load(Path(sys.argv[1]).read_text()), facts.describe)
+    loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), facts.describe)
     print("\n".join(stale(Chain(loaded, Content.read(loaded, Hashes())))))

@@ -16,23 +16,25 @@ import pytest
 
 import stand_ins
 from conftest import ROOT
-from distillation_dynamics import expected as expectations
-from distillation_dynamics import sources, study
+from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record, run, start
-from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
+from distillation_dynamics.networks import expected as expectations
 from distillation_dynamics.students import main as link_student
-from helpers import changed, small_config, write_parquet
+from distillation_dynamics.study.load import load
+from helpers import changed, describe, small_config, write_parquet
 
 LIBRARY = "workflow/distillation_dynamics"
-SLOTS = {"students": 2, "measure": 2}
+SLOTS = {"students": 2, "measure": 2, "compare": 2}
 
 
 def forget_the_code():
-    for cached in (sources._imports, sources._path, sources._code):
+    for cached in (fingerprints._imports, fingerprints._path, fingerprints._code):
         cached.cache_clear()
 
 
@@ -42,7 +44,7 @@ class Project:
     def __init__(self, folder, monkeypatch):
         self.folder, self.config = folder, small_config()
         shutil.copytree(ROOT / LIBRARY, folder / LIBRARY, ignore=shutil.ignore_patterns("__pycache__"))
-        monkeypatch.setattr(sources, "ROOT", folder / "workflow")
+        monkeypatch.setattr(fingerprints, "ROOT", folder / "workflow")
         forget_the_code()
         monkeypatch.chdir(folder)
         for key, count in (("train", 9900), ("test", 10)):
@@ -52,24 +54,15 @@ class Project:
             else:
                 write_parquet(path, list(range(count)))
             self.config["data"][key] = path.name
-        self.facts = {}
-
-    def describe(self, view, **models):
-        from distillation_dynamics import models as networks
-
-        key = json.dumps([str(view), str(models)])
-        if key not in self.facts:
-            self.facts[key] = [networks.describe(model, view) for model in models.values()]
-        return self.facts[key]
 
     def chain(self) -> Chain:
-        result = study.load(copy.deepcopy(self.config), self.describe)
+        result = load(copy.deepcopy(self.config), describe)
         self.content = Content.read(result, Hashes())
         return Chain(result, self.content)
 
     def chain_without_reading(self) -> Chain:
         """The jobs, of images that were read before."""
-        return Chain(study.load(copy.deepcopy(self.config), self.describe), self.content)
+        return Chain(load(copy.deepcopy(self.config), describe), self.content)
 
     def plan(self, forced=lambda node: False) -> Plan:
         plan = Plan(self.chain(), Hashes("results"), forced, SLOTS)
@@ -119,7 +112,6 @@ def project(finished, tmp_path, monkeypatch):
     """A copy of the finished study."""
     shutil.copytree(finished.folder / "results", tmp_path / "results", copy_function=shutil.copyfile)
     result = Project(tmp_path, monkeypatch)
-    result.facts = finished.facts
     yield result
     forget_the_code()
 
@@ -179,20 +171,20 @@ def other_bits(stage, pattern):
 NOTHING = {
     "a touch of everything": lambda project: [os.utime(path) for path in Path("results").rglob("*") if path.is_file()],
     "another umask": lambda project: [path.chmod(0o600) for path in Path("results").rglob("*") if path.is_file()],
-    "threads and memory": setting("compute", {"students": {"threads": 3, "mem_mb": 9000}, "features": {"threads": 2}}),
+    "threads and memory": setting("compute", {"students": {"threads": 3, "mem_mb": 9000}, "measure": {"threads": 2}}),
     "the size of cohorts": setting("compute", {"students": {"runs_per_job": 1}}),
     "images at a time": setting("compute", {"students": {"images_at_a_time": 8}}),
     "minutes between states": setting("state_minutes", 3),
-    "the tolerance of a teacher": setting("teacher.tolerance", 7),
+    "the tolerance of a network": setting("networks.cait.tolerance", 7),
     "another spelling of a path": setting("data.train", "./train.parquet"),
     "another spelling of a number": setting("variants.hard.hard.weight", 0.90),
-    "the words of an error": edit("training.py", "is more than the", "exceeds the"),
-    "what a training prints": edit("training.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'),
-    "a docstring": edit("models.py", '"""Return timm', '"""Gives timm'),
-    "a comment": edit("data.py", "import io\n", "import io  # bytes\n"),
-    "a constant of the plan": edit("jobs/costs.py", "SCALARS = 50, 38", "SCALARS = 50, 39"),
-    "the check of a study": edit("study.py", "give one a channel", "one for each"),
-    "the schema": edit("study.schema.yaml", "folder of this study", "name of this study"),
+    "the words of an error": edit("training/loop.py", "is more than the", "exceeds the"),
+    "what a training prints": edit("training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'),
+    "a docstring": edit("networks/blocks.py", '"""Return timm', '"""Gives timm'),
+    "a comment": edit("data/stage.py", "import numpy", "import  numpy"),
+    "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),
+    "the check of a study": edit("study/checks.py", "give one a channel", "one for each"),
+    "the schema": edit("study/study.schema.yaml", "folder of this study", "name of this study"),
     "the registry of functions": edit("metrics/__init__.py", '    "saliency": ("saliency_map",),\n', ""),
     "how a job is carried out": edit("jobs/run.py", "is already what it should be", "is there"),
     "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
@@ -214,7 +206,7 @@ SOMETHING = {
     "the recipe": (setting("student.recipe.epochs", 1), ["none", "hard", "everything"]),
     "an objective": (edit("objectives/hard.py", "argmax(dim=1)", "argmax(dim=-1)"), ["hard"]),
     "the trainer": (
-        edit("training.py", "STEPS_BETWEEN_LOG_WRITES = 50", "STEPS_BETWEEN_LOG_WRITES = 9"),
+        edit("training/member.py", "STEPS_BETWEEN_LOG_WRITES = 50", "STEPS_BETWEEN_LOG_WRITES = 9"),
         ["none", "hard", "everything"],
     ),
     "how teachers answer": (
@@ -225,29 +217,26 @@ SOMETHING = {
         edit("threads.py", "max(1, threads", "max(2, threads"),
         ["none", "hard", "everything"],
     ),
-    "the teacher": (setting("teacher.label_smoothing", 0.1), ["hard", "everything"]),
-    "the normalisation": (setting("data.mean", [0.3]), ["none", "hard", "everything"]),
+    "the teacher": (setting("networks.cait.label_smoothing", 0.1), ["hard", "everything"]),
+    "the normalisation": (setting("view.mean", [0.3]), ["none", "hard", "everything"]),
     "the images": (images, ["none", "hard", "everything"]),
-    "a metric": (edit("metrics/entropy.py", "CHUNK_VALUES = 2**17", "CHUNK_VALUES = 2**16"), []),
-    "an option of saliency": (
-        edit("spec/saliency.py", "    images: int\n", "    images: int\n    more: int = 0\n"),
-        [],
-    ),
-    "the probe set": (setting("features.images", 30), []),
-    "the comparison": (setting("comparison.images", 60), []),
+    "a metric": (edit("metrics/entropy.py", "CHUNK_VALUES = 2**18", "CHUNK_VALUES = 2**16"), []),
+    "an option of a metric": (setting("measure.entropy_bins", 50), []),
+    "the probe set": (setting("measure.images", 30), []),
+    "the comparison": (setting("compare.images", 60), []),
     "the baseline": (setting("statistics", {"baseline": "hard"}), []),
     "a figure": (edit("figures/accuracy.py", "0.21 * len", "0.22 * len"), []),
     "colours": (setting("figures", {"palette": "muted"}), []),
-    "a damaged table": (damage("smoke/metrics/depth.parquet"), []),
+    "a damaged table": (damage("smoke/tables/depth.parquet"), []),
     "a damaged link of a student": (damage("smoke/students/hard/seed0/logits_test.npy"), []),
     "a damaged run that nobody asks for": (damage("shared/runs/*/logits_test.npy"), []),
-    "damaged features of the teacher": (damage("smoke/features/teacher/range.json"), []),
-    "a damaged teacher": (damage("shared/teacher/*/teacher.safetensors"), []),
-    "a teacher made again with other bits": (other_bits("teacher", "shared/teacher"), ["hard", "everything"]),
+    "a damaged range of the teacher": (damage("smoke/measure/networks/cait/entropy/trained/range.json"), []),
+    "a damaged teacher": (damage("shared/networks/*/trained.safetensors"), []),
+    "a teacher made again with other bits": (other_bits("networks", "shared/networks"), ["hard", "everything"]),
     "a damaged teacher made again with other bits": (
         lambda project: (
-            damage("shared/teacher/*/teacher.safetensors")(project),
-            other_bits("teacher", ".stamps")(project),
+            damage("shared/networks/*/trained.safetensors")(project),
+            other_bits("networks", ".stamps")(project),
         ),
         ["hard", "everything"],
     ),
@@ -255,7 +244,7 @@ SOMETHING = {
         lambda project: (damage("shared/data/*/train.npy")(project), other_bits("data", ".stamps")(project)),
         ["none", "hard", "everything"],
     ),
-    "features made again with other bits": (other_bits("features", "smoke/features/teacher"), []),
+    "measurements made again with other bits": (other_bits("measure", "smoke/measure/networks/cait"), []),
     "damaged images": (damage("shared/data/*/splits.parquet"), []),
     "students are gone": (remove("smoke/students"), []),
     "the store is gone": (remove("shared/runs"), []),
@@ -309,7 +298,7 @@ def copy_over(path, to):
     return shutil.copyfile(path, to)
 
 
-@pytest.mark.parametrize("copied", ["", "smoke", "shared", "shared/runs", "smoke/students", "smoke/features"])
+@pytest.mark.parametrize("copied", ["", "smoke", "shared", "shared/runs", "smoke/students", "smoke/measure"])
 def test_results_copied_from_other_settings_are_told_by_what_they_are(project, tmp_path, copied):
     """A folder of results made with one weight lies over those made with another: whole, or a part of them."""
     kept = tmp_path / "kept"
@@ -342,7 +331,7 @@ def test_two_studies_with_an_equal_student_train_it_once(project):
     setting("variants.more", {"cross_entropy": {"weight": 3}})(project)
     lines = project.run()
     assert stand_ins.trained(lines) == ["more/seed0"]
-    assert not any(line.startswith(("data", "teacher")) for line in lines)
+    assert not any(line.startswith(("data", "networks", "teacher")) for line in lines)
     project.check()
     setting("name", "smoke")(project)
     project.config["variants"].pop("more")
@@ -400,11 +389,12 @@ def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
     assert "made with torch 2.0.0" in reason
     project.run()
     project.check()
-    features = Path("results/smoke/features/teacher/.record.json")
-    known = json.loads(features.read_text())
+    measured = Path("results/smoke/measure/networks/cait/entropy/.record.json")
+    known = json.loads(measured.read_text())
     known["packages"]["timm"] = "0.1"
-    features.write_text(json.dumps(known))
-    assert "features teacher" in project.run()
+    measured.write_text(json.dumps(known))
+    lines = project.run()
+    assert "measure networks/cait/entropy" in lines and "measure networks/cait/magnitude" not in lines
     project.check()
 
 
@@ -415,7 +405,7 @@ def test_forced_students_train_anew(project):
     project.check()
 
 
-@pytest.mark.parametrize("stage", ["data", "teacher", "features", "metrics", "figures"])
+@pytest.mark.parametrize("stage", ["data", "networks", "measure", "compare", "map", "tables", "figures"])
 def test_a_forced_stage_is_made_anew(project, stage):
     lines = project.run(project.plan(lambda node: node.stage == stage))
     assert any(line.split()[0] == stage for line in lines)
@@ -442,7 +432,7 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     setting("seeds", seeds)(project)
     if size:
         setting("compute", {"students": {"runs_per_job": size}})(project)
-    plan = Plan(project.chain(), Hashes(), slots={"students": slots, "measure": slots})
+    plan = Plan(project.chain(), Hashes(), slots={"students": slots, "measure": slots, "compare": slots})
     assert sorted(len(group.nodes) for group in plan.cohorts) == expected
     assert all(len({node.order.job.seed for node in group.nodes}) == 1 for group in plan.cohorts)
     members = [node.order.name for group in plan.cohorts for node in group.nodes]
@@ -456,10 +446,10 @@ def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_
     setting("seeds", list(range(5)))(project)
     terms = {"cross_entropy": {"weight": 0.1}, "soft": {"weight": 0.9}}
     setting("variants", {f"variant{n}": {**terms, "hard": {"weight": n + 1}} for n in range(15)})(project)
-    plan = Plan(project.chain(), Hashes(), slots={"students": None, "measure": None})
+    plan = Plan(project.chain(), Hashes(), slots={"students": None, "measure": None, "compare": None})
     assert len(plan.training) == 75 and len(plan.gathering) == 1
     alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
-    assert {node.stage for node in alone} == {"data", "teacher", "teacher_outputs"}
+    assert {node.stage for node in alone} == {"data", "networks", "teacher_outputs"}
     assert len(plan.groups) + len(alone) == 3 + 10 + 11 + 1, "two cohorts and two measurings a seed"
     titles = {group.title for group in plan.groups}
     assert len(titles) == len(plan.groups), "each has a name of its own"
@@ -470,7 +460,7 @@ def test_a_reason_names_the_key_and_the_code_that_changed(project):
     setting("variants.hard.hard.weight", 0.8)(project)
     reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
     assert reasons["students hard/seed0"] == "terms.hard.weight: 0.9 -> 0.8"
-    assert reasons["features students/hard/seed0"] == "follows students"
+    assert reasons["measure students/hard/seed0/entropy"] == "follows students"
     setting("variants.hard.hard.weight", 0.9)(project)
     edit("figures/accuracy.py", "0.21 * len", "0.22 * len")(project)
     (reason,) = project.plan().reasons.values()
@@ -503,23 +493,24 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
 
     project = Project(tmp_path, monkeypatch)
     save_file({}, "w.safetensors")
-    teacher = {"source": "checkpoint", "model": project.config["teacher"]["model"], "weights": "w.safetensors"}
-    setting("teacher", teacher)(project)
+    teacher = {"source": "checkpoint", "model": project.config["networks"]["cait"]["model"], "weights": "w.safetensors"}
+    teacher["model"] = changed(teacher["model"], "args.num_classes", 10)
+    setting("networks.cait", teacher)(project)
     project.run()
     project.check()
-    setting("teacher.expected_top1", 50.5)(project)
-    setting("teacher.tolerance", 0.6)(project)
+    setting("networks.cait.expected_top1", 50.5)(project)
+    setting("networks.cait.tolerance", 0.6)(project)
     project.check()
 
     start.plan_of(project.chain(), Hashes(), Workflow)
-    setting("teacher.tolerance", 0.4)(project)
+    setting("networks.cait.tolerance", 0.4)(project)
     with pytest.raises(
-        StudyError, match=r"teacher\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"
+        StudyError, match=r"networks\.cait\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"
     ):
         start.plan_of(project.chain(), Hashes(), Workflow)
-    setting("teacher.sha256", "0" * 64)(project)
-    with pytest.raises(StudyError, match=r"teacher\.sha256: w\.safetensors has sha256 .* but 000"):
-        start.chain_of(study.load(copy.deepcopy(project.config), project.describe), True)
+    setting("networks.cait.sha256", "0" * 64)(project)
+    with pytest.raises(StudyError, match=r"networks\.cait\.sha256: w\.safetensors has sha256 .* but 000"):
+        start.chain_of(load(copy.deepcopy(project.config), describe), True)
 
 
 def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(project, monkeypatch):
@@ -538,20 +529,22 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     project = Project(tmp_path, monkeypatch)
     Path("local").mkdir()
     save_file({"one": np.zeros(1)}, "local/model.safetensors")
-    teacher = {"source": "timm", "model": project.config["teacher"]["model"], "weights": "local-dir:./local/"}
-    setting("teacher", teacher | {"expected_top1": 50, "tolerance": 50})(project)
+    teacher = {"source": "timm", "model": project.config["networks"]["cait"]["model"], "weights": "local-dir:./local/"}
+    teacher["model"] = changed(teacher["model"], "args.num_classes", 10)
+    teacher["view"] = project.config["view"]
+    setting("networks.cait", teacher | {"expected_top1": 50, "tolerance": 50})(project)
     project.run()
     project.check()
-    setting("teacher.weights", "local-dir:local")(project)
+    setting("networks.cait.weights", "local-dir:local")(project)
     project.check()
-    damage("shared/teacher_weights/*/model.safetensors")(project)
-    assert [line.split()[0] for line in project.run()] == ["teacher_weights"]
+    damage("shared/network_weights/*/model.safetensors")(project)
+    assert [line.split()[0] for line in project.run()] == ["network_weights"]
     project.check()
     save_file({"two": np.zeros(1)}, "local/model.safetensors")
     lines = project.run()
-    assert {"teacher_weights", "teacher"} <= {line.split()[0] for line in lines}
+    assert {"network_weights", "networks"} <= {line.split()[0] for line in lines}
     assert len(stand_ins.trained(lines)) == 2
     project.check()
-    setting("teacher.weights", "local-dir:nowhere")(project)
-    with pytest.raises(StudyError, match=r"teacher\.weights: nowhere/model\.safetensors does not exist"):
+    setting("networks.cait.weights", "local-dir:nowhere")(project)
+    with pytest.raises(StudyError, match=r"networks\.cait\.weights: nowhere/model\.safetensors does not exist"):
         project.chain()
