@@ -17,16 +17,17 @@ import torch
 from . import distributed
 from .data.split import Split
 from .errors import StudyError
-from .files import replacing, write_json, write_npy, write_table
+from .files import replacing
 from .networks.build import build
 from .networks.device import device as device_of
 from .networks.weights import load_weights, save_weights
 from .objective import Objective
 from .outputs import Request, Shape
+from .spec.runs import CHECKPOINT
 from .spec.students import RunJob
 from .teacher_outputs import CachedTeacher, OnlineTeacher
 from .training.evaluation import predict, top1
-from .training.log import EPOCH_COLUMNS, STEP_COLUMNS
+from .training.folder import write_run
 from .training.loop import Clock, train
 from .training.member import Member
 from .training.resume import States
@@ -74,9 +75,9 @@ def asks(job: RunJob) -> Request:
     return Request(logits=any(term.needs == "teacher_logits" for term in job.terms), features=blocks)
 
 
-def checkpoint_name(epoch: int) -> str:
-    """Return the file name of the weights after `epoch` epochs."""
-    return f"epoch{epoch:03d}.safetensors"
+def _name(epoch: int) -> str:
+    """Return the name that the weights after so many epochs have beside the states."""
+    return Path(CHECKPOINT.format(epoch)).name
 
 
 def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float) -> None:
@@ -138,8 +139,8 @@ def _member(job: RunJob, state_key: str) -> Member:
     def keep(epoch: int) -> None:
         # Beside the states: what is unfinished does not show among what is finished.
         if epoch in job.kept and distributed.rank() == 0:
-            save_weights(states.beside / checkpoint_name(epoch), student)
-            states.keep(checkpoint_name(epoch))
+            save_weights(states.beside / _name(epoch), student)
+            states.keep(_name(epoch))
 
     return Member(student, objective, job.seed, asks(job), keep, states)
 
@@ -159,34 +160,25 @@ def _write(
     best_epoch, best_top1 = log.best_epoch()
     steps = train_images // recipe.batch_size * recipe.epochs
     for epoch in job.kept:
-        with replacing(out / "checkpoints" / checkpoint_name(epoch)) as temporary:
-            shutil.copyfile(member.states.beside / checkpoint_name(epoch), temporary)
-    for name, values in predictions.items():
-        write_npy(out / f"logits_{name}.npy", values)
-    write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
-    write_table(out / "epochs.parquet", log.epochs, EPOCH_COLUMNS)
+        with replacing(out / CHECKPOINT.format(epoch)) as temporary:
+            shutil.copyfile(member.states.beside / _name(epoch), temporary)
+    top1s = {split: top1(values, splits[split].labels) for split, values in predictions.items()}
+    result = {
+        "parameters": sum(p.numel() for p in member.student.parameters()),
+        "train_images": train_images,
+        "epochs": recipe.epochs,
+        **{f"{split}_top1": value for split, value in top1s.items()},
+        "best_epoch": best_epoch,
+        "best_validation_top1": best_top1,
+        "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
+    }
+    cost = {
+        "seconds": log.seconds,
+        "images_per_second": steps * recipe.batch_size / log.seconds,
+        "device": device.type,
+        "networks": networks,
+        "own_seconds": member.own_seconds if device.type == "cpu" else None,
+        "start_seconds": start_seconds,
+    }
     save_weights(out / "objective.safetensors", member.objective)
-    write_json(
-        out / "result.json",
-        {
-            "parameters": sum(p.numel() for p in member.student.parameters()),
-            "train_images": train_images,
-            "epochs": recipe.epochs,
-            "validation_top1": top1(predictions["validation"], splits["validation"].labels),
-            "test_top1": top1(predictions["test"], splits["test"].labels),
-            "best_epoch": best_epoch,
-            "best_validation_top1": best_top1,
-            "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
-        },
-    )
-    write_json(
-        out / "cost.json",
-        {
-            "seconds": log.seconds,
-            "images_per_second": steps * recipe.batch_size / log.seconds,
-            "device": device.type,
-            "networks": networks,
-            "own_seconds": member.own_seconds if device.type == "cpu" else None,
-            "start_seconds": start_seconds,
-        },
-    )
+    write_run(out, predictions, log, result, cost)

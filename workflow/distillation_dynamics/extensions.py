@@ -1,4 +1,4 @@
-"""Readers, objectives, metrics, pair metrics and figures: each is a file of its folder, known by what it says at its top.
+"""Readers, objectives, metrics, pair metrics and figures: each is a file of its folder, known by what its top says.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -77,7 +77,7 @@ class PairMetric(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Tables that a figure is drawn from, metrics that must have been measured for it, its formats, who must be there."""
+    """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there."""
 
     tables: tuple[str, ...]
     metrics: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The tables stage: join the tables of all networks, those of several metrics side by side.
 
-In: tables of one name, of networks (or pairs of them) by metric. Out: one study-level table of the same name, in which a
-column that a network has no metric for is empty. Imports no torch.
+In: tables of one name, of networks (or pairs of them) by metric. Out: one study-level table of the same name, in which
+a column that a network has no metric for is empty. Imports no torch.
 """
 
 from pathlib import Path

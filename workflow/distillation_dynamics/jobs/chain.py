@@ -90,7 +90,7 @@ class Chain:
         record_name: str = record.NAME,
         scope: str | None = None,
     ) -> Node:
-        """Add a job; `by_name` are modules that its stage loads by name, `reads` nodes with the names of their files."""
+        """Add a job; `by_name` are modules that its stage loads by name, `reads` nodes with names of their files."""
         code = code_of(stage, *by_name)
         key = key_of(stage, job, code)
         folder = folder if isinstance(folder, str) else folder(key)
@@ -169,7 +169,11 @@ class Chain:
     def _teacher_outputs(self) -> Node:
         study, recipe = self.study, self.study.student.recipe
         job = TeacherOutputsJob(
-            *(self.seen(DATA, study.view(STUDENT)), study.model(study.teacher), self.teacher.files("trained.safetensors")),
+            *(
+                self.seen(DATA, study.view(STUDENT)),
+                study.model(study.teacher),
+                self.teacher.files("trained.safetensors"),
+            ),
             *(recipe.train_images, recipe.augmentation),
             **{"blocks": tuple(self._stored_blocks()), "machine": self.machine("teacher_outputs"), "out": ""},
         )

@@ -50,7 +50,9 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
     found, counts, missing = {}, dict(data.rows), None
     for source, paths in data.files.items():
         if not os.path.exists(paths[0]):
-            missing = missing or f"{key}.{source}: the folder {paths[0]} does not exist; give a folder of images, or a .tar"
+            missing = (
+                missing or f"{key}.{source}: the folder {paths[0]} does not exist; give a folder of images, or a .tar"
+            )
             found[source] = "missing"
         elif os.path.isdir(paths[0]):
             found[source], counts[source] = hashes.of_folder(paths[0], data.trust_times)

@@ -92,10 +92,7 @@ def statistics(chain: "Chain") -> Node:
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [
-        node
-        for nodes in chain.measured.values()
-        for metric, node in nodes.items()
-        if SCALARS in known[metric].tables
+        node for nodes in chain.measured.values() for metric, node in nodes.items() if SCALARS in known[metric].tables
     ]
     students = tuple(Run(*pair, node.files(logits), folder=node.folder) for pair, node in chain.students.items())
     job = StatisticsJob(

@@ -79,7 +79,7 @@ def split(network: str) -> tuple[str, str]:
 
 
 def shared_out(stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None) -> Iterator[Group]:
-    """Yield groups of a rule: those of each seed shared out over jobs of `size` members, or so that all slots are busy."""
+    """Yield groups of a rule: those of each seed over jobs of `size` members, or so that all slots are busy."""
     for members in by_seed.values():
         if size is not None:
             count = math.ceil(len(members) / size)
@@ -90,5 +90,3 @@ def shared_out(stage: str, by_seed: dict[Any, list], size: int | None, slots: in
         for number in range(count):
             # In turn, so that the plain variants and those that ask the teacher are spread evenly.
             yield Group(stage, tuple(members[number::count]))
-
-

@@ -67,7 +67,9 @@ def _probes(chain: "Chain", network: str, metric: Metric) -> tuple[Probe, ...]:
     counts, split = chain.content.counts.get(DATA, {}), study.data.measured
     given = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
     given = given.get(metric.images, study.measure.compare_images)
-    main = Probe(BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], study.data.count_of(split, counts)))
+    main = Probe(
+        BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], study.data.count_of(split, counts))
+    )
     if metric.main_only:
         return (main,)
     probes = [main]
@@ -95,7 +97,10 @@ def _rows(chain: "Chain", network: str) -> list[Rows]:
 
 
 def compared(chain: "Chain") -> dict[str, dict[str, Node]]:
-    """Add the comparisons: every student with the teacher, every network with every other; return pair -> metric -> node."""
+    """Add the comparisons: every student with the teacher, every network with every other.
+
+    Return pair -> metric -> node.
+    """
     study, nodes = chain.study, {}
     if not study.measure.pairs:
         return nodes

@@ -150,7 +150,7 @@ def _due(members: list[Order], hashes: Hashes) -> list[tuple[Order, dict[str, st
 
 
 class Records:
-    """What stages that carry out several jobs together report of them: records, each as soon as its files are written."""
+    """What stages that carry out several jobs together report: records, each as soon as its files are written."""
 
     def __init__(self, due: list[tuple[Order, dict[str, str]]], threads: int, gpus: int):
         self.due, self.threads, self.gpus = due, threads, gpus

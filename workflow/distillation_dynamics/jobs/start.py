@@ -11,7 +11,7 @@ from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.expected import check_network, check_stored
 from ..study.study import Study
-from . import costs
+from . import costs, provenance
 from .chain import Chain
 from .content import Content
 from .hashes import Hashes
@@ -83,7 +83,10 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     for node in chain.networks.values():
         if node not in plan.reasons:
             check_network(node.order.job, read_json(node.path("result.json")))
-    plan.settle(begin=not (workflow.dryrun or workflow.touch))
+    begin = not (workflow.dryrun or workflow.touch)
+    plan.settle(begin)
+    if begin and (plan.reasons or not Path(chain.home, provenance.NAME).is_file()):
+        provenance.write(chain)
     plan.say()
     return plan
 

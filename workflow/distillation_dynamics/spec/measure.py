@@ -14,9 +14,9 @@ class Settings:
     """What a study may set for its metrics; a metric's file names those that it uses (`OPTIONS`).
 
     `entropy_bins`: of the entropy's histograms. `permutations`: of the channels, for the nulls of spectra.
-    `dump_images`, `dump_tokens` (None: all), `dtype`: of the features that are kept. `tokens`: random tokens of an image
-    that are rows of the comparison. `methods`: of saliency. `seed`: of permutations and folds. `group`: images that a
-    stored mean spectrum stands for.
+    `dump_images`, `dump_tokens` (None: all), `dtype`: of the features that are kept. `tokens`: random tokens of an
+    image that are rows of the comparison. `methods`: of saliency. `seed`: of permutations and folds. `group`: images
+    that a stored mean spectrum stands for.
     """
 
     entropy_bins: int = 100

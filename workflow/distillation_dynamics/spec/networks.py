@@ -27,9 +27,10 @@ class WeightsJob:
 class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
-    `images` are those that it is trained on and whose classes its head sorts; None where it is not trained and has no
-    head for them: then nothing is said of its accuracy. `measures` are the splits on which it is measured. What is expected of it stands aside: it decides whether the
-    study goes on, not what the network is. `teaches`: it must beat chance clearly.
+    `images` are those that it is trained on and whose classes its head sorts, in its `view`; None where it is not
+    trained and has no head for them: then nothing is said of its accuracy. `measures`: the splits of them that its
+    accuracy is measured on. What is expected of it stands aside: it decides whether the study goes on, not what the
+    network is. `teaches`: it must beat chance clearly.
     """
 
     images: Images | None

@@ -1,4 +1,4 @@
-"""What is wrong with parts of a study beside each other, which no schema can say: a sentence a fault. Imports no torch."""
+"""What is wrong with parts of a study beside each other, which no schema can say. Imports no torch."""
 
 import os
 import re
@@ -21,7 +21,8 @@ def whole_faults(config: dict[str, Any]) -> Iterator[str]:
     given = [key for key in TOGETHER if key in config]
     if given and len(given) < len(TOGETHER):
         missing = [key for key in TOGETHER if key not in config]
-        yield f"{', '.join(missing)}: must be given too, because {given[0]} is; or leave out all of {', '.join(TOGETHER)}"
+        together = ", ".join(TOGETHER)
+        yield f"{', '.join(missing)}: must be given too, because {given[0]} is; or leave out all of {together}"
     if not networks:
         yield "networks: is empty; give at least one network"
     elif "teacher" in config and config["teacher"] not in networks:
@@ -44,7 +45,10 @@ def whole_faults(config: dict[str, Any]) -> Iterator[str]:
         for key in VIEW:
             if key not in own and key not in config["view"]:
                 yield f"view.{key}: must be given, because {owner} is trained"
-    for key, view in (("view", config["view"]), *((f"networks.{name}.view", n["view"]) for name, n in networks.items())):
+    for key, view in (
+        ("view", config["view"]),
+        *((f"networks.{name}.view", n["view"]) for name, n in networks.items()),
+    ):
         for part in ("mean", "std"):
             if part in view and len(view[part]) != view.get("channels", config["view"].get("channels", 3)):
                 channels = view.get("channels", config["view"].get("channels", 3))
@@ -90,7 +94,7 @@ def network_faults(name: str, network: Network) -> Iterator[str]:
 
 
 def recipe_faults(config: dict[str, Any], data: Data) -> Iterator[str]:
-    """Yield a sentence for each recipe that the images do not suffice for, and for too many images that are measured."""
+    """Yield a sentence for each recipe that the images do not suffice for, and where too many are to be measured."""
     size = data.left_to_train(data.rows["train"]) if "train" in data.rows else None
     if size is not None and size <= 0:
         size = None  # Said already: nothing would be left to train on.
@@ -160,9 +164,12 @@ def measure_faults(study: Study) -> Iterator[str]:
     for name, metric in extensions.metrics().items():
         if metric.reference and name in left_out and name in study.measure.metrics:
             yield (
-                f"networks.{study.reference}.without: {name} of all others needs the {metric.reference} of this network; "
-                f"leave {name} out of measure.metrics, or measure it here too"
+                f"networks.{study.reference}.without: {name} of all others needs the {metric.reference} of this "
+                f"network; leave {name} out of measure.metrics, or measure it here too"
             )
     for name, network in study.networks.items():
         if "rows" in network.without and study.measure.pairs:
-            yield f"networks.{name}.without: the comparisons take the rows of every network; measure rows, or compare nothing (compare.metrics: [])"
+            yield (
+                f"networks.{name}.without: the comparisons take the rows of every network; measure rows, or compare "
+                "nothing (compare.metrics: [])"
+            )

@@ -12,6 +12,7 @@ from .study import STUDENT, Study
 
 
 def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
+    """Return the terms of a variant, their pairs expanded; raise StudyError as `expand_pairs` does."""
     specs, objectives = [], extensions.objectives()
     for term, options in sorted(terms.items()):
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}

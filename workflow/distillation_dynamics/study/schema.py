@@ -1,4 +1,4 @@
-"""The schema of a study's configuration, with what files of the library add to it, and its defaults. Imports no torch."""
+"""The schema of a study's configuration, with what files of the library add to it. Imports no torch."""
 
 import json
 from pathlib import Path

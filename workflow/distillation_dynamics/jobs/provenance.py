@@ -1,0 +1,80 @@
+"""What a study is, readably: `results/<study>/study.json`, written whenever something of it is about to run.
+
+It holds the configuration with all defaults, the folders under `results/shared/` that the study uses, hashes of images,
+weights and code, the commit of the project and whether its tree was clean, versions of packages, machine and date.
+"""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..files import write_json
+from .chain import Chain
+from .node import SHARED
+
+NAME = "study.json"
+PACKAGES = (
+    *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "seaborn"),
+    *("matplotlib", "snakemake", "snakemake-executor-plugin-slurm"),
+)
+
+
+def write(chain: Chain) -> None:
+    """Write the file."""
+    write_json(f"{chain.home}/{NAME}", describe(chain))
+
+
+def describe(chain: Chain) -> dict[str, Any]:
+    """Return what is known of a study before it runs."""
+    study, content = chain.study, chain.content
+    shared = {str(node): node.folder for node in chain.nodes if node.scope == SHARED}
+    code = {entry.partition(":")[0]: entry.partition(":")[2] for node in chain.nodes for entry in node.order.code}
+    return {
+        "name": study.name,
+        "configuration": study.configuration,
+        "shared_folders": shared,
+        "images": content.images,
+        "image_counts": content.counts,
+        "weights": content.weights,
+        "networks": {
+            owner: {"parameters": facts.parameters, "classes": facts.classes, "view": vars(facts.view)}
+            for owner, facts in study.facts.items()
+        },
+        "code": dict(sorted(code.items())),
+        "commit": commit(),
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that are here."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> dict[str, Any] | None:
+    """Return the commit of the project and whether its files are as committed; None without git or repository."""
+    root = Path(__file__).parents[3]
+    try:
+        said = [
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"hash": said[0].strip(), "clean": not said[1].strip()}
