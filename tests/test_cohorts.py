@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import cohorts, models, teacher_outputs, training
+from distillation_dynamics import cohorts, teacher_outputs
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
@@ -62,9 +62,9 @@ class Study:
         augmentation = {"student.recipe.augmentation": AUGMENTATION} if online else {}
         self.folder, self.result = folder, tiny_study(folder, **CHANGES, **augmentation)
         torch.manual_seed(9)
-        network = models.build(self.result.teacher.model, self.result.data.view)
+        network = build(self.result.model(self.result.teacher), self.result.view(self.result.teacher))
         self.weights = folder / "teacher.safetensors"
-        models.save_weights(self.weights, network)
+        save_weights(self.weights, network)
         self.outputs = None
         if not online:
             self.outputs = folder / "outputs"
@@ -137,7 +137,7 @@ class Silent(cohorts.Report):
 def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored, tmp_path, monkeypatch, place):
     variants = [variant for variant in VARIANTS if variant != "projector"]
     variants.insert(place, "projector")
-    real = training.Task.forward
+    real = Task.forward
 
     def poisoned(self, *arguments):
         parts = real(self, *arguments)
@@ -150,7 +150,7 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
         return parts
 
     poisoned.calls = 0
-    monkeypatch.setattr(training.Task, "forward", poisoned)
+    monkeypatch.setattr(Task, "forward", poisoned)
     report = Silent()
     stored.train(variants, tmp_path, report)
     (member,) = report.failed
@@ -174,7 +174,7 @@ class Killed(Exception):
 
 def test_members_at_different_steps_catch_up(stored, tmp_path, monkeypatch):
     """One member alone is stopped after 11 updates, another after 4, a third has not begun; then all three together."""
-    real = training.Member.state
+    real = Member.state
 
     def kill_after(step):
         def state(self):
@@ -185,13 +185,13 @@ def test_members_at_different_steps_catch_up(stored, tmp_path, monkeypatch):
         return state
 
     for variant, step in (("both", 11), ("hard", 4)):
-        monkeypatch.setattr(training.Member, "state", kill_after(step))
+        monkeypatch.setattr(Member, "state", kill_after(step))
         with pytest.raises(Killed):
             stored.train([variant], tmp_path, Keys(variant), minutes_between_states=0.0)
-    monkeypatch.setattr(training.Member, "state", real)
+    monkeypatch.setattr(Member, "state", real)
     seen = []
-    update = training.Member.update
-    monkeypatch.setattr(training.Member, "update", lambda self, *rest: (seen.append(self.step), update(self, *rest)))
+    update = Member.update
+    monkeypatch.setattr(Member, "update", lambda self, *rest: (seen.append(self.step), update(self, *rest)))
     variants = ["both", "hard", "frozen"]
     stored.train(variants, tmp_path, Keys(*variants))
     assert len(seen) == 15 + (15 - 4) + (15 - 11)
@@ -284,7 +284,7 @@ def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, variant, size):
     """Batch statistics of a projector included: the two differ by rounding alone."""
     job = stored.job(variant, tmp_path)
-    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member = Member(*cohorts.make(job), 0, cohorts.asks(job))
     member.begin(job.recipe, 5, CPU)
     member.task.train()
     # The student in float64; the objective works in float32.
@@ -340,7 +340,7 @@ def test_memory_that_runs_out_is_a_sentence_with_the_remedy(stored, tmp_path, mo
     def no_room(self, *arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training.Task, "outputs", no_room)
+    monkeypatch.setattr(Task, "outputs", no_room)
     with pytest.raises(
         StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"
     ):
@@ -361,12 +361,12 @@ def test_each_member_says_its_share_of_the_cost(stored, tmp_path):
 
 def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(stored, tmp_path, monkeypatch):
     seen = []
-    real = training.count_gflops
+    real = member_module.count_gflops
     monkeypatch.setattr(
-        training, "count_gflops", lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1]
+        member_module, "count_gflops", lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1]
     )
     job = stored.job("both", tmp_path)
-    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member = Member(*cohorts.make(job), 0, cohorts.asks(job))
     member.begin(job.recipe, 5, CPU)
     member.task.train()
     pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
@@ -380,14 +380,14 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
 def test_what_a_teacher_says_does_not_depend_on_what_else_it_is_asked(family):
     """Its logits alone, a block alone, or everything at once: the same bits, whatever the architecture."""
     torch.manual_seed(0)
-    network = models.build(Model(*FAMILIES[family], "timm"), VIEW)
+    network = build(Model(*FAMILIES[family], "timm", 5), VIEW)
     teacher = teacher_outputs.OnlineTeacher(network, "float32")
     pixels = torch.randn(6, 3, 32, 32)
-    depth = len(models.block_names(network))
-    whole = teacher(None, pixels, 0, (list(range(depth)), True))
-    assert torch.equal(teacher(None, pixels, 0, ([], True)).logits, whole.logits)
+    depth = len(block_names(network))
+    whole = teacher(None, pixels, 0, Request(logits=True, features=ALL))
+    assert torch.equal(teacher(None, pixels, 0, Request(logits=True)).logits, whole.logits)
     for block in range(depth):
         for logits in (False, True):
-            said = teacher(None, pixels, 0, ([block], logits))
+            said = teacher(None, pixels, 0, Request(logits=logits, features=(block,)))
             assert torch.equal(said.features[block], whole.features[block])
             assert said.logits is None or torch.equal(said.logits, whole.logits)

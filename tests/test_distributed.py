@@ -28,7 +28,8 @@ def study(tmp_path_factory):
     changes = {"variants.everything.projector.frozen": False, "student.recipe.epochs": 16}
     result = tiny_study(folder, **changes, **{"student.recipe.clip_gradient_norm": 1.0})
     torch.manual_seed(3)
-    models.save_weights(folder / "teacher.safetensors", models.build(result.teacher.model, result.data.view))
+    network = build(result.model(result.teacher), result.view(result.teacher))
+    save_weights(folder / "teacher.safetensors", network)
     return folder, result
 
 

@@ -25,7 +25,7 @@ def copy(project, tmp_path_factory):
 @pytest.mark.parametrize(
     "stages",
     [
-        *({"data"}, {"teacher"}, {"teacher_outputs"}, {"students"}, {"features", "saliency", "comparison"}),
+        *({"data"}, {"networks"}, {"teacher_outputs"}, {"students"}, {"measure"}, {"compare", "map"}),
         {"metrics", "summary", "statistics", "figures"},
     ],
     ids=lambda stages: min(stages),

@@ -15,14 +15,17 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import cohorts, models, resume, training
+from distillation_dynamics import cohorts
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
-from distillation_dynamics.resume import RandomStream, States, Stop
+from distillation_dynamics.networks.build import build
 from distillation_dynamics.teacher_outputs import OnlineTeacher
+from distillation_dynamics.training import loop, resume
+from distillation_dynamics.training.member import Member
+from distillation_dynamics.training.resume import RandomStream, States, Stop
 from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")
@@ -68,11 +71,11 @@ def whole(tmp_path_factory):
 
 def train(folder, result, states):
     torch.manual_seed(9)
-    teacher = OnlineTeacher(models.build(result.teacher.model, result.data.view), "float32")
+    teacher = OnlineTeacher(build(result.model(result.teacher), result.view(result.teacher)), "float32")
     job = run_job(result, folder, "everything", folder / "run", "unread")
-    member = training.Member(*cohorts.make(job), 0, cohorts.asks(job), states=states)
+    member = Member(*cohorts.make(job), 0, cohorts.asks(job), states=states)
     images, validation = (Split(job.images, name) for name in ("train", "validation"))
-    training.train([member], teacher, images, validation, job.recipe, CPU)
+    loop.train([member], teacher, images, validation, job.recipe, CPU)
     return member.student, member.objective, member.log
 
 

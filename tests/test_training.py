@@ -5,13 +5,18 @@ import pytest
 import torch
 import yaml
 
-from distillation_dynamics import cohorts, models, study, training, training_log
+from distillation_dynamics import cohorts
 from distillation_dynamics.data import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
 from distillation_dynamics.objective import Objective, Outputs, Shape
 from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule, TermSpec
+from distillation_dynamics.study.schema import load_schema
 from distillation_dynamics.teacher_outputs import OnlineTeacher
+from distillation_dynamics.training import log as training_log
+from distillation_dynamics.training import loop
+from distillation_dynamics.training.member import Member
+from distillation_dynamics.training.task import Task, count_gflops, make_optimizer, make_schedule
 from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")
@@ -20,13 +25,13 @@ CPU = torch.device("cpu")
 def run(tmp_path, seed=0, variant="everything", **changes):
     result = tiny_study(tmp_path, **changes)
     torch.manual_seed(9)
-    teacher_network = models.build(result.teacher.model, result.data.view)
+    teacher_network = build(result.model(result.teacher), result.view(result.teacher))
     teacher = OnlineTeacher(teacher_network, "float32")
     job = run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=seed)
-    member = training.Member(*cohorts.make(job), seed, cohorts.asks(job))
+    member = Member(*cohorts.make(job), seed, cohorts.asks(job))
     images, validation = (Split(job.images, name) for name in ("train", "validation"))
     before = {k: v.clone() for k, v in teacher_network.state_dict().items()}
-    training.train([member], teacher, images, validation, job.recipe, CPU)
+    loop.train([member], teacher, images, validation, job.recipe, CPU)
     assert all(torch.equal(before[k], v) for k, v in teacher_network.state_dict().items()), "the teacher moved"
     if member.failed is not None:
         raise member.failed
@@ -42,7 +47,7 @@ def test_the_learning_rate_of_every_epoch_is_the_published_one(root, epochs):
     )  # fmt: skip
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.AdamW([parameter], lr=recipe.optimizer.learning_rate)
-    timm_schedule = training.make_schedule(optimizer, recipe, steps=625)
+    timm_schedule = make_schedule(optimizer, recipe, steps=625)
 
     def published(t):
         if t < 5:
@@ -103,7 +108,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
         run(tmp_path, **{"student.recipe.optimizer.learning_rate": 1e30})
 
 
-RECIPE = study.load_schema()["$defs"]["recipe"]["properties"]
+RECIPE = load_schema()["$defs"]["recipe"]["properties"]
 
 
 @pytest.mark.parametrize("name", RECIPE["optimizer"]["properties"]["name"]["enum"])
@@ -122,8 +127,8 @@ def test_projections_belong_to_the_optimiser_and_tokens_are_not_decayed(tmp_path
     result = tiny_study(tmp_path)
     network, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
     objective.requires_grad_(True)
-    task = training.Task(network, objective)
-    groups = training.make_optimizer(task, result.student.recipe).param_groups
+    task = Task(network, objective)
+    groups = make_optimizer(task, result.student.recipe).param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert {id(p) for p in task.parameters()} == set(decay)
     assert decay[id(network.pos_embed)] == decay[id(network.cls_token)] == 0
@@ -142,8 +147,8 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
             return self.layer(x)
 
     spec = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": 0.0})
-    task = training.Task(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
-    gflops = training.count_gflops(task, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), [])
+    task = Task(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
+    gflops = count_gflops(task, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), Request(logits=True))
     assert gflops * 1e9 == 2 * (2 * 2 * 8 * 4)
 
 

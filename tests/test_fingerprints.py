@@ -2,7 +2,7 @@
 
 import pytest
 
-from distillation_dynamics import sources
+from distillation_dynamics import fingerprints
 
 MODULE = '''
 """A module."""
@@ -46,17 +46,17 @@ OTHER = {
 @pytest.fixture
 def meaning(tmp_path, monkeypatch):
     """The hash of a module with a given text."""
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
-    monkeypatch.setattr(sources, "known", {})
-    (tmp_path / sources.PACKAGE).mkdir()
-    (tmp_path / sources.PACKAGE / "__init__.py").write_text("")
-    caches = sources._imports, sources._path, sources._code
+    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprints, "known", {})
+    (tmp_path / fingerprints.PACKAGE).mkdir()
+    (tmp_path / fingerprints.PACKAGE / "__init__.py").write_text("")
+    caches = fingerprints._imports, fingerprints._path, fingerprints._code
 
     def hash_of(text):
-        (tmp_path / sources.PACKAGE / "module.py").write_text(text)
+        (tmp_path / fingerprints.PACKAGE / "module.py").write_text(text)
         for cached in caches:
             cached.cache_clear()
-        return sources.fingerprint("module")
+        return fingerprints.fingerprint("module")
 
     yield hash_of
     for cached in caches:
@@ -82,11 +82,11 @@ def test_what_is_remembered_of_a_module_is_what_is_read(meaning):
 
 
 def test_stages_that_train_depend_on_no_other_stage_and_nothing_that_only_plans():
-    code = {entry.partition(":")[0] for entry in sources.fingerprint("cohorts", "objectives.soft")}
-    assert {"cohorts", "training", "data", "models", "objectives.soft", "spec.training"} <= code
+    code = {entry.partition(":")[0] for entry in fingerprints.fingerprint("cohorts", "objectives.soft")}
+    assert {"cohorts", "training.loop", "data.split", "networks.build", "objectives.soft", "spec.training"} <= code
     assert not [name for name in code if name.startswith(("jobs", "metrics", "statistics", "figures", "saliency"))]
     assert code.isdisjoint(
-        {"errors", "gpus", "study", "spec.saliency", "spec.features", "spec.comparison", "spec.machine"}
+        {"errors", "gpus", "study.load", "measuring", "spec.measure", "spec.compare", "spec.machine"}
     )
-    code = {entry.partition(":")[0] for entry in sources.fingerprint("saliency")}
+    code = {entry.partition(":")[0] for entry in fingerprints.fingerprint("saliency")}
     assert "spec.saliency" in code and code.isdisjoint({"training", "cohorts", "features", "comparison", "metrics"})
