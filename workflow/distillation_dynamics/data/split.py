@@ -79,7 +79,7 @@ class Split:
         return split
 
     def _take(self, images: Images, table) -> None:
-        self.source, self.seen = images, images.view
+        self.images, self.seen = images, images.view
         self.file = table["file"].iloc[0]
         self.index = table["index"].to_numpy(copy=True)
         self.labels = table["label"].to_numpy(copy=True)
@@ -98,7 +98,7 @@ class Split:
     @cached_property
     def array(self) -> np.ndarray:
         """The decoded images of the source, mapped read-only."""
-        return read_npy(Path(self.source.folder) / f"{self.file}.npy")
+        return read_npy(Path(self.images.folder) / f"{self.file}.npy")
 
     def name(self, position: int) -> str:
         """Return the file of an image; of one in a larger file, that file and its name there."""
@@ -124,7 +124,7 @@ class Split:
         Of several processes each sees its share. Loader processes are started once and kept for the next call.
         """
         positions = distributed.share(np.arange(len(self)))
-        if self.source.in_memory or workers == 0:
+        if self.images.in_memory or workers == 0:
             yield from self.view(0, None, batch_size, workers, positions)
             return
         asked = batch_size, workers
@@ -177,7 +177,7 @@ class Split:
         yield from self._batches(augmentation, parts, workers)
 
     def _batches(self, augmentation, parts: Iterable[tuple], workers: int) -> Iterator[Batch]:
-        if self.source.in_memory and augmentation is None:
+        if self.images.in_memory and augmentation is None:
             for _, _, positions in parts:
                 yield Batch(positions, self._from_array(positions), torch.from_numpy(self.labels[positions]))
             return
