@@ -3,18 +3,28 @@
 from dataclasses import dataclass
 
 from .base import aside
-from .images import Validation
+from .images import Validation, View
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """How images are decoded into arrays: as an evaluation sees them, but for the normalisation."""
+    """How images are decoded into arrays: as an evaluation sees them, but for the normalisation.
+
+    `mean` fills the borders of crop mode border, and stands for nothing else.
+    """
 
     channels: int
     image_size: int
     crop_fraction: float
     interpolation: str
     crop_mode: str = "center"
+    mean: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, view: View) -> "Arrays":
+        """Return how images are decoded for a view; views that differ only in their normalisation share arrays."""
+        mean = view.mean if view.crop_mode == "border" else ()
+        return cls(*(view.channels, view.image_size, view.crop_fraction, view.interpolation, view.crop_mode), mean=mean)
 
 
 @dataclass(frozen=True)

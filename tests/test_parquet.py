@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from distillation_dynamics import shards
+from distillation_dynamics.data.sources import parquet as reader
 from distillation_dynamics.errors import StudyError
-from helpers import HUGGING_FACE, encoded, write_parquet
+from pictures import HUGGING_FACE, encoded, write_parquet
 
 PNG = encoded(Image.new("L", (4, 4), 7))
 ROWS = [{"bytes": PNG, "path": None}] * 3
@@ -32,11 +32,17 @@ def folder(tmp_path):
 
 def test_a_pattern_or_a_list_names_shards_in_order(folder):
     one, two, three = (f"{folder}/train-{number:05d}-of-00003.parquet" for number in range(3))
-    assert shards.find(f"{folder}/train-*.parquet", "data.train") == (one, two, three)
-    assert shards.find([three, f"{folder}/./train-00000-of-00003.parquet"], "data.train") == (three, one)
-    rows = [(path, part.first, list(part.labels)) for path, part in shards.read((three, one))]
-    assert rows == [(three, 0, [2, 2, 2]), (one, 0, [0])]
-    assert shards.count((one, two, three)) == 6
+    assert reader.find(f"{folder}/train-*.parquet", "data.train") == [one, two, three]
+    assert reader.find([three, f"{folder}/./train-00000-of-00003.parquet"], "data.train") == [three, one]
+    source = reader.Source([three, one], 3, "data.train")
+    assert source.labels.tolist() == [2, 2, 2, 0] and source.labels.dtype == np.int64
+    rows = pa.concat_tables(map(pq.read_table, (three, one)))["image"].to_pylist()
+    assert list(source.encoded()) == [row["bytes"] for row in rows]
+    assert source.names[[0, 3]].tolist() == [
+        "train-00002-of-00003.parquet, row 0",
+        "train-00000-of-00003.parquet, row 0",
+    ]
+    assert reader.count([one, two, three], 3, "data.train") == 6
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_a_pattern_or_a_list_names_shards_in_order(folder):
 def test_files_that_are_not_there_or_twice_are_a_sentence(folder, said, message):
     said = f"{folder}/{said}" if isinstance(said, str) else [f"{folder}/{name}" for name in said]
     with pytest.raises(StudyError, match=message):
-        shards.find(said, "data.train")
+        reader.find(said, "data.train")
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64()])
@@ -60,9 +66,9 @@ def test_files_that_are_not_there_or_twice_are_a_sentence(folder, said, message)
 def test_labels_of_any_whole_type_and_images_as_structs_or_bytes_are_read(tmp_path, kind, image_type):
     images = ROWS if image_type == HUGGING_FACE else [PNG] * 3
     path = write(tmp_path / "a.parquet", images, [2, 0, 1], image_type, kind)
-    assert shards.images_in(path, 3, "data.train") == 3
-    ((_, rows),) = shards.read([path])
-    assert rows.images == [PNG] * 3 and rows.labels.tolist() == [2, 0, 1]
+    assert reader.count([path], 3, "data.train") == 3
+    source = reader.Source([path], 3, "data.train")
+    assert list(source.encoded()) == [PNG] * 3 and source.labels.tolist() == [2, 0, 1]
 
 
 REFUSED = {
@@ -90,14 +96,14 @@ def test_columns_that_cannot_be_read_right_are_refused_by_the_footer(tmp_path, n
     options, message = REFUSED[name]
     path = write(tmp_path / "a.parquet", **options)
     with pytest.raises(StudyError, match=rf"^data\.test: .*{message}"):
-        shards.images_in(path, 3, "data.test")
+        reader.count([path], 3, "data.test")
 
 
 def test_columns_of_other_names_are_named(tmp_path):
     pq.write_table(pa.table({"img": [PNG], "fine_label": [0]}), tmp_path / "a.parquet")
     said = r"a\.parquet has no column image and label, only img, fine_label; rename them"
     with pytest.raises(StudyError, match=said):
-        shards.images_in(str(tmp_path / "a.parquet"), 3, "data.test")
+        reader.count([str(tmp_path / "a.parquet")], 3, "data.test")
 
 
 @pytest.mark.parametrize(
@@ -110,21 +116,56 @@ def test_columns_of_other_names_are_named(tmp_path):
 )
 def test_what_a_footer_does_not_tell_is_refused_where_it_is_read(tmp_path, options, message):
     path = write(tmp_path / "a.parquet", **options, write_statistics=False)
-    assert shards.images_in(path, 3, "data.train") == 3
+    assert reader.count([path], 3, "data.train") == 3
     with pytest.raises(StudyError, match=message):
-        list(shards.read([path]))
+        list(reader.Source([path], 3, "data.train").encoded())
+
+
+@pytest.mark.parametrize("labels", [[0.5, 1.5, 2.5], [0, None, 2], [-1, 5, 10**6], None])
+def test_where_labels_are_not_asked_for_any_will_do(tmp_path, labels):
+    path = write(tmp_path / "a.parquet", labels=[0, 1, 2] if labels is None else labels)
+    if labels is None:
+        pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
+    assert reader.count([path], None, "data.test") == 3
+    source = reader.Source([path], None, "data.test")
+    assert source.labels is None and list(source.encoded()) == [PNG] * 3
+
+
+def test_a_file_without_the_labels_that_are_asked_for_is_named(tmp_path):
+    pq.write_table(pa.table({"image": [PNG]}), tmp_path / "a.parquet")
+    said = (
+        r"a\.parquet has no column label, only image; rename them, or leave out data\.classes where images have no lab"
+    )
+    with pytest.raises(StudyError, match=said):
+        reader.count([str(tmp_path / "a.parquet")], 3, "data.test")
+
+
+def test_a_truncated_file_is_named(tmp_path, root):
+    path = tmp_path / "short.parquet"
+    path.write_bytes((root / "resources/fashion_mnist/test-00000-of-00001.parquet").read_bytes()[:100_000])
+    for ask in (reader.count, reader.Source):
+        with pytest.raises(StudyError, match=r"^data\.test: \S+short\.parquet is not a readable Parquet file"):
+            ask([str(path)], 10, "data.test")
+
+
+def test_a_damaged_page_is_named_where_it_is_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    write(path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(56)
+    path.write_bytes(content)
+    source = reader.Source([str(path)], None, "data.test")
+    with pytest.raises(StudyError, match=r"a\.parquet: not a readable Parquet file of images and labels"):
+        list(source.encoded())
 
 
 def test_no_more_than_a_few_rows_are_read_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS_AT_A_TIME", 2)
-    path = write(tmp_path / "a.parquet")
-    assert [(rows.first, len(rows.images), rows.labels.tolist()) for _, rows in shards.read([path])] == [
-        (0, 2, [0, 1]), (2, 1, [2]),
-    ]  # fmt: skip
+    monkeypatch.setattr(reader, "IMAGES_AT_A_TIME", 2)
     # Of one group of rows, of 40 MB, not more than the pages of some.
     big = [bytes(np.random.default_rng(n).integers(0, 256, 10**6, dtype=np.uint8)) for n in range(40)]
     path = write(tmp_path / "big.parquet", big, range(40), pa.binary(), write_batch_size=2, use_dictionary=False)
-    before, most = pa.total_allocated_bytes(), 0
-    for _ in shards.read([path]):
+    before, most, read = pa.total_allocated_bytes(), 0, []
+    for image in reader.Source([path], 40, "data.test").encoded():
         most = max(most, pa.total_allocated_bytes() - before)
-    assert 0 < most < 15e6
+        read.append(image)
+    assert read == big and 0 < most < 15e6

@@ -1,0 +1,1 @@
+"""The images of a study: split once by the stage, then read as batches."""

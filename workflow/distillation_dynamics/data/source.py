@@ -1,0 +1,58 @@
+"""What a reader of images, a file of `sources/`, must define; and what all of them check alike.
+
+At its top, for the plan, and so without torch: `find(value, key)`, the paths that a configuration means, spelt one way;
+`count(paths, classes, key)`, the number of images, or None where only a listing tells; and `PACKED`, a literal: whether
+the stage copies the encoded images into one file. Then the class `Source(paths, classes, key)`. All raise StudyError
+naming the configuration's `key`. With `classes` None labels are not asked for.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import StudyError
+
+
+class Source(Protocol):
+    """The images of a source in order: `names` [N], each another, and `labels` [N] int64 (None: not asked for).
+
+    `classes` are the numbers of the classes by name, where they have names.
+    """
+
+    names: np.ndarray
+    labels: np.ndarray | None
+    classes: dict[str, int] | None
+
+
+class PackedSource(Source, Protocol):
+    """A source of a reader with `PACKED`, which hands its images to the stage."""
+
+    def encoded(self) -> Iterator[bytes]:
+        """Yield the N encoded images (PNG, JPEG, ...) in order."""
+
+
+class PlacedSource(Source, Protocol):
+    """A source of a reader without `PACKED`, whose images are read where they lie.
+
+    `places` [N, 2]: (offset, bytes) in the one file that the source is, or (-1, -1) where it is a folder, in which the
+    name of an image is its path.
+    """
+
+    places: np.ndarray
+
+
+def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
+    """Raise StudyError where a label is none of the classes."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise StudyError(
+            f"{where}: has label {wrong[0]}; labels must lie in 0 to {classes - 1} (data.classes); leave out images "
+            "without one"
+        )
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Return the first names in order, as a part of a sentence."""
+    names = sorted(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -1,0 +1,215 @@
+"""One split of a study's images, read as batches for training and evaluation."""
+
+import atexit
+import io
+import os
+import weakref
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from .. import distributed
+from ..errors import StudyError, nearest
+from ..files import read_npy, read_table
+from ..spec.images import Images
+from ..spec.training import Augmentation
+from .loading import loader_of
+from .pictures import decode
+from .views import view_of
+
+# Which images are held out must not change with a study's seeds.
+SPLIT_SEED = 0
+
+
+class Batch(NamedTuple):
+    """A batch: positions in the split [B], images [B, C, H, W] normalised float32, labels [B]."""
+
+    positions: np.ndarray
+    images: Tensor
+    labels: Tensor
+
+
+def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarray:
+    """Return `count` positions, ascending, as evenly spread over the classes of `labels` as possible; fixed by `seed`.
+
+    Where no image has a label (all are -1) they are evenly spread over the images in order. Raises StudyError when
+    there are fewer than `count`.
+    """
+    if count > len(labels):
+        raise StudyError(f"{count} images are asked for, but there are only {len(labels)}")
+    if np.all(labels == -1):
+        return np.linspace(0, len(labels) - 1, count).round().astype(np.int64)
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(len(labels))
+    classes = labels[shuffled]
+    # Rank of each image within its class: taking the smallest ranks first takes the classes in turn.
+    rank = np.empty(len(labels), dtype=np.int64)
+    for value in np.unique(labels):
+        members = np.flatnonzero(classes == value)
+        rank[members] = np.arange(len(members))
+    return np.sort(shuffled[np.argsort(rank, kind="stable")[:count]])
+
+
+class Split:
+    """One split of a study's images (or `count` of them), read as evaluation or training batches.
+
+    `names` (UTF-8) and `labels` (-1: none) are those of its images, in order. A loader process that is given one gets
+    no images. Raises StudyError where there is no such split.
+    """
+
+    def __init__(self, images: Images, name: str, count: int | None = None):
+        table = _rows(images, "split", name)
+        self._take(images, table if count is None else table.iloc[balanced(table["label"].to_numpy(), count)])
+
+    @classmethod
+    def first(cls, images: Images, file: str, count: int | None) -> "Split":
+        """Return the first `count` images (None: all) of a source, train or test, in its order, whatever their split.
+
+        There are fewer where the source has fewer.
+        """
+        split = cls.__new__(cls)
+        split._take(images, _rows(images, "file", file).sort_values("index").iloc[:count])
+        return split
+
+    def _take(self, images: Images, table) -> None:
+        self.images, self.seen = images, images.view
+        self.file = table["file"].iloc[0]
+        self.index = table["index"].to_numpy(copy=True)
+        self.labels = table["label"].to_numpy(copy=True)
+        # As bytes of one width: a million Python strings would be pickled one by one for each loader process.
+        self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
+        self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)
+        self.root = getattr(images, self.file)
+        self._evaluation: tuple[tuple[int, int], DataLoader] | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "array"} | {"_evaluation": None}
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """The decoded images of the source, mapped read-only."""
+        return read_npy(Path(self.images.folder) / f"{self.file}.npy")
+
+    def name(self, position: int) -> str:
+        """Return the file of an image; of one in a larger file, that file and its name there."""
+        name, (offset, _) = self.names[position].decode("utf-8"), self.offsets[position]
+        return os.path.join(self.root, name) if offset < 0 else f"{self.root}: {name}"
+
+    def image(self, position: int) -> Image.Image:
+        """Return one image; raise StudyError naming the file when it cannot be decoded."""
+        offset, size = map(int, self.offsets[position])
+        try:
+            if offset < 0:
+                with open(self.name(position), "rb") as file:
+                    return decode(file, self.seen.channels)
+            with open(self.root, "rb") as file:
+                file.seek(offset)
+                return decode(io.BytesIO(file.read(size)), self.seen.channels)
+        except Exception as error:
+            raise StudyError(f"{self.name(position)}: cannot be decoded as an image ({error}); replace it") from error
+
+    def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
+        """Yield all images in order, as they are evaluated (resized, cropped, normalised).
+
+        Of several processes each sees its share. Loader processes are started once and kept for the next call.
+        """
+        positions = distributed.share(np.arange(len(self)))
+        if self.images.in_memory or workers == 0:
+            yield from self.view(0, None, batch_size, workers, positions)
+            return
+        asked = batch_size, workers
+        if self._evaluation is None or self._evaluation[0] != asked:
+            parts = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+            loader = loader_of(self, None, [(0, 0, part) for part in parts], workers, persistent_workers=True)
+            self._evaluation = asked, loader
+            _with_loaders.add(self)
+        yield from self._loaded(self._evaluation[1])
+
+    def training(
+        self,
+        batch_size: int,
+        augmentation: Augmentation | None,
+        seed: int,
+        epochs: Iterable[int],
+        workers: int = 0,
+        first: int = 0,
+    ) -> Iterator[Batch]:
+        """Yield the shuffled batches of all `epochs` (0-based), the first of them from batch `first`.
+
+        An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One
+        set of loader processes serves all epochs, and reads ahead over their ends.
+
+        The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
+        (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
+        """
+        yield from self._batches(augmentation, self._parts(batch_size, augmentation, seed, epochs, first), workers)
+
+    def _parts(self, batch_size, augmentation, seed: int, epochs: Iterable[int], first: int) -> Iterator[tuple]:
+        """Yield (seed, view, positions) of each batch."""
+        steps = len(self) // batch_size
+        for number, epoch in enumerate(epochs):
+            order = np.random.default_rng([seed, epoch]).permutation(len(self))
+            view, drawn_by = view_of(augmentation, seed, epoch)
+            for part in np.split(order[: steps * batch_size], steps)[0 if number else first :]:
+                yield drawn_by, view, distributed.share(part)
+
+    def view(
+        self,
+        number: int,
+        augmentation: Augmentation | None,
+        batch_size: int,
+        workers: int = 0,
+        positions: np.ndarray | None = None,
+    ) -> Iterator[Batch]:
+        """Yield all images (or those at `positions`) in order in view `number` of a fixed number of views."""
+        order = np.arange(len(self)) if positions is None else positions
+        parts = [(0, number, order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+        yield from self._batches(augmentation, parts, workers)
+
+    def _batches(self, augmentation, parts: Iterable[tuple], workers: int) -> Iterator[Batch]:
+        if self.images.in_memory and augmentation is None:
+            for _, _, positions in parts:
+                yield Batch(positions, self._from_array(positions), torch.from_numpy(self.labels[positions]))
+            return
+        yield from self._loaded(loader_of(self, augmentation, parts, workers))
+
+    def _loaded(self, loader: DataLoader) -> Iterator[Batch]:
+        for positions, images in loader:
+            if isinstance(images, StudyError):
+                raise images
+            yield Batch(positions, images, torch.from_numpy(self.labels[positions]))
+
+    def _from_array(self, positions: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(self.array[self.index[positions]]).permute(0, 3, 1, 2)
+        mean = torch.tensor(self.seen.mean).view(1, -1, 1, 1)
+        std = torch.tensor(self.seen.std).view(1, -1, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+
+def _rows(images: Images, column: str, name: str):
+    """The rows of a split or source."""
+    path = Path(images.folder) / "splits.parquet"
+    table = read_table(path)
+    if name not in (known := list(table[column].unique())):
+        raise StudyError(f"{path}: there are no images of {column} {name!r}; {nearest(name, known)}")
+    return table[table[column] == name]
+
+
+# Splits that keep loader processes, which outlive a request to stop: at exit Python would wait for them.
+_with_loaders: weakref.WeakSet[Split] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_loaders() -> None:
+    for split in list(_with_loaders):
+        split._evaluation = None

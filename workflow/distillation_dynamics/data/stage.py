@@ -1,0 +1,138 @@
+"""Stage `data`: split the images of a study, once.
+
+It writes `splits.parquet`: which image, by its name, belongs to which split. What a reader (`sources/`) hands out it
+copies, encoded, into one file a source, in which each image is found by its place, as in a .tar; where they are few
+enough it decodes them, too, as an evaluation sees them, into one uint8 array [image, row, column, channel] that every
+job maps.
+"""
+
+import io
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import StudyError
+from ..files import Column, npy_writer, replacing, write_table
+from ..spec.data import Arrays, DataJob
+from .pictures import decode, open_picture
+from .source import PackedSource, Source, check_labels, some
+from .split import balanced
+from .views import evaluation_pixels
+
+SPLIT_COLUMNS = {
+    "split": Column("", "train, validation or test"),
+    "file": Column("", "the source that holds the image: train or test"),
+    "index": Column("", "0-based position in that source"),
+    "label": Column("", "class, 0-based; -1 where images have none"),
+    "name": Column("", "file of the image in its folder or .tar; Parquet file and row of the image"),
+    "offset": Column("bytes", "place of the image in its .tar or packed file; -1 in a folder"),
+    "bytes": Column("bytes", "its size there; -1 in a folder"),
+}
+
+
+def main(job: DataJob, gpus: int = 0) -> None:
+    """List the images of the sources, copy them where the reader hands them out, and write the splits."""
+    reader = import_module(f"{__package__}.sources.{job.source}")
+    sources = {key: reader.Source(files, job.classes, f"data.{key}") for key, files in job.sources.items()}
+    check_classes(sources, job)
+    splits = splits_of(sources, job)
+    places = {
+        key: pack(source, Path(job.out) / key, job.arrays, f"data.{key}") if job.packed else source.places
+        for key, source in sources.items()
+    }
+    write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places), SPLIT_COLUMNS)
+
+
+def check_classes(sources: dict[str, Source], job: DataJob) -> None:
+    """Raise StudyError where labels are none of the classes, or classes of one source are not those of the other."""
+    for key, source in sources.items():
+        if source.labels is not None:
+            check_labels(source.labels, job.classes, f"data.{key}")
+    named = {key: source.classes for key, source in sources.items() if source.classes is not None}
+    for key, other in (("train", "test"), ("test", "train")):
+        if named.keys() == {key, other} and (lacking := named[other].keys() - named[key].keys()):
+            raise StudyError(
+                f"data.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but data.{other} has; the two "
+                "must have the same classes (subfolders)"
+            )
+
+
+def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, np.ndarray]]:
+    """Return (split, source, positions in it) of each split: one a source, and what is held out of one of them.
+
+    Raises StudyError when a class has no image to train on, or too few to hold some out.
+    """
+    splits = [(key, key, np.arange(len(source.names))) for key, source in sources.items()]
+    if job.classes is None and job.validation is not None:
+        raise StudyError("data.validation: images are held out by class; give data.classes, or hold none out")
+    if job.classes is None:
+        return splits
+    counts = {key: np.bincount(source.labels, minlength=job.classes) for key, source in sources.items()}
+    if "train" in counts and 0 in counts["train"]:
+        name = _class(sources["train"], int(counts["train"].argmin()))
+        raise StudyError(f"data.classes: {job.classes} is given, but data.train has no image of {name}")
+    if job.validation is None:
+        return splits
+    held, count = job.validation.taken_from, job.validation.per_class
+    if held not in sources:
+        raise StudyError(f"data.validation.taken_from: there is no data.{held}; give it, or hold none out")
+    scarce = int(counts[held].argmin())
+    if counts[held][scarce] <= count:
+        raise StudyError(
+            f"data.validation.per_class: {count} images of {_class(sources[held], scarce)} cannot be held out: "
+            f"data.{held} has only {counts[held][scarce]} of it"
+        )
+    validation = balanced(sources[held].labels, count * job.classes)
+    splits = [(key, key, np.setdiff1d(rows, validation) if key == held else rows) for key, _, rows in splits]
+    return [*splits[:-1], ("validation", held, validation), splits[-1]]
+
+
+def _class(source: Source, number: int) -> str:
+    """Name a class as the user knows it."""
+    return f"class {next((name for name, value in (source.classes or {}).items() if value == number), number)}"
+
+
+def columns_of(
+    splits: list[tuple[str, str, np.ndarray]], sources: dict[str, Source], places: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the columns of `splits.parquet`; `places` [N, 2] of a source's images: offset and bytes."""
+    labels = {key: np.full(len(s.names), -1) if s.labels is None else s.labels for key, s in sources.items()}
+    return {
+        "split": np.concatenate([np.full(len(index), split) for split, _, index in splits]),
+        "file": np.concatenate([np.full(len(index), file) for _, file, index in splits]),
+        "index": np.concatenate([index for *_, index in splits]),
+        "label": np.concatenate([labels[file][index] for _, file, index in splits]),
+        "name": np.concatenate([sources[file].names[index] for _, file, index in splits]),
+        "offset": np.concatenate([places[file][index, 0] for _, file, index in splits]),
+        "bytes": np.concatenate([places[file][index, 1] for _, file, index in splits]),
+    }
+
+
+def pack(source: PackedSource, path: Path, arrays: Arrays | None, key: str) -> np.ndarray:
+    """Copy the encoded images of a source into `path`.bin, one after the other; return their places [N, 2] there.
+
+    With `arrays` they are decoded into `path`.npy, too. Raises StudyError, naming the configuration's `key` and the
+    image, where one is none.
+    """
+    sizes = []
+    with ExitStack() as stack:
+        packed = stack.enter_context(open(stack.enter_context(replacing(path.with_suffix(".bin"))), "wb"))
+        if arrays is not None:
+            side = arrays.image_size
+            shape = (len(source.names), side, side, arrays.channels)
+            append = stack.enter_context(npy_writer(path.with_suffix(".npy"), shape, np.uint8))
+            pixels = evaluation_pixels(arrays)
+        for name, encoded in zip(source.names, source.encoded(), strict=True):
+            try:
+                # Where nothing is decoded, a look at it tells at least whether it is an image.
+                file = io.BytesIO(encoded)
+                picture = open_picture(file) if arrays is None else decode(file, arrays.channels)
+            except Exception as error:
+                raise StudyError(f"{key}: {name}: cannot be decoded as an image ({error}); replace it") from error
+            if arrays is not None:
+                append(pixels(picture))
+            packed.write(encoded)
+            sizes.append(len(encoded))
+    return np.stack([np.cumsum([0, *sizes[:-1]]), sizes], axis=1)

@@ -1,0 +1,86 @@
+"""How a network sees an image: timm's transforms, and the random stream that each view of an image is drawn from.
+
+A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
+"""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import create_transform
+
+from ..spec.data import Arrays
+from ..spec.images import View
+from ..spec.training import Augmentation
+
+
+def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[int, int]:
+    """Return the view number that epoch (0-based) shows, and the seed that draws it."""
+    if augmentation is None:
+        return 0, 0
+    return (epoch, seed) if augmentation.views is None else (epoch % augmentation.views, 0)
+
+
+def make_transform(seen: View, augmentation: Augmentation | None):
+    """Return timm's transform from a PIL image to a normalised float32 tensor [C, H, W]."""
+    size = (seen.channels, seen.image_size, seen.image_size)
+    common = {"interpolation": seen.interpolation, "mean": seen.mean, "std": seen.std}
+    if augmentation is None:
+        return create_transform(
+            size, is_training=False, crop_pct=seen.crop_fraction, crop_mode=seen.crop_mode, **common
+        )
+    return create_transform(
+        size,
+        is_training=True,
+        scale=augmentation.crop_scale,
+        hflip=augmentation.horizontal_flip,
+        color_jitter=augmentation.color_jitter,
+        auto_augment=augmentation.auto_augment,
+        re_prob=augmentation.random_erasing,
+        re_mode=augmentation.erasing_mode,
+        **common,
+    )
+
+
+def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:
+    """Return a function from a PIL image to its uint8 pixels [H, W, C] as an evaluation sees them: resized, cropped."""
+    side = arrays.image_size
+    transform = create_transform(
+        (arrays.channels, side, side),
+        is_training=False,
+        crop_pct=arrays.crop_fraction,
+        crop_mode=arrays.crop_mode,
+        mean=arrays.mean,
+        interpolation=arrays.interpolation,
+        normalize=False,
+    )
+
+    def pixels(picture: Image.Image) -> np.ndarray:
+        if arrays.crop_fraction == 1 and picture.size == (side, side):
+            return np.asarray(picture).reshape(side, side, -1)  # As timm would leave it, in less time.
+        return transform(picture).permute(1, 2, 0).numpy()
+
+    return pixels
+
+
+class RandomStream:
+    """Seed Python's, numpy's and torch's global generators from a key; put them back as they were at the end.
+
+    timm's augmentations draw from all three, and the training process's own stream (dropout) must not notice.
+    """
+
+    def __init__(self, *key: int):
+        self.words = np.random.SeedSequence(key).generate_state(3)
+
+    def __enter__(self) -> None:
+        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        random.seed(int(self.words[0]))
+        np.random.seed(int(self.words[1]))  # noqa: NPY002
+        torch.manual_seed(int(self.words[2]))
+
+    def __exit__(self, *exception) -> None:
+        random.setstate(self.states[0])
+        np.random.set_state(self.states[1])  # noqa: NPY002
+        torch.set_rng_state(self.states[2])
