@@ -1,7 +1,6 @@
 """Small studies that the tests share."""
 
 import copy
-import io
 import re
 import shutil
 import subprocess
@@ -9,16 +8,13 @@ import sys
 from functools import cache
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
-from PIL import Image
+from distillation_dynamics.networks.build import facts_of
 
 from conftest import ROOT
 from distillation_dynamics.data import stage as data_stage
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
-from distillation_dynamics.networks.build import facts_of
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
@@ -29,6 +25,7 @@ from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.teacher_outputs import Asked
 from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.study import STUDENT, Study
+from pictures import write_parquet
 
 
 def copy_project(folder):
@@ -111,25 +108,6 @@ def _facts(asked: str) -> Facts:
     return facts_of(from_json(NetworkAsked, asked))
 
 
-HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def encoded(picture, kind="PNG") -> bytes:
-    """A picture as the bytes of a file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, kind)
-    return buffer.getvalue()
-
-
-def write_parquet(path, labels, size=28, seed=0) -> None:
-    """Random grey images, `size` pixels wide and high or (width, height), in Hugging Face layout."""
-    generator = np.random.default_rng(seed)
-    shape = (size, size) if isinstance(size, int) else size[::-1]
-    pictures = [Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)) for _ in labels]
-    rows = pa.array([{"bytes": encoded(picture), "path": None} for picture in pictures], HUGGING_FACE)
-    pq.write_table(pa.table({"image": rows, "label": pa.array(labels, pa.int64())}), path)
-
-
 def tiny_study(tmp_path, **changes) -> Study:
     """The smoke study on 80 + 40 random images written under `tmp_path`, already split and decoded in `data` there."""
     config = smoke_config()
@@ -156,7 +134,7 @@ def tiny_study(tmp_path, **changes) -> Study:
 
 def split(result: Study, out) -> None:
     """Run the data stage of a study into the folder `out`."""
-    data_stage.main(result.data.job({}, str(out)))
+    data_stage.main(result.data.job({}, out=str(out)))
 
 
 def images_of(result: Study, folder, owner=STUDENT) -> Images:

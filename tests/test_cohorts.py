@@ -11,16 +11,22 @@ import time
 import numpy as np
 import pytest
 import torch
+from distillation_dynamics.networks.blocks import block_names
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
 
 from conftest import ROOT
 from distillation_dynamics import cohorts, teacher_outputs
-from distillation_dynamics.data import Split
+from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
-from distillation_dynamics.objective import Outputs
+from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.spec.network import Model
+from distillation_dynamics.training import member as member_module
+from distillation_dynamics.training.member import Member
+from distillation_dynamics.training.task import Task
 from helpers import images_of, run_job, tiny_study
 from test_features import FAMILIES, VIEW
 
@@ -363,7 +369,9 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
     seen = []
     real = member_module.count_gflops
     monkeypatch.setattr(
-        member_module, "count_gflops", lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1]
+        member_module,
+        "count_gflops",
+        lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1],
     )
     job = stored.job("both", tmp_path)
     member = Member(*cohorts.make(job), 0, cohorts.asks(job))

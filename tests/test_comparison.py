@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from distillation_dynamics.spec.comparison import ComparisonJob
+from distillation_dynamics.spec.measured import Checkpoints
 
 from distillation_dynamics import comparison, models
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics.agreement import agreement
 from distillation_dynamics.metrics.cka import unbiased_cka
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.comparison import ComparisonJob
-from distillation_dynamics.spec.measured import Checkpoints
 from distillation_dynamics.spec.network import Model
 from helpers import images_of, tiny_study
 from test_features import FAMILIES, VIEW, RandomImages

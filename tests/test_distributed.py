@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
 from safetensors.numpy import load_file
 
 from conftest import ROOT
-from distillation_dynamics import distributed, models
+from distillation_dynamics import distributed
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from distillation_dynamics.spec.features import FeaturesJob, Probe
+from distillation_dynamics.spec.measured import Checkpoints
 from safetensors.numpy import load_file
 
 from distillation_dynamics import extensions, features, metrics, models
@@ -15,9 +17,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics.accumulator import Settings
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.features import FeaturesJob, Probe
 from distillation_dynamics.spec.images import View
-from distillation_dynamics.spec.measured import Checkpoints
 from distillation_dynamics.spec.network import Model
 from helpers import images_of, tiny_study
 

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from distillation_dynamics.spec.features import FeaturesJob
+from distillation_dynamics.spec.measured import Checkpoints
 
 from distillation_dynamics import extensions, features, models
 from distillation_dynamics.figures import dynamics, stage
 from distillation_dynamics.figures.style import NoValue, Style
 from distillation_dynamics.files import write_table
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.features import FeaturesJob
-from distillation_dynamics.spec.measured import Checkpoints
 from distillation_dynamics.statistics import report, shape
 from helpers import chain_of, images_of, tiny_study
 from made_up import figure_job

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics.objective import Objective, Outputs, Shape
+from distillation_dynamics.objective import Objective
+from distillation_dynamics.outputs import Outputs, Shape
 from distillation_dynamics.spec.training import TermSpec
 
 STUDENT, TEACHER = [Shape(6, 4, 4)] * 3, [Shape(10, 4, 4)] * 5

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distillation_dynamics.networks import expected as expectations
 
 import stand_ins
 from conftest import ROOT
@@ -24,7 +25,6 @@ from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
-from distillation_dynamics.networks import expected as expectations
 from distillation_dynamics.students import main as link_student
 from distillation_dynamics.study.load import load
 from helpers import changed, describe, small_config, write_parquet
@@ -179,7 +179,9 @@ NOTHING = {
     "another spelling of a path": setting("data.train", "./train.parquet"),
     "another spelling of a number": setting("variants.hard.hard.weight", 0.90),
     "the words of an error": edit("training/loop.py", "is more than the", "exceeds the"),
-    "what a training prints": edit("training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'),
+    "what a training prints": edit(
+        "training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'
+    ),
     "a docstring": edit("networks/blocks.py", '"""Return timm', '"""Gives timm'),
     "a comment": edit("data/stage.py", "import numpy", "import  numpy"),
     "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
+from distillation_dynamics.spec.measured import Checkpoints
+from distillation_dynamics.spec.saliency import Saliency, SaliencyJob
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -26,9 +28,7 @@ from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, 
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Validation, View
-from distillation_dynamics.spec.measured import Checkpoints
 from distillation_dynamics.spec.network import Model
-from distillation_dynamics.spec.saliency import Saliency, SaliencyJob
 from made_up import figure_job
 
 FAMILIES = {

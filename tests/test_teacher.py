@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from distillation_dynamics.spec.teacher import TeacherJob, WeightsJob
 from safetensors.torch import load_file, save_file
 
 from conftest import ROOT
 from distillation_dynamics import expected, models, teacher, teacher_outputs, teacher_weights
-from distillation_dynamics.data import Split
+from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
 from distillation_dynamics.jobs import costs, order
@@ -23,7 +24,6 @@ from distillation_dynamics.jobs.chain import Chain, Content
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.spec import configured
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.teacher import TeacherJob, WeightsJob
 from distillation_dynamics.spec.training import Augmentation
 from helpers import chain_of, changed, images_of, load, smoke_config, split, tiny_study
 

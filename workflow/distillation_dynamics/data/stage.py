@@ -35,11 +35,11 @@ SPLIT_COLUMNS = {
 def main(job: DataJob, gpus: int = 0) -> None:
     """List the images of the sources, copy them where the reader hands them out, and write the splits."""
     reader = import_module(f"{__package__}.sources.{job.source}")
-    sources = {key: reader.Source(files, job.classes, f"data.{key}") for key, files in job.sources.items()}
+    sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}") for key, files in job.sources.items()}
     check_classes(sources, job)
     splits = splits_of(sources, job)
     places = {
-        key: pack(source, Path(job.out) / key, job.arrays, f"data.{key}") if job.packed else source.places
+        key: pack(source, Path(job.out) / key, job.arrays, f"{job.key}.{key}") if job.packed else source.places
         for key, source in sources.items()
     }
     write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places), SPLIT_COLUMNS)
@@ -49,12 +49,12 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
     """Raise StudyError where labels are none of the classes, or classes of one source are not those of the other."""
     for key, source in sources.items():
         if source.labels is not None:
-            check_labels(source.labels, job.classes, f"data.{key}")
+            check_labels(source.labels, job.classes, f"{job.key}.{key}")
     named = {key: source.classes for key, source in sources.items() if source.classes is not None}
     for key, other in (("train", "test"), ("test", "train")):
         if named.keys() == {key, other} and (lacking := named[other].keys() - named[key].keys()):
             raise StudyError(
-                f"data.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but data.{other} has; the two "
+                f"{job.key}.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but {job.key}.{other} has; the two "
                 "must have the same classes (subfolders)"
             )
 

@@ -22,6 +22,7 @@ from ..spec.training import Recipe
 from ..study.study import STUDENT, Study
 from . import record
 from .content import DATA, Content, sets_of
+from .content import key_of as set_key
 from .node import SHARED, Node
 from .order import Order, code_of, key_of
 
@@ -119,7 +120,7 @@ class Chain:
         return self.sets[name], self.sets[name].order.job.files
 
     def _data(self, name: str) -> Node:
-        job = sets_of(self.study)[name].job(self.content.images[name])
+        job = sets_of(self.study)[name].job(self.content.images[name], set_key(name))
         by_name = [f"data.sources.{job.source}"]
         return self.add("data", name, job, self._shared("data"), job.files, by_name=by_name, scope=SHARED)
 

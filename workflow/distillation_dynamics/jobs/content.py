@@ -32,8 +32,7 @@ class Content:
         """Return what is there now; raise StudyError naming the key of what cannot be read."""
         images, counts, missing = {}, {}, None
         for name, data in sets_of(study).items():
-            key = "data" if name == DATA else f"probes.{name}"
-            images[name], counts[name], lacking = _content(key, data, hashes)
+            images[name], counts[name], lacking = _content(key_of(name), data, hashes)
             missing = missing or lacking
         if missing is None:
             _warn_of(images[DATA], counts[DATA])
@@ -43,6 +42,11 @@ class Content:
 def sets_of(study: Study) -> dict[str, Data]:
     """Return the image sets of a study: that of `data`, under this name, and its probes."""
     return {DATA: study.data, **study.probes}
+
+
+def key_of(name: str) -> str:
+    """Return the key of the configuration that an image set stands under."""
+    return "data" if name == DATA else f"probes.{name}"
 
 
 def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict[str, int], str | None]:

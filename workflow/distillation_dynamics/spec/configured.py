@@ -45,7 +45,7 @@ class Data:
             return None
         if sum(self.rows.values()) * view.image_size**2 * view.channels > MOST_DECODED:
             return None
-        return Arrays(view.channels, view.image_size, view.crop_fraction, view.interpolation, view.crop_mode)
+        return Arrays.of(view)
 
     @property
     def held_out(self) -> int:
@@ -69,17 +69,17 @@ class Data:
         taken = self.held_out if self.validation and self.validation.taken_from == "test" else 0
         return None if count is None else count - taken
 
-    def job(self, content: dict[str, str], out: str = "") -> DataJob:
+    def job(self, content: dict[str, str], key: str = "data", out: str = "") -> DataJob:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
         return DataJob(
             *(self.source, self.classes, self.validation, content, self.packed, self.arrays),
-            **{"train": self.train, "test": self.test, "out": out},
+            **{"train": self.train, "test": self.test, "key": key, "out": out},
         )
 
     def seen(self, view: View, key: str, folder: str) -> Images:
         """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
         sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
-        return Images(key, view, self.arrays is not None and view == self.view, folder=folder, **sources)
+        return Images(key, view, self.arrays is not None and Arrays.of(view) == self.arrays, folder=folder, **sources)
 
 
 @dataclass(frozen=True)

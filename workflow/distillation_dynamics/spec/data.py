@@ -34,7 +34,7 @@ class DataJob:
     `source` is the file of `data/sources/` that reads them, `content` stands for what is in them. Without `classes`
     they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
     (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
-    one array a source, too.
+    one array a source, too. `key` names the set in sentences.
     """
 
     source: str
@@ -45,6 +45,7 @@ class DataJob:
     arrays: Arrays | None
     train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
+    key: str = aside(default="data")
     out: str = aside()
 
     @property
