@@ -1,6 +1,6 @@
 """A network: its timm name and arguments, its weights, and what is known of it before it has any."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .base import From
@@ -18,6 +18,24 @@ class Model:
     args: dict[str, Any]
     initialisation: str
     classes: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a study says of a network, before it is known what timm says of it.
+
+    `classes` and the keys of `view` are only what is given; `released` names weights from elsewhere
+    (`hf-hub:owner/name@revision`, `local-dir:folder` or a .safetensors file), of which timm may know the rest; what
+    nobody says of a view is taken from `default`.
+    """
+
+    name: str
+    args: dict[str, Any]
+    initialisation: str = "timm"
+    classes: int | None = None
+    view: dict[str, Any] = field(default_factory=dict)
+    default: View | None = None
+    released: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .base import From, aside
-from .images import Images
+from .images import Images, View
 from .machine import Machine
 from .network import Model
 from .training import Recipe
@@ -19,6 +19,7 @@ class WeightsJob:
     source: str
     content: str | None
     sha256: str | None
+    name: str = aside(default="")
     out: str = aside()
 
 
@@ -26,12 +27,15 @@ class WeightsJob:
 class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
-    `images` are those that it is trained on and whose classes its head sorts; None where it is not trained and has no
-    head for them: then nothing is said of its accuracy. What is expected of it stands aside: it decides whether the
-    study goes on, not what the network is. `teaches`: it must beat chance clearly.
+    `images` are those that it is trained on and whose classes its head sorts, seen in the same `view`; None where it is
+    not trained and has no head for them: then nothing is said of its accuracy. `measures`: the splits of them that its
+    accuracy is measured on. What is expected of it stands aside: it decides whether the study goes on, not what the
+    network is. `teaches`: it must beat chance clearly.
     """
 
     images: Images | None
+    measures: tuple[str, ...]
+    view: View
     model: Model
     seed: int
     control: str
@@ -45,3 +49,10 @@ class NetworkJob:
     teaches: bool = aside(default=False)
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
+
+
+def files_of(job: NetworkJob) -> tuple[str, ...]:
+    """Return the names of the files that a job writes: weights, logits where it has any, logs where it is trained."""
+    logs = ("steps.parquet", "epochs.parquet") if job.recipe is not None else ()
+    logits = tuple(f"logits_{split}.npy" for split in job.measures)
+    return ("trained.safetensors", "control.safetensors", *logits, *logs, "result.json", "cost.json")
