@@ -1,6 +1,5 @@
 """A network asked for what metrics and objectives want of it: one request, one answer."""
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import say_once

@@ -71,4 +71,3 @@ def is_identity(network: nn.Module, view: View, seed: int = 0) -> bool:
         float((block - first).norm() / first.norm()) for block in others if block.shape == first.shape and first.any()
     ]
     return bool(changes) and max(changes) < LEAST_CHANGE
-

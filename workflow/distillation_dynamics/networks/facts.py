@@ -28,7 +28,9 @@ def describe(asked: dict[str, Asked], cache: str | Path = "results/.networks") -
     """
     code = version("timm"), fingerprint(MODULE)
     keys = {owner: to_json([one, *code, _beside(owner, one)]) for owner, one in asked.items()}
-    paths = {owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()}
+    paths = {
+        owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
+    }
     if missing := {owner: path for owner, path in paths.items() if not path.is_file()}:
         print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
         text = to_json({owner: asked[owner] for owner in missing})

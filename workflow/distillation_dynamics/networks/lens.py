@@ -40,10 +40,14 @@ def lens(
     if empty := sorted(features.keys() - found.keys()):
         kind, names = type(network).__name__, block_names(network)
         if way is None:
-            say_once(f"lens: its columns stay empty for {kind}: what lies between its last block and its head is its own")
+            say_once(
+                f"lens: its columns stay empty for {kind}: what lies between its last block and its head is its own"
+            )
         else:
             which = ", ".join(names[block] for block in empty)
-            say_once(f"lens: its columns stay empty for {which} of {kind}: they have other channels than its head reads")
+            say_once(
+                f"lens: its columns stay empty for {which} of {kind}: they have other channels than its head reads"
+            )
     return found
 
 
