@@ -92,4 +92,4 @@ def classes_of_asked(asked: Asked) -> int:
     names = [names] if isinstance(names, str) else names
     tensors = header(local_weights(asked.released, ""))
     rows = [tensors[f"{name}.weight"]["shape"][0] for name in names if f"{name}.weight" in tensors]
-    return int(rows[0]) - int(cfg.get("label_offset") or 0) if rows else 0
+    return int(rows[0]) if rows else 0

@@ -100,9 +100,9 @@ def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
     elif not labelled.all():
         say_once(f"gradient: its columns stay empty for images without a label that the head of {kind} has a logit for")
     if empty:
+        which = f"{', '.join(empty)} of {kind}"
         say_once(
-            f"gradient: its columns stay empty for {', '.join(empty)} of {kind}: no module on the way to the logit gives "
-            "these features"
+            f"gradient: its columns stay empty for {which}: no module on the way to the logit gives these features"
         )
 
 

@@ -65,7 +65,7 @@ def load_released(
             said = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             raise StudyError(f"{where}: timm cannot convert it ({said}); {remedy}") from error
     classifiers = _classifiers(timms.cfg)
-    _fit_head(path, state, network, classifiers, int(timms.cfg.get("label_offset") or 0), remedy)
+    _check_head(path, state, network, classifiers, remedy)
     wanted = network.state_dict()
     missing = sorted(name for name in wanted.keys() - state.keys() if not name.endswith(COUNTERS))
     unused = sorted(state.keys() - wanted.keys())
@@ -73,8 +73,8 @@ def load_released(
         raise StudyError(f"{where}: {said}; {remedy}")
     classes = classes_of(network)
     fitting = {name: value for name, value in state.items() if name in wanted}
-    # What timm would do to a head is done.
-    cfg = timms.cfg | {"num_classes": classes, "label_offset": 0, "state_dict": fitting}
+    # Of these the head is one already, so that timm leaves it alone.
+    cfg = timms.cfg | {"num_classes": classes, "state_dict": fitting}
     try:
         load_pretrained(network, cfg, num_classes=classes, in_chans=_channels(network), strict=False)
     except RuntimeError as error:
@@ -116,18 +116,10 @@ def _classifiers(cfg: dict[str, Any]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _fit_head(
-    path: str | Path,
-    state: dict[str, Tensor],
-    network: nn.Module,
-    classifiers: tuple[str, ...],
-    offset: int,
-    remedy: str,
+def _check_head(
+    path: str | Path, state: dict[str, Tensor], network: nn.Module, classifiers: tuple[str, ...], remedy: str
 ) -> None:
-    """Raise StudyError where the head in a file is not that of the network, if that has one.
-
-    Of a class more, before the others (`offset`), for what is none of them, the rows in `state` are left out.
-    """
+    """Raise StudyError where the head in a file is not that of the network, if that has one."""
     classes, wanted = classes_of(network), network.state_dict()
     rows = [len(state[f"{name}.weight"]) for name in classifiers if f"{name}.weight" in state]
     if classes == 0:
@@ -136,15 +128,11 @@ def _fit_head(
         raise StudyError(
             f"{path}: has no head, but the model has one of {classes} classes; set num_classes: 0 in its args; {remedy}"
         )
-    if rows and rows[0] not in (classes, classes + offset):
+    if rows and rows[0] != classes:
         raise StudyError(
             f"{path}: its head has {rows[0]} classes, but the model's has {classes}; set num_classes: {rows[0]} in its "
             f"args, or 0 to leave the head out; {remedy}"
         )
-    if rows and rows[0] == classes + offset:
-        for name in (f"{name}.{kind}" for name in classifiers for kind in ("weight", "bias")):
-            if name in state:
-                state[name] = state[name][offset:]
 
 
 def _of_another(
