@@ -9,9 +9,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from distillation_dynamics import metrics, models
 from distillation_dynamics.errors import StudyError, say_once
-from distillation_dynamics.metrics.attention import AttentionReader
+from distillation_dynamics.networks import answers, blocks
+from distillation_dynamics.networks import build as building
+from distillation_dynamics.networks.attention import AttentionReader
+from distillation_dynamics.networks.gradients import block_gradients
+from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 
@@ -60,7 +63,7 @@ FAMILIES = {
 
 def build(name, size, **arguments):
     torch.manual_seed(0)
-    network = models.build(Model(name, arguments, "timm"), View(5, 3, size, (0,) * 3, (1,) * 3))
+    network = building.build(Model(name, arguments, "timm", 5), View(3, size, (0,) * 3, (1,) * 3))
     # timm starts heads and projections near zero, where every gradient looks alike.
     with torch.no_grad():
         for parameter in network.parameters():
@@ -98,14 +101,15 @@ def test_blocks_are_found_and_gradients_by_them_equal_central_differences(family
     name, arguments, size, place = FAMILIES[family]
     network, images, labels = build(name, size, **arguments), draw(size), torch.tensor([1, 3])
     block = place[0]
-    assert models.block_names(network)[block] == place[1]
+    assert blocks.block_names(network)[block] == place[1]
     with torch.no_grad():
-        blocks = models.features(network, images)
-        torch.testing.assert_close(models.run(network, images, [block]).logits, network(images))
-    ours = metrics.block_gradients(network, images, labels)
-    assert [(of.rows, of.columns, of.patches.shape[2]) for of in ours] == [(*b.shape[2:], b.shape[1]) for b in blocks]
+        features = blocks.features(network, images)
+        asked = Request(logits=True, features=(block,))
+        torch.testing.assert_close(answers.run(network, images, asked).logits, network(images))
+    ours = block_gradients(network, images, labels)
+    assert [(of.rows, of.columns, of.patches.shape[2]) for of in ours] == [(*b.shape[2:], b.shape[1]) for b in features]
     of = ours[block]
-    assert (0 if of.prefix is None else of.prefix.shape[1]) == (place[4] if isinstance(place[4], int) else 0)
+    assert (0 if of.prefix is None else of.prefix.classes.shape[1]) == (place[4] if isinstance(place[4], int) else 0)
     # Where the gradient is largest: of a network with ReLU and pooling it is zero in most places.
     token, channel = np.unravel_index(int(of.patches[1].abs().argmax()), of.patches.shape[1:])
     cell = *divmod(int(token), of.columns), int(channel), of.columns
@@ -174,7 +178,7 @@ def test_attention_is_read_where_it_is_among_patches_and_one_line_says_where_it_
         if hasattr(module, "fused_attn"):
             module.fused_attn = False
     with torch.no_grad(), Softmaxes() as softmaxes:
-        shapes = models.block_shapes(network, images)
+        shapes = blocks.block_shapes(network, images)
     for block in measured:
         for layer in maps[block]:
             assert (layer.rows, layer.columns) == shapes[block][1:]
@@ -204,7 +208,7 @@ class Nameless(nn.Module):
         self.feature_info = []
 
 
-VIEW = View(5, 3, 32, (0, 0, 0), (1, 1, 1))
+VIEW = View(3, 32, (0, 0, 0), (1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def test_a_network_without_blocks_or_for_other_images_is_refused_in_a_sentence(m
     monkeypatch.setitem(timm.models._registry._model_entrypoints, "nameless", Nameless)
     monkeypatch.setattr(timm, "is_model", lambda name: True)
     with pytest.raises(StudyError, match=message):
-        models.describe(Model(name, arguments, "timm"), VIEW)
+        building.describe(Model(name, arguments, "timm", 5), VIEW)
 
 
 def test_a_network_that_looks_at_values_is_described_with_some(monkeypatch):
@@ -234,11 +238,11 @@ def test_a_network_that_looks_at_values_is_described_with_some(monkeypatch):
             assert images.sum().item() is not None
             return super().forward_intermediates(images, **options)
 
-    build = models.build
-    monkeypatch.setattr(models, "build", lambda model, view: _as(build(model, view), Looking))
-    facts = models.describe(Model("test_resnet", {}, "timm"), VIEW)
+    build = building.build
+    monkeypatch.setattr(building, "build", lambda model, view: _as(build(model, view), Looking))
+    facts = building.describe(Model("test_resnet", {}, "timm", 5), VIEW)
     monkeypatch.undo()
-    assert facts == models.describe(Model("test_resnet", {}, "timm"), VIEW)
+    assert facts == building.describe(Model("test_resnet", {}, "timm", 5), VIEW)
 
 
 def _as(network, kind):

@@ -3,28 +3,43 @@
 Imports no torch.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
-from .errors import StudyError
+from ..errors import StudyError
 
 NAME = "model.safetensors"
-LOCAL = "local-dir:"
+HUB, LOCAL = "hf-hub:", "local-dir:"
 PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}
-# The remedy where a fault is not that of a result.
-OTHER_WEIGHTS = "the fault is in what teacher.weights names: give other weights there"
 # How a zip archive begins, which torch.save writes, and a pickle.
 MAGIC = (b"PK\x03\x04", b"\x80")
 
 
-def local_weights(source: str) -> Path:
-    """Return the weights file of `local-dir:folder`; raise StudyError where the folder has none."""
+def other_weights(owner: str) -> str:
+    """Return the remedy where a fault is not that of a result but of the weights that `owner` (a key) is given."""
+    return f"the fault is in what {owner}.weights names: give other weights there"
+
+
+def is_local(source: str) -> bool:
+    """Whether weights lie on this machine: `local-dir:folder` or a file."""
+    return not source.startswith(HUB)
+
+
+def local_weights(source: str, owner: str) -> Path:
+    """Return the file of local weights: itself, or that of `local-dir:folder`.
+
+    Raises StudyError, naming those of `owner` (a key), where the folder has none.
+    """
+    if not source.startswith(LOCAL):
+        return Path(source)
     folder = Path(source.removeprefix(LOCAL))
     path = folder / NAME
     if path.is_file():
         return path
     pickles = sorted(other for other in folder.glob("*") if other.suffix in PICKLES)
     reason = f"; {_not_read(pickles[0], path)}" if pickles else ""
-    raise StudyError(f"teacher.weights: {path} does not exist; {source} must hold a {NAME}{reason}")
+    raise StudyError(f"{owner}.weights: {path} does not exist; {source} must hold a {NAME}{reason}")
 
 
 def check_safetensors(path: str | Path, remedy: str) -> None:
@@ -44,6 +59,13 @@ def check_safetensors(path: str | Path, remedy: str) -> None:
             file.keys()
     except (SafetensorError, OSError) as error:
         raise StudyError(f"{path}: not a whole safetensors file ({error}); {remedy}") from error
+
+
+def header(path: Path) -> dict[str, dict[str, Any]]:
+    """Return name -> {"dtype", "shape"} of the tensors in a safetensors file, read from its header alone."""
+    with open(path, "rb") as file:
+        tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return {name: {key: told[key] for key in ("dtype", "shape")} for name, told in tensors.items() if "dtype" in told}
 
 
 def _not_read(path: str | Path, converted: Path) -> str:

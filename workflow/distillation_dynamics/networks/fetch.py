@@ -1,4 +1,4 @@
-"""A teacher's weights from elsewhere: fetched once, as safetensors, with a note of where they came from.
+"""Weights of a network from elsewhere: fetched once, as safetensors, with a note of where they came from.
 
 In: `hf-hub:owner/name@revision` or `local-dir:folder`. Out: `model.safetensors` and `source.json`. Imports no torch.
 """
@@ -9,40 +9,40 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from .errors import StudyError
-from .files import replacing, sha256, write_json
-from .spec.teacher import WeightsJob
-from .weights import LOCAL, NAME, OTHER_WEIGHTS, check_safetensors, local_weights
+from ..errors import StudyError
+from ..files import replacing, sha256, write_json
+from ..spec.networks import WeightsJob
+from .weights_file import NAME, check_safetensors, is_local, local_weights, other_weights
 
 
-def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
+def fetch(source: str, out: str | Path, expected_sha256: str | None, owner: str) -> None:
     """Copy the weights of `hf-hub:owner/name@revision` or `local-dir:folder` to `out`, with a note.
 
-    Raises StudyError when they cannot be had or are not the expected ones. Only safetensors are taken: nothing is
-    unpickled.
+    Raises StudyError, naming keys of `owner`, when they cannot be had or are not the expected ones. Only safetensors
+    are taken: nothing is unpickled.
     """
     kind, _, name = source.partition(":")
     revision = None
-    if source.startswith(LOCAL):
-        path = local_weights(source)
+    if is_local(source):
+        path = local_weights(source, owner)
     else:
         name, _, revision = name.partition("@")
         try:
             path = Path(hf_hub_download(name, NAME, revision=revision))
         except LocalEntryNotFoundError as error:
             raise StudyError(
-                f"teacher.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
+                f"{owner}.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
                 "or copy the folder and use local-dir:"
             ) from error
         except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise StudyError(
-                f"teacher.weights: {name}@{revision} has no {NAME} to download ({reason}); pickles are not read"
+                f"{owner}.weights: {name}@{revision} has no {NAME} to download ({reason}); pickles are not read"
             ) from error
-    check_safetensors(path, OTHER_WEIGHTS)
+    check_safetensors(path, other_weights(owner))
     digest = sha256(path)
     if expected_sha256 is not None and digest != expected_sha256:
-        raise StudyError(f"teacher.sha256: {source} has sha256 {digest}, but {expected_sha256} is expected")
+        raise StudyError(f"{owner}.sha256: {source} has sha256 {digest}, but {expected_sha256} is expected")
     out = Path(out)
     with replacing(out / NAME) as temporary:
         shutil.copyfile(path, temporary)
@@ -51,4 +51,4 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None) -> None:
 
 def main(job: WeightsJob, gpus: int = 0) -> None:
     """Fetch the weights."""
-    fetch(job.source, job.out, job.sha256)
+    fetch(job.source, job.out, job.sha256, f"networks.{job.name}")

@@ -1,0 +1,153 @@
+"""What a teacher says of the training images: stored and asked for alike, and the room that it takes."""
+
+import numpy as np
+import pytest
+import torch
+
+from distillation_dynamics import teacher_outputs
+from distillation_dynamics.data.split import Split
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import costs
+from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.networks import expected
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.spec.training import Augmentation
+from helpers import chain_of, changed, images_of, load, smoke_config, tiny_study
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A tiny study and a weights file of its teacher."""
+    result = tiny_study(tmp_path)
+    torch.manual_seed(0)
+    network = build(result.teacher.model, result.data.view)
+    folder = tmp_path / "local"
+    save_weights(folder / "model.safetensors", network)
+    return result, network, folder / "model.safetensors"
+
+
+def stored(tmp_path, result, network, augmentation=None):
+    images = Split(images_of(result, tmp_path / "data"), "train", 80)
+    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, [0, 2], CPU)
+    return images, teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, augmentation)
+
+
+def test_stored_outputs_are_what_the_teacher_says(tmp_path, tiny):
+    result, network, _ = tiny
+    images, cached = stored(tmp_path, result, network)
+    online = teacher_outputs.OnlineTeacher(network, "float32")
+    for batch in images.training(16, None, 3, [1]):
+        ours, theirs = (ask(batch, batch.images, 1, ([0, 2], True)) for ask in (cached, online))
+        assert list(ours.features) == list(theirs.features) == [0, 2]
+        torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
+        for block in (0, 2):
+            torch.testing.assert_close(ours.features[block], theirs.features[block], rtol=1e-4, atol=1e-5)
+
+
+def test_stored_outputs_are_given_only_as_far_as_they_are_wanted(tmp_path, tiny):
+    result, network, _ = tiny
+    images, cached = stored(tmp_path, result, network)
+    batch = next(images.training(16, None, 3, [0]))
+    for wanted in (([2], False), ([], True)):
+        answer = cached(batch, batch.images, 0, wanted)
+        assert (list(answer.features), answer.logits is not None) == wanted
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 40])
+def test_a_teacher_asked_for_parts_of_a_batch_says_the_same_of_the_whole(tmp_path, tiny, size):
+    result, network, _ = tiny
+    batch = next(Split(images_of(result, tmp_path / "data"), "train").training(16, None, 3, [0]))
+    whole, parts = (
+        teacher_outputs.OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, ([0, 2], True))
+        for at_a_time in (None, size)
+    )
+    assert list(parts.features) == [0, 2]
+    for ours, theirs in zip(parts.tensors(), whole.tensors(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_each_of_a_fixed_number_of_views_has_its_own_outputs(tmp_path, tiny):
+    result, network, _ = tiny
+    augmentation = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, views=2)
+    images, cached = stored(tmp_path, result, network, augmentation)
+    assert cached.arrays[None].shape == (2, 80, 10)
+    online = teacher_outputs.OnlineTeacher(network, "float32")
+    for epoch in (0, 3):
+        for batch in images.training(16, augmentation, 1, [epoch]):
+            ours, theirs = (ask(batch, batch.images, epoch, ([], True)).logits for ask in (cached, online))
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["logits.npy", "block02.npy"])
+def test_the_check_of_stored_outputs_passes_when_whole_and_fails_when_corrupt(tmp_path, tiny, name):
+    result, network, _ = tiny
+    images, cached = stored(tmp_path, result, network)
+    cached.verify(network, images, CPU, seed=0)
+    values = np.load(tmp_path / "outputs" / name)
+    values += np.float32(0.5)
+    np.save(tmp_path / "outputs" / name, values)
+    broken = teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, None)
+    with pytest.raises(StudyError, match=f"{name}: differs from what the teacher says now"):
+        broken.verify(network, images, CPU, seed=0)
+    np.save(tmp_path / "outputs" / name, values[:, :40])
+    broken = teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, None)
+    with pytest.raises(StudyError, match=f"{name}: holds shape"):
+        broken.verify(network, images, CPU, seed=0)
+
+
+def test_a_teacher_asked_for_features_alone_stops_early(tiny):
+    _, network, _ = tiny
+    online = teacher_outputs.OnlineTeacher(network, "float32")
+    seen = []
+    network.blocks[1].register_forward_hook(lambda *_: seen.append(1))
+    answer = online(None, torch.randn(2, 1, 28, 28), 0, ([0], False))
+    assert answer.logits is None and list(answer.features) == [0] and not seen
+
+
+def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_begun(tmp_path, tiny, monkeypatch):
+    result, network, _ = tiny
+    chain = chain_of(result)
+    images, out = Split(images_of(result, tmp_path / "data"), "train", 80), tmp_path / "outputs"
+    blocks = chain.outputs.order.job.blocks
+    teacher_outputs.write(out, network, images, None, blocks, CPU)
+    size = sum(np.load(path).nbytes for path in out.iterdir())
+    assert costs.outputs_bytes(chain) == size
+    monkeypatch.setattr(expected, "MOST_STORED", size)
+    expected.check_stored(size, out)
+    monkeypatch.setattr(expected, "MOST_STORED", size - 1)
+    with pytest.raises(
+        StudyError, match=r"^student\.recipe: the teacher's outputs .* give student\.recipe\.augmentation"
+    ):
+        teacher_outputs.write(tmp_path / "more", network, images, None, blocks, CPU)
+    assert not (tmp_path / "more").exists()
+    monkeypatch.setattr(expected, "MOST_STORED", 1e30)
+    with pytest.raises(StudyError, match=r"GB are free"):
+        expected.check_stored(10**29, tmp_path / "not/yet/there")
+
+
+@pytest.mark.parametrize(
+    ("taken_from", "train_images", "counts", "images"),
+    [
+        ("train", None, {"train": 100, "test": 40}, 80),
+        ("test", None, {"train": 100, "test": 40}, 100),
+        ("train", 70, {"train": 100, "test": 40}, 70),
+        ("train", 70, {}, 70),
+        ("train", None, {"test": 40}, None),
+    ],
+)
+def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken_from, train_images, counts, images):
+    changes = {"data.validation.taken_from": taken_from, "student.recipe.train_images": train_images}
+    config = smoke_config()
+    for key, value in {"data.validation.per_class": 2, "comparison.images": 20, **changes}.items():
+        config = changed(config, key, value)
+    if train_images is None:
+        del config["student"]["recipe"]["train_images"]
+    chain = Chain(load(config), Content({"train": "a", "test": "b"}, counts=counts), str(tmp_path))
+    assert chain.training_images(chain.study.student.recipe) == images
+    channels, rows, columns = chain.study.teacher_facts.shapes[0]
+    blocks = len(chain.outputs.order.job.blocks)
+    size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
+    assert costs.outputs_bytes(chain) == size

@@ -1,0 +1,1 @@
+"""Networks of timm: built, loaded as released, asked for what the study looks at, and held beside a control."""

@@ -1,0 +1,85 @@
+"""The blocks of a network of timm: their names, their grids, and the features that timm gives of them.
+
+Features are the residual stream after each block, before the final norm, other tokens removed, as [image, channel,
+row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
+"""
+
+import inspect
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..outputs import ALL, Blocks, Prefix, Shape
+
+# What networks call their blocks in timm; and what is none, where they call them otherwise.
+BLOCK, STEM = re.compile("block|layer|stage"), "stem"
+
+
+def block_names(network: nn.Module) -> list[str]:
+    """Return timm's module name of every block: `blocks.3` of a plain Transformer, `layers.1`, `layer2` of a stage.
+
+    What a network calls features before its first block (a convolutional stem) is no block. Of a network that calls
+    none of its features a block, a layer or a stage (`s1` of RegNet, `features.6` of VGG), all but a stem are blocks.
+    """
+    return [info["module"] for _, info in numbered_blocks(network)]
+
+
+def block_strides(network: nn.Module) -> list[float]:
+    """Return the distance in pixels between neighbouring patch centres of every block's features."""
+    return [float(info["reduction"]) for _, info in numbered_blocks(network)]
+
+
+def numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
+    """Return (number in timm's `forward_intermediates`, what timm says of it) of every block."""
+    infos = getattr(network, "feature_info", [])
+    numbered = list(enumerate(infos if isinstance(infos, list) else infos.info))
+    named = [(number, info) for number, info in numbered if BLOCK.search(info["module"])]
+    return named or [(number, info) for number, info in numbered if STEM not in info["module"]]
+
+
+def chosen(network: nn.Module, blocks: Blocks) -> list[int]:
+    """Return the numbers of the blocks of a request, ascending."""
+    return list(range(len(numbered_blocks(network)))) if blocks == ALL else sorted(blocks)
+
+
+def classes_of(network: nn.Module) -> int:
+    """Return how many logits the head of a network gives; 0 where it has none."""
+    return int(network.num_classes)
+
+
+def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None) -> list[Tensor]:
+    """Return the features [B, C, H, W] of all blocks (or of `blocks`, ascending) for images [B, C, H, W]."""
+    wanted = chosen(network, ALL if blocks is None else tuple(blocks))
+    return intermediates(network, images, wanted, intermediates_only=True, stop_early=True)
+
+
+def intermediates(network: nn.Module, images: Tensor, blocks: list[int], **options: bool):
+    """Return what timm's `forward_intermediates` gives of `blocks` (ascending)."""
+    numbers = [number for number, _ in numbered_blocks(network)]
+    wanted = [numbers[block] for block in blocks]
+    return network.forward_intermediates(images, indices=wanted, norm=False, **options)
+
+
+@torch.no_grad()
+def block_shapes(network: nn.Module, images: Tensor) -> list[Shape]:
+    """Return (channels, rows, columns) of each block's features for images [B, C, H, W]."""
+    return [Shape(*block.shape[1:]) for block in features(network, images)]
+
+
+def gives_prefix(network: nn.Module) -> bool:
+    """Whether timm gives class, distillation and register tokens beside the features of this network."""
+    parameters = inspect.signature(network.forward_intermediates).parameters
+    return "return_prefix_tokens" in parameters and getattr(network, "num_prefix_tokens", 0) > 0
+
+
+def prefix_of(network: nn.Module, tokens: Tensor) -> Prefix:
+    """Split tokens [B, P + R, C] before the patches into class and distillation tokens, and registers after them."""
+    registers = getattr(network, "reg_token", None)
+    count = 0 if registers is None else registers.shape[1]
+    # A block may hold fewer tokens than the network has in its last ones: then none of them are registers.
+    if tokens.shape[1] != getattr(network, "num_prefix_tokens", 0):
+        count = 0
+    first = tokens.shape[1] - count
+    return Prefix(tokens[:, :first], tokens[:, first:])

@@ -1,0 +1,142 @@
+"""Networks are built with timm, from a name and arguments; what they are is told without their weights.
+
+Run as a program, it answers for `facts`, which imports no torch.
+"""
+
+import difflib
+import json
+import sys
+from dataclasses import asdict
+
+import timm
+import torch
+from timm.layers import PatchEmbed
+from torch import nn
+
+from ..errors import StudyError
+from ..spec.base import build as read
+from ..spec.base import to_json
+from ..spec.images import View
+from ..spec.network import Asked, Facts, Model, Shapes
+from .blocks import block_shapes, numbered_blocks
+from .defaults import classes_of_asked, view_of_asked
+
+
+def build(model: Model, view: View) -> nn.Module:
+    """Create the network with fresh weights (drawn from torch's global generator); 0 classes: without a head.
+
+    Raises StudyError when timm does not know the name or refuses the arguments.
+    """
+    arguments = {
+        "img_size": view.image_size, "in_chans": view.channels, "num_classes": model.classes, **model.args
+    }  # fmt: skip
+    if not timm.is_model(model.name):
+        near = difflib.get_close_matches(model.name, timm.list_models(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
+        raise StudyError(f"model.name: timm has no model {model.name!r}; {hint}")
+    try:
+        network = create(model.name, arguments)
+    except Exception as error:
+        # Of wrong arguments timm and torch raise anything; what they say may have many lines.
+        raise StudyError(
+            f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
+            f"({_first_line(error)}); mend or remove an argument"
+        ) from error
+    if model.initialisation == "xavier":
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    return network
+
+
+def create(name: str, arguments: dict, **options) -> nn.Module:
+    """Call `timm.create_model`, without the size of the images where the network takes them of any."""
+    try:
+        return timm.create_model(name, **options, **arguments)
+    except TypeError as error:
+        # Convolutional networks have no such argument.
+        if "img_size" not in str(error):
+            raise
+    return timm.create_model(name, **options, **{k: v for k, v in arguments.items() if k != "img_size"})
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+
+
+def describe(model: Model, view: View) -> tuple[int, Shapes]:
+    """Return the number of a network's parameters and the shapes of its blocks, without allocating its weights.
+
+    Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
+    """
+    try:
+        return _describe(model, view, "meta")
+    except RuntimeError as error:
+        # Some networks look at values, which there are none of on this device.
+        if "meta tensors" not in str(error):
+            raise
+    return _describe(model, view, "cpu")
+
+
+def _describe(model: Model, view: View, device: str) -> tuple[int, Shapes]:
+    with torch.device(device):
+        network = build(model, view).eval()
+        if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
+            raise StudyError(
+                f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
+                "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
+            )
+        images = torch.empty(1, view.channels, view.image_size, view.image_size)
+        try:
+            shapes = block_shapes(network, images)
+        except Exception as error:
+            if device == "meta" and "meta tensors" in str(error):
+                raise
+            raise StudyError(
+                f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
+                f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
+            ) from error
+    for module in network.modules():
+        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
+            _check_border(model, view.image_size, module.patch_size)
+    return sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes)
+
+
+def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:
+    """Raise StudyError where patches do not cover an image: timm would leave out its right and lower border."""
+    if any(image_size % side for side in patch):
+        near = max(1, round(image_size / patch[0])) * patch[0]
+        raise StudyError(
+            f"model.args: {model.name} cuts images into patches of {patch[0]} x {patch[1]} pixels, which do not cover "
+            f"{image_size} (its image_size); choose sizes that divide evenly, such as an image_size of {near}"
+        )
+
+
+def facts_of(asked: Asked) -> Facts:
+    """Return what a network is, with what timm says of its weights where the study says nothing.
+
+    Raises StudyError, beginning with the key below that of the network, as `describe` does, and where a view is not
+    known.
+    """
+    if not timm.is_model(asked.name):
+        build(Model(asked.name, asked.args, asked.initialisation, 0), View(3, 224, (), ()))
+    view, classes = view_of_asked(asked), classes_of_asked(asked)
+    parameters, shapes = describe(Model(asked.name, asked.args, asked.initialisation, classes), view)
+    return Facts(parameters, shapes, view, classes)
+
+
+def main() -> None:
+    """Print the facts of the networks given by owner as JSON on the command line, as one JSON object."""
+    facts = {}
+    for owner, asked in json.loads(sys.argv[1]).items():
+        try:
+            facts[owner] = asdict(facts_of(read(Asked, asked)))
+        except StudyError as error:
+            raise SystemExit(f"error: {owner}.{' '.join(str(error).split())}") from error
+    print(to_json(facts))
+
+
+if __name__ == "__main__":
+    main()

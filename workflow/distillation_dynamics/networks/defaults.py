@@ -1,0 +1,95 @@
+"""What timm says of released weights: how they see images, and how many classes their head has."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from timm.layers import to_2tuple
+from timm.models import get_pretrained_cfg
+
+from ..errors import StudyError
+from ..files import read_json
+from ..spec.images import View
+from ..spec.network import Asked
+from .weights_file import LOCAL, header, is_local, local_weights
+
+TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
+
+
+def pretrained_cfg(asked: Asked) -> dict[str, Any] | None:
+    """Return timm's `pretrained_cfg` of released weights; None of a network that has none.
+
+    It is that of `config.json` beside them in a local folder; else that which timm knows for the model, of the weights
+    that the hub's name of timm (`timm/<model>.<tag>`) or the model's name says.
+    """
+    if asked.released is None:
+        return None
+    config = Path(asked.released.removeprefix(LOCAL)) / "config.json"
+    if asked.released.startswith(LOCAL) and config.is_file():
+        said = read_json(config)
+        known = said.get("pretrained_cfg", said)
+        return known | {key: said[key] for key in ("num_classes",) if key in said}
+    hub = TIMMS.match(asked.released)
+    known = None
+    if hub and hub["name"].partition(".")[0] == asked.name.partition(".")[0]:
+        known = get_pretrained_cfg(hub["name"])
+    known = known or get_pretrained_cfg(asked.name)
+    return None if known is None else known.to_dict()
+
+
+def view_of_asked(asked: Asked) -> View:
+    """Return how a network sees images: as the study says, else as its weights were trained, else as others see them.
+
+    Raises StudyError where nobody says it, or where images would not be square.
+    """
+    known: dict[str, Any] = {} if asked.default is None else dict(vars(asked.default))
+    if (cfg := pretrained_cfg(asked)) is not None:
+        names = {"mean": "mean", "std": "std", "crop_pct": "crop_fraction"}
+        names |= {"interpolation": "interpolation", "crop_mode": "crop_mode"}
+        known |= {ours: cfg[theirs] for theirs, ours in names.items() if cfg.get(theirs) is not None}
+        if cfg.get("input_size") is not None:
+            channels, *sides = cfg["input_size"]
+            known |= {"channels": channels, "image_size": sides}
+    known |= asked.view
+    for argument, name in (("img_size", "image_size"), ("in_chans", "channels")):
+        if argument in asked.args:
+            known[name] = asked.args[argument]
+    if lacking := [name for name in ("channels", "image_size", "mean", "std") if name not in known]:
+        raise StudyError(
+            f"view: nothing says {' and '.join(lacking)} of the images that {asked.name} sees; give "
+            f"{'it' if len(lacking) == 1 else 'them'} there"
+        )
+    rows, columns = to_2tuple(known["image_size"])
+    if rows != columns:
+        raise StudyError(
+            f"view.image_size: {asked.name} sees images of {rows} x {columns} pixels; give one number, for square ones"
+        )
+    for name in ("mean", "std"):
+        known[name] = tuple(float(value) for value in known[name])
+        if len(known[name]) != known["channels"]:
+            raise StudyError(
+                f"view.{name}: has {len(known[name])} values, but the images have {known['channels']} channels; give "
+                f"view.{name} with one a channel"
+            )
+    return View(**known | {"image_size": int(rows)})
+
+
+def classes_of_asked(asked: Asked) -> int:
+    """Return how many classes the head of a network has: as the study says, else as its weights have; 0 for none.
+
+    Raises StudyError where nobody says it.
+    """
+    if "num_classes" in asked.args:
+        return int(asked.args["num_classes"])
+    if asked.classes is not None:
+        return asked.classes
+    cfg = pretrained_cfg(asked)
+    if cfg is None:
+        raise StudyError(f"model.args: nothing says how many classes {asked.name} tells apart; give num_classes there")
+    if not is_local(asked.released):
+        return int(cfg.get("num_classes", 0))
+    names = cfg.get("classifier") or ()
+    names = [names] if isinstance(names, str) else names
+    tensors = header(local_weights(asked.released, ""))
+    rows = [tensors[f"{name}.weight"]["shape"][0] for name in names if f"{name}.weight" in tensors]
+    return int(rows[0]) if rows else 0

@@ -1,0 +1,87 @@
+"""What is expected of a network, and of the room for what it says, before students use it. Imports no torch."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..errors import StudyError
+
+# Bytes that the stored outputs of a teacher may take.
+MOST_STORED = 100e9
+# As often as this a network at chance may pass for one that beats it.
+LEVEL = 1e-3
+
+
+def check_accuracy(name: str, expected_top1: float | None, tolerance: float, measured: float | None) -> None:
+    """Raise StudyError when the measured top-1 (percent; None: not measured) is not the expected one."""
+    if expected_top1 is None:
+        return
+    if measured is None:
+        raise StudyError(
+            f"networks.{name}.expected_top1: its accuracy cannot be measured, since it has no head for the images' "
+            "classes; leave expected_top1 out"
+        )
+    if abs(measured - expected_top1) > tolerance:
+        raise StudyError(
+            f"networks.{name}.expected_top1: {measured:.2f} % was measured on held-out images, but "
+            f"{expected_top1} +- {tolerance} % is expected; check weights, classes and view"
+        )
+
+
+def check_teacher(
+    name: str, result: dict[str, Any], expected_top1: float | None, tolerance: float, teaches: bool
+) -> None:
+    """Raise StudyError where a network may not be what the study takes it for; `result` is its `result.json`.
+
+    With `expected_top1` (percent) its accuracy must be that. Without, a network that teaches must beat chance clearly:
+    by more than luck (one-sided binomial test, p < LEVEL), and by as much as `least_top1` asks for. Chance is the share
+    of the most frequent class, with which a network scores that always says the same. Accuracy is that on the
+    validation images, where there are any, or else on the test images.
+    """
+    split = "test" if result["validation_top1"] is None else "validation"
+    measured = result[f"{split}_top1"]
+    check_accuracy(name, expected_top1, tolerance, measured)
+    if not teaches or expected_top1 is not None:
+        return
+    if measured is None:
+        raise StudyError(
+            f"networks.{name}: a teacher's accuracy must be measured, but {result['not_measured']}; choose another "
+            "teacher, or one with a head for the images' classes"
+        )
+    images, chance = result[f"{split}_images"], result[f"{split}_chance"]
+    if not beats_chance(measured, images, chance):
+        raise StudyError(
+            f"networks.{name}: its top-1 on {images} {split} images is {measured:.2f} %, which does not beat chance "
+            f"({chance:.2f} %) clearly enough to teach: {least_top1(chance):.2f} %, and more than luck gives, is the "
+            "least; check weights, head and classes, train it longer, or say expected_top1"
+        )
+
+
+def least_top1(chance: float) -> float:
+    """Return the least top-1 in percent that beats `chance` clearly.
+
+    Twice chance or, where that asks for more (of two classes for all), half of what chance leaves open.
+    """
+    return min(2 * chance, (chance + 100) / 2)
+
+
+def beats_chance(top1: float, images: int, chance: float) -> bool:
+    """Whether top-1 on so many images beats chance (both in percent) clearly: by its size, and by more than luck."""
+    from scipy.stats import binomtest
+
+    right = round(top1 * images / 100)
+    by_luck = binomtest(right, images, chance / 100, alternative="greater").pvalue
+    return top1 >= least_top1(chance) and by_luck < LEVEL
+
+
+def check_stored(size: int, folder: str | Path) -> None:
+    """Raise StudyError where a teacher's outputs of `size` bytes are too much to be stored in `folder`."""
+    existing = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if size > min(MOST_STORED, free):
+        raise StudyError(
+            f"student.recipe: the teacher's outputs on the training images, stored since views are fixed, would take "
+            f"{size / 1e9:.1f} GB; at most {MOST_STORED / 1e9:.0f} GB are stored, and {free / 1e9:.1f} GB are free; "
+            "give student.recipe.augmentation without views (the teacher is then asked for every batch), or fewer "
+            "train_images, views or pairs of blocks"
+        )

@@ -1,0 +1,163 @@
+"""Gradients of the logit of an image's own class by the output of each block.
+
+In: a network in evaluation mode, images [B, C, H, W] and labels [B]. Source: Tian, Xu, Li, Distillation Dynamics, AAAI
+2026 (d score_y / d block output, over the whole output, other tokens than patches included where they are in the
+stream). Where the logit is read from a class token alone, the patch tokens of the last block have gradient exactly
+zero.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ..errors import say_once
+from ..outputs import GradientOf, NotFinite
+from .blocks import block_names, classes_of, intermediates, prefix_of
+
+
+@contextmanager
+def gradients_on(network: nn.Module, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield copies of `images` [B, C, H, W] and `labels` [B] that autograd takes, with gradients on in the block.
+
+    Works under `no_grad` and `inference_mode` too, if the network itself was made, loaded and moved outside
+    `inference_mode`; parameters need no gradient. Raises ValueError for a network in training mode, where an image's
+    gradient would depend on its batch, and for NaN or infinity in an image.
+    """
+    if any(module.training for module in network.modules()):
+        raise ValueError("network: it is in training mode; call network.eval() first")
+    _check_finite(images, "images:")
+    with torch.inference_mode(False), torch.enable_grad():
+        # Autograd keeps no tensor that was made under inference_mode; a copy is an ordinary one.
+        yield images.detach().clone(), labels.clone()
+
+
+def known(network: nn.Module, labels: Tensor) -> Tensor:
+    """Return which labels [B] the head of a network has a logit for, as [B] of bool; none where it has no head."""
+    return (labels >= 0) & (labels < classes_of(network))
+
+
+def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[GradientOf]:
+    """Gradients of each image's logit of its label by the whole output of every block, one entry a block.
+
+    `images` [B, C, H, W] and `labels` [B] lie on the network's device. Images whose label the head has no logit for
+    (-1, a class too many, a network without a head) have gradients of NaN, which is said once on stderr. The output is
+    that of the module which timm names or, where that is none or gives something else than the block's features, of the
+    last module that gives them (MViTv2, Twins). A block whose features no module gives has gradients of NaN, which is
+    said on stderr. One forward (two where modules are searched) and one backward pass; hooks are removed whatever
+    happens. Raises ValueError for a network in training mode and for NaN or infinity in an image, NotFinite for them in
+    its gradient (naming block and image).
+    """
+    names = block_names(network)
+    modules = dict(network.named_modules())
+    with gradients_on(network, images, labels) as (leaf, target):
+        leaf.requires_grad_()
+        for watched in ({name: modules[name] for name in names if name in modules}, modules):
+            logits, features, outputs = _watch(network, leaf, watched, len(names))
+            sources = [_source(outputs, name, features[block]) for block, name in enumerate(names)]
+            if None not in sources:
+                break
+        labelled = known(network, target)
+        gradients = _by_output(logits, target, labelled, [source.output for source in sources if source])
+    blocks, empty = [], []
+    for block, (name, source) in enumerate(zip(names, sources, strict=True)):
+        gradient = next(gradients) if source else None
+        if source and source.name == name and gradient is None:
+            # An output that the logit does not use.
+            gradient = torch.zeros_like(source.output)
+        if gradient is None:
+            # What was found lies beside the way to the logit: a copy made for whoever asks for features.
+            empty.append(name)
+            values = torch.full_like(features[block].detach().flatten(2).mT, torch.nan)
+        else:
+            _check_finite(gradient, f"gradients: block {block},", NotFinite)
+            values = source.layout(gradient).clone()
+            values[~labelled] = torch.nan
+        rows, columns = features[block].shape[2:]
+        tokens = values.shape[1] - rows * columns
+        prefix = prefix_of(network, values[:, :tokens]) if tokens else None
+        blocks.append(GradientOf(values[:, tokens:], prefix, rows, columns))
+    _say(network, labelled, empty)
+    return blocks
+
+
+def _by_output(logits: Tensor, labels: Tensor, labelled: Tensor, found: list[Tensor]) -> Iterator[Tensor | None]:
+    """Yield the gradient of the labels' logits by each of the tensors `found`; None by one that they do not use."""
+    if not labelled.any():
+        return (torch.zeros_like(output) for output in found)
+    score = logits[labelled, labels[labelled]].sum()
+    return iter(torch.autograd.grad(score, found, allow_unused=True) if found else ())
+
+
+def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
+    """Say once whose columns stay empty."""
+    kind = type(network).__name__
+    if classes_of(network) == 0:
+        say_once(f"gradient: its columns stay empty for {kind}, which has no head and so no logit of a label")
+    elif not labelled.all():
+        say_once(f"gradient: its columns stay empty for images without a label that the head of {kind} has a logit for")
+    if empty:
+        which = f"{', '.join(empty)} of {kind}"
+        say_once(
+            f"gradient: its columns stay empty for {which}: no module on the way to the logit gives these features"
+        )
+
+
+def _watch(
+    network: nn.Module, images: Tensor, modules: dict[str, nn.Module], blocks: int
+) -> tuple[Tensor, list[Tensor], list[tuple[str, Tensor]]]:
+    """Run a network; return what its head says, all blocks' features, and what `modules` put out, in order, by name."""
+    outputs: list[tuple[str, Tensor]] = []
+
+    def keep(name: str, output: Any) -> None:
+        outputs.extend((name, part) for part in tree_leaves(output) if isinstance(part, Tensor))
+
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            hook = module.register_forward_hook(lambda module, inputs, output, name=name: keep(name, output))
+            stack.callback(hook.remove)
+        final, features = intermediates(network, images, list(range(blocks)), stop_early=False)
+        return network.forward_head(final), features, outputs
+
+
+class _Source(NamedTuple):
+    """A module's output that holds a block's features, and how it is laid out as tokens [b, prefix + patches, C]."""
+
+    name: str
+    output: Tensor
+    layout: Callable[[Tensor], Tensor]
+
+
+# By number of axes: tokens; channels first, channels last.
+LAYOUTS = {
+    3: (lambda values: values,),
+    4: (lambda values: values.flatten(2).mT, lambda values: values.flatten(1, 2)),
+}
+
+
+def _source(outputs: Sequence[tuple[str, Tensor]], name: str, feature_bchw: Tensor) -> _Source | None:
+    """Find the last output that holds a feature map, one of the module `name` before all others.
+
+    By value, of the first image: of a block with as many channels as rows and columns, shapes do not tell which axis
+    is which.
+    """
+    tokens = feature_bchw[0].detach().flatten(1).mT
+    for module, output in sorted(reversed(outputs), key=lambda entry: entry[0] != name):
+        for layout in LAYOUTS.get(output.ndim, ()):
+            values = layout(output.detach()[:1])
+            if values.shape[2] == tokens.shape[1] and _same(values[0, -len(tokens) :], tokens):
+                return _Source(module, output, layout)
+    return None
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+def _check_finite(values: Tensor, where: str, kind: type[ValueError] = ValueError) -> None:
+    broken = ~values.isfinite().flatten(1).all(dim=1)
+    if broken.any():
+        raise kind(f"{where} image {int(broken.nonzero()[0])} holds NaN or infinity")

@@ -1,0 +1,145 @@
+"""A network: pretrained in the chain, or loaded as it was released; with its control, and measured where it can be.
+
+Out: the weights of the network and of its control, its logits on held-out images, of a training the tables of steps and
+epochs, and `result.json`.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import distributed
+from ..data.split import Split
+from ..errors import StudyError
+from ..files import write_json, write_npy, write_table
+from ..objective import Objective
+from ..resume import States
+from ..spec.networks import NetworkJob
+from ..spec.training import TermSpec
+from ..training import Member, predict, top1, train
+from ..training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
+from .blocks import classes_of
+from .build import build
+from .controls import control, is_identity
+from .device import device as device_of
+from .expected import check_teacher
+from .released import load_released
+from .weights import save_weights
+from .weights_file import other_weights
+
+# Why a network that has no accuracy has none.
+NO_HEAD, NO_IMAGES = "it has no head", "no images are given whose classes its head sorts"
+SPLITS = ("validation", "test")
+
+
+def main(job: NetworkJob, gpus: int = 0, state_key: str = "networks") -> None:
+    """Make a network ready and measure it; `state_key` names the states of its unfinished training."""
+    device = device_of(gpus)
+    with distributed.processes(device):
+        _prepare(job, device, state_key)
+
+
+def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
+    out, owner = Path(job.out), f"networks.{job.name}"
+    splits = {name: Split(job.images, name) for name in job.measures}
+    for name, split in splits.items():
+        _check_labels(owner, name, split.labels, job.model.classes)
+    torch.manual_seed(job.seed)
+    try:
+        network = build(job.model, job.view)
+    except StudyError as error:
+        raise StudyError(f"{owner}.{error}") from error
+    log, images, loaded = Log(), None, None
+    if job.recipe is not None:
+        images = Split(job.images, "train", job.recipe.train_images)
+        log = _train(job, network, images, splits["validation"], device, state_key)
+    else:
+        loaded = load_released(job.weights.files[0], network, job.model, job.sha256, other_weights(owner))
+    workers = job.machine.threads - 1
+    predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
+    result = _result(job, network, images, log)
+    for name, split in splits.items():
+        result[f"{name}_top1"] = top1(predictions[name], split.labels)
+        result[f"{name}_images"] = len(split)
+        result[f"{name}_chance"] = float(100 * np.bincount(split.labels).max() / len(split))
+    check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
+    if distributed.rank() > 0:
+        return
+    network.cpu()
+    try:
+        twin = control(network, job.model, job.view, job.control, job.seed)
+    except StudyError as error:
+        raise StudyError(f"{owner}.{error}") from error
+    result |= {"loaded": loaded, "control": job.control, "control_is_identity": is_identity(twin, job.view)}
+    if result["control_is_identity"]:
+        print(f"{owner}.control: {no_control(job)}", file=sys.stderr, flush=True)
+    for name, values in predictions.items():
+        write_npy(out / f"logits_{name}.npy", values)
+    if images is not None:
+        write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
+        write_table(out / "epochs.parquet", log.epochs, EPOCH_COLUMNS)
+    write_json(out / "result.json", result)
+    seen = _seen(job, images)
+    rate = seen / log.seconds if images is not None else None
+    cost = {"seconds": log.seconds, "images_per_second": rate, "device": device.type, "networks": 1}
+    write_json(out / "cost.json", cost | {"own_seconds": log.seconds, "start_seconds": 0.0})
+    save_weights(out / "control.safetensors", twin)
+    save_weights(out / "trained.safetensors", network)
+
+
+def no_control(job: NetworkJob) -> str:
+    """Return why a control whose blocks are the identity is none, and the remedy."""
+    return (
+        f"the blocks of the {job.control} twin of {job.model.name} hardly change what its stem gives, as with a "
+        "LayerScale of 1e-5, so that it is no control; choose control: unit_layer_scale or permuted"
+    )
+
+
+def _train(job: NetworkJob, network: nn.Module, images: Split, validation: Split, device, state_key: str) -> Log:
+    """Train the network in place on cross-entropy; return what happened."""
+    machine = job.machine
+    term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": job.label_smoothing})
+    states = States(Path(job.out) / ".resume", state_key, machine.minutes_between_states)
+    member = Member(network, Objective((term,), [], []), job.seed, states=states)
+    train(
+        [member], None, images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time
+    )  # fmt: skip
+    if member.failed is not None:
+        raise member.failed
+    return member.log
+
+
+def _seen(job: NetworkJob, images: Split | None) -> int:
+    """Return how many images a training saw, each as often as it did."""
+    if images is None:
+        return 0
+    return len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
+
+
+def _result(job: NetworkJob, network: nn.Module, images: Split | None, log: Log) -> dict[str, Any]:
+    """Return what is known of a network before it is measured: no accuracy, and why."""
+    not_measured = None if job.measures else NO_HEAD if classes_of(network) == 0 else NO_IMAGES
+    return {
+        "source": "weights" if images is None else "pretrain",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "classes": classes_of(network),
+        "train_images": None if images is None else len(images),
+        "epochs": None if images is None else job.recipe.epochs,
+        "training_gflops": log.gflops_per_image * _seen(job, images),
+        **{f"{split}_{what}": None for split in SPLITS for what in ("top1", "images", "chance")},
+        "not_measured": not_measured,
+    }
+
+
+def _check_labels(owner: str, split: str, labels: np.ndarray, classes: int) -> None:
+    """Raise StudyError where images have labels that a head has no logit for, or none."""
+    if not len(labels) or labels.min() < 0 or labels.max() >= classes:
+        seen = f"{labels.min()} to {labels.max()}" if len(labels) else "none"
+        raise StudyError(
+            f"{owner}: its head has {classes} classes, but the labels of the {split} images are {seen}; give the study "
+            "images of its classes, or set num_classes: 0 in its args"
+        )
