@@ -57,7 +57,8 @@ def main(job: CompareJob, gpus: int = 0) -> None:
     parts = []
     for pair in job.pairs:
         paths = [named.file.files[0] for named in pair]
-        first, second = (opened.setdefault(path, opened.get(path) or Rows(path)) for path in paths)
+        opened |= {path: Rows(path) for path in paths if path not in opened}
+        first, second = (opened[path] for path in paths)
         matched(first, second)
         parts.append(_part(metric, pair, first, second))
         # What was computed of a network serves all its pairs, and goes with the last.

@@ -28,7 +28,9 @@ COLUMNS = {
     "block_name": Column("", "the block's name in timm"),
     "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
     "y": Column("radians", "second coordinate"),
-    "explained": Column("", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"),
+    "explained": Column(
+        "", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"
+    ),
     "images": Column("images", "number of images that the distances rest on"),
 }
 

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ...errors import say_once
 from ...files import Column
+from .._linear import nearest
 from .rows import Rows
 
 ASKS = ("pooled",)
@@ -19,9 +20,6 @@ PAIR_COLUMNS = {
     "neighbours_chance": Column("", "what unrelated networks would reach, k / (images - 1)"),
     "neighbours_k": Column("images", f"k: {NEIGHBOURS}, or all others where these are fewer"),
 }
-# Cosines of rows that are all alike differ by rounding; there is no nearest among them.
-TOLERANCE = 1e-12
-CHUNK_VALUES = 2**23
 
 
 def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> float:
@@ -31,7 +29,7 @@ def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> floa
     """
     if len(x) != len(y) or not 0 < k < len(x):
         raise ValueError(f"both must have as many rows and more than k = {k}, got {len(x)} and {len(y)}")
-    return float(_overlaps([_nearest(x, k)], [_nearest(y, k)], len(x), k)[0, 0])
+    return float(_overlaps([_places(x, k)], [_places(y, k)], len(x), k)[0, 0])
 
 
 def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
@@ -43,7 +41,7 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
         empty = np.full(shape, np.nan)
         return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
     sides = [
-        rows.once("neighbours", lambda rows=rows: [_nearest(rows.pooled(block), k) for block in range(rows.blocks)])
+        rows.once("neighbours", lambda rows=rows: [_places(rows.pooled(block), k) for block in range(rows.blocks)])
         for rows in (first, second)
     ]
     return {
@@ -53,22 +51,9 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     }
 
 
-def _nearest(rows: np.ndarray, k: int) -> np.ndarray | None:
-    """The k nearest of every row, [n, k]; None where no row is nearer than another, or one has no direction."""
-    rows = rows.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not lengths.all():
-        return None
-    rows = rows / lengths
-    if np.abs(rows - rows[0]).max() <= TOLERANCE:
-        return None
-    nearest, step = [], max(1, CHUNK_VALUES // len(rows))
-    for start in range(0, len(rows), step):
-        cosines = rows[start : start + step] @ rows.T
-        own = np.arange(len(cosines))
-        cosines[own, start + own] = -np.inf
-        nearest.append(np.argpartition(-cosines, k - 1, axis=1)[:, :k])
-    return np.concatenate(nearest)
+def _places(rows: np.ndarray, k: int) -> np.ndarray | None:
+    found = nearest(rows, k)
+    return None if found is None else found[0]
 
 
 def _overlaps(xs: list[np.ndarray | None], ys: list[np.ndarray | None], images: int, k: int) -> np.ndarray:

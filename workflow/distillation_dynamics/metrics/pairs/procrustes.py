@@ -15,7 +15,9 @@ from .rows import Rows
 
 ASKS = ("pooled",)
 PAIR_COLUMNS = {
-    "procrustes": Column("", "orthogonal Procrustes distance of the mean patch tokens, 0 to sqrt(2); NaN where constant"),
+    "procrustes": Column(
+        "", "orthogonal Procrustes distance of the mean patch tokens, 0 to sqrt(2); NaN where constant"
+    ),
     "procrustes_shuffled": Column("", "control: the same with the other's images in a fixed random order"),
 }
 

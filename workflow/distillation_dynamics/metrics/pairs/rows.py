@@ -39,7 +39,9 @@ class Rows:
         except FileNotFoundError as error:
             raise StudyError(f"{path} does not exist; run snakemake to make it") from error
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise StudyError(f"{path} holds no rows of a network ({error}); delete it and run snakemake again") from error
+            raise StudyError(
+                f"{path} holds no rows of a network ({error}); delete it and run snakemake again"
+            ) from error
         self.names: list[str] = facts["names"]
         self.labels = np.array(facts["labels"], dtype=np.int64)
         self.grids = [tuple(grid) for grid in facts["grids"]]
