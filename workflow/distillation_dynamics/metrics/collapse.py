@@ -3,8 +3,8 @@
 In: mean patch tokens [n, C] and labels [n]. Out: tr(S_W pinv(S_B)) / K, K classes, S_W the mean over images of the
 outer product of what each is off its class mean, S_B the mean over classes of that of what each class mean is off the
 mean of class means. Source: Papyan, Han, Donoho, PNAS 2020. There classes have equally many images, so that the mean
-of class means is that of all images; where they have not, the latter would give S_B a K-th, tiny direction whose inverse
-is all that one would see.
+of class means is that of all images; where they have not, the latter would give S_B a K-th, tiny direction, and its
+inverse would be all that one sees.
 """
 
 import numpy as np

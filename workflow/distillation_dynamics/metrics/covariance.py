@@ -2,7 +2,7 @@
 
 In: features [L, B, C, H, W] or L blocks [B, C, H, W]; all patch tokens of a block together. Out, with p the eigenvalues
 of the covariance over their sum: the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the
-rank of arXiv 2512.07331. Sums are float64, from the first token on, so that an offset costs no digits; an eigenvalue
+rank of arXiv 2512.07331. Sums are float64, from an origin amid the tokens, so that an offset costs no digits; an eigenvalue
 below C eps of the largest is rounding. Tokens that are all alike fill 0 directions.
 """
 
@@ -38,18 +38,19 @@ def covariance_scalars(features: Features) -> dict[str, np.ndarray]:
 
 
 class _Sums:
-    """Sums over the tokens of one block, less the first of them."""
+    """Sums over the tokens of one block, less an origin."""
 
     def __init__(self):
-        self.tokens, self.sum, self.gram, self.first = 0, 0, 0, None
+        self.tokens, self.sum, self.gram, self.origin = 0, 0, 0, None
 
     def add(self, block: Block, index: int) -> None:
         """Take images [b, C, H, W]."""
         for chunk in image_chunks(block, index):
             tokens = chunk.double().movedim(1, 3).flatten(0, 2)
-            if self.first is None:
-                self.first = tokens[0].clone()
-            tokens = tokens - self.first
+            if self.origin is None:
+                # Amid the tokens; of tokens that are all alike exactly they.
+                self.origin = tokens[0] + (tokens - tokens[0]).mean(dim=0)
+            tokens = tokens - self.origin
             self.tokens += len(tokens)
             self.sum = self.sum + tokens.sum(dim=0)
             self.gram = self.gram + tokens.mT @ tokens

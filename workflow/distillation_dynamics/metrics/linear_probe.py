@@ -23,7 +23,7 @@ BLOCK_COLUMNS = {
 }
 
 
-def folds(labels: np.ndarray, positions: np.ndarray, seed: int = 0) -> np.ndarray:
+def probe_folds(labels: np.ndarray, positions: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return the fold 0..4 of each image, [n], from labels [n] and positions [n] of the images.
 
     Images of a class are spread evenly over folds in an order drawn from `seed` and each image's position; the order
@@ -35,7 +35,7 @@ def folds(labels: np.ndarray, positions: np.ndarray, seed: int = 0) -> np.ndarra
     return fold
 
 
-def linear_probe(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
+def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
     """Held-out top-1 in percent of rows [n, C] with labels [n], each predicted without those of its `fold` [n].
 
     NaN where the rows are all alike. Raises ValueError for fewer than two classes, or a class of one image.
@@ -70,5 +70,5 @@ class Metric(ByClass):
     def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
         share = np.unique_counts(labels).counts.max() / len(labels)
-        top1 = linear_probe(rows, labels, folds(labels, positions, self.settings.seed))
+        top1 = linear_probe_top1(rows, labels, probe_folds(labels, positions, self.settings.seed))
         return {"linear_probe_top1": top1, "linear_probe_chance": 100 * share}

@@ -18,7 +18,7 @@ BLOCK_COLUMNS = {
 }
 
 
-def nearest_probe(rows: np.ndarray, labels: np.ndarray) -> float:
+def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray) -> float:
     """Leave-one-out top-1 in percent of rows [n, C] with labels [n].
 
     NaN where all rows point the same way, or one is zero. Raises ValueError for fewer than two classes, or a class of
@@ -43,4 +43,4 @@ class Metric(ByClass):
 
     def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
-        return {"nearest_probe_top1": nearest_probe(rows, labels)}
+        return {"nearest_probe_top1": nearest_probe_top1(rows, labels)}
