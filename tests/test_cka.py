@@ -206,5 +206,3 @@ def test_logits_that_do_not_fit_are_errors():
             agreement(student, teacher)
     with pytest.raises(ValueError, match="NaN"):
         agreement(np.array([[np.nan, 1]]), draw(1, 2))
-
-

@@ -1,6 +1,5 @@
 """What is measured of a block by itself: probes of its classes, collapse, covariance, logit lens."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -205,7 +204,10 @@ def literal_covariance(block):
 @pytest.mark.parametrize("shape", [(6, 5, 3, 3), (2, 40, 2, 2), (5, 1, 2, 3), (1, 4, 1, 2)])
 @pytest.mark.parametrize("offset", [0, 1e4])
 def test_the_covariance_equals_that_of_singular_values(shape, offset):
-    blocks = [draw(*shape) * np.arange(1, shape[1] + 1)[:, None, None] + offset, draw(*shape, seed=1).astype(np.float16)]
+    blocks = [
+        draw(*shape) * np.arange(1, shape[1] + 1)[:, None, None] + offset,
+        draw(*shape, seed=1).astype(np.float16),
+    ]
     found = metrics.covariance_scalars(blocks)
     for index, block in enumerate(blocks):
         expected = literal_covariance(block)
@@ -267,5 +269,3 @@ def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head
     assert headless.compute() == {}
     with pytest.raises(NotFinite, match="block 2"):
         metric.update(Outputs(logits=final, lens={2: final * torch.nan}, labels=torch.zeros(4)))
-
-
