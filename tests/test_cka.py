@@ -1,15 +1,13 @@
 """What is measured between two networks: unbiased CKA against the literal n x n formula, agreement of predictions."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from distillation_dynamics import metrics
-from distillation_dynamics.metrics.agreement import Agreement, agreement
-from distillation_dynamics.metrics.cka import CKA
+from distillation_dynamics.metrics import agreement
+from distillation_dynamics.metrics.pairs import cka as module
+from distillation_dynamics.metrics.pairs.cka import cka
 
 
 def draw(*shape, seed=0):
@@ -40,12 +38,13 @@ def tensors(*arrays):
     return [torch.from_numpy(array) for array in arrays]
 
 
-def streamed(xs, ys, sizes):
-    cka, start = CKA(), 0
-    for size in sizes:
-        cka.update(*([torch.from_numpy(b[start : start + size]) for b in blocks] for blocks in (xs, ys)))
-        start += size
-    return cka.compute()
+@pytest.fixture(params=["channels", "rows", "chosen"])
+def way(request, monkeypatch):
+    """By products of channels, by kernels, or by what is cheaper; a few values at a time, so that there are chunks."""
+    monkeypatch.setattr(module, "CHUNK_VALUES", 400)
+    if request.param != "chosen":
+        for name in ("_by_rows", "_by_channels"):
+            monkeypatch.setattr(module, name, getattr(module, f"_by_{request.param}"))
 
 
 def test_cka_equals_the_literal_formula():
@@ -55,23 +54,26 @@ def test_cka_equals_the_literal_formula():
     assert metrics.unbiased_cka(*tensors(y, x)) == pytest.approx(reference_cka(x, y), rel=1e-12)
 
 
-def test_a_stream_equals_the_whole_for_every_pair_of_blocks():
-    xs, ys = related(widths=(5, 9, 1)), related(widths=(4, 30), seed=1)
+@pytest.mark.parametrize("widths", [((5, 9, 1), (4, 30)), ((80, 3), (90,)), ((7,), (40, 50, 60, 1))])
+def test_every_pair_of_blocks_has_the_literal_value_whichever_way_it_is_computed(way, widths):
+    xs, ys = related(widths=widths[0]), related(widths=widths[1], seed=1)
     expected = [[reference_cka(x, y) for y in ys] for x in xs]
-    for sizes in ((60,), (7, 13, 40), (1, 59), (1,) * 60):
-        np.testing.assert_allclose(streamed(xs, ys, sizes), expected, rtol=1e-10)
+    np.testing.assert_allclose(cka(xs, ys), expected, rtol=1e-10)
 
 
-def test_a_stream_is_not_the_mean_of_its_batches():
+def test_what_is_cheaper_is_chosen(monkeypatch):
+    taken = []
+    for name in ("_by_rows", "_by_channels"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda xs, ys, name=name, real=real: taken.append(name) or real(xs, ys))
+    for rows, width in ((10, 200), (200, 10)):
+        cka([draw(rows, width)], [draw(rows, width, seed=1)])
+    assert set(taken[:3]) == {"_by_rows"} and set(taken[3:]) == {"_by_channels"}
+
+
+def test_a_huge_common_offset_changes_nothing(way):
     x, y = related()
-    batches = [reference_cka(x[i:j], y[i:j]) for i, j in ((0, 7), (7, 20), (20, 60))]
-    assert abs(np.average(batches, weights=[7, 13, 40]) - streamed([x], [y], (7, 13, 40))[0, 0]) > 1e-4
-
-
-@pytest.mark.parametrize("sizes", [(60,), (7, 13, 40)])
-def test_a_huge_common_offset_changes_nothing(sizes):
-    x, y = related()
-    found = streamed([x + 1e4], [y - 1e4 * np.arange(9)], sizes)
+    found = cka([x + 1e4], [y - 1e4 * np.arange(9)])
     np.testing.assert_allclose(found, [[reference_cka(x, y)]], rtol=1e-9)
 
 
@@ -96,10 +98,10 @@ def test_four_rows_are_enough_and_three_are_not():
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e4 / 3])
-def test_constant_rows_have_no_cka_and_leave_the_other_blocks_alone(constant):
+def test_constant_rows_have_no_cka_and_leave_the_other_blocks_alone(constant, way):
     x, y = related()
     same = np.tile(constant * draw(1, 6), (60, 1))
-    found = streamed([x, same], [same, y], (7, 13, 40))
+    found = cka([x, same], [same, y])
     np.testing.assert_array_equal(np.isnan(found), [[True, False], [True, True]])
     assert found[0, 1] == pytest.approx(reference_cka(x, y))
 
@@ -117,21 +119,32 @@ def test_single_precision_rows_are_summed_in_double():
 
 
 def test_rows_that_do_not_fit_are_errors():
-    x, y = tensors(*related())
+    x, y = related()
+    broken = y.copy()
+    broken[30, 2] = np.inf
     for xs, ys, message in (
         ([x], [y[:59]], r"ys\[0\] must be \[60, D\]"),
         ([x, x[0]], [y], r"xs\[1\] must be \[60, D\]"),
-        ([x], [torch.full_like(y, torch.nan)], r"ys\[0\] holds NaN"),
+        ([x], [y * np.nan], r"ys\[0\] holds NaN"),
+        ([x], [y, broken], r"ys\[1\] holds NaN"),
     ):
         with pytest.raises(ValueError, match=message):
-            CKA().update(xs, ys)
-    cka = CKA()
-    cka.update([x], [y])
-    for xs, ys in (([x[:, :3]], [y]), ([x, x], [y])):
-        with pytest.raises(ValueError, match="widths of the first"):
-            cka.update(xs, ys)
-    with pytest.raises(ValueError, match="got 0"):
-        CKA().compute()
+            cka(xs, ys)
+
+
+def test_tensors_of_every_kind_are_rows():
+    x, y = related()
+    expected = metrics.unbiased_cka(x, y)
+    assert metrics.unbiased_cka(torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)) == expected
+    coarse = torch.from_numpy(x).bfloat16()
+    assert metrics.unbiased_cka(coarse, y) == pytest.approx(reference_cka(coarse.double().numpy(), y), rel=1e-10)
+
+
+def test_huge_outliers_in_half_precision_are_exact():
+    x, y = (array.astype(np.float16) for array in related())
+    x[3, 2] = 6e4
+    expected = reference_cka(x.astype(np.float64), y.astype(np.float64))
+    assert metrics.unbiased_cka(x, y) == pytest.approx(expected, rel=1e-8)
 
 
 def test_image_rows_are_means_over_tokens_and_token_rows_the_tokens_at_the_positions():
@@ -162,15 +175,11 @@ def reference_agreement(student, teacher):
     return 100 * equal / len(student), divergence / len(student)
 
 
-def test_agreement_equals_a_literal_reference_whatever_the_batches():
+def test_agreement_equals_a_literal_reference():
     student, teacher = draw(50, 7), 2 * draw(50, 7, seed=1) + 0.5 * draw(50, 7)
     expected = reference_agreement(student, teacher)
     assert 10 < expected[0] < 90
     assert agreement(student, teacher) == pytest.approx(expected, rel=1e-12)
-    stream = Agreement()
-    for part in (slice(0, 1), slice(1, 30), slice(30, 50)):
-        stream.update(student[part], teacher[part])
-    assert stream.compute() == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_teacher_agrees_with_itself_up_to_a_constant():
@@ -197,11 +206,3 @@ def test_logits_that_do_not_fit_are_errors():
             agreement(student, teacher)
     with pytest.raises(ValueError, match="NaN"):
         agreement(np.array([[np.nan, 1]]), draw(1, 2))
-    with pytest.raises(ValueError, match="at least one image"):
-        Agreement().compute()
-
-
-def test_agreement_does_without_torch(root):
-    code = "import sys, distillation_dynamics.metrics.agreement; sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=root / "workflow", check=False)
-    assert done.returncode == 0

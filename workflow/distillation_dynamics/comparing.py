@@ -1,0 +1,90 @@
+"""The stage `compare`: hold the networks of each pair beside each other by one pair metric, without running them.
+
+In: the rows of both networks of every pair, of the same images. Out: `<metric>.parquet`, a row a pair of networks, or a
+pair of their blocks. Imports no torch of its own.
+"""
+
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import StudyError
+from .files import Column, write_joined
+from .metrics.pairs.rows import Rows, matched
+from .spec.compare import CompareJob
+from .spec.compare import Rows as Named
+
+NETWORK = {
+    "network": Column("", "name of the network or variant"),
+    "seed": Column("", "seed of a student; -1 for networks"),
+    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, -1 weights from elsewhere"),
+}
+BLOCK = {
+    "block": Column("", "0-based number of the network's block"),
+    "block_name": Column("", "the block's name in timm"),
+}
+
+
+def _of_other(columns: dict[str, Column]) -> dict[str, Column]:
+    return {
+        "other" if name == "network" else f"other_{name}": Column(
+            column.unit, f"the network that it is compared with: {column.description}"
+        )
+        for name, column in columns.items()
+    }
+
+
+IMAGES = {"images": Column("images", "number of images that both were compared on")}
+NETWORK_KEYS = NETWORK | _of_other(NETWORK) | IMAGES
+PAIR_KEYS = NETWORK | BLOCK | _of_other(NETWORK | BLOCK) | IMAGES
+
+
+def documentation(metric: ModuleType) -> dict[str, Column]:
+    """Return the columns of a pair metric's table, its keys before them."""
+    by_block = hasattr(metric, "PAIR_COLUMNS")
+    return PAIR_KEYS | metric.PAIR_COLUMNS if by_block else NETWORK_KEYS | metric.NETWORK_COLUMNS
+
+
+def main(job: CompareJob, gpus: int = 0) -> None:
+    """Compare the networks of every pair of the job."""
+    metric = import_module(f"{__package__}.metrics.pairs.{job.metric}")
+    left = Counter(named.file.files[0] for pair in job.pairs for named in pair)
+    opened: dict[str, Rows] = {}
+    parts = []
+    for pair in job.pairs:
+        paths = [named.file.files[0] for named in pair]
+        opened |= {path: Rows(path) for path in paths if path not in opened}
+        first, second = (opened[path] for path in paths)
+        matched(first, second)
+        parts.append(_part(metric, pair, first, second))
+        # What was computed of a network serves all its pairs, and goes with the last.
+        left.subtract(paths)
+        opened = {path: rows for path, rows in opened.items() if left[path]}
+    write_joined(Path(job.out), {job.metric: parts}, {job.metric: documentation(metric)})
+
+
+def _part(metric: ModuleType, pair: tuple[Named, Named], first: Rows, second: Rows) -> dict[str, np.ndarray]:
+    """Return the columns of one pair of networks; raise StudyError where they are not those that the file documents."""
+    by_block = hasattr(metric, "PAIR_COLUMNS")
+    shape = (first.blocks, second.blocks) if by_block else ()
+    said = metric.PAIR_COLUMNS if by_block else metric.NETWORK_COLUMNS
+    columns = {name: np.asarray(values) for name, values in metric.compare(first, second).items()}
+    if differing := sorted(set(said) ^ set(columns)):
+        raise StudyError(f"{metric.__file__}: compare and its columns differ in {', '.join(differing)}")
+    if wrong := [name for name, values in columns.items() if values.shape != shape]:
+        raise StudyError(f"{metric.__file__}: compare must return {wrong[0]} as {shape}, not {columns[wrong[0]].shape}")
+    keys: dict[str, Any] = {name: getattr(pair[0], name) for name in NETWORK}
+    keys |= dict(zip(_of_other(NETWORK), (getattr(pair[1], name) for name in NETWORK), strict=True))
+    if by_block:
+        block, other = (axis.ravel() for axis in np.indices(shape))
+        keys |= {"block": block, "block_name": np.array(first.block_names)[block]}
+        keys |= {"other_block": other, "other_block_name": np.array(second.block_names)[other]}
+    keys["images"] = first.images
+    size = int(np.prod(shape))
+    return {name: np.broadcast_to(value, size) for name, value in keys.items()} | {
+        name: values.ravel() for name, values in columns.items()
+    }

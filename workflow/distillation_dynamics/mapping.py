@@ -1,0 +1,110 @@
+"""The stage `map`: place all networks, blocks and epochs on one plane, those near each other that arrange images alike.
+
+In: the mean patch tokens of every block, of the same images. Out: `map.parquet`, a point a block. The distance is the
+angle between centred linear kernels, arccos of biased linear CKA, which is a metric (Williams et al., NeurIPS 2021);
+the plane is that of classical scaling (Torgerson, 1952). Not unbiased: with few images any two networks come near.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.linalg import eigh, eigvalsh
+
+from .errors import StudyError, say_once
+from .files import Column, write_joined
+from .metrics._linear import centred
+from .metrics.pairs.rows import Rows, matched
+from .spec.compare import MapJob
+
+# Distances settle with far fewer images than a comparison has, and their kernels take n^2 values a block.
+MOST_IMAGES = 256
+# Values of kernels that are multiplied in float32 before the sums are taken up in float64.
+CHUNK = 4096
+COLUMNS = {
+    "network": Column("", "name of the network or variant"),
+    "seed": Column("", "seed of a student; -1 for networks"),
+    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, -1 weights from elsewhere"),
+    "block": Column("", "0-based number of the block"),
+    "block_name": Column("", "the block's name in timm"),
+    "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
+    "y": Column("radians", "second coordinate"),
+    "explained": Column(
+        "", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"
+    ),
+    "images": Column("images", "number of images that the distances rest on"),
+}
+
+
+def shape_distances(kernels: np.ndarray) -> np.ndarray:
+    """Angles in radians, [P, P] in float64, between P vectors [P, m] of length 1 in float32."""
+    cosines = np.zeros((len(kernels), len(kernels)))
+    for start in range(0, kernels.shape[1], CHUNK):
+        part = kernels[:, start : start + CHUNK]
+        cosines += part @ part.T
+    np.fill_diagonal(cosines, 1)
+    return np.arccos(np.clip(cosines, -1, 1))
+
+
+def kernel_vector(rows: np.ndarray) -> np.ndarray:
+    """Return the centred linear kernel of rows [n, C] as a vector of length 1, [n (n + 1) / 2], in float32.
+
+    Values off the diagonal stand for two, and weigh so. NaN where the rows are all alike.
+    """
+    rows = centred(rows)
+    kernel = rows @ rows.T
+    norm = np.linalg.norm(kernel)
+    kernel *= np.sqrt(2)
+    np.fill_diagonal(kernel, kernel.diagonal() / np.sqrt(2))
+    vector = kernel[np.triu_indices(len(kernel))]
+    return (vector / norm if norm > 0 else np.full_like(vector, np.nan)).astype(np.float32)
+
+
+def classical_scaling(distances: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return points [P, 2] whose distances are nearest those given, [P, P], and the share that two dimensions hold.
+
+    The share is that of the first two eigenvalues (where positive) of the doubly centred squared distances in the sum
+    of the absolute values of all; 1 where all distances are 0. Along each axis the point farthest from 0 is on the
+    positive side.
+    """
+    squared = np.square(distances)
+    means = squared.mean(axis=0)
+    inner = -(squared - means - means[:, None] + means.mean()) / 2
+    count = len(inner)
+    total = np.abs(eigvalsh(inner)).sum()
+    values, vectors = eigh(inner, subset_by_index=[max(0, count - 2), count - 1])
+    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+    points = np.zeros((count, 2))
+    points[:, : len(values)] = vectors * np.sqrt(values)
+    farthest = np.abs(points).argmax(axis=0)
+    signs = np.where(points[farthest, [0, 1]] < 0, -1, 1)
+    return points * signs, float(values.sum() / total) if total > 0 else 1.0
+
+
+def main(job: MapJob, gpus: int = 0) -> None:
+    """Place every block of every network on the map."""
+    keys: dict[str, list] = {name: [] for name in ("network", "seed", "epoch", "block", "block_name")}
+    vectors, first, taken = [], None, np.arange(0)
+    for named in job.rows:
+        rows = Rows(named.file.files[0])
+        if first is None:
+            first = rows
+            taken = np.unique(np.linspace(0, rows.images - 1, min(rows.images, MOST_IMAGES)).round().astype(int))
+        matched(first, rows)
+        for block, name in enumerate(rows.block_names):
+            for key, value in zip(keys, (named.network, named.seed, named.epoch, block, name), strict=True):
+                keys[key].append(value)
+            vectors.append(kernel_vector(rows.pooled(block)[taken]))
+    if first is None:
+        raise StudyError("the map has no network to show; name one under networks in the study")
+    kernels = np.stack(vectors)
+    placed = np.isfinite(kernels).all(axis=1)
+    points, explained = np.full((len(kernels), 2), np.nan), np.nan
+    if placed.any():
+        points[placed], explained = classical_scaling(shape_distances(kernels[placed]))
+    if not placed.all():
+        say_once(f"map: {np.sum(~placed)} of {len(placed)} blocks see no difference between images and have no place")
+    count = len(placed)
+    columns = {name: np.array(values) for name, values in keys.items()}
+    columns |= {"x": points[:, 0], "y": points[:, 1], "explained": np.full(count, explained)}
+    columns["images"] = np.full(count, len(taken))
+    write_joined(Path(job.out), {"map": [columns]}, {"map": COLUMNS})

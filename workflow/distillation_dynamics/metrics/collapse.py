@@ -1,0 +1,52 @@
+"""How far a block's mean patch tokens have collapsed to their class means: NC1, 0 where images of a class are alike.
+
+In: mean patch tokens [n, C] and labels [n]. Out: tr(S_W pinv(S_B)) / K, K classes, S_W the mean over images of the
+outer product of what each is off its class mean, S_B the mean over classes of that of what each class mean is off the
+mean of class means. Source: Papyan, Han, Donoho, PNAS 2020. There classes have equally many images, so that the mean
+of class means is that of all images; where they have not, the latter would give S_B a K-th, tiny direction, and its
+inverse would be all that one sees.
+"""
+
+import numpy as np
+
+from ..files import Column
+from ._classes import ByClass, indices
+from ._linear import centred, reduced
+
+ASKS = ("features",)
+BLOCK_COLUMNS = {
+    "nc1": Column("", "within-class scatter by the pseudo-inverse of that between classes, over classes (NC1)"),
+}
+
+
+def nc1(rows: np.ndarray, labels: np.ndarray) -> float:
+    """NC1 of rows [n, C] with labels [n]; NaN where all class means are the same.
+
+    Raises ValueError for fewer than two classes, or a class of one image.
+    """
+    classes = indices(labels)
+    rows = reduced(centred(rows))
+    counts = np.bincount(classes)
+    means = np.zeros((len(counts), rows.shape[1]))
+    np.add.at(means, classes, rows)
+    means /= counts[:, None]
+    within = rows - means[classes]
+    _, singular, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    # What the class means would differ by from rounding alone.
+    rounding = max(rows.shape) * np.finfo(np.float64).eps * max(singular[0], np.abs(rows).max())
+    kept = singular > rounding
+    if not kept.any():
+        return np.nan
+    scatter = np.square(within @ directions[kept].T).mean(axis=0)
+    # Eigenvalues of S_B are squared singular values over K.
+    return float(np.sum(scatter / np.square(singular[kept])))
+
+
+class Metric(ByClass):
+    """NC1 of every block."""
+
+    columns = tuple(BLOCK_COLUMNS)
+
+    def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+        """Return the columns of BLOCK_COLUMNS."""
+        return {"nc1": nc1(rows, labels)}

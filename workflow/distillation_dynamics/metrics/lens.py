@@ -1,0 +1,60 @@
+"""What the head would say of every block (logit lens): from which block on does a network predict what it will say?
+
+In: the logits [B, K] of the network and, by block, those that its head gives of the block's output. Out: by image and
+block whether the lens is right, whether it says what the network says in the end, and KL(final || lens) in nats.
+Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Belrose et al. (arXiv 2303.08112). A network without a
+head has none of it, and a block that its head cannot read (other channels) is NaN.
+"""
+
+import numpy as np
+import torch
+
+from ..files import Column
+from ..outputs import Outputs
+from .accumulator import Accumulator
+from .blocks import extremes
+
+ASKS = ("logits", "lens")
+IMAGE_COLUMNS = {
+    "lens_top1": Column("%", "100 where the head, reading the block, predicts the label, else 0; NaN without a label"),
+    "lens_agreement": Column("%", "100 where it predicts what the network predicts, else 0"),
+    "lens_kl": Column("nats", "KL(prediction of the network || that of the head reading the block)"),
+}
+
+
+def lens_scalars(lens: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, np.ndarray]:
+    """Return the columns of IMAGE_COLUMNS, [B], of a block's logits [B, K], the network's [B, K] and labels [B].
+
+    Labels for which there is no logit (-1: no label) are none. Raises ValueError where the shapes differ.
+    """
+    if lens.shape != logits.shape or lens.ndim != 2:
+        raise ValueError(f"logits must both be [B, K], got {tuple(lens.shape)} and {tuple(logits.shape)}")
+    said, final = lens.double(), logits.double()
+    own, log = final.log_softmax(dim=1), said.log_softmax(dim=1)
+    top1 = torch.full((len(said),), torch.nan, dtype=torch.float64, device=said.device)
+    if labels is not None:
+        labels = labels.to(said.device)
+        counted = (labels >= 0) & (labels < said.shape[1])
+        top1[counted] = 100 * (said.argmax(dim=1) == labels).double()[counted]
+    values = {
+        "lens_top1": top1,
+        "lens_agreement": 100 * (said.argmax(dim=1) == final.argmax(dim=1)).double(),
+        "lens_kl": (own.exp() * (own - log)).sum(dim=1).clamp(min=0),
+    }
+    return {name: value.cpu().numpy() for name, value in values.items()}
+
+
+class Metric(Accumulator):
+    """The lens on every block."""
+
+    def update(self, outputs: Outputs) -> None:
+        """Take the logits of the network and of its blocks, and labels; raise NotFinite for NaN or infinity."""
+        if outputs.logits is None or not outputs.lens:
+            return
+        blocks = max(len(self.context.shapes), 1 + max(outputs.lens))
+        empty = np.full(len(outputs.logits), np.nan)
+        values = [dict.fromkeys(IMAGE_COLUMNS, empty) for _ in range(blocks)]
+        for block, lens in outputs.lens.items():
+            extremes(lens, block)
+            values[block] = lens_scalars(lens, outputs.logits, outputs.labels)
+        self.images.add(values)

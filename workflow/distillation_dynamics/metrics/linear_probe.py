@@ -1,0 +1,74 @@
+"""How well a linear map of a block's mean patch token tells the classes apart: top-1 of ridge regression, held out.
+
+In: mean patch tokens [n, C] and labels [n]. Out: percent. Closed form, to one-hot classes, intercept free; every image
+is predicted once, from the other four of five folds. The penalty is a fixed share of the spectrum: RIDGE times the mean
+eigenvalue of the training rows' centred second moment (its trace over the min(n - 1, C) eigenvalues that there are), so
+that neither scale nor rotation of the channels matters.
+"""
+
+import numpy as np
+from scipy.linalg import solve
+
+from ..files import Column
+from ._classes import ByClass, indices
+from ._linear import centred, reduced
+
+ASKS = ("features",)
+OPTIONS = ("seed",)
+FOLDS = 5
+RIDGE = 1e-2
+BLOCK_COLUMNS = {
+    "linear_probe_top1": Column("%", "held-out top-1 of ridge regression from mean patch tokens to classes"),
+    "linear_probe_chance": Column("%", "share of the most frequent class"),
+}
+
+
+def probe_folds(labels: np.ndarray, positions: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return the fold 0..4 of each image, [n], from labels [n] and positions [n] of the images.
+
+    Images of a class are spread evenly over folds in an order drawn from `seed` and each image's position; the order
+    in which the images come does not matter.
+    """
+    drawn = np.array([np.random.default_rng([seed, int(position)]).random() for position in positions])
+    fold = np.empty(len(labels), dtype=np.int64)
+    fold[np.lexsort((positions, drawn, labels))] = np.arange(len(labels)) % FOLDS
+    return fold
+
+
+def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
+    """Held-out top-1 in percent of rows [n, C] with labels [n], each predicted without those of its `fold` [n].
+
+    NaN where the rows are all alike. Raises ValueError for fewer than two classes, or a class of one image.
+    """
+    classes = indices(labels)
+    wanted = np.eye(classes.max() + 1)[classes]
+    rows = reduced(centred(rows))
+    if not rows.any():
+        return np.nan
+    right = 0
+    for number in np.unique(fold):
+        held = fold == number
+        mean, frequency = rows[~held].mean(axis=0), wanted[~held].mean(axis=0)
+        x, y = rows[~held] - mean, wanted[~held] - frequency
+        moment = x.T @ x
+        penalty = RIDGE * moment.trace() / min(len(x) - 1, x.shape[1])
+        # Rows that differ only in what is held out teach nothing.
+        if penalty > 0:
+            weights = solve(moment + penalty * np.eye(len(moment)), x.T @ y, assume_a="pos")
+            predicted = ((rows[held] - mean) @ weights + frequency).argmax(axis=1)
+        else:
+            predicted = frequency.argmax()
+        right += int(np.sum(predicted == classes[held]))
+    return 100 * right / len(rows)
+
+
+class Metric(ByClass):
+    """The probe of every block."""
+
+    columns = tuple(BLOCK_COLUMNS)
+
+    def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+        """Return the columns of BLOCK_COLUMNS."""
+        share = np.unique_counts(labels).counts.max() / len(labels)
+        top1 = linear_probe_top1(rows, labels, probe_folds(labels, positions, self.settings.seed))
+        return {"linear_probe_top1": top1, "linear_probe_chance": 100 * share}

@@ -1,0 +1,59 @@
+"""How far two networks predict the same: equal top-1 and the divergence of the distributions.
+
+In: logits [N, K] of both for the same images, NumPy. Out: percent and nats. Imports no torch.
+"""
+
+import numpy as np
+
+from ...files import Column
+from .rows import Rows
+
+ASKS = ("logits",)
+NETWORK_COLUMNS = {
+    "agreement": Column("%", "images on which both predict the same class; NaN unless both have as many logits"),
+    "kl": Column("nats", "mean KL(other || network) of the predicted distributions; NaN where agreement is"),
+    "top1": Column("%", "top-1 of the network on those of the images whose label it has a logit for; NaN without any"),
+    "other_top1": Column("%", "the same of the other"),
+}
+
+
+def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
+    """Return the share of equal predictions in percent and mean KL(teacher || student) in nats, of logits [N, K].
+
+    Raises ValueError where the shapes differ or are not [N, K] with N and K above 0, or for NaN or infinity.
+    """
+    shape = np.shape(student)
+    if np.shape(teacher) != shape or len(shape) != 2 or 0 in shape:
+        raise ValueError(f"logits must both be [N, K], no axis empty, got {shape} and {np.shape(teacher)}")
+    student, teacher = (np.asarray(logits, dtype=np.float64) for logits in (student, teacher))
+    if not (np.isfinite(student).all() and np.isfinite(teacher).all()):
+        raise ValueError("logits hold NaN or infinity")
+    equal = np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))
+    student_log, teacher_log = _log_softmax(student), _log_softmax(teacher)
+    divergences = np.sum(np.exp(teacher_log) * (teacher_log - student_log), axis=1)
+    return 100 * float(equal), float(divergences.mean())
+
+
+def top1(logits: np.ndarray | None, labels: np.ndarray) -> float:
+    """Return the share in percent of images [N] whose label is the largest of their logits [N, K].
+
+    Images count that have a label (-1: none) for which there is a logit; NaN without any, or without logits.
+    """
+    if logits is None:
+        return np.nan
+    counted = (labels >= 0) & (labels < logits.shape[1])
+    return 100 * float(np.mean(logits[counted].argmax(axis=1) == labels[counted])) if counted.any() else np.nan
+
+
+def compare(first: Rows, second: Rows) -> dict[str, float]:
+    """Return the columns of NETWORK_COLUMNS."""
+    logits = first.logits, second.logits
+    comparable = all(values is not None for values in logits) and logits[0].shape == logits[1].shape
+    equal, divergence = agreement(*logits) if comparable else (np.nan, np.nan)
+    own = {"top1": top1(logits[0], first.labels), "other_top1": top1(logits[1], second.labels)}
+    return {"agreement": equal, "kl": divergence} | own
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -1,0 +1,215 @@
+"""Unbiased linear CKA: how alike two networks arrange the same rows, up to rotation and scale.
+
+In: rows [n, Dx] and [n, Dy] of the same n images (or tokens of them). Out: float64, 1 for the same arrangement, about 0
+for unrelated ones, possibly a little below. Sources: HSIC_1 of Song et al., JMLR 2012 (eq. 5); Kornblith et al., ICML
+2019; Nguyen, Raghu, Kornblith, ICLR 2021. Unlike there, HSIC is not averaged over minibatches but exact.
+
+HSIC_1 is unbiased for rows that are drawn independently. Never let the rows of an estimate be the tokens of one image:
+they share its content, so that CKA then compares the layout of the grid (position embeddings, smoothness) and not what
+tells images apart, and it is high for any two networks. Rows are images, or a few tokens of each of many images at the
+same places in both networks. Imports no torch.
+
+Of rows with mean 0, X [n, D] with squared norms a and Y with b, eq. 5 needs the linear kernels only through
+|X^T Y|^2 = <X X^T, Y Y^T>: HSIC_1 = (|X^T Y|^2 - n / (n - 2) a.b + sum(a) sum(b) / ((n - 1) (n - 2))) / (n (n - 3)).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import say_once
+from ...files import Column
+from .rows import Rows
+
+ASKS = ("pooled", "tokens")
+PAIR_COLUMNS = {
+    "cka_images": Column("", "unbiased linear CKA; a row is an image, the mean of its patch tokens"),
+    "cka_tokens": Column("", "the same; a row is one of a few random tokens an image; NaN where the grids differ"),
+    "tokens_per_image": Column("tokens", "random tokens of each image, at the same places in both networks"),
+}
+# HSIC is a difference of larger sums: what is smaller than this share of them is rounding and counts as 0.
+TOLERANCE = 1e-13
+FEWEST = 4
+# Values of float64 at a time.
+CHUNK_VALUES = 2**24
+
+
+def unbiased_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased linear CKA of rows [n, Dx] and [n, Dy]: HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
+
+    HSIC is HSIC_1 of the linear kernels; rows are arrays or tensors. NaN where one HSIC with itself is not
+    above 0, as for constant rows. Raises ValueError for a wrong shape, NaN or infinity, or fewer than 4 rows.
+    """
+    x, y = (rows.detach().double().cpu() if hasattr(rows, "detach") else rows for rows in (x, y))
+    return float(cka([np.asarray(x)], [np.asarray(y)])[0, 0])
+
+
+def cka(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> np.ndarray:
+    """Unbiased linear CKA of all Lx blocks [n, Dx] of one network with all Ly blocks [n, Dy] of another, [Lx, Ly].
+
+    See `unbiased_cka`.
+    """
+    xs, ys = _Side.of(xs, "xs"), _Side.of(ys, "ys")
+    return _shares(_hsic(xs, ys), _own(xs), _own(ys))
+
+
+def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+    """Return the columns of PAIR_COLUMNS, [L1, L2]."""
+    shape = first.blocks, second.blocks
+    columns = {name: np.full(shape, np.nan) for name in ("cka_images", "cka_tokens")}
+    columns["tokens_per_image"] = np.zeros(shape, dtype=np.int64)
+    if first.images < FEWEST:
+        say_once(f"CKA needs at least {FEWEST} images, and {first.path} has {first.images}: it stays empty")
+    else:
+        columns["cka_images"] = _compared(first, second, "pooled", range(shape[0]), range(shape[1]))
+    for grid in sorted({*first.grids} & {*second.grids}):
+        rows, others = ([b for b in range(side.blocks) if side.grids[b] == grid] for side in (first, second))
+        tokens = first.tokens_per_image[rows[0]]
+        columns["tokens_per_image"][np.ix_(rows, others)] = tokens
+        if first.images * tokens >= FEWEST:
+            columns["cka_tokens"][np.ix_(rows, others)] = _compared(first, second, "tokens", rows, others)
+    return columns
+
+
+def _compared(first: Rows, second: Rows, kind: str, blocks: Sequence[int], others: Sequence[int]) -> np.ndarray:
+    sides, owns = [], []
+    for rows, chosen in ((first, blocks), (second, others)):
+        side = _Side.of([getattr(rows, kind)(block) for block in chosen], f"{rows.path}: {kind}")
+        sides.append(side)
+        owns.append(rows.once(("hsic", kind, *chosen), lambda side=side: _own(side)))
+    return _shares(_hsic(*sides), *owns)
+
+
+def _shares(cross: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    xs, ys = (np.sqrt(np.where(values > 0, values, np.nan)) for values in (xs, ys))
+    return cross / (xs[:, None] * ys)
+
+
+@dataclass
+class _Side:
+    """Blocks [n, D] of one network, handed out in chunks with mean 0, in float64.
+
+    `origins`: two vectors [D] a block that are taken off one after the other; `norms` [n, L]: squared, of the rest.
+    """
+
+    blocks: Sequence[np.ndarray]
+    origins: list[tuple[np.ndarray, np.ndarray]]
+    norms: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Sequence[np.ndarray], name: str) -> "_Side":
+        """Return the blocks with their origins and norms; raise ValueError as `unbiased_cka`."""
+        rows = len(blocks[0])
+        for index, block in enumerate(blocks):
+            if block.ndim != 2 or len(block) != rows or 0 in block.shape:
+                raise ValueError(f"{name}[{index}] must be [{rows}, D], no axis empty, got shape {block.shape}")
+        if rows < FEWEST:
+            raise ValueError(f"unbiased CKA needs at least {FEWEST} rows, got {rows}")
+        side = cls(blocks, [], np.empty((rows, len(blocks))))
+        step = max(1, CHUNK_VALUES // max(side.widths))
+        parts = [slice(start, start + step) for start in range(0, rows, step)]
+        for index, block in enumerate(blocks):
+            # From the first row on, so that rows that are all alike are exactly 0.
+            first = block[0].astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                sums = sum((block[part] - first).sum(axis=0) for part in parts)
+            if not np.isfinite(sums).all():
+                raise ValueError(f"{name}[{index}] holds NaN or infinity")
+            side.origins.append((first, sums / rows))
+            for part in parts:
+                side.norms[part, index] = np.square(side.block(index, part)).sum(axis=1)
+        return side
+
+    def alone(self, index: int) -> "_Side":
+        """Return one of the blocks."""
+        return _Side([self.blocks[index]], [self.origins[index]], self.norms[:, [index]])
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, n."""
+        return len(self.norms)
+
+    @property
+    def widths(self) -> list[int]:
+        """The channels of each block."""
+        return [block.shape[1] for block in self.blocks]
+
+    def block(self, index: int, part: slice = slice(None)) -> np.ndarray:
+        """Return rows of one block."""
+        first, mean = self.origins[index]
+        return self.blocks[index][part] - first - mean
+
+    def groups(self, values: int) -> Iterator[list[int]]:
+        """Yield consecutive blocks that have at most so many values a row together, at least one."""
+        group: list[int] = []
+        for index, width in enumerate(self.widths):
+            if group and sum(self.widths[i] for i in group) + width > values:
+                yield group
+                group = []
+            group.append(index)
+        yield group
+
+    def joined(self, indices: Sequence[int], part: slice) -> tuple[np.ndarray, list[int]]:
+        """Return the rows of several blocks side by side, and where each begins."""
+        starts = np.cumsum([0, *(self.widths[index] for index in indices)][:-1]).tolist()
+        return np.concatenate([self.block(index, part) for index in indices], axis=1), starts
+
+    def kernels(self, part: slice) -> np.ndarray:
+        """Return X X^T of every block, the rows of `part` by these and all later ones, [L, part, later]."""
+        later = slice(part.start, None)
+        return np.stack([self.block(i, part) @ self.block(i, later).T for i in range(len(self.blocks))])
+
+
+def _hsic(xs: _Side, ys: _Side) -> np.ndarray:
+    """HSIC_1 of the linear kernels of every pair of blocks, [Lx, Ly]."""
+    if xs.rows != ys.rows:
+        raise ValueError(f"ys[0] must be [{xs.rows}, D], got {ys.rows} rows")
+    n, (a, b) = xs.rows, (sum(side.widths) for side in (xs, ys))
+    # Multiplications: of channels with channels, or of rows with rows (which are symmetric) and these with each other.
+    by_rows = n * n * (a + b + len(xs.widths) * len(ys.widths)) < 2 * n * a * b
+    return _of_sizes((_by_rows if by_rows else _by_channels)(xs, ys), xs, ys)
+
+
+def _own(side: _Side) -> np.ndarray:
+    """HSIC_1 of every block with itself, [L]."""
+    alone = [side.alone(index) for index in range(len(side.blocks))]
+    return np.array([_hsic(block, block)[0, 0] for block in alone])
+
+
+def _by_channels(xs: _Side, ys: _Side) -> np.ndarray:
+    """|X^T Y|^2 of every pair of blocks, [Lx, Ly], from one product of all channels."""
+    sizes = np.empty((len(xs.blocks), len(ys.blocks)))
+    for others in ys.groups(2 * int(CHUNK_VALUES**0.5)):
+        width = sum(ys.widths[index] for index in others)
+        for group in xs.groups(CHUNK_VALUES // width):
+            step = max(1, CHUNK_VALUES // (width + sum(xs.widths[index] for index in group)))
+            cross = 0
+            for start in range(0, xs.rows, step):
+                part = slice(start, start + step)
+                (x, x_starts), (y, y_starts) = xs.joined(group, part), ys.joined(others, part)
+                cross = cross + x.T @ y
+            np.square(cross, out=cross)
+            sums = np.add.reduceat(np.add.reduceat(cross, y_starts, axis=1), x_starts, axis=0)
+            sizes[np.ix_(group, others)] = sums
+    return sizes
+
+
+def _by_rows(xs: _Side, ys: _Side) -> np.ndarray:
+    """<X X^T, Y Y^T> of every pair of blocks, [Lx, Ly], from one product of all kernels."""
+    sizes = np.zeros((len(xs.blocks), len(ys.blocks)))
+    step = max(1, CHUNK_VALUES // (xs.rows * sum(sizes.shape)))
+    for start in range(0, xs.rows, step):
+        part = slice(start, min(start + step, xs.rows))
+        x, y = xs.kernels(part), ys.kernels(part)
+        # What lies right of the square on the diagonal stands for what lies below it, too.
+        x[:, :, part.stop - start :] *= 2
+        sizes += x.reshape(len(x), -1) @ y.reshape(len(y), -1).T
+    return sizes
+
+
+def _of_sizes(sizes: np.ndarray, xs: _Side, ys: _Side) -> np.ndarray:
+    n = xs.rows
+    totals = xs.norms.sum(axis=0)[:, None] * ys.norms.sum(axis=0)
+    values = sizes - n / (n - 2) * (xs.norms.T @ ys.norms) + totals / ((n - 1) * (n - 2))
+    return np.where(np.abs(values) > TOLERANCE * sizes, values, 0) / (n * (n - 3))

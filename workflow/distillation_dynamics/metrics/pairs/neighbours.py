@@ -1,0 +1,73 @@
+"""Mutual nearest neighbours: how far two networks find the same images alike.
+
+In: mean patch tokens of the same n images. Out: the mean share of an image's k nearest neighbours in one network that
+are among its k nearest in the other; near by cosine, the image itself left out. Source: Huh et al., The Platonic
+Representation Hypothesis, ICML 2024 (k = 10). Imports no torch.
+"""
+
+import numpy as np
+from scipy import sparse
+
+from ...errors import say_once
+from ...files import Column
+from .._linear import nearest
+from .rows import Rows
+
+ASKS = ("pooled",)
+NEIGHBOURS = 10
+PAIR_COLUMNS = {
+    "neighbours": Column("", f"mean share of the {NEIGHBOURS} nearest images (by cosine) that are the same in both"),
+    "neighbours_chance": Column("", "what unrelated networks would reach, k / (images - 1)"),
+    "neighbours_k": Column("images", f"k: {NEIGHBOURS}, or all others where these are fewer"),
+}
+
+
+def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> float:
+    """Mean share of the k nearest neighbours, by cosine, that rows [n, Dx] and [n, Dy] have in common.
+
+    NaN where the rows of one all point the same way, or a row is zero. Raises ValueError unless both have n > k rows.
+    """
+    if len(x) != len(y) or not 0 < k < len(x):
+        raise ValueError(f"both must have as many rows and more than k = {k}, got {len(x)} and {len(y)}")
+    return float(_overlaps([_places(x, k)], [_places(y, k)], len(x), k)[0, 0])
+
+
+def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+    """Return the columns of PAIR_COLUMNS, [L1, L2]."""
+    images, shape = first.images, (first.blocks, second.blocks)
+    k = min(NEIGHBOURS, images - 1)
+    if k == 0:
+        say_once(f"nearest neighbours need more than one image, and {first.path} has one: they stay empty")
+        empty = np.full(shape, np.nan)
+        return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
+    sides = [
+        rows.once("neighbours", lambda rows=rows: [_places(rows.pooled(block), k) for block in range(rows.blocks)])
+        for rows in (first, second)
+    ]
+    return {
+        "neighbours": _overlaps(*sides, images, k),
+        "neighbours_chance": np.full(shape, k / (images - 1)),
+        "neighbours_k": np.full(shape, k),
+    }
+
+
+def _places(rows: np.ndarray, k: int) -> np.ndarray | None:
+    found = nearest(rows, k)
+    return None if found is None else found[0]
+
+
+def _overlaps(xs: list[np.ndarray | None], ys: list[np.ndarray | None], images: int, k: int) -> np.ndarray:
+    """Shares of common neighbours of every pair of blocks, [Lx, Ly], from one product of sparse memberships."""
+    x, y = (_memberships(blocks, images) for blocks in (xs, ys))
+    shares = (x @ y.T).toarray() / (images * k)
+    missing = np.array([block is None for block in xs])[:, None] | np.array([block is None for block in ys])
+    return np.where(missing, np.nan, shares)
+
+
+def _memberships(blocks: list[np.ndarray | None], images: int) -> sparse.csr_array:
+    """A row a block, a column for each two images: 1 where the second is among the nearest of the first."""
+    first = images * np.arange(images)[:, None]
+    places = [np.empty(0, dtype=np.int64) if near is None else (first + near).ravel() for near in blocks]
+    columns = np.concatenate(places)
+    starts = np.cumsum([0, *map(len, places)])
+    return sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(len(blocks), images * images))

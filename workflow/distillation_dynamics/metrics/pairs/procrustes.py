@@ -1,0 +1,59 @@
+"""Orthogonal Procrustes distance: how far two networks' rows lie apart once rotated onto each other; it is a metric.
+
+In: mean patch tokens [n, Dx] and [n, Dy] of the same n images. Of both the mean is taken off and the Frobenius norm
+made 1; then the distance is min over orthogonal Q of |X - Y Q| = sqrt(2 - 2 |X^T Y|_*), |.|_* the nuclear norm, between
+0 (the same up to rotation, scale and origin) and sqrt(2). Source: Williams et al., NeurIPS 2021 (eq. 4 with the linear
+alignment). It is not unbiased: with fewer images than channels any two networks come near, which the distance of the
+images in another order tells. Imports no torch.
+"""
+
+import numpy as np
+
+from ...files import Column
+from .._linear import centred, reduced
+from .rows import Rows
+
+ASKS = ("pooled",)
+PAIR_COLUMNS = {
+    "procrustes": Column(
+        "", "orthogonal Procrustes distance of the mean patch tokens, 0 to sqrt(2); NaN where constant"
+    ),
+    "procrustes_shuffled": Column("", "control: the same with the other's images in a fixed random order"),
+}
+
+
+def procrustes_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """Orthogonal Procrustes distance of rows [n, Dx] and [n, Dy], between 0 and sqrt(2).
+
+    NaN where the rows of one are all alike. Raises ValueError where the numbers of rows differ.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"both must have as many rows, got {len(x)} and {len(y)}")
+    return _distance(_normalised(x), _normalised(y))
+
+
+def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+    """Return the columns of PAIR_COLUMNS, [L1, L2]."""
+    sides = [
+        rows.once("procrustes", lambda rows=rows: [_normalised(rows.pooled(block)) for block in range(rows.blocks)])
+        for rows in (first, second)
+    ]
+    order = np.random.default_rng(0).permutation(first.images)
+    return {
+        name: np.array([[_distance(x, y[places]) for y in sides[1]] for x in sides[0]])
+        for name, places in (("procrustes", slice(None)), ("procrustes_shuffled", order))
+    }
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    rows = reduced(centred(rows))
+    norm = np.linalg.norm(rows)
+    return rows / norm if norm > 0 else np.full_like(rows, np.nan)
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> float:
+    cross = x.T @ y
+    if np.isnan(cross).any():
+        return np.nan
+    nuclear = np.linalg.svd(cross, compute_uv=False).sum()
+    return float(np.sqrt(max(0.0, 2 - 2 * nuclear)))

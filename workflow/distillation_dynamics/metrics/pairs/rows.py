@@ -1,0 +1,104 @@
+"""What a network says of the images that networks are compared on: the rows that the metric `rows` keeps, read lazily.
+
+In: `rows.safetensors` of a network at one checkpoint. Out: NumPy arrays that are mapped, not read, until something is
+done with them. Imports no torch.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from ...errors import StudyError
+
+# The one key of the file's metadata: several come in an order that changes from process to process.
+METADATA = "rows"
+TYPES = {"F32": np.float32, "F64": np.float64}
+
+
+class Rows:
+    """The rows of one network: n images, L blocks, block b with C_b channels.
+
+    `names` [n] of the images, in order; `labels` [n] (-1: none); `grids`: (rows, columns) of patch tokens by block;
+    `block_names`; `tokens_per_image` by block. Raises StudyError where the file is missing or damaged.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            # Opening checks the header against the length of the file.
+            with safe_open(self.path, framework="numpy") as file:
+                facts = json.loads(file.metadata()[METADATA])
+            with open(self.path, "rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                self._tensors = json.loads(file.read(length))
+            self._start = 8 + length
+        except FileNotFoundError as error:
+            raise StudyError(f"{path} does not exist; run snakemake to make it") from error
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise StudyError(
+                f"{path} holds no rows of a network ({error}); delete it and run snakemake again"
+            ) from error
+        self.names: list[str] = facts["names"]
+        self.labels = np.array(facts["labels"], dtype=np.int64)
+        self.grids = [tuple(grid) for grid in facts["grids"]]
+        self.block_names: list[str] = facts["block_names"]
+        self.tokens_per_image: list[int] = facts["tokens_per_image"]
+        self._known: dict[Any, Any] = {}
+
+    @property
+    def images(self) -> int:
+        """The number of images, n."""
+        return len(self.names)
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks, L."""
+        return len(self.block_names)
+
+    @property
+    def logits(self) -> np.ndarray | None:
+        """The logits [n, K], float32; None of a network without a head."""
+        return self._mapped("logits") if "logits" in self._tensors else None
+
+    def pooled(self, block: int) -> np.ndarray:
+        """The mean patch token of every image, [n, C], float32."""
+        return self._mapped(f"pooled{block:02d}")
+
+    def tokens(self, block: int) -> np.ndarray:
+        """Patch tokens at k random places of every image, [n k, C], float32, image after image."""
+        return self._mapped(f"tokens{block:02d}")
+
+    def gram(self, block: int) -> np.ndarray:
+        """Sum of x x^T over all patch tokens x of all images, [C, C], float64."""
+        return self._mapped(f"gram{block:02d}")
+
+    def once(self, name: Any, compute: Callable[[], Any]) -> Any:
+        """Return what `compute` returns, computed the first time that `name` is asked for: a network has many pairs."""
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
+
+    def _mapped(self, name: str) -> np.ndarray:
+        tensor = self._tensors[name]
+        place = self._start + tensor["data_offsets"][0]
+        return np.memmap(self.path, TYPES[tensor["dtype"]], "r", place, tuple(tensor["shape"]))
+
+
+def matched(first: Rows, second: Rows) -> None:
+    """Raise StudyError where the rows of two networks are not of the same images in the same order."""
+    if first.names == second.names:
+        return
+    both = zip(first.names, second.names, strict=False)
+    place = next((i for i, (a, b) in enumerate(both) if a != b), min(first.images, second.images))
+    said = [
+        f"{rows.path} has {rows.names[place]}" if place < rows.images else f"{rows.path} has no more"
+        for rows in (first, second)
+    ]
+    raise StudyError(
+        f"two networks cannot be compared, since their images differ: as image {place} {' and '.join(said)}; "
+        "delete both files and run snakemake again"
+    )

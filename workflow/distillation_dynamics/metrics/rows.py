@@ -1,0 +1,112 @@
+"""What networks are held beside each other by: logits, mean and random patch tokens, and sums over all tokens.
+
+In: features and logits of the images of the comparison. Out: one file a checkpoint, `rows.safetensors`, that
+`pairs.rows.Rows` reads: `logits` [n, K] (left out without a head), for each block b `pooled<b>` [n, C], the mean patch
+token, `tokens<b>` [n k, C], tokens at k random places of the block's own grid, both float32, and `gram<b>` [C, C], the
+sum of x x^T over all patch tokens x, float64. So every pair of networks is compared without running either again.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from ..files import replacing
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context, Measured
+from .blocks import extremes
+from .pairs.rows import METADATA
+
+ASKS = ("features", "logits")
+OPTIONS = ("tokens",)
+FILES = ("rows.safetensors",)
+IMAGES = "compare"
+
+
+def image_rows(features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return one row an image, the mean of its patch tokens: L tensors [b, C] in float64, of L blocks [b, C, H, W]."""
+    return [block.double().mean(dim=(2, 3)) for block in features]
+
+
+def token_rows(features: Sequence[torch.Tensor], positions: torch.Tensor) -> list[torch.Tensor]:
+    """Return the tokens at `positions` of every image: L tensors [b k, C] in float64, of L blocks [b, C, H, W].
+
+    `positions` [b, k] are indices h W + w into the grid of each block. Raises ValueError where they are not [b, k] or
+    lie outside a block's grid.
+    """
+    rows = []
+    for index, block in enumerate(features):
+        tokens = block.flatten(2)
+        if positions.ndim != 2 or len(positions) != len(block) or 0 in positions.shape:
+            raise ValueError(f"positions must be [{len(block)}, k], got {tuple(positions.shape)}")
+        if positions.min() < 0 or positions.max() >= tokens.shape[2]:
+            raise ValueError(f"positions: block {index} has the tokens 0..{tokens.shape[2] - 1}")
+        places = positions.to(block.device)[:, None].expand(-1, block.shape[1], -1)
+        rows.append(tokens.gather(2, places).double().movedim(1, 2).flatten(0, 1))
+    return rows
+
+
+def token_places(size: int, count: int, positions: np.ndarray) -> torch.Tensor:
+    """Return `count` random places [b, k] on a grid of `size` tokens, or all of them, for the images at `positions`."""
+    # Drawn from the image alone, so that batches and networks cannot change them.
+    places = [np.random.default_rng([0, int(position)]).permutation(size)[:count] for position in positions]
+    return torch.from_numpy(np.stack(places))
+
+
+class Metric(Accumulator):
+    """The rows of a network; nothing of them is a column."""
+
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
+        self._parts: dict[str, list[np.ndarray]] = {}
+        self._grams: dict[str, torch.Tensor] = {}
+        self._grids: list[tuple[int, int]] = []
+        self._labels: list[int] = []
+
+    def update(self, outputs: Outputs) -> None:
+        """Take features of all blocks, logits if there are any, labels and positions of some images.
+
+        Raises NotFinite for NaN or infinity.
+        """
+        blocks = [outputs.features[block] for block in sorted(outputs.features)]
+        self._grids = [tuple(block.shape[2:]) for block in blocks]
+        self._labels += outputs.labels.tolist()
+        positions = outputs.positions.cpu().numpy()
+        places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
+        if outputs.logits is not None:
+            self._add("logits", outputs.logits)
+        for index, block in enumerate(blocks):
+            extremes(block, index)
+            self._add(f"pooled{index:02d}", image_rows([block])[0])
+            self._add(f"tokens{index:02d}", token_rows([block], places[block.shape[2] * block.shape[3]])[0])
+            tokens = block.double().movedim(1, 3).flatten(0, 2)
+            gram = tokens.mT @ tokens
+            self._grams[f"gram{index:02d}"] = self._grams.get(f"gram{index:02d}", 0) + gram
+
+    def _add(self, name: str, rows: torch.Tensor) -> None:
+        self._parts.setdefault(name, []).append(rows.float().cpu().numpy())
+
+    def compute(self) -> Measured:
+        """Return no column."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Write `rows.safetensors`; raise ValueError where the context names another number of images."""
+        names = list(self.context.names)
+        if len(names) != len(self._labels):
+            raise ValueError(f"{len(self._labels)} images came, {len(names)} are named")
+        arrays = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
+        arrays |= {name: gram.cpu().numpy() for name, gram in self._grams.items()}
+        facts = {
+            "names": names,
+            "labels": self._labels,
+            "grids": self._grids,
+            "block_names": list(self.context.block_names),
+            "tokens_per_image": [min(h * w, self.settings.tokens) for h, w in self._grids],
+        }
+        with replacing(Path(folder) / FILES[0]) as temporary:
+            save_file(arrays, temporary, {METADATA: json.dumps(facts)})
