@@ -1,9 +1,11 @@
 """Measures of a network: each file one metric, as pure functions and as a streaming accumulator, `Metric`.
 
-A metric's file says what it takes (`NEEDS`), documents the columns it fills (`IMAGE_COLUMNS` of scalars.parquet, whose
-means over images are in depth.parquet; `BLOCK_COLUMNS` of depth.parquet; `BIN_COLUMNS` of spectrum.parquet) and defines
-`Metric`. The file's name is its entry in the registry: what `features.metrics` in a study may list. The functions below
-are there as `metrics.<function>` and loaded when first asked for, so that importing this package costs nothing.
+A metric's file says what it asks of a network (`ASKS`, fields of `outputs.Request`), documents the columns it fills
+(`IMAGE_COLUMNS` of scalars.parquet, whose means over images are in depth.parquet; `BLOCK_COLUMNS` of depth.parquet;
+`BIN_COLUMNS` of spectrum.parquet; `TABLES` of its own), names the files it keeps of a checkpoint (`FILES`), the one of
+the reference network that it reads (`REFERENCE`) and the settings that change what it computes (`OPTIONS`), and defines
+`Metric`. The file's name is its entry in the registry. The functions below are there as `metrics.<function>` and loaded
+when first asked for, so that importing this package costs nothing.
 """
 
 from importlib import import_module

@@ -7,22 +7,27 @@ checkpoints only under `entropy_fixed_range`, shapes of the distribution only by
 """
 
 import math
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..files import Column
-from .accumulator import DEFAULTS, Accumulator, Measured, Settings
+from ..files import Column, read_json, write_json
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, extremes, image_chunks, iterate_blocks, stacked
 
-NEEDS = "features"
+ASKS = ("features",)
+OPTIONS = ("entropy_bins",)
+FILES = ("range.json",)
+REFERENCE = "range.json"
 IMAGE_COLUMNS = {
     "entropy": Column(
         "bits", "mean token entropy; bins span one range, that of all blocks and images of the checkpoint"
     ),
-    "entropy_fixed_range": Column("bits", "mean token entropy; bins span the trained teacher's range"),
-    "clipped_share": Column("", "share of the values outside the trained teacher's range, counted in the end bins"),
+    "entropy_fixed_range": Column("bits", "mean token entropy; bins span the reference network's range"),
+    "clipped_share": Column("", "share of the values outside the reference network's range, counted in the end bins"),
     "entropy_standardised": Column(
         "bits", "mean entropy of tokens of mean 0 and standard deviation 1; bins span -5 to 5"
     ),
@@ -33,7 +38,7 @@ BLOCK_COLUMNS = {
 }
 STANDARDISED_RANGE = (-5.0, 5.0)
 # A chunk and what is computed from it stay in a processor's cache.
-CHUNK_VALUES = 2**17
+CHUNK_VALUES = 2**18
 # Histograms at a time on a GPU.
 GPU_CHUNK_VALUES = 2**23
 EPSILON = 2.0**-23
@@ -59,12 +64,12 @@ def token_entropy(
     """Entropy of every token, [L, B, H, W], in bits: -sum over bins of p log2 p, p = count / C.
 
     A token's C values are counted in `bins` equal bins over `value_range`, by default the smallest and
-    largest of all features given. The edges are those of numpy.histogram_bin_edges for float32 data:
-    computed in float64, rounded to float32, half a unit either side where low == high. Bins are half-open,
-    the last is closed; values outside an explicit range count in the end bins. Half precision is widened to
-    float32, float64 is rounded to float32. Only where the range has no distinct float32 edges (NumPy 2
-    refuses it) do the float64 edges and float64 comparisons stand in. Constant features have 0 bits. Blocks
-    of different grids give a list of [B, H, W].
+    largest of all features given. The edges are those of numpy.histogram (NumPy 2) for float32 data:
+    np.linspace(np.float32(low), np.float32(high), bins + 1, dtype=np.float32), half a unit either side where
+    low == high. Bins are half-open, the last is closed; values outside an explicit range count in the end bins.
+    Half precision is widened to float32, float64 is rounded to float32. Only where the range has no distinct
+    float32 edges (NumPy refuses it) do edges and comparisons in float64 stand in. Constant features have 0 bits.
+    Blocks of different grids give a list of [B, H, W].
 
     Raises ValueError for a wrong shape, NaN or infinity, bins < 1, or a range that is not finite or not in
     order.
@@ -87,7 +92,7 @@ def standardised_entropy(features: Features, bins: int = 100) -> np.ndarray | li
     the standardisation is done in float64 and rounded to float32. A constant token has 0 bits. Raises ValueError as
     token_entropy does.
     """
-    edges = _bin_edges(bins, *STANDARDISED_RANGE)
+    edges = bin_edges(bins, *STANDARDISED_RANGE)
     return stacked([_block_entropy(block, index, edges, standardise=True) for index, block in iterate_blocks(features)])
 
 
@@ -96,45 +101,56 @@ class Metric(Accumulator):
 
     passes = 2
 
-    def __init__(self, settings: Settings = DEFAULTS):
-        super().__init__(settings)
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
         self.low, self.high = math.inf, -math.inf
+        self._reference: tuple[float, float] | None = None
+        if self.context.reference is not None:
+            limits = read_json(self.context.reference)
+            self._reference = limits["low"], limits["high"]
 
-    def update(self, batch: Sequence[torch.Tensor]) -> None:
+    def update(self, outputs: Outputs) -> None:
         """Take the features of all blocks for a batch of images."""
+        blocks = list(outputs.features.values())
         if self.pass_number == 1:
-            low, high = value_range(batch)
+            low, high = value_range(blocks)
             self.low, self.high = min(self.low, low), max(self.high, high)
             return
-        bins = self.settings.bins
-        fixed = self.settings.fixed_range or (self.low, self.high)
-        self.images.add(
-            [
-                {
-                    "entropy": _image_means(block, index, _bin_edges(bins, self.low, self.high)),
-                    "entropy_fixed_range": _image_means(block, index, _bin_edges(bins, *fixed)),
-                    "clipped_share": _clipped_share(block, index, *fixed),
-                    "entropy_standardised": _image_means(block, index, _bin_edges(bins, *STANDARDISED_RANGE), True),
-                }
-                for index, block in iterate_blocks(batch)
-            ]
-        )
-        self._blocks = len(batch)
+        self.images.add([self._measured(block, index) for index, block in iterate_blocks(blocks)])
+        self._blocks = len(blocks)
+
+    def _measured(self, block: Block, index: int) -> dict[str, np.ndarray]:
+        bins, own = self.settings.entropy_bins, (self.low, self.high)
+        entropy, fixed = image_entropy(block, index, bin_edges(bins, *own)), self._reference or own
+        return {
+            "entropy": entropy,
+            "entropy_fixed_range": entropy if fixed == own else image_entropy(block, index, bin_edges(bins, *fixed)),
+            "clipped_share": _clipped_share(block, index, *fixed),
+            "entropy_standardised": image_entropy(block, index, bin_edges(bins, *STANDARDISED_RANGE), True),
+        }
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS."""
         return super().compute() | {"range_low": [self.low] * self._blocks, "range_high": [self.high] * self._blocks}
 
+    def save(self, folder: Path) -> None:
+        """Write the range of all blocks and images as `range.json`: {"low", "high"} in activation units."""
+        write_json(folder / "range.json", {"low": self.low, "high": self.high})
+
 
 def _block_entropies(features: Features, bins: int, limits: tuple[float, float] | None) -> list[np.ndarray]:
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
-    edges = _bin_edges(bins, *(value_range(features) if limits is None else limits))
+    edges = bin_edges(bins, *(value_range(features) if limits is None else limits))
     inside = limits is None
     return [_block_entropy(block, index, edges, inside=inside) for index, block in iterate_blocks(features)]
 
 
-def _image_means(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
+def image_entropy(block: Block, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
+    """Mean entropy of the tokens of every image of one block [B, C, H, W], [B], in bits, of bins with these edges.
+
+    Values outside count in the end bins; `standardise`: of tokens of mean 0 and standard deviation 1.
+    """
     return _block_entropy(block, index, edges, standardise).mean(axis=(1, 2))
 
 
@@ -146,16 +162,26 @@ def _clipped_share(block: Block, index: int, low: float, high: float) -> np.ndar
     return np.concatenate(shares)
 
 
-def _bin_edges(bins: int, low: float, high: float) -> np.ndarray:
+def bin_edges(bins: int, low: float, high: float) -> np.ndarray:
+    """Return the edges [bins + 1] of a histogram as token_entropy describes them, float32 or float64.
+
+    Raises ValueError for a range that is not finite or not in order.
+    """
     low, high = float(low), float(high)
     if not math.isfinite(high - low) or low > high:
         raise ValueError(f"value_range must be two finite numbers, low first, got ({low}, {high})")
+    with np.errstate(over="ignore", invalid="ignore"):
+        short = _edges(bins, np.float32(low), np.float32(high))
+    # Neither where a difference of float32 overflows nor where edges coincide.
+    return short if np.isfinite(short).all() and (short[:-1] < short[1:]).all() else _edges(bins, low, high)
+
+
+def _edges(bins: int, low: float | np.float32, high: float | np.float32) -> np.ndarray:
+    """Return edges in the type of the limits, as numpy.histogram takes them."""
+    kind = np.result_type(low, high)
     if low == high:
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, bins + 1)
-    with np.errstate(over="ignore"):
-        rounded = edges.astype(np.float32)
-    return rounded if (rounded[:-1] < rounded[1:]).all() else edges
+        low, high = low - kind.type(0.5), high + kind.type(0.5)
+    return np.linspace(low, high, bins + 1, dtype=kind)
 
 
 def _block_entropy(
@@ -184,13 +210,15 @@ def _standardised(chunk_bchw: torch.Tensor) -> torch.Tensor:
 
 
 def _entropy(tokens_bcn: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Entropy of every token [b, n] by NumPy: one count for all tokens, neighbours in memory in different tokens."""
+    """Entropy of every token [b * n]: one count for all tokens, neighbours in memory in different tokens."""
     images, channels, tokens = tokens_bcn.shape
     bins = len(edges) - 1
-    # Each token has its own run of bins.
-    first_bin = bins * np.arange(images * tokens).reshape(images, 1, tokens)
-    index = _bin_indices(tokens_bcn.astype(edges.dtype, copy=False), edges) + first_bin.astype(np.int32)
-    counts = np.bincount(index.ravel(), minlength=images * tokens * bins)
+    total = images * tokens * bins
+    # Each token has its own run of bins. The narrower the index, the faster it is counted.
+    kind = np.int32 if total <= np.iinfo(np.int32).max else np.int64
+    index = _bin_indices(tokens_bcn.astype(edges.dtype, copy=False), edges).astype(kind, copy=False)
+    index += bins * np.arange(images * tokens, dtype=kind).reshape(images, 1, tokens)
+    counts = torch.bincount(torch.from_numpy(index).flatten(), minlength=total).numpy()
     return _bits_of_counts(channels)[counts].reshape(images * tokens, bins).sum(axis=1)
 
 
@@ -223,7 +251,7 @@ def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     low, high = float(edges[0]), float(edges[-1])
     width = (high - low) / bins
     # In bins: what rounding of the edges, of the difference and of the product can move a value, twice over and more.
-    near = 2 * EPSILON * (max(abs(low), abs(high)) / width + 2 * bins) if 1e-30 < width < 1e30 else np.inf
+    near = 3 * EPSILON * (max(abs(low), abs(high)) / width + 2 * bins) if 1e-30 < width < 1e30 else np.inf
     if edges.dtype != np.float32 or near > 0.05:
         return np.searchsorted(inner, values, side="right").astype(np.int32)
     place = values - np.float32(low + near * width)

@@ -5,16 +5,17 @@ of the activation magnitude: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. The
 deviation within tokens are its controls: intensity and entropy follow them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 from ..files import Column
+from ..outputs import Outputs
 from .accumulator import Accumulator
 from .blocks import Block, Features, image_chunks, iterate_blocks
 
-NEEDS = "features"
+ASKS = ("features",)
 IMAGE_COLUMNS = {
     "mean": Column("activation units", "mean over channels and tokens"),
     "standard_deviation": Column("activation units", "standard deviation over channels and tokens"),
@@ -61,9 +62,10 @@ def image_scalars(block: Block, index: int = 0) -> dict[str, np.ndarray]:
 class Metric(Accumulator):
     """Streaming form: every statistic of IMAGE_COLUMNS."""
 
-    def update(self, batch: Sequence[torch.Tensor]) -> None:
+    def update(self, outputs: Outputs) -> None:
         """Take the features of all blocks for a batch of images."""
-        self.images.add([image_scalars(block, index) for index, block in iterate_blocks(batch)])
+        blocks = list(outputs.features.values())
+        self.images.add([image_scalars(block, index) for index, block in iterate_blocks(blocks)])
 
 
 def _scalars(block: Block, index: int, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -9,16 +9,20 @@ rounding and counts as 0. A rank is reached when the cumulated energy is at leas
 that rounding does not add a direction. An image of zeros has rank 0 and effective rank 0.
 """
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import save_file
 
-from ..files import Column
-from .accumulator import DEFAULTS, Accumulator, ImageValues, Measured, Settings
+from ..files import Column, replacing
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context, ImageValues, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
-NEEDS = "features"
+ASKS = ("features",)
+FILES = ("grams.safetensors",)
 SHARES = (0.80, 0.90, 0.95, 0.99)
 TOLERANCE = 1e-12
 
@@ -164,8 +168,8 @@ class Metric(Accumulator):
 
     passes = 2
 
-    def __init__(self, settings: Settings = DEFAULTS):
-        super().__init__(settings)
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
         self.grams: list[np.ndarray] = []
         self.sums: list[np.ndarray] = []
         self.tokens: list[int] = []
@@ -173,9 +177,9 @@ class Metric(Accumulator):
         self._moments: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._bases: list[torch.Tensor] = []
 
-    def update(self, batch: Sequence[Block]) -> None:
-        """Take the features of some images: L blocks [b, C, H, W]."""
-        blocks = list(iterate_blocks(batch))
+    def update(self, outputs: Outputs) -> None:
+        """Take the features of all blocks for a batch of images."""
+        blocks = list(iterate_blocks(list(outputs.features.values())))
         if self.pass_number == 2:
             energies = [_energies(block, index, self._bases[index]) for index, block in blocks]
             self._projected.add([_ranks("pca", values) for values in energies])
@@ -206,6 +210,18 @@ class Metric(Accumulator):
         }
         spectra = [_eigenvalues(gram) for gram, _ in self._moments]
         return images | percentiles | {"pca_effective_rank": [float(_effective_rank(values)) for values in spectra]}
+
+    def save(self, folder: Path) -> None:
+        """Write the sums that further analysis can start from, all float64, as `grams.safetensors`.
+
+        By block: gram<bb> [C, C], the sum of x x^T over all tokens x of all images, and sum<bb> [C]; tokens [L], their
+        numbers.
+        """
+        arrays = {"tokens": np.array(self.tokens, dtype=np.float64)}
+        for block, (gram, total) in enumerate(zip(self.grams, self.sums, strict=True)):
+            arrays |= {f"gram{block:02d}": gram, f"sum{block:02d}": total}
+        with replacing(folder / "grams.safetensors") as temporary:
+            save_file(arrays, temporary)
 
 
 def _ranks(rank: str, energies: np.ndarray) -> dict[str, np.ndarray]:

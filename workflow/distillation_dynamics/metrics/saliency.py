@@ -2,21 +2,64 @@
 
 In: a network in evaluation mode, images [B, C, H, W] as the network takes them (normalised), labels [B]. Out:
 attributions of the same shape, and maps [B, H, W] of them. Each image is computed alone, so that its map does not
-depend on the images beside it. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
+depend on the images beside it. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026. `Metric` fills two
+tables with a map a row: `saliency` (the image itself and one map a method) and `gradient_maps` (one map a block).
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from captum.attr import IntegratedGradients, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
-from .gradient import gradients_on
+from ..files import Column
+from ..networks.gradients import gradients_on, known
+from ..outputs import Outputs
+from ..spec.images import View
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context
+from .gradient import gradient_map
 
+ASKS = ("network", "gradients")
+OPTIONS = ("methods",)
+IMAGES = "saliency"
+BATCH = 16
+_IMAGE = {
+    "image": Column("", "0-based position in the split"),
+    "label": Column("", "class of the image, whose logit is explained; -1 for none"),
+    "rows": Column("pixels or patches", "rows of the map"),
+    "columns": Column("pixels or patches", "columns of the map"),
+}
+TABLES = {
+    "saliency": {
+        "method": Column("", "image, gradient, smoothgrad or integrated_gradients"),
+        **_IMAGE,
+        "map": Column(
+            "1 or logit",
+            "row by row; image: intensity in [0, 1], mean over colours; methods: largest absolute attribution over "
+            "colours, NaN where the head has no logit for the label",
+        ),
+    },
+    "gradient_maps": {
+        "block": Column("", "0-based number of the block"),
+        "block_name": Column("", "timm's name of the block"),
+        **_IMAGE,
+        "map": Column(
+            "1 / activation unit",
+            "row by row: mean over channels of the absolute gradient of the label's logit by the block's patch tokens; "
+            "NaN where the head has no logit for the label",
+        ),
+    },
+}
 METHODS = ("gradient", "smoothgrad", "integrated_gradients")
 SAMPLES = 50  # noisy copies of an image in SmoothGrad
 SD = 0.15  # of that noise, as a share of the image's range
 STEPS = 50  # of the path in Integrated Gradients
 # Copies of an image that go through the network at once.
 CHUNK = 10
+# Of the noise of SmoothGrad: one for all networks and checkpoints, so that they see the same noise.
+NOISE_SEED = 0
 
 
 def saliency(network: nn.Module, images: Tensor, labels: Tensor, method: str, seed: int = 0) -> Tensor:
@@ -67,3 +110,49 @@ def _attribute(network: nn.Module, image: Tensor, target: Tensor, method: str, s
 def saliency_map(attributions: Tensor) -> Tensor:
     """One map an image, [B, H, W]: the maximum over colour channels of abs(attributions [B, C, H, W])."""
     return attributions.abs().amax(dim=1)
+
+
+def intensity(images: Tensor, view: View) -> Tensor:
+    """Return normalised images [B, C, H, W] as intensity in [0, 1], mean over colours, [B, H, W]."""
+    mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (view.mean, view.std))
+    return (images * std + mean).clamp(0, 1).mean(dim=1)
+
+
+class Metric(Accumulator):
+    """The rows of the two tables, image by image."""
+
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
+        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+
+    def update(self, outputs: Outputs) -> None:
+        """Take the network, its images, and the gradients by every block for a batch of images."""
+        maps = {"image": intensity(outputs.images, self.context.view)}
+        maps |= {method: _maps(outputs, method) for method in self.settings.methods}
+        for method, values in maps.items():
+            self._rows["saliency"] += _rows({"method": method}, outputs, values)
+        for block, gradient in outputs.gradients.items():
+            key = {"block": block, "block_name": self.context.block_names[block]}
+            self._rows["gradient_maps"] += _rows(key, outputs, gradient_map(gradient))
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of each table of TABLES."""
+        return self._rows
+
+
+def _maps(outputs: Outputs, method: str) -> Tensor:
+    """One map an image, [B, H, W]; NaN for images whose label the head has no logit for."""
+    network, images, labels = outputs.network, outputs.images, outputs.labels.to(outputs.images.device)
+    maps = torch.full((len(images), *images.shape[2:]), torch.nan, device=images.device)
+    labelled = known(network, labels)
+    if labelled.any():
+        maps[labelled] = saliency_map(saliency(network, images[labelled], labels[labelled], method, NOISE_SEED))
+    return maps
+
+
+def _rows(key: dict[str, Any], outputs: Outputs, maps: Tensor) -> Iterator[dict[str, Any]]:
+    """Yield a table's row for each of the maps [B, rows, columns]."""
+    images = zip(outputs.positions.tolist(), outputs.labels.tolist(), maps.float().cpu().numpy(), strict=True)
+    for position, label, values in images:
+        shape = {"rows": values.shape[0], "columns": values.shape[1]}
+        yield {**key, "image": position, "label": label, **shape, "map": values.ravel()}

@@ -13,17 +13,21 @@ bin k is the DFT, over lags, of the circular autocorrelation of M's rows and col
 serves all bins and all permutations, whatever the number of images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
 
 from ..files import Column
-from .accumulator import DEFAULTS, Accumulator, Measured, Settings
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import band, permutations
 
-NEEDS = "features"
+ASKS = ("features",)
+OPTIONS = ("permutations", "seed")
 LEVELS = (0.80, 0.90, 0.95, 0.99)
 TOLERANCE = 1e-12
 _NULL = {"null": "mean over channel permutations", "null_low": "2.5th percentile", "null_high": "97.5th percentile"}
@@ -94,14 +98,26 @@ def gram_sep_folded(gram: np.ndarray) -> np.ndarray:
 
 def _folded_shares(gram: np.ndarray) -> np.ndarray:
     """Share of the energy in every frequency, [C // 2 + 1], from the Gram matrix [C, C] of the tokens."""
-    channels = len(gram)
+    return _shares(_lags(gram), len(gram))
+
+
+def _lags(gram: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
+    """Sums over the diagonals d - c = 0..C // 2 modulo C of a symmetric matrix [C, C], its channels in an order."""
+    channels, half = len(gram), len(gram) // 2 + 1
+    rows = gram if order is None else gram[order].take(order, axis=1)
+    # Behind its last column each row begins again, so that diagonals do not break off.
+    wide = np.concatenate([rows, rows[:, : half - 1]], axis=1)
+    row, column = wide.strides
+    return as_strided(wide, (channels, half), (row + column, column), writeable=False).sum(axis=0)
+
+
+def _shares(lags: np.ndarray, channels: int) -> np.ndarray:
+    """Share of the energy in every frequency, from sums over diagonals of the Gram matrix, both [..., C // 2 + 1]."""
     # abs(DFT(x)[k])^2 = sum over c, d of x_c x_d cos(2 pi k (c - d) / C): only the lag c - d modulo C counts.
-    lags = (np.arange(channels)[:, None] - np.arange(channels)) % channels
-    correlation = np.take_along_axis(gram, lags, axis=1).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        shares = np.fft.rfft(correlation).real / (channels * correlation[0])
+        shares = np.fft.hfft(lags, channels)[..., : lags.shape[-1]] / (channels * lags[..., :1])
     # Bin 0, and bin C / 2 of an even C, have no twin.
-    shares[1 : (channels + 1) // 2] *= 2
+    shares[..., 1 : (channels + 1) // 2] *= 2
     return np.maximum(shares, 0)
 
 
@@ -112,7 +128,8 @@ def _two_sided(gram: np.ndarray) -> np.ndarray:
 
 
 def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
-    return np.stack([gram_sep_folded(gram[np.ix_(order, order)]) for order in permutations(len(gram), count, seed)])
+    lags = np.stack([_lags(gram, order) for order in permutations(len(gram), count, seed)])
+    return np.cumsum(_shares(lags, len(gram)), axis=-1)
 
 
 def _unit_grams(features: Features) -> Iterator[np.ndarray]:
@@ -133,13 +150,14 @@ def _unit_gram(block: Block, index: int) -> torch.Tensor:
 class Metric(Accumulator):
     """SEP of every block, published and folded, with the null of the folded form."""
 
-    def __init__(self, settings: Settings = DEFAULTS):
-        super().__init__(settings)
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
         self._grams: list[torch.Tensor] = []
 
-    def update(self, batch: Sequence[Block]) -> None:
-        """Take the features of some images: L blocks [b, C, H, W]."""
-        grams = [_unit_gram(block, index) for index, block in iterate_blocks(batch)]
+    def update(self, outputs: Outputs) -> None:
+        """Take the features of all blocks for a batch of images."""
+        blocks = list(outputs.features.values())
+        grams = [_unit_gram(block, index) for index, block in iterate_blocks(blocks)]
         self._grams = [a.add_(b) for a, b in zip(self._grams, grams, strict=True)] if self._grams else grams
 
     def compute(self) -> Measured:

@@ -1,23 +1,29 @@
 """Channel-axis spectrum of block features: how a token's energy spreads over frequencies along its channels.
 
 In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64 in activation units. Channel order is arbitrary, so
-the shape of a spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted.
+the shape of a spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted
+(`permutation` says how it is drawn).
 Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are transformed in float32 (an amplitude is off
 by some 1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
 """
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
 import torch
+from safetensors.numpy import save_file
 
-from ..files import Column
-from .accumulator import DEFAULTS, Accumulator, Measured, Settings
+from ..files import Column, replacing
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
-from .permutation import band, permutations
+from .permutation import AmplitudeNull, permutations
 
-NEEDS = "features"
+ASKS = ("features",)
+OPTIONS = ("permutations", "seed", "group")
+FILES = ("spectra.safetensors",)
 IMAGE_COLUMNS = {
     "intensity": Column("activation units", "spectral intensity: mean over channel bins of the channel spectrum"),
     "intensity_without_dc": Column("activation units", "the same without bin 0, the mean over channels"),
@@ -30,12 +36,17 @@ IMAGE_COLUMNS = {
 }
 BIN_COLUMNS = {
     "amplitude": Column("activation units", "mean over images and tokens of abs(DFT over channels)[k] / C"),
-    "amplitude_null": Column("activation units", "null of the amplitude: its mean over permutations of the channels"),
+    "amplitude_null": Column(
+        "activation units",
+        "null of the amplitude: its mean over permutations of the channels, one for all bins of equal C / gcd(k, C)",
+    ),
     "amplitude_null_low": Column("activation units", "lower end of the central 95 % of the permutations"),
     "amplitude_null_high": Column("activation units", "upper end of it"),
 }
 # A chunk and what is computed from it stay in a processor's cache.
 CHUNK_VALUES = 2**17
+# Of the null, whose many small products cost less together.
+NULL_VALUES = 2**19
 
 
 def channel_spectrum(features: Features) -> np.ndarray | list[np.ndarray]:
@@ -54,14 +65,14 @@ def spectral_intensity(features: Features) -> np.ndarray:
 
     The constant term (k = 0) and both halves are included. Raises ValueError as channel_spectrum does.
     """
-    return np.array([_intensity(_image_spectra(b, i), b.shape[1]).mean() for i, b in iterate_blocks(features)])
+    return np.array([image_intensity(block, index).mean() for index, block in iterate_blocks(features)])
 
 
 def permuted_spectra(features: Features, count: int = 20, seed: int = 0) -> np.ndarray | list[np.ndarray]:
     """Channel spectra of the same tokens under `count` permutations of the channels, [L, count, C].
 
-    A permutation is one for all tokens of a block, as an order of the channels is. Raises ValueError as
-    channel_spectrum does.
+    A permutation is one for all tokens of a block, as an order of the channels is. Each is transformed by itself: the
+    slow way, which `permutation.AmplitudeNull` spares. Raises ValueError as channel_spectrum does.
     """
     return stacked(
         [
@@ -82,37 +93,34 @@ class Metric(Accumulator):
     `groups` holds, for each block, one one-sided mean spectrum [C // 2 + 1] a group of images in order, float64.
     """
 
-    def __init__(self, settings: Settings = DEFAULTS):
-        super().__init__(settings)
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
         self._sums: list[np.ndarray] = []
         self._groups: list[list[np.ndarray]] = []
-        self._null_sums: list[np.ndarray] = []
-        self._channels: list[int] = []
+        self._nulls: list[AmplitudeNull] = []
         self._count = 0
 
-    def update(self, batch: Sequence[torch.Tensor]) -> None:
+    def update(self, outputs: Outputs) -> None:
         """Take the features of all blocks for a batch of images."""
-        if not self._channels:
-            self._channels = [block.shape[1] for block in batch]
-            bins = [channels // 2 + 1 for channels in self._channels]
-            self._groups = [[] for _ in bins]
-            self._sums = [np.zeros(size) for size in bins]
-            self._null_sums = [np.zeros((self.settings.permutations, size)) for size in bins]
-        values = [self._update_block(index, block) for index, block in iterate_blocks(batch)]
-        self._count += len(batch[0])
+        blocks = list(outputs.features.values())
+        if not self._nulls:
+            settings, widths = self.settings, [block.shape[1] for block in blocks]
+            self._groups = [[] for _ in widths]
+            self._sums = [np.zeros(channels // 2 + 1) for channels in widths]
+            self._nulls = [AmplitudeNull(channels, settings.permutations, settings.seed) for channels in widths]
+        values = [self._update_block(index, block) for index, block in iterate_blocks(blocks)]
+        self._count += len(blocks[0])
         self.images.add(values)
 
     def _update_block(self, index: int, block: torch.Tensor) -> dict[str, np.ndarray]:
         channels = block.shape[1]
-        orders = permutations(channels, self.settings.permutations, self.settings.seed)
         spectra, squares, permuted = [], [], []
         for chunk in image_chunks(block, index, CHUNK_VALUES):
             spectra.append(_chunk_spectra(chunk))
             squares.append(chunk.double().square().mean(dim=(1, 2, 3)).cpu().numpy())
-            null = np.stack([_chunk_spectra(_permute(chunk, order)) for order in orders])
-            self._null_sums[index] += null.sum(axis=1)
-            permuted.append(_intensity(null, channels).mean(axis=0))
         spectra_bk = np.concatenate(spectra)
+        for chunk in image_chunks(block, index, NULL_VALUES, finite=True):
+            permuted.append(self._nulls[index].update(chunk))
         self._sums[index] += spectra_bk.sum(axis=0)
         self._add_to_groups(index, spectra_bk)
         intensity = _intensity(spectra_bk, channels)
@@ -123,7 +131,7 @@ class Metric(Accumulator):
         return {
             "intensity": intensity,
             "intensity_without_dc": without_dc,
-            "intensity_permuted": np.concatenate(permuted),
+            "intensity_permuted": _permuted_intensity(permuted, spectra_bk, channels),
             "intensity_per_rms": np.divide(intensity, rms, out=np.full(len(rms), np.nan), where=rms > 0),
         }
 
@@ -147,11 +155,25 @@ class Metric(Accumulator):
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BIN_COLUMNS."""
         measured = super().compute() | {name: [] for name in BIN_COLUMNS}
-        for channels, sums, null_sums in zip(self._channels, self._sums, self._null_sums, strict=True):
-            null = band(null_sums / self._count)
-            for name, values in zip(BIN_COLUMNS, (sums / self._count, *null), strict=True):
-                measured[name].append(_two_sided(values, channels))
+        for null, sums in zip(self._nulls, self._sums, strict=True):
+            amplitude = sums / self._count
+            for name, values in zip(BIN_COLUMNS, (amplitude, *null.bands(amplitude, self._count)), strict=True):
+                measured[name].append(_two_sided(values, null.channels))
         return measured
+
+    def save(self, folder: Path) -> None:
+        """Write `spectra.safetensors`: by block `spectra<bb>`, the mean spectra of `groups`, float32."""
+        arrays = {f"spectra{block:02d}": values.astype(np.float32) for block, values in enumerate(self.groups)}
+        with replacing(folder / "spectra.safetensors") as temporary:
+            save_file(arrays, temporary)
+
+
+def image_intensity(block: Block, index: int) -> np.ndarray:
+    """Spectral intensity of every image of one block [B, C, H, W], [B], in activation units.
+
+    `index` is the block's position in its network, for the messages. Raises ValueError as channel_spectrum does.
+    """
+    return _intensity(_image_spectra(block, index), block.shape[1])
 
 
 def _image_spectra(block: Block, index: int, order: np.ndarray | None = None) -> np.ndarray:
@@ -181,6 +203,12 @@ def _chunk_spectra(chunk_bchw: torch.Tensor) -> np.ndarray:
         # Sums of the largest float32 values are beyond float32.
         return _chunk_spectra(chunk_bchw.double())
     return mean / chunk_bchw.shape[1]
+
+
+def _permuted_intensity(permuted: list[np.ndarray | None], spectra_bk: np.ndarray, channels: int) -> np.ndarray:
+    """Mean intensity of every image under the null's shuffles, [B]; its own where no shuffle changes it."""
+    null_nbk = spectra_bk[None] if permuted[0] is None else np.concatenate(permuted, axis=1)
+    return _intensity(null_nbk, channels).mean(axis=0)
 
 
 def _intensity(half: np.ndarray, channels: int) -> np.ndarray:

@@ -6,16 +6,17 @@ Vision Transformers to use as registers. Where the residual stream hardly change
 near 1), first and last block are nearly the same target for a student.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from ..files import Column
+from ..outputs import Outputs
 from .accumulator import Accumulator
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
-NEEDS = "features"
+ASKS = ("features",)
 OUTLIER_FACTOR = 3
 IMAGE_COLUMNS = {
     "token_norm_mean": Column("activation units", "mean Euclidean norm of the tokens"),
@@ -92,9 +93,9 @@ def _to_first(block: Block, index: int, first: Block) -> np.ndarray:
 class Metric(Accumulator):
     """Norms and cosines of every image's tokens."""
 
-    def update(self, batch: Sequence[Block]) -> None:
-        """Take the features of some images: L blocks [b, C, H, W]."""
-        blocks = list(iterate_blocks(batch))
+    def update(self, outputs: Outputs) -> None:
+        """Take the features of all blocks for a batch of images."""
+        blocks = list(iterate_blocks(list(outputs.features.values())))
         self.images.add(
             [
                 _block_scalars(block, index) | {"cosine_to_first": _to_first(block, index, blocks[0][1])}

@@ -1,0 +1,81 @@
+"""The features themselves, of some of the images that are measured, kept for whatever else is to be known of them.
+
+In: features [b, C, H, W] of all blocks. Out: `block<bb>.npy`, a file a block, [images, C, H, W], or [images, C, k] of
+k random tokens that are the same for all images, written while the images pass; and `meta.json`, which says what the
+axes are, which images and tokens these are. Metrics are computed on float32 features, so the type of the dump does not
+touch them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.split import balanced
+from ..files import npy_writer, write_json
+from ..outputs import Outputs
+from ..spec.measure import Settings
+from .accumulator import DEFAULTS, Accumulator, Context
+
+ASKS = ("features",)
+FILES = ("block{block:02d}.npy", "meta.json")
+OPTIONS = ("dump_images", "dump_tokens", "dtype")
+# By whether all tokens are kept.
+GRID_AXES = {True: ["row", "column"], False: ["token"]}
+
+
+def dumped_tokens(count: int | None, rows: int, columns: int) -> np.ndarray | None:
+    """Return the places on the grid (row x columns + column) of `count` tokens that are dumped; None for all."""
+    if count is None or count >= rows * columns:
+        return None
+    return np.sort(np.random.default_rng([0, rows, columns]).choice(rows * columns, count, replace=False))
+
+
+class Metric(Accumulator):
+    """The dump: fills no column, and without a folder writes nothing."""
+
+    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
+        super().__init__(settings, context)
+        context = self.context
+        count = min(len(context.positions), settings.dump_images)
+        self.kept = balanced(context.labels, count)
+        self.tokens = [dumped_tokens(settings.dump_tokens, rows, columns) for _, rows, columns in context.shapes]
+        self.shapes = [
+            (count, *(shape if tokens is None else (shape[0], len(tokens))))
+            for shape, tokens in zip(context.shapes, self.tokens, strict=True)
+        ]
+        self.writers = []
+        if context.folder is not None:
+            self.writers = [
+                context.stack.enter_context(
+                    npy_writer(context.folder / f"block{block:02d}.npy", shape, settings.dtype)
+                )
+                for block, shape in enumerate(self.shapes)
+            ]
+
+    def update(self, outputs: Outputs) -> None:
+        """Write the features of those of a batch's images that are kept."""
+        if not self.writers:
+            return
+        kept = torch.from_numpy(np.isin(outputs.positions.cpu().numpy(), self.context.positions[self.kept]))
+        for writer, tokens, block in zip(self.writers, self.tokens, outputs.features.values(), strict=True):
+            values = block[kept.to(block.device)].cpu().numpy()
+            writer(values if tokens is None else values.reshape(*values.shape[:2], -1)[:, :, tokens])
+
+    def save(self, folder: Path) -> None:
+        """Write `meta.json`; the features are on the disk once the context's stack is closed."""
+        context = self.context
+        write_json(
+            folder / "meta.json",
+            {
+                "axes": [["image", "channel", *GRID_AXES[tokens is None]] for tokens in self.tokens],
+                "blocks": list(context.block_names),
+                "shapes": [list(shape) for shape in self.shapes],
+                "grids": [list(shape[1:]) for shape in context.shapes],
+                "tokens": [None if tokens is None else tokens.tolist() for tokens in self.tokens],
+                "dtype": self.settings.dtype,
+                "images": context.positions[self.kept].tolist(),
+                "names": [str(context.names[place]) for place in self.kept],
+                "labels": context.labels[self.kept].tolist(),
+            },
+        )
