@@ -73,10 +73,13 @@ def load_released(
         raise StudyError(f"{where}: {said}; {remedy}")
     classes = classes_of(network)
     fitting = {name: value for name, value in state.items() if name in wanted}
-    # Of these the head is one already, so that timm leaves it alone.
-    cfg = timms.cfg | {"num_classes": classes, "state_dict": fitting}
     try:
-        load_pretrained(network, cfg, num_classes=classes, in_chans=_channels(network), strict=False)
+        if all(value.shape == wanted[name].shape for name, value in fitting.items()):
+            network.load_state_dict(fitting, strict=False)
+        else:
+            # For a first convolution of other channels; of the head timm has nothing left to do.
+            cfg = timms.cfg | {"num_classes": classes, "state_dict": fitting}
+            load_pretrained(network, cfg, num_classes=classes, in_chans=_channels(network), strict=False)
     except RuntimeError as error:
         # The first line says that there are errors, the others which.
         said = " ".join(str(error).split())[:300]
