@@ -51,8 +51,8 @@ def check_teacher(
     if not beats_chance(measured, images, chance, classes):
         raise StudyError(
             f"networks.{name}: its top-1 on {images} {split} images of {classes} classes is {measured:.2f} %, which "
-            f"does not beat chance ({chance:.2f} %) clearly enough to teach: the least is {least_top1(classes):.2f} %, and "
-            "more than luck gives; check weights, head and classes, train it longer, or say expected_top1"
+            f"does not beat chance ({chance:.2f} %) clearly enough to teach: the least is {least_top1(classes):.2f} %, "
+            "and more than luck gives; check weights, head and classes, train it longer, or say expected_top1"
         )
 
 
