@@ -260,7 +260,7 @@ WRONG = {
         r"it has blocks\.2\.attn\.proj\.bias, .* and \d+ more, of which the model has no place",
     ),
     "shallower": ({"depth": 1}, {}, r"it lacks blocks\.1\.attn\.proj\.bias, .* and 9 more"),
-    "wider": ({"embed_dim": 32}, {}, r"size mismatch for"),
+    "wider": ({"embed_dim": 32}, {}, r"blocks\.0\.attn\.proj\.bias has shape \[32\], the model \[24\]"),
     "with LayerScale": ({"init_values": 1.0}, {}, r"it has blocks\.0\.ls1\.gamma, .*of which the model has no place"),
     "without LayerScale": ({}, {"init_values": 1.0}, r"it lacks blocks\.0\.ls1\.gamma"),
     "with registers": ({"reg_tokens": 2}, {}, r"it has reg_token, of which|size mismatch|cannot convert"),

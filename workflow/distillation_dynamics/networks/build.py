@@ -1,12 +1,6 @@
-"""Networks are built with timm, from a name and arguments; what they are is told without their weights.
-
-Run as a program, it answers for `facts`, which imports no torch.
-"""
+"""Networks are built with timm, from a name and arguments; what they are is told without their weights."""
 
 import difflib
-import json
-import sys
-from dataclasses import asdict
 
 import timm
 import torch
@@ -14,12 +8,9 @@ from timm.layers import PatchEmbed
 from torch import nn
 
 from ..errors import StudyError
-from ..spec.base import build as read
-from ..spec.base import to_json
 from ..spec.images import View
-from ..spec.network import Asked, Facts, Model, Shapes
+from ..spec.network import Model, Shapes
 from .blocks import block_shapes, numbered_blocks
-from .defaults import classes_of_asked, view_of_asked
 
 
 def build(model: Model, view: View) -> nn.Module:
@@ -31,9 +22,7 @@ def build(model: Model, view: View) -> nn.Module:
         "img_size": view.image_size, "in_chans": view.channels, "num_classes": model.classes, **model.args
     }  # fmt: skip
     if not timm.is_model(model.name):
-        near = difflib.get_close_matches(model.name, timm.list_models(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
-        raise StudyError(f"model.name: timm has no model {model.name!r}; {hint}")
+        raise unknown(model.name)
     try:
         network = create(model.name, arguments)
     except Exception as error:
@@ -49,6 +38,13 @@ def build(model: Model, view: View) -> nn.Module:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     return network
+
+
+def unknown(name: str) -> StudyError:
+    """Return the error for a name that timm does not know."""
+    near = difflib.get_close_matches(name, timm.list_models(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
+    return StudyError(f"model.name: timm has no model {name!r}; {hint}")
 
 
 def create(name: str, arguments: dict, **options) -> nn.Module:
@@ -112,31 +108,3 @@ def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None
             f"model.args: {model.name} cuts images into patches of {patch[0]} x {patch[1]} pixels, which do not cover "
             f"{image_size} (its image_size); choose sizes that divide evenly, such as an image_size of {near}"
         )
-
-
-def facts_of(asked: Asked) -> Facts:
-    """Return what a network is, with what timm says of its weights where the study says nothing.
-
-    Raises StudyError, beginning with the key below that of the network, as `describe` does, and where a view is not
-    known.
-    """
-    if not timm.is_model(asked.name):
-        build(Model(asked.name, asked.args, asked.initialisation, 0), View(3, 224, (), ()))
-    view, classes = view_of_asked(asked), classes_of_asked(asked)
-    parameters, shapes = describe(Model(asked.name, asked.args, asked.initialisation, classes), view)
-    return Facts(parameters, shapes, view, classes)
-
-
-def main() -> None:
-    """Print the facts of the networks given by owner as JSON on the command line, as one JSON object."""
-    facts = {}
-    for owner, asked in json.loads(sys.argv[1]).items():
-        try:
-            facts[owner] = asdict(facts_of(read(Asked, asked)))
-        except StudyError as error:
-            raise SystemExit(f"error: {owner}.{' '.join(str(error).split())}") from error
-    print(to_json(facts))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What timm says of released weights: how they see images, and how many classes their head has."""
+"""How a network sees images where a study does not say: as timm says of released weights, or as others do."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from ..errors import StudyError
 from ..files import read_json
 from ..spec.images import View
 from ..spec.network import Asked
-from .weights_file import LOCAL, header, is_local, local_weights
+from .weights_file import LOCAL
 
 TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
 
@@ -37,7 +37,7 @@ def pretrained_cfg(asked: Asked) -> dict[str, Any] | None:
     return None if known is None else known.to_dict()
 
 
-def view_of_asked(asked: Asked) -> View:
+def view_of(asked: Asked) -> View:
     """Return how a network sees images: as the study says, else as its weights were trained, else as others see them.
 
     Raises StudyError where nobody says it, or where images would not be square.
@@ -72,24 +72,3 @@ def view_of_asked(asked: Asked) -> View:
                 f"view.{name} with one a channel"
             )
     return View(**known | {"image_size": int(rows)})
-
-
-def classes_of_asked(asked: Asked) -> int:
-    """Return how many classes the head of a network has: as the study says, else as its weights have; 0 for none.
-
-    Raises StudyError where nobody says it.
-    """
-    if "num_classes" in asked.args:
-        return int(asked.args["num_classes"])
-    if asked.classes is not None:
-        return asked.classes
-    cfg = pretrained_cfg(asked)
-    if cfg is None:
-        raise StudyError(f"model.args: nothing says how many classes {asked.name} tells apart; give num_classes there")
-    if not is_local(asked.released):
-        return int(cfg.get("num_classes", 0))
-    names = cfg.get("classifier") or ()
-    names = [names] if isinstance(names, str) else names
-    tensors = header(local_weights(asked.released, ""))
-    rows = [tensors[f"{name}.weight"]["shape"][0] for name in names if f"{name}.weight" in tensors]
-    return int(rows[0]) if rows else 0

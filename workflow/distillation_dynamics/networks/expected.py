@@ -34,9 +34,8 @@ def check_teacher(
     """Raise StudyError where a network may not be what the study takes it for; `result` is its `result.json`.
 
     With `expected_top1` (percent) its accuracy must be that. Without, a network that teaches must beat chance clearly:
-    by more than luck (one-sided binomial test, p < LEVEL), and by as much as `least_top1` asks for. Chance is the share
-    of the most frequent class, with which a network scores that always says the same. Accuracy is that on the
-    validation images, where there are any, or else on the test images.
+    by more than luck, and by as much as `least_top1` asks for. Accuracy is that on the validation images, where there
+    are any, or else on the test images.
     """
     split = "test" if result["validation_top1"] is None else "validation"
     measured = result[f"{split}_top1"]
@@ -48,30 +47,35 @@ def check_teacher(
             f"networks.{name}: a teacher's accuracy must be measured, but {result['not_measured']}; choose another "
             "teacher, or one with a head for the images' classes"
         )
-    images, chance = result[f"{split}_images"], result[f"{split}_chance"]
-    if not beats_chance(measured, images, chance):
+    images, chance, classes = result[f"{split}_images"], result[f"{split}_chance"], result["classes"]
+    if not beats_chance(measured, images, chance, classes):
         raise StudyError(
-            f"networks.{name}: its top-1 on {images} {split} images is {measured:.2f} %, which does not beat chance "
-            f"({chance:.2f} %) clearly enough to teach: {least_top1(chance):.2f} %, and more than luck gives, is the "
-            "least; check weights, head and classes, train it longer, or say expected_top1"
+            f"networks.{name}: its top-1 on {images} {split} images of {classes} classes is {measured:.2f} %, which "
+            f"does not beat chance ({chance:.2f} %) clearly enough to teach: the least is {least_top1(classes):.2f} %, "
+            "and more than luck gives; check weights, head and classes, train it longer, or say expected_top1"
         )
 
 
-def least_top1(chance: float) -> float:
-    """Return the least top-1 in percent that beats `chance` clearly.
+def least_top1(classes: int) -> float:
+    """Return the least top-1 in percent that beats chance clearly by its size.
 
-    Twice chance or, where that asks for more (of two classes for all), half of what chance leaves open.
+    Twice what guessing gives or, where that asks for more (of two classes for all), half of what guessing leaves open.
     """
-    return min(2 * chance, (chance + 100) / 2)
+    guessed = 100 / classes
+    return min(2 * guessed, (guessed + 100) / 2)
 
 
-def beats_chance(top1: float, images: int, chance: float) -> bool:
-    """Whether top-1 on so many images beats chance (both in percent) clearly: by its size, and by more than luck."""
+def beats_chance(top1: float, images: int, chance: float, classes: int) -> bool:
+    """Whether top-1 on so many images beats chance (both in percent) clearly: by its size, and by more than luck.
+
+    Luck is what a network has that always says the most frequent class, whose share is `chance`, or guesses as often
+    right (one-sided binomial test, p < LEVEL).
+    """
     from scipy.stats import binomtest
 
     right = round(top1 * images / 100)
     by_luck = binomtest(right, images, chance / 100, alternative="greater").pvalue
-    return top1 >= least_top1(chance) and by_luck < LEVEL
+    return bool(top1 >= least_top1(classes) and by_luck < LEVEL)
 
 
 def check_stored(size: int, folder: str | Path) -> None:

@@ -18,7 +18,7 @@ from ..spec.base import from_json, to_json
 from ..spec.network import Asked, Facts
 from .weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights
 
-MODULE = "networks.build"
+MODULE = "networks.asked"
 
 
 def describe(asked: dict[str, Asked], cache: str | Path = "results/.networks") -> dict[str, Facts]:

@@ -15,10 +15,12 @@ from timm.models import _builder, clean_state_dict, load_pretrained
 from torch import Tensor, nn
 
 from ..errors import StudyError
+from ..spec.images import View
 from ..spec.network import Model
 from .blocks import classes_of
-from .build import create
+from .build import build, create
 from .weights import check_finite, read_weights
+from .weights_file import header
 
 # Norms that only one way of pooling has, as timm calls them: left as made (1 and 0) where a file lacks them, since
 # another way was pooled there, and left out where the network has no use for them.
@@ -54,37 +56,91 @@ def load_released(
     """
     read = clean_state_dict(read_weights(path, expected_sha256, remedy))
     given = {name: value.float() if value.is_floating_point() else value for name, value in read.items()}
+    timms = filter_of(model)
+    state, missing, unused = _fitted(path, given, network, model, timms, remedy)
+    fitting = {name: value for name, value in state.items() if name not in unused}
+    if _others(fitting, network):
+        # A first convolution of other channels; of the head timm has nothing left to do.
+        classes, channels = classes_of(network), _channels(network)
+        cfg = timms.cfg | {"num_classes": classes, "state_dict": fitting}
+        try:
+            load_pretrained(network, cfg, num_classes=classes, in_chans=channels, strict=False)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[:300]
+            raise StudyError(f"{_where(path, model)}: {said}; {remedy}") from error
+    else:
+        network.load_state_dict(fitting, strict=False)
+    check_finite(path, network, remedy)
+    loaded = _said(given, state, network, missing, unused)
+    _print(path, loaded)
+    return loaded
+
+
+def check_header(path: Path, model: Model, view: View, remedy: str) -> int:
+    """Return how many classes the head in a file of released weights has, 0 for none, before anything is loaded.
+
+    Raises StudyError with `remedy` where names and shapes are those of another architecture or of other classes, as
+    `load_released` does; where timm's filter needs values to tell, nothing is said here.
+    """
+    with torch.device("meta"):
+        network = build(model, view)
+        given = {
+            name: torch.empty(told["shape"], dtype=torch.float32 if "F" in told["dtype"] else torch.int64)
+            for name, told in header(path).items()
+        }
+        timms = filter_of(model)
+        try:
+            state, _, _ = _fitted(path, clean_state_dict(given), network, model, timms, remedy)
+        except NotImplementedError:
+            state = given
+    return next(iter(_rows(state, _classifiers(timms.cfg))), 0)
+
+
+def _where(path: str | Path, model: Model) -> str:
+    return f"{path}: is not this architecture ({model.name} with {model.args})"
+
+
+def _fitted(
+    path: str | Path, given: dict[str, Tensor], network: nn.Module, model: Model, timms: Filter, remedy: str
+) -> tuple[dict[str, Tensor], list[str], list[str]]:
+    """Return what timm's filter makes of tensors, what the network lacks of it, and what it has no place for.
+
+    Raises StudyError where these are not the weights of such a network.
+    """
     # What a filter does to the dictionary itself stays in a copy.
-    state, timms = dict(given), filter_of(model)
-    where = f"{path}: is not this architecture ({model.name} with {model.args})"
+    state = dict(given)
     if timms.through is not None:
         try:
             state = timms.through(state, network)
         except Exception as error:
+            if "meta" in str(error):
+                # Of values that are not there: those of a header.
+                raise NotImplementedError from error
             # Of names and shapes that it does not expect a filter raises anything.
             said = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-            raise StudyError(f"{where}: timm cannot convert it ({said}); {remedy}") from error
+            raise StudyError(f"{_where(path, model)}: timm cannot convert it ({said}); {remedy}") from error
     classifiers = _classifiers(timms.cfg)
     _check_head(path, state, network, classifiers, remedy)
     wanted = network.state_dict()
     missing = sorted(name for name in wanted.keys() - state.keys() if not name.endswith(COUNTERS))
     unused = sorted(state.keys() - wanted.keys())
-    if said := _of_another(network, wanted, missing, unused, classifiers):
-        raise StudyError(f"{where}: {said}; {remedy}")
-    classes = classes_of(network)
-    fitting = {name: value for name, value in state.items() if name in wanted}
-    # Of these the head is one already, so that timm leaves it alone.
-    cfg = timms.cfg | {"num_classes": classes, "state_dict": fitting}
-    try:
-        load_pretrained(network, cfg, num_classes=classes, in_chans=_channels(network), strict=False)
-    except RuntimeError as error:
-        # The first line says that there are errors, the others which.
-        said = " ".join(str(error).split())[:300]
-        raise StudyError(f"{where}: {said}; {remedy}") from error
-    check_finite(path, network, remedy)
-    loaded = _said(given, state, network, missing, unused)
-    _print(path, loaded)
-    return loaded
+    said = _of_another(network, missing, unused, classifiers)
+    # The first convolution may see other channels than it did.
+    first = timms.cfg.get("first_conv") or ()
+    firsts = {f"{name}.weight" for name in ([first] if isinstance(first, str) else first)}
+    others = [name for name in _others({k: v for k, v in state.items() if k in wanted}, network) if name not in firsts]
+    if said is None and others:
+        name = min(others)
+        said = f"{name} has shape {list(state[name].shape)}, the model {list(wanted[name].shape)}"
+    if said is not None:
+        raise StudyError(f"{_where(path, model)}: {said}; {remedy}")
+    return state, missing, unused
+
+
+def _others(state: dict[str, Tensor], network: nn.Module) -> list[str]:
+    """Return the names of tensors of another shape than the network's."""
+    wanted = network.state_dict()
+    return [name for name, value in state.items() if value.shape != wanted[name].shape]
 
 
 def filter_of(model: Model) -> Filter:
@@ -116,12 +172,16 @@ def _classifiers(cfg: dict[str, Any]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def _rows(state: dict[str, Tensor], classifiers: tuple[str, ...]) -> list[int]:
+    """Return how many classes each head in a file has."""
+    return [len(state[f"{name}.weight"]) for name in classifiers if f"{name}.weight" in state]
+
+
 def _check_head(
     path: str | Path, state: dict[str, Tensor], network: nn.Module, classifiers: tuple[str, ...], remedy: str
 ) -> None:
     """Raise StudyError where the head in a file is not that of the network, if that has one."""
-    classes, wanted = classes_of(network), network.state_dict()
-    rows = [len(state[f"{name}.weight"]) for name in classifiers if f"{name}.weight" in state]
+    classes, wanted, rows = classes_of(network), network.state_dict(), _rows(state, classifiers)
     if classes == 0:
         return
     if not rows and any(f"{name}.weight" in wanted for name in classifiers):
@@ -135,9 +195,7 @@ def _check_head(
         )
 
 
-def _of_another(
-    network: nn.Module, wanted: dict[str, Tensor], missing: list[str], unused: list[str], classifiers: tuple[str, ...]
-) -> str | None:
+def _of_another(network: nn.Module, missing: list[str], unused: list[str], classifiers: tuple[str, ...]) -> str | None:
     """Return why weights are those of another architecture; None where no more than a head or a last norm differs."""
     if lacking := [name for name in missing if name.rpartition(".")[0] not in LAST_NORMS]:
         return f"it lacks {_listed(lacking)}"
