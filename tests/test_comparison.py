@@ -34,10 +34,7 @@ def answers(shapes, images=IMAGES, classes=CLASSES, seed=0):
     cause = draw(images, 4, seed=99)
     features = [
         torch.from_numpy(
-            (
-                np.einsum("nk,kchw->nchw", cause, draw(4, *shape, seed=seed + i))
-                + draw(images, *shape, seed=seed + 50 + i)
-            )
+            np.einsum("nk,kchw->nchw", cause, draw(4, *shape, seed=seed + i)) + draw(images, *shape, seed=seed + 50 + i)
         ).float()
         for i, shape in enumerate(shapes)
     ]

@@ -49,7 +49,7 @@ def literal_probe(rows, labels, fold):
         x, held = rows[fold != number], rows[fold == number]
         wanted = np.array([[float(label == value) for value in values] for label in labels[fold != number]])
         moment = (x - x.mean(axis=0)).T @ (x - x.mean(axis=0))
-        penalty = 0.01 * np.trace(moment) / min(len(x) - 1, x.shape[1])
+        penalty = 0.03 * np.trace(moment) / min(len(x) - 1, x.shape[1])
         stacked = np.vstack([x - x.mean(axis=0), np.sqrt(penalty) * np.eye(x.shape[1])])
         target = np.vstack([wanted - wanted.mean(axis=0), np.zeros((x.shape[1], len(values)))])
         weights = np.linalg.pinv(stacked) @ target
