@@ -267,5 +267,5 @@ def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head
     headless = lens.Metric()
     headless.update(Outputs(labels=torch.tensor([0])))
     assert headless.compute() == {}
-    with pytest.raises(NotFinite, match="block 2"):
+    with pytest.raises(NotFinite, match="lens of block 2, image 4"):
         metric.update(Outputs(logits=final, lens={2: final * torch.nan}, labels=torch.zeros(4)))
