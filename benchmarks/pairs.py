@@ -2,9 +2,9 @@
 
     python benchmarks/pairs.py [--blocks 24 --others 12 --channels 384 --other-channels 192 --rows 1000]
 
-The loop sums, batch by batch of 32 rows, what HSIC_1 needs of every pair of blocks by itself, in torch and float64. Both
-run in this process on the same random rows, one thread each; processor time is compared. Prints a JSON object; the two
-must agree, or it fails.
+The loop sums, batch by batch of 32 rows, what HSIC_1 needs of every pair of blocks by itself, in torch and float64.
+Both run in this process on the same random rows, one thread each; processor time is compared. Prints a JSON object; the
+two must agree, or it fails.
 """
 
 import argparse

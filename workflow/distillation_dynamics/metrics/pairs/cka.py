@@ -32,7 +32,7 @@ PAIR_COLUMNS = {
 TOLERANCE = 1e-13
 FEWEST = 4
 # Values of float64 at a time.
-CHUNK_VALUES = 2**24
+CHUNK_VALUES = 2**23
 
 
 def unbiased_cka(x: np.ndarray, y: np.ndarray) -> float:
