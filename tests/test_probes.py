@@ -49,7 +49,7 @@ def literal_probe(rows, labels, fold):
         x, held = rows[fold != number], rows[fold == number]
         wanted = np.array([[float(label == value) for value in values] for label in labels[fold != number]])
         moment = (x - x.mean(axis=0)).T @ (x - x.mean(axis=0))
-        penalty = 0.01 * np.trace(moment) / min(len(x) - 1, x.shape[1])
+        penalty = 0.03 * np.trace(moment) / min(len(x) - 1, x.shape[1])
         stacked = np.vstack([x - x.mean(axis=0), np.sqrt(penalty) * np.eye(x.shape[1])])
         target = np.vstack([wanted - wanted.mean(axis=0), np.zeros((x.shape[1], len(values)))])
         weights = np.linalg.pinv(stacked) @ target
@@ -267,5 +267,5 @@ def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head
     headless = lens.Metric()
     headless.update(Outputs(labels=torch.tensor([0])))
     assert headless.compute() == {}
-    with pytest.raises(NotFinite, match="block 2"):
+    with pytest.raises(NotFinite, match="lens of block 2, image 4"):
         metric.update(Outputs(logits=final, lens={2: final * torch.nan}, labels=torch.zeros(4)))

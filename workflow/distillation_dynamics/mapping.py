@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 
+from .comparing import BLOCK, NETWORK
 from .errors import StudyError, say_once
 from .files import Column, write_joined
 from .metrics._linear import centred
@@ -20,12 +21,7 @@ from .spec.compare import MapJob
 MOST_IMAGES = 256
 # Values of kernels that are multiplied in float32 before the sums are taken up in float64.
 CHUNK = 4096
-COLUMNS = {
-    "network": Column("", "name of the network or variant"),
-    "seed": Column("", "seed of a student; -1 for networks"),
-    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, -1 weights from elsewhere"),
-    "block": Column("", "0-based number of the block"),
-    "block_name": Column("", "the block's name in timm"),
+COLUMNS = NETWORK | BLOCK | {
     "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
     "y": Column("radians", "second coordinate"),
     "explained": Column(
@@ -82,7 +78,7 @@ def classical_scaling(distances: np.ndarray) -> tuple[np.ndarray, float]:
 
 def main(job: MapJob, gpus: int = 0) -> None:
     """Place every block of every network on the map."""
-    keys: dict[str, list] = {name: [] for name in ("network", "seed", "epoch", "block", "block_name")}
+    keys: dict[str, list] = {name: [] for name in NETWORK | BLOCK}
     vectors, first, taken = [], None, np.arange(0)
     for named in job.rows:
         rows = Rows(named.file.files[0])
@@ -96,11 +92,11 @@ def main(job: MapJob, gpus: int = 0) -> None:
             vectors.append(kernel_vector(rows.pooled(block)[taken]))
     if first is None:
         raise StudyError("the map has no network to show; name one under networks in the study")
-    kernels = np.stack(vectors)
-    placed = np.isfinite(kernels).all(axis=1)
-    points, explained = np.full((len(kernels), 2), np.nan), np.nan
+    placed = np.array([bool(np.isfinite(vector[0])) for vector in vectors])
+    points, explained = np.full((len(placed), 2), np.nan), np.nan
     if placed.any():
-        points[placed], explained = classical_scaling(shape_distances(kernels[placed]))
+        kernels = np.stack([vector for vector, has in zip(vectors, placed, strict=True) if has])
+        points[placed], explained = classical_scaling(shape_distances(kernels))
     if not placed.all():
         say_once(f"map: {np.sum(~placed)} of {len(placed)} blocks see no difference between images and have no place")
     count = len(placed)

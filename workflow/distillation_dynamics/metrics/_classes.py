@@ -47,7 +47,7 @@ class ByClass(Accumulator):
         """Take the features, labels and positions of some images; raise NotFinite for NaN or infinity."""
         blocks = [outputs.features[block] for block in sorted(outputs.features)]
         for index, block in enumerate(blocks):
-            extremes(block, index)
+            extremes(block, index, len(self._labels))
         self._rows.append([rows.cpu() for rows in image_rows(blocks)])
         self._labels += outputs.labels.tolist()
         self._positions += outputs.positions.tolist()

@@ -2,8 +2,8 @@
 
 In: features [L, B, C, H, W] or L blocks [B, C, H, W]; all patch tokens of a block together. Out, with p the eigenvalues
 of the covariance over their sum: the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the
-rank of arXiv 2512.07331. Sums are float64, from an origin amid the tokens, so that an offset costs no digits; an eigenvalue
-below C eps of the largest is rounding. Tokens that are all alike fill 0 directions.
+rank of arXiv 2512.07331. Sums are float64, from an origin amid the tokens, so that an offset costs no digits; an
+eigenvalue below C eps of the largest is rounding. Tokens that are all alike fill 0 directions.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class _Sums:
         """Return the columns of BLOCK_COLUMNS."""
         mean = self.sum / self.tokens
         values = torch.linalg.eigvalsh(self.gram / self.tokens - mean[:, None] * mean).cpu().numpy()
-        # What rounding leaves is measured by what was taken off, too.
+        # What rounding leaves is in proportion to what the mean takes off, too.
         size = max(values[-1], float(self.gram.trace()) / self.tokens)
         values = values[values > len(values) * np.finfo(np.float64).eps * size]
         if len(values) == 0:

@@ -12,7 +12,7 @@ import torch
 from ..files import Column
 from ..outputs import Outputs
 from .accumulator import Accumulator
-from .blocks import extremes
+from .rows import check_logits
 
 ASKS = ("logits", "lens")
 IMAGE_COLUMNS = {
@@ -47,14 +47,18 @@ def lens_scalars(lens: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor 
 class Metric(Accumulator):
     """The lens on every block."""
 
+    _seen = 0
+
     def update(self, outputs: Outputs) -> None:
         """Take the logits of the network and of its blocks, and labels; raise NotFinite for NaN or infinity."""
         if outputs.logits is None or not outputs.lens:
             return
+        check_logits(outputs.logits, "logits", self._seen)
         blocks = max(len(self.context.shapes), 1 + max(outputs.lens))
         empty = np.full(len(outputs.logits), np.nan)
         values = [dict.fromkeys(IMAGE_COLUMNS, empty) for _ in range(blocks)]
         for block, lens in outputs.lens.items():
-            extremes(lens, block)
+            check_logits(lens, f"lens of block {block}", self._seen)
             values[block] = lens_scalars(lens, outputs.logits, outputs.labels)
         self.images.add(values)
+        self._seen += len(outputs.logits)

@@ -16,7 +16,7 @@ from ._linear import centred, reduced
 ASKS = ("features",)
 OPTIONS = ("seed",)
 FOLDS = 5
-RIDGE = 1e-2
+RIDGE = 0.03
 BLOCK_COLUMNS = {
     "linear_probe_top1": Column("%", "held-out top-1 of ridge regression from mean patch tokens to classes"),
     "linear_probe_chance": Column("%", "share of the most frequent class"),

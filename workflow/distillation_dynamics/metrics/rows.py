@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from ..files import replacing
-from ..outputs import Outputs
+from ..outputs import NotFinite, Outputs
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import extremes
@@ -57,6 +57,13 @@ def token_places(size: int, count: int, positions: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(places))
 
 
+def check_logits(logits: torch.Tensor, what: str, first: int = 0) -> None:
+    """Raise NotFinite where logits [b, K], before which `first` images came, hold NaN or infinity; `what` they are."""
+    if not logits.isfinite().all():
+        image = first + int((~logits.isfinite().all(dim=1)).nonzero()[0])
+        raise NotFinite(f"{what}, image {image} holds NaN or infinity")
+
+
 class Metric(Accumulator):
     """The rows of a network; nothing of them is a column."""
 
@@ -73,14 +80,16 @@ class Metric(Accumulator):
         Raises NotFinite for NaN or infinity.
         """
         blocks = [outputs.features[block] for block in sorted(outputs.features)]
+        seen = len(self._labels)
         self._grids = [tuple(block.shape[2:]) for block in blocks]
         self._labels += outputs.labels.tolist()
         positions = outputs.positions.cpu().numpy()
         places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
         if outputs.logits is not None:
+            check_logits(outputs.logits, "logits", seen)
             self._add("logits", outputs.logits)
         for index, block in enumerate(blocks):
-            extremes(block, index)
+            extremes(block, index, seen)
             self._add(f"pooled{index:02d}", image_rows([block])[0])
             self._add(f"tokens{index:02d}", token_rows([block], places[block.shape[2] * block.shape[3]])[0])
             tokens = block.double().movedim(1, 3).flatten(0, 2)

@@ -35,7 +35,7 @@ class Rows:
             with open(self.path, "rb") as file:
                 length = int.from_bytes(file.read(8), "little")
                 self._tensors = json.loads(file.read(length))
-            self._start = 8 + length
+            self._data = np.memmap(self.path, np.uint8, "r", 8 + length).view(np.ndarray)
         except FileNotFoundError as error:
             raise StudyError(f"{path} does not exist; run snakemake to make it") from error
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
@@ -84,8 +84,7 @@ class Rows:
 
     def _mapped(self, name: str) -> np.ndarray:
         tensor = self._tensors[name]
-        place = self._start + tensor["data_offsets"][0]
-        return np.memmap(self.path, TYPES[tensor["dtype"]], "r", place, tuple(tensor["shape"]))
+        return self._data[slice(*tensor["data_offsets"])].view(TYPES[tensor["dtype"]]).reshape(tensor["shape"])
 
 
 def matched(first: Rows, second: Rows) -> None:
