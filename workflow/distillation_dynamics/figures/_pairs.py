@@ -18,6 +18,8 @@ from .style import PAGE, NoValue, Style, label
 
 # Networks side by side that are still readable on a page.
 MOST = 8
+# Inches: margins, the largest side of a panel, and the share of a panel between two.
+LEFT, RIGHT, TOP, BOTTOM, LARGEST, GAP = 0.5, 0.75, 0.8, 0.42, 1.7, 0.28
 
 
 class Scale(NamedTuple):
@@ -69,9 +71,15 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
     mapped = mpl.cm.ScalarMappable(
         mpl.colors.Normalize(low, high), mpl.colormaps[scale.colors].with_extremes(bad="0.85")
     )
-    figure = Figure(figsize=(PAGE, 1.15 + min(PAGE - 0.9, 1.7 * count)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    panels = figure.subplots(count, count, squeeze=False)
+    side = min((PAGE - LEFT - RIGHT) / count, LARGEST)
+    height = TOP + BOTTOM + side * count
+    figure = Figure(figsize=(PAGE, height))
+    # Placed by hand: a layout engine takes half a minute for 64 panels.
+    panels = figure.subplots(
+        count, count, squeeze=False,
+        gridspec_kw={"left": LEFT / PAGE, "right": (LEFT + side * count) / PAGE, "top": 1 - TOP / height,
+                     "bottom": BOTTOM / height, "wspace": GAP, "hspace": GAP},
+    )  # fmt: skip
     size = "small" if count <= 4 else "x-small"
     for row, down in enumerate(shown):
         for column, across in enumerate(shown):
@@ -83,15 +91,17 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
             pair = (controls.get(down), controls.get(across)) if above else (down, across)
             _picture(axes, oriented(known, *pair), mapped, scale, size)
             if not above and kind_of(down, across, names) == SEEDS:
-                axes.set_title(f"{axes.get_title()}\nanother seed", fontsize=size, pad=2)
+                axes.set_title(f"{axes.get_title()} *", fontsize=size, pad=2)
             axes.tick_params(labelleft=column == 0, labelbottom=row == count - 1)
-    bar = figure.colorbar(mapped, ax=panels, fraction=0.03, pad=0.02, aspect=40)
+    place = (LEFT + side * count + 0.12) / PAGE, BOTTOM / height, 0.1 / PAGE, side * count / height
+    bar = figure.colorbar(mapped, cax=figure.add_axes(place))
     bar.set_label(scale.text, fontsize="small")
     bar.ax.tick_params(labelsize="small")
-    figure.supxlabel("block of the network of the column", fontsize="small")
-    figure.supylabel("block of the network of the row", fontsize="small")
+    middle = (LEFT + side * count / 2) / PAGE
+    figure.supxlabel("block of the network of the column", fontsize="small", x=middle, y=0.06 / height, va="bottom")
+    figure.supylabel("block of the network of the row", fontsize="small", x=0.06 / PAGE, ha="left")
     left_out = f"; the first {MOST} of {len(members)} networks" * (len(members) > MOST)
-    figure.suptitle(f"{said}{left_out}.\n{_reading(style, known)}", fontsize="small")
+    figure.suptitle(f"{said}{left_out}.\n{_reading(style, known)}", fontsize="small", y=1 - 0.06 / height, va="top")
     return figure
 
 
@@ -100,7 +110,7 @@ def _reading(style: Style, known: Pictures) -> str:
     kinds = {kind_of(*pair, style.names) for pair in known}
     above = "above it: their controls in the mirrored place" if CONTROLS in kinds else "no controls were compared"
     return f"Below the diagonal: networks; {above}. Numbers: mean best match over blocks.\n" + (
-        "Ceiling: the pair of another seed" if SEEDS in kinds else "No network has a second seed: there is no ceiling"
+        "*: two seeds of one network, the ceiling" if SEEDS in kinds else "No network has a second seed: there is no ceiling"
     )
 
 

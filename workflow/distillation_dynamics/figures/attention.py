@@ -23,7 +23,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 1)
     control = trained_and_control(table, "attention_entropy", style)
-    said = f"Control, entropy in the last block [bits]: {control}"
+    said = f"Entropy in the last block (and the control's) [bits]: {control}"
     figure.suptitle(title("Self-attention over depth", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -33,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             # Where the others lie, without their names.
             for name in looks.keys() - set(names):
                 _behind(axes, table[table["network"] == name])
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_aspect("equal", adjustable="box" if len(groups) > 1 else "datalim")
         axes.set_xlabel("first coordinate [radians]")
     panels[0].set_ylabel("second coordinate [radians]")
     share, images = 100 * table["explained"].max(), int(table["images"].max())

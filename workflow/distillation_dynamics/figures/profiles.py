@@ -47,8 +47,7 @@ def trained_and_control(table: pd.DataFrame, column: str, style: Style) -> str:
         f"{label(name)} {last(name)}" + (f" ({last(controls[name])})" if name in controls else "")
         for name in style.names.ordered[:IN_A_TITLE]
     ]
-    more = ", ..." * (len(style.names.networks) > IN_A_TITLE)
-    return f"{', '.join(texts)}{more}" + "; in brackets: its control" * bool(controls)
+    return ", ".join(texts) + ", ..." * (len(style.names.networks) > IN_A_TITLE)
 
 
 def block_names(table: pd.DataFrame) -> pd.Series:

@@ -36,7 +36,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     control = trained_and_control(table, "pca_effective_rank", style)
     said = (
         "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
-        f"Effective rank of all images in the last block: {control}"
+        f"Effective rank of all images in the last block (and the control's): {control}"
     )
     figure.suptitle(title("Directions that patch tokens fill", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)

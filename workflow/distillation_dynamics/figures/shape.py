@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..statistics.thresholds import LEVEL, SMALLEST_DEPTH
 from ..statistics.valley import U_SHAPED
-from .style import PAGE, NoValue, Style, label, main_probe, need
+from .style import PAGE, NoValue, Style, counts, label, main_probe, need
 
 TABLES = ("shape",)
 ROLES = {"paper": "metric of the claim", "control": "control of scale", "null": "null"}
@@ -85,17 +85,12 @@ def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> 
 
 def _title(table: pd.DataFrame, style: Style) -> str:
     trained = table[table["network"].isin(style.names.trained) & table["p"].notna()]
-    few, many = table["images"].min(), table["images"].max()
-    images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
     said = {}
     for metric in ("intensity", "intensity_permuted"):
         rows = trained[trained["metric"] == metric]
         said[metric] = f"{(rows['verdict'] == U_SHAPED).sum()} of {len(rows)}" if len(rows) else "(not measured)"
-    seeds = table.loc[table["seed"] >= 0, "seed"].nunique()
-    several = seeds or table["network"].nunique()
-    counted = f"{several} {'seed' if seeds else 'network'}{'s' * (several != 1)}"
     return (
-        f"Is it U-shaped? Last epoch, {images} images a network, n = {counted}. Lines: 95 % BCa interval over images; "
+        f"Is it U-shaped? Last epoch ({counts(table)}). Lines: 95 % BCa interval over images; "
         f"filled: U-shaped\n(adjusted p <= {LEVEL:.2f} and depth >= {SMALLEST_DEPTH:.2f}). Trained networks in which "
         f"intensity is U-shaped: {said['intensity']}; its null: {said['intensity_permuted']}"
     )

@@ -5,6 +5,7 @@ variant (none, soft, hard, spectral, projector) is its colour, its place in the 
 share line and marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
+import math
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from ..spec.tables import MAIN_PROBE, Names
 PAGE = 6.75  # inches: width of a page in print
 # Of a legend, in inches: the line before a name, and a letter of it; of a title, letters that a line of a page holds.
 IN_FRONT, LETTER, LINE = 0.5, 0.058, 118
+# Rows of a legend that a figure's height counts with, and inches for each further one.
+ROWS, ROW = 4, 0.15
 DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 # Of networks, the teacher first: dark, and told apart by line and marker.
@@ -134,11 +137,11 @@ def against(table: pd.DataFrame, style: Style) -> pd.DataFrame:
 
 
 def counts(table: pd.DataFrame) -> str:
-    """Return how many images and seeds (or, without students, networks) a table stands for, to be read in a title."""
-    images, seeds = int(table["images"].max()), table.loc[table["seed"] >= 0, "seed"].nunique()
-    several = seeds or table["network"].nunique()
-    what = ("seed" if seeds else "network") + "s" * (several != 1)
-    return f"{images:,} image{'s' * (images != 1)}, n = {several} {what}"
+    """Return how many images and, where there are students, seeds a table stands for, to be read in a title."""
+    few, many = int(table["images"].min()), int(table["images"].max())
+    images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
+    seeds = table.loc[table["seed"] >= 0, "seed"].nunique()
+    return f"n = {images} image{'s' * (many != 1)}" + f", {seeds} seed{'s' * (seeds != 1)}" * bool(seeds)
 
 
 def wrapped(text: str) -> str:
@@ -158,8 +161,11 @@ def legend_below(figure: Figure, axes: Axes | Iterable[Axes], columns: int) -> N
         for handle, text in zip(*one.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
     widest = max(map(len, handles), default=0)
-    fitting = max(1, int(figure.get_size_inches()[0] / (IN_FRONT + widest * LETTER)))
+    width, height = figure.get_size_inches()
+    columns = min(columns, max(1, int(width / (IN_FRONT + widest * LETTER))))
+    # A legend of many rows makes the page longer, not the panels smaller.
+    figure.set_size_inches(width, height + ROW * max(0, math.ceil(len(handles) / columns) - ROWS))
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(columns, fitting), handlelength=2.6,
+        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6,
         columnspacing=1.2,
     )  # fmt: skip

@@ -24,9 +24,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # No column is demanded: with one patch an image there is no cosine, and the panel says so.
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 2)
+    control = trained_and_control(table, "token_cosine", style)
     said = (
         "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
-        f"Control, cosine between tokens in the last block: {trained_and_control(table, 'token_cosine', style)}"
+        f"Cosine between tokens in the last block (and the control's): {control}"
     )
     figure.suptitle(title("Patch tokens of an image", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
