@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from distillation_dynamics.spec.base import From, from_json, to_json
-from distillation_dynamics.spec.tables import FiguresJob
+from distillation_dynamics.spec.tables import FiguresJob, Names
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -26,46 +26,117 @@ TEACHER = network([64] * 8, [4] * 8)
 STUDENT = network([48] * 4, [4] * 4, class_token=True)
 
 
-def study(variants, seeds=(0,), epochs=(0, 2, 4, 5), images=320, teacher=TEACHER, student=STUDENT):
-    """Return all tables of a study: values drawn at random, yet of the size and trend that real ones have."""
+def names(networks=("teacher",), variants=(), teacher="teacher", controls=None, seeds=()):
+    """Who is in the tables; every network has an untrained control unless `controls` says which ones have."""
+    controls = {name: f"{name}_untrained" for name in (networks if controls is None else controls)}
+    baseline = next((name for name in ("soft", *variants) if name in variants), None)
+    return Names(tuple(networks), controls, teacher, tuple(variants), baseline, tuple(map(tuple, seeds)))
+
+
+def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), images=320):
+    """Return all tables of a study: values drawn at random, yet of the size and trend that real ones have.
+
+    `networks`: network -> its facts; without them the one that there is is TEACHER.
+    """
+    networks = networks or dict.fromkeys(who.networks, TEACHER)
     draw = np.random.default_rng(0)
-    models = [("teacher", -1, 2, teacher), ("teacher_untrained", -1, 0, teacher)]
-    models += [(variant, seed, epoch, student) for variant in variants for seed in seeds for epoch in epochs]
-    rows = {name: [] for name in ("runs", "epochs", "depth", "spectrum", "cka", "agreement")}
-    strength = {variant: draw.uniform(0.4, 1.6) for variant in variants}
-    for model, seed, epoch, facts in models:
-        key = {"model": model, "seed": seed, "epoch": epoch}
-        trained = epoch > 0
-        size = {"teacher": 2, "teacher_untrained": 0.7}.get(model, 0.3 + 0.2 * strength.get(model, 1) * epoch)
+    members = [(name, -1, 2, networks[name]) for name in who.networks]
+    members += [(control, -1, 0, networks[name]) for name, control in who.controls.items()]
+    strength = {variant: draw.uniform(0.4, 1.6) for variant in who.variants}
+    students = [(variant, seed, epoch, student) for variant in who.variants for seed in seeds for epoch in epochs]
+    rows = {name: [] for name in ("depth", "spectrum", "saliency", "gradient_maps")}
+    untrained = set(who.controls.values())
+    for name, seed, epoch, facts in members + students:
+        key = {"network": name, "seed": seed, "epoch": epoch}
+        size = 0.7 if name in untrained else 2 if seed < 0 else 0.3 + 0.2 * strength[name] * epoch
         size *= draw.uniform(0.95, 1.05)
-        for probe in ("balanced", "published") if model == "teacher" else ("balanced",):
+        for probe in ("balanced", "published") if name == who.reference else ("balanced",):
             place = key | {"probe": probe, "images": images if probe == "balanced" else 32}
             for block in range(len(facts["widths"])):
                 here = place | {"block": block, "block_name": facts["names"][block]}
-                rows["depth"].append(here | depth_row(draw, facts, block, size, trained))
-                rows["spectrum"] += [here | one for one in bins(draw, facts["widths"][block], size, trained)]
-        if seed < 0:
-            continue
-        top1 = 10 + 72 * (1 - np.exp(-epoch * strength[model]))
-        pair = {"agreement": top1 + 3, "kl": 2.2 * np.exp(-0.6 * epoch * strength[model]) + 0.05, "top1": top1}
-        rows["agreement"].append(key | pair | {"teacher_top1": 86.0, "images": images})
-        for mine in range(len(student["widths"])):
-            for theirs in range(len(teacher["widths"])):
-                names = {"student_block_name": student["names"][mine], "teacher_block_name": teacher["names"][theirs]}
-                apart = mine / len(student["widths"]) - theirs / len(teacher["widths"])
-                value = np.exp(-3 * apart**2) * (0.5 + 0.3 * trained) + draw.normal(scale=0.03)
-                same_grid = set(teacher["sides"]) == set(student["sides"])
-                alike = {"cka_images": value, "cka_tokens": value if same_grid else np.nan}
-                counts = {"images": images, "tokens_per_image": 4}
-                rows["cka"].append(key | {"student_block": mine, "teacher_block": theirs} | names | alike | counts)
-    for variant, seed in [("teacher", -1), *((variant, seed) for variant in variants for seed in seeds)]:
-        run = {"variant": variant, "seed": seed}
-        accuracy = {"test_top1": draw.uniform(80, 84), "test_images": 10_000}
-        rows["runs"].append(run | accuracy | {"test_agreement": np.nan if seed < 0 else draw.uniform(85, 90)})
+                rows["depth"].append(here | depth_row(draw, facts, block, size, epoch > 0))
+                rows["spectrum"] += [here | one for one in bins(draw, facts["widths"][block], size, epoch > 0)]
+        rows["saliency"] += [key | one for one in maps(draw, ("image", "gradient", "smoothgrad"))]
+        for block, own in enumerate(facts["names"]):
+            one = maps(draw, ("map",), facts["sides"][block])
+            rows["gradient_maps"] += [key | row | {"block": block, "block_name": own} for row in one]
+    tables = {name: pd.DataFrame(values) for name, values in rows.items()}
+    tables |= beside(draw, who, members, students, networks, images)
+    tables |= accuracies(draw, who, seeds) | {"map": positions(draw, members + students, images)}
+    return tables
+
+
+def accuracies(draw, who, seeds):
+    """The tables of runs and epochs."""
+    runs, epochs = [], []
+    members = [(name, -1) for name in who.networks]
+    for name, seed in [*members, *((variant, seed) for variant in who.variants for seed in seeds)]:
+        run = {"network": name, "seed": seed}
+        agreed = np.nan if name == who.teacher or who.teacher is None else draw.uniform(85, 90)
+        accuracy = {"test_top1": draw.uniform(80, 84), "test_images": 10_000, "test_agreement": agreed}
+        runs.append(run | accuracy)
         for epoch in (1, 2):
             measured = {"validation_top1": draw.uniform(70, 85), "train_loss": draw.uniform(0.3, 1)}
-            rows["epochs"].append(run | {"epoch": epoch} | measured)
-    return {name: pd.DataFrame(values) for name, values in rows.items()}
+            epochs.append(run | {"epoch": epoch} | measured)
+    return {"runs": pd.DataFrame(runs), "epochs": pd.DataFrame(epochs)}
+
+
+def beside(draw, who, members, students, networks, images):
+    """The tables of pairs: every two networks, their controls, and students beside the teacher."""
+    fixed = {name: (epoch, facts) for name, _, epoch, facts in members}
+    pairs = []
+    for number, name in enumerate(who.networks):
+        for other in who.networks[number + 1 :]:
+            pairs.append((name, -1, *fixed[name], other, 0.5))
+            both = who.controls.get(name), who.controls.get(other)
+            if None not in both:
+                pairs.append((both[0], -1, *fixed[both[0]], both[1], 0.2))
+    if who.teacher is not None:
+        pairs += [(name, seed, epoch, facts, who.teacher, 0.3 if epoch else 0) for name, seed, epoch, facts in students]
+    tables = {name: [] for name in ("cka", "neighbours", "procrustes", "agreement")}
+    for name, seed, epoch, facts, other, alike in pairs:
+        if any({name, other} <= set(same) for same in who.seeds):
+            alike = 0.5
+        key = {"network": name, "seed": seed, "epoch": epoch}
+        key |= {"other": other, "other_seed": -1, "other_epoch": fixed[other][0], "images": images}
+        top1 = 10 + 72 * (1 - np.exp(-max(epoch, 0)))
+        agreed = {"agreement": top1 + 3, "kl": 2.2 * np.exp(-0.6 * max(epoch, 0)) + 0.05}
+        tables["agreement"].append(key | agreed | {"top1": top1, "other_top1": 86.0})
+        theirs = fixed[other][1]
+        same_grid = set(theirs["sides"]) == set(facts["sides"])
+        for block, own in enumerate(facts["names"]):
+            for place, their in enumerate(theirs["names"]):
+                apart = block / len(facts["names"]) - place / len(theirs["names"])
+                value = np.exp(-3 * apart**2) * (0.4 + alike) + draw.normal(scale=0.02)
+                here = key | {"block": block, "block_name": own, "other_block": place, "other_block_name": their}
+                cka = {"cka_images": value, "cka_tokens": value if same_grid else np.nan}
+                tables["cka"].append(here | cka | {"tokens_per_image": 4 * same_grid})
+                tables["neighbours"].append(here | {"neighbours": value / 2, "neighbours_chance": 10 / max(images, 11)})
+                tables["procrustes"].append(here | {"procrustes": 1.2 - value, "procrustes_shuffled": 1.25})
+    return {name: pd.DataFrame(values) for name, values in tables.items() if values}
+
+
+def positions(draw, members, images):
+    """The table of the map: a bent line a network, which moves as training goes on."""
+    rows = []
+    for name, seed, epoch, facts in members:
+        turn = sum(map(ord, name)) % 7 + 0.1 * seed
+        for block, own in enumerate(facts["names"]):
+            depth = block / max(len(facts["names"]) - 1, 1)
+            x, y = depth * np.cos(turn * (0.5 + 0.1 * epoch)), np.sin(turn * depth) * (0.4 + 0.05 * epoch)
+            place = {"x": x + draw.normal(scale=0.01), "y": y, "explained": 0.63, "images": images}
+            rows.append({"network": name, "seed": seed, "epoch": epoch, "block": block, "block_name": own} | place)
+    return pd.DataFrame(rows)
+
+
+def maps(draw, methods, side=PIXELS, images=6):
+    """Rows of single images: one map of each method."""
+    return [
+        {"image": image, "label": image % 3, "method": method, "rows": side, "columns": side}
+        | {"map": draw.random(side * side).astype(np.float32)}
+        for image in range(images)
+        for method in methods
+    ]
 
 
 def depth_row(draw, facts, block, size, trained):
@@ -121,5 +192,6 @@ def bins(draw, channels, size, trained):
 def figure_job(figure, tables, style, files):
     """The job that draws a figure from tables into files, as a process reads it from its order."""
     tables = tuple(From(str(path), files=(str(path),)) for path in tables)
-    job = FiguresJob(figure, tables, vars(style), files=tuple(str(file) for file in files))
+    options = {"palette": style.palette, "dpi": style.dpi}
+    job = FiguresJob(figure, style.names, tables, options, files=tuple(str(file) for file in files))
     return from_json(FiguresJob, to_json(job))

@@ -7,7 +7,7 @@ level of its own for each image. Curves range over 1: as much as blocks of one i
 import numpy as np
 import pytest
 
-from distillation_dynamics.statistics import shape
+from distillation_dynamics.statistics import valley
 
 BLOCKS, SIMULATIONS = 24, 400
 PLACE = np.linspace(0, 1, BLOCKS)
@@ -38,9 +38,9 @@ def simulate(profile, images, seed):
 def share_u_shaped(profile, images, seed=20):
     """Share of simulated networks that are called U-shaped."""
     values = simulate(profile, images, seed)
-    p, depths = shape.valley_p(values), shape.depth(values.mean(axis=1))
-    verdicts = shape.verdicts(p, depths, np.full(SIMULATIONS, BLOCKS))
-    return np.mean(verdicts == shape.U_SHAPED)
+    p, depths = valley.valley_p(values), valley.depth(values.mean(axis=1))
+    verdicts = valley.verdicts(p, depths, np.full(SIMULATIONS, BLOCKS))
+    return np.mean(verdicts == valley.U_SHAPED)
 
 
 @pytest.mark.parametrize("images", [32, 256])
@@ -76,5 +76,5 @@ def test_simulated_noise_is_as_dependent_as_it_is_said_to_be():
 def test_the_smallest_of_many_adjusted_p_values_keeps_the_level_over_a_family():
     # 40 networks without a valley in each of 10 families: families with any U-shaped network stay rare.
     values = simulate(WITHOUT_VALLEY["decay, then plateau"], 32, 5)
-    p = shape.valley_p(values).reshape(10, 40)
-    assert np.mean([(shape.adjusted(family) <= 0.05).any() for family in p]) <= 0.1
+    p = valley.valley_p(values).reshape(10, 40)
+    assert np.mean([(valley.adjusted(family) <= 0.05).any() for family in p]) <= 0.1

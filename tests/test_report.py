@@ -19,60 +19,98 @@ from distillation_dynamics.figures.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, StatisticsJob
-from distillation_dynamics.statistics import alignment, report, shape, stage, variants
-from made_up import figure_job
+from distillation_dynamics.statistics import stage
+from distillation_dynamics.statistics.report import alignment as on_alignment
+from distillation_dynamics.statistics.report import networks as on_networks
+from distillation_dynamics.statistics.report import shape as on_shape
+from made_up import figure_job, names, network, study
 
 FIGURES = ["alignment", "effects", "shape", "trajectory"]
-COLUMNS = {
-    "shape": shape.SHAPE_COLUMNS,
-    "minimum": shape.MINIMUM_COLUMNS,
-    "differences": variants.DIFFERENCE_COLUMNS,
-    "variants": variants.VARIANT_COLUMNS,
-    "mcnemar": variants.MCNEMAR_COLUMNS,
-    "trajectory": variants.TRAJECTORY_COLUMNS,
-    "alignment": alignment.ALIGNMENT_COLUMNS,
-}
-NAMES = ["soft", "hard", "spectral_last", "spectral_first_last"]
-STYLE = Style("colorblind", 60, tuple(NAMES), "soft")
+COLUMNS = stage.TABLES
+VARIANTS = ["soft", "hard", "spectral_last", "spectral_first_last"]
+WHO = names(("cait",), VARIANTS, teacher="cait")
+STYLE = Style("colorblind", 60, WHO)
 
 
-def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, helps=0.5, null=True):
+def made_up(
+    folder, who=WHO, seeds=2, blocks=(4, 6), images=30, epochs=6, helps=0.5, null=True, flat=(), probes=("balanced",)
+):
     """Write the inputs of the stage and return its job.
 
-    Intensity is U-shaped in trained models and so is its null; entropy rises. The second variant is `helps` points
-    better than the first, give or take a little.
+    Intensity is U-shaped in trained networks and so is its null; entropy rises. The second variant is `helps` points
+    better than the first, give or take a little. Controls in `flat` hardly change over depth.
     """
     generator = np.random.default_rng(0)
     students, teachers = blocks
     folder.mkdir(parents=True, exist_ok=True)
     scalars = []
-    models = [("teacher", -1, 2, teachers), ("teacher_untrained", -1, 0, teachers)]
-    models += [(name, seed, epochs, students) for name in names for seed in range(seeds)]
-    for model, seed, epoch, depth in models:
+    members = [(name, -1, 2, teachers) for name in who.networks]
+    members += [(name, -1, 0, teachers) for name in who.controls.values()]
+    members += [(name, seed, epochs, students) for name in who.variants for seed in range(seeds)]
+    for name, seed, epoch, depth in members:
         place = np.linspace(-1, 1, depth)
         curve = place**2 if epoch else place
         columns = {"intensity": curve, "entropy": place, "activation_magnitude": curve, "rms": curve}
         columns |= {"intensity_per_rms": 0 * place, "entropy_standardised": -place}
         columns |= {"intensity_permuted": curve} if null else {}
-        key = {"model": model, "seed": seed, "epoch": epoch, "probe": "balanced"}
-        key |= {"block": np.repeat(np.arange(depth), images), "image": np.tile(np.arange(images), depth)}
-        noise = {name: 3 + np.repeat(values, images) for name, values in columns.items()}
-        noise = {name: values + 0.2 * generator.normal(size=len(values)) for name, values in noise.items()}
-        scalars.append(folder / f"{model}{seed}.parquet")
-        pd.DataFrame({**key, **noise}).to_parquet(scalars[-1])
+        parts = []
+        for probe in probes:
+            key = {"network": name, "seed": seed, "epoch": epoch, "probe": probe}
+            key |= {"block": np.repeat(np.arange(depth), images), "image": np.tile(np.arange(images), depth)}
+            size = 1e-6 if name in flat else 1 if probe == "balanced" else 0.01
+            noise = {metric: 3 + size * np.repeat(values, images) for metric, values in columns.items()}
+            scatter = 1e-7 if name in flat else 0.2
+            noise = {metric: values + scatter * generator.normal(size=len(values)) for metric, values in noise.items()}
+            parts.append(pd.DataFrame({**key, **noise}))
+        scalars.append(folder / f"{name}{seed}.parquet")
+        pd.concat(parts).to_parquet(scalars[-1])
+    tables = beside(folder, who)
+    listed, pairs = [], {}
+    if who.variants:
+        listed, more = trained(folder, who, seeds, epochs, helps, generator)
+        tables |= more
+        last = (students - 1, teachers - 1)
+        pairs = {"spectral_last": (last,), "spectral_first_last": ((0, 0), last), "hard": ()}
+    if who.variants and who.teacher:
+        cka = likeness(folder, who, seeds, epochs, blocks, generator, tables.get("cka"))
+        tables |= cka
+    return StatisticsJob(
+        names=who,
+        pairs={name: value for name, value in pairs.items() if name in who.variants},
+        students=tuple(listed),
+        scalars=tuple(map(file_of, scalars)),
+        tables=tables,
+        out=str(folder / "out"),
+    )
+
+
+def beside(folder, who):
+    """Write the tables of pairs of networks; return those that there are."""
+    facts = dict.fromkeys(who.networks, network([8] * 6, [4] * 6))
+    tables = study(names(who.networks, teacher=None, controls=who.controls, seeds=who.seeds), facts)
+    found = {}
+    for table in ("cka", "neighbours", "procrustes"):
+        if table in tables:
+            tables[table].to_parquet(folder / f"{table}.parquet")
+            found[table] = file_of(folder / f"{table}.parquet")
+    return found
+
+
+def trained(folder, who, seeds, epochs, helps, generator):
+    """Write what students leave behind; return their runs and the tables on them."""
     labels = generator.integers(0, 10, size=400)
     splits = {"split": ["train"] * 7 + ["test"] * 400, "label": [0] * 7 + labels.tolist()}
     pq.write_table(pa.table(splits), folder / "splits.parquet")
-    runs, curves, listed = [{"variant": "teacher", "seed": -1, "test_top1": 90.0}], [], []
-    for number, name in enumerate(names):
+    runs, curves, listed = [{"network": name, "seed": -1, "test_top1": 90.0} for name in who.networks], [], []
+    for number, name in enumerate(who.variants):
         for seed in range(seeds):
             lift = helps * (number == 1) + generator.normal(0, 0.1)
-            runs.append({"variant": name, "seed": seed, "test_top1": 80 + seed + lift})
+            runs.append({"network": name, "seed": seed, "test_top1": 80 + seed + lift})
             for epoch in range(1, epochs + 1):
                 # The last variant gains early and loses late.
-                bend = (1 - 2 * epoch / epochs) * (number == len(names) - 1)
+                bend = (1 - 2 * epoch / epochs) * (number == len(who.variants) - 1)
                 measured = 50 + 5 * epoch + seed + bend + generator.normal(0, 0.2)
-                curves.append({"variant": name, "seed": seed, "epoch": epoch, "validation_top1": measured})
+                curves.append({"network": name, "seed": seed, "epoch": epoch, "validation_top1": measured})
             path = folder / name / f"seed{seed}"
             path.mkdir(parents=True)
             logits = np.eye(10)[labels] + generator.normal(0, 0.4, size=(400, 10))
@@ -80,35 +118,32 @@ def made_up(folder, names=NAMES, seeds=2, blocks=(4, 6), images=30, epochs=6, he
             listed.append(Run(name, seed, file_of(path / "logits_test.npy"), folder=str(path)))
     pd.DataFrame(runs).to_parquet(folder / "runs.parquet")
     pd.DataFrame(curves).to_parquet(folder / "epochs.parquet")
-    grid = pd.DataFrame([{"student_block": s, "teacher_block": t} for s in range(students) for t in range(teachers)])
-    grid = grid.assign(model=names[0], epoch=epochs, images=20, tokens_per_image=16)
-    apart = (grid["student_block"] / students - grid["teacher_block"] / teachers).abs()
-    cka, mismatch = [], []
+    return listed, {name: file_of(folder / f"{name}.parquet") for name in ("runs", "epochs", "splits")}
+
+
+def likeness(folder, who, seeds, epochs, blocks, generator, more):
+    """Write CKA and mismatch of the baseline's students with the teacher, below the pairs of networks in `more`."""
+    students, teachers = blocks
+    grid = pd.DataFrame([{"block": s, "other_block": t} for s in range(students) for t in range(teachers)])
+    grid = grid.assign(network=who.baseline, epoch=epochs, images=20, tokens_per_image=16)
+    grid = grid.assign(other=who.teacher, other_seed=-1, other_epoch=2)
+    apart = (grid["block"] / students - grid["other_block"] / teachers).abs()
+    cka, mismatch = [] if more is None else [pd.read_parquet(more.files[0])], []
     for seed in range(seeds):
         jitter = generator.normal(0, 0.01, size=len(grid))
         cka.append(grid.assign(seed=seed, cka_tokens=0.9 - 0.8 * apart + jitter, cka_images=0.5))
         mismatch.append(
             grid.assign(
                 seed=seed,
-                student_rank_95=5.0 + grid["student_block"],
-                teacher_rank_95=6.0 + grid["teacher_block"],
-                student_bandwidth_95=0.8 + 0.01 * grid["student_block"],
-                teacher_bandwidth_95=0.9 - 0.02 * grid["teacher_block"],
+                rank_95=5.0 + grid["block"],
+                other_rank_95=6.0 + grid["other_block"],
+                bandwidth_95=0.8 + 0.01 * grid["block"],
+                other_bandwidth_95=0.9 - 0.02 * grid["other_block"],
             )
         )
     pd.concat(cka).to_parquet(folder / "cka.parquet")
     pd.concat(mismatch).to_parquet(folder / "mismatch.parquet")
-    last = (students - 1, teachers - 1)
-    pairs = {"spectral_last": (last,), "spectral_first_last": ((0, 0), last), "hard": (), "projector_first": ((0, 0),)}
-    pairs |= {"spectral_last8": tuple((s, s + teachers - students) for s in range(max(0, students - 8), students))}
-    return StatisticsJob(
-        baseline=names[0],
-        pairs={name: value for name, value in pairs.items() if name in names},
-        students=tuple(listed),
-        scalars=tuple(map(file_of, scalars)),
-        **{name: file_of(folder / f"{name}.parquet") for name in ("runs", "epochs", "splits", "cka", "mismatch")},
-        out=str(folder / "out"),
-    )
+    return {name: file_of(folder / f"{name}.parquet") for name in ("cka", "mismatch")}
 
 
 def file_of(path):
@@ -132,7 +167,7 @@ def two_seeds(tmp_path_factory):
 @pytest.fixture(scope="module")
 def eight_seeds(tmp_path_factory):
     """A study of eight seeds, where tests can speak."""
-    return run(tmp_path_factory.mktemp("eight"), names=NAMES, seeds=8)
+    return run(tmp_path_factory.mktemp("eight"), seeds=8)
 
 
 def sections(text):
@@ -186,14 +221,14 @@ def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path, root)
 
 def test_the_shapes_are_those_that_were_made(two_seeds):
     table = two_seeds[0]["shape"]
-    verdicts = table[table["model"] != "teacher_untrained"].groupby("metric")["verdict"].agg(set)
+    verdicts = table[table["network"] != "cait_untrained"].groupby("metric")["verdict"].agg(set)
     for metric in ("intensity", "activation_magnitude", "rms", "intensity_permuted"):
         assert verdicts[metric] == {"U-shaped"}
     for metric in ("entropy", "entropy_standardised"):
         assert verdicts[metric] == {"not U-shaped"}
-    untrained = table[table["model"] == "teacher_untrained"]
+    untrained = table[table["network"] == "cait_untrained"]
     assert set(untrained["verdict"]) == {"not U-shaped"}
-    assert set(table.loc[table["model"] == "teacher", "blocks"]) == {6}
+    assert set(table.loc[table["network"] == "cait", "blocks"]) == {6}
 
 
 def test_eight_seeds_find_the_variant_that_helps_and_no_other(eight_seeds):
@@ -218,8 +253,8 @@ def test_the_answer_on_shapes_counts_networks_and_sets_the_null_beside(two_seeds
         "(30 images each, students of 2 seeds); but so is the null (intensity after permuting channels) in 9 of 9.**"
     )
     assert "Where intensity is U-shaped, its null is too in 9 of 9" in two_seeds[1]
-    assert "entropy_standardised 0 of 9" in two_seeds[1] and "rms 9 of 9" in two_seeds[1]
-    assert "The untrained teacher is U-shaped in none of the paper's metrics." in two_seeds[1]
+    assert "entropy standardised 0 of 9" in two_seeds[1] and "rms 9 of 9" in two_seeds[1]
+    assert "cait_untrained is not U-shaped in intensity or entropy or activation magnitude." in two_seeds[1]
 
 
 def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_path, two_seeds):
@@ -228,14 +263,15 @@ def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_pat
     assert "its null is too" not in text
     table = two_seeds[0]["shape"].copy()
     table.loc[table["metric"] == "intensity_permuted", "verdict"] = "not U-shaped"
-    answer = report.shape_answer(table)
+    (answer,) = on_shape.answer(table, WHO)
     assert "; the null (intensity after permuting channels) is in 0 of 9." in answer and "but so" not in answer
 
 
-def test_what_the_untrained_teacher_shows_is_said_to_take_no_training(two_seeds):
+def test_what_an_untrained_network_shows_is_said_to_take_no_training(two_seeds):
     table = two_seeds[0]["shape"].copy()
-    table.loc[(table["model"] == "teacher_untrained") & (table["metric"] == "entropy"), "verdict"] = "U-shaped"
-    assert "The untrained teacher is U-shaped in entropy already: it takes no training." in report.shape_controls(table)
+    table.loc[(table["network"] == "cait_untrained") & (table["metric"] == "entropy"), "verdict"] = "U-shaped"
+    said = "cait_untrained is U-shaped in entropy already: it takes no training of cait."
+    assert said in on_shape.controls(table, WHO)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
@@ -279,7 +315,7 @@ def test_few_rows_of_cka_are_said(two_seeds):
 
 
 def test_a_study_without_other_variants_is_still_reported(tmp_path):
-    tables, text = run(tmp_path / "study", names=["soft"], seeds=1)
+    tables, text = run(tmp_path / "study", who=names(("cait",), ["soft"], teacher="cait"), seeds=1)
     assert "There is no variant besides the baseline soft" in text
     assert "no variant aligns any of the 24 pairs of blocks" in text
     for name in ("variants", "differences", "mcnemar", "trajectory"):
@@ -288,17 +324,17 @@ def test_a_study_without_other_variants_is_still_reported(tmp_path):
 
 def test_blocks_that_have_no_cka_are_said_not_to_have_any(two_seeds):
     table = two_seeds[0]["alignment"].assign(cka=np.nan, cka_kind="", cka_rows=np.nan)
-    assert report.alignment_section(table, "soft")[-1] == "No pair of blocks has a CKA: all rows of a block are alike."
+    assert on_alignment.section(table, "soft", "cait")[-1] == "No pair of blocks has a CKA: all rows of a block are alike."
     assert "CKA has no value" in {axes.get_title() for axes in draw("alignment", {"alignment": table}).axes}
 
 
 def test_a_student_too_short_for_a_valley_is_said_to_be(tmp_path):
-    tables, text = run(tmp_path / "study", names=NAMES[:2], seeds=1, blocks=(2, 5))
+    tables, text = run(tmp_path / "study", who=names(("cait",), VARIANTS[:2], teacher="cait"), seeds=1, blocks=(2, 5))
     students = tables["shape"]["seed"] >= 0
     assert set(tables["shape"].loc[students, "verdict"]) == {"no interior block"}
     assert tables["shape"].loc[students, ["p", "depth", "depth_low"]].isna().all(axis=None)
     assert "2 networks with fewer than 3 blocks cannot be tested." in text
-    assert "in 1 of 1 trained networks" in text
+    assert sections(text)["Is it U-shaped?"].startswith("**cait is U-shaped in intensity and activation magnitude, ")
 
 
 def test_every_table_of_the_report_has_as_many_cells_as_heads(two_seeds, eight_seeds):
@@ -318,7 +354,7 @@ def test_recommendations_are_named_by_pair(recommendations, start):
     tried = pd.DataFrame(
         {"student_block": [0, 1], "teacher_block": [0, 2], "seeds": [8, 8], "recommendation": recommendations}
     )
-    assert report.alignment_answer(tried, 24) == start + "student-teacher, from 0; 2 of 24 pairs tried, over 8 seeds)."
+    assert on_alignment.answer(tried, 24) == start + "student-teacher, from 0; 2 of 24 pairs tried, over 8 seeds)."
 
 
 # --- the figures ---

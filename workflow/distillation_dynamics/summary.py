@@ -1,8 +1,9 @@
-"""The study in one look: every run, every variant, what it reached and what it cost.
+"""The study in one look: every run, every network and variant, what it reached and what it cost.
 
-In: what teacher and students left behind (results, logits, epoch tables). Out: `runs.parquet` (a row a run),
-`epochs.parquet` (all training curves), `summary.parquet` and `summary.md` (a row a variant), and `cost.parquet` and
-`cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds). Imports no torch.
+In: what networks and students left behind (results, logits, epoch tables). Out: `runs.parquet` (a row a run),
+`epochs.parquet` (all training curves), `summary.parquet` and `summary.md` (a row a network or variant),
+`cost.parquet` and `cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds).
+Imports no torch.
 """
 
 from pathlib import Path
@@ -12,30 +13,32 @@ import pandas as pd
 from scipy import stats
 
 from .files import Column, read_json, read_npy, read_table, write_table, write_text
+from .markdown import markdown
 from .metrics.agreement import agreement
 from .spec.tables import Run, SummaryJob
 from .training_log import EPOCH_COLUMNS
 
+SPLITS = "validation", "test"
 RUN_COLUMNS = {
-    "variant": Column("", "variant, or teacher"),
-    "seed": Column("", "seed; -1 for the teacher"),
-    "validation_top1": Column("%", "top-1 of the last epoch on the validation images"),
-    "test_top1": Column("%", "top-1 of the last epoch on the test images"),
-    "best_epoch": Column("epochs", "epoch of the best validation top-1 (recorded, never used); -1 for the teacher"),
+    "network": Column("", "network, or variant"),
+    "seed": Column("", "seed of the student; -1 for networks"),
+    "validation_top1": Column("%", "top-1 of the last epoch on the validation images; NaN where not measured"),
+    "test_top1": Column("%", "top-1 of the last epoch on the test images; NaN where not measured"),
+    "best_epoch": Column("epochs", "epoch of the best validation top-1 (recorded, never used); -1 where there is none"),
     "best_validation_top1": Column("%", "validation top-1 of that epoch"),
-    "validation_agreement": Column("%", "validation images on which student and teacher predict the same class"),
-    "validation_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, validation images"),
-    "test_agreement": Column("%", "test images on which student and teacher predict the same class"),
-    "test_kl": Column("nats", "mean KL(teacher || student) of the predicted distributions, test images"),
-    "test_images": Column("images", "number of test images"),
-    "train_images": Column("images", "number of training images; 0 for a teacher that was not trained here"),
+    "validation_agreement": Column("%", "validation images on which it and the teacher predict the same class"),
+    "validation_kl": Column("nats", "mean KL(teacher || it) of the predicted distributions, validation images"),
+    "test_agreement": Column("%", "test images on which it and the teacher predict the same class"),
+    "test_kl": Column("nats", "mean KL(teacher || it) of the predicted distributions, test images"),
+    "test_images": Column("images", "number of test images; 0 where not measured"),
+    "train_images": Column("images", "number of training images; 0 for weights that were not trained here"),
     "epochs": Column("epochs", "epochs of training"),
-    "parameters": Column("", "parameters of the model"),
+    "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
 }
-EPOCH_KEYS = {"variant": Column("", "variant, or teacher"), "seed": Column("", "seed; -1 for the teacher")}
+EPOCH_KEYS = {name: RUN_COLUMNS[name] for name in ("network", "seed")}
 SUMMARY_COLUMNS = {
-    "variant": Column("", "variant, or teacher"),
+    "network": Column("", "network, or variant"),
     "seeds": Column("", "number of runs"),
     "test_top1": Column("%", "mean over seeds of the last epoch's top-1 on the test images"),
     "test_top1_low": Column("%", "lower end of the 95 % t interval over seeds; NaN with one seed"),
@@ -44,13 +47,11 @@ SUMMARY_COLUMNS = {
     "validation_top1": Column("%", "mean over seeds of the last epoch's top-1 on the validation images"),
     "best_validation_top1": Column("%", "mean over seeds of the best epoch's validation top-1"),
     "test_agreement": Column("%", "mean agreement with the teacher on the test images"),
-    "test_kl": Column("nats", "mean KL(teacher || student) on the test images"),
-    "parameters": Column("", "parameters of the model"),
+    "test_kl": Column("nats", "mean KL(teacher || it) on the test images"),
+    "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "mean over seeds, without the teacher's share"),
 }
-COST_COLUMNS = {
-    "variant": Column("", "variant, or teacher"),
-    "seed": Column("", "seed; -1 for the teacher"),
+COST_COLUMNS = EPOCH_KEYS | {
     "seconds": Column("s", "its share of the wall time of training with its validations and test, start-up left out"),
     "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
     "device": Column("", "cpu or cuda"),
@@ -60,42 +61,42 @@ COST_COLUMNS = {
 }
 
 
-def collect(listed: tuple[Run, ...]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the tables of runs, epochs and costs; the first of the runs is the teacher's."""
-    logits = {split: read_npy(Path(listed[0].folder) / f"logits_{split}.npy") for split in ("validation", "test")}
+def logits_of(run: Run) -> dict[str, np.ndarray]:
+    """Return split -> logits [n, K] of a run; none where it has no head for the study's classes."""
+    return {split: read_npy(Path(run.folder) / f"logits_{split}.npy") for split in SPLITS} if run.measured else {}
+
+
+def collect(listed: tuple[Run, ...], teacher: str | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the tables of runs, epochs and costs; what a run does not have is NaN."""
+    theirs = next((logits_of(run) for run in listed if run.network == teacher), {})
     runs, epochs, costs = [], [], []
     for run in listed:
-        is_teacher, folder = run is listed[0], Path(run.folder)
-        key = {"variant": run.variant, "seed": run.seed}
+        folder, logits = Path(run.folder), logits_of(run)
+        key = {"network": run.network, "seed": run.seed}
         result = read_json(folder / "result.json")
-        row = {
-            **key,
-            "best_epoch": -1,
-            "best_validation_top1": np.nan,
-            "test_images": len(logits["test"]),
-            "training_tflops": result["training_gflops"] / 1e3,
-        }
+        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1, "train_images": 0, "epochs": 0}
+        row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
-        row |= {name: 0 for name in ("train_images", "epochs") if name not in row}
-        for split, theirs in logits.items():
-            pair = (np.nan, np.nan) if is_teacher else agreement(read_npy(folder / f"logits_{split}.npy"), theirs)
-            row[f"{split}_agreement"], row[f"{split}_kl"] = pair
+        if run.network != teacher:
+            for split in logits.keys() & theirs.keys():
+                row[f"{split}_agreement"], row[f"{split}_kl"] = agreement(logits[split], theirs[split])
         runs.append(row)
         epochs.append(read_table(folder / "epochs.parquet").assign(**key))
         costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
-    curves = pd.concat([table for table in epochs if len(table)], ignore_index=True)
+    # Without a training, columns without rows.
+    curves = pd.concat([table for table in epochs if len(table)] or epochs, ignore_index=True)
     return pd.DataFrame(runs), curves, pd.DataFrame(costs)
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a variant: means over seeds, and the 95 % t interval of test top-1 where there are two or more."""
+    """Return one row a network or variant: means over seeds and, from two on, the 95 % t interval of test top-1."""
     rows = []
-    for variant, group in runs.groupby("variant", sort=False):
+    for network, group in runs.groupby("network", sort=False):
         top1, count = group["test_top1"], len(group)
         low = high = np.nan
         if count > 1:
             low, high = stats.t.interval(0.95, count - 1, loc=top1.mean(), scale=stats.sem(top1))
-        share = top1.mean() / 100
+        share, images = top1.mean() / 100, group["test_images"].iloc[0]
         means = {
             name: group[name].mean()
             for name in (
@@ -108,12 +109,12 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         }
         rows.append(
             {
-                "variant": variant,
+                "network": network,
                 "seeds": count,
                 "test_top1": top1.mean(),
                 "test_top1_low": low,
                 "test_top1_high": high,
-                "image_standard_error": 100 * np.sqrt(share * (1 - share) / group["test_images"].iloc[0]),
+                "image_standard_error": 100 * np.sqrt(share * (1 - share) / images) if images else np.nan,
                 "parameters": group["parameters"].iloc[0],
                 **means,
             }
@@ -121,25 +122,10 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def markdown(table: pd.DataFrame, documentation: dict[str, Column]) -> str:
-    """Return a table as Markdown, its units in the header and '-' for what is not there."""
-    heads = [f"{name} [{column.unit}]" if column.unit else name for name, column in documentation.items()]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for row in table[list(documentation)].itertuples(index=False):
-        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value) -> str:
-    if isinstance(value, float):
-        return "-" if np.isnan(value) else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
-    return str(value)
-
-
 def main(job: SummaryJob, gpus: int = 0) -> None:
     """Collect all runs of the study."""
     out = Path(job.out)
-    runs, epochs, costs = collect(job.runs)
+    runs, epochs, costs = collect(job.runs, job.teacher)
     summary = summarise(runs)
     for name, table, documentation in (
         ("runs", runs, RUN_COLUMNS),

@@ -7,24 +7,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import INTERVAL, log_scale
-from .style import PAGE, Style, counts, label, legend_below, need
+from ..statistics.thresholds import INTERVAL
+from .profiles import log_scale
+from .style import PAGE, NoValue, Style, against, counts, label, legend_below, need
 
 TABLES = ("agreement",)
+ASKS = ("students", "teacher")
 PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds of each variant at every kept epoch, single seeds thin."""
-    table = need(tables, "agreement", *PANELS, "top1", "teacher_top1")
-    looks = style.looks(table["model"])
+    table = against(need(tables, "agreement", *PANELS), style)
+    if table.empty:
+        raise NoValue("no student was compared with the teacher (agreement.parquet)")
+    looks = style.looks(table["network"])
     figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, (column, text) in zip(panels, PANELS.items(), strict=True):
-        for model, look in looks.items():
-            rows = table[table["model"] == model]
+        for name, look in looks.items():
+            rows = table[table["network"] == name]
             mean = rows.groupby("epoch")[column].mean()
-            axes.plot(mean.index, mean, label=label(model), **look)
+            axes.plot(mean.index, mean, label=label(name), **look)
             if rows["seed"].nunique() > 1:
                 for _, one in rows.groupby("seed"):
                     axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.35, alpha=0.6)
@@ -32,15 +36,15 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(text)
     log_scale(panels[1])
-    first = style.baseline
-    rows = table[table["model"] == first].groupby("epoch")[["agreement", "top1", "teacher_top1", "images"]].mean()
+    first = style.names.baseline
+    rows = table[table["network"] == first].groupby("epoch")[["agreement", "top1", "other_top1", "images"]].mean()
     share = rows["agreement"] / 100
     half = 100 * INTERVAL * np.sqrt(share * (1 - share) / rows["images"])
     color = looks[first]["color"]
     panels[0].fill_between(
         rows.index, rows["agreement"] - half, rows["agreement"] + half, color=color, alpha=0.25, linewidth=0
     )
-    chance = rows["top1"] * rows["teacher_top1"] / 100
+    chance = rows["top1"] * rows["other_top1"] / 100
     panels[0].plot(
         rows.index, chance, color=color, linewidth=0.8, linestyle=(0, (1, 1)), label=f"{label(first)}, by chance"
     )

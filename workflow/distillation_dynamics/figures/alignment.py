@@ -11,11 +11,12 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..statistics.thresholds import FEWEST_ROWS
 from .style import PAGE, Style, label, need
 
 TABLES = ("alignment",)
+ASKS = ("students", "teacher")
 MARKS = {"align": "^", "do not align": "v", "no effect found": "s", "not enough evidence": "o"}
-FEW_ROWS = 1000
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -105,7 +106,7 @@ def _mark(axes: Axes, tried: pd.DataFrame) -> None:
 def _title(table: pd.DataFrame, tried: pd.DataFrame) -> str:
     baseline = label(table["baseline"].iloc[0])
     rows = table["cka_rows"].min()
-    few = "" if np.isnan(rows) else f", n = {rows:,.0f} rows" + f" (< {FEW_ROWS:,})" * bool(rows < FEW_ROWS)
+    few = "" if np.isnan(rows) else f", n = {rows:,.0f} rows" + f" (< {FEWEST_ROWS:,})" * bool(rows < FEWEST_ROWS)
     if tried.empty:
         said = "no variant aligns a pair"
     else:

@@ -6,7 +6,7 @@ In: depth.parquet. Out: a figure of two panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, title, trained_and_untrained
+from .profiles import final, grid, title, trained_and_control
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -18,12 +18,12 @@ PANELS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each model's last epoch, mean over seeds."""
+    """Draw each network's last epoch, mean over seeds."""
     # No column is demanded: in a study of convolutional networks none has a value, and the panels say so.
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 1)
-    control = trained_and_untrained(table, "attention_entropy")
-    said = f"Control, entropy in the last block [bits]: {control}"
+    control = trained_and_control(table, "attention_entropy", style)
+    said = f"Entropy in the last block (and the control's) [bits]: {control}"
     figure.suptitle(title("Self-attention over depth", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -10,29 +10,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..statistics.thresholds import FEWEST_ROWS
 from .profiles import name_blocks
-from .style import PAGE, Style, label, last_epoch, need
+from .style import PAGE, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
+ASKS = ("students", "teacher")
 ACROSS = 4
-FEW_IMAGES = 1000
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw tokens' CKA, or where grids differ the images' (mean tokens), mean over seeds, on one colour scale."""
-    table = need(tables, "cka", "cka_images")
+    table = against(need(tables, "cka", "cka_images"), style)
+    if table.empty:
+        raise NoValue("no student was compared with the teacher (cka.parquet)")
     whole = table["cka_tokens"].notna().sum() >= table["cka_images"].notna().sum()
     column = "cka_tokens" if whole else "cka_images"
-    first = style.baseline
-    untrained = table[(table["epoch"] == 0) & (table["model"] == first)]
+    untrained = table[(table["epoch"] == 0) & (table["network"] == style.names.baseline)]
     trained = last_epoch(table[table["epoch"] > 0])
     pictures = {"untrained student": untrained} if len(untrained) else {}
-    pictures |= {label(model): rows for model, rows in trained.groupby("model", sort=False)}
+    pictures |= {label(name): rows for name, rows in trained.groupby("network", sort=False)}
     down = math.ceil(len(pictures) / ACROSS)
     figure = Figure(figsize=(PAGE, 1.1 + 1.35 * down), layout="constrained")
     panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False)
     values = {
-        name: rows.pivot_table(values=column, index="student_block", columns="teacher_block", dropna=False)
+        name: rows.pivot_table(values=column, index="block", columns="other_block", dropna=False)
         for name, rows in pictures.items()
     }
     low = min(0, min(picture.min(axis=None) for picture in values.values()))
@@ -43,8 +45,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             if np.isfinite(row).any():
                 axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=3)
         axes.set_title(name, fontsize="small")
-        name_blocks(axes.xaxis, _names(table, "teacher"))
-        name_blocks(axes.yaxis, _names(table, "student"))
+        name_blocks(axes.xaxis, _names(table, "other_"))
+        name_blocks(axes.yaxis, _names(table, ""))
     for axes in panels.flat[len(values) :]:
         axes.set_visible(False)
     for axes in panels.flat[max(len(values) - ACROSS, 0) : len(values)]:
@@ -59,12 +61,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _names(table: pd.DataFrame, side: str) -> tuple[str, ...]:
-    return tuple(table.drop_duplicates(f"{side}_block").sort_values(f"{side}_block")[f"{side}_block_name"])
+    return tuple(table.drop_duplicates(f"{side}block").sort_values(f"{side}block")[f"{side}block_name"])
 
 
 def _counts(table: pd.DataFrame, what: str) -> str:
     images, tokens = int(table["images"].max()), int(table["tokens_per_image"].max())
-    rows = f"{images:,} validation images" + f" x {tokens} tokens" * (what == "tokens")
-    few = f", fewer than {FEW_IMAGES:,}" * (images < FEW_IMAGES)
+    rows = f"{images:,} images" + f" x {tokens} tokens" * (what == "tokens")
+    few = f", fewer than {FEWEST_ROWS:,}" * (images < FEWEST_ROWS)
     seeds = table["seed"].nunique()
     return f"n = {rows}{few}; {seeds} seed{'s' * (seeds != 1)}"

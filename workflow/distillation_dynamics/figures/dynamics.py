@@ -10,9 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .profiles import name_blocks
-from .style import PAGE, NoValue, Style, counts, label, need
+from .style import PAGE, NoValue, Style, counts, label, main_probe, need
 
 TABLES = ("depth",)
+ASKS = ("students",)
 # Column -> its name, its unit, and whether its scale is logarithmic.
 ROWS = {
     "intensity": ("spectral\nintensity", "activation\nunits", False),
@@ -30,14 +31,13 @@ LEFT, RIGHT, TOP, BOTTOM, CELL = 0.95, 0.85, 0.8, 0.45, 0.72  # inches
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds at every kept epoch, the first block at the bottom."""
-    table = need(tables, "depth")
-    table = table[(table["probe"] == "balanced") & (table["seed"] >= 0)]
+    table = main_probe(need(tables, "depth"))
+    variants = style.students(table["network"])
+    shown = variants[:MOST_VARIANTS]
+    table = table[table["network"].isin(shown)]
     columns = [column for column in ROWS if column in table and table[column].notna().any()]
     if not columns:
-        raise NoValue(f"none of {', '.join(ROWS)} was measured (features.metrics)")
-    variants = list(dict.fromkeys(table["model"]))
-    shown = variants[:MOST_VARIANTS]
-    table = table[table["model"].isin(shown)]
+        raise NoValue(f"none of {', '.join(ROWS)} was measured of a student")
     height = TOP + BOTTOM + CELL * len(columns)
     figure = Figure(figsize=(PAGE, height))
     grid = figure.subplots(
@@ -47,7 +47,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     )  # fmt: skip
     epochs = np.unique(table["epoch"])
     names = tuple(table.drop_duplicates("block").sort_values("block")["block_name"])
-    means = table.groupby(["model", "block", "epoch"])[columns].mean()
+    means = table.groupby(["network", "block", "epoch"])[columns].mean()
     for column, line in zip(columns, grid, strict=True):
         name, unit, log = ROWS[column]
         pictures = np.stack(
@@ -69,7 +69,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         bar = figure.colorbar(scale, cax=line[-1], extend="min" if log and (pictures == 0).any() else "neither")
         bar.set_label(unit, fontsize="small")
         bar.outline.set_visible(False)
-        if log:
+        if log and not (pictures > 0).any():
+            bar.set_ticks([])
+            bar.set_label("zero everywhere", fontsize="small")
+        elif log:
             bar.minorticks_off()
             ticks = np.geomspace(scale.norm.vmin, scale.norm.vmax, 3)
             bar.set_ticks(ticks, labels=[f"{tick:.1g}" for tick in ticks])
@@ -90,7 +93,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _scale(pictures: np.ndarray, log: bool) -> mpl.cm.ScalarMappable:
-    """Return the colour scale of a row of pictures; a logarithmic one spans the positive values."""
-    values = pictures[pictures > 0] if log and (pictures > 0).any() else pictures
-    norm = (mpl.colors.LogNorm if log else mpl.colors.Normalize)(np.nanmin(values), np.nanmax(values))
+    """Return the colour scale of a row of pictures; a logarithmic one spans the positive values, if there are any."""
+    values = pictures[pictures > 0] if log else pictures
+    low, high = (np.nanmin(values), np.nanmax(values)) if values.size else (1, 10)
+    norm = (mpl.colors.LogNorm if log else mpl.colors.Normalize)(low, high)
     return mpl.cm.ScalarMappable(norm, mpl.colormaps["viridis"].with_extremes(bad="0.8", under="white"))

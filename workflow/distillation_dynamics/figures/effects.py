@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..statistics.thresholds import INTERVAL, LEVEL
 from .style import PAGE, Style, label, need
 
 TABLES = ("variants", "differences")
-LEVEL = 0.05
-NOISE = 1.96
+ASKS = ("variants",)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -25,7 +25,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     axes, words = figure.subplots(1, 2, width_ratios=[1, 0.42], sharey=True)
     for row, one in enumerate(variants.to_dict("records")):
         color, marker = looks[one["variant"]]["color"], looks[one["variant"]]["marker"]
-        noise = NOISE * one["evaluation_standard_error"]
+        noise = INTERVAL * one["evaluation_standard_error"]
         axes.fill_between([-noise, noise], row - 0.4, row + 0.4, color="0.92", linewidth=0, zorder=0)
         points = differences.loc[differences["variant"] == one["variant"]].sort_values("seed")["difference"]
         places = row + np.linspace(-0.12, 0.12, len(points)) if len(points) > 1 else [row + 0.0] * len(points)
@@ -37,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
     # The noise of few test images must not squeeze what was seen into a line.
     seen = np.abs([*differences["difference"], *variants["low"].dropna(), *variants["high"].dropna()]).max()
-    noise = NOISE * variants["evaluation_standard_error"].max()
+    noise = INTERVAL * variants["evaluation_standard_error"].max()
     reach = 1.1 * max(seen, min(noise, 2 * seen) if noise > 0 else 0) or 1.0
     axes.set_xlim(-reach, reach)
     axes.set_yticks(range(len(variants)), [label(name) for name in variants["variant"]])

@@ -1,4 +1,4 @@
-"""Where the gradient of the label's logit lies on the patches of every block: one image, models below one another.
+"""Where the gradient of the label's logit lies on the patches of every block: one image, networks below one another.
 
 In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: one figure a page wide, whose columns are
 relative depths, so that first stands over first and last over last whatever the number of blocks.
@@ -16,11 +16,12 @@ from .maps import (
     NAMES,
     TITLE,
     as_array,
+    class_said,
     colorbar,
     examples,
     final_maps,
-    models_of,
     name_at_left,
+    networks_of,
     one_map,
     place,
     show,
@@ -42,19 +43,20 @@ def columns_of(blocks: int, across: int) -> dict[int, int]:
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the map of every block of every model: last epoch, lowest seed."""
-    table = final_maps(need(tables, "gradient_maps", "map"))
-    pixels_of = final_maps(need(tables, "saliency", "map"))
-    names, left_out = models_of(table, DOWN)
+    """Draw the map of every block of every network: last epoch, lowest seed."""
+    table = final_maps(need(tables, "gradient_maps", "map"), style)
+    pixels_of = final_maps(need(tables, "saliency", "map"), style)
     ((image, class_),) = examples(table, 1).itertuples(index=False)
-    pixels = one_map(pixels_of, model=names[0], image=image, method="image")
-    table = table[(table["image"] == image) & table["model"].isin(names)]
+    table = table[table["image"] == image]
+    names, left_out = networks_of(table, DOWN)
+    table = table[table["network"].isin(names)]
     across = min(ACROSS, int(table["block"].max()) + 1)
     side = min((PAGE - NAMES - GROUP) / (across + 1) - GAP, 0.75)
     step = side + GAP + NAME
     figure = Figure(figsize=(PAGE, TITLE + len(names) * step + BELOW))
     for row, name in enumerate(names):
-        blocks = table[table["model"] == name].sort_values("block")
+        blocks = table[table["network"] == name].sort_values("block")
+        pixels = one_map(pixels_of, network=name, image=image, method="image")
         top = TITLE + row * step + NAME
         axes = place(figure, NAMES, top, side, side)
         show(axes, pixels)
@@ -70,8 +72,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     colorbar(figure)
     title(
         figure,
-        f"Absolute gradient of the label's logit by the patch tokens of each block, last epoch, {left_out}one image of "
-        f"class {class_}.\nColumns: relative depth, numbers: block; each map has its own scale; 0: exactly zero "
-        "everywhere",
+        f"Absolute gradient of the label's logit by the patch tokens of each block, last epoch, {left_out}one image "
+        f"({class_said(class_)}).\nColumns: relative depth, numbers: block; each map has its own scale; 0: exactly "
+        "zero everywhere",
     )
     return figure

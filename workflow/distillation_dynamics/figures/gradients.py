@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .profiles import final, grid, title
-from .style import FIXED, Style, label, legend_below
+from .style import Style, label, legend_below
 
 TABLES = ("depth",)
 METRICS = ("gradient",)
@@ -19,23 +19,21 @@ PANELS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each model's last epoch, mean over seeds."""
+    """Draw each network's last epoch, mean over seeds."""
     # No column is demanded: the panels say which networks have no value.
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 1, log=True)
-    zero = list(dict.fromkeys(table.loc[table[PATCHES] == 0, "model"]))
+    zero = list(dict.fromkeys(table.loc[table[PATCHES] == 0, "network"]))
     said = (
         "No gradient is exactly zero"
         if table[PATCHES].notna().any()
         else "No gradient of patch tokens could be measured"
     )
     if zero:
-        students = [model for model in dict.fromkeys(table["model"]) if model not in FIXED]
-        who = (
-            "all students"
-            if set(students) <= set(zero)
-            else ", ".join(map(label, zero[:3])) + ", ..." * (len(zero) > 3)
-        )
+        students = style.students(table["network"])
+        others = [name for name in zero if name not in students] if set(students) <= set(zero) else zero
+        who = ["all students"] * bool(students and len(others) < len(zero)) + [label(name) for name in others]
+        who = ", ".join(who[:3]) + ", ..." * (len(who) > 3)
         said = (
             f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
             "does not depend on the patch tokens of the last block"

@@ -12,27 +12,27 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from .style import FIXED, label, last_epoch
+from .style import Style, label, last_epoch
 
-# Inches: for the names of models, the title and the scale; between panels, and between groups of them.
+# Inches: for the names of networks, the title and the scale; between panels, and between groups of them.
 NAMES, TITLE, BELOW, GAP, GROUP = 1.0, 0.4, 0.42, 0.03, 0.1
-# Models below one another that are still readable on a page.
+# Networks below one another that are still readable on a page.
 DOWN = 12
 COLORS = "inferno"
 
 
-def final_maps(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the maps of each model's last epoch and lowest seed, the teachers first."""
+def final_maps(table: pd.DataFrame, style: Style) -> pd.DataFrame:
+    """Return the maps of each network's last epoch and lowest seed: networks and their controls before students."""
     table = last_epoch(table)
-    table = table[table["seed"] == table.groupby("model")["seed"].transform("min")]
-    places = {name: place for place, name in enumerate(FIXED)}
-    return table.sort_values("model", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
+    table = table[table["seed"] == table.groupby("network")["seed"].transform("min")]
+    places = {name: place for place, name in enumerate(style.names.fixed)}
+    return table.sort_values("network", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
 
 
-def models_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
-    """Return the names of the first `most` models, and words for a title that says whether any are left out."""
-    names = list(dict.fromkeys(table["model"]))
-    return names[:most], f"first {most} of {len(names)} models, " if len(names) > most else ""
+def networks_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
+    """Return the names of the first `most` networks, and words for a title that says whether any are left out."""
+    names = list(dict.fromkeys(table["network"]))
+    return names[:most], f"first {most} of {len(names)} networks, " if len(names) > most else ""
 
 
 def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -44,15 +44,20 @@ def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return first.iloc[np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int))]
 
 
+def class_said(label: float) -> str:
+    """Return 'class 3', or that an image has no label (-1 or none)."""
+    return f"class {int(label)}" if label >= 0 else "no label"
+
+
 def as_array(row: pd.Series) -> np.ndarray:
     """Return the map in a row of a table, [rows, columns]."""
     return np.asarray(row["map"], dtype=np.float64).reshape(row["rows"], row["columns"])
 
 
 def one_map(table: pd.DataFrame, **keys) -> np.ndarray:
-    """Return the map [rows, columns] of the one row of `table` that has these `keys`."""
-    chosen = np.logical_and.reduce([table[name] == value for name, value in keys.items()])
-    return as_array(table[chosen].iloc[0])
+    """Return the map [rows, columns] of the one row of `table` that has these `keys`, one NaN where none has."""
+    rows = table[np.logical_and.reduce([table[name] == value for name, value in keys.items()])]
+    return as_array(rows.iloc[0]) if len(rows) else np.full((1, 1), np.nan)
 
 
 def share_of_largest(values: np.ndarray) -> np.ndarray:
@@ -85,9 +90,9 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
-def name_at_left(axes: Axes, model: str) -> None:
-    """Write a model's name beside the first of its panels, within NAMES."""
-    text = textwrap.fill(label(model), 16)
+def name_at_left(axes: Axes, name: str) -> None:
+    """Write a network's name beside the first of its panels, within NAMES."""
+    text = textwrap.fill(label(name), 16)
     axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
 
 

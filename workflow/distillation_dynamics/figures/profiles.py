@@ -1,7 +1,7 @@
-"""What the figures of metrics over depth share: one panel with a curve a model.
+"""What the figures of metrics over depth share: one panel with a curve a network.
 
-In: rows of depth.parquet. Each curve is the mean over seeds, single seeds thin beside it; teacher and baseline carry
-the 95 % interval over images as a band. It is no figure of its own.
+In: rows of depth.parquet. Each curve is the mean over seeds, single seeds thin beside it; the teacher (or the first
+network) and the baseline carry the 95 % interval over images as a band. It is no figure of its own.
 """
 
 import math
@@ -12,53 +12,78 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import FIXED, PAGE, Style, block_label, counts, label, last_epoch, need
+from ..statistics.thresholds import INTERVAL
+from .style import PAGE, Style, block_label, counts, label, last_epoch, main_probe, need, wrapped
 
-# The normal distribution's: a mean over hundreds of images.
-INTERVAL = 1.96
+# Networks whose controls a title has room for.
+IN_A_TITLE = 3
+# Of a line above a panel.
+MOST_LETTERS = 44
 
 
 def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
-    """Return the rows of each model's last epoch on the balanced images; refuse as `need` does."""
-    table = need(tables, name, *columns)
-    return last_epoch(table[table["probe"] == "balanced"])
+    """Return the rows of each network's last epoch on the main images; refuse as `need` does."""
+    return last_epoch(main_probe(need(tables, name, *columns)))
 
 
 def title(what: str, table: pd.DataFrame, said: str, style: Style) -> str:
     """Return the title of a figure over depth: what it shows, n, what the control says, what bands and lines are."""
-    names = ", ".join(map(label, style.banded(set(table["model"]))))
+    names = ", ".join(map(label, style.banded(set(table["network"]))))
     seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
-    return f"{what}, last epoch ({counts(table)}).\n{said}\nBands: 95 % interval over images ({names}){seeds}"
+    bands = f"\nBands: 95 % interval over images ({names}){seeds}" if names else ""
+    return wrapped(f"{what}, last epoch ({counts(table)}).\n{said}{bands}")
 
 
-def trained_and_untrained(table: pd.DataFrame, column: str) -> str:
-    """Return what the last block has with and without training."""
-    last = [
-        table[(table["model"] == model) & table[column].notna()].nlargest(1, "block")[column].mean() for model in FIXED
+def trained_and_control(table: pd.DataFrame, column: str, style: Style) -> str:
+    """Return what the last block of each of the first networks has, and its control's in brackets."""
+
+    def last(name: str | None) -> str:
+        rows = table[(table["network"] == name) & table[column].notna()]
+        value = rows.nlargest(1, "block")[column].mean()
+        return "no value" if np.isnan(value) else f"{float(f'{value:.2g}'):,g}"
+
+    controls = style.names.controls
+    texts = [
+        f"{label(name)} {last(name)}" + (f" ({last(controls[name])})" if name in controls else "")
+        for name in style.names.ordered[:IN_A_TITLE]
     ]
-    return "teacher {}, untrained {}".format(*("no value" if np.isnan(x) else f"{float(f'{x:.2g}'):,g}" for x in last))
+    return ", ".join(texts) + ", ..." * (len(style.names.networks) > IN_A_TITLE)
+
+
+def block_names(table: pd.DataFrame) -> pd.Series:
+    """Return network -> the names of its blocks in order."""
+    blocks = table.drop_duplicates(["network", "block"]).sort_values("block")
+    return blocks.groupby("network")["block_name"].agg(tuple)
+
+
+def places_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return network -> where its blocks lie on the axis: by number if all have the same ones, or at relative depth."""
+    blocks = block_names(table)
+    named = blocks.nunique() == 1
+    return {name: np.arange(len(own)) / (1 if named else max(len(own) - 1, 1)) for name, own in blocks.items()}
 
 
 def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> None:
-    """Draw `column` over depth, `text` its name and unit, for every model that has a value of it; say which have none.
+    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; say which have none.
 
-    Blocks are named where all models have the same ones; otherwise the axis is relative depth. `log`: a logarithmic
+    Blocks are named where all networks have the same ones; otherwise the axis is relative depth. `log`: a logarithmic
     axis, exact zeros being markers on its lower edge.
     """
-    blocks = table.drop_duplicates(["model", "block"]).sort_values("block").groupby("model")["block_name"].agg(tuple)
-    named = blocks.nunique() == 1
-    looks = style.looks(table["model"])
-    absent, with_band = [], style.banded(looks)
-    for model, look in looks.items():
-        rows = table[table["model"] == model]
+    names = block_names(table)
+    named, all_places = names.nunique() == 1, places_of(table)
+    looks = style.looks(table["network"])
+    absent, with_band, positive = [], style.banded(looks), False
+    for name, look in looks.items():
+        rows = table[table["network"] == name]
         if rows[column].isna().all():
-            absent.append(model)
+            absent.append(name)
             continue
-        places = np.arange(len(blocks[model])) / (1 if named else max(len(blocks[model]) - 1, 1))
+        places = all_places[name]
         mean = rows.groupby("block")[column].mean().to_numpy()
+        positive |= bool((mean > 0).any())
         drawn = np.where(mean > 0, mean, np.nan) if log else mean
         look = {"markersize": 2.6, "linewidth": 1, **look}
-        axes.plot(places, drawn, label=label(model), **look)
+        axes.plot(places, drawn, label=label(name), **look)
         if log and (mean == 0).any():
             zeros = places[mean == 0]
             look = {**look, "linestyle": "none", "clip_on": False, "markersize": 5, "markerfacecolor": "none"}
@@ -69,19 +94,19 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: st
                 axes.plot(
                     places, value.where(value > 0) if log else value, color=look["color"], linewidth=0.35, alpha=0.6
                 )
-        if model in with_band and f"{column}_se" in table:
+        if name in with_band and f"{column}_se" in table:
             half = INTERVAL * rows.groupby("block")[f"{column}_se"].mean().to_numpy()
             axes.fill_between(places, drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0)
-    if log and len(absent) < len(looks):
+    if log and positive:
         log_scale(axes)
     if named:
-        name_blocks(axes.xaxis, blocks.iloc[0])
+        name_blocks(axes.xaxis, names.iloc[0])
     axes.set_xlabel("block" if named else "relative depth of the block")
     axes.set_ylabel(text)
-    if len(absent) == len(looks):
+    if len(absent) == len(looks) or (log and not positive):
         axes.set_yticks([])
     if absent:
-        axes.set_title(_absent(absent, list(looks)), loc="right", fontsize="x-small")
+        axes.set_title(_absent(absent, list(looks), style), loc="right", fontsize="x-small")
 
 
 def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, log: bool = False) -> Figure:
@@ -96,7 +121,7 @@ def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, l
 
 
 def draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:
-    """Draw what a model has with permuted channels, `null` [mean, low, high] at `places`: mean dotted, a band."""
+    """Draw what a network has with permuted channels, `null` [mean, low, high] at `places`: mean dotted, a band."""
     mean, low, high = (null[column] for column in null)
     axes.fill_between(places, low, high, color=color, alpha=0.22, linewidth=0)
     axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":", label=f"{name}, channels permuted")
@@ -128,11 +153,12 @@ def log_scale(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-def _absent(absent: list[str], models: list[str]) -> str:
-    """Return which models have no value, the students as one where it is all of them."""
-    if set(absent) == set(models):
-        return "no model has a value"
-    students = {model for model in models if model not in FIXED}
+def _absent(absent: list[str], shown: list[str], style: Style) -> str:
+    """Return which networks have no value, the students as one where it is all of them."""
+    if set(absent) == set(shown):
+        return "no network has a value"
+    students = set(style.students(shown))
     together = bool(students) and students <= set(absent)
-    names = [model for model in absent if not (together and model in students)] + ["students"] * together
-    return "no value: " + (", ".join(map(label, names)) if len(names) < 4 else f"{len(names)} models")
+    names = [name for name in absent if not (together and name in students)] + ["students"] * together
+    text = "no value: " + ", ".join(map(label, names))
+    return text if len(text) <= MOST_LETTERS else f"no value: {len(names)} of them"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, log_if_wide, title, trained_and_untrained
+from .profiles import final, grid, log_if_wide, title, trained_and_control
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -22,7 +22,7 @@ OF_AN_IMAGE = ("sample_rank_95_p99", "effective_rank")
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each model's last epoch, mean over seeds, under the limits of the ranks."""
+    """Draw each network's last epoch, mean over seeds, under the limits of the ranks."""
     table = final(tables, "depth", *PANELS, "channels", "tokens")
     figure = grid(table, style, PANELS, 2)
     for axes, column in zip(figure.axes, PANELS, strict=True):
@@ -33,10 +33,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         what = "channels or tokens" if few_tokens else "channels"
         axes.set_title(f"lines: {what}, {', '.join(map(str, np.unique(limits)))}", loc="left", fontsize="x-small")
         log_if_wide(axes, table[[column]])
-    control = trained_and_untrained(table, "pca_effective_rank")
+    control = trained_and_control(table, "pca_effective_rank", style)
     said = (
         "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
-        f"Effective rank of all images in the last block: {control}"
+        f"Effective rank of all images in the last block (and the control's): {control}"
     )
     figure.suptitle(title("Directions that patch tokens fill", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)

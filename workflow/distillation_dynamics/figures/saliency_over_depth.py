@@ -1,4 +1,4 @@
-"""Walks through the depth of all models at once: where the gradient of the label's logit lies, block after block.
+"""Walks through the depth of all networks at once: where the gradient of the label's logit lies, block after block.
 
 In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: an animation, a frame a relative depth.
 """
@@ -9,7 +9,20 @@ import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from .maps import BELOW, TITLE, as_array, colorbar, examples, final_maps, models_of, one_map, place, show, title
+from .maps import (
+    BELOW,
+    TITLE,
+    as_array,
+    class_said,
+    colorbar,
+    examples,
+    final_maps,
+    networks_of,
+    one_map,
+    place,
+    show,
+    title,
+)
 from .style import PAGE, Style, label, need
 
 TABLES = ("gradient_maps", "saliency")
@@ -21,13 +34,14 @@ MILLISECONDS = 600
 
 
 def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
-    """Animate one image, a panel a model (last epoch, lowest seed), as many frames as the deepest model has blocks."""
-    table = final_maps(need(tables, "gradient_maps", "map"))
-    pixels_of = final_maps(need(tables, "saliency", "map"))
-    names, left_out = models_of(table, MOST)
+    """Animate one image, a panel a network (last epoch, lowest seed), as many frames as the deepest has blocks."""
+    table = final_maps(need(tables, "gradient_maps", "map"), style)
+    pixels_of = final_maps(need(tables, "saliency", "map"), style)
     ((image, class_),) = examples(table, 1).itertuples(index=False)
-    pixels = one_map(pixels_of, model=names[0], image=image, method="image")
-    blocks = {name: table[(table["image"] == image) & (table["model"] == name)].sort_values("block") for name in names}
+    table = table[table["image"] == image]
+    names, left_out = networks_of(table, MOST)
+    pixels = {name: one_map(pixels_of, network=name, image=image, method="image") for name in names}
+    blocks = {name: table[table["network"] == name].sort_values("block") for name in names}
     down = math.ceil(len(names) / ACROSS)
     across = math.ceil(len(names) / down)
     side = min((PAGE - GAP) / across - GAP, 1.6)
@@ -47,7 +61,7 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
             one = blocks[name].iloc[round(depth * (len(blocks[name]) - 1))]
             values = as_array(one)
             axes.clear()
-            show(axes, pixels, values)
+            show(axes, pixels[name], values)
             block = one["block_name"].replace("blocks.", "block ")
             zero = ": exactly zero" if not values.any() else ""
             axes.set_title(f"{label(name)}\n{block}{zero}", fontsize="x-small", pad=2)
@@ -56,8 +70,8 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
         bar.barh(0, depth, color="0.3")
         title(
             figure,
-            f"Absolute gradient of the label's logit by patch tokens, last epoch, {left_out}one image of class "
-            f"{class_}.\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
+            f"Absolute gradient of the label's logit by patch tokens, last epoch, {left_out}one image "
+            f"({class_said(class_)}).\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
         )
 
     return FuncAnimation(figure, frame, frames=frames, init_func=lambda: None, interval=MILLISECONDS)

@@ -7,37 +7,40 @@ published, and over depth the bandwidth that holds 95 % of the energy.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import draw_null, final, profile
+from .profiles import draw_null, final, places_of, profile
 from .style import PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum", "depth")
 METRICS = ("sep",)
+# Markers on a curve.
+MARKS = 7
+# Markers on a curve.
+MARKS = 7
 NULL = ["sep_folded_null", "sep_folded_null_low", "sep_folded_null_high"]
 BANDWIDTH = "bandwidth_folded_95"
 BANDWIDTH_NULL = [f"{BANDWIDTH}_null", f"{BANDWIDTH}_null_low", f"{BANDWIDTH}_null_high"]
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each model's last epoch, mean over seeds."""
+    """Draw each network's last epoch, mean over seeds."""
     bins = final(tables, "spectrum", "frequency", "sep", "sep_folded", *NULL)
-    bins = bins[bins["block"] == bins.groupby("model")["block"].transform("max")]
+    bins = bins[bins["block"] == bins.groupby("network")["block"].transform("max")]
     depth = final(tables, "depth", BANDWIDTH, *BANDWIDTH_NULL)
-    looks = style.looks(depth["model"])
+    looks = style.looks(depth["network"])
     figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
     folded, published, bandwidth = panels = figure.subplots(1, 3)
-    for model, look in looks.items():
-        rows = bins[bins["model"] == model].groupby("frequency")[["sep", "sep_folded", *NULL]].mean()
-        look = {**look, "marker": None}
-        published.plot(rows.index, rows["sep"], label=label(model), **look)
+    for name, look in looks.items():
+        rows = bins[bins["network"] == name].groupby("frequency")[["sep", "sep_folded", *NULL]].mean()
+        look = {**look, "markersize": 2.4, "markevery": max(len(rows) // MARKS, 1)}
+        published.plot(rows.index, rows["sep"], label=label(name), **look)
         rows = rows.dropna(subset=["sep_folded"])
-        folded.plot(rows.index, rows["sep_folded"], label=label(model), **look)
-        if model in style.banded(looks):
-            draw_null(folded, rows.index, rows[NULL], look["color"], label(model))
+        folded.plot(rows.index, rows["sep_folded"], label=label(name), **look)
+        if name in style.banded(looks):
+            draw_null(folded, rows.index, rows[NULL], look["color"], label(name))
     profile(bandwidth, depth, BANDWIDTH, style, "share of the frequencies that\nholds 95 % of the energy")
-    places = {line.get_label(): line.get_xdata() for line in bandwidth.lines}
-    for model in style.banded(looks):
-        rows = depth[depth["model"] == model].groupby("block")[BANDWIDTH_NULL].mean()
-        draw_null(bandwidth, places[label(model)], rows, looks[model]["color"], label(model))
+    for name in style.banded(looks):
+        rows = depth[depth["network"] == name].groupby("block")[BANDWIDTH_NULL].mean()
+        draw_null(bandwidth, places_of(depth)[name], rows, looks[name]["color"], label(name))
     for axes, title in zip(
         panels, ("last block, folded", "last block, as published", "over depth, folded"), strict=True
     ):
@@ -48,7 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_xlabel("k/C [cycles per channel]")
     published.text(0.98, 0.03, "point-symmetric by\nconstruction: bin C - k\nrepeats bin k",
                    transform=published.transAxes, ha="right", fontsize="x-small")  # fmt: skip
-    outside = [f"{label(model)} {100 * _outside(bins[bins['model'] == model]):.0f} %" for model in style.banded(looks)]
+    outside = [f"{label(name)} {100 * _outside(bins[bins['network'] == name]):.0f} %" for name in style.banded(looks)]
     figure.suptitle(
         f"Spectral energy pattern of patch tokens, last epoch ({counts(depth)}).\n"
         f"Bands: 95 % of channel permutations; frequencies of the last block outside: {', '.join(outside)}",

@@ -1,6 +1,6 @@
 """Channel-axis spectra of the first, middle and last block, against those of permuted channels.
 
-In: spectrum.parquet. Out: a row of panels for the teacher and one for the students.
+In: spectrum.parquet. Out: a row of panels a network (of many: a row for a few of them) and one for the students.
 """
 
 import pandas as pd
@@ -8,37 +8,38 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .profiles import draw_null, final, log_scale
-from .style import FIXED, PAGE, Style, counts, label, legend_below
+from .style import PAGE, Style, counts, label, legend_below
 
 TABLES = ("spectrum",)
 METRICS = ("spectrum",)
 NULL = ["amplitude_null", "amplitude_null_low", "amplitude_null_high"]
+# Up to so many networks have a row each, beside their control; of more, so many share one.
+ROW_EACH, TOGETHER = 4, 3
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, teacher above students."""
+    """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, networks above students."""
     table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
-    table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5)]
-    looks = style.looks(table["model"])
-    rows = [m for m in looks if m in FIXED], [m for m in looks if m not in FIXED]
-    figure = Figure(figsize=(PAGE, 4.6), layout="constrained")
-    panels = figure.subplots(2, 3, sharex=True, sharey="row")
-    for members, line in zip(rows, panels, strict=True):
+    table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5) & table["amplitude"].notna()]
+    looks = style.looks(table["network"])
+    rows = _rows(list(looks), style)
+    figure = Figure(figsize=(PAGE, 1.5 + 1.5 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), 3, sharex=True, sharey="row", squeeze=False)
+    for (who, members, with_null), line in zip(rows, panels, strict=True):
         for axes, place in zip(line, (0, 0.5, 1), strict=True):
-            for model in members:
-                one = table[table["model"] == model]
+            for name in members:
+                one = table[table["network"] == name]
                 one = one[one["block"] == int(place * one["block"].max())]
                 mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
-                axes.plot(mean.index, mean["amplitude"], label=label(model), **{**looks[model], "marker": None})
-                if model in style.banded(looks):
-                    draw_null(axes, mean.index, mean[NULL], looks[model]["color"], label(model))
-                    _say_outside(axes, mean, label(model))
+                axes.plot(mean.index, mean["amplitude"], label=label(name), **{**looks[name], "marker": None})
+                if name in with_null:
+                    draw_null(axes, mean.index, mean[NULL], looks[name]["color"], label(name))
+                    _say_outside(axes, mean, label(name))
             log_scale(axes)
+        line[0].set_ylabel(f"{who}: amplitude\n[activation units]", fontsize="small")
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
         axes.set_title(f"{name} block")
-    panels[1, 1].set_xlabel("frequency k/C [cycles per channel]")
-    for axes, who in zip(panels[:, 0], ("teacher", "students"), strict=True):
-        axes.set_ylabel(f"{who}: amplitude\n[activation units]")
+    panels[-1, 1].set_xlabel("frequency k/C [cycles per channel]")
     figure.suptitle(
         f"Spectra along the channel axis, last epoch, constant term left out ({counts(table)}).\n"
         "Channel order is arbitrary: a shape means something only outside the band of permuted channels\n"
@@ -47,6 +48,22 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     )
     legend_below(figure, panels, 4)
     return figure
+
+
+def _rows(shown: list[str], style: Style) -> list[tuple[str, list[str], list[str]]]:
+    """Return what each row of panels shows: its name, who is in it, and of whom the null is drawn."""
+    names = style.names
+    networks = [name for name in names.ordered if name in shown]
+    each = 1 if len(networks) <= ROW_EACH else TOGETHER
+    rows = []
+    for first in range(0, len(networks), each):
+        chosen = networks[first : first + each]
+        both = (one for name in chosen for one in (name, names.controls.get(name)))
+        rows.append(
+            (label(chosen[0]) if each == 1 else "networks", [name for name in both if name in shown], chosen[:1])
+        )
+    students = style.students(shown)
+    return [*rows, ("students", students, style.banded(students))] if students else rows
 
 
 def _say_outside(axes: Axes, mean: pd.DataFrame, name: str) -> None:

@@ -1,9 +1,12 @@
-"""How every figure looks: sizes, fonts, and one colour, line and marker per model wherever it appears.
+"""How every figure looks: sizes, fonts, and one colour, line and marker per network wherever it appears.
 
-The family of a variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line, both
-its marker: no two models share line and marker, so that figures stay readable for the colour-blind and in grey print.
+Networks are dark tones, each with its own marker; a control is its network's, lighter and dashed. The family of a
+variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line, both its marker. No two
+share line and marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
+import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +19,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import StudyError
+from ..spec.tables import MAIN_PROBE, Names
 
 PAGE = 6.75  # inches: width of a page in print
+# Of a legend, in inches: the line before a name, and a letter of it; of a title, letters that a line of a page holds.
+IN_FRONT, LETTER, LINE = 0.5, 0.058, 118
+# Rows of a legend that a figure's height counts with, and inches for each further one.
+ROWS, ROW = 4, 0.15
 DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-FIXED = {
-    "teacher": {"color": "black", "linestyle": "-", "marker": "*"},
-    "teacher_untrained": {"color": "0.55", "linestyle": "--", "marker": "*"},
-}
+# Of networks, the teacher first: dark, and told apart by line and marker.
+TONES = ["#000000", "#1f4e79", "#7b2d26", "#4f5d2f", "#5b3a70", "#6b4f1d", "#2f5d5d", "#5a5a5a"]
+NETWORK_LINES = ["-", (0, (9, 1.5)), (0, (9, 1.5, 1.5, 1.5)), (0, (9, 1.5, 1.5, 1.5, 1.5, 1.5))]
+NETWORK_MARKERS = ["*", "p", "h", "<", ">", "d", "8", "H"]
+CONTROL_LINES = [(0, (3, 1.5)), (0, (3, 3)), (0, (2, 1)), (0, (4, 1, 1, 1))]
+# How much of a control's colour is white.
+LIGHTER = 0.5
 
 
 class NoValue(StudyError):
@@ -32,15 +43,14 @@ class NoValue(StudyError):
 
 @dataclass(frozen=True)
 class Style:
-    """The figures' slice of the configuration, the study's variants in order and the one the others are read against.
+    """The figures' slice of the configuration, and who is in the tables.
 
-    A model looks the same in every figure, whichever of the variants that figure shows.
+    A network looks the same in every figure, whichever of the others that figure shows.
     """
 
     palette: str
     dpi: int
-    variants: tuple[str, ...]
-    baseline: str
+    names: Names
 
     def apply(self) -> None:
         """Set seaborn's theme; text in PDF stays text."""
@@ -59,13 +69,22 @@ class Style:
             }
         )
 
-    def looks(self, models: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return colour, line style and marker of each model; a family (the name up to '_') shares a colour."""
+    def looks(self, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return colour, line style and marker of each of `shown`; a family (the name up to '_') shares a colour."""
         colors = sns.color_palette(self.palette)
-        families = list(dict.fromkeys(name.split("_")[0] for name in self.variants))
+        variants = self.names.variants
+        families = list(dict.fromkeys(name.split("_")[0] for name in variants))
         count: dict[str, int] = {}
-        looks = dict(FIXED)
-        for name in self.variants:
+        looks = {}
+        for number, name in enumerate(self.names.ordered):
+            color = mpl.colors.to_rgb(TONES[number % len(TONES)])
+            # A turn of all markers later each comes with another line.
+            marker = NETWORK_MARKERS[(number + number // len(NETWORK_MARKERS)) % len(NETWORK_MARKERS)]
+            line = number % len(NETWORK_LINES)
+            looks[name] = {"color": color, "linestyle": NETWORK_LINES[line], "marker": marker}
+            light = tuple(LIGHTER + (1 - LIGHTER) * part for part in color)
+            looks[self.names.controls.get(name)] = {"color": light, "linestyle": CONTROL_LINES[line], "marker": marker}
+        for name in variants:
             family = name.split("_")[0]
             number = count[family] = count.get(family, -1) + 1
             looks[name] = {
@@ -73,16 +92,20 @@ class Style:
                 "linestyle": DASHES[number % len(DASHES)],
                 "marker": MARKERS[(families.index(family) + number) % len(MARKERS)],
             }
-        return {name: looks[name] for name in dict.fromkeys(models)}
+        return {name: looks[name] for name in dict.fromkeys(shown)}
 
-    def banded(self, models: Iterable[str]) -> list[str]:
-        """Return the models whose intervals and nulls are drawn; those of all would hide each other."""
-        return [model for model in ("teacher", self.baseline) if model in models]
+    def banded(self, shown: Iterable[str]) -> list[str]:
+        """Return those of `shown` whose intervals and nulls are drawn; those of all would hide each other."""
+        return [name for name in (self.names.reference, self.names.baseline) if name in shown]
+
+    def students(self, shown: Iterable[str]) -> list[str]:
+        """Return those of `shown` that are variants."""
+        return [name for name in dict.fromkeys(shown) if name in self.names.variants]
 
 
-def label(model: str) -> str:
-    """Return a model's name as it is read."""
-    return model.replace("_", " ")
+def label(name: str) -> str:
+    """Return the name of a network or column as it is read."""
+    return name.replace("_", " ")
 
 
 def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
@@ -99,14 +122,31 @@ def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFr
 
 
 def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each model's last epoch."""
-    return table[table["epoch"] == table.groupby("model")["epoch"].transform("max")]
+    """Return the rows of each network's last epoch."""
+    return table[table["epoch"] == table.groupby("network")["epoch"].transform("max")]
+
+
+def main_probe(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the main image set."""
+    return table[table["probe"] == MAIN_PROBE]
+
+
+def against(table: pd.DataFrame, style: Style) -> pd.DataFrame:
+    """Return the rows of a table of pairs that hold students beside the teacher."""
+    return table[table["network"].isin(style.names.variants) & (table["other"] == style.names.teacher)]
 
 
 def counts(table: pd.DataFrame) -> str:
-    """Return how many images and seeds a table stands for, to be read in a title."""
-    images, seeds = int(table["images"].max()), table.loc[table["seed"] >= 0, "seed"].nunique()
-    return f"{images:,} validation images, n = {seeds} seed{'s' * (seeds != 1)}"
+    """Return how many images and, where there are students, seeds a table stands for, to be read in a title."""
+    few, many = int(table["images"].min()), int(table["images"].max())
+    images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
+    seeds = table.loc[table["seed"] >= 0, "seed"].nunique()
+    return f"n = {images} image{'s' * (many != 1)}" + f", {seeds} seed{'s' * (seeds != 1)}" * bool(seeds)
+
+
+def wrapped(text: str) -> str:
+    """Return a title whose lines fit on a page."""
+    return "\n".join(textwrap.fill(line, LINE) for line in text.splitlines())
 
 
 def block_label(name: str) -> str:
@@ -120,6 +160,12 @@ def legend_below(figure: Figure, axes: Axes | Iterable[Axes], columns: int) -> N
     for one in np.ravel(axes):
         for handle, text in zip(*one.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
+    widest = max(map(len, handles), default=0)
+    width, height = figure.get_size_inches()
+    columns = min(columns, max(1, int(width / (IN_FRONT + widest * LETTER))))
+    # A legend of many rows makes the page longer, not the panels smaller.
+    figure.set_size_inches(width, height + ROW * max(0, math.ceil(len(handles) / columns) - ROWS))
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2
-    )
+        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6,
+        columnspacing=1.2,
+    )  # fmt: skip

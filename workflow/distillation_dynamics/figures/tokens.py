@@ -6,7 +6,7 @@ In: depth.parquet. Out: a figure of four panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, title, trained_and_untrained
+from .profiles import final, grid, title, trained_and_control
 from .style import Style, legend_below
 
 TABLES = ("depth",)
@@ -20,13 +20,14 @@ PANELS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each model's last epoch, mean over seeds."""
+    """Draw each network's last epoch, mean over seeds."""
     # No column is demanded: with one patch an image there is no cosine, and the panel says so.
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 2)
+    control = trained_and_control(table, "token_cosine", style)
     said = (
         "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
-        f"Control, cosine between tokens in the last block: {trained_and_untrained(table, 'token_cosine')}"
+        f"Cosine between tokens in the last block (and the control's): {control}"
     )
     figure.suptitle(title("Patch tokens of an image", table, said, style), fontsize="small")
     legend_below(figure, figure.axes, 4)

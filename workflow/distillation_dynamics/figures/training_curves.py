@@ -6,19 +6,21 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, legend_below, need
 
 TABLES = ("epochs",)
+ASKS = ("students",)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds of each variant, single seeds thin, and the teacher's final accuracy."""
     epochs = need(tables, "epochs", "epoch", "validation_top1", "train_loss")
-    teacher, students = epochs[epochs["variant"] == "teacher"], epochs[epochs["variant"] != "teacher"]
-    looks = style.looks(students["variant"])
+    students = epochs[epochs["network"].isin(style.names.variants)]
+    teacher = epochs[epochs["network"] == style.names.teacher]
+    looks = style.looks(students["network"])
     figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
     accuracy, loss = figure.subplots(1, 2)
     panels = (accuracy, "validation_top1"), (loss, "train_loss")
     for axes, column in panels:
         for variant, look in looks.items():
-            rows = students[students["variant"] == variant].dropna(subset=[column])
+            rows = students[students["network"] == variant].dropna(subset=[column])
             mean = rows.groupby("epoch")[column].mean()
             axes.plot(mean.index, mean, label=label(variant), **look)
             if rows["seed"].nunique() > 1:
@@ -28,7 +30,13 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
     final = teacher.dropna(subset=["validation_top1"]).tail(1)["validation_top1"]
     if len(final):
-        accuracy.axhline(final.iloc[0], color="black", linewidth=0.8, linestyle=(0, (6, 3)), label="teacher, final")
+        accuracy.axhline(
+            final.iloc[0],
+            color="black",
+            linewidth=0.8,
+            linestyle=(0, (6, 3)),
+            label=f"teacher ({label(style.names.teacher)}), final",
+        )
     accuracy.set_ylabel("validation top-1 [%]")
     loss.set_ylabel("training loss [nats]")
     seeds = students["seed"].nunique()

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from .style import PAGE, Style, label, need
 
 TABLES = ("trajectory", "variants")
+ASKS = ("variants",)
 ACROSS = 5
 
 

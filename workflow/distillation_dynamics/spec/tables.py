@@ -5,19 +5,44 @@ from typing import Any
 
 from .base import From, aside
 
+# Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
+MAIN_PROBE, PUBLISHED_PROBE = "balanced", "published"
+
 
 @dataclass(frozen=True)
 class Names:
-    """Who is in the tables: networks with the name of the control of each (in order), the teacher among them, variants.
+    """Who is in the tables: networks in order, the teacher among them, their controls, and variants.
 
-    `seeds` lists networks that differ in their seed alone: one of them tells how far another run of the same goes.
+    `controls`: network -> name of its control in the tables, for those that have one. `seeds` lists networks that
+    differ in their seed alone: one of them tells how far another run of the same goes.
     """
 
-    networks: dict[str, str]
+    networks: tuple[str, ...]
+    controls: dict[str, str]
     teacher: str | None
     variants: tuple[str, ...]
     baseline: str | None
     seeds: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def ordered(self) -> tuple[str, ...]:
+        """The networks, the teacher before the others."""
+        return tuple(sorted(self.networks, key=lambda name: name != self.teacher))
+
+    @property
+    def reference(self) -> str | None:
+        """The network that others are read against: the teacher, or the first one."""
+        return self.ordered[0] if self.networks else None
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """All that are no students: networks, each followed by its control."""
+        return tuple(name for one in self.ordered for name in (one, self.controls.get(one)) if name)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """All but the controls."""
+        return (*self.ordered, *self.variants)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The statistics of a study: one file a question (`shape`, `variants`, `alignment`), and the report of all three."""
+"""The statistics of a study: one file a question, thresholds once, and the report of all."""

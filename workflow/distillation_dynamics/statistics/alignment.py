@@ -21,11 +21,10 @@ import numpy as np
 import pandas as pd
 
 from ..files import Column
-from .variants import FEWEST_SEEDS, LEVEL, holm, others, paired, seeds_needed
+from .paired import holm, paired, seeds_needed
+from .thresholds import FEWEST_SEEDS, LEVEL
 
 ALIGN, AVOID, NO_EFFECT, UNKNOWN = "align", "do not align", "no effect found", "not enough evidence"
-# Below this many rows even unbiased CKA is uncertain.
-FEWEST_ROWS = 1000
 ALIGNMENT_COLUMNS = {
     "baseline": Column("", "variant that the measures are of and the effects are compared to"),
     "student_block": Column("", "0-based block of the student"),
@@ -61,23 +60,25 @@ ALIGNMENT_COLUMNS = {
 }
 Pair = tuple[int, int]
 MEASURES = {
-    "student_rank": "student_rank_95",
-    "teacher_rank_reduced": "teacher_rank_95",
-    "student_bandwidth": "student_bandwidth_95",
-    "teacher_bandwidth_reduced": "teacher_bandwidth_95",
+    "student_rank": "rank_95",
+    "teacher_rank_reduced": "other_rank_95",
+    "student_bandwidth": "bandwidth_95",
+    "teacher_bandwidth_reduced": "other_bandwidth_95",
 }
 
 
-def last_epoch_of(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the rows of the baseline's last epoch of each seed."""
-    table = table[table["model"] == baseline]
+def last_epoch_of(table: pd.DataFrame, baseline: str, teacher: str) -> pd.DataFrame:
+    """Return the rows of the baseline's last epoch of each seed, beside the teacher."""
+    table = table[(table["network"] == baseline) & (table["other"] == teacher)]
     return table[table["epoch"] == table.groupby("seed")["epoch"].transform("max")]
 
 
-def describe(cka: pd.DataFrame, mismatch: pd.DataFrame, baseline: str) -> dict[Pair, dict[str, float | str]]:
+def describe(
+    cka: pd.DataFrame, mismatch: pd.DataFrame | None, baseline: str, teacher: str
+) -> dict[Pair, dict[str, float | str]]:
     """Return (student block, teacher block) -> CKA and mismatch of the baseline's last epoch, means over seeds."""
     known: dict[Pair, dict[str, Any]] = {}
-    for pair, group in last_epoch_of(cka, baseline).groupby(["student_block", "teacher_block"]):
+    for pair, group in last_epoch_of(cka, baseline, teacher).groupby(["block", "other_block"]):
         tokens, images = group["cka_tokens"].mean(), group["cka_images"].mean()
         by_token = not np.isnan(tokens)
         rows = group["images"] * (group["tokens_per_image"] if by_token else 1)
@@ -89,7 +90,9 @@ def describe(cka: pd.DataFrame, mismatch: pd.DataFrame, baseline: str) -> dict[P
                 "cka_kind": "tokens" if by_token else "images",
                 "cka_rows": float(rows.min()),
             }
-    for pair, group in last_epoch_of(mismatch, baseline).groupby(["student_block", "teacher_block"]):
+    if mismatch is None:
+        return known
+    for pair, group in last_epoch_of(mismatch, baseline, teacher).groupby(["block", "other_block"]):
         known[pair] |= {name: float(group[column].mean()) for name, column in MEASURES.items()}
     return known
 
@@ -105,7 +108,7 @@ def effect(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[s
 
     And, under `each`, variant -> its own mean difference over these seeds.
     """
-    top1 = runs.pivot(index="seed", columns="variant", values="test_top1")[[*variants, baseline]].dropna().sort_index()
+    top1 = runs.pivot(index="seed", columns="network", values="test_top1")[[*variants, baseline]].dropna().sort_index()
     each = {name: float((top1[name] - top1[baseline]).mean()) for name in variants}
     return {**paired(top1[list(variants)].mean(axis=1).to_numpy(), top1[baseline].to_numpy()), "each": each}
 
@@ -137,16 +140,18 @@ def recommend(row: dict[str, Any], comparisons: int) -> tuple[str, str]:
 def table(
     runs: pd.DataFrame,
     pairs: Mapping[str, Sequence[Pair]],
+    variants: Sequence[str],
     baseline: str,
+    teacher: str,
     cka: pd.DataFrame,
-    mismatch: pd.DataFrame,
+    mismatch: pd.DataFrame | None,
 ) -> pd.DataFrame:
     """Return the rows of alignment.parquet, one a pair of blocks; `cka` and `mismatch` have rows of every pair.
 
-    `pairs`: variant -> its pairs of blocks; the baseline's own pairs are not counted, as nothing is compared to them.
+    `pairs`: variant -> its pairs of blocks; only those of `variants` are compared to the baseline. Without `mismatch`
+    its columns are NaN.
     """
-    known = describe(cka, mismatch, baseline)
-    variants = others(runs, baseline)
+    known = describe(cka, mismatch, baseline, teacher)
     aligned: dict[Pair, list[str]] = {}
     for variant in variants:
         for pair in pairs.get(variant, ()):

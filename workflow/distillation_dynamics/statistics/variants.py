@@ -5,7 +5,6 @@ In: the table of runs, the training curves, the students' test logits and the la
 test images say how well these checkpoints are measured, not what a method does when it is trained again.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy import stats
 
 from ..errors import StudyError
 from ..files import Column, read_npy
+from ..spec.tables import Names
+from .paired import EXACT_SEEDS, holm, interval, paired, seeds_needed
+from .thresholds import FEWEST_SEEDS, LEVEL
 
-LEVEL = 0.05
-POWER = 0.8
-FEWEST_SEEDS = 6  # the fewest at which a two-sided sign-flip test can reach 5 %: 2 / 2^6 = .031
-EXACT_SEEDS = 16  # up to here all 2^n flips are listed; beyond, as many are drawn
 # A McNemar table with fewer discordant images gets the exact binomial test.
 EXACT_DISCORDANT = 25
 PAIR = {
@@ -38,7 +35,9 @@ VARIANT_COLUMNS = PAIR | {
     "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
     "high": Column("points", "upper end of that interval"),
     "p_t": Column("", "two-sided paired t test, one comparison; NaN with one seed or without spread"),
-    "p_sign_flip": Column("", "two-sided sign-flip test (exact up to 16 seeds), one comparison; NaN with one seed"),
+    "p_sign_flip": Column(
+        "", f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one comparison; NaN with one seed"
+    ),
     "p_holm": Column("", "p_sign_flip after Holm over all variants; one that cannot be tested counts as p = 1"),
     "smallest_p": Column("", "smallest p_sign_flip that this number of seeds allows, 2 / 2^seeds"),
     "smallest_p_holm": Column("", "smallest p_holm it allows where this variant has the smallest p of all"),
@@ -73,104 +72,30 @@ TRAJECTORY_COLUMNS = PAIR | {
 Folders = dict[tuple[str, int], Path]
 
 
-def sign_flip_p(differences: np.ndarray) -> float:
-    """Return the two-sided p of the sign-flip test of mean 0, differences [n]; NaN for n < 2.
-
-    Exact for n <= 16 (all 2^n flips); otherwise from 2^16 random flips. Differences are counted in 1e-9 units, so that
-    sums which are equal are equal in floating point too.
-    """
-    differences = np.asarray(differences, dtype=np.float64)
-    if len(differences) < 2:
-        return np.nan
-    return float(
-        stats.permutation_test(
-            (np.rint(differences * 1e9),),
-            lambda x, axis: x.sum(axis=axis),
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=2**EXACT_SEEDS,
-            rng=np.random.default_rng(0),
-        ).pvalue
-    )
-
-
-def interval(variant: np.ndarray, baseline: np.ndarray) -> tuple[float, float, float]:
-    """Return the two-sided p of the paired t test and its 95 % interval (low, high) of the mean difference.
-
-    All NaN with one seed, or where all differences are equal: a spread of 0 over a few seeds is chance or rounding,
-    and t would be infinite.
-    """
-    difference = np.asarray(variant, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    if len(difference) < 2 or np.ptp(difference) < 1e-9:
-        return np.nan, np.nan, np.nan
-    result = stats.ttest_rel(variant, baseline)
-    low, high = result.confidence_interval(0.95)
-    return float(result.pvalue), float(low), float(high)
-
-
-def detectable(differences: np.ndarray) -> float:
-    """Return the mean difference that a paired t test (5 %, two-sided) finds with 80 % power at this n and spread.
-
-    In the unit of `differences` [n]; NaN for n < 2.
-    """
-    from statsmodels.stats.power import TTestPower
-
-    if len(differences) < 2:
-        return np.nan
-    effect = TTestPower().solve_power(effect_size=None, nobs=len(differences), alpha=LEVEL, power=POWER)
-    return float(effect * np.std(differences, ddof=1))
-
-
-def paired(variant: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
-    """Return what can be said of the difference of two methods, values [n] each of the same n seeds (n = 0 allowed)."""
-    difference = np.asarray(variant, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    seeds = len(difference)
-    p_t, low, high = interval(variant, baseline)
-    return {
-        "seeds": seeds,
-        "mean_difference": float(difference.mean()) if seeds else np.nan,
-        "low": low,
-        "high": high,
-        "p_t": p_t,
-        "p_sign_flip": sign_flip_p(difference),
-        "smallest_p": 2.0 ** (1 - seeds) if seeds else np.nan,
-        "detectable_effect": detectable(difference),
-    }
-
-
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Return Holm-adjusted p values of the planned comparisons; NaN stays NaN but counts as one comparison."""
-    from statsmodels.stats.multitest import multipletests
-
-    p = np.asarray(p, dtype=np.float64)
-    if not len(p):
-        return p
-    return np.where(np.isnan(p), np.nan, multipletests(np.where(np.isnan(p), 1.0, p), method="holm")[1])
-
-
-def seeds_needed(comparisons: int) -> int:
-    """Return the fewest seeds at which a sign-flip test can reach 5 % after Holm over this many comparisons."""
-    return math.ceil(math.log2(2 * comparisons / LEVEL))
-
-
 def shared(runs: pd.DataFrame, variant: str, baseline: str) -> pd.DataFrame:
     """Return test top-1 of `variant` and `baseline` (columns) for the seeds (index) that both have, ascending."""
-    chosen = runs[runs["variant"].isin([variant, baseline])]
-    return chosen.pivot(index="seed", columns="variant", values="test_top1")[[variant, baseline]].dropna().sort_index()
+    chosen = runs[runs["network"].isin([variant, baseline])]
+    return chosen.pivot(index="seed", columns="network", values="test_top1")[[variant, baseline]].dropna().sort_index()
 
 
-def others(runs: pd.DataFrame, baseline: str) -> list[str]:
-    """Return the variants other than the baseline, in the order of the table; StudyError if the baseline has no run."""
-    variants = [name for name in dict.fromkeys(runs["variant"]) if name != "teacher"]
-    if baseline not in variants:
-        raise StudyError(f"statistics.baseline: no run of a variant {baseline!r}; there are {', '.join(variants)}")
-    return [name for name in variants if name != baseline]
+def others(runs: pd.DataFrame, names: Names) -> list[str]:
+    """Return the variants other than the baseline, in the order of the table; none in a study without students.
+
+    Raises StudyError if the baseline has no run.
+    """
+    variants = [name for name in dict.fromkeys(runs["network"]) if name in names.variants]
+    if names.baseline is None:
+        return []
+    if names.baseline not in variants:
+        there = ", ".join(variants)
+        raise StudyError(f"statistics.baseline: no run of a variant {names.baseline!r}; there are {there}")
+    return [name for name in variants if name != names.baseline]
 
 
-def differences(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def differences(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
     """Return the rows of differences.parquet."""
     rows = []
-    for variant in others(runs, baseline):
+    for variant in variants:
         for seed, row in shared(runs, variant, baseline).iterrows():
             difference = row[variant] - row[baseline]
             rows.append({"variant": variant, "baseline": baseline, "seed": seed, "difference": difference})
@@ -230,11 +155,11 @@ def evaluation_error(rows: pd.DataFrame) -> float:
 def trajectory(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
     """Return the rows of trajectory.parquet: validation top-1 against the baseline at every epoch measured in both."""
     measured = epochs.dropna(subset=["validation_top1"])
-    total = epochs.loc[epochs["variant"] != "teacher", "epoch"].max()
+    total = epochs.loc[epochs["network"].isin([*variants, baseline]), "epoch"].max()
     rows = []
     for variant in variants:
-        chosen = measured[measured["variant"].isin([variant, baseline])]
-        pairs = chosen.pivot(index=["epoch", "seed"], columns="variant", values="validation_top1")
+        chosen = measured[measured["network"].isin([variant, baseline])]
+        pairs = chosen.pivot(index=["epoch", "seed"], columns="network", values="validation_top1")
         pairs = pairs.reindex(columns=[variant, baseline]).dropna()
         for epoch, group in pairs.groupby(level="epoch"):
             _, low, high = interval(group[variant].to_numpy(), group[baseline].to_numpy())

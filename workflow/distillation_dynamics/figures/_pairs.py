@@ -1,0 +1,136 @@
+"""What the figures of networks beside each other share: a matrix of pictures, block by block, for every pair.
+
+In: a table of pairs of blocks. Below the diagonal stand the networks, above it their controls in the mirrored place,
+both on one colour scale; the number over a picture is its mean best match (`statistics.networks`).
+"""
+
+import textwrap
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
+from .style import PAGE, NoValue, Style, label
+
+# Networks side by side that are still readable on a page.
+MOST = 8
+# Inches: margins, the largest side of a panel, and the share of a panel between two.
+LEFT, RIGHT, TOP, BOTTOM, LARGEST, GAP = 0.5, 0.75, 0.8, 0.42, 1.7, 0.28
+
+
+class Scale(NamedTuple):
+    """How a measure is drawn: its name on the scale, its colours and limits, and whether the largest is most alike."""
+
+    text: str
+    colors: str
+    low: float | None
+    high: float | None
+    largest: bool = True
+
+
+Pictures = dict[frozenset[str], tuple[str, np.ndarray]]
+
+
+def pictures_of(table: pd.DataFrame, column: str, style: Style) -> Pictures:
+    """Return {network, other} -> (the one whose blocks are rows, picture), for pairs of networks and of controls."""
+    found = {}
+    for (first, second), rows in pairs_of(table, style.names).items():
+        if kind_of(first, second, style.names) in (NETWORKS, SEEDS, CONTROLS):
+            found[frozenset((first, second))] = first, picture_of(rows, column)
+    return found
+
+
+def oriented(pictures: Pictures, down: str | None, across: str | None) -> np.ndarray | None:
+    """Return the picture of a pair with the blocks of `down` as rows; None where it was not compared."""
+    if frozenset((down, across)) not in pictures:
+        return None
+    first, picture = pictures[frozenset((down, across))]
+    return picture if first == down else picture.T
+
+
+def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
+    """Draw the matrix of all networks; `said` is what the title says of images and rows.
+
+    Raises NoValue where no pair of two networks has a value.
+    """
+    names, controls = style.names, style.names.controls
+    known = {pair: one for pair, one in pictures.items() if np.isfinite(one[1]).any()}
+    compared = [pair for pair in known if pair <= set(names.networks)]
+    if not compared:
+        raise NoValue("no two networks were compared")
+    members = [name for name in names.ordered if any(name in pair for pair in compared)]
+    shown = members[:MOST]
+    count = len(shown)
+    values = np.concatenate([picture.ravel() for _, picture in known.values()])
+    low = np.nanmin(values) if scale.low is None else min(scale.low, np.nanmin(values))
+    high = np.nanmax(values) if scale.high is None else scale.high
+    mapped = mpl.cm.ScalarMappable(
+        mpl.colors.Normalize(low, high), mpl.colormaps[scale.colors].with_extremes(bad="0.85")
+    )
+    side = min((PAGE - LEFT - RIGHT) / count, LARGEST)
+    height = TOP + BOTTOM + side * count
+    figure = Figure(figsize=(PAGE, height))
+    # Placed by hand: a layout engine takes half a minute for 64 panels.
+    panels = figure.subplots(
+        count, count, squeeze=False,
+        gridspec_kw={"left": LEFT / PAGE, "right": (LEFT + side * count) / PAGE, "top": 1 - TOP / height,
+                     "bottom": BOTTOM / height, "wspace": GAP, "hspace": GAP},
+    )  # fmt: skip
+    size = "small" if count <= 4 else "x-small"
+    for row, down in enumerate(shown):
+        for column, across in enumerate(shown):
+            axes = panels[row, column]
+            if row == column:
+                _name(axes, down, known, size)
+                continue
+            above = column > row
+            pair = (controls.get(down), controls.get(across)) if above else (down, across)
+            _picture(axes, oriented(known, *pair), mapped, scale, size)
+            if not above and kind_of(down, across, names) == SEEDS:
+                axes.set_title(f"{axes.get_title()} *", fontsize=size, pad=2)
+            axes.tick_params(labelleft=column == 0, labelbottom=row == count - 1)
+    place = (LEFT + side * count + 0.12) / PAGE, BOTTOM / height, 0.1 / PAGE, side * count / height
+    bar = figure.colorbar(mapped, cax=figure.add_axes(place))
+    bar.set_label(scale.text, fontsize="small")
+    bar.ax.tick_params(labelsize="small")
+    middle = (LEFT + side * count / 2) / PAGE
+    figure.supxlabel("block of the network of the column", fontsize="small", x=middle, y=0.06 / height, va="bottom")
+    figure.supylabel("block of the network of the row", fontsize="small", x=0.06 / PAGE, ha="left")
+    left_out = f"; the first {MOST} of {len(members)} networks" * (len(members) > MOST)
+    figure.suptitle(f"{said}{left_out}.\n{_reading(style, known)}", fontsize="small", y=1 - 0.06 / height, va="top")
+    return figure
+
+
+def _reading(style: Style, known: Pictures) -> str:
+    """Return what stands where, and whether anything tells how far a number can come."""
+    kinds = {kind_of(*pair, style.names) for pair in known}
+    above = "above it: their controls in the mirrored place" if CONTROLS in kinds else "no controls were compared"
+    return f"Below the diagonal: networks; {above}. Numbers: mean best match over blocks.\n" + (
+        "*: two seeds of one network, the ceiling" if SEEDS in kinds else "No network has a second seed: there is no ceiling"
+    )
+
+
+def _name(axes: Axes, name: str, known: Pictures, size: str) -> None:
+    axes.set_axis_off()
+    blocks = next(
+        len(picture) if first == name else picture.shape[1] for pair, (first, picture) in known.items() if name in pair
+    )
+    text = f"{textwrap.fill(label(name), 11)}\n{blocks} block{'s' * (blocks != 1)}"
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=size, fontweight="bold")
+
+
+def _picture(axes: Axes, picture: np.ndarray | None, mapped: mpl.cm.ScalarMappable, scale: Scale, size: str) -> None:
+    axes.tick_params(labelsize="x-small", length=2, pad=1)
+    if picture is None:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.text(0.5, 0.5, "not\ncompared", transform=axes.transAxes, ha="center", va="center", fontsize="x-small")
+        return
+    axes.imshow(picture, norm=mapped.norm, cmap=mapped.cmap, aspect="auto", origin="lower", interpolation="nearest")
+    for axis, blocks in ((axes.yaxis, len(picture)), (axes.xaxis, picture.shape[1])):
+        axis.set_ticks(sorted({0, blocks - 1}))
+    axes.set_title(f"{best_match(picture, scale.largest):.2f}", fontsize=size, pad=2)

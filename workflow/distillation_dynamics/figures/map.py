@@ -1,0 +1,73 @@
+"""A map of all networks, blocks and epochs: near each other lie blocks that arrange the same images alike.
+
+In: map.parquet. Out: a line a network from its first block to its last, earlier epochs fading.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .style import PAGE, Style, label, legend_below, need
+
+TABLES = ("map",)
+# Opacity of the earliest epoch; the last one has 1.
+FAINTEST = 0.12
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the two coordinates of every block; networks and their controls beside students where there are any."""
+    table = need(tables, "map", "x", "y")
+    looks = style.looks(table["network"])
+    students = style.students(looks)
+    fixed = [name for name in looks if name not in students]
+    groups = {"networks and controls": fixed, "students": students}
+    groups = {title: names for title, names in groups.items() if names}
+    figure = Figure(figsize=(PAGE, 4.4 if len(groups) == 1 else 4.0), layout="constrained")
+    panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, names) in zip(panels, groups.items(), strict=True):
+        for name in names:
+            _network(axes, table[table["network"] == name], looks[name], label(name))
+        if len(groups) > 1:
+            axes.set_title(title)
+            # Where the others lie, without their names.
+            for name in looks.keys() - set(names):
+                _behind(axes, table[table["network"] == name])
+        axes.set_aspect("equal", adjustable="box" if len(groups) > 1 else "datalim")
+        axes.set_xlabel("first coordinate [radians]")
+    panels[0].set_ylabel("second coordinate [radians]")
+    share, images = 100 * table["explained"].max(), int(table["images"].max())
+    several = table.groupby("network")["epoch"].nunique().max() > 1
+    fading = "; fading: earlier epochs" if several else ""
+    figure.suptitle(
+        f"Networks by shape distance (n = {images:,} images). The plane holds {share:.0f} % of all distances.\n"
+        f"A line runs from the first block (hollow) to the last (filled){fading}",
+        fontsize="small",
+    )
+    legend_below(figure, panels, 4)
+    return figure
+
+
+def _network(axes: Axes, table: pd.DataFrame, look: dict, name: str) -> None:
+    """Draw the lines of one network: a line an epoch and seed, the last epoch marked and named."""
+    epochs = np.sort(table["epoch"].unique())
+    for (epoch, seed), rows in table.groupby(["epoch", "seed"]):
+        rows = rows.sort_values("block")
+        x, y = rows["x"].to_numpy(), rows["y"].to_numpy()
+        if epoch != epochs[-1]:
+            age = np.searchsorted(epochs, epoch) / (len(epochs) - 1)
+            faint = {"color": look["color"], "linewidth": 0.6, "alpha": FAINTEST + 0.5 * age, "zorder": 1}
+            axes.plot(x, y, **faint)
+            continue
+        text = name if seed == table["seed"].min() else None
+        axes.plot(x, y, label=text, **{**look, "markersize": 2.2})
+        ends = {"color": look["color"], "marker": look["marker"], "markersize": 6, "linestyle": "none"}
+        axes.plot(x[-1:], y[-1:], **ends)
+        axes.plot(x[:1], y[:1], markerfacecolor="white", **ends)
+
+
+def _behind(axes: Axes, table: pd.DataFrame) -> None:
+    last = table[table["epoch"] == table["epoch"].max()]
+    for _, rows in last.groupby("seed"):
+        rows = rows.sort_values("block")
+        axes.plot(rows["x"], rows["y"], color="0.85", linewidth=0.5, zorder=0)

@@ -1,0 +1,23 @@
+"""How many nearest images the blocks of every two networks share: mutual nearest neighbours.
+
+In: neighbours.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ._pairs import Scale, matrix, pictures_of
+from .style import Style, need
+
+TABLES = ("neighbours",)
+METRICS = ("neighbours",)
+ASKS = ("networks",)
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw the share of mutual neighbours, on a scale from what chance gives."""
+    table = need(tables, "neighbours", "neighbours")
+    chance, images = table["neighbours_chance"].mean(), int(table["images"].max())
+    scale = Scale("share of mutual nearest neighbours", "viridis", float(chance), None)
+    said = f"Networks beside each other: mutual neighbours (n = {images:,} images; {chance:.2g} by chance)"
+    return matrix(pictures_of(table, "neighbours", style), scale, said, style)

@@ -1,0 +1,30 @@
+"""How alike the blocks of every two networks arrange the same images: unbiased linear CKA.
+
+In: cka.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..statistics.networks import cka_column, pairs_of
+from ..statistics.thresholds import FEWEST_ROWS
+from ._pairs import Scale, matrix, pictures_of
+from .style import Style, need
+
+TABLES = ("cka",)
+METRICS = ("cka",)
+ASKS = ("networks",)
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw tokens' CKA where every pair of networks has it, otherwise the images' (mean tokens)."""
+    table = need(tables, "cka", "cka_images")
+    pairs = pairs_of(table, style.names)
+    column = cka_column(pairs)
+    tokens = int(table["tokens_per_image"].max()) if column == "cka_tokens" else 0
+    images = int(table["images"].max())
+    rows = f"n = {images:,} images" + (f" x {tokens} tokens" if tokens else "")
+    few = f", fewer than {FEWEST_ROWS:,} rows" * (images * max(tokens, 1) < FEWEST_ROWS)
+    what = "tokens" if tokens else "images"
+    scale = Scale(f"unbiased linear CKA of {what}", "viridis", 0, 1)
+    return matrix(pictures_of(table, column, style), scale, f"Networks beside each other: CKA ({rows}{few})", style)

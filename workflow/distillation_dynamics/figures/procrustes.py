@@ -1,0 +1,23 @@
+"""How far the blocks of every two networks are from being rotations of each other: Procrustes distance.
+
+In: procrustes.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ._pairs import Scale, matrix, pictures_of
+from .style import Style, need
+
+TABLES = ("procrustes",)
+METRICS = ("procrustes",)
+ASKS = ("networks",)
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw distances, bright where two blocks are near, up to those of shuffled images."""
+    table = need(tables, "procrustes", "procrustes")
+    shuffled, images = table["procrustes_shuffled"].mean(), int(table["images"].max())
+    scale = Scale("Procrustes distance", "viridis_r", 0, None, largest=False)
+    said = f"Networks beside each other: Procrustes distance (n = {images:,} images; {shuffled:.2f} if shuffled)"
+    return matrix(pictures_of(table, "procrustes", style), scale, said, style)

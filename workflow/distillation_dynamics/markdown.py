@@ -1,0 +1,25 @@
+"""Tables as Markdown."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .files import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def markdown(table: "pd.DataFrame", documentation: Mapping[str, Column]) -> str:
+    """Return a table as Markdown, its units in the header and '-' for what is not there."""
+    heads = [f"{name} [{column.unit}]" if column.unit else name for name, column in documentation.items()]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in table[list(documentation)].itertuples(index=False):
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return str(value)

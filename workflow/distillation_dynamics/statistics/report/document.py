@@ -1,0 +1,22 @@
+"""`report.md` as a whole: the questions that a study can be asked, each a section."""
+
+import pandas as pd
+
+from ...spec.tables import Names
+from . import alignment, networks, shape, variants
+
+
+def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
+    """Return report.md from the frames of shape, networks, variants, mcnemar and alignment."""
+    parts = [
+        "# Answers",
+        "## Is it U-shaped?",
+        *shape.section(tables["shape"], names),
+        "## Networks beside each other",
+        *networks.section(tables["networks"], names, shape.unmoved_controls(tables["shape"], names)),
+        "## Does a variant help?",
+        *variants.section(tables["variants"], tables["mcnemar"], names.baseline),
+        "## Which layers should be aligned?",
+        *alignment.section(tables["alignment"], names.baseline, names.teacher),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"

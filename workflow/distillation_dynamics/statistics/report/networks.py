@@ -1,0 +1,169 @@
+"""Networks beside each other: the section on the likeness of every pair, its controls and its ceiling.
+
+In: the frame of networks.parquet and who is who. Out: Markdown. Likeness describes; no test is made of it.
+"""
+
+import pandas as pd
+
+from ...files import Column
+from ...markdown import markdown
+from ...spec.tables import Names
+from ..networks import CONTROLS, MEASURES, NETWORKS, OWN, SEEDS
+from ..thresholds import FEWEST_ROWS
+from .words import listed, number, plural
+
+SAID = {"cka": "CKA", "neighbours": "mutual neighbours", "procrustes": "Procrustes distance"}
+PAIR_TABLE = {
+    "pair": Column("", ""),
+    "what": Column("", ""),
+    "CKA": Column("", ""),
+    "controls' CKA": Column("", ""),
+    "mutual neighbours": Column("", ""),
+    "controls' neighbours": Column("", ""),
+    "by chance": Column("", ""),
+    "Procrustes": Column("distance", ""),
+    "controls' Procrustes": Column("distance", ""),
+    "shuffled": Column("distance", ""),
+}
+
+
+def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
+    """Return the paragraphs on pairs of networks; the controls in `unmoved` are none, as nothing happens in them."""
+    if len(names.networks) < 2:
+        return ["**Cannot be asked: there is one network in this study, and nothing to hold it beside.**"]
+    measured = [measure for measure in MEASURES if len(table) and table[measure].notna().any()]
+    pairs = table[table["kind"].isin([NETWORKS, SEEDS])] if measured else table
+    if pairs.empty or not measured:
+        return ["**Cannot be asked: no measure of the likeness of two networks was taken.**"]
+    control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
+    rows = [{**row, "controls": _controls(row, names, control)} for row in pairs.to_dict("records")]
+    return [
+        f"**{answer(rows, measured)}**",
+        " ".join([*beyond_controls(rows, measured, names, unmoved), *agreement(rows, measured), *few(pairs)]),
+        markdown(pair_table(rows, _kind(table, OWN, set())), PAIR_TABLE),
+        "Mean best match over blocks: of every block of either network the most alike block of the other, averaged. "
+        "CKA and mutual neighbours are larger, Procrustes distances smaller, the more alike two networks are. The best "
+        "of many blocks is high by chance, which the controls share. CKA alone can be high or low for reasons that "
+        "have little to do with what is represented, and with few images any two networks come near in Procrustes "
+        "distance (shuffled: the other network's images in a random order); read all three. No test is made. Each "
+        "pair: networks.parquet; each pair of blocks: cka.parquet, neighbours.parquet, procrustes.parquet.",
+    ]
+
+
+def _kind(table: pd.DataFrame, kind: str, unmoved: set[str]) -> list[dict]:
+    rows = table[(table["kind"] == kind) & ~table["network"].isin(unmoved) & ~table["other"].isin(unmoved)]
+    return rows.to_dict("records")
+
+
+def _controls(row: dict, names: Names, control: dict[frozenset[str], dict]) -> dict:
+    """Return the row of the controls of a pair, empty where they were not compared or are no controls."""
+    both = frozenset(filter(None, (names.controls.get(row["network"]), names.controls.get(row["other"]))))
+    return control.get(both, {})
+
+
+def pair_of(row: dict) -> str:
+    """Return 'vit and cait'."""
+    return f"{row['network']} and {row['other']}"
+
+
+def _most_alike(rows: list[dict], measure: str) -> dict | None:
+    """Return the pair of two networks, not of two seeds, that is most alike by a measure; None where none has it."""
+    known = [row for row in rows if row["kind"] == NETWORKS and row[measure] == row[measure]]
+    largest = MEASURES[measure][1]
+    return sorted(known, key=lambda row: row[measure], reverse=largest)[0] if known else None
+
+
+def answer(rows: list[dict], measured: list[str]) -> str:
+    """Return the answer: which networks are most alike, their controls, and the ceiling or that there is none."""
+    measure = measured[0]
+    best = _most_alike(rows, measure)
+    ceilings = [row for row in rows if row["kind"] == SEEDS and row[measure] == row[measure]]
+    ceiling = (
+        f"; of one network with another seed: {listed([f'{row[measure]:.2f} ({pair_of(row)})' for row in ceilings])}"
+    )
+    if best is None:
+        return f"Only networks that differ in their seed were compared: {SAID[measure]}{ceiling.partition(':')[2]}."
+    count = len([row for row in rows if row["kind"] == NETWORKS])
+    of = f"Most alike of {count} pairs by {SAID[measure]}: " if count > 1 else f"{SAID[measure]} of "
+    text = f"{of}{pair_of(best)}, {best[measure]:.2f}"
+    theirs = best["controls"].get(measure, float("nan"))
+    text += f"; their controls: {theirs:.2f}" if theirs == theirs else "; no controls of both were compared"
+    if ceilings:
+        return f"{text}{ceiling}."
+    return f"{text}. No network has a second seed here, so that nothing tells how high it can come."
+
+
+def beyond_controls(rows: list[dict], measured: list[str], names: Names, unmoved: set[str]) -> list[str]:
+    """Return sentences on how many pairs are more alike than their controls, and on controls that are none."""
+    texts = []
+    for measure in measured:
+        known = [row for row in rows if row["kind"] == NETWORKS and row["controls"].get(measure) is not None]
+        known = [
+            row
+            for row in known
+            if row[measure] == row[measure] and row["controls"][measure] == row["controls"][measure]
+        ]
+        sign = 1 if MEASURES[measure][1] else -1
+        more = sum(sign * row[measure] > sign * row["controls"][measure] for row in known)
+        if known:
+            texts.append(f"by {SAID[measure]} in {more} of {len(known)}")
+    sentences = []
+    if texts:
+        sentences.append(
+            f"More alike than their controls: {listed(texts)} pairs. What the controls have too takes no training."
+        )
+    flat = [control for control in names.controls.values() if control in unmoved]
+    if flat:
+        verb = "is" if len(flat) == 1 else "are"
+        sentences.append(
+            f"{listed(flat)} {verb} flat over depth and stands for no control here.".replace(
+                "are flat over depth and stands", "are flat over depth and stand"
+            )
+        )
+    return sentences
+
+
+def agreement(rows: list[dict], measured: list[str]) -> list[str]:
+    """Return a sentence on whether the measures name the same pair; none with a single pair or measure."""
+    named = {measure: _most_alike(rows, measure) for measure in measured}
+    named = {measure: pair_of(row) for measure, row in named.items() if row is not None}
+    if len([row for row in rows if row["kind"] == NETWORKS]) < 2 or len(named) < 2:
+        return []
+    first, *others = named.items()
+    apart = [f"{SAID[measure]} {pair}" for measure, pair in others if pair != first[1]]
+    if apart:
+        return [f"The measures do not agree on it: most alike by {listed(apart)}."]
+    return [f"{listed([SAID[measure] for measure, _ in others])} "
+            f"name{'s' * (len(others) == 1)} the same pair."]  # fmt: skip
+
+
+def few(pairs: pd.DataFrame) -> list[str]:
+    """Return what CKA rests on, and that it is few."""
+    count = pairs["cka_rows"].min()
+    if count != count:
+        return []
+    kind = pairs.loc[pairs["cka_kind"] != "", "cka_kind"].iloc[0]
+    text = f"CKA rests on {plural(int(count), 'row')} ({kind})"
+    return [
+        f"{text}, fewer than {FEWEST_ROWS:,}: small differences mean nothing." if count < FEWEST_ROWS else f"{text}."
+    ]
+
+
+def pair_table(rows: list[dict], own: list[dict]) -> pd.DataFrame:
+    """Return a row a pair: two networks, two seeds, and below them each network beside its own control."""
+    what = {NETWORKS: "two networks", SEEDS: "another seed", OWN: "network and its control"}
+    return pd.DataFrame(
+        {
+            "pair": pair_of(row),
+            "what": what[row["kind"]],
+            "CKA": number(row["cka"]),
+            "controls' CKA": number(row.get("controls", {}).get("cka", float("nan"))),
+            "mutual neighbours": number(row["neighbours"]),
+            "controls' neighbours": number(row.get("controls", {}).get("neighbours", float("nan"))),
+            "by chance": number(row["neighbours_chance"]),
+            "Procrustes": number(row["procrustes"]),
+            "controls' Procrustes": number(row.get("controls", {}).get("procrustes", float("nan"))),
+            "shuffled": number(row["procrustes_shuffled"]),
+        }
+        for row in [*rows, *own]
+    )

@@ -1,0 +1,287 @@
+"""Is it U-shaped? The section on shapes over depth: the answer, its controls, and a table of networks.
+
+In: the frame of shape.parquet and who is who. Out: Markdown. Every count says of how many, and a claim stands beside
+its control.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from scipy import stats
+
+from ...files import Column
+from ...markdown import markdown
+from ...spec.tables import MAIN_PROBE, Names
+from ..shape import ROLES
+from ..thresholds import FLAT, LEVEL, ONE_BY_ONE, SMALLEST_DEPTH
+from ..valley import NO_INTERIOR, U_SHAPED
+from .words import listed, plural, said, span, with_interval
+
+NULL = "intensity_permuted"
+NULL_SAID = "the null (intensity after permuting channels)"
+# Of gradients a flat curve says nothing about what the blocks do to features.
+GRADIENT = "gradient_magnitude"
+REMEDY = "Set `control: unit_layer_scale` or `control: permuted` for it"
+COUNT_TABLE = {
+    "metric": Column("", ""),
+    "role": Column("", ""),
+    "networks": Column("U-shaped of measured", ""),
+    "controls": Column("U-shaped of measured", ""),
+    "students": Column("U-shaped of measured", ""),
+    "95 % interval": Column("% of students", ""),
+    "depth, networks": Column("", ""),
+    "depth, students": Column("", ""),
+}
+NETWORK_TABLE = {
+    "network": Column("", ""),
+    "metric": Column("", ""),
+    "verdict": Column("", ""),
+    "depth": Column("", ""),
+    "lowest block": Column("", ""),
+    "control": Column("", ""),
+    "its verdict": Column("", ""),
+    "its depth": Column("", ""),
+}
+
+
+def section(shape: pd.DataFrame, names: Names) -> list[str]:
+    """Return the paragraphs on the shape over depth."""
+    if shape.empty:
+        return ["**Cannot be asked: none of the metrics whose shape is tested was measured.**"]
+    main = shape[shape["probe"] == MAIN_PROBE]
+    tested = main[main["p"].notna()]
+    if tested.empty:
+        return [f"**Cannot be asked: {NO_INTERIOR} or a single image in every network.**"]
+    return [
+        *answer(tested, names),
+        " ".join([*controls(tested, names), *left_out(main)]),
+        markdown(count_table(tested, names), COUNT_TABLE),
+        *network_section(tested, names),
+        "A network is called U-shaped where an interior block lies below both ends (paired t over images, "
+        "intersection-union, Bonferroni over blocks, Benjamini-Hochberg over all networks, metrics and image sets, "
+        f"p <= {LEVEL:.2f}) and the valley is at least {SMALLEST_DEPTH:.2f} of the curve's range deep. Images speak "
+        "for their own network only. The interval of the students' share is exact binomial and takes them as "
+        "independent, which those of one seed or teacher are not. Each network by itself: shape.parquet; where its "
+        "minimum lies: minimum.parquet.",
+        *other_probes(shape, names),
+    ]
+
+
+def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return (network, seed) of those that are U-shaped among `rows`."""
+    rows = rows[rows["verdict"] == U_SHAPED]
+    return set(zip(rows["network"], rows["seed"], strict=True))
+
+
+def trained_of(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of all that is no control."""
+    return tested[tested["network"].isin(names.trained)]
+
+
+def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
+    """Return control -> metrics of the claim over which its curve is flat on the main images."""
+    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
+    rows = rows[rows["metric"] != GRADIENT]
+    flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
+    return {control: metrics for control, metrics in flat.items() if metrics}
+
+
+def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
+    """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
+    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
+    measured = rows.groupby("network")["metric"].nunique()
+    return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
+
+
+def answer(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return the answer: each trained network by itself where they are few, and counts where there are several."""
+    trained = trained_of(tested, names)
+    if not (trained["role"] == "paper").any():
+        return ["**None of the paper's metrics was measured in a trained network.**"]
+    members = list(dict.fromkeys(zip(trained["network"], trained["seed"], strict=True)))
+    if len(members) > ONE_BY_ONE:
+        return [f"**{counts(trained)}**"]
+    flat = flat_controls(tested, names)
+    sentences = [of_network(tested, network, seed, names, flat) for network, seed in members]
+    if len(sentences) == 1:
+        return [f"**{sentences[0]} ({span(trained['images'], ',')} images).**"]
+    return ["\n".join(f"- **{sentence}.**" for sentence in sentences), counts(trained)]
+
+
+def of_network(tested: pd.DataFrame, network: str, seed: int, names: Names, flat: dict[str, list[str]]) -> str:
+    """Return a sentence on one network: by which metrics it is U-shaped, its null and its control."""
+    rows = tested[(tested["network"] == network) & (tested["seed"] == seed)]
+    who = network if seed < 0 else f"{network}, seed {seed},"
+    paper = rows[rows["role"] == "paper"]
+    if paper.empty:
+        return f"{who} has none of the paper's metrics"
+    hollow = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
+    rest = [metric for metric in paper["metric"] if metric not in hollow]
+    if not hollow:
+        return f"{who} is not U-shaped in {' or '.join(map(said, rest))}"
+    text = f"{who} is U-shaped in {listed([*map(said, hollow)])}"
+    text += f", and not in {' or '.join(map(said, rest))}" if rest else ""
+    if "intensity" in hollow:
+        null = rows[rows["metric"] == NULL]
+        found = "is not" if null.empty or not u_shaped(null) else "is U-shaped too"
+        text += f"; {NULL_SAID} {'was not measured' if null.empty else found}"
+    if seed >= 0:
+        return text
+    control = names.controls.get(network)
+    beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
+    if beside.empty:
+        return f"{text}; no control was measured"
+    if set(hollow) - {GRADIENT} <= set(flat.get(control, [])):
+        return f"{text}; {control} is flat over depth and so no control"
+    too = list(beside.loc[beside["verdict"] == U_SHAPED, "metric"])
+    return f"{text}; {control} is " + (f"in {listed([*map(said, too)])} too" if too else "in none of these")
+
+
+def counts(trained: pd.DataFrame) -> str:
+    """Return a sentence that counts trained networks by the paper's metrics, and by the null."""
+    found = []
+    for metric in (name for name, role in ROLES.items() if role == "paper"):
+        rows = trained[trained["metric"] == metric]
+        if len(rows):
+            found.append((said(metric), len(u_shaped(rows)), len(rows)))
+    networks = " trained networks"
+    texts = [
+        f"{name}{' is U-shaped' if not place else ''} in {k} of {n}{networks if not place else ''}"
+        for place, (name, k, n) in enumerate(found)
+    ]
+    seeds = trained.loc[trained["seed"] >= 0, "seed"].nunique()
+    sizes = f"{span(trained['images'], ',')} images each" + (f", students of {plural(seeds, 'seed')}" if seeds else "")
+    null = trained[trained["metric"] == NULL]
+    if null.empty:
+        control = f"{NULL_SAID} was not measured"
+    else:
+        k = len(u_shaped(null))
+        intensity = next((count for name, count, _ in found if name == "intensity"), 0)
+        control = f"but so is {NULL_SAID}" if 0 < intensity <= k else f"{NULL_SAID} is"
+        control += f" in {k} of {len(null)}"
+    text = f"{listed(texts)} ({sizes}); {control}."
+    return text[0].upper() + text[1:]
+
+
+def controls(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return sentences on the null, the scale-controlled metrics and the networks' controls."""
+    trained = trained_of(tested, names)
+    sentences = []
+    intensity, null = (u_shaped(trained[trained["metric"] == name]) for name in ("intensity", NULL))
+    if intensity and (trained["metric"] == NULL).any():
+        same = len(intensity & null)
+        sentences.append(
+            f"Where intensity is U-shaped, its null is too in {same} of {len(intensity)}: a valley that the null has "
+            "is one of scale and says nothing about the order of channels."
+        )
+    scaled = [
+        f"{said(metric)} {len(u_shaped(rows))} of {len(rows)}"
+        for metric, rows in trained[trained["role"] == "control"].groupby("metric", sort=False)
+    ]
+    sentences.append(
+        f"Controls of scale: {', '.join(scaled)}." if scaled else "No scale-controlled metric was measured."
+    )
+    flat = flat_controls(tested, names)
+    for network, control in names.controls.items():
+        paper = tested[(tested["network"] == control) & (tested["role"] == "paper")]
+        still = flat.get(control, [])
+        if still:
+            sentences.append(
+                f"{control} is flat over depth in {listed([*map(said, still)])} (relative range below {FLAT:g}), as "
+                f"where every block is close to the identity: of these it is no control of {network}. {REMEDY}."
+            )
+        paper = paper[~paper["metric"].isin(still)]
+        found = list(map(said, paper.loc[paper["verdict"] == U_SHAPED, "metric"]))
+        if found:
+            sentences.append(f"{control} is U-shaped in {listed(found)} already: it takes no training of {network}.")
+        elif len(paper):
+            sentences.append(f"{control} is not U-shaped in {' or '.join(map(said, paper['metric']))}.")
+    return sentences
+
+
+def left_out(shape: pd.DataFrame) -> list[str]:
+    """Return sentences on networks without an interior block and images without a value."""
+    sentences = []
+    short = shape.loc[shape["verdict"] == NO_INTERIOR, ["network", "seed"]].drop_duplicates()
+    if len(short):
+        sentences.append(f"{plural(len(short), 'network')} with fewer than 3 blocks cannot be tested.")
+    missing = shape[shape["images_left_out"] > 0]
+    if len(missing):
+        sentences.append(
+            f"Images without a finite value were left out in {plural(len(missing), 'row')} "
+            f"(at most {missing['images_left_out'].max()} of an image set; images_left_out in shape.parquet)."
+        )
+    return sentences
+
+
+def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a metric: how many networks, controls and students are U-shaped by it."""
+    rows = []
+    for metric, group in tested.groupby("metric", sort=False):
+        networks, beside, students = (
+            group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
+        )
+        interval = "-"
+        if len(students) > 1:
+            low, high = stats.binomtest(len(u_shaped(students)), len(students)).proportion_ci(0.95, method="exact")
+            interval = f"{100 * low:.0f} to {100 * high:.0f}"
+        rows.append(
+            {
+                "metric": metric,
+                "role": group["role"].iloc[0],
+                "networks": _share(networks),
+                "controls": _share(beside),
+                "students": _share(students),
+                "95 % interval": interval,
+                "depth, networks": span(networks["depth"]),
+                "depth, students": span(students["depth"]),
+            }
+        )
+    order = {metric: place for place, metric in enumerate(ROLES)}
+    return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
+
+
+def _share(rows: pd.DataFrame) -> str:
+    return f"{len(u_shaped(rows))} of {len(rows)}" if len(rows) else "-"
+
+
+def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return the table of networks: the paper's metrics of each, beside those of its control."""
+    paper = tested[tested["role"] == "paper"]
+    flat = flat_controls(tested, names)
+    rows = []
+    for network in names.ordered:
+        control = names.controls.get(network)
+        beside = paper[paper["network"] == control].set_index("metric")
+        for one in paper[paper["network"] == network].to_dict("records"):
+            metric = one["metric"]
+            other = beside.loc[metric] if metric in beside.index else None
+            verdict = "-" if other is None else other["verdict"]
+            rows.append(
+                {
+                    "network": network,
+                    "metric": metric,
+                    "verdict": one["verdict"],
+                    "depth": _depth(one),
+                    "lowest block": f"{one['minimum_block']} of 0 to {one['blocks'] - 1}",
+                    "control": control or "-",
+                    "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
+                    "its depth": "-" if other is None else _depth(other),
+                }
+            )
+    return [markdown(pd.DataFrame(rows), NETWORK_TABLE)] if rows else []
+
+
+def _depth(row) -> str:
+    return with_interval(row["depth"], row["depth_low"], row["depth_high"])
+
+
+def other_probes(shape: pd.DataFrame, names: Names) -> Iterable[str]:
+    """Yield a paragraph for each further image set: a shape may depend on the images."""
+    for probe, rows in shape[shape["probe"] != MAIN_PROBE].groupby("probe", sort=False):
+        trained = trained_of(rows[rows["p"].notna()], names)
+        trained = trained[trained["role"].isin(["paper", "null"])]
+        if (trained["role"] == "paper").any():
+            yield f"On the image set {probe}: {counts(trained)}"
+        else:
+            yield f"On the image set {probe} no trained network could be tested."
