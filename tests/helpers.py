@@ -9,10 +9,10 @@ from functools import cache
 
 import numpy as np
 import yaml
-from distillation_dynamics.networks.build import facts_of
+from distillation_dynamics.networks.asked import facts_of
 
 from conftest import ROOT
-from distillation_dynamics.data import stage as data_stage
+from distillation_dynamics.stages import data as data_stage
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.outputs import Outputs

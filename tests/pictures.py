@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from distillation_dynamics.data import stage
+from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.views import make_transform
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Validation, View

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from timm.data.auto_augment import AugmentOp
 
-from distillation_dynamics.data import stage
+from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.pictures import decode
 from distillation_dynamics.data.sources import parquet
 from distillation_dynamics.data.split import Split

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
-from distillation_dynamics.data import sources, stage
+from distillation_dynamics.data import sources
+from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.probe import ProbeImages
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.data import Arrays, DataJob

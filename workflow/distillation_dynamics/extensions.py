@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent
 OTHERS = {
     "data/sources": {"__init__"},
     "objectives": {"__init__"},
-    "metrics": {"__init__", "accumulator", "blocks", "permutation"},
+    "metrics": {"__init__", "accumulator", "blocks", "permutation", "tabulated"},
     "metrics/pairs": {"__init__", "rows"},
-    "figures": {"__init__", "maps", "profiles", "stage", "style"},
+    "figures": {"__init__", "maps", "profiles", "style"},
 }
 OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
 # Fields of outputs.Request, and of metrics/pairs/rows.Rows.

@@ -117,7 +117,8 @@ class GradientOf(NamedTuple):
 class Outputs:
     """What a network says of a batch, each part only if it was asked for; see `Request`.
 
-    `labels` [B] (-1: none) and `positions` [B], places in the split, come with every batch that is measured.
+    With every batch that is measured come `labels` [B] (-1: none), `targets` [B], the numbers of the head's logits that
+    they are (-1: none, or a head of other classes), and `positions` [B], places in the split.
     """
 
     logits: Tensor | None = None
@@ -130,6 +131,7 @@ class Outputs:
     network: nn.Module | None = None
     images: Tensor | None = None
     labels: Tensor | None = None
+    targets: Tensor | None = None
     positions: Tensor | None = None
 
     def float(self) -> "Outputs":

@@ -23,4 +23,4 @@ rule students:
         mem_mb=500,
         runtime=10,
     shell:
-        "python -m distillation_dynamics.students {params.order:q} {params.run:q} > {log:q} 2>&1"
+        "python -m distillation_dynamics.jobs.students {params.order:q} {params.run:q} > {log:q} 2>&1"

@@ -67,16 +67,17 @@ def _probes(chain: "Chain", network: str, metric: Metric) -> tuple[Probe, ...]:
     counts, split = chain.content.counts.get(DATA, {}), study.data.measured
     given = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
     given = given.get(metric.images, study.measure.compare_images)
-    main = Probe(
-        BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], study.data.count_of(split, counts))
-    )
+    there, classes = study.data.count_of(split, counts), study.data.classes
+    main = Probe(BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
     if metric.main_only:
         return (main,)
     probes = [main]
     count = _count(study.measure.published_images, USUAL[PUBLISHED], counts.get("test"))
     if count:
-        probes.append(Probe(PUBLISHED, chain.seen(DATA, view), "test", count, first=True))
-    probes += [Probe(name, chain.seen(name, view), "test", data.images) for name, data in study.probes.items()]
+        probes.append(Probe(PUBLISHED, chain.seen(DATA, view), "test", count, classes, first=True))
+    probes += [
+        Probe(name, chain.seen(name, view), "test", data.images, data.classes) for name, data in study.probes.items()
+    ]
     return tuple(probes)
 
 

@@ -16,23 +16,23 @@ from ..files import read_json, write_json
 from ..fingerprints import fingerprint
 from ..spec.base import build, counted, to_json
 
-# Stage -> (module of its job's class, its name, module that does the work, packages whose version may change numbers).
+# Stage -> (module of its job's class, its name, packages whose version may change numbers).
 STAGES = {
-    "data": ("data", "DataJob", "data.stage", ("torch", "timm")),
-    "network_weights": ("networks", "WeightsJob", "networks.fetch", ()),
-    "networks": ("networks", "NetworkJob", "networks.stage", ("torch", "timm")),
-    "teacher_outputs": ("teacher_outputs", "TeacherOutputsJob", "teacher_outputs", ("torch", "timm")),
-    "students": ("students", "RunJob", "cohorts", ("torch", "timm")),
-    "measure": ("measure", "MeasureJob", "measuring", ("torch", "timm")),
-    "compare": ("compare", "CompareJob", "comparing", ()),
-    "map": ("compare", "MapJob", "mapping", ()),
-    "tables": ("tables", "TablesJob", "tables", ()),
-    "summary": ("tables", "SummaryJob", "summary", ()),
-    "statistics": ("tables", "StatisticsJob", "statistics.stage", ()),
-    "figures": ("tables", "FiguresJob", "figures.stage", ()),
+    "data": ("data", "DataJob", ("torch", "timm")),
+    "network_weights": ("networks", "WeightsJob", ()),
+    "networks": ("networks", "NetworkJob", ("torch", "timm")),
+    "teacher_outputs": ("teacher_outputs", "TeacherOutputsJob", ("torch", "timm")),
+    "students": ("students", "RunJob", ("torch", "timm")),
+    "measure": ("measure", "MeasureJob", ("torch", "timm")),
+    "compare": ("compare", "CompareJob", ()),
+    "map": ("compare", "MapJob", ()),
+    "tables": ("tables", "TablesJob", ()),
+    "summary": ("tables", "SummaryJob", ()),
+    "statistics": ("tables", "StatisticsJob", ()),
+    "figures": ("tables", "FiguresJob", ()),
 }
-# Stages whose job is not the only one of its process -> the module with `main(jobs, gpus, report, start)`.
-TOGETHER = {"students", "measure"}
+# Students are trained by cohorts of them.
+CARRIED_OUT_BY = {"students": "cohorts"}
 # Stages that one process carries out for several networks or pairs, and those that gather what all left.
 MEASURING, COMPARING = ("measure",), ("compare", "map")
 GATHERING = ("tables", "summary", "statistics", "figures")
@@ -62,7 +62,7 @@ class Order:
     @property
     def packages(self) -> tuple[str, ...]:
         """Packages whose version may change what the job writes."""
-        return STAGES[self.stage][3]
+        return STAGES[self.stage][2]
 
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()
@@ -73,11 +73,15 @@ def key_of(stage: str, job: Any, code: Iterable[str]) -> str:
     return hashlib.sha256(to_json([stage, counted(job), sorted(code)]).encode()).hexdigest()[:16]
 
 
+def module_of(stage: str) -> str:
+    """Return the module of the library that carries out a stage."""
+    return f"stages.{CARRIED_OUT_BY.get(stage, stage)}"
+
+
 def code_of(stage: str, *by_name: str) -> tuple[str, ...]:
     """Return the code of a stage as 'module:hash', with that of modules that it loads by name."""
-    module = STAGES[stage][2]
-    threads = ("threads",) if STAGES[stage][3] else ()
-    return tuple(fingerprint(module, *threads, *by_name))
+    threads = ("threads",) if STAGES[stage][2] else ()
+    return tuple(fingerprint(module_of(stage), *threads, *by_name))
 
 
 def write(order: Order, path: str | Path) -> None:

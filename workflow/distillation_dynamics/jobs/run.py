@@ -101,7 +101,7 @@ def threads_of(order: Order) -> int:
 
 def stage_main(stage: str) -> Callable[[Any, int], None]:
     """Return the function that carries out a job of a stage; imports what the stage needs."""
-    return import_module(f"{PACKAGE}.{orders.STAGES[stage][2]}").main
+    return import_module(f"{PACKAGE}.{orders.module_of(stage)}").main
 
 
 def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
@@ -200,7 +200,7 @@ def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> Non
         failure(order).unlink(missing_ok=True)
     if not (due := _due(members, hashes)):
         return
-    cohorts = import_module(f"{PACKAGE}.cohorts")
+    cohorts = import_module(f"{PACKAGE}.stages.cohorts")
     count = threads_of(members[0])
     threads.use(count)
     cohorts.main([order.job for order, _ in due], gpus, Trainings(due, count, gpus), start)
@@ -218,7 +218,7 @@ def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> N
     for orders_of_one in networks.values():
         if not (due := _due(orders_of_one, hashes)):
             continue
-        measuring = import_module(f"{PACKAGE}.measuring")
+        measuring = import_module(f"{PACKAGE}.stages.measure")
         count = threads_of(due[0][0])
         threads.use(count)
         report = Measurements(due, count, gpus)

@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
-from ..networks.expected import check_network, check_stored
+from ..networks.expected import check_stored, check_teacher
 from ..study.study import Study
 from . import costs, provenance
 from .chain import Chain
@@ -82,7 +82,8 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
         check_stored(size, chain.outputs.folder)
     for node in chain.networks.values():
         if node not in plan.reasons:
-            check_network(node.order.job, read_json(node.path("result.json")))
+            job, result = node.order.job, read_json(node.path("result.json"))
+            check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
     begin = not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
     if begin and (plan.reasons or not Path(chain.home, provenance.NAME).is_file()):

@@ -47,9 +47,7 @@ class Metric(Accumulator):
         self.writers = []
         if context.folder is not None:
             self.writers = [
-                context.stack.enter_context(
-                    npy_writer(context.folder / f"block{block:02d}.npy", shape, settings.dtype)
-                )
+                context.stack.enter_context(npy_writer(context.folder / f"block{block:02d}.npy", shape, settings.dtype))
                 for block, shape in enumerate(self.shapes)
             ]
 

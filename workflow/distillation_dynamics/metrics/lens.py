@@ -59,6 +59,6 @@ class Metric(Accumulator):
         values = [dict.fromkeys(IMAGE_COLUMNS, empty) for _ in range(blocks)]
         for block, lens in outputs.lens.items():
             check_logits(lens, f"lens of block {block}", self._seen)
-            values[block] = lens_scalars(lens, outputs.logits, outputs.labels)
+            values[block] = lens_scalars(lens, outputs.logits, outputs.targets)
         self.images.add(values)
         self._seen += len(outputs.logits)

@@ -104,7 +104,9 @@ class AmplitudeNull:
     def __init__(self, channels: int, count: int, seed: int):
         self.channels = channels
         self.plan = _plan(channels, count, seed)
-        turned = [np.full(turns.shape[1], order) for folding in self.plan.foldings for order, turns in folding.turns.items()]
+        turned = [
+            np.full(turns.shape[1], order) for folding in self.plan.foldings for order, turns in folding.turns.items()
+        ]
         # Of what `_draws` gives of a shuffle: the bins, then the turns.
         self.orders = np.concatenate([self.plan.orders, *turned])
         self.sums = np.zeros((len(self.plan.shuffles), len(self.orders)))

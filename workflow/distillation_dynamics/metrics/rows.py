@@ -82,7 +82,7 @@ class Metric(Accumulator):
         blocks = [outputs.features[block] for block in sorted(outputs.features)]
         seen = len(self._labels)
         self._grids = [tuple(block.shape[2:]) for block in blocks]
-        self._labels += outputs.labels.tolist()
+        self._labels += outputs.targets.tolist()
         positions = outputs.positions.cpu().numpy()
         places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
         if outputs.logits is not None:

@@ -142,7 +142,7 @@ class Metric(Accumulator):
 
 def _maps(outputs: Outputs, method: str) -> Tensor:
     """One map an image, [B, H, W]; NaN for images whose label the head has no logit for."""
-    network, images, labels = outputs.network, outputs.images, outputs.labels.to(outputs.images.device)
+    network, images, labels = outputs.network, outputs.images, outputs.targets.to(outputs.images.device)
     maps = torch.full((len(images), *images.shape[2:]), torch.nan, device=images.device)
     labelled = known(network, labels)
     if labelled.any():

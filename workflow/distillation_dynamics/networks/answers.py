@@ -1,84 +1,62 @@
-"""A network asked for what metrics and objectives want of it: one request, one answer."""
+"""A network asked for what training and metrics want of it in one forward pass."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..errors import say_once
 from ..outputs import Outputs, Prefix, Request
-from .attention import AttentionReader
-from .blocks import chosen, classes_of, gives_prefix, intermediates, numbered_blocks, prefix_of
-from .gradients import block_gradients
-from .lens import lens
+from .blocks import chosen, classes_of, gives_prefix, intermediates, prefix_of
 
 
-def run(
-    network: nn.Module,
-    images: Tensor,
-    request: Request,
-    labels: Tensor | None = None,
-    reader: AttentionReader | None = None,
-) -> Outputs:
-    """Return what is asked of `network` for images [B, C, H, W]; `labels` [B] (-1: none) are needed for gradients.
+class Passed(NamedTuple):
+    """What one forward pass left: what the head reads (None: not asked), features and other tokens by block."""
 
-    One forward pass gives logits, pooled features, and by block features, other tokens and the lens; it ends at the
-    last block asked for where nothing after it is. Attention maps come from `reader` (one of this network; None: one
-    made here), gradients from a pass of their own. Blocks without other tokens, or of which timm gives none, have an
-    empty `Prefix`; without a head there are no logits and no lens. Gradients flow back to the network's parameters
-    unless the caller turned them off.
+    final: Tensor | None
+    features: dict[int, Tensor]
+    prefix: dict[int, Tensor | None]
 
-    Raises ValueError where gradients are asked for without labels, or of a network in training mode; NotFinite for
-    NaN or infinity in gradients.
+
+def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
+    """Return what is asked of `network` for images [B, C, H, W], as far as one forward pass tells it.
+
+    That are logits and pooled features, and by block features and other tokens; `observer` answers for attention,
+    gradients and the lens. The pass ends at the last block asked for where nothing after it is. Blocks without other
+    tokens, or of which timm gives none, have an empty `Prefix`; without a head there are no logits. Gradients flow back
+    to the network's parameters unless the caller turned them off.
     """
-    outputs = _forward(network, images, request)
-    if request.attention:
-        maps = (reader or AttentionReader(network))(images)
-        outputs.attention = {block: maps[block] for block in chosen(network, request.attention)}
-    if request.gradients:
-        if labels is None:
-            raise ValueError("request: gradients are asked for, but no labels are given")
-        gradients = block_gradients(network, images, labels)
-        outputs.gradients = {block: gradients[block] for block in chosen(network, request.gradients)}
-    if request.network:
-        outputs.network, outputs.images = network, images
-    outputs.labels = labels
-    return outputs
+    if request == Request(logits=True) and classes_of(network) > 0:
+        return Outputs(network(images))
+    return said(network, request, forward(network, images, request))
 
 
-def _forward(network: nn.Module, images: Tensor, request: Request) -> Outputs:
-    """Return what one forward pass gives of a request."""
-    wanted = {name: chosen(network, getattr(request, name)) for name in ("features", "prefix", "lens")}
-    head = classes_of(network) > 0
-    if wanted["lens"] and not head:
-        say_once(f"lens: its columns stay empty for {type(network).__name__}, which has no head")
-        wanted["lens"] = []
-    blocks = {block for numbers in wanted.values() for block in numbers}
-    if wanted["lens"]:
-        # There it is found out how the network gets from its blocks to its head.
-        blocks.add(len(numbered_blocks(network)) - 1)
-    logits = request.logits and head
-    to_the_end = logits or request.pooled or bool(wanted["lens"])
-    if not blocks:
-        if not to_the_end:
-            return Outputs()
-        if not request.pooled:
-            return Outputs(network(images))
-        final, features, prefix = network.forward_features(images), {}, {}
-    else:
-        tokens = bool(wanted["prefix"] or wanted["lens"])
-        final, features, prefix = _intermediates(network, images, sorted(blocks), tokens, to_the_end)
-    looked_through = lens(network, final, features, prefix) if wanted["lens"] else {}
+def forward(
+    network: nn.Module, images: Tensor, request: Request, blocks: Iterable[int] = (), end: bool = False
+) -> Passed:
+    """Pass images through a network as far as a request asks, with the tokens of further `blocks`, or to the `end`."""
+    wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *blocks}
+    to_the_end = end or request.pooled or (request.logits and classes_of(network) > 0)
+    if wanted:
+        tokens = bool(request.prefix) or bool(set(blocks))
+        return _intermediates(network, images, sorted(wanted), tokens, to_the_end)
+    return Passed(network.forward_features(images) if to_the_end else None, {}, {})
+
+
+def said(network: nn.Module, request: Request, passed: Passed) -> Outputs:
+    """Return what a request asks of what a forward pass left."""
     return Outputs(
-        logits=network.forward_head(final) if logits else None,
-        features={block: features[block] for block in wanted["features"]},
-        prefix={block: _split(network, features[block], prefix[block]) for block in wanted["prefix"]},
-        lens={block: looked_through[block] for block in wanted["lens"] if block in looked_through},
-        pooled=network.forward_head(final, pre_logits=True) if request.pooled else None,
+        logits=network.forward_head(passed.final) if request.logits and classes_of(network) > 0 else None,
+        features={block: passed.features[block] for block in chosen(network, request.features)},
+        prefix={
+            block: _split(network, passed.features[block], passed.prefix[block])
+            for block in chosen(network, request.prefix)
+        },
+        pooled=network.forward_head(passed.final, pre_logits=True) if request.pooled else None,
     )
 
 
-def _intermediates(
-    network: nn.Module, images: Tensor, blocks: list[int], tokens: bool, to_the_end: bool
-) -> tuple[Tensor | None, dict[int, Tensor], dict[int, Tensor | None]]:
-    """Return what the head reads (None: not asked), features and, if `tokens`, other tokens of blocks (None: none)."""
+def _intermediates(network: nn.Module, images: Tensor, blocks: list[int], tokens: bool, to_the_end: bool) -> Passed:
+    """Return what the head reads, features and, if `tokens`, other tokens of blocks (None: none)."""
     options = {"return_prefix_tokens": True} if tokens and gives_prefix(network) else {}
     if to_the_end:
         # Said here, since Hiera by itself would stop at the last block that is asked for.
@@ -88,7 +66,7 @@ def _intermediates(
         found = intermediates(network, images, blocks, intermediates_only=True, stop_early=True, **options)
     pairs = found if options else [(values, None) for values in found]
     features, prefix = (dict(zip(blocks, values, strict=True)) for values in zip(*pairs, strict=True))
-    return final, features, prefix
+    return Passed(final, features, prefix)
 
 
 def _split(network: nn.Module, features: Tensor, tokens: Tensor | None) -> Prefix:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import read_json, write_json
-from ..sources import fingerprint
+from ..fingerprints import fingerprint
 from ..spec.base import from_json, to_json
 from ..spec.network import Asked, Facts
 from .weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights

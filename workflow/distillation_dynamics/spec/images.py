@@ -47,11 +47,13 @@ class Probe:
     """An image set that networks are measured on, as one of them sees it: `count` images of a split.
 
     They are spread evenly over the classes, or over the split where images have no labels; with `first` they are the
-    first of the source `split` (train or test) in file order instead. None: all of them.
+    first of the source `split` (train or test) in file order instead. None: all of them. Their labels are those of
+    `classes` classes (None: they have none).
     """
 
     name: str
     images: Images
     split: str
     count: int | None
+    classes: int | None = None
     first: bool = False

@@ -103,7 +103,7 @@ def _images(key: str, given: dict[str, Any], view: View | None = None) -> Data:
 
     Raises StudyError where there is none, or one that cannot be used.
     """
-    reader = import_module(f"...data.sources.{given['source']}", __package__)
+    reader = import_module(f"..data.sources.{given['source']}", __package__)
     part = given | {"packed": reader.PACKED, "rows": {}}
     for source in SOURCES:
         if source in given:

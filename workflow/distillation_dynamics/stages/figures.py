@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
+from ..figures.style import PAGE, NoValue, Style, label
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
-from .style import PAGE, NoValue, Style, label
 
 # A format of print -> what would differ from run to run, left out.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
@@ -28,7 +28,7 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
     style = Style(**job.options, names=job.names)
     style.apply()
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
-    module = import_module(f"{__package__}.{job.figure}")
+    module = import_module(f"..figures.{job.figure}", __package__)
     files = [Path(path) for path in job.files]
     if [path.suffix for path in files] == [".gif"]:
         save_animation(module.animate(tables, style), files[0])

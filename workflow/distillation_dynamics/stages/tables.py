@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import StudyError
-from .files import replacing
-from .spec.tables import TablesJob
+from ..errors import StudyError
+from ..files import replacing
+from ..spec.tables import TablesJob
 
 
 def main(job: TablesJob, gpus: int = 0) -> None:

@@ -10,25 +10,29 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 
-from .comparing import BLOCK, NETWORK
-from .errors import StudyError, say_once
-from .files import Column, write_joined
-from .metrics._linear import centred
-from .metrics.pairs.rows import Rows, matched
-from .spec.compare import MapJob
+from ..comparing import BLOCK, NETWORK
+from ..errors import StudyError, say_once
+from ..files import Column, write_joined
+from ..metrics._linear import centred
+from ..metrics.pairs.rows import Rows, matched
+from ..spec.compare import MapJob
 
 # Distances settle with far fewer images than a comparison has, and their kernels take n^2 values a block.
 MOST_IMAGES = 256
 # Values of kernels that are multiplied in float32 before the sums are taken up in float64.
 CHUNK = 4096
-COLUMNS = NETWORK | BLOCK | {
-    "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
-    "y": Column("radians", "second coordinate"),
-    "explained": Column(
-        "", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"
-    ),
-    "images": Column("images", "number of images that the distances rest on"),
-}
+COLUMNS = (
+    NETWORK
+    | BLOCK
+    | {
+        "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
+        "y": Column("radians", "second coordinate"),
+        "explained": Column(
+            "", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"
+        ),
+        "images": Column("images", "number of images that the distances rest on"),
+    }
+)
 
 
 def shape_distances(kernels: np.ndarray) -> np.ndarray:

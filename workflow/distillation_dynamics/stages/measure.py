@@ -14,18 +14,18 @@ from typing import Any
 
 import torch
 
-from . import measured_tables
-from .data.probe import ProbeImages
-from .errors import StudyError
-from .files import write_joined
-from .metrics.accumulator import Accumulator, Context
-from .networks.answers import Answers
-from .networks.build import build
-from .networks.device import device as device_of
-from .networks.weights import load_weights
-from .outputs import Outputs, Request, computed_with
-from .spec.images import Probe
-from .spec.measure import MeasureJob
+from ..data.probe import ProbeImages
+from ..errors import StudyError
+from ..files import write_joined
+from ..metrics import tabulated
+from ..metrics.accumulator import Accumulator, Context
+from ..networks.build import build
+from ..networks.device import device as device_of
+from ..networks.observer import Observer
+from ..networks.weights import load_weights
+from ..outputs import Outputs, Request, computed_with
+from ..spec.images import Probe
+from ..spec.measure import MeasureJob
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
 BATCH, BATCH_VALUES = 64, 2**26
@@ -50,9 +50,9 @@ class Part:
 
     def __init__(self, number: int, job: MeasureJob):
         self.number, self.job = number, job
-        self.module = import_module(f"{__package__}.metrics.{job.metric}")
+        self.module = import_module(f"..metrics.{job.metric}", __package__)
         self.request = Request.of(self.module.ASKS)
-        self.columns = measured_tables.documentation(self.module)
+        self.columns = tabulated.documentation(self.module)
         self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in self.columns}
         self.failed: StudyError | None = None
         self.seconds = 0.0
@@ -87,9 +87,9 @@ def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, st
         # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
         network = build(checkpoints.model, jobs[0].probes[0].images.view)
         load_weights(weights, network)
-        answers = Answers(network.to(device).eval().requires_grad_(False))
+        observer = Observer(network.to(device).eval().requires_grad_(False))
         for probe, members in _by_probe(parts):
-            _measure(answers, weights, number, probe, [part for part in members if part.failed is None], device)
+            _measure(observer, weights, number, probe, [part for part in members if part.failed is None], device)
     spent = time.time() - begun - sum(part.seconds for part in parts)
     for part in parts:
         if part.failed is None:
@@ -110,7 +110,7 @@ def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
 
 
 def _measure(
-    answers: Answers, weights: str, number: int, probe: Probe, parts: list[Part], device: torch.device
+    observer: Observer, weights: str, number: int, probe: Probe, parts: list[Part], device: torch.device
 ) -> None:
     """Measure one checkpoint on one probe by all metrics of `parts`."""
     if not parts:
@@ -125,14 +125,14 @@ def _measure(
             # Files are those of the main probe.
             folder = Path(part.job.out) / part.job.network.folders[number] if probe == part.job.probes[0] else None
             context = Context(
-                *(images.positions, images.labels, images.names, job.network.shapes, answers.block_names),
+                *(images.positions, images.labels, images.names, job.network.shapes, observer.block_names),
                 *(job.network.model.classes, probe.images.view, folder),
                 *(part.reference(folder) if folder else part.reference(Path()), stack),
             )
             metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
-                _stream(answers, images, metrics, size, device)
+                _stream(observer, images, metrics, size, device, probe.classes == job.network.model.classes)
         except StudyError as error:
             # What the network itself computes is wrong for all.
             for part in parts:
@@ -146,7 +146,7 @@ def _measure(
             if part.failed is not None:
                 continue
             with _own(part):
-                rows = measured_tables.rows(part.module, metric, key, images, answers.block_names, job.network.shapes)
+                rows = tabulated.rows(part.module, metric, key, images, observer.block_names, job.network.shapes)
                 for table, columns in rows.items():
                     part.tables[table].append(columns)
                 if metric.context.folder is not None:
@@ -171,7 +171,12 @@ class _own:
 
 
 def _stream(
-    answers: Answers, images: ProbeImages, metrics: dict[Part, Accumulator], size: int, device: torch.device
+    observer: Observer,
+    images: ProbeImages,
+    metrics: dict[Part, Accumulator],
+    size: int,
+    device: torch.device,
+    sorts: bool,
 ) -> None:
     """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
     for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
@@ -184,8 +189,10 @@ def _stream(
             if number > 1:
                 metric.next_pass()
         for batch in images.batches(size):
-            outputs: Outputs = answers(batch.images.to(device), request, batch.labels.to(device))
-            outputs.positions = batch.positions
+            # A head of other classes has no logit of a label.
+            targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
+            outputs: Outputs = observer(batch.images.to(device), request, targets.to(device))
+            outputs.labels, outputs.targets, outputs.positions = batch.labels, targets, batch.positions
             for part, metric in due.items():
                 if part.failed is None:
                     with _own(part):

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ..files import read_table, write_table, write_text
 from ..spec.tables import Names, StatisticsJob
-from . import alignment, networks, shape, variants
-from .report.document import report
+from ..statistics import alignment, networks, shape, variants
+from ..statistics.report.document import report
 
 TABLES = {
     "shape": shape.SHAPE_COLUMNS,

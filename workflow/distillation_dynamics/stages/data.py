@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.pictures import decode, open_picture
+from ..data.source import PackedSource, Source, check_labels, some
+from ..data.split import balanced
+from ..data.views import evaluation_pixels
 from ..errors import StudyError
 from ..files import Column, npy_writer, replacing, write_table
 from ..spec.data import Arrays, DataJob
-from .pictures import decode, open_picture
-from .source import PackedSource, Source, check_labels, some
-from .split import balanced
-from .views import evaluation_pixels
 
 SPLIT_COLUMNS = {
     "split": Column("", "train, validation or test"),
@@ -34,7 +34,7 @@ SPLIT_COLUMNS = {
 
 def main(job: DataJob, gpus: int = 0) -> None:
     """List the images of the sources, copy them where the reader hands them out, and write the splits."""
-    reader = import_module(f"{__package__}.sources.{job.source}")
+    reader = import_module(f"..data.sources.{job.source}", __package__)
     sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}") for key, files in job.sources.items()}
     check_classes(sources, job)
     splits = splits_of(sources, job)
@@ -54,8 +54,8 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
     for key, other in (("train", "test"), ("test", "train")):
         if named.keys() == {key, other} and (lacking := named[other].keys() - named[key].keys()):
             raise StudyError(
-                f"{job.key}.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but {job.key}.{other} has; the two "
-                "must have the same classes (subfolders)"
+                f"{job.key}.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but {job.key}.{other} has; "
+                "the two must have the same classes (subfolders)"
             )
 
 

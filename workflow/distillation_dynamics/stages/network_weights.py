@@ -11,8 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Repo
 
 from ..errors import StudyError
 from ..files import replacing, sha256, write_json
+from ..networks.weights_file import NAME, check_safetensors, is_local, local_weights, other_weights
 from ..spec.networks import WeightsJob
-from .weights_file import NAME, check_safetensors, is_local, local_weights, other_weights
 
 
 def fetch(source: str, out: str | Path, expected_sha256: str | None, owner: str) -> None:

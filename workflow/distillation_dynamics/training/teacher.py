@@ -1,29 +1,19 @@
-"""What the teacher says of the training images: asked each time, or computed once and shared by all students.
+"""Who answers for the teacher in training: itself, asked for every batch, or its stored outputs."""
 
-Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes the teacher's
-logits [view, image, class] and the features [view, image, channel, row, column] of the blocks that some variant aligns
-with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
-"""
-
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .data.split import Batch, Split
-from .data.views import view_of
-from .errors import StudyError
-from .files import npy_writer, read_npy
-from .networks.answers import run
-from .networks.build import build
-from .networks.device import device as device_of
-from .networks.expected import check_stored
-from .networks.weights import load_weights
-from .outputs import Outputs, Request
-from .spec.teacher_outputs import TeacherOutputsJob
-from .spec.training import Augmentation, views_of
+from ..data.split import Batch, Split
+from ..data.views import view_of
+from ..errors import StudyError
+from ..files import read_npy
+from ..networks.answers import run
+from ..outputs import Outputs, Request
+from ..spec.training import Augmentation, views_of
 
 BATCH = 256
 VERIFIED_IMAGES = 64
@@ -74,8 +64,8 @@ class CachedTeacher:
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
         views = views_of(self.augmentation)
         view = int(generator.integers(views))
-        fresh = _answers(network, images, view, self.augmentation, self.request.features, device, positions=positions)
-        _, answer = next(fresh)
+        blocks = self.request.features
+        answer = next(answers(network, images, view, self.augmentation, blocks, device, positions=positions))
         for key, array in self.arrays.items():
             expected = (answer.logits if key is None else answer.features[key]).cpu().numpy()
             path = self.folder / file_name(key)
@@ -87,48 +77,17 @@ class CachedTeacher:
 
 
 @torch.inference_mode()
-def _answers(network, images: Split, view: int, augmentation, blocks, device, workers: int = 0, positions=None):
-    """Yield (positions, outputs) of the teacher on the images of one view, in order."""
-    network.to(device).eval()
-    for batch in images.view(view, augmentation, BATCH, workers, positions):
-        yield batch.positions, run(network, batch.images.to(device), Request(logits=True, features=tuple(blocks)))
-
-
-def write(
-    folder: str | Path,
+def answers(
     network: nn.Module,
     images: Split,
+    view: int,
     augmentation: Augmentation | None,
-    blocks: list[int],
+    blocks: tuple[int, ...],
     device: torch.device,
     workers: int = 0,
-) -> None:
-    """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
-    sample = next(_answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))[1]
-    views = views_of(augmentation)
-    size = (views, len(images))
-    check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
-    with ExitStack() as stack:
-        logits = stack.enter_context(
-            npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)
-        )
-        features = {
-            block: stack.enter_context(
-                npy_writer(Path(folder) / file_name(block), (*size, *value.shape[1:]), np.float32)
-            )
-            for block, value in sample.features.items()
-        }
-        for view in range(views):
-            for _, answer in _answers(network, images, view, augmentation, blocks, device, workers):
-                logits(answer.logits.cpu().numpy())
-                for block, value in answer.features.items():
-                    features[block](value.cpu().numpy())
-
-
-def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
-    """Compute the teacher's outputs on the students' training images, once."""
-    device = device_of(gpus)
-    network = build(job.model, job.images.view)
-    load_weights(job.weights.files[0], network)
-    images = Split(job.images, "train", job.train_images)
-    write(job.out, network, images, job.augmentation, list(job.blocks), device, job.machine.threads - 1)
+    positions: np.ndarray | None = None,
+) -> Iterator[Outputs]:
+    """Yield the teacher's logits and features of `blocks` on the images of one view (or those at `positions`)."""
+    network.to(device).eval()
+    for batch in images.view(view, augmentation, BATCH, workers, positions):
+        yield run(network, batch.images.to(device), Request(logits=True, features=blocks))

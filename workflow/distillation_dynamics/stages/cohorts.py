@@ -14,23 +14,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import distributed
-from .data.split import Split
-from .errors import StudyError
-from .files import replacing
-from .networks.build import build
-from .networks.device import device as device_of
-from .networks.weights import load_weights, save_weights
-from .objective import Objective
-from .outputs import Request, Shape
-from .spec.runs import CHECKPOINT
-from .spec.students import RunJob
-from .teacher_outputs import CachedTeacher, OnlineTeacher
-from .training.evaluation import predict, top1
-from .training.folder import write_run
-from .training.loop import Clock, train
-from .training.member import Member
-from .training.resume import States
+from .. import distributed
+from ..data.split import Split
+from ..errors import StudyError
+from ..files import replacing
+from ..networks.build import build
+from ..networks.device import device as device_of
+from ..networks.weights import load_weights, save_weights
+from ..objective import Objective
+from ..outputs import Request, Shape
+from ..spec.runs import CHECKPOINT
+from ..spec.students import RunJob
+from ..training.evaluation import predict, top1
+from ..training.folder import write_run
+from ..training.loop import Clock, train
+from ..training.member import Member
+from ..training.resume import States
+from ..training.teacher import CachedTeacher, OnlineTeacher
 
 STATES = ".resume"
 

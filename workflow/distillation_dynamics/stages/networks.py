@@ -15,21 +15,24 @@ from torch import nn
 from .. import distributed
 from ..data.split import Split
 from ..errors import StudyError
-from ..files import write_json, write_npy, write_table
+from ..networks.blocks import classes_of
+from ..networks.build import build
+from ..networks.controls import control, is_identity
+from ..networks.device import device as device_of
+from ..networks.expected import check_teacher
+from ..networks.released import load_released
+from ..networks.weights import save_weights
+from ..networks.weights_file import other_weights
 from ..objective import Objective
-from ..resume import States
 from ..spec.networks import NetworkJob
+from ..spec.runs import WEIGHTS
 from ..spec.training import TermSpec
-from ..training import Member, predict, top1, train
-from ..training_log import EPOCH_COLUMNS, STEP_COLUMNS, Log
-from .blocks import classes_of
-from .build import build
-from .controls import control, is_identity
-from .device import device as device_of
-from .expected import check_teacher
-from .released import load_released
-from .weights import save_weights
-from .weights_file import other_weights
+from ..training.evaluation import predict, top1
+from ..training.folder import write_run
+from ..training.log import Log
+from ..training.loop import train
+from ..training.member import Member
+from ..training.resume import States
 
 # Why a network that has no accuracy has none.
 NO_HEAD, NO_IMAGES = "it has no head", "no images are given whose classes its head sorts"
@@ -77,18 +80,13 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     result |= {"loaded": loaded, "control": job.control, "control_is_identity": is_identity(twin, job.view)}
     if result["control_is_identity"]:
         print(f"{owner}.control: {no_control(job)}", file=sys.stderr, flush=True)
-    for name, values in predictions.items():
-        write_npy(out / f"logits_{name}.npy", values)
-    if images is not None:
-        write_table(out / "steps.parquet", log.steps, STEP_COLUMNS)
-        write_table(out / "epochs.parquet", log.epochs, EPOCH_COLUMNS)
-    write_json(out / "result.json", result)
     seen = _seen(job, images)
     rate = seen / log.seconds if images is not None else None
     cost = {"seconds": log.seconds, "images_per_second": rate, "device": device.type, "networks": 1}
-    write_json(out / "cost.json", cost | {"own_seconds": log.seconds, "start_seconds": 0.0})
-    save_weights(out / "control.safetensors", twin)
-    save_weights(out / "trained.safetensors", network)
+    cost |= {"own_seconds": log.seconds, "start_seconds": 0.0}
+    write_run(out, predictions, None if images is None else log, result, cost)
+    for name, weights in zip(WEIGHTS, (network, twin), strict=True):
+        save_weights(out / name, weights)
 
 
 def no_control(job: NetworkJob) -> str:

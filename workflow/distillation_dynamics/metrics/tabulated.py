@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .data.probe import ProbeImages
-from .errors import StudyError
-from .files import Column
-from .metrics.accumulator import Accumulator
-from .spec.network import Shapes
+from ..data.probe import ProbeImages
+from ..errors import StudyError
+from ..files import Column
+from ..spec.network import Shapes
+from .accumulator import Accumulator
 
 NETWORK_KEYS = {
     "network": Column("", "name of the network, of its control, or of a student's variant"),

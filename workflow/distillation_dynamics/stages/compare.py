@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .errors import StudyError
-from .files import Column, write_joined
-from .metrics.pairs.rows import Rows, matched
-from .spec.compare import CompareJob
-from .spec.compare import Rows as Named
+from ..errors import StudyError
+from ..files import Column, write_joined
+from ..metrics.pairs.rows import Rows, matched
+from ..spec.compare import CompareJob
+from ..spec.compare import Rows as Named
 
 NETWORK = {
     "network": Column("", "name of the network or variant"),
@@ -51,7 +51,7 @@ def documentation(metric: ModuleType) -> dict[str, Column]:
 
 def main(job: CompareJob, gpus: int = 0) -> None:
     """Compare the networks of every pair of the job."""
-    metric = import_module(f"{__package__}.metrics.pairs.{job.metric}")
+    metric = import_module(f"..metrics.pairs.{job.metric}", __package__)
     left = Counter(named.file.files[0] for pair in job.pairs for named in pair)
     opened: dict[str, Rows] = {}
     parts = []

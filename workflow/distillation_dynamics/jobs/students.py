@@ -1,4 +1,4 @@
-"""Link the finished run of a student into the study: `python -m distillation_dynamics.students ORDER RUN`.
+"""Link the finished run of a student into the study: `python -m distillation_dynamics.jobs.students ORDER RUN`.
 
 In: the order of the student and that of its run in the store, which have one key. Out: the run's files under the
 study's own names, and their record. Files are links to those in the store (copies where the file system has none). Says
@@ -7,12 +7,12 @@ the sentence of a training that failed, and trains nothing. Imports no torch.
 
 import sys
 
-from .errors import StudyError
-from .jobs import order as orders
-from .jobs import record
-from .jobs.links import link
-from .jobs.order import Order
-from .jobs.run import failure, said_by
+from ..errors import StudyError
+from . import order as orders
+from . import record
+from .links import link
+from .order import Order
+from .run import failure, said_by
 
 
 def main(student: Order, run: Order) -> None:

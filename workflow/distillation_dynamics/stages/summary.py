@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .files import Column, read_json, read_npy, read_table, write_table, write_text
-from .markdown import markdown
-from .metrics.agreement import agreement
-from .spec.tables import Run, SummaryJob
-from .training_log import EPOCH_COLUMNS
+from ..files import Column, read_json, read_npy, read_table, write_table, write_text
+from ..markdown import markdown
+from ..metrics.agreement import agreement
+from ..spec.tables import Run, SummaryJob
+from ..training.log import EPOCH_COLUMNS
 
 SPLITS = "validation", "test"
 RUN_COLUMNS = {

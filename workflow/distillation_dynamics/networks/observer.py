@@ -1,0 +1,64 @@
+"""A network that is measured: everything that a request may ask of it, batch after batch."""
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import say_once
+from ..outputs import Outputs, Request
+from .answers import forward, said
+from .attention import AttentionReader
+from .blocks import block_names, chosen, classes_of
+from .gradients import block_gradients
+from .lens import lens
+
+
+class Observer:
+    """Answers requests to a network in evaluation mode; attention is read by a copy of it, traced once."""
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+        self.block_names = block_names(network)
+        self._reader: AttentionReader | None = None
+
+    def __call__(self, images: Tensor, request: Request, labels: Tensor | None = None) -> Outputs:
+        """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
+
+        One forward pass gives all but attention and gradients, which take one of their own each. Without a head there
+        are no logits and no lens. Raises ValueError where gradients are asked for without labels, or of a network in
+        training mode; NotFinite for NaN or infinity in gradients.
+        """
+        network = self.network
+        with torch.no_grad():
+            outputs = self._passed(images, request)
+            if request.attention:
+                maps = self.reader(images)
+                outputs.attention = {block: maps[block] for block in chosen(network, request.attention)}
+        if request.gradients:
+            if labels is None:
+                raise ValueError("request: gradients are asked for, but no labels are given")
+            gradients = block_gradients(network, images, labels)
+            outputs.gradients = {block: gradients[block] for block in chosen(network, request.gradients)}
+        if request.network:
+            outputs.network, outputs.images = network, images
+        return outputs
+
+    @property
+    def reader(self) -> AttentionReader:
+        """What reads the attention maps."""
+        if self._reader is None:
+            self._reader = AttentionReader(self.network)
+        return self._reader
+
+    def _passed(self, images: Tensor, request: Request) -> Outputs:
+        looked_at = chosen(self.network, request.lens)
+        if looked_at and classes_of(self.network) == 0:
+            say_once(f"lens: its columns stay empty for {type(self.network).__name__}, which has no head")
+            looked_at = []
+        # By the last block it is found out how the network gets from its blocks to its head.
+        blocks = {*looked_at, len(self.block_names) - 1} if looked_at else set()
+        passed = forward(self.network, images, request, blocks, bool(looked_at))
+        outputs = said(self.network, request, passed)
+        if looked_at:
+            found = lens(self.network, passed.final, passed.features, passed.prefix)
+            outputs.lens = {block: found[block] for block in looked_at if block in found}
+        return outputs

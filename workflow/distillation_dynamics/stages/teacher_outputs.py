@@ -1,0 +1,63 @@
+"""What the teacher says of the training images: asked each time, or computed once and shared by all students.
+
+Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes the teacher's
+logits [view, image, class] and the features [view, image, channel, row, column] of the blocks that some variant aligns
+with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..data.split import Split
+from ..files import npy_writer
+from ..networks.build import build
+from ..networks.device import device as device_of
+from ..networks.expected import check_stored
+from ..networks.weights import load_weights
+from ..spec.teacher_outputs import TeacherOutputsJob
+from ..spec.training import Augmentation, views_of
+from ..training.teacher import answers, file_name
+
+
+def write(
+    folder: str | Path,
+    network: nn.Module,
+    images: Split,
+    augmentation: Augmentation | None,
+    blocks: tuple[int, ...],
+    device: torch.device,
+    workers: int = 0,
+) -> None:
+    """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
+    sample = next(answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))
+    views = views_of(augmentation)
+    size = (views, len(images))
+    check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
+    with ExitStack() as stack:
+        logits = stack.enter_context(
+            npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)
+        )
+        features = {
+            block: stack.enter_context(
+                npy_writer(Path(folder) / file_name(block), (*size, *value.shape[1:]), np.float32)
+            )
+            for block, value in sample.features.items()
+        }
+        for view in range(views):
+            for answer in answers(network, images, view, augmentation, blocks, device, workers):
+                logits(answer.logits.cpu().numpy())
+                for block, value in answer.features.items():
+                    features[block](value.cpu().numpy())
+
+
+def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
+    """Compute the teacher's outputs on the students' training images, once."""
+    device = device_of(gpus)
+    network = build(job.model, job.images.view)
+    load_weights(job.weights.files[0], network)
+    images = Split(job.images, "train", job.train_images)
+    write(job.out, network, images, job.augmentation, job.blocks, device, job.machine.threads - 1)
