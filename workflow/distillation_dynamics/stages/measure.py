@@ -192,7 +192,8 @@ def _stream(
             # A head of other classes has no logit of a label.
             targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
             outputs: Outputs = observer(batch.images.to(device), request, targets.to(device))
-            outputs.labels, outputs.targets, outputs.positions = batch.labels, targets, batch.positions
+            outputs.labels, outputs.targets = batch.labels, targets
+            outputs.positions = torch.from_numpy(batch.positions)
             for part, metric in due.items():
                 if part.failed is None:
                     with _own(part):
