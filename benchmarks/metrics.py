@@ -1,11 +1,12 @@
-"""How much faster spectrum and entropy are than a literal implementation, and in how little memory.
+"""How much faster spectrum and entropy are than a literal implementation, in how little memory, and what nulls cost.
 
     python benchmarks/metrics.py [--device cuda] [--blocks 24 --images 32 --channels 384 --side 14]
 
 The literal one, as published: numpy.fft over all channels of all blocks at once, numpy.histogram for every token. Both
-run in this process on the same random features, one thread each; on a CPU processor time is compared, on a GPU wall
-time against the same literal one. Extra memory is what the process grew by at most. Prints a JSON object; the two must
-agree, or it fails.
+run in this process on the same random features, one thread each, in turns; on a CPU processor time is compared, on a
+GPU wall time against the processor time of the literal one, the least of all rounds each. Extra memory is what the
+process grew by at most. The two must agree, or it fails. The null of the amplitudes, 200 draws a bin, is timed in turns
+with the transform of 20 permutations of the channels, one after the other. Prints a JSON object.
 """
 
 import argparse
@@ -14,13 +15,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+from distillation_dynamics.metrics.blocks import image_chunks
 from distillation_dynamics.metrics.entropy import layer_entropy
-from distillation_dynamics.metrics.spectrum import channel_spectrum
+from distillation_dynamics.metrics.permutation import AmplitudeNull
+from distillation_dynamics.metrics.spectrum import NULL_VALUES, channel_spectrum, permuted_spectra
 
 
 def literal_spectrum(features: np.ndarray) -> np.ndarray:
@@ -30,7 +34,7 @@ def literal_spectrum(features: np.ndarray) -> np.ndarray:
 
 def literal_entropy(features: np.ndarray) -> np.ndarray:
     """Mean token entropy [L] in bits."""
-    limits = float(features.min()), float(features.max())
+    limits = features.min(), features.max()
     blocks, images, channels, rows, columns = features.shape
     bits = np.empty((blocks, images, rows, columns))
     for block, image, row, column in np.ndindex(*bits.shape):
@@ -40,14 +44,22 @@ def literal_entropy(features: np.ndarray) -> np.ndarray:
     return bits.mean(axis=(1, 2, 3))
 
 
-def seconds(function: Callable, clock: Callable[[], float], repeats: int) -> tuple[float, np.ndarray]:
-    """Return the least time of `repeats` runs, and the last result."""
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        result = function()
-        times.append(clock() - start)
-    return min(times), result
+def null_amplitudes(block: torch.Tensor) -> None:
+    """Draw the null of one block's amplitudes."""
+    null = AmplitudeNull(block.shape[1], 200, seed=0)
+    for chunk in image_chunks(block, 0, NULL_VALUES):
+        null.update(chunk)
+
+
+def in_turns(functions: dict[str, tuple[Callable, Callable[[], float]]], rounds: int) -> dict[str, tuple[float, Any]]:
+    """Return, by name, the least time of `rounds` runs of a function by its clock, and its last result."""
+    times, results = {name: [] for name in functions}, {}
+    for _ in range(rounds):
+        for name, (function, clock) in functions.items():
+            start = clock()
+            results[name] = function()
+            times[name].append(clock() - start)
+    return {name: (min(taken), results[name]) for name, taken in times.items()}
 
 
 class Memory:
@@ -70,7 +82,7 @@ class Memory:
 def main() -> None:
     """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("blocks", 24), ("images", 32), ("channels", 384), ("side", 14), ("repeats", 3)):
+    for name, default in (("blocks", 24), ("images", 32), ("channels", 384), ("side", 14), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
@@ -96,9 +108,16 @@ def main() -> None:
     ):
         with Memory() as memory:
             ours(on_device)
-        fast, result = seconds(lambda ours=ours: ours(on_device), clock, arguments.repeats)
         with Memory() as literal_memory:
-            slow, expected = seconds(lambda literal=literal: literal(features), time.process_time, 1)
+            literal(features)
+        timed = in_turns(
+            {
+                "ours": (lambda ours=ours: ours(on_device), clock),
+                "literal": (lambda literal=literal: literal(features), time.process_time),
+            },
+            arguments.rounds,
+        )
+        (fast, result), (slow, expected) = timed["ours"], timed["literal"]
         np.testing.assert_allclose(result, expected, rtol=tolerance)
         total = {"literal": total["literal"] + slow, "ours": total["ours"] + fast}
         report[name] = {
@@ -107,6 +126,15 @@ def main() -> None:
         }
     report["together"] = {key: round(value, 3) for key, value in total.items()}
     report["together"]["ratio"] = round(total["literal"] / total["ours"], 1)
+    timed = in_turns(
+        {
+            "plain": (lambda: permuted_spectra(on_device[:1], 20), clock),
+            "null": (lambda: null_amplitudes(on_device[0]), clock),
+        },
+        arguments.rounds,
+    )
+    plain, null = timed["plain"][0], timed["null"][0]
+    report["null"] = {"plain_20_s": round(plain, 3), "null_200_s": round(null, 3), "ratio": round(null / plain, 2)}
     print(json.dumps(report, indent=2))
 
 

@@ -8,9 +8,11 @@ import pytest
 import timm
 import torch
 
-from distillation_dynamics import metrics, models
+from distillation_dynamics import metrics
 from distillation_dynamics.metrics import attention
-from distillation_dynamics.metrics.attention import AttentionMap, AttentionReader
+from distillation_dynamics.networks.attention import AttentionReader
+from distillation_dynamics.networks.blocks import block_names
+from distillation_dynamics.outputs import AttentionMap, Outputs
 
 VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}
 CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "init_values": 0.5}
@@ -56,6 +58,10 @@ def random_map(shape, rows, columns, prefix, stride=3.0, sharpness=2.0, seed=0):
     tokens = rows * columns + prefix
     logits = torch.randn(*shape, tokens, tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return AttentionMap((sharpness * logits).softmax(dim=-1), rows, columns, prefix, stride)
+
+
+def outputs_of(maps):
+    return Outputs(attention=dict(enumerate(maps)))
 
 
 def reference_entropy(block, image):
@@ -223,7 +229,7 @@ def test_the_stream_equals_the_whole(family):
     network, images = build(family), draw(5)
     reader, metric = AttentionReader(network), attention.Metric()
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
-        metric.update(reader(images[part]))
+        metric.update(outputs_of(reader(images[part])))
     streamed, maps = metric.compute(), reader(images)
     assert set(streamed) == set(attention.IMAGE_COLUMNS)
     np.testing.assert_allclose(streamed["attention_entropy"], metrics.attention_entropy(maps), rtol=1e-12)
@@ -241,8 +247,8 @@ def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     network = timm.create_model("resnet10t", num_classes=5).eval()
     reader, metric = AttentionReader(network), attention.Metric()
     maps = reader(torch.randn(2, 3, 32, 32))
-    assert maps == [[] for _ in models.block_names(network)]
-    metric.update(maps)
+    assert maps == [[] for _ in block_names(network)]
+    metric.update(outputs_of(maps))
     assert metric.compute() == {}
     assert metrics.attention_entropy(maps).shape == (4, 0)
 

@@ -5,8 +5,10 @@ import pytest
 import timm
 import torch
 
-from distillation_dynamics import metrics, models
+from distillation_dynamics import metrics
 from distillation_dynamics.metrics import gradient
+from distillation_dynamics.networks.blocks import block_names, block_shapes
+from distillation_dynamics.outputs import GradientOf, Outputs, Prefix
 
 VIT = {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2}
 CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "init_values": 0.5}
@@ -40,6 +42,10 @@ def build(family, size=32):
 
 def draw(count=5, size=32):
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def outputs_of(gradients):
+    return Outputs(gradients=dict(enumerate(gradients)))
 
 
 def by_hand(network, image, label, family):
@@ -92,7 +98,7 @@ def test_gradients_equal_central_differences(family):
         of = ours[block]
         places = [(prefix + of.rows * of.columns // 2, 5)] + ([(0, 3)] if prefix else [])
         for token, channel in places:
-            value = of.prefix[1, 0, channel] if token < prefix else of.patches[1, token - prefix, channel]
+            value = of.prefix.classes[1, 0, channel] if token < prefix else of.patches[1, token - prefix, channel]
             step = 1e-5
             scores = [
                 score_with(network, images[1:], LABELS[1], block, of, token, channel, sign * step) for sign in (1, -1)
@@ -114,7 +120,7 @@ def score_with(network, image, label, block, of, token, channel, step):
             output[(0, row, column, channel) if channels_last else (0, channel, row, column)] += step
         return output
 
-    hook = network.get_submodule(models.block_names(network)[block]).register_forward_hook(change)
+    hook = network.get_submodule(block_names(network)[block]).register_forward_hook(change)
     score = network(image)[0, label].item()
     hook.remove()
     return score
@@ -125,15 +131,17 @@ def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
     *_, prefix, grids = FAMILIES[family]
     network, images = build(family), draw(2)
     ours = metrics.block_gradients(network, images, LABELS[:2])
-    shapes = models.block_shapes(network, images)
+    shapes = block_shapes(network, images)
     assert [(of.rows, of.columns) for of in ours] == grids
     assert [tuple(of.patches.shape) for of in ours] == [(2, s.rows * s.columns, s.channels) for s in shapes]
-    assert [0 if of.prefix is None else of.prefix.shape[1] for of in ours] == [prefix] * len(ours)
+    assert [0 if of.prefix is None else of.prefix.classes.shape[1] for of in ours] == [prefix] * len(ours)
     columns = metrics.gradient_magnitude(network, images, LABELS[:2])
     assert np.isnan(columns["gradient_magnitude_class"]).all() == (prefix == 0)
     if prefix == 0:
         np.testing.assert_array_equal(columns["gradient_magnitude"], columns["gradient_magnitude_patches"])
-    assert all(np.isfinite(columns[name]).all() for name in columns if prefix or name != "gradient_magnitude_class")
+    assert np.isnan(columns["gradient_magnitude_registers"]).all()
+    named = {"gradient_magnitude", "gradient_magnitude_patches"} | ({"gradient_magnitude_class"} if prefix else set())
+    assert all(np.isfinite(columns[name]).all() for name in named)
     maps = metrics.gradient_maps(network, images, LABELS[:2])
     np.testing.assert_allclose(
         [m.mean(dim=(1, 2)) for m in maps], columns["gradient_magnitude_patches"], rtol=1e-12, atol=1e-18
@@ -205,8 +213,14 @@ def test_network_and_images_are_left_as_they_were():
     network, images = build("vit"), draw(2)
     logits, images_before = network(images), images.clone()
     metrics.block_gradients(network, images, LABELS[:2])
-    with pytest.raises(IndexError):
-        metrics.block_gradients(network, images, torch.tensor([0, 99]))
+
+    def fail(final):
+        raise RuntimeError("of the head")
+
+    network.forward_head = fail
+    with pytest.raises(RuntimeError, match="of the head"):
+        metrics.block_gradients(network, images, LABELS[:2])
+    del network.forward_head
     assert not any(module._forward_hooks for module in network.modules())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
     assert not images.requires_grad and images.equal(images_before) and network(images).equal(logits)
@@ -238,7 +252,7 @@ def test_the_stream_equals_the_whole(family):
     network, images = build(family), draw()
     metric = gradient.Metric()
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
-        metric.update(metrics.block_gradients(network, images[part], LABELS[part]))
+        metric.update(outputs_of(metrics.block_gradients(network, images[part], LABELS[part])))
     streamed, whole = metric.compute(), metrics.gradient_magnitude(network, images, LABELS)
     assert set(streamed) == set(gradient.IMAGE_COLUMNS) == set(whole)
     for name, values in whole.items():
@@ -249,8 +263,9 @@ def test_the_stream_equals_the_whole(family):
 def test_half_precision_is_widened_before_it_is_summed():
     values = torch.randn(1, 300, 64, generator=torch.Generator().manual_seed(0)).half()
     metric = gradient.Metric()
-    metric.update([gradient.GradientOf(values[:, 1:], values[:, :1], 13, 23)])
-    parts = {"": values, "_patches": values[:, 1:], "_class": values[:, :1]}
+    prefix = Prefix(values[:, :1], values[:, 1:3])
+    metric.update(outputs_of([GradientOf(values[:, 3:], prefix, 27, 11)]))
+    parts = {"": values, "_patches": values[:, 3:], "_class": values[:, :1], "_registers": values[:, 1:3]}
     for name, part in parts.items():
         expected = np.abs(part.numpy().astype(np.float64)).mean()
         np.testing.assert_allclose(metric.compute()[f"gradient_magnitude{name}"], [[expected]], rtol=1e-12)
@@ -262,5 +277,47 @@ def test_one_patch_and_one_block_are_enough():
         "vit_tiny_patch16_224", img_size=8, patch_size=8, embed_dim=12, depth=1, num_heads=1, num_classes=5
     ).eval()
     (of,) = metrics.block_gradients(network, torch.randn(1, 3, 8, 8), LABELS[:1])
-    assert of.patches.shape == (1, 1, 12) and of.prefix.shape == (1, 1, 12)
+    assert of.patches.shape == (1, 1, 12) and of.prefix.classes.shape == (1, 1, 12)
     np.testing.assert_array_equal(of.patches, 0)
+
+
+def test_registers_are_no_class_tokens():
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=5, reg_tokens=3, **VIT).double().eval()
+    columns = metrics.gradient_magnitude(network, draw(2), LABELS[:2])
+    for number, label in enumerate(LABELS[:2]):
+        x = network._pos_embed(network.patch_embed(draw(2)[number : number + 1])).detach().requires_grad_()
+        output = network.blocks[0](x)
+        output.retain_grad()
+        network.head(network.norm(network.blocks[2](network.blocks[1](output)))[:, 0])[0, label].backward()
+        for name, part in {"class": slice(1), "registers": slice(1, 4), "patches": slice(4, None)}.items():
+            expected = output.grad[0, part].abs().mean()
+            np.testing.assert_allclose(columns[f"gradient_magnitude_{name}"][0, number], expected, rtol=1e-9)
+
+
+def test_gradients_of_zero_are_zero_and_no_missing_values():
+    network = build("vit")
+    with torch.no_grad():
+        network.head.weight.zero_()
+    columns = metrics.gradient_magnitude(network, draw(2), LABELS[:2])
+    assert all((columns[name] == 0).all() for name in columns if name != "gradient_magnitude_registers")
+    assert all((values == 0).all() for values in metrics.gradient_maps(network, draw(2), LABELS[:2]))
+
+
+def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_are():
+    network, images = build("vit"), draw(3)
+    labels = torch.tensor([1, -1, 4])
+    columns = metrics.gradient_magnitude(network, images, labels)
+    alone = metrics.gradient_magnitude(network, images[[0, 2]], labels[[0, 2]])
+    maps = metrics.gradient_maps(network, images, labels)
+    for name, values in columns.items():
+        assert np.isnan(values[:, 1]).all()
+        np.testing.assert_allclose(values[:, [0, 2]], alone[name], rtol=1e-9)
+    assert all(values[1].isnan().all() and values[0].isfinite().all() for values in maps)
+
+
+def test_one_class_is_enough():
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=1, **VIT).double().eval()
+    columns = metrics.gradient_magnitude(network, draw(2), torch.zeros(2, dtype=torch.long))
+    assert (columns["gradient_magnitude"] > 0).all()

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import rank
 from distillation_dynamics.objectives.spectral import pool_channels
-from helpers import measure
+from streams import measure, outputs_of
 
 SHAPES = [(5, 8, 2, 3), (3, 4, 4, 5), (4, 7, 3, 3), (1, 6, 2, 2), (3, 5, 1, 1), (4, 1, 2, 2)]
 
@@ -79,11 +80,11 @@ def test_the_stream_equals_the_functions_whatever_the_batches():
     np.testing.assert_allclose(found["pca_effective_rank"], metrics.pca_effective_rank(blocks), rtol=1e-6)
 
 
-def test_after_the_first_pass_the_grams_sums_and_counts_of_all_tokens_are_known():
+def test_after_the_first_pass_the_grams_sums_and_counts_of_all_tokens_are_known_and_kept(tmp_path):
     blocks = [draw((5, 4, 2, 3), 1), draw((5, 7, 1, 1), 2)]
     metric = rank.Metric()
     for i, j in ((0, 3), (3, 5)):
-        metric.update([torch.from_numpy(b[i:j]) for b in blocks])
+        metric.update(outputs_of([b[i:j] for b in blocks]))
     metric.next_pass()
     for number, block in enumerate(blocks):
         tokens = np.concatenate(matrices(block))
@@ -91,6 +92,14 @@ def test_after_the_first_pass_the_grams_sums_and_counts_of_all_tokens_are_known(
         np.testing.assert_allclose(metric.grams[number], tokens.T @ tokens, rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(metric.sums[number], tokens.sum(axis=0), rtol=1e-12, atol=1e-15)
     assert metric.tokens == [30, 5]
+    metric.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == list(rank.FILES)
+    kept = load_file(tmp_path / "grams.safetensors")
+    assert all(values.dtype == np.float64 for values in kept.values()) and kept.pop("tokens").tolist() == [30, 5]
+    for number in range(2):
+        np.testing.assert_array_equal(kept.pop(f"gram{number:02d}"), metric.grams[number])
+        np.testing.assert_array_equal(kept.pop(f"sum{number:02d}"), metric.sums[number])
+    assert not kept
 
 
 def test_equal_directions_need_exactly_their_share():
@@ -165,7 +174,7 @@ def test_an_impossible_share_is_an_error(share):
 def test_nan_is_an_error_that_names_block_and_image():
     blocks = [draw((4, 3, 2, 2)), draw((4, 3, 2, 2))]
     blocks[1][2, 0, 1, 1] = np.nan
-    for call in (lambda: metrics.sample_rank(blocks, 0.9), lambda: rank.Metric().update(blocks)):
+    for call in (lambda: metrics.sample_rank(blocks, 0.9), lambda: rank.Metric().update(outputs_of(blocks))):
         with pytest.raises(ValueError, match="block 1, image 2"):
             call()
 

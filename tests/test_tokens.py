@@ -8,7 +8,7 @@ import torch
 
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import tokens
-from helpers import measure
+from streams import measure, outputs_of
 
 SHAPES = [(4, 8, 2, 3), (3, 5, 3, 3), (2, 1, 2, 2), (1, 4, 1, 2)]
 
@@ -137,6 +137,10 @@ def test_half_precision_is_widened_and_chunks_change_nothing(monkeypatch):
 def test_nan_is_an_error_that_names_block_and_image():
     blocks = [draw((4, 3, 2, 2)), draw((4, 3, 2, 2))]
     blocks[1][2, 0, 1, 1] = np.inf
-    for function in (metrics.token_scalars, metrics.cosine_to_first, tokens.Metric().update):
+
+    def update(blocks):
+        tokens.Metric().update(outputs_of(blocks))
+
+    for function in (metrics.token_scalars, metrics.cosine_to_first, update):
         with pytest.raises(ValueError, match="block 1, image 2"):
             function(blocks)

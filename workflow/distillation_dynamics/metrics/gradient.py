@@ -59,7 +59,8 @@ def _magnitudes(gradient: GradientOf) -> dict[str, Tensor]:
     patches = gradient.patches
     none = patches[:, :0]
     classes, registers = gradient.prefix or (none, none)
-    parts = torch.cat([classes, registers, patches], dim=1), patches, classes, registers
+    whole = patches if gradient.prefix is None else torch.cat([classes, registers, patches], dim=1)
+    parts = whole, patches, classes, registers
     return {name: part.double().abs().mean(dim=(1, 2)) for name, part in zip(IMAGE_COLUMNS, parts, strict=True)}
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import as_strided
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..files import Column
 from ..outputs import Outputs
@@ -98,17 +98,22 @@ def gram_sep_folded(gram: np.ndarray) -> np.ndarray:
 
 def _folded_shares(gram: np.ndarray) -> np.ndarray:
     """Share of the energy in every frequency, [C // 2 + 1], from the Gram matrix [C, C] of the tokens."""
-    return _shares(_lags(gram), len(gram))
+    return _shares(_lags(gram, np.arange(len(gram))[None])[0], len(gram))
 
 
-def _lags(gram: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
-    """Sums over the diagonals d - c = 0..C // 2 modulo C of a symmetric matrix [C, C], its channels in an order."""
+def _lags(gram: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """Sums over the diagonals d - c = 0..C // 2 modulo C of a symmetric matrix [C, C], [n, C // 2 + 1].
+
+    By order of its channels, of `orders` [n, C].
+    """
     channels, half = len(gram), len(gram) // 2 + 1
-    rows = gram if order is None else gram[order].take(order, axis=1)
-    # Behind its last column each row begins again, so that diagonals do not break off.
-    wide = np.concatenate([rows, rows[:, : half - 1]], axis=1)
-    row, column = wide.strides
-    return as_strided(wide, (channels, half), (row + column, column), writeable=False).sum(axis=0)
+    entries, lags = np.empty((channels, half)), np.empty((len(orders), half))
+    for number, order in enumerate(orders):
+        partners = sliding_window_view(np.concatenate([order, order[: half - 1]]), half)
+        # A row and a column at a time would read three times as much; nothing of it is out of bounds.
+        np.take(gram, channels * order[:, None] + partners, out=entries, mode="clip")
+        entries.sum(axis=0, out=lags[number])
+    return lags
 
 
 def _shares(lags: np.ndarray, channels: int) -> np.ndarray:
@@ -128,7 +133,7 @@ def _two_sided(gram: np.ndarray) -> np.ndarray:
 
 
 def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
-    lags = np.stack([_lags(gram, order) for order in permutations(len(gram), count, seed)])
+    lags = _lags(gram, permutations(len(gram), count, seed))
     return np.cumsum(_shares(lags, len(gram)), axis=-1)
 
 

@@ -44,7 +44,7 @@ BIN_COLUMNS = {
     "amplitude_null_high": Column("activation units", "upper end of it"),
 }
 # A chunk and what is computed from it stay in a processor's cache.
-CHUNK_VALUES = 2**17
+CHUNK_VALUES = 2**18
 # Of the null, whose many small products cost less together.
 NULL_VALUES = 2**19
 
