@@ -8,32 +8,65 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import stage
-from distillation_dynamics.figures.style import Style
-from made_up import figure_job, network, study
+from distillation_dynamics.figures.style import NoValue, Style
+from made_up import figure_job, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
-FIGURES = ["accuracy", "agreement", "cka", "dynamics", "sep", "spectra", "training_curves", *OVER_DEPTH]
+OF_PAIRS = ["networks", "neighbours", "procrustes"]
+OF_IMAGES = ["gradient_maps", "saliency"]
+OF_STUDENTS = ["agreement", "cka", "dynamics", "training_curves"]
+OF_ALL = ["accuracy", "map", "sep", "spectra", *OVER_DEPTH, *OF_IMAGES]
+FIGURES = [*OF_ALL, *OF_STUDENTS]
 VARIANTS = ["none", "soft", "spectral_first", "spectral_last"]
-MODELS = ["teacher", "teacher untrained", "none", "soft", "spectral first", "spectral last"]
-STYLE = Style("colorblind", 60, tuple(VARIANTS), "soft")
+SHOWN = ["teacher", "teacher untrained", "none", "soft", "spectral first", "spectral last"]
+WHO = names(variants=VARIANTS)
+STAGES = names(variants=VARIANTS[:2])
+# A CaiT, a ViT, a ResNet and a Swin, two of which have no second control.
+FAMILIES = {
+    "cait_s24": network([24] * 24, [4] * 24),
+    "vit_small": network([16] * 12, [4] * 12, class_token=True),
+    "resnet": network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False),
+    "swin_tiny": network([12, 24, 48, 96], [8, 4, 2, 1], "layers.{}"),
+}
+ALONE = names(FAMILIES, teacher=None)
+BESIDE = names(("vit", "cait", "resnet"), VARIANTS, teacher="cait")
+
+
+def style_of(who):
+    """The style of a study."""
+    return Style("colorblind", 60, who)
 
 
 @pytest.fixture(scope="module")
 def tables():
     """Tables of a study of plain Transformers with two seeds."""
-    return study(VARIANTS, seeds=(0, 1))
+    return study(WHO, seeds=(0, 1))
 
 
 @pytest.fixture(scope="module")
 def stages():
     """Tables of a study of a Swin-like teacher and a ResNet-like student: stages of different width and grid."""
-    teacher = network([12, 24, 48, 96], [8, 4, 2, 1], "layers.{}")
-    return study(VARIANTS[:2], teacher=teacher, student=network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False))
+    student = network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False)
+    return study(STAGES, {"teacher": FAMILIES["swin_tiny"]}, student)
 
 
-def draw(name, tables):
-    STYLE.apply()
-    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, STYLE)
+@pytest.fixture(scope="module")
+def alone():
+    """Tables of four networks of different kinds, without teacher and students."""
+    return study(ALONE, FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """Tables of three networks, one of them the teacher, beside students."""
+    resnet = network([8, 16], [4, 2], "layer{}", False)
+    return study(BESIDE, {"cait": network([24] * 5, [4] * 5), "vit": network([16] * 3, [4] * 3), "resnet": resnet})
+
+
+def draw(name, tables, who=WHO):
+    style = style_of(who)
+    style.apply()
+    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, style)
 
 
 def lines(axes):
@@ -56,7 +89,7 @@ def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
     contents = []
     for attempt in ("one", "two"):
         files = [tmp_path / f"{attempt}.{kind}" for kind in ("pdf", "png")]
-        stage.main(figure_job(name, paths, STYLE, files))
+        stage.main(figure_job(name, paths, style_of(WHO), files))
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
 
@@ -66,12 +99,31 @@ def test_every_axis_has_a_label_and_no_text_runs_out_of_the_page(name, tables):
     figure = draw(name, tables)
     assert stays_on_the_page(figure)
     labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
-    assert any(labels) or (figure.get_supxlabel() and figure.get_supylabel())
+    assert name in OF_IMAGES or any(labels) or (figure.get_supxlabel() and figure.get_supylabel())
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_stages_of_different_width_are_drawn_like_blocks(name, stages):
-    assert stays_on_the_page(draw(name, stages))
+    assert stays_on_the_page(draw(name, stages, STAGES))
+
+
+@pytest.mark.parametrize("name", [*OF_ALL, *OF_PAIRS])
+def test_networks_alone_of_24_12_and_4_blocks_share_a_page(name, alone):
+    figure = draw(name, alone, ALONE)
+    assert stays_on_the_page(figure) and figure.get_size_inches()[0] == 6.75
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *OF_PAIRS])
+def test_several_networks_stand_beside_students(name, beside):
+    assert stays_on_the_page(draw(name, beside, BESIDE))
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *OF_PAIRS])
+def test_a_figure_asks_for_what_it_cannot_do_without(name, alone):
+    module = import_module(f"distillation_dynamics.figures.{name}")
+    asks = getattr(module, "ASKS", ())
+    assert set(asks) <= {"students", "teacher", "variants", "networks"}
+    assert ("students" in asks) == (name in OF_STUDENTS) and ("networks" in asks) == (name in OF_PAIRS)
 
 
 @pytest.mark.parametrize("name", ["agreement", "cka", "dynamics", "sep", "spectra", *OVER_DEPTH])
@@ -87,19 +139,37 @@ def test_an_empty_table_is_refused_by_name(name, tables):
             draw(name, tables | {table: tables[table].iloc[:0]})
 
 
-def test_no_two_models_share_line_and_marker():
-    names = ("none", "soft", "hard", *(f"{a}_{b}" for a in ("spectral", "projector") for b in "abcd"))
-    looks = Style("colorblind", 60, names, "soft").looks(names)
-    assert len({(look["linestyle"], look["marker"]) for look in looks.values()}) == len(looks)
+def test_no_two_share_line_and_marker():
+    variants = ("none", "soft", "hard", *(f"{a}_{b}" for a in ("spectral", "projector") for b in "abcd"))
+    who = names([f"n{number}" for number in range(20)], variants, teacher="n3")
+    looks = style_of(who).looks([*who.fixed, *variants])
+    assert len({(str(look["linestyle"]), look["marker"]) for look in looks.values()}) == len(looks) == 40 + 11
 
 
-def test_a_model_looks_the_same_whichever_others_a_figure_shows():
-    assert STYLE.looks(["spectral_last"]) == {"spectral_last": STYLE.looks(VARIANTS)["spectral_last"]}
+def test_a_control_is_its_network_lighter_and_dashed():
+    looks = style_of(ALONE).looks(ALONE.fixed)
+    for name, control in ALONE.controls.items():
+        assert looks[name]["marker"] == looks[control]["marker"]
+        assert sum(looks[control]["color"]) > sum(looks[name]["color"]) + 0.5
+        assert sum(looks[name]["color"]) < 1, "networks are dark"
+    assert looks["cait_s24"]["color"] == (0, 0, 0) and looks["cait_s24"]["linestyle"] == "-"
+
+
+def test_the_teacher_comes_first_and_is_the_one_with_a_band():
+    style = style_of(BESIDE)
+    assert BESIDE.ordered == ("cait", "vit", "resnet") and style.looks(["cait"])["cait"]["color"] == (0, 0, 0)
+    assert style.banded([*BESIDE.fixed, *VARIANTS]) == ["cait", "soft"]
+    assert style_of(ALONE).banded(ALONE.fixed) == ["cait_s24"]
+
+
+def test_a_network_looks_the_same_whichever_others_a_figure_shows():
+    style = style_of(WHO)
+    assert style.looks(["spectral_last"]) == {"spectral_last": style.looks(VARIANTS)["spectral_last"]}
 
 
 def test_accuracy_shows_every_seed_as_a_point_at_its_value(tables):
     left, right = draw("accuracy", tables).axes
-    students = tables["runs"].query("variant != 'teacher'")
+    students = tables["runs"].query("network != 'teacher'")
     for axes, column in ((left, "test_top1"), (right, "test_agreement")):
         drawn = np.concatenate([line.get_xdata() for line in axes.lines if line.get_marker() not in ("|", "None", "")])
         assert set(students[column]) <= set(drawn)
@@ -107,15 +177,15 @@ def test_accuracy_shows_every_seed_as_a_point_at_its_value(tables):
 
 def test_depth_profiles_are_means_over_seeds_of_the_last_epoch_on_the_balanced_images(tables):
     drawn = lines(draw("depth_profiles", tables).axes[0])
-    assert list(drawn)[:6] == MODELS
+    assert list(drawn)[:6] == SHOWN
     for name, epoch in (("soft", 5), ("teacher", 2)):
-        rows = tables["depth"].query(f"model == '{name}' and epoch == {epoch} and probe == 'balanced'")
+        rows = tables["depth"].query(f"network == '{name}' and epoch == {epoch} and probe == 'balanced'")
         np.testing.assert_allclose(drawn[name].get_ydata(), rows.groupby("block")["intensity"].mean())
 
 
 def test_depth_profiles_show_the_teacher_on_the_published_images_and_with_permuted_channels(tables):
     axes = draw("depth_profiles", tables).axes
-    teacher = tables["depth"].query("model == 'teacher'")
+    teacher = tables["depth"].query("network == 'teacher'")
     published = lines(axes[4])["teacher, published: first 32 images"]
     np.testing.assert_array_equal(published.get_ydata(), teacher.query("probe == 'published'")["entropy_fixed_range"])
     null = lines(axes[0])["teacher, channels permuted"].get_ydata()
@@ -129,34 +199,34 @@ def test_depth_profiles_share_the_scale_of_a_measure_and_its_control(tables):
 
 def test_the_largest_clipped_share_is_named_with_its_model(tables):
     depth = tables["depth"].copy()
-    depth.loc[(depth["model"] == "none") & (depth["epoch"] == 5) & (depth["block"] == 1), "clipped_share"] = 0.42
+    depth.loc[(depth["network"] == "none") & (depth["epoch"] == 5) & (depth["block"] == 1), "clipped_share"] = 0.42
     assert "at most 42 %\n(none)" in draw("depth_profiles", tables | {"depth": depth}).axes[4].get_title("right")
 
 
 def test_a_band_is_the_mean_with_1_96_standard_errors(tables):
     axes = draw("tokens", tables).axes[0]
-    rows = tables["depth"].query("model == 'teacher' and probe == 'balanced'").sort_values("block")
+    rows = tables["depth"].query("network == 'teacher' and probe == 'balanced'").sort_values("block")
     low, high = (rows["token_cosine"] + sign * 1.96 * rows["token_cosine_se"] for sign in (-1, 1))
     heights = axes.collections[0].get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([heights.min(), heights.max()], [low.min(), high.max()])
 
 
-def test_blocks_are_named_where_all_models_have_the_same(tables):
+def test_blocks_are_named_where_all_networks_have_the_same(tables):
     same = network([8] * 3, [2] * 3)
-    axes = draw("tokens", study(["soft"], teacher=same, student=same)).axes[-1]
+    axes = draw("tokens", study(names(variants=["soft"]), {"teacher": same}, same)).axes[-1]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "1", "2"]
     assert axes.get_xlabel() == "block"
     assert draw("tokens", tables).axes[-1].get_xlabel() == "relative depth of the block"
 
 
-def test_models_without_a_value_are_left_out_and_named(tables, stages):
+def test_networks_without_a_value_are_left_out_and_named(tables, stages):
     panel = draw("gradients", tables).axes[1]
-    assert set(lines(panel)) == set(MODELS[2:])
+    assert set(lines(panel)) == set(SHOWN[2:])
     assert panel.get_title("right") == "no value: teacher, teacher untrained"
-    assert draw("attention", stages).axes[0].get_title("right") == "no value: students"
+    assert draw("attention", stages, STAGES).axes[0].get_title("right") == "no value: students"
     nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
-    assert draw("attention", {"depth": nowhere}).axes[1].get_title("right") == "no model has a value"
-    assert draw("gradients", stages).axes[1].get_title("right") == "no model has a value"
+    assert draw("attention", {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
+    assert draw("gradients", stages, STAGES).axes[1].get_title("right") == "no network has a value"
 
 
 def test_gradients_of_exactly_zero_are_markers_on_the_lower_edge(tables, stages):
@@ -165,7 +235,7 @@ def test_gradients_of_exactly_zero_are_markers_on_the_lower_edge(tables, stages)
     assert len(zeros) == len(VARIANTS)
     assert all(line.get_xdata().tolist() == [1] and line.get_ydata().tolist() == [0] for line in zeros)
     assert "exactly zero (all students)" in figure.get_suptitle()
-    assert "No gradient is exactly zero" in draw("gradients", stages).get_suptitle()
+    assert "No gradient is exactly zero" in draw("gradients", stages, STAGES).get_suptitle()
 
 
 def test_ranks_lie_below_the_lines_of_channels_and_tokens(tables):
@@ -178,7 +248,7 @@ def test_spectra_say_which_block_each_panel_shows_and_leave_the_constant_term_ou
     axes = draw("spectra", tables).axes
     assert [panel.get_title() for panel in axes[:3]] == ["first block", "middle block", "last block"]
     drawn = lines(axes[2])["teacher"]
-    rows = tables["spectrum"].query("model == 'teacher' and probe == 'balanced' and block == 7")
+    rows = tables["spectrum"].query("network == 'teacher' and probe == 'balanced' and block == 7")
     np.testing.assert_array_equal(drawn.get_ydata(), rows["amplitude"].iloc[1:32])
     np.testing.assert_array_equal(drawn.get_xdata(), np.arange(1, 32) / 64)
 
@@ -199,8 +269,8 @@ def test_sep_outside_its_null_is_counted_without_the_last_frequency(tables):
 def test_dynamics_pictures_are_means_over_seeds_by_block_and_epoch(tables):
     figure = draw("dynamics", tables)
     pictures = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title().replace("\n", " ") for axes in pictures[:4]] == MODELS[2:]
-    rows = tables["depth"].query("model == 'spectral_last'")
+    assert [axes.get_title().replace("\n", " ") for axes in pictures[:4]] == SHOWN[2:]
+    rows = tables["depth"].query("network == 'spectral_last'")
     expected = rows.pivot_table(values="intensity", index="block", columns="epoch")
     np.testing.assert_allclose(pictures[3].images[0].get_array(), expected)
 
@@ -210,16 +280,16 @@ def test_dynamics_have_one_colour_scale_a_row_and_leave_out_what_was_not_measure
     for first in range(0, len(rows), 4):
         assert len({axes.images[0].norm for axes in rows[first : first + 4]}) == 1
     assert len(rows) == 8 * 4
-    without_attention = [axes for axes in draw("dynamics", stages).axes if axes.images]
+    without_attention = [axes for axes in draw("dynamics", stages, STAGES).axes if axes.images]
     assert len(without_attention) == 7 * 2
-    depth = tables["depth"][["model", "seed", "epoch", "probe", "images", "block", "block_name"]]
+    depth = tables["depth"][["network", "seed", "epoch", "probe", "images", "block", "block_name"]]
     with pytest.raises(StudyError, match="none of intensity, "):
         draw("dynamics", tables | {"depth": depth})
 
 
 def test_dynamics_keep_exact_zeros_apart_from_missing_values(tables):
     depth = tables["depth"].copy()
-    depth.loc[(depth["model"] == "none") & (depth["block"] == 0), "gradient_magnitude_patches"] = np.nan
+    depth.loc[(depth["network"] == "none") & (depth["block"] == 0), "gradient_magnitude_patches"] = np.nan
     picture = [axes for axes in draw("dynamics", tables | {"depth": depth}).axes if axes.images][28].images[0]
     assert np.ma.getmaskarray(picture.get_array())[0].all()
     assert (picture.get_array()[3] < picture.norm.vmin).all() and (picture.get_array()[3] > 0).all()
@@ -228,35 +298,182 @@ def test_dynamics_keep_exact_zeros_apart_from_missing_values(tables):
 def test_cka_shows_the_untrained_student_and_every_variant_at_its_last_epoch(tables):
     figure = draw("cka", tables)
     panels = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title() for axes in panels] == ["untrained student", *MODELS[2:]]
-    rows = tables["cka"].query("model == 'soft' and epoch == 5")
-    expected = rows.pivot_table(values="cka_tokens", index="student_block", columns="teacher_block")
+    assert [axes.get_title() for axes in panels] == ["untrained student", *SHOWN[2:]]
+    rows = tables["cka"].query("network == 'soft' and epoch == 5")
+    expected = rows.pivot_table(values="cka_tokens", index="block", columns="other_block")
     np.testing.assert_allclose(panels[2].images[0].get_array(), expected)
-    assert "n = 320 validation images x 4 tokens, fewer than 1,000" in figure.get_suptitle()
+    assert "n = 320 images x 4 tokens, fewer than 1,000" in figure.get_suptitle()
     best = [line.get_xdata()[0] for line in panels[2].lines]
     np.testing.assert_array_equal(best, expected.to_numpy().argmax(axis=1))
 
 
 def test_cka_falls_back_on_images_where_grids_differ(tables):
     cka = tables["cka"].assign(images=2000)
-    cka.loc[cka["student_block"] == 0, "cka_tokens"] = np.nan
+    cka.loc[cka["block"] == 0, "cka_tokens"] = np.nan
     figure = draw("cka", tables | {"cka": cka})
-    assert "n = 2,000 validation images;" in figure.get_suptitle()
+    assert "n = 2,000 images;" in figure.get_suptitle()
     assert all(np.isfinite(axes.images[0].get_array()).all() for axes in figure.axes if axes.images)
 
 
 def test_agreement_has_a_line_a_variant_and_the_share_that_chance_would_give(tables):
     shares, divergence = draw("agreement", tables).axes
-    rows = tables["agreement"].query("model == 'soft'").groupby("epoch").mean(numeric_only=True)
+    rows = tables["agreement"].query("network == 'soft'").groupby("epoch").mean(numeric_only=True)
     np.testing.assert_allclose(lines(shares)["soft"].get_ydata(), rows["agreement"])
     np.testing.assert_allclose(lines(shares)["soft, by chance"].get_ydata(), 0.86 * rows["top1"])
-    assert divergence.get_yscale() == "log" and set(lines(divergence)) == set(MODELS[2:])
+    assert divergence.get_yscale() == "log" and set(lines(divergence)) == set(SHOWN[2:])
 
 
 def test_one_block_and_one_image_are_drawn():
     one = network([6], [1])
-    made = study(["soft"], epochs=(0, 1), images=1, teacher=one, student=one)
+    made = study(names(variants=["soft"]), {"teacher": one}, one, epochs=(0, 1), images=1)
     depth = made["depth"].copy()
     depth.loc[:, [column for column in depth if column.endswith("_se")]] = np.nan
-    for name in ("depth_profiles", "rank", "spectra", "dynamics", "sep", "cka"):
+    for name in ("depth_profiles", "rank", "spectra", "dynamics", "sep", "cka", "map", "gradients", "tokens"):
         assert stays_on_the_page(draw(name, made | {"depth": depth}))
+
+
+def test_two_networks_of_one_block_on_one_image_are_held_beside_each_other():
+    who = names(("a", "b"), teacher=None)
+    made = study(who, dict.fromkeys("ab", network([6], [1])), images=1)
+    for name in (*OF_PAIRS, "map"):
+        assert stays_on_the_page(draw(name, made, who))
+
+
+def test_gradients_that_are_all_zero_are_said_to_be(tables):
+    columns = ["gradient_magnitude_patches", "gradient_magnitude_class"]
+    depth = tables["depth"].assign(**dict.fromkeys(columns, 0.0))
+    figure = draw("gradients", {"depth": depth})
+    assert "exactly zero (all students, teacher, teacher untrained)" in figure.get_suptitle()
+    assert stays_on_the_page(figure) and len(figure.axes[0].get_yticks()) == 0
+    pictures = draw("dynamics", tables | {"depth": depth})
+    assert "zero everywhere" in {axes.get_ylabel() for axes in pictures.axes} and stays_on_the_page(pictures)
+
+
+def test_a_network_without_gradients_or_head_is_left_out_and_named(alone):
+    depth = alone["depth"].copy()
+    depth.loc[depth["network"] == "swin_tiny", ["gradient_magnitude_patches", "gradient_magnitude_class"]] = np.nan
+    assert "swin_tiny" in draw("gradients", {"depth": depth}, ALONE).axes[0].get_title("right").replace(" ", "_")
+    nothing = depth.assign(gradient_magnitude_patches=np.nan, gradient_magnitude_class=np.nan)
+    title = draw("gradients", {"depth": nothing}, ALONE).get_suptitle()
+    assert "No gradient of patch tokens could be measured" in title
+    runs = alone["runs"].copy()
+    runs.loc[runs["network"] == "swin_tiny", "test_top1"] = np.nan
+    figure = draw("accuracy", {"runs": runs}, ALONE)
+    assert "No accuracy: swin tiny" in figure.get_suptitle() and len(figure.axes) == 1
+    with pytest.raises(NoValue, match="no network has a value of test_top1"):
+        draw("accuracy", {"runs": runs.assign(test_top1=np.nan)}, ALONE)
+
+
+def test_a_network_whose_metric_is_left_out_does_not_stop_the_others(alone):
+    depth = alone["depth"].copy()
+    depth.loc[depth["network"] == "cait_s24", "intensity":"entropy_standardised"] = np.nan
+    figure = draw("depth_profiles", alone | {"depth": depth}, ALONE)
+    assert "The reference network has no intensity" in figure.get_suptitle()
+    assert set(lines(figure.axes[0])) == {name.replace("_", " ") for name in ALONE.fixed if name != "cait_s24"}
+    assert stays_on_the_page(figure)
+
+
+def test_each_network_has_its_row_of_spectra_and_many_share_one(alone):
+    figure = draw("spectra", alone, ALONE)
+    assert [axes.get_ylabel().partition(":")[0] for axes in figure.axes[::3]] == [
+        "cait s24",
+        "vit small",
+        "resnet",
+        "swin tiny",
+    ]
+    shown = {label for label in lines(figure.axes[3]) if "permuted" not in label}
+    assert shown == {"vit small", "vit small untrained"}
+    who = names([f"n{number}" for number in range(7)], teacher=None)
+    figure = draw("spectra", study(who, dict.fromkeys(who.networks, network([16] * 2, [2] * 2))), who)
+    assert len(figure.axes) == 9
+    for axes in figure.axes:
+        assert len([label for label in lines(axes) if "permuted" not in label]) <= 6
+
+
+def panels(figure):
+    """The pictures of a matrix, by place."""
+    grid = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
+    return {(axes.get_subplotspec().rowspan.start, axes.get_subplotspec().colspan.start): axes for axes in grid}
+
+
+def test_networks_stand_below_the_diagonal_and_their_controls_above(alone):
+    figure = draw("networks", alone, ALONE)
+    found = panels(figure)
+    assert len(found) == 16
+    cka = alone["cka"]
+    rows = cka[(cka["network"] == "vit_small") & (cka["other"] == "resnet")]
+    picture = rows.pivot(index="other_block", columns="block", values="cka_images")
+    np.testing.assert_allclose(found[2, 1].images[0].get_array(), picture)
+    rows = cka[(cka["network"] == "vit_small_untrained") & (cka["other"] == "resnet_untrained")]
+    picture = rows.pivot(index="block", columns="other_block", values="cka_images").to_numpy()
+    np.testing.assert_allclose(found[1, 2].images[0].get_array(), picture)
+    best = (picture.max(axis=0).mean() + picture.max(axis=1).mean()) / 2
+    assert found[1, 2].get_title() == f"{best:.2f}"
+    assert found[0, 0].texts[0].get_text() == "cait s24\n24 blocks" and not found[0, 0].images
+    assert len({axes.images[0].norm for axes in found.values() if axes.images}) == 1
+    assert "No network has a second seed: there is no ceiling" in figure.get_suptitle()
+    assert "fewer than 1,000 rows" in figure.get_suptitle()
+
+
+def test_a_second_seed_is_marked_as_the_ceiling_and_a_missing_control_as_not_compared():
+    who = names(("a", "b", "c"), teacher=None, controls=("a", "b"), seeds=[("a", "b")])
+    made = study(who, dict.fromkeys("abc", network([8] * 3, [2] * 3)))
+    for name in OF_PAIRS:
+        figure = draw(name, made, who)
+        found = panels(figure)
+        assert found[1, 0].get_title().endswith(" *") and not found[2, 0].get_title().endswith("*")
+        assert "*: two seeds of one network, the ceiling" in figure.get_suptitle()
+        assert found[0, 2].texts[0].get_text() == "not\ncompared" and found[0, 1].images
+
+
+def test_eight_networks_are_readable_and_of_more_the_first_eight_are_shown():
+    who = names([f"network_{number}" for number in range(9)], teacher=None)
+    made = study(who, dict.fromkeys(who.networks, network([8] * 3, [2] * 3)))
+    figure = draw("procrustes", made, who)
+    assert len(panels(figure)) == 64 and stays_on_the_page(figure)
+    assert "the first 8 of 9 networks" in figure.get_suptitle()
+
+
+def test_networks_that_were_not_compared_are_said_not_to_be(tables):
+    with pytest.raises(NoValue, match="no two networks were compared"):
+        draw("networks", tables)
+    cka = tables["cka"].assign(other="somebody")
+    for name in ("cka", "agreement"):
+        table = {"cka": cka, "agreement": tables["agreement"].assign(other="somebody")}
+        with pytest.raises(NoValue, match="no student was compared with the teacher"):
+            draw(name, table)
+
+
+def test_the_map_has_a_line_a_network_from_its_first_block_to_its_last(tables):
+    networks, students = draw("map", tables).axes
+    rows = tables["map"].query("network == 'teacher'").sort_values("block")
+    np.testing.assert_array_equal(lines(networks)["teacher"].get_xydata(), rows[["x", "y"]])
+    assert set(lines(networks)) == set(SHOWN[:2]) and set(lines(students)) == set(SHOWN[2:])
+    last = tables["map"].query("network == 'soft' and epoch == 5 and seed == 0").sort_values("block")
+    np.testing.assert_array_equal(lines(students)["soft"].get_xydata(), last[["x", "y"]])
+    faint = [line.get_alpha() for line in students.lines if line.get_alpha() is not None]
+    assert len(faint) == 3 * 2 * len(VARIANTS) and max(faint) < 1
+    title = draw("map", tables).get_suptitle()
+    assert "63 %" in title and "n = 320 images" in title and "fading: earlier epochs" in title
+
+
+def test_a_map_of_networks_alone_does_not_speak_of_epochs(alone):
+    figure = draw("map", alone, ALONE)
+    assert len(figure.axes) == 1 and "fading" not in figure.get_suptitle()
+
+
+def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
+    saliency = alone["saliency"].query("network != 'resnet' or method == 'image'")
+    maps = alone["gradient_maps"].query("network != 'resnet'")
+    texts = [text.get_text() for axes in draw("saliency", {"saliency": saliency}, ALONE).axes for text in axes.texts]
+    assert texts.count("no value") == 2 * 4
+    figure = draw("gradient_maps", {"saliency": saliency, "gradient_maps": maps}, ALONE)
+    assert "resnet" not in {axes.get_ylabel() for axes in figure.axes} and stays_on_the_page(figure)
+    with pytest.raises(NoValue, match="no network has a map"):
+        draw("saliency", {"saliency": saliency.query("method == 'image'")}, ALONE)
+
+
+def test_images_without_a_label_are_said_to_have_none(alone):
+    unlabelled = {name: alone[name].assign(label=-1) for name in ("saliency", "gradient_maps")}
+    assert "(no label)" in draw("gradient_maps", unlabelled, ALONE).get_suptitle()
+    assert any(axes.get_title() == "no label" for axes in draw("saliency", unlabelled, ALONE).axes)

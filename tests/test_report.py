@@ -172,7 +172,7 @@ def eight_seeds(tmp_path_factory):
 
 def sections(text):
     """Heading -> the answer, the first paragraph under it."""
-    return {part.splitlines()[0]: part.split("\n\n")[1] for part in text.split("## ")[1:]}
+    return {part.splitlines()[0]: part.split("\n\n")[1].strip() for part in text.split("## ")[1:]}
 
 
 # --- the stage ---
@@ -254,7 +254,7 @@ def test_the_answer_on_shapes_counts_networks_and_sets_the_null_beside(two_seeds
     )
     assert "Where intensity is U-shaped, its null is too in 9 of 9" in two_seeds[1]
     assert "entropy standardised 0 of 9" in two_seeds[1] and "rms 9 of 9" in two_seeds[1]
-    assert "cait_untrained is not U-shaped in intensity or entropy or activation magnitude." in two_seeds[1]
+    assert "cait_untrained is U-shaped in none of intensity, entropy and activation magnitude." in two_seeds[1]
 
 
 def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_path, two_seeds):
@@ -324,7 +324,9 @@ def test_a_study_without_other_variants_is_still_reported(tmp_path):
 
 def test_blocks_that_have_no_cka_are_said_not_to_have_any(two_seeds):
     table = two_seeds[0]["alignment"].assign(cka=np.nan, cka_kind="", cka_rows=np.nan)
-    assert on_alignment.section(table, "soft", "cait")[-1] == "No pair of blocks has a CKA: all rows of a block are alike."
+    assert (
+        on_alignment.section(table, "soft", "cait")[-1] == "No pair of blocks has a CKA: all rows of a block are alike."
+    )
     assert "CKA has no value" in {axes.get_title() for axes in draw("alignment", {"alignment": table}).axes}
 
 
@@ -443,3 +445,169 @@ def test_alignment_writes_each_tried_pairs_effect_beside_it(two_seeds):
         (row.teacher_block, row.student_block): f"{row.effect:+.2f}" for row in tried.itertuples()
     }
     np.testing.assert_allclose(main.images[0].get_array(), table["cka"].to_numpy().reshape(4, 6))
+
+
+# --- networks alone, and beside each other ---
+
+NETWORKS = ("vit", "vit2", "cait", "resnet")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A study of four networks, two of which differ in their seed, on two image sets; one control is flat."""
+    who = names(NETWORKS, teacher=None, seeds=[("vit", "vit2")])
+    options = {"who": who, "flat": ("cait_untrained",), "probes": ("balanced", "textures")}
+    return who, *run(tmp_path_factory.mktemp("alone"), **options)
+
+
+def test_a_study_of_networks_alone_has_all_files_and_says_what_cannot_be_asked(alone):
+    _, tables, text = alone
+    for name in ("differences", "variants", "mcnemar", "trajectory", "alignment"):
+        assert tables[name].empty and list(tables[name].columns) == list(COLUMNS[name])
+    answers = sections(text)
+    for question in ("Does a variant help?", "Which layers should be aligned?"):
+        assert answers[question] == "**Cannot be asked: there are no students in this study.**"
+
+
+def test_few_networks_are_answered_one_by_one_and_controls_are_never_counted(alone):
+    _, _, text = alone
+    answer = sections(text)["Is it U-shaped?"].splitlines()
+    assert answer[0] == (
+        "- **vit is U-shaped in intensity and activation magnitude, and not in entropy; the null (intensity after "
+        "permuting channels) is U-shaped too; vit_untrained is so in none of these.**"
+    )
+    assert [line.split()[1].lstrip("*") for line in answer] == list(NETWORKS)
+    assert "Intensity is U-shaped in 4 of 4 trained networks" in text
+    assert "vit_untrained is U-shaped in none of intensity, entropy and activation magnitude." in text
+    rows = [line for line in text.splitlines() if line.startswith("| intensity |")]
+    assert "| paper | 4 of 4 | 0 of 3 | - |" in rows[0]
+
+
+def test_a_flat_control_is_said_to_be_none_with_a_remedy(alone):
+    _, _, text = alone
+    assert "cait_untrained is flat over depth and so no control.**" in text
+    said = "cait_untrained is flat over depth in intensity, entropy and activation magnitude (relative range below"
+    assert said in text and "Set `control: unit_layer_scale` or `control: permuted` for it." in text
+    assert "| cait | intensity | U-shaped |" in text and "| cait_untrained | flat: no control |" in text
+    assert "vit_untrained is flat" not in text
+    assert on_shape.remedy("cait_unit_layer_scale") == " Set `control: permuted` for it."
+
+
+def test_a_flat_control_of_one_metric_is_none_of_that_metric_alone(alone):
+    who, tables, _ = alone
+    shape = tables["shape"].copy()
+    shape.loc[(shape["network"] == "vit_untrained") & (shape["metric"] == "entropy"), "relative_range"] = 1e-5
+    assert on_shape.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
+    assert on_shape.unmoved_controls(shape, who) == {"cait_untrained"}
+    said = " ".join(on_shape.controls(shape[shape["probe"] == "balanced"], who))
+    assert "vit_untrained is U-shaped in none of intensity and activation magnitude." in said
+
+
+def test_another_image_set_has_its_own_count(alone):
+    _, tables, text = alone
+    assert set(tables["shape"]["probe"]) == {"balanced", "textures"}
+    assert "On the image set textures: Intensity is U-shaped in 0 of 4 trained networks" in text
+
+
+def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_path):
+    _, text = run(tmp_path, who=names(("vit",), teacher=None, controls=()))
+    assert sections(text)["Is it U-shaped?"] == (
+        "**vit is U-shaped in intensity and activation magnitude, and not in entropy; the null (intensity after "
+        "permuting channels) is U-shaped too; no control was measured (30 images).**"
+    )
+    assert "there is one network in this study" in sections(text)["Networks beside each other"]
+
+
+def test_more_than_eight_networks_are_counted(tmp_path):
+    who = names([f"n{number}" for number in range(9)], teacher=None, controls=())
+    job = made_up(tmp_path, who=who, blocks=(3, 4), images=10)
+    tables = dict(zip(("shape", "minimum"), stage.shape.tables([file.files[0] for file in job.scalars]), strict=True))
+    (answer,) = on_shape.answer(tables["shape"], who)
+    assert answer.startswith("**Intensity is U-shaped in 9 of 9 trained networks")
+
+
+def test_networks_without_any_of_the_papers_metrics_are_said_to_have_none(alone):
+    who, tables, _ = alone
+    shape = tables["shape"][tables["shape"]["role"] != "paper"]
+    assert on_shape.answer(shape, who) == ["**None of the paper's metrics was measured in a trained network.**"]
+    some = tables["shape"].query("role != 'paper' or network != 'cait'")
+    assert any("cait has none of the paper's metrics" in line for line in on_shape.answer(some, who))
+
+
+def test_pairs_stand_beside_their_controls_and_the_ceiling(alone):
+    _, tables, text = alone
+    answer = sections(text)["Networks beside each other"]
+    table = tables["networks"]
+    best = table[table["kind"] == "networks"].nlargest(1, "cka").iloc[0]
+    assert answer.startswith(
+        f"**Most alike of 5 pairs by CKA: {best['network']} and {best['other']}, {best['cka']:.2f}"
+    )
+    seeds = table[table["kind"] == "seeds"].iloc[0]
+    assert answer.endswith(f"; of one network with another seed: {seeds['cka']:.2f} (vit and vit2).**")
+    assert "More alike than their controls: by CKA in 2 of 2 pairs" in text, "those of cait are flat"
+    assert "cait_untrained is flat over depth and stands for no control here." in text
+    assert "No test is made" in text and "CKA rests on 1,280 rows (tokens)." in text
+
+
+def beside_of(who, change=None, unmoved=frozenset()):
+    """The section of a made-up table of pairs; `change` may alter the table."""
+    pairs = study(who, dict.fromkeys(who.networks, network([8] * 3, [4] * 3)))
+    table = stage.networks.table(pairs, who)
+    return on_networks.section(table if change is None else change(table), who, set(unmoved))
+
+
+def test_without_a_second_seed_there_is_no_ceiling():
+    answer = beside_of(names(("a", "b", "c"), teacher=None))[0]
+    assert answer.endswith("No network has a second seed, so that nothing tells how alike two networks can come.**")
+    assert "their controls: 0." in answer
+    who = names(("a", "b", "c"), teacher=None, seeds=[("a", "b")])
+    answer = beside_of(who, lambda table: table[table["kind"] != "seeds"])[0]
+    assert "The networks that differ in their seed were not compared, so that nothing tells" in answer
+
+
+def test_two_seeds_alone_are_a_ceiling_of_nothing():
+    answer = beside_of(names(("a", "b"), teacher=None, seeds=[("a", "b")]))[0]
+    assert (
+        answer.startswith("**Only networks that differ in their seed were compared, CKA: 0.") and "(a and b)" in answer
+    )
+
+
+def test_without_controls_nothing_is_said_to_be_beyond_them():
+    answer, said, *_ = beside_of(names(("a", "b"), teacher=None, controls=("a",)))
+    assert answer.startswith("**CKA of a and b, 0.") and "no controls of both were compared" in answer
+    assert "More alike" not in said
+    flat = beside_of(names(("a", "b"), teacher=None), unmoved={"a_untrained", "b_untrained"})
+    assert "no controls of both were compared" in flat[0]
+    assert flat[1].startswith("a_untrained and b_untrained are flat over depth and stand for no control here.")
+
+
+def test_what_was_not_measured_is_not_answered():
+    who = names(("a", "b"), teacher=None)
+    nothing = beside_of(who, lambda table: table.iloc[:0])
+    assert nothing == ["**Cannot be asked: no measure of the likeness of two networks was taken.**"]
+    answer = beside_of(who, lambda table: table.assign(cka=np.nan, cka_kind="", cka_rows=np.nan))
+    assert answer[0].startswith("**mutual neighbours of a and b, 0.") and "CKA rests" not in answer[1]
+
+
+def test_measures_that_name_another_pair_are_said_to():
+    who = names(("a", "b", "c"), teacher=None)
+    said = beside_of(who)[1]
+    assert "Mutual neighbours and Procrustes distance name the same pair." in said or "do not agree" in said
+
+    def swapped(table):
+        return table.assign(procrustes=table["cka"], neighbours=table["cka"])
+
+    assert re.search(r"do not agree on it: \w and \w by Procrustes distance\.", beside_of(who, swapped)[1])
+
+
+def test_few_rows_of_a_cka_between_networks_are_said():
+    said = beside_of(names(("a", "b"), teacher=None), lambda table: table.assign(cka_rows=200.0))[1]
+    assert "CKA rests on 200 rows (tokens), fewer than 1,000: small differences mean nothing." in said
+
+
+def test_students_without_a_teacher_have_no_pairs_of_blocks(tmp_path):
+    tables, text = run(tmp_path, who=names((), VARIANTS[:2], teacher=None), seeds=1)
+    assert sections(text)["Which layers should be aligned?"] == (
+        "**Cannot be asked: there is no teacher in this study.**"
+    )
+    assert tables["alignment"].empty and len(tables["variants"]) == 1

@@ -286,7 +286,9 @@ def test_an_image_without_one_of_the_blocks_is_refused_by_name(tmp_path):
     path = scalars(tmp_path / "s.parquet", [("soft", 0, 1, "balanced")], rms=GENERATOR.normal(size=(6, 3)))
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
-    with pytest.raises(StudyError, match="soft, seed 0, epoch 1, probe balanced does not hold every image once in every block"):
+    with pytest.raises(
+        StudyError, match="soft, seed 0, epoch 1, probe balanced does not hold every image once in every block"
+    ):
         shape.tables([path])
 
 

@@ -3,6 +3,7 @@
 In: the frame of networks.parquet and who is who. Out: Markdown. Likeness describes; no test is made of it.
 """
 
+import numpy as np
 import pandas as pd
 
 from ...files import Column
@@ -38,8 +39,15 @@ def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
     control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
     rows = [{**row, "controls": _controls(row, names, control)} for row in pairs.to_dict("records")]
     return [
-        f"**{answer(rows, measured)}**",
-        " ".join([*beyond_controls(rows, measured, names, unmoved), *agreement(rows, measured), *few(pairs)]),
+        f"**{answer(rows, measured, names)}**",
+        " ".join(
+            [
+                *beyond_controls(rows, measured),
+                *no_controls(names, unmoved),
+                *agreement(rows, measured),
+                *few(pairs),
+            ]
+        ),
         markdown(pair_table(rows, _kind(table, OWN, set())), PAIR_TABLE),
         "Mean best match over blocks: of every block of either network the most alike block of the other, averaged. "
         "CKA and mutual neighbours are larger, Procrustes distances smaller, the more alike two networks are. The best "
@@ -66,84 +74,72 @@ def pair_of(row: dict) -> str:
     return f"{row['network']} and {row['other']}"
 
 
-def _most_alike(rows: list[dict], measure: str) -> dict | None:
-    """Return the pair of two networks, not of two seeds, that is most alike by a measure; None where none has it."""
-    known = [row for row in rows if row["kind"] == NETWORKS and row[measure] == row[measure]]
-    largest = MEASURES[measure][1]
-    return sorted(known, key=lambda row: row[measure], reverse=largest)[0] if known else None
+def _having(rows: list[dict], kind: str, measure: str) -> list[dict]:
+    """Return the pairs of a kind that have a value of a measure, the most alike first."""
+    known = [row for row in rows if row["kind"] == kind and not np.isnan(row[measure])]
+    return sorted(known, key=lambda row: row[measure], reverse=MEASURES[measure][1])
 
 
-def answer(rows: list[dict], measured: list[str]) -> str:
+def answer(rows: list[dict], measured: list[str], names: Names) -> str:
     """Return the answer: which networks are most alike, their controls, and the ceiling or that there is none."""
-    measure = measured[0]
-    best = _most_alike(rows, measure)
-    ceilings = [row for row in rows if row["kind"] == SEEDS and row[measure] == row[measure]]
-    ceiling = (
-        f"; of one network with another seed: {listed([f'{row[measure]:.2f} ({pair_of(row)})' for row in ceilings])}"
-    )
-    if best is None:
-        return f"Only networks that differ in their seed were compared: {SAID[measure]}{ceiling.partition(':')[2]}."
-    count = len([row for row in rows if row["kind"] == NETWORKS])
-    of = f"Most alike of {count} pairs by {SAID[measure]}: " if count > 1 else f"{SAID[measure]} of "
+    measure = next((measure for measure in measured if _having(rows, NETWORKS, measure)), measured[0])
+    pairs, seeds = (_having(rows, kind, measure) for kind in (NETWORKS, SEEDS))
+    ceiling = listed([f"{row[measure]:.2f} ({pair_of(row)})" for row in seeds])
+    if not pairs:
+        return f"Only networks that differ in their seed were compared, {SAID[measure]}: {ceiling}."
+    best = pairs[0]
+    of = f"Most alike of {len(pairs)} pairs by {SAID[measure]}: " if len(pairs) > 1 else f"{SAID[measure]} of "
     text = f"{of}{pair_of(best)}, {best[measure]:.2f}"
-    theirs = best["controls"].get(measure, float("nan"))
-    text += f"; their controls: {theirs:.2f}" if theirs == theirs else "; no controls of both were compared"
-    if ceilings:
-        return f"{text}{ceiling}."
-    return f"{text}. No network has a second seed here, so that nothing tells how high it can come."
+    theirs = best["controls"].get(measure, np.nan)
+    text += "; no controls of both were compared" if np.isnan(theirs) else f"; their controls: {theirs:.2f}"
+    if seeds:
+        return f"{text}; of one network with another seed: {ceiling}."
+    why = "The networks that differ in their seed were not compared" if names.seeds else "No network has a second seed"
+    return f"{text}. {why}, so that nothing tells how alike two networks can come."
 
 
-def beyond_controls(rows: list[dict], measured: list[str], names: Names, unmoved: set[str]) -> list[str]:
-    """Return sentences on how many pairs are more alike than their controls, and on controls that are none."""
+def beyond_controls(rows: list[dict], measured: list[str]) -> list[str]:
+    """Return a sentence on how many pairs are more alike than their controls; none where no controls were compared."""
     texts = []
     for measure in measured:
-        known = [row for row in rows if row["kind"] == NETWORKS and row["controls"].get(measure) is not None]
-        known = [
-            row
-            for row in known
-            if row[measure] == row[measure] and row["controls"][measure] == row["controls"][measure]
-        ]
+        known = [row for row in _having(rows, NETWORKS, measure) if not np.isnan(row["controls"].get(measure, np.nan))]
         sign = 1 if MEASURES[measure][1] else -1
         more = sum(sign * row[measure] > sign * row["controls"][measure] for row in known)
         if known:
-            texts.append(f"by {SAID[measure]} in {more} of {len(known)}")
-    sentences = []
-    if texts:
-        sentences.append(
-            f"More alike than their controls: {listed(texts)} pairs. What the controls have too takes no training."
-        )
+            texts.append(f"by {SAID[measure]} in {more} of {plural(len(known), 'pair')}")
+    said = f"More alike than their controls: {listed(texts)}. What the controls have too takes no training."
+    return [said] if texts else []
+
+
+def no_controls(names: Names, unmoved: set[str]) -> list[str]:
+    """Return a sentence on controls that are none, as nothing happens in them."""
     flat = [control for control in names.controls.values() if control in unmoved]
-    if flat:
-        verb = "is" if len(flat) == 1 else "are"
-        sentences.append(
-            f"{listed(flat)} {verb} flat over depth and stands for no control here.".replace(
-                "are flat over depth and stands", "are flat over depth and stand"
-            )
-        )
-    return sentences
+    one = len(flat) == 1
+    said = f"{listed(flat)} {'is' if one else 'are'} flat over depth and stand{'s' * one} for no control here."
+    return [said] if flat else []
 
 
 def agreement(rows: list[dict], measured: list[str]) -> list[str]:
     """Return a sentence on whether the measures name the same pair; none with a single pair or measure."""
-    named = {measure: _most_alike(rows, measure) for measure in measured}
-    named = {measure: pair_of(row) for measure, row in named.items() if row is not None}
-    if len([row for row in rows if row["kind"] == NETWORKS]) < 2 or len(named) < 2:
+    first = {measure: _having(rows, NETWORKS, measure) for measure in measured}
+    named = {measure: pair_of(pairs[0]) for measure, pairs in first.items() if len(pairs) > 1}
+    if len(named) < 2:
         return []
-    first, *others = named.items()
-    apart = [f"{SAID[measure]} {pair}" for measure, pair in others if pair != first[1]]
+    (_, pair), *others = named.items()
+    apart = [f"{other} by {SAID[measure]}" for measure, other in others if other != pair]
     if apart:
-        return [f"The measures do not agree on it: most alike by {listed(apart)}."]
-    return [f"{listed([SAID[measure] for measure, _ in others])} "
-            f"name{'s' * (len(others) == 1)} the same pair."]  # fmt: skip
+        return [f"The measures do not agree on it: {listed(apart)}."]
+    text = listed([SAID[measure] for measure, _ in others])
+    return [f"{text[0].upper()}{text[1:]} name{'s' * (len(others) == 1)} the same pair."]
 
 
 def few(pairs: pd.DataFrame) -> list[str]:
     """Return what CKA rests on, and that it is few."""
     count = pairs["cka_rows"].min()
-    if count != count:
+    if np.isnan(count):
         return []
     kind = pairs.loc[pairs["cka_kind"] != "", "cka_kind"].iloc[0]
-    text = f"CKA rests on {plural(int(count), 'row')} ({kind})"
+    text = f"CKA rests on {count:,.0f} rows ({kind})"
     return [
         f"{text}, fewer than {FEWEST_ROWS:,}: small differences mean nothing." if count < FEWEST_ROWS else f"{text}."
     ]
@@ -157,12 +153,12 @@ def pair_table(rows: list[dict], own: list[dict]) -> pd.DataFrame:
             "pair": pair_of(row),
             "what": what[row["kind"]],
             "CKA": number(row["cka"]),
-            "controls' CKA": number(row.get("controls", {}).get("cka", float("nan"))),
+            "controls' CKA": number(row.get("controls", {}).get("cka", np.nan)),
             "mutual neighbours": number(row["neighbours"]),
-            "controls' neighbours": number(row.get("controls", {}).get("neighbours", float("nan"))),
+            "controls' neighbours": number(row.get("controls", {}).get("neighbours", np.nan)),
             "by chance": number(row["neighbours_chance"]),
             "Procrustes": number(row["procrustes"]),
-            "controls' Procrustes": number(row.get("controls", {}).get("procrustes", float("nan"))),
+            "controls' Procrustes": number(row.get("controls", {}).get("procrustes", np.nan)),
             "shuffled": number(row["procrustes_shuffled"]),
         }
         for row in [*rows, *own]

@@ -21,12 +21,12 @@ NULL = "intensity_permuted"
 NULL_SAID = "the null (intensity after permuting channels)"
 # Of gradients a flat curve says nothing about what the blocks do to features.
 GRADIENT = "gradient_magnitude"
-REMEDY = "Set `control: unit_layer_scale` or `control: permuted` for it"
+REMEDIES = "unit_layer_scale", "permuted"
 COUNT_TABLE = {
     "metric": Column("", ""),
     "role": Column("", ""),
     "networks": Column("U-shaped of measured", ""),
-    "controls": Column("U-shaped of measured", ""),
+    "controls": Column("U-shaped of measured, flat ones left out", ""),
     "students": Column("U-shaped of measured", ""),
     "95 % interval": Column("% of students", ""),
     "depth, networks": Column("", ""),
@@ -118,9 +118,9 @@ def of_network(tested: pd.DataFrame, network: str, seed: int, names: Names, flat
     hollow = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
     rest = [metric for metric in paper["metric"] if metric not in hollow]
     if not hollow:
-        return f"{who} is not U-shaped in {' or '.join(map(said, rest))}"
+        return f"{who} is {not_in(rest)}"
     text = f"{who} is U-shaped in {listed([*map(said, hollow)])}"
-    text += f", and not in {' or '.join(map(said, rest))}" if rest else ""
+    text += f", and not in {' or in '.join(map(said, rest))}" if rest else ""
     if "intensity" in hollow:
         null = rows[rows["metric"] == NULL]
         found = "is not" if null.empty or not u_shaped(null) else "is U-shaped too"
@@ -134,7 +134,13 @@ def of_network(tested: pd.DataFrame, network: str, seed: int, names: Names, flat
     if set(hollow) - {GRADIENT} <= set(flat.get(control, [])):
         return f"{text}; {control} is flat over depth and so no control"
     too = list(beside.loc[beside["verdict"] == U_SHAPED, "metric"])
-    return f"{text}; {control} is " + (f"in {listed([*map(said, too)])} too" if too else "in none of these")
+    return f"{text}; {control} is " + (f"so in {listed([*map(said, too)])} too" if too else "so in none of these")
+
+
+def not_in(metrics: list[str]) -> str:
+    """Return 'not U-shaped in a', 'U-shaped in none of a and b'."""
+    names = listed([*map(said, metrics)])
+    return f"U-shaped in none of {names}" if len(metrics) > 1 else f"not U-shaped in {names}"
 
 
 def counts(trained: pd.DataFrame) -> str:
@@ -188,15 +194,21 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
         if still:
             sentences.append(
                 f"{control} is flat over depth in {listed([*map(said, still)])} (relative range below {FLAT:g}), as "
-                f"where every block is close to the identity: of these it is no control of {network}. {REMEDY}."
+                f"where every block is close to the identity: of these it is no control of {network}.{remedy(control)}"
             )
         paper = paper[~paper["metric"].isin(still)]
         found = list(map(said, paper.loc[paper["verdict"] == U_SHAPED, "metric"]))
         if found:
             sentences.append(f"{control} is U-shaped in {listed(found)} already: it takes no training of {network}.")
         elif len(paper):
-            sentences.append(f"{control} is not U-shaped in {' or '.join(map(said, paper['metric']))}.")
+            sentences.append(f"{control} is {not_in(list(paper['metric']))}.")
     return sentences
+
+
+def remedy(control: str) -> str:
+    """Return which other kinds of control to set, if there are any that this one is not."""
+    kinds = [f"`control: {kind}`" for kind in REMEDIES if not control.endswith(f"_{kind}")]
+    return f" Set {' or '.join(kinds)} for it."
 
 
 def left_out(shape: pd.DataFrame) -> list[str]:
@@ -221,6 +233,7 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
         networks, beside, students = (
             group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
         )
+        beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
         interval = "-"
         if len(students) > 1:
             low, high = stats.binomtest(len(u_shaped(students)), len(students)).proportion_ci(0.95, method="exact")
