@@ -140,7 +140,7 @@ class AmplitudeNull:
             end = self._absolute(_transformed(shuffled), draws, 0)
             for waves, turns_of in foldings:
                 classes = waves.shape[1]
-                real, imaginary = (waves @ shuffled.view(classes, -1)).chunk(2)
+                real, imaginary = (waves @ shuffled.reshape(classes, -1)).chunk(2)
                 folded = torch.complex(real, imaginary).view(len(turns_of), self.channels // classes, -1)
                 for turns, values in zip(turns_of, folded, strict=True):
                     end = self._absolute(turns[number] @ values, draws, end)
