@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent
 OTHERS = {
     "data/sources": {"__init__"},
     "objectives": {"__init__"},
-    "metrics": {"__init__", "accumulator", "blocks", "permutation", "tabulated"},
+    "metrics": {"__init__", "accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"__init__", "rows"},
     "figures": {"__init__", "maps", "profiles", "style"},
 }

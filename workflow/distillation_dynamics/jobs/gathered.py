@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
-STATISTICS_TABLES = ("shape", "minimum", "differences", "variants", "mcnemar", "trajectory", "alignment", "beside")
+STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
 
 
 def names_of(chain: "Chain") -> Names:
     """Return who is in the tables of a study."""
     study = chain.study
-    networks = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
-    return Names(networks, study.teacher, tuple(study.variants), study.baseline, study.seeds_of_one())
+    controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
+    variants = tuple(study.variants)
+    return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
 
 
 def _by_table(chain: "Chain") -> dict[str, list[list[Node]]]:

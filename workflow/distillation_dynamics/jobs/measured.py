@@ -8,6 +8,7 @@ from ..spec.compare import CompareJob, MapJob, Rows
 from ..spec.images import Probe
 from ..spec.measure import MeasureJob
 from ..spec.network import Checkpoints
+from ..spec.tables import MAIN_PROBE, PUBLISHED_PROBE
 from ..study.load import metrics_of
 from ..study.study import STUDENT
 from .content import DATA, sets_of
@@ -16,9 +17,9 @@ from .node import Node
 if TYPE_CHECKING:
     from .chain import Chain
 
-BALANCED, PUBLISHED, ROWS = "balanced", "published", "rows"
+ROWS = "rows"
 # Images where the study does not say how many: of the metrics by what they say of theirs, and of the published choice.
-USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED: 32}
+USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED_PROBE: 32}
 
 
 def measured(chain: "Chain") -> dict[str, dict[str, Node]]:
@@ -68,13 +69,13 @@ def _probes(chain: "Chain", network: str, metric: Metric) -> tuple[Probe, ...]:
     given = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
     given = given.get(metric.images, study.measure.compare_images)
     there, classes = study.data.count_of(split, counts), study.data.classes
-    main = Probe(BALANCED, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
+    main = Probe(MAIN_PROBE, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
     if metric.main_only:
         return (main,)
     probes = [main]
-    count = _count(study.measure.published_images, USUAL[PUBLISHED], counts.get("test"))
+    count = _count(study.measure.published_images, USUAL[PUBLISHED_PROBE], counts.get("test"))
     if count:
-        probes.append(Probe(PUBLISHED, chain.seen(DATA, view), "test", count, classes, first=True))
+        probes.append(Probe(PUBLISHED_PROBE, chain.seen(DATA, view), "test", count, classes, first=True))
     probes += [
         Probe(name, chain.seen(name, view), "test", data.images, data.classes) for name, data in study.probes.items()
     ]

@@ -10,17 +10,12 @@ from ..errors import StudyError
 from ..files import Column
 from ..spec.network import Shapes
 from .accumulator import Accumulator
+from .keys import BLOCK, NETWORK
 
-NETWORK_KEYS = {
-    "network": Column("", "name of the network, of its control, or of a student's variant"),
-    "seed": Column("", "seed of the student; -1 for a network of `networks`"),
-    "epoch": Column("epochs", "finished epochs of training; 0 is untrained, -1 weights from elsewhere"),
-}
-KEYS = NETWORK_KEYS | {
+PROBE = {
     "probe": Column("", "balanced: images spread over the classes; published: the first test images; or one of probes"),
-    "block": Column("", "0-based number of the block"),
-    "block_name": Column("", "the block's name in timm: blocks.3, layers.1, layer2"),
 }
+KEYS = NETWORK | PROBE | BLOCK
 DEPTH_KEYS = KEYS | {
     "channels": Column("", "channels of the block's features, C"),
     "tokens": Column("", "patch tokens of an image, rows x columns of the grid"),
@@ -50,7 +45,7 @@ def documentation(metric: Any) -> dict[str, dict[str, Column]]:
         "depth": DEPTH_KEYS | block | means if image or block else None,
         "spectrum": SPECTRUM_KEYS | bins if bins else None,
     }
-    own = {table: NETWORK_KEYS | columns for table, columns in getattr(metric, "TABLES", {}).items()}
+    own = {table: NETWORK | columns for table, columns in getattr(metric, "TABLES", {}).items()}
     return {table: columns for table, columns in found.items() if columns} | own
 
 
@@ -92,9 +87,9 @@ def rows(
             "label": np.tile(images.labels, blocks),
             **{name: np.concatenate(columns[name]).astype(np.float32) for name in image},
         }
-    own = {name: key[name] for name in NETWORK_KEYS}
+    own = {name: key[name] for name in NETWORK}
     for table, documented in getattr(module, "TABLES", {}).items():
-        found[table] = _as_columns([own | row for row in metric.rows()[table]], NETWORK_KEYS | documented)
+        found[table] = _as_columns([own | row for row in metric.rows()[table]], NETWORK | documented)
     return found
 
 

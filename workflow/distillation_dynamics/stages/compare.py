@@ -14,19 +14,10 @@ import numpy as np
 
 from ..errors import StudyError
 from ..files import Column, write_joined
+from ..metrics.keys import BLOCK, NETWORK
 from ..metrics.pairs.rows import Rows, matched
 from ..spec.compare import CompareJob
 from ..spec.compare import Rows as Named
-
-NETWORK = {
-    "network": Column("", "name of the network or variant"),
-    "seed": Column("", "seed of a student; -1 for networks"),
-    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, -1 weights from elsewhere"),
-}
-BLOCK = {
-    "block": Column("", "0-based number of the network's block"),
-    "block_name": Column("", "the block's name in timm"),
-}
 
 
 def _of_other(columns: dict[str, Column]) -> dict[str, Column]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 
-from ..comparing import BLOCK, NETWORK
 from ..errors import StudyError, say_once
 from ..files import Column, write_joined
 from ..metrics._linear import centred
+from ..metrics.keys import BLOCK, NETWORK
 from ..metrics.pairs.rows import Rows, matched
 from ..spec.compare import MapJob
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from ..files import Column, read_json, read_npy, read_table, write_table, write_text
 from ..markdown import markdown
-from ..metrics.agreement import agreement
+from ..metrics.pairs.agreement import agreement
 from ..spec.tables import Run, SummaryJob
 from ..training.log import EPOCH_COLUMNS
 
