@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.networks.build import build
-from distillation_dynamics.networks.released import load_released
+from distillation_dynamics.networks.released import _fitted, filter_of, load_released
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 
@@ -233,6 +233,22 @@ def test_a_convnext_of_other_names_loads_at_any_size(tmp_path):
     said = load_released(path, ours, model)
     alike(ours, theirs.state_dict())
     assert said["renamed"] and not said["resampled"] and not said["missing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        # Filters of timm that are told of no network: of names of Facebook's, of torchvision's.
+        ("regnety_002", lambda state: {"model": state}),
+        ("densenet121", lambda state: {k.replace("conv1.", "conv.1."): v for k, v in state.items()}),
+    ],
+)
+def test_a_filter_that_is_told_of_no_network_is_used_too(name, theirs):
+    model, network = network_of(name, {}, 32, 3)
+    state, expected = theirs(network.state_dict()), network.state_dict()
+    found, missing, unused = _fitted("path", state, network, model, filter_of(model), REMEDY)
+    assert found.keys() == expected.keys() and not missing and not unused
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
 
 
 @pytest.mark.parametrize("channels", [3, 1])

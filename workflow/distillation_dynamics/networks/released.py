@@ -5,6 +5,7 @@ patches, and adapts the first convolution to other channels. What the file then 
 apart: a head that is not asked for is left out, another architecture is refused.
 """
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,7 +112,9 @@ def _fitted(
     state = dict(given)
     if timms.through is not None:
         try:
-            state = timms.through(state, network)
+            # Some filters know what to do without the network.
+            alone = len(inspect.signature(timms.through).parameters) == 1
+            state = timms.through(state) if alone else timms.through(state, network)
         except Exception as error:
             if "meta" in str(error):
                 # Of values that are not there: those of a header.
