@@ -8,10 +8,10 @@ import torch
 from safetensors.numpy import load_file
 
 from distillation_dynamics import metrics
+from distillation_dynamics.files import read_json, write_json
 from distillation_dynamics.metrics import entropy as entropy_module
 from distillation_dynamics.metrics import magnitude as magnitude_module
 from distillation_dynamics.metrics import spectrum as spectrum_module
-from distillation_dynamics.files import read_json, write_json
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.spec.measure import Settings
 from streams import measure

@@ -22,7 +22,7 @@ def amplitude(block):
 
 @pytest.mark.parametrize("channels", [4, 6, 12, 48])
 def test_every_draw_is_the_amplitude_of_some_order_of_the_channels(channels):
-    """Of one token of one large channel and zeros, an order can only deal out roots evenly: every amplitude is 1 / C."""
+    """Of a token that is zero but for one channel every amplitude is 1 / C, whatever the order."""
     block = torch.zeros(1, channels, 1, 1, dtype=torch.float64)
     block[0, channels // 3] = 1
     null = AmplitudeNull(channels, 200, 0)
@@ -54,10 +54,9 @@ def test_mean_and_band_are_those_of_plain_permutations(channels):
         assert (np.abs(mine - theirs)[1:] < 0.25 * spread + 1e-12).all()
 
 
-@pytest.mark.parametrize("common", [0, 1])
-@pytest.mark.parametrize("channels", [48, 64, 53, 45])
+@pytest.mark.parametrize("channels, common", [(48, 1), (45, 0), (53, 1)])
 def test_one_bin_in_twenty_falls_outside_by_chance_whatever_its_order(channels, common):
-    trials, outside, orders = 400, [], None
+    trials, outside, orders = 200, [], None
     for trial in range(trials):
         block = tokens_of(channels, 12, trial, common)
         null = AmplitudeNull(channels, 200, trial)

@@ -1,35 +1,18 @@
-"""Saliency against plain autograd and explicit sums; the stage that writes it, and the figures that show it."""
-
-import warnings
-from importlib import import_module
-from pathlib import Path
-from types import SimpleNamespace
+"""Saliency against plain autograd and explicit sums; the metric that fills the two tables of maps."""
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
-from distillation_dynamics.spec.measured import Checkpoints
-from distillation_dynamics.spec.saliency import Saliency, SaliencyJob
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
-from distillation_dynamics import data, metrics, models
-from distillation_dynamics import saliency as stage
-from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import stage as drawing
-from distillation_dynamics.figures.gradient_maps import columns_of
-from distillation_dynamics.figures.maps import share_of_largest
-from distillation_dynamics.figures.style import Style
+from distillation_dynamics import metrics
+from distillation_dynamics.metrics import saliency as metric
+from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
-from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.data import Arrays, DataJob
-from distillation_dynamics.spec.images import Images, Validation, View
-from distillation_dynamics.spec.network import Model
-from made_up import figure_job
+from distillation_dynamics.networks.answers import run
+from distillation_dynamics.outputs import Request
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.measure import Settings
 
 FAMILIES = {
     "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}),
@@ -212,247 +195,61 @@ def test_awkward_input_is_an_error_that_names_it(method):
         saliency(build("vit"), draw(1), LABELS[:1], method.upper())
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory, root):
-    """The stage's two tables for two checkpoints of a small network on Fashion-MNIST, and what went into them."""
-    folder = tmp_path_factory.mktemp("saliency")
-    source = str(root / "resources/fashion_mnist/test-00000-of-00001.parquet")
-    sources = {"train": source, "test": source}
-    view = View(10, 1, 28, (0.286,), (0.353,), 1.0, "bicubic")
-    images = Images("key", view, True, folder=str(folder / "data"), **sources)
-    arrays, files = Arrays(1, 28, 1.0, "bicubic"), {key: (source,) for key in sources}
-    model = Model("vit_tiny_patch16_224", {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}, "timm")
-    data.main(DataJob(10, Validation("train", 5), {}, True, arrays, **files, out=images.folder))
-    weights = []
-    for epoch in (0, 3):
-        torch.manual_seed(epoch)
-        weights.append(str(folder / f"epoch{epoch}.safetensors"))
-        models.save_weights(weights[-1], models.build(model, view))
-    checkpoints = Checkpoints(model, ("soft", "soft"), 1, (0, 3), From("weights", files=tuple(weights)))
-    settings = Saliency(4, ("gradient", "integrated_gradients"))
-    stage.main(SaliencyJob(images, checkpoints, settings, out=str(folder / "out")))
-    return SimpleNamespace(folder=folder, images=images, model=model, weights=weights)
+VIEW = View(3, 16, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
 
 
-def read(written, name):
-    return pq.read_table(Path(written.folder) / "out" / f"{name}.parquet")
+def rows_of(network, images, labels, methods=("gradient",), batch=2):
+    """The rows that the metric gives of images that come in batches."""
+    names = [f"blocks.{number}" for number in range(2)]
+    found = metric.Metric(Settings(methods=methods), Context(view=VIEW, block_names=names))
+    for part in torch.arange(len(images)).split(batch):
+        outputs = run(network, images[part], Request.of(metric.ASKS), labels[part])
+        outputs.positions = 7 * part
+        found.update(outputs)
+    return found.rows()
 
 
-def test_the_stage_writes_a_map_a_row_with_every_column_documented(written):
-    expected = {"saliency": stage.SALIENCY_COLUMNS, "gradient_maps": stage.GRADIENT_COLUMNS}
-    for name, columns in expected.items():
-        table = read(written, name)
-        assert table.column_names == list(columns)
-        assert str(table.schema.field("map").type) == "list<element: float>"
-        for field in table.schema:
-            assert field.metadata[b"description"].decode() == columns[field.name].description
-    saliency_table = read(written, "saliency").to_pandas()
-    assert len(saliency_table) == 2 * 3 * 4
-    keys = saliency_table.groupby(["model", "seed", "epoch", "method"], sort=False).size()
-    assert list(keys.index) == [
-        ("soft", 1, epoch, method) for epoch in (0, 3) for method in ("image", "gradient", "integrated_gradients")
-    ]
-    assert all(len(row.map) == row.rows * row.columns == 28 * 28 for row in saliency_table.itertuples())
-    gradients = read(written, "gradient_maps").to_pandas()
-    assert len(gradients) == 2 * 2 * 4
-    assert all(len(row.map) == row.rows * row.columns == 16 for row in gradients.itertuples())
-    assert list(gradients["block_name"].unique()) == ["blocks.0", "blocks.1"]
-
-
-def test_the_stages_maps_are_those_of_the_functions(written):
-    split = data.Split(written.images, "validation")
-    positions = data.balanced(split.labels, 4)
-    (batch,) = split.view(0, None, 4, positions=positions)
-    network = models.build(written.model, written.images.view).eval()
-    models.load_weights(written.weights[1], network)
-    table = read(written, "saliency").to_pandas().query("epoch == 3")
+def test_the_metric_gives_a_map_a_row_with_every_column_documented():
+    network, images = build("vit").float(), draw().float()
+    rows = rows_of(network, images, LABELS, ("gradient", "integrated_gradients"))
+    assert set(rows) == set(metric.TABLES)
+    for table, columns in metric.TABLES.items():
+        assert all(set(row) == set(columns) for row in rows[table])
+        assert all(row["map"].shape == (row["rows"] * row["columns"],) for row in rows[table])
+        assert all(row["map"].dtype == np.float32 for row in rows[table])
+    assert len(rows["saliency"]) == 3 * 3 and len(rows["gradient_maps"]) == 3 * 2
     for method in ("gradient", "integrated_gradients"):
-        rows = table[table["method"] == method]
-        np.testing.assert_array_equal(rows["image"], positions)
-        np.testing.assert_array_equal(rows["label"], split.labels[positions])
-        maps = metrics.saliency_map(saliency(network, batch.images, batch.labels, method)).flatten(1)
-        np.testing.assert_allclose(np.stack(rows["map"]), maps, rtol=1e-4, atol=1e-7)
-    pixels = table[table["method"] == "image"]["map"]
-    expected = split.array[split.index[positions]].reshape(4, -1) / 255
-    np.testing.assert_allclose(np.stack(pixels), expected, atol=1e-6)
-    gradients = read(written, "gradient_maps").to_pandas().query("epoch == 3")
-    for block, maps in enumerate(metrics.gradient_maps(network, batch.images, batch.labels)):
-        rows = gradients[gradients["block"] == block]
-        np.testing.assert_array_equal(rows["image"], positions)
-        np.testing.assert_allclose(np.stack(rows["map"]), maps.flatten(1), rtol=1e-4, atol=1e-9)
-    np.testing.assert_array_equal(np.stack(gradients.query("block == 1")["map"]), 0)
+        of = [row for row in rows["saliency"] if row["method"] == method]
+        assert [(row["image"], row["label"]) for row in of] == [(0, 1), (7, 0), (14, 4)]
+        maps = metrics.saliency_map(saliency(network, images, LABELS, method)).flatten(1)
+        np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps, rtol=1e-5, atol=1e-8)
+    pixels = np.stack([row["map"] for row in rows["saliency"] if row["method"] == "image"])
+    np.testing.assert_allclose(pixels, metric.intensity(images, VIEW).flatten(1))
+    for block, maps in enumerate(metrics.gradient_maps(network, images, LABELS)):
+        of = [row for row in rows["gradient_maps"] if row["block"] == block]
+        assert {row["block_name"] for row in of} == {f"blocks.{block}"}
+        np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps.flatten(1), rtol=1e-4, atol=1e-9)
 
 
-STYLE = Style("colorblind", 60, ("soft", "spectral_first_last_sum", "projector_first_last_frozen"), "soft")
-MODELS = {
-    "teacher": 6,
-    "teacher_untrained": 6,
-    "soft": 3,
-    "spectral_first_last_sum": 3,
-    "projector_first_last_frozen": 3,
-}
+@pytest.mark.parametrize("labels", [[-1, 0, 4], [-1, -1, -1], [5, 0, 4]])
+def test_images_without_a_label_of_the_head_have_no_map_but_their_own(labels):
+    network, images, labels = build("vit").float(), draw().float(), torch.tensor(labels)
+    rows = rows_of(network, images, labels, METHODS[::2])
+    for row in [*rows["saliency"], *rows["gradient_maps"]]:
+        missing = row["label"] not in range(5) and row.get("method") != "image"
+        assert np.isnan(row["map"]).all() == missing and np.isfinite(row["map"]).all() != missing
 
 
-def test_each_checkpoint_is_explained_with_its_own_weights_whatever_a_network_keeps(written, tmp_path):
-    model, weights = Model("tiny_vit_5m_224", {}, "timm"), []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        network = models.build(model, written.images.view)
-        for name, parameter in network.named_parameters():
-            if "attention_biases" in name:
-                torch.nn.init.normal_(parameter, std=5)
-        weights.append(str(tmp_path / f"{seed}.safetensors"))
-        models.save_weights(weights[-1], network)
-    maps = []
-    for number, files in enumerate((weights, weights[1:])):
-        checkpoints = Checkpoints(
-            model, ("soft",) * len(files), 0, (0, 1)[-len(files) :], From("w", files=tuple(files))
-        )
-        out = tmp_path / f"out{number}"
-        stage.main(SaliencyJob(written.images, checkpoints, Saliency(1, ("gradient",)), out=str(out)))
-        maps.append(pq.read_table(out / "saliency.parquet", filters=[("epoch", "==", 1)]))
-    assert maps[0].equals(maps[1])
-
-
-def test_a_checkpoint_that_is_not_finite_is_named(written, tmp_path):
-    network = models.build(written.model, written.images.view)
+def test_one_class_and_gradients_of_zero_have_maps():
+    network, images = build("vit").float(), draw(1).float()
     with torch.no_grad():
-        # Finite numbers that give infinite ones: NaN in weights is refused when they are read.
-        network.norm.weight.fill_(1e30)
-        network.head.weight.fill_(1e30)
-    models.save_weights(tmp_path / "broken.safetensors", network)
-    checkpoints = Checkpoints(
-        written.model, ("soft",), 0, (0,), From("w", files=(str(tmp_path / "broken.safetensors"),))
-    )
-    job = SaliencyJob(written.images, checkpoints, Saliency(1, ("gradient",)), out=str(tmp_path / "out"))
-    with pytest.raises(StudyError, match=r"broken.safetensors: gradients: block \d.*; train this model again, it div"):
-        stage.main(job)
-
-
-@pytest.fixture(scope="module")
-def tables():
-    """Tables of a made-up study: two epochs, two seeds of each student, three images, maps of different sizes."""
-    generator = np.random.default_rng(0)
-    rows = {"saliency": [], "gradient_maps": []}
-    for model, blocks in MODELS.items():
-        for seed in (-1,) if model.startswith("teacher") else (1, 0):
-            for epoch, image in np.ndindex(2, 3):
-                key = {"model": model, "seed": seed, "epoch": epoch, "image": 7 * image, "label": image}
-                for method in ("image", *METHODS):
-                    values = generator.uniform(0, 1, 64).astype(np.float32)
-                    rows["saliency"].append({**key, "method": method, "rows": 8, "columns": 8, "map": values})
-                for block in range(blocks):
-                    values = generator.uniform(0, 1, 4).astype(np.float32) * (block < 5)
-                    name = {"block": block, "block_name": f"blocks.{block}"}
-                    rows["gradient_maps"].append({**key, **name, "rows": 2, "columns": 2, "map": values})
-    # In print teachers come first, wherever they are in the table.
-    return {name: pd.DataFrame(values).iloc[::-1] for name, values in rows.items()}
-
-
-def figure_of(name, tables):
-    STYLE.apply()
-    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, STYLE)
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient_maps", "saliency_over_depth"])
-def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
-    paths = []
-    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
-        paths.append(str(tmp_path / f"{table}.parquet"))
-        tables[table].to_parquet(paths[-1])
-    kinds = ("gif",) if name == "saliency_over_depth" else ("pdf", "png")
-    contents = []
-    for attempt in ("one", "two"):
-        files = [str(tmp_path / f"{attempt}.{kind}") for kind in kinds]
-        drawing.main(figure_job(name, paths, STYLE, files))
-        contents.append([Path(file).read_bytes() for file in files])
-    assert contents[0] == contents[1]
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_no_text_runs_out_of_the_page(name, tables):
-    figure = figure_of(name, tables)
-    FigureCanvasAgg(figure).draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_figures_show_every_model_teachers_first(name, tables):
-    names = [axes.get_ylabel().replace("\n", " ") for axes in figure_of(name, tables).axes if axes.get_ylabel()]
-    assert names[:2] == ["teacher", "teacher untrained"]
-    assert sorted(names[2:]) == sorted(model.replace("_", " ") for model in MODELS if "teacher" not in model)
-
-
-def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):
-    axes = next(axes for axes in figure_of("saliency", tables).axes if axes.get_ylabel() == "soft")
-    table = tables["saliency"].query("model == 'soft' and seed == 0 and epoch == 1 and image == 0")
-    values = table[table["method"] == "gradient"]["map"].iloc[0].reshape(8, 8).astype(float)
-    pixels = table[table["method"] == "image"]["map"].iloc[0].reshape(8, 8)
-    background, overlay = axes.images
-    assert background.get_array().shape == pixels.shape
-    share = np.clip(values / np.percentile(values, 99), 0, 1)
-    np.testing.assert_allclose(overlay.get_array()[..., :3], colormaps["inferno"](share)[..., :3])
-    assert (np.argsort(overlay.get_array()[..., 3].ravel())[:10] == np.argsort(share.ravel())[:10]).all()
-
-
-def test_gradient_maps_stand_at_their_relative_depth_and_say_where_they_are_zero(tables):
-    figure = figure_of("gradient_maps", tables)
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == [*map(str, range(6))] * 2 + [*map(str, range(3))] * 3
-    columns = {}
-    for axes in figure.axes:
-        if axes.get_title():
-            columns.setdefault(axes.get_title(), set()).add(round(axes.get_position().x0, 6))
-    assert columns["5"] < columns["2"] and len(columns["0"]) == 1
-    zeros = [axes.get_title() for axes in figure.axes if any(text.get_text() == "0" for text in axes.texts)]
-    assert zeros == ["5", "5"]
-
-
-@pytest.mark.parametrize("blocks, across, expected", [(1, 1, {0: 0}), (3, 6, {0: 0, 2: 1, 5: 2}), (24, 3, [0, 12, 23])])
-def test_blocks_are_placed_by_relative_depth(blocks, across, expected):
-    ours = columns_of(blocks, across)
-    assert ours == (expected if isinstance(expected, dict) else dict(enumerate(expected)))
-
-
-def test_the_animation_has_a_frame_a_block_of_the_deepest_model(tables, tmp_path):
-    paths = []
-    for table in ("gradient_maps", "saliency"):
-        paths.append(str(tmp_path / f"{table}.parquet"))
-        tables[table].to_parquet(paths[-1])
-    file = str(tmp_path / "depth.gif")
-    drawing.main(figure_job("saliency_over_depth", paths, STYLE, [file]))
-    with Image.open(file) as animated:
-        assert animated.n_frames == 6 and animated.info["loop"] == 0
-
-
-def test_a_gradient_map_without_values_is_drawn_as_the_image_with_these_words(tables):
-    maps = tables["gradient_maps"].copy()
-    maps["map"] = [np.full_like(values, np.nan) for values in maps["map"]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure = figure_of("gradient_maps", tables | {"gradient_maps": maps})
-        FigureCanvasAgg(figure).draw()
-    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
-    assert texts == {"no value"}
-
-
-def test_a_map_without_range_is_drawn_as_nothing_or_everything():
-    np.testing.assert_array_equal(share_of_largest(np.zeros((2, 2))), 0)
-    np.testing.assert_array_equal(share_of_largest(np.full((2, 2), 3.0)), 1)
-    lonely = np.zeros((20, 20))
-    lonely[3, 4] = 5
-    np.testing.assert_array_equal(share_of_largest(lonely), lonely / 5)
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_an_empty_table_is_refused_by_name(name, tables):
-    with pytest.raises(StudyError, match=f"{name}.parquet: the table is missing or empty"):
-        figure_of(name, tables | {name: tables[name].iloc[:0]})
+        network.head.weight.zero_()
+    rows = rows_of(network, images, torch.zeros(1, dtype=torch.long), METHODS)
+    assert all((row["map"] == 0).all() for row in rows["saliency"] if row["method"] != "image")
+    assert all((row["map"] == 0).all() for row in rows["gradient_maps"])
 
 
 def test_intensity_undoes_the_normalisation_and_is_the_mean_over_colours():
-    colours = View(2, 3, 4, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
     pixels = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    mean, std = torch.tensor(colours.mean).view(3, 1, 1), torch.tensor(colours.std).view(3, 1, 1)
-    torch.testing.assert_close(stage.intensity((pixels - mean) / std, colours), pixels.mean(dim=1))
+    mean, std = torch.tensor(VIEW.mean).view(3, 1, 1), torch.tensor(VIEW.std).view(3, 1, 1)
+    torch.testing.assert_close(metric.intensity((pixels - mean) / std, VIEW), pixels.mean(dim=1))

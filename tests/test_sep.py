@@ -6,8 +6,8 @@ import torch
 
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import sep
-from distillation_dynamics.spec.measure import Settings
 from distillation_dynamics.metrics.permutation import band, permutations
+from distillation_dynamics.spec.measure import Settings
 from streams import measure
 
 SHAPES = [(4, 8, 2, 3), (3, 7, 2, 2), (2, 1, 2, 2), (1, 2, 1, 1), (1, 33, 1, 1)]

@@ -57,8 +57,8 @@ class Metric(Accumulator):
             return
         kept = torch.from_numpy(np.isin(outputs.positions.cpu().numpy(), self.context.positions[self.kept]))
         for writer, tokens, block in zip(self.writers, self.tokens, outputs.features.values(), strict=True):
-            values = block[kept.to(block.device)].cpu().numpy()
-            writer(values if tokens is None else values.reshape(*values.shape[:2], -1)[:, :, tokens])
+            values = block[kept.to(block.device)]
+            writer((values if tokens is None else values.flatten(2)[:, :, tokens]).cpu().numpy())
 
     def save(self, folder: Path) -> None:
         """Write `meta.json`; the features are on the disk once the context's stack is closed."""

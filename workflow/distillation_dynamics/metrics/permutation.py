@@ -13,8 +13,9 @@ the channels by the d-th roots of unity, each root C / d times, and a random ord
   channels into D classes (d divides D, D divides C) of C / D blocks, and turn each block by a random number of classes.
   The roots are dealt out evenly again, so each turn is another draw, for the few products of a sum over blocks.
 
-Draws of one shuffle are each exact, but not quite independent of each other; `benchmarks/metrics.py` measures the share
-of bins that fall outside by chance, and what it costs.
+Draws of one shuffle are each exact, but not quite independent of each other: tests hold the share of bins that fall
+outside by chance against 5 %. `benchmarks/metrics.py` measures what they cost. Where C is small or has few divisors
+there are few bins of its own order, and more shuffles are transformed, up to as many as draws are asked for.
 """
 
 from functools import lru_cache
@@ -50,8 +51,8 @@ def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 class _Folding(NamedTuple):
     """Bins of small orders that share their blocks: how to fold channels into classes, and to turn the blocks.
 
-    `waves` [2 n, D] holds the real and the imaginary parts of the n orders' roots by class, and `turns`, by order d, the
-    roots that blocks are multiplied by, [shuffles, turns, C / D].
+    `waves` [2 n, D] holds the real and the imaginary parts of the n orders' roots by class, and `turns`, by order d,
+    the roots that blocks are multiplied by, [shuffles, turns, C / D].
     """
 
     waves: torch.Tensor
@@ -128,7 +129,7 @@ class AmplitudeNull:
     def _draws(self, chunk_bchw: torch.Tensor) -> np.ndarray:
         """Return every image's mean of each draw, [n, C // 2 + 1 + turns, b], in activation units."""
         device, kind = chunk_bchw.device, chunk_bchw.dtype
-        tokens_cn = chunk_bchw.flatten(2).movedim(1, 0).flatten(1)
+        tokens_cn = chunk_bchw.flatten(2).movedim(1, 0).flatten(1).contiguous()
         foldings = [
             (waves.to(device, kind), [turns.to(device, kind.to_complex()) for turns in by_order.values()])
             for waves, by_order in self.plan.foldings

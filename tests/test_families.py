@@ -1,0 +1,141 @@
+"""Every metric of single networks on every family of networks, by what its file says of itself; awkward studies too."""
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from distillation_dynamics import metrics
+from distillation_dynamics.metrics.accumulator import Context
+from distillation_dynamics.networks.answers import run
+from distillation_dynamics.networks.blocks import block_names, block_shapes
+from distillation_dynamics.outputs import Request
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.measure import Settings
+from streams import measure
+
+VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "img_size": 32}
+FAMILIES = {
+    "vit": ("vit_tiny_patch16_224", VIT),
+    "registers": ("vit_tiny_patch16_224", VIT | {"reg_tokens": 4}),
+    "distilled": ("deit_tiny_distilled_patch16_224", VIT),
+    "headless": ("vit_tiny_patch16_224", VIT | {"num_classes": 0}),
+    "one_block": ("vit_tiny_patch16_224", VIT | {"depth": 1}),
+    "cait": ("cait_xxs24_224", VIT | {"embed_dim": 16}),
+    "swin": (
+        "swin_tiny_patch4_window7_224",
+        {"img_size": 32, "patch_size": 2, "embed_dim": 8, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4},
+    ),
+    "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
+}
+METRICS = ("attention", "entropy", "gradient", "magnitude", "published", "rank", "sep", "spectrum", "tokens")
+KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
+GRADIENTS = ("gradient_magnitude", "gradient_magnitude_patches")
+LABELS = {"classes": [0, 1, 2, 3, 4], "one_class": [0] * 5, "no_labels": [-1] * 5}
+
+
+def build(family):
+    name, arguments = FAMILIES[family]
+    torch.manual_seed(0)
+    network = timm.create_model(name, **{"num_classes": 5, **arguments})
+    with torch.no_grad():
+        # timm starts heads near zero, where every gradient looks alike.
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network.eval().requires_grad_(False)
+
+
+def measured(name, network, labels=LABELS["classes"], images=5, batch=2):
+    """What a metric computes of random images that come in batches, as the measure stage asks for it."""
+    module, labels = import_module(f"distillation_dynamics.metrics.{name}"), torch.tensor(labels[:images])
+    pixels = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))[:images]
+    shapes = tuple(block_shapes(network, pixels[:1]))
+    context = Context(
+        *(np.arange(images), labels.numpy(), [f"{n}.png" for n in range(images)], shapes, block_names(network)),
+        *(network.num_classes, View(3, 32, (0, 0, 0), (1, 1, 1))),
+    )
+    batches = []
+    for part in torch.arange(images).split(batch):
+        with torch.no_grad():
+            outputs = run(network, pixels[part], Request.of(module.ASKS), labels[part])
+        outputs.labels, outputs.positions = labels[part], part
+        batches.append(outputs)
+    metric = module.Metric(Settings(permutations=39), context)
+    return module, metric, measure(metric, batches), shapes
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_metric_computes_what_its_file_documents_of_every_family(name, family, tmp_path):
+    module, metric, found, shapes = measured(name, build(family))
+    documented = {column for kind in KINDS for column in getattr(module, kind, {})}
+    if name == "attention" and family == "resnet":
+        assert found == {}
+        return
+    assert set(found) == documented
+    for column, values in found.items():
+        assert len(values) == len(shapes)
+        for value, (channels, *_) in zip(values, shapes, strict=True):
+            kind = next(kind for kind in KINDS if column in getattr(module, kind, {}))
+            assert np.shape(value) == {"IMAGE_COLUMNS": (5,), "BLOCK_COLUMNS": (), "BIN_COLUMNS": (channels,)}[kind]
+    empty = {column for column, values in found.items() if all(np.isnan(value).all() for value in values)}
+    if name == "gradient":
+        expected = {
+            "registers": set(),
+            "vit": {"gradient_magnitude_registers"},
+            "distilled": {"gradient_magnitude_registers"},
+            "one_block": {"gradient_magnitude_registers"},
+            "headless": set(found),
+        }.get(family, {"gradient_magnitude_registers", "gradient_magnitude_class"})
+        assert empty == expected
+    else:
+        assert empty == set()
+    metric.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(getattr(module, "FILES", ()))
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_of_one_class_and_none_move_nothing_but_gradients(name, labels):
+    network = build("vit")
+    _, _, found, _ = measured(name, network, LABELS[labels])
+    _, _, usual, _ = measured(name, network)
+    if name != "gradient":
+        for column, values in usual.items():
+            np.testing.assert_array_equal(found[column], values)
+    for column in GRADIENTS if name == "gradient" else ():
+        assert np.isnan(found[column]).all() == (labels == "no_labels")
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_image_is_enough_and_batches_change_nothing(name):
+    network = build("registers")
+    _, _, alone, _ = measured(name, network, images=1)
+    _, _, whole, _ = measured(name, network, batch=5)
+    _, _, parts, _ = measured(name, network, batch=1)
+    for column, values in whole.items():
+        assert not all(np.isnan(value).all() for value in alone[column]), column
+        tolerance = 0.02 if "entropy" in column or "rank" in column else 1e-9
+        for one, many in zip(values, parts[column], strict=True):
+            np.testing.assert_allclose(one, many, rtol=1e-3, atol=tolerance, err_msg=column)
+
+
+def test_what_a_plan_reads_of_a_metric_are_literals_that_exist():
+    fields, settings = set(Request.__dataclass_fields__), set(Settings.__dataclass_fields__)
+    for name in (*METRICS, "features", "saliency"):
+        tree = ast.parse((Path(metrics.__file__).parent / f"{name}.py").read_text())
+        said = {
+            target.id: ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if target.id in ("ASKS", "OPTIONS", "FILES", "REFERENCE", "IMAGES", "BATCH")
+        }
+        assert said["ASKS"] and set(said["ASKS"]) <= fields
+        assert set(said.get("OPTIONS", ())) <= settings
+        assert said.get("REFERENCE") in (None, *said.get("FILES", ()))
+        assert said.get("IMAGES", "measure") in ("measure", "saliency", "compare")

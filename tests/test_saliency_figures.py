@@ -1,0 +1,151 @@
+"""The figures of saliency and gradient maps, of made-up tables."""
+
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.figures import stage as drawing
+from distillation_dynamics.figures.gradient_maps import columns_of
+from distillation_dynamics.figures.maps import share_of_largest
+from distillation_dynamics.figures.style import Style
+from distillation_dynamics.metrics.saliency import METHODS
+from made_up import figure_job
+
+STYLE = Style("colorblind", 60, ("soft", "spectral_first_last_sum", "projector_first_last_frozen"), "soft")
+MODELS = {
+    "teacher": 6,
+    "teacher_untrained": 6,
+    "soft": 3,
+    "spectral_first_last_sum": 3,
+    "projector_first_last_frozen": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Tables of a made-up study: two epochs, two seeds of each student, three images, maps of different sizes."""
+    generator = np.random.default_rng(0)
+    rows = {"saliency": [], "gradient_maps": []}
+    for model, blocks in MODELS.items():
+        for seed in (-1,) if model.startswith("teacher") else (1, 0):
+            for epoch, image in np.ndindex(2, 3):
+                key = {"model": model, "seed": seed, "epoch": epoch, "image": 7 * image, "label": image}
+                for method in ("image", *METHODS):
+                    values = generator.uniform(0, 1, 64).astype(np.float32)
+                    rows["saliency"].append({**key, "method": method, "rows": 8, "columns": 8, "map": values})
+                for block in range(blocks):
+                    values = generator.uniform(0, 1, 4).astype(np.float32) * (block < 5)
+                    name = {"block": block, "block_name": f"blocks.{block}"}
+                    rows["gradient_maps"].append({**key, **name, "rows": 2, "columns": 2, "map": values})
+    # In print teachers come first, wherever they are in the table.
+    return {name: pd.DataFrame(values).iloc[::-1] for name, values in rows.items()}
+
+
+def figure_of(name, tables):
+    STYLE.apply()
+    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, STYLE)
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_maps", "saliency_over_depth"])
+def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
+    paths = []
+    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+        paths.append(str(tmp_path / f"{table}.parquet"))
+        tables[table].to_parquet(paths[-1])
+    kinds = ("gif",) if name == "saliency_over_depth" else ("pdf", "png")
+    contents = []
+    for attempt in ("one", "two"):
+        files = [str(tmp_path / f"{attempt}.{kind}") for kind in kinds]
+        drawing.main(figure_job(name, paths, STYLE, files))
+        contents.append([Path(file).read_bytes() for file in files])
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
+def test_no_text_runs_out_of_the_page(name, tables):
+    figure = figure_of(name, tables)
+    FigureCanvasAgg(figure).draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
+def test_figures_show_every_model_teachers_first(name, tables):
+    names = [axes.get_ylabel().replace("\n", " ") for axes in figure_of(name, tables).axes if axes.get_ylabel()]
+    assert names[:2] == ["teacher", "teacher untrained"]
+    assert sorted(names[2:]) == sorted(model.replace("_", " ") for model in MODELS if "teacher" not in model)
+
+
+def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):
+    axes = next(axes for axes in figure_of("saliency", tables).axes if axes.get_ylabel() == "soft")
+    table = tables["saliency"].query("model == 'soft' and seed == 0 and epoch == 1 and image == 0")
+    values = table[table["method"] == "gradient"]["map"].iloc[0].reshape(8, 8).astype(float)
+    pixels = table[table["method"] == "image"]["map"].iloc[0].reshape(8, 8)
+    background, overlay = axes.images
+    assert background.get_array().shape == pixels.shape
+    share = np.clip(values / np.percentile(values, 99), 0, 1)
+    np.testing.assert_allclose(overlay.get_array()[..., :3], colormaps["inferno"](share)[..., :3])
+    assert (np.argsort(overlay.get_array()[..., 3].ravel())[:10] == np.argsort(share.ravel())[:10]).all()
+
+
+def test_gradient_maps_stand_at_their_relative_depth_and_say_where_they_are_zero(tables):
+    figure = figure_of("gradient_maps", tables)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [*map(str, range(6))] * 2 + [*map(str, range(3))] * 3
+    columns = {}
+    for axes in figure.axes:
+        if axes.get_title():
+            columns.setdefault(axes.get_title(), set()).add(round(axes.get_position().x0, 6))
+    assert columns["5"] < columns["2"] and len(columns["0"]) == 1
+    zeros = [axes.get_title() for axes in figure.axes if any(text.get_text() == "0" for text in axes.texts)]
+    assert zeros == ["5", "5"]
+
+
+@pytest.mark.parametrize("blocks, across, expected", [(1, 1, {0: 0}), (3, 6, {0: 0, 2: 1, 5: 2}), (24, 3, [0, 12, 23])])
+def test_blocks_are_placed_by_relative_depth(blocks, across, expected):
+    ours = columns_of(blocks, across)
+    assert ours == (expected if isinstance(expected, dict) else dict(enumerate(expected)))
+
+
+def test_the_animation_has_a_frame_a_block_of_the_deepest_model(tables, tmp_path):
+    paths = []
+    for table in ("gradient_maps", "saliency"):
+        paths.append(str(tmp_path / f"{table}.parquet"))
+        tables[table].to_parquet(paths[-1])
+    file = str(tmp_path / "depth.gif")
+    drawing.main(figure_job("saliency_over_depth", paths, STYLE, [file]))
+    with Image.open(file) as animated:
+        assert animated.n_frames == 6 and animated.info["loop"] == 0
+
+
+def test_a_gradient_map_without_values_is_drawn_as_the_image_with_these_words(tables):
+    maps = tables["gradient_maps"].copy()
+    maps["map"] = [np.full_like(values, np.nan) for values in maps["map"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figure_of("gradient_maps", tables | {"gradient_maps": maps})
+        FigureCanvasAgg(figure).draw()
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert texts == {"no value"}
+
+
+def test_a_map_without_range_is_drawn_as_nothing_or_everything():
+    np.testing.assert_array_equal(share_of_largest(np.zeros((2, 2))), 0)
+    np.testing.assert_array_equal(share_of_largest(np.full((2, 2), 3.0)), 1)
+    lonely = np.zeros((20, 20))
+    lonely[3, 4] = 5
+    np.testing.assert_array_equal(share_of_largest(lonely), lonely / 5)
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
+def test_an_empty_table_is_refused_by_name(name, tables):
+    with pytest.raises(StudyError, match=f"{name}.parquet: the table is missing or empty"):
+        figure_of(name, tables | {name: tables[name].iloc[:0]})
