@@ -94,39 +94,38 @@ def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
 
 
 def answer(tested: pd.DataFrame, names: Names) -> list[str]:
-    """Return the answer: each trained network by itself where they are few, and counts where there are several."""
+    """Return the answer: each network by itself where they are few, and counts of all where there are several."""
     trained = trained_of(tested, names)
     if not (trained["role"] == "paper").any():
         return ["**None of the paper's metrics was measured in a trained network.**"]
-    members = list(dict.fromkeys(zip(trained["network"], trained["seed"], strict=True)))
-    if len(members) > ONE_BY_ONE:
-        return [f"**{counts(trained)}**"]
+    networks = [name for name in names.ordered if (trained["network"] == name).any()]
     flat = flat_controls(tested, names)
-    sentences = [of_network(tested, network, seed, names, flat) for network, seed in members]
-    if len(sentences) == 1:
-        return [f"**{sentences[0]} ({span(trained['images'], ',')} images).**"]
-    return ["\n".join(f"- **{sentence}.**" for sentence in sentences), counts(trained)]
+    each = [of_network(tested, name, names, flat) for name in networks] if len(networks) <= ONE_BY_ONE else []
+    if trained["network"].isin(names.variants).any():
+        return [f"**{counts(trained)}**", *["\n".join(f"- {sentence}." for sentence in each)] * bool(each)]
+    if len(networks) == 1:
+        return [f"**{each[0]} ({span(trained['images'], ',')} images).**"]
+    if each:
+        return ["\n".join(f"- **{sentence}.**" for sentence in each), counts(trained)]
+    return [f"**{counts(trained)}**"]
 
 
-def of_network(tested: pd.DataFrame, network: str, seed: int, names: Names, flat: dict[str, list[str]]) -> str:
+def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str, list[str]]) -> str:
     """Return a sentence on one network: by which metrics it is U-shaped, its null and its control."""
-    rows = tested[(tested["network"] == network) & (tested["seed"] == seed)]
-    who = network if seed < 0 else f"{network}, seed {seed},"
+    rows = tested[tested["network"] == network]
     paper = rows[rows["role"] == "paper"]
     if paper.empty:
-        return f"{who} has none of the paper's metrics"
+        return f"{network} has none of the paper's metrics"
     hollow = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
     rest = [metric for metric in paper["metric"] if metric not in hollow]
     if not hollow:
-        return f"{who} is {not_in(rest)}"
-    text = f"{who} is U-shaped in {listed([*map(said, hollow)])}"
+        return f"{network} is {not_in(rest)}"
+    text = f"{network} is U-shaped in {listed([*map(said, hollow)])}"
     text += f", and not in {' or in '.join(map(said, rest))}" if rest else ""
     if "intensity" in hollow:
         null = rows[rows["metric"] == NULL]
         found = "is not" if null.empty or not u_shaped(null) else "is U-shaped too"
         text += f"; {NULL_SAID} {'was not measured' if null.empty else found}"
-    if seed >= 0:
-        return text
     control = names.controls.get(network)
     beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
     if beside.empty:
