@@ -23,6 +23,7 @@ from distillation_dynamics.statistics import stage
 from distillation_dynamics.statistics.report import alignment as on_alignment
 from distillation_dynamics.statistics.report import networks as on_networks
 from distillation_dynamics.statistics.report import shape as on_shape
+from distillation_dynamics.statistics.report import shape_tables
 from made_up import figure_job, names, network, study
 
 FIGURES = ["alignment", "effects", "shape", "trajectory"]
@@ -498,8 +499,8 @@ def test_a_flat_control_of_one_metric_is_none_of_that_metric_alone(alone):
     who, tables, _ = alone
     shape = tables["shape"].copy()
     shape.loc[(shape["network"] == "vit_untrained") & (shape["metric"] == "entropy"), "relative_range"] = 1e-5
-    assert on_shape.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
-    assert on_shape.unmoved_controls(shape, who) == {"cait_untrained"}
+    assert shape_tables.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
+    assert shape_tables.unmoved_controls(shape, who) == {"cait_untrained"}
     said = " ".join(on_shape.controls(shape[shape["probe"] == "balanced"], who))
     assert "vit_untrained is U-shaped in none of intensity and activation magnitude." in said
 
