@@ -23,6 +23,7 @@ from distillation_dynamics.statistics import stage
 from distillation_dynamics.statistics.report import alignment as on_alignment
 from distillation_dynamics.statistics.report import networks as on_networks
 from distillation_dynamics.statistics.report import shape as on_shape
+from distillation_dynamics.statistics.report import shape_tables
 from made_up import figure_job, names, network, study
 
 FIGURES = ["alignment", "effects", "shape", "trajectory"]
@@ -252,6 +253,7 @@ def test_the_answer_on_shapes_counts_networks_and_sets_the_null_beside(two_seeds
         "**Intensity is U-shaped in 9 of 9 trained networks, entropy in 0 of 9 and activation magnitude in 9 of 9 "
         "(30 images each, students of 2 seeds); but so is the null (intensity after permuting channels) in 9 of 9.**"
     )
+    assert "\n\n- cait is U-shaped in intensity and activation magnitude, and not in entropy; the null " in two_seeds[1]
     assert "Where intensity is U-shaped, its null is too in 9 of 9" in two_seeds[1]
     assert "entropy standardised 0 of 9" in two_seeds[1] and "rms 9 of 9" in two_seeds[1]
     assert "cait_untrained is U-shaped in none of intensity, entropy and activation magnitude." in two_seeds[1]
@@ -263,7 +265,7 @@ def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_pat
     assert "its null is too" not in text
     table = two_seeds[0]["shape"].copy()
     table.loc[table["metric"] == "intensity_permuted", "verdict"] = "not U-shaped"
-    (answer,) = on_shape.answer(table, WHO)
+    answer, _ = on_shape.answer(table, WHO)
     assert "; the null (intensity after permuting channels) is in 0 of 9." in answer and "but so" not in answer
 
 
@@ -497,8 +499,8 @@ def test_a_flat_control_of_one_metric_is_none_of_that_metric_alone(alone):
     who, tables, _ = alone
     shape = tables["shape"].copy()
     shape.loc[(shape["network"] == "vit_untrained") & (shape["metric"] == "entropy"), "relative_range"] = 1e-5
-    assert on_shape.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
-    assert on_shape.unmoved_controls(shape, who) == {"cait_untrained"}
+    assert shape_tables.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
+    assert shape_tables.unmoved_controls(shape, who) == {"cait_untrained"}
     said = " ".join(on_shape.controls(shape[shape["probe"] == "balanced"], who))
     assert "vit_untrained is U-shaped in none of intensity and activation magnitude." in said
 

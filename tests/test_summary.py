@@ -52,8 +52,9 @@ def finished(folder, name, seed=-1, classes=10, top1=80.0, epochs=()):
     write_json(folder / "result.json", {"parameters": 7, "training_gflops": 3.0} | accuracy | trained)
     cost = {"seconds": 1.0, "images_per_second": None, "device": "cpu", "networks": 1, "own_seconds": 1.0}
     write_json(folder / "cost.json", cost | {"start_seconds": 0.0})
-    curves = {column: np.array([float(epoch) for epoch in epochs]) for column in EPOCH_COLUMNS}
-    write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
+    if epochs:
+        curves = {column: np.array([float(epoch) for epoch in epochs]) for column in EPOCH_COLUMNS}
+        write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
     return Run(name, seed, From(name, files=()), measured=bool(classes), folder=str(folder))
 
 
@@ -95,6 +96,11 @@ def test_a_study_of_networks_alone_has_no_curves_and_no_agreement(tmp_path):
     nothing = tmp_path / "nothing"
     tables = written(nothing, None, finished(nothing, "c", classes=0))
     assert tables["runs"]["test_top1"].isna().all() and len(tables["summary"]) == 1
+
+
+def test_a_head_of_other_classes_is_not_held_against_the_teachers(tmp_path):
+    tables = written(tmp_path, "cait", finished(tmp_path, "cait"), finished(tmp_path, "imagenet", classes=30))
+    assert tables["runs"]["test_agreement"].isna().all() and tables["runs"]["test_top1"].notna().all()
 
 
 def test_a_teacher_without_logits_leaves_no_agreement_and_missing_logits_are_named(tmp_path):

@@ -28,7 +28,9 @@ RUN_COLUMNS = {
     "best_validation_top1": Column("%", "validation top-1 of that epoch"),
     "validation_agreement": Column("%", "validation images on which it and the teacher predict the same class"),
     "validation_kl": Column("nats", "mean KL(teacher || it) of the predicted distributions, validation images"),
-    "test_agreement": Column("%", "test images on which it and the teacher predict the same class"),
+    "test_agreement": Column(
+        "%", "test images on which it and the teacher predict the same class; NaN with other classes"
+    ),
     "test_kl": Column("nats", "mean KL(teacher || it) of the predicted distributions, test images"),
     "test_images": Column("images", "number of test images; 0 where not measured"),
     "train_images": Column("images", "number of training images; 0 for weights that were not trained here"),
@@ -79,12 +81,17 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> tuple[pd.DataFrame,
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
         if run.network != teacher:
             for split in logits.keys() & theirs.keys():
+                # Heads of other classes cannot be held against each other.
+                if logits[split].shape != theirs[split].shape:
+                    continue
                 row[f"{split}_agreement"], row[f"{split}_kl"] = agreement(logits[split], theirs[split])
         runs.append(row)
-        epochs.append(read_table(folder / "epochs.parquet").assign(**key))
+        # Weights from elsewhere have no course.
+        if row["epochs"]:
+            epochs.append(read_table(folder / "epochs.parquet").assign(**key))
         costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
-    # Without a training, columns without rows.
-    curves = pd.concat([table for table in epochs if len(table)] or epochs, ignore_index=True)
+    nothing = pd.DataFrame(columns=list(EPOCH_KEYS | EPOCH_COLUMNS))
+    curves = pd.concat(epochs, ignore_index=True) if epochs else nothing
     return pd.DataFrame(runs), curves, pd.DataFrame(costs)
 
 

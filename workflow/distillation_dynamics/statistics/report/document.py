@@ -4,6 +4,7 @@ import pandas as pd
 
 from ...spec.tables import Names
 from . import alignment, networks, shape, variants
+from .shape_tables import unmoved_controls
 
 
 def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
@@ -13,7 +14,7 @@ def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
         "## Is it U-shaped?",
         *shape.section(tables["shape"], names),
         "## Networks beside each other",
-        *networks.section(tables["networks"], names, shape.unmoved_controls(tables["shape"], names)),
+        *networks.section(tables["networks"], names, unmoved_controls(tables["shape"], names)),
         "## Does a variant help?",
         *variants.section(tables["variants"], tables["mcnemar"], names.baseline),
         "## Which layers should be aligned?",

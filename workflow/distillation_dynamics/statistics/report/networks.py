@@ -31,7 +31,8 @@ PAIR_TABLE = {
 def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
     """Return the paragraphs on pairs of networks; the controls in `unmoved` are none, as nothing happens in them."""
     if len(names.networks) < 2:
-        return ["**Cannot be asked: there is one network in this study, and nothing to hold it beside.**"]
+        count = "one network" if names.networks else "no network"
+        return [f"**Cannot be asked: there is {count} in this study, and two are needed.**"]
     measured = [measure for measure in MEASURES if len(table) and table[measure].notna().any()]
     pairs = table[table["kind"].isin([NETWORKS, SEEDS])] if measured else table
     if pairs.empty or not measured:

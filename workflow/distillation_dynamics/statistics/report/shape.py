@@ -7,41 +7,18 @@ its control.
 from collections.abc import Iterable
 
 import pandas as pd
-from scipy import stats
 
-from ...files import Column
 from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..shape import ROLES
 from ..thresholds import FLAT, LEVEL, ONE_BY_ONE, SMALLEST_DEPTH
 from ..valley import NO_INTERIOR, U_SHAPED
-from .words import listed, plural, said, span, with_interval
+from .shape_tables import COUNT_TABLE, GRADIENT, count_table, flat_controls, network_section, u_shaped
+from .words import listed, plural, said, span
 
 NULL = "intensity_permuted"
 NULL_SAID = "the null (intensity after permuting channels)"
-# Of gradients a flat curve says nothing about what the blocks do to features.
-GRADIENT = "gradient_magnitude"
 REMEDIES = "unit_layer_scale", "permuted"
-COUNT_TABLE = {
-    "metric": Column("", ""),
-    "role": Column("", ""),
-    "networks": Column("U-shaped of measured", ""),
-    "controls": Column("U-shaped of measured, flat ones left out", ""),
-    "students": Column("U-shaped of measured", ""),
-    "95 % interval": Column("% of students", ""),
-    "depth, networks": Column("", ""),
-    "depth, students": Column("", ""),
-}
-NETWORK_TABLE = {
-    "network": Column("", ""),
-    "metric": Column("", ""),
-    "verdict": Column("", ""),
-    "depth": Column("", ""),
-    "lowest block": Column("", ""),
-    "control": Column("", ""),
-    "its verdict": Column("", ""),
-    "its depth": Column("", ""),
-}
 
 
 def section(shape: pd.DataFrame, names: Names) -> list[str]:
@@ -67,66 +44,44 @@ def section(shape: pd.DataFrame, names: Names) -> list[str]:
     ]
 
 
-def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
-    """Return (network, seed) of those that are U-shaped among `rows`."""
-    rows = rows[rows["verdict"] == U_SHAPED]
-    return set(zip(rows["network"], rows["seed"], strict=True))
-
-
 def trained_of(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the rows of all that is no control."""
     return tested[tested["network"].isin(names.trained)]
 
 
-def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
-    """Return control -> metrics of the claim over which its curve is flat on the main images."""
-    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
-    rows = rows[rows["metric"] != GRADIENT]
-    flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
-    return {control: metrics for control, metrics in flat.items() if metrics}
-
-
-def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
-    """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
-    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
-    measured = rows.groupby("network")["metric"].nunique()
-    return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
-
-
 def answer(tested: pd.DataFrame, names: Names) -> list[str]:
-    """Return the answer: each trained network by itself where they are few, and counts where there are several."""
+    """Return the answer: each network by itself where they are few, and counts of all where there are several."""
     trained = trained_of(tested, names)
     if not (trained["role"] == "paper").any():
         return ["**None of the paper's metrics was measured in a trained network.**"]
-    members = list(dict.fromkeys(zip(trained["network"], trained["seed"], strict=True)))
-    if len(members) > ONE_BY_ONE:
-        return [f"**{counts(trained)}**"]
+    networks = [name for name in names.ordered if (trained["network"] == name).any()]
     flat = flat_controls(tested, names)
-    sentences = [of_network(tested, network, seed, names, flat) for network, seed in members]
-    if len(sentences) == 1:
-        return [f"**{sentences[0]} ({span(trained['images'], ',')} images).**"]
-    return ["\n".join(f"- **{sentence}.**" for sentence in sentences), counts(trained)]
+    each = [of_network(tested, name, names, flat) for name in networks] if len(networks) <= ONE_BY_ONE else []
+    if trained["network"].isin(names.variants).any():
+        return [f"**{counts(trained)}**", *["\n".join(f"- {sentence}." for sentence in each)] * bool(each)]
+    if len(networks) == 1:
+        return [f"**{each[0]} ({span(trained['images'], ',')} images).**"]
+    if each:
+        return ["\n".join(f"- **{sentence}.**" for sentence in each), counts(trained)]
+    return [f"**{counts(trained)}**"]
 
 
-def of_network(tested: pd.DataFrame, network: str, seed: int, names: Names, flat: dict[str, list[str]]) -> str:
+def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str, list[str]]) -> str:
     """Return a sentence on one network: by which metrics it is U-shaped, its null and its control."""
-    rows = tested[(tested["network"] == network) & (tested["seed"] == seed)]
-    who = network if seed < 0 else f"{network}, seed {seed},"
+    rows = tested[tested["network"] == network]
     paper = rows[rows["role"] == "paper"]
     if paper.empty:
-        return f"{who} has none of the paper's metrics"
+        return f"{network} has none of the paper's metrics"
     hollow = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
     rest = [metric for metric in paper["metric"] if metric not in hollow]
     if not hollow:
-        return f"{who} is {not_in(rest)}"
-    text = f"{who} is U-shaped in {listed([*map(said, hollow)])}"
+        return f"{network} is {not_in(rest)}"
+    text = f"{network} is U-shaped in {listed([*map(said, hollow)])}"
     text += f", and not in {' or in '.join(map(said, rest))}" if rest else ""
     if "intensity" in hollow:
         null = rows[rows["metric"] == NULL]
         found = "is not" if null.empty or not u_shaped(null) else "is U-shaped too"
         text += f"; {NULL_SAID} {'was not measured' if null.empty else found}"
-    if seed >= 0:
-        return text
     control = names.controls.get(network)
     beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
     if beside.empty:
@@ -224,69 +179,6 @@ def left_out(shape: pd.DataFrame) -> list[str]:
             f"(at most {missing['images_left_out'].max()} of an image set; images_left_out in shape.parquet)."
         )
     return sentences
-
-
-def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a metric: how many networks, controls and students are U-shaped by it."""
-    rows = []
-    for metric, group in tested.groupby("metric", sort=False):
-        networks, beside, students = (
-            group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
-        )
-        beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
-        interval = "-"
-        if len(students) > 1:
-            low, high = stats.binomtest(len(u_shaped(students)), len(students)).proportion_ci(0.95, method="exact")
-            interval = f"{100 * low:.0f} to {100 * high:.0f}"
-        rows.append(
-            {
-                "metric": metric,
-                "role": group["role"].iloc[0],
-                "networks": _share(networks),
-                "controls": _share(beside),
-                "students": _share(students),
-                "95 % interval": interval,
-                "depth, networks": span(networks["depth"]),
-                "depth, students": span(students["depth"]),
-            }
-        )
-    order = {metric: place for place, metric in enumerate(ROLES)}
-    return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
-
-
-def _share(rows: pd.DataFrame) -> str:
-    return f"{len(u_shaped(rows))} of {len(rows)}" if len(rows) else "-"
-
-
-def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
-    """Return the table of networks: the paper's metrics of each, beside those of its control."""
-    paper = tested[tested["role"] == "paper"]
-    flat = flat_controls(tested, names)
-    rows = []
-    for network in names.ordered:
-        control = names.controls.get(network)
-        beside = paper[paper["network"] == control].set_index("metric")
-        for one in paper[paper["network"] == network].to_dict("records"):
-            metric = one["metric"]
-            other = beside.loc[metric] if metric in beside.index else None
-            verdict = "-" if other is None else other["verdict"]
-            rows.append(
-                {
-                    "network": network,
-                    "metric": metric,
-                    "verdict": one["verdict"],
-                    "depth": _depth(one),
-                    "lowest block": f"{one['minimum_block']} of 0 to {one['blocks'] - 1}",
-                    "control": control or "-",
-                    "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
-                    "its depth": "-" if other is None else _depth(other),
-                }
-            )
-    return [markdown(pd.DataFrame(rows), NETWORK_TABLE)] if rows else []
-
-
-def _depth(row) -> str:
-    return with_interval(row["depth"], row["depth_low"], row["depth_high"])
 
 
 def other_probes(shape: pd.DataFrame, names: Names) -> Iterable[str]:

@@ -1,0 +1,119 @@
+"""Which rows of shape.parquet are U-shaped and which controls flat, and the two tables of the section on shapes."""
+
+import pandas as pd
+from scipy import stats
+
+from ...files import Column
+from ...markdown import markdown
+from ...spec.tables import MAIN_PROBE, Names
+from ..shape import ROLES
+from ..thresholds import FLAT
+from ..valley import U_SHAPED
+from .words import span, with_interval
+
+# Of gradients a flat curve says nothing about what the blocks do to features.
+GRADIENT = "gradient_magnitude"
+COUNT_TABLE = {
+    "metric": Column("", ""),
+    "role": Column("", ""),
+    "networks": Column("U-shaped of measured", ""),
+    "controls": Column("U-shaped of measured, flat ones left out", ""),
+    "students": Column("U-shaped of measured", ""),
+    "95 % interval": Column("% of students", ""),
+    "depth, networks": Column("", ""),
+    "depth, students": Column("", ""),
+}
+NETWORK_TABLE = {
+    "network": Column("", ""),
+    "metric": Column("", ""),
+    "verdict": Column("", ""),
+    "depth": Column("", ""),
+    "lowest block": Column("", ""),
+    "control": Column("", ""),
+    "its verdict": Column("", ""),
+    "its depth": Column("", ""),
+}
+
+
+def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return (network, seed) of those that are U-shaped among `rows`."""
+    rows = rows[rows["verdict"] == U_SHAPED]
+    return set(zip(rows["network"], rows["seed"], strict=True))
+
+
+def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
+    """Return control -> metrics of the claim over which its curve is flat on the main images."""
+    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
+    rows = rows[rows["metric"] != GRADIENT]
+    flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
+    return {control: metrics for control, metrics in flat.items() if metrics}
+
+
+def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
+    """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
+    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
+    measured = rows.groupby("network")["metric"].nunique()
+    return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
+
+
+def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a metric: how many networks, controls and students are U-shaped by it."""
+    rows = []
+    for metric, group in tested.groupby("metric", sort=False):
+        networks, beside, students = (
+            group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
+        )
+        beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
+        interval = "-"
+        if len(students) > 1:
+            low, high = stats.binomtest(len(u_shaped(students)), len(students)).proportion_ci(0.95, method="exact")
+            interval = f"{100 * low:.0f} to {100 * high:.0f}"
+        rows.append(
+            {
+                "metric": metric,
+                "role": group["role"].iloc[0],
+                "networks": _share(networks),
+                "controls": _share(beside),
+                "students": _share(students),
+                "95 % interval": interval,
+                "depth, networks": span(networks["depth"]),
+                "depth, students": span(students["depth"]),
+            }
+        )
+    order = {metric: place for place, metric in enumerate(ROLES)}
+    return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
+
+
+def _share(rows: pd.DataFrame) -> str:
+    return f"{len(u_shaped(rows))} of {len(rows)}" if len(rows) else "-"
+
+
+def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return the table of networks: the paper's metrics of each, beside those of its control."""
+    paper = tested[tested["role"] == "paper"]
+    flat = flat_controls(tested, names)
+    rows = []
+    for network in names.ordered:
+        control = names.controls.get(network)
+        beside = paper[paper["network"] == control].set_index("metric")
+        for one in paper[paper["network"] == network].to_dict("records"):
+            metric = one["metric"]
+            other = beside.loc[metric] if metric in beside.index else None
+            verdict = "-" if other is None else other["verdict"]
+            rows.append(
+                {
+                    "network": network,
+                    "metric": metric,
+                    "verdict": one["verdict"],
+                    "depth": _depth(one),
+                    "lowest block": f"{one['minimum_block']} of 0 to {one['blocks'] - 1}",
+                    "control": control or "-",
+                    "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
+                    "its depth": "-" if other is None else _depth(other),
+                }
+            )
+    return [markdown(pd.DataFrame(rows), NETWORK_TABLE)] if rows else []
+
+
+def _depth(row) -> str:
+    return with_interval(row["depth"], row["depth_low"], row["depth_high"])
