@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lowest why columns unused clear setup
+.PHONY: run test lowest why look columns unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -19,6 +19,12 @@ lowest: setup
 # What would run, why, and what it would cost: make why ARGS="--configfile studies/smoke.yaml" (or other snakemake options)
 why: setup
 	@. $(BIN)/activate && snakemake --dry-run --cores all --quiet progress rules reason host $(ARGS)
+
+# What one network does to images: make look NETWORK=hf-hub:owner/name IMAGES=folder (or a .safetensors file with MODEL=,
+# or local-dir:folder); it writes the study, runs it, and ends with its figures and answer.
+look: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.look '$(NETWORK)' '$(IMAGES)' \
+	    $(if $(MODEL),--model $(MODEL)) $(if $(NAME),--name $(NAME)) $(ARGS)
 
 # The columns of every metric; make columns ARGS=rank of one.
 columns: setup

@@ -27,13 +27,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+from distillation_dynamics.teacher_outputs import OnlineTeacher
+
 from distillation_dynamics import cohorts, models, study, training
 from distillation_dynamics.data import Batch
 from distillation_dynamics.jobs.chain import Chain, Content
 from distillation_dynamics.objective import Outputs
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.training import Recipe
-from distillation_dynamics.teacher_outputs import OnlineTeacher
 
 STUDY = Path(__file__).parents[1] / "studies/imagenet.yaml"
 # Members of a cohort, in this order; of a larger one in turn.

@@ -9,12 +9,11 @@ from functools import cache
 
 import numpy as np
 import yaml
-from distillation_dynamics.networks.asked import facts_of
 
 from conftest import ROOT
-from distillation_dynamics.stages import data as data_stage
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.networks.asked import facts_of
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
@@ -23,6 +22,7 @@ from distillation_dynamics.spec.network import Asked as NetworkAsked
 from distillation_dynamics.spec.network import Facts
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.teacher_outputs import Asked
+from distillation_dynamics.stages import data as data_stage
 from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.study import STUDENT, Study
 from pictures import write_parquet

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.views import make_transform
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Validation, View
+from distillation_dynamics.stages import data as stage
 
 HUGGING_FACE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VIEW = View(3, 32, (0.5,) * 3, (0.5,) * 3, 0.875)

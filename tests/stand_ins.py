@@ -113,11 +113,11 @@ if __name__ == "__main__":
     import sys
 
     import yaml
-    from distillation_dynamics.networks import facts
 
     from distillation_dynamics.jobs.chain import Chain
     from distillation_dynamics.jobs.content import Content
     from distillation_dynamics.jobs.hashes import Hashes
+    from distillation_dynamics.networks import facts
     from distillation_dynamics.study.load import load
 
     loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), facts.describe)

@@ -11,9 +11,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from distillation_dynamics.networks.blocks import block_names
-from distillation_dynamics.networks.build import build
-from distillation_dynamics.networks.weights import save_weights
 
 from conftest import ROOT
 from distillation_dynamics import cohorts, teacher_outputs
@@ -22,6 +19,9 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.networks.blocks import block_names
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.training import member as member_module

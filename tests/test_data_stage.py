@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
 from distillation_dynamics.spec.data import DataJob
 from distillation_dynamics.spec.images import Validation
+from distillation_dynamics.stages import data as stage
 from pictures import HELD_OUT, make_folder, pack_into, split_into, tiny, write_parquet, write_pictures
 
 

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from distillation_dynamics.networks.build import build
-from distillation_dynamics.networks.weights import save_weights
 from safetensors.numpy import load_file
 
 from conftest import ROOT
@@ -20,6 +18,8 @@ from distillation_dynamics import distributed
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
 from helpers import run_job, tiny_study
 
 

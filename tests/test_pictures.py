@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from timm.data.auto_augment import AugmentOp
 
-from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.pictures import decode
 from distillation_dynamics.data.sources import parquet
 from distillation_dynamics.data.split import Split
@@ -19,6 +18,7 @@ from distillation_dynamics.data.views import evaluation_pixels, make_transform
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.data import Arrays
 from distillation_dynamics.spec.images import View
+from distillation_dynamics.stages import data as stage
 from pictures import HUGGING_FACE, as_tar, encoded, make_folder, split_into, tiny
 
 GREY = np.arange(16, dtype=np.uint8).reshape(4, 4) * 16

@@ -8,11 +8,11 @@ import pytest
 
 from conftest import ROOT
 from distillation_dynamics.data import sources
-from distillation_dynamics.stages import data as stage
 from distillation_dynamics.data.probe import ProbeImages
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, Probe, Validation
+from distillation_dynamics.stages import data as stage
 from pictures import GREY_VIEW
 
 # Images [N, H, W] and labels [N] in an .npz.

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from distillation_dynamics.networks.build import build
+from distillation_dynamics.teacher_outputs import OnlineTeacher
 
 from conftest import ROOT
 from distillation_dynamics import cohorts
@@ -22,7 +22,7 @@ from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
-from distillation_dynamics.teacher_outputs import OnlineTeacher
+from distillation_dynamics.networks.build import build
 from distillation_dynamics.training import loop, resume
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.resume import RandomStream, States, Stop
