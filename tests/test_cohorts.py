@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from conftest import ROOT
-from distillation_dynamics import cohorts, teacher_outputs
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import order as orders
@@ -24,6 +23,7 @@ from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.spec.network import Model
+from distillation_dynamics.stages import cohorts, teacher_outputs
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.task import Task

@@ -6,8 +6,8 @@ import sys
 import pytest
 import yaml
 
-from distillation_dynamics import configuration
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.study import configuration
 from helpers import copy_project
 
 

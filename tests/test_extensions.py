@@ -7,7 +7,7 @@ import pytest
 
 from distillation_dynamics import extensions, study
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.chain import STATISTICS_TABLES, SUMMARY_TABLES, TABLES
+from distillation_dynamics.jobs.gathered import STATISTICS_TABLES, SUMMARY_TABLES, TABLES
 from helpers import chain_of, load, small_config
 
 OBJECTIVE = """

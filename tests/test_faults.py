@@ -9,8 +9,8 @@ from PIL import Image
 from timm.data import auto_augment as timm_augment
 from timm.data import create_transform
 
-from distillation_dynamics import faults
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.study import faults
 from helpers import changed, load, smoke_config
 
 NAN, INFINITE = float("nan"), float("inf")

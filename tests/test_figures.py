@@ -7,8 +7,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import stage
 from distillation_dynamics.figures.style import NoValue, Style
+from distillation_dynamics.stages import figures as stage
 from made_up import figure_job, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]

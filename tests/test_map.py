@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from distillation_dynamics.mapping import classical_scaling, kernel_vector, shape_distances
 
 from distillation_dynamics import errors, mapping
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.compare import MapJob
+from distillation_dynamics.stages.map import classical_scaling, kernel_vector, shape_distances
 from test_comparison import ONE, TWO, answers, draw, keep, named
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distillation_dynamics.students import main as link_student
 
 import stand_ins
 from conftest import ROOT
@@ -25,6 +24,7 @@ from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
+from distillation_dynamics.jobs.students import main as link_student
 from distillation_dynamics.networks import expected as expectations
 from distillation_dynamics.study.load import load
 from helpers import changed, describe, small_config, write_parquet

@@ -19,7 +19,7 @@ from distillation_dynamics.figures.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, StatisticsJob
-from distillation_dynamics.statistics import stage
+from distillation_dynamics.stages import statistics as stage
 from distillation_dynamics.statistics.report import alignment as on_alignment
 from distillation_dynamics.statistics.report import networks as on_networks
 from distillation_dynamics.statistics.report import shape as on_shape

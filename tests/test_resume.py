@@ -13,19 +13,19 @@ import time
 import numpy as np
 import pytest
 import torch
-from distillation_dynamics.teacher_outputs import OnlineTeacher
 
 from conftest import ROOT
-from distillation_dynamics import cohorts
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
 from distillation_dynamics.networks.build import build
+from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import loop, resume
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.resume import RandomStream, States, Stop
+from distillation_dynamics.training.teacher import OnlineTeacher
 from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")

@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from distillation_dynamics.metrics.agreement import agreement
 from distillation_dynamics.training_log import EPOCH_COLUMNS
 
-from distillation_dynamics import summary
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column, write_json, write_table
 from distillation_dynamics.markdown import markdown
+from distillation_dynamics.metrics.pairs.agreement import agreement
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, SummaryJob
+from distillation_dynamics.stages import summary
 
 
 def runs(values):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics import teacher_outputs
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
@@ -13,6 +12,7 @@ from distillation_dynamics.networks import expected
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.training import Augmentation
+from distillation_dynamics.stages import teacher_outputs
 from helpers import chain_of, changed, images_of, load, smoke_config, tiny_study
 
 CPU = torch.device("cpu")

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from distillation_dynamics.teacher_outputs import OnlineTeacher
 
-from distillation_dynamics import cohorts
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
@@ -14,11 +12,13 @@ from distillation_dynamics.networks.build import build
 from distillation_dynamics.objective import Objective
 from distillation_dynamics.outputs import Outputs, Request, Shape
 from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule, TermSpec
+from distillation_dynamics.stages import cohorts
 from distillation_dynamics.study.schema import load_schema
 from distillation_dynamics.training import log as training_log
 from distillation_dynamics.training import loop
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.task import Task, count_gflops, make_optimizer, make_schedule
+from distillation_dynamics.training.teacher import OnlineTeacher
 from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")

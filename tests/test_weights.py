@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.networks import fetch
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.networks.weights_file import check_safetensors, header, local_weights, other_weights
@@ -24,6 +23,7 @@ from distillation_dynamics.spec.base import to_json
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.networks import WeightsJob
+from distillation_dynamics.stages import network_weights as fetch
 
 MODEL = Model("vit_tiny_patch16_224", {"patch_size": 7, "embed_dim": 16, "depth": 2, "num_heads": 2}, "timm", 10)
 VIEW = View(1, 28, (0.5,), (0.5,))
