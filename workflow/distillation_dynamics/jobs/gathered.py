@@ -1,16 +1,12 @@
 """The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
 
-from typing import TYPE_CHECKING
-
 from .. import extensions
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
 from ..spec.tables import FiguresJob, Names, Run, StatisticsJob, SummaryJob, TablesJob
 from . import record
+from .measured import Measured
 from .node import Node
-
-if TYPE_CHECKING:
-    from .chain import Chain
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
@@ -18,7 +14,18 @@ SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
 STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
 
 
-def names_of(chain: "Chain") -> Names:
+class Gathered(Measured):
+    """All jobs of a study."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.tables = _tables(self)
+        self.summary = _summary(self)
+        self.statistics = _statistics(self)
+        self.figures = _figures(self)
+
+
+def names_of(chain: Measured) -> Names:
     """Return who is in the tables of a study."""
     study = chain.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
@@ -26,7 +33,7 @@ def names_of(chain: "Chain") -> Names:
     return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
 
 
-def _by_table(chain: "Chain") -> dict[str, list[list[Node]]]:
+def _by_table(chain: Measured) -> dict[str, list[list[Node]]]:
     """Return table -> the nodes that fill it: a list a network (or pair) of those side by side."""
     found: dict[str, list[list[Node]]] = {}
     known = extensions.metrics()
@@ -45,7 +52,7 @@ def _by_table(chain: "Chain") -> dict[str, list[list[Node]]]:
     return {table: nodes for table, nodes in found.items() if table != SCALARS}
 
 
-def tables(chain: "Chain") -> dict[str, Node]:
+def _tables(chain: Gathered) -> dict[str, Node]:
     """Add the tables of all networks; return them by name."""
     found = {}
     for table, nodes in _by_table(chain).items():
@@ -65,7 +72,7 @@ def _left(node: Node) -> list[str]:
     return [name for name in names if name in written]
 
 
-def summary(chain: "Chain") -> Node:
+def _summary(chain: Gathered) -> Node:
     """Add the summary."""
     study, runs = chain.study, []
     for name, node in chain.networks.items():
@@ -84,7 +91,7 @@ def summary(chain: "Chain") -> Node:
     return chain.add("summary", "", job, f"{chain.home}/summary", names, reads)
 
 
-def statistics(chain: "Chain") -> Node:
+def _statistics(chain: Gathered) -> Node:
     """Add the statistics."""
     study, logits = chain.study, LOGITS.format("test")
     pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
@@ -108,7 +115,7 @@ def statistics(chain: "Chain") -> Node:
     return chain.add("statistics", "", job, f"{chain.home}/statistics", files, reads)
 
 
-def drawn(chain: "Chain") -> dict[str, extensions.Figure]:
+def drawn(chain: Gathered) -> dict[str, extensions.Figure]:
     """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
     study = chain.study
     there = {
@@ -131,7 +138,7 @@ def known_tables() -> tuple[str, ...]:
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
 
 
-def figures(chain: "Chain") -> dict[str, Node]:
+def _figures(chain: Gathered) -> dict[str, Node]:
     """Add the figures; return them by name."""
     found = {}
     owners = dict.fromkeys(STATISTICS_TABLES, chain.statistics) | dict.fromkeys(SUMMARY_TABLES, chain.summary)

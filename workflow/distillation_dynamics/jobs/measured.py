@@ -1,7 +1,6 @@
 """The jobs of a chain that measure networks and hold them beside each other."""
 
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING
 
 from ..extensions import Metric
 from ..spec.compare import CompareJob, MapJob, Rows
@@ -13,16 +12,24 @@ from ..study.load import metrics_of
 from ..study.study import STUDENT
 from .content import DATA, sets_of
 from .node import Node
-
-if TYPE_CHECKING:
-    from .chain import Chain
+from .trained import Trained
 
 ROWS = "rows"
 # Images where the study does not say how many: of the metrics by what they say of theirs, and of the published choice.
 USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED_PROBE: 32}
 
 
-def measured(chain: "Chain") -> dict[str, dict[str, Node]]:
+class Measured(Trained):
+    """The jobs of a study up to what is measured of its networks, and of pairs of them."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.measured = _all_measured(self)
+        self.compared = _compared(self)
+        self.map = _mapped(self)
+
+
+def _all_measured(chain: Trained) -> dict[str, dict[str, Node]]:
     """Add the measurements of all networks; return network -> metric -> node."""
     nodes: dict[str, dict[str, Node]] = {}
     for network in chain.names:
@@ -32,13 +39,13 @@ def measured(chain: "Chain") -> dict[str, dict[str, Node]]:
     return nodes
 
 
-def wanted(chain: "Chain", network: str) -> dict[str, Metric]:
+def wanted(chain: Trained, network: str) -> dict[str, Metric]:
     """Return the metrics that are measured of a network."""
     kind, name = network.split("/")[:2]
     return metrics_of(chain.study, name if kind == "networks" else None)
 
 
-def _measured(chain: "Chain", network: str, name: str, metric: Metric, others: dict[str, dict[str, Node]]) -> Node:
+def _measured(chain: Trained, network: str, name: str, metric: Metric, others: dict[str, dict[str, Node]]) -> Node:
     study, (checkpoints, node, weights) = chain.study, chain.checkpoints(network)
     probes = _probes(chain, network, metric)
     reads = [(node, weights), *(chain.reads_set(source) for source in _sets(chain, metric))]
@@ -56,11 +63,11 @@ def _measured(chain: "Chain", network: str, name: str, metric: Metric, others: d
     return chain.add("measure", f"{network}/{name}", job, folder, names, reads, [f"metrics.{name}"])
 
 
-def _sets(chain: "Chain", metric: Metric) -> list[str]:
+def _sets(chain: Trained, metric: Metric) -> list[str]:
     return [DATA] if metric.main_only else list(sets_of(chain.study))
 
 
-def _probes(chain: "Chain", network: str, metric: Metric) -> tuple[Probe, ...]:
+def _probes(chain: Trained, network: str, metric: Metric) -> tuple[Probe, ...]:
     """Return the image sets that a metric is measured on, as the network sees them; the main one first."""
     study = chain.study
     kind, name = network.split("/")[:2]
@@ -89,7 +96,7 @@ def _count(given: int | None, usual: int, there: int | None) -> int:
     return usual if there is None else min(usual, there)
 
 
-def _rows(chain: "Chain", network: str) -> list[Rows]:
+def _rows(chain: Measured, network: str) -> list[Rows]:
     """Return the rows of a network at its checkpoints."""
     checkpoints, node = chain.checkpoints(network)[0], chain.measured[network][ROWS]
     return [
@@ -98,7 +105,7 @@ def _rows(chain: "Chain", network: str) -> list[Rows]:
     ]
 
 
-def compared(chain: "Chain") -> dict[str, dict[str, Node]]:
+def _compared(chain: Measured) -> dict[str, dict[str, Node]]:
     """Add the comparisons: every student with the teacher, every network with every other.
 
     Return pair -> metric -> node.
@@ -128,12 +135,12 @@ def compared(chain: "Chain") -> dict[str, dict[str, Node]]:
     return nodes
 
 
-def _files(chain: "Chain", network: str) -> list[str]:
+def _files(chain: Trained, network: str) -> list[str]:
     folders: Checkpoints = chain.checkpoints(network)[0]
     return [f"{folder}/rows.safetensors" for folder in folders.folders]
 
 
-def mapped(chain: "Chain") -> Node | None:
+def _mapped(chain: Measured) -> Node | None:
     """Add the map of all networks, blocks and epochs; None where nothing is compared."""
     if not chain.study.measure.pairs:
         return None
