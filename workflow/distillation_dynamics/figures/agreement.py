@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..statistics.thresholds import INTERVAL
 from .profiles import log_scale
-from .style import PAGE, NoValue, Style, against, counts, label, legend_below, need
+from .style import PAGE, NoValue, Style, against, counts, label, legend_below, need, over_epochs
 
 TABLES = ("agreement",)
 ASKS = ("students", "teacher")
@@ -25,15 +25,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, (column, text) in zip(panels, PANELS.items(), strict=True):
-        for name, look in looks.items():
-            rows = table[table["network"] == name]
-            mean = rows.groupby("epoch")[column].mean()
-            axes.plot(mean.index, mean, label=label(name), **look)
-            if rows["seed"].nunique() > 1:
-                for _, one in rows.groupby("seed"):
-                    axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.35, alpha=0.6)
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        over_epochs(axes, table, column, looks)
         axes.set_ylabel(text)
     log_scale(panels[1])
     first = style.names.baseline

@@ -6,8 +6,8 @@ In: depth.parquet. Out: a figure of two panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, title, trained_and_control
-from .style import Style, legend_below
+from .profiles import final, grid, say, trained_and_control
+from .style import Style
 
 TABLES = ("depth",)
 METRICS = ("attention",)
@@ -24,6 +24,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure = grid(table, style, PANELS, 1)
     control = trained_and_control(table, "attention_entropy", style)
     said = f"Entropy in the last block (and the control's) [bits]: {control}"
-    figure.suptitle(title("Self-attention over depth", table, said, style), fontsize="small")
-    legend_below(figure, figure.axes, 4)
+    say(figure, "Self-attention over depth", table, said, style)
     return figure

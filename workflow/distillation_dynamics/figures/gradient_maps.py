@@ -8,25 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .maps import (
-    BELOW,
-    DOWN,
-    GAP,
-    GROUP,
-    NAMES,
-    TITLE,
-    as_array,
-    class_said,
-    colorbar,
-    examples,
-    final_maps,
-    name_at_left,
-    networks_of,
-    one_map,
-    place,
-    show,
-    title,
-)
+from . import maps
 from .style import PAGE, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
@@ -44,36 +26,36 @@ def columns_of(blocks: int, across: int) -> dict[int, int]:
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the map of every block of every network: last epoch, lowest seed."""
-    table = final_maps(need(tables, "gradient_maps", "map"), style)
-    pixels_of = final_maps(need(tables, "saliency", "map"), style)
-    ((image, class_),) = examples(table, 1).itertuples(index=False)
+    table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
+    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
+    ((image, class_),) = maps.examples(table, 1).itertuples(index=False)
     table = table[table["image"] == image]
-    names, left_out = networks_of(table, DOWN)
+    names, left_out = maps.networks_of(table, maps.DOWN)
     table = table[table["network"].isin(names)]
     across = min(ACROSS, int(table["block"].max()) + 1)
-    side = min((PAGE - NAMES - GROUP) / (across + 1) - GAP, 0.75)
-    step = side + GAP + NAME
-    figure = Figure(figsize=(PAGE, TITLE + len(names) * step + BELOW))
+    side = min((PAGE - maps.NAMES - maps.GROUP) / (across + 1) - maps.GAP, 0.75)
+    step = side + maps.GAP + NAME
+    figure = Figure(figsize=(PAGE, maps.TITLE + len(names) * step + maps.BELOW))
     for row, name in enumerate(names):
         blocks = table[table["network"] == name].sort_values("block")
-        pixels = one_map(pixels_of, network=name, image=image, method="image")
-        top = TITLE + row * step + NAME
-        axes = place(figure, NAMES, top, side, side)
-        show(axes, pixels)
-        name_at_left(axes, name)
+        pixels = maps.one_map(pixels_of, network=name, image=image, method="image")
+        top = maps.TITLE + row * step + NAME
+        axes = maps.place(figure, maps.NAMES, top, side, side)
+        maps.show(axes, pixels)
+        maps.name_at_left(axes, name)
         for column, block in columns_of(len(blocks), across).items():
             one = blocks.iloc[block]
-            axes = place(figure, NAMES + GROUP + (column + 1) * (side + GAP), top, side, side)
-            values = as_array(one)
-            show(axes, pixels, values)
+            axes = maps.place(figure, maps.NAMES + maps.GROUP + (column + 1) * (side + maps.GAP), top, side, side)
+            values = maps.as_array(one)
+            maps.show(axes, pixels, values)
             axes.set_title(block_label(one["block_name"]), fontsize="xx-small", pad=1)
             if not np.any(values):
                 axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
-    colorbar(figure)
-    title(
+    maps.colorbar(figure)
+    maps.title(
         figure,
         f"Absolute gradient of the label's logit by the patch tokens of each block, last epoch, {left_out}one image "
-        f"({class_said(class_)}).\nColumns: relative depth, numbers: block; each map has its own scale; 0: exactly "
-        "zero everywhere",
+        f"({maps.class_said(class_)}).\nColumns: relative depth, numbers: block; each map has its own scale; "
+        "0: exactly zero everywhere",
     )
     return figure

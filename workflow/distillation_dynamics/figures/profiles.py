@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.thresholds import INTERVAL
-from .style import PAGE, Style, block_label, counts, label, last_epoch, main_probe, need, wrapped
+from .style import PAGE, Style, block_label, counts, label, last_epoch, legend_below, main_probe, need, wrapped
 
 # Networks whose controls a title has room for.
 IN_A_TITLE = 3
@@ -118,6 +118,12 @@ def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, l
     for one in axes[:-1].flat:
         one.set_xlabel("")
     return figure
+
+
+def say(figure: Figure, what: str, table: pd.DataFrame, said: str, style: Style) -> None:
+    """Write the title of a figure of `grid` above it, and the legend of all its panels below."""
+    figure.suptitle(title(what, table, said, style), fontsize="small")
+    legend_below(figure, figure.axes, 4)
 
 
 def draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:

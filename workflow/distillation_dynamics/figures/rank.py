@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, log_if_wide, title, trained_and_control
-from .style import Style, legend_below
+from .profiles import final, grid, log_if_wide, say, trained_and_control
+from .style import Style
 
 TABLES = ("depth",)
 METRICS = ("rank",)
@@ -38,6 +38,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
         f"Effective rank of all images in the last block (and the control's): {control}"
     )
-    figure.suptitle(title("Directions that patch tokens fill", table, said, style), fontsize="small")
-    legend_below(figure, figure.axes, 4)
+    say(figure, "Directions that patch tokens fill", table, said, style)
     return figure

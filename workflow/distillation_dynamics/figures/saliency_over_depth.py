@@ -9,20 +9,7 @@ import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
 
-from .maps import (
-    BELOW,
-    TITLE,
-    as_array,
-    class_said,
-    colorbar,
-    examples,
-    final_maps,
-    networks_of,
-    one_map,
-    place,
-    show,
-    title,
-)
+from . import maps
 from .style import PAGE, Style, label, need
 
 TABLES = ("gradient_maps", "saliency")
@@ -35,43 +22,43 @@ MILLISECONDS = 600
 
 def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     """Animate one image, a panel a network (last epoch, lowest seed), as many frames as the deepest has blocks."""
-    table = final_maps(need(tables, "gradient_maps", "map"), style)
-    pixels_of = final_maps(need(tables, "saliency", "map"), style)
-    ((image, class_),) = examples(table, 1).itertuples(index=False)
+    table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
+    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
+    ((image, class_),) = maps.examples(table, 1).itertuples(index=False)
     table = table[table["image"] == image]
-    names, left_out = networks_of(table, MOST)
-    pixels = {name: one_map(pixels_of, network=name, image=image, method="image") for name in names}
+    names, left_out = maps.networks_of(table, MOST)
+    pixels = {name: maps.one_map(pixels_of, network=name, image=image, method="image") for name in names}
     blocks = {name: table[table["network"] == name].sort_values("block") for name in names}
     down = math.ceil(len(names) / ACROSS)
     across = math.ceil(len(names) / down)
     side = min((PAGE - GAP) / across - GAP, 1.6)
-    edge, first = (PAGE - across * (side + GAP) + GAP) / 2, TITLE + 2 * BAR + NAME
-    figure = Figure(figsize=(PAGE, first + down * (side + NAME) - NAME + BELOW))
+    edge, first = (PAGE - across * (side + GAP) + GAP) / 2, maps.TITLE + 2 * BAR + NAME
+    figure = Figure(figsize=(PAGE, first + down * (side + NAME) - NAME + maps.BELOW))
     panels = {
-        name: place(figure, edge + (k % across) * (side + GAP), first + (k // across) * (side + NAME), side, side)
+        name: maps.place(figure, edge + (k % across) * (side + GAP), first + (k // across) * (side + NAME), side, side)
         for k, name in enumerate(names)
     }
-    colorbar(figure)
-    bar = place(figure, PAGE / 2 - 1, TITLE, 2, BAR)
+    maps.colorbar(figure)
+    bar = maps.place(figure, PAGE / 2 - 1, maps.TITLE, 2, BAR)
     frames = max(len(one) for one in blocks.values())
 
     def frame(number: int) -> None:
         depth = number / max(frames - 1, 1)
         for name, axes in panels.items():
             one = blocks[name].iloc[round(depth * (len(blocks[name]) - 1))]
-            values = as_array(one)
+            values = maps.as_array(one)
             axes.clear()
-            show(axes, pixels[name], values)
+            maps.show(axes, pixels[name], values)
             block = one["block_name"].replace("blocks.", "block ")
             zero = ": exactly zero" if not values.any() else ""
             axes.set_title(f"{label(name)}\n{block}{zero}", fontsize="x-small", pad=2)
         bar.clear()
         bar.set(xlim=(0, 1), xticks=[], yticks=[])
         bar.barh(0, depth, color="0.3")
-        title(
+        maps.title(
             figure,
             f"Absolute gradient of the label's logit by patch tokens, last epoch, {left_out}one image "
-            f"({class_said(class_)}).\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
+            f"({maps.class_said(class_)}).\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
         )
 
     return FuncAnimation(figure, frame, frames=frames, init_func=lambda: None, interval=MILLISECONDS)

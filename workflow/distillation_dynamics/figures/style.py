@@ -169,3 +169,17 @@ def legend_below(figure: Figure, axes: Axes | Iterable[Axes], columns: int) -> N
         handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6,
         columnspacing=1.2,
     )  # fmt: skip
+
+
+def over_epochs(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict[str, Any]]) -> None:
+    """Draw `column` over epochs: for each of the networks in `looks` the mean over seeds, single seeds thin."""
+    table = table.dropna(subset=[column])
+    for name, look in looks.items():
+        rows = table[table["network"] == name]
+        mean = rows.groupby("epoch")[column].mean()
+        axes.plot(mean.index, mean, label=label(name), **look)
+        if rows["seed"].nunique() > 1:
+            for _, one in rows.groupby("seed"):
+                axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.35, alpha=0.6)
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)

@@ -6,8 +6,8 @@ In: depth.parquet. Out: a figure of four panels.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, title, trained_and_control
-from .style import Style, legend_below
+from .profiles import final, grid, say, trained_and_control
+from .style import Style
 
 TABLES = ("depth",)
 METRICS = ("tokens",)
@@ -29,6 +29,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
         f"Cosine between tokens in the last block (and the control's): {control}"
     )
-    figure.suptitle(title("Patch tokens of an image", table, said, style), fontsize="small")
-    legend_below(figure, figure.axes, 4)
+    say(figure, "Patch tokens of an image", table, said, style)
     return figure

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, legend_below, need
+from .style import PAGE, Style, label, legend_below, need, over_epochs
 
 TABLES = ("epochs",)
 ASKS = ("students",)
@@ -19,15 +19,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     accuracy, loss = figure.subplots(1, 2)
     panels = (accuracy, "validation_top1"), (loss, "train_loss")
     for axes, column in panels:
-        for variant, look in looks.items():
-            rows = students[students["network"] == variant].dropna(subset=[column])
-            mean = rows.groupby("epoch")[column].mean()
-            axes.plot(mean.index, mean, label=label(variant), **look)
-            if rows["seed"].nunique() > 1:
-                for _, one in rows.groupby("seed"):
-                    axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.4, alpha=0.5)
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        over_epochs(axes, students, column, looks)
     final = teacher.dropna(subset=["validation_top1"]).tail(1)["validation_top1"]
     if len(final):
         accuracy.axhline(
