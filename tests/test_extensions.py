@@ -9,7 +9,7 @@ from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.study import load as loading
-from helpers import chain_of, load, small_config
+from helpers import chain_of, load, small_config, smoke_config
 
 OBJECTIVE = """
 NEEDS = "teacher_logits"
@@ -172,12 +172,15 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
 
 def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
     (library / "figures/mine.py").write_text(FIGURE)
-    config = small_config()
+    config = smoke_config()
     fingerprints = "distillation_dynamics.jobs.chain.code_of"
     monkeypatch.setattr(fingerprints, lambda stage, *names: (stage, *names))
+    config["measure"]["metrics"] = ["magnitude"]
     assert "mine" not in chain_of(load(config)).figures
     config["measure"]["metrics"] = ["rank"]
     assert chain_of(load(config)).figures["mine"].order.writes[1].endswith("/figures/mine.png")
+    del config["networks"]["resnet"]
+    assert "mine" not in chain_of(load(config)).figures, "it asks for several networks"
 
 
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):

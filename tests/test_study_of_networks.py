@@ -184,7 +184,7 @@ def test_a_teacher_whose_head_sorts_other_classes_is_refused(tmp_path, classes, 
     save_file(build(model, View(1, 28, (0.3,), (0.4,))).state_dict(), tmp_path / "vit.safetensors")
     config["networks"]["vit"] = {
         **{"source": "checkpoint", "weights": str(tmp_path / "vit.safetensors")},
-        **{"model": {"name": model.name, "args": model.args}, "view": config["view"]},
+        **{"model": {"name": model.name, "args": model.args}, "view": config["view"] | {"crop_fraction": 1.0}},
     }
     load(copy.deepcopy(config))
     config["teacher"] = "vit"
