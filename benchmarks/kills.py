@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import plan as plans
-from distillation_dynamics.jobs import record
+from distillation_dynamics.jobs import groups, record
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,18 @@ def all_jobs(folder: Path, configfile: str) -> list[Job]:
     shutil.rmtree(folder / "results/.orders", ignore_errors=True)
     command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "2", "--configfile", configfile]
     subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    groups = sorted((folder / plans.GROUPS).glob("*/*.json"))
+    grouped = sorted((folder / groups.GROUPS).glob("*/*.json"))
     files = sorted((folder / "results/.orders").rglob("*.json"))
     single = [path for path in files if "groups" not in path.parts and "content" not in path.parts]
     jobs = [
         Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["orders"]])
-        for path in groups
+        for path in grouped
     ]
-    grouped = {order["key"] for job in jobs for order in job.orders}
+    members = {order["key"] for job in jobs for order in job.orders}
     jobs += [
         Job(str(path.relative_to(folder)), [order])
         for path in single
-        if (order := read_json(path))["key"] not in grouped
+        if (order := read_json(path))["key"] not in members
     ]
     return jobs
 

@@ -72,10 +72,10 @@ class Together:
 
 RUN_REPLACED = {
     "    main = stage_main(order.stage)\n": "    main = lambda *a, **k: stand_ins.carry_out(order)\n",
-    '    cohorts = import_module(f"{PACKAGE}.cohorts")\n': (
+    '    cohorts = import_module(f"{PACKAGE}.stages.cohorts")\n': (
         "    cohorts = stand_ins.Together\n    cohorts.orders = [order for order, _ in due]\n"
     ),
-    '        measuring = import_module(f"{PACKAGE}.measuring")\n': (
+    '        measuring = import_module(f"{PACKAGE}.stages.measure")\n': (
         "        measuring = stand_ins.Together\n        measuring.orders = [order for order, _ in due]\n"
     ),
     "import argparse\n": "import argparse\nfrom . import stand_ins\n",

@@ -17,7 +17,7 @@ from helpers import copy_project, jobs, small_config, snakemake
 
 LIBRARY = "workflow/distillation_dynamics"
 STUDY = "study.yaml"
-FIGURES = 14
+FIGURES = 11
 TABLES = {"tables": 1}
 
 
@@ -84,13 +84,13 @@ def test_after_a_run_nothing_is_to_be_done_whatever_was_touched(project):
 def test_one_variant_changed_trains_one_student(project):
     config = small_config(**{"variants.hard.hard.weight": 0.5})
     write_study(project, config)
-    assert plan(project) == {"cohorts": 1, "students": 1, "measure": 1, **TABLES}
+    assert plan(project) == {"cohorts": 1, "students": 1, "measure": 1, "compare": 2, **TABLES}
     run(project)
     assert stand_ins.trained(stand_ins.ran(project)) == ["hard/seed0"]
     check(project)
     # Changed back it is linked again; what was measured of the other one is measured anew.
     write_study(project, small_config())
-    assert plan(project) == {"students": 1, "measure": 1, **TABLES}
+    assert plan(project) == {"students": 1, "measure": 1, "compare": 2, **TABLES}
     run(project)
     assert stand_ins.trained(stand_ins.ran(project)) == []
     check(project)
@@ -106,15 +106,15 @@ def test_a_variant_and_a_seed_more_and_less(project):
     assert len(trained) == 5 and {"everything/seed3", "hard/seed3", "none/seed3"} < set(trained)
     check(project)
     write_study(project, small_config())
-    assert plan(project) == TABLES
+    assert plan(project) == {"compare": 1, **TABLES}
     run(project)
     check(project)
 
 
 def test_code_of_the_teachers_answers_trains_all_students_in_one_run(project):
-    edit(project, f"{LIBRARY}/teacher_outputs.py", "BATCH = 256", "BATCH = 128")
+    edit(project, f"{LIBRARY}/training/teacher.py", "BATCH = 256", "BATCH = 128")
     planned = plan(project)
-    assert planned["students"] == 3 and planned["teacher_outputs"] == 1 and "teacher" not in planned
+    assert planned["students"] == 3 and planned["teacher_outputs"] == 1 and "networks" not in planned
     run(project)
     lines = stand_ins.ran(project)
     assert len(stand_ins.trained(lines)) == 3
@@ -122,22 +122,22 @@ def test_code_of_the_teachers_answers_trains_all_students_in_one_run(project):
 
 
 def test_a_teacher_that_comes_out_with_other_bits_takes_its_students_along(project):
-    (teacher,) = (project / "results/shared/teacher").iterdir()
-    (teacher / "teacher.safetensors").write_text("damaged")
-    (project / stand_ins.OTHER_BITS).write_text("teacher")
+    (teacher,) = (project / "results/shared/networks").iterdir()
+    (teacher / "trained.safetensors").write_text("damaged")
+    (project / stand_ins.OTHER_BITS).write_text("networks")
     run(project)
     lines = stand_ins.ran(project)
     assert sorted(stand_ins.trained(lines)) == ["everything/seed0", "hard/seed0"]
-    assert "teacher_outputs" in lines and "features teacher" in lines
+    assert "teacher_outputs" in lines and "measure networks/cait/entropy" in lines
     assert plan(project) == {}
 
 
 def test_a_teacher_that_comes_out_as_it_was_trains_nobody(project):
-    (teacher,) = (project / "results/shared/teacher").iterdir()
-    (teacher / "teacher.safetensors").write_text("damaged")
+    (teacher,) = (project / "results/shared/networks").iterdir()
+    (teacher / "trained.safetensors").write_text("damaged")
     said = run(project)
-    assert "teacher.safetensors has 7 bytes, 64 were written; it is made again" in said
-    assert stand_ins.ran(project) == ["teacher"]
+    assert "trained.safetensors has 7 bytes, 64 were written; it is made again" in said
+    assert stand_ins.ran(project) == ["networks cait"]
     check(project)
 
 
@@ -167,7 +167,7 @@ def test_results_copied_into_an_empty_clone_are_known_there(project, tmp_path):
     # Without what studies share: images and teacher are made again as they were, and nobody trains.
     run(clone)
     lines = stand_ins.ran(clone)
-    assert sorted(line for line in lines if "smoke" not in line) == ["data", "teacher", "teacher_outputs"]
+    assert sorted(lines) == ["data main", "networks cait", "teacher_outputs"]
     check(clone)
 
 
@@ -183,7 +183,7 @@ def test_forced_students_train_and_forced_tables_are_made(project):
     assert len(stand_ins.trained(lines)) == 3
     check(project)
     run(project, "--forcerun", "tables")
-    assert len(stand_ins.ran(project)) == 9 + FIGURES, "7 tables of metrics, summary, statistics and the figures"
+    assert len(stand_ins.ran(project)) == 6 + FIGURES, "4 tables, summary, statistics and the figures"
     check(project)
     assert plan(project, "--forceall")["cohorts"] == 2
 
@@ -218,7 +218,7 @@ def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finish
 
 def test_what_is_finished_stays_when_its_new_run_cannot_start(project):
     before = {path: path.read_bytes() for path in (project / "results/smoke").rglob("*.parquet")}
-    write_study(project, small_config(**{"features.images": 30, "saliency.images": 3}))
+    write_study(project, small_config(**{"measure.images": 30, "compare.images": 40}))
     start = "    main = lambda *a, **k: stand_ins.carry_out(order)\n"
     edit(project, f"{LIBRARY}/jobs/run.py", start, "    raise StudyError('no room on the GPU')\n")
     assert "no room on the GPU" in run(project, fails=True)
@@ -302,7 +302,7 @@ def test_the_plan_says_what_changed_what_trains_and_what_it_costs(project):
     write_study(project, small_config(**{"variants.hard.hard.weight": 0.3}))
     said = why(project)
     assert "students hard/seed0: terms.hard.weight: 0.9 -> 0.3\n" in said
-    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{9 + FIGURES} +1 ", said, re.M)
+    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{6 + FIGURES} +1 ", said, re.M)
     assert "1 student to train in 1 job" in said
     assert len(said.splitlines()) < 60
     write_study(project, small_config())
@@ -325,12 +325,12 @@ def test_a_run_uses_the_declared_threads_whatever_cores_it_gets(project):
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        (STUDY, "imagse", "", "features.imagse: unknown key; did you mean images"),
+        (STUDY, "imagse", "", "measure.imagse: unknown key; did you mean images"),
         (STUDY, "train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
     ],
 )
 def test_a_wrong_study_is_a_sentence_and_a_status(project, name, old, new, message):
-    changes = {"features.imagse": 3} if old == "imagse" else {f"data.{old}": new}
+    changes = {"measure.imagse": 3} if old == "imagse" else {f"data.{old}": new}
     write_study(project, small_config(**changes))
     said = run(project, fails=True)
     assert message in said and "Traceback" not in said
@@ -353,5 +353,5 @@ def test_the_library_is_whole_when_it_is_installed_from_a_wheel(tmp_path):
         for path in (ROOT / LIBRARY).rglob("*")
         if path.suffix in (".py", ".yaml") and not (library / path.relative_to(ROOT / LIBRARY)).is_file()
     }
-    assert missing == set() and (library / "study.schema.yaml").is_file()
-    assert Path(ROOT / LIBRARY / "study.schema.yaml").is_file()
+    assert missing == set() and (library / "study/study.schema.yaml").is_file()
+    assert Path(ROOT / LIBRARY / "study/study.schema.yaml").is_file()

@@ -102,13 +102,13 @@ def test_a_key_may_be_given_over_what_is_merged_in(tmp_path):
 
 def test_later_files_and_overrides_win_key_by_key(tmp_path):
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
-    first.write_text("name: first\nseeds: [0]\nfeatures: {images: 20, dtype: float32}")
-    second.write_text("name: second\nfeatures: {images: 40}")
+    first.write_text("name: first\nseeds: [0]\nmeasure: {images: 20, dtype: float32}")
+    second.write_text("name: second\nmeasure: {images: 40}")
     overrides = ["seeds=[0,1]", "name=2e3x", "statistics={baseline: soft}", "state_minutes=2e-1"]
     assert configuration.merged([first, second], overrides) == {
         "name": "2e3x",
         "seeds": [0, 1],
-        "features": {"images": 40, "dtype": "float32"},
+        "measure": {"images": 40, "dtype": "float32"},
         "statistics": {"baseline": "soft"},
         "state_minutes": 0.2,
     }
@@ -118,7 +118,7 @@ def test_later_files_and_overrides_win_key_by_key(tmp_path):
     ("override", "sentence"),
     [
         ("seeds", "--config seeds: write key=value"),
-        ("teacher.seed=1", "--config teacher.seed=1: write key=value with a key at the top of a study"),
+        ("measure.images=1", "--config measure.images=1: write key=value with a key at the top of a study"),
         ("seeds=[0,", "--config seeds, line 1, column 4: no valid YAML"),
         ("statistics={baseline: a, baseline: b}", "--config statistics, line 1: baseline is given twice"),
         ("name=2026-11-24", "--config name, line 1: .*2026-11-24 is a date in YAML; write it in quotes"),

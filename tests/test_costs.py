@@ -18,7 +18,7 @@ def plan(tmp_path, monkeypatch):
     """The plan of a study of three variants, of which nothing is there."""
     result = load(small_config())
     monkeypatch.chdir(tmp_path)
-    return Plan(chain_of(result), Hashes(), slots={"students": 2, "measure": 2})
+    return Plan(chain_of(result), Hashes(), slots={"students": 2, "measure": 2, "compare": 2})
 
 
 def left_by(node, networks=5, own=8.0, common=2.0, start=1.5, device="cpu"):
@@ -76,8 +76,21 @@ def test_a_cost_that_is_damaged_or_of_no_training_is_passed_over(plan, content):
 def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
     lines = costs.report(plan).splitlines()
     assert "students none/seed0, hard/seed0, everything/seed0: was not made yet" in lines
-    assert "metrics depth, spectrum, saliency, gradient_maps, cka, mismatch, agreement: was not made yet" in lines
+    assert "tables depth, spectrum, cka, map: was not made yet" in lines
+    networks = "networks/cait, students/none/seed0, students/hard/seed0, students/everything/seed0"
+    assert f"measure {networks}: was not made yet" in lines, "of each all metrics"
+    assert "map: was not made yet" in lines
     assert all(order.STAGES.keys() >= {line.split()[0].rstrip(":")} for line in lines[: lines.index("")])
+
+
+def test_a_row_counts_jobs_and_not_what_is_made_in_them(plan):
+    """The map is made in a job with comparisons, and all that gathers in one."""
+    rows = {line.split()[0]: line.split()[1:3] for line in costs.report(plan).splitlines() if re.match(r"\w+ +\d", line)}
+    groups = [group.stage for group in plan.groups]
+    assert "map" not in rows and rows["compare"] == [str(len(plan.due("compare")) + 1), str(groups.count("compare"))]
+    assert rows["measure"] == ["16", str(groups.count("measure"))] and rows["tables"][1] == "1"
+    alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
+    assert rows["total"] == [str(len(plan.reasons)), str(len(groups) + len(alone))]
 
 
 def test_a_link_of_a_student_is_not_counted_beside_its_run(plan):

@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from distillation_dynamics import extensions, study
+from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.gathered import STATISTICS_TABLES, SUMMARY_TABLES, TABLES
-from helpers import chain_of, load, small_config
+from distillation_dynamics.jobs.gathered import known_tables
+from distillation_dynamics.study import load as loading
+from helpers import chain_of, load, small_config, smoke_config
 
 OBJECTIVE = """
 NEEDS = "teacher_logits"
@@ -18,15 +19,31 @@ OPTIONS = {"power": {"type": "number", "minimum": 0, "default": 2}}
 class Loss: ...
 """
 METRIC = """
-NEEDS: str = "features"
+ASKS: tuple[str, ...] = ("features",)
 IMAGE_COLUMNS = {"mine": None}
 
 
 class Metric: ...
 """
+PAIR = """
+ASKS = ("pooled", "grams")
+NETWORK_COLUMNS = {"mine": None}
+
+
+def compare(first, second): ...
+"""
+READER = """
+PACKED = False
+
+
+def find(given, key): ...
+def count(paths, classes, key): ...
+class Source: ...
+"""
 FIGURE = """
 TABLES = ("runs", "depth")
 METRICS = ["rank"]
+ASKS = ("networks",)
 
 
 def draw(tables, style): ...
@@ -45,23 +62,42 @@ WRONG = {
         ("class Loss:", "class Loss", r", line 6: not valid Python \(.+\)"),
     ],
     ("metrics", METRIC): [
-        ("features", "feature", "NEEDS: 'feature' is not possible; did you mean features"),
-        ('"features"', '["features"]', r"NEEDS: \['features'\] is not possible"),
-        ('NEEDS: str = "features"', "", "NEEDS: is not given"),
-        ("IMAGE_COLUMNS", "IMAGE_COLUMN", "none of IMAGE_COLUMNS, BLOCK_COLUMNS, BIN_COLUMNS is given"),
+        ('"features"', '"feature"', "ASKS: 'feature' is not possible; did you mean features"),
+        ('("features",)', '"features"', "ASKS: must be a tuple of names, and not 'features'"),
+        ('ASKS: tuple[str, ...] = ("features",)', "", "ASKS: is not given"),
+        ("IMAGE_COLUMNS", "IMAGE_COLUMN", "none of IMAGE_COLUMNS, BLOCK_COLUMNS, BIN_COLUMNS, TABLES, FILES is given"),
+        ("IMAGE_COLUMNS =", 'OPTIONS = ("entropy_bin",)\nIMAGE_COLUMNS =', "OPTIONS: 'entropy_bin' is not possible; did"),
+        ("IMAGE_COLUMNS =", 'REFERENCE = "range"\nIMAGE_COLUMNS =', "REFERENCE: 'range' is not possible"),
+        ("IMAGE_COLUMNS =", 'IMAGES = "compare"\nIMAGE_COLUMNS =', "IMAGES: columns of scalars, depth are of the images"),
+        ("IMAGE_COLUMNS =", 'IMAGES = "all"\nIMAGE_COLUMNS =', "IMAGES: 'all' is not possible"),
+        ("IMAGE_COLUMNS =", "TABLES = dict(a=1)\nIMAGE_COLUMNS =", "TABLES: must be a dictionary with its keys written"),
         ("Metric", "Metrics", "there is no class Metric; did you mean Metrics"),
         ("{", "{{", ", line 3: not valid Python"),
         ("mine", "\x00", ": not valid Python \\(.*null bytes"),
+    ],
+    ("metrics/pairs", PAIR): [
+        ("grams", "gram", "ASKS: 'gram' is not possible; did you mean grams"),
+        ("ASKS", "ASK", "ASKS: is not given; did you mean ASK"),
+        ("compare", "compares", "there is no function compare; did you mean compares"),
+        ("NETWORK_COLUMNS", "NETWORK_COLUMN", "none of PAIR_COLUMNS, NETWORK_COLUMNS is given"),
+    ],
+    ("data/sources", READER): [
+        ("PACKED", "PACK", "PACKED: is not given; did you mean PACK"),
+        ("False", "0", "PACKED: must be True or False, and not 0"),
+        ("find", "fnid", "there is no function find; did you mean fnid"),
+        ("count", "cuont", "there is no function count; did you mean cuont"),
+        ("Source", "Sources", "there is no class Source; did you mean Sources"),
     ],
     ("figures", FIGURE): [
         ("TABLES", "TABLE", "TABLES: is not given; did you mean TABLE"),
         ("depth", "depths", "TABLES: 'depths' is not possible; did you mean depth"),
         ('("runs", "depth")', '"runs"', "TABLES: must be a tuple of names, and not 'runs'"),
+        ("networks", "network", "ASKS: 'network' is not possible; did you mean networks"),
         ('"rank"', '"ranks"', "METRICS: 'ranks' is not possible; did you mean rank"),
         ("METRICS =", 'FORMATS = ("svg",)\nMETRICS =', "FORMATS: 'svg' is not possible"),
         ("draw", "drwa", "there is no function draw; did you mean drwa"),
         ("METRICS =", 'FORMATS = ("gif",)\nMETRICS =', "there is no function animate"),
-        ("def draw", "de draw", ", line 6: not valid Python"),
+        ("def draw", "de draw", ", line 7: not valid Python"),
     ],
 }
 CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in WRONG.items() for old, new, said in list]
@@ -71,7 +107,11 @@ CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in W
 def library(tmp_path, monkeypatch):
     """A copy of the folders of extensions, in which they are looked for."""
     for folder in extensions.OTHERS:
-        shutil.copytree(extensions.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            *(extensions.ROOT / folder, tmp_path / folder),
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
     monkeypatch.setattr(extensions, "ROOT", tmp_path)
     return tmp_path
 
@@ -80,7 +120,7 @@ def library(tmp_path, monkeypatch):
 def folders(tmp_path, monkeypatch):
     """Folders of extensions that hold one metric, and nothing else."""
     for folder in extensions.OTHERS:
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     (tmp_path / "metrics/rank.py").write_text(METRIC)
     monkeypatch.setattr(extensions, "ROOT", tmp_path)
     return tmp_path
@@ -88,11 +128,12 @@ def folders(tmp_path, monkeypatch):
 
 def found():
     """The names of all extensions that there are."""
-    tables = (*TABLES, *SUMMARY_TABLES, *STATISTICS_TABLES)
     return {
+        "data/sources": extensions.readers(),
         "objectives": extensions.objectives(),
         "metrics": extensions.metrics(),
-        "figures": extensions.figures(tables),
+        "metrics/pairs": extensions.pair_metrics(),
+        "figures": extensions.figures(known_tables()),
     }
 
 
@@ -120,10 +161,10 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
     (library / "figures/mine.py").write_text(FIGURE)
     config = small_config()
     config["variants"]["mine"] = {"mine": {"weight": 1}}
-    config["features"]["metrics"] = ["mine"]
+    config["measure"]["metrics"] = ["mine"]
     loaded = load(config)
     (term,) = loaded.variants["mine"]
-    assert (term.needs, term.options) == ("teacher_logits", {"power": 2}) and loaded.features.metrics == ("mine",)
+    assert (term.needs, term.options) == ("teacher_logits", {"power": 2}) and loaded.measure.metrics == ("mine",)
     config["variants"]["mine"]["mine"]["power"] = -1
     with pytest.raises(StudyError, match=r"variants\.mine\.mine\.power: -1 is less than the minimum of 0"):
         load(config)
@@ -131,18 +172,21 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
 
 def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
     (library / "figures/mine.py").write_text(FIGURE)
-    config = small_config()
+    config = smoke_config()
     fingerprints = "distillation_dynamics.jobs.chain.code_of"
     monkeypatch.setattr(fingerprints, lambda stage, *names: (stage, *names))
+    config["measure"]["metrics"] = ["magnitude"]
     assert "mine" not in chain_of(load(config)).figures
-    config["features"]["metrics"] = ["rank"]
+    config["measure"]["metrics"] = ["rank"]
     assert chain_of(load(config)).figures["mine"].order.writes[1].endswith("/figures/mine.png")
+    del config["networks"]["resnet"]
+    assert "mine" not in chain_of(load(config)).figures, "it asks for several networks"
 
 
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
     (library / "metrics/mine.py").write_text(METRIC.replace("features", "feature"))
-    with pytest.raises(StudyError, match=r"metrics/mine\.py: NEEDS"):
-        study.load(small_config(), None)
+    with pytest.raises(StudyError, match=r"metrics/mine\.py: ASKS"):
+        loading.load(small_config(), None)
     (library / "metrics/mine.py").unlink()
     (library / "figures/mine.py").write_text(FIGURE.replace("TABLES", "TABLE"))
     with pytest.raises(StudyError, match=r"figures/mine\.py: TABLES"):

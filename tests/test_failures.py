@@ -25,8 +25,8 @@ def written(folder, name, text):
 ENDED = {
     "a sentence": (FAILED, "step\nerror: a.png: cannot be decoded; replace it\n", Kind.SENTENCE, "a.png: cannot be"),
     "sentences of a group, in the log of the cluster": (
-        *(FAILED, "error: features a: x\nsaliency b: y\n\n[Wed Nov 25] Error in rule", Kind.SENTENCE),
-        "features a: x\nsaliency b: y",
+        *(FAILED, "error: measure a: x\ncompare b: y\n\n[Wed Nov 25] Error in rule", Kind.SENTENCE),
+        "measure a: x\ncompare b: y",
     ),
     "a stop": (
         *(FAILED, "epoch 3\nnot finished: stopped by SIGTERM before update 12; run again\n", Kind.STOPPED),
@@ -226,11 +226,11 @@ def test_a_full_cluster_is_not_asked_again_at_once(monkeypatch):
 
 
 def test_a_job_of_several_stages_names_the_key_of_each():
-    parts = ("compute.features", "compute.saliency")
+    parts = ("compute.data", "compute.networks")
     said, _ = slurm.stuck("PartitionTimeLimit", parts)
-    assert "lower compute.features.runtime or compute.saliency.runtime" in said
+    assert "lower compute.data.runtime or compute.networks.runtime" in said
     said, _ = slurm.stuck("BadConstraints", parts)
-    assert "change compute.features or compute.saliency in the study" in said
+    assert "change compute.data or compute.networks in the study" in said
     assert read(FAILED.replace("FAILED", "OUT_OF_MEMORY"), [], parts).said == (
-        "ran out of memory; raise compute.features.mem_mb or compute.saliency.mem_mb"
+        "ran out of memory; raise compute.data.mem_mb or compute.networks.mem_mb"
     )

@@ -16,6 +16,9 @@ from helpers import changed, load, smoke_config
 NAN, INFINITE = float("nan"), float("inf")
 TERM = {"cross_entropy": {"weight": 1}}
 GPU = {"gpu": 1, "gpu_model": "a100"}
+SMOKE = smoke_config()
+RESNET = SMOKE["networks"]["resnet"]
+PROBE = {"source": "parquet", "test": SMOKE["data"]["test"]}
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +40,14 @@ def refusal(config) -> list[str]:
     [
         # Values that no key can have, wherever they stand.
         ("name", datetime.date(2026, 11, 24), "name: 2026-11-24 is a date, not text or a number; write it in quotes"),
-        ("data.mean", [NAN], "data.mean.0: nan is no finite number"),
-        ("data.std", [INFINITE], "data.std.0: inf is no finite number"),
+        ("view.mean", [NAN], "view.mean.0: nan is no finite number"),
+        ("view.std", [INFINITE], "view.std.0: inf is no finite number"),
         ("variants.hard.hard.weight", NAN, "variants.hard.hard.weight: nan is no finite number"),
         ("student.recipe.optimizer.learning_rate", NAN, "student.recipe.optimizer.learning_rate: nan is no finite"),
         ("student.recipe.optimizer.eps", -INFINITE, "student.recipe.optimizer.eps: -inf is no finite number"),
-        ("teacher.model.args.init_values", NAN, "teacher.model.args.init_values: nan is no finite number"),
+        ("networks.cait.model.args.init_values", NAN, "networks.cait.model.args.init_values: nan is no finite number"),
         ("state_minutes", INFINITE, "state_minutes: inf is no finite number"),
-        ("features.entropy_bins", 10**30, "features.entropy_bins: the number has 31 digits; write one below 9.2e18"),
+        ("measure.entropy_bins", 10**30, "measure.entropy_bins: the number has 31 digits; write one below 9.2e18"),
         ("name", "a\n", "name: 'a\\n' holds a line break"),
         ("data.train", "a\0b", "data.train: 'a\\x00b' holds a line break or another character"),
         ("variants", {1: TERM}, "variants: the key 1 is no text; write it in quotes"),
@@ -55,7 +58,7 @@ def refusal(config) -> list[str]:
         ("seeds", [0, 1, 0], "seeds: 0 is given twice; remove one"),
         ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is wanted"),
         ("name", 5, "name: 5 is given, but text is wanted; write it in quotes"),
-        ("teacher.model", "cait", "teacher.model: 'cait' is given, but a mapping (keys with values) is wanted"),
+        ("networks.cait.model", "cait", "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted"),
         ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is wanted; give it"),
         ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is wanted; write it without"),
         ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
@@ -70,18 +73,25 @@ def refusal(config) -> list[str]:
             0.1,
             "optimizer.lr: unknown key; allowed: eps, learning_rate, name, weight_decay",
         ),
-        ("teacher.label_smoothing", 1, "teacher.label_smoothing: 1 is not less than 1"),
+        ("networks.cait.label_smoothing", 1, "networks.cait.label_smoothing: 1 is not less than 1"),
         ("compute", {"students": {"mem_mb": "4G"}}, "compute.students.mem_mb: '4G' is given, but a whole number is"),
         ("compute", {"students": None}, "compute.students: nothing is given, but a mapping"),
-        ("teacher.sha256", "abc", "teacher.sha256: 'abc' is not possible; it must be 64 hexadecimal digits"),
+        ("networks.cait.sha256", "abc", "networks.cait.sha256: 'abc' is not possible; it must be 64 hexadecimal digits"),
         # Names.
         ("name", "Shared", "name: results/Shared is there for all studies; choose another name"),
         ("name", "README.md", "name: results/README.md is there for all studies"),
         ("name", "a/b", "name: 'a/b' is not possible; it must be at most 64 letters, digits, _, - and dots"),
         ("name", "a.", "name: 'a.' is not possible; it must be at most 64 letters"),
-        ("variants.teacher", TERM, "variants.teacher: the tables call a network of the teacher so; choose another"),
-        ("variants.Teacher_untrained", TERM, "variants.Teacher_untrained: the tables call a network of the teacher so"),
-        ("variants.Hard", TERM, "variants.Hard: differs from hard in case alone, and some file systems do not"),
+        ("variants.Student", TERM, "variants.Student: is the name of a role and not of one network; choose another name"),
+        ("networks.student", RESNET, "networks.student: is the name of a role and not of one network; choose another"),
+        ("variants.cait", TERM, "variants.cait: is there twice; rename one"),
+        ("variants.Cait", TERM, "variants.Cait: differs from cait in case alone, as file systems may not; rename one"),
+        ("variants.Hard", TERM, "variants.Hard: differs from hard in case alone, as file systems may not; rename one"),
+        ("variants.Cait_untrained", TERM, "variants.Cait_untrained: the tables call the control of network cait so;"),
+        ("networks.cait_untrained", RESNET, "networks.cait_untrained: the tables call the control of network cait so"),
+        ("networks.Cait", RESNET, "networks.Cait: differs from cait in case alone, as file systems may not; rename"),
+        ("probes", {"balanced": PROBE}, "probes.balanced: the tables call images of data so; choose another name"),
+        ("probes", {"Published": PROBE}, "probes.Published: the tables call images of data so; choose another name"),
         ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so that nothing would"),
         # Pairs.
         (
@@ -93,13 +103,13 @@ def refusal(config) -> list[str]:
         ("variants.everything.spectral.pairs", [True, 0], "pairs: true is not first, last"),
         ("variants.everything.spectral.pairs", "last99999999999", "asks for student block -2; it has blocks 0 to 1"),
         # Arguments of models.
-        ("teacher.model.args.num_classes", 5, "args.num_classes: is not to be given; remove it, data.classes says it"),
+        ("networks.cait.model.args.num_classes", 5, "args.num_classes: is not to be given; remove it, data.classes says it"),
         (
             "student.model.args.img_size",
             32,
-            "student.model.args.img_size: is not to be given; remove it, data.image_size",
+            "student.model.args.img_size: is not to be given; remove it, view.image_size",
         ),
-        ("student.model.args.pretrained", True, "remove it, weights come from teacher.source and teacher.weights"),
+        ("student.model.args.pretrained", True, "remove it, weights come from networks.<name>.source and .weights"),
         ("student.model.args.features_only", True, "student.model.args.features_only: is not to be given; remove it"),
         ("student.model.args.depth", 10**12, "student.model.args.depth: 1000000000000 is more than any network has"),
         (
@@ -149,7 +159,7 @@ def test_a_wrong_value_is_refused_by_key(config, path, value, sentence):
 
 def test_a_missing_part_is_named_once_with_all_that_it_lacks(config):
     (sentence,) = refusal({key: config[key] for key in ("name", "teacher", "student")})
-    assert sentence == "the configuration: data, variants must be given"
+    assert sentence == "the configuration: data must be given"
     assert refusal(changed(config, "student.recipe", {"epochs": 1})) == [
         "student.recipe: batch_size, optimizer, schedule must be given"
     ]

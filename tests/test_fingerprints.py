@@ -2,7 +2,8 @@
 
 import pytest
 
-from distillation_dynamics import fingerprints
+from distillation_dynamics import extensions, fingerprints
+from helpers import chain_of, load, smoke_config
 
 MODULE = '''
 """A module."""
@@ -81,12 +82,53 @@ def test_what_is_remembered_of_a_module_is_what_is_read(meaning):
     assert meaning(MODULE + "MORE = 1\n") != first
 
 
+MEASURES = {
+    "networks.attention", "networks.gradients", "networks.lens", "networks.observer", "networks.defaults",
+    "networks.asked", "networks.facts", "data.probe", "spec.measure", "spec.compare", "spec.tables",
+}  # fmt: skip
+PLANS = {"errors", "gpus", "fingerprints", "extensions", "study.load", "networks.expected", "spec.machine", "look"}
+
+
+def code_of(*modules):
+    return {entry.partition(":")[0] for entry in fingerprints.fingerprint(*modules)}
+
+
 def test_stages_that_train_depend_on_no_other_stage_and_nothing_that_only_plans():
-    code = {entry.partition(":")[0] for entry in fingerprints.fingerprint("cohorts", "objectives.soft")}
-    assert {"cohorts", "training.loop", "data.split", "networks.build", "objectives.soft", "spec.training"} <= code
-    assert not [name for name in code if name.startswith(("jobs", "metrics", "statistics", "figures", "saliency"))]
-    assert code.isdisjoint(
-        {"errors", "gpus", "study.load", "measuring", "spec.measure", "spec.compare", "spec.machine"}
-    )
-    code = {entry.partition(":")[0] for entry in fingerprints.fingerprint("saliency")}
-    assert "spec.saliency" in code and code.isdisjoint({"training", "cohorts", "features", "comparison", "metrics"})
+    code = code_of("stages.cohorts", "objectives.soft")
+    assert {"stages.cohorts", "training.loop", "data.split", "networks.build", "objectives.soft"} <= code
+    assert {name for name in code if name.startswith("stages.")} == {"stages.cohorts"}
+    assert not [name for name in code if name.startswith(("jobs", "study", "metrics", "statistics", "figures"))]
+    assert code.isdisjoint(PLANS)
+
+
+def test_no_key_of_a_training_depends_on_what_only_measures():
+    """Of the whole chain, each job that makes weights or says what a teacher says."""
+    nodes = [node for node in chain_of(load(smoke_config())).nodes]
+    training = [node for node in nodes if node.stage in ("data", "networks", "teacher_outputs", "students")]
+    assert {node.stage for node in training} == {"data", "networks", "teacher_outputs", "students"}
+    for node in training:
+        code = {entry.partition(":")[0] for entry in node.order.code}
+        assert code.isdisjoint(MEASURES | PLANS) and not [name for name in code if name.startswith("metrics")], node
+    measuring = {entry.partition(":")[0] for node in nodes if node.stage == "measure" for entry in node.order.code}
+    assert {"networks.attention", "networks.gradients", "networks.lens", "networks.observer"} <= measuring
+    paths = [*(fingerprints.ROOT / fingerprints.PACKAGE).rglob("*.py")]
+    known = {".".join(path.relative_to(fingerprints.ROOT / fingerprints.PACKAGE).with_suffix("").parts) for path in paths}
+    assert known >= MEASURES | PLANS, "what is looked for is there"
+
+
+# Metrics that compute with functions of others, and so change with them.
+WITH_OTHERS = {
+    "collapse": {"rows"}, "lens": {"rows"}, "linear_probe": {"rows"}, "nearest_probe": {"rows"},
+    "published": {"entropy", "magnitude", "spectrum"}, "saliency": {"gradient"},
+}  # fmt: skip
+
+
+def test_each_metric_depends_on_its_own_file_and_on_those_whose_functions_it_takes():
+    metrics, pairs = extensions.metrics(), extensions.pair_metrics()
+    for name in metrics:
+        code = code_of("stages.measure", f"metrics.{name}")
+        assert {one for one in metrics if f"metrics.{one}" in code} == {name} | WITH_OTHERS.get(name, set())
+    for name in pairs:
+        code = code_of("stages.compare", f"metrics.pairs.{name}")
+        assert {one for one in pairs if f"metrics.pairs.{one}" in code} == {name}
+        assert not [module for module in code if module.startswith(("networks", "training", "data"))]

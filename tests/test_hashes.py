@@ -12,7 +12,7 @@ from timm.data.readers.img_extensions import get_img_extensions
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import hashes
-from distillation_dynamics.jobs.chain import Content
+from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.hashes import Hashes
 from helpers import load, smoke_config
 
@@ -176,7 +176,7 @@ def content_of(train, test):
 def test_what_is_most_likely_not_meant_is_said(images, tmp_path, capsys):
     shutil.copytree(images, tmp_path / "test")
     content = content_of(images, tmp_path / "test")
-    assert content.counts == {"train": 6, "test": 6}
+    assert content.counts == {"main": {"train": 6, "test": 6}}
     assert "data.train and data.test are the same images" in capsys.readouterr().err
     (tmp_path / "test/dog/3.jpg").write_bytes(b"dog3")
     content_of(images, tmp_path / "test")
@@ -190,4 +190,4 @@ def test_a_folder_without_images_stops_a_plan_and_one_that_is_not_there_yet_does
     with pytest.raises(StudyError, match=r"^data\.test: the folder \S+empty holds no images \(\.jpeg, \.jpg, \.png\)"):
         content_of(images, tmp_path / "empty")
     content = content_of(images, tmp_path / "nowhere")
-    assert content.missing.startswith("data.test: the folder") and content.counts == {"train": 6}
+    assert content.missing.startswith("data.test: the folder") and content.counts == {"main": {"train": 6}}

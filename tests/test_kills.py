@@ -26,7 +26,7 @@ def copy(project, tmp_path_factory):
     "stages",
     [
         *({"data"}, {"networks"}, {"teacher_outputs"}, {"students"}, {"measure"}, {"compare", "map"}),
-        {"metrics", "summary", "statistics", "figures"},
+        {"tables", "summary", "statistics", "figures"},
     ],
     ids=lambda stages: min(stages),
 )
@@ -39,7 +39,7 @@ def test_a_killed_stage_leaves_whole_files_or_none_and_a_rerun_completes(copy, s
 
 def test_the_check_sees_a_damaged_file(copy, monkeypatch):
     folder, jobs = copy
-    job = next(job for job in jobs if "metrics" in job.stages)
+    job = next(job for job in jobs if "tables" in job.stages)
     half = kills.outputs(folder, job)[0]
     content = half.read_bytes()
 

@@ -183,7 +183,7 @@ NOTHING = {
         "training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'
     ),
     "a docstring": edit("networks/blocks.py", '"""Return timm', '"""Gives timm'),
-    "a comment": edit("data/stage.py", "import numpy", "import  numpy"),
+    "a comment": edit("data/split.py", "import numpy", "import  numpy"),
     "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),
     "the check of a study": edit("study/checks.py", "give one a channel", "one for each"),
     "the schema": edit("study/study.schema.yaml", "folder of this study", "name of this study"),
@@ -212,7 +212,7 @@ SOMETHING = {
         ["none", "hard", "everything"],
     ),
     "how teachers answer": (
-        edit("teacher_outputs.py", "BATCH = 256", "BATCH = 128"),
+        edit("training/teacher.py", "BATCH = 256", "BATCH = 128"),
         ["none", "hard", "everything"],
     ),
     "what sets threads": (

@@ -2,12 +2,14 @@
 
 import pytest
 
-from distillation_dynamics import extensions, facts, study
+from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.networks import facts
 from distillation_dynamics.spec.base import from_json, to_json
-from distillation_dynamics.spec.configured import Data, Student, Teacher
+from distillation_dynamics.spec.configured import Data, Network, Student
 from distillation_dynamics.spec.training import TermSpec
-from distillation_dynamics.study import expand_pairs
+from distillation_dynamics.study import load as loading
+from distillation_dynamics.study.pairs import expand_pairs
 from helpers import chain_of, changed, load, smoke_config
 
 SMALL = smoke_config()["data"] | {"source": "folder", "test": "test"}
@@ -41,9 +43,9 @@ def test_a_block_that_a_model_does_not_have_is_refused_by_key(value):
 
 def test_every_metric_file_is_a_known_metric_and_all_are_measured_unless_some_are_named(config):
     names = ["attention", "entropy", "gradient", "magnitude", "rank", "sep", "spectrum", "tokens"]
-    metrics = list(load(config).features.metrics)
+    metrics = list(load(config).measure.metrics)
     assert metrics == list(extensions.metrics()) and {*names} <= {*metrics}
-    chosen = load(changed(config, "features.metrics", ["spectrum", "entropy"])).features.metrics
+    chosen = load(changed(config, "measure.metrics", ["spectrum", "entropy"])).measure.metrics
     assert chosen == ("entropy", "spectrum")
 
 
@@ -62,18 +64,18 @@ def test_every_objective_file_is_a_known_objective():
         ("sedes", [0], "sedes: unknown key; did you mean seeds"),
         ("student.recipe.epoch", 3, "student.recipe.epoch: unknown key; did you mean epochs"),
         ("student.recipe.epochs", "three", "student.recipe.epochs: 'three' is given, but a whole number is wanted"),
-        ("teacher.source", "pretrian", "teacher.source: 'pretrian' is not possible; did you mean pretrain"),
+        ("networks.cait.source", "pretrian", "networks.cait.source: 'pretrian' is not possible; did you mean pretrain"),
         ("variants.everything.soft.weight", -1, "variants.everything.soft.weight: -1 is less than"),
         ("variants.everything.soft.temprature", 2, "temprature: unknown key; did you mean temperature"),
         ("variants.everything.sotf", {"weight": 1}, "variants.everything.sotf: unknown key; did you mean soft"),
         ("variants.everything.spectral.pairs", [[0, 7]], r"variants.\w+.spectral.pairs: .* teacher block 7"),
         ("variants.bad name", {"soft": {"weight": 1}}, "variants: 'bad name' is not possible; it must be"),
         ("student.recipe.batch_size", 9999, "student.recipe.batch_size: 9999 is more than the 320"),
-        ("teacher.recipe.train_images", 99999, "teacher.recipe.train_images: 99999 is more than the 9800"),
-        ("features.images", 5000, "features.images: 5000 is more than the 200"),
-        ("comparison.images", 5000, "comparison.images: 5000 is more than the 200"),
-        ("features.metrics", ["entropi"], r"features.metrics.0: 'entropi' is not possible; did you mean entropy"),
-        ("features.permutations", 5, "features.permutations: 5 is less than the minimum of 20"),
+        ("networks.cait.recipe.train_images", 99999, "networks.cait.recipe.train_images: 99999 is more than the 9800"),
+        ("measure.images", 5000, "measure.images: 5000 is more than the 200"),
+        ("compare.images", 5000, "compare.images: 5000 is more than the 200"),
+        ("measure.metrics", ["entropi"], r"measure.metrics.0: 'entropi' is not possible; did you mean entropy"),
+        ("measure.permutations", 5, "measure.permutations: 5 is less than the minimum of 20"),
         ("saliency.methods", ["grad"], r"saliency.methods.0: 'grad' is not possible; did you mean gradient"),
         ("statistics", {"baseline": "hrad"}, "statistics.baseline: there is no variant 'hrad'; did you mean hard"),
         ("data.train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
@@ -85,11 +87,11 @@ def test_every_objective_file_is_a_known_objective():
             1000000,
             r"^data.validation.per_class: 1000000 images of each of 10 classes .*: data.train has 10000 images in all$",
         ),
-        ("data.image_size", 29, r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* data.image_size 28$"),
+        ("view.image_size", 29, r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* an image_size of 28$"),
         ("data", {**SMALL, "train": ["a", "b"]}, r"^data.train: with data.source: folder give one folder or .tar"),
         ("data.source", "folder", r"^data.train: \S+parquet is no folder and no .tar; .* data.source: parquet$"),
-        ("data.mean", [0.1, 0.2], "data.mean: 2 values given for 1 channels"),
-        ("teacher.weights", "x.safetensors", "teacher.weights: has no meaning with source pretrain"),
+        ("view.mean", [0.1, 0.2], "view.mean: 2 values given for 1 channels"),
+        ("networks.cait.weights", "x.safetensors", "networks.cait.weights: has no meaning with source pretrain"),
         (
             "student.model.name",
             "vit_tiny_patch61_224",
@@ -103,12 +105,12 @@ def test_every_objective_file_is_a_known_objective():
             "auto_augment: 'rnad-m9' is no augmentation of timm",
         ),
         ("compute", {"students": {"gpu": 3}}, "compute.students.gpu: student.recipe.batch_size must be a multiple of"),
-        ("compute", {"teacher": {"gpu": 4, "nodes": 3}}, "compute.teacher.nodes: 4 GPUs cannot be shared equally by 3"),
-        ("compute", {"features": {"gpu": 2}}, "compute.features.gpu: 2 is greater than the maximum of 1"),
+        ("compute", {"networks": {"gpu": 4, "nodes": 3}}, "compute.networks.nodes: 4 GPUs cannot be shared equally by 3"),
+        ("compute", {"measure": {"gpu": 2}}, "compute.measure.gpu: 2 is greater than the maximum of 1"),
         ("compute", {"students": {"runs_per_jb": 2}}, "students.runs_per_jb: unknown key; did you mean runs_per_job"),
         ("compute", {"students": {"runs_per_job": 0}}, "students.runs_per_job: 0 is less than the minimum of 1"),
-        ("compute", {"teacher": {"runs_per_job": 2}}, "compute.teacher.runs_per_job: unknown key"),
-        ("compute", {"features": {"images_at_a_time": 8}}, "compute.features.images_at_a_time: unknown key"),
+        ("compute", {"networks": {"runs_per_job": 2}}, "compute.networks.runs_per_job: unknown key"),
+        ("compute", {"measure": {"images_at_a_time": 8}}, "compute.measure.images_at_a_time: unknown key"),
         ("data.trust_times", "yes", "data.trust_times: 'yes' is given, but true or false is wanted"),
         ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
     ],
@@ -119,9 +121,9 @@ def test_a_wrong_configuration_is_refused_in_a_sentence_that_names_the_key(confi
 
 
 def test_a_model_that_timm_refuses_is_named_with_its_owner(config, tmp_path):
-    config = changed(config, "teacher.model.args.num_heads", 5)
-    with pytest.raises(StudyError, match=r"^teacher\.model\.args: cait_\w+ with .* does not give features"):
-        study.load(config, lambda view, **models: facts.describe(view, tmp_path, **models))
+    config = changed(config, "networks.cait.model.args.num_heads", 5)
+    with pytest.raises(StudyError, match=r"^networks\.cait\.model\.args: cait_\w+ with .* does not give features"):
+        loading.load(config, lambda asked: facts.describe(asked, tmp_path))
 
 
 def test_a_parquet_file_that_is_none_is_refused(config, tmp_path):
@@ -139,7 +141,7 @@ def test_every_fault_is_reported_at_once(config):
 
 def test_slices_survive_the_way_through_json(config):
     result = load(config)
-    for kind, part in ((Data, result.data), (Teacher, result.teacher), (Student, result.student)):
+    for kind, part in ((Data, result.data), (Network, result.networks["cait"]), (Student, result.student)):
         assert from_json(kind, to_json(part)) == part
     terms = result.variants["everything"]
     assert from_json(tuple[TermSpec, ...], to_json(terms)) == terms
@@ -168,9 +170,9 @@ def test_times_of_change_are_trusted_only_where_the_study_says_so(config):
 
 def test_how_students_are_put_into_jobs_and_batches_into_parts_may_be_said(config):
     students = {"runs_per_job": 3, "images_at_a_time": 16}
-    result = load(changed(config, "compute", {"students": students, "teacher": {"images_at_a_time": 32}}))
+    result = load(changed(config, "compute", {"students": students, "networks": {"images_at_a_time": 32}}))
     assert result.compute["students"].items() >= students.items()
-    assert result.compute["teacher"]["images_at_a_time"] == 32
+    assert result.compute["networks"]["images_at_a_time"] == 32
     plain = load(config)
     assert "runs_per_job" not in plain.compute["students"] and "images_at_a_time" not in plain.compute["students"]
     assert [node.key for node in chain_of(result).nodes] == [node.key for node in chain_of(plain).nodes]

@@ -22,10 +22,12 @@ from .chain import Chain
 from .groups import network_of
 from .hashes import IDENTITY
 from .node import Node
-from .order import GATHERING, GROUPED
+from .order import GROUPED
 from .plan import Plan
 
 WEIGHTS = ".safetensors"
+# Stages that share the jobs of a rule share its row.
+ROWS = {stage: rule for rule in ("measure", "compare", "tables") for stage in GROUPED[rule]}
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def _why(plan: Plan) -> Iterable[tuple[str, str]]:
     """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
     together: dict[tuple[str, str], dict[str, None]] = {}
     for node, reason in plan.reasons.items():
-        name = network_of(node) if node.stage in GROUPED["measure"] + GROUPED["compare"] else node.order.name
+        name = network_of(node) if node.stage in ("measure", "compare") else node.order.name
         together.setdefault((node.stage, reason), {})[name] = None
     for (stage, reason), names in together.items():
         yield f"{stage} {', '.join(names)}".strip(), reason
@@ -238,10 +240,10 @@ class Row:
 
 
 def _stages(plan: Plan) -> dict[str, list[str]]:
-    """Return the due stages by the name of their row: all that gather are one job."""
+    """Return the due stages by the name of their row."""
     rows: dict[str, list[str]] = {}
     for stage in dict.fromkeys(node.stage for node in plan.reasons):
-        rows.setdefault("tables" if stage in GATHERING else stage, []).append(stage)
+        rows.setdefault(ROWS.get(stage, stage), []).append(stage)
     return rows
 
 

@@ -52,7 +52,7 @@ class Study:
     state_minutes: float
     package_versions: str
     facts: dict[str, Facts] = field(repr=False)
-    configuration: dict[str, Any] = field(repr=False)
+    configuration: dict[str, Any] = field(repr=False, compare=False)
 
     @property
     def trained(self) -> bool:

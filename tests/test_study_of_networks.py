@@ -1,0 +1,231 @@
+"""A study of networks alone trains nothing and asks for nothing that only trainings need; a teacher must be able to teach.
+
+What is refused is one sentence that names the key.
+"""
+
+import copy
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from conftest import ROOT
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs.content import Content
+from distillation_dynamics.jobs.gathered import names_of
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.jobs.plan import Plan
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Model
+from helpers import changed, load, small_config, smoke_config
+from pictures import write_pictures
+
+VIT = {"name": "vit_tiny_patch16_224", "args": {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}}
+GREY = {"channels": 1, "image_size": 28, "mean": [0.3], "std": [0.4]}
+RESNET = {
+    "source": "timm",
+    "model": {"name": "resnet10t", "args": {"num_classes": 3}},
+    "weights": "hf-hub:timm/resnet10t.c3_in1k@main",
+}
+TRAINING = ("teacher_outputs", "students")
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Two networks, a file's and a hub's, and pictures without classes."""
+    write_pictures(tmp_path / "pictures", [f"{number}.png" for number in range(5)])
+    args = VIT["args"] | {"num_classes": 0}
+    network = build(Model(VIT["name"], args, "timm", 0), View(1, 28, (0.3,), (0.4,)))
+    save_file(network.state_dict(), tmp_path / "vit.safetensors")
+    vit = {"source": "checkpoint", "model": VIT | {"args": args}, "weights": str(tmp_path / "vit.safetensors")}
+    return {
+        "name": "alone",
+        "data": {"source": "folder", "test": str(tmp_path / "pictures")},
+        "networks": {"vit": vit | {"view": GREY}, "resnet": RESNET},
+    }
+
+
+def chain_of(config) -> Chain:
+    study = load(copy.deepcopy(config))
+    return Chain(study, Content.read(study, Hashes()))
+
+
+def refusals(config) -> list[str]:
+    with pytest.raises(StudyError) as error:
+        load(copy.deepcopy(config))
+    return str(error.value).splitlines()
+
+
+def test_a_study_of_networks_alone_has_a_chain_without_trainings(config):
+    chain = chain_of(config)
+    stages = [node.stage for node in chain.nodes]
+    assert {"data", "networks", "measure", "compare", "map", "tables", "statistics", "figures"} <= {*stages}
+    assert not {*TRAINING} & {*stages} and chain.outputs is None and chain.teacher is None
+    assert not chain.study.trained and chain.study.reference == "vit" and chain.names == ["networks/vit", "networks/resnet"]
+    for node in chain.networks.values():
+        job = node.order.job
+        assert job.recipe is None and job.images is None and job.measures == (), "no accuracy, and no images for it"
+    assert [job.train for job in (chain.sets["main"].order.job,)] == [()]
+    names = names_of(chain)
+    assert names.teacher is None and names.variants == () and names.baseline is None
+    assert names.controls == {"vit": "vit_untrained", "resnet": "resnet_untrained"}
+
+
+def test_a_study_of_networks_alone_plans_and_trains_nothing(config, tmp_path, monkeypatch):
+    chain = chain_of(config)
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(chain, Hashes(), slots={"students": 1, "measure": 1, "compare": 1})
+    assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(chain.nodes)
+    assert {*plan.reasons.values()} == {"was not made yet"}
+    # The network that gives the range is measured alone, the others beside each other; then pairs, and all that gathers.
+    assert [group.stage for group in plan.groups] == ["measure", "measure", "compare", "tables"]
+
+
+def test_figures_of_a_study_of_networks_alone_ask_for_no_student_teacher_or_variant(config):
+    from distillation_dynamics import extensions
+    from distillation_dynamics.jobs.gathered import drawn, known_tables
+
+    asked = {name: set(figure.asks) for name, figure in extensions.figures(known_tables()).items()}
+    figures = drawn(chain_of(config))
+    assert {*figures} == {name for name, asks in asked.items() if not asks & {"students", "teacher", "variants"}}
+    del config["networks"]["resnet"]
+    assert not any("networks" in asked[name] for name in drawn(chain_of(config)))
+
+
+def test_the_study_of_released_networks_is_valid(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = load(yaml.safe_load((ROOT / "studies/networks.yaml").read_text()))
+    assert len(study.networks) == 7 and study.teacher is None and not study.trained
+    assert study.facts["mae"].classes == 0 and study.facts["resnet101"].classes == 1000
+
+
+def test_accuracy_is_measured_where_the_head_fits_the_classes(config, tmp_path):
+    for label in "abc":
+        write_pictures(tmp_path / "classes" / label, ["0.png", "1.png"])
+    config["data"] |= {"test": str(tmp_path / "classes"), "classes": 3}
+    jobs = {name: node.order.job for name, node in chain_of(config).networks.items()}
+    assert jobs["resnet"].measures == ("test",) and jobs["resnet"].images is not None
+    assert jobs["vit"].measures == () and jobs["vit"].images is None, "it has no head"
+
+
+@pytest.mark.parametrize("without", [("teacher",), ("student",), ("variants",), ("teacher", "variants")])
+def test_teacher_student_and_variants_come_together(without):
+    config = small_config()
+    for key in without:
+        del config[key]
+    (sentence,) = [said for said in refusals(config) if "must be given too" in said]
+    assert sentence.startswith(f"{', '.join(without)}: must be given too, because ")
+    assert sentence.endswith("; or leave out all of teacher, student, variants")
+
+
+def test_a_teacher_that_is_no_network_is_named_with_the_nearest():
+    assert refusals(changed(small_config(), "teacher", "cat")) == [
+        "teacher: there is no network 'cat'; did you mean cait? allowed: cait"
+    ]
+
+
+@pytest.mark.parametrize("key", ["train", "validation"])
+def test_what_only_trainings_need_is_refused_where_nothing_is_trained(config, key):
+    config["data"]["classes"] = 3
+    config["data"][key] = config["data"]["test"] if key == "train" else {"taken_from": "test", "per_class": 1}
+    assert refusals(config) == [f"data.{key}: has no meaning where nothing is trained; remove it"]
+
+
+def test_a_baseline_is_refused_where_there_are_no_variants(config):
+    assert refusals(config | {"statistics": {"baseline": "none"}}) == [
+        "statistics.baseline: has no meaning without variants; remove it"
+    ]
+
+
+@pytest.mark.parametrize("key", ["train", "classes", "validation"])
+def test_what_trainings_need_must_be_given(key):
+    config = small_config()
+    del config["data"][key]
+    assert f"data.{key}: must be given, because networks.cait is trained" in refusals(config)
+
+
+def test_no_network_at_all_is_refused(config):
+    assert refusals(config | {"networks": {}}) == ["networks: is empty; give at least one network"]
+    del config["networks"]
+    assert refusals(config) == ["networks: is empty; give at least one network"]
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("mean", [0.5], "the teacher sees (0.5,) and its students see (0.286,) (view.mean)"),
+        ("image_size", 35, "the teacher sees 35 and its students see 28 (view.image_size)"),
+        ("crop_fraction", 0.9, "the teacher sees 0.9 and its students see 1.0 (view.crop_fraction)"),
+    ],
+)
+def test_a_teacher_that_sees_images_otherwise_than_its_students_is_refused(part, value, said):
+    config = small_config()
+    config["variants"] = {"hard": config["variants"]["hard"]}
+    (sentence,) = refusals(changed(config, "networks.cait.view", {part: value}))
+    assert sentence == (
+        f"networks.cait.view.{part}: {said}, but they are shown the same images; give both the same"
+    )
+
+
+def test_another_network_may_see_images_otherwise():
+    config = smoke_config()
+    study = load(changed(config, "networks.resnet.view", {"image_size": 32}))
+    assert study.view("resnet").image_size == 32 and study.view("cait").image_size == 28
+
+
+@pytest.mark.parametrize(("classes", "said"), [(3, "3"), (0, "no")])
+def test_a_teacher_whose_head_sorts_other_classes_is_refused(tmp_path, classes, said):
+    config = small_config()
+    model = Model(VIT["name"], VIT["args"] | {"num_classes": classes}, "timm", classes)
+    torch.manual_seed(0)
+    save_file(build(model, View(1, 28, (0.3,), (0.4,))).state_dict(), tmp_path / "vit.safetensors")
+    config["networks"]["vit"] = {
+        **{"source": "checkpoint", "weights": str(tmp_path / "vit.safetensors")},
+        **{"model": {"name": model.name, "args": model.args}, "view": config["view"] | {"crop_fraction": 1.0}},
+    }
+    load(copy.deepcopy(config))
+    config["teacher"] = "vit"
+    assert refusals(config) == [
+        f"networks.vit: its head has {said} outputs, but data.classes is 10; a teacher must sort the classes of its "
+        "students"
+    ]
+
+
+def test_the_reference_is_measured_by_what_others_take_of_it():
+    config = smoke_config()
+    (sentence,) = refusals(changed(config, "networks.cait.without", ["entropy"]))
+    assert sentence.startswith("networks.cait.without: entropy of all others needs the range.json of this network;")
+    assert load(changed(config, "networks.resnet.without", ["entropy"])).networks["resnet"].without == ("entropy",)
+    (sentence,) = refusals(changed(config, "networks.resnet.without", ["rows"]))
+    assert sentence.startswith("networks.resnet.without: the comparisons take the rows of every network; measure rows")
+    config = changed(config, "compare", {"metrics": []})
+    assert "rows" in load(changed(config, "networks.resnet.without", ["rows"])).networks["resnet"].without
+
+
+def test_what_a_network_is_not_measured_by_is_no_job_of_it():
+    study = load(changed(smoke_config(), "networks.resnet.without", ["attention", "spectrum"]))
+    chain = Chain(study, Content({"main": {"train": "a", "test": "b"}}))
+    lacking = set(chain.measured["networks/cait"]) - set(chain.measured["networks/resnet"])
+    assert lacking == {"attention", "spectrum"}
+
+
+def test_the_classes_of_a_network_that_is_trained_are_those_of_the_data():
+    assert refusals(changed(small_config(), "networks.cait.model.args.num_classes", 10)) == [
+        "networks.cait.model.args.num_classes: is not to be given; remove it, data.classes says it"
+    ]
+    assert refusals(changed(small_config(), "student.model.args.num_classes", 10)) == [
+        "student.model.args.num_classes: is not to be given; remove it, data.classes says it"
+    ]
+
+
+def test_another_image_set_is_measured_of_every_network(config, tmp_path):
+    write_pictures(tmp_path / "more", ["a.png", "b.png"])
+    config["probes"] = {"more": {"source": "folder", "test": str(tmp_path / "more")}}
+    chain = chain_of(config)
+    assert [node.order.name for node in chain.nodes if node.stage == "data"] == ["main", "more"]
+    for network in chain.names:
+        probes = [probe.name for probe in chain.measured[network]["entropy"].order.job.probes]
+        assert probes == ["balanced", "published", "more"]
