@@ -113,7 +113,7 @@ def drawn(chain: "Chain") -> dict[str, extensions.Figure]:
     study = chain.study
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
-        "variants": len(study.variants) > 1, "networks": len(study.networks) > 1,
+        "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
     }  # fmt: skip
     measured = {metric for nodes in chain.measured.values() for metric in nodes} | set(study.measure.pairs)
     tables = {*chain.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}
