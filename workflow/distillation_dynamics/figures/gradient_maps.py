@@ -30,6 +30,7 @@ from .maps import (
 from .style import PAGE, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
+ASKS = ("labels",)
 ACROSS = 12
 # Inches above each panel, for the block's name.
 NAME = 0.12

@@ -27,6 +27,7 @@ from .maps import (
 from .style import PAGE, NoValue, Style, need
 
 TABLES = ("saliency",)
+ASKS = ("labels",)
 # Inches for a line of text above panels.
 LINE = 0.17
 # Panels side by side that are still readable on a page.
