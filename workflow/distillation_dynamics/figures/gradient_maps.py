@@ -4,7 +4,6 @@ In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: one 
 relative depths, so that first stands over first and last over last whatever the number of blocks.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -68,8 +67,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             values = as_array(one)
             show(axes, pixels, values)
             axes.set_title(block_label(one["block_name"]), fontsize="xx-small", pad=1)
-            if not np.any(values):
-                axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
     colorbar(figure)
     title(
         figure,

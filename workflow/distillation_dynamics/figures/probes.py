@@ -134,7 +134,7 @@ def _title(table: pd.DataFrame, members: int, style: Style) -> str:
     tokens, widest = int(counts.min() * table["tokens"].min()), int(table["channels"].max())
     if counts.nunique() > 1 and tokens < 10 * widest:
         text += (
-            f"Image sets are of different sizes, the smallest with {tokens:,} tokens for up to {widest:,} channels: "
-            "a rank of so few grows with their number."
+            f"The smallest set has {tokens:,} tokens for up to {widest:,} channels: a rank of so few grows with their "
+            "number."
         )
     return wrapped(text.strip())

@@ -66,6 +66,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     title(
         figure,
         f"Saliency of the label's logit, last epoch, {left_out}{len(chosen)} of {table['image'].nunique()} images."
-        "\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes",
+        "\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes; "
+        "0: exactly zero",
     )
     return figure
