@@ -6,7 +6,7 @@ import torch
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.networks import blocks
 from distillation_dynamics.networks.build import build
-from distillation_dynamics.networks.controls import IMAGES, control, is_identity
+from distillation_dynamics.networks.controls import IMAGES, control, first_layer_scale, is_identity
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 
@@ -121,3 +121,17 @@ def test_a_twin_whose_blocks_hardly_change_the_stream_is_no_control(family, argu
     changes = [((block - first).square().sum() / first.square().sum()).sqrt() for block in others
                if block.shape == first.shape]  # fmt: skip
     assert expected == (bool(changes) and max(changes) < 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "scale"),
+    [
+        ("vit", {}, None), ("resnet", {}, None), ("dinov2", {}, 1e-5), ("cait", {}, 1e-5), ("deit3", {}, 1e-6),
+        ("cait", {"init_values": 0.5}, 0.5), ("vit", {"init_values": 0.1}, 0.1), ("convnext", {}, 1e-6),
+    ],
+)  # fmt: skip
+def test_what_a_layer_scale_begins_with_is_that_of_a_fresh_network(family, arguments, scale):
+    model, random = model_of(family, **arguments), torch.get_rng_state()
+    found = first_layer_scale(model, VIEW)
+    assert found is None if scale is None else found == pytest.approx(scale)
+    assert torch.equal(random, torch.get_rng_state())

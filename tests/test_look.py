@@ -14,6 +14,9 @@ from PIL import Image
 
 from distillation_dynamics import look
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.networks.asked import facts_of
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Facts
 
 CFG = {
     "architecture": "vit_small_patch14_dinov2",
@@ -185,8 +188,42 @@ No.
 """
 
 
+def known(monkeypatch, layer_scale=None):
+    """Networks are described without their weights."""
+    told = Facts(1, ((3, 4, 4),) * 4, View(3, 8, (0.5,) * 3, (0.5,) * 3), 10, layer_scale)
+    monkeypatch.setattr(look.facts, "describe", lambda asked: dict.fromkeys(asked, told))
+
+
+@pytest.mark.parametrize(
+    ("model", "control"),
+    [
+        ({"name": DINOV2, "args": {"depth": 2, "embed_dim": 12, "num_heads": 2, "num_classes": 0}}, "unit_layer_scale"),
+        ({"name": "test_vit", "args": {"num_classes": 0}}, None),
+        ({"name": "test_resnet", "args": {"num_classes": 0}}, None),
+    ],
+)
+def test_a_control_is_chosen_where_the_untrained_twin_would_be_the_identity(monkeypatch, flat, model, control):
+    # In this process, and as of weights that nobody has to fetch.
+    monkeypatch.setattr(look.facts, "describe", lambda asked: {owner: facts_of(one) for owner, one in asked.items()})
+    network = {"source": "timm", "model": model, "weights": "hf-hub:me/mine@main"}
+    given = {"name": "look_it", "data": {"source": "folder", "test": str(flat)}, "networks": {"it": network}}
+    chosen = {} if control is None else {"control": control}
+    assert look.with_control(given) == given | {"networks": {"it": network | chosen}}
+
+
+@pytest.mark.parametrize(
+    ("layer_scale", "chosen"), [(None, False), (1e-5, True), (0.009, True), (0.01, False), (1, False)]
+)
+def test_a_layer_scale_that_lets_blocks_do_something_leaves_the_twin(monkeypatch, flat, layer_scale, chosen):
+    known(monkeypatch, layer_scale)
+    network = {"source": "timm", "model": {"name": "vit"}, "weights": "hf-hub:me/mine@main"}
+    given = {"name": "look_it", "data": {"source": "folder", "test": str(flat)}, "networks": {"it": network}}
+    assert ("control" in look.with_control(given)["networks"]["it"]) == chosen
+
+
 def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, flat, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    known(monkeypatch)
     (tmp_path / "vit.safetensors").write_bytes(b"")
     ran = []
 
@@ -212,6 +249,7 @@ def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, fla
 
 def test_a_run_that_fails_and_a_network_that_is_none_end_with_an_error(tmp_path, flat, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    known(monkeypatch)
     (tmp_path / "vit.safetensors").write_bytes(b"")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=3))
     assert "snakemake ended with status 3" in look.main(

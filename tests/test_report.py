@@ -579,7 +579,7 @@ def test_without_controls_nothing_is_said_to_be_beyond_them():
     assert answer.startswith("**CKA of a and b, 0.") and "no controls of both were compared" in answer
     assert "More alike" not in said
     flat = beside_of(names(("a", "b"), teacher=None), unmoved={"a_untrained", "b_untrained"})
-    assert "no controls of both were compared" in flat[0]
+    assert "; a_untrained and b_untrained, flat over depth, are no controls. No network has" in flat[0]
     assert flat[1].startswith("a_untrained and b_untrained are flat over depth and stand for no control here.")
 
 

@@ -27,7 +27,7 @@ OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
 # Fields of outputs.Request, and of metrics/pairs/rows.Rows.
 METRIC_ASKS = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_ASKS = ("logits", "pooled", "tokens", "grams")
-FIGURE_ASKS = ("students", "teacher", "variants", "networks")
+FIGURE_ASKS = ("students", "teacher", "variants", "networks", "probes", "labels")
 # Kinds of columns -> the table that they are in, or the means of them.
 TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS": "spectrum"}
 PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")

@@ -21,13 +21,17 @@ from PIL import Image
 
 from .errors import StudyError
 from .files import read_json, write_text
+from .networks import facts
 from .networks.weights_file import HUB, LOCAL
+from .study.load import load
 
 FOLDER = Path("results/look")
 QUESTION = "## Is it U-shaped?"
 # A study's names of them, and those of timm's `pretrained_cfg`.
 VIEW = {"mean": "mean", "std": "std", "crop_pct": "crop_fraction", "crop_mode": "crop_mode"}
 INTERPOLATIONS = ("bilinear", "bicubic")
+# With a LayerScale that begins below it, the blocks of an untrained twin are the identity, and it is no control.
+SMALLEST_SCALE = 1e-2
 
 
 def configuration_of(network: str, images: str, name: str | None = None, model: str | None = None) -> dict[str, Any]:
@@ -42,6 +46,21 @@ def configuration_of(network: str, images: str, name: str | None = None, model: 
     if not name:
         raise StudyError("NAME: no letter or digit of it is left for a folder; give another name")
     return {"name": f"look_{name}", "data": _data(images), "networks": {name: given}}
+
+
+def with_control(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with a control that is one, where the untrained twin of its network would be none.
+
+    Raises StudyError where the study cannot be run.
+    """
+    told = load(configuration, facts.describe).facts
+    networks = {
+        name: given | {"control": "unit_layer_scale"}
+        if told[name].layer_scale is not None and told[name].layer_scale < SMALLEST_SCALE
+        else given
+        for name, given in configuration["networks"].items()
+    }
+    return configuration | {"networks": networks}
 
 
 def _network(network: str, model: str | None) -> tuple[dict[str, Any], str]:
@@ -173,7 +192,7 @@ def main(arguments: list[str]) -> str | None:
     parser.add_argument("--model", help="the timm model, where nothing beside the weights says it")
     given, others = parser.parse_known_args(arguments)
     try:
-        configuration = configuration_of(given.network, given.images, given.name, given.model)
+        configuration = with_control(configuration_of(given.network, given.images, given.name, given.model))
     except StudyError as error:
         return f"error: {error}"
     path = FOLDER / f"{configuration['name'].removeprefix('look_')}.yaml"

@@ -8,6 +8,7 @@ from ..statistics.thresholds import INTERVAL
 from .style import PAGE, Style, label, need
 
 TABLES = ("runs",)
+ASKS = ("labels",)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

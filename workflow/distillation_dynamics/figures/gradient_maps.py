@@ -4,7 +4,6 @@ In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: one 
 relative depths, so that first stands over first and last over last whatever the number of blocks.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -12,6 +11,7 @@ from . import maps
 from .style import PAGE, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
+ASKS = ("labels",)
 ACROSS = 12
 # Inches above each panel, for the block's name.
 NAME = 0.12
@@ -49,8 +49,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             values = maps.as_array(one)
             maps.show(axes, pixels, values)
             axes.set_title(block_label(one["block_name"]), fontsize="xx-small", pad=1)
-            if not np.any(values):
-                axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
     maps.colorbar(figure)
     maps.title(
         figure,

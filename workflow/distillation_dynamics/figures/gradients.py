@@ -11,6 +11,7 @@ from .style import Style, label, legend_below
 
 TABLES = ("depth",)
 METRICS = ("gradient",)
+ASKS = ("labels",)
 PATCHES = "gradient_magnitude_patches"
 PANELS = {
     PATCHES: "mean abs. gradient, patch tokens\n[1 / activation unit]",
@@ -33,7 +34,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         students = style.students(table["network"])
         others = [name for name in zero if name not in students] if set(students) <= set(zero) else zero
         who = ["all students"] * bool(students and len(others) < len(zero)) + [label(name) for name in others]
-        who = ", ".join(who[:3]) + ", ..." * (len(who) > 3)
+        who = ", ".join(who[:3]) + ",\N{NO-BREAK SPACE}..." * (len(who) > 3)
         said = (
             f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
             "does not depend on the patch tokens of the last block"

@@ -69,7 +69,7 @@ def share_of_largest(values: np.ndarray) -> np.ndarray:
 def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> None:
     """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is.
 
-    Of a map without values (NaN) that is written there.
+    Of a map without values (NaN) that is written there, and of one that is zero everywhere a 0.
     """
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -82,6 +82,8 @@ def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> Non
         colors = colormaps[COLORS](share)
         colors[..., 3] = 0.92 * np.sqrt(share)
         axes.imshow(colors, extent=extent, aspect="auto", interpolation="nearest")
+        if not values.any():
+            axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

@@ -47,7 +47,7 @@ def trained_and_control(table: pd.DataFrame, column: str, style: Style) -> str:
         f"{label(name)} {last(name)}" + (f" ({last(controls[name])})" if name in controls else "")
         for name in style.names.ordered[:IN_A_TITLE]
     ]
-    return ", ".join(texts) + ", ..." * (len(style.names.networks) > IN_A_TITLE)
+    return ", ".join(texts) + ",\N{NO-BREAK SPACE}..." * (len(style.names.networks) > IN_A_TITLE)
 
 
 def block_names(table: pd.DataFrame) -> pd.Series:

@@ -10,6 +10,7 @@ from . import maps
 from .style import PAGE, NoValue, Style, need
 
 TABLES = ("saliency",)
+ASKS = ("labels",)
 # Inches for a line of text above panels.
 LINE = 0.17
 # Panels side by side that are still readable on a page.
@@ -50,6 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     maps.title(
         figure,
         f"Saliency of the label's logit, last epoch, {left_out}{len(chosen)} of {table['image'].nunique()} images."
-        "\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes",
+        "\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes; "
+        "0: exactly zero",
     )
     return figure

@@ -13,6 +13,7 @@ from . import maps
 from .style import PAGE, Style, label, need
 
 TABLES = ("gradient_maps", "saliency")
+ASKS = ("labels",)
 FORMATS = ("gif",)
 ACROSS, MOST = 6, 18
 # Inches between panels, for the name above each, and for the bar that fills with depth.

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.thresholds import LEVEL, SMALLEST_DEPTH
+from ..statistics.thresholds import FLAT, LEVEL, SMALLEST_DEPTH
 from ..statistics.valley import U_SHAPED
 from .style import PAGE, NoValue, Style, counts, label, main_probe, need
 
@@ -76,6 +76,10 @@ def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> 
         color, marker = looks[name]["color"], looks[name]["marker"]
         size = (5 if marker == "*" else 3.5) if len(group) < 4 else 2.2
         for place, one in zip(places, group.to_dict("records"), strict=True):
+            if one["relative_range"] < FLAT:
+                # Its depth is that of rounding errors.
+                axes.text(0, place, "flat", fontsize="x-small", va="center", ha="center", color=color)
+                continue
             axes.plot([one["depth_low"], one["depth_high"]], [place, place], color=color, linewidth=0.8)
             face = color if one["verdict"] == U_SHAPED else "white"
             axes.plot(one["depth"], place, marker, color=color, markerfacecolor=face, markersize=size, mew=0.7)

@@ -120,7 +120,9 @@ def drawn(chain: Gathered) -> dict[str, extensions.Figure]:
     study = chain.study
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
-        "variants": len(study.variants) > 1, "networks": len(study.networks) > 1,
+        "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
+        # What is about the logit of a label, or how often it is the largest.
+        "labels": any(map(study.sorts, study.networks)) or study.student is not None,
     }  # fmt: skip
     measured = {metric for nodes in chain.measured.values() for metric in nodes} | set(study.measure.pairs)
     tables = {*chain.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}

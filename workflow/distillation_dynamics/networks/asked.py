@@ -15,6 +15,7 @@ from ..spec.base import to_json
 from ..spec.images import View
 from ..spec.network import Asked, Facts, Model
 from .build import describe, unknown
+from .controls import first_layer_scale
 from .defaults import pretrained_cfg, view_of
 from .released import check_header
 from .weights_file import is_local, local_weights
@@ -32,8 +33,8 @@ def facts_of(asked: Asked) -> Facts:
         raise unknown(asked.name)
     view = view_of(asked)
     classes = _classes_of(asked, view)
-    parameters, shapes = describe(_model(asked, classes), view)
-    return Facts(parameters, shapes, view, classes)
+    model = _model(asked, classes)
+    return Facts(*describe(model, view), view, classes, first_layer_scale(model, view))
 
 
 def _model(asked: Asked, classes: int) -> Model:

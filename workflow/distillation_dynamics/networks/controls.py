@@ -45,6 +45,21 @@ def control(network: nn.Module, model: Model, view: View, kind: str, seed: int) 
     return twin
 
 
+def first_layer_scale(model: Model, view: View) -> float | None:
+    """Return the largest value of any LayerScale in a fresh network, None where it has none.
+
+    Weights are allocated, and so it takes a moment, only where there is a LayerScale.
+    """
+    with torch.device("meta"):
+        if not any(LAYER_SCALE.search(name) for name, _ in build(model, view).named_parameters()):
+            return None
+    with torch.random.fork_rng(devices=[]):
+        fresh = build(model, view)
+    return max(
+        float(value.detach().abs().max()) for name, value in fresh.named_parameters() if LAYER_SCALE.search(name)
+    )
+
+
 def _permuted(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     # Whole numbers are counters and indices, no weights.

@@ -51,13 +51,15 @@ class Asked:
 class Facts:
     """What a network is before it has weights: `shapes` are those of each block's features.
 
-    `view` and `classes` are what is configured or, where nothing is, what timm says of the weights.
+    `view` and `classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale` is
+    the largest value that a LayerScale begins with, None without any.
     """
 
     parameters: int
     shapes: Shapes
     view: View
     classes: int
+    layer_scale: float | None = None
 
 
 @dataclass(frozen=True)

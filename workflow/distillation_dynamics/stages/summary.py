@@ -64,8 +64,16 @@ COST_COLUMNS = EPOCH_KEYS | {
 
 
 def logits_of(run: Run) -> dict[str, np.ndarray]:
-    """Return split -> logits [n, K] of a run; none where it has no head for the study's classes."""
-    return {split: read_npy(Path(run.folder) / f"logits_{split}.npy") for split in SPLITS} if run.measured else {}
+    """Return split -> logits [n, K] of a run, of the splits on which it has an accuracy.
+
+    None where it has no head for the study's classes; no validation where the study holds nothing out.
+    """
+    if not run.measured:
+        return {}
+    folder = Path(run.folder)
+    result = read_json(folder / "result.json")
+    measured = [split for split in SPLITS if result.get(f"{split}_top1") is not None]
+    return {split: read_npy(folder / f"logits_{split}.npy") for split in measured}
 
 
 def collect(listed: tuple[Run, ...], teacher: str | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -40,7 +40,7 @@ def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
     control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
     rows = [{**row, "controls": _controls(row, names, control)} for row in pairs.to_dict("records")]
     return [
-        f"**{answer(rows, measured, names)}**",
+        f"**{answer(rows, measured, names, unmoved)}**",
         " ".join(
             [
                 *beyond_controls(rows, measured),
@@ -81,7 +81,7 @@ def _having(rows: list[dict], kind: str, measure: str) -> list[dict]:
     return sorted(known, key=lambda row: row[measure], reverse=MEASURES[measure][1])
 
 
-def answer(rows: list[dict], measured: list[str], names: Names) -> str:
+def answer(rows: list[dict], measured: list[str], names: Names, unmoved: set[str]) -> str:
     """Return the answer: which networks are most alike, their controls, and the ceiling or that there is none."""
     measure = next((measure for measure in measured if _having(rows, NETWORKS, measure)), measured[0])
     pairs, seeds = (_having(rows, kind, measure) for kind in (NETWORKS, SEEDS))
@@ -92,7 +92,11 @@ def answer(rows: list[dict], measured: list[str], names: Names) -> str:
     of = f"Most alike of {len(pairs)} pairs by {SAID[measure]}: " if len(pairs) > 1 else f"{SAID[measure]} of "
     text = f"{of}{pair_of(best)}, {best[measure]:.2f}"
     theirs = best["controls"].get(measure, np.nan)
-    text += "; no controls of both were compared" if np.isnan(theirs) else f"; their controls: {theirs:.2f}"
+    flat = [names.controls[name] for name in (best["network"], best["other"]) if names.controls.get(name) in unmoved]
+    if flat:
+        text += f"; {listed(flat)}, flat over depth, {'is no control' if len(flat) == 1 else 'are no controls'}"
+    else:
+        text += "; no controls of both were compared" if np.isnan(theirs) else f"; their controls: {theirs:.2f}"
     if seeds:
         return f"{text}; of one network with another seed: {ceiling}."
     why = "The networks that differ in their seed were not compared" if names.seeds else "No network has a second seed"

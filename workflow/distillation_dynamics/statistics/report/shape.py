@@ -163,7 +163,8 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
 def remedy(control: str) -> str:
     """Return which other kinds of control to set, if there are any that this one is not."""
     kinds = [f"`control: {kind}`" for kind in REMEDIES if not control.endswith(f"_{kind}")]
-    return f" Set {' or '.join(kinds)} for it."
+    only = " The first needs a LayerScale." * (len(kinds) == len(REMEDIES))
+    return f" Set {' or '.join(kinds)} for it.{only}"
 
 
 def left_out(shape: pd.DataFrame) -> list[str]:

@@ -109,7 +109,8 @@ def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
                     "lowest block": f"{one['minimum_block']} of 0 to {one['blocks'] - 1}",
                     "control": control or "-",
                     "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
-                    "its depth": "-" if other is None else _depth(other),
+                    # Of a flat curve it is that of rounding errors.
+                    "its depth": "-" if other is None or metric in flat.get(control, []) else _depth(other),
                 }
             )
     return [markdown(pd.DataFrame(rows), NETWORK_TABLE)] if rows else []

@@ -1,0 +1,140 @@
+"""Whether what is seen over depth depends on the images: ranks, entropy and intensity on every image set of a study.
+
+In: depth.parquet. Out: a column a network and a row a metric, in each panel a line an image set and, dashed, what the
+network's control has on the same images: what the control shows too comes from images and architecture alone.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..spec.tables import PUBLISHED_PROBE
+from ..statistics.thresholds import INTERVAL
+from .profiles import block_names, log_if_wide
+from .style import (
+    CONTROL_LINES,
+    LIGHTER,
+    MARKERS,
+    PAGE,
+    NoValue,
+    Style,
+    block_label,
+    label,
+    last_epoch,
+    legend_below,
+    need,
+    wrapped,
+)
+
+TABLES = ("depth",)
+METRICS = ("covariance", "entropy", "rank", "spectrum")
+ASKS = ("probes",)
+PANELS = {
+    "covariance_rank": "rank of all tokens'\ncovariance\n[directions]",
+    "effective_rank": "effective rank\nof an image\n[directions]",
+    "entropy": "token entropy\n[bits]",
+    "intensity": "spectral\nintensity\n[activation units]",
+}
+# Networks side by side, and in all: a page holds two such rows of panels.
+ACROSS, MOST = 4, 8
+
+
+def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
+    """Draw each network's last epoch, mean over seeds, on all image sets but the published choice from the main one."""
+    table = need(tables, "depth", *PANELS)
+    table = last_epoch(table[table["probe"] != PUBLISHED_PROBE])
+    sets = list(dict.fromkeys(table["probe"]))
+    if len(sets) < 2:
+        raise NoValue("there is a single image set")
+    members = [name for name in style.names.trained if (table["network"] == name).any()]
+    shown = members[:MOST]
+    across, pages = min(len(shown), ACROSS), math.ceil(len(shown) / ACROSS)
+    figure = Figure(figsize=(PAGE, 1.3 + 4.9 * pages), layout="constrained")
+    grid = figure.subplots(len(PANELS) * pages, across, squeeze=False)
+    for axes in grid.flat:
+        axes.set_visible(False)
+    looks = _looks(sets, style)
+    for number, name in enumerate(shown):
+        top, column = len(PANELS) * (number // ACROSS), number % ACROSS
+        for row, (metric, text) in enumerate(PANELS.items(), start=top):
+            axes = grid[row, column]
+            axes.set_visible(True)
+            _panel(axes, table, metric, name, style.names.controls.get(name), looks)
+            last = row == top + len(PANELS) - 1
+            axes.tick_params(labelsize="small", labelbottom=last)
+            if row == top:
+                axes.set_title(label(name), fontsize="medium", fontweight="bold")
+            if column == 0:
+                axes.set_ylabel(text, fontsize="small")
+            if last:
+                axes.set_xlabel("block", fontsize="small")
+    figure.suptitle(_title(table, len(members), style), fontsize="small")
+    legend_below(figure, grid, 4)
+    return figure
+
+
+def _looks(sets: list[str], style: Style) -> dict[str, dict[str, Any]]:
+    colors = sns.color_palette(style.palette, len(sets))
+    return {
+        probe: {"color": color, "marker": MARKERS[place % len(MARKERS)], "markersize": 2.6, "linewidth": 1}
+        for place, (probe, color) in enumerate(zip(sets, colors, strict=True))
+    }
+
+
+def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str | None, looks: dict) -> None:
+    """Draw one metric of one network and of its control on all image sets; say where it has no value."""
+    own = table[table["network"].isin([name, control])]
+    if own[metric].isna().all():
+        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", fontsize="small")
+        axes.set(xticks=[], yticks=[])
+        return
+    for probe, look in looks.items():
+        rows = own[own["probe"] == probe]
+        curve = _curve(rows[rows["network"] == name], metric)
+        axes.plot(curve.index, curve[metric], label=_said(table, probe), **look)
+        if f"{metric}_se" in curve:
+            half = INTERVAL * curve[f"{metric}_se"]
+            low, high = curve[metric] - half, curve[metric] + half
+            axes.fill_between(curve.index, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        beside = _curve(rows[rows["network"] == control], metric)
+        light = tuple(LIGHTER + (1 - LIGHTER) * part for part in look["color"])
+        axes.plot(beside.index, beside[metric], color=light, linewidth=0.9, linestyle=CONTROL_LINES[0], zorder=1)
+    names = block_names(own)[name]
+    axes.set_xticks(sorted({0, len(names) - 1}), [block_label(names[0]), block_label(names[-1])][: len(names)])
+    log_if_wide(axes, own[[metric]])
+
+
+def _curve(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the mean over seeds by block, and that of the standard error where there is one."""
+    columns = [column for column in (metric, f"{metric}_se") if column in rows]
+    return rows.groupby("block")[columns].mean()
+
+
+def _said(table: pd.DataFrame, probe: str) -> str:
+    """Return the name of an image set as it is read, and how many images it has."""
+    count = int(table.loc[table["probe"] == probe, "images"].max())
+    return f"{label(probe)} ({count:,} image{'s' * (count != 1)})"
+
+
+def _title(table: pd.DataFrame, members: int, style: Style) -> str:
+    controls = set(style.names.controls.values()) & set(table["network"])
+    text = "Does it depend on the images? One line an image set, last epoch; bands: 95 % interval over images"
+    text += ", mean over seeds" * (table["seed"].nunique() > 2)
+    text += f"; the first {MOST} of {members} networks.\n" if members > MOST else ".\n"
+    text += (
+        "Dashed, lighter: the network's control on the same images; what it shows too takes no training.\n"
+        if controls
+        else "No control was measured.\n"
+    )
+    counts = table.groupby("probe")["images"].max()
+    tokens, widest = int(counts.min() * table["tokens"].min()), int(table["channels"].max())
+    if counts.nunique() > 1 and tokens < 10 * widest:
+        text += (
+            f"The smallest set has {tokens:,} tokens for up to {widest:,} channels: a rank of so few grows with their "
+            "number."
+        )
+    return wrapped(text.strip())
