@@ -59,7 +59,7 @@ def keep(folder, logits, features, names=None, labels=None, sizes=None, position
             Outputs(
                 logits=None if logits is None else logits[part],
                 features={index: block[part] for index, block in enumerate(features)},
-                labels=torch.from_numpy(labels[part]),
+                targets=torch.from_numpy(labels[part]),
                 positions=torch.from_numpy(positions[part]),
             )
         )
@@ -333,9 +333,7 @@ def test_the_stage_refuses_networks_that_saw_other_images(tmp_path, pair):
     first, *_ = pair
     other = keep(tmp_path / "c", *answers(TWO), names=[f"other{i}" for i in range(IMAGES)])
     with pytest.raises(StudyError, match="their images differ"):
-        stage.main(
-            CompareJob("cka", ((named("a", 0, 0, first), named("b", 0, 0, other)),), out=str(tmp_path / "o"))
-        )
+        stage.main(CompareJob("cka", ((named("a", 0, 0, first), named("b", 0, 0, other)),), out=str(tmp_path / "o")))
     assert not (tmp_path / "o").exists()
 
 
@@ -354,7 +352,7 @@ def test_a_metric_that_fills_other_columns_than_it_documents_is_an_error(tmp_pat
 def test_pairs_but_for_mismatch_do_without_torch(root):
     code = (
         "import sys\n"
-        "from distillation_dynamics import comparing, mapping\n"
+        "from distillation_dynamics.stages import compare, map\n"
         "from distillation_dynamics.metrics.pairs import agreement, cka, neighbours, procrustes\n"
         "sys.exit('torch' in sys.modules)"
     )
