@@ -11,6 +11,7 @@ from distillation_dynamics.networks.answers import run
 from distillation_dynamics.networks.attention import AttentionReader
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.gradients import block_gradients
+from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import ALL, Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
@@ -59,14 +60,14 @@ def close(ours, theirs):
 @torch.no_grad()
 def test_all_that_is_asked_for_is_answered_as_the_network_itself_says_it(family, classes):
     network, images, labels = network_of(family, classes), draw(), torch.tensor([0, 4, 2])
-    said = run(network, images, EVERYTHING, labels)
+    said = Observer(network)(images, EVERYTHING, labels)
     depth = range(len(blocks.block_names(network)))
     assert (said.logits is None) == (classes == 0)
     if classes:
         close(said.logits, network(images))
     close(said.pooled, network.forward_head(network.forward_features(images), pre_logits=True))
     assert list(said.features) == list(said.prefix) == list(said.attention) == list(said.gradients) == list(depth)
-    assert said.network is network and said.images is images and said.labels is labels
+    assert said.network is network and said.images is images
     for block, values in enumerate(blocks.features(network, images)):
         close(said.features[block], values)
         channels = values.shape[1]
@@ -117,7 +118,7 @@ def test_a_network_stops_after_the_last_block_that_is_asked_for(request_, ran):
     network, seen = network_of("vit"), []
     for block in network.blocks:
         block.register_forward_hook(lambda *_: seen.append(1))
-    said = run(network, draw(), request_)
+    said = Observer(network)(draw(), request_)
     assert len(seen) == ran
     assert tuple(said.features) == request_.features and tuple(said.prefix) == request_.prefix
     assert tuple(said.lens) == request_.lens and (said.logits is not None) == request_.logits
@@ -134,7 +135,7 @@ def test_the_lens_is_the_last_norm_and_the_head_of_each_block(family):
     if family == "eva":
         x, embedding = x if isinstance(x, tuple) else (x, None)
         rope = {"rope": embedding}
-    said = run(network, images, Request(lens=ALL, logits=True))
+    said = Observer(network)(images, Request(lens=ALL, logits=True))
     for block, module in enumerate(network.blocks):
         x = module(x, **rope)
         normed = network.norm(x)
@@ -156,7 +157,7 @@ def test_the_lens_is_the_last_norm_and_the_head_of_each_block(family):
 def test_the_lens_of_cait_looks_through_its_class_attention():
     network, images = network_of("cait"), draw()
     x = network.patch_embed(images) + network.pos_embed
-    said = run(network, images, Request(lens=(0, 2), logits=True))
+    said = Observer(network)(images, Request(lens=(0, 2), logits=True))
     assert sorted(said.lens) == [0, 2]
     for number, block in enumerate(network.blocks):
         x = block(x)
@@ -182,7 +183,7 @@ def test_blocks_that_the_head_cannot_read_have_no_lens_and_one_line_says_so(fami
     say_once.cache_clear()
     network = network_of(family)
     for _ in range(2):
-        said = run(network, draw(), Request(lens=ALL, logits=True))
+        said = Observer(network)(draw(), Request(lens=ALL, logits=True))
         assert sorted(said.lens) == found
     for block in found:
         close(said.lens[block], said.logits)
@@ -195,7 +196,7 @@ def test_without_a_head_there_is_no_logit_no_lens_and_no_gradient_and_that_is_sa
     say_once.cache_clear()
     network, images = network_of(family, classes=0), draw()
     for _ in range(2):
-        said = run(network, images, EVERYTHING, torch.tensor([0, 1, 2]))
+        said = Observer(network)(images, EVERYTHING, torch.tensor([0, 1, 2]))
     assert said.logits is None and said.lens == {} and said.pooled is not None
     for of in said.gradients.values():
         assert of.patches.isnan().all() and (of.prefix is None or of.prefix.classes.isnan().all())
@@ -239,14 +240,15 @@ def test_gradients_by_registers_stand_apart_from_those_by_the_class_token():
 def test_gradients_disturb_nothing_else():
     network, images = network_of("vit"), draw()
     network.requires_grad_(False)
+    observer = Observer(network)
     with torch.no_grad():
-        said = run(network, images, EVERYTHING, torch.tensor([0, 1, 2]))
+        said = observer(images, EVERYTHING, torch.tensor([0, 1, 2]))
         plain = run(network, images, Request(logits=True, features=ALL))
     for tensor, other in zip(said.tensors(), plain.tensors(), strict=True):
         assert not tensor.requires_grad and torch.equal(tensor, other)
     assert not images.requires_grad and all(parameter.grad is None for parameter in network.parameters())
     with pytest.raises(ValueError, match="gradients are asked for, but no labels"):
-        run(network, images, Request(gradients=ALL))
+        observer(images, Request(gradients=ALL))
 
 
 def test_a_loss_on_what_is_answered_trains_the_network():
@@ -266,7 +268,7 @@ def test_a_loss_on_what_is_answered_trains_the_network():
 def test_attention_is_that_of_the_reader_for_the_blocks_asked_for():
     network, images = network_of("registers"), draw()
     reader = AttentionReader(network)
-    said = run(network, images, Request(attention=(0, 2)), reader=reader)
+    said = Observer(network)(images, Request(attention=(0, 2)))
     assert sorted(said.attention) == [0, 2]
     for block in (0, 2):
         (ours,), (theirs,) = said.attention[block], reader(images)[block]

@@ -27,8 +27,9 @@ from distillation_dynamics.stages import cohorts, teacher_outputs
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.task import Task
+from distillation_dynamics.training.teacher import OnlineTeacher
 from helpers import images_of, run_job, tiny_study
-from test_features import FAMILIES, VIEW
+from test_measure import FAMILIES, VIEW
 
 CPU = torch.device("cpu")
 ASK_FOR_LOGITS = {"cross_entropy": {"weight": 0.1, "label_smoothing": 0.1}, "soft": {"weight": 0.9}}
@@ -75,7 +76,7 @@ class Study:
         if not online:
             self.outputs = folder / "outputs"
             images = Split(images_of(self.result, folder / "data"), "train", 80)
-            teacher_outputs.write(self.outputs, network, images, None, [0, 1, 2], CPU)
+            teacher_outputs.write(self.outputs, network, images, None, (0, 1, 2), CPU)
         self.alone = folder / "alone"
         for variant in VARIANTS:
             self.train([variant], self.alone)
@@ -379,7 +380,7 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
     member.task.train()
     pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
     answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
-    whole = real(member.task, pixels, labels, answer, member.blocks) / 16
+    whole = real(member.task, pixels, labels, answer, member.request) / 16
     member.update((pixels, labels), answer, 0, job.recipe, None)
     assert seen == [2] and member.log.gflops_per_image == pytest.approx(whole, rel=1e-12)
 
@@ -389,7 +390,7 @@ def test_what_a_teacher_says_does_not_depend_on_what_else_it_is_asked(family):
     """Its logits alone, a block alone, or everything at once: the same bits, whatever the architecture."""
     torch.manual_seed(0)
     network = build(Model(*FAMILIES[family], "timm", 5), VIEW)
-    teacher = teacher_outputs.OnlineTeacher(network, "float32")
+    teacher = OnlineTeacher(network, "float32")
     pixels = torch.randn(6, 3, 32, 32)
     depth = len(block_names(network))
     whole = teacher(None, pixels, 0, Request(logits=True, features=ALL))

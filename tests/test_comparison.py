@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from distillation_dynamics import comparing, errors, metrics
+from distillation_dynamics import errors, metrics
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import rows as module
 from distillation_dynamics.metrics.accumulator import Context
@@ -20,6 +20,7 @@ from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.compare import CompareJob
 from distillation_dynamics.spec.compare import Rows as Named
 from distillation_dynamics.spec.measure import Settings
+from distillation_dynamics.stages import compare as stage
 
 IMAGES, CLASSES, TOKENS = 30, 6, 3
 PAIRS = [cka, mismatch, neighbours, procrustes]
@@ -58,7 +59,7 @@ def keep(folder, logits, features, names=None, labels=None, sizes=None, position
             Outputs(
                 logits=None if logits is None else logits[part],
                 features={index: block[part] for index, block in enumerate(features)},
-                labels=torch.from_numpy(labels[part]),
+                targets=torch.from_numpy(labels[part]),
                 positions=torch.from_numpy(positions[part]),
             )
         )
@@ -306,7 +307,7 @@ def test_the_stage_writes_a_row_a_pair_of_networks_or_of_blocks(tmp_path, pair, 
     first, second, *_ = pair
     sides = named("soft", 3, 2, first), named("teacher", -1, -1, second)
     job = CompareJob(metric, (sides, sides[::-1], (sides[0], sides[0])), out=str(tmp_path / "out"))
-    comparing.main(job)
+    stage.main(job)
     table = pd.read_parquet(tmp_path / f"out/{metric}.parquet")
     loaded = {m.__name__.rpartition(".")[2]: m for m in (*PAIRS, agreement)}[metric]
     if metric == "agreement":
@@ -332,9 +333,7 @@ def test_the_stage_refuses_networks_that_saw_other_images(tmp_path, pair):
     first, *_ = pair
     other = keep(tmp_path / "c", *answers(TWO), names=[f"other{i}" for i in range(IMAGES)])
     with pytest.raises(StudyError, match="their images differ"):
-        comparing.main(
-            CompareJob("cka", ((named("a", 0, 0, first), named("b", 0, 0, other)),), out=str(tmp_path / "o"))
-        )
+        stage.main(CompareJob("cka", ((named("a", 0, 0, first), named("b", 0, 0, other)),), out=str(tmp_path / "o")))
     assert not (tmp_path / "o").exists()
 
 
@@ -347,13 +346,13 @@ def test_a_metric_that_fills_other_columns_than_it_documents_is_an_error(tmp_pat
     ):
         monkeypatch.setattr(cka, "compare", lambda a, b, found=found: found)
         with pytest.raises(StudyError, match=message):
-            comparing.main(job)
+            stage.main(job)
 
 
 def test_pairs_but_for_mismatch_do_without_torch(root):
     code = (
         "import sys\n"
-        "from distillation_dynamics import comparing, mapping\n"
+        "from distillation_dynamics.stages import compare, map\n"
         "from distillation_dynamics.metrics.pairs import agreement, cka, neighbours, procrustes\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -195,8 +195,8 @@ def test_a_fault_names_the_network_and_so_does_a_file_that_is_none(tmp_path):
 
 
 def test_a_plan_imports_no_torch():
-    code = "import sys; from distillation_dynamics.networks import facts, expected, fetch, weights_file\n"
-    code += "from distillation_dynamics.spec import networks\nprint('torch' in sys.modules)"
+    code = "import sys; from distillation_dynamics.networks import facts, expected, weights_file\n"
+    code += "from distillation_dynamics.stages import network_weights\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics import files, models, resume
+from distillation_dynamics import files
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.training.resume import States
 
 LARGE = np.random.default_rng(0).random(100_000)
 DOCUMENTATION = {"a": files.Column("", "random")}
@@ -16,8 +18,8 @@ WRITERS = {
     "a.npy": lambda path: files.write_npy(path, LARGE),
     "a.parquet": lambda path: files.write_table(path, {"a": LARGE}, DOCUMENTATION),
     "a.json": lambda path: files.write_json(path, LARGE.tolist()),
-    "a.safetensors": lambda path: models.save_weights(path, torch.nn.Linear(300, 300)),
-    "key-000000001.state": lambda path: resume.States(path.parent, "key", 0).save(1, {"a": torch.from_numpy(LARGE)}),
+    "a.safetensors": lambda path: save_weights(path, torch.nn.Linear(300, 300)),
+    "key-000000001.state": lambda path: States(path.parent, "key", 0).save(1, {"a": torch.from_numpy(LARGE)}),
 }
 
 

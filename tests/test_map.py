@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from distillation_dynamics import errors, mapping
+from distillation_dynamics import errors
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.compare import MapJob
+from distillation_dynamics.stages import map as stage
 from distillation_dynamics.stages.map import classical_scaling, kernel_vector, shape_distances
 from test_comparison import ONE, TWO, answers, draw, keep, named
 
@@ -20,7 +21,7 @@ def literal_distance(x, y):
 
 
 def test_distances_are_angles_between_centred_kernels(monkeypatch):
-    monkeypatch.setattr(mapping, "CHUNK", 50)
+    monkeypatch.setattr(stage, "CHUNK", 50)
     blocks = [draw(20, width, seed=width) + 4 for width in (1, 3, 8, 30)]
     found = shape_distances(np.stack([kernel_vector(block) for block in blocks]))
     expected = [[literal_distance(x, y) if x is not y else 0 for y in blocks] for x in blocks]
@@ -69,14 +70,14 @@ def test_one_and_two_points_have_a_place(count):
 
 
 def test_the_stage_places_every_block_of_every_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(mapping, "MOST_IMAGES", 12)
+    monkeypatch.setattr(stage, "MOST_IMAGES", 12)
     networks = {name: answers(shapes, seed=seed) for name, shapes, seed in (("a", ONE, 0), ("b", TWO, 500))}
     rows = [keep(tmp_path / name, *said) for name, said in networks.items()]
     job = MapJob((named("a", -1, -1, rows[0]), named("b", 2, 3, rows[1])), out=str(tmp_path))
-    mapping.main(job)
+    stage.main(job)
     table = pd.read_parquet(tmp_path / "map.parquet")
     first = (tmp_path / "map.parquet").read_bytes()
-    mapping.main(job)
+    stage.main(job)
     assert (tmp_path / "map.parquet").read_bytes() == first
     assert list(zip(table["network"], table["block"], strict=True)) == [
         *(("a", i) for i in range(3)),
@@ -96,17 +97,17 @@ def test_a_block_that_sees_no_difference_has_no_place_and_other_images_are_an_er
     logits, features = answers(ONE)
     features[2] = 0 * features[2] + 3
     rows = keep(tmp_path / "a", logits, features)
-    mapping.main(MapJob((named("a", 0, 0, rows),), out=str(tmp_path)))
+    stage.main(MapJob((named("a", 0, 0, rows),), out=str(tmp_path)))
     table = pd.read_parquet(tmp_path / "map.parquet")
     assert table["x"].isna().tolist() == [False, False, True] and "1 of 3 blocks" in capsys.readouterr().err
     other = keep(tmp_path / "b", logits, features, names=[f"x{i}" for i in range(30)])
     with pytest.raises(StudyError, match="their images differ"):
-        mapping.main(MapJob((named("a", 0, 0, rows), named("b", 0, 0, other)), out=str(tmp_path)))
+        stage.main(MapJob((named("a", 0, 0, rows), named("b", 0, 0, other)), out=str(tmp_path)))
 
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_of_one_image_nothing_has_a_place_and_of_two_all_have_the_same(tmp_path, images):
     rows = keep(tmp_path, *answers(ONE, images))
-    mapping.main(MapJob((named("a", 0, 0, rows),), out=str(tmp_path)))
+    stage.main(MapJob((named("a", 0, 0, rows),), out=str(tmp_path)))
     table = pd.read_parquet(tmp_path / "map.parquet")
     assert table["x"].isna().all() if images == 1 else (table[["x", "y"]].abs() < 2e-3).all(axis=None)

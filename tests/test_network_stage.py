@@ -11,14 +11,16 @@ from safetensors.torch import load_file
 from distillation_dynamics.data.split import Batch
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.networks import expected, stage
+from distillation_dynamics.networks import expected
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images, View
 from distillation_dynamics.spec.network import Model
-from distillation_dynamics.spec.networks import NetworkJob, files_of
+from distillation_dynamics.spec.networks import NetworkJob
+from distillation_dynamics.spec.runs import network_files
 from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
+from distillation_dynamics.stages import networks as stage
 
 VIEW = View(1, 28, (0.5,), (0.5,))
 ARGS = {"patch_size": 7, "embed_dim": 16, "depth": 2, "num_heads": 2}
@@ -95,7 +97,7 @@ def run(job):
     """Run a job; return its result, once it is seen that it wrote the files that are known before, and no other."""
     stage.main(job)
     out = {path.name for path in (stage.Path(job.out)).iterdir() if not path.name.startswith(".")}
-    assert out == set(files_of(job))
+    assert out == set(network_files(job))
     return json.loads((stage.Path(job.out) / "result.json").read_text())
 
 

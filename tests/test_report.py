@@ -14,11 +14,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import stage as figures_stage
 from distillation_dynamics.figures.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, StatisticsJob
+from distillation_dynamics.stages import figures as figures_stage
 from distillation_dynamics.stages import statistics as stage
 from distillation_dynamics.statistics.report import alignment as on_alignment
 from distillation_dynamics.statistics.report import networks as on_networks

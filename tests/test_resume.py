@@ -196,7 +196,7 @@ def write_order(folder, result, out):
     """The file with a cohort of one student without a teacher, and its order."""
     job = run_job(result, folder, "none", out, threads=2, minutes_between_states=0.0)
     code = orders.code_of("students", "objectives.cross_entropy")
-    names = [f"checkpoints/{cohorts.checkpoint_name(epoch)}" for epoch in job.kept]
+    names = [CHECKPOINT.format(epoch) for epoch in job.kept]
     names += ["objective.safetensors", "logits_validation.npy", "logits_test.npy"]
     names += ["steps.parquet", "epochs.parquet", "result.json", "cost.json"]
     writes = tuple(f"{out}/{name}" for name in names)

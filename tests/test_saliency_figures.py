@@ -12,20 +12,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures import stage as drawing
 from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.figures.maps import share_of_largest
 from distillation_dynamics.figures.style import Style
 from distillation_dynamics.metrics.saliency import METHODS
-from made_up import figure_job
+from distillation_dynamics.stages import figures as drawing
+from made_up import figure_job, names
 
-STYLE = Style("colorblind", 60, ("soft", "spectral_first_last_sum", "projector_first_last_frozen"), "soft")
-MODELS = {
+VARIANTS = "soft", "spectral_first_last_sum", "projector_first_last_frozen"
+STYLE = Style("colorblind", 60, names(("teacher",), VARIANTS))
+BLOCKS = {
     "teacher": 6,
     "teacher_untrained": 6,
-    "soft": 3,
-    "spectral_first_last_sum": 3,
-    "projector_first_last_frozen": 3,
+    **dict.fromkeys(VARIANTS, 3),
 }
 
 
@@ -34,10 +33,10 @@ def tables():
     """Tables of a made-up study: two epochs, two seeds of each student, three images, maps of different sizes."""
     generator = np.random.default_rng(0)
     rows = {"saliency": [], "gradient_maps": []}
-    for model, blocks in MODELS.items():
-        for seed in (-1,) if model.startswith("teacher") else (1, 0):
+    for network, blocks in BLOCKS.items():
+        for seed in (-1,) if network.startswith("teacher") else (1, 0):
             for epoch, image in np.ndindex(2, 3):
-                key = {"model": model, "seed": seed, "epoch": epoch, "image": 7 * image, "label": image}
+                key = {"network": network, "seed": seed, "epoch": epoch, "image": 7 * image, "label": image}
                 for method in ("image", *METHODS):
                     values = generator.uniform(0, 1, 64).astype(np.float32)
                     rows["saliency"].append({**key, "method": method, "rows": 8, "columns": 8, "map": values})
@@ -45,7 +44,7 @@ def tables():
                     values = generator.uniform(0, 1, 4).astype(np.float32) * (block < 5)
                     name = {"block": block, "block_name": f"blocks.{block}"}
                     rows["gradient_maps"].append({**key, **name, "rows": 2, "columns": 2, "map": values})
-    # In print teachers come first, wherever they are in the table.
+    # In print networks come before students, wherever they are in the table.
     return {name: pd.DataFrame(values).iloc[::-1] for name, values in rows.items()}
 
 
@@ -78,15 +77,15 @@ def test_no_text_runs_out_of_the_page(name, tables):
 
 
 @pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_figures_show_every_model_teachers_first(name, tables):
-    names = [axes.get_ylabel().replace("\n", " ") for axes in figure_of(name, tables).axes if axes.get_ylabel()]
-    assert names[:2] == ["teacher", "teacher untrained"]
-    assert sorted(names[2:]) == sorted(model.replace("_", " ") for model in MODELS if "teacher" not in model)
+def test_figures_show_every_network_before_the_students(name, tables):
+    shown = [axes.get_ylabel().replace("\n", " ") for axes in figure_of(name, tables).axes if axes.get_ylabel()]
+    assert shown[:2] == ["teacher", "teacher untrained"]
+    assert sorted(shown[2:]) == sorted(variant.replace("_", " ") for variant in VARIANTS)
 
 
 def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):
     axes = next(axes for axes in figure_of("saliency", tables).axes if axes.get_ylabel() == "soft")
-    table = tables["saliency"].query("model == 'soft' and seed == 0 and epoch == 1 and image == 0")
+    table = tables["saliency"].query("network == 'soft' and seed == 0 and epoch == 1 and image == 0")
     values = table[table["method"] == "gradient"]["map"].iloc[0].reshape(8, 8).astype(float)
     pixels = table[table["method"] == "image"]["map"].iloc[0].reshape(8, 8)
     background, overlay = axes.images
@@ -115,7 +114,7 @@ def test_blocks_are_placed_by_relative_depth(blocks, across, expected):
     assert ours == (expected if isinstance(expected, dict) else dict(enumerate(expected)))
 
 
-def test_the_animation_has_a_frame_a_block_of_the_deepest_model(tables, tmp_path):
+def test_the_animation_has_a_frame_a_block_of_the_deepest_network(tables, tmp_path):
     paths = []
     for table in ("gradient_maps", "saliency"):
         paths.append(str(tmp_path / f"{table}.parquet"))

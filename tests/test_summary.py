@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from distillation_dynamics.training_log import EPOCH_COLUMNS
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column, write_json, write_table
@@ -12,6 +11,7 @@ from distillation_dynamics.metrics.pairs.agreement import agreement
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, SummaryJob
 from distillation_dynamics.stages import summary
+from distillation_dynamics.training.log import EPOCH_COLUMNS
 
 
 def runs(values):

@@ -7,15 +7,19 @@ import torch
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
-from distillation_dynamics.jobs.chain import Chain, Content
+from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.networks import expected
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
+from distillation_dynamics.training.teacher import CachedTeacher, OnlineTeacher
 from helpers import chain_of, changed, images_of, load, smoke_config, tiny_study
 
 CPU = torch.device("cpu")
+BOTH = Request(logits=True, features=(0, 2))
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def tiny(tmp_path):
     """A tiny study and a weights file of its teacher."""
     result = tiny_study(tmp_path)
     torch.manual_seed(0)
-    network = build(result.teacher.model, result.data.view)
+    network = build(result.model(result.teacher), result.view(result.teacher))
     folder = tmp_path / "local"
     save_weights(folder / "model.safetensors", network)
     return result, network, folder / "model.safetensors"
@@ -31,16 +35,16 @@ def tiny(tmp_path):
 
 def stored(tmp_path, result, network, augmentation=None):
     images = Split(images_of(result, tmp_path / "data"), "train", 80)
-    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, [0, 2], CPU)
-    return images, teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, augmentation)
+    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, BOTH.features, CPU)
+    return images, CachedTeacher(tmp_path / "outputs", BOTH, augmentation)
 
 
 def test_stored_outputs_are_what_the_teacher_says(tmp_path, tiny):
     result, network, _ = tiny
     images, cached = stored(tmp_path, result, network)
-    online = teacher_outputs.OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network, "float32")
     for batch in images.training(16, None, 3, [1]):
-        ours, theirs = (ask(batch, batch.images, 1, ([0, 2], True)) for ask in (cached, online))
+        ours, theirs = (ask(batch, batch.images, 1, BOTH) for ask in (cached, online))
         assert list(ours.features) == list(theirs.features) == [0, 2]
         torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
         for block in (0, 2):
@@ -51,9 +55,9 @@ def test_stored_outputs_are_given_only_as_far_as_they_are_wanted(tmp_path, tiny)
     result, network, _ = tiny
     images, cached = stored(tmp_path, result, network)
     batch = next(images.training(16, None, 3, [0]))
-    for wanted in (([2], False), ([], True)):
+    for wanted in (Request(features=(2,)), Request(logits=True)):
         answer = cached(batch, batch.images, 0, wanted)
-        assert (list(answer.features), answer.logits is not None) == wanted
+        assert tuple(answer.features) == wanted.features and (answer.logits is not None) == wanted.logits
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 40])
@@ -61,7 +65,7 @@ def test_a_teacher_asked_for_parts_of_a_batch_says_the_same_of_the_whole(tmp_pat
     result, network, _ = tiny
     batch = next(Split(images_of(result, tmp_path / "data"), "train").training(16, None, 3, [0]))
     whole, parts = (
-        teacher_outputs.OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, ([0, 2], True))
+        OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, BOTH)
         for at_a_time in (None, size)
     )
     assert list(parts.features) == [0, 2]
@@ -74,10 +78,10 @@ def test_each_of_a_fixed_number_of_views_has_its_own_outputs(tmp_path, tiny):
     augmentation = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, views=2)
     images, cached = stored(tmp_path, result, network, augmentation)
     assert cached.arrays[None].shape == (2, 80, 10)
-    online = teacher_outputs.OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network, "float32")
     for epoch in (0, 3):
         for batch in images.training(16, augmentation, 1, [epoch]):
-            ours, theirs = (ask(batch, batch.images, epoch, ([], True)).logits for ask in (cached, online))
+            ours, theirs = (ask(batch, batch.images, epoch, Request(logits=True)).logits for ask in (cached, online))
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -89,21 +93,21 @@ def test_the_check_of_stored_outputs_passes_when_whole_and_fails_when_corrupt(tm
     values = np.load(tmp_path / "outputs" / name)
     values += np.float32(0.5)
     np.save(tmp_path / "outputs" / name, values)
-    broken = teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, None)
+    broken = CachedTeacher(tmp_path / "outputs", BOTH, None)
     with pytest.raises(StudyError, match=f"{name}: differs from what the teacher says now"):
         broken.verify(network, images, CPU, seed=0)
     np.save(tmp_path / "outputs" / name, values[:, :40])
-    broken = teacher_outputs.CachedTeacher(tmp_path / "outputs", [0, 2], True, None)
+    broken = CachedTeacher(tmp_path / "outputs", BOTH, None)
     with pytest.raises(StudyError, match=f"{name}: holds shape"):
         broken.verify(network, images, CPU, seed=0)
 
 
 def test_a_teacher_asked_for_features_alone_stops_early(tiny):
     _, network, _ = tiny
-    online = teacher_outputs.OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network, "float32")
     seen = []
     network.blocks[1].register_forward_hook(lambda *_: seen.append(1))
-    answer = online(None, torch.randn(2, 1, 28, 28), 0, ([0], False))
+    answer = online(None, torch.randn(2, 1, 28, 28), 0, Request(features=(0,)))
     assert answer.logits is None and list(answer.features) == [0] and not seen
 
 
@@ -141,13 +145,13 @@ def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_b
 def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken_from, train_images, counts, images):
     changes = {"data.validation.taken_from": taken_from, "student.recipe.train_images": train_images}
     config = smoke_config()
-    for key, value in {"data.validation.per_class": 2, "comparison.images": 20, **changes}.items():
+    for key, value in {"data.validation.per_class": 2, "compare.images": 20, **changes}.items():
         config = changed(config, key, value)
     if train_images is None:
         del config["student"]["recipe"]["train_images"]
-    chain = Chain(load(config), Content({"train": "a", "test": "b"}, counts=counts), str(tmp_path))
+    chain = Chain(load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path))
     assert chain.training_images(chain.study.student.recipe) == images
-    channels, rows, columns = chain.study.teacher_facts.shapes[0]
+    channels, rows, columns = chain.study.facts[chain.study.teacher].shapes[0]
     blocks = len(chain.outputs.order.job.blocks)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
     assert costs.outputs_bytes(chain) == size

@@ -141,6 +141,8 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
     """Forward, and backward with respect to weights; the input needs no gradient: 2 x 2 x multiply-adds."""
 
     class Linear(torch.nn.Module):
+        num_classes = 4
+
         def __init__(self):
             super().__init__()
             self.layer = torch.nn.Linear(8, 4, bias=False)

@@ -203,7 +203,7 @@ class Hub(BaseHTTPRequestHandler):
 FETCH = """
 import sys
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks.fetch import main
+from distillation_dynamics.stages.network_weights import main
 from distillation_dynamics.spec.base import from_json
 from distillation_dynamics.spec.networks import WeightsJob
 try:
