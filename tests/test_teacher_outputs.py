@@ -65,8 +65,7 @@ def test_a_teacher_asked_for_parts_of_a_batch_says_the_same_of_the_whole(tmp_pat
     result, network, _ = tiny
     batch = next(Split(images_of(result, tmp_path / "data"), "train").training(16, None, 3, [0]))
     whole, parts = (
-        OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, BOTH)
-        for at_a_time in (None, size)
+        OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, BOTH) for at_a_time in (None, size)
     )
     assert list(parts.features) == [0, 2]
     for ours, theirs in zip(parts.tensors(), whole.tensors(), strict=True):
