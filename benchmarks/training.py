@@ -13,6 +13,7 @@ where it is missed; the loss of the published step and that of ours must agree w
 """
 
 import argparse
+import functools
 import resource
 import sys
 import time
@@ -27,14 +28,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from distillation_dynamics.teacher_outputs import OnlineTeacher
-
-from distillation_dynamics import cohorts, models, study, training
-from distillation_dynamics.data import Batch
-from distillation_dynamics.jobs.chain import Chain, Content
-from distillation_dynamics.objective import Outputs
+from distillation_dynamics.data.split import Batch
+from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.networks.asked import facts_of
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.outputs import Outputs, Request
+from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.training import Recipe
+from distillation_dynamics.stages import cohorts
+from distillation_dynamics.study.load import load as load_study
+from distillation_dynamics.study.study import Study
+from distillation_dynamics.training.member import Member
+from distillation_dynamics.training.teacher import OnlineTeacher
 
 STUDY = Path(__file__).parents[1] / "studies/imagenet.yaml"
 # Members of a cohort, in this order; of a larger one in turn.
@@ -97,11 +104,11 @@ def parts_of(features: Tensor) -> Tensor:
 
 
 class Ours:
-    """Members that train together, as `training.train` does it step by step."""
+    """Members that train together, as `training.loop.train` does it step by step."""
 
     def __init__(self, jobs: list[RunJob], teacher: OnlineTeacher, recipe: Recipe, device: torch.device):
         self.teacher, self.recipe, self.device = teacher, recipe, device
-        self.members = [training.Member(*cohorts.make(job), job.seed, cohorts.asks(job)) for job in jobs]
+        self.members = [Member(*cohorts.make(job), job.seed, cohorts.asks(job)) for job in jobs]
         for member in self.members:
             member.begin(recipe, 1, device)
             member.task.train()
@@ -109,8 +116,8 @@ class Ours:
     def step(self, batch: Batch) -> None:
         """Make one update of every member on a batch."""
         pixels, labels = batch.images.to(self.device), batch.labels.to(self.device)
-        wanted = training._union(member.asks for member in self.members)
-        answer = Outputs() if wanted == ([], False) else self.teacher(batch, pixels, 0, wanted)
+        wanted = functools.reduce(Request.__or__, (member.asks for member in self.members))
+        answer = Outputs() if wanted == Request() else self.teacher(batch, pixels, 0, wanted)
         for member in self.members:
             member.update((pixels, labels), answer, 0, self.recipe, None)
 
@@ -143,19 +150,19 @@ class Contender:
             self.gpu_bytes = max(self.gpu_bytes, torch.cuda.max_memory_allocated())
 
 
-def load(batch: int) -> tuple[study.Study, Recipe, Chain]:
+def load(batch: int) -> tuple[Study, Recipe, Chain]:
     """Return the study of ImageNet, its recipe in float32 with this batch size, and its jobs."""
     config = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
-    result = study.load(config, lambda view, **parts: [models.describe(model, view) for model in parts.values()])
+    result = load_study(config, lambda asked: {owner: facts_of(one) for owner, one in asked.items()})
     recipe = replace(result.student.recipe, batch_size=batch, precision="float32")
-    return result, recipe, Chain(result, Content({"train": "random", "test": "random"}))
+    return result, recipe, Chain(result, Content({DATA: {"train": "random", "test": "random"}}))
 
 
-def random_batch(view, size: int) -> Batch:
+def random_batch(view: View, classes: int, size: int) -> Batch:
     """Return random images and labels, always the same."""
     generator = torch.Generator().manual_seed(SEED)
     images = torch.randn(size, view.channels, view.image_size, view.image_size, generator=generator)
-    return Batch(np.arange(size), images, torch.randint(view.classes, (size,), generator=generator))
+    return Batch(np.arange(size), images, torch.randint(classes, (size,), generator=generator))
 
 
 def check(published: float, ours: float) -> None:
@@ -198,9 +205,10 @@ def main() -> None:
 
     result, recipe, chain = load(arguments.batch)
     jobs = {variant: chain.runs[variant, SEED].order.job for variant in VARIANTS}
-    batch = random_batch(result.data.view, arguments.batch)
+    batch = random_batch(result.view(result.teacher), result.data.classes, arguments.batch)
     torch.manual_seed(SEED)
-    teacher = OnlineTeacher(models.build(result.teacher.model, result.data.view).to(device), recipe.precision)
+    network = build(result.model(result.teacher), result.view(result.teacher)).to(device)
+    teacher = OnlineTeacher(network, recipe.precision)
     student, _ = cohorts.make(jobs[PUBLISHED])
     published = Published(student, teacher.network, recipe, device)
     one = Ours([jobs[PUBLISHED]], teacher, recipe, device)

@@ -8,34 +8,34 @@ from importlib import import_module
 
 import pytest
 
-from distillation_dynamics import columns, comparison, data, extensions, features, saliency, summary, training_log
-from distillation_dynamics.statistics import alignment, shape, variants
+from distillation_dynamics import columns, extensions
+from distillation_dynamics.metrics import tabulated
+from distillation_dynamics.stages import compare, data, statistics, summary
+from distillation_dynamics.stages import map as placing
+from distillation_dynamics.training import log
 
 METRICS = [import_module(f"distillation_dynamics.metrics.{name}") for name in extensions.metrics()]
+PAIRS = [import_module(f"distillation_dynamics.metrics.pairs.{name}") for name in extensions.pair_metrics()]
 # Those that come with the project: a new one is documented by its file alone.
-OWN = ("attention", "entropy", "gradient", "magnitude", "rank", "sep", "spectrum", "tokens")
+OWN = (
+    *("attention", "collapse", "covariance", "entropy", "features", "gradient", "lens", "linear_probe", "magnitude"),
+    *("nearest_probe", "published", "rank", "rows", "saliency", "sep", "spectrum", "tokens"),
+)
+OWN_PAIRS = "agreement", "cka", "mismatch", "neighbours", "procrustes"
 TABLES = {
     "splits": data.SPLIT_COLUMNS,
-    "steps": training_log.STEP_COLUMNS,
-    "epochs": training_log.EPOCH_COLUMNS,
-    "depth": features.DEPTH_KEYS,
-    "spectrum": features.SPECTRUM_KEYS,
-    "scalars": features.SCALAR_KEYS,
-    "saliency": saliency.SALIENCY_COLUMNS,
-    "gradient_maps": saliency.GRADIENT_COLUMNS,
-    "cka": comparison.CKA_COLUMNS,
-    "mismatch": comparison.MISMATCH_COLUMNS,
-    "agreement": comparison.AGREEMENT_COLUMNS,
+    "steps": log.STEP_COLUMNS,
+    "epochs": log.EPOCH_COLUMNS,
+    "depth": tabulated.DEPTH_KEYS,
+    "spectrum": tabulated.SPECTRUM_KEYS,
+    "scalars": tabulated.SCALAR_KEYS,
+    "pairs of blocks": compare.PAIR_KEYS,
+    "pairs of networks": compare.NETWORK_KEYS,
+    "map": placing.COLUMNS,
     "runs": summary.RUN_COLUMNS,
     "summary": summary.SUMMARY_COLUMNS,
     "cost": summary.COST_COLUMNS,
-    "shape": shape.SHAPE_COLUMNS,
-    "minimum": shape.MINIMUM_COLUMNS,
-    "variants": variants.VARIANT_COLUMNS,
-    "differences": variants.DIFFERENCE_COLUMNS,
-    "mcnemar": variants.MCNEMAR_COLUMNS,
-    "trajectory": variants.TRAJECTORY_COLUMNS,
-    "alignment": alignment.ALIGNMENT_COLUMNS,
+    **statistics.TABLES,
 }
 
 
@@ -47,13 +47,30 @@ def test_every_column_is_documented_with_its_unit(root, name):
 
 
 def test_no_two_metrics_write_the_same_column():
-    names = [name for module in METRICS for kind in extensions.COLUMNS for name in getattr(module, kind, {})]
+    names = [name for module in METRICS for kind in extensions.TABLE_OF for name in getattr(module, kind, {})]
     assert len(names) == len(set(names)) > 50
+    tables = [table for module in METRICS for table in getattr(module, "TABLES", {})]
+    tables += [*extensions.pair_metrics(), *extensions.TABLE_OF.values(), "map"]
+    assert len(tables) == len(set(tables)) > 10
 
 
-@pytest.mark.parametrize("metric", OWN)
+@pytest.mark.parametrize("metric", [*OWN, *OWN_PAIRS])
 def test_the_columns_of_a_metric_stand_there_as_they_are_printed(root, metric):
-    assert columns.section(metric) in (root / "docs/outputs.md").read_text()
+    assert f"\n{columns.sections()[metric]}\n" in (root / "docs/outputs.md").read_text()
+
+
+def test_a_section_holds_every_column_table_and_file_of_its_metric():
+    for module in (*METRICS, *PAIRS):
+        said = columns.sections()[module.__name__.rpartition(".")[2]]
+        kinds = (*extensions.TABLE_OF, *extensions.PAIR_COLUMNS)
+        documented = {name: column for kind in kinds for name, column in getattr(module, kind, {}).items()}
+        for table, own in getattr(module, "TABLES", {}).items():
+            assert f"`{table}.parquet`" in said
+            documented |= own
+        for name, column in documented.items():
+            assert f"| {name} | {column.unit} | {column.description} |" in said
+        for file in getattr(module, "FILES", ()):
+            assert file.replace("{block:02d}", "<bb>") in said
 
 
 def test_the_columns_of_every_metric_can_be_printed(root, tmp_path):
@@ -62,16 +79,19 @@ def test_the_columns_of_every_metric_can_be_printed(root, tmp_path):
         environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
-    assert printed().stdout == "\n".join(map(columns.section, extensions.metrics()))
-    assert printed("rank", "sep").stdout == f"{columns.section('rank')}\n{columns.section('sep')}"
+    sections = columns.sections()
+    assert list(sections) == [*extensions.metrics(), *extensions.pair_metrics()]
+    assert printed().stdout == "\n".join(sections.values())
+    assert printed("rank", "cka").stdout == f"{sections['rank']}\n{sections['cka']}"
     wrong = printed("rnak")
     assert wrong.returncode == 1 and wrong.stderr.startswith("error: there is no metric rnak; did you mean rank?")
 
 
 def test_metrics_and_figures_are_named_with_what_to_hold_against_them(root):
     rows = re.findall(r"^\| [^|]+\(`(\w+)`\) \| ([^|]+) \|", (root / "docs/analysis.md").read_text(), re.MULTILINE)
-    library = root / "workflow/distillation_dynamics"
-    named = [path.stem for path in (library / "metrics").glob("*.py")]
-    assert {*OWN} < {metric for metric, _ in rows} <= {*named}
+    # Features and rows are what others are computed from.
+    told = {*OWN, *OWN_PAIRS, "map"} - {"features", "rows"}
+    assert told <= {metric for metric, _ in rows} <= {*extensions.metrics(), *extensions.pair_metrics(), "map"}
     drawn = {figure for _, figures in rows for figure in re.findall(r"`(\w+)`", figures)}
+    library = root / "workflow/distillation_dynamics"
     assert len(drawn) > 10 and all((library / f"figures/{figure}.py").is_file() for figure in drawn)

@@ -9,98 +9,121 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from distillation_dynamics.spec.features import FeaturesJob
-from distillation_dynamics.spec.measured import Checkpoints
 
-from distillation_dynamics import extensions, features, models
-from distillation_dynamics.figures import dynamics, stage
+from distillation_dynamics import extensions
+from distillation_dynamics.figures import dynamics
 from distillation_dynamics.figures.style import NoValue, Style
 from distillation_dynamics.files import write_table
+from distillation_dynamics.jobs.gathered import drawn, names_of
+from distillation_dynamics.metrics import tabulated
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.statistics import report, shape
+from distillation_dynamics.spec.images import Probe
+from distillation_dynamics.spec.measure import MeasureJob
+from distillation_dynamics.spec.network import Checkpoints
+from distillation_dynamics.stages import figures as stage
+from distillation_dynamics.stages import measure as measuring
+from distillation_dynamics.statistics import shape
+from distillation_dynamics.statistics.report import shape as report
+from distillation_dynamics.study.study import STUDENT
 from helpers import chain_of, images_of, tiny_study
-from made_up import figure_job
+from made_up import figure_job, names
 from made_up import study as study_tables
 
+KNOWN = extensions.metrics()
 PAIRS = [("attention", "gradient"), ("attention", "sep"), ("rank", "tokens"), ("entropy", "spectrum")]
-SETS = [*((name,) for name in extensions.metrics()), *PAIRS]
+# One that keeps files alone leaves no table to test or draw.
+FILL = [name for name, metric in KNOWN.items() if {*metric.tables} & {*extensions.TABLE_OF.values()}]
+SETS = [*((name,) for name in FILL), *PAIRS]
 # Metrics with a column whose shape over depth is tested.
 TESTED = {"entropy", "gradient", "magnitude", "spectrum"}
-STYLE = Style("colorblind", 50, ("none",), "none")
+OPTIONS = {"permutations": 20}
+STYLE = Style("colorblind", 50, names(variants=("none",)))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Measures teacher and student of a tiny study with some metrics: metrics -> (study, folder)."""
     folder = tmp_path_factory.mktemp("sets")
-    small = {"features.images": 10, "features.published_images": 4, "features.dump_images": 4}
-    base = tiny_study(folder, **small)
-    owners = {"teacher": base.teacher.model, "none": base.student.model}
-    for number, (name, model) in enumerate(owners.items()):
+    base = tiny_study(folder)
+    owners = {base.teacher: base.teacher, "none": STUDENT}
+    for number, (name, owner) in enumerate(owners.items()):
         torch.manual_seed(number)
-        models.save_weights(folder / f"{name}.safetensors", models.build(model, base.data.view))
+        save_weights(folder / f"{name}.safetensors", build(base.model(owner), base.view(owner)))
 
     def measure(*metrics):
-        study, out = replace(base, features=replace(base.features, metrics=metrics)), folder / "-".join(metrics)
-        for name, model in owners.items():
-            weights = From("weights", files=(str(folder / f"{name}.safetensors"),))
-            network = Checkpoints(model, (name,), -1 if name == "teacher" else 0, (2,), weights)
-            fixed = None
-            if name != "teacher" and "entropy" in metrics:
-                fixed = From("range", files=(str(out / "teacher/range.json"),))
-            features.main(
-                FeaturesJob(
-                    *(images_of(base, folder / "data"), network, ("kept",), study.features, fixed), out=str(out / name)
-                )
-            )
+        study, out = replace(base, measure=replace(base.measure, metrics=metrics)), folder / "-".join(metrics)
+        for name, owner in owners.items():
+            weights, seed = From("weights", files=(str(folder / f"{name}.safetensors"),)), 0 if name == "none" else -1
+            facts = base.facts[owner]
+            network = Checkpoints(base.model(owner), (name,), seed, (2,), ("kept",), facts.shapes, weights)
+            probe = Probe("balanced", images_of(base, folder / "data", owner), "validation", 10, facts.classes)
+            jobs = []
+            for metric in metrics:
+                file = KNOWN[metric].reference if name == "none" else None
+                reference = file and From("range", files=(str(out / base.teacher / metric / "kept" / file),))
+                options = {option: value for option, value in OPTIONS.items() if option in KNOWN[metric].options}
+                jobs.append(MeasureJob(metric, network, (probe,), options, reference, out=str(out / name / metric)))
+            measuring.main(jobs)
         return study, out
 
     return measure
 
 
-def joined(out, table):
-    return pd.concat([pd.read_parquet(out / f"{name}/{table}.parquet") for name in ("teacher", "none")])
+def joined(study, out, metrics, table):
+    """The table of teacher and student, the columns of all metrics side by side; None where none fills it."""
+    parts = []
+    for name in (study.teacher, "none"):
+        beside = [pd.read_parquet(path) for m in metrics if (path := out / name / m / f"{table}.parquet").is_file()]
+        if beside:
+            wide = pd.concat(beside, axis=1)
+            parts.append(wide.loc[:, ~wide.columns.duplicated()])
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
 @pytest.mark.parametrize("metrics", SETS, ids="-".join)
 def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
     study, out = run(*metrics)
-    modules = [import_module(f"distillation_dynamics.metrics.{name}") for name in metrics]
-    for table, columns in features.documentation(modules).items():
-        assert pq.read_schema(out / f"none/{table}.parquet").names == list(columns)
-    for number in range(2):
-        assert len(np.load(out / f"none/kept/block{number:02d}.npy")) == 4
-    shapes, _ = shape.tables([out / f"{name}/scalars.parquet" for name in ("teacher", "none")])
-    assert set(shapes["metric"]) == {name for module in modules for name in getattr(module, "IMAGE_COLUMNS", {})} & {
-        *shape.ROLES
-    }
-    answer, *_ = report.shape_section(shapes)
-    assert ("was measured (`features.metrics`)" in answer) == (not set(metrics) & TESTED)
+    modules = {name: import_module(f"distillation_dynamics.metrics.{name}") for name in metrics}
+    for name, module in modules.items():
+        for table, columns in tabulated.documentation(module).items():
+            assert pq.read_schema(out / f"none/{name}/{table}.parquet").names == list(columns)
+    who = names_of(chain_of(study))
+    style = Style("colorblind", 50, who)
+    scalars = [path for name in (study.teacher, "none") for path in sorted((out / name).glob("*/scalars.parquet"))]
+    shapes, _ = shape.tables(scalars)
+    tested = {name for module in modules.values() for name in getattr(module, "IMAGE_COLUMNS", {})} & {*shape.ROLES}
+    assert set(shapes["metric"]) == tested
+    answer, *_ = report.section(shapes, who)
+    assert ("none of the metrics whose shape is tested was measured" in answer) == (not set(metrics) & TESTED)
     paths = {"shape": tmp_path / "shape.parquet"}
     write_table(paths["shape"], {name: shapes[name].to_numpy() for name in shapes}, shape.SHAPE_COLUMNS)
     for table in ("depth", "spectrum"):
-        paths[table] = tmp_path / f"{table}.parquet"
-        joined(out, table).to_parquet(paths[table])
-    drawn = {name: figure for name, figure in chain_of(study).drawn().items() if {*figure.tables} <= paths.keys()}
-    assert {"dynamics", "shape"} <= drawn.keys()
-    for name, figure in drawn.items():
+        values = joined(study, out, metrics, table)
+        if values is not None:
+            paths[table] = tmp_path / f"{table}.parquet"
+            values.to_parquet(paths[table])
+    shown = {name: figure for name, figure in drawn(chain_of(study)).items() if {*figure.tables} <= paths.keys()}
+    assert {"dynamics", "shape"} <= shown.keys()
+    for name, figure in shown.items():
         file = tmp_path / f"{name}.png"
-        stage.main(figure_job(name, [paths[table] for table in figure.tables], STYLE, [file]))
+        stage.main(figure_job(name, [paths[table] for table in figure.tables], style, [file]))
         assert file.stat().st_size > 1000
-    shown = set(dynamics.ROWS).intersection(pq.read_schema(paths["depth"]).names)
-    for name, missing in (("shape", not set(metrics) & TESTED), ("dynamics", not shown)):
+    rows = set(dynamics.ROWS).intersection(pq.read_schema(paths["depth"]).names)
+    for name, missing in (("shape", not set(metrics) & TESTED), ("dynamics", not rows)):
         tables = {table: pd.read_parquet(path) for table, path in paths.items()}
         draw = import_module(f"distillation_dynamics.figures.{name}").draw
         if missing:
-            with pytest.raises(NoValue, match=r"none of .* was measured \(features.metrics\)"):
-                draw(tables, STYLE)
+            with pytest.raises(NoValue, match=r"none of .* was measured"):
+                draw(tables, style)
         else:
-            assert draw(tables, STYLE).get_suptitle()
+            assert draw(tables, style).get_suptitle()
 
 
 @pytest.mark.parametrize("name", ["attention", "gradients", "tokens", "rank", "cka"])
 def test_a_figure_of_what_no_network_has_a_value_of_says_so(name, tmp_path):
-    tables = study_tables(["none"], epochs=(0, 1))
+    tables = study_tables(STYLE.names, epochs=(0, 1))
     columns = {
         "attention": ["attention_entropy", "attention_distance"],
         "gradients": [column for column in tables["depth"] if column.startswith("gradient_")],

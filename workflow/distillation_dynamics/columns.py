@@ -1,6 +1,7 @@
-"""The columns that metrics fill, as Markdown: `python -m distillation_dynamics.columns [metric ...]`; left out: all.
+"""The columns and files of metrics, as Markdown: `python -m distillation_dynamics.columns [metric ...]`; left out: all.
 
-So a metric is documented by its own file. docs/outputs.md holds what this prints of the project's own metrics.
+So a metric, or a pair metric, is documented by its own file. docs/outputs.md holds what this prints of those that come
+with the project.
 """
 
 import sys
@@ -11,6 +12,7 @@ from .errors import nearest
 from .files import Column
 
 KINDS = {"IMAGE_COLUMNS": "Of images", "BLOCK_COLUMNS": "Of blocks", "BIN_COLUMNS": "Of bins"}
+PAIR_KINDS = {"PAIR_COLUMNS": "Of pairs of blocks", "NETWORK_COLUMNS": "Of pairs of networks"}
 
 
 def table(columns: dict[str, Column]) -> str:
@@ -20,15 +22,34 @@ def table(columns: dict[str, Column]) -> str:
 
 
 def section(metric: str) -> str:
-    """Return the section on a metric: its columns of images, of blocks and of bins."""
+    """Return the section on a metric: its columns of images, of blocks and of bins, its own tables, and its files."""
     module = import_module(f"{__package__}.metrics.{metric}")
     parts = [f"{said}:\n\n{table(getattr(module, kind))}" for kind, said in KINDS.items() if hasattr(module, kind)]
+    for name, columns in getattr(module, "TABLES", {}).items():
+        parts.append(f"Its own table `{name}.parquet`, after network, seed and epoch:\n\n{table(columns)}")
+    if files := getattr(module, "FILES", ()):
+        named = ", ".join(f"`{file.replace('{block:02d}', '<bb>')}`" for file in files)
+        parts.append(f"Files of each checkpoint, of the main image set: {named}.")
     return "\n\n".join([f"### {metric}: `metrics/{metric}.py`", *parts]) + "\n"
 
 
+def pair_section(metric: str) -> str:
+    """Return the section on a pair metric: its columns of pairs of blocks, or of pairs of networks."""
+    module = import_module(f"{__package__}.metrics.pairs.{metric}")
+    parts = [f"{said}:\n\n{table(getattr(module, kind))}" for kind, said in PAIR_KINDS.items() if hasattr(module, kind)]
+    return "\n\n".join([f"### {metric}: `metrics/pairs/{metric}.py`", *parts]) + "\n"
+
+
+def sections() -> dict[str, str]:
+    """Return the sections on all metrics and pair metrics by name."""
+    return {name: section(name) for name in extensions.metrics()} | {
+        name: pair_section(name) for name in extensions.pair_metrics()
+    }
+
+
 if __name__ == "__main__":
-    known = extensions.metrics()
+    known = sections()
     for name in sys.argv[1:]:
         if name not in known:
             sys.exit(f"error: there is no metric {name}; {nearest(name, known)}")
-    print("\n".join(map(section, sys.argv[1:] or known)), end="")
+    print("\n".join(known[name] for name in sys.argv[1:] or known), end="")

@@ -123,21 +123,22 @@ class Metric(Accumulator):
 
     def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
         super().__init__(settings, context)
-        self._rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+        # By table, and by what its maps are of: so their order is the same whatever the batches.
+        self._rows: dict[str, dict[Any, list[dict[str, Any]]]] = {table: {} for table in TABLES}
 
     def update(self, outputs: Outputs) -> None:
         """Take the network, its images, and the gradients by every block for a batch of images."""
         maps = {"image": intensity(outputs.images, self.context.view)}
         maps |= {method: _maps(outputs, method) for method in self.settings.methods}
         for method, values in maps.items():
-            self._rows["saliency"] += _rows({"method": method}, outputs, values)
+            self._rows["saliency"].setdefault(method, []).extend(_rows({"method": method}, outputs, values))
         for block, gradient in outputs.gradients.items():
             key = {"block": block, "block_name": self.context.block_names[block]}
-            self._rows["gradient_maps"] += _rows(key, outputs, gradient_map(gradient))
+            self._rows["gradient_maps"].setdefault(block, []).extend(_rows(key, outputs, gradient_map(gradient)))
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return the rows of each table of TABLES."""
-        return self._rows
+        return {table: [row for rows in parts.values() for row in rows] for table, parts in self._rows.items()}
 
 
 def _maps(outputs: Outputs, method: str) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import say_once
+from ..outputs import NotFinite
 from .blocks import block_names
 
 # Two ways to the same numbers differ by rounding alone.
@@ -27,9 +28,15 @@ def lens(
     of blocks, the last among them. How the network gets from its last block to its head is taken from those ways that
     timm's networks go, where it leads to the very numbers that the head reads; CaiT's class-attention layers belong to
     it. Blocks of other channels than the last have no logits, and no block has any where no way leads there or the
-    network has no head: they are left out, which is said once on stderr.
+    network has no head: they are left out, which is said once on stderr. Raises NotFinite for NaN or infinity.
     """
     last = len(block_names(network)) - 1
+    for what, values in (
+        *((f"block {block}", features[block]) for block in sorted(features)),
+        ("the last norm", final),
+    ):
+        if not values.isfinite().all():
+            raise NotFinite(f"{what} holds NaN or infinity")
     way = _way(network, final, features[last], prefix[last])
     channels = features[last].shape[1]
     found = {

@@ -25,7 +25,7 @@ class Observer:
 
         One forward pass gives all but attention and gradients, which take one of their own each. Without a head there
         are no logits and no lens. Raises ValueError where gradients are asked for without labels, or of a network in
-        training mode; NotFinite for NaN or infinity in gradients.
+        training mode; NotFinite for NaN or infinity in gradients or under the lens.
         """
         network = self.network
         with torch.no_grad():

@@ -7,7 +7,7 @@ and the files that it keeps of each checkpoint. Metrics are computed on float32 
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -127,9 +127,10 @@ def _measure(
             context = Context(
                 *(images.positions, images.labels, images.names, job.network.shapes, observer.block_names),
                 *(job.network.model.classes, probe.images.view, folder),
-                *(part.reference(folder) if folder else part.reference(Path()), stack),
+                *(part.reference(folder or Path()), stack.enter_context(_files(part))),
             )
-            metrics[part] = part.module.Metric(part.job.settings, context)
+            with _own(part):
+                metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
                 _stream(observer, images, metrics, size, device, probe.classes == job.network.model.classes)
@@ -151,6 +152,18 @@ def _measure(
                     part.tables[table].append(columns)
                 if metric.context.folder is not None:
                     metric.save(metric.context.folder)
+
+
+@contextmanager
+def _files(part: Part) -> Iterator[ExitStack]:
+    """Yield what closes the files that a metric holds open; none of them appears where the metric has failed."""
+    try:
+        with ExitStack() as stack:
+            yield stack
+            if part.failed is not None:
+                raise part.failed
+    except StudyError as error:
+        part.failed = part.failed or error
 
 
 class _own:
@@ -179,7 +192,7 @@ def _stream(
     sorts: bool,
 ) -> None:
     """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
-    for number in range(1, 1 + max(metric.passes for metric in metrics.values())):
+    for number in range(1, 1 + max((metric.passes for metric in metrics.values()), default=0)):
         due = {part: metric for part, metric in metrics.items() if metric.passes >= number and part.failed is None}
         if not due:
             return
@@ -187,7 +200,8 @@ def _stream(
         for part, metric in due.items():
             request |= part.request
             if number > 1:
-                metric.next_pass()
+                with _own(part):
+                    metric.next_pass()
         for batch in images.batches(size):
             # A head of other classes has no logit of a label.
             targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
