@@ -85,7 +85,9 @@ def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
 
 def test_a_row_counts_jobs_and_not_what_is_made_in_them(plan):
     """The map is made in a job with comparisons, and all that gathers in one."""
-    rows = {line.split()[0]: line.split()[1:3] for line in costs.report(plan).splitlines() if re.match(r"\w+ +\d", line)}
+    rows = {
+        line.split()[0]: line.split()[1:3] for line in costs.report(plan).splitlines() if re.match(r"\w+ +\d", line)
+    }
     groups = [group.stage for group in plan.groups]
     assert "map" not in rows and rows["compare"] == [str(len(plan.due("compare")) + 1), str(groups.count("compare"))]
     assert rows["measure"] == ["16", str(groups.count("measure"))] and rows["tables"][1] == "1"

@@ -58,7 +58,11 @@ def refusal(config) -> list[str]:
         ("seeds", [0, 1, 0], "seeds: 0 is given twice; remove one"),
         ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is wanted"),
         ("name", 5, "name: 5 is given, but text is wanted; write it in quotes"),
-        ("networks.cait.model", "cait", "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted"),
+        (
+            "networks.cait.model",
+            "cait",
+            "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted",
+        ),
         ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is wanted; give it"),
         ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is wanted; write it without"),
         ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
@@ -76,13 +80,21 @@ def refusal(config) -> list[str]:
         ("networks.cait.label_smoothing", 1, "networks.cait.label_smoothing: 1 is not less than 1"),
         ("compute", {"students": {"mem_mb": "4G"}}, "compute.students.mem_mb: '4G' is given, but a whole number is"),
         ("compute", {"students": None}, "compute.students: nothing is given, but a mapping"),
-        ("networks.cait.sha256", "abc", "networks.cait.sha256: 'abc' is not possible; it must be 64 hexadecimal digits"),
+        (
+            "networks.cait.sha256",
+            "abc",
+            "networks.cait.sha256: 'abc' is not possible; it must be 64 hexadecimal digits",
+        ),
         # Names.
         ("name", "Shared", "name: results/Shared is there for all studies; choose another name"),
         ("name", "README.md", "name: results/README.md is there for all studies"),
         ("name", "a/b", "name: 'a/b' is not possible; it must be at most 64 letters, digits, _, - and dots"),
         ("name", "a.", "name: 'a.' is not possible; it must be at most 64 letters"),
-        ("variants.Student", TERM, "variants.Student: is the name of a role and not of one network; choose another name"),
+        (
+            "variants.Student",
+            TERM,
+            "variants.Student: is the name of a role and not of one network; choose another name",
+        ),
         ("networks.student", RESNET, "networks.student: is the name of a role and not of one network; choose another"),
         ("variants.cait", TERM, "variants.cait: is there twice; rename one"),
         ("variants.Cait", TERM, "variants.Cait: differs from cait in case alone, as file systems may not; rename one"),
@@ -103,7 +115,11 @@ def refusal(config) -> list[str]:
         ("variants.everything.spectral.pairs", [True, 0], "pairs: true is not first, last"),
         ("variants.everything.spectral.pairs", "last99999999999", "asks for student block -2; it has blocks 0 to 1"),
         # Arguments of models.
-        ("networks.cait.model.args.num_classes", 5, "args.num_classes: is not to be given; remove it, data.classes says it"),
+        (
+            "networks.cait.model.args.num_classes",
+            5,
+            "args.num_classes: is not to be given; remove it, data.classes says it",
+        ),
         (
             "student.model.args.img_size",
             32,

@@ -112,7 +112,9 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
     measuring = {entry.partition(":")[0] for node in nodes if node.stage == "measure" for entry in node.order.code}
     assert {"networks.attention", "networks.gradients", "networks.lens", "networks.observer"} <= measuring
     paths = [*(fingerprints.ROOT / fingerprints.PACKAGE).rglob("*.py")]
-    known = {".".join(path.relative_to(fingerprints.ROOT / fingerprints.PACKAGE).with_suffix("").parts) for path in paths}
+    known = {
+        ".".join(path.relative_to(fingerprints.ROOT / fingerprints.PACKAGE).with_suffix("").parts) for path in paths
+    }
     assert known >= MEASURES | PLANS, "what is looked for is there"
 
 

@@ -105,7 +105,11 @@ def test_every_objective_file_is_a_known_objective():
             "auto_augment: 'rnad-m9' is no augmentation of timm",
         ),
         ("compute", {"students": {"gpu": 3}}, "compute.students.gpu: student.recipe.batch_size must be a multiple of"),
-        ("compute", {"networks": {"gpu": 4, "nodes": 3}}, "compute.networks.nodes: 4 GPUs cannot be shared equally by 3"),
+        (
+            "compute",
+            {"networks": {"gpu": 4, "nodes": 3}},
+            "compute.networks.nodes: 4 GPUs cannot be shared equally by 3",
+        ),
         ("compute", {"measure": {"gpu": 2}}, "compute.measure.gpu: 2 is greater than the maximum of 1"),
         ("compute", {"students": {"runs_per_jb": 2}}, "students.runs_per_jb: unknown key; did you mean runs_per_job"),
         ("compute", {"students": {"runs_per_job": 0}}, "students.runs_per_job: 0 is less than the minimum of 1"),

@@ -64,7 +64,11 @@ def test_a_study_of_networks_alone_has_a_chain_without_trainings(config):
     stages = [node.stage for node in chain.nodes]
     assert {"data", "networks", "measure", "compare", "map", "tables", "statistics", "figures"} <= {*stages}
     assert not {*TRAINING} & {*stages} and chain.outputs is None and chain.teacher is None
-    assert not chain.study.trained and chain.study.reference == "vit" and chain.names == ["networks/vit", "networks/resnet"]
+    assert (
+        not chain.study.trained
+        and chain.study.reference == "vit"
+        and chain.names == ["networks/vit", "networks/resnet"]
+    )
     for node in chain.networks.values():
         job = node.order.job
         assert job.recipe is None and job.images is None and job.measures == (), "no accuracy, and no images for it"
@@ -165,9 +169,7 @@ def test_a_teacher_that_sees_images_otherwise_than_its_students_is_refused(part,
     config = small_config()
     config["variants"] = {"hard": config["variants"]["hard"]}
     (sentence,) = refusals(changed(config, "networks.cait.view", {part: value}))
-    assert sentence == (
-        f"networks.cait.view.{part}: {said}, but they are shown the same images; give both the same"
-    )
+    assert sentence == (f"networks.cait.view.{part}: {said}, but they are shown the same images; give both the same")
 
 
 def test_another_network_may_see_images_otherwise():
