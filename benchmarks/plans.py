@@ -34,17 +34,27 @@ LIBRARY = ROOT / "workflow"
 sys.path.insert(0, str(LIBRARY))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
-from distillation_dynamics import facts, study  # noqa: E402
 from distillation_dynamics.files import write_json  # noqa: E402
 from distillation_dynamics.jobs import costs, record, run  # noqa: E402
-from distillation_dynamics.jobs.chain import Chain, Content, Node  # noqa: E402
+from distillation_dynamics.jobs.chain import Chain  # noqa: E402
+from distillation_dynamics.jobs.content import Content  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
 from distillation_dynamics.jobs.links import link  # noqa: E402
+from distillation_dynamics.jobs.node import Node  # noqa: E402
 from distillation_dynamics.jobs.order import Order  # noqa: E402
+from distillation_dynamics.networks import facts  # noqa: E402
+from distillation_dynamics.study.load import load  # noqa: E402
+from distillation_dynamics.study.study import STUDENT, Study  # noqa: E402
 
 CONFIG = "study.yaml"
 # Bytes of a table, a figure or a note; of arrays and weights whose size does not follow from the study.
 SMALL, ARRAY, OBJECTIVE = 20_000, 25_000_000, 300_000
+TABLE = ".parquet"
+# What a plan looks at of networks that teach: such a result is that of a good one.
+FIGURES = {
+    "validation_images": 10_000, "validation_chance": 0.1, "test_top1": 80.0, "test_images": 10_000, "test_chance": 0.1,
+    "images_per_second": None,
+}  # fmt: skip
 
 
 def copy_project(folder: Path) -> None:
@@ -56,15 +66,13 @@ def copy_project(folder: Path) -> None:
 
 
 def configuration(path: Path, variants: int | None, seeds: int | None) -> dict:
-    """Return a study's configuration with so many variants and seeds (None: its own); its teacher is in `teacher`."""
+    """Return a study's configuration with so many variants and seeds (None: its own)."""
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["variants"] = dict(list(config["variants"].items())[:variants])
     if seeds is not None:
         config["seeds"] = list(range(seeds))
     if config.get("statistics", {}).get("baseline") not in config["variants"]:
         config.pop("statistics", None)
-    if config["teacher"]["source"] == "timm":
-        config["teacher"]["weights"] = "local-dir:teacher"
     return config
 
 
@@ -82,15 +90,6 @@ def make_images(folder: Path, classes: int, count: int) -> None:
                 os.link(first / name, own / name)
 
 
-def make_weights(path: str, parameters: int) -> None:
-    """Make a sparse safetensors file with one tensor of so many zeros."""
-    tensor = {"dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters]}
-    header = json.dumps({"zeros": tensor}).encode()
-    make_sparse(path, 8 + len(header) + 4 * parameters)
-    with open(path, "r+b") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-
-
 def make_sparse(path: str | Path, size: int) -> None:
     """Make a file of so many bytes that takes no room."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -98,23 +97,20 @@ def make_sparse(path: str | Path, size: int) -> None:
         file.truncate(size)
 
 
-def size_of(result: study.Study, node: Node, path: str) -> int:
+def size_of(result: Study, node: Node, path: str) -> int:
     """Return about how many bytes a file of a job has."""
-    name, probe = Path(path).name, result.features
-    of_teacher = node.stage in ("teacher", "teacher_weights") or node.order.name == "teacher"
-    model = result.teacher_facts if of_teacher else result.student_facts
+    name, job = Path(path).name, node.order.job
     if name == "objective.safetensors":
         return OBJECTIVE
-    if name == "sums.safetensors":
-        return sum(8 * channels * (channels + 1) for channels, _, _ in model.shapes)
+    if node.stage == "measure":
+        count, blocks = job.probes[0].count, len(job.network.shapes)
+        if name == "scalars.parquet":
+            return 8 * count * blocks * len(job.network.folders)
+        # Of all files that it leaves together.
+        size, large = costs.stored_bytes(job), [path for path in node.order.writes if not path.endswith(TABLE)]
+        return SMALL if size is None or path not in large else size // len(large)
     if name.endswith(".safetensors"):
-        return 4 * model.parameters
-    if node.stage == "features" and name.endswith(".npy"):
-        channels, rows, columns = model.shapes[int(name.removeprefix("block").removesuffix(".npy"))]
-        width = {"float16": 2, "float32": 4}[probe.dtype]
-        return width * min(probe.images, probe.dump_images) * channels * probe.tokens_of(rows, columns)
-    if name == "scalars.parquet":
-        return 4 * costs.SCALARS * probe.images * len(model.shapes) * len(node.order.job.folders)
+        return 4 * result.facts[STUDENT if node.stage == "students" else node.order.name].parameters
     return ARRAY if name.endswith(".npy") else SMALL
 
 
@@ -126,7 +122,6 @@ def made_up(order: Order, name: str) -> dict:
 def finish(chain: Chain) -> None:
     """Write the files and the record of every job, as if all had run."""
     runs = {id(node): chain.runs[pair] for pair, node in chain.students.items()}
-    expected = chain.study.teacher.expected_top1
     with mock.patch.object(record, "facts_of", made_up):
         for node in chain.nodes:
             if id(node) in runs:
@@ -137,9 +132,10 @@ def finish(chain: Chain) -> None:
                 if Path(path).name == "cost.json":
                     # Read where something is due: a training that took no time tells nothing.
                     write_json(path, {"images_per_second": None})
-            if node is chain.teacher:
-                # The plan looks at how good the teacher is.
-                write_json(node.path("result.json"), {"validation_top1": 80.0 if expected is None else expected})
+            if node.stage == "networks":
+                top1 = 80.0 if node.order.job.expected_top1 is None else node.order.job.expected_top1
+                figures = FIGURES | {"validation_top1": top1, "classes": chain.study.data.classes}
+                write_json(node.path("result.json"), figures)
             record.write(node.order, run.inputs_of(node.order, Hashes()), seconds=1.0, threads=1, gpus=0)
 
 
@@ -205,9 +201,7 @@ def main() -> None:
                 make_images(Path(config["data"][source]), config["data"]["classes"], arguments.images)
             images = 2 * config["data"]["classes"] * arguments.images
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
-        result = study.load(config, lambda view, **parts: facts.describe(view, "models", **parts))
-        if config["teacher"]["source"] == "timm":
-            make_weights("teacher/model.safetensors", result.teacher_facts.parameters)
+        result = load(config, lambda asked: facts.describe(asked, "networks"))
         chain = Chain(result, Content.read(result, Hashes()))
         finish(chain)
         print_size(chain, images)

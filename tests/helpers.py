@@ -1,6 +1,7 @@
 """Small studies that the tests share."""
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -59,6 +60,13 @@ def jobs(dry_run):
 def shared(project, stage):
     """The one folder of a stage that studies share."""
     (folder,) = (project / "results/shared" / stage).iterdir()
+    return folder
+
+
+def network_of(project, name):
+    """The folder of a network that studies share, by its name in a study."""
+    records = (project / "results/shared/networks").glob("*/.record.json")
+    (folder,) = [path.parent for path in records if json.loads(path.read_text())["name"] == name]
     return folder
 
 

@@ -17,7 +17,7 @@ HOLD = "hold"
 # What plans read of results.
 FIGURES = {
     "validation_top1": 50.0, "validation_images": 200, "validation_chance": 10.0, "test_top1": 50.0, "test_images": 200,
-    "test_chance": 10.0, "images_per_second": None,
+    "test_chance": 10.0, "classes": 10, "images_per_second": None,
 }  # fmt: skip
 
 

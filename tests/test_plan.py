@@ -11,8 +11,8 @@ import random
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
 import stand_ins
 from conftest import ROOT
@@ -26,11 +26,28 @@ from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.students import main as link_student
 from distillation_dynamics.networks import expected as expectations
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.spec.base import from_json
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Model
 from distillation_dynamics.study.load import load
-from helpers import changed, describe, small_config, write_parquet
+from helpers import changed, describe, small_config, smoke_config, write_parquet
 
 LIBRARY = "workflow/distillation_dynamics"
 SLOTS = {"students": 2, "measure": 2, "compare": 2}
+
+
+class Workflow:
+    """What a plan asks of Snakemake."""
+
+    dryrun = True
+
+    class dag_settings:
+        forcerun, forceall = frozenset(), False
+
+    class resource_settings:
+        nodes, cores = None, 1
 
 
 def forget_the_code():
@@ -378,6 +395,92 @@ def test_a_second_plan_reads_no_file(project, monkeypatch):
     assert Plan(project.chain_without_reading(), Hashes("results"), slots=SLOTS).reasons == {}
 
 
+def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_again(project):
+    edit("metrics/magnitude.py", "import torch\n", "import torch\nMORE = 1\n")(project)
+    plan = project.plan()
+    networks = ["networks/cait", *(f"students/{variant}/seed0" for variant in ("none", "hard", "everything"))]
+    measured = [node.order.name for node in plan.due("measure")]
+    assert sorted(measured) == sorted(f"{network}/magnitude" for network in networks)
+    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures"}
+    # Of depth.parquet: the metric has no bins, and no rows that are compared.
+    assert [node.order.name for node in plan.due("tables")] == ["depth"] and plan.cohorts == []
+    for node in plan.due("figures"):
+        read = {Path(path).stem for path in node.order.reads}
+        assert read & {"depth", "shape", "minimum", "networks", "differences", "variants", "trajectory", "mcnemar"}, (
+            node
+        )
+    project.run(plan)
+    project.check()
+
+
+def test_the_range_of_the_reference_is_taken_along_by_the_entropy_of_all_others(project):
+    damage("smoke/measure/networks/cait/entropy/trained/range.json")(project)
+    plan = project.plan()
+    assert {node.order.name.rpartition("/")[2] for node in plan.due("measure")} == {"entropy"}
+    assert len(plan.due("measure")) == 4 and plan.due("compare") == [] and plan.training == {}
+
+
+def test_an_added_network_measures_only_itself_and_its_comparisons(project):
+    setting("networks.resnet", copy.deepcopy(smoke_config()["networks"]["resnet"]))(project)
+    plan = project.plan()
+    assert [node.order.name for node in plan.due("networks")] == ["resnet"]
+    assert {node.order.name.rpartition("/")[0] for node in plan.due("measure")} == {"networks/resnet"}
+    pairs = {node.order.name.rpartition("/")[0] for node in plan.due("compare")}
+    assert pairs == {"networks/cait/resnet", "networks/resnet/resnet"}
+    assert not {node.stage for node in plan.reasons} & {"data", "teacher_outputs", "students"}
+    project.run(plan)
+    project.check()
+    project.config["networks"].pop("resnet")
+    plan = project.plan()
+    assert not {node.stage for node in plan.reasons} - {"map", *orders.GATHERING}, "a network less measures nothing"
+    project.run(plan)
+    project.check()
+
+
+def test_a_probe_more_is_measured_by_all_that_has_columns_of_images_and_compares_nothing(project):
+    write_parquet("more.parquet", [0] * 5, seed=3)
+    setting("probes", {"more": {"source": "parquet", "test": "more.parquet"}})(project)
+    plan = project.plan()
+    assert [node.order.name for node in plan.due("data")] == ["more"]
+    assert {node.order.name.rpartition("/")[2] for node in plan.due("measure")} == {"entropy", "magnitude", "spectrum"}
+    assert plan.due("compare") == plan.due("map") == [] and plan.training == {}
+    project.run(plan)
+    project.check()
+
+
+def test_what_a_study_is_stands_in_a_file_when_something_runs(project):
+    path = Path("results/smoke/study.json")
+    chain, hashes = start.chain_of(load(copy.deepcopy(project.config), describe), True)
+
+    class Run(Workflow):
+        dryrun = touch = False
+
+    start.plan_of(chain, hashes, Workflow)
+    assert not path.exists(), "a dry run writes nothing"
+    start.plan_of(chain, hashes, Run)
+    first = path.read_text()
+    said = json.loads(first)
+    assert said["name"] == "smoke" and said["configuration"]["measure"]["entropy_bins"] == 100, "a default"
+    assert said["configuration"]["variants"]["hard"] == project.config["variants"]["hard"]
+    shared = {str(node): node.folder for node in chain.nodes if node.folder.startswith("results/shared/")}
+    assert said["shared_folders"] == shared and {"data main", "networks cait"} < {*shared}
+    assert all(Path(folder).is_dir() for folder in shared.values())
+    assert said["images"] == {"main": {"train": Hashes().of("train.parquet"), "test": Hashes().of("test.parquet")}}
+    assert said["image_counts"] == {"main": {"train": 10000, "test": 10}}
+    code = dict(entry.split(":") for node in chain.nodes for entry in node.order.code)
+    assert said["code"] == code and "training.loop" in code and "metrics.entropy" in code
+    assert {"torch", "timm", "numpy", "snakemake", "python"} <= said["versions"].keys()
+    assert said["commit"] is None or set(said["commit"]) == {"hash", "clean"}
+    assert said["networks"]["cait"]["classes"] == 10 and said["networks"]["student"]["view"]["image_size"] == 28
+    assert said["machine"]["cores"] and said["date"].startswith("20")
+    # Nothing is due, and nothing is written; it is when something is.
+    start.plan_of(project.chain(), Hashes(), Run)
+    assert path.read_text() == first
+    setting("variants.hard.hard.weight", 0.8)(project)
+    start.plan_of(project.chain(), Hashes(), Run)
+    assert json.loads(path.read_text())["configuration"]["variants"]["hard"]["hard"]["weight"] == 0.8
+
+
 def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
     path = Path("results/smoke/students/hard/seed0/.record.json")
     known = json.loads(path.read_text())
@@ -440,7 +543,8 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     members = [node.order.name for group in plan.cohorts for node in group.nodes]
     assert len(members) == len(set(members)) == 3 * len(seeds)
     measured = [node for group in plan.measuring for node in group.nodes]
-    assert len(measured) == len(set(measured)) == 2 + 3 * 3 * len(seeds)
+    # Of each four metrics, the rows of comparisons among them; of each pair one comparison; the map.
+    assert len(measured) == len(set(measured)) == 4 * (1 + 3 * len(seeds)) + (1 + 3 * len(seeds)) + 1
 
 
 def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):
@@ -452,7 +556,7 @@ def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_
     assert len(plan.training) == 75 and len(plan.gathering) == 1
     alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
     assert {node.stage for node in alone} == {"data", "networks", "teacher_outputs"}
-    assert len(plan.groups) + len(alone) == 3 + 10 + 11 + 1, "two cohorts and two measurings a seed"
+    assert len(plan.groups) + len(alone) == 3 + 10 + 11 + 11 + 1, "two cohorts, measurings and comparings a seed"
     titles = {group.title for group in plan.groups}
     assert len(titles) == len(plan.groups), "each has a name of its own"
     assert "cohorts-variant0+variant10+variant12+variant14+4more-seed3" in titles and "tables" in titles
@@ -477,27 +581,21 @@ def test_an_order_survives_the_way_through_its_file(project):
         Path("order.json").unlink()
 
 
-class Workflow:
-    """What a plan asks of Snakemake."""
-
-    dryrun = True
-
-    class dag_settings:
-        forcerun, forceall = frozenset(), False
-
-    class resource_settings:
-        nodes, cores = None, 1
+def weights_of_a_teacher(project, path, seed=0):
+    """Write weights that fit the study's teacher; return what its configuration says of the model and its view."""
+    model = changed(project.config["networks"]["cait"]["model"], "args.num_classes", 10)
+    # Given whole: of this model's released weights timm knows another crop.
+    view = project.config["view"] | {"crop_fraction": 1.0, "interpolation": "bicubic"}
+    torch.manual_seed(seed)
+    save_weights(path, build(Model(model["name"], model["args"], "xavier", 10), from_json(View, json.dumps(view))))
+    return {"model": model, "view": view}
 
 
 def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeypatch):
     """With other expectations nothing is fetched or measured again, and they are checked all the same."""
-    from safetensors.numpy import save_file
-
     project = Project(tmp_path, monkeypatch)
-    save_file({}, "w.safetensors")
-    teacher = {"source": "checkpoint", "model": project.config["networks"]["cait"]["model"], "weights": "w.safetensors"}
-    teacher["model"] = changed(teacher["model"], "args.num_classes", 10)
-    setting("networks.cait", teacher)(project)
+    teacher = {"source": "checkpoint", "weights": "w.safetensors"}
+    setting("networks.cait", teacher | weights_of_a_teacher(project, "w.safetensors"))(project)
     project.run()
     project.check()
     setting("networks.cait.expected_top1", 50.5)(project)
@@ -526,14 +624,10 @@ def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(pro
 
 
 def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_damage(tmp_path, monkeypatch):
-    from safetensors.numpy import save_file
-
     project = Project(tmp_path, monkeypatch)
     Path("local").mkdir()
-    save_file({"one": np.zeros(1)}, "local/model.safetensors")
-    teacher = {"source": "timm", "model": project.config["networks"]["cait"]["model"], "weights": "local-dir:./local/"}
-    teacher["model"] = changed(teacher["model"], "args.num_classes", 10)
-    teacher["view"] = project.config["view"]
+    teacher = {"source": "timm", "weights": "local-dir:./local/"}
+    teacher |= weights_of_a_teacher(project, "local/model.safetensors")
     setting("networks.cait", teacher | {"expected_top1": 50, "tolerance": 50})(project)
     project.run()
     project.check()
@@ -542,7 +636,7 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     damage("shared/network_weights/*/model.safetensors")(project)
     assert [line.split()[0] for line in project.run()] == ["network_weights"]
     project.check()
-    save_file({"two": np.zeros(1)}, "local/model.safetensors")
+    weights_of_a_teacher(project, "local/model.safetensors", seed=1)
     lines = project.run()
     assert {"network_weights", "networks"} <= {line.split()[0] for line in lines}
     assert len(stand_ins.trained(lines)) == 2

@@ -28,14 +28,16 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a SLURM of one's own needs root"),
 ]
 COMPUTE = {
-    "teacher": {"gpu": 1, "mem_mb": 2100, "runtime": 7},
+    "networks": {"gpu": 1, "mem_mb": 2100, "runtime": 7},
     "students": {"gpu": 1, "gpu_model": "fake", "mem_mb": 2200, "runtime": 9},
-    "features": {"mem_mb": 2300, "runtime": 11},
+    "measure": {"mem_mb": 2300, "runtime": 11},
 }
 # Long enough to be found at work; no test waits for its end.
 ENDLESS = {"student.recipe.epochs": 100000, "student.checkpoint_every": 100000}
 # Nothing here takes so long, on a machine with other work either: only a defect is ended by it.
 LIMIT = 600
+# Jobs that make networks ready, as the controller knows them.
+NETWORKS = r"rule_networks_wildcards_.*"
 SLOW_AT_FIRST = """
 
 class Member(Member):
@@ -82,7 +84,8 @@ def project_with(folder, finished=None, **changes):
     config = yaml.safe_load((folder / "studies/smoke.yaml").read_text())
     config["name"], config["compute"] = "cluster", COMPUTE
     config["variants"] = {name: config["variants"][name] for name in ("none", "hard")}
-    config["features"]["metrics"] = ["entropy", "magnitude", "spectrum"]
+    config["measure"]["metrics"] = ["entropy", "magnitude", "spectrum"]
+    del config["networks"]["resnet"]
     for path, value in changes.items():
         config = changed(config, path, value)
     (folder / "studies/cluster.yaml").write_text(yaml.safe_dump(config))
@@ -175,12 +178,12 @@ def finished(cluster, tmp_path_factory):
 
 
 def test_the_study_runs_through_and_then_nothing_is_to_be_done(finished):
-    assert len(list((finished / "results/cluster/figures").glob("*.png"))) == 13
+    assert len(list((finished / "results/cluster/figures").glob("*.png"))) >= 11
     assert jobs(snakemake(finished, "-n", config="studies/cluster.yaml")) == {}
 
 
 def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finished, cluster):
-    (teacher,) = controller(cluster, "rule_teacher", finished)
+    (teacher,) = controller(cluster, NETWORKS, finished)
     students = controller(cluster, r"rule_cohorts_wildcards_\w+", finished)
     measuring = controller(cluster, r"rule_measure_wildcards_\w+", finished)
     assert len(students) == 1 and len(measuring) == 2, "two students train in one job, and are measured in one"
@@ -192,25 +195,26 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
         assert job["MinMemoryNode"] == memory and job["TimeLimit"] == minutes
     for job in measuring:
         assert "TresPerJob" not in job and "gpu" not in str(job)
-        # Features, saliency and comparison one after the other: the largest memory, the sum of the minutes.
-        assert job["MinMemoryNode"] == "3000M" and job["TimeLimit"] == "02:11:00"
-    for job in controller(cluster, r"rule_data|rule_teacher_outputs|rule_tables.*", finished):
+        assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
+    comparing = controller(cluster, r"rule_compare_wildcards_\w+", finished)
+    assert {(job["MinMemoryNode"], job["TimeLimit"]) for job in comparing} == {("3000M", "01:00:00")}
+    for job in controller(cluster, r"rule_data.*|rule_teacher_outputs|rule_compare.*|rule_tables.*", finished):
         assert "TresPerJob" not in job
 
 
 def test_all_tables_and_figures_are_one_job_of_one_time(finished, cluster):
     (job,) = controller(cluster, r"rule_tables.*", finished)
     assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("1", "1000M", "00:20:00")
-    assert len(controller(cluster, ".*", finished)) == 7, (
-        "data, teacher, its outputs, one cohort, two measurings, tables"
+    assert len(controller(cluster, ".*", finished)) == 9, (
+        "data, network, its outputs, one cohort, two measurings, two comparings, tables"
     )
 
 
 def test_jobs_are_called_by_stage_variants_and_seed_and_are_requeued(finished, cluster):
     names = [job["JobName"].rpartition(".")[0] for job in controller(cluster, ".*", finished)]
     assert sorted(names) == [
-        *("cohorts-none+hard-seed0", "data", "measure-none+hard-seed0", "measure-teacher"),
-        *("tables", "teacher", "teacher_outputs"),
+        *("cohorts-none+hard-seed0", "compare-cait-cait+map", "compare-none+hard-seed0", "data", "measure-cait"),
+        *("measure-none+hard-seed0", "networks", "tables", "teacher_outputs"),
     ]
     assert {job["Requeue"] for job in controller(cluster, ".*", finished)} == {"1"}, "the cluster's default is 0"
 
@@ -231,7 +235,7 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster, 
     changes["compute"] = {"students": {"gpu": 1, "mem_mb": 2000, "runtime": 1}}
     folder = project_with(tmp_path, finished, **changes)
     # On no machine fast enough to be done before: until there is a state 100 updates take a second each.
-    code = folder / "workflow/distillation_dynamics/cohorts.py"
+    code = folder / "workflow/distillation_dynamics/stages/cohorts.py"
     code.write_text(code.read_text() + SLOW_AT_FIRST)
     status, said = start(folder, "--until", "students", "--retries", "1").end()
     assert status == 0, said[-5000:]
@@ -256,26 +260,26 @@ def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, start,
 
 
 def test_only_a_job_that_ran_out_of_memory_gets_more_and_none_gets_more_time(finished, cluster, start, tmp_path):
-    folder = project_with(tmp_path, finished, **{"compute.teacher.mem_mb": 900})
-    shutil.rmtree(folder / "results/shared/teacher")
-    code = folder / "workflow/distillation_dynamics/teacher.py"
+    folder = project_with(tmp_path, finished, **{"compute.networks.mem_mb": 900})
+    shutil.rmtree(folder / "results/shared/networks")
+    code = folder / "workflow/distillation_dynamics/stages/networks.py"
     code.write_text(code.read_text() + "\n\nBALLAST = b'x' * 1_200_000_000\nimport time\ntime.sleep(3)\n")
-    status, said = start(folder, "--until", "teacher").end()
+    status, said = start(folder, "--until", "networks").end()
     assert status == 0, said[-5000:]
-    attempts = controller(cluster, "rule_teacher", tmp_path)
+    attempts = controller(cluster, NETWORKS, tmp_path)
     assert [job["MinMemoryNode"] for job in attempts][:2] == ["900M", "1800M"] and len(attempts) <= 3
     assert {job["TimeLimit"] for job in attempts} == {"00:07:00"}
 
 
 def test_an_unforeseen_failure_is_reported_with_its_log_and_tried_again_as_it_was(finished, cluster, start, tmp_path):
     folder = project_with(tmp_path, finished)
-    code = folder / "workflow/distillation_dynamics/teacher.py"
+    code = folder / "workflow/distillation_dynamics/stages/networks.py"
     code.write_text(code.read_text() + "\n\nraise RuntimeError('no room')\n")
-    status, said = start(folder, "--until", "teacher", "--retries", "1").end()
+    status, said = start(folder, "--until", "networks", "--retries", "1").end()
     assert status != 0
-    assert "RuntimeError: no room" in said and "logs/shared/teacher/" in said
-    assert said.rstrip().splitlines()[-2].startswith("Make the teacher ready and measure it: failed without a sentence")
-    assert [job["MinMemoryNode"] for job in controller(cluster, "rule_teacher", tmp_path)] == ["2100M", "2100M"]
+    assert "RuntimeError: no room" in said and "logs/shared/networks/" in said
+    assert said.rstrip().splitlines()[-2].startswith("Make the network cait ready: failed without a sentence")
+    assert [job["MinMemoryNode"] for job in controller(cluster, NETWORKS, tmp_path)] == ["2100M", "2100M"]
 
 
 def test_students_that_diverge_are_the_last_word_and_not_tried_again(finished, cluster, start, tmp_path):

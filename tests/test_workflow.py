@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from helpers import jobs, shared, snakemake
+from helpers import jobs, network_of, shared, snakemake
 
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
 
@@ -29,7 +29,7 @@ def test_afterwards_nothing_is_to_be_done(project):
 def test_every_figure_is_a_picture_that_is_not_blank(results):
     names = {path.stem for path in (results / "figures").glob("*.png")}
     drawn = {path.stem for path in (ROOT / "workflow/distillation_dynamics/figures").glob("[a-z]*.py")}
-    assert names == drawn - {"stage", "style", "profiles", "maps", "saliency_over_depth"} and len(names) == 18
+    assert names == drawn - {"style", "profiles", "maps", "saliency_over_depth"} and len(names) > 18
     for name in names:
         pixels = np.asarray(Image.open(results / f"figures/{name}.png").convert("L"))
         assert pixels.std() > 5
@@ -40,18 +40,18 @@ def test_every_figure_is_a_picture_that_is_not_blank(results):
 
 def test_the_summary_has_every_variant_and_the_teacher(results):
     summary = pd.read_parquet(results / "summary/summary.parquet")
-    assert list(summary["variant"]) == ["teacher", *VARIANTS]
+    assert list(summary["network"]) == ["cait", "resnet", *VARIANTS]
     assert summary["test_top1"].between(0, 100).all()
-    assert summary["test_agreement"].isna().tolist() == [True, False, False, False, False]
+    assert summary["test_agreement"].isna().tolist() == [True, True, False, False, False, False]
     text = (results / "summary/summary.md").read_text()
     assert all(f"| {variant} |" in text for variant in VARIANTS)
 
 
 def test_accuracy_and_agreement_in_the_table_are_those_of_the_logits(project, results):
-    runs = pd.read_parquet(results / "summary/runs.parquet").set_index("variant")
+    runs = pd.read_parquet(results / "summary/runs.parquet").set_index("network")
     splits = pd.read_parquet(shared(project, "data") / "splits.parquet")
     labels = splits.loc[splits["split"] == "test", "label"].to_numpy()
-    teacher = np.load(shared(project, "teacher") / "logits_test.npy").argmax(axis=1)
+    teacher = np.load(network_of(project, "cait") / "logits_test.npy").argmax(axis=1)
     for variant in VARIANTS:
         ours = np.load(results / f"students/{variant}/seed0/logits_test.npy").argmax(axis=1)
         assert runs.loc[variant, "test_top1"] == pytest.approx(100 * (ours == labels).mean())
@@ -61,19 +61,19 @@ def test_accuracy_and_agreement_in_the_table_are_those_of_the_logits(project, re
 def test_dumps_can_be_mapped_and_tables_measure_them(results):
     from distillation_dynamics import metrics
 
-    depth = pd.read_parquet(results / "metrics/depth.parquet")
-    folder = results / "features/students/none/seed0/epoch002"
+    depth = pd.read_parquet(results / "tables/depth.parquet")
+    folder = results / "measure/students/none/seed0/features/epoch002"
     meta = json.loads((folder / "meta.json").read_text())
     blocks = [np.load(folder / f"block{number:02d}.npy", mmap_mode="r") for number in range(2)]
     assert [list(block.shape) for block in blocks] == meta["shapes"] == [[20, 12, 4, 4]] * 2
     assert np.bincount(meta["labels"]).tolist() == [2] * 10
-    rows = depth[(depth["model"] == "none") & (depth["epoch"] == 2) & (depth["probe"] == "balanced")]
+    rows = depth[(depth["network"] == "none") & (depth["epoch"] == 2) & (depth["probe"] == "balanced")]
     rows = rows.sort_values("block")
     np.testing.assert_allclose(rows["entropy"], metrics.layer_entropy(blocks), rtol=1e-12)
     np.testing.assert_allclose(rows["intensity"], metrics.spectral_intensity(blocks), rtol=1e-12)
     np.testing.assert_allclose(rows["activation_magnitude"], metrics.activation_magnitude(blocks), rtol=1e-12)
-    assert set(depth["model"]) == {"teacher", "teacher_untrained", *VARIANTS}
-    assert set(depth.loc[depth["model"] == "none", "epoch"]) == {0, 1, 2}
+    assert set(depth["network"]) == {"cait", "cait_untrained", "resnet", "resnet_untrained", *VARIANTS}
+    assert set(depth.loc[depth["network"] == "none", "epoch"]) == {0, 1, 2}
 
 
 def test_every_column_of_every_table_is_documented(results):
@@ -85,15 +85,15 @@ def test_every_column_of_every_table_is_documented(results):
 
 
 def test_a_deleted_metric_file_is_made_again_as_it_was(project, results):
-    table = results / "metrics/spectrum.parquet"
+    table = results / "tables/spectrum.parquet"
     content = table.read_bytes()
     table.unlink()
     planned = snakemake(project, "-n")
     assert jobs(planned) == {"tables": 1}
-    reasons = "spectrum.parquet is missing\nfigures sep, spectra: follows metrics\n"
+    reasons = "spectrum.parquet is missing\nfigures sep, spectra: follows tables\n"
     assert reasons in planned.stdout + planned.stderr
     done = snakemake(project)
-    assert done.returncode == 0 and "results/smoke/metrics/spectrum.parquet is missing; it is made again" in done.stderr
+    assert done.returncode == 0 and "results/smoke/tables/spectrum.parquet is missing; it is made again" in done.stderr
     assert table.read_bytes() == content
 
 
@@ -106,7 +106,7 @@ def test_equal_seeds_give_equal_bytes_alone_as_in_a_cohort(project, results):
         if (f / "logits_test.npy").samefile(run / "logits_test.npy")
     ]
     before = {path.relative_to(run): path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
-    measured = (results / "features/students/everything/seed0/depth.parquet").read_bytes()
+    measured = (results / "measure/students/everything/seed0/entropy/depth.parquet").read_bytes()
     shutil.rmtree(run)
     shutil.rmtree(stored)
     assert jobs(snakemake(project, "-n"))["cohorts"] == 1
@@ -115,7 +115,7 @@ def test_equal_seeds_give_equal_bytes_alone_as_in_a_cohort(project, results):
     own = {Path("cost.json"), Path(".record.json")}
     assert before.keys() == after.keys() and len(before) > 8
     assert [name for name in before if before[name] != after[name] and name not in own] == []
-    assert (results / "features/students/everything/seed0/depth.parquet").read_bytes() == measured
+    assert (results / "measure/students/everything/seed0/entropy/depth.parquet").read_bytes() == measured
     assert jobs(snakemake(project, "-n")) == {}
 
 
@@ -130,23 +130,23 @@ def test_a_student_that_diverges_is_said_and_the_others_are_measured(project, tm
     assert done.returncode != 0 and "error: training: loss became" in said and "Traceback" not in said
     results = project / "results/diverges"
     assert (results / "students/hard/seed0/result.json").exists() and not (results / "students/worse").exists()
-    assert (project / "results/diverges/features/teacher/depth.parquet").exists()
+    assert (project / "results/diverges/measure/networks/cait/entropy/depth.parquet").exists()
     shutil.rmtree(results)
 
 
 def test_a_typo_stops_before_any_job_with_one_sentence_and_a_status(project):
-    text = (project / "studies/smoke.yaml").read_text().replace("features: {images", "features: {imagse")
+    text = (project / "studies/smoke.yaml").read_text().replace("measure: {images", "measure: {imagse")
     (project / "studies/typo.yaml").write_text(text)
     done = snakemake(project, config="studies/typo.yaml")
     assert done.returncode != 0
-    assert "features.imagse: unknown key; did you mean images" in done.stdout + done.stderr
+    assert "measure.imagse: unknown key; did you mean images" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_the_imagenet_study_plans_before_its_images_are_there_and_does_not_run(project):
     planned = snakemake(project, "-n", config="studies/imagenet.yaml")
     counts = jobs(planned)
-    assert counts["students"] == 15 and counts["teacher"] == counts["teacher_weights"] == 1
+    assert counts["students"] == 15 and counts["networks"] == counts["network_weights"] == 1
     assert "teacher_outputs" not in counts
     sentence = "data.train: the folder data/imagenet/train does not exist"
     assert f"not there yet: {sentence}" in planned.stderr
