@@ -1,7 +1,7 @@
 """Several networks looked at beside each other, from files as they were released to figures and the report.
 
 One study, run once as a user does: a plain ViT whose head sorts the images, one of a single block whose head is all
-zeros, and a DINOv2 without a head whose file has another grid; pictures of odd sizes and modes, two further image sets.
+zeros, and a DINOv2 without a head whose file has another grid; pictures of odd sizes and modes, a further image set.
 """
 
 import json
@@ -25,6 +25,7 @@ from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.statistics.networks import cka_column
 from helpers import copy_project, load, snakemake
 
 SMALL = {"embed_dim": 24, "num_heads": 2}
@@ -57,7 +58,7 @@ def released(folder):
 
 
 def pictures(root):
-    """Smooth pictures of odd sizes: RGB, RGBA, grey and 16 bit, four of each class; and two sets without classes."""
+    """Smooth pictures of odd sizes: RGB, RGBA, grey and 16 bit, four of each class; and a set without classes."""
     generator = np.random.default_rng(0)
 
     def picture(number, rough):
@@ -69,11 +70,8 @@ def pictures(root):
             return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
         return image.convert(("RGB", "RGBA", "L")[number % 4])
 
-    for folder, rough in [
-        *((f"pictures/{name}", 3 + k) for k, name in enumerate(CLASSES)),
-        ("smooth", 2),
-        ("rough", 40),
-    ]:
+    folders = {f"pictures/{name}": 3 + k for k, name in enumerate(CLASSES)} | {"rough": 40}
+    for folder, rough in folders.items():
         (root / folder).mkdir(parents=True)
         for number in range(IMAGES):
             picture(number, rough).save(root / folder / f"{folder.replace('/', '_')}{number}.png")
@@ -87,7 +85,7 @@ def configuration(**data):
     return {
         "name": "beside",
         "data": {"source": "folder", "test": "pictures", **data},
-        "probes": {name: {"source": "folder", "test": name} for name in ("smooth", "rough")},
+        "probes": {"rough": {"source": "folder", "test": "rough"}},
         "networks": networks,
         "measure": {
             "metrics": ["covariance", "entropy", "gradient", "magnitude", "rank", "spectrum"],
@@ -122,11 +120,11 @@ def test_a_labelled_study_that_holds_nothing_out_has_the_accuracy_of_heads_that_
 def test_every_table_says_which_image_set(study):
     depth = pd.read_parquet(study[1] / "tables/depth.parquet")
     counts = depth.groupby("probe")["images"].agg(["min", "max"])
-    assert counts.loc[["balanced", "smooth", "rough"]].to_numpy().tolist() == [[12, 12], [4, 4], [4, 4]]
+    assert counts.loc[["balanced", "rough"]].to_numpy().tolist() == [[12, 12], [4, 4]]
     assert set(depth["network"]) == {f"{name}{end}" for name in NETWORKS for end in ("", f"_{NETWORKS[name][3]}")}
-    # Noise at every pixel fills more directions than a slope of colour, in every network.
+    # Noise at every pixel fills more directions than smooth pictures, in every network.
     rank = depth[depth["block"] == 0].pivot(index="network", columns="probe", values="covariance_rank")
-    assert (rank["rough"] > rank["smooth"]).all()
+    assert (rank["rough"] > rank["balanced"]).all()
 
 
 def test_a_gradient_of_zero_is_a_value_and_one_without_a_logit_is_none(study):
@@ -145,7 +143,7 @@ def test_the_report_calls_no_flat_control_a_control_and_no_single_block_a_shape(
     assert rows and all(line.endswith("| flat: no control | - |") for line in rows)
     assert "fewer than 3 blocks cannot be tested." in text
     assert "zero is" not in text and "| zero |" not in text
-    assert "On the image set smooth:" in text and "On the image set rough:" in text
+    assert "On the image set rough:" in text
 
 
 def test_what_was_resampled_stands_in_the_record(study):
@@ -250,4 +248,20 @@ def test_one_command_finds_the_control_of_a_folder_and_plans_the_study(study, mo
     assert written["networks"]["mine"]["control"] == "unit_layer_scale" and written["data"]["classes"] == 3
     told = capfd.readouterr()
     assert "measure" in told.out + told.err and "U-shaped" not in told.out
-    assert look.main(["vit.safetensors", "pictures", "--model", VIT]).startswith("error: networks.vit.weights:")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "images", "column"),
+    [
+        ([1, 1, 1, 1], [1, 1, 1, 1], "cka_tokens"),
+        ([1, 0, 1, 1], [1, 0, 1, 1], "cka_tokens"),
+        ([0, 1, 0, 1], [1, 1, 1, 1], "cka_images"),
+        ([1, 0, 0, 1], [1, 1, 1, 1], "cka_images"),
+        ([0, 1, 0, 1], [0, 0, 0, 0], "cka_images"),
+    ],
+)
+def test_cka_of_tokens_is_read_where_it_tells_of_all_blocks(tokens, images, column):
+    rows = pd.DataFrame({"block": [0, 0, 1, 1], "other_block": [0, 1, 0, 1]})
+    for name, known in (("cka_tokens", tokens), ("cka_images", images)):
+        rows[name] = np.where(known, 0.5, np.nan)
+    assert cka_column({("a", "b"): rows}) == column

@@ -24,7 +24,9 @@ NETWORK_COLUMNS = {
         f"networks) or {OWN} (a network and its own)",
     ),
     "cka": Column("", "mean best match over blocks of unbiased linear CKA; NaN where not measured"),
-    "cka_kind": Column("", "what its rows are: tokens where all pairs have them, otherwise images; empty without"),
+    "cka_kind": Column(
+        "", "what its rows are: tokens where all pairs of blocks have them, otherwise images; empty without"
+    ),
     "cka_rows": Column("", "rows that it rests on"),
     "neighbours": Column("", "the same of the share of mutual nearest neighbours"),
     "neighbours_chance": Column("", "share that two blocks of unrelated networks would have"),
@@ -89,8 +91,18 @@ def picture_of(rows: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def cka_column(pairs: Mapping[Pair, pd.DataFrame]) -> str:
-    """Return the column of CKA that all pairs can be read by: that of tokens where every pair has it, or of images."""
-    return "cka_tokens" if all(rows["cka_tokens"].notna().any() for rows in pairs.values()) else "cka_images"
+    """Return the column of CKA that all pairs can be read by: of tokens where they tell of all blocks, or of images.
+
+    Blocks on other grids (of a ResNet) have none of tokens: a best match would be one among the few that do.
+    """
+    return "cka_tokens" if all(map(_tokens_tell_all, pairs.values())) else "cka_images"
+
+
+def _tokens_tell_all(rows: pd.DataFrame) -> bool:
+    """Whether CKA of tokens is known of every block, and of every pair of blocks that CKA of images is known of."""
+    known = rows["cka_tokens"].notna()
+    every = all(known.groupby(rows[block]).any().all() for block in ("block", "other_block"))
+    return every and bool((known | rows["cka_images"].isna()).all())
 
 
 def table(tables: Mapping[str, pd.DataFrame], names: Names) -> pd.DataFrame:
