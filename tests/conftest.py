@@ -13,7 +13,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 torch.set_num_threads(1)
 # What takes longest begins first, so that none is left to the end; three files look at the smoke study.
-FIRST = ["test_slurm", "test_workflow", "test_kills", "test_gpus", "test_changes", "test_folder_study", "test_cohorts"]
+FIRST = [
+    *("test_slurm", "test_workflow", "test_kills", "test_gpus", "test_changes", "test_folder_study", "test_cohorts"),
+    "test_networks_study",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

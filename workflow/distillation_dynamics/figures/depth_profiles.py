@@ -76,7 +76,8 @@ def _draw_published(grid: np.ndarray, depth: pd.DataFrame, name: str, places: np
     rows = depth[(depth["network"] == name) & (depth["probe"] == PUBLISHED_PROBE)].sort_values("block")
     if rows.empty:
         return
-    text = f"{label(name)}, published: first {int(rows['images'].iloc[0])} images"
+    count = int(rows["images"].iloc[0])
+    text = f"{label(name)}, published: first {count} images" if count > 1 else f"{label(name)}, published: first image"
     look = {"color": color, "markersize": 3, "markeredgewidth": 0.7, "label": text}
     for line, row in zip(grid, ROWS.values(), strict=True):
         for axes, column in zip(line, row, strict=True):

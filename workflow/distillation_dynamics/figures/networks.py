@@ -17,7 +17,7 @@ ASKS = ("networks",)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw tokens' CKA where every pair of networks has it, otherwise the images' (mean tokens)."""
+    """Draw tokens' CKA where every pair of blocks has it, otherwise the images' (mean tokens)."""
     table = need(tables, "cka", "cka_images")
     pairs = pairs_of(table, style.names)
     column = cka_column(pairs)

@@ -124,7 +124,7 @@ def _title(table: pd.DataFrame, members: int, style: Style) -> str:
     controls = set(style.names.controls.values()) & set(table["network"])
     text = "Does it depend on the images? One line an image set, last epoch; bands: 95 % interval over images"
     text += ", mean over seeds" * (table["seed"].nunique() > 2)
-    text += f"; the first {MOST} of {members} networks.\n" if members > MOST else ".\n"
+    text += f".\nShown: the first {MOST} of {members} networks.\n" if members > MOST else ".\n"
     text += (
         "Dashed, lighter: the network's control on the same images; what it shows too takes no training.\n"
         if controls

@@ -28,7 +28,9 @@ def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataF
 
 def title(what: str, table: pd.DataFrame, said: str, style: Style) -> str:
     """Return the title of a figure over depth: what it shows, n, what the control says, what bands and lines are."""
-    names = ", ".join(map(label, style.banded(set(table["network"]))))
+    # Of one image there is no interval.
+    several = table.loc[table["images"] > 1, "network"]
+    names = ", ".join(map(label, style.banded(set(several))))
     seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
     bands = f"\nBands: 95 % interval over images ({names}){seeds}" if names else ""
     return wrapped(f"{what}, last epoch ({counts(table)}).\n{said}{bands}")

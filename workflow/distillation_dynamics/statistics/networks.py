@@ -89,8 +89,18 @@ def picture_of(rows: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def cka_column(pairs: Mapping[Pair, pd.DataFrame]) -> str:
-    """Return the column of CKA that all pairs can be read by: that of tokens where every pair has it, or of images."""
-    return "cka_tokens" if all(rows["cka_tokens"].notna().any() for rows in pairs.values()) else "cka_images"
+    """Return the column of CKA that all pairs can be read by: of tokens where they tell of all blocks, or of images.
+
+    Blocks on other grids (of a ResNet) have none of tokens: a best match would be one among the few that do.
+    """
+    return "cka_tokens" if all(map(_tokens_tell_all, pairs.values())) else "cka_images"
+
+
+def _tokens_tell_all(rows: pd.DataFrame) -> bool:
+    """Whether CKA of tokens is known of every block, and of every pair of blocks that CKA of images is known of."""
+    known = rows["cka_tokens"].notna()
+    every = all(known.groupby(rows[block]).any().all() for block in ("block", "other_block"))
+    return every and bool((known | rows["cka_images"].isna()).all())
 
 
 def table(tables: Mapping[str, pd.DataFrame], names: Names) -> pd.DataFrame:
