@@ -22,10 +22,12 @@ from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record, run, start
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
+from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.students import main as link_student
 from distillation_dynamics.networks import expected as expectations
+from distillation_dynamics.networks import facts
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.base import from_json
@@ -404,11 +406,10 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures"}
     # Of depth.parquet: the metric has no bins, and no rows that are compared.
     assert [node.order.name for node in plan.due("tables")] == ["depth"] and plan.cohorts == []
-    for node in plan.due("figures"):
-        read = {Path(path).stem for path in node.order.reads}
-        assert read & {"depth", "shape", "minimum", "networks", "differences", "variants", "trajectory", "mcnemar"}, (
-            node
-        )
+    follows = {node.order.name for node in plan.due("figures")}
+    reads = {name: {Path(path).stem for path in node.order.reads} for name, node in plan.chain.figures.items()}
+    assert follows == {name for name, read in reads.items() if read & {"depth", *STATISTICS_TABLES}}
+    assert {"depth_profiles", "shape"} <= follows and not {"spectra", "cka", "training_curves"} & follows
     project.run(plan)
     project.check()
 
@@ -461,7 +462,8 @@ def test_what_a_study_is_stands_in_a_file_when_something_runs(project):
     first = path.read_text()
     said = json.loads(first)
     assert said["name"] == "smoke" and said["configuration"]["measure"]["entropy_bins"] == 100, "a default"
-    assert said["configuration"]["variants"]["hard"] == project.config["variants"]["hard"]
+    assert said["configuration"] == chain.study.configuration
+    assert said["configuration"]["variants"]["hard"]["hard"]["weight"] == 0.9
     shared = {str(node): node.folder for node in chain.nodes if node.folder.startswith("results/shared/")}
     assert said["shared_folders"] == shared and {"data main", "networks cait"} < {*shared}
     assert all(Path(folder).is_dir() for folder in shared.values())
@@ -642,5 +644,7 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     assert len(stand_ins.trained(lines)) == 2
     project.check()
     setting("networks.cait.weights", "local-dir:nowhere")(project)
-    with pytest.raises(StudyError, match=r"networks\.cait\.weights: nowhere/model\.safetensors does not exist"):
-        project.chain()
+    with pytest.raises(StudyError, match=r"^networks\.cait\.weights: nowhere/model\.safetensors does not exist"):
+        load(copy.deepcopy(project.config), facts.describe)
+    with pytest.raises(StudyError, match=r"^weights: nowhere/model\.safetensors does not exist"):
+        load(copy.deepcopy(project.config), describe)

@@ -1,4 +1,4 @@
-"""A study of networks alone trains nothing and needs nothing that only trainings do; a teacher must be able to teach.
+"""A study of networks alone trains nothing and asks for nothing that trainings need; a teacher must fit its students.
 
 What is refused is one sentence that names the key.
 """
@@ -84,7 +84,7 @@ def test_a_study_of_networks_alone_plans_and_trains_nothing(config, tmp_path, mo
     plan = Plan(chain, Hashes(), slots={"students": 1, "measure": 1, "compare": 1})
     assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(chain.nodes)
     assert {*plan.reasons.values()} == {"was not made yet"}
-    # The network that gives the range is measured alone, the others beside each other; then pairs, and all else.
+    # The network that gives the range is measured alone, then the others; then pairs, and all that gathers.
     assert [group.stage for group in plan.groups] == ["measure", "measure", "compare", "tables"]
 
 

@@ -51,8 +51,8 @@ def _classes_of(asked: Asked, view: View) -> int:
             path = local_weights(asked.released, "")
             found = check_header(path, _model(asked, int(given or 0)), view, REMEDY)
         except StudyError as error:
-            said = str(error)
-            raise StudyError(said if said.startswith("model.") else f"weights: {said}") from error
+            said = str(error).removeprefix(".")
+            raise StudyError(said if said.startswith(("model.", "weights:")) else f"weights: {said}") from error
         return found if given is None else int(given)
     if given is None:
         given = (pretrained_cfg(asked) or {}).get("num_classes", 0)
