@@ -238,8 +238,8 @@ def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, fla
     arguments = ["vit.safetensors", str(flat), "--name", "mine", "--model", "vit_tiny_patch16_224", "--keep-going"]
     assert look.main(arguments) is None
     (command,) = ran
-    assert command[2:] == ["snakemake", "--cores", "all", "--configfile", "results/look/mine.yaml", "--keep-going"]
-    written = yaml.safe_load((tmp_path / "results/look/mine.yaml").read_text())
+    assert command[2:] == ["snakemake", "--cores", "all", "--configfile", "results/look_mine/look.yaml", "--keep-going"]
+    written = yaml.safe_load((tmp_path / "results/look_mine/look.yaml").read_text())
     assert written == look.configuration_of("vit.safetensors", str(flat), "mine", "vit_tiny_patch16_224")
     assert capsys.readouterr().out.endswith(
         "Figures: results/look_mine/figures\n\n"

@@ -244,7 +244,7 @@ def test_one_command_finds_the_control_of_a_folder_and_plans_the_study(study, mo
     said = {"architecture": model, "num_classes": 0, "model_args": args, "pretrained_cfg": cfg}
     (folder / "config.json").write_text(json.dumps(said))
     assert look.main(["local-dir:released", "pictures", "--name", "mine", "--dry-run"]) is None
-    written = yaml.safe_load((study[0] / "results/look/mine.yaml").read_text())
+    written = yaml.safe_load((study[0] / "results/look_mine/look.yaml").read_text())
     assert written["networks"]["mine"]["control"] == "unit_layer_scale" and written["data"]["classes"] == 3
     told = capfd.readouterr()
     assert "measure" in told.out + told.err and "U-shaped" not in told.out

@@ -1,7 +1,7 @@
 """Look into one network without writing a configuration: `python -m distillation_dynamics.look NETWORK IMAGES`.
 
 In: released weights (`hf-hub:owner/name`, a folder or a .safetensors file) and pictures (a folder, a .tar or Parquet
-files). Out: a study of that network alone, whose configuration is written to `results/look/`; it is run, and its
+files). Out: a study of that network alone, whose configuration lies beside its results; it is run, and its
 figures and its answer to "is it U-shaped?" are named. Imports no torch.
 """
 
@@ -25,7 +25,7 @@ from .networks import facts
 from .networks.weights_file import HUB, LOCAL
 from .study.load import load
 
-FOLDER = Path("results/look")
+RESULTS, FILE = Path("results"), "look.yaml"
 QUESTION = "## Is it U-shaped?"
 # A study's names of them, and those of timm's `pretrained_cfg`.
 VIEW = {"mean": "mean", "std": "std", "crop_pct": "crop_fraction", "crop_mode": "crop_mode"}
@@ -195,13 +195,13 @@ def main(arguments: list[str]) -> str | None:
         configuration = with_control(configuration_of(given.network, given.images, given.name, given.model))
     except StudyError as error:
         return f"error: {error}"
-    path = FOLDER / f"{configuration['name'].removeprefix('look_')}.yaml"
+    path = RESULTS / configuration["name"] / FILE
     write_text(path, yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
     print(f"{path} says what is looked at; change it and run snakemake with it for more", flush=True)
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", str(path), *others]
     if status := subprocess.run(command, check=False).returncode:
         return f"error: snakemake ended with status {status}; what it said stands above"
-    results = Path("results") / configuration["name"]
+    results = RESULTS / configuration["name"]
     report = results / "statistics/report.md"
     if not report.is_file():
         # With options of snakemake that run nothing, or not everything.
