@@ -122,7 +122,8 @@ def test_several_networks_stand_beside_students(name, beside):
 def test_a_figure_asks_for_what_it_cannot_do_without(name, alone):
     module = import_module(f"distillation_dynamics.figures.{name}")
     asks = getattr(module, "ASKS", ())
-    assert set(asks) <= {"students", "teacher", "variants", "networks"}
+    assert set(asks) <= {"students", "teacher", "variants", "networks", "labels"}
+    assert ("labels" in asks) == (name in (*OF_IMAGES, "accuracy", "gradients"))
     assert ("students" in asks) == (name in OF_STUDENTS) and ("networks" in asks) == (name in OF_PAIRS)
 
 
