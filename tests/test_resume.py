@@ -21,6 +21,7 @@ from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.order import Order
 from distillation_dynamics.networks.build import build
+from distillation_dynamics.spec.runs import CHECKPOINT
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import loop, resume
 from distillation_dynamics.training.member import Member
