@@ -263,7 +263,7 @@ def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(store
     begin = time.monotonic()
     process = start(group)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 0 and said.count("is in the store") == 3 and "epoch" not in said
+    assert process.returncode == 0 and said.count("is already what it should be") == 3 and "epoch" not in said
     assert time.monotonic() - begin < 20 and not list(tmp_path.glob("*/.resume"))
 
 
@@ -273,7 +273,7 @@ def test_a_run_of_which_a_file_is_damaged_trains_again_and_the_others_stay(store
     (tmp_path / "hard" / FILES[-1]).write_bytes(b"other")
     process = start(group)
     said = process.communicate()[1]
-    assert process.returncode == 0 and "none seed 0: is in the store" in said and "epoch 3" in said
+    assert process.returncode == 0 and "students none: is already what it should be" in said and "epoch 3" in said
     assert_equal(tmp_path, stored, ["none", "hard"])
 
 

@@ -148,3 +148,21 @@ def test_a_map_without_range_is_drawn_as_nothing_or_everything():
 def test_an_empty_table_is_refused_by_name(name, tables):
     with pytest.raises(StudyError, match=f"{name}.parquet: the table is missing or empty"):
         figure_of(name, tables | {name: tables[name].iloc[:0]})
+
+
+@pytest.mark.parametrize("name", ["saliency", "gradient_maps", "saliency_over_depth"])
+def test_maps_that_are_all_zero_of_one_block_and_one_image_are_drawn_without_a_warning(name, tables, tmp_path):
+    paths = []
+    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+        rows = tables[table].query("image == 0")
+        rows = (rows if table == "saliency" else rows.query("block == 0")).copy()
+        kept = rows["method"].eq("image") if table == "saliency" else np.zeros(len(rows), bool)
+        rows["map"] = [values if own else 0 * values for values, own in zip(rows["map"], kept, strict=True)]
+        paths.append(str(tmp_path / f"{table}.parquet"))
+        rows.to_parquet(paths[-1])
+    file = tmp_path / ("drawn.gif" if name == "saliency_over_depth" else "drawn.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawing.main(figure_job(name, paths, STYLE, [str(file)]))
+    with Image.open(file) as picture:
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 10
