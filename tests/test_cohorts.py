@@ -11,7 +11,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from test_measure import FAMILIES, VIEW
 
 from conftest import ROOT
 from distillation_dynamics.data.split import Split
@@ -30,6 +29,7 @@ from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.task import Task
 from distillation_dynamics.training.teacher import OnlineTeacher
 from helpers import images_of, run_job, tiny_study
+from test_measure import FAMILIES, VIEW
 
 CPU = torch.device("cpu")
 ASK_FOR_LOGITS = {"cross_entropy": {"weight": 0.1, "label_smoothing": 0.1}, "soft": {"weight": 0.9}}
