@@ -11,8 +11,8 @@ import torch
 
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics.accumulator import Context
-from distillation_dynamics.networks.answers import run
 from distillation_dynamics.networks.blocks import block_names, block_shapes
+from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.measure import Settings
@@ -60,9 +60,8 @@ def measured(name, network, labels=LABELS["classes"], images=5, batch=2):
     )
     batches = []
     for part in torch.arange(images).split(batch):
-        with torch.no_grad():
-            outputs = run(network, pixels[part], Request.of(module.ASKS), labels[part])
-        outputs.labels, outputs.positions = labels[part], part
+        outputs = Observer(network)(pixels[part], Request.of(module.ASKS), labels[part])
+        outputs.labels, outputs.targets, outputs.positions = labels[part], labels[part], part
         batches.append(outputs)
     metric = module.Metric(Settings(permutations=39), context)
     return module, metric, measure(metric, batches), shapes

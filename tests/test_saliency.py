@@ -9,7 +9,7 @@ from distillation_dynamics import metrics
 from distillation_dynamics.metrics import saliency as metric
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
-from distillation_dynamics.networks.answers import run
+from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.measure import Settings
@@ -203,7 +203,8 @@ def rows_of(network, images, labels, methods=("gradient",), batch=2):
     names = [f"blocks.{number}" for number in range(2)]
     found = metric.Metric(Settings(methods=methods), Context(view=VIEW, block_names=names))
     for part in torch.arange(len(images)).split(batch):
-        outputs = run(network, images[part], Request.of(metric.ASKS), labels[part])
+        outputs = Observer(network)(images[part], Request.of(metric.ASKS), labels[part])
+        outputs.labels = outputs.targets = labels[part]
         outputs.positions = 7 * part
         found.update(outputs)
     return found.rows()

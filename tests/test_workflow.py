@@ -29,7 +29,7 @@ def test_afterwards_nothing_is_to_be_done(project):
 def test_every_figure_is_a_picture_that_is_not_blank(results):
     names = {path.stem for path in (results / "figures").glob("*.png")}
     drawn = {path.stem for path in (ROOT / "workflow/distillation_dynamics/figures").glob("[a-z]*.py")}
-    assert names == drawn - {"style", "profiles", "maps", "saliency_over_depth"} and len(names) > 18
+    assert names == drawn - {"style", "profiles", "maps", "probes", "saliency_over_depth"} and len(names) > 18
     for name in names:
         pixels = np.asarray(Image.open(results / f"figures/{name}.png").convert("L"))
         assert pixels.std() > 5
