@@ -221,6 +221,8 @@ def test_what_is_finished_stays_when_its_new_run_cannot_start(project):
     write_study(project, small_config(**{"measure.images": 30, "compare.images": 40}))
     start = "    main = lambda *a, **k: stand_ins.carry_out(order)\n"
     edit(project, f"{LIBRARY}/jobs/run.py", start, "    raise StudyError('no room on the GPU')\n")
+    together = "        measuring = stand_ins.Together\n"
+    edit(project, f"{LIBRARY}/jobs/run.py", together, "        raise StudyError('no room on the GPU')\n")
     assert "no room on the GPU" in run(project, fails=True)
     assert {path: path.read_bytes() for path in (project / "results/smoke").rglob("*.parquet")} == before
     write_study(project, small_config())

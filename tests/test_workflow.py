@@ -14,6 +14,8 @@ from PIL import Image
 from conftest import ROOT
 from helpers import jobs, network_of, shared, snakemake
 
+# Modules that draw no figure, an animation, and what asks for several image sets.
+NOT_OF_THIS_STUDY = {"style", "profiles", "maps", "saliency_over_depth", "probes"}
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
 
 
@@ -29,7 +31,7 @@ def test_afterwards_nothing_is_to_be_done(project):
 def test_every_figure_is_a_picture_that_is_not_blank(results):
     names = {path.stem for path in (results / "figures").glob("*.png")}
     drawn = {path.stem for path in (ROOT / "workflow/distillation_dynamics/figures").glob("[a-z]*.py")}
-    assert names == drawn - {"style", "profiles", "maps", "probes", "saliency_over_depth"} and len(names) > 18
+    assert names == drawn - NOT_OF_THIS_STUDY and len(names) > 18
     for name in names:
         pixels = np.asarray(Image.open(results / f"figures/{name}.png").convert("L"))
         assert pixels.std() > 5
