@@ -31,7 +31,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         if len(groups) > 1:
             axes.set_title(title)
             # Where the others lie, without their names.
-            for name in looks.keys() - set(names):
+            for name in [other for other in looks if other not in names]:
                 _behind(axes, table[table["network"] == name])
         axes.set_aspect("equal", adjustable="box" if len(groups) > 1 else "datalim")
         axes.set_xlabel("first coordinate [radians]")
