@@ -1,11 +1,15 @@
 """Figures show what the tables say, are equal for equal tables, and refuse empty ones in a sentence."""
 
+import os
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.style import NoValue, Style
 from distillation_dynamics.stages import figures as stage
@@ -92,6 +96,35 @@ def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
         stage.main(figure_job(name, paths, style_of(WHO), files))
         contents.append([file.read_bytes() for file in files])
     assert contents[0] == contents[1]
+
+
+# Draws all figures from the tables in a folder, as another process does.
+DRAWN = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from distillation_dynamics.stages import figures as stage
+from made_up import figure_job
+from test_figures import FIGURES, WHO, style_of
+folder, out = map(Path, sys.argv[1:])
+for name in FIGURES:
+    tables = [folder / f"{table}.parquet" for table in import_module(f"distillation_dynamics.figures.{name}").TABLES]
+    stage.main(figure_job(name, tables, style_of(WHO), [out / f"{name}.pdf"]))
+"""
+
+
+def test_another_process_draws_the_same_bytes(tables, tmp_path):
+    """Whatever the order is in which it goes through sets."""
+    for name, table in tables.items():
+        table.to_parquet(tmp_path / f"{name}.parquet")
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("workflow", "tests"))
+    contents = []
+    for seed in ("1", "2", "3"):
+        (tmp_path / seed).mkdir()
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", DRAWN, tmp_path, tmp_path / seed], env=environment, check=True)
+        contents.append({name: (tmp_path / seed / f"{name}.pdf").read_bytes() for name in FIGURES})
+    assert [name for name in FIGURES if len({content[name] for content in contents}) > 1] == []
 
 
 @pytest.mark.parametrize("name", FIGURES)
