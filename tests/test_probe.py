@@ -83,7 +83,7 @@ def test_a_folder_and_its_tar_give_the_same_names_in_the_same_order(tmp_path):
 @pytest.mark.parametrize(("first", "there"), [(False, 12), (True, 18)])
 def test_a_probe_of_more_images_than_there_are_is_named(labelled, first, there):
     with pytest.raises(StudyError, match=rf"^probe mine: 19 images are asked for, but test has only {there}; ask for"):
-        ProbeImages(Probe("mine", labelled, "test", 19, first), 0)
+        ProbeImages(Probe("mine", labelled, "test", 19, first=first), 0)
 
 
 def test_arrays_are_read_only_where_they_are_in_the_view_that_is_asked_for(tmp_path):

@@ -259,13 +259,13 @@ def test_huge_logits_stay_finite_and_shapes_that_do_not_fit_are_errors():
 def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head_has_nothing():
     final, said = torch.from_numpy(draw(4, 3)), torch.from_numpy(draw(4, 3, seed=1))
     metric = lens.Metric(Settings(), Context(shapes=((8, 2, 2),) * 3))
-    metric.update(Outputs(logits=final, lens={1: said, 2: final}, labels=torch.tensor([0, 1, 2, -1])))
+    metric.update(Outputs(logits=final, lens={1: said, 2: final}, targets=torch.tensor([0, 1, 2, -1])))
     found = metric.compute()
     assert set(found) == set(lens.IMAGE_COLUMNS)
     assert np.isnan(found["lens_kl"][0]).all() and (found["lens_kl"][2] == 0).all() and (found["lens_kl"][1] > 0).all()
     assert np.isnan(found["lens_top1"][2]).tolist() == [False, False, False, True]
     headless = lens.Metric()
-    headless.update(Outputs(labels=torch.tensor([0])))
+    headless.update(Outputs(targets=torch.tensor([0])))
     assert headless.compute() == {}
     with pytest.raises(NotFinite, match="lens of block 2, image 4"):
-        metric.update(Outputs(logits=final, lens={2: final * torch.nan}, labels=torch.zeros(4)))
+        metric.update(Outputs(logits=final, lens={2: final * torch.nan}, targets=torch.zeros(4)))
