@@ -98,10 +98,11 @@ class Costs:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
         kind = stage, _network_of(counted(node.order.job))
-        if stage == "measure":
-            size = stored_bytes(node.order.job)
-        else:
-            size = outputs_bytes(chain) if stage == "teacher_outputs" else _mean(self.bytes.get(kind))
+        size = None
+        if stage in ("measure", "teacher_outputs"):
+            size = stored_bytes(node.order.job) if stage == "measure" else outputs_bytes(chain)
+        if size is None:
+            size = _mean(self.bytes.get(kind))
         if size is None:
             size = _weights_bytes(chain, node)
         if stage == "networks" and node.order.job.recipe is not None:
