@@ -101,3 +101,16 @@ def test_a_link_of_a_student_is_not_counted_beside_its_run(plan):
     left_by(student, own=80.0)
     assert record.read(student.order.record) is not None
     assert costs.Costs().training(plan.chain, run, 1) == pytest.approx(8 + 10 + 7.5)
+
+
+def test_what_a_metric_leaves_is_told_by_what_it_left_of_the_same_network(plan):
+    """Of most metrics nothing else tells how large their tables are."""
+    node = plan.chain.measured["students/none/seed0"]["entropy"]
+    assert costs.Costs().of(plan, node).bytes is None
+    facts = {"stage": "measure", "key": node.key, "inputs": {}, "seconds": 2.0, "packages": {}, "code": []}
+    facts |= {"files": {"a": {"identity": [300, 0, 0, 0]}, "b": {"identity": [40, 0, 0, 0]}}}
+    write_json(node.order.record, facts | {"job": counted(node.order.job)})
+    for variant, network in (("hard", "students/hard/seed0"), (None, "networks/cait")):
+        cost = costs.Costs().of(plan, plan.chain.measured[network]["entropy"])
+        assert (cost.seconds, cost.bytes) == ((2.0, 340) if variant else (None, None))
+    assert costs.Costs().of(plan, plan.chain.measured["students/hard/seed0"]["magnitude"]).bytes is None
