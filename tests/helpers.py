@@ -15,7 +15,6 @@ from conftest import ROOT
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.networks.asked import facts_of
-from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
 from distillation_dynamics.spec.machine import Machine
@@ -172,18 +171,3 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
 def chain_of(result: Study) -> Chain:
     """All jobs of a study, with made-up contents of its images."""
     return Chain(result, Content({DATA: {"train": "a", "test": "b"}}))
-
-
-def said(features=(), **parts) -> Outputs:
-    """What a network says of a batch: features of its blocks in order, and other parts."""
-    return Outputs(features=dict(enumerate(features)), **parts)
-
-
-def measure(metric, batches):
-    """Stream `batches` through all passes of a metric and return what it computed."""
-    for number in range(metric.passes):
-        if number:
-            metric.next_pass()
-        for batch in batches:
-            metric.update(batch)
-    return metric.compute()

@@ -105,7 +105,7 @@ def stage_main(stage: str) -> Callable[[Any, int], None]:
 
 
 def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
-    """Carry out the members of a group: trainings together, all others one after the other.
+    """Carry out the members of a group: trainings and measurements together, all others one after the other.
 
     Raises StudyError with a line a member that failed; what reads from one that failed is left out.
     """
@@ -114,13 +114,10 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
     members = [orders.read(path) for path in value["orders"]]
     for order in members:
         check(order)
-    if value["stage"] == "cohorts":
+    together = {"cohorts": _train, "measure": _measure}.get(value["stage"])
+    if together is not None:
         with locks.held(members):
-            _train(members, gpus, hashes, start)
-        return
-    if value["stage"] == "measure":
-        with locks.held(members):
-            _measure(members, gpus, hashes, start)
+            together(members, gpus, hashes, start)
         return
     failed: dict[str, str] = {}
     for order in members:
