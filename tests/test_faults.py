@@ -105,6 +105,18 @@ def refusal(config) -> list[str]:
         ("probes", {"balanced": PROBE}, "probes.balanced: the tables call images of data so; choose another name"),
         ("probes", {"Published": PROBE}, "probes.Published: the tables call images of data so; choose another name"),
         ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so that nothing would"),
+        ("variants.none", {"cross_entropy": {"weight": {"share": 0.5}}}, "variants.none: every weight is a share of"),
+        ("variants.none.cross_entropy.weight", {"share": 1}, "variants.none.cross_entropy.weight.share: 1 is not less"),
+        ("variants.none.cross_entropy.weight", {"shares": 0.1}, "weight.shares: unknown key; did you mean share"),
+        (
+            "variants.none",
+            {
+                "cross_entropy": {"weight": 1},
+                "soft": {"weight": {"share": 0.5}},
+                "hard": {"weight": {"share": 0.5}},
+            },
+            "variants.none: the shares are 1 together, and must be less than 1",
+        ),
         # Pairs.
         (
             "variants.everything.spectral.pairs",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics.objective import Objective
+from distillation_dynamics.objective import SHARED_UPDATES, Objective
 from distillation_dynamics.outputs import Outputs, Shape
 from distillation_dynamics.spec.training import TermSpec
 
@@ -128,7 +128,59 @@ def test_the_loss_is_the_weighted_sum_of_its_parts_in_float32():
     parts = Objective(specs, STUDENT, TEACHER)(
         outputs(6, range(3), 0, half), outputs(10, range(5), 1, half), torch.zeros(8, dtype=torch.long)
     )
-    assert list(parts) == ["loss", "cross_entropy", "soft", "spectral"]
+    assert list(parts) == ["loss", "cross_entropy", "soft", "spectral", "weights"]
     assert {part.dtype for part in parts.values()} == {torch.float32}
     expected = 0.1 * parts["cross_entropy"] + 0.9 * parts["soft"] + 0.2 * parts["spectral"]
     assert parts["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_share_of_the_loss_is_held_in_each_of_the_first_updates_and_its_weight_is_fixed_then():
+    specs = (
+        term("cross_entropy", weight=0.1, label_smoothing=0.1),
+        term("soft", weight=0.9, temperature=1.0),
+        TermSpec("spectral", None, "teacher_features", {}, ((0, 0),), share=0.08),
+        TermSpec("projector", None, "teacher_features", {"frozen": True}, ((2, 4),), share=0.5),
+    )
+    objective, labels = Objective(specs, STUDENT, TEACHER), torch.arange(8) % 5
+    names = [spec.name for spec in specs]
+    sums, seen = np.zeros(4), []
+    for update in range(SHARED_UPDATES + 5):
+        answer = outputs(6, range(3), update), outputs(10, range(5), 1000 + update)
+        parts = objective(*answer, labels)
+        values = np.array([parts[name].item() for name in names], dtype=np.float64)
+        weights, loss = parts["weights"].numpy(), parts["loss"].item()
+        np.testing.assert_allclose(weights[:2], [0.1, 0.9], rtol=1e-6)
+        assert loss == pytest.approx(float(weights @ values), rel=1e-5)
+        if update < SHARED_UPDATES:
+            np.testing.assert_allclose(weights[2:] * values[2:] / loss, [0.08, 0.5], rtol=1e-4)
+            sums += values
+        else:
+            given = 0.1 * sums[0] + 0.9 * sums[1]
+            np.testing.assert_allclose(weights[2:], [0.08, 0.5] * (given / 0.42 / sums[2:]), rtol=1e-4)
+            seen.append(weights[2:])
+    assert len(np.unique(np.array(seen), axis=0)) == 1
+
+
+def test_a_share_goes_on_from_the_state_of_its_objective():
+    specs = (term("cross_entropy", label_smoothing=0.0), TermSpec("spectral", None, "", {}, ((0, 0),), share=0.2))
+    labels = torch.arange(8) % 5
+
+    def weights(objective, updates):
+        return [objective(outputs(6, [0], u), outputs(10, [0], 99 + u), labels)["weights"] for u in updates]
+
+    whole, first, second = (Objective(specs, STUDENT, TEACHER) for _ in range(3))
+    expected = weights(whole, range(SHARED_UPDATES + 2))
+    weights(first, range(40))
+    second.load_state_dict(first.state_dict())
+    for ours, theirs in zip(weights(second, range(40, SHARED_UPDATES + 2)), expected[40:], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_no_gradient_flows_through_a_weight():
+    specs = (term("cross_entropy", label_smoothing=0.0), TermSpec("spectral", None, "", {}, ((0, 0),), share=0.2))
+    student, teacher, labels = outputs(6, [0], 0).requiring_gradients(), outputs(10, [0], 1), torch.arange(8) % 5
+    parts = Objective(specs, STUDENT, TEACHER)(student, teacher, labels)
+    weight = parts["weights"][1].item()
+    (found,) = torch.autograd.grad(parts["loss"], student.features[0])
+    again = Objective((term("spectral", [(0, 0)], weight=weight),), STUDENT, TEACHER)(student, teacher, labels)
+    torch.testing.assert_close(found, torch.autograd.grad(again["loss"], student.features[0])[0])

@@ -1,6 +1,7 @@
 """The training loop: rates as published, equal bits for equal seeds, a frozen teacher, and failures in a sentence."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -77,7 +78,43 @@ def test_every_part_of_every_step_is_recorded_with_its_weight(tmp_path):
     parts = steps["part"] != "loss"
     totals = np.bincount(steps["step"][parts], steps["value"][parts] * steps["weight"][parts])
     np.testing.assert_allclose(steps["value"][~parts], totals, rtol=1e-5)
+    np.testing.assert_allclose(steps["share"], steps["value"] * steps["weight"] / np.repeat(steps["value"][~parts], 5))
     assert log.epochs["epoch"] == [0, 1, 2]
+    by_term = pd.DataFrame(log.by_term).set_index(["epoch", "term"])
+    means = pd.DataFrame(steps)[parts].groupby(["epoch", "part"])[["value", "weight", "share"]].mean()
+    assert len(by_term) == 8
+    for (epoch, name), row in means.iterrows():
+        np.testing.assert_allclose(by_term.loc[(epoch, name), list(row.index)].astype(float), row, rtol=1e-12)
+    of_step = pd.DataFrame(steps).drop_duplicates("step")
+    for name in ("gradient_norm", "objective_gradient_norm", "clipped"):
+        expected = of_step.groupby("epoch")[name].mean()
+        np.testing.assert_allclose(log.epochs[name], [np.nan, *expected], rtol=1e-12)
+
+
+@pytest.mark.parametrize("jointly", [False, True])
+def test_clipping_is_of_the_student_and_of_the_objective_apart_unless_asked(tmp_path, jointly):
+    result = tiny_study(tmp_path, **{"student.recipe.clip_gradient_norm": 0.5, "student.recipe.clip_jointly": jointly})
+    student, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
+    member, recipe = Member(student, objective, 0), result.student.recipe
+    member.begin(recipe, 5, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    parameters = [list(part.parameters()) for part in (student, objective)]
+    for group, size in zip(parameters, (3.0, 0.4), strict=True):
+        for parameter in group:
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        scale = size / torch.cat([p.grad.flatten() for p in group]).norm()
+        for parameter in group:
+            parameter.grad *= scale
+    norms = member._clip(recipe)
+    np.testing.assert_allclose(norms, [3.0, 0.4, 1.0], rtol=1e-5)
+    left = [float(torch.cat([p.grad.flatten() for p in group]).norm()) for group in parameters]
+    factor = 0.5 / np.hypot(3.0, 0.4)
+    np.testing.assert_allclose(left, [3 * factor, 0.4 * factor] if jointly else [0.5, 0.4], rtol=1e-4)
+
+
+def test_without_a_limit_norms_are_told_and_nothing_is_clipped(tmp_path):
+    *_, log = run(tmp_path)
+    assert (np.array(log.epochs["gradient_norm"][1:]) > 0).all() and log.epochs["clipped"][1:] == [0.0, 0.0]
 
 
 def test_a_trained_projector_moves_and_a_frozen_one_stays(tmp_path):

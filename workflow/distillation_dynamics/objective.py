@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import distributed
 from .outputs import Outputs, Request, Shape
 from .spec.training import TermSpec
+
+# Updates over which a term that is given a share of the loss has just that share; then its weight is fixed.
+SHARED_UPDATES = 100
 
 
 class Term(nn.Module, ABC):
@@ -54,17 +58,27 @@ class FeatureTerm(Term):
 
 
 class Objective(nn.Module):
-    """The weighted sum of a variant's terms."""
+    """The weighted sum of a variant's terms.
+
+    A term may be given a share of the loss instead of a weight: in each of the first `SHARED_UPDATES` updates its
+    weight is the one with which it has that share of that batch's loss; from then on, the one with which it has it of
+    all of them together. Weights are numbers to training: no gradient flows through them.
+    """
 
     def __init__(self, terms: tuple[TermSpec, ...], student: list[Shape], teacher: list[Shape]):
         super().__init__()
-        self.weights = {term.name: term.weight for term in terms}
         self.terms = nn.ModuleDict(
             {
                 term.name: import_module(f".objectives.{term.name}", __package__).Loss(term, student, teacher)
                 for term in terms
             }
         )
+        self.weights = [0.0 if term.weight is None else term.weight for term in terms]
+        self.shares = [0.0 if term.share is None else term.share for term in terms]
+        if any(self.shares):
+            # Part of the state of a training, as a layer's running means are.
+            self.register_buffer("updates", torch.zeros(()))
+            self.register_buffer("sums", torch.zeros(len(terms)))
 
     @property
     def request(self) -> Request:
@@ -72,9 +86,25 @@ class Objective(nn.Module):
         return Request(logits=True, features=tuple(sorted({s for t in self.terms.values() for s, _ in t.pairs})))
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
-        """Return {"loss": weighted sum, term: unweighted value, ...}, float32 scalars."""
+        """Return {"loss": weighted sum, term: unweighted value, ..., "weights": [terms]}, float32."""
         student, teacher = student.float(), teacher.float()
         with torch.autocast(labels.device.type, enabled=False):
             parts = {name: term(student, teacher, labels) for name, term in self.terms.items()}
-        loss = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
-        return {"loss": loss, **parts}
+        values = torch.stack(list(parts.values()))
+        weights = self._weights(values.detach())
+        return {"loss": (weights * values).sum(), **parts, "weights": weights}
+
+    def _weights(self, values: Tensor) -> Tensor:
+        """Return the weight of every term in an update with these values [terms]."""
+        weights = torch.tensor(self.weights, device=values.device)
+        if not any(self.shares):
+            return weights
+        values = distributed.mean(values)
+        shares = torch.tensor(self.shares, device=values.device)
+        first = self.updates < SHARED_UPDATES
+        self.sums += torch.where(first, values, 0.0)
+        self.updates += 1
+        of = torch.where(first, values, self.sums)
+        # Weights are given or shared: weight x value = share x loss, and the given ones make the rest of the loss.
+        loss = (weights * of).sum() / (1 - shares.sum())
+        return torch.where(shares > 0, shares * loss / of, weights)

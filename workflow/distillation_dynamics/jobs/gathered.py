@@ -10,7 +10,7 @@ from .node import Node
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
-SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
+SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
 STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
 
 
@@ -67,7 +67,7 @@ def _tables(chain: Gathered) -> dict[str, Node]:
 
 def _left(node: Node) -> list[str]:
     """What the summary reads of a run: its logits and curves where it has them."""
-    names = [*(LOGITS.format(split) for split in ("validation", "test")), "epochs.parquet", *RESULT]
+    names = [*(LOGITS.format(split) for split in ("validation", "test")), "epochs.parquet", "terms.parquet", *RESULT]
     written = {path.rpartition("/")[2] for path in node.order.writes}
     return [name for name in names if name in written]
 
@@ -96,7 +96,7 @@ def _statistics(chain: Gathered) -> Node:
     study, logits = chain.study, LOGITS.format("test")
     pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
-    names = [name for name in ("runs", "epochs", *extensions.pair_metrics()) if name in owners]
+    names = [name for name in ("runs", "epochs", "terms", *extensions.pair_metrics()) if name in owners]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [

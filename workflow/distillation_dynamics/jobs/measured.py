@@ -8,7 +8,7 @@ from ..spec.images import Probe
 from ..spec.measure import MeasureJob
 from ..spec.network import Checkpoints
 from ..spec.tables import MAIN_PROBE, PUBLISHED_PROBE
-from ..study.load import metrics_of
+from ..study.load import metrics_of, pairs_of
 from ..study.study import STUDENT
 from .content import DATA, sets_of
 from .node import Node
@@ -42,7 +42,9 @@ def _all_measured(chain: Trained) -> dict[str, dict[str, Node]]:
 def wanted(chain: Trained, network: str) -> dict[str, Metric]:
     """Return the metrics that are measured of a network."""
     kind, name = network.split("/")[:2]
-    return metrics_of(chain.study, name if kind == "networks" else None)
+    if kind == "networks":
+        return metrics_of(chain.study, name)
+    return metrics_of(chain.study, seed=chain.by_network[network][1])
 
 
 def _measured(chain: Trained, network: str, name: str, metric: Metric, others: dict[str, dict[str, Node]]) -> Node:
@@ -114,7 +116,9 @@ def _compared(chain: Measured) -> dict[str, dict[str, Node]]:
     if not study.measure.pairs:
         return nodes
     pairs = {}
-    for network in chain.by_network:
+    for network, (_, seed) in chain.by_network.items():
+        if not pairs_of(study, seed):
+            continue
         teacher = _rows(chain, f"networks/{study.teacher}")[0]
         pairs[network] = network, f"networks/{study.teacher}", [(rows, teacher) for rows in _rows(chain, network)]
     names = [name for name in chain.names if name not in chain.by_network]
@@ -125,7 +129,7 @@ def _compared(chain: Measured) -> dict[str, dict[str, Node]]:
         pairs[f"{a}/{b.partition('/')[2]}"] = a, b, beside
     for pair, (a, b, rows) in pairs.items():
         nodes[pair] = {}
-        for metric in study.measure.pairs:
+        for metric in pairs_of(study, chain.by_network[a][1] if a in chain.by_network else None):
             job = CompareJob(metric, tuple(rows), machine=chain.machine("compare"), out="")
             reads = [(chain.measured[n][ROWS], _files(chain, n)) for n in dict.fromkeys((a, b))]
             folder = f"{chain.home}/compare/{pair}/{metric}"
@@ -141,10 +145,16 @@ def _files(chain: Trained, network: str) -> list[str]:
 
 
 def _mapped(chain: Measured) -> Node | None:
-    """Add the map of all networks, blocks and epochs; None where nothing is compared."""
+    """Add the map of all networks, blocks and epochs; None where nothing is compared.
+
+    Of the students those of the first seed: the distances of all points to each other are many, and other seeds lie
+    over them.
+    """
     if not chain.study.measure.pairs:
         return None
-    rows = tuple(rows for network in chain.names for rows in _rows(chain, network))
-    reads = [(chain.measured[network][ROWS], _files(chain, network)) for network in chain.names]
+    later = {network for network, (_, seed) in chain.by_network.items() if seed != chain.seeds[0]}
+    names = [name for name in chain.names if name not in later]
+    rows = tuple(rows for network in names for rows in _rows(chain, network))
+    reads = [(chain.measured[network][ROWS], _files(chain, network)) for network in names]
     job = MapJob(rows, machine=chain.machine("compare"), out="")
     return chain.add("map", "", job, f"{chain.home}/compare", ["map.parquet"], reads, record_name=".map.record.json")

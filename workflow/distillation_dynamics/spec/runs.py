@@ -5,7 +5,7 @@ from .networks import NetworkJob
 CHECKPOINT = "checkpoints/epoch{:03d}.safetensors"
 WEIGHTS = ("trained.safetensors", "control.safetensors")
 LOGITS = "logits_{}.npy"
-TRAINING = ("steps.parquet", "epochs.parquet")
+TRAINING = ("steps.parquet", "epochs.parquet", "terms.parquet")
 RESULT = ("result.json", "cost.json")
 RUN_FILES = (LOGITS.format("validation"), LOGITS.format("test"), *TRAINING, *RESULT)
 

@@ -55,6 +55,7 @@ class Recipe:
     validate_every: int
     train_images: int | None = None
     clip_gradient_norm: float | None = None
+    clip_jointly: bool = False
     augmentation: Augmentation | None = None
 
     @property
@@ -65,11 +66,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TermSpec:
-    """One term of a loss: an objective's name, its weight and options, and its (student, teacher) pairs of blocks."""
+    """One term of a loss: an objective's name, its weight and options, and its (student, teacher) pairs of blocks.
+
+    `share`: instead of a weight, the share of the loss that the term has over the first updates, which sets its weight.
+    """
 
     name: str
-    weight: float
+    weight: float | None
     needs: str
     options: dict[str, Any]
     pairs: tuple[tuple[int, int], ...] = ()
     reduction: str = "mean"
+    share: float | None = None

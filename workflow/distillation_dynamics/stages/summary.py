@@ -1,9 +1,9 @@
 """The study in one look: every run, every network and variant, what it reached and what it cost.
 
-In: what networks and students left behind (results, logits, epoch tables). Out: `runs.parquet` (a row a run),
-`epochs.parquet` (all training curves), `summary.parquet` and `summary.md` (a row a network or variant),
-`cost.parquet` and `cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds).
-Imports no torch.
+In: what networks and students left behind (results, logits, tables of their training). Out: `runs.parquet` (a row a
+run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `summary.parquet` and
+`summary.md` (a row a network or variant), `cost.parquet` and `cost.md` (measured seconds, which differ from run to run;
+everything else is equal for equal seeds). Imports no torch.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from ..files import Column, read_json, read_npy, read_table, write_table, write_
 from ..markdown import markdown
 from ..metrics.pairs.agreement import agreement
 from ..spec.tables import Run, SummaryJob
-from ..training.log import EPOCH_COLUMNS
+from ..training.log import EPOCH_COLUMNS, TERM_COLUMNS
 
 SPLITS = "validation", "test"
 RUN_COLUMNS = {
@@ -61,6 +61,9 @@ COST_COLUMNS = EPOCH_KEYS | {
     "own_seconds": Column("s", "of its share what it alone caused, equal parts of the rest left out; NaN on a GPU"),
     "start_seconds": Column("s", "its share of start-up, loading and writing, on top of `seconds`"),
 }
+# What a training leaves of its course, by table.
+COURSES = {"epochs": EPOCH_KEYS | EPOCH_COLUMNS, "terms": EPOCH_KEYS | TERM_COLUMNS}
+TABLES = {"runs": RUN_COLUMNS, **COURSES, "summary": SUMMARY_COLUMNS, "cost": COST_COLUMNS}
 
 
 def logits_of(run: Run) -> dict[str, np.ndarray]:
@@ -76,10 +79,11 @@ def logits_of(run: Run) -> dict[str, np.ndarray]:
     return {split: read_npy(folder / f"logits_{split}.npy") for split in measured}
 
 
-def collect(listed: tuple[Run, ...], teacher: str | None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return the tables of runs, epochs and costs; what a run does not have is NaN."""
+def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFrame]:
+    """Return the tables `runs`, `epochs`, `terms` and `cost`; what a run does not have is NaN."""
     theirs = next((logits_of(run) for run in listed if run.network == teacher), {})
-    runs, epochs, costs = [], [], []
+    runs, costs = [], []
+    courses: dict[str, list[pd.DataFrame]] = {name: [] for name in COURSES}
     for run in listed:
         folder, logits = Path(run.folder), logits_of(run)
         key = {"network": run.network, "seed": run.seed}
@@ -96,11 +100,14 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> tuple[pd.DataFrame,
         runs.append(row)
         # Weights from elsewhere have no course.
         if row["epochs"]:
-            epochs.append(read_table(folder / "epochs.parquet").assign(**key))
+            for name, parts in courses.items():
+                parts.append(read_table(folder / f"{name}.parquet").assign(**key))
         costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
-    nothing = pd.DataFrame(columns=list(EPOCH_KEYS | EPOCH_COLUMNS))
-    curves = pd.concat(epochs, ignore_index=True) if epochs else nothing
-    return pd.DataFrame(runs), curves, pd.DataFrame(costs)
+    joined = {
+        name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COURSES[name]))
+        for name, parts in courses.items()
+    }
+    return {"runs": pd.DataFrame(runs), **joined, "cost": pd.DataFrame(costs)}
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
@@ -140,15 +147,10 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 def main(job: SummaryJob, gpus: int = 0) -> None:
     """Collect all runs of the study."""
     out = Path(job.out)
-    runs, epochs, costs = collect(job.runs, job.teacher)
-    summary = summarise(runs)
-    for name, table, documentation in (
-        ("runs", runs, RUN_COLUMNS),
-        ("epochs", epochs, EPOCH_KEYS | EPOCH_COLUMNS),
-        ("summary", summary, SUMMARY_COLUMNS),
-        ("cost", costs, COST_COLUMNS),
-    ):
-        columns = {column: table[column].to_numpy() for column in documentation}
+    tables = collect(job.runs, job.teacher)
+    tables["summary"] = summary = summarise(tables["runs"])
+    for name, documentation in TABLES.items():
+        columns = {column: tables[name][column].to_numpy() for column in documentation}
         write_table(out / f"{name}.parquet", columns, documentation)
     write_text(out / "summary.md", markdown(summary, SUMMARY_COLUMNS))
-    write_text(out / "cost.md", markdown(costs, COST_COLUMNS))
+    write_text(out / "cost.md", markdown(tables["cost"], COST_COLUMNS))

@@ -184,8 +184,14 @@ def of_names(config: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {why}; rename one"
         first.setdefault(name.lower(), name)
     for name, terms in config.get("variants", {}).items():
-        if not any(options["weight"] for options in terms.values()):
+        weights = [options["weight"] for options in terms.values()]
+        shares = [weight["share"] for weight in weights if isinstance(weight, dict)]
+        if not any(weights):
             yield f"variants.{name}: every weight is 0, so that nothing would be trained; give one that is more"
+        elif len(shares) == len([weight for weight in weights if weight]):
+            yield f"variants.{name}: every weight is a share of the loss, of which nothing is left; give one a number"
+        elif sum(shares) >= 1:
+            yield f"variants.{name}: the shares are {sum(shares):g} together, and must be less than 1; lower one"
     for name in config["probes"]:
         if name.lower() in PROBES:
             yield f"probes.{name}: the tables call images of data so; choose another name"

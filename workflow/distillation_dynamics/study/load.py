@@ -154,15 +154,29 @@ def _measure(config: dict[str, Any]) -> Measure:
     settings |= {"tokens": compare["tokens"], "methods": saliency["methods"]}
     return Measure(
         *(measure.get("images"), measure.get("published_images"), saliency.get("images"), compare.get("images")),
-        *(tuple(sorted(measure["metrics"])), tuple(sorted(compare["metrics"])), build(Settings, settings)),
+        *(tuple(sorted(measure["metrics"])), tuple(sorted(compare["metrics"]))),
+        tuple(sorted({*measure["first_seed_only"], *compare["first_seed_only"]})),
+        build(Settings, settings),
     )
 
 
-def metrics_of(study: Study, network: str | None = None) -> dict[str, extensions.Metric]:
-    """Return the metrics that are measured of a network (None: of a student), by name.
+def metrics_of(study: Study, network: str | None = None, seed: int | None = None) -> dict[str, extensions.Metric]:
+    """Return the metrics that are measured of a network (None: of a student of that seed), by name.
 
-    The rows that comparisons take are among them wherever something is compared.
+    The rows that comparisons take are among them wherever it is compared.
     """
-    without = set(study.networks[network].without) if network is not None else set()
-    names = {*study.measure.metrics, "rows"} - without if study.measure.pairs else {*study.measure.metrics} - without
+    without = set(study.networks[network].without) if network is not None else _only_once(study, seed)
+    names = {*study.measure.metrics} - without
+    if pairs_of(study, seed):
+        names |= {"rows"} - (without if network is not None else set())
     return {name: metric for name, metric in extensions.metrics().items() if name in names}
+
+
+def pairs_of(study: Study, seed: int | None = None) -> tuple[str, ...]:
+    """Return the pair metrics that are measured of networks (None), or of students of that seed with the teacher."""
+    return tuple(name for name in study.measure.pairs if name not in _only_once(study, seed))
+
+
+def _only_once(study: Study, seed: int | None) -> set[str]:
+    """Return the metrics that students of this seed are not measured by; none of the first seed and of networks."""
+    return set() if seed in (None, *study.seeds[:1]) else set(study.measure.once)

@@ -19,7 +19,10 @@ def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_
         key = f"variants.{name}.{term}.pairs"
         pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
         reduction = options.get("reduction", "mean")
-        specs.append(TermSpec(term, options["weight"], objectives[term].needs, own, pairs, reduction))
+        weight = options["weight"]
+        share = weight["share"] if isinstance(weight, dict) else None
+        number = weight if share is None else None
+        specs.append(TermSpec(term, number, objectives[term].needs, own, pairs, reduction, share))
     return tuple(specs)
 
 

@@ -8,6 +8,14 @@ from .. import extensions
 from . import faults
 
 SCHEMA = Path(__file__).parent / "study.schema.yaml"
+# A number, or the share of the loss that the term is given over the first updates.
+WEIGHT = {
+    "type": ["number", "object"],
+    "minimum": 0,
+    "additionalProperties": False,
+    "required": ["share"],
+    "properties": {"share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
+}
 
 
 def load_schema() -> dict[str, Any]:
@@ -25,7 +33,12 @@ def load_schema() -> dict[str, Any]:
         part["properties"]["source"] |= {"enum": readers}
     top["measure"]["properties"]["metrics"] |= {"items": {"enum": metrics}, "default": metrics}
     top["compare"]["properties"]["metrics"] |= {"items": {"enum": pairs}, "default": pairs}
-    top["networks"]["additionalProperties"]["properties"]["without"] |= {"items": {"enum": metrics}}
+    for part, names in (
+        (top["networks"]["additionalProperties"]["properties"]["without"], metrics),
+        (top["measure"]["properties"]["first_seed_only"], metrics),
+        (top["compare"]["properties"]["first_seed_only"], pairs),
+    ):
+        part |= {"items": {"enum": names}}
     return schema
 
 
@@ -34,7 +47,7 @@ def _term(objective: extensions.Objective) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["weight"],
-        "properties": {"weight": {"type": "number", "minimum": 0}, **objective.options},
+        "properties": {"weight": WEIGHT, **objective.options},
     }
     if objective.needs == "teacher_features":
         schema["required"] = ["weight", "pairs"]

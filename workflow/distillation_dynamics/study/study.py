@@ -14,7 +14,10 @@ STUDENT = "student"
 
 @dataclass(frozen=True)
 class Measure:
-    """Which images are measured (None: as many as usual, or all), by which metrics of networks and of pairs."""
+    """Which images are measured (None: as many as usual, or all), by which metrics of networks and of pairs.
+
+    `once`: those metrics, of both kinds, that only students of the first seed are measured by.
+    """
 
     images: int | None
     published_images: int | None
@@ -22,6 +25,7 @@ class Measure:
     compare_images: int | None
     metrics: tuple[str, ...]
     pairs: tuple[str, ...]
+    once: tuple[str, ...]
     settings: Settings
 
     def of(self, names: tuple[str, ...]) -> dict[str, Any]:

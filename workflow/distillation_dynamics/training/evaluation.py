@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .. import distributed
 from ..data.split import Split
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 128
 
 
 @torch.inference_mode()

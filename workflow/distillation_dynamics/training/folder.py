@@ -8,18 +8,18 @@ import numpy as np
 
 from ..files import write_json, write_npy, write_table
 from ..spec.runs import LOGITS, RESULT, TRAINING
-from .log import EPOCH_COLUMNS, STEP_COLUMNS, Log
+from .log import EPOCH_COLUMNS, STEP_COLUMNS, TERM_COLUMNS, Log
 
 
 def write_run(
     out: Path, logits: Mapping[str, np.ndarray], log: Log | None, result: dict[str, Any], cost: dict[str, Any]
 ) -> None:
-    """Write logits [N, K] by split, steps and epochs of a training (None: none), and what came of it at what cost."""
+    """Write logits [N, K] by split, the tables of a training (None: none), and what came of it at what cost."""
     for split, values in logits.items():
         write_npy(out / LOGITS.format(split), values)
     if log is not None:
-        steps, epochs = TRAINING
-        write_table(out / steps, log.steps, STEP_COLUMNS)
-        write_table(out / epochs, log.epochs, EPOCH_COLUMNS)
+        tables = (log.steps, STEP_COLUMNS), (log.epochs, EPOCH_COLUMNS), (log.by_term, TERM_COLUMNS)
+        for name, (columns, documentation) in zip(TRAINING, tables, strict=True):
+            write_table(out / name, columns, documentation)
     for name, value in zip(RESULT, (result, cost), strict=True):
         write_json(out / name, value)

@@ -1,7 +1,4 @@
-"""What happens in training, as it is kept: the columns of the step and epoch tables, and the log that fills them.
-
-Imports no torch.
-"""
+"""What happens in training, as it is kept: the columns of its tables, and the log that fills them. Imports no torch."""
 
 from dataclasses import dataclass, field
 
@@ -9,28 +6,49 @@ import numpy as np
 
 from ..files import Column
 
+GRADIENT_COLUMNS = {
+    "gradient_norm": Column("", "norm of the gradient of the network before clipping"),
+    "objective_gradient_norm": Column(
+        "", "norm of the gradient of what the objective trains (projections) before clipping; NaN where it trains none"
+    ),
+    "clipped": Column("", "1 where the network's gradient was clipped, otherwise 0"),
+}
 STEP_COLUMNS = {
     "epoch": Column("epochs", "epoch of the step, 1 is the first"),
     "step": Column("updates", "0-based number of the optimiser's update"),
     "learning_rate": Column("", "rate of this update"),
+    **GRADIENT_COLUMNS,
     "part": Column("", "loss (the weighted sum) or a term of it"),
-    "value": Column("nats, or squared activation units for feature terms", "unweighted value of the part"),
-    "weight": Column("", "weight of the part in the loss"),
+    "value": Column("of the term, as its objective says", "unweighted value of the part"),
+    "weight": Column("", "weight of the part in the loss, in this update"),
+    "share": Column("", "share of the part in the loss: weight x value / loss"),
 }
 EPOCH_COLUMNS = {
     "epoch": Column("epochs", "finished epochs; 0 is the untrained model"),
     "learning_rate": Column("", "rate at the epoch's first update; NaN for epoch 0"),
-    "train_loss": Column("nats", "mean of the weighted loss over the epoch's updates; NaN for epoch 0"),
+    "train_loss": Column("", "mean of the weighted loss over the epoch's updates; NaN for epoch 0"),
     "validation_top1": Column("%", "top-1 accuracy on the validation images; NaN where not measured"),
     "validation_loss": Column("nats", "mean cross-entropy on the validation images; NaN where not measured"),
+    "gradient_norm": Column("", "mean over the epoch's updates of the gradient's norm before clipping; NaN at epoch 0"),
+    "objective_gradient_norm": Column("", "the same of what the objective trains; NaN where it trains none"),
+    "clipped": Column("", "share of the epoch's updates whose gradient was clipped; NaN for epoch 0"),
 }
+TERM_COLUMNS = {
+    "epoch": Column("epochs", "finished epochs, 1 is the first"),
+    "term": Column("", "term of the loss"),
+    "value": Column("of the term, as its objective says", "mean over the epoch's updates of its unweighted value"),
+    "weight": Column("", "mean over the epoch's updates of its weight in the loss"),
+    "share": Column("", "mean over the epoch's updates of weight x value / loss"),
+}
+# What every row of a log begins with.
+LEADING = ("epoch", "step", "learning_rate", *GRADIENT_COLUMNS)
 
 
 @dataclass
 class Log:
     """What happened: the parts of the loss at every step, the epochs, the last logits on validation, and the cost."""
 
-    weights: dict[str, float] = field(default_factory=dict)
+    terms: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
     epochs: dict[str, list] = field(default_factory=lambda: {name: [] for name in EPOCH_COLUMNS})
     seconds: float = 0.0
@@ -38,32 +56,47 @@ class Log:
     validation_logits: np.ndarray | None = None
 
     @property
-    def parts(self) -> list[str]:
-        """Names of the recorded parts: the loss, then its terms."""
-        return ["loss", *self.weights]
+    def columns(self) -> list[str]:
+        """Names of the numbers of a row: LEADING, values of the terms, their weights, the loss."""
+        return [*LEADING, *self.terms, *(f"weight of {term}" for term in self.terms), "loss"]
+
+    def column(self, *names: str) -> np.ndarray:
+        """Return the numbers of these names of all rows, [updates, names]."""
+        table = np.array(self.rows, dtype=np.float64).reshape(-1, len(self.columns))
+        return table[:, [self.columns.index(name) for name in names]]
+
+    def _parts(self) -> dict[str, np.ndarray]:
+        """Return value, weight and share of the loss and its terms, each [updates, parts]."""
+        value = self.column("loss", *self.terms)
+        weight = np.column_stack([np.ones(len(value)), self.column(*(f"weight of {term}" for term in self.terms))])
+        loss = value[:, :1]
+        share = np.divide(weight * value, loss, out=np.full_like(value, np.nan), where=loss != 0)
+        return {"value": value, "weight": weight, "share": share}
 
     @property
     def steps(self) -> dict[str, np.ndarray]:
         """The columns of the step table: one row an update and part."""
-        table = np.array(self.rows, dtype=np.float64).reshape(-1, 3 + len(self.parts))
-        updates, parts = len(table), len(self.parts)
-        return {
-            "epoch": np.repeat(table[:, 0].astype(np.int64), parts),
-            "step": np.repeat(table[:, 1].astype(np.int64), parts),
-            "learning_rate": np.repeat(table[:, 2], parts),
-            "part": np.tile(np.array(self.parts), updates),
-            "value": table[:, 3:].ravel(),
-            "weight": np.tile(np.array([1.0, *self.weights.values()]), updates),
+        parts = ["loss", *self.terms]
+        leading = {name: np.repeat(self.column(name), len(parts)) for name in LEADING}
+        whole = {name: leading[name].astype(np.int64) for name in ("epoch", "step")}
+        names = {"part": np.tile(np.array(parts), len(self.rows))}
+        return leading | whole | names | {name: values.ravel() for name, values in self._parts().items()}
+
+    @property
+    def by_term(self) -> dict[str, np.ndarray]:
+        """The columns of the table of terms: one row an epoch and term."""
+        of_row = self.column("epoch")[:, 0]
+        epochs = np.unique(of_row)
+        means = {
+            name: np.array([values[of_row == epoch, 1:].mean(axis=0) for epoch in epochs]).ravel()
+            for name, values in self._parts().items()
         }
+        number = np.repeat(epochs.astype(np.int64), len(self.terms))
+        return {"epoch": number, "term": np.tile(np.array(self.terms), len(epochs)), **means}
 
-    def add_step(self, epoch: int, step: int, rate: float, values: list[float]) -> None:
-        """Record one update: `values` are those of `parts`."""
-        self.rows.append([epoch, step, rate, *values])
-
-    def of_epoch(self, epoch: int) -> np.ndarray:
-        """Return the rows of one epoch (1 is the first): epoch, step, rate, then the values of `parts`."""
-        first = next(i for i, row in enumerate(self.rows) if row[0] == epoch)
-        return np.array(self.rows[first:])
+    def of_epoch(self, epoch: int, *names: str) -> np.ndarray:
+        """Return the numbers of these names of one epoch (1 is the first), [updates, names]."""
+        return self.column(*names)[self.column("epoch")[:, 0] == epoch]
 
     def best_epoch(self) -> tuple[int, float]:
         """Return the epoch of the highest validation top-1 (the earliest of equals), and that accuracy in percent."""

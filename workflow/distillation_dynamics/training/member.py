@@ -13,7 +13,7 @@ from ..errors import StudyError
 from ..objective import Objective
 from ..outputs import Outputs, Request
 from ..spec.training import Recipe
-from .log import EPOCH_COLUMNS, Log
+from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, LEADING, Log
 from .resume import RandomStream, States, log_from_state, log_to_state
 from .task import Task, count_gflops, make_optimizer, make_schedule
 
@@ -22,6 +22,7 @@ STEPS_BETWEEN_LOG_WRITES = 50
 COUNTED_IMAGES = 2
 NOTHING = Request()
 REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
+NO_SHARE = "the term, or all that has a weight of its own, is 0 in the first updates; give a number as its weight"
 
 
 class Member:
@@ -44,7 +45,7 @@ class Member:
         self.student, self.objective, self.seed = student, objective, seed
         self.asks, self.after_epoch, self.states = asks, after_epoch, states
         self.request = objective.request
-        self.log, self.buffer, self.step = Log(objective.weights), [], 0
+        self.log, self.buffer, self.step = Log(list(objective.terms)), [], 0
         self.failed: StudyError | None = None
         self.own_seconds = 0.0
 
@@ -57,7 +58,7 @@ class Member:
         if state is None:
             # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
             self.random = RandomStream(self.seed if distributed.rank() == 0 else stream_of(self.seed, 0))
-            _finish_epoch(self.log, 0, np.nan, np.nan, np.nan, np.nan)
+            _finish_epoch(self.log, 0, *[np.nan] * (len(EPOCH_COLUMNS) - 1))
             self.after_epoch(0)
             return
         self.task.load_state_dict(state["task"])
@@ -83,16 +84,33 @@ class Member:
                 self.log.gflops_per_image = counted / len(labels[few])
             parts = self._gradients(pixels, labels, answer, recipe.precision, size)
         distributed.average_gradients(self.task.parameters())
-        if recipe.clip_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(self.task.parameters(), recipe.clip_gradient_norm)
+        norms = self._clip(recipe)
         self.optimizer.step()
         # Now, and not before the next update: with several members theirs would lie there all at once.
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
-        self.buffer.append((epoch + 1, self.step, rate, [parts[name].detach() for name in self.log.parts]))
+        values = torch.stack([parts[name].detach() for name in self.log.terms])
+        numbers = [norms, values, parts["weights"], parts["loss"].detach()[None]]
+        self.buffer.append((epoch + 1, self.step, rate, torch.cat(numbers)))
         self.step += 1
         if len(self.buffer) == STEPS_BETWEEN_LOG_WRITES:
             self.write_steps()
+
+    def _clip(self, recipe: Recipe) -> Tensor:
+        """Clip the gradients; return the norms of the student's and the objective's before, and 1 if it clipped.
+
+        Apart, since one norm of both would make the student's updates smaller in the variants that train projections.
+        """
+        groups = [[p for p in part.parameters() if p.grad is not None] for part in (self.student, self.objective)]
+        norms = [nn.utils.get_total_norm([p.grad for p in group]) for group in groups]
+        limit = math.inf if recipe.clip_gradient_norm is None else recipe.clip_gradient_norm
+        both = nn.utils.get_total_norm(norms)
+        totals = [both, both] if recipe.clip_jointly else norms
+        for group, total in zip(groups, totals, strict=True):
+            if group and recipe.clip_gradient_norm is not None:
+                nn.utils.clip_grads_with_norm_(group, limit, total)
+        own = norms[1] if groups[1] else torch.full_like(norms[0], torch.nan)
+        return torch.stack([norms[0], own, (totals[0] > limit).float()])
 
     def _gradients(self, pixels: Tensor, labels: Tensor, answer: Outputs, precision: str, size: int | None) -> dict:
         """Leave the gradients of one batch, and return the parts of its loss.
@@ -129,8 +147,9 @@ class Member:
 
     def end_epoch(self, epoch: int, result: tuple[float, float]) -> None:
         """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
-        rows = self.log.of_epoch(epoch)
-        _finish_epoch(self.log, epoch, float(rows[0, 2]), float(rows[:, 3].mean()), *result)
+        rate = float(self.log.of_epoch(epoch, "learning_rate")[0, 0])
+        loss, *gradients = self.log.of_epoch(epoch, "loss", *GRADIENT_COLUMNS).mean(axis=0).tolist()
+        _finish_epoch(self.log, epoch, rate, loss, *result, *gradients)
         self.after_epoch(epoch)
 
     def state(self) -> dict:
@@ -150,22 +169,24 @@ def _write_steps(log: Log, buffer: list) -> None:
     """Move buffered steps into the log, in one transfer from the device."""
     if not buffer:
         return
-    values = torch.stack([torch.stack([value.float() for value in row]) for *_, row in buffer])
-    values = distributed.mean(values).cpu().tolist()
+    values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
+    # What the objective trains may be nothing, and then has no norm.
+    first = LEADING.index("objective_gradient_norm") + 1
     for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
-        for name, value in zip(log.parts, row, strict=True):
+        whole = [epoch, step, rate, *row]
+        for name, value in zip(log.columns[first:], whole[first:], strict=True):
             if not math.isfinite(value):
-                raise StudyError(f"training: {name} became {value} in epoch {epoch}, step {step}; {REMEDY}")
-        log.add_step(epoch, step, rate, row)
+                remedy = NO_SHARE if name.startswith("weight of ") else REMEDY
+                raise StudyError(f"training: {name} became {value} in epoch {epoch}, step {step}; {remedy}")
+        log.rows.append(whole)
     buffer.clear()
 
 
-def _finish_epoch(log: Log, epoch: int, rate: float, loss: float, accuracy: float, validation_loss: float) -> None:
-    for column, item in zip(EPOCH_COLUMNS, (epoch, rate, loss, accuracy, validation_loss), strict=True):
+def _finish_epoch(log: Log, *values: float) -> None:
+    """Close an epoch with the values of EPOCH_COLUMNS, and say what it came to."""
+    for column, item in zip(EPOCH_COLUMNS, values, strict=True):
         log.epochs[column].append(item)
+    epoch, rate, loss, accuracy = values[:4]
     if epoch > 0 and distributed.rank() == 0:
-        print(
-            f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}, validation top-1 {accuracy:.2f} %",
-            file=sys.stderr,
-            flush=True,
-        )
+        validated = "" if math.isnan(accuracy) else f", validation top-1 {accuracy:.2f} %"
+        print(f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}{validated}", file=sys.stderr, flush=True)
