@@ -67,8 +67,8 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
 
 
 def accuracies(draw, who, seeds):
-    """The tables of runs and epochs."""
-    runs, epochs = [], []
+    """The tables of runs, epochs and terms."""
+    runs, epochs, terms = [], [], []
     members = [(name, -1) for name in who.networks]
     for name, seed in [*members, *((variant, seed) for variant in who.variants for seed in seeds)]:
         run = {"network": name, "seed": seed}
@@ -77,8 +77,12 @@ def accuracies(draw, who, seeds):
         runs.append(run | accuracy)
         for epoch in (1, 2):
             measured = {"validation_top1": draw.uniform(70, 85), "train_loss": draw.uniform(0.3, 1)}
+            measured |= {"gradient_norm": draw.uniform(0.5, 3), "clipped": draw.uniform(0, 1)}
             epochs.append(run | {"epoch": epoch} | measured)
-    return {"runs": pd.DataFrame(runs), "epochs": pd.DataFrame(epochs)}
+            own = ["cross_entropy", *["soft"] * (name != "none"), *["spectral"] * ("spectral" in name)]
+            shares = draw.dirichlet(np.ones(len(own)))
+            terms += [run | {"epoch": epoch, "term": t, "share": s} for t, s in zip(own, shares, strict=True)]
+    return {"runs": pd.DataFrame(runs), "epochs": pd.DataFrame(epochs), "terms": pd.DataFrame(terms)}
 
 
 def beside(draw, who, members, students, networks, images):

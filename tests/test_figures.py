@@ -11,14 +11,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.style import NoValue, Style
+from distillation_dynamics.figures.style import NoValue, Style, label
 from distillation_dynamics.stages import figures as stage
 from made_up import figure_job, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 OF_PAIRS = ["networks", "neighbours", "procrustes"]
 OF_IMAGES = ["gradient_maps", "saliency"]
-OF_STUDENTS = ["agreement", "cka", "dynamics", "training_curves"]
+OF_STUDENTS = ["agreement", "cka", "dynamics", "terms", "training_curves"]
 OF_ALL = ["accuracy", "map", "sep", "spectra", *OVER_DEPTH, *OF_IMAGES]
 FIGURES = [*OF_ALL, *OF_STUDENTS]
 VARIANTS = ["none", "soft", "spectral_first", "spectral_last"]
@@ -511,3 +511,24 @@ def test_images_without_a_label_are_said_to_have_none(alone):
     unlabelled = {name: alone[name].assign(label=-1) for name in ("saliency", "gradient_maps")}
     assert "(no label)" in draw("gradient_maps", unlabelled, ALONE).get_suptitle()
     assert any(axes.get_title() == "no label" for axes in draw("saliency", unlabelled, ALONE).axes)
+
+
+def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_beside(tables):
+    figure = draw("terms", tables)
+    panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    assert set(panels) == {label(variant) for variant in VARIANTS}
+    terms = tables["terms"]
+    for variant in VARIANTS:
+        bars = panels[label(variant)].patches
+        expected = terms[terms["network"] == variant].groupby(["term", "epoch"], sort=False)["share"].mean()
+        assert len(bars) == len(expected)
+        np.testing.assert_allclose(sorted(bar.get_height() for bar in bars), sorted(expected))
+        tops = {}
+        for bar in bars:
+            tops[bar.get_x()] = max(tops.get(bar.get_x(), 0), bar.get_y() + bar.get_height())
+        np.testing.assert_allclose(list(tops.values()), 1)
+    norm = next(axes for axes in figure.axes if "norm" in axes.get_ylabel())
+    epochs = tables["epochs"]
+    soft = epochs[epochs["network"] == "soft"].groupby("epoch")["gradient_norm"].mean()
+    np.testing.assert_allclose(lines(norm)["soft"].get_ydata(), soft)
+    assert "n = 2 seeds" in figure.get_suptitle()

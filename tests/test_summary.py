@@ -11,7 +11,7 @@ from distillation_dynamics.metrics.pairs.agreement import agreement
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, SummaryJob
 from distillation_dynamics.stages import summary
-from distillation_dynamics.training.log import EPOCH_COLUMNS
+from distillation_dynamics.training.log import EPOCH_COLUMNS, TERM_COLUMNS
 
 
 def runs(values):
@@ -55,6 +55,8 @@ def finished(folder, name, seed=-1, classes=10, top1=80.0, epochs=()):
     if epochs:
         curves = {column: np.array([float(epoch) for epoch in epochs]) for column in EPOCH_COLUMNS}
         write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
+        terms = {column: np.array([1.0, 2.0]) for column in TERM_COLUMNS} | {"term": np.array(["soft", "soft"])}
+        write_table(folder / "terms.parquet", terms, TERM_COLUMNS)
     return Run(name, seed, From(name, files=()), measured=bool(classes), folder=str(folder))
 
 
@@ -84,7 +86,11 @@ def test_a_network_without_a_head_has_no_accuracy_and_says_so(tmp_path):
     assert runs.loc["dino", columns].isna().all() and runs.loc["dino", "test_images"] == 0
     assert means.loc["dino", ["test_top1", "image_standard_error", "test_top1_low"]].isna().all()
     assert means.loc["dino", "parameters"] == 7
-    line = (tmp_path / "out/summary.md").read_text().splitlines()[3]
+    text = (tmp_path / "out/summary.md").read_text().splitlines()
+    assert text[0] == "# What every network and variant reached"
+    assert "- `test_top1` [%]: mean over seeds of the last epoch's top-1 on the test images" in text
+    assert len([line for line in text if line.startswith("- `")]) == len(summary.SUMMARY_COLUMNS)
+    line = text[5]
     assert line.startswith("| dino | 1 | - | - | - | - | - | - | - | - | 7 |")
 
 

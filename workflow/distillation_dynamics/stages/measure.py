@@ -5,6 +5,7 @@ that of one batch. Out, in the folder of each metric: the tables that its file d
 and the files that it keeps of each checkpoint. Metrics are computed on float32 features. The stage knows none by name.
 """
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -81,6 +82,7 @@ def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, st
     torch.backends.cudnn.allow_tf32 = False
     parts = [Part(number, job) for number, job in enumerate(jobs)]
     checkpoints = jobs[0].network
+    opened = functools.cache(lambda probe: ProbeImages(probe, jobs[0].machine.threads - 1))
     for part in parts:
         report.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
@@ -89,7 +91,9 @@ def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, st
         load_weights(weights, network)
         observer = Observer(network.to(device).eval().requires_grad_(False))
         for probe, members in _by_probe(parts):
-            _measure(observer, weights, number, probe, [part for part in members if part.failed is None], device)
+            members = [part for part in members if part.failed is None]
+            if members:
+                _measure(observer, weights, number, probe, opened(probe), members, device)
     spent = time.time() - begun - sum(part.seconds for part in parts)
     for part in parts:
         if part.failed is None:
@@ -110,13 +114,16 @@ def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
 
 
 def _measure(
-    observer: Observer, weights: str, number: int, probe: Probe, parts: list[Part], device: torch.device
+    observer: Observer,
+    weights: str,
+    number: int,
+    probe: Probe,
+    images: ProbeImages,
+    parts: list[Part],
+    device: torch.device,
 ) -> None:
-    """Measure one checkpoint on one probe by all metrics of `parts`."""
-    if not parts:
-        return
+    """Measure one checkpoint on one probe, whose images are `images`, by all metrics of `parts`."""
     job = parts[0].job
-    images = ProbeImages(probe, job.machine.threads - 1)
     values = sum(channels * rows * columns for channels, rows, columns in job.network.shapes)
     size = max(1, min(BATCH_VALUES // values, *(part.batch for part in parts)))
     with ExitStack() as stack:

@@ -152,5 +152,14 @@ def main(job: SummaryJob, gpus: int = 0) -> None:
     for name, documentation in TABLES.items():
         columns = {column: tables[name][column].to_numpy() for column in documentation}
         write_table(out / f"{name}.parquet", columns, documentation)
-    write_text(out / "summary.md", markdown(summary, SUMMARY_COLUMNS))
-    write_text(out / "cost.md", markdown(tables["cost"], COST_COLUMNS))
+    write_text(out / "summary.md", _titled("What every network and variant reached", summary, SUMMARY_COLUMNS))
+    write_text(out / "cost.md", _titled("What every run cost", tables["cost"], COST_COLUMNS))
+
+
+def _titled(title: str, table: pd.DataFrame, documentation: dict[str, Column]) -> str:
+    """Return a table in Markdown under a title, and below it what its columns are."""
+    lines = [
+        f"- `{name}`{f' [{column.unit}]' if column.unit else ''}: {column.description}"
+        for name, column in documentation.items()
+    ]
+    return "\n".join([f"# {title}", "", markdown(table, documentation).strip(), "", *lines, ""])
