@@ -44,9 +44,11 @@ def section(runs: pd.DataFrame, names: Names) -> list[str]:
 def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
     top1, count = group.sort_values("seed")["test_top1"], len(group)
     interval = "- (one run)"
-    if count > 1:
+    if count > 1 and np.ptp(top1) == 0:
+        interval = "- (no spread)"
+    elif count > 1:
         low, high = stats.t.interval(0.95, count - 1, loc=top1.mean(), scale=stats.sem(top1))
-        interval = "- (no spread)" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
+        interval = f"{low:.2f} to {high:.2f}"
     share = top1.mean() / 100
     role = "variant" if name in names.variants else "network"
     role = {names.teacher: "teacher", names.baseline: "baseline"}.get(name, role)

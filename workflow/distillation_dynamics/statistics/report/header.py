@@ -64,7 +64,7 @@ def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
         if name in data
     ]
     count = ", ".join(f"{number:,} {name} images" for name, number in counts.items() if number is not None)
-    classes = plural(data["classes"], "class").replace("classs", "classes") if "classes" in data else "no labels"
+    classes = f"{data['classes']} classes" if "classes" in data else "no labels"
     return "; ".join(filter(None, [*parts, count, classes]))
 
 

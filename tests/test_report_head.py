@@ -1,0 +1,277 @@
+"""The head of a report, accuracy, and what a study can show: each sentence follows from the tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.statistics.report import accuracy, can_show, header
+
+NAMES = Names(("cait", "alone"), {}, "cait", ("soft", "first", "last"), "soft")
+STUDY = {
+    "configuration": {
+        "data": {"train": "train.parquet", "test": ["a", "b"], "classes": 10},
+        "networks": {
+            "cait": {
+                "model": {"name": "cait_xxs24_224", "args": {"depth": 8}},
+                "recipe": {
+                    **{"epochs": 2, "batch_size": 64, "train_images": 30000, "clip_gradient_norm": 1.0},
+                    "optimizer": {"name": "adamw", "learning_rate": 1.5e-3},
+                    "schedule": {"name": "cosine"},
+                },
+            },
+            "dino": {"model": {"name": "vit_small_patch16_224", "args": {}}, "weights": "hf-hub:timm/x@main"},
+        },
+    },
+    "image_counts": {"data": {"train": 57000, "test": 10000, "other": None}},
+    "commit": {"hash": "abc", "clean": True},
+    "versions": {"python": "3.12.1", "torch": "2.11", "numpy": "2.1"},
+    "machine": {"processor": "x86_64", "cores": 2, "system": "Linux"},
+    "date": "2026-01-02T03:04:05+00:00",
+}
+COST = pd.DataFrame(
+    {"device": ["cpu", "cpu"], "seconds": [3500.0, 90.0], "start_seconds": [10.0, 0.0], "images_per_second": [1.0, 2.0]}
+)
+
+
+def runs(**top1):
+    """A frame of runs: name -> test top-1 of its seeds (a list: a variant), or of the network."""
+    rows = []
+    for name, values in top1.items():
+        for seed, value in enumerate(values) if isinstance(values, list) else [(-1, values)]:
+            rows.append({"network": name, "seed": seed, "test_top1": value, "test_agreement": 90.0})
+    shared = {"test_images": 10000, "parameters": 7, "train_images": 6000, "epochs": 5}
+    return pd.DataFrame(rows).assign(**shared)
+
+
+def test_the_head_says_what_was_run_where_and_with_what():
+    (text,) = header.section(STUDY, runs(cait=83.0, soft=[1.0, 2.0], last=[1.0, 2.0]), COST)
+    for said in (
+        "train train.parquet; test a and b; 57,000 train images, 10,000 test images; 10 classes",
+        "cait: cait_xxs24_224 (depth 8), trained here: 2 epochs of 30,000 images, batches of 64, adamw at 0.0015, "
+        "cosine, gradient clipped at 1",
+        "dino: vit_small_patch16_224, weights hf-hub:timm/x@main",
+        "1 network; 2 variants x 2 seeds (0, 1)",
+        "1.00 on cpu, of 2 trainings",
+        "| abc |",
+        "Python 3.12.1, torch 2.11 |",
+        "x86_64, 2 cores, Linux",
+        "2026-01-02T03:04:05+00:00",
+    ):
+        assert said in text, said
+
+
+@pytest.mark.parametrize(
+    ("commit", "said"),
+    [
+        (None, "not known (no repository)"),
+        ({"hash": "abc", "clean": False}, "abc, with changes that are not committed"),
+    ],
+)
+def test_a_commit_that_does_not_tell_the_code_is_said_to_be_none(commit, said):
+    assert said in header.section(STUDY | {"commit": commit}, runs(cait=83.0), COST)[0]
+
+
+def test_without_its_record_and_without_training_the_head_says_so():
+    (text,) = header.section(None, runs(cait=83.0), COST.assign(images_per_second=np.nan))
+    assert "not recorded: study.json is missing" in text and "nothing was trained" in text and "| 1 network |" in text
+
+
+def test_accuracy_shows_every_seed_its_mean_and_its_interval():
+    values = [80.0, 81.0, 82.5]
+    table, note = accuracy.section(runs(cait=83.0, soft=values, first=[77.0]), NAMES)
+    low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
+    assert (
+        f"| soft | baseline | 3 | {np.mean(values):.2f} | {low:.2f} to {high:.2f} | 80.00, 81.00, 82.50 | 0.39 |"
+        in table
+    )
+    assert "| first | variant | 1 | 77.00 | - (one run) | 77.00 |" in table
+    assert "| cait | teacher | - | 83.00 | - (one run) |" in table
+    assert "10,000 test images" in note and "No accuracy" not in note
+
+
+def test_equal_accuracies_have_no_interval_and_what_has_none_is_named():
+    table, note = accuracy.section(runs(cait=np.nan, soft=[80.0, 80.0]), NAMES)
+    assert "- (no spread)" in table and "No accuracy (no head for these classes): cait." in note
+    (text,) = accuracy.section(runs(cait=np.nan), NAMES)
+    assert text == "**No network of this study has an accuracy.** No accuracy (no head for these classes): cait."
+
+
+@pytest.mark.parametrize(
+    ("top1", "said"),
+    [
+        ({"cait": 83.0}, "The teacher cait reaches 83.00 %."),
+        ({"soft": [80.0]}, "The variant soft reaches 80.00 %, one seed."),
+        (
+            {"cait": 83.0, "soft": [80.0, 82.0], "last": [78.0, 79.0]},
+            "2 variants reach from 78.50 % (last) to 81.00 % (soft), means over 2 seeds. The teacher cait reaches 83.00 "
+            "%.",
+        ),
+    ],
+)
+def test_the_spread_of_accuracies_is_said_in_a_sentence(top1, said):
+    assert accuracy.spread(runs(**top1), NAMES) == said
+
+
+def depth(teacher=(64, 64, 64), student=(32, 32, 32, 32, 32), directions=(20.0, 20.0, 40.0)):
+    """Means by block, with widths of teacher and student and directions of the teacher's blocks."""
+    rows = [
+        {"network": "cait", "seed": -1, "epoch": 2, "probe": "balanced", "block": block, "channels": width}
+        | {"pca_rank_95_p99": need}
+        for block, (width, need) in enumerate(zip(teacher, directions, strict=True))
+    ]
+    for epoch in (0, 5):
+        for seed in (0, 1):
+            rows += [
+                {
+                    "network": "soft",
+                    "seed": seed,
+                    "epoch": epoch,
+                    "probe": "balanced",
+                    "block": block,
+                    "channels": width,
+                }
+                | {"pca_rank_95_p99": 3.0}
+                for block, width in enumerate(student)
+            ]
+    return pd.DataFrame(rows)
+
+
+def cka(tokens=0.5, images=0.7):
+    """CKA of the teacher's first and last block, among others."""
+    own = {"network": "cait", "other": "cait", "epoch": 2, "other_epoch": 2, "block": 0}
+    return pd.DataFrame(
+        [
+            own | {"other_block": 0, "cka_tokens": 1.0, "cka_images": 1.0},
+            own | {"other_block": 2, "cka_tokens": tokens, "cka_images": images},
+            own | {"other_block": 2, "other_epoch": 0, "cka_tokens": 0.1, "cka_images": 0.1},
+        ]
+    )
+
+
+def terms(first=0.08, last=0.54):
+    """Shares of the loss in two epochs."""
+    rows = []
+    for network, share in (("soft", None), ("first", first), ("last", last)):
+        for seed in (0, 1):
+            for epoch in (1, 2):
+                key = {"network": network, "seed": seed, "epoch": epoch}
+                rows.append(key | {"term": "soft", "share": 0.3})
+                if share is not None:
+                    rows.append(key | {"term": "spectral", "share": share if epoch == 1 else 0.01})
+    return pd.DataFrame(rows)
+
+
+VARIANTS = pd.DataFrame(
+    {"seeds": [6, 6], "mean_difference": [0.2, -0.9], "detectable_effect": [0.5, 1.25], "variant": ["first", "last"]}
+)
+READ = {"runs": runs(cait=83.0, soft=[80.0] * 6, first=[1.0] * 6, last=[1.0] * 6)}
+
+
+def said(variants=VARIANTS, names=NAMES, **read):
+    (text,) = can_show.section({**READ, **read}, variants, names)
+    return text.splitlines()
+
+
+def test_what_was_not_measured_is_called_so():
+    lines = said(variants=VARIANTS.assign(detectable_effect=np.nan))
+    assert lines[0] == "- Widths and blocks: not measured."
+    assert lines[1] == "- Directions that the teacher's blocks need: not measured."
+    assert lines[2] == "- Contrast of the teacher's first and last block: not measured."
+    assert "no spread over seeds is known" in lines[3]
+    assert lines[4] == "- Shares of the terms in the loss: not measured."
+
+
+def test_a_study_without_students_tests_nothing():
+    names = Names(("cait",), {}, None, (), None)
+    (text,) = can_show.section({"runs": runs(cait=1.0)}, VARIANTS[:0], names)
+    assert "trains no students" in text
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (depth(), ["64 channels and the student's 32, a ratio of 2.00; as much room as the published"]),
+        (
+            depth(student=(48,) * 4),
+            ["ratio of 1.33; less room than the published", "2 of them neither first nor last, few"],
+        ),
+        (depth(), ["3 of the teacher, 5 of the student, 3 of them neither first nor last."]),
+        (
+            depth(),
+            ["20 of 64 directions in the teacher's first block and 40 of 64 in its last, more than the student's 32"],
+        ),
+        (
+            depth(directions=(9.0, 9.0, 32.0)),
+            ["32 of 64 in its last, no more than the student's 32 channels: they fit"],
+        ),
+        (depth().drop(columns="pca_rank_95_p99"), ["- Directions that the teacher's blocks need: not measured."]),
+    ],
+)
+def test_room_in_width_blocks_and_directions_is_measured_against_the_student(frame, expected):
+    text = "\n".join(said(depth=frame))
+    for part in expected:
+        assert part in text, text
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (
+            cka(),
+            "CKA of the teacher's first and last block is 0.50 of tokens, 0.70 of images (they would be called alike",
+        ),
+        (cka(0.95, 0.91), "are alike (CKA 0.95 of tokens, 0.91 of images; 0.90 or more)"),
+        (cka(np.nan, 0.7), "is 0.70 of images (they"),
+        (cka(np.nan, np.nan), "Contrast of the teacher's first and last block: not measured."),
+        (cka()[:0], "Contrast of the teacher's first and last block: not measured."),
+    ],
+)
+def test_contrast_is_that_of_the_teachers_first_and_last_block(frame, expected):
+    assert expected in "\n".join(said(cka=frame))
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (terms(), "spectral has 8 % (first) to 54 % (last) of the loss in the first epoch; beyond a factor of 1.5"),
+        (
+            terms(0.4, 0.5),
+            "spectral has 40 % (first) to 50 % (last) of the loss in the first epoch; within a factor of 1.5",
+        ),
+    ],
+)
+def test_shares_of_the_loss_are_held_against_each_other(frame, expected):
+    assert expected in "\n".join(said(terms=frame))
+
+
+def test_a_term_of_one_variant_has_one_share_and_common_terms_none():
+    frame = terms()
+    text = "\n".join(said(terms=frame[frame["network"] != "last"]))
+    assert "spectral has 8 % of the loss in the first epoch (first)" in text and "soft has" not in text
+    assert not any(line.startswith("- Dose") for line in said(terms=frame[frame["term"] == "soft"]))
+
+
+def test_the_smallest_effect_is_told_by_variant_beside_the_largest_that_was_seen():
+    assert (
+        "- Smallest effect: differences of 0.50 to 1.25 points, by variant, are found with 80 % power over 6 seeds; "
+        "the largest mean difference seen is 0.90."
+    ) in said()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "- Images: teacher and students see the same 6,000 training images."),
+        ({"cait": 0}, "- Images: the teacher's weights come from elsewhere, and the students see 6,000 images."),
+        ({"cait": 30000}, "part of what distillation gives may be those images, and no control tells how much"),
+        ({"cait": 30000, "alone": 30000}, "(5 epochs, network alone) the student's architecture reaches 79.00 %"),
+    ],
+)
+def test_images_that_the_teacher_saw_and_the_students_did_not_are_said(change, expected):
+    frame = runs(cait=83.0, alone=79.0, soft=[80.0] * 2)
+    frame.loc[frame["network"] == "cait", "parameters"] = 99
+    for name, images in change.items():
+        frame.loc[frame["network"] == name, "train_images"] = images
+    assert expected in "\n".join(said(runs=frame))
