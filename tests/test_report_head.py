@@ -105,8 +105,8 @@ def test_equal_accuracies_have_no_interval_and_what_has_none_is_named():
         ({"soft": [80.0]}, "The variant soft reaches 80.00 %, one seed."),
         (
             {"cait": 83.0, "soft": [80.0, 82.0], "last": [78.0, 79.0]},
-            "2 variants reach from 78.50 % (last) to 81.00 % (soft), means over 2 seeds. The teacher cait reaches 83.00 "
-            "%.",
+            "2 variants reach from 78.50 % (last) to 81.00 % (soft), means over 2 seeds. The teacher cait reaches "
+            "83.00 %.",
         ),
     ],
 )
