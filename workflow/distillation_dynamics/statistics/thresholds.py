@@ -16,3 +16,5 @@ FEWEST_ROWS = 1000
 ONE_BY_ONE = 8
 # Of the normal distribution, in standard errors: the 95 % interval of a mean over hundreds of images.
 INTERVAL = 1.96
+# Shares of the loss within this factor of each other are one dose.
+LIKE_DOSE = 1.5
