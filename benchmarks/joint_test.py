@@ -1,6 +1,6 @@
 """Error rate and power of the joint sign-flip test of variants against one baseline, beside Holm's correction.
 
-    python benchmarks/joint_test.py [--variants 9 --studies 2000 --seed 0]
+    python benchmarks/joint_test.py [--variants 9 --studies 1000 --seed 0]
 
 Made-up studies of 6, 8 and 20 seeds: differences of variants that share a baseline (correlated by .5), of normal
 noise, of skewed accuracies (lognormal), of heavy-tailed ones (t with 3 degrees of freedom), and of variants whose
@@ -75,7 +75,7 @@ def rates(kind: str, seeds: int, arguments: argparse.Namespace) -> dict[str, flo
 def main() -> None:
     """Print the rates of every kind of noise and number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("variants", 9), ("studies", 2000), ("seed", 0)):
+    for name, default in (("variants", 9), ("studies", 1000), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
     kinds = ("normal", "lognormal", "heavy", "spreads", "skewed differences")

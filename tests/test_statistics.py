@@ -1,4 +1,4 @@
-"""Tests of shape, variants and pairs of blocks: literal references, examples worked by hand, and awkward input."""
+"""Tests of shapes and of networks beside each other: literal references, examples worked by hand, awkward input."""
 
 import itertools
 import warnings
