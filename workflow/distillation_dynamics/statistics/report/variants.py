@@ -62,9 +62,9 @@ def section(variants: pd.DataFrame, checkpoints: pd.DataFrame, baseline: str | N
         f"Differences in test top-1 to {baseline}, paired by seed, last epoch; means where there are several seeds. "
         "p: all variants are tested at once, with one random sign a seed for all its differences (step-down maximum of "
         "|t| over all flips, Westfall and Young). It assumes that the differences of variants without an effect are "
-        "symmetric about 0, together. Detectable: the effect of this variant that this test finds with 80 % power, "
-        "simulated with normal noise of the spread and correlation seen. Image noise: standard error of one seed's "
-        "difference that the number of test images causes; the spread between seeds comes on top.",
+        "symmetric about 0, together; where they are strongly skewed it finds too much. Detectable: the effect of this "
+        "variant that this test finds with 80 % power, simulated with normal noise of the spread and correlation seen. "
+        "Image noise: standard error of one seed's difference that the number of test images causes; the spread between seeds comes on top.",
         *checkpoint_section(checkpoints),
     ]
 
