@@ -64,8 +64,8 @@ def section(variants: pd.DataFrame, checkpoints: pd.DataFrame, baseline: str | N
         "|t| over all flips, Westfall and Young). It assumes that the differences of variants without an effect are "
         "symmetric about 0, together; where they are strongly skewed it finds too much. Detectable: the effect of this "
         "variant that this test finds with 80 % power, simulated with normal noise of the spread and correlation seen. "
-        "Image noise: standard error of one seed's difference that the number of test images causes; the spread between "
-        "seeds comes on top.",
+        "Image noise: standard error of one seed's difference that the number of test images causes; the spread "
+        "between seeds comes on top.",
         *checkpoint_section(checkpoints),
     ]
 
