@@ -62,10 +62,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         grid[0, 0].plot(places, own["intensity_permuted"], label=f"{label(reference)}, channels permuted", **line)
         _draw_published(grid, tables["depth"], reference, places, look["color"])
     worst = table.loc[table["clipped_share"].idxmax()]
-    grid[1, 1].set_title(
-        f"outside the range: at most {100 * worst['clipped_share']:.2g} %\n({label(worst['network'])})",
-        loc="right", fontsize="x-small",
-    )  # fmt: skip
+    most = f"at most {100 * worst['clipped_share']:.2g} %\n({label(worst['network'])})"
+    outside = f"outside the range: {most if worst['clipped_share'] > 0 else 'nothing'}"
+    grid[1, 1].set_title(outside, loc="right", fontsize="x-small")
     figure.suptitle(title("Patch tokens over depth", table, _control(own), style), fontsize="small")
     legend_below(figure, grid[0, 0], 3)
     return figure

@@ -83,9 +83,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_xticks(places, epochs[places], fontsize="x-small")
     figure.supxlabel("epoch", fontsize="medium", y=0.06 / height, va="bottom")
     figure.supylabel("block, the first one at the bottom", fontsize="medium", x=0.06 / PAGE, ha="left")
+    means = ", mean over seeds" * (table["seed"].nunique() > 1)
     left_out = f"; the first {MOST_VARIANTS} of {len(variants)} variants" * (len(variants) > MOST_VARIANTS)
     figure.suptitle(
-        f"Metrics by block and epoch ({counts(table)}, mean over seeds{left_out}).\n"
+        f"Metrics by block and epoch ({counts(table)}{means}{left_out}).\n"
         "One colour scale a row; kept epochs at equal distances, 0 untrained. Grey: no value. White: exactly zero",
         fontsize="small", y=1 - 0.06 / height, va="top",
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..statistics.report.words import over
 from ..statistics.thresholds import INTERVAL, LEVEL
 from .style import PAGE, Style, label, need
 
@@ -46,7 +47,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     axes.set_xlabel(f"difference to {label(baseline)} in test top-1 [points]")
     words.set_axis_off()
     most = int(variants["seeds"].max())
-    seeds = f"n = {most} seed{'s' * (most != 1)}" if variants["seeds"].nunique() == 1 else f"n: at most {most} seeds"
+    seeds = f"n = {over(variants['seeds'])}"
     means = "; black: mean and 95 % t interval over seeds" if most > 1 else ", without interval of training"
     figure.suptitle(
         f"Does a variant help? Last epoch, paired by seed ({seeds}{means}).\nControl, grey: 95 % of what the number of "
@@ -57,10 +58,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _words(one: dict) -> str:
-    """Return n and what a sign-flip test of so many seeds can say, after Holm."""
-    if one["seeds"] < 2:
-        return f"n = {one['seeds']}: no test"
-    if one["smallest_p_holm"] > LEVEL:
-        which = "" if one["smallest_p"] > LEVEL else " after Holm"
-        return f"n = {one['seeds']}: no test can reach 5 %{which}"
-    return f"n = {one['seeds']}: p = {one['p_holm']:.2g} (sign-flip, Holm)"
+    """Return n, what the joint sign-flip test of so many seeds can say, and that several changes were made at once."""
+    changes = f"\n{one['changes']} changes at once" if one["changes"] > 1 else ""
+    if one["seeds"] < 2 or one["joint_seeds"] == 0:
+        return f"n = {one['seeds']}: no test{changes}"
+    if one["smallest_p"] > LEVEL:
+        return f"n = {one['joint_seeds']}: no test can reach 5 %{changes}"
+    return f"n = {one['joint_seeds']}: p = {one['p_joint']:.2g} (joint sign flips){changes}"

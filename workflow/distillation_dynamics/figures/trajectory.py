@@ -65,5 +65,5 @@ def _title(baseline: str, seeds: int) -> str:
     plural = "s" * (seeds != 1)
     return (
         f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{plural}). {control}. "
-        "Dotted: an early gain became a late loss"
+        "Dotted: in the mean, an early gain became a late loss"
     )

@@ -11,7 +11,10 @@ from .node import Node
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
-STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
+STATISTICS_TABLES = (
+    *("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory"),
+    *("effects", "dose_and_place", "alignment", "nearest"),
+)
 
 
 class Gathered(Measured):
@@ -94,7 +97,6 @@ def _summary(chain: Gathered) -> Node:
 def _statistics(chain: Gathered) -> Node:
     """Add the statistics."""
     study, logits = chain.study, LOGITS.format("test")
-    pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
     names = [name for name in ("runs", "epochs", "terms", *extensions.pair_metrics()) if name in owners]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
@@ -104,7 +106,7 @@ def _statistics(chain: Gathered) -> Node:
     ]
     students = tuple(Run(*pair, node.files(logits), folder=node.folder) for pair, node in chain.students.items())
     job = StatisticsJob(
-        *(names_of(chain), pairs, students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
+        *(names_of(chain), study.variants, students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
         {name: node.files(f"{name}.parquet") for name, node in read.items()},
         out="",
     )

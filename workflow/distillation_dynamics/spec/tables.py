@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .base import From, aside
+from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
 MAIN_PROBE, PUBLISHED_PROBE = "balanced", "published"
@@ -79,10 +80,10 @@ class SummaryJob:
 
 @dataclass(frozen=True)
 class StatisticsJob:
-    """Answer the study's questions. `pairs`: variant -> its aligned (student, teacher) blocks; tables by name."""
+    """Answer the study's questions. `terms`: variant -> the terms of its loss; tables by name."""
 
     names: Names
-    pairs: dict[str, tuple[tuple[int, int], ...]]
+    terms: dict[str, tuple[TermSpec, ...]]
     students: tuple[Run, ...]
     scalars: tuple[From, ...]
     tables: dict[str, From]

@@ -1,184 +1,234 @@
-"""Which layers should be aligned? What is known of every pair of blocks before aligning, and what aligning it did.
+"""How alike are the blocks of student and teacher, and did training make them so? Pairs of blocks, before aligning.
 
-In: CKA and mismatch of the baseline's students with the teacher (before any aligning), the runs, and the pairs that
-each variant aligns. Out: the rows of `alignment.parquet`, one a pair of student and teacher block.
+In: CKA of the baseline's students with the teacher, trained and untrained, and of the teacher with one that differs in
+its seed; ranks and bandwidths; the pairs that variants align. Out: the rows of `alignment.parquet`, one a pair of
+blocks, and of `nearest.parquet`, one a block of the student. They describe: what aligning did stands in `effects`.
 
-The rule. A pair is recommended, or advised against, only where it was tried: with 6 or more seeds shared by the
-baseline and every variant that aligns it, and a sign-flip p of at most .05 after Holm over all tried pairs (pairs that
-the same variants align are one comparison). Where those seeds could have reached 5 % and the effect is smaller than
-what they detect with 80 % power, no effect was found. Everything else is not enough evidence. CKA, ranks and bandwidths
-describe; they recommend nothing.
-
-The effect of a pair is the difference to the baseline of the variants that align it and no other pair, averaged within
-each seed first; the evidence names each of them, since two objectives may differ. Where no variant aligns the pair
-alone, those that align it with others stand in, and the row says with which.
+Likeness says something only beside that of the untrained student (epoch 0 of the same seed), which has a nearest block
+of the teacher too, and beside the ceiling, the teacher of another seed. A block of the teacher stands out only where
+training made the student's block more like it than like the teacher's other blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..files import Column
-from .paired import holm, paired, seeds_needed
+from ..spec.tables import Names
+from . import joint, terms
+from .paired import interval
 from .thresholds import FEWEST_SEEDS, LEVEL
 
-ALIGN, AVOID, NO_EFFECT, UNKNOWN = "align", "do not align", "no effect found", "not enough evidence"
-ALIGNMENT_COLUMNS = {
-    "baseline": Column("", "variant that the measures are of and the effects are compared to"),
+STANDS_OUT, NOT_SHOWN, TOO_FEW, NOT_COMPARED = (
+    *("stands out", "not shown to stand out", "too few seeds for a test", "untrained student not compared"),
+)
+KEY = {
+    "baseline": Column("", "variant whose students these are"),
     "student_block": Column("", "0-based block of the student"),
     "teacher_block": Column("", "0-based block of the teacher"),
-    "cka": Column(
-        "", "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are alike"
-    ),
-    "cka_kind": Column("", "what its rows are: tokens, or images where grids differ; empty where CKA is NaN"),
-    "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
-    "student_rank": Column(
-        "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
-    ),
-    "teacher_rank_reduced": Column(
-        "", "the same of the teacher's tokens, their channels reduced to the student's number"
-    ),
-    "student_bandwidth": Column(
-        "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
-    ),
-    "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
-    "variants": Column(
-        "", "variants that its effect rests on, with their other pairs as student-teacher; empty: untried"
-    ),
-    "alone": Column("", "whether a variant aligns this pair and no other"),
-    "effect": Column("points", "mean difference of these variants to the baseline in test top-1"),
-    "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
-    "high": Column("points", "upper end of that interval"),
-    "seeds": Column("", "seeds that all these variants and the baseline have; 0 where untried"),
-    "p_holm": Column("", "two-sided sign-flip p after Holm over all sets of variants that align a pair"),
-    "smallest_p_holm": Column("", "smallest p_holm that the seeds allow where this pair has the smallest p of all"),
-    "detectable_effect": Column("points", "difference that a paired t test at 5 % finds with 80 % power"),
-    "recommendation": Column("", f"{ALIGN}, {AVOID}, {NO_EFFECT} or {UNKNOWN}"),
-    "evidence": Column("", "the numbers behind it, in words"),
 }
-Pair = tuple[int, int]
+CKA = "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are alike"
+GAIN = {
+    "gain": Column("", "CKA after training less that of epoch 0 of the same seed, mean over seeds; NaN: not compared"),
+    "gain_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
+    "gain_high": Column("", "upper end of that interval"),
+    "gain_seeds": Column("", "seeds of which both epochs were compared"),
+    "ceiling": Column("", "CKA of the teacher's block with the same block of a teacher of another seed; NaN: none"),
+}
+ALIGNMENT_COLUMNS = (
+    KEY
+    | {
+        "cka": Column("", CKA),
+        "cka_kind": Column("", "what its rows are: tokens, or images where a pair has none; empty where CKA is NaN"),
+        "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
+        "cka_seeds": Column("", "seeds that it is the mean of"),
+        "untrained_cka": Column("", "the same of epoch 0, before training"),
+    }
+    | GAIN
+    | {
+        "student_rank": Column(
+            "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
+        ),
+        "teacher_rank_reduced": Column(
+            "", "the same of the teacher's tokens, their channels reduced to the student's number"
+        ),
+        "student_bandwidth": Column(
+            "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
+        ),
+        "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
+        "aligned_by": Column("", "variants that align it, with their other pairs; empty: untried"),
+    }
+)
+NEAREST_COLUMNS = (
+    KEY
+    | {
+        "cka": Column("", f"the largest of the student's block: {CKA}"),
+        "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; -1: unknown"),
+        "untrained_cka": Column("", "CKA with that block before training"),
+    }
+    | GAIN
+    | {
+        "contrast": Column(
+            "",
+            "gain at the teacher block that is nearest in the other seeds, less the mean gain at the teacher's other "
+            "blocks, mean over seeds; the other seeds choose, so that no block is favoured for its own noise",
+        ),
+        "contrast_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
+        "contrast_high": Column("", "upper end of that interval"),
+        "p_joint": Column("", "two-sided joint sign-flip p of the contrast, over all blocks of the student"),
+        "verdict": Column("", f"{STANDS_OUT}, {NOT_SHOWN}, {TOO_FEW} or {NOT_COMPARED}"),
+    }
+)
 MEASURES = {
     "student_rank": "rank_95",
     "teacher_rank_reduced": "other_rank_95",
     "student_bandwidth": "bandwidth_95",
     "teacher_bandwidth_reduced": "other_bandwidth_95",
 }
+BLOCKS = ["block", "other_block"]
 
 
-def last_epoch_of(table: pd.DataFrame, baseline: str, teacher: str) -> pd.DataFrame:
-    """Return the rows of the baseline's last epoch of each seed, beside the teacher."""
-    table = table[(table["network"] == baseline) & (table["other"] == teacher)]
-    return table[table["epoch"] == table.groupby("seed")["epoch"].transform("max")]
+@dataclass(frozen=True)
+class Likeness:
+    """CKA of the baseline's students with the teacher: a row a seed, a column a pair of blocks, after and before.
 
-
-def describe(
-    cka: pd.DataFrame, mismatch: pd.DataFrame | None, baseline: str, teacher: str
-) -> dict[Pair, dict[str, float | str]]:
-    """Return (student block, teacher block) -> CKA and mismatch of the baseline's last epoch, means over seeds."""
-    known: dict[Pair, dict[str, Any]] = {}
-    for pair, group in last_epoch_of(cka, baseline, teacher).groupby(["block", "other_block"]):
-        tokens, images = group["cka_tokens"].mean(), group["cka_images"].mean()
-        by_token = not np.isnan(tokens)
-        rows = group["images"] * (group["tokens_per_image"] if by_token else 1)
-        known[pair] = {}
-        # Rows that are all alike have none.
-        if by_token or not np.isnan(images):
-            known[pair] = {
-                "cka": float(tokens if by_token else images),
-                "cka_kind": "tokens" if by_token else "images",
-                "cka_rows": float(rows.min()),
-            }
-    if mismatch is None:
-        return known
-    for pair, group in last_epoch_of(mismatch, baseline, teacher).groupby(["block", "other_block"]):
-        known[pair] |= {name: float(group[column].mean()) for name, column in MEASURES.items()}
-    return known
-
-
-def name_of(variant: str, pair: Pair, pairs: Sequence[Pair]) -> str:
-    """Return a variant's name, and which other pairs it aligns."""
-    rest = [f"{student}-{teacher}" for student, teacher in pairs if (student, teacher) != pair]
-    return f"{variant} (with {', '.join(rest)})" if rest else variant
-
-
-def effect(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[str, Any]:
-    """Return `paired` of the mean of `variants` against the baseline, over the seeds that all of them have.
-
-    And, under `each`, variant -> its own mean difference over these seeds.
+    `kind` says what its rows are: of tokens where these tell of all pairs, or of images, so that all can be compared.
     """
-    top1 = runs.pivot(index="seed", columns="network", values="test_top1")[[*variants, baseline]].dropna().sort_index()
-    each = {name: float((top1[name] - top1[baseline]).mean()) for name in variants}
-    return {**paired(top1[list(variants)].mean(axis=1).to_numpy(), top1[baseline].to_numpy()), "each": each}
+
+    trained: pd.DataFrame
+    untrained: pd.DataFrame
+    kind: str
+    rows: pd.Series
+
+    @property
+    def gain(self) -> pd.DataFrame:
+        """CKA after training less that before, for the seeds that have both."""
+        seeds = self.trained.index.intersection(self.untrained.index)
+        return self.trained.loc[seeds] - self.untrained.reindex(columns=self.trained.columns).loc[seeds]
 
 
-def recommend(row: dict[str, Any], comparisons: int) -> tuple[str, str]:
-    """Return the recommendation of one pair and the evidence for it, by the rule above; `comparisons` in all."""
-    if not row["variants"]:
-        return UNKNOWN, "no variant aligns this pair"
-    seeds = row["seeds"]
-    alone = "" if row["alone"] else "; never aligned alone"
-    if seeds == 0:
-        return UNKNOWN, f"no seed that all of these variants and the baseline have{alone}"
-    each = ", ".join(f"{name} {difference:+.2f}" for name, difference in row["each"].items())
-    numbers = f"{each}: {row['effect']:+.2f} points over {seeds} seed{'s' * (seeds > 1)}"
-    if not np.isnan(row["low"]):
-        numbers += f" [{row['low']:+.2f}, {row['high']:+.2f}]"
-    if seeds < FEWEST_SEEDS:
-        return UNKNOWN, f"{numbers}; no test can reach 5 % with fewer than {FEWEST_SEEDS} seeds{alone}"
-    if row["p_holm"] <= LEVEL:
-        return ALIGN if row["effect"] > 0 else AVOID, f"{numbers}, sign-flip p {row['p_holm']:.2g} after Holm{alone}"
-    if row["smallest_p_holm"] > LEVEL:
-        needed = f"Holm over {comparisons} comparisons needs {seeds_needed(comparisons)} seeds to reach 5 %"
-        return UNKNOWN, f"{numbers}; {needed}{alone}"
-    if abs(row["effect"]) <= row["detectable_effect"]:
-        return NO_EFFECT, f"{numbers}; {row['detectable_effect']:.2f} would be found with 80 % power{alone}"
-    return UNKNOWN, f"{numbers}, sign-flip p {row['p_holm']:.2g} after Holm{alone}"
+def at_epoch(table: pd.DataFrame, network: str, other: str, last: bool = True) -> pd.DataFrame:
+    """Return the rows of a network beside another: those of the last epoch of each seed, or of epoch 0."""
+    table = table[(table["network"] == network) & (table["other"] == other)]
+    return table[table["epoch"] == (table.groupby("seed")["epoch"].transform("max") if last else 0)]
+
+
+def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
+    """Return what is known of the likeness of the baseline's students with the teacher."""
+    last = at_epoch(cka, baseline, teacher)
+    # A student that was never trained is not held beside itself.
+    last, first = last[last["epoch"] > 0], at_epoch(cka, baseline, teacher, last=False)
+    by_token = bool((last["cka_tokens"].notna() | last["cka_images"].isna()).all())
+    column = "cka_tokens" if by_token else "cka_images"
+    trained, untrained = (
+        rows.pivot(index="seed", columns=BLOCKS, values=column).sort_index(axis=0).sort_index(axis=1)
+        for rows in (last, first)
+    )
+    count = last["images"] * (last["tokens_per_image"] if by_token else 1)
+    rows = count.groupby([last[name] for name in BLOCKS]).min()
+    return Likeness(trained, untrained, "tokens" if by_token else "images", rows)
+
+
+def ceiling(cka: pd.DataFrame, names: Names, kind: str) -> dict[int, float]:
+    """Return teacher block -> CKA with the same block of a teacher of another seed, mean over these; empty: none."""
+    twins = {name for same in names.seeds if names.teacher in same for name in same} - {names.teacher}
+    found = [at_epoch(cka, *pair) for twin in sorted(twins) for pair in ((names.teacher, twin), (twin, names.teacher))]
+    rows = pd.concat(found) if found else cka.iloc[:0]
+    rows = rows[rows["block"] == rows["other_block"]]
+    return rows.groupby("block")[f"cka_{kind}"].mean().to_dict()
+
+
+def _gain_of(values: pd.Series) -> dict[str, Any]:
+    known = values.dropna().to_numpy()
+    low, high = interval(known)
+    mean = float(known.mean()) if len(known) else np.nan
+    return {"gain": mean, "gain_low": low, "gain_high": high, "gain_seeds": len(known)}
 
 
 def table(
-    runs: pd.DataFrame,
-    pairs: Mapping[str, Sequence[Pair]],
-    variants: Sequence[str],
+    found: Likeness,
+    top: Mapping[int, float],
+    mismatch: pd.DataFrame | None,
+    listed: Mapping[str, terms.Terms],
     baseline: str,
     teacher: str,
-    cka: pd.DataFrame,
-    mismatch: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """Return the rows of alignment.parquet, one a pair of blocks; `cka` and `mismatch` have rows of every pair.
+    """Return the rows of alignment.parquet, one a pair of blocks that was compared.
 
-    `pairs`: variant -> its pairs of blocks; only those of `variants` are compared to the baseline. Without `mismatch`
-    its columns are NaN.
+    `top`: the ceiling by teacher block; `listed`: variant -> its terms. Without `mismatch` its columns are NaN.
     """
-    known = describe(cka, mismatch, baseline, teacher)
-    aligned: dict[Pair, list[str]] = {}
-    for variant in variants:
-        for pair in pairs.get(variant, ()):
-            aligned.setdefault((int(pair[0]), int(pair[1])), []).append(variant)
-    for pair, names in aligned.items():
-        aligned[pair] = [name for name in names if len(pairs[name]) == 1] or names
-    # One comparison a set of variants: the pairs of a variant that has several share it.
-    effects = {using: effect(runs, using, baseline) for using in dict.fromkeys(map(tuple, aligned.values()))}
-    for found, p in zip(effects.values(), holm([found["p_sign_flip"] for found in effects.values()]), strict=True):
-        found["p_holm"] = float(p)
-        found["smallest_p_holm"] = min(1.0, len(effects) * found["smallest_p"]) if found["seeds"] else np.nan
-    rows = []
-    for student, teacher in sorted(known):
-        pair = int(student), int(teacher)
-        using = tuple(aligned.get(pair, ()))
-        found = effects.get(using, {"seeds": 0})
-        row = {
-            "baseline": baseline,
-            "student_block": pair[0],
-            "teacher_block": pair[1],
-            "cka_kind": "",
-            **known[pair],
-            "variants": ", ".join(name_of(name, pair, [tuple(p) for p in pairs[name]]) for name in using),
-            "alone": any(len(pairs[name]) == 1 for name in using),
-            **found,
-            "effect": found.get("mean_difference", np.nan),
-        }
-        row["recommendation"], row["evidence"] = recommend(row, len(effects))
-        rows.append(row)
+    measured = None if mismatch is None else at_epoch(mismatch, baseline, teacher).groupby(BLOCKS)
+    gains, rows = found.gain, []
+    for student, theirs in found.trained.columns:
+        pair = int(student), int(theirs)
+        cka = found.trained[pair].dropna()
+        row = {"baseline": baseline, "student_block": pair[0], "teacher_block": pair[1], "cka_kind": ""}
+        if len(cka):
+            row |= {"cka": float(cka.mean()), "cka_kind": found.kind, "cka_rows": float(found.rows[pair])}
+        before = found.untrained[pair].mean() if pair in found.untrained else np.nan
+        row |= {"cka_seeds": len(cka), "untrained_cka": float(before), "ceiling": top.get(pair[1], np.nan)}
+        row |= _gain_of(gains[pair])
+        if measured is not None and pair in measured.groups:
+            own = measured.get_group(pair)
+            row |= {name: float(own[column].mean()) for name, column in MEASURES.items()}
+        rows.append(row | {"aligned_by": aligned_by(pair, listed)})
     return pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS))
+
+
+def aligned_by(pair: terms.Pair, listed: Mapping[str, terms.Terms]) -> str:
+    """Return 'last, last2 (with 0-2)': the variants that align a pair, and which other pairs they align."""
+    texts = []
+    for variant, own in listed.items():
+        pairs = sorted({one for term in own for one in term.pairs})
+        if pair in pairs:
+            rest = terms.named([one for one in pairs if one != pair])
+            texts.append(f"{variant} (with {rest})" if rest else variant)
+    return ", ".join(texts)
+
+
+def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.DataFrame:
+    """Return the rows of nearest.parquet, one a block of the student that has a CKA with any of the teacher's."""
+    gains, rows, contrasts = found.gain, [], {}
+    trained = found.trained.mean()
+    for block in found.trained.columns.unique("block"):
+        if trained[block].notna().any():
+            at = int(trained[block].idxmax())
+            before = found.untrained[block].mean() if block in found.untrained else pd.Series(dtype=float)
+            known = before.notna().any()
+            row = {"baseline": baseline, "student_block": int(block), "teacher_block": at}
+            row |= {"cka": float(trained[block][at]), "ceiling": top.get(at, np.nan)}
+            row |= {"untrained_block": int(before.idxmax()) if known else -1}
+            row |= {"untrained_cka": float(before.max()) if known else np.nan}
+            rows.append(row | _gain_of(gains[block][at]))
+            contrasts[int(block)] = _contrast(found.trained.loc[gains.index, block], gains[block])
+    p = joint.test(pd.DataFrame(contrasts), effects=False)["p_joint"] if contrasts else {}
+    for row in rows:
+        values = contrasts[row["student_block"]].dropna().to_numpy()
+        low, high = interval(values)
+        row |= {"contrast": float(values.mean()) if len(values) else np.nan, "p_joint": p[row["student_block"]]}
+        row |= {"contrast_low": low, "contrast_high": high, "verdict": _verdict(row, len(values))}
+    return pd.DataFrame(rows, columns=list(NEAREST_COLUMNS))
+
+
+def _contrast(trained: pd.DataFrame, gains: pd.DataFrame) -> pd.Series:
+    """Return, by seed, the gain at the block that is nearest in the other seeds less the mean at all others.
+
+    Both have a row a seed and a column a teacher block; NaN with one seed or one teacher block.
+    """
+    values = {}
+    for seed in gains.index:
+        others = trained.drop(index=seed).mean()
+        at = others.idxmax() if others.notna().any() else None
+        values[seed] = np.nan if at is None else gains.loc[seed, at] - gains.loc[seed].drop(at).mean()
+    return pd.Series(values, dtype=float)
+
+
+def _verdict(row: Mapping[str, Any], seeds: int) -> str:
+    if row["gain_seeds"] == 0:
+        return NOT_COMPARED
+    if seeds < FEWEST_SEEDS:
+        return TOO_FEW
+    return STANDS_OUT if row["p_joint"] <= LEVEL and row["contrast"] > 0 and row["gain"] > 0 else NOT_SHOWN

@@ -16,6 +16,8 @@ FEWEST_ROWS = 1000
 ONE_BY_ONE = 8
 # Of the normal distribution, in standard errors: the 95 % interval of a mean over hundreds of images.
 INTERVAL = 1.96
+# Shares of the loss within this factor of each other are one dose.
+LIKE_DOSE = 1.5
 # What a study can show: channels of the teacher to those of the student (as published), blocks neither first nor last,
-# CKA from which two blocks are called alike, shares of the loss whose ratio counts as one dose.
-WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE, SAME_DOSE = 2.0, 3, 0.9, 1.5
+# CKA from which two blocks are called alike.
+WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE = 2.0, 3, 0.9

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...spec.tables import MAIN_PROBE, Names
-from ..thresholds import ALIKE, INTERIOR_BLOCKS, SAME_DOSE, WIDTH_RATIO
+from ..thresholds import ALIKE, INTERIOR_BLOCKS, LIKE_DOSE, WIDTH_RATIO
 from .words import listed, number, plural
 
 RANK = "pca_rank_95_p99"
@@ -125,15 +125,15 @@ def _doses(terms: pd.DataFrame | None, names: Names) -> list[str]:
             f"{term} has {100 * values[low]:.0f} % ({low}) to {100 * values[high]:.0f} % ({high}) of the loss in the "
             "first epoch"
         )
-        if values[high] > SAME_DOSE * values[low]:
+        if values[high] > LIKE_DOSE * values[low]:
             apart.append(str(term))
     if not texts:
         return []
     said = f"dose: {listed(texts)}"
     if not apart:
-        return [f"{said}; within a factor of {SAME_DOSE}"]
+        return [f"{said}; within a factor of {LIKE_DOSE}"]
     return [
-        f"{said}; beyond a factor of {SAME_DOSE}, so that variants of {listed(apart)} differ in dose as well as in "
+        f"{said}; beyond a factor of {LIKE_DOSE}, so that variants of {listed(apart)} differ in dose as well as in "
         "what they align (see Dose and place)"
     ]
 

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from ...spec.tables import Names
-from . import alignment, networks, shape, variants
+from . import alignment, dose, networks, shape, trajectory, variants
 from .shape_tables import unmoved_controls
 
 
 def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
-    """Return report.md from the frames of shape, networks, variants, mcnemar and alignment."""
+    """Return report.md from the tables of the stage."""
     parts = [
         "# Answers",
         "## Is it U-shaped?",
@@ -17,7 +17,11 @@ def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
         *networks.section(tables["networks"], names, unmoved_controls(tables["shape"], names)),
         "## Does a variant help?",
         *variants.section(tables["variants"], tables["mcnemar"], names.baseline),
+        "## When does a gain arise?",
+        *trajectory.section(tables["variants"], names.baseline),
+        "## Dose and place",
+        *dose.section(tables["dose_and_place"], tables["effects"], names.baseline),
         "## Which layers should be aligned?",
-        *alignment.section(tables["alignment"], names.baseline, names.teacher),
+        *alignment.section(tables, names.baseline, names.teacher),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"

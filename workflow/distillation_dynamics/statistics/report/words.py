@@ -1,6 +1,6 @@
 """Words that the sections of the report share: counts, lists, numbers with their intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -37,3 +37,9 @@ def span(values: Sequence[float], form: str = ".2f") -> str:
 def said(name: str) -> str:
     """Return a column's name as it is read in a sentence."""
     return name.replace("_", " ")
+
+
+def over(seeds: Iterable[int]) -> str:
+    """Return '6 seeds', or '2 to 6 seeds' where numbers of seeds differ."""
+    few, many = min(seeds), max(seeds)
+    return plural(int(many), "seed") if few == many else f"{few} to {many} seeds"

@@ -1,0 +1,84 @@
+"""Terms of losses and tables of accuracies, made up for the tests of what variants do."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.spec.training import TermSpec
+
+FIRST, LAST = ((0, 0),), ((3, 5),)
+
+
+@dataclass(frozen=True)
+class Given(TermSpec):
+    """A term that may be given a share of the loss instead of a weight."""
+
+    share: float | None = None
+
+
+def cross_entropy(weight=0.1, label_smoothing=0.1):
+    return TermSpec("cross_entropy", weight, "labels", {"label_smoothing": label_smoothing})
+
+
+def soft(weight=0.9, temperature=1):
+    return TermSpec("soft", weight, "teacher_logits", {"temperature": temperature})
+
+
+def hard(weight=0.9):
+    return TermSpec("hard", weight, "teacher_logits", {})
+
+
+def aligning(pairs, name="spectral", weight=0.2, share=None, **options):
+    """A term that aligns pairs of blocks."""
+    pairs = tuple(map(tuple, pairs))
+    if share is None:
+        return TermSpec(name, weight, "teacher_features", options, pairs)
+    return Given(name, None, "teacher_features", options, pairs, share=share)
+
+
+SOFT = (cross_entropy(), soft())
+
+
+def with_pairs(pairs, **more):
+    """The terms of a variant that adds one term with pairs to soft."""
+    return (*SOFT, aligning(pairs, **more))
+
+
+def runs_of(**top1):
+    """A table of runs: variant -> accuracies of seeds 0, 1, ... (None: no run)."""
+    rows = [{"network": "cait", "seed": -1, "test_top1": 90.0}]
+    for variant, values in top1.items():
+        rows += [
+            {"network": variant, "seed": seed, "test_top1": value}
+            for seed, value in enumerate(values)
+            if value is not None
+        ]
+    return pd.DataFrame(rows)
+
+
+def curves_of(accuracy):
+    """Training curves: variant -> for each seed the validation top-1 of epochs 1, 2, ... (NaN: not measured)."""
+    rows = [{"network": "cait", "seed": -1, "epoch": 99, "validation_top1": 90.0}]
+    for variant, seeds in accuracy.items():
+        for seed, values in enumerate(seeds):
+            for epoch, value in enumerate(values, start=1):
+                rows.append({"network": variant, "seed": seed, "epoch": epoch, "validation_top1": value})
+    return pd.DataFrame(rows)
+
+
+def who(runs, baseline="soft", teacher="cait"):
+    """Everyone in a table of runs but the network cait is a variant."""
+    students = tuple(name for name in dict.fromkeys(runs["network"]) if name != "cait")
+    return Names(("cait",), {}, teacher, students, baseline)
+
+
+def shares_of(**shares):
+    """A table of terms: variant -> (share in epoch 1, share in epoch 2) of its spectral term, of two seeds."""
+    rows = []
+    for variant, values in shares.items():
+        for seed in (0, 1):
+            for epoch, share in enumerate(values, start=1):
+                row = {"network": variant, "seed": seed, "epoch": epoch, "value": 1.0, "weight": 0.2}
+                rows.append(row | {"term": "spectral", "share": share + 0.01 * (2 * seed - 1)})
+    return pd.DataFrame(rows, columns=["network", "seed", "epoch", "term", "value", "weight", "share"])

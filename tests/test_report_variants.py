@@ -1,0 +1,358 @@
+"""Each sentence on variants, gains, dose and place, and pairs of blocks: its branches, on made-up tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distillation_dynamics.statistics import alignment as measured
+from distillation_dynamics.statistics import dose, effects
+from distillation_dynamics.statistics.report import alignment, trajectory, variants, words
+from distillation_dynamics.statistics.report import dose as on_dose
+
+NAN = np.nan
+
+
+def row_of(variant="hard", **more):
+    """A row of variants.parquet: eight seeds, no difference found."""
+    row = {"variant": variant, "baseline": "soft", "seeds": 8, "mean_difference": 0.1, "low": -0.2, "high": 0.4}
+    row |= {"p_sign_flip": 0.5, "p_joint": 0.6, "joint_seeds": 8, "joint_comparisons": 2, "smallest_p": 2 / 2**8}
+    row |= {"detectable_effect": 0.7, "evaluation_standard_error": 0.3, "turns_at": NAN, "changes": 1}
+    row |= {"differs": "a `hard` term (weight 0.9)", "verdict": "no difference found"}
+    for third in ("early", "late"):
+        row |= {f"{third}_gain": 0.0, f"{third}_low": -1.0, f"{third}_high": 1.0, f"{third}_p": 1.0}
+        row |= {f"{third}_seeds": 8, f"{third}_epochs": 2, f"{third}_all": 2}
+    return row | more
+
+
+def frame(*rows):
+    return pd.DataFrame(list(rows))
+
+
+# --- does a variant help ---
+
+LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "joint_comparisons": 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [row_of(p_joint=0.01, mean_difference=1.0), row_of("none")],
+            "hard (+1.00 points) differs significantly from soft, of 2 variants tested over 8 seeds (joint sign "
+            "flips); in the other no difference was found.",
+        ),
+        (
+            [row_of("none", p_joint=0.01, mean_difference=-1.8, changes=2)],
+            "none, 2 changes at once (-1.80 points) differs significantly from soft, of 1 variant tested over 8 seeds "
+            "(joint sign flips).",
+        ),
+        (
+            [row_of(), row_of("none", mean_difference=-0.2)],
+            "No difference to soft was found in 2 variants tested over 8 seeds (joint sign flips): differences to soft "
+            "run from -0.20 (none) to +0.10 points (hard).",
+        ),
+        (
+            [row_of(seeds=3, joint_seeds=3, smallest_p=0.25)],
+            "3 seeds cannot tell by a test (the smallest sign-flip p is 0.25): hard differs from soft by "
+            "+0.10 [-0.20, +0.40] points; read the intervals.",
+        ),
+        (
+            [row_of(**LEFT_OUT), row_of("none", **LEFT_OUT)],
+            "3 seeds cannot tell by a test (no seed is shared by all): differences to soft run from +0.10 (hard) to "
+            "+0.10 points (hard); read the intervals.",
+        ),
+        (
+            [row_of(seeds=1, low=NAN, high=NAN, joint_seeds=0)],
+            "One seed cannot tell: hard differs from soft by +0.10 points, without any interval of training.",
+        ),
+        (
+            [row_of(seeds=0, mean_difference=NAN, joint_seeds=0)],
+            "Nothing can be said: no variant shares a seed with soft.",
+        ),
+        # What was not tested is not said to show no difference.
+        (
+            [row_of(p_joint=0.01, mean_difference=1.0), row_of("few", **LEFT_OUT)],
+            "hard (+1.00 points) differs significantly from soft, of 1 variant tested over 8 seeds (joint sign flips).",
+        ),
+    ],
+)
+def test_the_answer_on_variants(rows, said):
+    assert variants.answer(frame(*rows), "soft") == said
+
+
+def test_what_a_variant_changes_beside_its_subject_is_named():
+    table = frame(row_of("none", changes=2, differs="a; b"), row_of(), row_of("copy", changes=0, differs=""))
+    assert variants.mixed(table, "soft") == [
+        "none differs from soft in 2 things: a; b. Its difference is that of all of them together.",
+        "copy and soft have the same terms.",
+    ]
+    assert variants.mixed(frame(row_of()), "soft") == []
+    text = "\n".join(variants.section(table, pd.DataFrame(), "soft"))
+    assert "| a; b |" in text and "symmetric about 0, together" in text
+
+
+def test_variants_and_seeds_that_the_joint_test_leaves_out_are_named():
+    assert variants.left_out(frame(row_of())) == []
+    assert variants.left_out(frame(row_of(seeds=9), row_of("few", **LEFT_OUT))) == [
+        "few is left out of the joint test, which needs seeds that all its variants have (3 seeds with the baseline). "
+        "The test rests on the 8 seeds that its variants share; intervals on all that a variant shares with the "
+        "baseline."
+    ]
+    two = variants.left_out(frame(row_of(), row_of("few", **LEFT_OUT), row_of("fewer", **LEFT_OUT | {"seeds": 2})))
+    assert two[0].startswith("few and fewer are left out") and "(2 to 3 seeds with the baseline)" in two[0]
+
+
+# --- early gains and late losses ---
+
+
+def turned(early, late, tested=False, **more):
+    """A row with an early gain and a late loss, and intervals `early` and `late`."""
+    row = row_of(**more) | {"early_low": early[0], "early_high": early[1], "late_low": late[0], "late_high": late[1]}
+    return row | {"early_gain": 2.0, "late_gain": -1.0} | dict.fromkeys(("early_p", "late_p"), 0.01 if tested else 0.2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [turned((1, 3), (-2, -0.5), tested=True), row_of("none")],
+            "Of 2 variants, against soft (8 seeds): hard (early +2.00 [+1.00, +3.00], late -1.00 [-2.00, -0.50] "
+            "points) gains early and loses late by the joint test.",
+        ),
+        (
+            [turned((1, 3), (-2, -0.5))],
+            "Of one variant, against soft (8 seeds): hard (early +2.00 [+1.00, +3.00], late -1.00 [-2.00, -0.50] "
+            "points) gains early and loses late by the interval of each alone, not by the joint test.",
+        ),
+        (
+            [turned((-1, 3), (-2, -0.5)), turned((NAN, NAN), (NAN, NAN), variant="none")],
+            "Of 2 variants, against soft (8 seeds): hard (early +2.00 [-1.00, +3.00], late -1.00 [-2.00, -0.50] "
+            "points) and none (early +2.00, late -1.00 points) gain early and lose late in the mean alone: a test or "
+            "an interval does not exclude 0.",
+        ),
+        (
+            [row_of(early_gain=-1.0, late_gain=-2.0), row_of("none")],
+            "In none of 2 variants is an early gain over soft followed by a late loss, not even in the mean (8 seeds).",
+        ),
+        (
+            [row_of(early_gain=NAN, early_seeds=0)],
+            "Not measured: whether a variant gains early and loses late. In the first third of training no epoch was "
+            "validated in a variant and in soft with the same seed.",
+        ),
+        (
+            [row_of(early_gain=NAN, late_gain=NAN)],
+            "Not measured: whether a variant gains early and loses late. In the first and the last third of training "
+            "no epoch was validated in a variant and in soft with the same seed.",
+        ),
+        (
+            [row_of(early_gain=NAN, early_seeds=0), turned((1, 3), (-2, -1), tested=True, variant="none"), row_of("c")],
+            "Of 2 measured variants, against soft (8 seeds): none (early +2.00 [+1.00, +3.00], late -1.00 [-2.00, "
+            "-1.00] points) gains early and loses late by the joint test.",
+        ),
+    ],
+)
+def test_the_answer_on_early_gains_and_late_losses(rows, said):
+    assert trajectory.answer(frame(*rows), "soft") == said
+
+
+def test_thirds_of_training_that_were_not_or_only_partly_validated_are_named():
+    assert trajectory.missing(frame(row_of())) == []
+    table = frame(row_of(early_gain=NAN, early_epochs=0), row_of("none", late_epochs=1), row_of("c", early_epochs=1))
+    assert trajectory.missing(table) == [
+        "Not measured in the first third of training: hard. Partly measured: of the 2 epochs of the first third 1 or "
+        "more were validated. Partly measured: of the 2 epochs of the last third 1 or more were validated."
+    ]
+    assert "| not measured |" in "\n".join(trajectory.section(table, "soft"))
+
+
+# --- dose and place ---
+
+
+def contrast(kind=dose.PLACE, **more):
+    row = dict.fromkeys(dose.DOSE_COLUMNS, NAN) | {
+        "contrast": kind,
+        "objective": "spectral",
+        "options": "",
+        "level": "",
+    }
+    row |= {"variant": "last", "other": "first", "pairs": "3-5", "other_pairs": "0-0", "weight": 0.2, "seeds": 8}
+    row |= {
+        "other_weight": 0.2,
+        "share": 0.54,
+        "other_share": 0.4,
+        "mean_difference": -1.48,
+        "low": -1.9,
+        "high": -1.05,
+    }
+    return row | {"p_joint": 0.008, "joint_seeds": 8, "detectable_effect": 0.6, "verdict": "worse"} | more
+
+
+ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [contrast(level="high")],
+            "Over 8 seeds: place matters (spectral, 3-5 against 0-0, high share: 54 and 40 % of the loss: last less "
+            "first -1.48 [-1.90, -1.05] points, p 0.008).",
+        ),
+        (
+            [
+                contrast(verdict="no difference found", level="low", share=0.11, other_share=0.08),
+                contrast(dose.DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
+            ],
+            "Over 8 seeds: dose matters (spectral, at 3-5, 54 against 11 % of the loss: last less last_low "
+            "-1.48 [-1.90, -1.05] points, p 0.008); no effect of place was found (spectral, 3-5 against 0-0, "
+            "low share: 11 and 8 % of the loss: last less first -1.48 [-1.90, -1.05] points; 0.6 would be found with "
+            "80 % power).",
+        ),
+        (
+            [contrast(verdict="undecided", p_joint=0.09)],
+            "Over 8 seeds: undecided whether place matters (spectral, 3-5 against 0-0, 54 and 40 % of the loss: last "
+            "less first -1.48 [-1.90, -1.05] points, p 0.09).",
+        ),
+        (
+            [contrast(dose.DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
+            "Over 1 seed: undecided whether dose matters (spectral, at 3-5, 54 against 40 % of the loss: last less "
+            "first -1.48 points; a test needs 6 seeds).",
+        ),
+        (
+            [contrast(dose.BOTH)],
+            "Not testable: of 2 variants no two of one objective align other pairs at a like share of the loss, or the "
+            "same pairs at another share.",
+        ),
+    ],
+)
+def test_the_answer_on_dose_and_place(rows, said):
+    assert on_dose.answer(pd.DataFrame(rows), ALONE, "soft") == said
+
+
+def test_without_shares_or_variants_dose_and_place_are_not_testable():
+    none = pd.DataFrame(columns=list(dose.DOSE_COLUMNS))
+    assert on_dose.answer(none, ALONE.assign(alone=False), "soft") == (
+        "Not testable: no variant differs from soft in one term with pairs of blocks alone."
+    )
+    assert on_dose.answer(none, ALONE.assign(share_first=NAN), "soft") == (
+        "Not testable: the share of the loss that each term has was not measured."
+    )
+    assert on_dose.section(none, ALONE[:0], "soft") == [
+        "**Not testable: no variant differs from soft in one term with pairs of blocks alone.**"
+    ]
+
+
+def test_two_places_at_one_weight_are_said_to_differ_in_dose_too():
+    mixed = contrast(dose.BOTH, other_share=0.08, p_joint=NAN, detectable_effect=NAN, verdict=dose.MIXED)
+    paragraphs = on_dose.section(pd.DataFrame([mixed, contrast()]), ALONE, "soft")
+    assert paragraphs[1] == (
+        "At one weight (0.2) last (3-5) has 54 % of the loss and first (0-0) 8 %: a difference of place and of dose, "
+        "which tells of neither."
+    )
+    assert "| place and dose | spectral | last less first | 3-5 / 0-0 | 54, 8 |" in paragraphs[2]
+
+
+# --- pairs of blocks ---
+
+
+def effect(**more):
+    row = dict.fromkeys(effects.EFFECT_COLUMNS, NAN) | {"variant": "last", "objective": "spectral", "pairs": "3-5"}
+    return row | {"mean_difference": 0.26, "seeds": 8, "options": "", "verdict": effects.UNKNOWN} | more
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [
+                effect(verdict=effects.HELPS),
+                effect(objective="projector", variant="p_last", mean_difference=-0.37, verdict=effects.HARMS),
+            ],
+            "Aligning helped: spectral at 3-5 (last, +0.26 points); aligning did harm: projector at 3-5 (p_last, "
+            "-0.37 points). Differences to soft over 8 seeds.",
+        ),
+        (
+            [effect(verdict=effects.NO_EFFECT), effect(variant="b", seeds=2, mean_difference=NAN)],
+            "No effect was found of spectral at 3-5 (last, +0.26 points); not enough evidence on spectral at 3-5 "
+            "(b, - points). Differences to soft over 2 to 8 seeds.",
+        ),
+        (
+            [effect(verdict=effects.MIXED, pairs="0-0, 3-5")],
+            "Not of this term alone: spectral at 0-0, 3-5 (last, +0.26 points). Differences to soft over 8 seeds.",
+        ),
+        ([], "Not enough evidence: no variant aligns any pair of blocks."),
+    ],
+)
+def test_the_answer_on_pairs_of_blocks(rows, said):
+    assert alignment.answer(pd.DataFrame(rows, columns=list(effects.EFFECT_COLUMNS)), "soft") == said
+
+
+def near(block=0, **more):
+    row = dict.fromkeys(measured.NEAREST_COLUMNS, NAN) | {"student_block": block, "teacher_block": 0, "cka": 0.8}
+    row |= {"untrained_block": 0, "untrained_cka": 0.74, "gain": 0.06, "gain_low": 0.01, "gain_high": 0.11}
+    return row | {"gain_seeds": 8, "verdict": measured.NOT_SHOWN} | more
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [near(verdict=measured.STANDS_OUT)],
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80), more so than before training "
+            "(+0.06 [+0.01, +0.11] at block 0) and more than the others.",
+        ),
+        (
+            [near(), near(1, cka=0.67)],
+            "Student blocks 0 and 1 are nearest to teacher block 0 (CKA 0.67 to 0.80); before training CKA with the "
+            "nearest is 0.74 already, with the same block in 2 of 2, so that training is not shown to have made them "
+            "so.",
+        ),
+        (
+            [near(verdict=measured.TOO_FEW, gain_seeds=1, untrained_block=3)],
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74 "
+            "already, with the same block in 0 of 1, so that training is not shown to have made them so. 1 seed allows "
+            "no interval and no test.",
+        ),
+        (
+            [near(verdict=measured.TOO_FEW, gain_seeds=3)],
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74 "
+            "already, with the same block in 1 of 1, so that training is not shown to have made them so. 3 seeds allow "
+            "no test, which needs 6.",
+        ),
+        (
+            [
+                near(verdict=measured.NOT_COMPARED, gain_seeds=0, teacher_block=2),
+                near(1, verdict=measured.NOT_COMPARED),
+            ],
+            "Student block 1 is nearest to teacher block 0 (CKA 0.80) and student block 0 is nearest to teacher block "
+            "2 (CKA 0.80); the untrained student was not compared, so that nothing tells whether training made them "
+            "so.",
+        ),
+    ],
+)
+def test_likeness_is_said_to_be_of_training_only_where_it_stands_out(rows, said):
+    assert alignment.alike(pd.DataFrame(rows)) == said
+
+
+def test_the_ceiling_is_said_or_that_there_is_none():
+    assert alignment.ceilings(pd.DataFrame([near()])) == (
+        "No teacher of another seed was compared, so that nothing tells how alike two networks can come."
+    )
+    assert alignment.ceilings(pd.DataFrame([near(ceiling=0.9), near(1, ceiling=0.95)])) == (
+        "Ceiling, the same block of a teacher of another seed: 0.90 to 0.95."
+    )
+
+
+def test_blocks_that_have_no_cka_or_were_not_compared_are_said_not_to():
+    pairs = pd.DataFrame([dict.fromkeys(measured.ALIGNMENT_COLUMNS, NAN)])
+    nothing = pd.DataFrame(columns=list(measured.NEAREST_COLUMNS))
+    assert alignment.likeness(pairs, nothing, "soft", "cait") == [
+        "No pair of blocks has a CKA: all rows of a block are alike."
+    ]
+    assert alignment.likeness(pairs[:0], nothing, "soft", "cait") == [
+        "Likeness before aligning: CKA of soft with the teacher cait was not measured."
+    ]
+
+
+def test_numbers_of_seeds_are_one_or_a_range():
+    assert words.over([8, 8]) == "8 seeds" and words.over([1]) == "1 seed" and words.over([0, 2]) == "0 to 2 seeds"

@@ -1,0 +1,118 @@
+"""In what do two variants differ? Their terms held beside each other, and the share of the loss that each term has.
+
+In: the terms of both; the table of terms, a row a network, seed, epoch and term. Out: changes in words, means over
+seeds. What counts as one change: an option of a term; a term with pairs of blocks that only one of the two has, or its
+weight, its pairs, its reduction; and, among terms without pairs, all that moves weight from one to another while their
+sum stays the same, since a term cannot leave such a sum without its weight going somewhere.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..spec.training import TermSpec
+
+Terms = Sequence[TermSpec]
+Pair = tuple[int, int]
+# Weights whose sums differ by less are the same.
+SAME = 1e-9
+
+
+def share_of(term: TermSpec) -> float | None:
+    """Return the share of the loss that a term was given instead of a weight; None: a fixed weight."""
+    # Terms written before shares could be given have none.
+    return getattr(term, "share", None)
+
+
+def dose_of(term: TermSpec) -> str:
+    """Return 'weight 0.2', or 'share 0.08 of the loss' of a term whose weight was chosen for that."""
+    share = share_of(term)
+    return f"weight {term.weight:g}" if share is None else f"share {share:g} of the loss"
+
+
+def named(pairs: Sequence[Pair]) -> str:
+    """Return '0-0, 3-7': student and teacher block of each pair, from 0."""
+    return ", ".join(f"{student}-{teacher}" for student, teacher in pairs)
+
+
+def options_of(term: TermSpec) -> str:
+    """Return the options of a term and its reduction, where that is not the mean: 'temperature 1, reduction sum'."""
+    values = dict(sorted(term.options.items()))
+    values |= {"reduction": term.reduction} if term.reduction != "mean" else {}
+    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+
+
+def described(term: TermSpec) -> str:
+    """Return '`spectral` term (weight 0.2, pairs 0-0)'."""
+    pairs = f"pairs {named(term.pairs)}" if term.pairs else ""
+    return f"`{term.name}` term ({', '.join(filter(None, [dose_of(term), pairs, options_of(term)]))})"
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def differences(ours: Terms, theirs: Terms) -> list[str]:
+    """Return each change that leads from the terms of `theirs` to `ours`, in words; none where they are alike."""
+    own, other = ({term.name: term for term in terms} for terms in (ours, theirs))
+    names = list(dict.fromkeys([*other, *own]))
+    doses = {name: change for name in names if (change := _dose_change(name, own.get(name), other.get(name)))}
+    moved = [name for name in doses if not (own.get(name) or other[name]).pairs]
+    changes = []
+    if moved and abs(_total(ours) - _total(theirs)) < SAME:
+        changes.append(", ".join(doses.pop(name) for name in moved))
+    changes += doses.values()
+    for name in names:
+        if name in own and name in other:
+            changes += _option_changes(own[name], other[name])
+    return changes
+
+
+def _dose_change(name: str, ours: TermSpec | None, theirs: TermSpec | None) -> str | None:
+    if theirs is None:
+        return f"a {described(ours)}"
+    if ours is None:
+        return f"no {described(theirs)}"
+    same = dose_of(ours) == dose_of(theirs)
+    return None if same else f"`{name}` {dose_of(ours)} instead of {dose_of(theirs)}"
+
+
+def _total(terms: Terms) -> float:
+    """Return the sum of weights of terms without pairs; NaN, which equals nothing, where one follows from a share."""
+    return sum(np.nan if share_of(term) is not None else term.weight for term in terms if not term.pairs)
+
+
+def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:
+    """Return a change for each option, the reduction and the pairs that differ between two terms of one objective."""
+    first, second = (
+        {**term.options, "reduction": term.reduction} | ({"pairs": named(term.pairs)} if term.pairs else {})
+        for term in (ours, theirs)
+    )
+    return [
+        f"`{ours.name}` {option} {_value(first.get(option, 'not set'))} instead of "
+        f"{_value(second.get(option, 'not set'))}"
+        for option in sorted({*first, *second})
+        if first.get(option) != second.get(option)
+    ]
+
+
+def added(ours: Terms, theirs: Terms) -> TermSpec | None:
+    """Return the term with pairs that is all by which `ours` differs from `theirs`; None without such a term."""
+    names = {term.name for term in theirs}
+    new = [term for term in ours if term.pairs and term.name not in names]
+    return new[0] if len(new) == 1 and len(differences(ours, theirs)) == 1 else None
+
+
+def shares(table: pd.DataFrame | None) -> dict[tuple[str, str], dict[str, float]]:
+    """Return (network, term) -> its share of the loss in epoch 1 and over all epochs, 0 to 1, means over seeds.
+
+    `table` has a row a network, seed, epoch and term; without it, or without a value, nothing is known of a share.
+    """
+    if table is None:
+        return {}
+    by_seed = table[table["epoch"] > 0].groupby(["network", "term", "seed"])["share"].mean()
+    first = table[table["epoch"] == 1].groupby(["network", "term"])["share"].mean()
+    every = by_seed.groupby(["network", "term"]).mean()
+    return {key: {"share_first": float(first.get(key, np.nan)), "share_all": float(every[key])} for key in every.index}
