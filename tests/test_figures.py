@@ -259,7 +259,7 @@ def test_networks_without_a_value_are_left_out_and_named(tables, stages):
     assert panel.get_title("right") == "no value: teacher, teacher untrained"
     assert draw("attention", stages, STAGES).axes[0].get_title("right") == "no value: students"
     nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
-    assert draw("attention", {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
+    assert draw("attention", stages | {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
     assert draw("gradients", stages, STAGES).axes[1].get_title("right") == "no network has a value"
 
 

@@ -11,7 +11,9 @@ from .node import Node
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
-STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
+STATISTICS_TABLES = (
+    *("shape", "minimum", "references", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment"),
+)
 
 
 class Gathered(Measured):
@@ -96,7 +98,7 @@ def _statistics(chain: Gathered) -> Node:
     study, logits = chain.study, LOGITS.format("test")
     pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
-    names = [name for name in ("runs", "epochs", *extensions.pair_metrics()) if name in owners]
+    names = [name for name in ("depth", "runs", "epochs", *extensions.pair_metrics()) if name in owners]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [

@@ -1,7 +1,8 @@
 """The statistics stage: the study's questions, answered from the tables of the other stages.
 
-In: scalars of every network; where there are students, runs and training curves, test logits and labels, CKA and
-mismatch of students and teacher; where there are several networks, CKA, neighbours and Procrustes distance of pairs.
+In: scalars and means by block of every network; where there are students, runs and training curves, test logits and
+labels, CKA and mismatch of students and teacher; where there are several networks, CKA, neighbours and Procrustes
+distance of pairs.
 Out, in one folder: the tables of `TABLES`, empty where a question cannot be asked, and `report.md`. Imports no torch.
 """
 
@@ -11,12 +12,13 @@ import pandas as pd
 
 from ..files import read_table, write_table, write_text
 from ..spec.tables import Names, StatisticsJob
-from ..statistics import alignment, networks, shape, variants
+from ..statistics import alignment, networks, references, shape, variants
 from ..statistics.report.document import report
 
 TABLES = {
     "shape": shape.SHAPE_COLUMNS,
     "minimum": shape.MINIMUM_COLUMNS,
+    "references": references.REFERENCE_COLUMNS,
     "networks": networks.NETWORK_COLUMNS,
     "differences": variants.DIFFERENCE_COLUMNS,
     "variants": variants.VARIANT_COLUMNS,
@@ -32,10 +34,14 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     read = {
         name: read_table(part.files[0])
         for name, part in job.tables.items()
-        if name in ("runs", "epochs", "cka", "mismatch", "neighbours", "procrustes")
+        if name in ("depth", "runs", "epochs", "cka", "mismatch", "neighbours", "procrustes")
     }
     found = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
-    found["shape"], found["minimum"] = shape.tables([Path(part.files[0]) for part in job.scalars])
+    if "depth" in read:
+        found["references"] = references.table(read["depth"])
+    found["shape"], found["minimum"] = shape.tables(
+        [Path(part.files[0]) for part in job.scalars], found["references"], names.controls.values()
+    )
     found["networks"] = networks.table(read, names)
     if names.baseline is not None:
         found |= _students(job, names, read)
