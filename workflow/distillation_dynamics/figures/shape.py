@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.valley import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
@@ -48,6 +49,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     first.set_ylim(len(members) - 0.4, -0.6)
     # Linear about 0, as far as the smallest change that counts.
     first.set_xscale("symlog", linthresh=SMALLEST, linscale=0.4)
+    first.xaxis.set_minor_locator(NullLocator())
     first.set_xticks([-1, -SMALLEST, SMALLEST, 1], ["-1", f"-{SMALLEST:.2f}", f"{SMALLEST:.2f}", "1"])
     figure.supxlabel(
         f"smaller of fall and rise [doublings; entropies: bits]; dashed: {SMALLEST:.2f}, a factor of "
