@@ -354,7 +354,7 @@ def test_levels_of_width_are_said_beside_what_was_measured(dino):
     _, alone = dino
     text, table = on_references.section(alone, names(("dino",), teacher=None, controls=()))
     gaussian = references.standardised_entropy(384, 100)
-    assert f"Entropy standardised of Gaussian tokens of as many channels: {gaussian:.2f} bits in 1 networks" in text
+    assert f"Entropy standardised of Gaussian tokens of as many channels: {gaussian:.2f} bits in 1 network" in text
     assert f"lies {4.92 - gaussian:+.2f} to {5.19 - gaussian:+.2f} bits from that of its own block" in text
     assert "(farthest: dino, block 0)" in text and "ttention" not in text
     assert f"| dino | 384 | 4.92 to 5.19 ({gaussian:.2f}) |" in table

@@ -10,7 +10,7 @@ from ...files import Column
 from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..references import LEVELS
-from .words import listed, said, span
+from .words import listed, plural, said, span
 
 SAID = {
     "entropy_standardised": "Gaussian tokens of as many channels",
@@ -40,10 +40,11 @@ def _distance(rows: pd.DataFrame, name: str) -> str:
     worst = known.loc[away.abs().idxmax()]
     unit = f" {LEVELS[name]}" if LEVELS[name] else ""
     form = ".3f" if name == "intensity_per_rms" else ".2f"
+    count, levels = plural(known["network"].nunique(), "network"), span(known[name], form)
     return (
-        f"{said(name).capitalize()} of {SAID[name]}: {span(known[name], form)}{unit} in {known['network'].nunique()} "
-        f"networks; what was measured lies {away.min():+{form}} to {away.max():+{form}}{unit} from that of its own "
-        f"block (farthest: {worst['network']}, block {worst['block']})."
+        f"{said(name).capitalize()} of {SAID[name]}: {levels}{unit} in {count}; what was measured lies "
+        f"{away.min():+{form}} to {away.max():+{form}}{unit} from that of its own block (farthest: {worst['network']}, "
+        f"block {worst['block']})."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..change import BITS, LINEAR
+from ..change import BITS, LINEAR, smallest
 from ..thresholds import FEWEST_IMAGES, LEVEL, MOST_OF_IT, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
 from ..valley import EMPTY, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from .words import number, said
@@ -90,10 +90,10 @@ def why(row: dict[str, Any]) -> str:
 
 
 def _too_small(row: dict[str, Any]) -> str:
-    least = "0.07 bits" if row["scale"] == BITS else f"a factor of {SMALLEST_FACTOR:g}"
+    least = f"{smallest(BITS):.2f} bits" if row["scale"] == BITS else f"a factor of {SMALLEST_FACTOR:g}"
     if row["scale"] == LINEAR:
         least = f"{100 * (SMALLEST_FACTOR - 1):.0f} % of the largest mean"
-    if row["valley"] >= np.log2(SMALLEST_FACTOR):
+    if row["valley"] >= smallest(row["scale"]):
         return f"it {size(row)} in the typical image (mean logarithm) alone, and not in the mean over images"
     return f"it {size(row)}: one of them less than {least}, below which a change counts as none"
 
