@@ -5,6 +5,7 @@ import pandas as pd
 
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import FiguresJob, Names
+from distillation_dynamics.statistics import references
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -12,7 +13,10 @@ ACTIVATIONS = (
 )
 ENTROPIES = "entropy", "entropy_fixed_range", "entropy_standardised"
 RANKS = "sample_rank_95", "sample_rank_95_p99", "pca_rank_95", "pca_rank_95_p99", "effective_rank", "pca_effective_rank"
-PER_BLOCK = ("pca_effective_rank", "channels", "tokens")
+PER_BLOCK = (
+    *("pca_effective_rank", "channels", "tokens", "uniform", "range_low", "range_high", "fixed_low", "fixed_high"),
+    "bins",
+)
 PIXELS = 28
 
 
@@ -61,6 +65,8 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
             one = maps(draw, ("map",), facts["sides"][block])
             rows["gradient_maps"] += [key | row | {"block": block, "block_name": own} for row in one]
     tables = {name: pd.DataFrame(values) for name, values in rows.items()}
+    if rows["depth"]:
+        tables["references"] = references.table(tables["depth"])
     tables |= beside(draw, who, members, students, networks, images)
     tables |= accuracies(draw, who, seeds) | {"map": positions(draw, members + students, images)}
     return tables
@@ -162,6 +168,9 @@ def depth_row(draw, facts, block, size, trained):
     values["cosine_to_first"] = 1 - 0.8 * depth if facts["sides"][block] == facts["sides"][0] else np.nan
     for name, most in (("attention_entropy", np.log2(tokens)), ("attention_distance", 12)):
         values[name] = most * draw.uniform(0.6, 1) if facts["attention"] else np.nan
+    keys = tokens + facts["class_token"]
+    values["attention_entropy_uniform"] = np.log2(keys) if facts["attention"] else np.nan
+    values |= {"range_low": -5 * size, "range_high": 5 * size, "fixed_low": -9, "fixed_high": 9, "entropy_bins": 100}
     last = block == len(facts["widths"]) - 1
     values["gradient_magnitude_patches"] = 0 if facts["class_token"] and last else 0.01 / size * draw.uniform(0.8, 1.2)
     values["gradient_magnitude_class"] = 0.1 / size * draw.uniform(0.8, 1.2) if facts["class_token"] else np.nan

@@ -231,7 +231,11 @@ def test_the_stream_equals_the_whole(family):
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
         metric.update(outputs_of(reader(images[part])))
     streamed, maps = metric.compute(), reader(images)
-    assert set(streamed) == set(attention.IMAGE_COLUMNS)
+    assert set(streamed) == {*attention.IMAGE_COLUMNS, *attention.BLOCK_COLUMNS}
+    keys = [np.mean([np.log2(layer.weights.shape[-1]) for layer in block]) if block else np.nan for block in maps]
+    np.testing.assert_allclose(streamed["attention_entropy_uniform"], keys)
+    # No attention is more even than that without any preference.
+    assert (np.nanmax(streamed["attention_entropy"], axis=1) <= np.array(keys) + 1e-6).all()
     np.testing.assert_allclose(streamed["attention_entropy"], metrics.attention_entropy(maps), rtol=1e-12)
     np.testing.assert_allclose(streamed["attention_distance"], metrics.attention_distance(maps), rtol=1e-12)
 

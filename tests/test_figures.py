@@ -226,6 +226,17 @@ def test_depth_profiles_show_the_teacher_on_the_published_images_and_with_permut
     np.testing.assert_array_equal(null, teacher.query("probe == 'balanced'")["intensity_permuted"])
 
 
+def test_levels_that_width_or_keys_alone_make_are_drawn_for_teacher_and_baseline(tables):
+    rows = tables["references"].query("probe == 'balanced' and network == 'teacher'").sort_values("block")
+    drawn = {"entropy": 1, "entropy_fixed_range": 4, "intensity_per_rms": 6, "entropy_standardised": 7}
+    axes = draw("depth_profiles", tables).axes
+    for column, place in drawn.items():
+        np.testing.assert_array_equal(lines(axes[place])["teacher, Gaussian of its width"].get_ydata(), rows[column])
+        assert "soft, Gaussian of its width" in lines(axes[place])
+    level = lines(draw("attention", tables).axes[0])["teacher, log2 of its keys"].get_ydata()
+    np.testing.assert_array_equal(level, np.full(8, 4.0))
+
+
 def test_depth_profiles_share_the_scale_of_a_measure_and_its_control(tables):
     axes = draw("depth_profiles", tables).axes
     assert all(axes[column].get_ylim() == axes[3 + column].get_ylim() for column in range(3))
@@ -259,7 +270,7 @@ def test_networks_without_a_value_are_left_out_and_named(tables, stages):
     assert panel.get_title("right") == "no value: teacher, teacher untrained"
     assert draw("attention", stages, STAGES).axes[0].get_title("right") == "no value: students"
     nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
-    assert draw("attention", {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
+    assert draw("attention", stages | {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
     assert draw("gradients", stages, STAGES).axes[1].get_title("right") == "no network has a value"
 
 

@@ -66,7 +66,7 @@ VIEW = View(3, 32, (0.0,) * 3, (1.0,) * 3)
 CLASSES, IMAGES = 5, 15
 KNOWN = extensions.metrics()
 PYRAMIDS = {"swin", "resnet", "regnet", "hiera", "twins", "davit"}
-ATTENTION = {"attention_entropy", "attention_distance"}
+ATTENTION = {"attention_entropy", "attention_distance", "attention_entropy_uniform"}
 PATCHES = {"gradient_magnitude", "gradient_magnitude_patches"}
 LENS = {"lens_top1", "lens_agreement", "lens_kl"}
 # Few, so that a test is quick: what is compared is the same either way.
@@ -272,6 +272,7 @@ def test_the_range_of_the_reference_network_is_everybodys_and_its_controls(study
     limits = json.loads((out / "entropy/trained/range.json").read_text())
     first = depth(out, ["entropy"])
     assert (first["range_low"] == limits["low"]).all() and (first["range_high"] == limits["high"]).all()
+    assert (first["fixed_low"] == limits["low"]).all() and (first["fixed_high"] == limits["high"]).all()
     np.testing.assert_array_equal(first["entropy_fixed_range"], first["entropy"])
     assert (first["clipped_share"] == 0).all()
     other = study.network("cait")

@@ -24,7 +24,7 @@ from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints
 from distillation_dynamics.stages import figures as stage
 from distillation_dynamics.stages import measure as measuring
-from distillation_dynamics.statistics import shape
+from distillation_dynamics.statistics import references, shape
 from distillation_dynamics.statistics.report import shape as report
 from distillation_dynamics.study.study import STUDENT
 from helpers import chain_of, images_of, tiny_study
@@ -92,13 +92,16 @@ def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
     who = names_of(chain_of(study))
     style = Style("colorblind", 50, who)
     scalars = [path for name in (study.teacher, "none") for path in sorted((out / name).glob("*/scalars.parquet"))]
-    shapes, _ = shape.tables(scalars)
+    alone = references.table(joined(study, out, metrics, "depth"))
+    shapes, _ = shape.tables(scalars, alone, who.controls.values())
     tested = {name for module in modules.values() for name in getattr(module, "IMAGE_COLUMNS", {})} & {*shape.ROLES}
     assert set(shapes["metric"]) == tested
     answer, *_ = report.section(shapes, who)
     assert ("none of the metrics whose shape is tested was measured" in answer) == (not set(metrics) & TESTED)
     paths = {"shape": tmp_path / "shape.parquet"}
     write_table(paths["shape"], {name: shapes[name].to_numpy() for name in shapes}, shape.SHAPE_COLUMNS)
+    paths["references"] = tmp_path / "references.parquet"
+    write_table(paths["references"], {name: alone[name].to_numpy() for name in alone}, references.REFERENCE_COLUMNS)
     for table in ("depth", "spectrum"):
         values = joined(study, out, metrics, table)
         if values is not None:
@@ -133,9 +136,11 @@ def test_a_figure_of_what_no_network_has_a_value_of_says_so(name, tmp_path):
     }[name]
     table = "cka" if name == "cka" else "depth"
     tables[table].loc[:, columns] = np.nan
-    path, file = tmp_path / f"{table}.parquet", tmp_path / f"{name}.png"
-    tables[table].to_parquet(path)
+    file, paths = tmp_path / f"{name}.png", []
+    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+        paths.append(tmp_path / f"{table}.parquet")
+        tables[table].to_parquet(paths[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        stage.main(figure_job(name, [path], STYLE, [file]))
+        stage.main(figure_job(name, paths, STYLE, [file]))
     assert file.stat().st_size > 1000

@@ -282,6 +282,7 @@ def test_streams_agree_with_the_functions_on_the_union_of_batches(sizes, tmp_pat
     outside = (features < -1) | (features > 0.5)
     np.testing.assert_allclose(entropy["clipped_share"], outside.mean(axis=(2, 3, 4)))
     assert (entropy["range_low"], entropy["range_high"]) == ([features.min()] * 3, [features.max()] * 3)
+    assert [entropy[name] for name in ("fixed_low", "fixed_high", "entropy_bins")] == [[-1] * 3, [0.5] * 3, [100] * 3]
     metric.save(tmp_path / "own")
     assert read_json(tmp_path / "own" / entropy_module.REFERENCE) == {"low": features.min(), "high": features.max()}
     metric, spectrum = stream(spectrum_module, features, sizes, permutations=20, group=3)

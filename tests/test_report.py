@@ -385,9 +385,11 @@ def test_shape_fills_the_marks_of_u_shaped_networks_alone(two_seeds):
         metric = axes.get_title().splitlines()[0].replace(" ", "_")
         rows = table[table["metric"] == metric]
         marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
-        assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(rows["depth"]))
-        filled = {line.get_xdata()[0] for line in marks if line.get_markerfacecolor() != "white"}
-        assert filled == set(rows.loc[rows["verdict"] == "U-shaped", "depth"])
+        assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(rows["valley"]))
+        faces = {line.get_xdata()[0]: line.get_markerfacecolor() for line in marks}
+        for valley, verdict in zip(rows["valley"], rows["verdict"], strict=True):
+            kind = {"white": "not U-shaped", "0.75": "undecided"}
+            assert kind.get(faces[valley] if isinstance(faces[valley], str) else "", "U-shaped") == verdict
 
 
 def test_effects_show_every_seed_at_its_difference(two_seeds):
@@ -470,7 +472,7 @@ def test_few_networks_are_answered_one_by_one_and_controls_are_never_counted(alo
     assert "Intensity is U-shaped in 4 of 4 trained networks" in text
     assert "vit_untrained is U-shaped in none of intensity, entropy and activation magnitude." in text
     rows = [line for line in text.splitlines() if line.startswith("| intensity |")]
-    assert "| paper | 4 of 4 | 0 of 3 | - |" in rows[0]
+    assert "| paper | 4 of 4 | 0 of 3 | - | 0." in rows[0]
 
 
 def test_a_flat_control_is_said_to_be_none_with_a_remedy(alone):
@@ -510,7 +512,7 @@ def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_p
 
 def test_more_than_eight_networks_are_counted(tmp_path):
     who = names([f"n{number}" for number in range(9)], teacher=None, controls=())
-    job = made_up(tmp_path, who=who, blocks=(3, 4), images=10)
+    job = made_up(tmp_path, who=who, blocks=(3, 4), images=30)
     tables = dict(zip(("shape", "minimum"), stage.shape.tables([file.files[0] for file in job.scalars]), strict=True))
     (answer,) = on_shape.answer(tables["shape"], who)
     assert answer.startswith("**Intensity is U-shaped in 9 of 9 trained networks")

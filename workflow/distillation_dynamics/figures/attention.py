@@ -1,15 +1,15 @@
 """How spread out self-attention is and how far it reaches, over depth.
 
-In: depth.parquet. Out: a figure of two panels.
+In: depth.parquet, references.parquet. Out: a figure of two panels, with the entropy of attention that prefers no key.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, say, trained_and_control
+from .profiles import draw_references, final, grid, say, trained_and_control
 from .style import Style
 
-TABLES = ("depth",)
+TABLES = ("depth", "references")
 METRICS = ("attention",)
 PANELS = {
     "attention_entropy": "entropy of the attention\nof a query [bits]",
@@ -22,6 +22,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # No column is demanded: in a study of convolutional networks none has a value, and the panels say so.
     table = final(tables, "depth")
     figure = grid(table, style, PANELS, 1)
+    draw_references({"attention_entropy": figure.axes[0]}, tables, table, style, "log2 of its keys")
     control = trained_and_control(table, "attention_entropy", style)
     said = f"Entropy in the last block (and the control's) [bits]: {control}"
     say(figure, "Self-attention over depth", table, said, style)

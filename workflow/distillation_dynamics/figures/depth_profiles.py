@@ -1,7 +1,8 @@
 """Intensity, entropy and activation magnitude over depth, as published, and the controls that say what they measure.
 
-In: depth.parquet. Out: a figure of three rows: the published measures, their controls on the same scale (constant term
-left out, one range for all networks, root mean square), and what is left once the activations' scale is taken out.
+In: depth.parquet, references.parquet. Out: a figure of three rows: the published measures, their controls on the same
+scale (constant term left out, one range for all networks, root mean square), and what is left once the activations'
+scale is taken out. Beside those that depend on the width stand the levels that Gaussian tokens have.
 """
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..spec.tables import PUBLISHED_PROBE
-from .profiles import final, log_if_wide, places_of, profile, title
+from .profiles import draw_references, final, log_if_wide, places_of, profile, title
 from .style import PAGE, Style, label, legend_below
 
-TABLES = ("depth",)
+TABLES = ("depth", "references")
 METRICS = ("spectrum", "entropy", "magnitude")
+# What Gaussian tokens of the same width, and of the same RMS where that matters, have a level of.
+OF_WIDTH = "entropy", "entropy_fixed_range", "intensity_per_rms", "entropy_standardised"
 ROWS = {
     "as published": {
         "intensity": "spectral intensity\n[activation units]",
@@ -41,9 +44,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     grid = figure.subplots(3, 3, sharex=True)
     for above, below in zip(grid[0], grid[1], strict=True):
         below.sharey(above)
+    panels = {}
     for line, (name, row) in zip(grid, ROWS.items(), strict=True):
         for axes, (column, text) in zip(line, row.items(), strict=True):
             profile(axes, table, column, style, text)
+            panels[column] = axes
         line[0].set_title(name, loc="left", fontweight="bold")
     for axes, *columns in (
         (grid[0, 0], "intensity", "intensity_without_dc"),
@@ -54,6 +59,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         log_if_wide(axes, table[columns])
     for axes in grid[:2].flat:
         axes.set_xlabel("")
+    of_width = {column: panels[column] for column in OF_WIDTH}
+    draw_references(of_width, tables, table, style, "Gaussian of its width")
     reference = style.names.reference
     own, look = table[table["network"] == reference].sort_values("block"), style.looks([reference])[reference]
     if own["intensity"].notna().any():
@@ -66,7 +73,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     outside = f"outside the range: {most if worst['clipped_share'] > 0 else 'nothing'}"
     grid[1, 1].set_title(outside, loc="right", fontsize="x-small")
     figure.suptitle(title("Patch tokens over depth", table, _control(own), style), fontsize="small")
-    legend_below(figure, grid[0, 0], 3)
+    legend_below(figure, figure.axes, 3)
     return figure
 
 

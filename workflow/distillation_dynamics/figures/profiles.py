@@ -5,6 +5,7 @@ network) and the baseline carry the 95 % interval over images as a band. It is n
 """
 
 import math
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -133,6 +134,25 @@ def draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:
     mean, low, high = (null[column] for column in null)
     axes.fill_between(places, low, high, color=color, alpha=0.22, linewidth=0)
     axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":", label=f"{name}, channels permuted")
+
+
+def draw_references(
+    panels: Mapping[str, Axes], tables: dict[str, pd.DataFrame], table: pd.DataFrame, style: Style, what: str
+) -> None:
+    """Draw what width, scale or the number of keys alone makes of each column in `panels`, dash-dotted.
+
+    For the networks that carry a band, at the last epoch on the main images, mean over seeds; `what` it is, for the
+    legend. `table` has the blocks that are drawn. Refuses as `need` does.
+    """
+    rows, places = main_probe(need(tables, "references")), places_of(table)
+    looks = style.looks(table["network"])
+    for name in style.banded(looks):
+        blocks = rows[rows["network"] == name].groupby("block")
+        for column, axes in panels.items():
+            level = blocks[column].mean()
+            if level.notna().any():
+                line = {"color": looks[name]["color"], "linewidth": 0.8, "linestyle": (0, (5, 1, 1, 1))}
+                axes.plot(places[name][level.index], level, label=f"{label(name)}, {what}", **line)
 
 
 def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:

@@ -12,7 +12,7 @@ from .node import Node
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
 STATISTICS_TABLES = (
-    *("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory"),
+    *("shape", "minimum", "references", "networks", "differences", "variants", "mcnemar", "trajectory"),
     *("effects", "dose_and_place", "alignment", "nearest"),
 )
 
@@ -98,7 +98,7 @@ def _statistics(chain: Gathered) -> Node:
     """Add the statistics."""
     study, logits = chain.study, LOGITS.format("test")
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
-    names = [name for name in ("runs", "epochs", "terms", *extensions.pair_metrics()) if name in owners]
+    names = [name for name in ("depth", "runs", "epochs", "terms", *extensions.pair_metrics()) if name in owners]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..files import Column
 from ..networks.attention import AttentionReader
 from ..outputs import AttentionMap, NotFinite, Outputs
-from .accumulator import Accumulator
+from .accumulator import Accumulator, Measured
 
 ASKS = ("attention",)
 IMAGE_COLUMNS = {
@@ -24,6 +24,11 @@ IMAGE_COLUMNS = {
     ),
     "attention_distance": Column(
         "pixels", "mean distance between a patch and the patches it attends to, weighted by attention; NaN as above"
+    ),
+}
+BLOCK_COLUMNS = {
+    "attention_entropy_uniform": Column(
+        "bits", "log2 of the keys of a query, class tokens among them, mean over layers: attention without preference"
     ),
 }
 
@@ -42,6 +47,12 @@ def attention_entropy(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
     infinity.
     """
     return _over_blocks(maps, _entropy)
+
+
+def attention_entropy_uniform(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
+    """Entropy of attention that prefers no key, [L], in bits: log2 of the keys, mean over layers; NaN without maps."""
+    keys = [[layer.weights.shape[-1] for layer in block] for block in maps]
+    return np.array([np.log2(block).mean() if block else np.nan for block in keys])
 
 
 def attention_distance(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
@@ -98,3 +109,9 @@ class Metric(Accumulator):
         if any(maps):
             columns = {"attention_entropy": attention_entropy(maps), "attention_distance": attention_distance(maps)}
             self.images.add([{name: values[block] for name, values in columns.items()} for block in range(len(maps))])
+            self._uniform = attention_entropy_uniform(maps)
+
+    def compute(self) -> Measured:
+        """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS; none of a network without any self-attention."""
+        columns = super().compute()
+        return columns and columns | {"attention_entropy_uniform": list(self._uniform)}

@@ -14,7 +14,7 @@ import torch
 
 from ..files import Column, read_json, write_json
 from ..outputs import Outputs
-from ..spec.measure import Settings
+from ..spec.measure import STANDARDISED_RANGE, Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, extremes, image_chunks, iterate_blocks, stacked
 
@@ -35,8 +35,10 @@ IMAGE_COLUMNS = {
 BLOCK_COLUMNS = {
     "range_low": Column("activation units", "lower end of the entropy's range, one for all blocks of a checkpoint"),
     "range_high": Column("activation units", "upper end of the entropy's range"),
+    "fixed_low": Column("activation units", "lower end of the reference network's range, of entropy_fixed_range"),
+    "fixed_high": Column("activation units", "upper end of it"),
+    "entropy_bins": Column("", "equal bins of each entropy"),
 }
-STANDARDISED_RANGE = (-5.0, 5.0)
 # A chunk and what is computed from it stay in a processor's cache.
 CHUNK_VALUES = 2**18
 # Histograms at a time on a GPU.
@@ -120,9 +122,14 @@ class Metric(Accumulator):
         self.images.add([self._measured(block, index) for index, block in iterate_blocks(blocks)])
         self._blocks = len(blocks)
 
+    @property
+    def _fixed(self) -> tuple[float, float]:
+        """The range of `entropy_fixed_range`: the reference network's, or that of the network where it is its own."""
+        return self._reference or (self.low, self.high)
+
     def _measured(self, block: Block, index: int) -> dict[str, np.ndarray]:
         bins, own = self.settings.entropy_bins, (self.low, self.high)
-        entropy, fixed = image_entropy(block, index, bin_edges(bins, *own)), self._reference or own
+        entropy, fixed = image_entropy(block, index, bin_edges(bins, *own)), self._fixed
         return {
             "entropy": entropy,
             "entropy_fixed_range": entropy if fixed == own else image_entropy(block, index, bin_edges(bins, *fixed)),
@@ -132,7 +139,10 @@ class Metric(Accumulator):
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS."""
-        return super().compute() | {"range_low": [self.low] * self._blocks, "range_high": [self.high] * self._blocks}
+        facts = self.low, self.high, *self._fixed, self.settings.entropy_bins
+        return super().compute() | {
+            name: [fact] * self._blocks for name, fact in zip(BLOCK_COLUMNS, facts, strict=True)
+        }
 
     def save(self, folder: Path) -> None:
         """Write the range of all blocks and images as `range.json`: {"low", "high"} in activation units."""

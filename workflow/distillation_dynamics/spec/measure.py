@@ -8,6 +8,9 @@ from .images import Probe
 from .machine import Machine
 from .network import Checkpoints
 
+# The outer edges of the bins of `entropy_standardised`, in standard deviations.
+STANDARDISED_RANGE = -5.0, 5.0
+
 
 @dataclass(frozen=True)
 class Settings:

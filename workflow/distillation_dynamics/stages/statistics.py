@@ -1,9 +1,9 @@
 """The statistics stage: the study's questions, answered from the tables of the other stages.
 
-In: scalars of every network; where there are students, the terms of their losses and the share of each, runs and
-training curves, test logits and labels, CKA and mismatch of students and teacher; where there are several networks,
-CKA, neighbours and Procrustes distance of pairs. Out, in one folder: the tables of `TABLES`, empty where a question
-cannot be asked, and `report.md`. Imports no torch.
+In: scalars and means by block of every network; where there are students, the terms of their losses and the share of
+each, runs and training curves, test logits and labels, CKA and mismatch of students and teacher; where there are
+several networks, CKA, neighbours and Procrustes distance of pairs. Out, in one folder: the tables of `TABLES`, empty
+where a question cannot be asked, and `report.md`. Imports no torch.
 """
 
 from pathlib import Path
@@ -12,12 +12,13 @@ import pandas as pd
 
 from ..files import read_table, write_table, write_text
 from ..spec.tables import Names, StatisticsJob
-from ..statistics import alignment, checkpoints, dose, effects, networks, shape, terms, trajectory, variants
+from ..statistics import alignment, checkpoints, dose, effects, networks, references, shape, terms, trajectory, variants
 from ..statistics.report.document import report
 
 TABLES = {
     "shape": shape.SHAPE_COLUMNS,
     "minimum": shape.MINIMUM_COLUMNS,
+    "references": references.REFERENCE_COLUMNS,
     "networks": networks.NETWORK_COLUMNS,
     "differences": variants.DIFFERENCE_COLUMNS,
     "variants": variants.VARIANT_COLUMNS,
@@ -36,10 +37,14 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     read = {
         name: read_table(part.files[0])
         for name, part in job.tables.items()
-        if name in ("runs", "epochs", "terms", "cka", "mismatch", "neighbours", "procrustes")
+        if name in ("depth", "runs", "epochs", "terms", "cka", "mismatch", "neighbours", "procrustes")
     }
     found = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
-    found["shape"], found["minimum"] = shape.tables([Path(part.files[0]) for part in job.scalars])
+    if "depth" in read:
+        found["references"] = references.table(read["depth"])
+    found["shape"], found["minimum"] = shape.tables(
+        [Path(part.files[0]) for part in job.scalars], found["references"], names.controls.values()
+    )
     found["networks"] = networks.table(read, names)
     if names.baseline is not None:
         found |= _students(job, names, read)

@@ -6,8 +6,18 @@ LEVEL = 0.05
 POWER = 0.8
 # The fewest seeds at which a two-sided sign-flip test can reach 5 %: 2 / 2^6 = .031.
 FEWEST_SEEDS = 6
-# A valley is called one where it is at least this share of the curve's range deep.
+# A fall or rise over depth by a smaller factor is none. Of entropies the least is log2 of it, .07 bits: what a scale
+# that grows by this factor adds in fixed bins. Of metrics with values that are not positive it is .05 of the largest.
+SMALLEST_FACTOR = 1.05
+# The published reading calls a valley one where it is at least this share of the curve's range deep.
 SMALLEST_DEPTH = 0.10
+# Of one-sided tests of a mean over n images: with -skewness / sqrt(n) of the differences above this, the values are too
+# skewed for so few images (benchmarks/shapes.py: above, more than 5 % of curves without a valley were called U-shaped).
+MOST_SKEW = 0.08
+# Of fewer images nothing tells how skewed their values are; of so many that all agree in a sign, skewness is no matter.
+FEWEST_IMAGES = 20
+# A U is one of scale where scale alone makes at least this share of both its fall and its rise.
+MOST_OF_IT = 0.90
 # Of a curve over depth: with a smaller (max - min) / max |value| it is flat, as where all blocks are the identity.
 FLAT = 1e-3
 # Below this many rows even unbiased CKA is uncertain.

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ...spec.tables import Names
-from . import alignment, dose, networks, shape, trajectory, variants
+from . import alignment, dose, networks, references, shape, trajectory, variants
 from .shape_tables import unmoved_controls
 
 
@@ -13,6 +13,7 @@ def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
         "# Answers",
         "## Is it U-shaped?",
         *shape.section(tables["shape"], names),
+        *references.section(tables["references"], names),
         "## Networks beside each other",
         *networks.section(tables["networks"], names, unmoved_controls(tables["shape"], names)),
         "## Does a variant help?",

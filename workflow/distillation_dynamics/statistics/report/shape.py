@@ -11,9 +11,10 @@ import pandas as pd
 from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..shape import ROLES
-from ..thresholds import FLAT, LEVEL, ONE_BY_ONE, SMALLEST_DEPTH
-from ..valley import NO_INTERIOR, U_SHAPED
-from .shape_tables import COUNT_TABLE, GRADIENT, count_table, flat_controls, network_section, u_shaped
+from ..thresholds import FEWEST_IMAGES, FLAT, LEVEL, MOST_SKEW, ONE_BY_ONE, SMALLEST_DEPTH, SMALLEST_FACTOR
+from ..valley import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from .shape_tables import COUNT_TABLE, GRADIENT, count_table, flat_controls, network_section, others, u_shaped
+from .shape_words import named, of_null, of_scale, size, why
 from .words import listed, plural, said, span
 
 NULL = "intensity_permuted"
@@ -34,12 +35,22 @@ def section(shape: pd.DataFrame, names: Names) -> list[str]:
         " ".join([*controls(tested, names), *left_out(main)]),
         markdown(count_table(tested, names), COUNT_TABLE),
         *network_section(tested, names),
-        "A network is called U-shaped where an interior block lies below both ends (paired t over images, "
-        "intersection-union, Bonferroni over blocks, Benjamini-Hochberg over all networks, metrics and image sets, "
-        f"p <= {LEVEL:.2f}) and the valley is at least {SMALLEST_DEPTH:.2f} of the curve's range deep. Images speak "
-        "for their own network only. The interval of the students' share is exact binomial and takes them as "
-        "independent, which those of one seed or teacher are not. Each network by itself: shape.parquet; where its "
-        "minimum lies: minimum.parquet.",
+        *sizes(tested, names),
+        *reasons(tested, names),
+        f"A network is called {U_SHAPED} where an interior block lies below both ends by more than a factor of "
+        f"{SMALLEST_FACTOR:g} (an entropy: by more than its log2, .07 bits; a metric with values not above 0: "
+        f"by more than {100 * (SMALLEST_FACTOR - 1):.0f} % of its largest mean): one-sided t tests over images of the "
+        "fall and of the rise, of factors both in the typical image (mean logarithm) and in the mean over images, "
+        "corrected for skewness (Hall), intersection-union, Bonferroni over blocks, Benjamini-Hochberg over all "
+        "networks and image sets and the metrics of one role, controls apart from trained networks, "
+        f"p <= {LEVEL:.2f}. It is called {NOT_U_SHAPED} where a test of the opposite reaches {LEVEL:.2f}, and "
+        f"{UNDECIDED} where neither does, or where only blocks do whose values are too skewed for so many images "
+        f"(-skewness / sqrt(n) above {MOST_SKEW:.2f}, images disagreeing; or fewer than {FEWEST_IMAGES} images). A "
+        "negative fall is a rise. Intervals allow for the search for the lowest block. The "
+        f"published reading takes a valley of any size that is at least {SMALLEST_DEPTH:.2f} of the curve's linear "
+        "range deep. A negative depth says by how much of its range the curve's lower end lies below all interior "
+        "blocks. Images speak for their own network only, and students of one seed or teacher are not independent: "
+        "their count is no rate. Each network by itself: shape.parquet; where its minimum lies: minimum.parquet.",
         *other_probes(shape, names),
     ]
 
@@ -72,16 +83,15 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     paper = rows[rows["role"] == "paper"]
     if paper.empty:
         return f"{network} has none of the paper's metrics"
-    hollow = list(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
-    rest = [metric for metric in paper["metric"] if metric not in hollow]
+    hollow, rest = (list(paper.loc[paper["verdict"] == verdict, "metric"]) for verdict in (U_SHAPED, NOT_U_SHAPED))
     if not hollow:
-        return f"{network} is {not_in(rest)}"
+        return f"{network} is " + "; ".join([not_in(rest)] * bool(rest) + unsettled(paper))
     text = f"{network} is U-shaped in {listed([*map(said, hollow)])}"
     text += f", and not in {' or in '.join(map(said, rest))}" if rest else ""
+    text = "; ".join([text, *unsettled(paper)])
     if "intensity" in hollow:
         null = rows[rows["metric"] == NULL]
-        found = "is not" if null.empty or not u_shaped(null) else "is U-shaped too"
-        text += f"; {NULL_SAID} {'was not measured' if null.empty else found}"
+        text += f"; {NULL_SAID} {of_the_null(null)}"
     control = names.controls.get(network)
     beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
     if beside.empty:
@@ -89,7 +99,53 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     if set(hollow) - {GRADIENT} <= set(flat.get(control, [])):
         return f"{text}; {control} is flat over depth and so no control"
     too = list(beside.loc[beside["verdict"] == U_SHAPED, "metric"])
-    return f"{text}; {control} is " + (f"so in {listed([*map(said, too)])} too" if too else "so in none of these")
+    found = [f"so in {listed([*map(said, too)])} too"] * bool(too) + unsettled(beside)
+    return f"{text}; {control} is " + (", ".join(found) if found else "so in none of these")
+
+
+def of_the_null(null: pd.DataFrame) -> str:
+    """Return what the verdict on the null of one network is, '`the null` is U-shaped too'."""
+    if null.empty:
+        return "was not measured"
+    verdict = null["verdict"].iloc[0]
+    return {U_SHAPED: "is U-shaped too", NOT_U_SHAPED: "is not"}.get(verdict, f"is {verdict}")
+
+
+def unsettled(rows: pd.DataFrame) -> list[str]:
+    """Return 'undecided in a and b', 'flat in c', of rows of which neither a U nor none was found."""
+    found = {verdict: list(rows.loc[rows["verdict"] == verdict, "metric"]) for verdict in (UNDECIDED, EMPTY)}
+    return [f"{verdict} in {listed([*map(said, metrics)])}" for verdict, metrics in found.items() if metrics]
+
+
+def sizes(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return how far each network's U falls and rises by each of the paper's metrics, and how much of it is scale."""
+    lines = []
+    for network in names.ordered:
+        rows = tested[(tested["network"] == network) & (tested["role"] == "paper") & (tested["verdict"] == U_SHAPED)]
+        for row in rows.to_dict("records"):
+            parts = [size(row), of_scale(row), of_null(row)]
+            lines.append(f"- {named(row['metric'])} of {network} {'; '.join(filter(None, parts))}.")
+    return ["\n".join(lines)] if lines else []
+
+
+def reasons(tested: pd.DataFrame, names: Names) -> list[str]:
+    """Return why metrics of networks are undecided or read otherwise than published; how often students are."""
+    paper = tested[tested["role"] == "paper"]
+    lines = [
+        f"- {named(row['metric'])} of {row['network']} is {row['verdict']}: {text}."
+        for row in paper[paper["network"].isin(names.fixed)].to_dict("records")
+        if (text := why(row))
+    ]
+    students = paper[paper["network"].isin(names.variants)]
+    undecided = students[students["verdict"] == UNDECIDED]
+    if len(undecided):
+        skewed = int((undecided["p_skewed"] <= LEVEL).sum())
+        lines.append(
+            f"- Of students {len(undecided)} of {len(students)} curves are {UNDECIDED}: {skewed} too skewed for so "
+            f"many images (or with fewer than {FEWEST_IMAGES}), {len(undecided) - skewed} neither surely more nor "
+            "surely less than the smallest change."
+        )
+    return ["\n".join(lines)] if lines else []
 
 
 def not_in(metrics: list[str]) -> str:
@@ -104,11 +160,11 @@ def counts(trained: pd.DataFrame) -> str:
     for metric in (name for name, role in ROLES.items() if role == "paper"):
         rows = trained[trained["metric"] == metric]
         if len(rows):
-            found.append((said(metric), len(u_shaped(rows)), len(rows)))
+            found.append((said(metric), len(u_shaped(rows)), len(rows), others(rows)))
     networks = " trained networks"
     texts = [
-        f"{name}{' is U-shaped' if not place else ''} in {k} of {n}{networks if not place else ''}"
-        for place, (name, k, n) in enumerate(found)
+        f"{name}{' is U-shaped' if not place else ''} in {k} of {n}{networks if not place else ''}{rest}"
+        for place, (name, k, n, rest) in enumerate(found)
     ]
     seeds = trained.loc[trained["seed"] >= 0, "seed"].nunique()
     sizes = f"{span(trained['images'], ',')} images each" + (f", students of {plural(seeds, 'seed')}" if seeds else "")
@@ -117,9 +173,9 @@ def counts(trained: pd.DataFrame) -> str:
         control = f"{NULL_SAID} was not measured"
     else:
         k = len(u_shaped(null))
-        intensity = next((count for name, count, _ in found if name == "intensity"), 0)
+        intensity = next((count for name, count, *_ in found if name == "intensity"), 0)
         control = f"but so is {NULL_SAID}" if 0 < intensity <= k else f"{NULL_SAID} is"
-        control += f" in {k} of {len(null)}"
+        control += f" in {k} of {len(null)}{others(null)}"
     text = f"{listed(texts)} ({sizes}); {control}."
     return text[0].upper() + text[1:]
 
@@ -135,13 +191,15 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
             f"Where intensity is U-shaped, its null is too in {same} of {len(intensity)}: a valley that the null has "
             "is one of scale and says nothing about the order of channels."
         )
-    scaled = [
-        f"{said(metric)} {len(u_shaped(rows))} of {len(rows)}"
-        for metric, rows in trained[trained["role"] == "control"].groupby("metric", sort=False)
-    ]
-    sentences.append(
-        f"Controls of scale: {', '.join(scaled)}." if scaled else "No scale-controlled metric was measured."
-    )
+    for role, heading, without in (
+        ("control", "U-shaped with scale or constant term taken out", "No scale-controlled metric was measured."),
+        ("scale", "U-shaped in scale itself", "No measure of scale was taken."),
+    ):
+        counted = [
+            f"{said(metric)} {len(u_shaped(rows))} of {len(rows)}{others(rows)}"
+            for metric, rows in trained[trained["role"] == role].groupby("metric", sort=False)
+        ]
+        sentences.append(f"{heading}: {', '.join(counted)}." if counted else without)
     flat = flat_controls(tested, names)
     for network, control in names.controls.items():
         paper = tested[(tested["network"] == control) & (tested["role"] == "paper")]
@@ -155,8 +213,10 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
         found = list(map(said, paper.loc[paper["verdict"] == U_SHAPED, "metric"]))
         if found:
             sentences.append(f"{control} is U-shaped in {listed(found)} already: it takes no training of {network}.")
-        elif len(paper):
-            sentences.append(f"{control} is {not_in(list(paper['metric']))}.")
+        rest = list(paper.loc[paper["verdict"] == NOT_U_SHAPED, "metric"]) if not found else []
+        rest = [not_in(rest)] * bool(rest) + unsettled(paper)
+        if rest:
+            sentences.append(f"{control} is {'; '.join(rest)}.")
     return sentences
 
 

@@ -1,15 +1,15 @@
 """Which rows of shape.parquet are U-shaped and which controls flat, and the two tables of the section on shapes."""
 
 import pandas as pd
-from scipy import stats
 
 from ...files import Column
 from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..shape import ROLES
 from ..thresholds import FLAT
-from ..valley import U_SHAPED
-from .words import span, with_interval
+from ..valley import EMPTY, U_SHAPED, UNDECIDED
+from .shape_words import change
+from .words import number, span, with_interval
 
 # Of gradients a flat curve says nothing about what the blocks do to features.
 GRADIENT = "gradient_magnitude"
@@ -19,19 +19,24 @@ COUNT_TABLE = {
     "networks": Column("U-shaped of measured", ""),
     "controls": Column("U-shaped of measured, flat ones left out", ""),
     "students": Column("U-shaped of measured", ""),
-    "95 % interval": Column("% of students", ""),
-    "depth, networks": Column("", ""),
-    "depth, students": Column("", ""),
+    "depth, networks": Column("share of the range", ""),
+    "depth, students": Column("share of the range", ""),
 }
 NETWORK_TABLE = {
     "network": Column("", ""),
     "metric": Column("", ""),
     "verdict": Column("", ""),
-    "depth": Column("", ""),
-    "lowest block": Column("", ""),
+    "falls by": Column("95 % interval", ""),
+    "to block": Column("", ""),
+    "rises by": Column("95 % interval", ""),
+    "p": Column("adjusted", ""),
+    "of scale": Column("% of fall, rise", ""),
+    "depth": Column("share of the range", ""),
+    "absolute depth": Column("unit of the metric", ""),
+    "published reading": Column("", ""),
     "control": Column("", ""),
     "its verdict": Column("", ""),
-    "its depth": Column("", ""),
+    "its depth": Column("share of the range", ""),
 }
 
 
@@ -64,10 +69,6 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
             group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
         )
         beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
-        interval = "-"
-        if len(students) > 1:
-            low, high = stats.binomtest(len(u_shaped(students)), len(students)).proportion_ci(0.95, method="exact")
-            interval = f"{100 * low:.0f} to {100 * high:.0f}"
         rows.append(
             {
                 "metric": metric,
@@ -75,7 +76,6 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                 "networks": _share(networks),
                 "controls": _share(beside),
                 "students": _share(students),
-                "95 % interval": interval,
                 "depth, networks": span(networks["depth"]),
                 "depth, students": span(students["depth"]),
             }
@@ -85,7 +85,14 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 
 def _share(rows: pd.DataFrame) -> str:
-    return f"{len(u_shaped(rows))} of {len(rows)}" if len(rows) else "-"
+    return f"{len(u_shaped(rows))} of {len(rows)}{others(rows)}" if len(rows) else "-"
+
+
+def others(rows: pd.DataFrame) -> str:
+    """Return ' (2 undecided, 1 flat)', of rows that are neither U-shaped nor not; '' without any."""
+    found = [(int((rows["verdict"] == verdict).sum()), verdict) for verdict in (UNDECIDED, EMPTY)]
+    named = ", ".join(f"{count} {verdict}" for count, verdict in found if count)
+    return f" ({named})" if named else ""
 
 
 def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
@@ -105,8 +112,14 @@ def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
                     "network": network,
                     "metric": metric,
                     "verdict": one["verdict"],
+                    "falls by": change(one, "fall", interval=True),
+                    "to block": f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
+                    "rises by": change(one, "rise", interval=True),
+                    "p": number(one["p_adjusted"], ".2g"),
+                    "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),
                     "depth": _depth(one),
-                    "lowest block": f"{one['minimum_block']} of 0 to {one['blocks'] - 1}",
+                    "absolute depth": number(one["depth_absolute"], ".2g"),
+                    "published reading": one["verdict_published"],
                     "control": control or "-",
                     "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
                     # Of a flat curve it is that of rounding errors.
