@@ -400,6 +400,9 @@ def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, stu
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_table_is_refused_by_name(name, two_seeds):
     for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+        # There may be no published run of any variant.
+        if table == "published_trajectory":
+            continue
         with pytest.raises(
             StudyError, match=rf"{table}.parquet: the table is missing or empty|none of the metrics whose {table}"
         ):

@@ -1,9 +1,13 @@
 """The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
 
+import hashlib
+from pathlib import Path
+
 from .. import extensions
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
-from ..spec.tables import FiguresJob, Names, Run, StatisticsJob, SummaryJob, TablesJob
+from ..spec.tables import FiguresJob, Names, Run, Setting, StatisticsJob, SummaryJob, TablesJob
+from ..study.study import STUDENT
 from . import record
 from .measured import Measured
 from .node import Node
@@ -11,7 +15,11 @@ from .node import Node
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "summary", "cost")
-STATISTICS_TABLES = ("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment")
+STATISTICS_TABLES = (
+    *("shape", "minimum", "networks", "differences", "variants", "mcnemar", "trajectory", "alignment"),
+    *("published", "published_trajectory", "published_entropy", "claims"),
+)
+PUBLISHED = Path(__file__).parents[3] / "resources/published"
 
 
 class Gathered(Measured):
@@ -31,6 +39,20 @@ def names_of(chain: Measured) -> Names:
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
     variants = tuple(study.variants)
     return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
+
+
+def setting_of(chain: Measured) -> Setting | None:
+    """Return what the students of a study are, with the published numbers to hold beside them; None without."""
+    study = chain.study
+    if study.student is None or study.teacher is None:
+        return None
+    models = [study.student.model, study.networks[study.teacher].model]
+    said = [f"{model.name} {model.args}" if model.args else model.name for model in models]
+    blocks = len(study.facts[STUDENT].shapes), len(study.facts[study.teacher].shapes)
+    files = sorted(PUBLISHED.glob("*.csv"))
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    published = From(content, files=tuple(map(str, files)))
+    return Setting(*said, blocks, study.data.classes, study.student.recipe.epochs, study.variants, published)
 
 
 def _by_table(chain: Measured) -> dict[str, list[list[Node]]]:
@@ -96,7 +118,7 @@ def _statistics(chain: Gathered) -> Node:
     study, logits = chain.study, LOGITS.format("test")
     pairs = {v: tuple(sorted({p for term in terms for p in term.pairs})) for v, terms in study.variants.items()}
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
-    names = [name for name in ("runs", "epochs", *extensions.pair_metrics()) if name in owners]
+    names = [name for name in ("runs", "epochs", "depth", *extensions.pair_metrics()) if name in owners]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [
@@ -106,6 +128,7 @@ def _statistics(chain: Gathered) -> Node:
     job = StatisticsJob(
         *(names_of(chain), pairs, students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
         {name: node.files(f"{name}.parquet") for name, node in read.items()},
+        setting_of(chain),
         out="",
     )
     reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .base import From, aside
+from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
 MAIN_PROBE, PUBLISHED_PROBE = "balanced", "published"
@@ -78,14 +79,35 @@ class SummaryJob:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What the students of a study are, to be held beside published ones.
+
+    `student` and `teacher` are timm's names, with arguments where there are any; `blocks` the numbers of their blocks,
+    `classes` those of the images (None: no labels), `terms` those of each variant. `published`: the published numbers.
+    """
+
+    student: str
+    teacher: str
+    blocks: tuple[int, int]
+    classes: int | None
+    epochs: int
+    terms: dict[str, tuple[TermSpec, ...]]
+    published: From
+
+
+@dataclass(frozen=True)
 class StatisticsJob:
-    """Answer the study's questions. `pairs`: variant -> its aligned (student, teacher) blocks; tables by name."""
+    """Answer the study's questions. `pairs`: variant -> its aligned (student, teacher) blocks; tables by name.
+
+    `setting`: what the students are, None without.
+    """
 
     names: Names
     pairs: dict[str, tuple[tuple[int, int], ...]]
     students: tuple[Run, ...]
     scalars: tuple[From, ...]
     tables: dict[str, From]
+    setting: Setting | None = None
     out: str = aside()
 
 

@@ -1,8 +1,9 @@
 """The statistics stage: the study's questions, answered from the tables of the other stages.
 
-In: scalars of every network; where there are students, runs and training curves, test logits and labels, CKA and
-mismatch of students and teacher; where there are several networks, CKA, neighbours and Procrustes distance of pairs.
-Out, in one folder: the tables of `TABLES`, empty where a question cannot be asked, and `report.md`. Imports no torch.
+In: scalars and tables over depth of every network; where there are students, runs and training curves, test logits and
+labels, CKA and mismatch of students and teacher; where there are several networks, CKA, neighbours and Procrustes
+distance of pairs. Out, in one folder: the tables of `TABLES`, empty where a question cannot be asked, and `report.md`.
+Imports no torch.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ..files import read_table, write_table, write_text
 from ..spec.tables import Names, StatisticsJob
-from ..statistics import alignment, networks, shape, variants
+from ..statistics import alignment, claims, networks, published, shape, variants
 from ..statistics.report.document import report
 
 TABLES = {
@@ -23,6 +24,10 @@ TABLES = {
     "mcnemar": variants.MCNEMAR_COLUMNS,
     "trajectory": variants.TRAJECTORY_COLUMNS,
     "alignment": alignment.ALIGNMENT_COLUMNS,
+    "published": published.PUBLISHED_COLUMNS,
+    "published_trajectory": published.TRAJECTORY_COLUMNS,
+    "published_entropy": published.ENTROPY_COLUMNS,
+    "claims": claims.CLAIM_COLUMNS,
 }
 
 
@@ -32,13 +37,14 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     read = {
         name: read_table(part.files[0])
         for name, part in job.tables.items()
-        if name in ("runs", "epochs", "cka", "mismatch", "neighbours", "procrustes")
+        if name in ("runs", "epochs", "depth", "cka", "mismatch", "neighbours", "procrustes")
     }
     found = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
     found["shape"], found["minimum"] = shape.tables([Path(part.files[0]) for part in job.scalars])
     found["networks"] = networks.table(read, names)
     if names.baseline is not None:
         found |= _students(job, names, read)
+    found["claims"] = claims.table(read | found, names, job.setting)
     for name, documentation in TABLES.items():
         columns = {column: found[name][column].to_numpy() for column in documentation}
         write_table(out / f"{name}.parquet", columns, documentation)
@@ -60,4 +66,6 @@ def _students(job: StatisticsJob, names: Names, read: dict[str, pd.DataFrame]) -
         found["alignment"] = alignment.table(
             runs, pairs, compared, baseline, names.teacher, read["cka"], read.get("mismatch")
         )
+    if job.setting is not None:
+        found |= published.tables(job.setting, names, runs, found["differences"], read.get("depth"))
     return found

@@ -16,3 +16,7 @@ FEWEST_ROWS = 1000
 ONE_BY_ONE = 8
 # Of the normal distribution, in standard errors: the 95 % interval of a mean over hundreds of images.
 INTERVAL = 1.96
+# Of an effect on accuracy, in points: without a harm this large, aligning is called neutral.
+NEUTRAL = 0.5
+# Two terms have a like share of the loss where the larger is at most this many times the smaller.
+LIKE_SHARES = 1.5

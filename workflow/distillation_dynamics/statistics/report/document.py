@@ -3,12 +3,12 @@
 import pandas as pd
 
 from ...spec.tables import Names
-from . import alignment, networks, shape, variants
+from . import alignment, claims, networks, published, shape, variants
 from .shape_tables import unmoved_controls
 
 
 def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
-    """Return report.md from the frames of shape, networks, variants, mcnemar and alignment."""
+    """Return report.md from the frames of the statistics by name."""
     parts = [
         "# Answers",
         "## Is it U-shaped?",
@@ -19,5 +19,9 @@ def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
         *variants.section(tables["variants"], tables["mcnemar"], names.baseline),
         "## Which layers should be aligned?",
         *alignment.section(tables["alignment"], names.baseline, names.teacher),
+        "## Published beside measured",
+        *published.section(tables["published"], tables["published_entropy"], names.baseline),
+        "## The paper's claims, one by one",
+        *claims.section(tables["claims"]),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
