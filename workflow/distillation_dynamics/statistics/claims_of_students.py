@@ -120,7 +120,9 @@ def weight(evidence: Evidence) -> Finding:
     """
     terms = aligning(evidence, LAST)
     rows = effects(evidence, terms)
-    rows = rows.assign(dose=rows["share"].fillna(pd.Series({name: term.weight for name, term in terms.items()})))
+    # Shares where all are known: weights and shares cannot be ordered together.
+    known = rows["share"].notna().all()
+    rows = rows.assign(dose=rows["share"] if known else [terms[name].weight for name in rows.index])
     groups: dict[tuple, list[str]] = {}
     for name in rows.index:
         groups.setdefault((terms[name].name, tuple(sorted(terms[name].pairs))), []).append(name)
@@ -133,7 +135,7 @@ def weight(evidence: Evidence) -> Finding:
     states, repairs = [], []
     for own in several:
         low, high = own.iloc[0], own.iloc[-1]
-        repair = (by_seed.get(low.name, np.nan) - by_seed.get(high.name, np.nan)).dropna().to_numpy()
+        repair = by_seed.reindex(columns=[high.name, low.name]).diff(axis=1)[low.name].dropna().to_numpy()
         gained = mean_interval(repair) if len(repair) else (np.nan,) * 3
         repairs.append(f"{low.name} less {high.name}: {said(*gained)} points")
         if high["high"] >= 0:
