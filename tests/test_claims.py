@@ -118,14 +118,14 @@ def test_shape_says_which_metrics_and_leaves_other_images_and_open_verdicts_out(
         (
             {"cait": PAPER, "vit": PAPER, "cait_untrained": PAPER[:1], "vit_untrained": ()},
             UNDECIDED,
-            "a U in a control",
+            "a control has a U",
         ),
         (
             {"cait": PAPER, "vit": PAPER[:1], "cait_untrained": (), "vit_untrained": ()},
             UNDECIDED,
-            "not in every metric",
+            "not every metric",
         ),
-        ({"cait": PAPER, "vit": PAPER, "cait_untrained": ()}, UNDECIDED, "without one"),
+        ({"cait": PAPER, "vit": PAPER, "cait_untrained": ()}, UNDECIDED, "was not measured"),
         # A network without attention is none of those that it is about.
         ({"resnet": ()}, UNTESTABLE, "no trained network with attention"),
     ],
@@ -233,7 +233,7 @@ HARM, NONE, GAIN, OPEN = (-1.1, -0.1), (-0.3, 0.4), (0.3, 1.3), (-1.0, 0.2)
 )
 def test_aligning_the_last_blocks_at_a_like_share(last, verdict):
     tables = {"variants": effects(first=NONE, last=last), "dose": doses(first=0.1, last=0.11)}
-    found = look("F, last", tables)
+    found = look("F last", tables)
     assert found["verdict"] == verdict and "8 seeds, 11 % of the loss" in found["number"]
     assert "first +0.05 [-0.30, +0.40] points" in found["control"] and "null targets" in found["control"]
 
@@ -243,19 +243,19 @@ def test_aligning_the_last_blocks_at_a_like_share(last, verdict):
 )
 def test_aligning_the_first_block_at_a_like_share(first, verdict):
     tables = {"variants": effects(first=first, last=NONE), "dose": doses(first=0.4, last=0.5)}
-    assert look("F, first", tables)["verdict"] == verdict
-    assert f"{NEUTRAL} points" in look("F, first", tables)["why"] or verdict == CONTRADICTED
+    assert look("F first", tables)["verdict"] == verdict
+    assert f"{NEUTRAL} points" in look("F first", tables)["why"] or verdict == CONTRADICTED
 
 
 def test_dose_and_place_are_not_mixed():
     given = effects(first=NONE, last=HARM, p_last=HARM, last_low=NONE)
-    unknown = look("F, last", {"variants": given})
+    unknown = look("F last", {"variants": given})
     assert unknown["verdict"] == UNTESTABLE and "dose and place are not apart" in unknown["why"]
     assert "last -0.60 [-1.10, -0.10]" in unknown["number"]
-    apart = look("F, last", {"variants": given, "dose": doses(first=0.08, last=0.54)})
+    apart = look("F last", {"variants": given, "dose": doses(first=0.08, last=0.54)})
     assert apart["verdict"] == UNTESTABLE and "at a like share" in apart["why"]
     # Of another objective there is no first one; the weak one alone has its like.
-    matched = look("F, last", {"variants": given, "dose": doses(first=0.08, last=0.54, p_last=0.08, last_low=0.1)})
+    matched = look("F last", {"variants": given, "dose": doses(first=0.08, last=0.54, p_last=0.08, last_low=0.1)})
     assert (
         matched["verdict"] == CONTRADICTED
         and matched["number"].startswith("last_low")
@@ -268,14 +268,14 @@ def test_two_variants_of_opposite_sign_decide_nothing():
         "variants": effects(first=NONE, last=HARM, last_low=NONE),
         "dose": doses(first=0.1, last=0.1, last_low=0.1),
     }
-    assert look("F, last", tables)["verdict"] == UNDECIDED
+    assert look("F last", tables)["verdict"] == UNDECIDED
 
 
 def test_one_seed_has_no_interval_and_decides_nothing():
     tables = {"variants": effects(first=(np.nan, np.nan), last=(np.nan, np.nan)), "dose": doses(first=0.1, last=0.1)}
-    found = look("F, last", tables)
+    found = look("F last", tables)
     assert found["verdict"] == UNTESTABLE and found["why"] == "one seed has no interval"
-    assert look("F, last", tables, setting=replace(SETTING, terms={"soft": SOFT}))["why"] == (
+    assert look("F last", tables, setting=replace(SETTING, terms={"soft": SOFT}))["why"] == (
         "no variant aligns the last blocks alone"
     )
 
@@ -377,22 +377,22 @@ U, RISING, FLAT = [3, 1, 1, 3], [1, 2, 3, 4], [2, 2, 2, 2]
 
 
 def test_soft_distillation_forms_the_u_by_itself():
-    assert look("I, soft", entropies(soft=U))["verdict"] == SUPPORTED
-    found = look("I, soft", entropies(soft=U, standardised={"soft": RISING}))
+    assert look("I soft", entropies(soft=U))["verdict"] == SUPPORTED
+    found = look("I soft", entropies(soft=U, standardised={"soft": RISING}))
     assert found["verdict"] == UNDECIDED and "fall +2.06 [" in found["number"] and "fall -1.03 [" in found["control"]
-    assert look("I, soft", entropies(soft=RISING))["verdict"] == CONTRADICTED
-    assert look("I, soft", entropies(soft=FLAT))["verdict"] == UNTESTABLE  # without spread there is no interval
-    assert look("I, soft", entropies(soft=U, seeds=1))["verdict"] == UNTESTABLE
-    assert look("I, soft", entropies(soft=U[:2]))["verdict"] == UNTESTABLE
+    assert look("I soft", entropies(soft=RISING))["verdict"] == CONTRADICTED
+    assert look("I soft", entropies(soft=FLAT))["verdict"] == UNDECIDED  # without spread there is no interval
+    assert look("I soft", entropies(soft=U, seeds=1))["verdict"] == UNTESTABLE
+    assert look("I soft", entropies(soft=U[:2]))["verdict"] == UNTESTABLE
     other = replace(SETTING, terms=TERMS | {"soft": term("last")})
-    assert "not soft distillation" in look("I, soft", entropies(soft=U), setting=other)["why"]
+    assert "not soft distillation" in look("I soft", entropies(soft=U), setting=other)["why"]
     without = entropies(soft=U)["depth"].drop(columns="entropy_standardised")
-    found = look("I, soft", {"depth": without})
+    found = look("I soft", {"depth": without})
     assert found["verdict"] == UNDECIDED and found["control"] == "standardised: not measured"
 
 
 @pytest.mark.parametrize("claim, variant, less, more", [
-    ("I, last", "last", [3, 1, 1, 2], [3, 1, 1, 4]), ("I, first", "first", [2, 1, 1, 3], [4, 1, 1, 3]),
+    ("I last", "last", [3, 1, 1, 2], [3, 1, 1, 4]), ("I first", "first", [2, 1, 1, 3], [4, 1, 1, 3]),
 ])  # fmt: skip
 def test_what_aligning_does_to_the_entropy(claim, variant, less, more):
     found = look(claim, entropies(soft=U, **{variant: less}))
@@ -402,7 +402,7 @@ def test_what_aligning_does_to_the_entropy(claim, variant, less, more):
     assert look(claim, scale)["verdict"] == UNDECIDED
     assert look(claim, entropies(soft=U, **{variant: less}, seeds=1))["verdict"] == UNTESTABLE
     assert look(claim, entropies(soft=U))["verdict"] == UNTESTABLE
-    if claim == "I, last":
+    if claim == "I last":
         mixed = look(claim, entropies(soft=U, last=less, p_last=more))
         assert mixed["verdict"] == CONTRADICTED and "p_last" in mixed["number"]
 
@@ -413,8 +413,8 @@ def test_what_aligning_does_to_the_entropy(claim, variant, less, more):
 def test_the_report_lists_every_claim_with_its_verdict_number_control_and_why():
     found = claims.table({"variants": effects(first=NONE, last=HARM), "dose": doses(first=0.1, last=0.1)}, WHO, SETTING)
     text = "\n\n".join(report.section(found))
-    assert "**Of 13 claims, in this study supported: F, last and F, first; not testable here: convolution, A, " in text
-    assert "| F, last: Aligning the last blocks hurts | supported | last -0.60 [-1.10, -0.10] points, 8 seeds, " in text
+    assert "**Of 13 claims, in this study supported: F last and F first; not testable here: convolution, A, " in text
+    assert "| F last: Aligning the last blocks hurts | supported | last -0.60 [-1.10, -0.10] points, 8 seeds, " in text
     assert "| A: Entropy and magnitude over depth are U-shaped | not testable here | - | not measured | " in text
     assert text.count("| not testable here |") == 11 and "contradicted:" not in text
     # A cell of a table holds no line and no bar.

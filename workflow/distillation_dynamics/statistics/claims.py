@@ -65,11 +65,11 @@ CLAIMS = (
         *("its harm by the width of the student, where the teacher's last block needs more", students.width),
     ),
     Claim(
-        *("F, last", "Aligning the last blocks hurts"),
+        *("F last", "Aligning the last blocks hurts"),
         *("paired differences over seeds, at a share of the loss that aligning the first has too", students.last),
     ),
     Claim(
-        *("F, first", "Aligning the first block is neutral or helps a little"),
+        *("F first", "Aligning the first block is neutral or helps a little"),
         *("paired differences over seeds, at a share of the loss that aligning the last has too", students.first),
     ),
     Claim(
@@ -81,15 +81,15 @@ CLAIMS = (
         *("aligning the last blocks in schedules of different length", students.length),
     ),
     Claim(
-        *("I, soft", "A student of soft distillation forms the U by itself"),
+        *("I soft", "A student of soft distillation forms the U by itself"),
         *("fall to and rise from the lowest block of its entropy under the teacher's range, over seeds", entropy.own),
     ),
     Claim(
-        *("I, last", "Aligning the last blocks suppresses the late expansion"),
+        *("I last", "Aligning the last blocks suppresses the late expansion"),
         *("rise from the lowest block to the last, less that of the baseline, paired over seeds", entropy.expansion),
     ),
     Claim(
-        *("I, first", "Aligning the first block hinders compression"),
+        *("I first", "Aligning the first block hinders compression"),
         *("fall from first block to lowest, less that of the baseline, paired over seeds", entropy.compression),
     ),
 )

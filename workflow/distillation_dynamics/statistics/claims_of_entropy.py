@@ -46,17 +46,19 @@ def own(evidence: Evidence) -> Finding:
     terms = {} if evidence.setting is None else evidence.setting.terms
     if {term.name for term in terms.get(baseline, ())} != {"cross_entropy", "soft"}:
         return untestable("the baseline is not soft distillation")
-    texts, signs = {}, {}
+    texts, signs, seeds = {}, {}, {}
     for column in (ENTROPY, STANDARDISED):
         found = phases(evidence, column)
         found = found[found.index.get_level_values("network") == baseline]
         means = {part: mean_interval(found[part].to_numpy()) for part in ("fall", "rise")} if len(found) else {}
         texts[column] = ", ".join(f"{part} {said(*value)} bits" for part, value in means.items())
         signs[column] = [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
-        seeds = len(found)
-        if column == ENTROPY and (not seeds or any(np.isnan(low) for _, low, _ in means.values())):
-            return untestable(f"its entropy is known of {seeds} students of three blocks or more, and two are needed")
-    number = f"{texts[ENTROPY]} ({baseline})"
+        seeds[column] = len(found)
+    if seeds[ENTROPY] < 2:
+        return untestable(
+            f"its entropy is known of {seeds[ENTROPY]} students of three blocks or more, and two are needed"
+        )
+    number = f"{baseline}: {texts[ENTROPY]}, {seeds[ENTROPY]} seeds"
     return _with_scale_out(signs, number, texts[STANDARDISED], "it falls to an interior block and rises from it")
 
 

@@ -103,7 +103,9 @@ def learned(evidence: Evidence) -> Finding:
     clean = all(own and not any(_u(found, own[0], list(SCALE_FREE))) for own in controls.values())
     if whole and clean:
         return Finding(SUPPORTED, number, control, f"in these {len(networks)} networks and on these images")
-    return Finding(UNDECIDED, number, control, "not in every metric, or not without a U in a control or without one")
+    open_ones = ["not every metric of every network is U-shaped"] * (not whole)
+    open_ones += ["a control has a U in some metric, or was not measured"] * (not clean)
+    return Finding(UNDECIDED, number, control, "; ".join(open_ones))
 
 
 def spectra(evidence: Evidence) -> pd.DataFrame:

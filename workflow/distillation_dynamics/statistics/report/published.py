@@ -90,7 +90,12 @@ def answer(known: pd.DataFrame) -> str:
 
 def what_differs(known: pd.DataFrame) -> list[str]:
     """Return paragraphs on what keeps variants from being the published run: what all share, then each one's own."""
-    parts = {row["variant"]: row["differs"].split("; ") for row in known.to_dict("records") if row["differs"]}
+    parts = {
+        # What keeps the baseline from being the published one is mostly what keeps the variant.
+        row["variant"]: list(dict.fromkeys(text.removeprefix("baseline: ") for text in row["differs"].split("; ")))
+        for row in known.to_dict("records")
+        if row["differs"]
+    }
     if not parts:
         return []
     common = [text for text in next(iter(parts.values())) if all(text in own for own in parts.values())]
@@ -123,8 +128,8 @@ def entropies(entropy: pd.DataFrame) -> list[str]:
     same, opposite = ((entropy["direction"] == direction).sum() for direction in ("same", "opposite"))
     return [
         "Entropy from the first to the last block of the student, measured under the teacher's range: it changes in "
-        f"the published direction in {same} of {plural(len(entropy), 'row')}, in the opposite one in {opposite}; in "
-        "the others the interval over seeds holds 0 or there is none. Rank correlations are over the blocks of one "
+        f"the published direction in {same} of {plural(len(entropy), 'row')}, in the opposite one in {opposite}; "
+        "elsewhere the interval over seeds holds 0 or there is none. Rank correlations are over the blocks of one "
         "mean curve (n = blocks) with the published one at the same relative depth: neighbouring blocks are no "
         "independent evidence, and no test is made.",
         markdown(shown, ENTROPY_TABLE),
