@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from conftest import ROOT
+from distillation_dynamics.figures import trajectory as drawn
 from distillation_dynamics.jobs.gathered import setting_of
 from distillation_dynamics.spec.base import from_json, to_json
 from distillation_dynamics.spec.tables import Setting
@@ -211,3 +212,11 @@ def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
     ).replace("changes in the published", "in the published")
     assert "no students" in text(tables(DEFAULT, {}, 6000), baseline=None)
     assert "**None was published" in text(tables(DEFAULT, {}, 6000).query("run == ''"))
+
+
+def test_the_figure_says_of_how_many_its_crosses_are_of_the_same_run():
+    curve = published.trajectory(NUMBERS, tables(IMAGENET, {}).reset_index())
+    assert "(6 of 10 of the same run" in drawn._published(curve)
+    assert "(all of the same run" in drawn._published(curve[curve["comparable"].astype(bool)])
+    assert "(none of the same run" in drawn._published(curve[~curve["comparable"].astype(bool)])
+    assert drawn._published(curve.iloc[:0]) == ""
