@@ -1,20 +1,11 @@
 """Terms of losses and tables of accuracies, made up for the tests of what variants do."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.training import TermSpec
 
 FIRST, LAST = ((0, 0),), ((3, 5),)
-
-
-@dataclass(frozen=True)
-class Given(TermSpec):
-    """A term that may be given a share of the loss instead of a weight."""
-
-    share: float | None = None
 
 
 def cross_entropy(weight=0.1, label_smoothing=0.1):
@@ -32,9 +23,7 @@ def hard(weight=0.9):
 def aligning(pairs, name="spectral", weight=0.2, share=None, **options):
     """A term that aligns pairs of blocks."""
     pairs = tuple(map(tuple, pairs))
-    if share is None:
-        return TermSpec(name, weight, "teacher_features", options, pairs)
-    return Given(name, None, "teacher_features", options, pairs, share=share)
+    return TermSpec(name, weight if share is None else None, "teacher_features", options, pairs, share=share)
 
 
 SOFT = (cross_entropy(), soft())

@@ -180,6 +180,7 @@ def depth_row(draw, facts, block, size, trained):
     band = draw.uniform(0.85, 0.95)
     values |= {"bandwidth_95": 0.95, "bandwidth_folded_95": draw.uniform(0.7, 0.95), "bandwidth_folded_95_null": band}
     values |= {"bandwidth_folded_95_null_low": band - 0.03, "bandwidth_folded_95_null_high": band + 0.03}
+    values |= {"amplitude_p": draw.uniform(0.005, 1), "sep_folded_p": draw.uniform(0.005, 1)}
     return values | errors | {"channels": channels, "tokens": tokens}
 
 
@@ -196,8 +197,9 @@ def bins(draw, channels, size, trained):
     level = np.full(channels, np.nan)
     level[:half] = np.linspace(0.02, 1, half)
     curves = {"amplitude": amplitude, "amplitude_null": null, "sep": np.cumsum(power), "sep_folded": folded}
-    curves |= {"amplitude_null_low": 0.92 * null, "amplitude_null_high": 1.08 * null, "sep_folded_null": level}
-    curves |= {"sep_folded_null_low": level - 0.03, "sep_folded_null_high": np.minimum(level + 0.03, 1)}
+    curves |= {"sep_folded_null": level}
+    curves |= {"amplitude_band_low": 0.85 * null, "amplitude_band_high": 1.15 * null}
+    curves |= {"sep_folded_band_low": level - 0.05, "sep_folded_band_high": np.minimum(level + 0.05, 1)}
     keys = {"channel_bin": np.arange(channels), "frequency": np.arange(channels) / channels}
     return pd.DataFrame(keys | curves).to_dict("records")
 

@@ -26,6 +26,7 @@ TABLES = {
     "splits": data.SPLIT_COLUMNS,
     "steps": log.STEP_COLUMNS,
     "epochs": log.EPOCH_COLUMNS,
+    "terms": log.TERM_COLUMNS,
     "depth": tabulated.DEPTH_KEYS,
     "spectrum": tabulated.SPECTRUM_KEYS,
     "scalars": tabulated.SCALAR_KEYS,

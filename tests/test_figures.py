@@ -298,17 +298,25 @@ def test_spectra_say_which_block_each_panel_shows_and_leave_the_constant_term_ou
     np.testing.assert_array_equal(drawn.get_xdata(), np.arange(1, 32) / 64)
 
 
-def test_a_spectrum_inside_its_null_is_said_to_be_inside(tables):
-    spectrum = tables["spectrum"].assign(amplitude=tables["spectrum"]["amplitude_null"])
-    texts = [text.get_text() for axes in draw("spectra", tables | {"spectrum": spectrum}).axes for text in axes.texts]
-    assert texts == ["teacher: 0 % outside"] * 3 + ["soft: 0 % outside"] * 3
+def test_spectra_say_one_p_a_curve_and_the_range_over_seeds(tables):
+    depth = tables["depth"].assign(amplitude_p=0.5)
+    last = depth["block"] == depth.groupby("network")["block"].transform("max")
+    depth.loc[(depth["network"] == "teacher") & last, "amplitude_p"] = 0.012
+    depth.loc[(depth["network"] == "soft") & last & (depth["seed"] == 0), "amplitude_p"] = 0.03
+    texts = [text.get_text() for axes in draw("spectra", tables | {"depth": depth}).axes for text in axes.texts]
+    seeds = tables["depth"].query("network == 'soft'")["seed"].nunique()
+    of_last = "soft: p 0.03 to 0.5" if seeds > 1 else "soft: p 0.03"
+    assert texts == ["teacher: p 0.5"] * 2 + ["teacher: p 0.012"] + ["soft: p 0.5"] * 2 + [of_last]
 
 
-def test_sep_outside_its_null_is_counted_without_the_last_frequency(tables):
-    inside = tables["spectrum"].assign(sep_folded=tables["spectrum"]["sep_folded_null"])
-    assert "outside: teacher 0 %, soft 0 %" in draw("sep", tables | {"spectrum": inside}).get_suptitle()
-    outside = inside.assign(sep_folded=inside["sep_folded_null_high"] + 1)
-    assert "outside: teacher 100 %, soft 100 %" in draw("sep", tables | {"spectrum": outside}).get_suptitle()
+def test_sep_says_one_p_a_curve_of_the_last_block(tables):
+    depth = tables["depth"].assign(sep_folded_p=0.5)
+    assert (
+        "whole folded curve of the last block: teacher 0.5, soft 0.5"
+        in draw("sep", tables | {"depth": depth}).get_suptitle()
+    )
+    depth.loc[(depth["network"] == "teacher") & (depth["block"] == 7), "sep_folded_p"] = 0.005
+    assert "last block: teacher 0.005, soft 0.5" in draw("sep", tables | {"depth": depth}).get_suptitle()
 
 
 def test_dynamics_pictures_are_means_over_seeds_by_block_and_epoch(tables):

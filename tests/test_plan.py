@@ -409,7 +409,7 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     follows = {node.order.name for node in plan.due("figures")}
     reads = {name: {Path(path).stem for path in node.order.reads} for name, node in plan.chain.figures.items()}
     assert follows == {name for name, read in reads.items() if read & {"depth", *STATISTICS_TABLES}}
-    assert {"depth_profiles", "shape"} <= follows and not {"spectra", "cka", "training_curves"} & follows
+    assert {"depth_profiles", "shape"} <= follows and not {"cka", "training_curves"} & follows
     project.run(plan)
     project.check()
 

@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import Run, StatisticsJob
+from distillation_dynamics.spec.tables import Run, Setting, StatisticsJob
 from distillation_dynamics.stages import figures as figures_stage
 from distillation_dynamics.stages import statistics as stage
 from distillation_dynamics.statistics.report import networks as on_networks
@@ -65,7 +66,7 @@ def made_up(
             parts.append(pd.DataFrame({**key, **noise}))
         scalars.append(folder / f"{name}{seed}.parquet")
         pd.concat(parts).to_parquet(scalars[-1])
-    tables = beside(folder, who)
+    tables = beside(folder, who) | networks_alone(folder, who)
     listed, last = [], ((students - 1, teachers - 1),)
     if who.variants:
         listed, more = trained(folder, who, seeds, epochs, helps, generator)
@@ -77,12 +78,33 @@ def made_up(
         tables |= cka
     return StatisticsJob(
         names=who,
-        terms={name: terms.get(name, SOFT) for name in who.variants},
         students=tuple(listed),
         scalars=tuple(map(file_of, scalars)),
         tables=tables,
+        setting=setting_of({name: terms.get(name, SOFT) for name in who.variants}) if who.variants else None,
         out=str(folder / "out"),
     )
+
+
+def setting_of(terms):
+    """Students of four blocks, taught by a network of six, beside the published numbers."""
+    files = tuple(map(str, sorted((ROOT / "resources/published").glob("*.csv"))))
+    return Setting("vit", "cait", (4, 6), 10, 5, terms, From("published", files=files))
+
+
+def networks_alone(folder, who):
+    """Write what a study of networks has of runs and costs: accuracies, and nothing that was trained."""
+    runs = [ran(name, -1, 90.0) for name in who.networks]
+    cost = {"device": "cpu", "seconds": 1.0, "start_seconds": 0.0, "images_per_second": np.nan}
+    pd.DataFrame(runs).to_parquet(folder / "runs.parquet")
+    pd.DataFrame([cost]).to_parquet(folder / "cost.parquet")
+    return {name: file_of(folder / f"{name}.parquet") for name in ("runs", "cost")}
+
+
+def ran(name, seed, top1):
+    """A row of runs.parquet."""
+    facts = {"test_images": 400, "test_agreement": 80.0, "parameters": 7, "train_images": 100, "epochs": 5}
+    return {"network": name, "seed": seed, "test_top1": top1} | facts
 
 
 def beside(folder, who):
@@ -102,11 +124,11 @@ def trained(folder, who, seeds, epochs, helps, generator):
     labels = generator.integers(0, 10, size=400)
     splits = {"split": ["train"] * 7 + ["test"] * 400, "label": [0] * 7 + labels.tolist()}
     pq.write_table(pa.table(splits), folder / "splits.parquet")
-    runs, curves, listed = [{"network": name, "seed": -1, "test_top1": 90.0} for name in who.networks], [], []
+    runs, curves, listed = [ran(name, -1, 90.0) for name in who.networks], [], []
     for number, name in enumerate(who.variants):
         for seed in range(seeds):
             lift = helps * (number == 1) + generator.normal(0, 0.1)
-            runs.append({"network": name, "seed": seed, "test_top1": 80 + seed + lift})
+            runs.append(ran(name, seed, 80 + seed + lift))
             for epoch in range(1, epochs + 1):
                 # The last variant gains early and loses late.
                 bend = (1 - 2 * epoch / epochs) * (number == len(who.variants) - 1)
@@ -369,8 +391,8 @@ def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, stu
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_table_is_refused_by_name(name, two_seeds):
-    # That no variant aligns a pair is no fault.
-    for table in {*import_module(f"distillation_dynamics.figures.{name}").TABLES} - {"effects"}:
+    # That no variant aligns a pair, or that there is no published run of one, is no fault.
+    for table in {*import_module(f"distillation_dynamics.figures.{name}").TABLES} - {"effects", "published_trajectory"}:
         with pytest.raises(
             StudyError, match=rf"{table}.parquet: the table is missing or empty|none of the metrics whose {table}"
         ):

@@ -7,6 +7,7 @@ published, and over depth the bandwidth that holds 95 % of the energy.
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..statistics.report.words import span
 from .profiles import draw_null, final, places_of, profile
 from .style import PAGE, Style, counts, label, legend_below
 
@@ -14,9 +15,8 @@ TABLES = ("spectrum", "depth")
 METRICS = ("sep",)
 # Markers on a curve.
 MARKS = 7
-# Markers on a curve.
-MARKS = 7
-NULL = ["sep_folded_null", "sep_folded_null_low", "sep_folded_null_high"]
+NULL = ["sep_folded_null", "sep_folded_band_low", "sep_folded_band_high"]
+TEST = "sep_folded_p"
 BANDWIDTH = "bandwidth_folded_95"
 BANDWIDTH_NULL = [f"{BANDWIDTH}_null", f"{BANDWIDTH}_null_low", f"{BANDWIDTH}_null_high"]
 
@@ -25,7 +25,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, mean over seeds."""
     bins = final(tables, "spectrum", "frequency", "sep", "sep_folded", *NULL)
     bins = bins[bins["block"] == bins.groupby("network")["block"].transform("max")]
-    depth = final(tables, "depth", BANDWIDTH, *BANDWIDTH_NULL)
+    depth = final(tables, "depth", BANDWIDTH, *BANDWIDTH_NULL, TEST)
     looks = style.looks(depth["network"])
     figure = Figure(figsize=(PAGE, 3.7), layout="constrained")
     folded, published, bandwidth = panels = figure.subplots(1, 3)
@@ -51,17 +51,13 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_xlabel("k/C [cycles per channel]")
     published.text(0.98, 0.03, "point-symmetric by\nconstruction: bin C - k\nrepeats bin k",
                    transform=published.transAxes, ha="right", fontsize="x-small")  # fmt: skip
-    outside = [f"{label(name)} {100 * _outside(bins[bins['network'] == name]):.0f} %" for name in style.banded(looks)]
+    last = depth[depth["block"] == depth.groupby("network")["block"].transform("max")]
+    tests = [f"{label(name)} {span(last.loc[last['network'] == name, TEST], '.2g')}" for name in style.banded(looks)]
     figure.suptitle(
         f"Spectral energy pattern of patch tokens, last epoch ({counts(depth)}).\n"
-        f"Bands: 95 % of channel permutations; frequencies of the last block outside: {', '.join(outside)}",
+        "Channels permuted: 95 % of such curves leave the left band nowhere, 95 % of values lie in the right one.\n"
+        f"p, one test of the whole folded curve of the last block: {', '.join(tests)}",
         fontsize="small",
     )
     legend_below(figure, panels, 4)
     return figure
-
-
-def _outside(rows: pd.DataFrame) -> float:
-    """Return the share of frequencies that leave the null's band; the last holds all energy by definition."""
-    mean = rows.groupby("frequency")[["sep_folded", *NULL]].mean().dropna().iloc[:-1]
-    return ((mean["sep_folded"] < mean[NULL[1]]) | (mean["sep_folded"] > mean[NULL[2]])).mean()

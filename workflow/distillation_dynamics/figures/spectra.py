@@ -1,18 +1,20 @@
 """Channel-axis spectra of the first, middle and last block, against those of permuted channels.
 
-In: spectrum.parquet. Out: a row of panels a network (of many: a row for a few of them) and one for the students.
+In: spectrum.parquet and depth.parquet. Out: a row of panels a network (of many: a row for a few of them) and one for
+the students.
 """
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..statistics.report.words import span
 from .profiles import draw_null, final, log_scale
 from .style import PAGE, Style, counts, label, legend_below
 
-TABLES = ("spectrum",)
+TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)
-NULL = ["amplitude_null", "amplitude_null_low", "amplitude_null_high"]
+NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
+TEST = "amplitude_p"
 # Up to so many networks have a row each, beside their control; of more, so many share one.
 ROW_EACH, TOGETHER = 4, 3
 
@@ -20,6 +22,7 @@ ROW_EACH, TOGETHER = 4, 3
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, networks above students."""
     table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
+    tests = final(tables, "depth", TEST)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5) & table["amplitude"].notna()]
     looks = style.looks(table["network"])
     rows = _rows(list(looks), style)
@@ -29,12 +32,17 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         for axes, place in zip(line, (0, 0.5, 1), strict=True):
             for name in members:
                 one = table[table["network"] == name]
-                one = one[one["block"] == int(place * one["block"].max())]
+                block = int(place * one["block"].max())
+                one = one[one["block"] == block]
                 mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
                 axes.plot(mean.index, mean["amplitude"], label=label(name), **{**looks[name], "marker": None})
                 if name in with_null:
                     draw_null(axes, mean.index, mean[NULL], looks[name]["color"], label(name))
-                    _say_outside(axes, mean, label(name))
+                    mine = tests[(tests["network"] == name) & (tests["block"] == block)]
+                    axes.text(
+                        *(0.98, 0.97, f"{label(name)}: p {span(mine[TEST], '.2g')}"),
+                        **{"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": "x-small"},
+                    )
             log_scale(axes)
         line[0].set_ylabel(f"{who}: amplitude\n[activation units]", fontsize="small")
     for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
@@ -42,8 +50,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     panels[-1, 1].set_xlabel("frequency k/C [cycles per channel]")
     figure.suptitle(
         f"Spectra along the channel axis, last epoch, constant term left out ({counts(table)}).\n"
-        "Channel order is arbitrary: a shape means something only outside the band of permuted channels\n"
-        "(95 %: by chance 5 % of a spectrum leave it)",
+        "Channel order is arbitrary: a shape means something only outside the band. 95 % of the curves of permuted\n"
+        "channels leave it nowhere. p: one test of the whole curve, by its largest distance; each unadjusted",
         fontsize="small",
     )
     legend_below(figure, panels, 4)
@@ -64,18 +72,3 @@ def _rows(shown: list[str], style: Style) -> list[tuple[str, list[str], list[str
         )
     students = style.students(shown)
     return [*rows, ("students", students, style.banded(students))] if students else rows
-
-
-def _say_outside(axes: Axes, mean: pd.DataFrame, name: str) -> None:
-    """Write which share of the spectrum leaves the null's band: by chance about 5 %."""
-    _, low, high = (mean[column] for column in NULL)
-    outside = 100 * ((mean["amplitude"] < low) | (mean["amplitude"] > high)).mean()
-    axes.text(
-        0.98,
-        0.97,
-        f"{name}: {outside:.0f} % outside",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
-        fontsize="x-small",
-    )

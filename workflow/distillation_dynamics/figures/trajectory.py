@@ -1,7 +1,8 @@
 """When in training a variant gains or loses: validation accuracy against the baseline, over the schedule.
 
-In: trajectory.parquet and variants.parquet. Out: a panel a variant with the mean gain, its interval where there are two
-seeds or more, and the place from which the gain stays negative.
+In: trajectory.parquet, variants.parquet and published_trajectory.parquet. Out: a panel a variant with the mean gain,
+its interval where there are two seeds or more, the place from which the gain stays negative, and the published gain of
+the same objectives.
 """
 
 import math
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from .style import PAGE, Style, label, need
 
-TABLES = ("trajectory", "variants")
+TABLES = ("trajectory", "variants", "published_trajectory")
 ASKS = ("variants",)
 ACROSS = 5
 
@@ -22,6 +23,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # Where a mean curve without gain or loss happens to end below 0 there is nothing to mark.
     turned = found[(found["early_gain"] > 0) & (found["late_gain"] < 0) & found["turns_at"].notna()]
     turns = dict(zip(turned["variant"], turned["turns_at"], strict=True))
+    published = tables["published_trajectory"]
     variants = list(dict.fromkeys(table["variant"]))
     baseline = table["baseline"].iloc[0]
     looks = style.looks(variants)
@@ -35,6 +37,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.axhline(0, color="black", linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
         axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.25, linewidth=0)
         axes.plot(rows["fraction"], rows["gain"], color=color, marker="o" if len(rows) < 15 else None, markersize=2.5)
+        theirs = published[published["variant"] == variant]
+        axes.plot(
+            theirs["fraction"], theirs["gain"], color="black", linewidth=0.7, linestyle=":", marker="x", markersize=3
+        )
         title = label(variant)
         if variant in turns:
             axes.axvline(turns[variant], color="0.4", linewidth=0.8, linestyle=":", zorder=0)
@@ -45,7 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_visible(place < len(variants))
         axes.tick_params(labelbottom=place + across >= len(variants))
     # The means set the scale; intervals of two seeds can be wider than anything of interest.
-    reach = table["gain"].abs().max()
+    reach = max(table["gain"].abs().max(), published["gain"].abs().max() if len(published) else 0)
     low, high = panels[0, 0].get_ylim()
     if reach > 0:
         panels[0, 0].set_ylim(max(low, -3 * reach), min(high, 3 * reach))
@@ -53,8 +59,17 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     figure.supxlabel("share of training", fontsize="medium")
     figure.supylabel("gain in validation top-1 [points]", fontsize="medium")
     seeds = int(table["seeds"].max())
-    figure.suptitle(_title(label(baseline), seeds), fontsize="small")
+    figure.suptitle(_title(label(baseline), seeds) + _published(published), fontsize="small")
     return figure
+
+
+def _published(rows: pd.DataFrame) -> str:
+    """Return what the crosses are, and whether they are of the same run; nothing without."""
+    if rows.empty:
+        return ""
+    same = rows.groupby("variant")["comparable"].first()
+    count = "all" if same.all() else "none" if not same.any() else f"{same.sum()} of {len(same)}"
+    return f"\nCrosses: published, ImageNet, one seed, to SoftKD ({count} of the same run: see the report)"
 
 
 def _title(baseline: str, seeds: int) -> str:

@@ -1,12 +1,16 @@
 """The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
 
+import hashlib
+from pathlib import Path
+
 from .. import extensions
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
-from ..spec.tables import FiguresJob, Names, Run, StatisticsJob, SummaryJob, TablesJob
+from ..spec.tables import FiguresJob, Names, Run, Setting, StatisticsJob, SummaryJob, TablesJob
+from ..study.study import STUDENT
 from . import record
 from .measured import Measured
-from .node import Node
+from .node import STUDY_FILE, Node
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
@@ -14,7 +18,9 @@ SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
 STATISTICS_TABLES = (
     *("shape", "minimum", "references", "networks", "differences", "variants", "mcnemar", "trajectory"),
     *("effects", "dose_and_place", "alignment", "nearest"),
+    *("published", "published_trajectory", "published_entropy", "claims"),
 )
+PUBLISHED = Path(__file__).parents[3] / "resources/published"
 
 
 class Gathered(Measured):
@@ -34,6 +40,20 @@ def names_of(chain: Measured) -> Names:
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
     variants = tuple(study.variants)
     return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
+
+
+def setting_of(chain: Measured) -> Setting | None:
+    """Return what the students of a study are, with the published numbers to hold beside them; None without."""
+    study = chain.study
+    if study.student is None or study.teacher is None:
+        return None
+    models = [study.student.model, study.networks[study.teacher].model]
+    said = [f"{model.name} {model.args}" if model.args else model.name for model in models]
+    blocks = len(study.facts[STUDENT].shapes), len(study.facts[study.teacher].shapes)
+    files = sorted(PUBLISHED.glob("*.csv"))
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    published = From(content, files=tuple(map(str, files)))
+    return Setting(*said, blocks, study.data.classes, study.student.recipe.epochs, study.variants, published)
 
 
 def _by_table(chain: Measured) -> dict[str, list[list[Node]]]:
@@ -96,9 +116,11 @@ def _summary(chain: Gathered) -> Node:
 
 def _statistics(chain: Gathered) -> Node:
     """Add the statistics."""
-    study, logits = chain.study, LOGITS.format("test")
+    logits = LOGITS.format("test")
     owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
-    names = [name for name in ("depth", "runs", "epochs", "terms", *extensions.pair_metrics()) if name in owners]
+    names = [
+        name for name in ("depth", "runs", "epochs", "terms", "cost", *extensions.pair_metrics()) if name in owners
+    ]
     read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
     known = extensions.metrics()
     scalars = [
@@ -106,14 +128,16 @@ def _statistics(chain: Gathered) -> Node:
     ]
     students = tuple(Run(*pair, node.files(logits), folder=node.folder) for pair, node in chain.students.items())
     job = StatisticsJob(
-        *(names_of(chain), study.variants, students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
+        *(names_of(chain), students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
         {name: node.files(f"{name}.parquet") for name, node in read.items()},
+        setting_of(chain),
+        study=f"{chain.home}/{STUDY_FILE}",
         out="",
     )
     reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
     reads += [(node, [f"{SCALARS}.parquet"]) for node in scalars]
     reads += [(node, [logits]) for node in chain.students.values()]
-    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md"]
+    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "numbers.json"]
     return chain.add("statistics", "", job, f"{chain.home}/statistics", files, reads)
 
 

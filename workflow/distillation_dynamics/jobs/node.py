@@ -7,6 +7,8 @@ from ..spec.base import From
 from .order import Order
 
 SHARED = "shared"
+# In the folder of a study: what it is, and who made it.
+STUDY_FILE = "study.json"
 
 
 @dataclass(eq=False)

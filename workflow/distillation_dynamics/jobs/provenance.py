@@ -14,9 +14,8 @@ from typing import Any
 
 from ..files import write_json
 from .chain import Chain
-from .node import SHARED
+from .node import SHARED, STUDY_FILE
 
-NAME = "study.json"
 PACKAGES = (
     *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "seaborn"),
     *("matplotlib", "snakemake", "snakemake-executor-plugin-slurm"),
@@ -25,7 +24,7 @@ PACKAGES = (
 
 def write(chain: Chain) -> None:
     """Write the file."""
-    write_json(f"{chain.home}/{NAME}", describe(chain))
+    write_json(f"{chain.home}/{STUDY_FILE}", describe(chain))
 
 
 def describe(chain: Chain) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
     begin = not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
-    if begin and (plan.reasons or not Path(chain.home, provenance.NAME).is_file()):
+    if begin and (plan.reasons or not Path(chain.home, provenance.STUDY_FILE).is_file()):
         provenance.write(chain)
     plan.say()
     return plan

@@ -170,6 +170,15 @@ class AmplitudeNull:
                 found[:, self.plan.orders == order] = np.stack(band(drawn))[:, None]
         return tuple(found)
 
+    def deviation(self, images: int) -> np.ndarray:
+        """Return the standard deviation of the mean amplitude over `images` images by bin, [C // 2 + 1]."""
+        found = np.zeros(len(self.plan.orders))
+        if len(self.sums):
+            for order in np.unique(self.orders[1:]):
+                drawn = self.sums[:, self.orders == order] / images
+                found[self.plan.orders == order] = drawn.std(ddof=1) if drawn.size > 1 else 0
+        return found
+
 
 def _transformed(tokens_cn: torch.Tensor) -> torch.Tensor:
     """DFT over channels, one-sided, [C // 2 + 1, N], in the type of the tokens."""

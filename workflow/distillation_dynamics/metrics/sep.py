@@ -8,20 +8,20 @@ point-symmetric by construction: the bandwidth that holds a share a is close to 
 one-hot or of rank 1, and tells codes apart hardly at all. `sep_folded` adds the two bins of a frequency, k = 0..C/2.
 Channel order being arbitrary, the folded form too has meaning only against its null under permuted channels.
 
-The mean over tokens of the energy shares needs only M, the sum of u u^T over the unit tokens u = x / |x|: the share of
-bin k is the DFT, over lags, of the circular autocorrelation of M's rows and columns. So one [C, C] matrix a block
-serves all bins and all permutations, whatever the number of images.
+The mean over tokens of the energy shares needs only M, the sum of u u^T over the unit tokens u = x / |x|: one [C, C]
+matrix a block serves all bins and all permutations (`_gram`). `_global` is the one test of the folded curve.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ..files import Column
 from ..outputs import Outputs
 from ..spec.measure import Settings
+from ._global import around, bin_columns, block_columns, block_values, global_test
+from ._gram import energies, lags
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import band, permutations
@@ -35,7 +35,9 @@ _NULL = {"null": "mean over channel permutations", "null_low": "2.5th percentile
 BIN_COLUMNS = {
     "sep": Column("", "published SEP: share of the tokens' energy in the bins 0..k of C, both halves; point-symmetric"),
     "sep_folded": Column("", "share of the tokens' energy in the frequencies 0..k of C // 2 + 1; NaN beyond"),
-} | {f"sep_folded_{name}": Column("", f"sep_folded of permuted channels: {text}") for name, text in _NULL.items()}
+    **{f"sep_folded_{name}": Column("", f"sep_folded of permuted channels: {text}") for name, text in _NULL.items()},
+    **bin_columns("sep_folded", "", "sep_folded of permuted channels"),
+}
 BLOCK_COLUMNS = {
     name: column
     for level in LEVELS
@@ -48,7 +50,7 @@ BLOCK_COLUMNS = {
             for name, text in _NULL.items()
         },
     }.items()
-}
+} | block_columns("sep_folded", "sep_folded")
 
 
 def sep(features: Features) -> np.ndarray | list[np.ndarray]:
@@ -98,32 +100,16 @@ def gram_sep_folded(gram: np.ndarray) -> np.ndarray:
 
 def _folded_shares(gram: np.ndarray) -> np.ndarray:
     """Share of the energy in every frequency, [C // 2 + 1], from the Gram matrix [C, C] of the tokens."""
-    return _shares(_lags(gram, np.arange(len(gram))[None])[0], len(gram))
+    return _shares(lags(gram, np.arange(len(gram))[None])[0], len(gram))
 
 
-def _lags(gram: np.ndarray, orders: np.ndarray) -> np.ndarray:
-    """Sums over the diagonals d - c = 0..C // 2 modulo C of a symmetric matrix [C, C], [n, C // 2 + 1].
-
-    By order of its channels, of `orders` [n, C].
-    """
-    channels, half = len(gram), len(gram) // 2 + 1
-    entries, lags = np.empty((channels, half)), np.empty((len(orders), half))
-    for number, order in enumerate(orders):
-        partners = sliding_window_view(np.concatenate([order, order[: half - 1]]), half)
-        # A row and a column at a time would read three times as much; nothing of it is out of bounds.
-        np.take(gram, channels * order[:, None] + partners, out=entries, mode="clip")
-        entries.sum(axis=0, out=lags[number])
-    return lags
-
-
-def _shares(lags: np.ndarray, channels: int) -> np.ndarray:
+def _shares(sums: np.ndarray, channels: int) -> np.ndarray:
     """Share of the energy in every frequency, from sums over diagonals of the Gram matrix, both [..., C // 2 + 1]."""
-    # abs(DFT(x)[k])^2 = sum over c, d of x_c x_d cos(2 pi k (c - d) / C): only the lag c - d modulo C counts.
     with np.errstate(invalid="ignore"):
-        shares = np.fft.hfft(lags, channels)[..., : lags.shape[-1]] / (channels * lags[..., :1])
+        shares = energies(sums, channels) / (channels * sums[..., :1])
     # Bin 0, and bin C / 2 of an even C, have no twin.
     shares[..., 1 : (channels + 1) // 2] *= 2
-    return np.maximum(shares, 0)
+    return shares
 
 
 def _two_sided(gram: np.ndarray) -> np.ndarray:
@@ -133,8 +119,8 @@ def _two_sided(gram: np.ndarray) -> np.ndarray:
 
 
 def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
-    lags = _lags(gram, permutations(len(gram), count, seed))
-    return np.cumsum(_shares(lags, len(gram)), axis=-1)
+    sums = lags(gram, permutations(len(gram), count, seed))
+    return np.cumsum(_shares(sums, len(gram)), axis=-1)
 
 
 def _unit_grams(features: Features) -> Iterator[np.ndarray]:
@@ -174,10 +160,14 @@ class Metric(Accumulator):
 def _columns(gram: np.ndarray, settings: Settings) -> dict[str, np.ndarray | float]:
     published, folded = _two_sided(gram), gram_sep_folded(gram)
     permuted = _permuted(gram, settings.permutations, settings.seed)
+    found = global_test(folded, permuted)
     curves = {"sep": published, "sep_folded": folded, **_banded("sep_folded", permuted)}
+    limits = around(permuted.mean(axis=0), permuted.std(axis=0, ddof=1), found.critical)
+    curves |= dict(zip(bin_columns("sep_folded", "", ""), limits, strict=True))
     columns = {
         name: np.pad(curve, (0, len(gram) - len(curve)), constant_values=np.nan) for name, curve in curves.items()
     }
+    columns |= block_values("sep_folded", found)
     for level in LEVELS:
         percent = f"{100 * level:.0f}"
         columns[f"bandwidth_{percent}"] = float(bandwidth(published, level))

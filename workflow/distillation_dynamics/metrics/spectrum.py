@@ -2,7 +2,8 @@
 
 In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: float64 in activation units. Channel order is arbitrary, so
 the shape of a spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted
-(`permutation` says how it is drawn).
+(`permutation` says how it is drawn). The one test of a whole curve (`_global`) is of the root of the mean energy, which
+one Gram matrix a block tells under every permutation; the mean amplitude would need a transform of all tokens for each.
 Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are transformed in float32 (an amplitude is off
 by some 1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
 """
@@ -17,6 +18,8 @@ from safetensors.numpy import save_file
 from ..files import Column, replacing
 from ..outputs import Outputs
 from ..spec.measure import Settings
+from ._global import GlobalTest, around, bin_columns, block_columns, block_values, global_test
+from ._gram import energies, lags
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import AmplitudeNull, permutations
@@ -42,7 +45,11 @@ BIN_COLUMNS = {
     ),
     "amplitude_null_low": Column("activation units", "lower end of the central 95 % of the permutations"),
     "amplitude_null_high": Column("activation units", "upper end of it"),
+    **bin_columns(
+        "amplitude", "activation units", "mean -+ c deviations of the amplitude's null, c from the test of amplitude_p"
+    ),
 }
+BLOCK_COLUMNS = block_columns("amplitude", "sqrt(mean over images and tokens of abs(DFT)[k]^2)")
 # A chunk and what is computed from it stay in a processor's cache.
 CHUNK_VALUES = 2**18
 # Of the null, whose many small products cost less together.
@@ -98,6 +105,7 @@ class Metric(Accumulator):
         self._sums: list[np.ndarray] = []
         self._groups: list[list[np.ndarray]] = []
         self._nulls: list[AmplitudeNull] = []
+        self._grams: list[torch.Tensor | float] = []
         self._count = 0
 
     def update(self, outputs: Outputs) -> None:
@@ -106,6 +114,7 @@ class Metric(Accumulator):
         if not self._nulls:
             settings, widths = self.settings, [block.shape[1] for block in blocks]
             self._groups = [[] for _ in widths]
+            self._grams = [0.0] * len(widths)
             self._sums = [np.zeros(channels // 2 + 1) for channels in widths]
             self._nulls = [AmplitudeNull(channels, settings.permutations, settings.seed) for channels in widths]
         values = [self._update_block(index, block) for index, block in iterate_blocks(blocks)]
@@ -117,7 +126,10 @@ class Metric(Accumulator):
         spectra, squares, permuted = [], [], []
         for chunk in image_chunks(block, index, CHUNK_VALUES):
             spectra.append(_chunk_spectra(chunk))
-            squares.append(chunk.double().square().mean(dim=(1, 2, 3)).cpu().numpy())
+            wide = chunk.double()
+            squares.append(wide.square().mean(dim=(1, 2, 3)).cpu().numpy())
+            tokens_cn = wide.movedim(1, 0).flatten(1)
+            self._grams[index] = self._grams[index] + tokens_cn @ tokens_cn.mT
         spectra_bk = np.concatenate(spectra)
         for chunk in image_chunks(block, index, NULL_VALUES, finite=True):
             permuted.append(self._nulls[index].update(chunk))
@@ -153,12 +165,16 @@ class Metric(Accumulator):
         return [np.stack(sums) / sizes[:, None] for sums in self._groups]
 
     def compute(self) -> Measured:
-        """Return the columns of IMAGE_COLUMNS and BIN_COLUMNS."""
-        measured = super().compute() | {name: [] for name in BIN_COLUMNS}
-        for null, sums in zip(self._nulls, self._sums, strict=True):
-            amplitude = sums / self._count
-            for name, values in zip(BIN_COLUMNS, (amplitude, *null.bands(amplitude, self._count)), strict=True):
+        """Return the columns of IMAGE_COLUMNS, BLOCK_COLUMNS and BIN_COLUMNS."""
+        measured = super().compute() | {name: [] for name in BIN_COLUMNS | BLOCK_COLUMNS}
+        for null, sums, gram in zip(self._nulls, self._sums, self._grams, strict=True):
+            amplitude, test = sums / self._count, gram_test(gram.cpu().numpy(), self.settings)
+            mean, *band = null.bands(amplitude, self._count)
+            limits = around(mean, null.deviation(self._count), test.critical)
+            for name, values in zip(BIN_COLUMNS, (amplitude, mean, *band, *limits), strict=True):
                 measured[name].append(_two_sided(values, null.channels))
+            for name, value in block_values("amplitude", test).items():
+                measured[name].append(value)
         return measured
 
     def save(self, folder: Path) -> None:
@@ -166,6 +182,15 @@ class Metric(Accumulator):
         arrays = {f"spectra{block:02d}": values.astype(np.float32) for block, values in enumerate(self.groups)}
         with replacing(folder / "spectra.safetensors") as temporary:
             save_file(arrays, temporary)
+
+
+def gram_test(gram: np.ndarray, settings: Settings) -> GlobalTest:
+    """Test the root of the mean energy by channel frequency of tokens with the Gram matrix [C, C] against its null."""
+    channels = len(gram)
+    orders = [np.arange(channels)[None], permutations(channels, settings.permutations, settings.seed)]
+    observed, permuted = (np.sqrt(energies(lags(gram, order), channels)) for order in orders)
+    # How many tokens there are, and their unit, change neither distance nor rank.
+    return global_test(observed[0], permuted)
 
 
 def image_intensity(block: Block, index: int) -> np.ndarray:

@@ -79,14 +79,35 @@ class SummaryJob:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What the students of a study are, to be held beside published ones.
+
+    `student` and `teacher` are timm's names, with arguments where there are any; `blocks` the numbers of their blocks,
+    `classes` those of the images (None: no labels), `terms` those of each variant. `published`: the published numbers.
+    """
+
+    student: str
+    teacher: str
+    blocks: tuple[int, int]
+    classes: int | None
+    epochs: int
+    terms: dict[str, tuple[TermSpec, ...]]
+    published: From
+
+
+@dataclass(frozen=True)
 class StatisticsJob:
-    """Answer the study's questions. `terms`: variant -> the terms of its loss; tables by name."""
+    """Answer the study's questions; tables by name. `setting`: what the students are, None without.
+
+    `study`: the file that says what the study is and who made it, for the head of the report.
+    """
 
     names: Names
-    terms: dict[str, tuple[TermSpec, ...]]
     students: tuple[Run, ...]
     scalars: tuple[From, ...]
     tables: dict[str, From]
+    setting: Setting | None = None
+    study: str = aside(default="")
     out: str = aside()
 
 

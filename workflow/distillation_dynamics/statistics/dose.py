@@ -138,7 +138,7 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
 def _sides(one: Member, other: Member) -> dict[str, Any]:
     sides = {}
     for start, side in (("", one), ("other_", other)):
-        fixed = terms.share_of(side.term) is None
+        fixed = side.term.share is None
         sides |= {f"{start}pairs": terms.named(side.term.pairs), f"{start}share": side.share}
         sides[f"{start}weight"] = side.term.weight if fixed else np.nan
     return sides | {"variant": one.variant, "other": other.variant}

@@ -50,7 +50,7 @@ def term_of(term: terms.TermSpec, known: Mapping[str, float]) -> dict[str, Any]:
         "objective": term.name,
         "options": terms.options_of(term),
         "pairs": terms.named(term.pairs),
-        "weight": float("nan") if terms.share_of(term) is not None else term.weight,
+        "weight": float("nan") if term.share is not None else term.weight,
         "share_first": known.get("share_first", float("nan")),
         "share_all": known.get("share_all", float("nan")),
     }

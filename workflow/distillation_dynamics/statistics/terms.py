@@ -20,15 +20,9 @@ Pair = tuple[int, int]
 SAME = 1e-9
 
 
-def share_of(term: TermSpec) -> float | None:
-    """Return the share of the loss that a term was given instead of a weight; None: a fixed weight."""
-    # Terms written before shares could be given have none.
-    return getattr(term, "share", None)
-
-
 def dose_of(term: TermSpec) -> str:
     """Return 'weight 0.2', or 'share 0.08 of the loss' of a term whose weight was chosen for that."""
-    share = share_of(term)
+    share = term.share
     return f"weight {term.weight:g}" if share is None else f"share {share:g} of the loss"
 
 
@@ -81,7 +75,7 @@ def _dose_change(name: str, ours: TermSpec | None, theirs: TermSpec | None) -> s
 
 def _total(terms: Terms) -> float:
     """Return the sum of weights of terms without pairs; NaN, which equals nothing, where one follows from a share."""
-    return sum(np.nan if share_of(term) is not None else term.weight for term in terms if not term.pairs)
+    return sum(np.nan if term.share is not None else term.weight for term in terms if not term.pairs)
 
 
 def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:

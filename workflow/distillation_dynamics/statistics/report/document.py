@@ -1,28 +1,120 @@
-"""`report.md` as a whole: the questions that a study can be asked, each a section."""
+"""`report.md` as a whole: its head, accuracy, what the study can show, and the questions that it can be asked.
 
+Each question names its figure and tables and what would decide it; its answer, numbers and controls are its section's.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
+from ...files import Column
 from ...spec.tables import Names
-from . import alignment, dose, networks, references, shape, trajectory, variants
+from ..thresholds import FEWEST_SEEDS
+from . import (
+    accuracy,
+    alignment,
+    can_show,
+    claims,
+    dose,
+    header,
+    networks,
+    published,
+    references,
+    shape,
+    trajectory,
+    variants,
+)
 from .shape_tables import unmoved_controls
+from .words import listed
 
 
-def report(tables: dict[str, pd.DataFrame], names: Names) -> str:
-    """Return report.md from the tables of the stage."""
+@dataclass(frozen=True)
+class Question:
+    """A section that answers something: its title, the figures and tables that it rests on, and what decides it."""
+
+    title: str
+    figures: tuple[str, ...]
+    tables: tuple[str, ...]
+    decides: str
+
+    @property
+    def sources(self) -> str:
+        """The line below the answer."""
+        figures = f"Figure{'s' * (len(self.figures) > 1)}: {listed(self.figures)}. " if self.figures else ""
+        tables = listed([f"{name}.parquet" for name in self.tables])
+        return f"{figures}Table{'s' * (len(self.tables) > 1)}: {tables}. What would decide: {self.decides}."
+
+
+SHAPE = Question(
+    *("Is it U-shaped?", ("shape", "depth_profiles"), ("shape", "references")),
+    "a fall and a rise beyond the smallest change in a trained network that its control and its scale do not have; for "
+    "a kind of network, several of it",
+)
+NETWORKS = Question(
+    *("Networks beside each other", ("networks", "map"), ("networks",)),
+    "a likeness above that of the controls by every measure, read against the ceiling of another seed",
+)
+VARIANTS = Question(
+    *("Does a variant help?", ("effects", "accuracy"), ("variants", "differences", "mcnemar")),
+    f"a joint test over at least {FEWEST_SEEDS} seeds, of variants that differ from the baseline in one thing",
+)
+GAIN = Question(
+    *("When does a gain arise?", ("trajectory",), ("trajectory", "variants")),
+    "intervals over seeds of the gain in the first and in the last third of training, every epoch validated",
+)
+DOSE = Question(
+    *("Dose and place", ("terms", "effects"), ("dose_and_place", "effects")),
+    "the same places at several shares of the loss, and several places at one share, over the same seeds",
+)
+ALIGNMENT = Question(
+    *("Which layers should be aligned?", ("alignment",), ("effects", "nearest", "alignment")),
+    "an effect of each pair aligned alone, at a like share of the loss; likeness before aligning decides nothing",
+)
+PUBLISHED = Question(
+    *("Published beside measured", ("trajectory",), ("published", "published_entropy")),
+    "the same run (terms, networks, images, epochs), over several seeds",
+)
+CLAIMS = Question("The paper's claims, one by one", (), ("claims",), "what the table says of each claim")
+
+
+def report(
+    tables: dict[str, pd.DataFrame], read: dict[str, pd.DataFrame], names: Names, study: dict[str, Any] | None
+) -> str:
+    """Return report.md from the tables of the stage, those that it reads, and what study.json holds (None: nothing)."""
+    unmoved = unmoved_controls(tables["shape"], names)
     parts = [
-        "# Answers",
-        "## Is it U-shaped?",
-        *shape.section(tables["shape"], names),
-        *references.section(tables["references"], names),
-        "## Networks beside each other",
-        *networks.section(tables["networks"], names, unmoved_controls(tables["shape"], names)),
-        "## Does a variant help?",
-        *variants.section(tables["variants"], tables["mcnemar"], names.baseline),
-        "## When does a gain arise?",
-        *trajectory.section(tables["variants"], names.baseline),
-        "## Dose and place",
-        *dose.section(tables["dose_and_place"], tables["effects"], names.baseline),
-        "## Which layers should be aligned?",
-        *alignment.section(tables, names.baseline, names.teacher),
+        f"# {study['name'] if study else 'Study'}: report",
+        *header.section(study, read["runs"], read["cost"]),
+        "## Accuracy",
+        f"**{accuracy.spread(read['runs'], names)}**" if names.variants else "",
+        *accuracy.section(read["runs"], names),
+        "## What this study can show",
+        *can_show.section(read, tables["variants"], names),
+        *_answered(SHAPE, [*shape.section(tables["shape"], names), *references.section(tables["references"], names)]),
+        *_answered(NETWORKS, networks.section(tables["networks"], names, unmoved)),
+        *_answered(VARIANTS, variants.section(tables["variants"], tables["mcnemar"], names.baseline)),
+        *_answered(GAIN, trajectory.section(tables["variants"], names.baseline)),
+        *_answered(DOSE, dose.section(tables["dose_and_place"], tables["effects"], names.baseline)),
+        *_answered(ALIGNMENT, alignment.section(tables, names.baseline, names.teacher)),
+        *_answered(PUBLISHED, published.section(tables["published"], tables["published_entropy"], names.baseline)),
+        *_answered(CLAIMS, claims.section(tables["claims"])),
+        "The numbers of this report stand in numbers.json too, by table, with their units.",
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _answered(question: Question, paragraphs: list[str]) -> list[str]:
+    """Return a section: its title, the answer, where it comes from and what would decide it, and the rest."""
+    return [f"## {question.title}", paragraphs[0], question.sources, *paragraphs[1:]]
+
+
+def numbers(tables: dict[str, pd.DataFrame], known: dict[str, dict[str, Column]]) -> dict[str, Any]:
+    """Return tables for machines: of each its columns with unit and meaning, and its rows; null where NaN."""
+    found = {}
+    for name, columns in known.items():
+        table = tables[name][list(columns)].replace([np.inf, -np.inf], np.nan).astype(object)
+        rows = table.where(table.notna(), None).to_dict("records")
+        found[name] = {"columns": {column: one._asdict() for column, one in columns.items()}, "rows": rows}
+    return found

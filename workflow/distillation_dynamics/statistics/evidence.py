@@ -1,0 +1,67 @@
+"""What claims are judged by: the tables of a study, read column by column, and the verdicts that there are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..spec.tables import MAIN_PROBE, Names, Setting
+from .paired import interval
+
+SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE = "supported", "contradicted", "undecided", "not testable here"
+NO_CONTROL = "not measured"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is said of one claim: the verdict, its numbers, those of its control, and why."""
+
+    verdict: str
+    number: str
+    control: str
+    why: str
+
+
+def untestable(why: str, number: str = "", control: str = NO_CONTROL) -> Finding:
+    """Return that a claim cannot be tested here, and why."""
+    return Finding(UNTESTABLE, number, control, why)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of a study by name, who is in them, and what its students are (None: there are none)."""
+
+    tables: dict[str, pd.DataFrame]
+    names: Names
+    setting: Setting | None
+
+    def read(self, table: str, *columns: str) -> pd.DataFrame:
+        """Return these columns of a table; none of its rows where the table or one of them is not there."""
+        found = self.tables.get(table)
+        if found is None or not set(columns) <= set(found.columns):
+            return pd.DataFrame({column: [] for column in columns})
+        return found[list(columns)]
+
+    def depth(self, *columns: str) -> pd.DataFrame:
+        """Return these columns over depth, of the main images and each network's last epoch, where all have a value."""
+        keys = ("network", "seed", "epoch", "probe", "block")
+        rows = self.read("depth", *keys, *columns)
+        rows = rows[rows["probe"] == MAIN_PROBE].dropna(subset=list(columns))
+        return rows[rows["epoch"] == rows.groupby(["network", "seed"])["epoch"].transform("max")]
+
+    def with_attention(self, network: str) -> bool | None:
+        """Return whether a network has attention; None where that was not measured."""
+        rows = self.read("depth", "network", "attention_entropy")
+        rows = rows[rows["network"] == network]
+        return None if rows.empty else bool(rows["attention_entropy"].notna().any())
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return mean and 95 % t interval over seeds of values [n]; NaN for the interval with one seed."""
+    low, high = interval(values)
+    return float(np.mean(values)), low, high
+
+
+def said(mean: float, low: float, high: float) -> str:
+    """Return '+0.22 [-0.09, 0.53]', or that there is no interval."""
+    return f"{mean:+.2f} [no interval]" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
