@@ -1,0 +1,51 @@
+"""Metrics that students of the first seed alone are measured by: fewer jobs, the others as they were."""
+
+import pytest
+
+from distillation_dynamics.errors import StudyError
+from helpers import chain_of, changed, load, smoke_config, tiny_study
+
+SEEDS = [3, 5]
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory):
+    """The jobs of a study with two seeds, whole and with some metrics of the first seed alone."""
+    once = {"measure.first_seed_only": ["spectrum", "saliency"], "compare.first_seed_only": ["cka"]}
+    changes = [{"seeds": SEEDS}, {"seeds": SEEDS, **once}]
+    return [chain_of(tiny_study(tmp_path_factory.mktemp("study"), **change)) for change in changes]
+
+
+def keys(chain):
+    """The key of every measurement and comparison that a chain has, by its name."""
+    return {str(node): node.key for node in chain.nodes if node.stage in ("measure", "compare")}
+
+
+def test_students_of_later_seeds_go_without_and_nothing_else_changes(chains):
+    # Images lie elsewhere in the two folders, which counts for nothing.
+    every, fewer = map(keys, chains)
+    gone = every.keys() - fewer.keys()
+    assert gone == {
+        name for name in every if "/seed5" in name and name.rpartition("/")[2] in ("spectrum", "saliency", "cka")
+    }
+    assert gone and fewer == {name: key for name, key in every.items() if name not in gone}
+
+
+def test_the_map_holds_students_of_the_first_seed(chains):
+    for chain in chains:
+        students = {rows.seed for rows in chain.map.order.job.rows}
+        assert students == {-1, 3}
+
+
+def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, chains):
+    every = list(chains[0].study.measure.pairs)
+    changes = {"seeds": SEEDS, "measure.metrics": ["entropy"], "compare.first_seed_only": every}
+    chain = chain_of(tiny_study(tmp_path, **changes))
+    assert not [name for name in chain.compared if "seed5" in name]
+    assert all(("rows" in chain.measured[name]) == ("seed5" not in name) for name in chain.measured)
+
+
+@pytest.mark.parametrize("part", ["measure", "compare"])
+def test_a_metric_that_does_not_exist_is_said(part):
+    with pytest.raises(StudyError, match=rf"{part}\.first_seed_only\.0: 'xyz' is not"):
+        load(changed(smoke_config(), f"{part}.first_seed_only", ["xyz"]))
