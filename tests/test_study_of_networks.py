@@ -4,6 +4,7 @@ What is refused is one sentence that names the key.
 """
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
+from distillation_dynamics.study import checks
 from helpers import changed, load, small_config, smoke_config
 from pictures import write_pictures
 
@@ -231,3 +233,17 @@ def test_another_image_set_is_measured_of_every_network(config, tmp_path):
     for network in chain.names:
         probes = [probe.name for probe in chain.measured[network]["entropy"].order.job.probes]
         assert probes == ["balanced", "published", "more"]
+
+
+def test_a_network_that_sees_images_as_its_weights_were_trained_is_told_of():
+    study = load(smoke_config())
+    assert list(checks.view_notes(study)) == []
+    facts = study.facts["resnet"]
+    other = replace(facts, view=replace(facts.view, image_size=224, mean=(0.5,)))
+    seen = replace(study, facts=study.facts | {"resnet": other})
+    assert list(checks.view_notes(seen)) == [
+        "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; to "
+        "change it give networks.resnet.view"
+    ]
+    own = replace(study.networks["resnet"], view={"image_size": 224, "mean": [0.5]})
+    assert list(checks.view_notes(replace(seen, networks=study.networks | {"resnet": own}))) == []

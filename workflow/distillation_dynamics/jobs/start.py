@@ -10,6 +10,7 @@ from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.expected import check_stored, check_teacher
+from ..study.checks import view_notes
 from ..study.study import Study
 from . import costs, provenance
 from .chain import Chain
@@ -58,6 +59,8 @@ def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Cha
         path = f"{results}/.orders/content/{name}.json"
         write_json(path, vars(content))
         os.environ[CONTENT] = path
+        for note in view_notes(study):
+            print(f"note: {note}", file=sys.stderr)
     return Chain(study, content, results), hashes
 
 

@@ -156,6 +156,27 @@ def teacher_faults(study: Study) -> Iterator[str]:
         )
 
 
+def view_notes(study: Study) -> Iterator[str]:
+    """Yield a sentence for each network that sees images otherwise than `view` says, without a view of its own."""
+    for name, network in study.networks.items():
+        seen, said = vars(study.view(name)), study.configuration["view"]
+        others = {
+            part: seen[part]
+            for part, value in said.items()
+            if part not in network.view and seen[part] != (tuple(value) if isinstance(value, list) else value)
+        }
+        if others:
+            parts = ", ".join(f"{part} {_said(value)}" for part, value in others.items())
+            yield (
+                f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to change it "
+                f"give networks.{name}.view"
+            )
+
+
+def _said(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
 def measure_faults(study: Study) -> Iterator[str]:
     """Yield a sentence where the network whose range is everybody's is not measured by a metric that needs it."""
     from .. import extensions
