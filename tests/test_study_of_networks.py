@@ -242,8 +242,8 @@ def test_a_network_that_sees_images_as_its_weights_were_trained_is_told_of():
     other = replace(facts, view=replace(facts.view, image_size=224, mean=(0.5,)))
     seen = replace(study, facts=study.facts | {"resnet": other})
     assert list(checks.view_notes(seen)) == [
-        "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; to "
-        "change it give networks.resnet.view"
+        "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; "
+        "to change it give networks.resnet.view"
     ]
     own = replace(study.networks["resnet"], view={"image_size": 224, "mean": [0.5]})
     assert list(checks.view_notes(replace(seen, networks=study.networks | {"resnet": own}))) == []

@@ -168,8 +168,8 @@ def view_notes(study: Study) -> Iterator[str]:
         if others:
             parts = ", ".join(f"{part} {_said(value)}" for part, value in others.items())
             yield (
-                f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to change it "
-                f"give networks.{name}.view"
+                f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to "
+                f"change it give networks.{name}.view"
             )
 
 
