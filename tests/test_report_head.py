@@ -49,9 +49,9 @@ def test_the_head_says_what_was_run_where_and_with_what():
     (text,) = header.section(STUDY, runs(cait=83.0, soft=[1.0, 2.0], last=[1.0, 2.0]), COST)
     for said in (
         "train train.parquet; test a and b; 57,000 train images, 10,000 test images; 10 classes",
-        "cait: cait_xxs24_224 (depth 8), trained here: 2 epochs of 30,000 images, batches of 64, adamw at 0.0015, "
-        "cosine, gradient clipped at 1",
-        "dino: vit_small_patch16_224, weights hf-hub:timm/x@main",
+        "| network cait | cait_xxs24_224 (depth 8), trained here: 2 epochs of 30,000 images, batches of 64, adamw at "
+        "0.0015, cosine, gradient clipped at 1",
+        "| network dino | vit_small_patch16_224, weights hf-hub:timm/x@main",
         "1 network; 2 variants x 2 seeds (0, 1)",
         "1.00 on cpu, of 2 trainings",
         "| abc |",

@@ -78,15 +78,22 @@ def split(network: str) -> tuple[str, str]:
     return name, seed
 
 
-def shared_out(stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None) -> Iterator[Group]:
-    """Yield groups of a rule: those of each seed over jobs of `size` members, or so that all slots are busy."""
-    for members in by_seed.values():
+def shared_out(
+    stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None, shares: dict[Any, float] | None = None
+) -> Iterator[Group]:
+    """Yield groups of a rule: those of each seed over jobs of `size` members, or so that all slots are busy.
+
+    `shares`: of the whole work, where seeds have unequal parts: what is more than half of a slot's work is split, since
+    all would wait for it at the end.
+    """
+    for seed, members in by_seed.items():
         if size is not None:
             count = math.ceil(len(members) / size)
         elif slots is None:
             count = math.ceil(len(members) / ON_A_CLUSTER)
         else:
-            count = min(len(members), math.ceil(slots / len(by_seed)))
+            uneven = round(2 * slots * shares[seed]) if shares else 1
+            count = min(len(members), max(uneven, math.ceil(slots / len(by_seed))))
         for number in range(count):
             # In turn, so that the plain variants and those that ask the teacher are spread evenly.
             yield Group(stage, tuple(members[number::count]))

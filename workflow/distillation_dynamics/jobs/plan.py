@@ -179,7 +179,9 @@ class Plan:
         groups = []
         for share in (reference, due):
             by_part = {part: list(networks.values()) for part, networks in share.items()}
-            for group in shared_out(rule, by_part, size, slots):
+            jobs = {part: sum(map(len, networks)) for part, networks in by_part.items()}
+            shares = {part: count / sum(jobs.values()) for part, count in jobs.items()}
+            for group in shared_out(rule, by_part, size, slots, shares):
                 groups.append(Group(rule, tuple(node for nodes in group.nodes for node in nodes)))
         return groups
 

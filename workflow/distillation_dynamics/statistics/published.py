@@ -20,6 +20,7 @@ from ..files import Column
 from ..spec.tables import MAIN_PROBE, Names, Setting
 from ..spec.training import TermSpec
 from .paired import interval
+from .terms import dose_of
 
 AGREES, DISAGREES, BASELINE = "agrees", "disagrees", "is the baseline"
 NOT_COMPARABLE, NOT_MEASURED, NOT_PUBLISHED = "not comparable", "not measured", "not published"
@@ -124,13 +125,15 @@ def term_differences(ours: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> li
     found, published = [], {term.name: term for term in theirs}
     for term in ours:
         other = published[term.name]
+        if dose_of(term) != dose_of(other):
+            found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
         for name in (f.name for f in fields(TermSpec)):
             mine, given = getattr(term, name), getattr(other, name)
             if name == "pairs":
                 mine, given = sorted(map(tuple, mine)), sorted(map(tuple, given))
             one_pair = name == "reduction" and len(other.pairs) < 2
             # What a term needs follows from its name.
-            if mine != given and name not in ("name", "needs") and not one_pair:
+            if mine != given and name not in ("name", "needs", "weight", "share") and not one_pair:
                 found.append(f"{term.name}: {name} {mine}, published {given}")
     return found
 

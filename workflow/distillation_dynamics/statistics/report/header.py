@@ -20,7 +20,7 @@ def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame
     config = study["configuration"]
     rows = [
         ("data", _data(config, study)),
-        ("networks", listed([_network(*one) for one in config["networks"].items()])),
+        *((f"network {name}", _network(network)) for name, network in config["networks"].items()),
         *([("student", _student(config))] if "student" in config else []),
         *rows,
         ("commit", _commit(study["commit"])),
@@ -83,9 +83,9 @@ def _recipe(recipe: dict[str, Any]) -> str:
     )
 
 
-def _network(name: str, network: dict[str, Any]) -> str:
+def _network(network: dict[str, Any]) -> str:
     made = f"trained here: {_recipe(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
-    return f"{name}: {_model(network['model'])}, {made}"
+    return f"{_model(network['model'])}, {made}"
 
 
 def _student(config: dict[str, Any]) -> str:
