@@ -43,6 +43,9 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
 
 def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
     """Write a figure in the formats that the files' names end in."""
+    # Once for all formats: the layout takes as long as the drawing.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for path in files:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])
