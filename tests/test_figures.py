@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.style import NoValue, Style, label
+from distillation_dynamics.figures.style import NoValue, Style, counts, label
 from distillation_dynamics.stages import figures as stage
 from made_up import figure_job, names, network, study
 
@@ -551,3 +551,11 @@ def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_beside(tables):
     soft = epochs[epochs["network"] == "soft"].groupby("epoch")["gradient_norm"].mean()
     np.testing.assert_allclose(lines(norm)["soft"].get_ydata(), soft)
     assert "n = 2 seeds" in figure.get_suptitle()
+
+
+def test_a_title_says_of_how_many_seeds_what_is_shown_was_measured(tables):
+    depth = tables["depth"].copy()
+    depth.loc[depth["seed"] == 1, "entropy"] = np.nan
+    assert counts(depth, "rms").endswith(", 2 seeds") and counts(depth, "entropy").endswith(", 1 seed")
+    assert counts(depth, "rms", "entropy").endswith(", 1 or 2 seeds")
+    assert "seed" not in counts(depth[depth["seed"] < 0], "rms")

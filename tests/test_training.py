@@ -17,6 +17,7 @@ from distillation_dynamics.stages import cohorts
 from distillation_dynamics.study.schema import load_schema
 from distillation_dynamics.training import log as training_log
 from distillation_dynamics.training import loop
+from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.task import Task, count_gflops, make_optimizer, make_schedule
 from distillation_dynamics.training.teacher import OnlineTeacher
@@ -196,3 +197,13 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
 def test_columns_are_documented():
     for columns in (training_log.STEP_COLUMNS, training_log.EPOCH_COLUMNS):
         assert all(isinstance(column, Column) and column.description for column in columns.values())
+
+
+def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
+    log, length = training_log.Log(["cross_entropy", "spectral"]), len(training_log.LEADING) - 3
+    row = torch.tensor([1.0, np.nan, 0.0, 2.0, 0.0, 0.1, np.inf, np.nan])
+    assert length == 3 and len(row) + 3 == len(log.columns)
+    with pytest.raises(
+        StudyError, match=r"weight of spectral became inf in epoch 1, step 0; the term, or all that has"
+    ):
+        member_module._write_steps(log, [(1, 0, 1e-3, row)])

@@ -25,5 +25,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     draw_references({"attention_entropy": figure.axes[0]}, tables, table, style, "log2 of its keys")
     control = trained_and_control(table, "attention_entropy", style)
     said = f"Entropy in the last block (and the control's) [bits]: {control}"
-    say(figure, "Self-attention over depth", table, said, style)
+    say(figure, "Self-attention over depth", table, said, style, PANELS)
     return figure

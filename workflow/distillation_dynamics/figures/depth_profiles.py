@@ -38,8 +38,8 @@ ROWS = {
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, mean over seeds; the reference also on the published choice of images."""
-    columns = [column for row in ROWS.values() for column in row]
-    table = final(tables, "depth", *columns, "intensity_permuted", "clipped_share")
+    shown = [column for row in ROWS.values() for column in row]
+    table = final(tables, "depth", *shown, "intensity_permuted", "clipped_share")
     figure = Figure(figsize=(PAGE, 6.6), layout="constrained")
     grid = figure.subplots(3, 3, sharex=True)
     for above, below in zip(grid[0], grid[1], strict=True):
@@ -72,7 +72,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     most = f"at most {100 * worst['clipped_share']:.2g} %\n({label(worst['network'])})"
     outside = f"outside the range: {most if worst['clipped_share'] > 0 else 'nothing'}"
     grid[1, 1].set_title(outside, loc="right", fontsize="x-small")
-    figure.suptitle(title("Patch tokens over depth", table, _control(own), style), fontsize="small")
+    figure.suptitle(title("Patch tokens over depth", table, _control(own), style, shown), fontsize="small")
     legend_below(figure, figure.axes, 3)
     return figure
 

@@ -86,7 +86,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     means = ", mean over seeds" * (table["seed"].nunique() > 1)
     left_out = f"; the first {MOST_VARIANTS} of {len(variants)} variants" * (len(variants) > MOST_VARIANTS)
     figure.suptitle(
-        f"Metrics by block and epoch ({counts(table)}{means}{left_out}).\n"
+        f"Metrics by block and epoch ({counts(table, *columns)}{means}{left_out}).\n"
         "One colour scale a row; kept epochs at equal distances, 0 untrained. Grey: no value. White: exactly zero",
         fontsize="small", y=1 - 0.06 / height, va="top",
     )  # fmt: skip

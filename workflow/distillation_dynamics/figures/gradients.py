@@ -39,6 +39,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
             "does not depend on the patch tokens of the last block"
         )
-    figure.suptitle(title("Gradient of the label's logit", table, said, style), fontsize="small")
+    figure.suptitle(title("Gradient of the label's logit", table, said, style, PANELS), fontsize="small")
     legend_below(figure, figure.axes, 4)
     return figure

@@ -5,7 +5,7 @@ network) and the baseline carry the 95 % interval over images as a band. It is n
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -27,14 +27,14 @@ def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataF
     return last_epoch(main_probe(need(tables, name, *columns)))
 
 
-def title(what: str, table: pd.DataFrame, said: str, style: Style) -> str:
-    """Return the title of a figure over depth: what it shows, n, what the control says, what bands and lines are."""
+def title(what: str, table: pd.DataFrame, said: str, style: Style, columns: Iterable[str]) -> str:
+    """Return the title of a figure of `columns` over depth: what it shows, n, what the control says, bands, lines."""
     # Of one image there is no interval.
     several = table.loc[table["images"] > 1, "network"]
     names = ", ".join(map(label, style.banded(set(several))))
     seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
     bands = f"\nBands: 95 % interval over images ({names}){seeds}" if names else ""
-    return wrapped(f"{what}, last epoch ({counts(table)}).\n{said}{bands}")
+    return wrapped(f"{what}, last epoch ({counts(table, *columns)}).\n{said}{bands}")
 
 
 def trained_and_control(table: pd.DataFrame, column: str, style: Style) -> str:
@@ -123,9 +123,9 @@ def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, l
     return figure
 
 
-def say(figure: Figure, what: str, table: pd.DataFrame, said: str, style: Style) -> None:
+def say(figure: Figure, what: str, table: pd.DataFrame, said: str, style: Style, columns: Iterable[str]) -> None:
     """Write the title of a figure of `grid` above it, and the legend of all its panels below."""
-    figure.suptitle(title(what, table, said, style), fontsize="small")
+    figure.suptitle(title(what, table, said, style, columns), fontsize="small")
     legend_below(figure, figure.axes, 4)
 
 

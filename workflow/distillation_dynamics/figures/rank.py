@@ -38,5 +38,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
         f"Effective rank of all images in the last block (and the control's): {control}"
     )
-    say(figure, "Directions that patch tokens fill", table, said, style)
+    say(figure, "Directions that patch tokens fill", table, said, style, PANELS)
     return figure

@@ -54,7 +54,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     last = depth[depth["block"] == depth.groupby("network")["block"].transform("max")]
     tests = [f"{label(name)} {span(last.loc[last['network'] == name, TEST], '.2g')}" for name in style.banded(looks)]
     figure.suptitle(
-        f"Spectral energy pattern of patch tokens, last epoch ({counts(depth)}).\n"
+        f"Spectral energy pattern of patch tokens, last epoch ({counts(depth, BANDWIDTH)}).\n"
         "Channels permuted: 95 % of such curves leave the left band nowhere, 95 % of values lie in the right one.\n"
         f"p, one test of the whole folded curve of the last block: {', '.join(tests)}",
         fontsize="small",

@@ -136,12 +136,18 @@ def against(table: pd.DataFrame, style: Style) -> pd.DataFrame:
     return table[table["network"].isin(style.names.variants) & (table["other"] == style.names.teacher)]
 
 
-def counts(table: pd.DataFrame) -> str:
-    """Return how many images and, where there are students, seeds a table stands for, to be read in a title."""
+def counts(table: pd.DataFrame, *columns: str) -> str:
+    """Return how many images and, where there are students, seeds a table stands for, to be read in a title.
+
+    `columns`: what is shown of it; some metrics may be measured of fewer seeds than others.
+    """
     few, many = int(table["images"].min()), int(table["images"].max())
     images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
-    seeds = table.loc[table["seed"] >= 0, "seed"].nunique()
-    return f"n = {images} image{'s' * (many != 1)}" + f", {seeds} seed{'s' * (seeds != 1)}" * bool(seeds)
+    students = table[table["seed"] >= 0]
+    shown = [students[students[column].notna()] for column in columns] or [students]
+    seeds = sorted({rows["seed"].nunique() for rows in shown} - {0})
+    several = " or ".join(map(str, dict.fromkeys(seeds[:1] + seeds[-1:])))
+    return f"n = {images} image{'s' * (many != 1)}" + f", {several} seed{'s' * (seeds[-1:] > [1])}" * bool(seeds)
 
 
 def wrapped(text: str) -> str:

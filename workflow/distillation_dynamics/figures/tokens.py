@@ -29,5 +29,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
         f"Cosine between tokens in the last block (and the control's): {control}"
     )
-    say(figure, "Patch tokens of an image", table, said, style)
+    say(figure, "Patch tokens of an image", table, said, style, PANELS)
     return figure

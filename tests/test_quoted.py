@@ -1,0 +1,79 @@
+"""Numbers that README and docs quote are those of the committed tables, which a study of the repository made.
+
+A table in a document that quotes is preceded by a comment that names its source and columns:
+`<!-- docs/results/full/variants.parquet: variant, mean_difference +.2f, low +.2f -->`. Its first column is the key of a
+row. Numbers in the sentences around must stand in one of these tables.
+"""
+
+import re
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+
+QUOTING = {"README.md": "## What the default study found", "docs/findings.md": None}
+COMMENT = re.compile(r"<!-- (?P<source>docs/results/\S+\.parquet): (?P<columns>[^>]+) -->\n\n?(?P<table>(?:\|.*\n)+)")
+# Of sentences: numbers with a fraction, which no count, epoch or name of a block has.
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d*\.\d+")
+
+
+def part_of(document):
+    """The text of a document, or its section, that quotes results."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    heading = QUOTING[document]
+    if heading is None:
+        return text
+    start = text.index(heading)
+    return text[start : text.index("\n## ", start + 1)]
+
+
+def quoted(document):
+    """(source, column and format pairs, rows of cells) of every table that quotes."""
+    for found in COMMENT.finditer(part_of(document)):
+        columns = [tuple(entry.split()) for entry in found["columns"].split(",")]
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in found["table"].splitlines()]
+        yield found["source"], columns, lines[2:]
+
+
+def said(value, form):
+    """A value as a cell says it; `pc` is a share in percent."""
+    if isinstance(value, float) and pd.isna(value):
+        return "-"
+    return f"{100 * value:.0f}" if form == "pc" else f"{value:{form}}"
+
+
+@pytest.mark.parametrize("document", QUOTING)
+def test_every_quoted_table_is_that_of_the_committed_results(document):
+    tables = list(quoted(document))
+    assert tables
+    for source, columns, rows in tables:
+        table = pd.read_parquet(ROOT / source)
+        assert rows, source
+        for cells in rows:
+            assert len(cells) == len(columns), cells
+            key = columns[0][0]
+            found = table[table[key].astype(str) == cells[0].strip("*`")]
+            expected = [
+                [said(row[name], *form) if form else str(row[name]) for name, *form in columns[1:]]
+                for row in found.to_dict("records")
+            ]
+            assert cells[1:] in expected, f"{document}, {source}: {cells} is not among {expected}"
+
+
+@pytest.mark.parametrize("document", QUOTING)
+def test_every_number_in_the_sentences_stands_in_a_quoted_table(document):
+    text = part_of(document)
+    cells = {cell for _, _, rows in quoted(document) for row in rows for cell in row}
+    known = {number.lstrip("+") for cell in cells for number in NUMBER.findall(cell)}
+    prose = "\n".join(line for line in COMMENT.sub("", text).splitlines() if not line.startswith("    "))
+    unknown = [number for number in NUMBER.findall(re.sub(r"`[^`]*`", "", prose)) if number.lstrip("+") not in known]
+    assert unknown == []
+
+
+def test_the_committed_results_say_what_made_them():
+    for study in ("default", "full"):
+        folder = ROOT / "docs/results" / study
+        text = (folder / "report.md").read_text(encoding="utf-8")
+        assert re.search(r"\| commit \| [0-9a-f]{40} \|", text) and "| machine |" in text
+        assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
