@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -13,6 +14,7 @@ from distillation_dynamics.files import read_table
 from distillation_dynamics.spec.data import DataJob
 from distillation_dynamics.spec.images import Validation
 from distillation_dynamics.stages import data as stage
+from helpers import changed, load, smoke_config
 from pictures import HELD_OUT, make_folder, pack_into, split_into, tiny, write_parquet, write_pictures
 
 
@@ -149,3 +151,35 @@ def test_images_that_cannot_be_held_out_for_want_of_classes_or_a_source_are_a_se
         split(sources, 10, Validation("train", 2))
     with pytest.raises(StudyError, match=r"^data\.validation: images are held out by class; give data\.classes, or ho"):
         split({"test": SimpleNamespace(names=np.full(3, ""), labels=None, classes=None)}, None, Validation("test", 2))
+
+
+def test_images_whose_names_match_alike_are_one_group():
+    def names(*listed):
+        return SimpleNamespace(names=listed)
+
+    sources = {"train": names("a_1.png", "a_2.png", "b.png"), "test": names("a_3.png", "c.png", "d/c_1.png")}
+    alone = stage.groups_of(sources, None)
+    assert {key: list(values) for key, values in alone.items()} == {"train": [0, 1, 2], "test": [3, 4, 5]}
+    for pattern in (r"^(\w)_", r"^[a-z](?=_)"):
+        found = stage.groups_of(sources, pattern)
+        one = found["train"][0]
+        assert found["train"][1] == one == found["test"][0]
+        rest = [found["train"][2], *found["test"][1:]]
+        assert len({one, *rest}) == 4
+
+
+def test_the_groups_of_the_splits_are_those_of_the_names(tmp_path):
+    make_folder(tmp_path / "images", classes=2, images=4)
+    job = DataJob(
+        "folder", 2, None, {}, False, None, r"(\d)\.jpg$", test=(str(tmp_path / "images"),), out=str(tmp_path)
+    )
+    stage.main(job)
+    table = pd.read_parquet(tmp_path / "splits.parquet")
+    digits = table["name"].str.extract(r"(\d)\.jpg$")[0]
+    assert len(table) == 8 and table.groupby(digits)["group"].nunique().eq(1).all()
+    assert table["group"].nunique() == digits.nunique() < 8
+
+
+def test_a_pattern_that_is_none_is_said():
+    with pytest.raises(StudyError, match=r"data\.groups: '\(' is no regular expression \(.*\); mend it"):
+        load(changed(smoke_config(), "data.groups", "("))

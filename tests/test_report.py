@@ -59,6 +59,7 @@ def made_up(
         for probe in probes:
             key = {"network": name, "seed": seed, "epoch": epoch, "probe": probe}
             key |= {"block": np.repeat(np.arange(depth), images), "image": np.tile(np.arange(images), depth)}
+            key |= {"group": key["image"]}
             size = 1e-6 if name in flat else 1 if probe == "balanced" else 0.01
             noise = {metric: 3 + size * np.repeat(values, images) for metric, values in columns.items()}
             scatter = 1e-7 if name in flat else 0.2

@@ -160,7 +160,7 @@ def written(path, curves, images=120, noise=0.01, network="dino", epoch=-1):
         scatter = noise * GENERATOR.normal(size=(images, blocks))
         values = curve + scatter if metric in shape.IN_BITS else curve * np.exp(scatter)
         table[metric] = values.T.ravel()
-    table.to_parquet(path)
+    table.assign(group=table["image"]).to_parquet(path)
     return path
 
 
@@ -366,3 +366,30 @@ def test_scale_has_nothing_to_say_of_what_has_no_factors():
     row = {"metric": "intensity", "role": "paper", "scale": "linear", "valley_block": 1}
     assert np.isnan(list(scale.beside(row, {"intensity": np.ones(3), "rms": np.ones(3)}, {}).values())).all()
     assert thresholds.SMALLEST_FACTOR == 1.05
+
+
+def test_images_of_one_photograph_count_as_one(tmp_path):
+    curve = np.array([3.0, 2.0, 4.0])
+    path = written(tmp_path / "scalars.parquet", {"rms": curve}, images=60, noise=0.2)
+    table = pd.read_parquet(path)
+    # Of 60 images 40 are two crops each of 20 photographs, in any order; the others are alone.
+    photograph = np.random.default_rng(1).permutation([*np.repeat(np.arange(20), 2), *range(20, 40)])
+    table["group"] = photograph[table["image"]]
+    table.to_parquet(path)
+    ((metric, values),) = shape.read_values(path, "dino", -1, -1, "balanced")
+    means = table.groupby(["group", "block"])["rms"].mean().unstack()
+    assert metric == "rms"
+    np.testing.assert_allclose(values, means.to_numpy(), rtol=1e-12)
+    row = shape.tables([path])[0].iloc[0]
+    assert row["images"] == 40
+
+
+def test_copies_of_images_bring_no_evidence(tmp_path):
+    curve = np.array([3.0, 2.9, 3.05])
+    path = written(tmp_path / "scalars.parquet", {"rms": curve}, images=30, noise=0.05)
+    once = shape.tables([path])[0].iloc[0]
+    table = pd.read_parquet(path)
+    copies = [table.assign(image=table["image"] + 30 * number) for number in range(8)]
+    pd.concat(copies).to_parquet(path)
+    again = shape.tables([path])[0].iloc[0]
+    assert again["images"] == 30 and again["p"] == pytest.approx(once["p"])

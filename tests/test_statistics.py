@@ -240,6 +240,7 @@ def scalars(path, members, **metrics):
         part = pd.DataFrame(
             {"block": np.repeat(np.arange(blocks), images), "image": np.tile(np.arange(images), blocks)}
         )
+        part["group"] = part["image"]
         for name, values in metrics.items():
             part[name] = (values + (100 * epoch if probe == "balanced" else 1e6)).T.ravel()
         parts.append(part.assign(**key))

@@ -12,8 +12,8 @@ from .split import Batch, Split, balanced
 class ProbeImages:
     """The images of a probe, in one order whatever network sees them, with as many loader processes as `workers`.
 
-    `positions` [N], ascending, of them in `split`; `labels` [N] (-1: none); `names`, by which images are known in every
-    view. Raises StudyError naming the probe where there are fewer images than it asks for.
+    `positions` [N], ascending, of them in `split`; `labels` [N] (-1: none); `groups` [N], equal for images of one
+    photograph; `names`, by which images are known in every view. Raises StudyError naming the probe where there are fewer images than it asks for.
     """
 
     def __init__(self, probe: Probe, workers: int):
@@ -29,6 +29,7 @@ class ProbeImages:
         chosen = probe.count is not None and not probe.first
         self.positions = balanced(self.split.labels, probe.count) if chosen else np.arange(there)
         self.labels = self.split.labels[self.positions]
+        self.groups = self.split.groups[self.positions]
         self.names = [name.decode() for name in self.split.names[self.positions]]
         self.workers = workers
 

@@ -60,8 +60,8 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
 class Split:
     """One split of a study's images (or `count` of them), read as evaluation or training batches.
 
-    `names` (UTF-8) and `labels` (-1: none) are those of its images, in order. A loader process that is given one gets
-    no images. Raises StudyError where there is no such split.
+    `names` (UTF-8), `labels` (-1: none) and `groups` are those of its images, in order. A loader process that is given
+    one gets no images. Raises StudyError where there is no such split.
     """
 
     def __init__(self, images: Images, name: str, count: int | None = None):
@@ -83,6 +83,7 @@ class Split:
         self.file = table["file"].iloc[0]
         self.index = table["index"].to_numpy(copy=True)
         self.labels = table["label"].to_numpy(copy=True)
+        self.groups = table["group"].to_numpy(copy=True)
         # As bytes of one width: a million Python strings would be pickled one by one for each loader process.
         self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
         self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)

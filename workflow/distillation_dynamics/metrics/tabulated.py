@@ -29,6 +29,7 @@ SPECTRUM_KEYS = KEYS | {
 SCALAR_KEYS = KEYS | {
     "image": Column("", "0-based position in the split that is measured; of the published images in the test source"),
     "label": Column("", "class of the image; -1 where it has none"),
+    "group": Column("", "number of its group: images of one photograph count as one in tests over images"),
 }
 STANDARD_ERROR = "_se"
 
@@ -85,6 +86,7 @@ def rows(
         found["scalars"] = {name: np.repeat(values, count) for name, values in per_block.items()} | {
             "image": np.tile(images.positions, blocks),
             "label": np.tile(images.labels, blocks),
+            "group": np.tile(images.groups, blocks),
             **{name: np.concatenate(columns[name]).astype(np.float32) for name in image},
         }
     own = {name: key[name] for name in NETWORK}

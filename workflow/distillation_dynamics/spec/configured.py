@@ -31,6 +31,7 @@ class Data:
     validation: Validation | None = None
     images: int | None = None
     view: View | None = None
+    groups: str | None = None
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
@@ -72,7 +73,7 @@ class Data:
     def job(self, content: dict[str, str], key: str = "data", out: str = "") -> DataJob:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
         return DataJob(
-            *(self.source, self.classes, self.validation, content, self.packed, self.arrays),
+            *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups),
             **{"train": self.train, "test": self.test, "key": key, "out": out},
         )
 

@@ -34,7 +34,8 @@ class DataJob:
     `source` is the file of `data/sources/` that reads them, `content` stands for what is in them. Without `classes`
     they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
     (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
-    one array a source, too. `key` names the set in sentences.
+    one array a source, too. `groups`: a regular expression of names, those that match alike being one photograph's.
+    `key` names the set in sentences.
     """
 
     source: str
@@ -43,6 +44,7 @@ class DataJob:
     content: dict[str, str]
     packed: bool
     arrays: Arrays | None
+    groups: str | None = None
     train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
     key: str = aside(default="data")

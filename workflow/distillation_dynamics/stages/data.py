@@ -7,6 +7,7 @@ job maps.
 """
 
 import io
+import re
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,7 @@ SPLIT_COLUMNS = {
     "file": Column("", "the source that holds the image: train or test"),
     "index": Column("", "0-based position in that source"),
     "label": Column("", "class, 0-based; -1 where images have none"),
+    "group": Column("", "number of its group: images of one photograph; other images are alone in theirs"),
     "name": Column("", "file of the image in its folder or .tar; Parquet file and row of the image"),
     "offset": Column("bytes", "place of the image in its .tar or packed file; -1 in a folder"),
     "bytes": Column("bytes", "its size there; -1 in a folder"),
@@ -42,7 +44,8 @@ def main(job: DataJob, gpus: int = 0) -> None:
         key: pack(source, Path(job.out) / key, job.arrays, f"{job.key}.{key}") if job.packed else source.places
         for key, source in sources.items()
     }
-    write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places), SPLIT_COLUMNS)
+    groups = groups_of(sources, job.groups)
+    write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places, groups), SPLIT_COLUMNS)
 
 
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:
@@ -94,8 +97,28 @@ def _class(source: Source, number: int) -> str:
     return f"class {next((name for name, value in (source.classes or {}).items() if value == number), number)}"
 
 
+def groups_of(sources: dict[str, Source], pattern: str | None) -> dict[str, np.ndarray]:
+    """Return the number of the group [N] of each image of a source; without a pattern each is alone."""
+    counts = [len(source.names) for source in sources.values()]
+    if pattern is None:
+        numbers = np.arange(sum(counts))
+    else:
+        named = re.compile(pattern)
+        # What matches nothing stands under its own name, which is that of no group.
+        found = [
+            f"group {match[min(1, named.groups)]}" if (match := named.search(str(name))) else f"{key} {name}"
+            for key, source in sources.items()
+            for name in source.names
+        ]
+        numbers = np.unique(found, return_inverse=True)[1]
+    return dict(zip(sources, np.split(numbers, np.cumsum(counts)[:-1]), strict=True))
+
+
 def columns_of(
-    splits: list[tuple[str, str, np.ndarray]], sources: dict[str, Source], places: dict[str, np.ndarray]
+    splits: list[tuple[str, str, np.ndarray]],
+    sources: dict[str, Source],
+    places: dict[str, np.ndarray],
+    groups: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Return the columns of `splits.parquet`; `places` [N, 2] of a source's images: offset and bytes."""
     labels = {key: np.full(len(s.names), -1) if s.labels is None else s.labels for key, s in sources.items()}
@@ -104,6 +127,7 @@ def columns_of(
         "file": np.concatenate([np.full(len(index), file) for _, file, index in splits]),
         "index": np.concatenate([index for *_, index in splits]),
         "label": np.concatenate([labels[file][index] for _, file, index in splits]),
+        "group": np.concatenate([groups[file][index] for _, file, index in splits]),
         "name": np.concatenate([sources[file].names[index] for _, file, index in splits]),
         "offset": np.concatenate([places[file][index, 0] for _, file, index in splits]),
         "bytes": np.concatenate([places[file][index, 1] for _, file, index in splits]),

@@ -62,8 +62,8 @@ SHAPE_COLUMNS = KEYS | {
         "", "paper (a metric of the claim), control (scale taken out), scale (RMS), null (channels permuted)"
     ),
     "blocks": Column("", "number of blocks"),
-    "images": Column("images", "images the row rests on"),
-    "images_left_out": Column("images", "images without a finite value in some block, left out"),
+    "images": Column("images", "images the row rests on; those of one group (`data.groups`) count as one"),
+    "images_left_out": Column("images", "images (or groups) without a finite value in some block, left out"),
     "relative_range": Column("", f"(max - min) / max |value| of the mean curve: below {FLAT:g} it is flat"),
     "scale": Column(
         "",
@@ -192,14 +192,14 @@ def networks(path: Path) -> list[tuple[str, int, int, str]]:
 def read_values(path: Path, network: str, seed: int, epoch: int, probe: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (metric, values [n images, L blocks]) of one network, for the metrics of `ROLES` that the table has.
 
-    Raises StudyError where an image lacks a block.
+    Images of one group count as one, their mean. Raises StudyError where an image lacks a block.
     """
     with _open(path) as file:
         names = file.schema_arrow.names
     metrics = [metric for metric in ROLES if metric in names]
     filters = [("network", "==", network), ("seed", "==", seed), ("epoch", "==", epoch), ("probe", "==", probe)]
-    table = pq.read_table(path, columns=["block", "image", *metrics], filters=filters)
-    block, image = (table[name].to_numpy() for name in ("block", "image"))
+    table = pq.read_table(path, columns=["block", "image", "group", *metrics], filters=filters)
+    block, image, group = (table[name].to_numpy() for name in ("block", "image", "group"))
     blocks, images = np.unique(block), np.unique(image)
     order = np.lexsort((image, block))
     complete = len(order) == len(blocks) * len(images)
@@ -208,9 +208,14 @@ def read_values(path: Path, network: str, seed: int, epoch: int, probe: str) -> 
             f"{path}: {network}, seed {seed}, epoch {epoch}, probe {probe} does not hold every image once in every "
             "block; delete it and run snakemake again"
         )
+    _, places, sizes = np.unique(group[order][: len(images)], return_inverse=True, return_counts=True)
     for metric in metrics:
-        values = table[metric].to_numpy().astype(np.float64)
-        yield metric, values[order].reshape(len(blocks), len(images)).T
+        values = table[metric].to_numpy().astype(np.float64)[order].reshape(len(blocks), len(images)).T
+        if len(sizes) < len(images):
+            sums = np.zeros((len(sizes), len(blocks)))
+            np.add.at(sums, places, values)
+            values = sums / sizes[:, None]
+        yield metric, values
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -57,6 +57,16 @@ def whole_faults(config: dict[str, Any]) -> Iterator[str]:
             yield f"{key}.std: every value must be greater than 0"
 
 
+def group_faults(config: dict[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each pattern of groups that is no regular expression."""
+    sets = {"data": config["data"]} | {f"probes.{name}": part for name, part in config["probes"].items()}
+    for key, part in sets.items():
+        try:
+            re.compile(part.get("groups", ""))
+        except re.error as error:
+            yield f"{key}.groups: {faults.said(part['groups'])} is no regular expression ({error}); mend it"
+
+
 def data_faults(data: Data) -> Iterator[str]:
     """Yield a sentence where more images are held out than there are."""
     if data.validation is None:

@@ -35,7 +35,14 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     schema = load_schema()
     config = with_defaults(json.loads(json.dumps(config)), schema, schema)
     _refuse(faults.of_schema(config, schema))
-    _refuse([*faults.of_name(config["name"]), *faults.of_names(config), *checks.whole_faults(config)])
+    _refuse(
+        [
+            *faults.of_name(config["name"]),
+            *faults.of_names(config),
+            *checks.whole_faults(config),
+            *checks.group_faults(config),
+        ]
+    )
     view = _whole_view(config["view"])
     data = _images("data", config["data"], view)
     probes = {name: _images(f"probes.{name}", part) for name, part in config["probes"].items()}
