@@ -13,7 +13,8 @@ class ProbeImages:
     """The images of a probe, in one order whatever network sees them, with as many loader processes as `workers`.
 
     `positions` [N], ascending, of them in `split`; `labels` [N] (-1: none); `groups` [N], equal for images of one
-    photograph; `names`, by which images are known in every view. Raises StudyError naming the probe where there are fewer images than it asks for.
+    photograph; `names`, by which images are known in every view. Raises StudyError naming the probe where there are
+    fewer images than it asks for.
     """
 
     def __init__(self, probe: Probe, workers: int):
