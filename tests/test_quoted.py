@@ -1,7 +1,7 @@
 """Numbers that README and docs quote are those of the committed tables, which a study of the repository made.
 
 A table in a document that quotes is preceded by a comment that names its source and columns:
-`<!-- docs/results/full/variants.parquet: variant, mean_difference +.2f, low +.2f -->`. Its first column is the key of a
+`<!-- docs/results/default/variants.parquet: variant, mean_difference +.2f, low +.2f -->`. Its first column is the key of a
 row. Numbers in the sentences around must stand in one of these tables.
 """
 
@@ -12,7 +12,8 @@ import pytest
 
 from conftest import ROOT
 
-QUOTING = {"README.md": "## What the default study found", "docs/findings.md": None}
+# Document -> the heading of the section that quotes.
+QUOTING = {"README.md": "## What the default study found"}
 COMMENT = re.compile(r"<!-- (?P<source>docs/results/\S+\.parquet): (?P<columns>[^>]+) -->\n\n?(?P<table>(?:\|.*\n)+)")
 # Of sentences: numbers with a fraction, which no count, epoch or name of a block has.
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d*\.\d+")
@@ -21,10 +22,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d*\.\d+")
 def part_of(document):
     """The text of a document, or its section, that quotes results."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    heading = QUOTING[document]
-    if heading is None:
-        return text
-    start = text.index(heading)
+    start = text.index(QUOTING[document])
     return text[start : text.index("\n## ", start + 1)]
 
 
@@ -72,8 +70,7 @@ def test_every_number_in_the_sentences_stands_in_a_quoted_table(document):
 
 
 def test_the_committed_results_say_what_made_them():
-    for study in ("default", "full"):
-        folder = ROOT / "docs/results" / study
+    for folder in (ROOT / "docs/results").iterdir():
         text = (folder / "report.md").read_text(encoding="utf-8")
         assert re.search(r"\| commit \| [0-9a-f]{40} \|", text) and "| machine |" in text
         assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
