@@ -186,17 +186,22 @@ def test_with_few_seeds_there_is_a_p_that_cannot_reach_five_percent_and_with_one
 
 
 @pytest.mark.parametrize(
-    ("seeds", "p", "mean", "decided"),
+    ("seeds", "p", "mean", "width", "decided"),
     [
-        (5, 0.0625, 9.0, joint.UNTESTED),
-        (8, 0.01, 1.0, joint.BETTER),
-        (8, 0.05, -1.0, joint.WORSE),
-        (8, 0.2, 1.0, joint.NOT_FOUND),
-        (8, 0.2, -3.0, joint.UNDECIDED),
+        (5, 0.0625, 9.0, 1.0, joint.UNTESTED),
+        (8, 0.01, 1.0, 0.5, joint.BETTER),
+        (8, 0.05, -1.0, 0.5, joint.WORSE),
+        (8, 0.2, 1.0, 1.5, joint.NOT_FOUND),
+        (8, 0.2, 1.0, np.nan, joint.NOT_FOUND),
+        (8, 0.2, -3.0, 3.5, joint.UNDECIDED),
+        # The interval of this comparison alone excludes 0, the test of all does not.
+        (8, 0.2, 1.0, 0.5, joint.UNDECIDED),
+        (8, 0.2, -1.0, 0.5, joint.UNDECIDED),
     ],
 )
-def test_a_decision_needs_seeds_a_test_and_an_effect_that_could_have_been_found(seeds, p, mean, decided):
+def test_a_decision_needs_seeds_a_test_and_an_effect_that_could_have_been_found(seeds, p, mean, width, decided):
     row = {"joint_seeds": seeds, "p_joint": p, "mean_difference": mean, "detectable_effect": 2.0}
+    row |= {"low": mean - width, "high": mean + width}
     assert joint.decision(row) == decided
 
 

@@ -1,8 +1,8 @@
 """Numbers that README and docs quote are those of the committed tables, which a study of the repository made.
 
 A table in a document that quotes is preceded by a comment that names its source and columns:
-`<!-- docs/results/default/variants.parquet: variant, mean_difference +.2f, low +.2f -->`. Its first column is the key of a
-row. Numbers in the sentences around must stand in one of these tables.
+`<!-- docs/results/default/variants.parquet: variant, mean_difference +.2f, low +.2f -->`. Its first column is the key
+of a row. Numbers in the sentences around must stand in one of these tables.
 """
 
 import re

@@ -52,6 +52,18 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
             "run from -0.20 (none) to +0.10 points (hard).",
         ),
         (
+            [row_of(low=0.05, high=0.15), row_of("none", mean_difference=-0.2, high=-0.1, low=-0.3)],
+            "No difference to soft was found in 2 variants tested over 8 seeds (joint sign flips): differences to soft "
+            "run from -0.20 (none) to +0.10 points (hard); undecided are hard (+0.10 points) and none (-0.20 points), "
+            "whose own 95 % intervals exclude 0 while the test of all does not.",
+        ),
+        (
+            [row_of(p_joint=0.01, mean_difference=1.0), row_of("last", high=-0.1), row_of("none")],
+            "hard (+1.00 points) differs significantly from soft, of 3 variants tested over 8 seeds (joint sign "
+            "flips); undecided is last (+0.10 points), whose own 95 % interval excludes 0 while the test of all does not; in "
+            "the other no difference was found.",
+        ),
+        (
             [row_of(seeds=3, joint_seeds=3, smallest_p=0.25)],
             "3 seeds cannot tell by a test (the smallest sign-flip p is 0.25): hard differs from soft by "
             "+0.10 [-0.20, +0.40] points; read the intervals.",

@@ -73,9 +73,12 @@ class Objective(nn.Module):
                 for term in terms
             }
         )
-        self.weights = [0.0 if term.weight is None else term.weight for term in terms]
-        self.shares = [0.0 if term.share is None else term.share for term in terms]
-        if any(self.shares):
+        # What is configured moves with the module and is no part of its state.
+        given = {"weights": [term.weight or 0.0 for term in terms], "shares": [term.share or 0.0 for term in terms]}
+        for name, values in given.items():
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+        self.shared = any(given["shares"])
+        if self.shared:
             # Part of the state of a training, as a layer's running means are.
             self.register_buffer("updates", torch.zeros(()))
             self.register_buffer("sums", torch.zeros(len(terms)))
@@ -96,15 +99,13 @@ class Objective(nn.Module):
 
     def _weights(self, values: Tensor) -> Tensor:
         """Return the weight of every term in an update with these values [terms]."""
-        weights = torch.tensor(self.weights, device=values.device)
-        if not any(self.shares):
-            return weights
+        if not self.shared:
+            return self.weights
         values = distributed.mean(values)
-        shares = torch.tensor(self.shares, device=values.device)
         first = self.updates < SHARED_UPDATES
         self.sums += torch.where(first, values, 0.0)
         self.updates += 1
         of = torch.where(first, values, self.sums)
         # Weights are given or shared: weight x value = share x loss, and the given ones make the rest of the loss.
-        loss = (weights * of).sum() / (1 - shares.sum())
-        return torch.where(shares > 0, shares * loss / of, weights)
+        loss = (self.weights * of).sum() / (1 - self.shares.sum())
+        return torch.where(self.shares > 0, self.shares * loss / of, self.weights)

@@ -158,12 +158,14 @@ def test(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
 
 
 def decision(row: Mapping[str, Any]) -> str:
-    """Return what the joint test decides of a comparison with mean_difference, p_joint, joint_seeds, detectable_effect.
+    """Return what the joint test decides of a comparison with its mean_difference, low, high and columns of `test`.
 
-    NOT_FOUND where what was seen is no larger than what would have been found; UNTESTED with fewer than 6 seeds.
+    NOT_FOUND where what was seen is no larger than what would have been found and the interval of this comparison alone
+    holds 0, otherwise UNDECIDED; UNTESTED with fewer than 6 seeds.
     """
     if row["joint_seeds"] < FEWEST_SEEDS:
         return UNTESTED
     if row["p_joint"] <= LEVEL:
         return BETTER if row["mean_difference"] > 0 else WORSE
-    return NOT_FOUND if abs(row["mean_difference"]) <= row["detectable_effect"] else UNDECIDED
+    apart = row["low"] > 0 or row["high"] < 0
+    return NOT_FOUND if abs(row["mean_difference"]) <= row["detectable_effect"] and not apart else UNDECIDED

@@ -97,7 +97,10 @@ def verdict(row: Mapping[str, Any]) -> str:
     if decided in (joint.BETTER, joint.WORSE):
         return f"significantly {decided} ({tested})"
     power = f"{row['detectable_effect']:.2g} points would be found with 80 % power"
-    return f"{'no difference found' if decided == joint.NOT_FOUND else 'not decided'} ({tested}); {power}"
+    if decided == joint.NOT_FOUND:
+        return f"no difference found ({tested}); {power}"
+    own = "; its own interval excludes 0" if row["low"] > 0 or row["high"] < 0 else ""
+    return f"not decided ({tested}{own}); {power}"
 
 
 def compare(

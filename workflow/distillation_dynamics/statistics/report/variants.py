@@ -92,14 +92,25 @@ def answer(variants: pd.DataFrame, baseline: str) -> str:
         return f"{seeds or most} seeds cannot tell by a test ({smallest}): {spread}; read the intervals."
     tested = compared[compared["joint_seeds"] > 0]
     of = f"{plural(len(tested), 'variant')} tested over {seeds} seeds (joint sign flips)"
-    decided = tested[tested["p_joint"] <= LEVEL]
-    if decided.empty:
-        return f"No difference to {baseline} was found in {of}: {spread}."
-    texts = [f"{_named(row)} ({row['mean_difference']:+.2f} points)" for row in decided.to_dict("records")]
-    rest = len(tested) - len(decided)
-    none = f"; in {'the other' if rest == 1 else f'the {rest} others'} no difference was found" if rest else ""
-    verb = "differs" if len(texts) == 1 else "differ"
-    return f"{listed(texts)} {verb} significantly from {baseline}, of {of}{none}."
+    significant = tested["p_joint"] <= LEVEL
+    apart = ~significant & ((tested["low"] > 0) | (tested["high"] < 0))
+    found, unclear = (
+        [f"{_named(row)} ({row['mean_difference']:+.2f} points)" for row in tested[which].to_dict("records")]
+        for which in (significant, apart)
+    )
+    clauses = []
+    if unclear:
+        clauses.append(
+            f"undecided {'is' if len(unclear) == 1 else 'are'} {listed(unclear)}, whose own 95 % "
+            f"interval{'s exclude' if len(unclear) > 1 else ' excludes'} 0 while the test of all does not"
+        )
+    rest = len(tested) - len(found) - len(unclear)
+    if not found:
+        return "; ".join([f"No difference to {baseline} was found in {of}: {spread}", *clauses]) + "."
+    verb = "differs" if len(found) == 1 else "differ"
+    if rest:
+        clauses.append(f"in {'the other' if rest == 1 else f'the {rest} others'} no difference was found")
+    return "; ".join([f"{listed(found)} {verb} significantly from {baseline}, of {of}", *clauses]) + "."
 
 
 def _named(row) -> str:
