@@ -60,8 +60,8 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
         (
             [row_of(p_joint=0.01, mean_difference=1.0), row_of("last", high=-0.1), row_of("none")],
             "hard (+1.00 points) differs significantly from soft, of 3 variants tested over 8 seeds (joint sign "
-            "flips); undecided is last (+0.10 points), whose own 95 % interval excludes 0 while the test of all does not; in "
-            "the other no difference was found.",
+            "flips); undecided is last (+0.10 points), whose own 95 % interval excludes 0 while the test of all does "
+            "not; in the other no difference was found.",
         ),
         (
             [row_of(seeds=3, joint_seeds=3, smallest_p=0.25)],

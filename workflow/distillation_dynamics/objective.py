@@ -76,7 +76,7 @@ class Objective(nn.Module):
         # What is configured moves with the module and is no part of its state.
         given = {"weights": [term.weight or 0.0 for term in terms], "shares": [term.share or 0.0 for term in terms]}
         for name, values in given.items():
-            self.register_buffer(name, torch.tensor(values), persistent=False)
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         self.shared = any(given["shares"])
         if self.shared:
             # Part of the state of a training, as a layer's running means are.
