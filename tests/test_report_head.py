@@ -24,7 +24,7 @@ STUDY = {
             "dino": {"model": {"name": "vit_small_patch16_224", "args": {}}, "weights": "hf-hub:timm/x@main"},
         },
     },
-    "image_counts": {"data": {"train": 57000, "test": 10000, "other": None}},
+    "image_counts": {"main": {"train": 57000, "test": 10000, "other": None}},
     "commit": {"hash": "abc", "clean": True},
     "versions": {"python": "3.12.1", "torch": "2.11", "numpy": "2.1"},
     "machine": {"processor": "x86_64", "cores": 2, "system": "Linux"},

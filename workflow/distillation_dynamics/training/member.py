@@ -13,7 +13,7 @@ from ..errors import StudyError
 from ..objective import Objective
 from ..outputs import Outputs, Request
 from ..spec.training import Recipe
-from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, LEADING, Log
+from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, Log
 from .resume import RandomStream, States, log_from_state, log_to_state
 from .task import Task, count_gflops, make_optimizer, make_schedule
 
@@ -22,7 +22,7 @@ STEPS_BETWEEN_LOG_WRITES = 50
 COUNTED_IMAGES = 2
 NOTHING = Request()
 REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
-NO_SHARE = "the term, or all that has a weight of its own, is 0 in the first updates; give a number as its weight"
+NO_SHARE = "what is 0 cannot have a share of the loss; give a number as its weight"
 
 
 class Member:
@@ -170,14 +170,15 @@ def _write_steps(log: Log, buffer: list) -> None:
     if not buffer:
         return
     values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
-    # What the objective trains may be nothing, and then has no norm.
-    first = LEADING.index("objective_gradient_norm") + 1
     for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
         whole = [epoch, step, rate, *row]
-        for name, value in zip(log.columns[first:], whole[first:], strict=True):
-            if not math.isfinite(value):
-                remedy = NO_SHARE if name.startswith("weight of ") else REMEDY
-                raise StudyError(f"training: {name} became {value} in epoch {epoch}, step {step}; {remedy}")
+        known = dict(zip(log.columns, whole, strict=True))
+        for term in log.terms:
+            if known[term] == 0 and not math.isfinite(known[f"weight of {term}"]):
+                raise StudyError(f"training: {term} is 0 in epoch {epoch}, step {step}; {NO_SHARE}")
+        for name in (*log.terms, "loss"):
+            if not math.isfinite(known[name]):
+                raise StudyError(f"training: {name} became {known[name]} in epoch {epoch}, step {step}; {REMEDY}")
         log.rows.append(whole)
     buffer.clear()
 

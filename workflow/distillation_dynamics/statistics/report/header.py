@@ -10,6 +10,8 @@ from .words import listed, plural
 
 TABLE = {"": Column("", ""), "what": Column("", "")}
 PACKAGES = ("torch", "timm", "snakemake")
+# The name of a study's own images among its image sets.
+MAIN = "main"
 
 
 def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
@@ -57,7 +59,7 @@ def _hours(cost: pd.DataFrame) -> str:
 
 
 def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
-    data, counts = config["data"], study["image_counts"].get("data", {})
+    data, counts = config["data"], study["image_counts"].get(MAIN, {})
     parts = [
         f"{name} {data[name] if isinstance(data[name], str) else listed(data[name])}"
         for name in ("train", "test")
