@@ -203,7 +203,5 @@ def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
     log, length = training_log.Log(["cross_entropy", "spectral"]), len(training_log.LEADING) - 3
     row = torch.tensor([1.0, np.nan, 0.0, 2.0, 0.0, 0.1, np.inf, np.nan])
     assert length == 3 and len(row) + 3 == len(log.columns)
-    with pytest.raises(
-        StudyError, match=r"weight of spectral became inf in epoch 1, step 0; the term, or all that has"
-    ):
+    with pytest.raises(StudyError, match=r"spectral is 0 in epoch 1, step 0; what is 0 cannot have a share"):
         member_module._write_steps(log, [(1, 0, 1e-3, row)])
