@@ -9,6 +9,7 @@ from distillation_dynamics.spec.base import from_json, to_json
 from distillation_dynamics.spec.configured import Data, Network, Student
 from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.study import load as loading
+from distillation_dynamics.study.configuration import merged
 from distillation_dynamics.study.pairs import expand_pairs
 from helpers import chain_of, changed, load, smoke_config
 
@@ -184,10 +185,5 @@ def test_how_students_are_put_into_jobs_and_batches_into_parts_may_be_said(confi
 
 @pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["config.yaml", "studies/full.yaml"]])
 def test_the_studies_that_come_with_the_project_are_valid(root, monkeypatch, names):
-    import yaml
-
     monkeypatch.chdir(root)
-    config = {}
-    for name in names:
-        config |= yaml.safe_load((root / name).read_text())
-    assert load(config).variants
+    assert load(merged(names)).variants

@@ -92,7 +92,7 @@ def shared_out(
         elif slots is None:
             count = math.ceil(len(members) / ON_A_CLUSTER)
         else:
-            uneven = round(2 * slots * shares[seed]) if shares else 1
+            uneven = round(2 * slots * shares[seed]) if shares and slots > 1 else 1
             count = min(len(members), max(uneven, math.ceil(slots / len(by_seed))))
         for number in range(count):
             # In turn, so that the plain variants and those that ask the teacher are spread evenly.
