@@ -3,6 +3,7 @@
 import pytest
 
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.groups import shared_out
 from helpers import chain_of, changed, load, smoke_config, tiny_study
 
 SEEDS = [3, 5]
@@ -49,3 +50,14 @@ def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, chains):
 def test_a_metric_that_does_not_exist_is_said(part):
     with pytest.raises(StudyError, match=rf"{part}\.first_seed_only\.0: 'xyz' is not"):
         load(changed(smoke_config(), f"{part}.first_seed_only", ["xyz"]))
+
+
+@pytest.mark.parametrize(("slots", "jobs"), [(1, [1, 1, 1]), (2, [2, 1, 1]), (4, [4, 2, 2]), (None, [2, 2, 2])])
+def test_what_is_more_than_half_of_a_slots_work_is_split(slots, jobs):
+    """The first seed, of which everything is measured, has half of the work; all would wait for it at the end."""
+    members = {seed: [f"{seed} {number}" for number in range(12)] for seed in range(3)}
+    groups = list(shared_out("measure", members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
+    assert sorted(name for group in groups for name in group.nodes) == sorted(sum(members.values(), []))
+    assert [sum(group.nodes[0].startswith(f"{seed} ") for group in groups) for seed in range(3)] == jobs
+    # Trainings of a seed are equal work, and stay together.
+    assert len(list(shared_out("cohorts", {0: members[0]}, None, 1))) == 1
