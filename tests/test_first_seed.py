@@ -57,7 +57,9 @@ def test_what_is_more_than_half_of_a_slots_work_is_split(slots, jobs):
     """The first seed, of which everything is measured, has half of the work; all would wait for it at the end."""
     members = {seed: [f"{seed} {number}" for number in range(12)] for seed in range(3)}
     groups = list(shared_out("measure", members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
-    assert sorted(name for group in groups for name in group.nodes) == sorted(sum(members.values(), []))
+    assert sorted(name for group in groups for name in group.nodes) == sorted(
+        name for listed in members.values() for name in listed
+    )
     assert [sum(group.nodes[0].startswith(f"{seed} ") for group in groups) for seed in range(3)] == jobs
     # Trainings of a seed are equal work, and stay together.
     assert len(list(shared_out("cohorts", {0: members[0]}, None, 1))) == 1
