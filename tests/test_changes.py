@@ -17,7 +17,7 @@ from helpers import copy_project, jobs, small_config, snakemake
 
 LIBRARY = "workflow/distillation_dynamics"
 STUDY = "study.yaml"
-FIGURES = 11
+FIGURES = 12
 TABLES = {"tables": 1}
 
 
