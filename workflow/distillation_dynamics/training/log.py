@@ -60,15 +60,17 @@ class Log:
         """Names of the numbers of a row: LEADING, values of the terms, their weights, the loss."""
         return [*LEADING, *self.terms, *(f"weight of {term}" for term in self.terms), "loss"]
 
-    def column(self, *names: str) -> np.ndarray:
-        """Return the numbers of these names of all rows, [updates, names]."""
-        table = np.array(self.rows, dtype=np.float64).reshape(-1, len(self.columns))
+    def _numbers(self, rows: list[list[float]], *names: str) -> np.ndarray:
+        """Return the numbers of these names of `rows`, [updates, names]."""
+        table = np.array(rows, dtype=np.float64).reshape(-1, len(self.columns))
         return table[:, [self.columns.index(name) for name in names]]
 
     def _parts(self) -> dict[str, np.ndarray]:
         """Return value, weight and share of the loss and its terms, each [updates, parts]."""
-        value = self.column("loss", *self.terms)
-        weight = np.column_stack([np.ones(len(value)), self.column(*(f"weight of {term}" for term in self.terms))])
+        weights = [f"weight of {term}" for term in self.terms]
+        table = self._numbers(self.rows, "loss", *self.terms, *weights)
+        value, weight = np.split(table, [1 + len(self.terms)], axis=1)
+        weight = np.column_stack([np.ones(len(value)), weight])
         loss = value[:, :1]
         share = np.divide(weight * value, loss, out=np.full_like(value, np.nan), where=loss != 0)
         return {"value": value, "weight": weight, "share": share}
@@ -77,7 +79,7 @@ class Log:
     def steps(self) -> dict[str, np.ndarray]:
         """The columns of the step table: one row an update and part."""
         parts = ["loss", *self.terms]
-        leading = {name: np.repeat(self.column(name), len(parts)) for name in LEADING}
+        leading = dict(zip(LEADING, np.repeat(self._numbers(self.rows, *LEADING), len(parts), axis=0).T, strict=True))
         whole = {name: leading[name].astype(np.int64) for name in ("epoch", "step")}
         names = {"part": np.tile(np.array(parts), len(self.rows))}
         return leading | whole | names | {name: values.ravel() for name, values in self._parts().items()}
@@ -85,7 +87,7 @@ class Log:
     @property
     def by_term(self) -> dict[str, np.ndarray]:
         """The columns of the table of terms: one row an epoch and term."""
-        of_row = self.column("epoch")[:, 0]
+        of_row = np.array([row[0] for row in self.rows])
         epochs = np.unique(of_row)
         means = {
             name: np.array([values[of_row == epoch, 1:].mean(axis=0) for epoch in epochs]).ravel()
@@ -96,7 +98,7 @@ class Log:
 
     def of_epoch(self, epoch: int, *names: str) -> np.ndarray:
         """Return the numbers of these names of one epoch (1 is the first), [updates, names]."""
-        return self.column(*names)[self.column("epoch")[:, 0] == epoch]
+        return self._numbers([row for row in self.rows if row[0] == epoch], *names)
 
     def best_epoch(self) -> tuple[int, float]:
         """Return the epoch of the highest validation top-1 (the earliest of equals), and that accuracy in percent."""

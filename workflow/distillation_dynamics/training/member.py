@@ -147,9 +147,9 @@ class Member:
 
     def end_epoch(self, epoch: int, result: tuple[float, float]) -> None:
         """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
-        rate = float(self.log.of_epoch(epoch, "learning_rate")[0, 0])
-        loss, *gradients = self.log.of_epoch(epoch, "loss", *GRADIENT_COLUMNS).mean(axis=0).tolist()
-        _finish_epoch(self.log, epoch, rate, loss, *result, *gradients)
+        rows = self.log.of_epoch(epoch, "learning_rate", "loss", *GRADIENT_COLUMNS)
+        _, loss, *gradients = rows.mean(axis=0).tolist()
+        _finish_epoch(self.log, epoch, float(rows[0, 0]), loss, *result, *gradients)
         self.after_epoch(epoch)
 
     def state(self) -> dict:

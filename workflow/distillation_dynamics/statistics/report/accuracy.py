@@ -5,11 +5,11 @@ In: the frame of runs.parquet. Out: Markdown.
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ...files import Column
 from ...markdown import markdown
 from ...spec.tables import Names
+from ..paired import interval
 from .words import listed, number, plural
 
 TABLE = {
@@ -43,12 +43,10 @@ def section(runs: pd.DataFrame, names: Names) -> list[str]:
 
 def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
     top1, count = group.sort_values("seed")["test_top1"], len(group)
-    interval = "- (one run)"
-    if count > 1 and np.ptp(top1) == 0:
-        interval = "- (no spread)"
-    elif count > 1:
-        low, high = stats.t.interval(0.95, count - 1, loc=top1.mean(), scale=stats.sem(top1))
-        interval = f"{low:.2f} to {high:.2f}"
+    low, high = interval(top1.to_numpy())
+    said = f"{low:.2f} to {high:.2f}"
+    if np.isnan(low):
+        said = "- (no spread)" if count > 1 else "- (one run)"
     share = top1.mean() / 100
     role = "variant" if name in names.variants else "network"
     role = {names.teacher: "teacher", names.baseline: "baseline"}.get(name, role)
@@ -57,7 +55,7 @@ def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
         "what": role,
         "seeds": count if name in names.variants else "-",
         "test top-1": f"{top1.mean():.2f}",
-        "95 % interval": interval,
+        "95 % interval": said,
         "each seed": ", ".join(f"{value:.2f}" for value in top1),
         "image noise": f"{100 * np.sqrt(share * (1 - share) / group['test_images'].iloc[0]):.2f}",
         "as the teacher": number(group["test_agreement"].mean(), ".1f"),
