@@ -288,7 +288,7 @@ def test_students_that_diverge_are_the_last_word_and_not_tried_again(finished, c
     status, said = start(folder, "--until", "students").end()
     assert status != 0 and "Trying to restart" not in said
     last = said.partition("What failed:")[2]
-    assert last.count("training: loss became nan") == 2, "each of the two, by the rule that links its run"
+    assert last.count("training: cross_entropy became nan") == 2, "each of the two, by the rule that links its run"
     (job,) = controller(cluster, r"rule_cohorts_wildcards_\w+", tmp_path)
     assert job["JobState"] == "COMPLETED"
 
