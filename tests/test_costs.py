@@ -18,7 +18,7 @@ def plan(tmp_path, monkeypatch):
     """The plan of a study of three variants, of which nothing is there."""
     result = load(small_config())
     monkeypatch.chdir(tmp_path)
-    return Plan(chain_of(result), Hashes(), slots={"students": 2, "measure": 2, "compare": 2})
+    return Plan(chain_of(result), Hashes(), slots={"students": 2, "measure": 2, "compare": 2, "tables": 2})
 
 
 def left_by(node, networks=5, own=8.0, common=2.0, start=1.5, device="cpu"):

@@ -288,6 +288,24 @@ def test_the_range_of_the_reference_network_is_everybodys_and_its_controls(study
         np.testing.assert_allclose(table["clipped_share"], outside, atol=1e-3)
 
 
+def test_untrained_weights_that_several_networks_share_are_measured_once(study, vit, tmp_path, monkeypatch):
+    _, out = vit
+    trained = study.network("vit", seeds=(0, 1), names=("soft", "soft"))
+    own = study.network("vit", seeds=(0, 2), names=("hard", "hard"))
+    passes = []
+    monkeypatch.setattr(stage, "_observer", lambda *given, of=stage._observer: passes.append(given[1]) or of(*given))
+    session = stage.Session()
+    for folder, network in (("soft", trained), ("hard", own)):
+        stage.main(study.jobs(tmp_path / folder, network, reference=out), session=session)
+        stage.main(study.jobs(tmp_path / f"{folder}_alone", network, reference=out))
+        assert files_in(tmp_path / folder) == files_in(tmp_path / f"{folder}_alone")
+    assert [Path(path).stem[-1] for path in passes] == [*"01", *"01", "2", *"02"], "hard's untrained weights are soft's"
+    assert set(pd.read_parquet(tmp_path / "hard/entropy/scalars.parquet")["network"]) == {"hard"}
+    # Other images, settings or weights are measured.
+    stage.main(study.jobs(tmp_path / "fewer", own, ["magnitude"], study.probes(10)[:1]), session=session)
+    assert len(passes) == 9
+
+
 class Told(stage.Report):
     """Notes what it is told."""
 
@@ -487,7 +505,7 @@ def test_batches_of_any_size_measure_the_same_but_for_rounding(study, tmp_path, 
     stage.main(study.jobs(tmp_path / "whole", network))
     for size in (1, 4):
         monkeypatch.setattr(stage, "BATCH", size)
-        monkeypatch.setattr(stage, "BATCH_VALUES", size * sum(np.prod(shape) for shape in network.shapes))
+        monkeypatch.setattr(stage, "BATCH_VALUES", size * sum(int(np.prod(shape)) for shape in network.shapes))
         parts = tmp_path / str(size)
         stage.main(study.jobs(parts, network))
         for path in (tmp_path / "whole").rglob("*.parquet"):

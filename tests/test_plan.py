@@ -18,7 +18,9 @@ import stand_ins
 from conftest import ROOT
 from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import order as orders
+from distillation_dynamics.jobs import plan as planning
 from distillation_dynamics.jobs import record, run, start
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
@@ -37,7 +39,7 @@ from distillation_dynamics.study.load import load
 from helpers import changed, describe, small_config, smoke_config, write_parquet
 
 LIBRARY = "workflow/distillation_dynamics"
-SLOTS = {"students": 2, "measure": 2, "compare": 2}
+SLOTS = {"students": 2, "measure": 2, "compare": 2, "tables": 2}
 
 
 class Workflow:
@@ -539,7 +541,7 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     setting("seeds", seeds)(project)
     if size:
         setting("compute", {"students": {"runs_per_job": size}})(project)
-    plan = Plan(project.chain(), Hashes(), slots={"students": slots, "measure": slots, "compare": slots})
+    plan = Plan(project.chain(), Hashes(), slots=dict.fromkeys(SLOTS, slots))
     assert sorted(len(group.nodes) for group in plan.cohorts) == expected
     assert all(len({node.order.job.seed for node in group.nodes}) == 1 for group in plan.cohorts)
     members = [node.order.name for group in plan.cohorts for node in group.nodes]
@@ -549,12 +551,35 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     assert len(measured) == len(set(measured)) == 4 * (1 + 3 * len(seeds)) + (1 + 3 * len(seeds)) + 1
 
 
+@pytest.mark.parametrize(("slots", "many", "expected"), [(None, 1, 1), (1, 1, 1), (2, 100, 1), (2, 1, 3)])
+def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(
+    tmp_path, monkeypatch, slots, many, expected
+):
+    monkeypatch.setattr(planning, "MANY_FIGURES", many)
+    chain = Project(tmp_path, monkeypatch).chain()
+    plan = Plan(chain, Hashes(), slots=dict.fromkeys(SLOTS, slots))
+    assert len(plan.gathering) == expected
+    gathered = [node for group in plan.gathering for node in group.nodes]
+    assert sorted(node.order.name for node in gathered) == sorted(
+        node.order.name for node in chain.nodes if node.stage in orders.GATHERING
+    )
+    if expected == 3:
+        tables, last, figures = (group.nodes for group in plan.gathering)
+        assert {node.stage for node in tables} == {"tables", "summary"}
+        assert chain.statistics in last and {node.stage for node in figures} == {"figures"}
+        assert {n for n in last if n is not chain.statistics} == {n for n in gathered if chain.statistics in n.needs}
+        plan.settle()
+        waits = [read_json(group.file)["needs"] for group in plan.gathering]
+        markers = [group.marker for group in plan.gathering]
+        assert markers[0] in waits[1] and markers[0] in waits[2] and markers[1] not in waits[2]
+
+
 def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):
     project = Project(tmp_path, monkeypatch)
     setting("seeds", list(range(5)))(project)
     terms = {"cross_entropy": {"weight": 0.1}, "soft": {"weight": 0.9}}
     setting("variants", {f"variant{n}": {**terms, "hard": {"weight": n + 1}} for n in range(15)})(project)
-    plan = Plan(project.chain(), Hashes(), slots={"students": None, "measure": None, "compare": None})
+    plan = Plan(project.chain(), Hashes(), slots=dict.fromkeys(SLOTS))
     assert len(plan.training) == 75 and len(plan.gathering) == 1
     alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
     assert {node.stage for node in alone} == {"data", "networks", "teacher_outputs"}

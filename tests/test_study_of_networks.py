@@ -83,7 +83,7 @@ def test_a_study_of_networks_alone_has_a_chain_without_trainings(config):
 def test_a_study_of_networks_alone_plans_and_trains_nothing(config, tmp_path, monkeypatch):
     chain = chain_of(config)
     monkeypatch.chdir(tmp_path)
-    plan = Plan(chain, Hashes(), slots={"students": 1, "measure": 1, "compare": 1})
+    plan = Plan(chain, Hashes(), slots={"students": 1, "measure": 1, "compare": 1, "tables": 1})
     assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(chain.nodes)
     assert {*plan.reasons.values()} == {"was not made yet"}
     # The network that gives the range is measured alone, then the others; then pairs, and all that gathers.

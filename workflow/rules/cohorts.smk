@@ -14,6 +14,8 @@ rule cohorts:
         labels=labels_of("cohorts"),
     message:
         "Train {params.labels}"
+    # Before what is measured, whose shorter jobs fill the cores to the end.
+    priority: 3
     threads: threads_of("cohorts")
     resources:
         **resources_of("cohorts"),

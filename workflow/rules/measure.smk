@@ -12,6 +12,8 @@ rule measure:
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"
+    # The longer ones first: below 1, which all trainings are above.
+    priority: lambda wildcards: 1 - 1 / (1 + len(groups.members("measure", wildcards.group)["orders"]))
     threads: threads_of("measure")
     resources:
         **resources_of("measure"),

@@ -33,6 +33,8 @@ rule networks:
         gpus=lambda wildcards, resources: gpus_of("networks", resources),
     message:
         "Make the network {wildcards.network} ready"
+    # All students wait for the teacher; what is only measured waits for nobody.
+    priority: lambda wildcards: 4 if wildcards.network == STUDY.teacher else 2
     threads: threads_of("networks")
     resources:
         **resources_of("networks"),

@@ -12,6 +12,7 @@ if CHAIN.outputs is not None:
             order=CHAIN.outputs.file,
         message:
             "Compute what the teacher says of the training images"
+        priority: 4
         threads: threads_of("teacher_outputs")
         resources:
             **resources_of("teacher_outputs"),

@@ -27,13 +27,15 @@ from .run import STATES
 
 # A stamp that is older than all others never makes Snakemake think that something was updated.
 STAMP_TIME = 1_000_000_000
+# So many figures that need no statistics are worth a process of their own beside that of the statistics.
+MANY_FIGURES = 12
 
 
 class Plan:
     """Which nodes of a chain are due, each with its reason, and the groups they go into.
 
     `forced` says whether a node is to be made anew whatever lies there; `slots` how many trainings (`students`) or
-    measuring or comparing processes (`measure`, `compare`) can run at a time, None on a cluster.
+    processes that measure, compare or gather (`measure`, `compare`, `tables`) can run at a time, None on a cluster.
     """
 
     def __init__(
@@ -59,12 +61,11 @@ class Plan:
         self.runs = set(chain.runs.values())
         for node in chain.nodes:
             self._judge(node)
-        slots = slots or {"students": 1, "measure": 1, "compare": 1}
+        slots = slots or {"students": 1, "measure": 1, "compare": 1, "tables": 1}
         size = chain.study.compute["students"].get("runs_per_job")
         self.cohorts = self._cohorts(size, slots["students"])
         self.measuring = [group for rule in ("measure", "compare") for group in self._sharing(rule, size, slots[rule])]
-        gathering = tuple(node for node in self.reasons if node.stage in GATHERING)
-        self.gathering = [Group("tables", gathering)] if gathering else []
+        self.gathering = list(self._gathering(slots["tables"]))
         self.group_of = {node: group for group in self.groups for node in group.nodes}
         by_key = {node.key: group for group in self.cohorts for node in group.nodes}
         # Two variants with equal terms have one run, under two names.
@@ -184,6 +185,16 @@ class Plan:
             for group in shared_out(rule, by_part, size, slots, shares):
                 groups.append(Group(rule, tuple(node for nodes in group.nodes for node in nodes)))
         return groups
+
+    def _gathering(self, slots: int | None) -> Iterator[Group]:
+        """Yield the groups of what gathers; many figures are drawn beside the statistics where there is a slot."""
+        due = [node for node in self.reasons if node.stage in GATHERING]
+        last = [node for node in due if self.chain.statistics in (node, *node.needs)]
+        figures = [node for node in due if node.stage == "figures" and node not in last]
+        split = slots is not None and slots > 1 and len(figures) >= MANY_FIGURES
+        for part in ([n for n in due if n not in (*last, *figures)], last, figures) if split else (due,):
+            if part:
+                yield Group("tables", tuple(part))
 
     def settle(self, begin: bool = False) -> None:
         """Make the stamps say what the plan says, and write the orders that are to be carried out.

@@ -212,15 +212,17 @@ def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> N
     for order in members:
         networks.setdefault(order.name.rpartition("/")[0], []).append(order)
     failed: list[str] = []
+    session = None
     for orders_of_one in networks.values():
         if not (due := _due(orders_of_one, hashes)):
             continue
         measuring = import_module(f"{PACKAGE}.stages.measure")
+        session = session or measuring.Session()
         count = threads_of(due[0][0])
         threads.use(count)
         report = Measurements(due, count, gpus)
         try:
-            measuring.main([order.job for order, _ in due], gpus, report, start)
+            measuring.main([order.job for order, _ in due], gpus, report, start, session)
         except StudyError as error:
             failed.append(f"{_network_of(due[0][0])}: {error}")
         failed += report.failed

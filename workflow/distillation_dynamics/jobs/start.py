@@ -23,6 +23,9 @@ from .plan import Plan
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
 
+# Whose jobs are shared out over processes -> the stages whose needs say how many fit.
+SHARING = {"students": ("students",), "measure": MEASURING, "compare": ("compare",), "tables": ("tables",)}
+
 
 def check_folders(*folders: str) -> None:
     """Raise StudyError naming the first of `folders` (made when needed) in which nothing can be written."""
@@ -109,9 +112,9 @@ def _forced(settings):
 def _slots(study: Study, settings) -> dict[str, int | None]:
     """Return how many trainings and measuring processes run at a time; None where jobs go to a cluster."""
     if settings.nodes is not None:
-        return {"students": None, "measure": None, "compare": None}
+        return dict.fromkeys(SHARING, None)
     slots = {}
-    for name, stages in (("students", ["students"]), ("measure", MEASURING), ("compare", ["compare"])):
+    for name, stages in SHARING.items():
         compute = [study.compute[stage] for stage in stages]
         gpu, threads = max(c["gpu"] for c in compute), max(c["threads"] for c in compute)
         here = len(gpus.visible())

@@ -6,18 +6,21 @@ and the files that it keeps of each checkpoint. Metrics are computed on float32 
 """
 
 import functools
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..data.probe import ProbeImages
 from ..errors import StudyError
-from ..files import write_joined
+from ..files import replacing, sha256, write_joined
 from ..metrics import tabulated
 from ..metrics.accumulator import Accumulator, Context
 from ..networks.build import build
@@ -25,6 +28,7 @@ from ..networks.device import device as device_of
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
 from ..outputs import Outputs, Request, computed_with
+from ..spec.base import to_json
 from ..spec.images import Probe
 from ..spec.measure import MeasureJob
 
@@ -44,6 +48,14 @@ class Report:
     def fail(self, job: int, error: StudyError) -> None:
         """A job ended with an error."""
         raise error
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a metric left of one checkpoint: its rows by table, and the folder of its files (None: none are kept)."""
+
+    rows: dict[str, dict[str, np.ndarray]]
+    folder: Path | None
 
 
 class Part:
@@ -73,27 +85,60 @@ class Part:
         own = Path(self.job.out) / self.job.network.folders[0] / name
         return own if folder != own.parent else None
 
+    def folder(self, number: int, probe: Probe) -> Path | None:
+        """Return where the files of a checkpoint belong; None for all but the main probe, whose they are."""
+        return Path(self.job.out) / self.job.network.folders[number] if probe == self.job.probes[0] else None
 
-def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, start: float | None = None) -> None:
+    def take(self, left: Left, key: dict[str, Any], folder: Path | None) -> None:
+        """Take what an equal checkpoint left, under the name of this one."""
+        for table, columns in left.rows.items():
+            named = {name: np.full(len(columns[name]), value) for name, value in key.items() if name in columns}
+            self.tables[table].append(columns | named)
+        for path in sorted(left.folder.iterdir()) if left.folder and left.folder.is_dir() else ():
+            with replacing(folder / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+
+
+class Session:
+    """What the measurements of one process share: the images of each probe, and what untrained checkpoints left.
+
+    Students of one seed begin with the same weights, whatever their variant: these are measured once.
+    """
+
+    def __init__(self):
+        self.opened: dict[Probe, ProbeImages] = {}
+        self.untrained: dict[str, Left] = {}
+
+    def images(self, probe: Probe, workers: int) -> ProbeImages:
+        """Return the images of a probe, opened once."""
+        if probe not in self.opened:
+            self.opened[probe] = ProbeImages(probe, workers)
+        return self.opened[probe]
+
+
+def main(
+    jobs: list[MeasureJob],
+    gpus: int = 0,
+    report: Report | None = None,
+    start: float | None = None,
+    session: Session | None = None,
+) -> None:
     """Measure one network by all of `jobs`; `start` is when this process began, as time.time() says it."""
     report, begun = report or Report(), time.time() if start is None else start
+    session = session or Session()
     device = device_of(gpus)
     # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
     torch.backends.cudnn.allow_tf32 = False
     parts = [Part(number, job) for number, job in enumerate(jobs)]
     checkpoints = jobs[0].network
-    opened = functools.cache(lambda probe: ProbeImages(probe, jobs[0].machine.threads - 1))
     for part in parts:
         report.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
-        # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
-        network = build(checkpoints.model, jobs[0].probes[0].images.view)
-        load_weights(weights, network)
-        observer = Observer(network.to(device).eval().requires_grad_(False))
+        observer = functools.cache(functools.partial(_observer, jobs[0], weights, device))
         for probe, members in _by_probe(parts):
             members = [part for part in members if part.failed is None]
             if members:
-                _measure(observer, weights, number, probe, opened(probe), members, device)
+                _measure(observer, weights, number, probe, session, members, device)
     spent = time.time() - begun - sum(part.seconds for part in parts)
     for part in parts:
         if part.failed is None:
@@ -102,6 +147,14 @@ def main(jobs: list[MeasureJob], gpus: int = 0, report: Report | None = None, st
             report.end(part.number, part.seconds + spent / len(parts))
         else:
             report.fail(part.number, part.failed)
+
+
+def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
+    """Return what observes the network of a job with these weights."""
+    # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
+    network = build(job.network.model, job.probes[0].images.view)
+    load_weights(weights, network)
+    return Observer(network.to(device).eval().requires_grad_(False))
 
 
 def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
@@ -114,51 +167,71 @@ def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
 
 
 def _measure(
-    observer: Observer,
+    observer: Callable[[], Observer],
     weights: str,
     number: int,
     probe: Probe,
-    images: ProbeImages,
+    session: Session,
     parts: list[Part],
     device: torch.device,
 ) -> None:
-    """Measure one checkpoint on one probe, whose images are `images`, by all metrics of `parts`."""
-    job = parts[0].job
-    values = sum(channels * rows * columns for channels, rows, columns in job.network.shapes)
+    """Measure one checkpoint on one probe by all metrics of `parts`, but for those that an equal one has left."""
+    network, images = parts[0].job.network, session.images(probe, parts[0].job.machine.threads - 1)
+    values = sum(channels * rows * columns for channels, rows, columns in network.shapes)
     size = max(1, min(BATCH_VALUES // values, *(part.batch for part in parts)))
+    key = {
+        "network": network.names[number], "seed": network.seed, "epoch": network.epochs[number], "probe": probe.name
+    }  # fmt: skip
+    known = _known(weights, size, probe, parts) if network.epochs[number] == 0 else {}
+    for part in parts:
+        if known.get(part) in session.untrained:
+            with _own(part):
+                part.take(session.untrained[known[part]], key, part.folder(number, probe))
+    parts = [part for part in parts if known.get(part) not in session.untrained]
+    if not parts:
+        return
+    watcher = observer()
     with ExitStack() as stack:
         metrics: dict[Part, Accumulator] = {}
         for part in parts:
-            # Files are those of the main probe.
-            folder = Path(part.job.out) / part.job.network.folders[number] if probe == part.job.probes[0] else None
+            folder = part.folder(number, probe)
             context = Context(
-                *(images.positions, images.labels, images.names, job.network.shapes, observer.block_names),
-                *(job.network.model.classes, probe.images.view, folder),
+                *(images.positions, images.labels, images.names, network.shapes, watcher.block_names),
+                *(network.model.classes, probe.images.view, folder),
                 *(part.reference(folder or Path()), stack.enter_context(_files(part))),
             )
             with _own(part):
                 metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
-                _stream(observer, images, metrics, size, device, probe.classes == job.network.model.classes)
+                _stream(watcher, images, metrics, size, device, probe.classes == network.model.classes)
         except StudyError as error:
             # What the network itself computes is wrong for all.
             for part in parts:
                 part.failed = part.failed or error
             return
-        key = {
-            "network": job.network.names[number], "seed": job.network.seed, "epoch": job.network.epochs[number],
-            "probe": probe.name,
-        }  # fmt: skip
         for part, metric in metrics.items():
             if part.failed is not None:
                 continue
             with _own(part):
-                rows = tabulated.rows(part.module, metric, key, images, observer.block_names, job.network.shapes)
+                rows = tabulated.rows(part.module, metric, key, images, watcher.block_names, network.shapes)
                 for table, columns in rows.items():
                     part.tables[table].append(columns)
                 if metric.context.folder is not None:
                     metric.save(metric.context.folder)
+                if part in known:
+                    session.untrained[known[part]] = Left(rows, metric.context.folder)
+
+
+def _known(weights: str, size: int, probe: Probe, parts: list[Part]) -> dict[Part, str]:
+    """Return what tells the results of each metric: the weights' content, and all that the metric is given."""
+    content = sha256(weights)
+    return {
+        part: to_json(
+            [content, size, part.job.metric, part.job.network.model, probe, part.job.options, part.job.reference]
+        )
+        for part in parts
+    }
 
 
 @contextmanager
