@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lowest why look columns unused clear setup
+.PHONY: run test lint lowest why look columns options unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -29,6 +29,10 @@ look: setup
 # The columns of every metric; make columns ARGS=rank of one.
 columns: setup
 	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.columns $(ARGS)
+
+# Every key of a configuration: docs/configuration.md.
+options: setup
+	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.options
 
 # What in results/shared no study uses; make unused ARGS=--delete deletes it.
 unused: setup

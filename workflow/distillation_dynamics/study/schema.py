@@ -10,6 +10,7 @@ from . import faults
 SCHEMA = Path(__file__).parent / "study.schema.yaml"
 # A number, or the share of the loss that the term is given over the first updates.
 WEIGHT = {
+    "description": "of the term in the loss, or {share: s}: the weight that gives it that share over the first updates",
     "type": ["number", "object"],
     "minimum": 0,
     "additionalProperties": False,

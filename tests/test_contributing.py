@@ -1,0 +1,104 @@
+"""What CONTRIBUTING.md tells to add is added by just that: its files are written into a copy of the project and used."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+USE = '''
+import numpy as np, pandas as pd, torch
+from pathlib import Path
+from types import SimpleNamespace
+from distillation_dynamics import extensions
+from distillation_dynamics.data.pictures import decode
+from distillation_dynamics.data.sources import listed
+from distillation_dynamics.figures import zeros as figure
+from distillation_dynamics.figures.style import Style
+from distillation_dynamics.jobs.gathered import known_tables
+from distillation_dynamics.metrics import zeros
+from distillation_dynamics.metrics.pairs import confusion
+from distillation_dynamics.objective import Objective
+from distillation_dynamics.outputs import Outputs, Shape
+from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.spec.training import TermSpec
+
+assert extensions.objectives()["cosine"].needs == "teacher_features"
+assert extensions.metrics()["zeros"].tables == ("scalars", "depth")
+assert extensions.pair_metrics()["confusion"].asks == ("logits",)
+assert extensions.figures(known_tables())["zeros"].metrics == ("zeros",)
+assert extensions.readers()["listed"] is True
+
+torch.manual_seed(0)
+term = TermSpec("cosine", 1.0, "teacher_features", {"bias": False}, ((0, 1),))
+objective = Objective((term,), [Shape(4, 2, 2)], [Shape(6, 2, 2)] * 2)
+student, teacher = torch.randn(3, 4, 2, 2, requires_grad=True), torch.randn(3, 6, 2, 2)
+parts = objective(Outputs(features={0: student}), Outputs(features={1: teacher}), torch.zeros(3, dtype=torch.long))
+weight = next(objective.parameters()).detach()
+projected, target = student.mean((2, 3)) @ weight.T, teacher.mean((2, 3))
+cosine = (projected * target).sum(1) / projected.norm(dim=1) / target.norm(dim=1)
+torch.testing.assert_close(parts["loss"], 1 - cosine.mean())
+parts["loss"].backward()
+assert student.grad.abs().sum() > 0
+
+metric = zeros.Metric()
+metric.update(Outputs(features={0: torch.tensor([0.0, 0.001, 0.5, 1.0]).reshape(1, 4, 1, 1)}))
+assert metric.compute()["near_zero"][0].tolist() == [0.5]
+
+rows = lambda classes: SimpleNamespace(logits=np.eye(3)[classes], labels=np.array([0, 0, 0, 0]))
+assert confusion.compare(rows([0, 1, 1, 2]), rows([0, 1, 2, 2])) == {"same_mistake": 100 * 2 / 3}
+assert np.isnan(confusion.compare(rows([0] * 4), rows([0] * 4))["same_mistake"])
+
+names = Names(("vit",), {"vit": "vit_untrained"}, None, (), None)
+table = pd.DataFrame({"network": "vit", "seed": -1, "epoch": 1, "probe": "balanced", "block": [0, 1], "images": 3,
+                      "near_zero": [0.25, 0.5]})
+drawn = figure.draw({"depth": table}, Style("colorblind", 50, names))
+assert drawn.axes[0].lines[0].get_ydata().tolist() == [25, 50]
+
+from PIL import Image
+Image.new("L", (4, 4), 7).save("a.png")
+Path("list.txt").write_text("a.png\\t1\\na.png\\t0\\n")
+source = listed.Source(listed.find("list.txt", "data.train"), 2, "data.train")
+assert source.labels.tolist() == [1, 0] and listed.count(["list.txt"], 2, "data.train") == 2
+assert len(list(source.encoded())) == 2
+print("used")
+'''
+
+
+@pytest.fixture(scope="module")
+def written(root, tmp_path_factory):
+    """A copy of the library with every file of CONTRIBUTING.md in its place: the folder, and their names."""
+    folder = tmp_path_factory.mktemp("contributed")
+    library = folder / "workflow/distillation_dynamics"
+    shutil.copytree(root / "workflow/distillation_dynamics", library, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (root / "CONTRIBUTING.md").read_text()
+    files = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text, re.DOTALL)
+    for path, content in files:
+        assert not (library / path).exists()
+        (library / path).write_text(content)
+    return folder, [path for path, _ in files]
+
+
+def test_every_kind_of_extension_has_an_example(written):
+    _, names = written
+    kinds = {"objectives", "metrics", "metrics/pairs", "figures", "data/sources"}
+    assert {name.rpartition("/")[0] for name in names} == kinds
+
+
+def test_examples_are_found_and_compute_what_they_say(written):
+    folder, _ = written
+    environment = os.environ | {"PYTHONPATH": str(folder / "workflow")}
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout == "used\n", done.stderr
+
+
+def test_examples_are_as_tidy_as_the_library(written, root):
+    folder, names = written
+    library = folder / "workflow/distillation_dynamics"
+    command = ["ruff", "check", "--config", str(root / "pyproject.toml"), *(str(library / name) for name in names)]
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
