@@ -36,5 +36,7 @@ def test_links_lead_somewhere(path):
 
 def test_a_broken_link_is_seen(tmp_path):
     page = tmp_path / "a.md"
-    page.write_text("# One heading, here\n[a](a.md) [b](b.md) [c](#one-heading-here) [d](#other) [e](https://example.org)")
+    page.write_text(
+        "# One heading, here\n[a](a.md) [b](b.md) [c](#one-heading-here) [d](#other) [e](https://example.org)"
+    )
     assert broken(page) == ["b.md", "#other"]

@@ -8,7 +8,8 @@ import sys
 END = """
 import numpy as np
 assert len(blocks) == 6 and tuple(blocks[0].shape) == (64, 48, 7, 7)
-assert list(table.index) == list(range(6)) and np.isfinite(table).all(axis=None) and (table["effective rank"] <= 48).all()
+assert list(table.index) == list(range(6)) and np.isfinite(table).all(axis=None)
+assert (table["effective rank"] <= 48).all()
 assert likeness.shape == (6, 6) and likeness.abs().max(axis=None) <= 1 + 1e-6
 print("shown")
 """

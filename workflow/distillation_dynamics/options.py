@@ -12,11 +12,13 @@ from .study.schema import load_schema
 
 HEAD = """# Configuration
 
-Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. What is misspelt is said before anything
-runs. Of a key with a default the default is what a study has that leaves it out; keys in **bold** must be given where their part is.
+Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. What is misspelt is said before
+anything runs. A default is what a study has that leaves the key out; keys in **bold** must be given where their part is.
 `<name>` stands for any name.
 """
-BOUNDS = {"minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}"}
+BOUNDS = {
+    "minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}"
+}  # fmt: skip
 # What the lengths of lists and texts are bounded by.
 COUNTS = {"minItems": "at least {} of them", "maxItems": "at most {} of them"}
 MOST_VALUES = 8
@@ -39,7 +41,8 @@ def page() -> str:
 def _section(title: str, rows: Iterator[tuple[str, str, str, str]], said: str = "") -> list[str]:
     text = f"{said[0].upper()}{said[1:]}.\n" if said else None
     table = [f"| {' | '.join(row)} |" for row in rows]
-    return [f"## {title}\n", *([text] if text else []), "| key | value | default | meaning |", "|---|---|---|---|", *table, ""]
+    head = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    return [f"## {title}\n", *([text] if text else []), *head, *table, ""]
 
 
 def _has_keys(part: dict[str, Any]) -> bool:
