@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md tells to add is added by that alone: its files are written into a copy of the library and used."""
+"""What CONTRIBUTING.md tells to add is added by that alone: its files are put into a copy of the library and used."""
 
 import os
 import re

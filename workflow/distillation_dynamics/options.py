@@ -12,9 +12,9 @@ from .study.schema import load_schema
 
 HEAD = """# Configuration
 
-Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. What is misspelt is said before
-anything runs. A default is what a study has that leaves the key out; keys in **bold** must be given where their part is.
-`<name>` stands for any name.
+Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. What is misspelt is said
+before anything runs. A default is what a study has that leaves the key out; keys in **bold** must be given where their
+part is. `<name>` stands for any name.
 """
 BOUNDS = {
     "minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}"
