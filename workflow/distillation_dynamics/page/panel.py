@@ -119,6 +119,11 @@ def named(name: str) -> str:
     return name.replace("_", " ")
 
 
+def epoch_said(epoch: float) -> str:
+    """Return an epoch as it is read; -1 is that of weights from elsewhere."""
+    return "as released" if epoch < 0 else f"{epoch:.0f}"
+
+
 def measure(study: Study, table: str, columns: Sequence[str], n: Mapping[str, str] | None = None) -> Control:
     """Return the choice of what is shown among columns of a table, with unit and meaning; half intervals beside."""
     options = []

@@ -5,7 +5,7 @@ import pandas as pd
 from ...spec.tables import MAIN_PROBE
 from ...statistics.report.words import over
 from .. import charts
-from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, measure, slider
+from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, epoch_said, measure, slider
 from ..rows import HALF, NORMAL, over_seeds
 from .training import COURSE, course_of
 
@@ -71,7 +71,7 @@ def profiles(study: Study) -> tuple[pd.DataFrame, list[str]]:
     last = table["epoch"] == table.groupby("network")["epoch"].transform("max")
     depth_of = table["block"] / table.groupby("network")["block"].transform("max").clip(lower=1)
     table = table.assign(role=table["network"].map(study.role), last=last, depth=depth_of)
-    table["epoch_said"] = table["epoch"].map(str)
+    table["epoch_said"] = table["epoch"].map(epoch_said)
     table["epoch"] = table["epoch"].where(table["role"] == "variant")
     return study.owned(table), metrics
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from .. import charts
-from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, slider
+from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, epoch_said, slider
 
 TIPS = charts.tips(network_="network", block_name_="block", epoch_said_="epoch", x="x", y="y")
 COLUMNS = {"network": "network", "epoch_said": "epoch", "block_name": "block", "x": "x", "y": "y"}
@@ -24,7 +24,7 @@ def panels(study: Study) -> list[Panel]:
     role = table["network"].map(study.role)
     first = table["block"] == table.groupby(["network", "epoch"])["block"].transform("min")
     epoch = table["epoch"].where(role == "variant")
-    points = study.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(str), epoch=epoch))
+    points = study.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(epoch_said), epoch=epoch))
     x, y = charts.number("x", "x [radians]"), charts.number("y", "y [radians]")
     layers = [
         {

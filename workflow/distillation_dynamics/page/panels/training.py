@@ -15,7 +15,8 @@ def panels(study: Study) -> list[Panel]:
     found = []
     if study.has("trajectory", "gain"):
         found.append(_gain(study))
-    if study.has("terms", "share"):
+    # Pretrained networks learn from labels alone.
+    if study.has("terms", "share") and study.names.variants:
         found.append(_terms(study))
     return found
 
@@ -61,7 +62,6 @@ def _gain(study: Study) -> Panel:
 
 def _terms(study: Study) -> Panel:
     table = study.owned(over_seeds(study.tables["terms"], ["network", "epoch", "term"], ["share"]))
-    # Pretrained networks learn from labels alone.
     table = table[table["network"].isin(study.names.variants)]
     table = table.assign(value=100 * table["share"], half=100 * table["share" + HALF])
     about = "What part of the loss each of its terms is, mean over the updates of an epoch and over seeds."
