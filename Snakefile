@@ -1,4 +1,4 @@
-# The whole study: from images to figures. `snakemake --cores all` runs config.yaml;
+# The whole study: from images to its page. `snakemake --cores all` runs config.yaml;
 # `snakemake --cores all --configfile studies/<name>.yaml` runs another study; of several files the later ones win.
 from snakemake.utils import min_version
 

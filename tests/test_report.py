@@ -1,5 +1,6 @@
 """The stage as a whole on a made-up study: its tables, the wording of its report, and the figures drawn from them."""
 
+import json
 import os
 import re
 import subprocess
@@ -220,6 +221,16 @@ def test_equal_inputs_give_equal_tables_and_an_equal_report(two_seeds, tmp_path)
     assert text == two_seeds[1]
     for name in COLUMNS:
         pd.testing.assert_frame_equal(tables[name], two_seeds[0][name])
+
+
+def test_the_report_for_machines_is_the_same_by_section(tmp_path):
+    text = run(tmp_path, seeds=1)[1]
+    told = json.loads((tmp_path / "out/report.json").read_text())
+    parts = [f"# {told['title']}"]
+    for section in told["sections"]:
+        title = f"## {section['title']}" if section["title"] else ""
+        parts += [title, section["answer"], section["sources"], *section["paragraphs"]]
+    assert text.startswith("\n\n".join(part.strip() for part in parts if part) + "\n\nThe numbers of this report")
 
 
 def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path, root):

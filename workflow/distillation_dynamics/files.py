@@ -142,11 +142,16 @@ def write_joined(
 
 def read_table(path: str | Path):
     """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged."""
-    import pandas as pd
+    return read_arrow(path).to_pandas()
+
+
+def read_arrow(path: str | Path):
+    """Read a Parquet table with its columns' metadata; raise StudyError when it is missing or damaged."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
-        return pd.read_parquet(path)
+        return pq.read_table(path)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; run snakemake to make it") from error
     except (pa.ArrowInvalid, OSError) as error:

@@ -1,4 +1,5 @@
-# What gathers what all networks left: tables of metrics, summary, statistics and figures, those that are due in one process.
+# What gathers what all networks left: tables of metrics, summary, statistics, figures and the page, those that are due in one
+# process, or few.
 # Each keeps its own key, record and files; what follows from one that fails is not made.
 rule tables:
     input:

@@ -1,12 +1,13 @@
-"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
+"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures, page."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from .. import extensions
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
-from ..spec.tables import FiguresJob, Names, Run, Setting, StatisticsJob, SummaryJob, TablesJob
+from ..spec.tables import FiguresJob, Names, PageJob, Run, Setting, StatisticsJob, SummaryJob, TablesJob
 from ..study.study import STUDENT
 from . import record
 from .measured import Measured
@@ -21,6 +22,8 @@ STATISTICS_TABLES = (
     *("published", "published_trajectory", "published_entropy", "claims"),
 )
 PUBLISHED = Path(__file__).parents[3] / "resources/published"
+# Script and style of the page, and Vega, which draws its charts.
+ASSETS = tuple(Path(__file__).parents[1] / "page/assets" / name for name in ("page.css", "page.js", "vega.js"))
 
 
 class Gathered(Measured):
@@ -32,6 +35,7 @@ class Gathered(Measured):
         self.summary = _summary(self)
         self.statistics = _statistics(self)
         self.figures = _figures(self)
+        self.page = _page(self)
 
 
 def names_of(chain: Measured) -> Names:
@@ -51,9 +55,14 @@ def setting_of(chain: Measured) -> Setting | None:
     said = [f"{model.name} {model.args}" if model.args else model.name for model in models]
     blocks = len(study.facts[STUDENT].shapes), len(study.facts[study.teacher].shapes)
     files = sorted(PUBLISHED.glob("*.csv"))
+    return Setting(*said, blocks, study.data.classes, study.student.recipe.epochs, study.variants, _by_content(files))
+
+
+def _by_content(files: Iterable[Path]) -> From:
+    """Return files that come with the project, as what a job reads."""
+    files = list(files)
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    published = From(content, files=tuple(map(str, files)))
-    return Setting(*said, blocks, study.data.classes, study.student.recipe.epochs, study.variants, published)
+    return From(content, files=tuple(map(str, files)))
 
 
 def _by_table(chain: Measured) -> dict[str, list[list[Node]]]:
@@ -137,7 +146,7 @@ def _statistics(chain: Gathered) -> Node:
     reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
     reads += [(node, [f"{SCALARS}.parquet"]) for node in scalars]
     reads += [(node, [logits]) for node in chain.students.values()]
-    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "numbers.json"]
+    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "report.json", "numbers.json"]
     return chain.add("statistics", "", job, f"{chain.home}/statistics", files, reads)
 
 
@@ -181,3 +190,50 @@ def _figures(chain: Gathered) -> dict[str, Node]:
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )
     return found
+
+
+def _page(chain: Gathered) -> Node:
+    """Add the page of the whole study."""
+    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | dict.fromkeys(STATISTICS_TABLES, chain.statistics)
+    owners |= chain.tables
+    tables = {name: node.files(f"{name}.parquet") for name, node in owners.items()}
+    figures = {name: node.files(f"{name}.png") for name, node in chain.figures.items() if _is_printed(node)}
+    reads = [(node, [f"{name}.parquet"]) for name, node in owners.items()]
+    reads += [(node, [f"{name}.png"]) for name, node in chain.figures.items() if name in figures]
+    reads.append((chain.statistics, ["report.json"]))
+    behind = _all_behind([node for node, _ in reads])
+    records: dict[str, tuple[str, ...]] = {}
+    runs = set(chain.runs.values())
+    for node in behind:
+        # A student's record is that of its run.
+        if node not in runs:
+            records[node.stage] = (*records.get(node.stage, ()), node.order.record)
+    edges = {(need.stage, node.stage): None for node in behind for need in node.needs if need.stage != node.stage}
+    job = PageJob(
+        *(names_of(chain), tables, figures, chain.statistics.files("report.json"), chain.study.figures),
+        *(_by_content(ASSETS), tuple(edges)),
+        study=f"{chain.home}/{STUDY_FILE}",
+        records=records,
+        out="",
+    )
+    return chain.add("page", "", job, chain.home, ["index.html"], reads, record_name=f".index{record.NAME}")
+
+
+def _is_printed(node: Node) -> bool:
+    """Whether a figure is no animation."""
+    return node.order.writes[-1].endswith(".png")
+
+
+def _all_behind(nodes: list[Node]) -> list[Node]:
+    """Return nodes and all that they rest on, each once, each behind those that it reads from."""
+    found: dict[Node, None] = {}
+
+    def add(node: Node) -> None:
+        if node not in found:
+            for need in node.needs:
+                add(need)
+            found[node] = None
+
+    for node in nodes:
+        add(node)
+    return list(found)

@@ -1,4 +1,4 @@
-"""The jobs that gather: tables, summary, statistics and figures of a study."""
+"""The jobs that gather: tables, summary, statistics, figures and page of a study."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -120,3 +120,23 @@ class FiguresJob:
     tables: tuple[From, ...]
     options: dict[str, Any]
     files: tuple[str, ...] = aside()
+
+
+@dataclass(frozen=True)
+class PageJob:
+    """Write one page of a whole study: tables and figures by name, the report, script and style of the page.
+
+    `edges`: (stage that is read, stage that reads). `records`: of all jobs that the page rests on, by stage, for their
+    hours; `study`: the file that says what the study is and who made it.
+    """
+
+    names: Names
+    tables: dict[str, From]
+    figures: dict[str, From]
+    report: From
+    options: dict[str, Any]
+    assets: From
+    edges: tuple[tuple[str, str], ...]
+    study: str = aside(default="")
+    records: dict[str, tuple[str, ...]] = aside(default_factory=dict)
+    out: str = aside()

@@ -3,7 +3,8 @@
 In: scalars and means by block of every network; where there are students, the terms of their losses and the share of
 each, runs and training curves, test logits and labels, CKA and mismatch of students and teacher; where there are
 several networks, CKA, neighbours and Procrustes distance of pairs. Out, in one folder: the tables of `TABLES`, empty
-where a question cannot be asked, `report.md`, and the tables in `numbers.json`. Imports no torch.
+where a question cannot be asked, `report.md` and the same by section in `report.json`, and the tables in
+`numbers.json`. Imports no torch.
 """
 
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..statistics import (
     trajectory,
     variants,
 )
-from ..statistics.report.document import numbers, report
+from ..statistics.report import document
 
 TABLES = {
     "shape": shape.SHAPE_COLUMNS,
@@ -66,8 +67,10 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
         columns = {column: found[name][column].to_numpy() for column in documentation}
         write_table(out / f"{name}.parquet", columns, documentation)
     study = read_json(job.study) if job.study and Path(job.study).is_file() else None
-    write_text(out / "report.md", report(found, read, names, study))
-    write_json(out / "numbers.json", numbers(found, TABLES))
+    title, parts = document.title_of(study), document.sections(found, read, names, study)
+    write_text(out / "report.md", document.report(title, parts))
+    write_json(out / "report.json", document.for_machines(title, parts))
+    write_json(out / "numbers.json", document.numbers(found, TABLES))
 
 
 def _students(job: StatisticsJob, setting: Setting, read: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -10,22 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import StudyError
-from ..files import replacing
+from ..files import read_arrow, replacing
 from ..spec.tables import TablesJob
 
 
 def main(job: TablesJob, gpus: int = 0) -> None:
     """Join the tables."""
-    joined = [beside([_read(path) for part in parts for path in part.files]) for parts in job.tables]
+    joined = [beside([read_arrow(path) for part in parts for path in part.files]) for parts in job.tables]
     with replacing(Path(job.out) / f"{job.table}.parquet") as temporary:
         pq.write_table(pa.concat_tables(joined, promote_options="default"), temporary, compression="zstd")
-
-
-def _read(path: str) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
 
 
 def beside(tables: list[pa.Table]) -> pa.Table:

@@ -1,9 +1,10 @@
-"""`report.md` as a whole: its head, accuracy, what the study can show, and the questions that it can be asked.
+"""The report as a whole: its head, accuracy, what the study can show, and the questions that it can be asked.
 
 Each question names its figure and tables and what would decide it; its answer, numbers and controls are its section's.
+`report.md` and `report.json` are written from the same sections, whose paragraphs are Markdown.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -79,35 +80,62 @@ PUBLISHED = Question(
 CLAIMS = Question("The paper's claims, one by one", (), ("claims",), "what the table says of each claim")
 
 
-def report(
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: `answer` in a sentence, where it comes from and what would decide it, and paragraphs.
+
+    The head has no title; what asks nothing has no sources.
+    """
+
+    title: str
+    answer: str
+    sources: str
+    paragraphs: tuple[str, ...]
+
+
+def sections(
     tables: dict[str, pd.DataFrame], read: dict[str, pd.DataFrame], names: Names, study: dict[str, Any] | None
-) -> str:
-    """Return report.md from the tables of the stage, those that it reads, and what study.json holds (None: nothing)."""
+) -> list[Section]:
+    """Return the report from the stage's tables, those that it reads, and what study.json holds (None: nothing)."""
     unmoved = unmoved_controls(tables["shape"], names)
-    parts = [
-        f"# {study['name'] if study else 'Study'}: report",
-        *header.section(study, read["runs"], read["cost"]),
-        "## Accuracy",
-        f"**{accuracy.spread(read['runs'], names)}**" if names.variants else "",
-        *accuracy.section(read["runs"], names),
-        "## What this study can show",
-        *can_show.section(read, tables["variants"], names),
-        *_answered(SHAPE, [*shape.section(tables["shape"], names), *references.section(tables["references"], names)]),
-        *_answered(NETWORKS, networks.section(tables["networks"], names, unmoved)),
-        *_answered(VARIANTS, variants.section(tables["variants"], tables["mcnemar"], names.baseline)),
-        *_answered(GAIN, trajectory.section(tables["variants"], names.baseline)),
-        *_answered(DOSE, dose.section(tables["dose_and_place"], tables["effects"], names.baseline)),
-        *_answered(ALIGNMENT, alignment.section(tables, names.baseline, names.teacher)),
-        *_answered(PUBLISHED, published.section(tables["published"], tables["published_entropy"], names.baseline)),
-        *_answered(CLAIMS, claims.section(tables["claims"])),
-        "The numbers of this report stand in numbers.json too, by table, with their units.",
+    spread = f"**{accuracy.spread(read['runs'], names)}**" if names.variants else ""
+    return [
+        Section("", "", "", tuple(header.section(study, read["runs"], read["cost"]))),
+        Section("Accuracy", spread, "", tuple(accuracy.section(read["runs"], names))),
+        Section("What this study can show", "", "", tuple(can_show.section(read, tables["variants"], names))),
+        _answered(SHAPE, [*shape.section(tables["shape"], names), *references.section(tables["references"], names)]),
+        _answered(NETWORKS, networks.section(tables["networks"], names, unmoved)),
+        _answered(VARIANTS, variants.section(tables["variants"], tables["mcnemar"], names.baseline)),
+        _answered(GAIN, trajectory.section(tables["variants"], names.baseline)),
+        _answered(DOSE, dose.section(tables["dose_and_place"], tables["effects"], names.baseline)),
+        _answered(ALIGNMENT, alignment.section(tables, names.baseline, names.teacher)),
+        _answered(PUBLISHED, published.section(tables["published"], tables["published_entropy"], names.baseline)),
+        _answered(CLAIMS, claims.section(tables["claims"])),
     ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _answered(question: Question, paragraphs: list[str]) -> list[str]:
+def _answered(question: Question, paragraphs: list[str]) -> Section:
     """Return a section: its title, the answer, where it comes from and what would decide it, and the rest."""
-    return [f"## {question.title}", paragraphs[0], question.sources, *paragraphs[1:]]
+    return Section(question.title, paragraphs[0], question.sources, tuple(paragraphs[1:]))
+
+
+def title_of(study: dict[str, Any] | None) -> str:
+    """Return what a report is called."""
+    return f"{study['name'] if study else 'Study'}: report"
+
+
+def report(title: str, parts: list[Section]) -> str:
+    """Return report.md."""
+    written = [f"# {title}"]
+    for part in parts:
+        written += [f"## {part.title}" if part.title else "", part.answer, part.sources, *part.paragraphs]
+    written.append("The numbers of this report stand in numbers.json too, by table, with their units.")
+    return "\n\n".join(part.strip() for part in written if part) + "\n"
+
+
+def for_machines(title: str, parts: list[Section]) -> dict[str, Any]:
+    """Return report.json: the same sections, their answers and paragraphs in Markdown."""
+    return {"title": title, "sections": [asdict(part) for part in parts]}
 
 
 def numbers(tables: dict[str, pd.DataFrame], known: dict[str, dict[str, Column]]) -> dict[str, Any]:

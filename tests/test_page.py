@@ -1,0 +1,370 @@
+"""The page of a study: its sections, what it says where something is missing, and that it asks for nothing outside."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.page import document, html, looks, rows
+from distillation_dynamics.page.panel import Study
+from distillation_dynamics.page.panels import depth, provenance, spectra
+from distillation_dynamics.stages import page as stage
+from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
+
+EMPTY = {"meta", "input", "img", "br"}
+MADE = {
+    "name": "made_up", "configuration": {"name": "made_up", "seeds": [0]}, "code": {"stages.page": "abc"},
+    "images": {"main": {"train": "1234"}}, "weights": {"vit": "5678"}, "shared_folders": {"data main": "results/x"},
+    "commit": {"hash": "deadbeef", "clean": False}, "versions": {"python": "3.11"}, "machine": {"cores": 2},
+    "date": "2026-01-01",
+}  # fmt: skip
+
+
+class Read(HTMLParser):
+    """What stands in a page: tags with their attributes, and text outside scripts; fails where tags do not close."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(said)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self.open):
+            self.text.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+def written(folder, **given):
+    job = write(folder, **given)
+    stage.main(job)
+    return (folder / "out/index.html").read_text()
+
+
+def data_of(said):
+    """What the page gives to its script."""
+    return json.loads(re.search(r'<script type="application/json" id="page-data">(.*?)</script>', said, re.S).group(1))
+
+
+def sections(said):
+    return [one["id"] for one in Read(said).all("section")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("whole"), made=MADE)
+
+
+def test_a_whole_study_has_every_section_in_the_order_of_reading(whole):
+    assert sections(whole) == [
+        *(
+            "answers",
+            "what-this-study-can-show",
+            "study",
+            "accuracy",
+            "variants",
+            "claims",
+            "gain",
+            "terms",
+            "published",
+        ),
+        *("dynamics", "shape", "spectra", "networks", "map", "alignment", "cka", "saliency", "cost", "provenance"),
+        "a-question-without-a-panel",
+    ]
+    panels = {panel["id"] for panel in data_of(whole)["panels"]}
+    places = {one["data-panel"] for one in Read(whole).all("div") if "data-panel" in one}
+    assert panels == places and len(panels) == 13
+    links = {one["href"] for one in Read(whole).all("a")}
+    assert links >= {f"#{name}" for name in sections(whole) if name not in ("study", "what-this-study-can-show")}
+    assert {link.removeprefix("#") for link in links} <= {one.get("id") for _, one in Read(whole).tags}
+
+
+def test_answers_stand_in_front_and_in_their_sections(whole):
+    words = Read(whole).words
+    assert words.count("About Does a variant help?") == 2
+    assert words.count("About A question without a panel") == 2
+    assert (
+        "What does distilling the teacher cait do inside a student? 7 variants of the loss, held against soft" in words
+    )
+
+
+def test_nothing_outside_the_page_is_named_but_by_the_library_that_draws(whole):
+    read = Read(whole)
+    assert not [one for name, one in read.tags if name in ("link", "iframe", "object", "base", "audio", "video")]
+    assert all(one["src"].startswith("data:image/webp;base64,") for one in read.all("img"))
+    assert all("src" not in one for one in read.all("script")) and all(one["href"][0] == "#" for one in read.all("a"))
+    (policy,) = [one["content"] for one in read.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ") and "http" not in policy and "connect-src" not in policy
+    own = re.sub(r"<script>/\*! vega .*?</script>", "", whole, flags=re.S)
+    assert len(own) < len(whole) - 800_000
+    assert set(re.findall(r"https?://[^\"' )]+", own)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_readers_of_screens_and_keyboards_find_heads_and_names(whole):
+    read = Read(whole)
+    assert all(one.get("scope") in ("col", "row") for one in read.all("th"))
+    assert all(one["alt"] for one in read.all("img"))
+    assert len(read.all("table")) == len(read.all("caption")) > 10
+    scrolling = [one for one in read.all("div") if one.get("class") == "scroll"]
+    assert all(one["tabindex"] == "0" and one["role"] == "region" and one["aria-label"] for one in scrolling)
+    assert read.all("html") == [{"lang": "en"}] and len(read.all("h1")) == 1
+    (drawing,) = read.all("svg")
+    assert drawing["role"] == "img" and "measure reads students" in drawing["aria-label"]
+    charts = [chart for panel in data_of(whole)["panels"] for chart in panel["charts"]]
+    assert all(chart["description"] and chart["columns"] for chart in charts)
+
+
+def test_without_scripts_pictures_and_tables_are_open(whole):
+    folded = [one for one in Read(whole).all("details") if "folded" in one.get("class", "")]
+    assert len(folded) > 10 and all("open" in one for one in folded)
+    assert f"accuracy: {document.shows('accuracy')}" in Read(whole).words
+
+
+def test_provenance_says_what_made_the_study(whole):
+    words = Read(whole).words
+    for said in ("deadbeef, with changes that are not committed", "seeds: - 0", "stages.page abc", "weights vit 5678",
+                 "images main train 1234", "version of python 3.11", "students 1 0.50"):  # fmt: skip
+        assert said in words
+
+
+def test_a_study_without_study_json_or_repository_says_so(tmp_path):
+    assert "study.json is missing" in Read(written(tmp_path / "a")).words
+    assert "not known (no repository)" in Read(written(tmp_path / "b", made=MADE | {"commit": None})).words
+
+
+def test_equal_files_give_equal_bytes_and_a_small_page(whole, tmp_path):
+    same = written(tmp_path, made=MADE) == whole
+    assert same, "and not shown: a difference of megabytes takes minutes to say"
+    assert len(whole) < 2_500_000
+
+
+def test_each_table_stands_once_in_few_digits(whole):
+    data = data_of(whole)
+    used = {chart["table"] for panel in data["panels"] for chart in panel["charts"]}
+    assert used == set(data["tables"])
+    for table in data["tables"].values():
+        for column in table["columns"].values():
+            values = column["codes"] if isinstance(column, dict) else column
+            assert len(values) == table["rows"]
+            assert all(len(f"{abs(value):g}") <= 10 for value in values if isinstance(value, float))
+
+
+def test_what_a_chart_reads_is_in_its_table(whole):
+    data = data_of(whole)
+    computed = {"value", "low", "high", "null", "null_low", "null_high", "gaussian", "faded"}
+    for panel in data["panels"]:
+        known = {control["name"]: control for control in panel["controls"]}
+        for chart in panel["charts"]:
+            columns = set(data["tables"][chart["table"]]["columns"])
+            measured = any(known[name]["kind"] == "measure" for name in chart["controls"])
+            assert set(chart["columns"]) <= columns | (computed if measured else set()), chart["title"]
+            assert set(chart["where"]) <= columns
+            assert not chart["follow"] or "owner" in columns
+            for name in chart["controls"]:
+                control = known[name]
+                wanted = {control["field"]} if control["field"] else set()
+                if control["kind"] == "measure":
+                    wanted = {option["value"] for option in control["options"]}
+                    wanted |= {column for option in control["options"] for column in option.get("fields", {}).values()}
+                assert wanted <= columns, (chart["title"], name)
+
+
+def test_names_that_look_like_html_stay_text(tmp_path):
+    tables = tables_of(WHO)
+    tables["map"]["block_name"] = "</script><script>alert(1)</script>"
+    report = report_of(["<img src=x onerror=alert(1)>"])
+    made = MADE | {"configuration": {"name": "<script>alert(2)</script>"}}
+    said = written(tmp_path, tables=tables, report=report, made=made)
+    assert "alert(1)</script>" not in said and "<script>alert" not in said and "<img src=x" not in said
+    assert "<script>alert(2)</script>" in Read(said).words
+    assert data_of(said)["tables"]["map"]["columns"]["block_name"]["levels"] == ["</script><script>alert(1)</script>"]
+
+
+def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
+    said = written(tmp_path, who=ALONE, report=report_of(["Networks beside each other"]))
+    assert sections(said) == [
+        *("answers", "study", "accuracy", "claims", "shape", "spectra", "networks", "map", "cka", "saliency", "cost"),
+        "provenance",
+    ]
+    assert "What are cait, vit like inside, block by block" in Read(said).words
+    assert not re.search(r"distilling the teacher|<legend>Variants", said)
+    assert data_of(said)["start"] == ["cait", "vit"]
+    controls = {control["name"] for panel in data_of(said)["panels"] for control in panel["controls"]}
+    assert "epoch" not in controls
+
+
+def test_one_seed_has_no_intervals(tmp_path):
+    said = written(tmp_path, tables=tables_of(WHO, seeds=(0,)))
+    columns = data_of(said)["tables"]["differences"]["columns"]
+    assert set(columns["low"]) == {None} and any(value is not None for value in columns["value"])
+    profiles = data_of(said)["tables"]["profiles"]["columns"]
+    students = [at for at, epoch in enumerate(profiles["epoch"]) if epoch is not None]
+    assert {profiles["rms_half"][at] for at in students} == {None}
+
+
+@pytest.mark.parametrize("table", [*tables_of(WHO)])
+def test_a_page_is_whole_without_any_one_table(tmp_path, table):
+    tables = tables_of(WHO)
+    del tables[table]
+    if table == "summary":
+        # Runs have their means there: both come from one job.
+        del tables["runs"]
+    assert {"answers", "provenance"} <= set(sections(written(tmp_path, tables=tables)))
+
+
+@pytest.mark.parametrize("empty", ["rows", "values"])
+def test_tables_without_rows_or_values_leave_their_sections_out(tmp_path, empty):
+    tables = tables_of(WHO)
+    for name, table in tables.items():
+        keys = [
+            "network",
+            "seed",
+            "epoch",
+            "block",
+            "block_name",
+            "probe",
+            "images",
+            "other",
+            "device",
+            "map",
+            "method",
+        ]
+        keys += ["image", "label", "rows", "columns", "verdict", "frequency"]
+        numbers = [column for column in table if column not in keys and table[column].dtype.kind == "f"]
+        tables[name] = table.head(0) if empty == "rows" else table.assign(**dict.fromkeys(numbers, np.nan))
+    said = written(tmp_path, tables=tables)
+    assert {"answers", "provenance"} <= set(sections(said))
+    assert data_of(said)["panels"] == [] and data_of(said)["tables"] == {}
+    # What the report says stands there all the same.
+    assert "About Does a variant help?" in Read(said).words
+
+
+def test_saliency_without_any_value_is_left_out(tmp_path):
+    tables = tables_of(WHO)
+    nothing = [np.full_like(one, np.nan) for one in tables["saliency"]["map"]]
+    known = tables["saliency"]["method"] == "image"
+    tables["saliency"].loc[~known, "map"] = pd.Series(nothing)[~known]
+    assert "saliency" not in sections(written(tmp_path / "a", tables=tables))
+    tables = tables_of(WHO)
+    chosen = (tables["saliency"]["network"] == "soft") & (tables["saliency"]["method"] == "gradient")
+    tables["saliency"].loc[chosen, "map"] = pd.Series(nothing)[chosen]
+    assert "no value" in Read(written(tmp_path / "b", tables=tables)).words
+
+
+def test_figures_without_a_panel_are_shown_at_the_end(tmp_path):
+    tables = {name: table for name, table in tables_of(WHO).items() if name != "saliency"}
+    said = written(tmp_path, tables=tables, figures=("accuracy", "spectra", "cka"))
+    assert "others" not in sections(said)
+    tables = {name: table for name, table in tables.items() if name != "spectrum"}
+    assert sections(written(tmp_path, tables=tables, figures=("accuracy", "spectra")))[-1] == "others"
+
+
+def test_the_stage_loads_no_torch(root):
+    program = "import sys; import distillation_dynamics.stages.page; print('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    job = write(tmp_path)
+    (tmp_path / "depth.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StudyError, match=r"depth\.parquet is not readable Parquet"):
+        stage.main(job)
+
+
+def study_of(tables, who=WHO):
+    return Study(who, tables, {})
+
+
+def test_of_many_those_furthest_from_the_baseline_are_shown_at_the_start():
+    tables = tables_of(WHO)
+    assert document.start(study_of(tables)) == ["cait", "soft", "none", "spectral_first", "projector_last", "hard"]
+    assert document.start(study_of({})) == [
+        "cait",
+        "soft",
+        "none",
+        "spectral_first",
+        "spectral_last",
+        "projector_first",
+    ]
+    assert document.start(study_of({}, ALONE)) == ["cait", "vit"]
+
+
+def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images():
+    tables = tables_of(WHO)
+    table, metrics = depth.profiles(study_of(tables))
+    assert metrics[:3] == ["entropy", "activation_magnitude", "intensity"]
+    assert not [name for name in metrics if name.endswith(("_se", "_null", "_low", "_p99")) or name == "channels"]
+    assert table.loc[table["role"] != "variant", "epoch"].isna().all()
+    own = table[(table["network"] == "cait") & (table["block"] == 0)]
+    measured = tables["depth"].query("network == 'cait' and block == 0 and probe == 'balanced'")
+    assert own["rms_half"].iloc[0] == pytest.approx(1.96 * measured["rms_se"].iloc[0])
+    soft = tables["depth"].query("network == 'soft' and block == 1 and epoch == 5")["rms"]
+    row = table.query("network == 'soft' and block == 1 and epoch == 5").iloc[0]
+    assert row["rms"] == pytest.approx(soft.mean()) and row["last"] and row["owner"] == "soft" and row["seeds"] == 2
+    # t of one degree of freedom: 12.7 standard errors.
+    assert row["rms_half"] == pytest.approx(12.706 * soft.std() / np.sqrt(2), rel=1e-3)
+    assert table.loc[table["network"] == "vit_untrained", "owner"].unique().tolist() == ["vit"]
+    assert "intensity_gaussian" in table and table["intensity_gaussian"].notna().any()
+
+
+def test_spectra_are_thinned_to_what_a_chart_shows():
+    wide = pd.DataFrame({"frequency": np.linspace(0, 0.5, 385), "sep_folded": np.linspace(0, 1, 385)})
+    keys = {"network": "vit", "seed": -1, "epoch": 1, "probe": "balanced", "block": 0, "block_name": "blocks.0"}
+    found = spectra.curves(study_of({"spectrum": wide.assign(**keys)}), ["sep_folded"])
+    assert len(found) == spectra.MOST and found["frequency"].iloc[[0, -1]].tolist() == [0, 0.5]
+    few = spectra.curves(study_of({"spectrum": wide.head(33).assign(**keys)}), ["sep_folded"])
+    assert len(few) == 33
+
+
+def test_numbers_are_short_and_what_is_none_is_null():
+    assert [rows.rounded(value) for value in (1.23456, 123456.0, 2.0, np.nan, np.inf, 1e-9)] == [
+        *(1.235, 123500, 2, None, None, 1e-9),
+    ]
+    table = pd.DataFrame({"a": [1.0, np.nan], "b": ["x", None], "c": [True, False], "d": [1, 2]})
+    assert rows.packed(table)["columns"] == {
+        "a": [1, None], "b": {"levels": ["x"], "codes": [0, -1]}, "c": [True, False], "d": [1, 2],
+    }  # fmt: skip
+
+
+def test_markdown_of_the_report_becomes_html():
+    said = html.of_markdown(
+        ["**A < B** and | c |\nmore", "- one\n- **two**", "| a | b [%] |\n|---|---|\n| x & y | 1 |"], "T"
+    )
+    assert said.startswith("<p><strong>A &lt; B</strong> and | c | more</p><ul><li>one</li>")
+    assert "<li><strong>two</strong></li></ul>" in said
+    assert '<th scope="row">x &amp; y</th><td>1</td>' in said and "<caption>T</caption>" in said
+    assert html.of_markdown(["", "  "], "T") == ""
+
+
+def test_stages_stand_behind_what_they_read():
+    places = provenance.layers(EDGES)
+    assert all(places[before] < places[after] for before, after in EDGES)
+    assert provenance.graph(()) == ""
+
+
+def test_colours_of_a_dark_page_are_light_enough():
+    assert looks.lightened("#000000") == "#9e9e9e" and looks.lightened("#ffff99") == "#ffff99"
+    assert looks.dashes("-") == [1, 0] and looks.dashes((0, (3, 1.5))) == [3, 1.5]

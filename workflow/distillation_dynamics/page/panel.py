@@ -1,0 +1,153 @@
+"""What a panel of the page is: charts with their data, controls that the charts share, words, and printed figures.
+
+A chart names one of the page's tables and the controls that it obeys; the script picks the rows. Everything here is
+plain values that become JSON.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ..files import Column
+from ..spec.tables import Names
+from .html import Html
+
+NOTHING = Html("")
+# How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
+HIDE, FADE, OWNER = "hide", "fade", "owner"
+
+
+@dataclass(frozen=True)
+class Control:
+    """Something to choose: `kind` is choice, slider, measure or toggle; `field` the column that choice and slider pick.
+
+    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is and its n. A
+    toggle that is off empties the columns `clears` or hides the rows whose column `field` is `hides`.
+    """
+
+    kind: str
+    name: str
+    label: str
+    options: tuple[dict[str, Any], ...] = ()
+    field: str = ""
+    start: Any = None
+    clears: tuple[str, ...] = ()
+    hides: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A Vega-Lite chart of a table: `columns` (field -> head) is what the table behind it shows.
+
+    `where`: column -> value that rows must have; `needs`: fields without which a row is not shown; `signals`: parameter
+    of the specification -> control whose value it has.
+    """
+
+    title: str
+    description: str
+    table: str
+    spec: dict[str, Any]
+    columns: dict[str, str]
+    controls: tuple[str, ...] = ()
+    follow: str = ""
+    where: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    signals: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A section of the page. `report`: the title of the report's section that answers it; `figures`: printed ones."""
+
+    id: str
+    title: str
+    about: str
+    charts: tuple[Chart, ...] = ()
+    controls: tuple[Control, ...] = ()
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    report: str = ""
+    figures: tuple[str, ...] = ()
+    body: Html = NOTHING
+
+
+@dataclass(frozen=True)
+class Study:
+    """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, hours.
+
+    A table that the study does not have is absent. `made`: study.json, None where it is not there; `hours`: stage ->
+    (jobs, hours); `edges`: which stage reads which.
+    """
+
+    names: Names
+    tables: Mapping[str, pd.DataFrame]
+    columns: Mapping[str, Mapping[str, Column]]
+    made: dict[str, Any] | None = None
+    hours: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    edges: Sequence[tuple[str, str]] = ()
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether there is a table with rows, and with a value in each of the columns."""
+        there = self.tables.get(table)
+        if there is None or there.empty:
+            return False
+        return all(name in there and there[name].notna().any() for name in columns)
+
+    def unit(self, table: str, column: str) -> str:
+        """Return the unit of a column, as its table says."""
+        return self.about(table, column).unit
+
+    def about(self, table: str, column: str) -> Column:
+        """Return unit and meaning of a column."""
+        return self.columns.get(table, {}).get(column, Column("", ""))
+
+    def owned(self, table: pd.DataFrame, column: str = "network") -> pd.DataFrame:
+        """Return a table with the network or variant whose choice decides on a row: of a control, its network."""
+        owners = {control: name for name, control in self.names.controls.items()}
+        return table.assign(**{OWNER: table[column].replace(owners)})
+
+    def role(self, name: str) -> str:
+        """Return what one in the tables is: network, control or variant."""
+        if name in self.names.variants:
+            return "variant"
+        return "control" if name in self.names.controls.values() else "network"
+
+
+def named(name: str) -> str:
+    """Return a column's or network's name as it is read."""
+    return name.replace("_", " ")
+
+
+def epoch_said(epoch: float) -> str:
+    """Return an epoch as it is read; -1 is that of weights from elsewhere."""
+    return "as released" if epoch < 0 else f"{epoch:.0f}"
+
+
+def measure(study: Study, table: str, columns: Sequence[str], n: Mapping[str, str] | None = None) -> Control:
+    """Return the choice of what is shown among columns of a table, with unit and meaning; half intervals beside."""
+    options = []
+    for name in columns:
+        about = study.about(table, name)
+        said = (about.description[:1].upper() + about.description[1:]) or named(name)
+        options.append(
+            {"value": name, "label": named(name), "unit": about.unit, "about": said, "n": (n or {}).get(name)}
+        )
+    return Control("measure", "measure", "Measure", tuple(options))
+
+
+def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> Control:
+    """Return a slider over the values of a column of the same name."""
+    values = sorted({int(value) for value in values})
+    options = tuple({"value": value, "label": str(value)} for value in values)
+    return Control("slider", name, label, options, field=name, start=len(values) - 1 if last else 0)
+
+
+def choice(
+    name: str, label: str, values: Sequence[tuple[str, str]], owners: Mapping[str, str] | None = None
+) -> Control:
+    """Return a choice of one of (value, label); with `owners` (value -> network) only of those chosen above."""
+    options = tuple(
+        {"value": value, "label": said, **({OWNER: owners[value]} if owners else {})} for value, said in values
+    )
+    return Control("choice", name, label, options, field=name)

@@ -1,0 +1,68 @@
+"""Spectra over channels, block by block, beside those of permuted channels."""
+
+import numpy as np
+import pandas as pd
+
+from ...spec.tables import MAIN_PROBE
+from .. import charts
+from ..panel import OWNER, Chart, Control, Panel, Study, choice, measure, named
+
+# Curve -> columns of its null and of the band that 95 % of such curves never leave.
+CURVES = {
+    name: {"null": f"{name}_null", "null_low": f"{name}_band_low", "null_high": f"{name}_band_high"}
+    for name in ("sep_folded", "amplitude")
+}
+# Frequencies of a curve that a chart can show; of more, so many evenly spread.
+MOST = 64
+TIPS = charts.tips(network_="network", block_name_="block", frequency="frequency", value="value", null="null")
+
+
+def panels(study: Study) -> list[Panel]:
+    """Return the panel on spectra; none where they were not measured."""
+    shown = [name for name in CURVES if study.has("spectrum", name)]
+    if not shown:
+        return []
+    table = curves(study, shown)
+    about = (
+        "The spectrum of a block's channels, mean over tokens and images, last epoch, lowest seed. Dotted, with its "
+        "band: the same with the channels permuted; 95 % of such curves leave the band nowhere. An order of channels "
+        "that means something leaves it."
+    )
+    control = measure(study, "spectrum", shown)
+    options = [
+        option | {"fields": {f: c for f, c in CURVES[option["value"]].items() if c in table}}
+        for option in control.options
+    ]
+    blocks = table[["block", "block_name"]].drop_duplicates("block").sort_values("block")["block"]
+    owners = dict(zip(table["network"], table[OWNER], strict=True))
+    controls = (
+        choice("network", "Network", [(name, named(name)) for name in owners], owners),
+        choice("block", "Block", [(str(block), str(block)) for block in blocks]),
+        Control("measure", "measure", "Curve", tuple(options)),
+        Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
+    )
+    columns = {"network": "network", "block_name": "block", "frequency": "frequency", "value": "value", "null": "null"}
+    columns |= {"null_low": "band, low", "null_high": "band, high"}
+    x = charts.number("frequency", "frequency [cycles per channel]")
+    names = "network", "block", "measure", "nulls"
+    chart = Chart(
+        "Spectrum over channels", about, "spectra", charts.lines(x, TIPS, nulls=True), columns, names, needs=("value",)
+    )
+    return [Panel("spectra", "Spectra", about, (chart,), controls, {"spectra": table}, figures=("spectra", "sep"))]
+
+
+def curves(study: Study, shown: list[str]) -> pd.DataFrame:
+    """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
+    table = study.tables["spectrum"]
+    table = table[(table["probe"] == MAIN_PROBE) & (table["frequency"] <= 0.5)].dropna(subset=shown, how="all")
+    for column, end in (("epoch", "max"), ("seed", "min")):
+        table = table[table[column] == table.groupby("network")[column].transform(end)]
+    place = table.groupby(["network", "block"]).cumcount()
+    count = table.groupby(["network", "block"])["frequency"].transform("size")
+    # The bins whose place is a new whole number of MOST: first and last are among them.
+    step = np.floor(place * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
+    before = np.floor((place - 1) * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
+    table = table[step > before]
+    columns = [*shown, *(column for name in shown for column in CURVES[name].values() if column in table)]
+    table = study.owned(table)
+    return table[[OWNER, "network", "block", "block_name", "frequency", *columns]].reset_index(drop=True)

@@ -1,0 +1,81 @@
+"""The course of training: what is gained on the baseline and when, training curves, and shares of the loss."""
+
+import pandas as pd
+
+from .. import charts
+from ..panel import FADE, HIDE, Chart, Panel, Study, measure, slider
+from ..rows import HALF, over_seeds
+
+COURSE = "validation_top1", "validation_loss", "train_loss", "gradient_norm"
+TIPS = charts.tips(network_="network", epoch_="epoch", value="value", low="low", high="high")
+
+
+def panels(study: Study) -> list[Panel]:
+    """Return the panels on gains over training and on the terms of the loss."""
+    found = []
+    if study.has("trajectory", "gain"):
+        found.append(_gain(study))
+    # Pretrained networks learn from labels alone.
+    if study.has("terms", "share") and study.names.variants:
+        found.append(_terms(study))
+    return found
+
+
+def course_of(study: Study) -> pd.DataFrame:
+    """Return the training curves: means over seeds by epoch, with half of their interval."""
+    table = study.tables["epochs"]
+    columns = [name for name in COURSE if name in table and table[name].notna().any()]
+    return study.owned(over_seeds(table, ["network", "epoch"], columns))
+
+
+def _gain(study: Study) -> Panel:
+    names = {"variant": "network", "gain": "value"}
+    gains = study.tables["trajectory"].rename(columns=names)
+    gains = study.owned(gains[["network", "epoch", "fraction", "seeds", "value", "low", "high"]])
+    baseline = study.names.baseline
+    about = (
+        f"Validation top-1 of a variant less that of {baseline}, of the same seed and epoch, over training [points]."
+    )
+    tips = [*TIPS, *charts.tips(seeds="seeds")]
+    zero = [{"mark": {"type": "rule", "opacity": 0.6}, "encoding": {"y": {"datum": 0}, "color": {"value": charts.INK}}}]
+    spec = charts.lines(charts.number("fraction", "share of training"), tips, above=zero)
+    columns = {"network": "variant", "epoch": "epoch", "seeds": "seeds", "value": "gain", "low": "low", "high": "high"}
+    said = f"{about} Bands: 95 % t interval over seeds."
+    drawn = [Chart(f"Gain on {baseline} [points]", said, "gain", spec, columns, follow=HIDE, needs=("value",))]
+    tables, controls = {"gain": gains}, ()
+    if study.has("epochs"):
+        table = course_of(study)
+        columns = [name for name in COURSE if name in table]
+        controls = (measure(study, "epochs", columns),)
+        spec = charts.lines(charts.whole("epoch", "epoch"), TIPS)
+        heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
+        said = "Means over seeds with their 95 % t interval."
+        drawn.append(
+            Chart("Training curves", said, "course", spec, heads, ("measure",), HIDE, needs=("value",)),
+        )
+        tables["course"] = table
+    return Panel(
+        "gain", "When does a gain arise?", about, tuple(drawn), controls, tables, "When does a gain arise?",
+        ("trajectory", "training_curves"),
+    )  # fmt: skip
+
+
+def _terms(study: Study) -> Panel:
+    table = study.owned(over_seeds(study.tables["terms"], ["network", "epoch", "term"], ["share"]))
+    table = table[table["network"].isin(study.names.variants)]
+    table = table.assign(value=100 * table["share"], half=100 * table["share" + HALF])
+    about = "What part of the loss each of its terms is, mean over the updates of an epoch and over seeds."
+    tips = charts.tips(network_="variant", term_="term", epoch_="epoch", value="share [%]")
+    color = {"field": "term", "type": "nominal", "scale": {"scheme": "tableau10"}}
+    color["legend"] = {"orient": "top", "title": None, "columns": 2, "labelLimit": 130}
+    x = charts.number("value", "share of the loss [%]", scale={"domainMax": 100})
+    encoding = {"y": charts.ROWS, "x": x, "color": color, "opacity": charts.FADED, "tooltip": tips}
+    bar = {"mark": {"type": "bar"}, "encoding": encoding}
+    columns = {"network": "variant", "epoch": "epoch", "term": "term", "value": "share [%]", "seeds": "seeds"}
+    chart = Chart(
+        "Share of the loss [%]", about, "terms", charts.spec([bar], {"step": charts.STEP}), columns, ("epoch",), FADE,
+        needs=("value",),
+    )  # fmt: skip
+    controls = (slider("epoch", "Epoch", table["epoch"], last=False),)
+    table = table[["owner", "network", "epoch", "term", "seeds", "value"]]
+    return Panel("terms", "Dose and place", about, (chart,), controls, {"terms": table}, "Dose and place", ("terms",))

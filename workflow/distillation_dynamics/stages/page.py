@@ -1,0 +1,47 @@
+"""The page stage: one file, `index.html`, that shows a whole study and opens without a network. Imports no torch.
+
+In: tables of the study, its report, printed figures, study.json, and the records of the jobs that all of it rests on.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from ..figures.style import Style
+from ..files import Column, read_arrow, read_json, write_text
+from ..page import document, looks
+from ..page.panel import Study
+from ..spec.tables import PageJob
+
+INDEX = "index.html"
+
+
+def main(job: PageJob, gpus: int = 0) -> None:
+    """Write the page; equal bytes for equal files. Raises StudyError where a file cannot be read."""
+    tables, columns = {}, {}
+    for name, part in job.tables.items():
+        table = read_arrow(part.files[0])
+        tables[name] = table.to_pandas()
+        columns[name] = {field.name: _about(field) for field in table.schema}
+    made = read_json(job.study) if job.study and Path(job.study).is_file() else None
+    study = Study(job.names, tables, columns, made, hours_of(job.records), job.edges)
+    assets = document.read_assets(job.assets.files)
+    figures = {name: part.files[0] for name, part in job.figures.items()}
+    look = looks.looks(Style(**job.options, names=job.names))
+    text = document.page(study, read_json(job.report.files[0]), figures, look, assets)
+    write_text(Path(job.out) / INDEX, text)
+
+
+def _about(field: pa.Field) -> Column:
+    said = field.metadata or {}
+    return Column(*(said.get(name, b"").decode() for name in (b"unit", b"description")))
+
+
+def hours_of(records: dict[str, tuple[str, ...]]) -> dict[str, tuple[int, float]]:
+    """Return stage -> number of its jobs whose record tells seconds, and their hours."""
+    found = {}
+    for stage, paths in records.items():
+        seconds = [read_json(path).get("seconds") for path in paths if Path(path).is_file()]
+        known = [value for value in seconds if value is not None]
+        found[stage] = len(known), sum(known) / 3600
+    return found
