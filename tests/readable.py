@@ -16,7 +16,9 @@ def faults(figure):
     renderer, (width, height) = canvas.get_renderer(), figure.get_size_inches() * 72
     texts = list(shown(figure))
     boxes = [Text.get_window_extent(text, renderer) for text in texts]
-    found = [f"{text.get_text()!r}: {text.get_fontsize():.1f} points" for text in texts if text.get_fontsize() < SMALLEST]
+    found = [
+        f"{text.get_text()!r}: {text.get_fontsize():.1f} points" for text in texts if text.get_fontsize() < SMALLEST
+    ]
     found += [f"{text.get_text()!r}: smaller numbers" for text in texts if "$" in text.get_text()]
     for text, box in zip(texts, boxes, strict=True):
         if box.x0 < -SLACK or box.y0 < -SLACK or box.x1 > width + SLACK or box.y1 > height + SLACK:

@@ -25,7 +25,7 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
 
     Raises StudyError where a table cannot be read, and NoValue for an animation of nothing.
     """
-    style = Style(**job.options, names=job.names)
+    style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
     module = import_module(f"..figures.{job.figure}", __package__)
