@@ -498,7 +498,7 @@ def test_each_network_has_its_row_of_spectra_and_many_share_one(alone):
     assert rows == [{name, f"{name} untrained"} for name in ("cait s24", "vit small", "resnet", "swin tiny")]
     who = names([f"n{number}" for number in range(7)], teacher=None)
     figure = draw("spectra", study(who, dict.fromkeys(who.networks, network([16] * 2, [2] * 2))), who)
-    assert len(figure.axes) == 9
+    assert len(figure.axes) == 12
     for axes in figure.axes:
         assert len(lines(axes)) <= 6
 

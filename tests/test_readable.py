@@ -1,5 +1,6 @@
 """Every figure reads at the width it is printed at: no text under 6 points, outside the page or over another."""
 
+import re
 from importlib import import_module
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.figures.style import PAGE, NoValue, Style
 from distillation_dynamics.jobs.gathered import known_tables
@@ -102,6 +104,22 @@ def test_every_figure_reads_at_print_width(name, made_up):
     assert figure.get_size_inches()[0] == PAGE
     assert faults(figure) == []
     assert "\n" not in figure.get_suptitle() or any(len(one) > 30 for one in who.variants)
+
+
+def test_the_figure_that_the_documents_show_is_drawn_as_they_say():
+    text = (ROOT / "docs/analysis.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    mine: dict = {"__package__": "distillation_dynamics.figures", "__name__": "distillation_dynamics.figures.mine"}
+    exec(compile(code, "mine.py", "exec"), mine)
+    who, tables = made(names(variants=("none", "soft")))
+    lens = dict.fromkeys(("lens_top1", "lens_agreement"), tables["depth"]["token_cosine"])
+    figure = mine["draw"]({"depth": tables["depth"].assign(**lens)}, Style("colorblind", 60, who))
+    assert figure.get_suptitle() == "Logit lens over depth, last epoch (n = 320 images, 1 seed)"
+    assert len(figure.axes) == 4 and faults(figure) == []
+    # The helpers of the table are there.
+    modules = {name: import_module(f"distillation_dynamics.figures.{name}") for name in ("profiles", "page", "style")}
+    named = re.findall(r"^\| `(profiles|page|style)\.(\w+)", text, re.MULTILINE)
+    assert len(named) >= 7 and all(hasattr(modules[room], name) or room == "style" for room, name in named)
 
 
 def test_what_does_not_read_is_found():

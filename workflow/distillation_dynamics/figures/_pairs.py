@@ -4,7 +4,6 @@ In: a table of pairs of blocks. Below the diagonal stand the networks, above it 
 both on one colour scale; the number over a picture is its mean best match (`statistics.networks`).
 """
 
-import textwrap
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
-from .page import EDGE, NOTE_LINE, TITLE_LINE, fitted
+from .page import EDGE, NOTE_LINE, TITLE_LINE, fitted, inches_of
 from .style import PAGE, SMALL, TEXT, TITLE, NoValue, Style, label
 
 # Networks side by side that are still readable on a page.
@@ -128,7 +127,7 @@ def _name(axes: Axes, name: str, known: Pictures) -> None:
     blocks = next(
         len(picture) if first == name else picture.shape[1] for pair, (first, picture) in known.items() if name in pair
     )
-    text = f"{textwrap.fill(label(name), 11)}\n{blocks} block{'s' * (blocks != 1)}"
+    text = f"{fitted(label(name), inches_of(axes)[0], lines=3)}\n{blocks} block{'s' * (blocks != 1)}"
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .page import NAMES, fitted, letters
+from .page import NAMES, fitted
 from .style import block_label, label
 
 
@@ -26,16 +26,9 @@ def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:
     name_blocks(axis, tuple(map(str, range(blocks))), most)
 
 
-def cut_names(names: Sequence[str]) -> list[str]:
-    """Return names on one line each that fits into the room of `page.NAMES`, the middle of long ones left out."""
-    most = letters(NAMES - 0.12)
-    short = (label(name) for name in names)
-    return [name if len(name) <= most else f"{name[: most - 9]}\u2026{name[-8:]}" for name in short]
-
-
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Name rows 0, 1, ... from above, each within the room that `page.NAMES` leaves at the left."""
-    axes.set_yticks(range(len(names)), [fitted(label(name), NAMES - 0.12) for name in names])
+def name_rows(axes: Axes, names: Sequence[str], lines: int = 2) -> None:
+    """Name rows 0, 1, ... from above, each in up to `lines` within the room that `page.NAMES` leaves at the left."""
+    axes.set_yticks(range(len(names)), [fitted(label(name), NAMES - 0.12, lines=lines) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from ..statistics.thresholds import FEWEST_ROWS
 from .axis import name_blocks
-from .page import Room, page
-from .style import PAGE, NoValue, Style, against, label, last_epoch, need
+from .page import Room, fitted, inches_of, page
+from .style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
 ASKS = ("students", "teacher")
@@ -50,7 +50,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         for block, row in enumerate(picture.to_numpy()):
             if np.isfinite(row).any():
                 axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=2.6)
-        axes.set_title(name)
+        axes.set_title(fitted(name, inches_of(axes)[0] + ROOM.gap, lines=1), fontsize=SMALL)
         name_blocks(axes.xaxis, _names(table, "other_"))
         name_blocks(axes.yaxis, _names(table, ""))
     for place, axes in enumerate(panels.flat):

@@ -54,7 +54,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     )
     heads = [*(label(name) for name in shown), *["teacher,\nfinal"] * beside]
     upright = len(heads) > 7
-    heads = heads if upright else [fitted(head, (PAGE - 1.6) / len(heads)) for head in heads]
+    heads = heads if upright else [fitted(head, (PAGE - 1.6) / len(heads), lines=2) for head in heads]
     longest = max((len(line) for head in heads for line in head.splitlines()), default=0)
     room = Room(ROOM.left, ROOM.right, ROOM.gap, ROOM.between, 0.053 * longest if upright else 0.35, ROOM.below)
     widths = [*[1] * len(shown), *[TEACHER] * beside, SCALE]

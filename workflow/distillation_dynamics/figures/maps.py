@@ -150,7 +150,7 @@ def _nearest(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 def name_at_left(axes: Axes, name: str, middle: float, below: str = "") -> None:
     """Write a network's name left of its row, within NAMES, and a line of small text below it."""
-    text = fitted(label(name), NAMES - 0.1, TEXT)
+    text = fitted(label(name), NAMES - 0.1, TEXT, 2)
     lift = 0.06 if below else 0
     axes.text(NAMES - 0.06, middle - lift, text, ha="right", va="center", fontsize=TEXT)
     if below:

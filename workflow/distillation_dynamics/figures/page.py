@@ -50,9 +50,17 @@ def letters(inches: float, size: float = SMALL) -> int:
     return max(1, int(inches * 72 / (size * WIDTH)))
 
 
-def fitted(text: str, inches: float, size: float = SMALL) -> str:
-    """Return text in lines that are no wider than so many inches."""
+def fitted(text: str, inches: float, size: float = SMALL, lines: int | None = None) -> str:
+    """Return text in lines that are no wider than so many inches; of more than `lines` the middle is left out."""
     width = letters(inches, size)
+    shown, kept = _filled(text, width), len(text)
+    while lines is not None and shown.count("\n") >= lines and kept > 2:
+        kept -= 1
+        shown = _filled(f"{text[: (kept + 1) // 2]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - kept // 2 :]}", width)
+    return shown
+
+
+def _filled(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 

@@ -61,7 +61,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             axes.tick_params(labelbottom=axes is panels[-1])
             if number % ACROSS == 0:
                 axes.set_ylabel(text)
-        panels[0].set_title(fitted(label(name), inches_of(panels[0])[0] + ROOM.gap, TEXT))
+        panels[0].set_title(fitted(label(name), inches_of(panels[0])[0] + ROOM.gap, TEXT, 2))
         panels[-1].set_xlabel("block")
     legend_below(figure, grid, 4, room.below)
     return figure

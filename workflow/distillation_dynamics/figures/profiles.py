@@ -190,6 +190,7 @@ def differences(
     hollow marker on the lower edge says that the member's value is zero.
     """
     looks = style.looks(members)
+    table = table if column in table else table.assign(**{column: np.nan})
     values = table.pivot_table(values=column, index="block", columns=["network", "seed"], dropna=False)
     names = table.drop_duplicates("block").sort_values("block")["block_name"]
     there = values.columns.get_level_values(0)

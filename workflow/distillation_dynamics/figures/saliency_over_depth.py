@@ -38,13 +38,13 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     for row, (image, class_) in enumerate(chosen.itertuples(index=False)):
         pixels = next(picture for (_, one), picture in images.items() if one == image)
         above = top + NAME + row * step
-        said = fitted(maps.class_said(class_, style), LEFT - 0.1, TEXT)
+        said = fitted(maps.class_said(class_, style), LEFT - 0.1, TEXT, 3)
         axes.text(LEFT - 0.06, above + side / 2, said, ha="right", va="center", fontsize=TEXT)
         for column, name in enumerate(names):
             shown[name, image] = images.get((name, image), pixels), (LEFT + column * step, above, side, side)
     for column, name in enumerate(names):
         place = LEFT + column * step + side / 2, top + NAME - 0.14
-        axes.text(*place, fitted(label(name), step, SMALL), ha="center", va="bottom", fontsize=SMALL)
+        axes.text(*place, fitted(label(name), step, SMALL, 3), ha="center", va="bottom", fontsize=SMALL)
     frames, drawn = max(map(len, blocks)), []
 
     def frame(number: int) -> None:

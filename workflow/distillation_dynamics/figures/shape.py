@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.valley import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
-from .axis import cut_names, few_ticks
+from .axis import few_ticks, name_rows
 from .page import NAMES, Room, page
 from .profiles import places_of
 from .style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
@@ -59,8 +59,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks([-1, 0, 1], ["-1", "0", "1"])
         axes.set_xlim(*_reach(table))
-        axes.set_yticks(range(len(members)), cut_names(members) if column == 0 else [""] * len(members))
-        axes.set_ylim(len(members) - 0.4, -0.6)
+        name_rows(axes, members, lines=1)
+        axes.tick_params(labelleft=column == 0)
         # The lowest panel of a column carries the numbers.
         axes.tick_params(labelbottom=(row + 1, column) not in places.values())
     panels[0, 0].set_ylabel("change from the\nfirst block [doub-\nlings, or bits]")

@@ -21,7 +21,7 @@ METRICS = ("spectrum",)
 NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
 TEST = "amplitude_p"
 # Up to so many networks have a row each, beside their control; of more, so many share one. Students that share a row.
-ROW_EACH, TOGETHER, STUDENTS = 4, 3, 4
+ROW_EACH, TOGETHER, STUDENTS = 4, 2, 3
 PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
 # Inches at the right, for the names of who is in a row.
 NAMES = 1.45
@@ -59,9 +59,15 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         line[0].set_ylim(low, high + 0.22 * (high - low))
         few_ticks(line[0], 3)
         handles, texts = line[-1].get_legend_handles_labels()
-        texts = [fitted(text, NAMES - 0.55) for text in texts]
+        texts = [fitted(text, NAMES - 0.55, lines=2) for text in texts]
         line[-1].legend(
-            handles, texts, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=2.9, handletextpad=0.5
+            handles,
+            texts,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            handlelength=2.9,
+            handletextpad=0.5,
+            labelspacing=0.25,
         )
     for axes, text in zip(panels[0], PLACES, strict=True):
         column_title(axes, text)

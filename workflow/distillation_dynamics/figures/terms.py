@@ -56,7 +56,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             if number % across == 0:
                 axes.set_ylabel(text)
         _bars(own[0], terms[terms["network"] == variant], colors)
-        column_title(own[0], fitted(label(variant), inches_of(own[0])[0] + ROOM.gap, TEXT))
+        column_title(own[0], fitted(label(variant), inches_of(own[0])[0] + ROOM.gap, TEXT, 2))
         for axes, column in zip(own[1:], list(PANELS)[1:], strict=True):
             _line(axes, epochs, column, variant, style)
         if number + across >= len(variants):

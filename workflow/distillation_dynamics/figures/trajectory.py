@@ -38,7 +38,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for axes, variant in zip(panels.flat, variants, strict=False):
         own, theirs = (rows[rows["variant"] == variant].sort_values("epoch") for rows in (table, published))
         _panel(axes, own, theirs, looks[variant], turns.get(variant))
-        column_title(axes, fitted(label(variant), inches_of(axes)[0] + ROOM.gap, TEXT), 9)
+        column_title(axes, fitted(label(variant), inches_of(axes)[0] + ROOM.gap, TEXT, 2), 9)
     for place, axes in enumerate(panels.flat):
         axes.set_visible(place < len(variants))
         axes.tick_params(labelbottom=place + across >= len(variants))
