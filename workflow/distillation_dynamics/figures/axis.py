@@ -35,8 +35,7 @@ def name_rows(axes: Axes, names: Sequence[str], lines: int = 2) -> None:
 def few_ticks(axes: Axes, most: int = 4, axis: str = "y") -> None:
     """Let an axis have a few ticks at round numbers."""
     one = axes.yaxis if axis == "y" else axes.xaxis
-    if len(one.get_majorticklocs()):
-        one.set_major_locator(mpl.ticker.MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+    one.set_major_locator(mpl.ticker.MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
 
 
 def log_if_wide(axes: Axes, values: pd.DataFrame) -> None:
@@ -51,8 +50,6 @@ def log_scale(axes: Axes, about: bool = False) -> None:
 
     `about`: values are ratios, and 1 is in the middle of the least that is shown, half to double.
     """
-    if not len(axes.get_yticks()):
-        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if about:

@@ -118,31 +118,35 @@ def _heads(axes: np.ndarray, columns: list[Column], panels: Mapping[str, str], l
 
 def _row(row: np.ndarray, columns: list[Column], table: pd.DataFrame, name: str, style: Style, log: bool) -> None:
     first: dict[bool, Axes] = {}
+    found = {True: False, False: False}
     for axes, column in zip(row, columns, strict=True):
         rows = table[table["network"].isin(column.members)]
         if column.beside:
             both = table[table["network"].isin([*column.members, column.beside])]
-            differences(axes, both, name, column.members, column.beside, style, log)
+            drawn = differences(axes, both, name, column.members, column.beside, style, log)
         else:
-            profile(axes, rows, name, style, "", log)
+            drawn = profile(axes, rows, name, style, "", log)
         kind = column.beside is not None
+        found[kind] |= drawn
         if kind in first:
             axes.sharey(first[kind])
             axes.tick_params(labelleft=False)
         first.setdefault(kind, axes)
     for kind, axes in first.items():
         axes.autoscale(axis="y")
-        if log:
+        if not found[kind]:
+            axes.set_yticks([])
+        elif log:
             log_scale(axes, about=kind)
         else:
             few_ticks(axes)
 
 
-def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> None:
-    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; say which have none.
+def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> bool:
+    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; return whether any has.
 
-    Blocks are named where all networks have the same ones; otherwise the axis is relative depth. `log`: a logarithmic
-    axis, exact zeros being hollow markers on its lower edge.
+    Who has none is named above. Blocks are named where all networks have the same ones; otherwise the axis is relative
+    depth. `log`: for a logarithmic axis, exact zeros being hollow markers on its lower edge.
     """
     names = block_names(table)
     named, all_places = names.nunique() == 1, places_of(table)
@@ -166,28 +170,25 @@ def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: st
             axes.fill_between(
                 all_places[name], drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0
             )
-    if log and positive:
-        log_scale(axes)
     if named:
         name_blocks(axes.xaxis, names.iloc[0])
     else:
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("block" if named else "relative depth")
     axes.set_ylabel(text)
-    if len(absent) == len(looks) or (log and not positive):
-        axes.set_yticks([])
     if absent:
         most = letters(inches_of(axes)[0] + 0.3)
         axes.set_title(_absent(absent, list(looks), style, most), loc="right", fontsize=SMALL)
+    return positive if log else len(absent) < len(looks)
 
 
 def differences(
     axes: Axes, table: pd.DataFrame, column: str, members: Iterable[str], beside: str, style: Style, ratio: bool
-) -> None:
+) -> bool:
     """Draw `column` of each member over blocks as its difference (or ratio) to `beside` of the same seed.
 
-    The mean over seeds and, of two or more, its 95 % t interval as a band. Where a ratio would be that of zeros, a
-    hollow marker on the lower edge says that the member's value is zero.
+    Return whether any has one. The mean over seeds has, of two or more, its 95 % t interval as a band. Where a ratio
+    would be that of zeros, a hollow marker on the lower edge says that the member's value is zero.
     """
     looks = style.looks(members)
     table = table if column in table else table.assign(**{column: np.nan})
@@ -222,7 +223,7 @@ def differences(
     axes.set_xlabel("block")
     if not found:
         axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
-        axes.set_yticks([])
+    return found
 
 
 def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, object], before: int) -> bool:

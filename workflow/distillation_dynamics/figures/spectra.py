@@ -68,7 +68,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             handlelength=2.9,
             handletextpad=0.5,
             labelspacing=0.25,
-        )
+        )  # fmt: skip
     for axes, text in zip(panels[0], PLACES, strict=True):
         column_title(axes, text)
     for axes in panels[-1]:
