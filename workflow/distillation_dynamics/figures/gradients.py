@@ -25,7 +25,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, and of each variant its ratio to the baseline."""
     # No column is demanded: the panels say which networks have no value.
     table = final(tables, "depth")
-    note = f"{_zeros(table, style)} No value: there is no such token."
+    note = _zeros(table, style)
+    note += " No value: no such token, or not measured." * bool(
+        table.reindex(columns=list(PANELS)).isna().any(axis=None)
+    )
     what = "Mean absolute gradient of the label's logit over depth"
     return grid(table, style, PANELS, what, note, log=PANELS, height=1.15)[0]
 

@@ -90,7 +90,7 @@ def grid(
     names = [rows_below(map(label, column.members), width + ROOM.gap) for column in columns]
     room = ROOM.with_legend(max(names))
     note = " ".join(part for part in (note, bands(table, style, panels)) if part)
-    figure, axes = page(len(panels), len(columns), height, title(what, table, panels), note, room)
+    figure, axes = page(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
     for row, (column, text) in zip(axes, panels.items(), strict=True):
         _row(row, columns, table, column, style, column in log)
         row[0].set_ylabel(text)

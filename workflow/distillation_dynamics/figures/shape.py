@@ -120,8 +120,9 @@ def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> 
         size = (4.5 if marker == "*" else 3) if len(group) < 4 else 2
         # Of a flat curve the valley is that of rounding errors.
         flat = (group["verdict"] == EMPTY).to_numpy()
-        for place in places[flat]:
-            axes.text(0, place, "flat", fontsize=SMALL, va="center", ha="center", color=color)
+        if flat.any():
+            text = "flat" if flat.all() else f"{flat.sum()} flat"
+            axes.text(0, row, text, fontsize=SMALL, va="center", ha="center", color=color)
         shown, places = group[~flat], places[~flat]
         axes.hlines(places, shown["valley_low"], shown["valley_high"], color=color, linewidth=0.7)
         for verdict in dict.fromkeys(shown["verdict"]):
