@@ -25,7 +25,7 @@ ROW_EACH, TOGETHER, STUDENTS = 4, 2, 3
 PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
 # Inches at the right, for the names of who is in a row.
 NAMES = 1.45
-ROOM = Room(left=0.45, right=NAMES, gap=0.12, between=0.16, above=0.2, below=0.34)
+ROOM = Room(left=0.58, right=NAMES, gap=0.12, between=0.16, above=0.2, below=0.34)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -74,7 +74,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for axes in panels[-1]:
         axes.set_xticks([0, 0.2, 0.4], ["0", "0.2", "0.4"])
     panels[-1, 1].set_xlabel("frequency k/C [cycles per channel]")
-    figure.supylabel("amplitude as a multiple of that of permuted channels", x=0.05 / PAGE, ha="left")
+    middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
+    figure.supylabel("amplitude / that of\npermuted channels", x=0.05 / PAGE, y=middle, ha="left")
     return figure
 
 

@@ -18,7 +18,7 @@ from .style import PAGE, SMALL, TEXT, Style, label, need
 TABLES = ("trajectory", "variants", "published_trajectory")
 ASKS = ("variants",)
 ACROSS = 6
-ROOM = Room(left=0.5, gap=0.12, between=0.58, above=0.42, below=0.36)
+ROOM = Room(left=0.62, gap=0.12, between=0.58, above=0.42, below=0.36)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -52,7 +52,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     few_ticks(panels[0, 0], 5)
     below = panels[-1, 0].get_position().y0 - 0.2 / figure.get_size_inches()[1]
     figure.supxlabel("share of training", y=below, va="top")
-    figure.supylabel("gain in validation top-1 [points]", x=0.05 / PAGE, ha="left")
+    middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
+    figure.supylabel("gain in validation\ntop-1 [points]", x=0.05 / PAGE, y=middle, ha="left")
     return figure
 
 
