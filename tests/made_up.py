@@ -83,6 +83,7 @@ def accuracies(draw, who, seeds):
         runs.append(run | accuracy)
         for epoch in (1, 2):
             measured = {"validation_top1": draw.uniform(70, 85), "train_loss": draw.uniform(0.3, 1)}
+            measured |= {"validation_loss": draw.uniform(0.3, 1)}
             measured |= {"gradient_norm": draw.uniform(0.5, 3), "clipped": draw.uniform(0, 1)}
             epochs.append(run | {"epoch": epoch} | measured)
             own = ["cross_entropy", *["soft"] * (name != "none"), *["spectral"] * ("spectral" in name)]
@@ -172,6 +173,7 @@ def depth_row(draw, facts, block, size, trained):
     values["attention_entropy_uniform"] = np.log2(keys) if facts["attention"] else np.nan
     values |= {"range_low": -5 * size, "range_high": 5 * size, "fixed_low": -9, "fixed_high": 9, "entropy_bins": 100}
     last = block == len(facts["widths"]) - 1
+    values["gradient_magnitude"] = 0.02 / size * draw.uniform(0.8, 1.2)
     values["gradient_magnitude_patches"] = 0 if facts["class_token"] and last else 0.01 / size * draw.uniform(0.8, 1.2)
     values["gradient_magnitude_class"] = 0.1 / size * draw.uniform(0.8, 1.2) if facts["class_token"] else np.nan
     errors = {

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.figures.page import note_of
 from distillation_dynamics.figures.style import NoValue, Style, counts, label
 from distillation_dynamics.stages import figures as stage
 from made_up import figure_job, names, network, study
@@ -173,11 +174,15 @@ def test_an_empty_table_is_refused_by_name(name, tables):
             draw(name, tables | {table: tables[table].iloc[:0]})
 
 
-def test_no_two_share_line_and_marker():
+def test_no_two_share_line_and_marker_and_no_two_of_a_family_a_colour():
     variants = ("none", "soft", "hard", *(f"{a}_{b}" for a in ("spectral", "projector") for b in "abcd"))
     who = names([f"n{number}" for number in range(20)], variants, teacher="n3")
     looks = style_of(who).looks([*who.fixed, *variants])
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks.values()}) == len(looks) == 40 + 11
+    many = tuple(f"spectral_{number}" for number in range(12))
+    looks = style_of(names(variants=many)).looks(many)
+    assert len({look["color"] for look in looks.values()}) == 12
+    assert len({(str(look["linestyle"]), look["marker"]) for look in looks.values()}) == 12
 
 
 def test_a_control_is_its_network_lighter_and_dashed():
@@ -201,51 +206,91 @@ def test_a_network_looks_the_same_whichever_others_a_figure_shows():
     assert style.looks(["spectral_last"]) == {"spectral_last": style.looks(VARIANTS)["spectral_last"]}
 
 
-def test_accuracy_shows_every_seed_as_a_point_at_its_value(tables):
+def test_accuracy_shows_every_seed_with_its_interval_and_joins_runs_of_a_seed(tables):
     left, right = draw("accuracy", tables).axes
     students = tables["runs"].query("network != 'teacher'")
     for axes, column in ((left, "test_top1"), (right, "test_agreement")):
         drawn = np.concatenate([line.get_xdata() for line in axes.lines if line.get_marker() not in ("|", "None", "")])
         assert set(students[column]) <= set(drawn)
+        paired = [line.get_xdata() for line in axes.lines if line.get_color() == "0.75"]
+        np.testing.assert_allclose(paired, students.pivot(index="seed", columns="network", values=column)[VARIANTS])
+        bars = np.concatenate([np.concatenate(bar.get_segments())[:, 0] for bar in axes.collections])
+        half = 1.96 * np.sqrt(students[column] * (100 - students[column]) / students["test_images"])
+        for value in (*(students[column] - half), *(students[column] + half)):
+            assert np.isclose(bars, value).any()
 
 
 def test_depth_profiles_are_means_over_seeds_of_the_last_epoch_on_the_balanced_images(tables):
-    drawn = lines(draw("depth_profiles", tables).axes[0])
-    assert list(drawn)[:6] == SHOWN
+    levels, variants = draw("depth_profiles", tables).axes[:2]
+    assert list(lines(levels)) == ["teacher", "teacher untrained", "soft"]
+    rows = tables["depth"].query("probe == 'balanced'")
     for name, epoch in (("soft", 5), ("teacher", 2)):
-        rows = tables["depth"].query(f"network == '{name}' and epoch == {epoch} and probe == 'balanced'")
-        np.testing.assert_allclose(drawn[name].get_ydata(), rows.groupby("block")["intensity"].mean())
+        own = rows.query(f"network == '{name}' and epoch == {epoch}")
+        np.testing.assert_allclose(lines(levels)[name].get_ydata(), own.groupby("block")["intensity"].mean())
+    assert list(lines(variants)) == ["none", "spectral first", "spectral last"]
+
+
+def differences(tables, name, column, ratio=False):
+    """What a variant changes of a column at its last epoch, [block, seed]."""
+    rows = tables["depth"].query("probe == 'balanced' and epoch == 5")
+    own, base = (
+        rows[rows["network"] == one].pivot(index="block", columns="seed", values=column) for one in (name, "soft")
+    )
+    return np.log(own / base) if ratio else own - base
+
+
+def curve_of(axes, name):
+    """The line of a variant, which is drawn after the empty one that its name in the legend shows."""
+    color = lines(axes)[name].get_color()
+    return next(line for line in axes.lines if line.get_color() == color and len(line.get_xdata()) > 1)
+
+
+def test_variants_are_differences_or_ratios_to_the_baseline_of_the_same_seed_with_an_interval(tables):
+    panels = draw("depth_profiles", tables).axes
+    entropy = differences(tables, "none", "entropy")
+    np.testing.assert_allclose(curve_of(panels[7], "none").get_ydata(), entropy.mean(axis=1))
+    ratio = differences(tables, "none", "intensity", ratio=True)
+    np.testing.assert_allclose(curve_of(panels[1], "none").get_ydata(), np.exp(ratio.mean(axis=1)))
+    # The t quantile of one degree of freedom.
+    half = 12.7062 * entropy.std(axis=1, ddof=1) / np.sqrt(2)
+    heights = panels[7].collections[0].get_paths()[0].vertices[:, 1]
+    expected = (entropy.mean(axis=1) - half).min(), (entropy.mean(axis=1) + half).max()
+    np.testing.assert_allclose([heights.min(), heights.max()], expected, rtol=1e-4)
+    assert "95 % t interval over seeds" in note_of(draw("depth_profiles", tables))
+
+
+def test_of_one_seed_differences_have_no_interval_and_say_so():
+    one = study(WHO, seeds=(0,))
+    figure = draw("rank", one)
+    assert "no interval, one seed was measured" in note_of(figure) and not figure.axes[1].collections
 
 
 def test_depth_profiles_show_the_teacher_on_the_published_images_and_with_permuted_channels(tables):
-    axes = draw("depth_profiles", tables).axes
+    figure = draw("depth_profiles", tables)
     teacher = tables["depth"].query("network == 'teacher'")
-    published = lines(axes[4])["teacher, published: first 32 images"]
+    (published,) = [line for line in figure.axes[8].lines if line.get_marker() == "x"]
     np.testing.assert_array_equal(published.get_ydata(), teacher.query("probe == 'published'")["entropy_fixed_range"])
-    null = lines(axes[0])["teacher, channels permuted"].get_ydata()
-    np.testing.assert_array_equal(null, teacher.query("probe == 'balanced'")["intensity_permuted"])
+    assert "crosses: teacher on the published choice, the first 32 images" in note_of(figure)
+    (null,) = [line for line in figure.axes[0].lines if line.get_label() == "_channels permuted"]
+    np.testing.assert_array_equal(null.get_ydata(), teacher.query("probe == 'balanced'")["intensity_permuted"])
 
 
 def test_levels_that_width_or_keys_alone_make_are_drawn_for_teacher_and_baseline(tables):
     rows = tables["references"].query("probe == 'balanced' and network == 'teacher'").sort_values("block")
-    drawn = {"entropy": 1, "entropy_fixed_range": 4, "intensity_per_rms": 6, "entropy_standardised": 7}
+    drawn = {"intensity_per_rms": 4, "entropy": 6, "entropy_fixed_range": 8, "entropy_standardised": 10}
     axes = draw("depth_profiles", tables).axes
     for column, place in drawn.items():
-        np.testing.assert_array_equal(lines(axes[place])["teacher, Gaussian of its width"].get_ydata(), rows[column])
-        assert "soft, Gaussian of its width" in lines(axes[place])
-    level = lines(draw("attention", tables).axes[0])["teacher, log2 of its keys"].get_ydata()
-    np.testing.assert_array_equal(level, np.full(8, 4.0))
-
-
-def test_depth_profiles_share_the_scale_of_a_measure_and_its_control(tables):
-    axes = draw("depth_profiles", tables).axes
-    assert all(axes[column].get_ylim() == axes[3 + column].get_ylim() for column in range(3))
+        found = {line.get_label(): line.get_ydata() for line in axes[place].lines}
+        np.testing.assert_array_equal(found["_teacher, reference"], rows[column])
+        assert "_soft, reference" in found
+    level = {line.get_label(): line.get_ydata() for line in draw("attention", tables).axes[0].lines}
+    np.testing.assert_array_equal(level["_teacher, reference"], np.full(8, 4.0))
 
 
 def test_the_largest_clipped_share_is_named_with_its_model(tables):
     depth = tables["depth"].copy()
     depth.loc[(depth["network"] == "none") & (depth["epoch"] == 5) & (depth["block"] == 1), "clipped_share"] = 0.42
-    assert "at most 42 %\n(none)" in draw("depth_profiles", tables | {"depth": depth}).axes[4].get_title("right")
+    assert "Outside the one range: at most 42 % (none)." in note_of(draw("depth_profiles", tables | {"depth": depth}))
 
 
 def test_a_band_is_the_mean_with_1_96_standard_errors(tables):
@@ -261,41 +306,52 @@ def test_blocks_are_named_where_all_networks_have_the_same(tables):
     axes = draw("tokens", study(names(variants=["soft"]), {"teacher": same}, same)).axes[-1]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "1", "2"]
     assert axes.get_xlabel() == "block"
-    assert draw("tokens", tables).axes[-1].get_xlabel() == "relative depth of the block"
+    levels, variants = draw("tokens", tables).axes[-2:]
+    assert levels.get_xlabel() == "relative depth" and variants.get_xlabel() == "block"
 
 
-def test_networks_without_a_value_are_left_out_and_named(tables, stages):
-    panel = draw("gradients", tables).axes[1]
-    assert set(lines(panel)) == set(SHOWN[2:])
-    assert panel.get_title("right") == "no value: teacher, teacher untrained"
-    assert draw("attention", stages, STAGES).axes[0].get_title("right") == "no value: students"
+def test_networks_without_a_value_are_named(tables, stages):
+    panel = draw("gradients", tables).axes[4]
+    assert panel.get_title("right") == "no value: teacher and control"
+    figure = draw("attention", stages, STAGES)
+    assert figure.axes[0].get_title("right") == "no value: soft"
+    assert [text.get_text() for text in figure.axes[1].texts if "value" in text.get_text()] == ["no value"]
     nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
-    assert draw("attention", stages | {"depth": nowhere}, STAGES).axes[1].get_title("right") == "no network has a value"
-    assert draw("gradients", stages, STAGES).axes[1].get_title("right") == "no network has a value"
+    assert draw("attention", stages | {"depth": nowhere}, STAGES).axes[2].get_title("right") == "no value"
+    assert draw("gradients", stages, STAGES).axes[4].get_title("right") == "no value"
 
 
-def test_gradients_of_exactly_zero_are_markers_on_the_lower_edge(tables, stages):
+def test_gradients_draw_what_is_tested_and_exact_zeros_around_each_other_on_the_lower_edge(tables, stages):
     figure = draw("gradients", tables)
-    zeros = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
-    assert len(zeros) == len(VARIANTS)
-    assert all(line.get_xdata().tolist() == [1] and line.get_ydata().tolist() == [0] for line in zeros)
-    assert "exactly zero (all students)" in figure.get_suptitle()
-    assert "No gradient is exactly zero" in draw("gradients", stages, STAGES).get_suptitle()
+    levels, variants = figure.axes[2:4]
+    for axes, count in ((levels, 1), (variants, 3)):
+        zeros = [line for line in axes.lines if line.get_linestyle() == "None"]
+        assert len(zeros) == len({line.get_markersize() for line in zeros}) == count
+        assert all(line.get_xdata().tolist() == [axes.dataLim.x1] for line in zeros)
+        assert all(line.get_ydata().tolist() == [0] for line in zeros)
+    assert "exactly zero, in patch tokens of all students:" in note_of(figure)
+    assert "No gradient of patch tokens is exactly zero" in note_of(draw("gradients", stages, STAGES))
+    np.testing.assert_allclose(
+        lines(figure.axes[0])["teacher"].get_ydata(),
+        tables["depth"].query("network == 'teacher' and probe == 'balanced'")["gradient_magnitude"],
+    )
 
 
 def test_ranks_lie_below_the_lines_of_channels_and_tokens(tables):
-    image, data = draw("rank", tables).axes[:2]
-    limits = [[line.get_ydata()[0] for line in axes.lines if line.get_color() == "0.4"] for axes in (image, data)]
+    axes = draw("rank", tables).axes
+    limits = [[line.get_ydata()[0] for line in axes[place].lines if line.get_color() == "0.6"] for place in (0, 2)]
     assert limits == [[16], [48, 64]]
 
 
-def test_spectra_say_which_block_each_panel_shows_and_leave_the_constant_term_out(tables):
+def test_spectra_are_multiples_of_those_of_permuted_channels_and_leave_the_constant_term_out(tables):
     axes = draw("spectra", tables).axes
-    assert [panel.get_title() for panel in axes[:3]] == ["first block", "middle block", "last block"]
+    assert [panel.texts[-1].get_text() for panel in axes[:3]] == ["first block", "middle block", "last block"]
     drawn = lines(axes[2])["teacher"]
-    rows = tables["spectrum"].query("network == 'teacher' and probe == 'balanced' and block == 7")
-    np.testing.assert_array_equal(drawn.get_ydata(), rows["amplitude"].iloc[1:32])
+    rows = tables["spectrum"].query("network == 'teacher' and probe == 'balanced' and block == 7").iloc[1:32]
+    np.testing.assert_allclose(drawn.get_ydata(), rows["amplitude"] / rows["amplitude_null"])
     np.testing.assert_array_equal(drawn.get_xdata(), np.arange(1, 32) / 64)
+    band = axes[2].collections[0].get_paths()[0].vertices[:, 1]
+    np.testing.assert_allclose([band.min(), band.max()], [0.85, 1.15])
 
 
 def test_spectra_say_one_p_a_curve_and_the_range_over_seeds(tables):
@@ -304,37 +360,43 @@ def test_spectra_say_one_p_a_curve_and_the_range_over_seeds(tables):
     depth.loc[(depth["network"] == "teacher") & last, "amplitude_p"] = 0.012
     depth.loc[(depth["network"] == "soft") & last & (depth["seed"] == 0), "amplitude_p"] = 0.03
     texts = [text.get_text() for axes in draw("spectra", tables | {"depth": depth}).axes for text in axes.texts]
-    seeds = tables["depth"].query("network == 'soft'")["seed"].nunique()
-    of_last = "soft: p 0.03 to 0.5" if seeds > 1 else "soft: p 0.03"
+    texts = [text for text in texts if ": p" in text]
+    of_last = "soft: p 0.03 to 0.5"
     assert texts == ["teacher: p 0.5"] * 2 + ["teacher: p 0.012"] + ["soft: p 0.5"] * 2 + [of_last]
 
 
-def test_sep_says_one_p_a_curve_of_the_last_block(tables):
+def test_sep_is_drawn_against_permuted_channels_and_says_one_p_a_curve_of_the_last_block(tables):
     depth = tables["depth"].assign(sep_folded_p=0.5)
-    assert (
-        "whole folded curve of the last block: teacher 0.5, soft 0.5"
-        in draw("sep", tables | {"depth": depth}).get_suptitle()
-    )
+    figure = draw("sep", tables | {"depth": depth})
+    assert "whole folded curve of the last block: teacher 0.5, soft 0.5" in note_of(figure)
+    rows = tables["spectrum"].query("network == 'teacher' and probe == 'balanced' and block == 7").dropna()
+    expected = rows["sep_folded"] - rows["sep_folded_null"]
+    np.testing.assert_allclose(lines(figure.axes[0])["teacher"].get_ydata(), expected)
+    assert [len(axes.collections) for axes in figure.axes[:2]] == [1, 1]
     depth.loc[(depth["network"] == "teacher") & (depth["block"] == 7), "sep_folded_p"] = 0.005
-    assert "last block: teacher 0.005, soft 0.5" in draw("sep", tables | {"depth": depth}).get_suptitle()
+    assert "last block: teacher 0.005, soft 0.5" in note_of(draw("sep", tables | {"depth": depth}))
 
 
-def test_dynamics_pictures_are_means_over_seeds_by_block_and_epoch(tables):
+def test_dynamics_pictures_are_means_over_seeds_by_block_and_epoch_and_the_teacher_s(tables):
     figure = draw("dynamics", tables)
     pictures = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title().replace("\n", " ") for axes in pictures[:4]] == SHOWN[2:]
+    heads = [axes.get_title().replace("\n", " ") for axes in pictures[:5]]
+    assert heads == [*SHOWN[2:], "teacher, final"]
     rows = tables["depth"].query("network == 'spectral_last'")
     expected = rows.pivot_table(values="intensity", index="block", columns="epoch")
     np.testing.assert_allclose(pictures[3].images[0].get_array(), expected)
+    teacher = tables["depth"].query("network == 'teacher' and probe == 'balanced'")["intensity"].to_numpy()
+    norm = pictures[4].images[0].norm
+    np.testing.assert_allclose(pictures[4].images[0].get_array()[:, 0], np.clip(teacher, norm.vmin, norm.vmax))
 
 
 def test_dynamics_have_one_colour_scale_a_row_and_leave_out_what_was_not_measured(tables, stages):
     rows = [axes for axes in draw("dynamics", tables).axes if axes.images]
-    for first in range(0, len(rows), 4):
-        assert len({axes.images[0].norm for axes in rows[first : first + 4]}) == 1
-    assert len(rows) == 8 * 4
+    for first in range(0, len(rows), 5):
+        assert len({axes.images[0].norm for axes in rows[first : first + 5]}) == 1
+    assert len(rows) == 8 * 5
     without_attention = [axes for axes in draw("dynamics", stages, STAGES).axes if axes.images]
-    assert len(without_attention) == 7 * 2
+    assert len(without_attention) == 7 * 3
     depth = tables["depth"][["network", "seed", "epoch", "probe", "images", "block", "block_name"]]
     with pytest.raises(StudyError, match="none of intensity, "):
         draw("dynamics", tables | {"depth": depth})
@@ -343,7 +405,7 @@ def test_dynamics_have_one_colour_scale_a_row_and_leave_out_what_was_not_measure
 def test_dynamics_keep_exact_zeros_apart_from_missing_values(tables):
     depth = tables["depth"].copy()
     depth.loc[(depth["network"] == "none") & (depth["block"] == 0), "gradient_magnitude_patches"] = np.nan
-    picture = [axes for axes in draw("dynamics", tables | {"depth": depth}).axes if axes.images][28].images[0]
+    picture = [axes for axes in draw("dynamics", tables | {"depth": depth}).axes if axes.images][35].images[0]
     assert np.ma.getmaskarray(picture.get_array())[0].all()
     assert (picture.get_array()[3] < picture.norm.vmin).all() and (picture.get_array()[3] > 0).all()
 
@@ -368,12 +430,15 @@ def test_cka_falls_back_on_images_where_grids_differ(tables):
     assert all(np.isfinite(axes.images[0].get_array()).all() for axes in figure.axes if axes.images)
 
 
-def test_agreement_has_a_line_a_variant_and_the_share_that_chance_would_give(tables):
-    shares, divergence = draw("agreement", tables).axes
+def test_agreement_shows_trained_students_and_the_share_that_chance_would_give(tables):
+    figure = draw("agreement", tables)
+    last, shares, divergence = figure.axes
     rows = tables["agreement"].query("network == 'soft'").groupby("epoch").mean(numeric_only=True)
-    np.testing.assert_allclose(lines(shares)["soft"].get_ydata(), rows["agreement"])
-    np.testing.assert_allclose(lines(shares)["soft, by chance"].get_ydata(), 0.86 * rows["top1"])
+    np.testing.assert_allclose(lines(shares)["soft"].get_ydata(), rows["agreement"].loc[2:])
+    assert f"soft, by chance: {0.86 * rows['top1'].iloc[-1]:.1f} %" in note_of(figure)
+    assert f"untrained: {rows['agreement'].iloc[0]:.1f} %" in note_of(figure)
     assert divergence.get_yscale() == "log" and set(lines(divergence)) == set(SHOWN[2:])
+    assert [text.get_text() for text in last.get_yticklabels()] == SHOWN[2:]
 
 
 def test_one_block_and_one_image_are_drawn():
@@ -393,26 +458,27 @@ def test_two_networks_of_one_block_on_one_image_are_held_beside_each_other():
 
 
 def test_gradients_that_are_all_zero_are_said_to_be(tables):
-    columns = ["gradient_magnitude_patches", "gradient_magnitude_class"]
+    columns = ["gradient_magnitude", "gradient_magnitude_patches", "gradient_magnitude_class"]
     depth = tables["depth"].assign(**dict.fromkeys(columns, 0.0))
     figure = draw("gradients", {"depth": depth})
-    assert "exactly zero (all students, teacher, teacher untrained)" in figure.get_suptitle()
+    assert "exactly zero, in patch tokens of all students, teacher, teacher untrained:" in note_of(figure)
     assert stays_on_the_page(figure) and len(figure.axes[0].get_yticks()) == 0
     pictures = draw("dynamics", tables | {"depth": depth})
-    assert "zero everywhere" in {axes.get_ylabel() for axes in pictures.axes} and stays_on_the_page(pictures)
+    assert "zero every-\nwhere" in {axes.get_ylabel() for axes in pictures.axes} and stays_on_the_page(pictures)
 
 
 def test_a_network_without_gradients_or_head_is_left_out_and_named(alone):
     depth = alone["depth"].copy()
     depth.loc[depth["network"] == "swin_tiny", ["gradient_magnitude_patches", "gradient_magnitude_class"]] = np.nan
-    assert "swin_tiny" in draw("gradients", {"depth": depth}, ALONE).axes[0].get_title("right").replace(" ", "_")
+    panels = draw("gradients", {"depth": depth}, ALONE).axes
+    assert panels[7].get_title("right") == "no value" and panels[3].get_title("right") == ""
     nothing = depth.assign(gradient_magnitude_patches=np.nan, gradient_magnitude_class=np.nan)
-    title = draw("gradients", {"depth": nothing}, ALONE).get_suptitle()
-    assert "No gradient of patch tokens could be measured" in title
+    note = note_of(draw("gradients", {"depth": nothing}, ALONE))
+    assert "No gradient of patch tokens could be measured" in note
     runs = alone["runs"].copy()
     runs.loc[runs["network"] == "swin_tiny", "test_top1"] = np.nan
     figure = draw("accuracy", {"runs": runs}, ALONE)
-    assert "No accuracy: swin tiny" in figure.get_suptitle() and len(figure.axes) == 1
+    assert "No accuracy: swin tiny" in note_of(figure) and len(figure.axes) == 1
     with pytest.raises(NoValue, match="no network has a value of test_top1"):
         draw("accuracy", {"runs": runs.assign(test_top1=np.nan)}, ALONE)
 
@@ -421,26 +487,20 @@ def test_a_network_whose_metric_is_left_out_does_not_stop_the_others(alone):
     depth = alone["depth"].copy()
     depth.loc[depth["network"] == "cait_s24", "intensity":"entropy_standardised"] = np.nan
     figure = draw("depth_profiles", alone | {"depth": depth}, ALONE)
-    assert "The reference network has no intensity" in figure.get_suptitle()
-    assert set(lines(figure.axes[0])) == {name.replace("_", " ") for name in ALONE.fixed if name != "cait_s24"}
+    assert "The reference network has no intensity" in note_of(figure)
+    assert [axes.get_title("right") for axes in figure.axes[:4]] == ["no value: cait s24", "", "", ""]
     assert stays_on_the_page(figure)
 
 
 def test_each_network_has_its_row_of_spectra_and_many_share_one(alone):
     figure = draw("spectra", alone, ALONE)
-    assert [axes.get_ylabel().partition(":")[0] for axes in figure.axes[::3]] == [
-        "cait s24",
-        "vit small",
-        "resnet",
-        "swin tiny",
-    ]
-    shown = {label for label in lines(figure.axes[3]) if "permuted" not in label}
-    assert shown == {"vit small", "vit small untrained"}
+    rows = [set(lines(axes)) for axes in figure.axes[::3]]
+    assert rows == [{name, f"{name} untrained"} for name in ("cait s24", "vit small", "resnet", "swin tiny")]
     who = names([f"n{number}" for number in range(7)], teacher=None)
     figure = draw("spectra", study(who, dict.fromkeys(who.networks, network([16] * 2, [2] * 2))), who)
-    assert len(figure.axes) == 9
+    assert len(figure.axes) == 12
     for axes in figure.axes:
-        assert len([label for label in lines(axes) if "permuted" not in label]) <= 6
+        assert len(lines(axes)) <= 6
 
 
 def panels(figure):
@@ -464,7 +524,7 @@ def test_networks_stand_below_the_diagonal_and_their_controls_above(alone):
     assert found[1, 2].get_title() == f"{best:.2f}"
     assert found[0, 0].texts[0].get_text() == "cait s24\n24 blocks" and not found[0, 0].images
     assert len({axes.images[0].norm for axes in found.values() if axes.images}) == 1
-    assert "No network has a second seed: there is no ceiling" in figure.get_suptitle()
+    assert "No network has a second seed: there is no ceiling" in note_of(figure)
     assert "fewer than 1,000 rows" in figure.get_suptitle()
 
 
@@ -475,7 +535,7 @@ def test_a_second_seed_is_marked_as_the_ceiling_and_a_missing_control_as_not_com
         figure = draw(name, made, who)
         found = panels(figure)
         assert found[1, 0].get_title().endswith(" *") and not found[2, 0].get_title().endswith("*")
-        assert "*: two seeds of one network, the ceiling" in figure.get_suptitle()
+        assert "*: two seeds of one network, the ceiling" in note_of(figure)
         assert found[0, 2].texts[0].get_text() == "not\ncompared" and found[0, 1].images
 
 
@@ -506,13 +566,14 @@ def test_the_map_has_a_line_a_network_from_its_first_block_to_its_last(tables):
     np.testing.assert_array_equal(lines(students)["soft"].get_xydata(), last[["x", "y"]])
     faint = [line.get_alpha() for line in students.lines if line.get_alpha() is not None]
     assert len(faint) == 3 * 2 * len(VARIANTS) and max(faint) < 1
-    title = draw("map", tables).get_suptitle()
-    assert "63 %" in title and "n = 320 images" in title and "fading: earlier epochs" in title
+    figure = draw("map", tables)
+    assert "63 %" in note_of(figure) and "fading: earlier epochs" in note_of(figure)
+    assert "n = 320 images" in figure.get_suptitle()
 
 
 def test_a_map_of_networks_alone_does_not_speak_of_epochs(alone):
     figure = draw("map", alone, ALONE)
-    assert len(figure.axes) == 1 and "fading" not in figure.get_suptitle()
+    assert len(figure.axes) == 1 and "fading" not in note_of(figure)
 
 
 def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
@@ -521,36 +582,41 @@ def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
     texts = [text.get_text() for axes in draw("saliency", {"saliency": saliency}, ALONE).axes for text in axes.texts]
     assert texts.count("no value") == 2 * 4
     figure = draw("gradient_maps", {"saliency": saliency, "gradient_maps": maps}, ALONE)
-    assert "resnet" not in {axes.get_ylabel() for axes in figure.axes} and stays_on_the_page(figure)
+    assert "resnet" not in {text.get_text() for text in figure.axes[0].texts} and stays_on_the_page(figure)
     with pytest.raises(NoValue, match="no network has a map"):
         draw("saliency", {"saliency": saliency.query("method == 'image'")}, ALONE)
 
 
 def test_images_without_a_label_are_said_to_have_none(alone):
     unlabelled = {name: alone[name].assign(label=-1) for name in ("saliency", "gradient_maps")}
-    assert "(no label)" in draw("gradient_maps", unlabelled, ALONE).get_suptitle()
-    assert any(axes.get_title() == "no label" for axes in draw("saliency", unlabelled, ALONE).axes)
+    for name in OF_IMAGES:
+        assert "no label" in {text.get_text() for text in draw(name, unlabelled, ALONE).axes[0].texts}
 
 
-def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_beside(tables):
+def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_below(tables):
     figure = draw("terms", tables)
-    panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
-    assert set(panels) == {label(variant) for variant in VARIANTS}
-    terms = tables["terms"]
-    for variant in VARIANTS:
-        bars = panels[label(variant)].patches
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    terms, epochs = tables["terms"], tables["epochs"]
+    assert [axes.texts[0].get_text() for axes in shown[: len(VARIANTS)]] == [label(variant) for variant in VARIANTS]
+    for bars, norms, variant in zip(shown, shown[len(VARIANTS) :], VARIANTS, strict=False):
         expected = terms[terms["network"] == variant].groupby(["term", "epoch"], sort=False)["share"].mean()
-        assert len(bars) == len(expected)
-        np.testing.assert_allclose(sorted(bar.get_height() for bar in bars), sorted(expected))
+        assert len(bars.patches) == len(expected)
+        np.testing.assert_allclose(sorted(bar.get_height() for bar in bars.patches), sorted(expected))
         tops = {}
-        for bar in bars:
+        for bar in bars.patches:
             tops[bar.get_x()] = max(tops.get(bar.get_x(), 0), bar.get_y() + bar.get_height())
         np.testing.assert_allclose(list(tops.values()), 1)
-    norm = next(axes for axes in figure.axes if "norm" in axes.get_ylabel())
-    epochs = tables["epochs"]
-    soft = epochs[epochs["network"] == "soft"].groupby("epoch")["gradient_norm"].mean()
-    np.testing.assert_allclose(lines(norm)["soft"].get_ydata(), soft)
+        norm = epochs[epochs["network"] == variant].groupby("epoch")["gradient_norm"].mean()
+        np.testing.assert_allclose(lines(norms)[label(variant)].get_ydata(), norm)
     assert "n = 2 seeds" in figure.get_suptitle()
+
+
+def test_training_curves_draw_what_has_one_unit_and_the_teacher(tables):
+    figure = draw("training_curves", tables)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["validation top-1 [%]", "validation\ncross-entropy [nats]"]
+    loss = tables["epochs"].query("network == 'soft'").groupby("epoch")["validation_loss"].mean()
+    np.testing.assert_allclose(lines(figure.axes[1])["soft"].get_ydata(), loss)
+    assert "teacher (teacher), final" in {text.get_text() for text in figure.axes[0].texts}
 
 
 def test_a_title_says_of_how_many_seeds_what_is_shown_was_measured(tables):

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from distillation_dynamics import look
 from distillation_dynamics.figures import probes
+from distillation_dynamics.figures.page import note_of
 from distillation_dynamics.figures.style import NoValue, Style
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
@@ -209,16 +210,16 @@ def test_a_panel_has_a_line_an_image_set_and_one_of_its_control():
     assert drawn_lines == [[201, 202, 203], [301, 302, 303], [221, 222, 223], [321, 322, 323]]
     texts = panels[0].get_legend_handles_labels()[1]
     assert texts == ["balanced (50 images)", "other (50 images)"]
-    assert "the network's control on the same images" in figure.get_suptitle()
-    assert "a rank of so few" not in figure.get_suptitle()
+    assert "the network's control on the same images" in note_of(figure)
+    assert "a rank of so few" not in note_of(figure)
 
 
 def test_few_images_networks_without_a_value_and_missing_controls_are_said():
     table = depth_of(("a", "b"), {"balanced": 5, "other": 1}, blocks=1)
     table.loc[table["network"] == "b", "entropy"] = np.nan
     figure = probes.draw({"depth": table}, style_of("ab", controls=False))
-    assert "No control was measured." in figure.get_suptitle()
-    assert "The smallest set has 9 tokens for up to 8 channels" in figure.get_suptitle()
+    assert "No control was measured." in note_of(figure)
+    assert "The smallest set has 9 tokens for up to 8 channels" in note_of(figure)
     assert [text.get_text() for axes in visible(figure) for text in axes.texts] == ["no value"]
     assert "other (1 image)" in visible(figure)[0].get_legend_handles_labels()[1]
 

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.figures.page import note_of
 from distillation_dynamics.figures.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
@@ -181,9 +182,14 @@ def file_of(path):
 
 def run(folder, **options):
     """Run the stage on a made-up study; return its tables and its report."""
-    stage.main(made_up(folder, **options))
+    job = made_up(folder, **options)
+    stage.main(job)
     out = folder / "out"
-    return {name: pd.read_parquet(out / f"{name}.parquet") for name in COLUMNS}, (out / "report.md").read_text()
+    tables = {name: pd.read_parquet(out / f"{name}.parquet") for name in COLUMNS}
+    scalars = pd.concat([pd.read_parquet(file) for part in job.scalars for file in part.files])
+    depth = scalars.groupby(["network", "seed", "epoch", "probe", "block"], as_index=False).mean()
+    tables["depth"] = depth.assign(images=30, block_name=depth["block"].astype(str))
+    return tables, (out / "report.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -397,8 +403,7 @@ def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, stu
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert width == PAGE
     assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
-    title = figure.get_suptitle()
-    assert "n = " in title and re.search("ontrol|null|interval", title)
+    assert "n = " in figure.get_suptitle() and re.search("ontrol|null|interval", note_of(figure))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -414,13 +419,13 @@ def test_an_empty_table_is_refused_by_name(name, two_seeds):
 def test_shape_fills_the_marks_of_u_shaped_networks_alone(two_seeds):
     table = two_seeds[0]["shape"]
     for axes in draw("shape", two_seeds[0]).axes:
-        if not axes.get_visible():
+        if not axes.get_visible() or "over depth" in axes.get_title():
             continue
         metric = axes.get_title().splitlines()[0].replace(" ", "_")
         rows = table[table["metric"] == metric]
         marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
-        assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(rows["valley"]))
-        faces = {line.get_xdata()[0]: line.get_markerfacecolor() for line in marks}
+        faces = {valley: line.get_markerfacecolor() for line in marks for valley in line.get_xdata()}
+        assert sorted(faces) == pytest.approx(sorted(rows["valley"]))
         for valley, verdict in zip(rows["valley"], rows["verdict"], strict=True):
             kind = {"white": "not U-shaped", "0.75": "undecided"}
             assert kind.get(faces[valley] if isinstance(faces[valley], str) else "", "U-shaped") == verdict
@@ -433,9 +438,9 @@ def test_effects_show_every_seed_at_its_difference(two_seeds):
 
 
 def test_effects_say_what_the_seeds_can_show(two_seeds, eight_seeds):
-    for (tables, _), said in ((two_seeds, "no test can reach 5 %"), (eight_seeds, "(joint sign flips)")):
-        words = [text.get_text() for text in draw("effects", tables).axes[1].texts]
-        assert len(words) == 3 and all(said in text for text in words)
+    for (tables, _), said in ((two_seeds, "n = 2: cannot reach 5 %"), (eight_seeds, "n = 8: p = ")):
+        *words, head = [text.get_text() for text in draw("effects", tables).axes[0].texts]
+        assert len(words) == 3 and all(said in text for text in words) and head == "joint sign flips"
 
 
 def test_trajectories_are_the_mean_gains(two_seeds):
@@ -446,12 +451,13 @@ def test_trajectories_are_the_mean_gains(two_seeds):
         assert any(np.array_equal(line.get_ydata(), rows["gain"]) for line in axes.lines)
 
 
-def test_alignment_writes_the_effects_of_variants_that_align_one_pair_beside_it(two_seeds):
+def test_alignment_writes_the_effects_of_variants_that_align_one_pair_below_it(two_seeds):
     tables = two_seeds[0]
     main = draw("alignment", tables).axes[0]
     effect = tables["effects"].set_index("variant").loc["spectral_last", "mean_difference"]
     # The first pair was aligned only together with the last.
-    assert {text.xy: text.get_text() for text in main.texts} == {(5, 3): f"spectral {effect:+.2f}"}
+    assert {text.xy: text.get_text() for text in main.texts} == {(0, 0): "a", (5, 3): "b"}
+    assert f"n = 2 seeds: b: spectral last {effect:+.2f}." in note_of(draw("alignment", tables))
     np.testing.assert_allclose(main.images[0].get_array(), tables["alignment"]["cka"].to_numpy().reshape(4, 6))
     gain = [axes for axes in draw("alignment", tables).axes if axes.images][1].images[0].get_array()
     np.testing.assert_allclose(gain, tables["alignment"]["gain"].to_numpy().reshape(4, 6))
@@ -459,9 +465,9 @@ def test_alignment_writes_the_effects_of_variants_that_align_one_pair_beside_it(
 
 def test_alignment_draws_a_study_whose_variants_align_nothing_and_blocks_without_cka(two_seeds):
     tables = two_seeds[0] | {"effects": two_seeds[0]["effects"].iloc[:0]}
-    assert "no variant aligns a pair" in draw("alignment", tables).get_suptitle()
+    assert "No variant aligns a pair by itself." in note_of(draw("alignment", tables))
     tables["alignment"] = tables["alignment"].assign(cka=np.nan, cka_kind="", cka_rows=np.nan)
-    assert "CKA has no value" in {axes.get_title() for axes in draw("alignment", tables).axes}
+    assert "unbiased linear CKA: no value" in {axes.get_title("left") for axes in draw("alignment", tables).axes}
 
 
 def test_effects_of_opposite_sign_on_one_pair_are_both_written(two_seeds):
@@ -469,7 +475,7 @@ def test_effects_of_opposite_sign_on_one_pair_are_both_written(two_seeds):
     last = effects[effects["variant"] == "spectral_last"].assign(verdict="helps", mean_difference=0.26)
     other = last.assign(variant="projector_last", objective="projector", verdict="harms", mean_difference=-0.37)
     figure = draw("alignment", two_seeds[0] | {"effects": pd.concat([last, other])})
-    assert figure.axes[0].texts[0].get_text() == "spectral +0.26\nprojector -0.37"
+    assert "spectral last +0.26, projector last -0.37" in note_of(figure)
     assert "verdicts differ by variant" in {text.get_text() for text in figure.legends[0].get_texts()}
 
 

@@ -1,19 +1,27 @@
 """The figures of saliency and gradient maps, of made-up tables."""
 
 import warnings
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.gradient_maps import columns_of
-from distillation_dynamics.figures.maps import share_of_largest
+from distillation_dynamics.figures.maps import (
+    BLACK,
+    COLOR,
+    OPAQUE,
+    UNTRAINED,
+    class_said,
+    networks_of,
+    share_of_largest,
+)
 from distillation_dynamics.figures.style import Style
 from distillation_dynamics.metrics.saliency import METHODS
 from distillation_dynamics.stages import figures as drawing
@@ -76,36 +84,54 @@ def test_no_text_runs_out_of_the_page(name, tables):
     assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
 
 
+def texts(figure):
+    return [text.get_text().replace("\n", " ") for text in figure.axes[0].texts]
+
+
 @pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_figures_show_every_network_before_the_students(name, tables):
-    shown = [axes.get_ylabel().replace("\n", " ") for axes in figure_of(name, tables).axes if axes.get_ylabel()]
-    assert shown[:2] == ["teacher", "teacher untrained"]
-    assert sorted(shown[2:]) == sorted(variant.replace("_", " ") for variant in VARIANTS)
+def test_figures_show_every_network_and_the_untrained_student_before_the_students(name, tables):
+    rows = [text for text in texts(figure_of(name, tables)) if text.replace(" ", "_") in BLOCKS or "student" in text]
+    assert rows == ["teacher", "teacher untrained", "untrained student", *(v.replace("_", " ") for v in VARIANTS)]
+
+
+def test_of_many_networks_controls_are_left_out_before_networks_and_these_before_students(tables):
+    many = names(("a", "b", "teacher"), VARIANTS, teacher="teacher")
+    table = pd.DataFrame({"network": ["teacher", "teacher_untrained", "a", "a_untrained", "b", UNTRAINED, *VARIANTS]})
+    style = Style("colorblind", 60, many)
+    assert networks_of(table, 9, style)[1] == ""
+    shown, said = networks_of(table, 7, style)
+    assert shown == ["teacher", "teacher_untrained", "a", UNTRAINED, *VARIANTS] and said == "7 of 9 networks, "
+    assert networks_of(table, 8, style)[0] == ["teacher", "teacher_untrained", "a", "b", UNTRAINED, *VARIANTS]
+
+
+def test_classes_are_named_where_they_have_names(tables):
+    assert {"class 0", "class 2"} < set(texts(figure_of("saliency", tables)))
+    named = replace(STYLE, classes=("shirt", "boot", "bag"))
+    for name in ("saliency", "gradient_maps"):
+        figure = import_module(f"distillation_dynamics.figures.{name}").draw(tables, named)
+        assert {"shirt", "boot", "bag"} < set(texts(figure))
+    assert class_said(3, named) == "class 3" and class_said(-1, named) == class_said(np.nan, named) == "no label"
 
 
 def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):
-    axes = next(axes for axes in figure_of("saliency", tables).axes if axes.get_ylabel() == "soft")
+    figure = figure_of("saliency", tables)
+    (shown,) = [image for image in figure.axes[0].images if image.get_gid() == "soft/0/gradient"]
     table = tables["saliency"].query("network == 'soft' and seed == 0 and epoch == 1 and image == 0")
     values = table[table["method"] == "gradient"]["map"].iloc[0].reshape(8, 8).astype(float)
     pixels = table[table["method"] == "image"]["map"].iloc[0].reshape(8, 8)
-    background, overlay = axes.images
-    assert background.get_array().shape == pixels.shape
-    share = np.clip(values / np.percentile(values, 99), 0, 1)
-    np.testing.assert_allclose(overlay.get_array()[..., :3], colormaps["inferno"](share)[..., :3])
-    assert (np.argsort(overlay.get_array()[..., 3].ravel())[:10] == np.argsort(share.ravel())[:10]).all()
+    opaque = (OPAQUE * np.clip(values / np.percentile(values, 99), 0, 1))[..., None]
+    grey = (BLACK + (1 - BLACK) * pixels)[..., None]
+    np.testing.assert_allclose(shown.get_array(), (1 - opaque) * grey + opaque * np.array(COLOR), atol=1e-6)
 
 
 def test_gradient_maps_stand_at_their_relative_depth_and_say_where_they_are_zero(tables):
     figure = figure_of("gradient_maps", tables)
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == [*map(str, range(6))] * 2 + [*map(str, range(3))] * 3
-    columns = {}
-    for axes in figure.axes:
-        if axes.get_title():
-            columns.setdefault(axes.get_title(), set()).add(round(axes.get_position().x0, 6))
-    assert columns["5"] < columns["2"] and len(columns["0"]) == 1
-    zeros = [axes.get_title() for axes in figure.axes if any(text.get_text() == "0" for text in axes.texts)]
-    assert zeros == ["5", "5"]
+    left = {image.get_gid(): round(image.get_extent()[0], 6) for image in figure.axes[0].images if image.get_gid()}
+    assert left["teacher/0/0"] == left["soft/0/0"] < left["teacher/0/5"] == left["soft/0/2"] < left["soft/7/0"]
+    assert {int(gid.split("/")[2]) for gid in left if gid.startswith("teacher/0")} == {0, 2, 3, 5}
+    zeros = {text.get_gid() for text in figure.axes[0].texts if text.get_text() == "0" and text.get_gid()}
+    assert zeros == {f"{name}/{image}/5" for name in ("teacher", "teacher_untrained") for image in (0, 7, 14)}
+    assert texts(figure).count("0, 2, 3, 5") == 2 and texts(figure).count("0, 1, 2") == 4
 
 
 @pytest.mark.parametrize("blocks, across, expected", [(1, 1, {0: 0}), (3, 6, {0: 0, 2: 1, 5: 2}), (24, 3, [0, 12, 23])])
@@ -132,8 +158,7 @@ def test_a_gradient_map_without_values_is_drawn_as_the_image_with_these_words(ta
         warnings.simplefilter("error")
         figure = figure_of("gradient_maps", tables | {"gradient_maps": maps})
         FigureCanvasAgg(figure).draw()
-    texts = {text.get_text() for axes in figure.axes for text in axes.texts}
-    assert texts == {"no value"}
+    assert texts(figure).count("no value") == 3 * (2 * 4 + 4 * 3)
 
 
 def test_a_map_without_range_is_drawn_as_nothing_or_everything():

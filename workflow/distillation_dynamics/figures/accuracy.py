@@ -1,18 +1,27 @@
-"""Test accuracy and agreement with the teacher, by network and variant, every seed a point."""
+"""Test accuracy and agreement with the teacher, by network and variant, every seed a point.
+
+In: runs.parquet. Out: a row a network or variant. Runs of one seed are joined by a line, since they are paired.
+"""
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.thresholds import INTERVAL
-from .style import PAGE, Style, label, need
+from .axis import few_ticks, name_rows
+from .page import NAMES, Room, page
+from .style import SMALL, Style, binomial_half, label, mean_and_half, need
 
 TABLES = ("runs",)
 ASKS = ("labels",)
 
 
+PANELS = {"test_top1": "test top-1 [%], last epoch", "test_agreement": "same prediction as the teacher [%]"}
+ROOM = Room(left=NAMES, gap=0.15, above=0.15)
+
+
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each run as a point with the 95 % binomial interval of its test images; a teacher is a line.
+    """Draw each run with the 95 % binomial interval of its test images, means with theirs; a teacher is a line.
 
     Agreement has a panel where something was compared with a teacher. What has no accuracy is left out and named.
     """
@@ -23,39 +32,57 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if runs.empty:
         teacher, runs = runs, teacher
     names = list(dict.fromkeys(runs["network"]))
-    looks = style.looks(names)
-    compared = runs["test_agreement"].notna().any()
-    figure = Figure(figsize=(PAGE, 0.9 + 0.21 * len(names) + 0.15 * bool(absent)), layout="constrained")
-    panels = figure.subplots(1, 2 if compared else 1, sharey=True, squeeze=False)[0]
-    left, columns = panels[0], ["test_top1", "test_agreement"][: len(panels)]
-    for row, name in enumerate(names):
-        group = runs[runs["network"] == name]
-        places = row + (np.arange(len(group)) - (len(group) - 1) / 2) * min(0.12, 0.6 / len(group))
-        look = {"color": looks[name]["color"], "marker": looks[name]["marker"], "linestyle": "none"}
-        share = group["test_top1"] / 100
-        interval = 100 * INTERVAL * np.sqrt(share * (1 - share) / group["test_images"])
-        left.errorbar(group["test_top1"], places, xerr=interval, elinewidth=0.7, **look)
-        for axes in panels[1:]:
-            axes.plot(group["test_agreement"], places, **look)
-        if len(group) > 1:
-            for axes, column in zip(panels, columns, strict=True):
-                axes.plot([group[column].mean()], [row], "|", color="black", markersize=11)
+    columns = ["test_top1", *["test_agreement"] * bool(runs["test_agreement"].notna().any())]
+    title = "Accuracy and agreement with the teacher" if len(columns) > 1 else "Accuracy"
+    images, seeds = int(runs["test_images"].iloc[0]), runs.loc[runs["seed"] >= 0, "seed"].nunique()
+    title += f" (n = {images:,} test images" + f", {seeds} seed{'s' * (seeds > 1)}" * (seeds > 0) + ")"
+    height = max(0.23 * len(names), 0.5)
+    figure, panels = page(1, len(columns), height, title, _note(absent, seeds), ROOM, sharey=True)
+    for axes, column in zip(panels[0], columns, strict=True):
+        _panel(axes, runs, column, names, style)
+        axes.set_xlabel(PANELS[column])
     if len(teacher):
         value = teacher["test_top1"].iloc[0]
-        left.axvline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
-        left.annotate(
+        panels[0, 0].axvline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
+        panels[0, 0].annotate(
             f"teacher ({label(style.names.teacher)}) {value:.1f}", (value, 1), xycoords=("data", "axes fraction"),
-            xytext=(-2, 2), ha="right", textcoords="offset points", fontsize="small",
+            xytext=(2, 2), ha="right", textcoords="offset points", fontsize=SMALL,
         )  # fmt: skip
-    left.set_yticks(range(len(names)), [label(name) for name in names])
-    left.set_ylim(len(names) - 0.5, -0.5)
-    for axes, text in zip(panels, ("test top-1 [%], last epoch", "same prediction as the teacher [%]"), strict=False):
-        axes.set_xlabel(text)
-        axes.grid(axis="x", linewidth=0.3)
-    images, seeds = int(runs["test_images"].iloc[0]), runs.loc[runs["seed"] >= 0, "seed"].nunique()
-    count = f", n = {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
-    note = f"{images:,} test images{count}; bars: 95 % binomial interval of the images"
-    note += "; |: mean" if seeds > 1 else ", not of training"
-    note += f"\nNo accuracy: {', '.join(map(label, absent))}" if absent else ""
-    figure.suptitle(note, fontsize="small")
+    name_rows(panels[0, 0], names)
     return figure
+
+
+def _panel(axes: Axes, runs: pd.DataFrame, column: str, names: list[str], style: Style) -> None:
+    """Draw a column of the runs: seeds from above to below within a row, under them their mean."""
+    looks = style.looks(names)
+    seeds = np.sort(runs["seed"].unique())
+    for row, name in enumerate(names):
+        group = runs[runs["network"] == name].sort_values("seed")
+        several = len(group) > 1
+        ranks = np.searchsorted(seeds[seeds >= 0], group["seed"])
+        places = row - 0.32 + 0.45 * ranks / max(len(seeds[seeds >= 0]) - 1, 1) if several else np.array([row])
+        half = binomial_half(group[column], group["test_images"])
+        look = {"color": looks[name]["color"], "marker": looks[name]["marker"], "linestyle": "none"}
+        axes.errorbar(
+            group[column], places, xerr=half, elinewidth=0.5, **{**look, "markersize": 2.4 if several else 3.2}
+        )
+        if several:
+            mean, half = mean_and_half(group[column].to_numpy())
+            axes.errorbar(mean, row + 0.33, xerr=half, fmt="d", color="black", markersize=2.8, elinewidth=1.1)
+    for seed in seeds[seeds >= 0]:
+        own = (
+            runs[runs["seed"] == seed]
+            .set_index("network")[column]
+            .reindex([n for n in names if n in style.names.variants])
+        )
+        place = -0.32 + 0.45 * np.searchsorted(seeds[seeds >= 0], seed) / max(np.sum(seeds >= 0) - 1, 1)
+        rows = [names.index(name) + place for name in own.index]
+        axes.plot(own, rows, color="0.75", linewidth=0.4, zorder=0)
+    axes.grid(axis="x", linewidth=0.3, zorder=0)
+    few_ticks(axes, 6, axis="x")
+
+
+def _note(absent: list[str], seeds: int) -> str:
+    note = "Points: seeds, joined across variants, with the 95 % binomial interval of the test images"
+    note += "; black: mean and 95 % t interval over seeds." if seeds > 1 else ", which is none of training."
+    return note + f" No accuracy: {', '.join(map(label, absent))}." * bool(absent)

@@ -5,17 +5,20 @@ added to it, and the mismatch of rank and of bandwidth. Pairs that a variant ali
 effects on test accuracy, one a variant; those that were only aligned together with others have none of their own.
 """
 
+import string
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.effects import HARMS, HELPS, MIXED, NO_EFFECT, UNKNOWN
 from ..statistics.report.words import over
 from ..statistics.thresholds import FEWEST_ROWS
-from .style import PAGE, Style, label, need
+from .axis import number_blocks
+from .page import Room, inches_of, page
+from .style import TEXT, Style, label, need
 
 TABLES = ("alignment", "effects")
 ASKS = ("students", "teacher")
@@ -24,54 +27,64 @@ SEVERAL, TOGETHER = "verdicts differ by variant", "aligned only with others"
 MARKS |= {SEVERAL: "D", TOGETHER: "."}
 
 
+# Column -> its name, colours, and what its scale reaches at least: a difference that small is none to look at.
+PANELS = {
+    "cka": ("unbiased linear CKA", "viridis", 0.2),
+    "gain": ("CKA: trained - untrained", "RdBu", 0.2),
+    "rank": ("rank: log2(student / teacher)", "RdBu", 1.0),
+    "bandwidth": ("bandwidth: student - teacher", "RdBu", 0.2),
+}
+ROOM = Room(left=0.42, right=0.62, gap=0.95, between=0.5, above=0.2, below=0.36, legend=2)
+
+
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw student block by teacher block; a mark's form is the verdict, the numbers beside it the effects."""
+    """Draw student block by teacher block; a mark's form is the verdict, its letter stands before the effects below."""
     table = need(tables, "alignment", "student_block").copy()
     effects = tables["effects"]
     table["rank"] = np.log2(table["student_rank"] / table["teacher_rank_reduced"])
     table["bandwidth"] = table["student_bandwidth"] - table["teacher_bandwidth_reduced"]
-    figure = Figure(figsize=(PAGE, 4.4), layout="constrained")
-    grid = figure.add_gridspec(3, 2, width_ratios=[1.75, 1])
-    main = figure.add_subplot(grid[:, 0])
-    picture = _picture(table, "cka")
-    if np.isfinite(picture).any():
-        low = min(0.0, float(np.nanmin(picture)))
-        _heatmap(figure, main, picture, "viridis", (low, 1), "unbiased linear CKA")
-    else:
-        _heatmap(figure, main, picture, "viridis", (0, 1), None)
-        main.set_title("CKA has no value", fontsize="small")
-    tried = table[table["aligned_by"].fillna("") != ""]
-    shown = _mark(main, tried, effects)
-    sides = {
-        "gain": "CKA: trained\n- untrained",
-        "rank": "rank: log2\n(student / teacher)",
-        "bandwidth": "bandwidth:\nstudent - teacher",
-    }
-    panels = [figure.add_subplot(grid[row, 1]) for row in range(len(sides))]
-    for axes, (column, text) in zip(panels, sides.items(), strict=True):
+    tried = table[table["aligned_by"].fillna("") != ""].sort_values(["student_block", "teacher_block"])
+    letters = dict(zip(tried.index, string.ascii_letters, strict=False))
+    figure, panels = page(2, 2, 1.5, _title(table), _note(tried, letters, effects), ROOM)
+    for axes, (column, (text, colors, least)) in zip(panels.flat, PANELS.items(), strict=True):
         picture = _picture(table, column)
-        finite = picture[np.isfinite(picture)]
-        # A mismatch of exactly 0 everywhere still needs a scale.
-        reach = float(np.abs(finite).max(initial=0)) or 1.0
-        _heatmap(figure, axes, picture, "RdBu", (-reach, reach), text if len(finite) else None)
-        if not len(finite):
-            axes.set_title(f"{column} has no value", fontsize="small")
-        axes.plot(tried["teacher_block"], tried["student_block"], "s", color="black", mfc="none", markersize=3, mew=0.6)
-    for axes in (main, *panels):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.yaxis.get_major_locator().set_params(integer=True)
-    main.set_ylabel("block of the student")
-    for axes in (main, panels[-1]):
+        if np.isfinite(picture).any():
+            _heatmap(figure, axes, picture, colors, _limits(picture, column == "cka", least))
+            axes.set_title(text, loc="left")
+        else:
+            axes.imshow(picture, aspect="auto", origin="lower")
+            axes.set_title(f"{text}: no value", loc="left")
+        number_blocks(axes.xaxis, picture.shape[1], 12)
+        number_blocks(axes.yaxis, picture.shape[0])
+    shown = _mark(panels, tried, letters, effects)
+    for axes in panels[1]:
         axes.set_xlabel("block of the teacher")
-    figure.suptitle(_title(table, effects), fontsize="small")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("block of the student")
+    _legend(figure, panels[1, 0], shown)
+    return figure
+
+
+def _limits(picture: np.ndarray, likeness: bool, least: float) -> tuple[float, float]:
+    """Return what the colours span: of likeness about what there is, of differences as far to both sides."""
+    finite = picture[np.isfinite(picture)]
+    if not likeness:
+        reach = max(float(np.abs(finite).max()), least)
+        return -reach, reach
+    low, high = np.floor(10 * finite.min()) / 10, np.ceil(10 * finite.max()) / 10
+    return (low, high) if high - low >= least else (high - least, high)
+
+
+def _legend(figure: Figure, lowest: Axes, shown: list[str]) -> None:
     handles = [
-        mpl.lines.Line2D([], [], linestyle="none", marker=mark, color="black", mfc="white", markersize=4.5, label=text)
-        for text, mark in MARKS.items()
+        mpl.lines.Line2D([], [], linestyle="none", marker=MARKS[text], color="black", mfc="white", label=text)
+        for text in MARKS
         if text in shown
     ]
+    top = lowest.get_position().y0 - ROOM.below / figure.get_size_inches()[1]
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, handletextpad=0.2, fontsize="small")
-    return figure
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, top), "borderaxespad": 0, "ncols": 3}
+        figure.legend(handles=handles, handletextpad=0.2, markerscale=1.4, **place)
 
 
 def _picture(table: pd.DataFrame, column: str) -> np.ndarray:
@@ -82,56 +95,62 @@ def _picture(table: pd.DataFrame, column: str) -> np.ndarray:
     return picture
 
 
-def _heatmap(
-    figure: Figure, axes: Axes, picture: np.ndarray, colors: str, limits: tuple[float, float], text: str | None
-) -> None:
+def _heatmap(figure: Figure, axes: Axes, picture: np.ndarray, colors: str, limits: tuple[float, float]) -> None:
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(*limits), mpl.colormaps[colors].with_extremes(bad="0.9"))
     axes.imshow(picture, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
-    axes.tick_params(labelsize="small")
-    if text:
-        bar = figure.colorbar(scale, ax=axes, fraction=0.05, pad=0.02)
-        bar.set_label(text, fontsize="small")
-        bar.ax.tick_params(labelsize="x-small")
+    width, _ = inches_of(axes)
+    bar = figure.colorbar(scale, cax=axes.inset_axes((1 + 0.08 / width, 0, 0.1 / width, 1)))
+    bar.locator = mpl.ticker.MaxNLocator(4)
+    bar.update_ticks()
+    bar.outline.set_visible(False)
 
 
-def _mark(axes: Axes, tried: pd.DataFrame, effects: pd.DataFrame) -> set[str]:
-    """Mark the tried pairs, the effects beside each on the side that has room; return what the marks say."""
-    middle, shown = np.mean(axes.get_xlim()), set()
-    for one in tried.to_dict("records"):
+def _mark(panels: np.ndarray, tried: pd.DataFrame, letters: dict, effects: pd.DataFrame) -> list[str]:
+    """Mark the tried pairs in all panels, with their letter in the first; return what the marks say."""
+    shown = []
+    box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "linewidth": 0}
+    for index, one in tried.iterrows():
         place = one["teacher_block"], one["student_block"]
-        own = effects[effects["pairs"] == f"{one['student_block']}-{one['teacher_block']}"]
-        verdicts = list(dict.fromkeys(own["verdict"]))
+        verdicts = list(dict.fromkeys(_own(one, effects)["verdict"]))
         text = verdicts[0] if len(verdicts) == 1 else SEVERAL if verdicts else TOGETHER
-        shown.add(text)
-        axes.plot(*place, MARKS[text], color="black", mfc="white", markersize=5, mew=0.8, zorder=3)
-        left = place[0] > middle
-        numbers = [
-            "no seed" if np.isnan(row["mean_difference"]) else f"{row['objective']} {row['mean_difference']:+.2f}"
-            for row in own.to_dict("records")
-        ]
-        if numbers:
-            axes.annotate(
-                "\n".join(numbers),
-                place,
-                xytext=(-5 if left else 5, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-                fontsize="small",
-                path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
-            )
+        shown.append(text)
+        for axes in panels.flat:
+            axes.plot(*place, MARKS[text], color="black", mfc="white", markersize=4, mew=0.8, zorder=3)
+        axes = panels.flat[0]
+        left = place[0] > np.mean(axes.get_xlim())
+        axes.annotate(
+            letters.get(index, ""), place, xytext=(-5 if left else 5, 0), textcoords="offset points", va="center",
+            ha="right" if left else "left", fontsize=TEXT, bbox=box,
+        )  # fmt: skip
     return shown
 
 
-def _title(table: pd.DataFrame, effects: pd.DataFrame) -> str:
-    baseline = label(table["baseline"].iloc[0])
+def _own(one: pd.Series, effects: pd.DataFrame) -> pd.DataFrame:
+    """Return the effects of the variants that align this pair by itself."""
+    return effects[effects["pairs"] == f"{one['student_block']}-{one['teacher_block']}"]
+
+
+def _title(table: pd.DataFrame) -> str:
     rows = table["cka_rows"].min()
     few = "" if np.isnan(rows) else f", n = {rows:,.0f} rows" + f" (< {FEWEST_ROWS:,})" * bool(rows < FEWEST_ROWS)
-    said = "no variant aligns a pair"
-    if len(effects):
-        seeds = over(effects["seeds"])
-        said = f"numbers: effect of variants that align no other pair on test top-1 [points], n = {seeds}"
-    return (
-        f"Blocks of {baseline} and teacher before any aligning, last epoch{few};\n{said}.\n"
-        "Controls: the untrained student (trained - untrained); what aligning did is judged by a test over seeds"
-    )
+    return f"Blocks of {label(table['baseline'].iloc[0])} and teacher before any aligning, last epoch{few}"
+
+
+def _note(tried: pd.DataFrame, letters: dict, effects: pd.DataFrame) -> str:
+    """Return the effects of each pair that was aligned by itself, and what the controls are."""
+    said = []
+    for index, one in tried.iterrows():
+        numbers = [
+            f"{label(row['variant'])} "
+            + ("no seed" if np.isnan(row["mean_difference"]) else f"{row['mean_difference']:+.2f}")
+            for row in _own(one, effects).to_dict("records")
+        ]
+        if numbers:
+            said.append(f"{letters.get(index, '')}: {', '.join(numbers)}")
+    text = "No variant aligns a pair by itself."
+    if said:
+        text = (
+            "Effect of variants that align no other pair on test top-1 [points], n = "
+            f"{over(effects['seeds'])}: {'; '.join(said)}."
+        )
+    return f"{text} Control of CKA: the untrained student. What aligning did is judged by a test over seeds."

@@ -6,7 +6,7 @@ In: depth.parquet, references.parquet. Out: a figure of two panels, with the ent
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import draw_references, final, grid, say, trained_and_control
+from .profiles import draw_references, final, grid
 from .style import Style
 
 TABLES = ("depth", "references")
@@ -18,12 +18,10 @@ PANELS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each network's last epoch, mean over seeds."""
+    """Draw each network's last epoch, and of each variant its difference to the baseline."""
     # No column is demanded: in a study of convolutional networks none has a value, and the panels say so.
     table = final(tables, "depth")
-    figure = grid(table, style, PANELS, 1)
-    draw_references({"attention_entropy": figure.axes[0]}, tables, table, style, "log2 of its keys")
-    control = trained_and_control(table, "attention_entropy", style)
-    said = f"Entropy in the last block (and the control's) [bits]: {control}"
-    say(figure, "Self-attention over depth", table, said, style, PANELS)
+    note = "Dash-dotted: attention that prefers no key, log2 of its keys."
+    figure, rows = grid(table, style, PANELS, "Self-attention over depth", note, height=1.25)
+    draw_references({"attention_entropy": rows["attention_entropy"]}, tables, table, style)
     return figure

@@ -1,6 +1,6 @@
 """How alike the blocks of student and teacher arrange the same images: unbiased linear CKA, a picture a variant.
 
-In: cka.parquet. Out: student block by teacher block at the last epoch, and the untrained student as control.
+In: cka.parquet. Out: student block by teacher block at the last epoch on one scale; control: the untrained student.
 """
 
 import math
@@ -11,12 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..statistics.thresholds import FEWEST_ROWS
-from .profiles import name_blocks
-from .style import PAGE, NoValue, Style, against, label, last_epoch, need
+from .axis import name_blocks
+from .page import Room, fitted, inches_of, page
+from .style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
 ASKS = ("students", "teacher")
-ACROSS = 4
+ACROSS = 5
+ROOM = Room(left=0.5, right=0.72, gap=0.12, between=0.24, above=0.18)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -30,34 +32,44 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     trained = last_epoch(table[table["epoch"] > 0])
     pictures = {"untrained student": untrained} if len(untrained) else {}
     pictures |= {label(name): rows for name, rows in trained.groupby("network", sort=False)}
-    down = math.ceil(len(pictures) / ACROSS)
-    figure = Figure(figsize=(PAGE, 1.1 + 1.35 * down), layout="constrained")
-    panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False)
+    across = min(ACROSS, max(len(pictures), 2))
+    down = math.ceil(len(pictures) / across)
+    what = "tokens" if column == "cka_tokens" else "images"
+    title = f"Likeness of student and teacher, last epoch ({_counts(table, what)})"
+    note = "Control: the untrained student. Dots: the teacher's block most like each of the student's. Grey: no value."
+    figure, panels = page(down, across, 0.95, title, note, ROOM, sharex=True, sharey=True)
     values = {
         name: rows.pivot_table(values=column, index="block", columns="other_block", dropna=False)
         for name, rows in pictures.items()
     }
-    low = min(0, min(picture.min(axis=None) for picture in values.values()))
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, 1), mpl.colormaps["viridis"].with_extremes(bad="0.8"))
+    # The scale spans what there is: between 0 and 1 all blocks may look alike.
+    low, high = (edge([one.to_numpy() for one in values.values()], largest) for largest in (False, True))
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), mpl.colormaps["viridis"].with_extremes(bad="0.8"))
     for axes, (name, picture) in zip(panels.flat, values.items(), strict=False):
         axes.imshow(picture, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
         for block, row in enumerate(picture.to_numpy()):
             if np.isfinite(row).any():
-                axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=3)
-        axes.set_title(name, fontsize="small")
+                axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=2.6)
+        axes.set_title(fitted(name, inches_of(axes)[0] + ROOM.gap, lines=1), fontsize=SMALL)
         name_blocks(axes.xaxis, _names(table, "other_"))
         name_blocks(axes.yaxis, _names(table, ""))
-    for axes in panels.flat[len(values) :]:
-        axes.set_visible(False)
-    for axes in panels.flat[max(len(values) - ACROSS, 0) : len(values)]:
-        axes.tick_params(labelbottom=True)
-    figure.supxlabel("block of the teacher", fontsize="medium")
-    figure.supylabel("block of the student", fontsize="medium")
-    what = "tokens" if column == "cka_tokens" else "images"
-    figure.colorbar(scale, ax=panels, fraction=0.03, pad=0.02).set_label(f"unbiased linear CKA of {what}")
-    figure.suptitle(f"Likeness of student and teacher, last epoch ({_counts(table, what)}).\nControl: the untrained "
-                    "student. Dots: the teacher's block most like each of the student's", fontsize="small")  # fmt: skip
+    for place, axes in enumerate(panels.flat):
+        axes.set_visible(place < len(values))
+        axes.tick_params(labelbottom=place + across >= len(values))
+    total = figure.get_size_inches()[1]
+    lower, upper = panels[-1, 0].get_position().y0, panels[0, 0].get_position().y1
+    bar = figure.colorbar(scale, cax=figure.add_axes((1 - 0.6 / PAGE, lower, 0.1 / PAGE, upper - lower)))
+    bar.set_label(f"unbiased linear CKA of {what}")
+    bar.outline.set_visible(False)
+    figure.supxlabel("block of the teacher", y=lower - 0.18 / total, va="top")
+    figure.supylabel("block of the student", x=0.06 / PAGE, ha="left")
     return figure
+
+
+def edge(pictures: list[np.ndarray], upper: bool) -> float:
+    """Return the next tenth below all values of pictures, or above them."""
+    values = np.concatenate([picture[np.isfinite(picture)] for picture in pictures])
+    return float(np.ceil(10 * values.max() + 1e-9) if upper else np.floor(10 * values.min() - 1e-9)) / 10
 
 
 def _names(table: pd.DataFrame, side: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """How metrics over depth change while students learn: a picture of block by epoch for each metric and variant.
 
-In: depth.parquet. Out: a row of pictures a metric, on one colour scale; metrics that a study does not measure are
-left out.
+In: depth.parquet. Out: a row of pictures a metric, on one colour scale, the trained teacher beside students; metrics
+that a study does not measure are left out.
 """
 
 import matplotlib as mpl
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import name_blocks
-from .style import PAGE, NoValue, Style, counts, label, main_probe, need
+from .axis import name_blocks
+from .page import Room, fitted, page
+from .style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
 ASKS = ("students",)
@@ -18,15 +19,18 @@ ASKS = ("students",)
 ROWS = {
     "intensity": ("spectral\nintensity", "activation\nunits", False),
     "entropy_fixed_range": ("entropy,\nfixed range", "bits", False),
-    "entropy_standardised": ("entropy,\nstandardised", "bits", False),
+    "entropy_standardised": ("entropy,\nstandard-\nised", "bits", False),
     "activation_magnitude": ("activation\nmagnitude", "activation\nunits", False),
     "effective_rank": ("effective\nrank", "directions", False),
     "token_cosine": ("cosine of\ntokens", "", False),
     "attention_distance": ("attention\ndistance", "pixels", False),
     "gradient_magnitude_patches": ("gradient,\npatches", "1 / activation\nunit", True),
 }
-MOST_VARIANTS = 10
-LEFT, RIGHT, TOP, BOTTOM, CELL = 0.95, 0.85, 0.8, 0.45, 0.72  # inches
+MOST_VARIANTS = 14
+# Beside variants, widths of the teacher's column and of the scale.
+TEACHER, SCALE = 0.7, 0.2
+ROOM = Room(left=0.85, right=0.72, gap=0.06, between=0.1, below=0.32)
+HEIGHT = 0.6
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -34,68 +38,93 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = main_probe(need(tables, "depth"))
     variants = style.students(table["network"])
     shown = variants[:MOST_VARIANTS]
-    table = table[table["network"].isin(shown)]
-    columns = [column for column in ROWS if column in table and table[column].notna().any()]
+    students = table[table["network"].isin(shown)]
+    teacher = last_epoch(table[table["network"] == style.names.teacher])
+    columns = [column for column in ROWS if column in students and students[column].notna().any()]
     if not columns:
         raise NoValue(f"none of {', '.join(ROWS)} was measured of a student")
-    height = TOP + BOTTOM + CELL * len(columns)
-    figure = Figure(figsize=(PAGE, height))
-    grid = figure.subplots(
-        len(columns), len(shown) + 1, squeeze=False, width_ratios=[1] * len(shown) + [0.16],
-        gridspec_kw={"left": LEFT / PAGE, "right": 1 - RIGHT / PAGE, "top": 1 - TOP / height, "bottom": BOTTOM / height,
-                     "wspace": 0.12, "hspace": 0.16},
-    )  # fmt: skip
-    epochs = np.unique(table["epoch"])
-    names = tuple(table.drop_duplicates("block").sort_values("block")["block_name"])
-    means = table.groupby(["network", "block", "epoch"])[columns].mean()
+    epochs, beside = np.unique(students["epoch"]), int(len(teacher) > 0)
+    names = _names(students)
+    title = f"Metrics by block and epoch ({counts(students, *columns)}"
+    title += f"; the first {MOST_VARIANTS} of {len(variants)} variants)" if len(variants) > MOST_VARIANTS else ")"
+    note = (
+        "Mean over seeds; one colour scale a row, logarithmic where it spans a factor of 10. Kept epochs stand at "
+        "equal distances, 0 is untrained; blocks upwards from the first. The scale is that of students: a teacher "
+        "beyond it has the colour of its end. Grey: no value. White: exactly zero."
+    )
+    heads = [*(label(name) for name in shown), *["teacher,\nfinal"] * beside]
+    upright = len(heads) > 7
+    heads = heads if upright else [fitted(head, (PAGE - 1.6) / len(heads), lines=2) for head in heads]
+    longest = max((len(line) for head in heads for line in head.splitlines()), default=0)
+    room = Room(ROOM.left, ROOM.right, ROOM.gap, ROOM.between, 0.053 * longest if upright else 0.35, ROOM.below)
+    widths = [*[1] * len(shown), *[TEACHER] * beside, SCALE]
+    figure, grid = page(len(columns), len(widths), HEIGHT, title, note, room, width_ratios=widths)
+    means = students.groupby(["network", "block", "epoch"])[columns].mean()
     for column, line in zip(columns, grid, strict=True):
-        name, unit, log = ROWS[column]
-        pictures = np.stack(
-            [
-                means.loc[variant, column].unstack("epoch").reindex(range(len(names)), columns=epochs)
-                for variant in shown
-            ]
-        )
-        scale = _scale(pictures, log)
-        for axes, picture in zip(line[:-1], pictures, strict=True):
-            # Just below the scale, where the logarithm of 0 is not: NaN alone is grey.
-            values = np.where(picture == 0, scale.norm.vmin / 2, picture) if log else picture
-            axes.imshow(
-                values, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest"
-            )
-            axes.set(xticks=[], yticks=[])
-        name_blocks(line[0].yaxis, names, 4)
-        line[0].set_ylabel(name, fontsize="small")
-        bar = figure.colorbar(scale, cax=line[-1], extend="min" if log and (pictures == 0).any() else "neither")
-        bar.set_label(unit, fontsize="small")
-        bar.outline.set_visible(False)
-        if log and not (pictures > 0).any():
-            bar.set_ticks([])
-            bar.set_label("zero everywhere", fontsize="small")
-        elif log:
-            bar.minorticks_off()
-            ticks = np.geomspace(scale.norm.vmin, scale.norm.vmax, 3)
-            bar.set_ticks(ticks, labels=[f"{tick:.1g}" for tick in ticks])
-    for axes, variant in zip(grid[0], shown, strict=False):
-        axes.set_title(label(variant).replace(" ", "\n", 1), fontsize="x-small")
-    places = range(len(epochs)) if len(epochs) <= 4 else np.linspace(0, len(epochs) - 1, 3).round().astype(int)
-    for axes in grid[-1, :-1]:
-        axes.set_xticks(places, epochs[places], fontsize="x-small")
-    figure.supxlabel("epoch", fontsize="medium", y=0.06 / height, va="bottom")
-    figure.supylabel("block, the first one at the bottom", fontsize="medium", x=0.06 / PAGE, ha="left")
-    means = ", mean over seeds" * (table["seed"].nunique() > 1)
-    left_out = f"; the first {MOST_VARIANTS} of {len(variants)} variants" * (len(variants) > MOST_VARIANTS)
-    figure.suptitle(
-        f"Metrics by block and epoch ({counts(table, *columns)}{means}{left_out}).\n"
-        "One colour scale a row; kept epochs at equal distances, 0 untrained. Grey: no value. White: exactly zero",
-        fontsize="small", y=1 - 0.06 / height, va="top",
-    )  # fmt: skip
+        pictures = [
+            means.loc[variant, column].unstack("epoch").reindex(range(len(names)), columns=epochs).to_numpy()
+            for variant in shown
+        ]
+        final = [teacher.sort_values("block")[column].to_numpy()[:, None]] * beside
+        _row(figure, line, pictures, final, *ROWS[column])
+        name_blocks(line[0].yaxis, names, 3)
+    for axes, head in zip(grid[0], heads, strict=False):
+        axes.set_title(head, fontsize=SMALL, rotation=90 if upright else 0, va="bottom")
+    for axes in grid[-1, : len(shown)]:
+        # In a narrow picture two numbers stand apart, three do not.
+        places = [0, len(epochs) - 1] if len(epochs) > 1 else [0]
+        axes.set_xticks(places, epochs[places])
+    below = grid[-1, 0].get_position().y0 - 0.17 / figure.get_size_inches()[1]
+    figure.supxlabel("epoch", y=below, va="top")
     return figure
 
 
-def _scale(pictures: np.ndarray, log: bool) -> mpl.cm.ScalarMappable:
+def _names(table: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(table.drop_duplicates("block").sort_values("block")["block_name"])
+
+
+def _row(
+    figure: Figure,
+    line: np.ndarray,
+    pictures: list[np.ndarray],
+    final: list[np.ndarray],
+    name: str,
+    unit: str,
+    log: bool,
+) -> None:
+    """Draw the pictures of one metric, the teacher's `final` within their scale and, in the last panel, that scale."""
+    values = np.concatenate([picture.ravel() for picture in pictures])
+    log = log or bool((values[np.isfinite(values)] > 0).all() and np.nanmax(values) > 10 * np.nanmin(values))
+    scale, zero = _scale(values, log), log and bool((values == 0).any())
+    low, high = scale.norm.vmin, scale.norm.vmax
+    pictures = [
+        *pictures,
+        *(np.where(one == 0, 0, np.clip(one, low, high)) if log else np.clip(one, low, high) for one in final),
+    ]
+    for axes, picture in zip(line[:-1], pictures, strict=True):
+        # Just below the scale, where the logarithm of 0 is not: NaN alone is grey.
+        shown = np.where(picture == 0, scale.norm.vmin / 2, picture) if log else picture
+        axes.imshow(shown, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+    line[0].set_ylabel(name)
+    bar = figure.colorbar(scale, cax=line[-1], extend="min" if zero else "neither")
+    bar.set_label(unit, fontsize=SMALL)
+    bar.outline.set_visible(False)
+    if log and not (values > 0).any():
+        bar.set_ticks([])
+        bar.set_label("zero every-\nwhere", fontsize=SMALL)
+    elif log:
+        bar.minorticks_off()
+        ticks = np.geomspace(low, high, 3) if high > 1.2 * low else [low]
+        bar.set_ticks(ticks, labels=[f"{tick:.1g}" for tick in ticks])
+    else:
+        bar.locator = mpl.ticker.MaxNLocator(3)
+        bar.update_ticks()
+
+
+def _scale(values: np.ndarray, log: bool) -> mpl.cm.ScalarMappable:
     """Return the colour scale of a row of pictures; a logarithmic one spans the positive values, if there are any."""
-    values = pictures[pictures > 0] if log else pictures
-    low, high = (np.nanmin(values), np.nanmax(values)) if values.size else (1, 10)
+    values = values[values > 0] if log else values[np.isfinite(values)]
+    low, high = (np.min(values), np.max(values)) if values.size else (1, 10)
     norm = (mpl.colors.LogNorm if log else mpl.colors.Normalize)(low, high)
     return mpl.cm.ScalarMappable(norm, mpl.colormaps["viridis"].with_extremes(bad="0.8", under="white"))

@@ -6,55 +6,69 @@ that number of seeds can show. The control is the noise of the test images alone
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.report.words import over
 from ..statistics.thresholds import INTERVAL, LEVEL
-from .style import PAGE, Style, label, need
+from .axis import few_ticks, name_rows
+from .page import NAMES, Room, page
+from .style import SMALL, Style, label, need
 
 TABLES = ("variants", "differences")
 ASKS = ("variants",)
+
+
+# Inches at the right, for the test in words.
+WORDS = 1.35
+ROOM = Room(left=NAMES, right=WORDS, above=0.16)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each variant's paired differences around the baseline at 0, with the mean's 95 % t interval."""
     variants = need(tables, "variants", "mean_difference")
     differences = need(tables, "differences", "difference")
-    baseline = variants["baseline"].iloc[0]
+    baseline = label(variants["baseline"].iloc[0])
+    several = int(variants["seeds"].max()) > 1
+    note = "Points: seeds, paired" + "; black: mean and 95 % t interval over seeds" * several
+    note += "" if several else ", without interval of training"
+    note += ". Control, grey: 95 % of what the number of test images alone makes of no difference, for one seed."
+    title = f"Does a variant help? Difference to {baseline}, last epoch (n = {over(variants['seeds'])})"
+    figure, ((axes,),) = page(1, 1, max(0.24 * len(variants), 0.5), title, note, ROOM)
     looks = style.looks(variants["variant"])
-    figure = Figure(figsize=(PAGE, 1.15 + 0.27 * len(variants)), layout="constrained")
-    axes, words = figure.subplots(1, 2, width_ratios=[1, 0.42], sharey=True)
+    # Where no seed and no interval reaches, there would be nothing but paper.
+    seen = np.array([0, *differences["difference"], *variants["low"].dropna(), *variants["high"].dropna()])
     for row, one in enumerate(variants.to_dict("records")):
-        color, marker = looks[one["variant"]]["color"], looks[one["variant"]]["marker"]
-        noise = INTERVAL * one["evaluation_standard_error"]
-        axes.fill_between([-noise, noise], row - 0.4, row + 0.4, color="0.92", linewidth=0, zorder=0)
-        points = differences.loc[differences["variant"] == one["variant"]].sort_values("seed")["difference"]
-        places = row + np.linspace(-0.12, 0.12, len(points)) if len(points) > 1 else [row + 0.0] * len(points)
-        axes.plot(points, places, marker, color=color, markerfacecolor="none", markersize=3.5, markeredgewidth=0.8)
-        if one["seeds"] > 1:
-            axes.plot([one["low"], one["high"]], [row, row], color="black", linewidth=0.9, zorder=3)
-            axes.plot(one["mean_difference"], row, "d", color="black", markersize=4.5, zorder=4)
-        words.text(0, row, _words(one), fontsize="small", va="center")
+        points = differences[differences["variant"] == one["variant"]].sort_values("seed")["difference"]
+        _row(axes, row, one, points, looks[one["variant"]])
+        axes.annotate(
+            _words(one), (1, row), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+            fontsize=SMALL, va="center", annotation_clip=False,
+        )  # fmt: skip
     axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
     # The noise of few test images must not squeeze what was seen into a line.
-    seen = np.abs([*differences["difference"], *variants["low"].dropna(), *variants["high"].dropna()]).max()
-    noise = INTERVAL * variants["evaluation_standard_error"].max()
-    reach = 1.1 * max(seen, min(noise, 2 * seen) if noise > 0 else 0) or 1.0
-    axes.set_xlim(-reach, reach)
-    axes.set_yticks(range(len(variants)), [label(name) for name in variants["variant"]])
-    axes.set_ylim(len(variants) - 0.5, -0.5)
+    noise = INTERVAL * np.nanmax([0, *variants["evaluation_standard_error"]])
+    reach = min(noise, np.ptp(seen)) or 1.0 * (np.ptp(seen) == 0)
+    low, high = min(seen.min(), -reach), max(seen.max(), reach)
+    axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
+    name_rows(axes, variants["variant"])
     axes.grid(axis="x", linewidth=0.3)
-    axes.set_xlabel(f"difference to {label(baseline)} in test top-1 [points]")
-    words.set_axis_off()
-    most = int(variants["seeds"].max())
-    seeds = f"n = {over(variants['seeds'])}"
-    means = "; black: mean and 95 % t interval over seeds" if most > 1 else ", without interval of training"
-    figure.suptitle(
-        f"Does a variant help? Last epoch, paired by seed ({seeds}{means}).\nControl, grey: 95 % of what the number of "
-        "test images alone makes of no difference, for one seed",
-        fontsize="small",
-    )
+    few_ticks(axes, 8, axis="x")
+    axes.set_xlabel(f"difference to {baseline} in test top-1 [points]")
+    axes.annotate("joint sign flips", (1, 1), xycoords="axes fraction", xytext=(6, 3), textcoords="offset points",
+                  fontsize=SMALL, annotation_clip=False)  # fmt: skip
     return figure
+
+
+def _row(axes: Axes, row: int, one: dict, points: pd.Series, look: dict) -> None:
+    """Draw one variant: its seeds, its mean and interval, and what the number of images alone makes."""
+    noise = INTERVAL * one["evaluation_standard_error"]
+    axes.fill_between([-noise, noise], row - 0.4, row + 0.4, color="0.91", linewidth=0, zorder=0)
+    places = row + np.linspace(-0.22, 0.06, len(points)) if len(points) > 1 else [row + 0.0] * len(points)
+    axes.plot(points, places, look["marker"], color=look["color"], markerfacecolor="none", markersize=3, mew=0.8)
+    if one["seeds"] > 1:
+        axes.plot([one["low"], one["high"]], [row + 0.25] * 2, color="black", linewidth=1.1, zorder=3)
+        axes.plot(one["mean_difference"], row + 0.25, "d", color="black", markersize=3.5, zorder=4)
 
 
 def _words(one: dict) -> str:
@@ -63,5 +77,5 @@ def _words(one: dict) -> str:
     if one["seeds"] < 2 or one["joint_seeds"] == 0:
         return f"n = {one['seeds']}: no test{changes}"
     if one["smallest_p"] > LEVEL:
-        return f"n = {one['joint_seeds']}: no test can reach 5 %{changes}"
-    return f"n = {one['joint_seeds']}: p = {one['p_joint']:.2g} (joint sign flips){changes}"
+        return f"n = {one['joint_seeds']}: cannot reach 5 %{changes}"
+    return f"n = {one['joint_seeds']}: p = {one['p_joint']:.2g}{changes}"

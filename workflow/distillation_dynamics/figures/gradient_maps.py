@@ -1,20 +1,19 @@
-"""Where the gradient of the label's logit lies on the patches of every block: one image, networks below one another.
+"""Where the gradient of the label's logit lies on the patches over depth: several images, networks below one another.
 
-In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: one figure a page wide, whose columns are
-relative depths, so that first stands over first and last over last whatever the number of blocks.
+In: gradient_maps.parquet, and the images themselves from saliency.parquet. Out: one figure a page wide, whose columns
+are relative depths, so that first stands over first and last over last whatever the number of blocks.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from . import maps
-from .style import PAGE, Style, block_label, need
+from .style import PAGE, SMALL, TEXT, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
 ASKS = ("labels",)
-ACROSS = 12
-# Inches above each panel, for the block's name.
-NAME = 0.12
+# Panels side by side that are still readable on a page, and images.
+ACROSS, IMAGES = 12, 3
 
 
 def columns_of(blocks: int, across: int) -> dict[int, int]:
@@ -25,35 +24,41 @@ def columns_of(blocks: int, across: int) -> dict[int, int]:
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the map of every block of every network: last epoch, lowest seed."""
+    """Draw the map of the blocks of every network: last epoch, lowest seed."""
     table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
     pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
-    ((image, class_),) = maps.examples(table, 1).itertuples(index=False)
-    table = table[table["image"] == image]
-    names, left_out = maps.networks_of(table, maps.DOWN)
-    table = table[table["network"].isin(names)]
-    across = min(ACROSS, int(table["block"].max()) + 1)
-    side = min((PAGE - maps.NAMES - maps.GROUP) / (across + 1) - maps.GAP, 0.75)
-    step = side + maps.GAP + NAME
-    figure = Figure(figsize=(PAGE, maps.TITLE + len(names) * step + maps.BELOW))
-    for row, name in enumerate(names):
-        blocks = table[table["network"] == name].sort_values("block")
-        pixels = maps.one_map(pixels_of, network=name, image=image, method="image")
-        top = maps.TITLE + row * step + NAME
-        axes = maps.place(figure, maps.NAMES, top, side, side)
-        maps.show(axes, pixels)
-        maps.name_at_left(axes, name)
-        for column, block in columns_of(len(blocks), across).items():
-            one = blocks.iloc[block]
-            axes = maps.place(figure, maps.NAMES + maps.GROUP + (column + 1) * (side + maps.GAP), top, side, side)
-            values = maps.as_array(one)
-            maps.show(axes, pixels, values)
-            axes.set_title(block_label(one["block_name"]), fontsize="xx-small", pad=1)
-    maps.colorbar(figure)
-    maps.title(
-        figure,
-        f"Absolute gradient of the label's logit by the patch tokens of each block, last epoch, {left_out}one image "
-        f"({maps.class_said(class_)}).\nColumns: relative depth, numbers: block; each map has its own scale; "
-        "0: exactly zero everywhere",
+    chosen = maps.examples(table, IMAGES)
+    names, left_out = maps.networks_of(table, maps.DOWN, style)
+    table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
+    blocks = table.drop_duplicates(["network", "block"]).sort_values("block").groupby("network")["block_name"].agg(list)
+    across = min(max(map(len, blocks)), ACROSS // len(chosen))
+    step = min((PAGE - maps.NAMES - maps.GROUP * len(chosen)) / (len(chosen) * across), maps.LARGEST)
+    side, first = step - maps.GAP, 2 * maps.LINE + step
+    count = len(chosen)
+    title = f"Gradient of the label's logit on patch tokens, last epoch ({left_out}{count} image{'s' * (count != 1)})"
+    note = (
+        "Mean absolute gradient over channels, columns: relative depth from first to last block; under a name: its "
+        "blocks shown. Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
     )
+    figure, axes, top = maps.sheet(first + step * len(names), title, note)
+    found = maps.by_key(table, "network", "image", "block")
+    images = maps.by_key(pixels_of[pixels_of["method"] == "image"], "network", "image")
+    shown = {name: columns_of(len(blocks[name]), across) for name in names}
+    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
+        left = maps.NAMES + number * (across * step + maps.GROUP)
+        middle = left + (across * step - maps.GAP) / 2
+        axes.text(middle, top, maps.class_said(class_, style), ha="center", va="top", fontsize=TEXT)
+        pixels = next(picture for (_, one), picture in images.items() if one == image)
+        maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
+        for column, text in {0: "first", across - 1: "last"}.items():
+            place = left + column * step + side / 2, top + first - 0.02
+            axes.text(*place, text if across > 1 else "only", ha="center", va="bottom", fontsize=SMALL)
+        for row, name in enumerate(names):
+            for column, block in shown[name].items():
+                box = left + column * step, top + first + row * step, side, side
+                own, values = images.get((name, image), pixels), found[name, image, block]
+                maps.show(axes, own, box, values, f"{name}/{image}/{block}")
+    for row, name in enumerate(names):
+        below = ", ".join(block_label(blocks[name][block]) for block in shown[name].values())
+        maps.name_at_left(axes, name, top + first + row * step + side / 2, below if len(below) < 18 else "")
     return figure

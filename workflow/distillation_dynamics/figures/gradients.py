@@ -1,44 +1,49 @@
 """How strongly the logit of an image's class depends on the patch tokens, and on the class token, of every block.
 
-In: depth.parquet. Out: a figure of two panels with logarithmic axes, exact zeros on the lower edge.
+In: depth.parquet. Out: a row of panels for all tokens, whose shape is tested (`shape`), for patches and for the class
+token, on logarithmic axes with exact zeros on the lower edge.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, title
-from .style import Style, label, legend_below
+from .profiles import final, grid
+from .style import Style, label
 
 TABLES = ("depth",)
 METRICS = ("gradient",)
 ASKS = ("labels",)
-PATCHES = "gradient_magnitude_patches"
+ALL, PATCHES = "gradient_magnitude", "gradient_magnitude_patches"
 PANELS = {
-    PATCHES: "mean abs. gradient, patch tokens\n[1 / activation unit]",
-    "gradient_magnitude_class": "mean abs. gradient, class token\n[1 / activation unit]",
+    ALL: "all tokens, as tested\n[1 / activation unit]",
+    PATCHES: "patch tokens\n[1 / activation unit]",
+    "gradient_magnitude_class": "class token\n[1 / activation unit]",
 }
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each network's last epoch, mean over seeds."""
+    """Draw each network's last epoch, and of each variant its ratio to the baseline."""
     # No column is demanded: the panels say which networks have no value.
     table = final(tables, "depth")
-    figure = grid(table, style, PANELS, 1, log=True)
-    zero = list(dict.fromkeys(table.loc[table[PATCHES] == 0, "network"]))
-    said = (
-        "No gradient is exactly zero"
-        if table[PATCHES].notna().any()
-        else "No gradient of patch tokens could be measured"
+    note = _zeros(table, style)
+    note += " No value: no such token, or not measured." * bool(
+        table.reindex(columns=list(PANELS)).isna().any(axis=None)
     )
-    if zero:
-        students = style.students(table["network"])
-        others = [name for name in zero if name not in students] if set(students) <= set(zero) else zero
-        who = ["all students"] * bool(students and len(others) < len(zero)) + [label(name) for name in others]
-        who = ", ".join(who[:3]) + ",\N{NO-BREAK SPACE}..." * (len(who) > 3)
-        said = (
-            f"Hollow markers on the lower edge: exactly zero ({who}).\nA logit that is read from the class token alone "
-            "does not depend on the patch tokens of the last block"
-        )
-    figure.suptitle(title("Gradient of the label's logit", table, said, style, PANELS), fontsize="small")
-    legend_below(figure, figure.axes, 4)
-    return figure
+    what = "Mean absolute gradient of the label's logit over depth"
+    return grid(table, style, PANELS, what, note, log=PANELS, height=1.15)[0]
+
+
+def _zeros(table: pd.DataFrame, style: Style) -> str:
+    """Return whose gradient of the patch tokens is exactly zero in a block."""
+    if table[PATCHES].isna().all():
+        return "No gradient of patch tokens could be measured."
+    zero = list(dict.fromkeys(table.loc[table[PATCHES] == 0, "network"]))
+    if not zero:
+        return "No gradient of patch tokens is exactly zero."
+    students = style.students(table["network"])
+    together = bool(students) and set(students) <= set(zero)
+    who = ["all students"] * together + [label(name) for name in zero if not (together and name in students)]
+    return (
+        f"Hollow, on the lower edge: exactly zero, in patch tokens of {', '.join(who)}: a logit that is read from the "
+        "class token alone does not depend on the patch tokens of the last block."
+    )

@@ -8,11 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, legend_below, need
+from .page import Room, legend_below, legend_rows, page
+from .style import Style, label, need
 
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
 FAINTEST = 0.12
+ROOM = Room(left=0.5, gap=0.2, above=0.2)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -23,8 +25,15 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     fixed = [name for name in looks if name not in students]
     groups = {"networks and controls": fixed, "students": students}
     groups = {title: names for title, names in groups.items() if names}
-    figure = Figure(figsize=(PAGE, 4.4 if len(groups) == 1 else 4.0), layout="constrained")
-    panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
+    share, images = 100 * table["explained"].max(), int(table["images"].max())
+    fading = "; fading: earlier epochs" * bool(table.groupby("network")["epoch"].nunique().max() > 1)
+    what = f"Networks by shape distance (n = {images:,} images)"
+    note = (
+        f"The plane holds {share:.0f} % of all distances. A line runs from the first block (hollow) to the last (filled"
+    )
+    room = ROOM.with_legend(legend_rows(map(label, looks), 4))
+    height = 3.6 if len(groups) == 1 else 2.9
+    figure, (panels,) = page(1, len(groups), height, what, f"{note}){fading}.", room, sharex=True, sharey=True)
     for axes, (title, names) in zip(panels, groups.items(), strict=True):
         for name in names:
             _network(axes, table[table["network"] == name], looks[name], label(name))
@@ -36,15 +45,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_aspect("equal", adjustable="box" if len(groups) > 1 else "datalim")
         axes.set_xlabel("first coordinate [radians]")
     panels[0].set_ylabel("second coordinate [radians]")
-    share, images = 100 * table["explained"].max(), int(table["images"].max())
-    several = table.groupby("network")["epoch"].nunique().max() > 1
-    fading = "; fading: earlier epochs" if several else ""
-    figure.suptitle(
-        f"Networks by shape distance (n = {images:,} images). The plane holds {share:.0f} % of all distances.\n"
-        f"A line runs from the first block (hollow) to the last (filled){fading}",
-        fontsize="small",
-    )
-    legend_below(figure, panels, 4)
+    legend_below(figure, panels, 4, room.below)
     return figure
 
 
@@ -61,7 +62,7 @@ def _network(axes: Axes, table: pd.DataFrame, look: dict, name: str) -> None:
             continue
         text = name if seed == table["seed"].min() else None
         axes.plot(x, y, label=text, **{**look, "markersize": 2.2})
-        ends = {"color": look["color"], "marker": look["marker"], "markersize": 6, "linestyle": "none"}
+        ends = {"color": look["color"], "marker": look["marker"], "markersize": 4.5, "linestyle": "none"}
         axes.plot(x[-1:], y[-1:], **ends)
         axes.plot(x[:1], y[:1], markerfacecolor="white", **ends)
 

@@ -1,38 +1,51 @@
-"""What the figures of maps over images share: how maps are chosen, scaled and laid over images, and a page's measures.
+"""What the figures of maps over images share: how maps are chosen, scaled and laid over images, on one sheet in inches.
 
-In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. It is no figure of its own.
+In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. All pictures share one pair of axes whose
+unit is the inch: hundreds of axes take ten times as long. It is no figure of its own.
 """
-
-import textwrap
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from .style import Style, label, last_epoch
+from .page import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted
+from .style import PAGE, SMALL, TEXT, TITLE, Style, label, last_epoch
 
-# Inches: for the names of networks, the title and the scale; between panels, and between groups of them.
-NAMES, TITLE, BELOW, GAP, GROUP = 1.0, 0.4, 0.42, 0.03, 0.1
-# Networks below one another that are still readable on a page.
-DOWN = 12
-COLORS = "inferno"
+# Inches: for the names of networks and for the scale; between pictures, and between groups of them; a line of text.
+NAMES, SCALE, GAP, GROUP, LINE = 1.12, 0.34, 0.03, 0.12, 0.13
+# Rows of networks that are still readable on a page, and the largest side of a picture.
+DOWN, LARGEST = 16, 0.9
+# Students before their first update, who are the same in all variants of a seed.
+UNTRAINED = "untrained student"
+# Of an image, how dark black is drawn; the colour of a map over it, and how opaque its largest value is.
+BLACK, COLOR, OPAQUE = 0.62, (0.78, 0.0, 0.12), 0.95
 
 
 def final_maps(table: pd.DataFrame, style: Style) -> pd.DataFrame:
-    """Return the maps of each network's last epoch and lowest seed: networks and their controls before students."""
-    table = last_epoch(table)
-    table = table[table["seed"] == table.groupby("network")["seed"].transform("min")]
-    places = {name: place for place, name in enumerate(style.names.fixed)}
-    return table.sort_values("network", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
+    """Return the maps of each network's last epoch and lowest seed, and of the untrained student where there is one.
+
+    Networks and their controls come first, then the untrained student, then variants.
+    """
+    untrained = table[(table["network"] == style.names.baseline) & (table["epoch"] == 0)]
+    last = last_epoch(table)
+    if len(untrained) and last.loc[last["network"] == style.names.baseline, "epoch"].max() > 0:
+        last = pd.concat([untrained.assign(network=UNTRAINED), last])
+    last = last[last["seed"] == last.groupby("network")["seed"].transform("min")]
+    places = {name: place for place, name in enumerate((*style.names.fixed, UNTRAINED, *style.names.variants))}
+    return last.sort_values("network", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
 
 
-def networks_of(table: pd.DataFrame, most: int) -> tuple[list[str], str]:
-    """Return the names of the first `most` networks, and words for a title that says whether any are left out."""
-    names = list(dict.fromkeys(table["network"]))
-    return names[:most], f"first {most} of {len(names)} networks, " if len(names) > most else ""
+def networks_of(table: pd.DataFrame, most: int, style: Style) -> tuple[list[str], str]:
+    """Return up to `most` names in the table's order, and words for a title that says whether any are left out.
+
+    The reference, its control and students stay before other networks, and these before their controls.
+    """
+    names, reference = list(dict.fromkeys(table["network"])), style.names.reference
+    first = [reference, style.names.controls.get(reference), UNTRAINED, *style.names.variants, *style.names.ordered]
+    kept = sorted(names, key=lambda name: first.index(name) if name in first else len(first))[:most]
+    said = f"{most} of {len(names)} networks, " if len(names) > most else ""
+    return [name for name in names if name in kept], said
 
 
 def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -44,9 +57,11 @@ def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return first.iloc[np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int))]
 
 
-def class_said(label: float) -> str:
-    """Return 'class 3', or that an image has no label (-1 or none)."""
-    return f"class {int(label)}" if label >= 0 else "no label"
+def class_said(label: float, style: Style) -> str:
+    """Return the name of a class where it has one, otherwise 'class 3', or that an image has no label (-1 or none)."""
+    if not label >= 0:
+        return "no label"
+    return style.classes[int(label)] if label < len(style.classes) else f"class {int(label)}"
 
 
 def as_array(row: pd.Series) -> np.ndarray:
@@ -54,10 +69,10 @@ def as_array(row: pd.Series) -> np.ndarray:
     return np.asarray(row["map"], dtype=np.float64).reshape(row["rows"], row["columns"])
 
 
-def one_map(table: pd.DataFrame, **keys) -> np.ndarray:
-    """Return the map [rows, columns] of the one row of `table` that has these `keys`, one NaN where none has."""
-    rows = table[np.logical_and.reduce([table[name] == value for name, value in keys.items()])]
-    return as_array(rows.iloc[0]) if len(rows) else np.full((1, 1), np.nan)
+def by_key(table: pd.DataFrame, *keys: str) -> dict[tuple, np.ndarray]:
+    """Return the maps [rows, columns] of a table by the values of its columns `keys`."""
+    places = zip(*(table[key] for key in keys), strict=True)
+    return {place: as_array(row) for place, (_, row) in zip(places, table.iterrows(), strict=True)}
 
 
 def share_of_largest(values: np.ndarray) -> np.ndarray:
@@ -66,47 +81,78 @@ def share_of_largest(values: np.ndarray) -> np.ndarray:
     return np.clip(values / scale, 0, 1)
 
 
-def show(axes: Axes, image: np.ndarray, values: np.ndarray | None = None) -> None:
-    """Draw an intensity image in grey and, over it, a map of any resolution, the more opaque the larger it is.
+def sheet(height: float, title: str, note: str) -> tuple[Figure, Axes, float]:
+    """Return a figure, its axes in inches from the upper left corner, and where what is drawn starts.
 
-    Of a map without values (NaN) that is written there, and of one that is zero everywhere a 0.
+    `height` [inches] is that of all between title and scale. A `note` stands below the scale.
     """
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    extent = (0, 1, 1, 0)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=1 if values is None else 1.6, extent=extent, aspect="auto")
-    if values is not None and np.isnan(values).all():
-        axes.text(0.5, 0.5, "no value", color="white", ha="center", va="center", fontsize="xx-small")
-    elif values is not None:
-        share = share_of_largest(values)
-        colors = colormaps[COLORS](share)
-        colors[..., 3] = 0.92 * np.sqrt(share)
-        axes.imshow(colors, extent=extent, aspect="auto", interpolation="nearest")
-        if not values.any():
-            axes.text(0.5, 0.5, "0", color="white", ha="center", va="center", fontsize="small")
+    title, note = fitted(title, PAGE, 0.92 * TITLE), fitted(note, PAGE - EDGE, 0.9 * SMALL)
+    top = EDGE + TITLE_LINE * (1 + title.count("\n")) + APART
+    total = top + height + SCALE + NOTE_LINE * (1 + note.count("\n")) + APART + EDGE
+    figure = Figure(figsize=(PAGE, total))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, PAGE), ylim=(total, 0))
+    axes.set_axis_off()
+    figure.suptitle(title, x=EDGE / PAGE, y=1 - EDGE / total, ha="left", va="top")
+    figure.text(EDGE / PAGE, EDGE / total, note, gid="note", ha="left", va="bottom", fontsize=SMALL, color="0.25")
+    _scale(axes, top + height + APART)
+    return figure, axes, top
 
 
-def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Add axes at a distance from the figure's left and upper edge, in inches."""
-    across, down = figure.get_size_inches()
-    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+def _scale(axes: Axes, top: float) -> None:
+    """Draw the scale of all maps: over black and over white."""
+    left, width, height = NAMES, 1.5, 0.09
+    values = np.linspace(0, 1, 64)[None]
+    for number, image in enumerate((0.0, 1.0)):
+        show(axes, np.full((1, 1), image), (left, top + number * height / 2, width, height / 2), values)
+    for value in (0, 0.5, 1):
+        axes.text(left + value * width, top + height + 0.02, f"{value:g}", ha="center", va="top", fontsize=SMALL)
+    axes.text(left + width + 0.15, top, "share of the map's own 99th percentile", va="top", fontsize=SMALL)
 
 
-def name_at_left(axes: Axes, name: str) -> None:
-    """Write a network's name beside the first of its panels, within NAMES."""
-    text = textwrap.fill(label(name), 16)
-    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize="small")
+def show(
+    axes: Axes,
+    image: np.ndarray,
+    box: tuple[float, float, float, float],
+    values: np.ndarray | None = None,
+    name: str = "",
+) -> None:
+    """Draw an intensity image [rows, columns] in light grey at `box` (left, top, width, height) [inches].
+
+    Over it lies a map `values` of any resolution, the more opaque the larger it is; `name` is the gid of both. Of a map
+    without values (NaN) that is written there, and of one that is zero everywhere a 0.
+    """
+    left, top, width, height = box
+    if values is not None and (np.isnan(values).all() or not values.any()):
+        text = "0" if not values.any() else "no value"
+        axes.text(left + width / 2, top + height / 2, text, ha="center", va="center", fontsize=SMALL, gid=name)
+    limits = axes.get_xlim(), axes.get_ylim()
+    shown = blended(image, np.full((1, 1), np.nan) if values is None else values)
+    extent = left, left + width, top + height, top
+    axes.imshow(shown, extent=extent, aspect="auto", origin="upper", interpolation="nearest", gid=name)
+    axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def colorbar(figure: Figure) -> None:
-    """Draw the scale of all maps at the lower edge."""
-    across, down = figure.get_size_inches()
-    axes = place(figure, across / 2 - 1, down - 0.34, 2, 0.07)
-    figure.colorbar(ScalarMappable(cmap=COLORS), cax=axes, orientation="horizontal", ticks=[0, 0.5, 1])
-    axes.tick_params(labelsize="x-small", length=2, pad=1)
-    axes.set_xlabel("share of the map's own 99th percentile", fontsize="x-small", labelpad=1)
+def blended(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return an image in light grey under a map, [rows, columns, 3], at the larger of their resolutions."""
+    rows, columns = np.maximum(image.shape, values.shape)
+    grey = BLACK + (1 - BLACK) * np.clip(_nearest(image, rows, columns), 0, 1)[..., None]
+    if np.isnan(values).all():
+        return np.repeat(grey, 3, axis=2)
+    opaque = OPAQUE * _nearest(share_of_largest(values), rows, columns)[..., None]
+    return (1 - opaque) * grey + opaque * np.array(COLOR)
 
 
-def title(figure: Figure, text: str) -> None:
-    """Write a title of up to two lines at the upper edge."""
-    figure.suptitle(text, fontsize="small", y=1 - 0.05 / figure.get_size_inches()[1], va="top")
+def _nearest(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Return an array at another resolution, without interpolation."""
+    places = (np.arange(size) * old // size for size, old in zip((rows, columns), values.shape, strict=True))
+    return values[np.ix_(*places)]
+
+
+def name_at_left(axes: Axes, name: str, middle: float, below: str = "") -> None:
+    """Write a network's name left of its row, within NAMES, and a line of small text below it."""
+    text = fitted(label(name), NAMES - 0.1, TEXT, 2)
+    lift = 0.06 if below else 0
+    axes.text(NAMES - 0.06, middle - lift, text, ha="right", va="center", fontsize=TEXT)
+    if below:
+        top = middle - lift + 0.055 * (1 + text.count("\n"))
+        axes.text(NAMES - 0.06, top, below, ha="right", va="top", fontsize=SMALL, color="0.35")

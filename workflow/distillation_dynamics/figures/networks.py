@@ -26,5 +26,5 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     rows = f"n = {images:,} images" + (f" x {tokens} tokens" if tokens else "")
     few = f", fewer than {FEWEST_ROWS:,} rows" * (images * max(tokens, 1) < FEWEST_ROWS)
     what = "tokens" if tokens else "images"
-    scale = Scale(f"unbiased linear CKA of {what}", "viridis", 0, 1)
+    scale = Scale(f"unbiased linear CKA of {what}", "viridis", None, None)
     return matrix(pictures_of(table, column, style), scale, f"Networks beside each other: CKA ({rows}{few})", style)

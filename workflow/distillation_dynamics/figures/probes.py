@@ -14,33 +14,23 @@ from matplotlib.figure import Figure
 
 from ..spec.tables import PUBLISHED_PROBE
 from ..statistics.thresholds import INTERVAL
-from .profiles import block_names, log_if_wide
-from .style import (
-    CONTROL_LINES,
-    LIGHTER,
-    MARKERS,
-    PAGE,
-    NoValue,
-    Style,
-    block_label,
-    label,
-    last_epoch,
-    legend_below,
-    need,
-    wrapped,
-)
+from .axis import few_ticks, log_if_wide, name_blocks
+from .page import Room, fitted, inches_of, legend_below, legend_rows, page
+from .profiles import block_names
+from .style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue, Style, label, last_epoch, need
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")
 ASKS = ("probes",)
 PANELS = {
-    "covariance_rank": "rank of all tokens'\ncovariance\n[directions]",
+    "covariance_rank": "rank of all\ntokens' cov.\n[directions]",
     "effective_rank": "effective rank\nof an image\n[directions]",
     "entropy": "token entropy\n[bits]",
-    "intensity": "spectral\nintensity\n[activation units]",
+    "intensity": "spectral\nintensity\n[act. units]",
 }
 # Networks side by side, and in all: a page holds two such rows of panels.
 ACROSS, MOST = 4, 8
+ROOM = Room(left=0.8, gap=0.42, between=0.15, above=0.24)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -53,27 +43,27 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     members = [name for name in style.names.trained if (table["network"] == name).any()]
     shown = members[:MOST]
     across, pages = min(len(shown), ACROSS), math.ceil(len(shown) / ACROSS)
-    figure = Figure(figsize=(PAGE, 1.3 + 4.9 * pages), layout="constrained")
-    grid = figure.subplots(len(PANELS) * pages, across, squeeze=False)
+    left_out = f" (the first {MOST} of {len(members)} networks)" * (len(members) > MOST)
+    rows = legend_rows([_said(table, probe) for probe in sets], 4)
+    room = ROOM.with_legend(rows)
+    # A row without panels holds the names of the next networks.
+    heights = [*[0.8] * len(PANELS), 0.3] * pages
+    title = f"Does it depend on the images? One line an image set, last epoch{left_out}"
+    figure, grid = page(len(heights) - 1, across, heights[:-1], title, _note(table, style), room)
     for axes in grid.flat:
         axes.set_visible(False)
     looks = _looks(sets, style)
     for number, name in enumerate(shown):
-        top, column = len(PANELS) * (number // ACROSS), number % ACROSS
-        for row, (metric, text) in enumerate(PANELS.items(), start=top):
-            axes = grid[row, column]
+        panels = grid[(len(PANELS) + 1) * (number // ACROSS) :, number % ACROSS][: len(PANELS)]
+        for axes, (metric, text) in zip(panels, PANELS.items(), strict=True):
             axes.set_visible(True)
             _panel(axes, table, metric, name, style.names.controls.get(name), looks)
-            last = row == top + len(PANELS) - 1
-            axes.tick_params(labelsize="small", labelbottom=last)
-            if row == top:
-                axes.set_title(label(name), fontsize="medium", fontweight="bold")
-            if column == 0:
-                axes.set_ylabel(text, fontsize="small")
-            if last:
-                axes.set_xlabel("block", fontsize="small")
-    figure.suptitle(_title(table, len(members), style), fontsize="small")
-    legend_below(figure, grid, 4)
+            axes.tick_params(labelbottom=axes is panels[-1])
+            if number % ACROSS == 0:
+                axes.set_ylabel(text)
+        panels[0].set_title(fitted(label(name), inches_of(panels[0])[0] + ROOM.gap, TEXT, 2))
+        panels[-1].set_xlabel("block")
+    legend_below(figure, grid, 4, room.below)
     return figure
 
 
@@ -89,7 +79,7 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
     """Draw one metric of one network and of its control on all image sets; say where it has no value."""
     own = table[table["network"].isin([name, control])]
     if own[metric].isna().all():
-        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", fontsize="small")
+        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
         axes.set(xticks=[], yticks=[])
         return
     for probe, look in looks.items():
@@ -104,7 +94,8 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
         light = tuple(LIGHTER + (1 - LIGHTER) * part for part in look["color"])
         axes.plot(beside.index, beside[metric], color=light, linewidth=0.9, linestyle=CONTROL_LINES[0], zorder=1)
     names = block_names(own)[name]
-    axes.set_xticks(sorted({0, len(names) - 1}), [block_label(names[0]), block_label(names[-1])][: len(names)])
+    name_blocks(axes.xaxis, names, 4)
+    few_ticks(axes)
     log_if_wide(axes, own[[metric]])
 
 
@@ -120,21 +111,19 @@ def _said(table: pd.DataFrame, probe: str) -> str:
     return f"{label(probe)} ({count:,} image{'s' * (count != 1)})"
 
 
-def _title(table: pd.DataFrame, members: int, style: Style) -> str:
+def _note(table: pd.DataFrame, style: Style) -> str:
     controls = set(style.names.controls.values()) & set(table["network"])
-    text = "Does it depend on the images? One line an image set, last epoch; bands: 95 % interval over images"
-    text += ", mean over seeds" * (table["seed"].nunique() > 2)
-    text += f".\nShown: the first {MOST} of {members} networks.\n" if members > MOST else ".\n"
+    text = "Bands: 95 % interval over images" + ", mean over seeds" * (table["seed"].nunique() > 2)
     text += (
-        "Dashed, lighter: the network's control on the same images; what it shows too takes no training.\n"
+        ". Dashed, lighter: the network's control on the same images; what it shows too takes no training."
         if controls
-        else "No control was measured.\n"
+        else ". No control was measured."
     )
     counts = table.groupby("probe")["images"].max()
     tokens, widest = int(counts.min() * table["tokens"].min()), int(table["channels"].max())
     if counts.nunique() > 1 and tokens < 10 * widest:
         text += (
-            f"The smallest set has {tokens:,} tokens for up to {widest:,} channels: a rank of so few grows with their "
+            f" The smallest set has {tokens:,} tokens for up to {widest:,} channels: a rank of so few grows with their "
             "number."
         )
-    return wrapped(text.strip())
+    return f"{text} Cov.: covariance; act.: activation."

@@ -1,25 +1,35 @@
-"""What the figures of metrics over depth share: one panel with a curve a network.
+"""What the figures of metrics over depth share: a row of panels a metric, networks left, what variants change right.
 
-In: rows of depth.parquet. Each curve is the mean over seeds, single seeds thin beside it; the teacher (or the first
-network) and the baseline carry the 95 % interval over images as a band. It is no figure of its own.
+In: rows of depth.parquet. Left stand the levels of networks, their controls and the baseline; right of them each
+variant as its difference (or ratio) to the baseline of the same seed, a few in each panel, named below it. Lines are
+means over seeds. It is no figure of its own.
 """
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.thresholds import INTERVAL
-from .style import PAGE, Style, block_label, counts, label, last_epoch, legend_below, main_probe, need, wrapped
+from .axis import few_ticks, log_scale, name_blocks
+from .page import Room, column_title, inches_of, letters, names_below, page, rows_below
+from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_probe, mean_and_half, need
 
-# Networks whose controls a title has room for.
-IN_A_TITLE = 3
-# Of a line above a panel.
-MOST_LETTERS = 44
+# Panels side by side, variants that one of them holds, and networks with their controls.
+ACROSS, VARIANTS, NETWORKS = 4, 4, 4
+HEIGHT = 0.85
+ROOM = Room(left=0.86, gap=0.36, between=0.24, above=0.34)
+
+
+class Column(NamedTuple):
+    """Who is in a column of panels; of `beside` they are drawn as differences to it."""
+
+    members: tuple[str, ...]
+    beside: str | None = None
 
 
 def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
@@ -27,30 +37,201 @@ def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataF
     return last_epoch(main_probe(need(tables, name, *columns)))
 
 
-def title(what: str, table: pd.DataFrame, said: str, style: Style, columns: Iterable[str]) -> str:
-    """Return the title of a figure of `columns` over depth: what it shows, n, what the control says, bands, lines."""
-    # Of one image there is no interval.
-    several = table.loc[table["images"] > 1, "network"]
-    names = ", ".join(map(label, style.banded(set(several))))
-    seeds = "; thick lines: mean over seeds, thin: single seeds" if table["seed"].nunique() > 2 else ""
-    bands = f"\nBands: 95 % interval over images ({names}){seeds}" if names else ""
-    return wrapped(f"{what}, last epoch ({counts(table, *columns)}).\n{said}{bands}")
+def title(what: str, table: pd.DataFrame, columns: Iterable[str]) -> str:
+    """Return the title of a figure of `columns` of a table: what it shows and n, so that it fits on a line."""
+    return f"{what}, last epoch ({counts(table, *columns)})"
 
 
-def trained_and_control(table: pd.DataFrame, column: str, style: Style) -> str:
-    """Return what the last block of each of the first networks has, and its control's in brackets."""
+def bands(table: pd.DataFrame, style: Style, columns: Iterable[str]) -> str:
+    """Return what the bands of a figure of `grid` are; nothing of what it has none of."""
+    several = set(table.loc[table["images"] > 1, "network"])
+    text = ", ".join(map(label, style.banded(several)))
+    said = [f"Bands: 95 % interval over images ({text})"] * bool(text)
+    students = [name for name in style.students(table["network"]) if name != style.names.baseline]
+    if students:
+        seeds = table[table["network"].isin(students)].dropna(subset=list(columns), how="all")["seed"].nunique()
+        what = "95 % t interval over seeds, paired" if seeds > 1 else "no interval, one seed was measured"
+        said.append(f"{'differences' if said else 'Differences'}: {what}")
+    return "; ".join(said)
 
-    def last(name: str | None) -> str:
-        rows = table[(table["network"] == name) & table[column].notna()]
-        value = rows.nlargest(1, "block")[column].mean()
-        return "no value" if np.isnan(value) else f"{float(f'{value:.2g}'):,g}"
 
-    controls = style.names.controls
-    texts = [
-        f"{label(name)} {last(name)}" + (f" ({last(controls[name])})" if name in controls else "")
-        for name in style.names.ordered[:IN_A_TITLE]
-    ]
-    return ", ".join(texts) + ",\N{NO-BREAK SPACE}..." * (len(style.names.networks) > IN_A_TITLE)
+def columns_of(shown: Iterable[str], style: Style) -> list[Column]:
+    """Return who stands in which column of panels: networks, their controls and the baseline, then other variants."""
+    shown = list(dict.fromkeys(shown))
+    networks = [name for name in style.names.ordered if {name, style.names.controls.get(name)} & set(shown)]
+    others = [name for name in style.students(shown) if name != style.names.baseline]
+    beside = style.names.baseline if style.names.baseline in shown else None
+    left = max(1, min(ACROSS, len(networks))) if not others else 1 if len(networks) <= NETWORKS else 2
+    right = min(ACROSS - left, math.ceil(len(others) / VARIANTS))
+    columns = []
+    for number, part in enumerate(split(networks, left) or [[]]):
+        pairs = [one for name in part for one in (name, style.names.controls.get(name)) if one in shown]
+        columns.append(Column((*pairs, *[beside] * (number == 0 and beside is not None))))
+    return [*columns, *(Column(tuple(part), beside) for part in split(others, right))]
+
+
+def split(names: list[str], parts: int) -> list[list[str]]:
+    """Return names in order, in so many parts of about the same size."""
+    return [list(part) for part in np.array_split(np.array(names, dtype=object), parts)] if names else []
+
+
+def grid(
+    table: pd.DataFrame, style: Style, panels: Mapping[str, str], what: str, note: str = "", log: Iterable[str] = (),
+    height: float = HEIGHT,
+) -> tuple[Figure, dict[str, list[Axes]]]:  # fmt: skip
+    """Return a figure of a row for each column of the table in `panels`, and its panels by that column.
+
+    `panels`: column -> its name and unit. `what` the figure shows is its title; a `note` stands below, before what the
+    bands are. Those in `log` have logarithmic axes, exact zeros being hollow markers on the lower edge, and of variants
+    ratios to the baseline instead of differences.
+    """
+    columns = columns_of(table["network"], style)
+    width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(columns) - 1)) / len(columns)
+    names = [rows_below(map(label, column.members), width + ROOM.gap) for column in columns]
+    room = ROOM.with_legend(max(names))
+    note = " ".join(part for part in (note, bands(table, style, panels)) if part)
+    figure, axes = page(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
+    for row, (column, text) in zip(axes, panels.items(), strict=True):
+        _row(row, columns, table, column, style, column in log)
+        row[0].set_ylabel(text)
+    _heads(axes, columns, panels, list(log))
+    for one in axes[:-1].flat:
+        one.set_xlabel("")
+        one.tick_params(labelbottom=False)
+    names_below({lowest: axes[:, place] for place, lowest in enumerate(axes[-1])}, room.below, room.gap)
+    return figure, dict(zip(panels, map(list, axes), strict=True))
+
+
+def _heads(axes: np.ndarray, columns: list[Column], panels: Mapping[str, str], log: list[str]) -> None:
+    """Name the first column of levels and the first of differences, and rows of ratios among those of differences."""
+    kinds = {"ratio" if column in log else "difference" for column in panels}
+    for place, column in enumerate(columns):
+        if place == 0:
+            column_title(axes[0, 0], "levels", 9)
+        elif column.beside and not columns[place - 1].beside:
+            kind = f"{' or '.join(sorted(kinds))} to {label(column.beside)}, the same seed"
+            column_title(axes[0, place], f"variants: {kind}", 9)
+            for row, name in zip(axes[:, place], panels, strict=True):
+                row.set_title("" if len(kinds) == 1 else "ratio" if name in log else "difference", loc="left",
+                              fontsize=SMALL)  # fmt: skip
+
+
+def _row(row: np.ndarray, columns: list[Column], table: pd.DataFrame, name: str, style: Style, log: bool) -> None:
+    first: dict[bool, Axes] = {}
+    found = {True: False, False: False}
+    for axes, column in zip(row, columns, strict=True):
+        rows = table[table["network"].isin(column.members)]
+        if column.beside:
+            both = table[table["network"].isin([*column.members, column.beside])]
+            drawn = differences(axes, both, name, column.members, column.beside, style, log)
+        else:
+            drawn = profile(axes, rows, name, style, "", log)
+        kind = column.beside is not None
+        found[kind] |= drawn
+        if kind in first:
+            axes.sharey(first[kind])
+            axes.tick_params(labelleft=False)
+        first.setdefault(kind, axes)
+    for kind, axes in first.items():
+        axes.autoscale(axis="y")
+        if not found[kind]:
+            axes.set_yticks([])
+        elif log:
+            log_scale(axes, about=kind)
+        else:
+            few_ticks(axes)
+
+
+def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> bool:
+    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; return whether any has.
+
+    Who has none is named above. Blocks are named where all networks have the same ones; otherwise the axis is relative
+    depth. `log`: for a logarithmic axis, exact zeros being hollow markers on its lower edge.
+    """
+    names = block_names(table)
+    named, all_places = names.nunique() == 1, places_of(table)
+    looks = style.looks(table["network"])
+    absent, with_band, positive, zeros = [], style.banded(looks), False, 0
+    for name, look in looks.items():
+        rows = table[table["network"] == name]
+        if column not in rows or rows[column].isna().all():
+            absent.append(name)
+            axes.plot([], [], label=label(name), **look)
+            continue
+        blocks = rows.groupby("block")
+        mean = blocks[column].mean().to_numpy()
+        positive |= bool((mean > 0).any())
+        drawn = np.where(mean > 0, mean, np.nan) if log else mean
+        axes.plot(all_places[name], drawn, label=label(name), **look)
+        if log:
+            zeros += _zeros(axes, all_places[name][mean == 0], look, zeros)
+        if name in with_band and f"{column}_se" in table:
+            half = INTERVAL * blocks[f"{column}_se"].mean().to_numpy()
+            axes.fill_between(
+                all_places[name], drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0
+            )
+    if named:
+        name_blocks(axes.xaxis, names.iloc[0])
+    else:
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_xlabel("block" if named else "relative depth")
+    axes.set_ylabel(text)
+    if absent:
+        most = letters(inches_of(axes)[0] + 0.3)
+        axes.set_title(_absent(absent, list(looks), style, most), loc="right", fontsize=SMALL)
+    return positive if log else len(absent) < len(looks)
+
+
+def differences(
+    axes: Axes, table: pd.DataFrame, column: str, members: Iterable[str], beside: str, style: Style, ratio: bool
+) -> bool:
+    """Draw `column` of each member over blocks as its difference (or ratio) to `beside` of the same seed.
+
+    Return whether any has one. The mean over seeds has, of two or more, its 95 % t interval as a band. Where a ratio
+    would be that of zeros, a hollow marker on the lower edge says that the member's value is zero.
+    """
+    looks = style.looks(members)
+    table = table if column in table else table.assign(**{column: np.nan})
+    values = table.pivot_table(values=column, index="block", columns=["network", "seed"], dropna=False)
+    names = table.drop_duplicates("block").sort_values("block")["block_name"]
+    there = values.columns.get_level_values(0)
+    found, zeros = False, 0
+    for name, look in looks.items():
+        axes.plot([], [], label=label(name), **look)
+        if name not in there or beside not in there:
+            continue
+        own, base = values[name], values[beside]
+        shared = own.columns.intersection(base.columns)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = (np.log(own[shared] / base[shared]) if ratio else own[shared] - base[shared]).to_numpy()
+        each = np.where(np.isfinite(each), each, np.nan)
+        each = each[:, np.isfinite(each).any(axis=0)]
+        if each.size == 0:
+            continue
+        found = True
+        mean, half = mean_and_half(each)
+        out = np.exp if ratio else np.asarray
+        axes.plot(values.index, out(mean), **look)
+        if each.shape[1] > 1:
+            band = out(mean - half), out(mean + half)
+            axes.fill_between(values.index, *band, color=look["color"], alpha=0.15, linewidth=0)
+        if ratio:
+            zeros += _zeros(axes, values.index.to_numpy()[own.mean(axis=1) == 0], look, zeros)
+    color = style.looks([beside])[beside]["color"]
+    axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
+    name_blocks(axes.xaxis, tuple(names))
+    axes.set_xlabel("block")
+    if not found:
+        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
+    return found
+
+
+def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, object], before: int) -> bool:
+    """Mark exact zeros on the lower edge of a logarithmic axis, around those of `before` others; return whether any."""
+    if len(places):
+        look = {**look, "linestyle": "none", "clip_on": False, "markerfacecolor": "none", "markeredgewidth": 0.7}
+        axes.plot(places, 0 * places, transform=axes.get_xaxis_transform(), **{**look, "markersize": 3 + 2 * before})
+    return bool(len(places))
 
 
 def block_names(table: pd.DataFrame) -> pd.Series:
@@ -66,127 +247,42 @@ def places_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
     return {name: np.arange(len(own)) / (1 if named else max(len(own) - 1, 1)) for name, own in blocks.items()}
 
 
-def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> None:
-    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; say which have none.
-
-    Blocks are named where all networks have the same ones; otherwise the axis is relative depth. `log`: a logarithmic
-    axis, exact zeros being markers on its lower edge.
-    """
-    names = block_names(table)
-    named, all_places = names.nunique() == 1, places_of(table)
-    looks = style.looks(table["network"])
-    absent, with_band, positive = [], style.banded(looks), False
-    for name, look in looks.items():
-        rows = table[table["network"] == name]
-        if rows[column].isna().all():
-            absent.append(name)
-            continue
-        places = all_places[name]
-        mean = rows.groupby("block")[column].mean().to_numpy()
-        positive |= bool((mean > 0).any())
-        drawn = np.where(mean > 0, mean, np.nan) if log else mean
-        look = {"markersize": 2.6, "linewidth": 1, **look}
-        axes.plot(places, drawn, label=label(name), **look)
-        if log and (mean == 0).any():
-            zeros = places[mean == 0]
-            look = {**look, "linestyle": "none", "clip_on": False, "markersize": 5, "markerfacecolor": "none"}
-            axes.plot(zeros, 0 * zeros, transform=axes.get_xaxis_transform(), **look)
-        if rows["seed"].nunique() > 1:
-            for _, one in rows.groupby("seed"):
-                value = one.sort_values("block")[column]
-                axes.plot(
-                    places, value.where(value > 0) if log else value, color=look["color"], linewidth=0.35, alpha=0.6
-                )
-        if name in with_band and f"{column}_se" in table:
-            half = INTERVAL * rows.groupby("block")[f"{column}_se"].mean().to_numpy()
-            axes.fill_between(places, drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0)
-    if log and positive:
-        log_scale(axes)
-    if named:
-        name_blocks(axes.xaxis, names.iloc[0])
-    axes.set_xlabel("block" if named else "relative depth of the block")
-    axes.set_ylabel(text)
-    if len(absent) == len(looks) or (log and not positive):
-        axes.set_yticks([])
-    if absent:
-        axes.set_title(_absent(absent, list(looks), style), loc="right", fontsize="x-small")
-
-
-def grid(table: pd.DataFrame, style: Style, panels: dict[str, str], down: int, log: bool = False) -> Figure:
-    """Return a figure of `down` rows with a panel for each column in `panels` (column -> name and unit)."""
-    figure = Figure(figsize=(PAGE, 1.1 + 2.1 * down), layout="constrained")
-    axes = figure.subplots(down, len(panels) // down, sharex=True, squeeze=False)
-    for one, (column, text) in zip(axes.flat, panels.items(), strict=True):
-        profile(one, table, column, style, text, log)
-    for one in axes[:-1].flat:
-        one.set_xlabel("")
-    return figure
-
-
-def say(figure: Figure, what: str, table: pd.DataFrame, said: str, style: Style, columns: Iterable[str]) -> None:
-    """Write the title of a figure of `grid` above it, and the legend of all its panels below."""
-    figure.suptitle(title(what, table, said, style, columns), fontsize="small")
-    legend_below(figure, figure.axes, 4)
-
-
-def draw_null(axes: Axes, places, null: pd.DataFrame, color, name: str) -> None:
+def draw_null(axes: Axes, places, null: pd.DataFrame, color) -> None:
     """Draw what a network has with permuted channels, `null` [mean, low, high] at `places`: mean dotted, a band."""
     mean, low, high = (null[column] for column in null)
-    axes.fill_between(places, low, high, color=color, alpha=0.22, linewidth=0)
-    axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":", label=f"{name}, channels permuted")
+    axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
+    axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":")
 
 
 def draw_references(
-    panels: Mapping[str, Axes], tables: dict[str, pd.DataFrame], table: pd.DataFrame, style: Style, what: str
+    panels: Mapping[str, list[Axes]], tables: dict[str, pd.DataFrame], table: pd.DataFrame, style: Style
 ) -> None:
     """Draw what width, scale or the number of keys alone makes of each column in `panels`, dash-dotted.
 
-    For the networks that carry a band, at the last epoch on the main images, mean over seeds; `what` it is, for the
-    legend. `table` has the blocks that are drawn. Refuses as `need` does.
+    For the networks that carry a band, in the panel that has their level: at the last epoch on the main images, mean
+    over seeds. `table` has the blocks that are drawn. Refuses as `need` does.
     """
-    rows, places = main_probe(need(tables, "references")), places_of(table)
-    looks = style.looks(table["network"])
-    for name in style.banded(looks):
-        blocks = rows[rows["network"] == name].groupby("block")
-        for column, axes in panels.items():
-            level = blocks[column].mean()
-            if level.notna().any():
-                line = {"color": looks[name]["color"], "linewidth": 0.8, "linestyle": (0, (5, 1, 1, 1))}
-                axes.plot(places[name][level.index], level, label=f"{label(name)}, {what}", **line)
+    rows = main_probe(need(tables, "references"))
+    for place, column in enumerate(columns_of(table["network"], style)):
+        if column.beside:
+            continue
+        places, looks = places_of(table[table["network"].isin(column.members)]), style.looks(column.members)
+        for name in style.banded(column.members):
+            blocks = rows[rows["network"] == name].groupby("block")
+            for metric, row in panels.items():
+                level = blocks[metric].mean()
+                if level.notna().any():
+                    line = {"color": looks[name]["color"], "linewidth": 0.8, "linestyle": (0, (5, 1, 1, 1, 1, 1))}
+                    row[place].plot(places[name][level.index], level, label=f"_{label(name)}, reference", **line)
 
 
-def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
-    """Name the blocks at places 0, 1, ... of an axis: at most `most` of them, long names upright on an x axis."""
-    step = math.ceil(len(names) / most)
-    shown = [block_label(name) for name in names[::step]]
-    axis.set_ticks(range(0, len(names), step), shown)
-    if axis.axis_name == "x" and max(map(len, shown)) > 2:
-        axis.set_tick_params(rotation=90)
-
-
-def log_if_wide(axes: Axes, values: pd.DataFrame) -> None:
-    """Make the value axis logarithmic where positive values span more than a factor of 10."""
-    low, high = np.nanmin(values), np.nanmax(values)
-    if low > 0 and high > 10 * low:
-        log_scale(axes)
-
-
-def log_scale(axes: Axes) -> None:
-    """Make the value axis logarithmic, with plain numbers: at 1, 2 and 5, or where those are too few."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    wide = high > 4 * low
-    axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)) if wide else mpl.ticker.MaxNLocator(5))
-    axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-
-
-def _absent(absent: list[str], shown: list[str], style: Style) -> str:
+def _absent(absent: list[str], shown: list[str], style: Style, most: int) -> str:
     """Return which networks have no value, the students as one where it is all of them."""
     if set(absent) == set(shown):
-        return "no network has a value"
-    students = set(style.students(shown))
-    together = bool(students) and students <= set(absent)
-    names = [name for name in absent if not (together and name in students)] + ["students"] * together
-    text = "no value: " + ", ".join(map(label, names))
-    return text if len(text) <= MOST_LETTERS else f"no value: {len(names)} of them"
+        return "no value"
+    controls = style.names.controls
+    both = [name for name in absent if controls.get(name) in absent]
+    alone = [name for name in absent if name not in both and name not in map(controls.get, both)]
+    names = [*(f"{label(name)} and control" for name in both), *map(label, alone)]
+    text = "no value: " + ", ".join(names)
+    return text if len(text) <= most else f"no value: {len(absent)} of them"

@@ -1,42 +1,47 @@
 """How many directions the patch tokens fill over depth: of one image by itself, and of all images together.
 
-In: depth.parquet. Out: a panel a rank, with the largest value that widths and numbers of tokens allow.
+In: depth.parquet. Out: a row of panels a rank, the level below the limit that widths and numbers of tokens set.
 """
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, log_if_wide, say, trained_and_control
+from .profiles import columns_of, final, grid
 from .style import Style
 
 TABLES = ("depth",)
 METRICS = ("rank",)
 PANELS = {
-    "sample_rank_95_p99": "rank of an image, 95 % energy\n(99th percentile) [directions]",
-    "pca_rank_95_p99": "data set's PCA rank, 95 % energy\n(99th percentile) [directions]",
-    "effective_rank": "effective rank\nof an image [directions]",
-    "pca_effective_rank": "effective rank\nof all images [directions]",
+    "sample_rank_95_p99": "rank of an image,\n95 % of energy, 99th\npercentile [directions]",
+    "pca_rank_95_p99": "rank of all images,\n95 % of energy, 99th\npercentile [directions]",
+    "effective_rank": "effective rank\nof an image\n[directions]",
+    "pca_effective_rank": "effective rank\nof all images\n[directions]",
 }
 OF_AN_IMAGE = ("sample_rank_95_p99", "effective_rank")
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each network's last epoch, mean over seeds, under the limits of the ranks."""
+    """Draw each network's last epoch, and of each variant its difference to the baseline."""
     table = final(tables, "depth", *PANELS, "channels", "tokens")
-    figure = grid(table, style, PANELS, 2)
-    for axes, column in zip(figure.axes, PANELS, strict=True):
-        few_tokens = column in OF_AN_IMAGE and (table["tokens"] < table["channels"]).any()
-        limits = np.minimum(table["channels"], table["tokens"]) if column in OF_AN_IMAGE else table["channels"]
-        for limit in np.unique(limits):
-            axes.axhline(limit, color="0.4", linewidth=0.5, zorder=0)
-        what = "channels or tokens" if few_tokens else "channels"
-        axes.set_title(f"lines: {what}, {', '.join(map(str, np.unique(limits)))}", loc="left", fontsize="x-small")
-        log_if_wide(axes, table[[column]])
-    control = trained_and_control(table, "pca_effective_rank", style)
-    said = (
-        "Thin lines: no rank can exceed the channels, that of an image not the number of its tokens either.\n"
-        f"Effective rank of all images in the last block (and the control's): {control}"
+    note = (
+        "Grey lines: the channels that no rank can exceed, or of an image the number of its tokens; those far above "
+        "all ranks are not shown."
     )
-    say(figure, "Directions that patch tokens fill", table, said, style, PANELS)
+    figure, rows = grid(table, style, PANELS, "Directions that patch tokens fill over depth", note, height=0.95)
+    for place, column in enumerate(columns_of(table["network"], style)):
+        own = table[table["network"].isin(column.members)]
+        for metric, axes in rows.items():
+            if not column.beside:
+                _limits(axes[place], own, metric)
     return figure
+
+
+def _limits(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+    """Draw the limits of a rank that lie near what is shown."""
+    limits = np.minimum(table["channels"], table["tokens"]) if metric in OF_AN_IMAGE else table["channels"]
+    low, high = axes.get_ylim()
+    for limit in np.unique(limits):
+        if limit <= high + 0.5 * (high - low):
+            axes.axhline(limit, color="0.6", linewidth=0.5, zorder=0)

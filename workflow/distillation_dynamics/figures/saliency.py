@@ -1,21 +1,20 @@
-"""Which pixels the logit of an image's class depends on: networks below one another, a few images with every method.
+"""Which pixels the logit of an image's class depends on: networks below one another, several images with every method.
 
 In: saliency.parquet, maps of single images. Out: one figure a page wide.
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from . import maps
-from .style import PAGE, NoValue, Style, need
+from .style import PAGE, SMALL, TEXT, NoValue, Style, need
 
 TABLES = ("saliency",)
 ASKS = ("labels",)
-# Inches for a line of text above panels.
-LINE = 0.17
 # Panels side by side that are still readable on a page.
-ACROSS = 9
-METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "int. gradients"}
+ACROSS = 12
+METHODS = {"gradient": "gradient", "smoothgrad": "smooth", "integrated_gradients": "integr."}
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -25,33 +24,33 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if not methods:
         raise NoValue("no network has a map of what a logit depends on (saliency.parquet)")
     chosen = maps.examples(table, max(1, ACROSS // len(methods)))
-    names, left_out = maps.networks_of(table, maps.DOWN)
-    per_image = len(methods)
-    side = min((PAGE - maps.NAMES - maps.GROUP * len(chosen)) / (len(chosen) * per_image) - maps.GAP, 1.0)
-    first = maps.TITLE + LINE + side + LINE
-    figure = Figure(figsize=(PAGE, first + len(names) * (side + maps.GAP) + maps.BELOW))
-    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
-        left = maps.NAMES + number * (per_image * (side + maps.GAP) + maps.GROUP)
-        pixels = maps.one_map(table, network=names[0], image=image, method="image")
-        axes = maps.place(figure, left + (per_image - 1) * (side + maps.GAP) / 2, maps.TITLE + LINE, side, side)
-        maps.show(axes, pixels)
-        axes.set_title(maps.class_said(class_), fontsize="small", pad=2)
-        for row, name in enumerate(names):
-            for column, method in enumerate(methods):
-                axes = maps.place(
-                    figure, left + column * (side + maps.GAP), first + row * (side + maps.GAP), side, side
-                )
-                own = maps.one_map(table, network=name, image=image, method="image")
-                maps.show(axes, own, maps.one_map(table, network=name, image=image, method=method))
-                if row == 0:
-                    axes.set_title(METHODS[method], fontsize="x-small", pad=2)
-                if number == column == 0:
-                    maps.name_at_left(axes, name)
-    maps.colorbar(figure)
-    maps.title(
-        figure,
-        f"Saliency of the label's logit, last epoch, {left_out}{len(chosen)} of {table['image'].nunique()} images."
-        "\nLargest absolute attribution over colours; each map has its own scale: compare places, not sizes; "
-        "0: exactly zero",
+    names, left_out = maps.networks_of(table, maps.DOWN, style)
+    table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
+    found = maps.by_key(table, "network", "image", "method")
+    width = (PAGE - maps.NAMES - maps.GROUP * len(chosen)) / (len(chosen) * len(methods))
+    step = min(width, maps.LARGEST)
+    side, first = step - maps.GAP, 2 * maps.LINE + step
+    count = table["image"].nunique()
+    title = f"Saliency of the label's logit, last epoch ({left_out}{count} image{'s' * (count != 1)})"
+    note = (
+        "Largest absolute attribution over colours: gradient, SmoothGrad, integrated gradients, over the image in "
+        "grey. Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
     )
+    figure, axes, top = maps.sheet(first + step * len(names), title, note)
+    nothing = np.full((1, 1), np.nan)
+    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
+        left = maps.NAMES + number * (len(methods) * step + maps.GROUP)
+        middle = left + (len(methods) * step - maps.GAP) / 2
+        axes.text(middle, top, maps.class_said(class_, style), ha="center", va="top", fontsize=TEXT)
+        pixels = next(found[name, image, "image"] for name in names if (name, image, "image") in found)
+        maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
+        for column, method in enumerate(methods):
+            x = left + column * step
+            axes.text(x + side / 2, top + first - 0.02, METHODS[method], ha="center", va="bottom", fontsize=SMALL)
+            for row, name in enumerate(names):
+                box = x, top + first + row * step, side, side
+                own, values = found.get((name, image, "image"), pixels), found.get((name, image, method), nothing)
+                maps.show(axes, own, box, values, f"{name}/{image}/{method}")
+    for row, name in enumerate(names):
+        maps.name_at_left(axes, name, top + first + row * step + side / 2)
     return figure

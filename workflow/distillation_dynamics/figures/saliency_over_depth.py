@@ -1,65 +1,65 @@
 """Walks through the depth of all networks at once: where the gradient of the label's logit lies, block after block.
 
-In: gradient_maps.parquet, and the image itself from saliency.parquet. Out: an animation, a frame a relative depth.
+In: gradient_maps.parquet, and the images themselves from saliency.parquet. Out: an animation, a frame a relative depth.
 """
-
-import math
 
 import pandas as pd
 from matplotlib.animation import FuncAnimation
-from matplotlib.figure import Figure
 
 from . import maps
-from .style import PAGE, Style, label, need
+from .page import fitted
+from .style import PAGE, SMALL, TEXT, Style, block_label, label, need
 
 TABLES = ("gradient_maps", "saliency")
 ASKS = ("labels",)
 FORMATS = ("gif",)
-ACROSS, MOST = 6, 18
-# Inches between panels, for the name above each, and for the bar that fills with depth.
-GAP, NAME, BAR = 0.06, 0.3, 0.06
-MILLISECONDS = 600
+# Networks beside one another, and images below one another.
+ACROSS, IMAGES = 9, 3
+# Inches at the left for the names of classes, above for those of networks and blocks.
+LEFT, NAME = 0.75, 0.62
+MILLISECONDS = 700
 
 
 def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
-    """Animate one image, a panel a network (last epoch, lowest seed), as many frames as the deepest has blocks."""
+    """Animate a few images, a column a network (last epoch, lowest seed), a frame a block of the deepest network."""
     table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
     pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
-    ((image, class_),) = maps.examples(table, 1).itertuples(index=False)
-    table = table[table["image"] == image]
-    names, left_out = maps.networks_of(table, MOST)
-    pixels = {name: maps.one_map(pixels_of, network=name, image=image, method="image") for name in names}
-    blocks = {name: table[table["network"] == name].sort_values("block") for name in names}
-    down = math.ceil(len(names) / ACROSS)
-    across = math.ceil(len(names) / down)
-    side = min((PAGE - GAP) / across - GAP, 1.6)
-    edge, first = (PAGE - across * (side + GAP) + GAP) / 2, maps.TITLE + 2 * BAR + NAME
-    figure = Figure(figsize=(PAGE, first + down * (side + NAME) - NAME + maps.BELOW))
-    panels = {
-        name: maps.place(figure, edge + (k % across) * (side + GAP), first + (k // across) * (side + NAME), side, side)
-        for k, name in enumerate(names)
-    }
-    maps.colorbar(figure)
-    bar = maps.place(figure, PAGE / 2 - 1, maps.TITLE, 2, BAR)
-    frames = max(len(one) for one in blocks.values())
+    chosen = maps.examples(table, IMAGES)
+    names, left_out = maps.networks_of(table, ACROSS, style)
+    table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
+    blocks = table.drop_duplicates(["network", "block"]).sort_values("block").groupby("network")["block_name"].agg(list)
+    step = min((PAGE - LEFT) / len(names), maps.LARGEST)
+    side = step - maps.GAP - 0.03
+    title = f"Gradient of the label's logit on patch tokens, from first to last block ({left_out}last epoch)"
+    note = "Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
+    figure, axes, top = maps.sheet(NAME + step * len(chosen), title, note)
+    images = maps.by_key(pixels_of[pixels_of["method"] == "image"], "network", "image")
+    found, shown = maps.by_key(table, "network", "image", "block"), {}
+    for row, (image, class_) in enumerate(chosen.itertuples(index=False)):
+        pixels = next(picture for (_, one), picture in images.items() if one == image)
+        above = top + NAME + row * step
+        said = fitted(maps.class_said(class_, style), LEFT - 0.1, TEXT, 3)
+        axes.text(LEFT - 0.06, above + side / 2, said, ha="right", va="center", fontsize=TEXT)
+        for column, name in enumerate(names):
+            shown[name, image] = images.get((name, image), pixels), (LEFT + column * step, above, side, side)
+    for column, name in enumerate(names):
+        place = LEFT + column * step + side / 2, top + NAME - 0.14
+        axes.text(*place, fitted(label(name), step, SMALL, 3), ha="center", va="bottom", fontsize=SMALL)
+    frames, drawn = max(map(len, blocks)), []
 
     def frame(number: int) -> None:
         depth = number / max(frames - 1, 1)
-        for name, axes in panels.items():
-            one = blocks[name].iloc[round(depth * (len(blocks[name]) - 1))]
-            values = maps.as_array(one)
-            axes.clear()
-            maps.show(axes, pixels[name], values)
-            block = one["block_name"].replace("blocks.", "block ")
-            zero = ": exactly zero" if not values.any() else ""
-            axes.set_title(f"{label(name)}\n{block}{zero}", fontsize="x-small", pad=2)
-        bar.clear()
-        bar.set(xlim=(0, 1), xticks=[], yticks=[])
-        bar.barh(0, depth, color="0.3")
-        maps.title(
-            figure,
-            f"Absolute gradient of the label's logit by patch tokens, last epoch, {left_out}one image "
-            f"({maps.class_said(class_)}).\nEach map has its own scale. Relative depth of the block: {depth:.2f}",
-        )
+        while drawn:
+            drawn.pop().remove()
+        kept = {*axes.texts, *axes.images, *axes.patches}
+        for column, name in enumerate(names):
+            block = round(depth * (len(blocks[name]) - 1))
+            place = LEFT + column * step + side / 2, top + NAME - 0.03
+            axes.text(*place, block_label(blocks[name][block]), ha="center", va="bottom", fontsize=SMALL, color="0.35")
+            for image in chosen["image"]:
+                maps.show(axes, *shown[name, image], found[name, image, block])
+        below = top + NAME + step * len(chosen) + maps.APART
+        axes.text(PAGE - 0.1, below, f"relative depth {depth:.2f}", ha="right", va="top", fontsize=TEXT)
+        drawn.extend(artist for artist in (*axes.texts, *axes.images) if artist not in kept)
 
     return FuncAnimation(figure, frame, frames=frames, init_func=lambda: None, interval=MILLISECONDS)

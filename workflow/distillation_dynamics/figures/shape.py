@@ -1,7 +1,8 @@
 """Whether curves over depth are U-shaped: how far they fall and rise, in every network and by every metric.
 
-In: shape.parquet. Out: the metrics of the claim beside their controls: the same with the scale taken out, scale alone,
-and intensity after the channels were permuted; what these show too is no finding about channels.
+In: shape.parquet and depth.parquet. Out: the curves of the metrics of the claim, and below how far each falls and rises
+beside its controls: the same with the scale taken out, scale alone, and intensity after the channels were permuted;
+what these show too is no finding about channels.
 """
 
 import numpy as np
@@ -12,52 +13,88 @@ from matplotlib.ticker import NullLocator
 
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.valley import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
-from .style import PAGE, NoValue, Style, counts, label, main_probe, need
+from .axis import few_ticks, name_rows
+from .page import NAMES, Room, page
+from .profiles import places_of
+from .style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
-TABLES = ("shape",)
+TABLES = ("shape", "depth")
 ROLES = {"paper": "metric of the claim", "control": "control", "scale": "scale itself", "null": "null"}
 ACROSS = 4
 SHADE = {"paper": "white", "control": "0.96", "scale": "0.96", "null": "0.91"}
 SMALLEST = np.log2(SMALLEST_FACTOR)
+# Inches: of a curve, and of a network's row.
+CURVE, LINE = 0.95, 0.112
+ROOM = Room(left=NAMES, gap=0.22, between=0.42, above=0.3, below=0.36)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw a panel a metric and a row a network: every seed's valley with its interval, filled where U-shaped."""
+    """Draw the curves, then a panel a metric and a row a network: every seed's valley with its interval."""
     if tables["shape"].empty:
         raise NoValue("none of the metrics whose shape is tested was measured")
     table = main_probe(need(tables, "shape", "verdict"))
+    depth = last_epoch(main_probe(need(tables, "depth")))
     members = list(dict.fromkeys(table["network"]))
     looks = style.looks(members)
     places = _places(table)
     down = 1 + max(row for row, _ in places.values())
-    figure = Figure(figsize=(PAGE, 0.8 + down * (0.5 + 0.135 * len(members))), layout="constrained")
-    panels = figure.subplots(down, ACROSS, sharex=True, sharey=True, squeeze=False)
-    roles = dict(zip(table["metric"], table["role"], strict=True))
+    heights = [CURVE] + [LINE * (len(members) + 1)] * down
+    title = f"Is it U-shaped? Last epoch ({counts(table)})"
+    figure, panels = page(1 + down, ACROSS, heights, title, _note(table, style), ROOM)
     for axes in panels.flat:
         axes.set_visible(False)
-    for metric, place in places.items():
-        axes = panels[place]
+    roles = dict(zip(table["metric"], table["role"], strict=True))
+    scales = dict(zip(table["metric"], table["scale"], strict=True))
+    for metric, (row, column) in places.items():
+        rows = table[table["metric"] == metric]
+        if roles[metric] == "paper" and row == 0:
+            _curves(panels[0, column], depth, rows, scales[metric], looks)
+        axes = panels[1 + row, column]
         axes.set_visible(True)
         axes.set_facecolor(SHADE[roles[metric]])
-        axes.set_title(f"{label(metric)}\n({ROLES[roles[metric]]})", fontsize="small")
+        axes.set_title(f"{label(metric)}\n({ROLES[roles[metric]]})")
+        _panel(axes, rows, members, looks)
+        # Linear about 0, as far as the smallest change that counts.
+        axes.set_xscale("symlog", linthresh=SMALLEST, linscale=0.4)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks([-1, 0, 1], ["-1", "0", "1"])
+        axes.set_xlim(*_reach(table))
+        name_rows(axes, members, lines=1)
+        axes.tick_params(labelleft=column == 0)
         # The lowest panel of a column carries the numbers.
-        lower = (place[0] + 1, place[1])
-        axes.tick_params(labelsize="small", labelbottom=lower not in places.values())
-        _panel(axes, table[table["metric"] == metric], members, looks)
-    first = panels[0, 0]
-    first.set_yticks(range(len(members)), [label(name) for name in members])
-    first.set_ylim(len(members) - 0.4, -0.6)
-    # Linear about 0, as far as the smallest change that counts.
-    first.set_xscale("symlog", linthresh=SMALLEST, linscale=0.4)
-    first.xaxis.set_minor_locator(NullLocator())
-    first.set_xticks([-1, -SMALLEST, SMALLEST, 1], ["-1", f"-{SMALLEST:.2f}", f"{SMALLEST:.2f}", "1"])
+        axes.tick_params(labelbottom=(row + 1, column) not in places.values())
+    panels[0, 0].set_ylabel("change from the\nfirst block [doub-\nlings, or bits]")
+    below = panels[-1, 0].get_position().y0 - 0.18 / figure.get_size_inches()[1]
     figure.supxlabel(
-        f"smaller of fall and rise [doublings; entropies: bits]; dashed: {SMALLEST:.2f}, a factor of "
-        f"{SMALLEST_FACTOR:g}",
-        fontsize="medium",
+        "smaller of fall and rise [doublings; entropies: bits]", x=(NAMES + PAGE) / 2 / PAGE, y=below, va="top"
     )
-    figure.suptitle(_title(table, style), fontsize="small")
     return figure
+
+
+def _reach(table: pd.DataFrame) -> tuple[float, float]:
+    """Return what the axis of valleys spans: all of them, and a doubling to both sides."""
+    values = table[["valley", "valley_low", "valley_high"]].to_numpy()
+    values = values[np.isfinite(values)]
+    return 1.2 * min(-1.0, values.min(initial=0)), 1.2 * max(1.0, values.max(initial=0))
+
+
+def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, looks: dict) -> None:
+    """Draw a metric over depth as change from the first block: in colour where it is U-shaped, otherwise grey."""
+    metric = found["metric"].iloc[0]
+    axes.set_visible(True)
+    axes.set_title(f"{label(metric)},\nover depth")
+    places, shaped = places_of(depth), set(found.loc[found["verdict"] == U_SHAPED, "network"])
+    for name in sorted(set(depth["network"]) & set(looks), key=lambda name: (name in shaped, list(looks).index(name))):
+        rows = depth[depth["network"] == name]
+        mean = rows.groupby("block")[metric].mean() if metric in rows else pd.Series(dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = np.log2(mean / mean.iloc[0]) if scale == "log" and len(mean) else mean - mean.head(1).sum()
+        look = {**looks[name], "zorder": 3} if name in shaped else {"color": "0.7", "linewidth": 0.6, "zorder": 1}
+        if len(change):
+            axes.plot(places[name][change.index], change.where(np.isfinite(change)), **look)
+    axes.set_xticks([0, 0.5, 1], ["first", "", "last"])
+    axes.axhline(0, color="black", linewidth=0.4, zorder=0)
+    few_ticks(axes)
 
 
 def _places(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -80,27 +117,31 @@ def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> 
         group = table[table["network"] == name].sort_values("seed")
         places = row + (np.arange(len(group)) - (len(group) - 1) / 2) * min(0.25, 0.7 / max(len(group), 1))
         color, marker = looks[name]["color"], looks[name]["marker"]
-        size = (5 if marker == "*" else 3.5) if len(group) < 4 else 2.2
-        for place, one in zip(places, group.to_dict("records"), strict=True):
-            if one["verdict"] == EMPTY:
-                # Its valley is that of rounding errors.
-                axes.text(0, place, "flat", fontsize="x-small", va="center", ha="center", color=color)
-                continue
-            axes.plot([one["valley_low"], one["valley_high"]], [place, place], color=color, linewidth=0.8)
-            face = {U_SHAPED: color, UNDECIDED: "0.75"}.get(one["verdict"], "white")
-            axes.plot(one["valley"], place, marker, color=color, markerfacecolor=face, markersize=size, mew=0.7)
+        size = (4.5 if marker == "*" else 3) if len(group) < 4 else 2
+        # Of a flat curve the valley is that of rounding errors.
+        flat = (group["verdict"] == EMPTY).to_numpy()
+        if flat.any():
+            text = "flat" if flat.all() else f"{flat.sum()} flat"
+            axes.text(0, row, text, fontsize=SMALL, va="center", ha="center", color=color)
+        shown, places = group[~flat], places[~flat]
+        axes.hlines(places, shown["valley_low"], shown["valley_high"], color=color, linewidth=0.7)
+        for verdict in dict.fromkeys(shown["verdict"]):
+            own = (shown["verdict"] == verdict).to_numpy()
+            look = {"color": color, "markerfacecolor": {U_SHAPED: color, UNDECIDED: "0.75"}.get(verdict, "white")}
+            axes.plot(shown["valley"][own], places[own], marker, **look, markersize=size, mew=0.6)
         if len(group) and (group["verdict"] == NO_INTERIOR).all():
-            axes.text(0, row, NO_INTERIOR, fontsize="x-small", va="center", ha="center", color=color)
+            axes.text(0, row, NO_INTERIOR, fontsize=SMALL, va="center", ha="center", color=color)
 
 
-def _title(table: pd.DataFrame, style: Style) -> str:
+def _note(table: pd.DataFrame, style: Style) -> str:
     trained = table[table["network"].isin(style.names.trained) & table["p"].notna()]
     said = {}
     for metric in ("intensity", "intensity_permuted"):
         rows = trained[trained["metric"] == metric]
         said[metric] = f"{(rows['verdict'] == U_SHAPED).sum()} of {len(rows)}" if len(rows) else "(not measured)"
     return (
-        f"Is it U-shaped? Last epoch ({counts(table)}). Lines: 95 % interval over images; filled: U-shaped\n"
-        f"(adjusted p <= {LEVEL:.2f} of no fall and rise by {SMALLEST:.2f}), grey: undecided. Trained networks where "
-        f"intensity is U-shaped: {said['intensity']}; its null: {said['intensity_permuted']}"
+        f"Curves: U-shaped ones in the colours of the rows, others grey. Rows: 95 % interval over images; filled: "
+        f"U-shaped (adjusted p <= {LEVEL:.2f} of no fall and rise by {SMALLEST:.2f}, a factor of {SMALLEST_FACTOR:g}, "
+        f"dashed), grey: undecided. Trained networks where intensity is U-shaped: {said['intensity']}; its null, "
+        f"permuted channels: {said['intensity_permuted']}."
     )

@@ -1,22 +1,31 @@
 """Channel-axis spectra of the first, middle and last block, against those of permuted channels.
 
-In: spectrum.parquet and depth.parquet. Out: a row of panels a network (of many: a row for a few of them) and one for
-the students.
+In: spectrum.parquet and depth.parquet. Out: a row of panels a network with its control, and one for a few students
+each, all as multiples of the network's mean with permuted channels, so that networks of any scale share an axis.
 """
 
+import math
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.report.words import span
-from .profiles import draw_null, final, log_scale
-from .style import PAGE, Style, counts, label, legend_below
+from .axis import few_ticks
+from .page import Room, column_title, fitted, page
+from .profiles import final, split, title
+from .style import PAGE, SMALL, Style, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)
 NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
 TEST = "amplitude_p"
-# Up to so many networks have a row each, beside their control; of more, so many share one.
-ROW_EACH, TOGETHER = 4, 3
+# Up to so many networks have a row each, beside their control; of more, so many share one. Students that share a row.
+ROW_EACH, TOGETHER, STUDENTS = 4, 2, 3
+PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
+# Inches at the right, for the names of who is in a row.
+NAMES = 1.45
+ROOM = Room(left=0.58, right=NAMES, gap=0.12, between=0.16, above=0.2, below=0.34)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -24,51 +33,72 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
     tests = final(tables, "depth", TEST)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5) & table["amplitude"].notna()]
-    looks = style.looks(table["network"])
-    rows = _rows(list(looks), style)
-    figure = Figure(figsize=(PAGE, 1.5 + 1.5 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(rows), 3, sharex=True, sharey="row", squeeze=False)
-    for (who, members, with_null), line in zip(rows, panels, strict=True):
-        for axes, place in zip(line, (0, 0.5, 1), strict=True):
+    rows = _rows(list(dict.fromkeys(table["network"])), style)
+    what = title("Spectra along the channel axis, without the constant term", table, ["amplitude"])
+    note = (
+        "Channel order is arbitrary: a shape means something only outside the band, which 95 % of the curves of "
+        "permuted channels (of the first of a row; dotted: their mean) leave nowhere. p: one test of the whole curve, "
+        "by its largest distance; each unadjusted."
+    )
+    figure, panels = page(len(rows), len(PLACES), 0.82, what, note, ROOM, sharex=True, sharey="row")
+    for (members, with_null), line in zip(rows, panels, strict=True):
+        looks = style.looks(members)
+        for axes, place in zip(line, PLACES.values(), strict=True):
             for name in members:
                 one = table[table["network"] == name]
                 block = int(place * one["block"].max())
-                one = one[one["block"] == block]
-                mean = one.groupby("frequency")[["amplitude", *NULL]].mean()
-                axes.plot(mean.index, mean["amplitude"], label=label(name), **{**looks[name], "marker": None})
-                if name in with_null:
-                    draw_null(axes, mean.index, mean[NULL], looks[name]["color"], label(name))
-                    mine = tests[(tests["network"] == name) & (tests["block"] == block)]
-                    axes.text(
-                        *(0.98, 0.97, f"{label(name)}: p {span(mine[TEST], '.2g')}"),
-                        **{"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": "x-small"},
-                    )
-            log_scale(axes)
-        line[0].set_ylabel(f"{who}: amplitude\n[activation units]", fontsize="small")
-    for axes, name in zip(panels[0], ("first", "middle", "last"), strict=True):
-        axes.set_title(f"{name} block")
+                mean = one[one["block"] == block].groupby("frequency")[["amplitude", *NULL]].mean()
+                null = mean[NULL].div(mean[NULL[0]], axis=0)
+                axes.plot(
+                    mean.index, mean["amplitude"] / mean[NULL[0]], label=label(name), **{**looks[name], "marker": None}
+                )
+                if name == with_null:
+                    _null(axes, null, looks[name]["color"], tests, name, block)
+        low, high = line[0].get_ylim()
+        # Room for p above the curves.
+        line[0].set_ylim(low, high + 0.22 * (high - low))
+        few_ticks(line[0], 3)
+        handles, texts = line[-1].get_legend_handles_labels()
+        texts = [fitted(text, NAMES - 0.55, lines=2) for text in texts]
+        line[-1].legend(
+            handles,
+            texts,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            handlelength=2.9,
+            handletextpad=0.5,
+            labelspacing=0.25,
+        )  # fmt: skip
+    for axes, text in zip(panels[0], PLACES, strict=True):
+        column_title(axes, text)
+    for axes in panels[-1]:
+        axes.set_xticks([0, 0.2, 0.4], ["0", "0.2", "0.4"])
     panels[-1, 1].set_xlabel("frequency k/C [cycles per channel]")
-    figure.suptitle(
-        f"Spectra along the channel axis, last epoch, constant term left out ({counts(table)}).\n"
-        "Channel order is arbitrary: a shape means something only outside the band. 95 % of the curves of permuted\n"
-        "channels leave it nowhere. p: one test of the whole curve, by its largest distance; each unadjusted",
-        fontsize="small",
-    )
-    legend_below(figure, panels, 4)
+    middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
+    figure.supylabel("amplitude / that of\npermuted channels", x=0.05 / PAGE, y=middle, ha="left")
     return figure
 
 
-def _rows(shown: list[str], style: Style) -> list[tuple[str, list[str], list[str]]]:
-    """Return what each row of panels shows: its name, who is in it, and of whom the null is drawn."""
+def _null(axes: Axes, null: pd.DataFrame, color, tests: pd.DataFrame, name: str, block: int) -> None:
+    """Draw the band of permuted channels and write p of the test against them."""
+    axes.fill_between(null.index, null[NULL[1]], null[NULL[2]], color=color, alpha=0.18, linewidth=0)
+    axes.plot(null.index, null[NULL[0]], color=color, linewidth=0.7, linestyle=":")
+    mine = tests[(tests["network"] == name) & (tests["block"] == block)]
+    text = f"{label(name)}: p {span(mine[TEST], '.2g')}"
+    axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
+
+
+def _rows(shown: list[str], style: Style) -> list[tuple[list[str], str | None]]:
+    """Return what each row of panels shows: who is in it, and of whom the null is drawn."""
     names = style.names
     networks = [name for name in names.ordered if name in shown]
     each = 1 if len(networks) <= ROW_EACH else TOGETHER
-    rows = []
+    rows: list[tuple[list[str], str | None]] = []
     for first in range(0, len(networks), each):
-        chosen = networks[first : first + each]
-        both = (one for name in chosen for one in (name, names.controls.get(name)))
-        rows.append(
-            (label(chosen[0]) if each == 1 else "networks", [name for name in both if name in shown], chosen[:1])
-        )
+        both = (one for name in networks[first : first + each] for one in (name, names.controls.get(name)))
+        rows.append(([name for name in both if name in shown], networks[first]))
     students = style.students(shown)
-    return [*rows, ("students", students, style.banded(students))] if students else rows
+    baseline = [name for name in students if name == names.baseline]
+    others = [name for name in students if name not in baseline]
+    parts = split(others, math.ceil(len(others) / STUDENTS)) or [[]] * bool(baseline)
+    return [*rows, *(([*baseline, *part], names.baseline if baseline else None) for part in parts)]

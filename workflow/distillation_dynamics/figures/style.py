@@ -1,12 +1,11 @@
 """How every figure looks: sizes, fonts, and one colour, line and marker per network wherever it appears.
 
 Networks are dark tones, each with its own marker; a control is its network's, lighter and dashed. The family of a
-variant (none, soft, hard, spectral, projector) is its colour, its place in the family its line, both its marker. No two
-share line and marker, so that figures stay readable for the colour-blind and in grey print.
+variant (none, soft, hard, spectral, projector) is its colour, its place in the family its shade and line, both its
+marker. No two share line and marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
-import math
-import textwrap
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +15,15 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from scipy.special import stdtrit
 
 from ..errors import StudyError
 from ..spec.tables import MAIN_PROBE, Names
+from ..statistics.thresholds import INTERVAL
 
 PAGE = 6.75  # inches: width of a page in print
-# Of a legend, in inches: the line before a name, and a letter of it; of a title, letters that a line of a page holds.
-IN_FRONT, LETTER, LINE = 0.5, 0.058, 118
-# Rows of a legend that a figure's height counts with, and inches for each further one.
-ROWS, ROW = 4, 0.15
+# Points at that width, of a figure's title, of labels and names, and of all else; print asks for no less than 6.
+TITLE, TEXT, SMALL = 8.0, 7.0, 6.2
 DASHES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 # Of networks, the teacher first: dark, and told apart by line and marker.
@@ -33,8 +31,15 @@ TONES = ["#000000", "#1f4e79", "#7b2d26", "#4f5d2f", "#5b3a70", "#6b4f1d", "#2f5
 NETWORK_LINES = ["-", (0, (9, 1.5)), (0, (9, 1.5, 1.5, 1.5)), (0, (9, 1.5, 1.5, 1.5, 1.5, 1.5))]
 NETWORK_MARKERS = ["*", "p", "h", "<", ">", "d", "8", "H"]
 CONTROL_LINES = [(0, (3, 1.5)), (0, (3, 3)), (0, (2, 1)), (0, (4, 1, 1, 1))]
-# How much of a control's colour is white.
-LIGHTER = 0.5
+# How much of a control's colour is white; how far shades of a family go to black and to white.
+LIGHTER, SHADES = 0.5, (0.4, 0.35)
+
+
+def shade(color: tuple[float, ...], number: int, count: int) -> tuple[float, ...]:
+    """Return the shade of member `number` of `count` of a family: from dark to light, a single one as it is."""
+    dark, light = SHADES
+    amount = -dark + (dark + light) * number / (count - 1) if count > 1 else 0
+    return tuple(part * (1 + amount) if amount < 0 else part + (1 - part) * amount for part in color)
 
 
 class NoValue(StudyError):
@@ -43,7 +48,7 @@ class NoValue(StudyError):
 
 @dataclass(frozen=True)
 class Style:
-    """The figures' slice of the configuration, and who is in the tables.
+    """The figures' slice of the configuration, who is in the tables, and what the classes are called, if anything.
 
     A network looks the same in every figure, whichever of the others that figure shows.
     """
@@ -51,21 +56,37 @@ class Style:
     palette: str
     dpi: int
     names: Names
+    classes: tuple[str, ...] = ()
 
     def apply(self) -> None:
         """Set seaborn's theme; text in PDF stays text."""
-        sns.set_theme(context="paper", style="ticks", palette=self.palette, font_scale=0.85)
+        sns.set_theme(context="paper", style="ticks", palette=self.palette)
+        sizes = {f"{part}.labelsize": SMALL for part in ("xtick", "ytick")}
+        sizes |= {f"axes.{part}size": TEXT for part in ("title", "label")}
         mpl.rcParams.update(
             {
+                **sizes,
+                "font.size": TEXT,
+                "figure.titlesize": TITLE,
+                "figure.labelsize": TEXT,
+                "legend.fontsize": SMALL,
+                "axes.linewidth": 0.7,
+                "axes.labelpad": 2.5,
+                "axes.titlepad": 3,
+                **{f"{axis}tick.{level}.width": 0.6 for axis in "xy" for level in ("major", "minor")},
+                **{f"{axis}tick.major.size": 2.5 for axis in "xy"},
+                **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
+                **{f"{axis}tick.major.pad": 2 for axis in "xy"},
                 "pdf.fonttype": 42,
+                # Each picture as it is: a composite of many takes seconds.
+                "image.composite_image": False,
                 "svg.fonttype": "none",
                 "svg.hashsalt": "distillation-dynamics",
                 "axes.spines.top": False,
                 "axes.spines.right": False,
                 "legend.frameon": False,
-                "lines.linewidth": 1.1,
-                "lines.markersize": 3.5,
-                "axes.titlesize": "medium",
+                "lines.linewidth": 1.0,
+                "lines.markersize": 2.8,
             }
         )
 
@@ -84,14 +105,20 @@ class Style:
             looks[name] = {"color": color, "linestyle": NETWORK_LINES[line], "marker": marker}
             light = tuple(LIGHTER + (1 - LIGHTER) * part for part in color)
             looks[self.names.controls.get(name)] = {"color": light, "linestyle": CONTROL_LINES[line], "marker": marker}
+        sizes = Counter(name.split("_")[0] for name in variants)
+        taken = set()
         for name in variants:
             family = name.split("_")[0]
-            number = count[family] = count.get(family, -1) + 1
-            looks[name] = {
-                "color": colors[families.index(family) % len(colors)],
-                "linestyle": DASHES[number % len(DASHES)],
-                "marker": MARKERS[(families.index(family) + number) % len(MARKERS)],
-            }
+            number, place = count.get(family, 0), families.index(family)
+            count[family] = number + 1
+            line, marker = number % len(DASHES), place + number
+            # A later turn of all lines comes with other markers.
+            while (line, marker % len(MARKERS)) in taken and len(taken) < len(DASHES) * len(MARKERS):
+                marker += 1
+                line = (line + (marker % len(MARKERS) == 0)) % len(DASHES)
+            taken.add((line, marker % len(MARKERS)))
+            color = shade(mpl.colors.to_rgb(colors[place % len(colors)]), number, sizes[family])
+            looks[name] = {"color": color, "linestyle": DASHES[line], "marker": MARKERS[marker % len(MARKERS)]}
         return {name: looks[name] for name in dict.fromkeys(shown)}
 
     def banded(self, shown: Iterable[str]) -> list[str]:
@@ -150,42 +177,33 @@ def counts(table: pd.DataFrame, *columns: str) -> str:
     return f"n = {images} image{'s' * (many != 1)}" + f", {several} seed{'s' * (seeds[-1:] > [1])}" * bool(seeds)
 
 
-def wrapped(text: str) -> str:
-    """Return a title whose lines fit on a page."""
-    return "\n".join(textwrap.fill(line, LINE) for line in text.splitlines())
-
-
 def block_label(name: str) -> str:
     """Return a block's module name as it is read on an axis: `7` for blocks.7, stages as they are."""
     return name.removeprefix("blocks.")
 
 
-def legend_below(figure: Figure, axes: Axes | Iterable[Axes], columns: int) -> None:
-    """Put one legend of everything that is labelled in `axes` (one or several) under the whole figure."""
-    handles = {}
-    for one in np.ravel(axes):
-        for handle, text in zip(*one.get_legend_handles_labels(), strict=True):
-            handles.setdefault(text, handle)
-    widest = max(map(len, handles), default=0)
-    width, height = figure.get_size_inches()
-    columns = min(columns, max(1, int(width / (IN_FRONT + widest * LETTER))))
-    # A legend of many rows makes the page longer, not the panels smaller.
-    figure.set_size_inches(width, height + ROW * max(0, math.ceil(len(handles) / columns) - ROWS))
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, handlelength=2.6,
-        columnspacing=1.2,
-    )  # fmt: skip
+def mean_and_half(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return means of `values` [..., seeds] and half their 95 % t intervals over seeds; NaN of one seed."""
+    count = values.shape[-1]
+    if count < 2:
+        return values.mean(axis=-1), np.full(values.shape[:-1], np.nan)
+    return values.mean(axis=-1), stdtrit(count - 1, 0.975) * values.std(axis=-1, ddof=1) / np.sqrt(count)
+
+
+def binomial_half(percent: pd.Series, images: pd.Series) -> pd.Series:
+    """Return half the 95 % interval that so many images leave of a share in percent [points]."""
+    share = percent / 100
+    return 100 * INTERVAL * np.sqrt(share * (1 - share) / images)
 
 
 def over_epochs(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, dict[str, Any]]) -> None:
-    """Draw `column` over epochs: for each of the networks in `looks` the mean over seeds, single seeds thin."""
+    """Draw `column` over epochs: of each network in `looks` the mean over seeds, with its 95 % t interval as a band."""
     table = table.dropna(subset=[column])
     for name, look in looks.items():
-        rows = table[table["network"] == name]
-        mean = rows.groupby("epoch")[column].mean()
-        axes.plot(mean.index, mean, label=label(name), **look)
-        if rows["seed"].nunique() > 1:
-            for _, one in rows.groupby("seed"):
-                axes.plot(one["epoch"], one[column], color=look["color"], linewidth=0.35, alpha=0.6)
+        rows = table[table["network"] == name].pivot_table(values=column, index="epoch", columns="seed")
+        axes.plot(rows.index, rows.mean(axis=1), label=label(name), **look)
+        if rows.shape[1] > 1:
+            mean, half = mean_and_half(rows.to_numpy())
+            axes.fill_between(rows.index, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0)
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)

@@ -9,54 +9,88 @@ import math
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, legend_below, need, over_epochs
+from .axis import few_ticks, log_scale
+from .page import Room, column_title, fitted, inches_of, legend_below, legend_rows, page
+from .style import TEXT, Style, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
 ASKS = ("students",)
 ACROSS = 6
+PANELS = {"share": "share of\nloss", "gradient_norm": "gradient\nnorm", "clipped": "updates\nclipped"}
+ROOM = Room(left=0.62, gap=0.1, between=0.13, above=0.3, below=0.36)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw shares of the loss by epoch, a panel a variant (means over seeds), and below norms and clipping."""
+    """Draw a column a variant: shares of its loss by epoch, its norm before clipping and share of clipped updates.
+
+    The baseline stands thin beside each.
+    """
     terms, epochs = need(tables, "terms", "share"), need(tables, "epochs", "gradient_norm")
     terms, epochs = (table[table["network"].isin(style.names.variants)] for table in (terms, epochs))
     variants, names = list(dict.fromkeys(terms["network"])), list(dict.fromkeys(terms["term"]))
     colors = dict(zip(names, sns.color_palette(style.palette, len(names)), strict=True))
     across = min(ACROSS, len(variants))
-    down = math.ceil(len(variants) / across)
-    figure = Figure(figsize=(PAGE, 1.1 * down + 2.8), layout="constrained")
-    top, bottom = figure.add_gridspec(2, 1, height_ratios=[1.1 * down, 1.6])
-    panels = top.subgridspec(down, across).subplots(sharex=True, sharey=True, squeeze=False)
-    for axes, variant in zip(panels.flat, variants, strict=False):
-        rows = terms[terms["network"] == variant]
-        mean = rows.pivot_table(index="epoch", columns="term", values="share").reindex(columns=names).dropna(axis=1)
-        base = np.zeros(len(mean))
-        for name in mean:
-            axes.bar(mean.index, mean[name], bottom=base, width=0.9, color=colors[name], label=label(name))
-            base = base + mean[name].to_numpy()
-        axes.set_title(label(variant), fontsize="small")
-        axes.set_ylim(0, 1)
-        axes.tick_params(labelsize="small")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    for axes in panels.flat[len(variants) :]:
-        axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("share of loss", fontsize="small")
-    looks = style.looks(variants)
-    norm, clipped = bottom.subgridspec(1, 2).subplots()
-    over_epochs(norm, epochs, "gradient_norm", looks)
-    over_epochs(clipped, epochs, "clipped", looks)
-    norm.set_ylabel("norm of the gradient,\nbefore clipping")
-    norm.set_yscale("log")
-    clipped.set_ylabel("share of updates clipped")
-    clipped.set_ylim(-0.03, 1.03)
-    seeds = terms["seed"].nunique()
-    figure.suptitle(
-        f"Terms of the loss and gradients by epoch: means over n = {seeds} seed{'s' * (seeds != 1)}; of norms and "
-        "clipping each seed thin",
-        fontsize="small",
+    groups, seeds = math.ceil(len(variants) / across), terms["seed"].nunique()
+    room = ROOM.with_legend(legend_rows(names, 6))
+    title = (
+        f"Terms of the loss, norm of the gradient before clipping, and clipping (n = {seeds} seed{'s' * (seeds != 1)})"
     )
-    legend_below(figure, [*panels.flat, norm], 6)
+    note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {label(style.names.baseline or '')}."
+    # A row without panels holds the names of the next variants.
+    heights = [0.7, 0.5, 0.5, 0.2] * groups
+    figure, panels = page(4 * groups - 1, across, heights[:-1], title, note, room, sharex=True, sharey=False)
+    for axes in panels.flat:
+        axes.set_visible(False)
+    rows: dict[str, list[Axes]] = {name: [] for name in PANELS}
+    for number, variant in enumerate(variants):
+        own = panels[4 * (number // across) :, number % across][:3]
+        for axes, (column, text) in zip(own, PANELS.items(), strict=True):
+            axes.set_visible(True)
+            if rows[column]:
+                axes.sharey(rows[column][0])
+            rows[column].append(axes)
+            axes.tick_params(labelleft=number % across == 0, labelbottom=False)
+            if number % across == 0:
+                axes.set_ylabel(text)
+        _bars(own[0], terms[terms["network"] == variant], colors)
+        column_title(own[0], fitted(label(variant), inches_of(own[0])[0] + ROOM.gap, TEXT, 2))
+        for axes, column in zip(own[1:], list(PANELS)[1:], strict=True):
+            _line(axes, epochs, column, variant, style)
+        if number + across >= len(variants):
+            own[2].tick_params(labelbottom=True)
+            own[2].set_xlabel("epoch")
+    _scales(rows)
+    legend_below(figure, rows["share"], 6, room.below)
     return figure
+
+
+def _bars(axes: Axes, terms: pd.DataFrame, colors: dict) -> None:
+    mean = terms.pivot_table(index="epoch", columns="term", values="share").reindex(columns=list(colors)).dropna(axis=1)
+    base = np.zeros(len(mean))
+    for name in mean:
+        axes.bar(mean.index, mean[name], bottom=base, width=0.9, color=colors[name], label=label(name), linewidth=0.3)
+        base = base + mean[name].to_numpy()
+
+
+def _line(axes: Axes, epochs: pd.DataFrame, column: str, variant: str, style: Style) -> None:
+    """Draw one variant over epochs, the baseline thin in grey behind it."""
+    looks = style.looks([variant])
+    baseline = epochs[epochs["network"] == style.names.baseline].groupby("epoch")[column].mean()
+    axes.plot(baseline.index, baseline, color="0.6", linewidth=0.7, zorder=1)
+    over_epochs(axes, epochs, column, looks)
+    axes.set_xlabel("")
+
+
+def _scales(rows: dict[str, list[Axes]]) -> None:
+    share, norm, clipped = (axes[0] for axes in rows.values())
+    share.set_ylim(0, 1)
+    clipped.set_ylim(-0.03, 1.06)
+    for axes in (share, clipped):
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    norm.autoscale(axis="y")
+    log_scale(norm)
+    few_ticks(share, 5, axis="x")
+    share.xaxis.get_major_locator().set_params(integer=True)

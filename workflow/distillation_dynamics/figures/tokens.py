@@ -1,12 +1,12 @@
 """Geometry of the patch tokens over depth: their likeness to each other, outlying norms, distance from the first block.
 
-In: depth.parquet. Out: a figure of four panels.
+In: depth.parquet. Out: a row of panels a metric.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .profiles import final, grid, say, trained_and_control
+from .profiles import final, grid
 from .style import Style
 
 TABLES = ("depth",)
@@ -20,14 +20,7 @@ PANELS = {
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw each network's last epoch, mean over seeds."""
+    """Draw each network's last epoch, and of each variant its difference to the baseline."""
     # No column is demanded: with one patch an image there is no cosine, and the panel says so.
-    table = final(tables, "depth")
-    figure = grid(table, style, PANELS, 2)
-    control = trained_and_control(table, "token_cosine", style)
-    said = (
-        "With a cosine to the first block near 1, both blocks are nearly the same target; none on another grid.\n"
-        f"Cosine between tokens in the last block (and the control's): {control}"
-    )
-    say(figure, "Patch tokens of an image", table, said, style, PANELS)
-    return figure
+    note = "Cosine to the first block: none on another grid."
+    return grid(final(tables, "depth"), style, PANELS, "Patch tokens of an image over depth", note)[0]

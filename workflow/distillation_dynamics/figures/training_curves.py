@@ -1,37 +1,73 @@
-"""Training curves: validation accuracy and training loss of every variant over epochs."""
+"""Training curves: accuracy and cross-entropy on validation images of every variant over epochs.
+
+In: epochs.parquet. Out: a column for a few variants beside the baseline. The training loss is not drawn: of each
+variant it is another sum of terms, in units of its own (`terms` has its parts).
+"""
+
+import math
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, legend_below, need, over_epochs
+from .axis import few_ticks, log_scale
+from .page import Room, names_below, page, rows_below
+from .profiles import split
+from .style import PAGE, SMALL, Style, label, need, over_epochs
 
 TABLES = ("epochs",)
 ASKS = ("students",)
+PANELS = {"validation_top1": "validation top-1 [%]", "validation_loss": "validation\ncross-entropy [nats]"}
+# Columns, and variants that one of them holds beside the baseline.
+ACROSS, MEMBERS = 4, 4
+ROOM = Room(left=0.6, gap=0.15, between=0.2, above=0.05)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the mean over seeds of each variant, single seeds thin, and the teacher's final accuracy."""
-    epochs = need(tables, "epochs", "epoch", "validation_top1", "train_loss")
+    """Draw the mean over seeds of each variant, its interval as a band, and the teacher's final accuracy."""
+    epochs = need(tables, "epochs", "epoch", "validation_top1")
     students = epochs[epochs["network"].isin(style.names.variants)]
-    teacher = epochs[epochs["network"] == style.names.teacher]
-    looks = style.looks(students["network"])
-    figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
-    accuracy, loss = figure.subplots(1, 2)
-    panels = (accuracy, "validation_top1"), (loss, "train_loss")
-    for axes, column in panels:
-        over_epochs(axes, students, column, looks)
-    final = teacher.dropna(subset=["validation_top1"]).tail(1)["validation_top1"]
-    if len(final):
-        accuracy.axhline(
-            final.iloc[0],
-            color="black",
-            linewidth=0.8,
-            linestyle=(0, (6, 3)),
-            label=f"teacher ({label(style.names.teacher)}), final",
-        )
-    accuracy.set_ylabel("validation top-1 [%]")
-    loss.set_ylabel("training loss [nats]")
+    panels = {column: text for column, text in PANELS.items() if column in students and students[column].notna().any()}
     seeds = students["seed"].nunique()
-    figure.suptitle(f"Training of the students ({seeds} seed{'s' * (seeds > 1)})", fontsize="medium")
-    legend_below(figure, accuracy, 4)
+    title = f"Training of the students (n = {seeds} seed{'s' * (seeds != 1)})"
+    note = "Bands: 95 % t interval over seeds." if seeds > 1 else "One seed: without an interval."
+    figure, axes = beside_baseline(students, panels, title, note, style)
+    teacher = epochs[epochs["network"] == style.names.teacher].dropna(subset=["validation_top1"]).tail(1)
+    for value in teacher["validation_top1"]:
+        for number, one in enumerate(axes[0]):
+            one.axhline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
+            if number == 0:
+                one.annotate(
+                    f"teacher ({label(style.names.teacher)}), final", (1, value), xytext=(0, -2), ha="right", va="top",
+                    xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=SMALL,
+                )  # fmt: skip
     return figure
+
+
+def beside_baseline(
+    table: pd.DataFrame, panels: dict[str, str], title: str, note: str, style: Style, log: tuple[str, ...] = ()
+) -> tuple[Figure, list[list[Axes]]]:
+    """Draw columns of a table over epochs: a row of panels each, in each panel the baseline and a few other variants.
+
+    `panels`: column -> its name and unit; those in `log` on a logarithmic axis.
+    """
+    shown = style.students(table["network"])
+    first = [name for name in shown if name == style.names.baseline]
+    others = [name for name in shown if name not in first]
+    parts = [[*first, *part] for part in split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [[]]]
+    width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
+    rows = max(rows_below(map(label, part), width + ROOM.gap) for part in parts)
+    room = ROOM.with_legend(rows)
+    figure, axes = page(len(panels), len(parts), 1.3, title, note, room, sharex=True, sharey="row")
+    for row, (line, (column, text)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for one, part in zip(line, parts, strict=True):
+            over_epochs(one, table, column, style.looks(part))
+            if row < len(panels) - 1:
+                one.set_xlabel("")
+        line[0].set_ylabel(text)
+        if column in log:
+            log_scale(line[0])
+        else:
+            few_ticks(line[0], 5)
+    names_below({one: [one] for one in axes[-1]}, room.below, room.gap)
+    return figure, list(map(list, axes))

@@ -8,13 +8,17 @@ the same objectives.
 import math
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import PAGE, Style, label, need
+from .axis import few_ticks
+from .page import Room, column_title, fitted, inches_of, page
+from .style import PAGE, SMALL, TEXT, Style, label, need
 
 TABLES = ("trajectory", "variants", "published_trajectory")
 ASKS = ("variants",)
-ACROSS = 5
+ACROSS = 6
+ROOM = Room(left=0.62, gap=0.12, between=0.58, above=0.42, below=0.36)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
@@ -25,42 +29,56 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     turns = dict(zip(turned["variant"], turned["turns_at"], strict=True))
     published = tables["published_trajectory"]
     variants = list(dict.fromkeys(table["variant"]))
-    baseline = table["baseline"].iloc[0]
-    looks = style.looks(variants)
+    looks, seeds = style.looks(variants), int(table["seeds"].max())
     across = min(ACROSS, len(variants))
     down = math.ceil(len(variants) / across)
-    figure = Figure(figsize=(PAGE, 1.0 + 1.3 * down), layout="constrained")
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    baseline = label(table["baseline"].iloc[0])
+    title = f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{'s' * (seeds != 1)})"
+    figure, panels = page(down, across, 1.1, title, _note(seeds, published), ROOM, sharex=True, sharey=True)
     for axes, variant in zip(panels.flat, variants, strict=False):
-        rows = table[table["variant"] == variant].sort_values("epoch")
-        color = looks[variant]["color"]
-        axes.axhline(0, color="black", linewidth=0.7, linestyle=(0, (6, 3)), zorder=1)
-        axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.25, linewidth=0)
-        axes.plot(rows["fraction"], rows["gain"], color=color, marker="o" if len(rows) < 15 else None, markersize=2.5)
-        theirs = published[published["variant"] == variant]
-        axes.plot(
-            theirs["fraction"], theirs["gain"], color="black", linewidth=0.7, linestyle=":", marker="x", markersize=3
-        )
-        title = label(variant)
-        if variant in turns:
-            axes.axvline(turns[variant], color="0.4", linewidth=0.8, linestyle=":", zorder=0)
-            title += f"\nbelow 0 from {turns[variant]:.2f}"
-        axes.set_title(title, fontsize="small")
-        axes.tick_params(labelsize="small")
+        own, theirs = (rows[rows["variant"] == variant].sort_values("epoch") for rows in (table, published))
+        _panel(axes, own, theirs, looks[variant], turns.get(variant))
+        column_title(axes, fitted(label(variant), inches_of(axes)[0] + ROOM.gap, TEXT, 2), 9)
     for place, axes in enumerate(panels.flat):
         axes.set_visible(place < len(variants))
         axes.tick_params(labelbottom=place + across >= len(variants))
-    # The means set the scale; intervals of two seeds can be wider than anything of interest.
-    reach = max(table["gain"].abs().max(), published["gain"].abs().max() if len(published) else 0)
-    low, high = panels[0, 0].get_ylim()
-    if reach > 0:
-        panels[0, 0].set_ylim(max(low, -3 * reach), min(high, 3 * reach))
-    panels[0, 0].set_xlim(0, 1.02)
-    figure.supxlabel("share of training", fontsize="medium")
-    figure.supylabel("gain in validation top-1 [points]", fontsize="medium")
-    seeds = int(table["seeds"].max())
-    figure.suptitle(_title(label(baseline), seeds) + _published(published), fontsize="small")
+    # The means set the scale; intervals of a few seeds can be wider than anything of interest.
+    values = pd.concat([table["gain"], published["gain"]]) if len(published) else table["gain"]
+    low, high = min(values.min(), 0), max(values.max(), 0)
+    if high > low:
+        panels[0, 0].set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
+    panels[0, 0].set_xlim(0, 1.04)
+    panels[0, 0].set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    few_ticks(panels[0, 0], 5)
+    below = panels[-1, 0].get_position().y0 - 0.2 / figure.get_size_inches()[1]
+    figure.supxlabel("share of training", y=below, va="top")
+    middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
+    figure.supylabel("gain in validation\ntop-1 [points]", x=0.05 / PAGE, y=middle, ha="left")
     return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, theirs: pd.DataFrame, look: dict, turns: float | None) -> None:
+    """Draw one variant: gains filled above 0 and losses below it, its interval, the published ones, and the turn."""
+    color = look["color"]
+    axes.axhline(0, color="black", linewidth=0.7, zorder=1)
+    axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
+    axes.plot(rows["fraction"], rows["gain"], color=color, marker=look["marker"] if len(rows) < 15 else None)
+    published = {"color": "black", "linewidth": 0.6, "linestyle": ":", "marker": "x", "markersize": 2.6, "mew": 0.7}
+    axes.plot(theirs["fraction"], theirs["gain"], **published)
+    if turns is not None:
+        axes.axvspan(turns, 1.04, color="0.9", linewidth=0, zorder=0)
+        axes.axvline(turns, color="black", linewidth=0.9, linestyle=(0, (2, 1)), zorder=2)
+        axes.set_title(f"below 0 from {turns:.2f}", loc="left", fontsize=SMALL)
+
+
+def _note(seeds: int, published: pd.DataFrame) -> str:
+    """Return what bands and marks are."""
+    if seeds > 1:
+        text = "Bands: 95 % t interval over seeds of each epoch alone; where they hold 0, no gain and no loss is shown."
+    else:
+        text = "No interval with one seed: any of these may be chance."
+    text += " Grey, from the dashed line: in the mean, an early gain became a late loss there."
+    return text + _published(published)
 
 
 def _published(rows: pd.DataFrame) -> str:
@@ -69,16 +87,4 @@ def _published(rows: pd.DataFrame) -> str:
         return ""
     same = rows.groupby("variant")["comparable"].first()
     count = "all" if same.all() else "none" if not same.any() else f"{same.sum()} of {len(same)}"
-    return f"\nCrosses: published, ImageNet, one seed, to SoftKD ({count} of the same run: see the report)"
-
-
-def _title(baseline: str, seeds: int) -> str:
-    if seeds > 1:
-        control = "Bands: 95 % t interval of each epoch alone;\nwhere they hold 0, no gain and no loss is shown"
-    else:
-        control = "No interval with one seed:\nany of these may be chance"
-    plural = "s" * (seeds != 1)
-    return (
-        f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{plural}). {control}. "
-        "Dotted: in the mean, an early gain became a late loss"
-    )
+    return f" Crosses: published, ImageNet, one seed, to SoftKD ({count} of the same run: see the report)."

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import extensions
+from ..data.classes import class_names
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
 from ..spec.tables import FiguresJob, Names, PageJob, Run, Setting, StatisticsJob, SummaryJob, TablesJob
@@ -180,12 +181,15 @@ def _figures(chain: Gathered) -> dict[str, Node]:
     found = {}
     owners = dict.fromkeys(STATISTICS_TABLES, chain.statistics) | dict.fromkeys(SUMMARY_TABLES, chain.summary)
     owners |= chain.tables
+    data = chain.study.data
+    classes = class_names(data.source, data.files["test"], data.classes)
     for name, figure in drawn(chain).items():
         reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
         folder, files = f"{chain.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
         tables: tuple[From, ...] = tuple(node.files(*names) for node, names in reads)
         paths = tuple(f"{folder}/{file}" for file in files)
-        job = FiguresJob(name, names_of(chain), tables, chain.study.figures, files=paths)
+        shown = classes if "saliency" in figure.tables else ()
+        job = FiguresJob(name, names_of(chain), tables, chain.study.figures, shown, files=paths)
         found[name] = chain.add(
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )

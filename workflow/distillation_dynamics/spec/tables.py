@@ -113,12 +113,16 @@ class StatisticsJob:
 
 @dataclass(frozen=True)
 class FiguresJob:
-    """Draw one figure or animation from study-level tables as `files`."""
+    """Draw one figure or animation from study-level tables as `files`.
+
+    `classes` are the names of the classes in order, for figures that show images; empty where they have none.
+    """
 
     figure: str
     names: Names
     tables: tuple[From, ...]
     options: dict[str, Any]
+    classes: tuple[str, ...] = ()
     files: tuple[str, ...] = aside()
 
 

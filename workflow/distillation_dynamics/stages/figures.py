@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
-from ..figures.style import PAGE, NoValue, Style, label
+from ..figures.style import PAGE, TEXT, NoValue, Style, label
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
 
@@ -25,7 +25,7 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
 
     Raises StudyError where a table cannot be read, and NoValue for an animation of nothing.
     """
-    style = Style(**job.options, names=job.names)
+    style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
     module = import_module(f"..figures.{job.figure}", __package__)
@@ -37,15 +37,16 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
         figure = module.draw(tables, style)
     except NoValue as error:
         figure = Figure(figsize=(PAGE, 1.0))
-        figure.text(0.5, 0.5, f"{label(job.figure)}: {error}", ha="center", va="center", fontsize="small", wrap=True)
+        figure.text(0.5, 0.5, f"{label(job.figure)}: {error}", ha="center", va="center", fontsize=TEXT, wrap=True)
     save_figure(figure, files, style)
 
 
 def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
     """Write a figure in the formats that the files' names end in."""
-    # Once for all formats: the layout takes as long as the drawing.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    if figure.get_layout_engine() is not None:
+        # Once for all formats: the layout takes as long as the drawing.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     for path in files:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])

@@ -1,0 +1,65 @@
+"""How axes are numbered: blocks by name, and few round numbers, so that none covers another. No figure of its own."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from .page import NAMES, fitted
+from .style import block_label, label
+
+
+def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
+    """Name the blocks at places 0, 1, ... of an axis: at most `most` of them, long names upright on an x axis."""
+    if max(map(len, map(block_label, names))) > 2:
+        most = min(most, 4)
+    step = math.ceil(len(names) / most)
+    shown = [block_label(name) for name in names[::step]]
+    axis.set_ticks(range(0, len(names), step), shown)
+
+
+def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:
+    """Number the blocks of an axis, at most so many of them."""
+    name_blocks(axis, tuple(map(str, range(blocks))), most)
+
+
+def name_rows(axes: Axes, names: Sequence[str], lines: int = 2) -> None:
+    """Name rows 0, 1, ... from above, each in up to `lines` within the room that `page.NAMES` leaves at the left."""
+    axes.set_yticks(range(len(names)), [fitted(label(name), NAMES - 0.12, lines=lines) for name in names])
+    axes.set_ylim(len(names) - 0.45, -0.55)
+
+
+def few_ticks(axes: Axes, most: int = 4, axis: str = "y") -> None:
+    """Let an axis have a few ticks at round numbers."""
+    one = axes.yaxis if axis == "y" else axes.xaxis
+    one.set_major_locator(mpl.ticker.MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+
+
+def log_if_wide(axes: Axes, values: pd.DataFrame) -> None:
+    """Make the value axis logarithmic where positive values span more than a factor of 10."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    if low > 0 and high > 10 * low:
+        log_scale(axes)
+
+
+def log_scale(axes: Axes, about: bool = False) -> None:
+    """Make the value axis logarithmic, with plain numbers: at decades, at 1, 2 and 5, or where those are too few.
+
+    `about`: values are ratios, and 1 is in the middle of the least that is shown, half to double.
+    """
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if about:
+        low, high = min(low, 0.77), max(high, 1.3)
+        axes.set_ylim(low, high)
+    span = math.log10(high / low)
+    if span > 0.7:
+        locator = mpl.ticker.LogLocator(subs=(1,) if span > 1.6 else (1, 2, 5) if span < 1.2 else (1, 3), numticks=5)
+    else:
+        locator = mpl.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
+    axes.yaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
