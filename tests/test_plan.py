@@ -405,7 +405,7 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     networks = ["networks/cait", *(f"students/{variant}/seed0" for variant in ("none", "hard", "everything"))]
     measured = [node.order.name for node in plan.due("measure")]
     assert sorted(measured) == sorted(f"{network}/magnitude" for network in networks)
-    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures"}
+    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures", "paper"}
     # Of depth.parquet: the metric has no bins, and no rows that are compared.
     assert [node.order.name for node in plan.due("tables")] == ["depth"] and plan.cohorts == []
     follows = {node.order.name for node in plan.due("figures")}
@@ -551,7 +551,7 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     assert len(measured) == len(set(measured)) == 4 * (1 + 3 * len(seeds)) + (1 + 3 * len(seeds)) + 1
 
 
-@pytest.mark.parametrize(("slots", "many", "expected"), [(None, 1, 1), (1, 1, 1), (2, 100, 1), (2, 1, 3)])
+@pytest.mark.parametrize(("slots", "many", "expected"), [(None, 1, 1), (1, 1, 1), (2, 100, 1), (2, 1, 4)])
 def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(
     tmp_path, monkeypatch, slots, many, expected
 ):
@@ -563,15 +563,18 @@ def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(
     assert sorted(node.order.name for node in gathered) == sorted(
         node.order.name for node in chain.nodes if node.stage in orders.GATHERING
     )
-    if expected == 3:
-        tables, last, figures = (group.nodes for group in plan.gathering)
+    if expected == 4:
+        tables, last, figures, paper = (group.nodes for group in plan.gathering)
         assert {node.stage for node in tables} == {"tables", "summary"}
         assert chain.statistics in last and {node.stage for node in figures} == {"figures"}
-        assert {n for n in last if n is not chain.statistics} == {n for n in gathered if chain.statistics in n.needs}
+        assert paper == (chain.paper,)
+        after = {n for n in gathered if chain.statistics in n.needs} - {chain.paper}
+        assert {n for n in last if n is not chain.statistics} == after
         plan.settle()
         waits = [read_json(group.file)["needs"] for group in plan.gathering]
         markers = [group.marker for group in plan.gathering]
         assert markers[0] in waits[1] and markers[0] in waits[2] and markers[1] not in waits[2]
+        assert set(markers[:3]) <= set(waits[3]), "the paper waits for statistics and figures"
 
 
 def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):

@@ -17,6 +17,11 @@ from .style import PAGE, NoValue, Style, against, label, last_epoch, need
 TABLES = ("cka",)
 ASKS = ("students", "teacher")
 ACROSS = 4
+CAPTION = (
+    "Unbiased linear CKA of the blocks of each variant with those of the teacher {teacher}: last epoch, mean over "
+    "the seeds measured ({students}), without interval. Control: the untrained student. Likeness describes, and "
+    "is not tested."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -27,6 +27,10 @@ ROWS = {
 }
 MOST_VARIANTS = 10
 LEFT, RIGHT, TOP, BOTTOM, CELL = 0.95, 0.85, 0.8, 0.45, 0.72  # inches
+CAPTION = (
+    "Metrics by block and kept epoch, a column a variant: {images}, means over the seeds measured, without "
+    "interval. Control: the untrained student, epoch 0; one scale a metric for all variants."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -15,6 +15,11 @@ ASKS = ("labels",)
 ACROSS = 12
 # Inches above each panel, for the block's name.
 NAME = 0.12
+CAPTION = (
+    "Absolute gradient of the label's logit by the patch tokens of each block: examples, last epoch, lowest seed; "
+    "each map has its own scale. Control: each network's own. Single images: nothing is averaged, and there is no "
+    "interval."
+)
 
 
 def columns_of(blocks: int, across: int) -> dict[int, int]:

@@ -13,6 +13,11 @@ from .style import PAGE, Style, label, legend_below, need
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
 FAINTEST = 0.12
+CAPTION = (
+    "All networks, blocks and kept epochs on a plane, by the shape distance of what they make of the same images; "
+    "students of the lowest seed, without interval. Controls: each network's own. A plane holds only a part of "
+    "the distances."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -41,6 +41,10 @@ PANELS = {
 }
 # Networks side by side, and in all: a page holds two such rows of panels.
 ACROSS, MOST = 4, 8
+CAPTION = (
+    "Ranks, token entropy and spectral intensity over depth on every image set: last epoch, means over the seeds "
+    "measured, without interval. Control: each network's own on the same images."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

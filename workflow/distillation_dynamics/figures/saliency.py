@@ -16,6 +16,10 @@ LINE = 0.17
 # Panels side by side that are still readable on a page.
 ACROSS = 9
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "int. gradients"}
+CAPTION = (
+    "Pixels that the logit of an image's class depends on, by method: examples, last epoch, lowest seed. Control: "
+    "each network's own. Single images: nothing is averaged, and there is no interval."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -19,6 +19,10 @@ ACROSS, MOST = 6, 18
 # Inches between panels, for the name above each, and for the bar that fills with depth.
 GAP, NAME, BAR = 0.06, 0.3, 0.06
 MILLISECONDS = 600
+CAPTION = (
+    "Where the gradient of the label's logit lies, block after block: one image, last epoch, lowest seed. "
+    "Control: each network's own. Nothing is averaged, and there is no interval."
+)
 
 
 def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:

@@ -19,6 +19,11 @@ ROLES = {"paper": "metric of the claim", "control": "control", "scale": "scale i
 ACROSS = 4
 SHADE = {"paper": "white", "control": "0.96", "scale": "0.96", "null": "0.91"}
 SMALLEST = np.log2(SMALLEST_FACTOR)
+CAPTION = (
+    "Whether curves over depth are U-shaped: the smaller of fall and rise by network and metric, last epoch, "
+    "{images}, every seed measured, with the 95 % interval over images. Controls: each network's own, the metrics "
+    "with scale taken out, scale itself, and permuted channels."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

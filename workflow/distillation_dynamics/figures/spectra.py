@@ -17,6 +17,10 @@ NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
 TEST = "amplitude_p"
 # Up to so many networks have a row each, beside their control; of more, so many share one.
 ROW_EACH, TOGETHER = 4, 3
+CAPTION = (
+    "Spectra over channels of first, middle and last block: last epoch, {images}, means over the seeds measured. "
+    "Controls: each network's own, and the same tokens with permuted channels, mean and 95 % band."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

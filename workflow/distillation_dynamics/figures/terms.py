@@ -16,6 +16,11 @@ from .style import PAGE, Style, label, legend_below, need, over_epochs
 TABLES = ("terms", "epochs")
 ASKS = ("students",)
 ACROSS = 6
+CAPTION = (
+    "Share of each term in the loss of every variant, norm of the gradient and how often it was clipped: "
+    "{students}, means over the updates of an epoch and over seeds, without interval. At one weight terms differ "
+    "in dose."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

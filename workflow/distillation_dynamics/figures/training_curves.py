@@ -7,6 +7,10 @@ from .style import PAGE, Style, label, legend_below, need, over_epochs
 
 TABLES = ("epochs",)
 ASKS = ("students",)
+CAPTION = (
+    "Validation top-1 and training loss by epoch: {students}, means over seeds and single seeds; no interval over "
+    "seeds is drawn. Reference: the teacher's last epoch, where there is one."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -1,4 +1,4 @@
-"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures."""
+"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures, paper."""
 
 import hashlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import extensions
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
-from ..spec.tables import FiguresJob, Names, Run, Setting, StatisticsJob, SummaryJob, TablesJob
+from ..spec.tables import Drawn, FiguresJob, Names, PaperJob, Run, Setting, StatisticsJob, SummaryJob, TablesJob
 from ..study.study import STUDENT
 from . import record
 from .measured import Measured
@@ -20,7 +20,12 @@ STATISTICS_TABLES = (
     *("effects", "dose_and_place", "alignment", "nearest"),
     *("published", "published_trajectory", "published_entropy", "claims"),
 )
-PUBLISHED = Path(__file__).parents[3] / "resources/published"
+PAPER_TABLES = (
+    *("accuracy", "variants", "dose_and_place", "effects", "nearest", "shape", "shape_counts", "networks", "published"),
+    *("claims", "claims_evidence"),
+)
+RESOURCES = Path(__file__).parents[3] / "resources"
+PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
 
 
 class Gathered(Measured):
@@ -32,6 +37,7 @@ class Gathered(Measured):
         self.summary = _summary(self)
         self.statistics = _statistics(self)
         self.figures = _figures(self)
+        self.paper = _paper(self)
 
 
 def names_of(chain: Measured) -> Names:
@@ -181,3 +187,28 @@ def _figures(chain: Gathered) -> dict[str, Node]:
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )
     return found
+
+
+def _paper(chain: Gathered) -> Node:
+    """Add the parts of a paper."""
+    read = dict.fromkeys(STATISTICS_TABLES, chain.statistics)
+    read |= dict.fromkeys(("runs", "summary", "cost"), chain.summary)
+    read |= {"depth": chain.tables["depth"]} if "depth" in chain.tables else {}
+    drawn_here = {
+        name: (figure, chain.figures[name]) for name, figure in drawn(chain).items() if "pdf" in figure.formats
+    }
+    content = hashlib.sha256(SOURCES.read_bytes()).hexdigest()
+    job = PaperJob(
+        names_of(chain),
+        {name: node.files(f"{name}.parquet") for name, node in read.items()},
+        {name: Drawn(figure.caption, node.files(f"{name}.pdf")) for name, (figure, node) in drawn_here.items()},
+        From(content, files=(str(SOURCES),)),
+        study=f"{chain.home}/{STUDY_FILE}",
+        out="",
+    )
+    names = ["main.tex", "numbers.tex", "methods.tex", "checklist.tex", "references.bib"]
+    names += [f"tables/{name}.tex" for name in PAPER_TABLES]
+    names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
+    reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
+    reads += [(node, [f"{name}.pdf"]) for name, (_, node) in drawn_here.items()]
+    return chain.add("paper", "", job, f"{chain.home}/paper", names, reads)

@@ -3,7 +3,7 @@
 A job is due when its files are not what its order asks for: never made, made for another key, damaged, or made from
 something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
 go into cohorts, what is measured of due students into groups; a student whose run lies finished in the store is only
-linked. All that gathers what networks left (tables, statistics, figures) is one group.
+linked. All that gathers what networks left (tables, statistics, figures, paper) is one group.
 """
 
 import os
@@ -187,12 +187,17 @@ class Plan:
         return groups
 
     def _gathering(self, slots: int | None) -> Iterator[Group]:
-        """Yield the groups of what gathers; many figures are drawn beside the statistics where there is a slot."""
+        """Yield the groups of what gathers; many figures are drawn beside the statistics where there is a slot.
+
+        The paper then waits for both.
+        """
         due = [node for node in self.reasons if node.stage in GATHERING]
-        last = [node for node in due if self.chain.statistics in (node, *node.needs)]
+        paper = [node for node in due if node.stage == "paper"]
+        last = [node for node in due if self.chain.statistics in (node, *node.needs) and node not in paper]
         figures = [node for node in due if node.stage == "figures" and node not in last]
         split = slots is not None and slots > 1 and len(figures) >= MANY_FIGURES
-        for part in ([n for n in due if n not in (*last, *figures)], last, figures) if split else (due,):
+        first = [node for node in due if node not in (*last, *figures, *paper)]
+        for part in (first, last, figures, paper) if split else (due,):
             if part:
                 yield Group("tables", tuple(part))
 
