@@ -51,7 +51,9 @@ def _images(config: dict[str, Any], study: dict[str, Any], sources: Sources) -> 
         known = [f"images {part}" for path in paths for part in PurePath(path).parts]
         count = study["image_counts"].get(MAIN, {}).get(split)
         number = f"{count:,} images" if count is not None else "images, whose number is not recorded"
-        named = " and ".join(rf"\texttt{{{words(path)}}}" for path in paths)
+        # A folder of one machine says nothing to a reader.
+        shown = [PurePath(path).name if PurePath(path).is_absolute() else path for path in paths]
+        named = listed([rf"\texttt{{{words(path)}}}" for path in shown])
         texts.append(f"{split}: {number} of {named}{sources.cite(*known)}")
     classes = f"{data['classes']} classes" if data.get("classes") else "no labels"
     text = f"{'; '.join(texts)}; {classes}."
