@@ -24,6 +24,10 @@ from test_report_head import COST, STUDY, runs
 WHO = Names(("cait",), {"cait": "cait_untrained"}, "cait", ("soft", "last2"), "soft")
 ALONE = Names(("vit",), {"vit": "vit_untrained"}, None, (), None)
 SAID = {name: f"<{name}>" for name in extensions.CAPTION_NAMES}
+NETWORKS = STUDY["configuration"]["networks"]
+# What study.json holds of networks that were trained there names their seed.
+MADE = {"networks": NETWORKS | {"cait": NETWORKS["cait"] | {"seed": 0}}}
+MADE = STUDY | {"configuration": STUDY["configuration"] | MADE}
 BIBTEX = SOURCES.read_text(encoding="utf-8")
 
 
@@ -150,8 +154,12 @@ def test_captions_say_what_a_study_has():
         "test_images": "10,000 test images", "teacher": "cait", "baseline": "soft",
     }  # fmt: skip
     said = captions.named({"runs": runs(vit=1.0).assign(test_images=0)}, ALONE)
-    assert said["students"] == "none" and said["images"] == "not recorded images" and said["teacher"] == "(none)"
-    assert said["test_images"] == "not recorded test images"
+    assert (
+        said["students"] == "none"
+        and said["images"] == "an unrecorded number of images"
+        and said["teacher"] == "(none)"
+    )
+    assert said["test_images"] == "an unrecorded number of test images"
     more = pd.DataFrame({"probe": "balanced", "images": [320, 100]})
     assert captions.named({"runs": runs(vit=1.0), "depth": more}, ALONE)["images"] == "100 and 320 images"
 
@@ -237,7 +245,7 @@ def test_methods_of_networks_alone_name_their_weights_and_no_students():
         "configuration": STUDY["configuration"] | {"measure": {"metrics": ["entropy"]}, "seeds": [0]},
         "image_counts": {},
     }
-    study["configuration"]["networks"] = {"dino": STUDY["configuration"]["networks"]["dino"] | {"control": "permuted"}}
+    study["configuration"]["networks"] = {"dino": NETWORKS["dino"] | {"control": "permuted"}}
     read = empty(runs=runs(dino=1.0))
     text = methods.document(study, read, ALONE, captions.named(read, ALONE), Sources(BIBTEX))
     assert "weights hf-hub:timm/x@main; its control: permuted" in text and "Students" not in text
@@ -265,11 +273,11 @@ def test_the_checklist_says_what_is_recorded_and_what_is_not():
     read = empty(runs=runs(cait=83.0, soft=[1.0] * 6, last2=[2.0] * 6), cost=COST)
     read["variants"] = pd.DataFrame({"joint_seeds": [6]})
     read["claims"] = pd.DataFrame({"verdict": ["supported", "undecided", "undecided"]})
-    said, why = answer("Results can be reproduced", STUDY, read, WHO)
+    said, why = answer("Results can be reproduced", MADE, read, WHO)
     assert said == checklist.YES and "Commit abc;" in why
-    dirty = STUDY | {"commit": {"hash": "abc", "clean": False}}
+    dirty = MADE | {"commit": {"hash": "abc", "clean": False}}
     assert answer("Results can be reproduced", dirty, read, WHO)[0] == checklist.PARTLY
-    assert "the commit is not" in answer("Results can be reproduced", STUDY | {"commit": None}, read, WHO)[1]
+    assert "the commit is not" in answer("Results can be reproduced", MADE | {"commit": None}, read, WHO)[1]
     assert answer("Results can be reproduced", None, read, WHO) == (checklist.NO, checklist.MISSING)
     assert answer("Claims match what was found", None, read, WHO) == (
         checklist.AUTHORS, "Of 3 published claims: 2 undecided and 1 supported.",
@@ -277,8 +285,8 @@ def test_the_checklist_says_what_is_recorded_and_what_is_not():
     assert answer("Claims match what was found", None, empty(runs=read["runs"], cost=COST), WHO)[1] == (
         "No claim was looked at."
     )
-    assert "1.00 on cpu, of 2 trainings" in answer("Compute", STUDY, read, WHO)[1]
-    assert "hf-hub:timm/x@main" in answer("Licences of existing assets", STUDY, read, WHO)[1]
+    assert "1.00 on cpu, of 2 trainings" in answer("Compute", MADE, read, WHO)[1]
+    assert "hf-hub:timm/x@main" in answer("Licences of existing assets", MADE, read, WHO)[1]
     assert answer("Infrastructure: hardware and software", None, read, WHO) == (checklist.NO, checklist.MISSING)
     text = checklist.document(None, read, WHO)
     assert text.count(r"\begin{itemize}") == 2 and checklist.AUTHORS in text

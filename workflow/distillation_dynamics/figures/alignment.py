@@ -24,10 +24,10 @@ SEVERAL, TOGETHER = "verdicts differ by variant", "aligned only with others"
 MARKS |= {SEVERAL: "D", TOGETHER: "."}
 CAPTION = (
     "Unbiased linear CKA of the blocks of {baseline} with those of the teacher {teacher}, last epoch, mean over "
-    "the seeds measured, without aligning; what training added to it (control: the same student untrained), and "
-    "the mismatch of rank and of bandwidth. Marks: pairs that variants aligned, with the difference to {baseline} "
-    "in test top-1 [points] over {seeds} and its verdict; a verdict needs the joint sign-flip test. Likeness "
-    "describes, and is not tested here."
+    "the seeds measured, without aligning and without interval; what training added to it (control: the same "
+    "student untrained), and the mismatch of rank and of bandwidth. Marks: pairs that variants aligned, with the "
+    "difference to {baseline} in test top-1 [points] over {seeds} and its verdict; a verdict needs the joint "
+    "sign-flip test. Likeness describes, and is not tested here."
 )
 
 

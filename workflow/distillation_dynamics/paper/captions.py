@@ -1,6 +1,6 @@
 """What captions may name of a study, filled in: its students, seeds, images, teacher and baseline.
 
-In: the tables of a study by name. Out: texts; what a table does not tell is called not recorded.
+In: the tables of a study by name. Out: texts; what no table tells is called unrecorded.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 from ..spec.tables import MAIN_PROBE, Names
 from ..statistics.report.words import listed, plural
 
-NONE = "not recorded"
+NONE = "an unrecorded number of"
 
 
 def named(tables: Mapping[str, pd.DataFrame], names: Names) -> dict[str, str]:
@@ -36,7 +36,7 @@ def _measured(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
 
 
 def _counts(values: pd.Series) -> str:
-    """Return '320', '100 and 320' where they differ, or that they are not recorded."""
+    """Return '320', '100 and 320' where they differ, or that no number is recorded."""
     counts = sorted({int(value) for value in values.dropna() if value > 0})
     return listed([f"{count:,}" for count in counts]) or NONE
 
