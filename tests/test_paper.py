@@ -114,7 +114,7 @@ def test_every_number_of_a_table_has_one_macro_and_what_has_no_value_none():
     assert by_parts["u_shaped", "entropy", "networks", "u_shaped"][0] == "1"
     assert by_parts["u_shaped", "entropy", "students", "measured"][0] == "2"
     assert by_parts["u_shaped", "entropy", "students", "undecided"][0] == "1"
-    assert by_parts["shape", "cait", "entropy", "fall"][0] == "0.5"
+    assert by_parts["shape", "cait", "entropy", "fall"][0] == "0.50"
     assert ("shape", "soft", "entropy", "fall") not in by_parts, "the report goes through no single student"
 
 
