@@ -1,9 +1,10 @@
 # `make run` runs the default study, `make test` the tests, `make why` tells what would run, `make columns` the columns of metrics,
-# `make unused` what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
+# `make bundle` and `make dataset` write what is shared, `make unused` lists what no study uses, `make clear STUDY=name` deletes
+# a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint lowest why look columns options unused clear setup
+.PHONY: run test lint lowest why look columns options bundle dataset unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -33,6 +34,17 @@ columns: setup
 # Every key of a configuration: docs/configuration.md.
 options: setup
 	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.options
+
+# One network of a finished study as a folder that plain timm loads, with a model card:
+# make bundle STUDY=default VARIANT=soft SEED=0, or NETWORK=vit; ONNX=1 writes it as ONNX, too.
+bundle: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.share.bundle '$(or $(STUDY),default)' \
+	    $(if $(VARIANT),--variant '$(VARIANT)') $(if $(SEED),--seed '$(SEED)') $(if $(NETWORK),--network '$(NETWORK)') \
+	    $(if $(ONNX),--onnx)
+
+# Tables and features of a finished study as a data set of Hugging Face's layout: make dataset STUDY=default.
+dataset: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.share.dataset '$(or $(STUDY),default)'
 
 # What in results/shared no study uses; make unused ARGS=--delete deletes it.
 unused: setup

@@ -183,7 +183,7 @@ def test_forced_students_train_and_forced_tables_are_made(project):
     assert len(stand_ins.trained(lines)) == 3
     check(project)
     run(project, "--forcerun", "tables")
-    assert len(stand_ins.ran(project)) == 7 + FIGURES, "4 tables, summary, statistics, figures, page"
+    assert len(stand_ins.ran(project)) == 8 + FIGURES, "4 tables, summary, statistics, figures, page, paper"
     check(project)
     assert plan(project, "--forceall")["cohorts"] == 2
 

@@ -44,6 +44,7 @@ FIGURE = """
 TABLES = ("runs", "depth")
 METRICS = ["rank"]
 ASKS = ("networks",)
+CAPTION = "Ranks ({images})."
 
 
 def draw(tables, style): ...
@@ -106,10 +107,14 @@ WRONG = {
         ('("runs", "depth")', '"runs"', "TABLES: must be a tuple of names, and not 'runs'"),
         ("networks", "network", "ASKS: 'network' is not possible; did you mean networks"),
         ('"rank"', '"ranks"', "METRICS: 'ranks' is not possible; did you mean rank"),
+        ("CAPTION", "CAPTIONS", r"CAPTION: is not given; did you mean CAPTIONS\?"),
+        ("{images}", "{image}", "CAPTION: 'image' is not possible; did you mean images"),
+        ("{images}", "{images", "CAPTION: must be a text, with names in braces"),
+        ('"Ranks ({images})."', "3", "CAPTION: must be a text, with names in braces, and not 3"),
         ("METRICS =", 'FORMATS = ("svg",)\nMETRICS =', "FORMATS: 'svg' is not possible"),
         ("draw", "drwa", "there is no function draw; did you mean drwa"),
         ("METRICS =", 'FORMATS = ("gif",)\nMETRICS =', "there is no function animate"),
-        ("def draw", "de draw", ", line 7: not valid Python"),
+        ("def draw", "de draw", ", line 8: not valid Python"),
     ],
 }
 CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in WRONG.items() for old, new, said in list]

@@ -26,7 +26,7 @@ def copy(project, tmp_path_factory):
     "stages",
     [
         *({"data"}, {"networks"}, {"teacher_outputs"}, {"students"}, {"measure"}, {"compare", "map"}),
-        {"tables", "summary", "statistics", "figures", "page"},
+        {"tables", "summary", "statistics", "figures", "page", "paper"},
     ],
     ids=lambda stages: min(stages),
 )

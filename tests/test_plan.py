@@ -405,7 +405,7 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     networks = ["networks/cait", *(f"students/{variant}/seed0" for variant in ("none", "hard", "everything"))]
     measured = [node.order.name for node in plan.due("measure")]
     assert sorted(measured) == sorted(f"{network}/magnitude" for network in networks)
-    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures", "page"}
+    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures", "page", "paper"}
     # Of depth.parquet: the metric has no bins, and no rows that are compared.
     assert [node.order.name for node in plan.due("tables")] == ["depth"] and plan.cohorts == []
     follows = {node.order.name for node in plan.due("figures")}
@@ -564,17 +564,17 @@ def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(
         node.order.name for node in chain.nodes if node.stage in orders.GATHERING
     )
     if expected == 4:
-        tables, last, figures, page = (group.nodes for group in plan.gathering)
-        assert page == (chain.page,)
+        tables, last, figures, ends = (group.nodes for group in plan.gathering)
+        assert set(ends) == {chain.page, chain.paper}
         assert {node.stage for node in tables} == {"tables", "summary"}
         assert chain.statistics in last and {node.stage for node in figures} == {"figures"}
-        rest = {n for n in gathered if chain.statistics in n.needs} - {chain.page}
+        rest = {n for n in gathered if chain.statistics in n.needs} - {*ends}
         assert {n for n in last if n is not chain.statistics} == rest
         plan.settle()
         waits = [read_json(group.file)["needs"] for group in plan.gathering]
         markers = [group.marker for group in plan.gathering]
         assert markers[0] in waits[1] and markers[0] in waits[2] and markers[1] not in waits[2]
-        assert set(markers[:3]) == set(waits[3]), "the page waits for all others"
+        assert set(markers[:3]) == set(waits[3]), "page and paper wait for all others"
 
 
 def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):

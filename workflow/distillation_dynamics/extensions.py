@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from string import Formatter
 from typing import Any, NamedTuple
 
 from .errors import StudyError, did_you_mean, nearest
@@ -28,6 +29,8 @@ OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
 METRIC_ASKS = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_ASKS = ("logits", "pooled", "tokens", "grams")
 FIGURE_ASKS = ("students", "teacher", "variants", "networks", "probes", "labels")
+# What the caption of a figure may name in braces; `paper.captions` says it of a study.
+CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")
 # Kinds of columns -> the table that they are in, or the means of them.
 TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS": "spectrum"}
 PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
@@ -77,12 +80,16 @@ class PairMetric(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there."""
+    """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there.
+
+    `caption` says what it shows, its n, interval and control, with CAPTION_NAMES in braces.
+    """
 
     tables: tuple[str, ...]
     metrics: tuple[str, ...]
     formats: tuple[str, ...]
     asks: tuple[str, ...]
+    caption: str
 
 
 def readers() -> dict[str, bool]:
@@ -164,14 +171,24 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
     for file in _files("figures"):
         figure = Figure(
             *(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT), file.texts("ASKS", ())),
+            file.value("CAPTION"),
         )
         file.allow("TABLES", figure.tables, known)
         file.allow("METRICS", figure.metrics, measured)
         file.allow("FORMATS", figure.formats, SCREEN if figure.formats == SCREEN else PRINT)
         file.allow("ASKS", figure.asks, FIGURE_ASKS)
+        file.allow("CAPTION", _named_in(file, figure.caption), CAPTION_NAMES)
         file.must_define("animate" if figure.formats == SCREEN else "draw", "function")
         found[file.name] = figure
     return found
+
+
+def _named_in(file: "_File", caption: Any) -> list[str]:
+    """Return what a caption names in braces; raise StudyError where it is no such text."""
+    try:
+        return [name for _, name, *_ in Formatter().parse(caption) if name is not None]
+    except (TypeError, ValueError) as error:
+        raise file.fault("CAPTION", f"must be a text, with names in braces, and not {caption!r}") from error
 
 
 class _File(NamedTuple):

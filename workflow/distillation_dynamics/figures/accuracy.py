@@ -14,6 +14,11 @@ from .style import SMALL, Style, binomial_half, label, mean_and_half, need
 
 TABLES = ("runs",)
 ASKS = ("labels",)
+CAPTION = (
+    "Test top-1 of networks and variants (last epoch, {test_images}; students: {students}) and, where there is a "
+    "teacher, agreement with its predictions. Every seed is a point. Bars: 95 % binomial interval of the test "
+    "images, which says nothing of other trainings."
+)
 
 
 PANELS = {"test_top1": "test top-1 [%], last epoch", "test_agreement": "same prediction as the teacher [%]"}

@@ -14,6 +14,12 @@ from .style import NoValue, Style, against, binomial_half, counts, label, last_e
 TABLES = ("agreement",)
 ASKS = ("students", "teacher")
 PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
+CAPTION = (
+    "How far students predict what the teacher {teacher} predicts, at every kept epoch ({students}): share of "
+    "equal predictions and divergence of the predicted distributions, means over seeds. Band: 95 % binomial "
+    "interval of the images, of {baseline}. Control: how often both would agree by chance, were the images that "
+    "each gets right unrelated."
+)
 
 
 ROOM = Room(left=NAMES, gap=0.5, above=0.2)

@@ -25,6 +25,13 @@ ASKS = ("students", "teacher")
 MARKS = {HELPS: "^", HARMS: "v", NO_EFFECT: "s", UNKNOWN: "o", MIXED: "x"}
 SEVERAL, TOGETHER = "verdicts differ by variant", "aligned only with others"
 MARKS |= {SEVERAL: "D", TOGETHER: "."}
+CAPTION = (
+    "Unbiased linear CKA of the blocks of {baseline} with those of the teacher {teacher}, last epoch, mean over "
+    "the seeds measured, without aligning and without interval; what training added to it (control: the same "
+    "student untrained), and the mismatch of rank and of bandwidth. Marks: pairs that variants aligned, with the "
+    "difference to {baseline} in test top-1 [points] over {seeds} and its verdict; a verdict needs the joint "
+    "sign-flip test. Likeness describes, and is not tested here."
+)
 
 
 # Column -> its name, colours, and what its scale reaches at least: a difference that small is none to look at.

@@ -15,6 +15,11 @@ PANELS = {
     "attention_entropy": "entropy of the attention\nof a query [bits]",
     "attention_distance": "mean attention\ndistance [pixels]",
 }
+CAPTION = (
+    "Entropy of a query's attention and how far attention reaches, over depth: last epoch, {images}, means over "
+    "the seeds measured. Bands: 95 % interval over images. Controls: each network's own, and the entropy of "
+    "attention that prefers no key."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -19,6 +19,11 @@ TABLES = ("cka",)
 ASKS = ("students", "teacher")
 ACROSS = 5
 ROOM = Room(left=0.5, right=0.72, gap=0.12, between=0.24, above=0.18)
+CAPTION = (
+    "Unbiased linear CKA of the blocks of each variant with those of the teacher {teacher}: last epoch, mean over "
+    "the seeds measured ({students}), without interval. Control: the untrained student. Likeness describes, and "
+    "is not tested."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

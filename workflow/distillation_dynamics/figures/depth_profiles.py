@@ -33,6 +33,11 @@ FACTORS = (
     *("intensity", "intensity_without_dc", "intensity_per_rms"),
     *("activation_magnitude", "rms", "token_standard_deviation"),
 )
+CAPTION = (
+    "Spectral intensity, token entropy and activation magnitude over depth: last epoch, {images}, means over the "
+    "seeds measured. Bands: 95 % interval over images. Controls: each network's own, the same measures with scale "
+    "or constant term taken out, permuted channels, and the levels of Gaussian tokens of the same width."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -17,6 +17,11 @@ from .style import SMALL, Style, label, need
 
 TABLES = ("variants", "differences")
 ASKS = ("variants",)
+CAPTION = (
+    "Difference of each variant to {baseline} in test top-1 [points], paired by seed ({seeds}, {test_images}, "
+    "last epoch), with the mean and its 95 % t interval over seeds. p: joint sign-flip test of all variants. "
+    "Control: what the number of test images alone makes of no difference."
+)
 
 
 # Inches at the right, for the test in words.

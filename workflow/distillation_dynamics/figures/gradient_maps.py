@@ -14,6 +14,11 @@ TABLES = ("gradient_maps", "saliency")
 ASKS = ("labels",)
 # Panels side by side that are still readable on a page, and images.
 ACROSS, IMAGES = 12, 3
+CAPTION = (
+    "Absolute gradient of the label's logit by the patch tokens of each block: examples, last epoch, lowest seed; "
+    "each map has its own scale. Control: each network's own. Single images: nothing is averaged, and there is no "
+    "interval."
+)
 
 
 def columns_of(blocks: int, across: int) -> dict[int, int]:

@@ -12,6 +12,10 @@ from .style import Style, need
 TABLES = ("neighbours",)
 METRICS = ("neighbours",)
 ASKS = ("networks",)
+CAPTION = (
+    "Mutual nearest neighbours of the blocks of every two networks: last epoch, without interval. Controls: above "
+    "the diagonal each network's own, and the share that chance gives. Likeness describes, and is not tested."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

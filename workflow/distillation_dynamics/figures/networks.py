@@ -14,6 +14,10 @@ from .style import Style, need
 TABLES = ("cka",)
 METRICS = ("cka",)
 ASKS = ("networks",)
+CAPTION = (
+    "Unbiased linear CKA of the blocks of every two networks: last epoch, without interval. Controls: above the "
+    "diagonal each network's own. Likeness describes, and is not tested."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -31,6 +31,10 @@ PANELS = {
 # Networks side by side, and in all: a page holds two such rows of panels.
 ACROSS, MOST = 4, 8
 ROOM = Room(left=0.8, gap=0.42, between=0.15, above=0.24)
+CAPTION = (
+    "Ranks, token entropy and spectral intensity over depth on every image set: last epoch, means over the seeds "
+    "measured, without interval. Control: each network's own on the same images."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

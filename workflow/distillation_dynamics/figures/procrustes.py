@@ -12,6 +12,11 @@ from .style import Style, need
 TABLES = ("procrustes",)
 METRICS = ("procrustes",)
 ASKS = ("networks",)
+CAPTION = (
+    "Procrustes distance between the blocks of every two networks, smaller where they are more alike: last epoch, "
+    "without interval. Controls: above the diagonal each network's own, and shuffled images. Likeness describes, "
+    "and is not tested."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

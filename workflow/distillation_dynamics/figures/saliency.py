@@ -15,6 +15,10 @@ ASKS = ("labels",)
 # Panels side by side that are still readable on a page.
 ACROSS = 12
 METHODS = {"gradient": "gradient", "smoothgrad": "smooth", "integrated_gradients": "integr."}
+CAPTION = (
+    "Pixels that the logit of an image's class depends on, by method: examples, last epoch, lowest seed. Control: "
+    "each network's own. Single images: nothing is averaged, and there is no interval."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

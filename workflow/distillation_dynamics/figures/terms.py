@@ -21,6 +21,11 @@ ASKS = ("students",)
 ACROSS = 6
 PANELS = {"share": "share of\nloss", "gradient_norm": "gradient\nnorm", "clipped": "updates\nclipped"}
 ROOM = Room(left=0.62, gap=0.1, between=0.13, above=0.3, below=0.36)
+CAPTION = (
+    "Share of each term in the loss of every variant, norm of the gradient and how often it was clipped: "
+    "{students}, means over the updates of an epoch and over seeds, without interval. At one weight terms differ "
+    "in dose."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -21,6 +21,10 @@ PANELS = {"validation_top1": "validation top-1 [%]", "validation_loss": "validat
 # Columns, and variants that one of them holds beside the baseline.
 ACROSS, MEMBERS = 4, 4
 ROOM = Room(left=0.6, gap=0.15, between=0.2, above=0.05)
+CAPTION = (
+    "Validation top-1 and training loss by epoch: {students}, means over seeds and single seeds; no interval over "
+    "seeds is drawn. Reference: the teacher's last epoch, where there is one."
+)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:

@@ -1,4 +1,4 @@
-"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures, page."""
+"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures, page, paper."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,7 +8,18 @@ from .. import extensions
 from ..data.classes import class_names
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
-from ..spec.tables import FiguresJob, Names, PageJob, Run, Setting, StatisticsJob, SummaryJob, TablesJob
+from ..spec.tables import (
+    Drawn,
+    FiguresJob,
+    Names,
+    PageJob,
+    PaperJob,
+    Run,
+    Setting,
+    StatisticsJob,
+    SummaryJob,
+    TablesJob,
+)
 from ..study.study import STUDENT
 from . import record
 from .measured import Measured
@@ -22,7 +33,12 @@ STATISTICS_TABLES = (
     *("effects", "dose_and_place", "alignment", "nearest"),
     *("published", "published_trajectory", "published_entropy", "claims"),
 )
-PUBLISHED = Path(__file__).parents[3] / "resources/published"
+PAPER_TABLES = (
+    *("accuracy", "variants", "dose_and_place", "effects", "nearest", "shape", "shape_counts", "networks", "published"),
+    *("claims", "claims_evidence"),
+)
+RESOURCES = Path(__file__).parents[3] / "resources"
+PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
 # Script and style of the page, and Vega, which draws its charts.
 ASSETS = tuple(Path(__file__).parents[1] / "page/assets" / name for name in ("page.css", "page.js", "vega.js"))
 
@@ -37,6 +53,7 @@ class Gathered(Measured):
         self.statistics = _statistics(self)
         self.figures = _figures(self)
         self.page = _page(self)
+        self.paper = _paper(self)
 
 
 def names_of(chain: Measured) -> Names:
@@ -241,3 +258,28 @@ def _all_behind(nodes: list[Node]) -> list[Node]:
     for node in nodes:
         add(node)
     return list(found)
+
+
+def _paper(chain: Gathered) -> Node:
+    """Add the parts of a paper."""
+    read = dict.fromkeys(STATISTICS_TABLES, chain.statistics)
+    read |= dict.fromkeys(("runs", "summary", "cost"), chain.summary)
+    read |= {"depth": chain.tables["depth"]} if "depth" in chain.tables else {}
+    drawn_here = {
+        name: (figure, chain.figures[name]) for name, figure in drawn(chain).items() if "pdf" in figure.formats
+    }
+    content = hashlib.sha256(SOURCES.read_bytes()).hexdigest()
+    job = PaperJob(
+        names_of(chain),
+        {name: node.files(f"{name}.parquet") for name, node in read.items()},
+        {name: Drawn(figure.caption, node.files(f"{name}.pdf")) for name, (figure, node) in drawn_here.items()},
+        From(content, files=(str(SOURCES),)),
+        study=f"{chain.home}/{STUDY_FILE}",
+        out="",
+    )
+    names = ["main.tex", "numbers.tex", "methods.tex", "checklist.tex", "references.bib"]
+    names += [f"tables/{name}.tex" for name in PAPER_TABLES]
+    names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
+    reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
+    reads += [(node, [f"{name}.pdf"]) for name, (_, node) in drawn_here.items()]
+    return chain.add("paper", "", job, f"{chain.home}/paper", names, reads)

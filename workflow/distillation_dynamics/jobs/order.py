@@ -31,12 +31,13 @@ STAGES = {
     "statistics": ("tables", "StatisticsJob", ()),
     "figures": ("tables", "FiguresJob", ()),
     "page": ("tables", "PageJob", ()),
+    "paper": ("tables", "PaperJob", ()),
 }
 # Students are trained by cohorts of them.
 CARRIED_OUT_BY = {"students": "cohorts"}
 # Stages that one process carries out for several networks or pairs, and those that gather what all left.
 MEASURING, COMPARING = ("measure",), ("compare", "map")
-GATHERING = ("tables", "summary", "statistics", "figures", "page")
+GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
 # Rules whose jobs are groups -> the stages of their members.
 GROUPED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
 

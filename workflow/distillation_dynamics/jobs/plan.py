@@ -3,7 +3,7 @@
 A job is due when its files are not what its order asks for: never made, made for another key, damaged, or made from
 something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
 go into cohorts, what is measured of due students into groups; a student whose run lies finished in the store is only
-linked. All that gathers what networks left (tables, statistics, figures, page) is one group.
+linked. All that gathers what networks left (tables, statistics, figures, page, paper) is one group.
 """
 
 import os
@@ -189,15 +189,15 @@ class Plan:
     def _gathering(self, slots: int | None) -> Iterator[Group]:
         """Yield the groups of what gathers; many figures are drawn beside the statistics where there is a slot.
 
-        The page waits for all of them.
+        Page and paper wait for all of them.
         """
         due = [node for node in self.reasons if node.stage in GATHERING]
-        page = [node for node in due if node is self.chain.page]
-        last = [node for node in due if self.chain.statistics in (node, *node.needs) and node not in page]
+        ends = [node for node in due if node in (self.chain.page, self.chain.paper)]
+        last = [node for node in due if self.chain.statistics in (node, *node.needs) and node not in ends]
         figures = [node for node in due if node.stage == "figures" and node not in last]
         split = slots is not None and slots > 1 and len(figures) >= MANY_FIGURES
-        others = [node for node in due if node not in (*last, *figures, *page)]
-        for part in (others, last, figures, page) if split else (due,):
+        others = [node for node in due if node not in (*last, *figures, *ends)]
+        for part in (others, last, figures, ends) if split else (due,):
             if part:
                 yield Group("tables", tuple(part))
 

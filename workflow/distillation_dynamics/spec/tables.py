@@ -1,4 +1,4 @@
-"""The jobs that gather: tables, summary, statistics, figures and page of a study."""
+"""The jobs that gather: tables, summary, statistics, figures, page and paper of a study."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -143,4 +143,27 @@ class PageJob:
     edges: tuple[tuple[str, str], ...]
     study: str = aside(default="")
     records: dict[str, tuple[str, ...]] = aside(default_factory=dict)
+    out: str = aside()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of print: its PDF, and its caption with names in braces."""
+
+    caption: str
+    pdf: From
+
+
+@dataclass(frozen=True)
+class PaperJob:
+    """Write tables, numbers, figures with captions, methods, sources and a checklist as LaTeX.
+
+    `sources`: the BibTeX that they are picked from; `study`: the file that says what the study is and who made it.
+    """
+
+    names: Names
+    tables: dict[str, From]
+    figures: dict[str, Drawn]
+    sources: From
+    study: str = aside(default="")
     out: str = aside()

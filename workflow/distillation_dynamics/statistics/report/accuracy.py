@@ -31,14 +31,18 @@ def section(runs: pd.DataFrame, names: Names) -> list[str]:
     without = f"No accuracy (no head for these classes): {listed(missing)}." if missing else ""
     if known.empty:
         return [f"**No network of this study has an accuracy.** {without}".strip()]
-    rows = [_row(name, group, names) for name, group in known.groupby("network", sort=False)]
     images = sorted({int(count) for count in known["test_images"]})
     return [
-        markdown(pd.DataFrame(rows), TABLE),
+        markdown(table(known, names), TABLE),
         f"Last epoch, {listed([f'{count:,}' for count in images])} test images. The interval is the t interval of the "
         "mean over seeds (of other trainings of this student by this one teacher); image noise is the binomial "
         f"standard error of one run that the number of test images causes. {without}".strip(),
     ]
+
+
+def table(known: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a network or variant of the runs that have an accuracy, as the report shows it."""
+    return pd.DataFrame([_row(name, group, names) for name, group in known.groupby("network", sort=False)])
 
 
 def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:

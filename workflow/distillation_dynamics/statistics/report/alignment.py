@@ -119,7 +119,23 @@ def likeness(alignment: pd.DataFrame, nearest: pd.DataFrame, baseline: str, teac
         return ["No pair of blocks has a CKA: all rows of a block are alike."]
     count = int(alignment["cka_rows"].min())
     few = f" (n < {FEWEST_ROWS:,}: small differences mean nothing)" * (count < FEWEST_ROWS)
-    rows = pd.DataFrame(
+    kind = next(filter(None, alignment["cka_kind"]))
+    seeds = plural(int(alignment["cka_seeds"].max()), "seed")
+    return [
+        f"Likeness before aligning: unbiased CKA of {baseline} with the teacher {teacher}, last epoch, {seeds}, on "
+        f"{count:,} rows ({kind}){few}. {alike(nearest)} {ceilings(nearest)} It describes; it does not tell that "
+        "aligning helps.",
+        markdown(nearest_table(nearest), NEAREST_TABLE),
+        "Gain: CKA after training less that of the same student before it (epoch 0), with the 95 % t interval over "
+        "seeds. A block stands out where training made the student's block more like it than like the teacher's other "
+        "blocks (the other seeds choose it; p of all blocks of the student in one joint sign-flip test).",
+        *tried(alignment),
+    ]
+
+
+def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a block of the student, with the teacher's block most like it."""
+    return pd.DataFrame(
         {
             "student block": row["student_block"],
             "nearest teacher block": row["teacher_block"],
@@ -137,18 +153,6 @@ def likeness(alignment: pd.DataFrame, nearest: pd.DataFrame, baseline: str, teac
         }
         for row in nearest.to_dict("records")
     )
-    kind = next(filter(None, alignment["cka_kind"]))
-    seeds = plural(int(alignment["cka_seeds"].max()), "seed")
-    return [
-        f"Likeness before aligning: unbiased CKA of {baseline} with the teacher {teacher}, last epoch, {seeds}, on "
-        f"{count:,} rows ({kind}){few}. {alike(nearest)} {ceilings(nearest)} It describes; it does not tell that "
-        "aligning helps.",
-        markdown(rows, NEAREST_TABLE),
-        "Gain: CKA after training less that of the same student before it (epoch 0), with the 95 % t interval over "
-        "seeds. A block stands out where training made the student's block more like it than like the teacher's other "
-        "blocks (the other seeds choose it; p of all blocks of the student in one joint sign-flip test).",
-        *tried(alignment),
-    ]
 
 
 def alike(nearest: pd.DataFrame) -> str:

@@ -15,17 +15,21 @@ TABLE = {name: Column("", "") for name in ("claim", "verdict", "number", "contro
 
 def section(claims: pd.DataFrame) -> list[str]:
     """Return the paragraphs on the claims."""
-    shown = claims.assign(claim=claims["claim"] + ": " + claims["text"])
-    shown = shown.replace({"number": "", "control": ""}, "-")
     decides = "\n".join(f"- {row['claim']}: {row['decides']}." for row in claims.to_dict("records"))
     return [
         f"**{answer(claims)}**",
-        markdown(shown, TABLE),
+        markdown(table(claims), TABLE),
         f"What decides each:\n\n{decides}",
         "Effects are in points of test top-1 to the baseline, with the 95 % interval over seeds. Verdicts are of this "
         f"study: {SUPPORTED} and {CONTRADICTED} hold for its networks, images and recipe, {UNDECIDED} is what its "
         f"intervals leave open, and {UNTESTABLE} what it does not vary or measure.",
     ]
+
+
+def table(claims: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a claim, as the report shows it."""
+    shown = claims.assign(claim=claims["claim"] + ": " + claims["text"])
+    return shown.replace({"number": "", "control": ""}, "-")
 
 
 def answer(claims: pd.DataFrame) -> str:

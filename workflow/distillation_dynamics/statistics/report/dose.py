@@ -39,7 +39,20 @@ def section(table: pd.DataFrame, effects: pd.DataFrame, baseline: str | None) ->
         paragraphs.append(" ".join(confounded(row) for row in mixed.to_dict("records")))
     if table.empty:
         return paragraphs
-    rows = [
+    return [
+        *paragraphs,
+        markdown(contrast_table(table), DOSE_TABLE),
+        f"Differences in test top-1 between variants that differ from {baseline} in one term with pairs and in nothing "
+        "else, of one objective and the same options, paired by seed. Place: other pairs, as many, at shares of the "
+        f"loss within a factor of {LIKE_DOSE:g}, the later less the earlier. Dose: the same pairs, the larger share "
+        "less the smaller. Share: mean over the updates of epoch 1 and over seeds; over training it changes. p: all "
+        "contrasts of place and of dose in one joint sign-flip test; detectable: what it finds with 80 % power.",
+    ]
+
+
+def contrast_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a contrast of place or dose, as the report shows it."""
+    return pd.DataFrame(
         {
             "contrast": " ".join(filter(None, [row["contrast"], row["level"]])),
             "objective": row["objective"] + (f" ({row['options']})" if row["options"] else ""),
@@ -53,16 +66,7 @@ def section(table: pd.DataFrame, effects: pd.DataFrame, baseline: str | None) ->
             "verdict": row["verdict"],
         }
         for row in table.to_dict("records")
-    ]
-    return [
-        *paragraphs,
-        markdown(pd.DataFrame(rows), DOSE_TABLE),
-        f"Differences in test top-1 between variants that differ from {baseline} in one term with pairs and in nothing "
-        "else, of one objective and the same options, paired by seed. Place: other pairs, as many, at shares of the "
-        f"loss within a factor of {LIKE_DOSE:g}, the later less the earlier. Dose: the same pairs, the larger share "
-        "less the smaller. Share: mean over the updates of epoch 1 and over seeds; over training it changes. p: all "
-        "contrasts of place and of dose in one joint sign-flip test; detectable: what it finds with 80 % power.",
-    ]
+    )
 
 
 def answer(table: pd.DataFrame, effects: pd.DataFrame, baseline: str) -> str:

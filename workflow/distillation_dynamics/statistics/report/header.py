@@ -16,7 +16,7 @@ MAIN = "main"
 
 def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
     """Return the table at the head of a report; `study` is what study.json holds, None where it is not there."""
-    rows = [("runs", _counted(runs)), ("hours of training", _hours(cost))]
+    rows = [("runs", counted(runs)), ("hours of training", hours(cost))]
     if study is None:
         return [_table([*rows, ("made", "not recorded: study.json is missing")])]
     config = study["configuration"]
@@ -40,7 +40,8 @@ def _table(rows: list[tuple[str, str]]) -> str:
     return markdown(pd.DataFrame(rows, columns=list(TABLE)), TABLE)
 
 
-def _counted(runs: pd.DataFrame) -> str:
+def counted(runs: pd.DataFrame) -> str:
+    """Return how many networks, variants and seeds there are."""
     students = runs[runs["seed"] >= 0]
     networks = plural(len(runs) - len(students), "network")
     if students.empty:
@@ -50,12 +51,13 @@ def _counted(runs: pd.DataFrame) -> str:
     return f"{networks}; {plural(variants, 'variant')} x {plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
 
 
-def _hours(cost: pd.DataFrame) -> str:
+def hours(cost: pd.DataFrame) -> str:
+    """Return how many hours all trainings took, and on what."""
     trained = cost[cost["images_per_second"].notna()]
     if trained.empty:
         return "nothing was trained"
-    hours = (trained["seconds"] + trained["start_seconds"]).sum() / 3600
-    return f"{hours:.2f} on {listed(sorted(set(trained['device'])))}, of {plural(len(trained), 'training')}"
+    total = (trained["seconds"] + trained["start_seconds"]).sum() / 3600
+    return f"{total:.2f} on {listed(sorted(set(trained['device'])))}, of {plural(len(trained), 'training')}"
 
 
 def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
@@ -70,12 +72,14 @@ def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
     return "; ".join(filter(None, [*parts, count, classes]))
 
 
-def _model(model: dict[str, Any]) -> str:
+def model_said(model: dict[str, Any]) -> str:
+    """Return a model's timm name with its arguments."""
     arguments = ", ".join(f"{name} {value}" for name, value in model["args"].items())
     return f"{model['name']} ({arguments})" if arguments else model["name"]
 
 
-def _recipe(recipe: dict[str, Any]) -> str:
+def recipe_said(recipe: dict[str, Any]) -> str:
+    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping."""
     images = f"{recipe['train_images']:,} images" if "train_images" in recipe else "all training images"
     rate = recipe["optimizer"]["learning_rate"]
     clip = f", gradient clipped at {recipe['clip_gradient_norm']:g}" if "clip_gradient_norm" in recipe else ""
@@ -86,13 +90,13 @@ def _recipe(recipe: dict[str, Any]) -> str:
 
 
 def _network(network: dict[str, Any]) -> str:
-    made = f"trained here: {_recipe(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
-    return f"{_model(network['model'])}, {made}"
+    made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
+    return f"{model_said(network['model'])}, {made}"
 
 
 def _student(config: dict[str, Any]) -> str:
     student = config["student"]
-    return f"{_model(student['model'])}, {_recipe(student['recipe'])}; teacher {config['teacher']}"
+    return f"{model_said(student['model'])}, {recipe_said(student['recipe'])}; teacher {config['teacher']}"
 
 
 def _commit(commit: dict[str, Any] | None) -> str:

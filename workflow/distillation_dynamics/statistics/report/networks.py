@@ -37,8 +37,7 @@ def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
     pairs = table[table["kind"].isin([NETWORKS, SEEDS])] if measured else table
     if pairs.empty or not measured:
         return ["**Cannot be asked: no measure of the likeness of two networks was taken.**"]
-    control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
-    rows = [{**row, "controls": _controls(row, names, control)} for row in pairs.to_dict("records")]
+    rows = beside_controls(table, names, unmoved)
     return [
         f"**{answer(rows, measured, names, unmoved)}**",
         " ".join(
@@ -57,6 +56,13 @@ def section(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[str]:
         "distance (shuffled: the other network's images in a random order); read all three. No test is made. Each "
         "pair: networks.parquet; each pair of blocks: cka.parquet, neighbours.parquet, procrustes.parquet.",
     ]
+
+
+def beside_controls(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[dict]:
+    """Return the rows of pairs of two networks, each with those of its controls under `controls`."""
+    control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
+    pairs = table[table["kind"].isin([NETWORKS, SEEDS])].to_dict("records")
+    return [{**row, "controls": _controls(row, names, control)} for row in pairs]
 
 
 def _kind(table: pd.DataFrame, kind: str, unmoved: set[str]) -> list[dict]:

@@ -96,7 +96,13 @@ def others(rows: pd.DataFrame) -> str:
 
 
 def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
-    """Return the table of networks: the paper's metrics of each, beside those of its control."""
+    """Return the table of networks as Markdown; nothing where none of the paper's metrics was measured."""
+    rows = network_table(tested, names)
+    return [markdown(rows, NETWORK_TABLE)] if len(rows) else []
+
+
+def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a network and metric of the paper, beside those of its control."""
     paper = tested[tested["role"] == "paper"]
     flat = flat_controls(tested, names)
     rows = []
@@ -126,7 +132,7 @@ def network_section(tested: pd.DataFrame, names: Names) -> list[str]:
                     "its depth": "-" if other is None or metric in flat.get(control, []) else _depth(other),
                 }
             )
-    return [markdown(pd.DataFrame(rows), NETWORK_TABLE)] if rows else []
+    return pd.DataFrame(rows)
 
 
 def _depth(row) -> str:

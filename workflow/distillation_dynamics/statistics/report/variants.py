@@ -39,7 +39,25 @@ def section(variants: pd.DataFrame, checkpoints: pd.DataFrame, baseline: str | N
         return [NO_STUDENTS]
     if variants.empty:
         return [f"**There is no variant besides the baseline {baseline}, so there is nothing to compare.**"]
-    table = pd.DataFrame(
+    return [
+        f"**{answer(variants, baseline)}**",
+        *mixed(variants, baseline),
+        *left_out(variants),
+        markdown(variant_table(variants), VARIANT_TABLE),
+        f"Differences in test top-1 to {baseline}, paired by seed, last epoch; means where there are several seeds. "
+        "p: all variants are tested at once, with one random sign a seed for all its differences (step-down maximum of "
+        "|t| over all flips, Westfall and Young). It assumes that the differences of variants without an effect are "
+        "symmetric about 0, together; where they are strongly skewed it finds too much. Detectable: the effect of this "
+        "variant that this test finds with 80 % power, simulated with normal noise of the spread and correlation seen. "
+        "Image noise: standard error of one seed's difference that the number of test images causes; the spread "
+        "between seeds comes on top.",
+        *checkpoint_section(checkpoints),
+    ]
+
+
+def variant_table(variants: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a variant: its difference to the baseline with interval, joint p and what the test can find."""
+    return pd.DataFrame(
         {
             "variant": row["variant"],
             "seeds": row["seeds"],
@@ -54,20 +72,6 @@ def section(variants: pd.DataFrame, checkpoints: pd.DataFrame, baseline: str | N
         }
         for row in variants.to_dict("records")
     )
-    return [
-        f"**{answer(variants, baseline)}**",
-        *mixed(variants, baseline),
-        *left_out(variants),
-        markdown(table, VARIANT_TABLE),
-        f"Differences in test top-1 to {baseline}, paired by seed, last epoch; means where there are several seeds. "
-        "p: all variants are tested at once, with one random sign a seed for all its differences (step-down maximum of "
-        "|t| over all flips, Westfall and Young). It assumes that the differences of variants without an effect are "
-        "symmetric about 0, together; where they are strongly skewed it finds too much. Detectable: the effect of this "
-        "variant that this test finds with 80 % power, simulated with normal noise of the spread and correlation seen. "
-        "Image noise: standard error of one seed's difference that the number of test images causes; the spread "
-        "between seeds comes on top.",
-        *checkpoint_section(checkpoints),
-    ]
 
 
 def answer(variants: pd.DataFrame, baseline: str) -> str:

@@ -1,0 +1,344 @@
+"""What of a study goes into a paper: names of macros, numbers, captions, methods, sources, checklist, the document."""
+
+import random
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from conftest import ROOT
+from distillation_dynamics import extensions
+from distillation_dynamics.files import Column
+from distillation_dynamics.jobs.gathered import PAPER_TABLES, SOURCES, STATISTICS_TABLES, known_tables
+from distillation_dynamics.paper import captions, checklist, document, figures, latex, methods, names, numbers, tables
+from distillation_dynamics.paper.sources import Sources
+from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.stages import statistics
+from helpers import changed, load, smoke_config
+from test_report_head import COST, STUDY, runs
+
+WHO = Names(("cait",), {"cait": "cait_untrained"}, "cait", ("soft", "last2"), "soft")
+ALONE = Names(("vit",), {"vit": "vit_untrained"}, None, (), None)
+SAID = {name: f"<{name}>" for name in extensions.CAPTION_NAMES}
+NETWORKS = STUDY["configuration"]["networks"]
+# What study.json holds of networks that were trained there names their seed.
+MADE = {"networks": NETWORKS | {"cait": NETWORKS["cait"] | {"seed": 0}}}
+MADE = STUDY | {"configuration": STUDY["configuration"] | MADE}
+BIBTEX = SOURCES.read_text(encoding="utf-8")
+
+
+def empty(**given):
+    """The tables of the statistics without a row, but those that are given."""
+    return {name: pd.DataFrame(columns=list(columns)) for name, columns in statistics.TABLES.items()} | given
+
+
+def parts_of(macro):
+    """What the name of a macro was made of: the inverse of `names.macro`."""
+    text, parts = macro.removeprefix(f"\\{names.PREFIX}"), [""]
+    while text:
+        begins = "_" if parts[-1] else ""
+        digit = next((word for word in names.DIGITS if text.startswith(word)), None)
+        if text.startswith("QQ"):
+            said, length = text[2], 3
+        elif text[0] == "Q" and text[1].isupper():
+            said, length = begins + text[1].lower(), 2
+        elif text[0] == "Q":
+            length = text.index("Q", 1) + 1
+            code = text[1 : length - 1].translate(str.maketrans("abcdefghijklmnop", "0123456789abcdef"))
+            said = chr(int(code, 16))
+        elif text[0] == "X":
+            parts.append("")
+            said, length = "", 1
+        elif digit:
+            said, length = str(names.DIGITS.index(digit)), len(digit)
+        else:
+            said, length = begins * text[0].isupper() + text[0].lower(), 1
+        parts[-1] += said
+        text = text[length:]
+    return parts
+
+
+def test_the_name_of_a_macro_is_letters_and_reads_like_what_it_is_of():
+    assert names.macro(("variants", "last2", "mean_difference")) == r"\DDVariantsXLastTwoXMeanDifference"
+    for parts in (("ViT-B.16", "p"), ("last_two", "last2"), ("x_ray", "q"), ("é",)):
+        assert re.fullmatch(r"\\[A-Za-z]+", names.macro(parts)), parts
+
+
+def test_no_two_names_of_macros_are_alike():
+    draw = random.Random(0)
+    for _ in range(20000):
+        parts = [
+            "".join(draw.choices("_two_onexqXQ zero6-.é", k=draw.randint(0, 6))) for _ in range(draw.randint(1, 3))
+        ]
+        assert parts_of(names.macro(parts)) == parts
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "column", "expected"),
+    [
+        (-2.4367, "points", "low", r"\ensuremath{-2.44}"),
+        (77.112, "%", "test_top1", "77.11"),
+        (0.03125, "", "p_joint", "0.031"),
+        (4.03e-13, "", "p", r"\ensuremath{4\times10^{-13}}"),
+        (10000, "images", "images", "10,000"),
+        (1000.0, "", "cka_rows", "1,000"),
+        (6.0, "", "joint_seeds", "6"),
+        (0.72796, "", "cka", "0.728"),
+        (-1.5e-7, "", "valley", r"\ensuremath{-1.5\times10^{-7}}"),
+    ],
+)
+def test_a_number_is_shown_as_a_text_needs_it(value, unit, column, expected):
+    assert numbers.shown(value, unit, column) == expected
+
+
+def test_every_number_of_a_table_has_one_macro_and_what_has_no_value_none():
+    table = pd.DataFrame(
+        {
+            "variant": ["last2", "last2", "first"], "objective": "spectral", "pairs": ["0-0", "0-0", "1-1"],
+            "low": [1.0, 2.0, np.nan], "alone": True, "seeds": [3, 3, 3],
+        }
+    )  # fmt: skip
+    columns = dict.fromkeys(table, Column("points", "what it is"))
+    said = numbers.document({"effects": numbers.Documented(table, columns), "shape": shapes()}, WHO)
+    found = re.findall(r"^\\newcommand\{(\\\w+)\}\{(.*?)\} % (.*)$", said, re.M)
+    by_parts = {tuple(parts_of(name)): (value, text) for name, value, text in found}
+    assert len(by_parts) == len(found)
+    assert by_parts["effects", "last2", "spectral", "0-0", "low"] == ("1.00", "last2, spectral, 0-0: low [points] 1.0")
+    assert by_parts["effects", "last2", "spectral", "0-0", "2", "low"][0] == "2.00", "of like rows their place counts"
+    assert ("effects", "first", "spectral", "1-1", "low") not in by_parts and "alone" not in str(list(by_parts))
+    assert "% low [points]: what it is" in said
+    assert by_parts["u_shaped", "entropy", "networks", "u_shaped"][0] == "1"
+    assert by_parts["u_shaped", "entropy", "students", "measured"][0] == "2"
+    assert by_parts["u_shaped", "entropy", "students", "undecided"][0] == "1"
+    assert by_parts["shape", "cait", "entropy", "fall"][0] == "0.50"
+    assert ("shape", "soft", "entropy", "fall") not in by_parts, "the report goes through no single student"
+
+
+def shapes():
+    rows = pd.DataFrame(
+        {
+            "network": ["cait", "soft", "soft"], "seed": [-1, 0, 1], "probe": "balanced", "metric": "entropy",
+            "fall": 0.5, "verdict": ["U-shaped", "undecided", "not U-shaped"],
+        }
+    )  # fmt: skip
+    return numbers.Documented(rows, statistics.TABLES["shape"])
+
+
+def test_every_table_of_statistics_has_macros_or_is_known_to_be_stated_by_no_report():
+    assert {*numbers.KEYS} - {"summary", "u_shaped"} | {*numbers.NOT_STATED} == {*STATISTICS_TABLES}
+    for name, keys in numbers.KEYS.items():
+        known = statistics.TABLES.get(name, numbers.COUNT_COLUMNS)
+        assert name == "summary" or set(keys) <= set(known), name
+
+
+def test_text_is_escaped_and_signs_are_minus_signs():
+    assert latex.words("a_b & 50 % of $x {#} ~ ^ \\") == (
+        r"a\_b \& 50 \% of \$x \{\#\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert latex.words("-0.42 [-1.09, +0.25], 4-7, p 3e-14") == (
+        r"\(-\)0.42 [\(-\)1.09, +0.25], 4-7, p \(3\times10^{-14}\)"
+    )
+    assert latex.words("über 中") == "über [U+4E2D]"
+    assert latex.comment("two\nlines") == "% two lines"
+
+
+def test_captions_say_what_a_study_has():
+    depth = pd.DataFrame({"probe": ["balanced", "published"], "images": [320, 32]})
+    said = captions.named({"runs": runs(cait=83.0, soft=[1.0, 2.0], last2=[1.0, 2.0]), "depth": depth}, WHO)
+    assert said == {
+        "students": "2 variants, 2 seeds", "seeds": "2 seeds", "images": "320 images",
+        "test_images": "10,000 test images", "teacher": "cait", "baseline": "soft",
+    }  # fmt: skip
+    said = captions.named({"runs": runs(vit=1.0).assign(test_images=0)}, ALONE)
+    assert (
+        said["students"] == "none"
+        and said["images"] == "an unrecorded number of images"
+        and said["teacher"] == "(none)"
+    )
+    assert said["test_images"] == "an unrecorded number of test images"
+    more = pd.DataFrame({"probe": "balanced", "images": [320, 100]})
+    assert captions.named({"runs": runs(vit=1.0), "depth": more}, ALONE)["images"] == "100 and 320 images"
+
+
+@pytest.mark.parametrize("name", extensions.figures(known_tables()))
+def test_every_figure_has_a_caption_that_says_its_interval_and_what_it_is_held_against(name):
+    caption = captions.filled(extensions.figures(known_tables())[name].caption, SAID)
+    assert re.search("interval|band", caption), caption
+    assert re.search("[Cc]ontrol|Reference|dose|other trainings", caption), caption
+
+
+@pytest.mark.parametrize(("inches", "kind"), [(3.3, "figure"), (6.75, "figure*")])
+def test_a_figure_stands_in_a_column_where_it_was_drawn_so(tmp_path, inches, kind):
+    Figure(figsize=(inches, 2)).savefig(tmp_path / "a.pdf")
+    pdf = (tmp_path / "a.pdf").read_bytes()
+    assert figures.width_of(pdf) == pytest.approx(72 * inches, abs=0.5)
+    said = figures.figure("a_b", pdf, "At 5 %")
+    assert said.startswith(rf"\begin{{{kind}}}") and r"{figures/a_b.pdf}" in said and r"\caption{At 5 \%}" in said
+    assert figures.width_of(b"%PDF without a box") is None
+
+
+def test_tables_of_a_study_without_any_rows_are_comments():
+    found = tables.texts(empty(runs=runs(vit=1.0).iloc[:0]), ALONE, SAID)
+    assert list(found) == list(PAPER_TABLES) and all(text.startswith("% ") for text in found.values())
+
+
+def test_a_table_has_the_reports_cells_under_its_own_heads():
+    found = tables.texts(empty(runs=runs(cait=83.0, soft=[77.0, 78.0], last2=[1.0, 2.0])), WHO, SAID)
+    text = found["accuracy"]
+    assert r"soft & baseline & 2 & 77.50 & 71.15 to 83.85 & 0.42 & 90.0 \\" in text
+    assert r"\caption{Test top-1 of the last epoch (\textless{}test\_images\textgreater{})" in text
+    assert text.index(r"\caption") < text.index(r"\toprule") and r"\label{tab:accuracy}" in text
+
+
+def test_sources_are_those_of_the_parts_that_are_asked_for():
+    sources = Sources(BIBTEX)
+    assert sources.cite("objective soft") == r"~\cite{hinton2015distilling}"
+    assert sources.cite("model cait_xxs24_224") == r"~\cite{touvron2021cait}"
+    assert sources.cite("objective mine") == ""
+    assert "xiao2017" not in sources.bibliography() and "usedby" not in sources.bibliography()
+    assert re.findall(r"^@\w+\{(\w+),", sources.bibliography(), re.M) == ["hinton2015distilling", "touvron2021cait"]
+
+
+def test_every_source_says_what_it_is_of_and_this_is_there():
+    sources = Sources(BIBTEX)
+    assert len(sources.entries) == BIBTEX.count("\n@") and all(sources.used_by.values())
+    known = {f"metric {name}" for name in (*extensions.metrics(), *extensions.pair_metrics())}
+    known |= {f"objective {name}" for name in extensions.objectives()}
+    for part in {part for parts in sources.used_by.values() for part in parts}:
+        assert part in known or not part.startswith(("metric ", "objective ")), part
+
+
+def recorded(config):
+    """What study.json holds of a configuration, as far as methods read it."""
+    return {"configuration": load(config).configuration, "image_counts": {"main": {"train": 60000, "test": 10000}}}
+
+
+def test_methods_are_those_of_the_configuration():
+    config = changed(
+        smoke_config(), "variants.share", {"cross_entropy": {"weight": 1}, "soft": {"weight": {"share": 0.5}}}
+    )
+    config = changed(config, "seeds", [0, 1])
+    config = changed(config, "measure.first_seed_only", ["rank"])
+    study = recorded(config)
+    who = Names(("cait", "resnet"), {}, "cait", tuple(study["configuration"]["variants"]), "none")
+    read = empty(runs=runs(cait=83.0, none=[1.0, 2.0], share=[1.0, 2.0]))
+    text = methods.document(study, read, who, captions.named(read, who), Sources(BIBTEX))
+    for said in (
+        r"train: 60,000 images of \texttt{test-00000-of-00001.parquet}".capitalize(),
+        r"cait: cait\_xxs24\_224 (patch\_size 7,", r"~\cite{touvron2021cait}, trained here, 2 epochs of 640 images",
+        r"float32, seed 0; its control: untrained.", "Their teacher is cait.", "Seeds: 0, 1,",
+        "none is 1 cross\\_entropy", r"share is that of none + 50 \% of the loss as soft",
+        "A weight that is given as a share of the loss is set over the first updates",
+        "20 images a class were held out",
+        "(pairs first and last, ", r"Of students of the first seed alone: rank.",
+    ):  # fmt: skip
+        assert said in text, said
+    assert str(ROOT) not in text and "Statistics" not in text, "no test was made, and a folder says nothing to a reader"
+
+
+def test_methods_of_networks_alone_name_their_weights_and_no_students():
+    study = {
+        "configuration": STUDY["configuration"] | {"measure": {"metrics": ["entropy"]}, "seeds": [0]},
+        "image_counts": {},
+    }
+    study["configuration"]["networks"] = {"dino": NETWORKS["dino"] | {"control": "permuted"}}
+    read = empty(runs=runs(dino=1.0))
+    text = methods.document(study, read, ALONE, captions.named(read, ALONE), Sources(BIBTEX))
+    assert "weights hf-hub:timm/x@main; its control: permuted" in text and "Students" not in text
+    assert "Of students" not in text and "number is not recorded" in text
+
+
+def test_methods_describe_the_tests_that_a_study_makes():
+    variants = pd.DataFrame({"joint_seeds": [6, 6]})
+    shape = pd.DataFrame({"p": [0.5]})
+    read = empty(runs=runs(soft=[1.0]), variants=variants, shape=shape, mcnemar=pd.DataFrame({"p": [1.0]}))
+    sources = Sources(BIBTEX)
+    text = methods.document(None, read, WHO, SAID, sources)
+    assert "study.json is missing" in text and "level 0.05" in text and "U-shaped where" in text and "McNemar" in text
+    assert {"westfall1993resampling", "mcnemar1947note", "benjamini1995controlling"} == sources.cited
+    few = methods.document(None, read | {"variants": variants.assign(joint_seeds=5)}, WHO, SAID, Sources(BIBTEX))
+    assert "No test is made of them: it needs 6 seeds." in few and "sign a seed" not in few
+
+
+def answer(asked, study, read, who):
+    (found,) = {one[2:] for one in checklist.answers(study, read, who) if one.asked == asked}
+    return found
+
+
+def test_the_checklist_says_what_is_recorded_and_what_is_not():
+    read = empty(runs=runs(cait=83.0, soft=[1.0] * 6, last2=[2.0] * 6), cost=COST)
+    read["variants"] = pd.DataFrame({"joint_seeds": [6]})
+    read["claims"] = pd.DataFrame({"verdict": ["supported", "undecided", "undecided"]})
+    said, why = answer("Results can be reproduced", MADE, read, WHO)
+    assert said == checklist.YES and "Commit abc;" in why
+    dirty = MADE | {"commit": {"hash": "abc", "clean": False}}
+    assert answer("Results can be reproduced", dirty, read, WHO)[0] == checklist.PARTLY
+    assert "the commit is not" in answer("Results can be reproduced", MADE | {"commit": None}, read, WHO)[1]
+    assert answer("Results can be reproduced", None, read, WHO) == (checklist.NO, checklist.MISSING)
+    assert answer("Claims match what was found", None, read, WHO) == (
+        checklist.AUTHORS, "Of 3 published claims: 2 undecided and 1 supported.",
+    )  # fmt: skip
+    assert answer("Claims match what was found", None, empty(runs=read["runs"], cost=COST), WHO)[1] == (
+        "No claim was looked at."
+    )
+    assert "1.00 on cpu, of 2 trainings" in answer("Compute", MADE, read, WHO)[1]
+    assert "hf-hub:timm/x@main" in answer("Licences of existing assets", MADE, read, WHO)[1]
+    assert answer("Infrastructure: hardware and software", None, read, WHO) == (checklist.NO, checklist.MISSING)
+    text = checklist.document(None, read, WHO)
+    assert text.count(r"\begin{itemize}") == 2 and checklist.AUTHORS in text
+
+
+@pytest.mark.parametrize(
+    ("who", "seeds", "tested", "expected", "said"),
+    [
+        (WHO, 6, 6, checklist.YES, "one joint sign-flip test"),
+        (WHO, 3, 3, checklist.PARTLY, "no test of variants was made"),
+        (WHO, 1, 1, checklist.NO, "One seed"),
+        (ALONE, 0, 0, checklist.PARTLY, "one run each"),
+    ],
+)
+def test_the_checklist_claims_no_more_variation_than_seeds_show(who, seeds, tested, expected, said):
+    students = {name: [1.0] * seeds for name in who.variants}
+    read = empty(runs=runs(cait=83.0, **students), cost=COST, variants=pd.DataFrame({"joint_seeds": [tested]}))
+    found = answer("Error bars and significance", None, read, who)
+    assert found[0] == expected and said in found[1]
+
+
+def test_the_stage_writes_what_its_order_names_and_the_document_takes_all_of_it(project):
+    paper = project / "results/smoke/paper"
+    main = (paper / "main.tex").read_text()
+    taken = re.findall(r"\\input\{([^}]+)\}", main)
+    assert all((paper / f"{name}.tex").is_file() for name in taken) and r"\bibliography{references}" in main
+    assert {"numbers", "methods", "checklist", *(f"tables/{name}" for name in PAPER_TABLES)} <= {*taken}
+    drawn = {path.stem for path in (project / "results/smoke/figures").glob("*.pdf")}
+    assert {path.stem for path in (paper / "figures").glob("*.tex")} == drawn
+    for name in drawn:
+        theirs = (project / f"results/smoke/figures/{name}.pdf").read_bytes()
+        assert (paper / f"figures/{name}.pdf").read_bytes() == theirs
+    summary = pd.read_parquet(project / "results/smoke/summary/summary.parquet").set_index("network")
+    line = rf"\newcommand{{\DDSummaryXHardXTestTopOne}}{{{summary.loc['hard', 'test_top1']:.2f}}}"
+    assert line in (paper / "numbers.tex").read_text()
+    cited = set(re.findall(r"\w+", " ".join(re.findall(r"\\cite\{([^}]+)\}", (paper / "methods.tex").read_text()))))
+    assert cited == set(re.findall(r"^@\w+\{(\w+),", (paper / "references.bib").read_text(), re.M))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed (pdflatex)")
+def test_the_document_compiles(project, tmp_path):
+    paper = shutil.copytree(project / "results/smoke/paper", tmp_path / "paper")
+    for command in (["pdflatex"], ["bibtex"], ["pdflatex"], ["pdflatex"]):
+        if shutil.which(command[0]) is None:
+            continue
+        options = ["-halt-on-error", "-interaction=nonstopmode"] if command == ["pdflatex"] else []
+        done = subprocess.run([*command, *options, "main"], cwd=paper, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:]
+    log = (paper / "main.log").read_text(errors="replace")
+    assert (paper / "main.pdf").is_file() and "multiply defined" not in log and "undefined references" not in log
+
+
+def test_a_document_without_figures_or_sources_has_neither_section():
+    text = document.document("a_b", ("accuracy",), (), False)
+    assert r"\title{a\_b}" in text and "Figures" not in text and "bibliography" not in text

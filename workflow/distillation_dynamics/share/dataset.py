@@ -1,0 +1,186 @@
+"""A study as a data set that Hugging Face `datasets` loads: `python -m distillation_dynamics.share.dataset STUDY`.
+
+In: a finished study. Out, in `results/<study>/dataset/`: its tables (`tables/<table>.parquet`, as they are), the
+features that its metrics kept (`features/<network>[_seed<k>].parquet`: a row an image, block and checkpoint), and
+`README.md`, a card that names each table as a configuration and says what its columns are. Imports no torch.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from ..columns import table as column_table
+from ..errors import StudyError
+from ..files import Column, read_json, read_npy, replacing, write_text
+from ..stages.paper import columns_of
+from .members import study_of
+
+# Folders of a study that hold its tables.
+FOLDERS = ("tables", "summary", "statistics")
+FEATURES = "features"
+FEATURE_COLUMNS = {
+    "network": Column("", "network, its control, or variant"),
+    "seed": Column("", "seed of the student; -1 for networks"),
+    "checkpoint": Column("", "which of its weights: epoch of a student, trained or control of a network"),
+    "block": Column("", "0-based block"),
+    "block_name": Column("", "name of the block in timm"),
+    "image": Column("", "0-based place in the split that is measured"),
+    "image_name": Column("", "name of the image"),
+    "label": Column("", "class; -1 without labels"),
+    "shape": Column("", "shape of the feature: channels, rows, columns; or channels, tokens"),
+    "feature": Column("activation units", "patch tokens of the block, row-major in that shape"),
+}
+FEATURE_TYPES = {
+    "network": pa.string(), "seed": pa.int64(), "checkpoint": pa.string(), "block": pa.int64(),
+    "block_name": pa.string(), "image": pa.int64(), "image_name": pa.string(), "label": pa.int64(),
+    # What not every reader knows is 16 bits; compressed, the others cost little.
+    "shape": pa.list_(pa.int64()), "feature": pa.list_(pa.float32()),
+}  # fmt: skip
+
+
+class Part(NamedTuple):
+    """One configuration of the data set: its name, its files, rows in all, and columns."""
+
+    name: str
+    files: str
+    rows: int
+    columns: dict[str, Column]
+
+
+def write(study: str) -> Path:
+    """Write the data set of a study; return its folder. Raises StudyError where the study has no tables."""
+    folder, said = study_of(study)
+    out = folder / "dataset"
+    shutil.rmtree(out, ignore_errors=True)
+    parts = list(_tables(folder, out))
+    if not parts:
+        raise StudyError(f"STUDY: {folder} has no tables yet; run snakemake with it first")
+    parts += _features(folder, out)
+    # The card last: without it this is no data set.
+    write_text(out / "README.md", card(said, parts))
+    return out
+
+
+def _tables(folder: Path, out: Path) -> Iterator[Part]:
+    """Copy the tables that have rows."""
+    for path in sorted(path for name in FOLDERS for path in (folder / name).glob("*.parquet")):
+        try:
+            rows = pq.read_metadata(path).num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StudyError(f"{path}: is not readable Parquet; delete it and run snakemake again") from error
+        if rows:
+            with replacing(out / "tables" / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+            yield Part(path.stem, f"tables/{path.name}", rows, columns_of(str(path)))
+
+
+def _features(folder: Path, out: Path) -> list[Part]:
+    """Write the features of every network; nothing where none were kept."""
+    rows = 0
+    for kept in sorted((folder / "measure").glob("*/**/features")):
+        network, seed = _owner(kept.parent.relative_to(folder / "measure").parts)
+        name = network if seed < 0 else f"{network}_seed{seed}"
+        with replacing(out / f"{FEATURES}/{name}.parquet") as temporary:
+            rows += _write_features(temporary, kept, network, seed)
+    return [Part(FEATURES, f"{FEATURES}/*.parquet", rows, FEATURE_COLUMNS)] if rows else []
+
+
+def _owner(parts: tuple[str, ...]) -> tuple[str, int]:
+    """Return network and seed of a folder of measurements: networks/<name>, or students/<variant>/seed<k>."""
+    return parts[1], int(parts[2].removeprefix("seed")) if len(parts) > 2 else -1
+
+
+def _write_features(path: Path, kept: Path, network: str, seed: int) -> int:
+    """Write the features of all checkpoints of a network, a block at a time; return how many rows these are."""
+    fields = [
+        pa.field(name, FEATURE_TYPES[name], metadata={"unit": unit, "description": description})
+        for name, (unit, description) in FEATURE_COLUMNS.items()
+    ]
+    rows = 0
+    with pq.ParquetWriter(path, pa.schema(fields), compression="zstd") as writer:
+        for folder in sorted(kept.iterdir()):
+            if not (folder / "meta.json").is_file():
+                continue
+            meta = read_json(folder / "meta.json")
+            for block, name in enumerate(meta["blocks"]):
+                values = read_npy(folder / f"block{block:02d}.npy")
+                shape = list(values.shape[1:])
+                flat = np.asarray(values, dtype=np.float32).reshape(len(values), -1)
+                columns = {
+                    "network": network, "seed": seed, "checkpoint": folder.name, "block": block, "block_name": name,
+                    "shape": shape,
+                }  # fmt: skip
+                columns = {column: [value] * len(flat) for column, value in columns.items()}
+                columns |= {"image": meta["images"], "image_name": meta["names"], "label": meta["labels"]}
+                writer.write_table(pa.table(columns | {"feature": list(flat)}, schema=writer.schema))
+                rows += len(flat)
+    return rows
+
+
+def card(study: dict[str, Any], parts: Iterable[Part]) -> str:
+    """Return README.md: front matter with a configuration a table, and what each holds."""
+    parts = list(parts)
+    matter = {
+        "pretty_name": f"Distillation Dynamics: study {study['name']}",
+        "tags": ["knowledge-distillation", "representation-analysis"],
+        "configs": [{"config_name": part.name, "data_files": part.files} for part in parts],
+    }
+    commit = study.get("commit")
+    made = "a commit that is not recorded" if commit is None else f"commit {commit['hash']}"
+    sections = [
+        f"# Study {study['name']}: tables and features",
+        f"What a study of Distillation Dynamics measured, made by {made}; its configuration stands at the end. Every "
+        f'table is a configuration with one split: `datasets.load_dataset(folder, {parts[0].name!r}, split="train")`, '
+        "or `pandas.read_parquet` of the file. Units and meanings of columns travel in the files, too.",
+        "Intervals and tests are in the tables of statistics, with their n; seed -1 is a network, of which there is "
+        f"one. {_pixels(parts)}",
+        "Licence: not recorded; whoever shares this chooses one, and adds it above as `license:`.",
+        *(f"## {part.name}\n\n{part.rows:,} rows, `{part.files}`.\n\n{column_table(part.columns)}" for part in parts),
+        f"## Configuration\n\n```yaml\n{yaml.safe_dump(_portable(study['configuration']), sort_keys=False)}```",
+    ]
+    return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _portable(value: Any) -> Any:
+    """Return a configuration without folders of one machine: of an absolute path the last name."""
+    if isinstance(value, dict):
+        return {key: _portable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_portable(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _pixels(parts: list[Part]) -> str:
+    """Return whether images themselves are in it."""
+    if any(part.name == "saliency" for part in parts):
+        return (
+            "`saliency` holds the pixels of a few example images (method `image`), under the licence of those images."
+        )
+    return "No image itself is in it."
+
+
+def main(arguments: list[str]) -> str | None:
+    """Write the data set of a study; return the sentence with which it failed, None where it did not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m distillation_dynamics.share.dataset", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("study", help="name of a finished study")
+    given = parser.parse_args(arguments)
+    try:
+        out = write(given.study)
+    except StudyError as error:
+        return f"error: {error}"
+    print(f'{out}: datasets.load_dataset("{out}", "summary", split="train") loads a table of it')
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

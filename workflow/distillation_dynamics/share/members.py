@@ -1,0 +1,90 @@
+"""Networks of a finished study, by what its records say of them: model, view, weights.
+
+In: the folder of a study, and a name. Out: a `Member`. A record says what a file was made from, whatever the
+configuration says by now. Imports no torch.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import StudyError, nearest
+from ..files import read_json, sha256
+from ..jobs import record
+from ..jobs.node import SHARED, STUDY_FILE
+from ..spec.base import build
+from ..spec.images import View
+from ..spec.network import Model
+from ..spec.runs import CHECKPOINT, WEIGHTS
+
+RESULTS = Path("results")
+
+
+class Member(NamedTuple):
+    """A network or a student of a study: `name` is its network or variant, `seed` None of networks."""
+
+    name: str
+    seed: int | None
+    model: Model
+    view: View
+    weights: Path
+    sha256: str
+    job: dict[str, Any]
+    result: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """Its name as that of a folder."""
+        return self.name if self.seed is None else f"{self.name}_seed{self.seed}"
+
+
+def study_of(name: str, results: Path = RESULTS) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a study and what its study.json holds; raise StudyError where there is none."""
+    folder = results / name
+    if not (folder / STUDY_FILE).is_file():
+        known = sorted(path.parent.name for path in results.glob(f"*/{STUDY_FILE}"))
+        hint = nearest(name, known) if known else "run one first"
+        raise StudyError(f"STUDY: {folder} holds no study; {hint}")
+    return folder, read_json(folder / STUDY_FILE)
+
+
+def student(folder: Path, variant: str, seed: int) -> Member:
+    """Return a student with the weights of its last epoch; raise StudyError where it is not there or not whole."""
+    students = folder / "students"
+    _among("VARIANT", variant, [path.name for path in sorted(students.glob("*")) if path.is_dir()], folder)
+    seeds = [path.name.removeprefix("seed") for path in sorted((students / variant).glob("seed*"))]
+    _among("SEED", str(seed), seeds, folder)
+    home = students / variant / f"seed{seed}"
+    known = _record(home)
+    job = known["job"]
+    return _member(home, known, CHECKPOINT.format(max(job["kept"])), variant, seed, job["images"]["view"])
+
+
+def network(folder: Path, study: dict[str, Any], name: str) -> Member:
+    """Return a network of a study; raise StudyError where it is not there or not whole."""
+    _among("NETWORK", name, list(study["configuration"]["networks"]), folder)
+    home = folder.parent / SHARED / "networks" / Path(study["shared_folders"][f"networks {name}"]).name
+    known = _record(home)
+    return _member(home, known, WEIGHTS[0], name, None, known["job"]["view"])
+
+
+def _among(what: str, name: str, known: list[str], folder: Path) -> None:
+    if name not in known:
+        hint = nearest(name, known) if known else "it has none"
+        raise StudyError(f"{what}: {name} is not in the study of {folder}; {hint}")
+
+
+def _record(home: Path) -> dict[str, Any]:
+    known = record.read(home / record.NAME)
+    if known is None:
+        raise StudyError(f"{home}: is not finished; run snakemake with its study first")
+    return known
+
+
+def _member(home: Path, known: dict[str, Any], file: str, name: str, seed: int | None, view: dict) -> Member:
+    digest = known["files"][file]["sha256"]
+    path = home / file
+    if not path.is_file() or sha256(path) != digest:
+        raise StudyError(f"{path}: is not what was written; run snakemake with its study again")
+    seen = build(View, view | {side: tuple(view[side]) for side in ("mean", "std")})
+    model = build(Model, known["job"]["model"])
+    return Member(name, seed, model, seen, path, digest, known["job"], read_json(home / "result.json"))
