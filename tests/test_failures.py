@@ -127,7 +127,7 @@ def test_memory_grows_only_for_the_job_that_ran_out_of_it(failures, tmp_path):
 
 
 def test_what_would_begin_at_the_beginning_is_not_sent_into_the_same_time_limit_again(failures, tmp_path):
-    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="tables")
+    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="gather")
     assert fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="measure"), "what is measured stays"
 
 

@@ -26,8 +26,8 @@ STOPPED = re.compile(r"^not finished: .*before update (\d+)", re.MULTILINE)
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
 # Refusals that pass when other jobs end.
 FULL = re.compile(r"MaxSubmitJob|MaxJobs|temporarily|try again", re.IGNORECASE)
-# Stages whose next attempt would begin at the beginning, and so reach the same limit of time.
-FROM_THE_BEGINNING = {"data", "teacher_outputs", "tables"}
+# Rules whose next attempt would begin at the beginning, and so reach the same limit of time.
+FROM_THE_BEGINNING = {"data", "teacher_outputs", "gather"}
 
 
 class Kind(Enum):
