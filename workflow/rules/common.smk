@@ -39,7 +39,7 @@ try:
     CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
 except StudyError as error:
     # As an error of the workflow it would be shown with the lines of this file.
-    sys.exit(f"the study cannot run:\n{error}")
+    sys.exit(f"the study cannot run:\n{error}{start.where(LIBRARY.parent)}")
 
 LOGS = f"logs/{STUDY.name}"
 STAMPS = f"results/.stamps/{STUDY.name}"

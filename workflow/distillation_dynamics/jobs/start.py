@@ -46,6 +46,16 @@ def check_folders(*folders: str) -> None:
             raise StudyError(f"{folder}: nothing can be written there ({error.strerror}); {remedy}") from error
 
 
+def where(project: Path) -> str:
+    """Return what to know of paths where a command was not given in the folder of the project; nothing where it was."""
+    if not project.is_dir() or project.samefile("."):
+        return ""
+    return (
+        f"\n(paths are relative to the working directory, {Path.cwd()}; `--directory {os.path.relpath(project)}` works in "
+        "that of the Snakefile)"
+    )
+
+
 def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Chain, Hashes]:
     """Return the jobs of a study, and the hashes that its main process remembers.
 

@@ -34,7 +34,7 @@ ORDER = list(STAGES)
 NOTHING = "Nothing to be done"
 # What Snakemake says before it begins; what it says afterwards without an event is in its own log.
 CHATTER = ("Building DAG", "Assuming unrestricted", "Using shell", "Conda environments:", "Singularity containers:")
-# What it says of a failed job, and of there being one, once the job's sentence was said.
+# What it says of a failed job, and of there being one, beside the job's own sentence.
 REPEATED = ("returned non-zero exit status", "Exiting because a job", "At least one job did not complete")
 
 
@@ -171,7 +171,7 @@ class Terminal:
             if taken is not None and Told.plan is not None:
                 taken(record)
             elif record.levelno > logging.INFO:
-                if not (self.failed and any(words in record.getMessage() for words in REPEATED)):
+                if not (self.run is not None and any(words in record.getMessage() for words in REPEATED)):
                     self._plain(record)
             elif self.run is None and event != LogEvent.RESOURCES_INFO:
                 self.nothing |= record.getMessage().startswith(NOTHING)
