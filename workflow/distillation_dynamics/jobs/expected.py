@@ -15,7 +15,7 @@ from .node import Node
 from .order import GATHERING
 from .plan import Plan
 
-# A job that was sent to a cluster may wait; what it takes there is no measure of this run.
+# The name of a job lists so many networks.
 MOST_NAMES = 2
 
 
@@ -124,7 +124,10 @@ class Run:
         return found
 
     def share(self, now: float) -> float | None:
-        """Return the share of the work that is done; None where nothing tells how long some job takes."""
+        """Return the share of the work that is done; None where nothing tells how long some job takes.
+
+        On a cluster, where nobody knows since when a job computes, only what is done counts.
+        """
         seconds = self.seconds()
         if None in seconds.values() or not sum(seconds.values()):
             return None
@@ -136,12 +139,17 @@ class Run:
                 done += min(now - job.begun, seconds[number])
         return done / sum(seconds.values())
 
-    def left(self, now: float) -> float | None:
-        """Return the seconds until all is done; None on a cluster and where nothing tells of some job."""
+    def left(self, now: float) -> tuple[float, list[Job]]:
+        """Return the seconds until all is done of which something tells, and the jobs left of which nothing does.
+
+        On a cluster they are what the jobs compute together: when they begin nobody knows.
+        """
         seconds = self.seconds()
-        if self.limits is None or None in seconds.values():
-            return None
-        return _length(self.jobs, {n: max(0.0, s - _gone(self.jobs[n], now)) for n, s in seconds.items()}, self.limits)
+        unknown = [job for n, job in self.jobs.items() if seconds[n] is None and job.ended is None]
+        todo = {n: max(0.0, (seconds[n] or 0.0) - _gone(job, now)) for n, job in self.jobs.items() if job.ended is None}
+        if self.limits is None:
+            return sum(todo.values()), unknown
+        return _length(self.jobs, todo, self.limits), unknown
 
 
 def _gone(job: Job, now: float) -> float:
@@ -162,10 +170,7 @@ def _seconds(plan: Plan, costs: Costs, rule: str, nodes: Iterable[Node]) -> floa
 def _length(jobs: dict[int, Job], seconds: dict[int, float], limits: dict[str, int]) -> float:
     """Return the seconds that jobs take together: what is ready begins, by priority, while there is room for it."""
     now, free = 0.0, dict(limits)
-    waits = {n: {need for need in job.needs if need in jobs} for n, job in jobs.items() if job.ended is None}
-    for need in [n for n, job in jobs.items() if job.ended is not None]:
-        for needs in waits.values():
-            needs.discard(need)
+    waits = {number: jobs[number].needs & seconds.keys() for number in seconds}
     ending: list[tuple[float, int]] = []
     # Those that run come first, whatever room they take.
     order = sorted(waits, key=lambda n: (jobs[n].begun is None, -jobs[n].priority, n))

@@ -51,8 +51,8 @@ def where(project: Path) -> str:
     if not project.is_dir() or project.samefile("."):
         return ""
     return (
-        f"\n(paths are relative to the working directory, {Path.cwd()}; `--directory {os.path.relpath(project)}` works in "
-        "that of the Snakefile)"
+        f"\n(paths are relative to the working directory, {Path.cwd()}; `--directory {os.path.relpath(project)}` works "
+        "in that of the Snakefile)"
     )
 
 

@@ -80,17 +80,17 @@ def opening(run: Run, name: str, now: float) -> list[str]:
         f"{count} {rule}" + (f" (train {students} students)" if rule == "cohorts" else "")
         for rule, count in rules.items()
     ]
-    unknown = sorted({job.rule for job in run.jobs.values() if job.seconds is None})
-    work = sum(job.seconds or 0.0 for job in run.jobs.values())
-    if not unknown and run.limits is not None:
-        time = f"about {duration(run.left(now))} on {counted(run.limits['threads'], 'core')}, as earlier jobs tell"
-    elif not unknown:
-        time = f"about {duration(work)} of computing, as earlier jobs tell; when the cluster begins nobody knows"
-    elif len(unknown) == len(rules.keys() - {"student"}) and not work:
-        time = "how long is not known: no earlier job under results/ was like one of these"
-    else:
-        time = f"about {duration(work)} of computing in what earlier jobs tell of; not known of {', '.join(unknown)}"
-    return [f"{name}: {counted(len(run.jobs), 'job')}: {', '.join(parts)}", time]
+    told = "as earlier jobs took" if run.left(now)[0] else "since no earlier job under results/ was like these"
+    return [f"{name}: {counted(len(run.jobs), 'job')}: {', '.join(parts)}", f"Time: {time_left(run, now)}, {told}"]
+
+
+def time_left(run: Run, now: float) -> str:
+    """Return how long the rest takes as far as jobs under `results/` or of this run tell, and of how many none does."""
+    seconds, unknown = run.left(now)
+    if unknown and not seconds:
+        return "not known"
+    said = f"about {duration(seconds)}" + (" of computing" if run.limits is None else "")
+    return f"{said} and {counted(len(unknown), 'job')} of unknown length" if unknown else said
 
 
 def counted(count: int, what: str) -> str:
@@ -108,15 +108,13 @@ def line(job: Job, took: float, since: float, width: int) -> str:
 
 def progress(run: Run, now: float) -> str:
     """Return how much is done, of the expected seconds where they are known, what runs, and the time left."""
-    done, share, left = len(run.done), run.share(now), run.left(now)
+    done, share = len(run.done), run.share(now)
     said = [f"{done} of {counted(len(run.jobs), 'job')}"]
     if share is not None:
         # All is done only when the last job is.
         said.insert(0, f"{min(int(100 * share), 99 if done < len(run.jobs) else 100)} %")
-    if left is not None and done < len(run.jobs):
-        said.append(f"about {duration(left)} left")
-    elif done < len(run.jobs):
-        said.append("time left not known")
+    if done < len(run.jobs):
+        said.append(f"time left: {time_left(run, now)}")
     return ", ".join(said)
 
 

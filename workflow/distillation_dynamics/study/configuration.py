@@ -54,8 +54,8 @@ def read(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         reason = os.strerror(error.errno).lower()
         raise StudyError(
-            f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (what follows --configfile is read "
-            "as one, so targets go before it, or behind `--`)"
+            f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (what follows --configfile is "
+            "read as one, so targets go before it, or behind `--`)"
         ) from error
     try:
         text = content.decode("utf-8-sig")
