@@ -14,7 +14,9 @@ def node(name, stage="measure"):
     return SimpleNamespace(stage=stage, order=order)
 
 
-def job(seconds=None, needs=(), rule="measure", names=("networks/cait",), stage="measure", threads=1, gpu=0, priority=0):
+def job(
+    seconds=None, needs=(), rule="measure", names=("networks/cait",), stage="measure", threads=1, gpu=0, priority=0
+):
     nodes = tuple(node(name, stage) for name in names)
     return Job(rule, nodes, {"threads": threads, "gpu": gpu}, priority, set(needs), seconds)
 
