@@ -1,4 +1,4 @@
-"""How much of a run is done, and how long the rest takes: by expected seconds where some are known, else said not to be."""
+"""How much of a run is done, and how long the rest takes: by expected seconds where some are known, else said so."""
 
 from types import SimpleNamespace
 
