@@ -1,5 +1,6 @@
 """What a failed job means: whether another attempt helps, with how much memory, and the last word of a run."""
 
+import inspect
 import logging
 from types import SimpleNamespace
 
@@ -202,6 +203,15 @@ def test_jobs_are_called_by_what_they_do_and_asked_for_by_all_their_names():
     assert "--job-name data.run " in sent(standing, "data")
     assert standing.query(lambda names: f"squeue --name {names}")("run") == "squeue --name cohorts.run,data.run"
     assert attendant().query(lambda names: names)("run") == "run", "before the first job"
+
+
+def test_the_report_of_efficiency_asks_for_jobs_by_all_their_names():
+    from snakemake_executor_plugin_slurm import efficiency_report
+
+    standing = attendant()
+    sent(standing), sent(standing, "data")
+    assert standing.used(lambda names, logger: names)("run", None) == "cohorts.run,data.run"
+    assert list(inspect.signature(efficiency_report.get_sacct_data).parameters) == ["run_uuid", "logger"]
 
 
 def test_a_training_gets_its_signal_whatever_else_is_asked_for_and_others_get_none():

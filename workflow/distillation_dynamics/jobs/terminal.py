@@ -34,6 +34,8 @@ ORDER = list(STAGES)
 NOTHING = "Nothing to be done"
 # What Snakemake says before it begins; what it says afterwards without an event is in its own log.
 CHATTER = ("Building DAG", "Assuming unrestricted", "Using shell", "Conda environments:", "Singularity containers:")
+# What is worth saying all the same: where a file lies that somebody asked for.
+WORTH = ("Efficiency report",)
 # What it says of a failed job, and of there being one, beside the job's own sentence.
 REPEATED = ("returned non-zero exit status", "Exiting because a job", "At least one job did not complete")
 
@@ -171,7 +173,7 @@ class Terminal:
             elif record.levelno > logging.INFO:
                 if not (self.run is not None and any(words in record.getMessage() for words in REPEATED)):
                     self._plain(record)
-            elif self.run is None and event != LogEvent.RESOURCES_INFO:
+            elif record.getMessage().startswith(WORTH) or (self.run is None and event != LogEvent.RESOURCES_INFO):
                 self.nothing |= record.getMessage().startswith(NOTHING)
                 if not record.getMessage().startswith(CHATTER):
                     self._plain(record)
