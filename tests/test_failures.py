@@ -47,7 +47,11 @@ ENDED = {
         *(FAILED, "slurmstepd: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n", Kind.TIME),
         f"{KEYS}.runtime",
     ),
-    "a traceback": (FAILED, "Traceback (most recent call last):\nRuntimeError: no\n", Kind.OTHER, "log"),
+    "a traceback": (
+        *(FAILED, "Traceback (most recent call last):\nRuntimeError: no\n", Kind.OTHER),
+        "its log ends with RuntimeError: no",
+    ),
+    "nothing at all": (FAILED, "", Kind.OTHER, "failed without a sentence; its log has the reason"),
     "a refusal": (REFUSED.format("Invalid account or account/partition"), "", Kind.REFUSED, "slurm/profile.yaml"),
     "a full cluster": (REFUSED.format("QOSMaxSubmitJobPerUserLimit"), "", Kind.FULL, "`jobs` in slurm/profile.yaml"),
     "an account that is not there": (

@@ -34,8 +34,8 @@ ORDER = list(STAGES)
 NOTHING = "Nothing to be done"
 # What Snakemake says before it begins; what it says afterwards without an event is in its own log.
 CHATTER = ("Building DAG", "Assuming unrestricted", "Using shell", "Conda environments:", "Singularity containers:")
-# What is worth saying all the same: where a file lies that somebody asked for.
-WORTH = ("Efficiency report",)
+# What is worth saying all the same: another attempt, and where a file lies that somebody asked for.
+WORTH = ("Trying to restart", "Efficiency report")
 # What it says of a failed job, and of there being one, beside the job's own sentence.
 REPEATED = ("returned non-zero exit status", "Exiting because a job", "At least one job did not complete")
 
