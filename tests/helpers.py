@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.jobs.order import CARRYING, TARGETS
 from distillation_dynamics.networks.asked import facts_of
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
@@ -45,15 +46,14 @@ def snakemake(folder, *arguments, config="studies/smoke.yaml"):
 
 
 def jobs(dry_run):
-    """Rule -> number of jobs in the output of a dry run."""
+    """Stage, or what gathers several -> number of jobs in the output of a dry run; targets have none of their own."""
     assert dry_run.returncode == 0, dry_run.stdout + dry_run.stderr
     text = dry_run.stdout + dry_run.stderr
     if "Nothing to be done" in text:
         return {}
     table = text.rpartition("Job stats:")[2].partition("Reasons:")[0]
-    return {
-        name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name not in ("total", "all")
-    }
+    counts = re.findall(r"^(\w+)\s+(\d+)$", table, re.M)
+    return {CARRYING.get(name, name): int(count) for name, count in counts if name not in ("total", "all", *TARGETS)}
 
 
 def shared(project, stage):

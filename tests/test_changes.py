@@ -209,7 +209,7 @@ def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finish
     )
     write_study(project, small_config(**{"student.recipe.epochs": 1}))
     said = run(project, fails=True)
-    assert "error: training: loss became nan in epoch 3" in said
+    assert "student hard, seed 0: training: loss became nan in epoch 3" in said
     assert sorted(stand_ins.trained(stand_ins.ran(project))) == ["everything/seed0", "none/seed0"]
     planned = plan(project)
     assert planned["students"] == planned["cohorts"] == 1

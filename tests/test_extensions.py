@@ -213,3 +213,11 @@ def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
 def test_reading_extensions_imports_none_of_them(folders):
     (folders / "figures/mine.py").write_text(FIGURE + '\nraise RuntimeError("was run")\n')
     assert "mine" in found()["figures"] and "mine" not in sys.modules
+
+
+def test_the_readme_names_all_that_an_objective_and_a_metric_may_ask_for(root):
+    text = (root / "README.md").read_text()
+    objective, metric = text.partition("- An **objective**")[2].split("- A **metric**")
+    assert all(f'`"{name}"`' in objective for name in extensions.OBJECTIVE_NEEDS)
+    metric = metric.partition("- A **pair metric**")[0]
+    assert all(f"`{name}`" in metric for name in (*extensions.METRIC_ASKS, *extensions.TABLE_OF, "TABLES"))

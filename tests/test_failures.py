@@ -1,5 +1,6 @@
 """What a failed job means: whether another attempt helps, with how much memory, and the last word of a run."""
 
+import inspect
 import logging
 from types import SimpleNamespace
 
@@ -46,7 +47,11 @@ ENDED = {
         *(FAILED, "slurmstepd: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n", Kind.TIME),
         f"{KEYS}.runtime",
     ),
-    "a traceback": (FAILED, "Traceback (most recent call last):\nRuntimeError: no\n", Kind.OTHER, "log"),
+    "a traceback": (
+        *(FAILED, "Traceback (most recent call last):\nRuntimeError: no\n", Kind.OTHER),
+        "its log ends with RuntimeError: no",
+    ),
+    "nothing at all": (FAILED, "", Kind.OTHER, "failed without a sentence; its log has the reason"),
     "a refusal": (REFUSED.format("Invalid account or account/partition"), "", Kind.REFUSED, "slurm/profile.yaml"),
     "a full cluster": (REFUSED.format("QOSMaxSubmitJobPerUserLimit"), "", Kind.FULL, "`jobs` in slurm/profile.yaml"),
     "an account that is not there": (
@@ -127,7 +132,7 @@ def test_memory_grows_only_for_the_job_that_ran_out_of_it(failures, tmp_path):
 
 
 def test_what_would_begin_at_the_beginning_is_not_sent_into_the_same_time_limit_again(failures, tmp_path):
-    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="tables")
+    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="gather")
     assert fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="measure"), "what is measured stays"
 
 
@@ -202,6 +207,15 @@ def test_jobs_are_called_by_what_they_do_and_asked_for_by_all_their_names():
     assert "--job-name data.run " in sent(standing, "data")
     assert standing.query(lambda names: f"squeue --name {names}")("run") == "squeue --name cohorts.run,data.run"
     assert attendant().query(lambda names: names)("run") == "run", "before the first job"
+
+
+def test_the_report_of_efficiency_asks_for_jobs_by_all_their_names():
+    from snakemake_executor_plugin_slurm import efficiency_report
+
+    standing = attendant()
+    sent(standing), sent(standing, "data")
+    assert standing.used(lambda names, logger: names)("run", None) == "cohorts.run,data.run"
+    assert list(inspect.signature(efficiency_report.get_sacct_data).parameters) == ["run_uuid", "logger"]
 
 
 def test_a_training_gets_its_signal_whatever_else_is_asked_for_and_others_get_none():

@@ -205,3 +205,12 @@ def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
     assert length == 3 and len(row) + 3 == len(log.columns)
     with pytest.raises(StudyError, match=r"spectral is 0 in epoch 1, step 0; what is 0 cannot have a share"):
         member_module._write_steps(log, [(1, 0, 1e-3, row)])
+
+
+def test_an_epoch_that_was_not_validated_says_nothing_of_accuracy(capsys):
+    nothing = [np.nan] * (len(training_log.EPOCH_COLUMNS) - 4)
+    for accuracy in (np.nan, 71.5):
+        member_module._finish_epoch(training_log.Log([]), 1, 1e-3, 0.5, accuracy, *nothing)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "epoch 1: learning rate 1.000e-03, train loss 0.5000"
+    assert second.endswith("validation top-1 71.50 %")

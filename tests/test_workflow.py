@@ -129,7 +129,7 @@ def test_a_student_that_diverges_is_said_and_the_others_are_measured(project, tm
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     done = snakemake(project, config=str(tmp_path / "study.yaml"))
     said = done.stdout + done.stderr
-    assert done.returncode != 0 and "error: training: loss became" in said and "Traceback" not in said
+    assert done.returncode != 0 and "worse, seed 0: training: loss became" in said and "Traceback" not in said
     results = project / "results/diverges"
     assert (results / "students/hard/seed0/result.json").exists() and not (results / "students/worse").exists()
     assert (project / "results/diverges/measure/networks/cait/entropy/depth.parquet").exists()

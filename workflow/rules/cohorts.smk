@@ -6,9 +6,9 @@ rule cohorts:
     output:
         temp(touch("results/.stamps/groups/cohorts/{group}")),
     log:
-        LOGS + "/cohorts/{group}.log",
+        f"{LOGS}/cohorts/{{group}}.log",
     params:
-        order=groups.GROUPS + "/cohorts/{group}.json",
+        order=f"{groups.GROUPS}/cohorts/{{group}}.json",
         launcher=lambda wildcards, resources: launcher("students", resources),
         gpus=lambda wildcards, resources: gpus_of("students", resources),
         labels=labels_of("cohorts"),

@@ -4,19 +4,24 @@ import sys
 from functools import cache
 from pathlib import Path
 
-LIBRARY = Path(str(workflow.basedir)) / "workflow"
-sys.path.insert(0, str(LIBRARY))
+# Where this file lies, whichever Snakefile includes it.
+LIBRARY = Path(str(workflow.current_basedir)).parent
+if LIBRARY.is_dir():
+    sys.path.insert(0, str(LIBRARY))
 # Jobs run `python -m distillation_dynamics` with this library and, unless conda supplies one, this interpreter.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+os.environ.update({
+    name: os.pathsep.join(filter(None, [first, os.environ.get(name)]))
+    for name, first in (("PYTHONPATH", str(LIBRARY)), ("PATH", os.path.dirname(sys.executable)))
+})
 
+from snakemake.io import report as in_report
 from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import costs, groups, slurm, start
+from distillation_dynamics.jobs import costs, groups, reports, slurm, start, terminal
 from distillation_dynamics.jobs.failures import Failures
-from distillation_dynamics.jobs.order import GROUPED
+from distillation_dynamics.jobs.order import CARRYING, GROUPED, TARGETS
 from distillation_dynamics.networks import facts
 from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
@@ -34,14 +39,15 @@ try:
     CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
 except StudyError as error:
     # As an error of the workflow it would be shown with the lines of this file.
-    sys.exit(f"the study cannot run:\n{error}")
+    sys.exit(f"the study cannot run:\n{error}{start.where(LIBRARY.parent)}")
 
 LOGS = f"logs/{STUDY.name}"
 STAMPS = f"results/.stamps/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
-ENVIRONMENT = str(Path(str(workflow.basedir)) / "envs/environment.yaml")
+ENVIRONMENT = "../../envs/environment.yaml"
 # The command line of every job: one file says all.
 CARRY_OUT = "python -m distillation_dynamics {params.order:q} --gpus {resources.gpu} > {log:q} 2>&1"
+CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 wildcard_constraints:
@@ -61,9 +67,8 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
 
 def title_of(job):
     """How a job is called among those of a cluster: stage, variants and seeds."""
-    if job.rule.name not in GROUPED:
-        return job.rule.name
-    return groups.members(job.rule.name, job.wildcards.group)["title"]
+    name = CARRYING.get(job.rule.name, job.rule.name)
+    return groups.members(name, job.wildcards.group)["title"] if name in GROUPED else name
 
 
 @cache
@@ -75,6 +80,7 @@ def plan():
         # An error in an input function would be shown with its traceback.
         sys.exit(f"the study cannot run:\n{error}")
     slurm.say_living(os.getcwd())
+    terminal.tell(workflow, plan, HASHES, parts_of)
     if workflow.dryrun:
         print(costs.report(plan), file=sys.stderr)
     return plan
@@ -89,6 +95,27 @@ def stamps_of(nodes):
     if workflow.is_main_process:
         plan()
     return list(dict.fromkeys(path for node in nodes for path in group_of(node) or [node.stamp]))
+
+
+def shown(*targets):
+    """An input function: what `--report` shows of some targets, each file with its category and labels.
+
+    Those that are as the study asks: of what is due a report says nothing.
+    """
+    stages = [stage for target in targets for stage in TARGETS[target]]
+
+    def files(wildcards):
+        return [
+            in_report(item.path, caption=CAPTIONS[item.caption], category=item.category, labels=item.labels)
+            for item in (reports.items(CHAIN, stages, HASHES) if workflow.is_main_process else ())
+        ]
+
+    return files
+
+
+def student(wildcards):
+    """The student of a variant and seed."""
+    return CHAIN.students[wildcards.variant, int(wildcards.seed)]
 
 
 def group_of(node):
@@ -111,7 +138,7 @@ def labels_of(stage):
 
 def stages_of(rule):
     """The stages that the jobs of a rule carry out, as `compute` in the study names them."""
-    return {"cohorts": ("students",), "network_weights": ("data",)}.get(rule, (rule,))
+    return {"cohorts": ("students",), "network_weights": ("data",)}.get(rule, (CARRYING.get(rule, rule),))
 
 
 def parts_of(rule):
@@ -167,4 +194,4 @@ def launcher(stage, resources):
 FAILURES = Failures(parts_of)
 if workflow.is_main_process:
     FAILURES.follow()
-    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"networks", "cohorts"}))
+    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"network", "cohorts"}))

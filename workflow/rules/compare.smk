@@ -6,9 +6,9 @@ rule compare:
     output:
         temp(touch("results/.stamps/groups/compare/{group}")),
     log:
-        LOGS + "/compare/{group}.log",
+        f"{LOGS}/compare/{{group}}.log",
     params:
-        order=groups.GROUPS + "/compare/{group}.json",
+        order=f"{groups.GROUPS}/compare/{{group}}.json",
         labels=labels_of("compare"),
     message:
         "Compare {params.labels}"

@@ -6,9 +6,9 @@ rule measure:
     output:
         temp(touch("results/.stamps/groups/measure/{group}")),
     log:
-        LOGS + "/measure/{group}.log",
+        f"{LOGS}/measure/{{group}}.log",
     params:
-        order=groups.GROUPS + "/measure/{group}.json",
+        order=f"{groups.GROUPS}/measure/{{group}}.json",
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"

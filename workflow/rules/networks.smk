@@ -20,7 +20,7 @@ rule network_weights:
         CARRY_OUT
 
 
-rule networks:
+rule network:
     input:
         lambda wildcards: stamps_of(CHAIN.networks[wildcards.network].needs),
     output:
@@ -35,9 +35,9 @@ rule networks:
         "Make the network {wildcards.network} ready"
     # All students wait for the teacher; what is only measured waits for nobody.
     priority: lambda wildcards: 4 if wildcards.network == STUDY.teacher else 2
-    threads: threads_of("networks")
+    threads: threads_of("network")
     resources:
-        **resources_of("networks"),
+        **resources_of("network"),
     conda:
         ENVIRONMENT
     shell:

@@ -1,17 +1,12 @@
 # One student a variant and seed: its finished run, linked out of the store. It waits for a cohort only while its key is
 # not there.
-def student(wildcards):
-    """The student of a variant and seed."""
-    return CHAIN.students[wildcards.variant, int(wildcards.seed)]
-
-
-rule students:
+rule student:
     input:
         lambda wildcards: group_of(student(wildcards).needs[0]),
     output:
-        touch(STAMPS + "/students/{variant}/seed{seed}/{key}"),
+        touch(f"{STAMPS}/students/{{variant}}/seed{{seed}}/{{key}}"),
     log:
-        LOGS + "/students/{variant}/seed{seed}.{key}.log",
+        f"{LOGS}/students/{{variant}}/seed{{seed}}.{{key}}.log",
     params:
         order=lambda wildcards: student(wildcards).file,
         run=lambda wildcards: student(wildcards).needs[0].file,
@@ -22,5 +17,7 @@ rule students:
         gpu=0,
         mem_mb=500,
         runtime=10,
+    conda:
+        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.jobs.students {params.order:q} {params.run:q} > {log:q} 2>&1"

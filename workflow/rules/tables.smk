@@ -1,21 +1,21 @@
 # What gathers what all networks left: tables of metrics, summary, statistics, figures and the page, those that are due in one
 # process, or few.
 # Each keeps its own key, record and files; what follows from one that fails is not made.
-rule tables:
+rule gather:
     input:
         members_of("tables"),
     output:
         temp(touch("results/.stamps/groups/tables/{group}")),
     log:
-        LOGS + "/tables/{group}.log",
+        f"{LOGS}/tables/{{group}}.log",
     params:
-        order=groups.GROUPS + "/tables/{group}.json",
+        order=f"{groups.GROUPS}/tables/{{group}}.json",
         labels=labels_of("tables"),
     message:
         "Gather {params.labels}"
-    threads: threads_of("tables")
+    threads: threads_of("gather")
     resources:
-        **resources_of("tables"),
+        **resources_of("gather"),
     conda:
         ENVIRONMENT
     shell:

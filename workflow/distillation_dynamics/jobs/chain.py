@@ -16,3 +16,7 @@ class Chain(Gathered):
         """What a study is asked for: all but the runs, which students ask for while they are not in the store."""
         runs = set(self.runs.values())
         return [node for node in self.nodes if node not in runs]
+
+    def of(self, *stages: str) -> list[Node]:
+        """The asked jobs of some stages."""
+        return [node for node in self.asked if node.stage in stages]

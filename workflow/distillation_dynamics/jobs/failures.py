@@ -26,8 +26,8 @@ STOPPED = re.compile(r"^not finished: .*before update (\d+)", re.MULTILINE)
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
 # Refusals that pass when other jobs end.
 FULL = re.compile(r"MaxSubmitJob|MaxJobs|temporarily|try again", re.IGNORECASE)
-# Stages whose next attempt would begin at the beginning, and so reach the same limit of time.
-FROM_THE_BEGINNING = {"data", "teacher_outputs", "tables"}
+# Rules whose next attempt would begin at the beginning, and so reach the same limit of time.
+FROM_THE_BEGINNING = {"data", "teacher_outputs", "gather"}
 
 
 class Kind(Enum):
@@ -61,6 +61,7 @@ def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Fa
 
     `parts` are those of the study that say what the job asks for, as compute.students.
     """
+    logs = list(logs)
     text, runtime = "\n".join(map(_tail, logs)), keys_with(parts, "runtime")
     if (refused := REFUSED.search(said_by_executor)) is not None:
         why = " ".join(refused[1].split())
@@ -87,7 +88,13 @@ def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Fa
         )
     if "TIMEOUT" in said_by_executor or "DUE TO TIME LIMIT" in text:
         return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
-    return Failure(Kind.OTHER, "failed without a sentence; its log has the reason")
+    return Failure(Kind.OTHER, f"failed without a sentence; its log {_end(logs)}")
+
+
+def _end(logs: list[str]) -> str:
+    """Return what the job's own log, the first, ends with: of a traceback the error."""
+    lines = [line.strip() for line in _tail(logs[0]).splitlines() if line.strip()] if logs else []
+    return f"ends with {lines[-1]}" if lines else "has the reason"
 
 
 def _tail(path: str) -> str:

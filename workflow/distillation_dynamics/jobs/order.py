@@ -40,6 +40,13 @@ MEASURING, COMPARING = ("measure",), ("compare", "map")
 GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
 # Rules whose jobs are groups -> the stages of their members.
 GROUPED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
+# What is asked for by name (`snakemake figures`) -> the stages whose results it is.
+TARGETS = {
+    **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
+    "report": ("summary", "statistics"),
+}
+# Rules that carry out a stage, or a group, whose name is a target's.
+CARRYING = {"network": "networks", "student": "students", "gather": "tables"}
 
 
 def job_class(stage: str) -> type:

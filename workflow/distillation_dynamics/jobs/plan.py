@@ -36,6 +36,7 @@ class Plan:
 
     `forced` says whether a node is to be made anew whatever lies there; `slots` how many trainings (`students`) or
     processes that measure, compare or gather (`measure`, `compare`, `tables`) can run at a time, None on a cluster.
+    `stages`: those whose results are asked for, None for all; what else could be gathered waits for a run that asks.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Plan:
         hashes: Hashes,
         forced: Callable[[Node], bool] = lambda node: False,
         slots: dict[str, int | None] | None = None,
+        stages: Iterable[str] | None = None,
     ):
         self.chain, self.hashes, self.forced = chain, hashes, forced
         self.again = chain.study.package_versions == "rerun"
@@ -65,7 +67,7 @@ class Plan:
         size = chain.study.compute["students"].get("runs_per_job")
         self.cohorts = self._cohorts(size, slots["students"])
         self.measuring = [group for rule in ("measure", "compare") for group in self._sharing(rule, size, slots[rule])]
-        self.gathering = list(self._gathering(slots["tables"]))
+        self.gathering = list(self._gathering(slots["tables"], stages))
         self.group_of = {node: group for group in self.groups for node in group.nodes}
         by_key = {node.key: group for group in self.cohorts for node in group.nodes}
         # Two variants with equal terms have one run, under two names.
@@ -186,12 +188,13 @@ class Plan:
                 groups.append(Group(rule, tuple(node for nodes in group.nodes for node in nodes)))
         return groups
 
-    def _gathering(self, slots: int | None) -> Iterator[Group]:
+    def _gathering(self, slots: int | None, stages: Iterable[str] | None) -> Iterator[Group]:
         """Yield the groups of what gathers; many figures are drawn beside the statistics where there is a slot.
 
         Page and paper wait for all of them.
         """
-        due = [node for node in self.reasons if node.stage in GATHERING]
+        asked = set(self.chain.asked) if stages is None else _with_needs(self.chain.of(*stages))
+        due = [node for node in self.reasons if node.stage in GATHERING and node in asked]
         ends = [node for node in due if node in (self.chain.page, self.chain.paper)]
         last = [node for node in due if self.chain.statistics in (node, *node.needs) and node not in ends]
         figures = [node for node in due if node.stage == "figures" and node not in last]
@@ -256,6 +259,17 @@ class Plan:
                 "`package_versions: rerun` makes them again",
                 file=sys.stderr,
             )
+
+
+def _with_needs(nodes: Iterable[Node]) -> set[Node]:
+    """Return nodes and all that they are made from."""
+    found, left = set(), list(nodes)
+    while left:
+        node = left.pop()
+        if node not in found:
+            found.add(node)
+            left += node.needs
+    return found
 
 
 def _follows(nodes: Iterable[Node]) -> str:

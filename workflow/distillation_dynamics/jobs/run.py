@@ -89,7 +89,9 @@ def _carry_out_alone(order: Order, gpus: int, hashes: Hashes, start: float) -> N
     options = {"state_key": state_key(order, inputs)} if order.stage == "networks" else {}
     main(order.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
-        record.write(order, inputs, seconds=round(time.time() - start, 3), threads=count, gpus=gpus)
+        seconds = round(time.time() - start, 3)
+        record.write(order, inputs, seconds=seconds, threads=count, gpus=gpus)
+        say_done(order, seconds)
         # Only now: a training that is killed before finds itself finished.
         shutil.rmtree(Path(order.record).parent / STATES, ignore_errors=True)
 
@@ -159,6 +161,7 @@ class Records:
     def end(self, member: int, seconds: float) -> None:
         """The files of a member are written; its part of the job took so many seconds."""
         record.write(*self.due[member], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
+        say_done(self.due[member][0], seconds)
 
 
 class Trainings(Records):
@@ -197,6 +200,10 @@ def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> Non
         failure(order).unlink(missing_ok=True)
     if not (due := _due(members, hashes)):
         return
+    if os.environ.get("RANK", "0") == "0":
+        print(
+            f"an epoch has a line for each of {', '.join(order.name for order, _ in due)}", file=sys.stderr, flush=True
+        )
     cohorts = import_module(f"{PACKAGE}.stages.cohorts")
     count = threads_of(members[0])
     threads.use(count)
@@ -240,6 +247,11 @@ def state_key(order: Order, inputs: dict[str, str]) -> str:
     """Return what names the states of a training: its key, the content of what it reads, and the packages here."""
     parts = [order.key, sorted(inputs.items()), [version(name) for name in order.packages]]
     return hashlib.sha256(to_json(parts).encode()).hexdigest()[:16]
+
+
+def say_done(order: Order, seconds: float) -> None:
+    """Leave in the log what was made, where, and in how long: no log of a job that did something is empty."""
+    print(f"{order}: {seconds:.1f} s, {os.path.dirname(order.record)}", file=sys.stderr, flush=True)
 
 
 def say_failure(order: Order, error: Exception) -> None:

@@ -142,6 +142,10 @@ class Attendant:
         """Return the executor's function that builds the question for the states of its jobs, by all their names."""
         return lambda run: build(",".join(self.names) or run)
 
+    def used(self, ask: Callable) -> Callable:
+        """Return the executor's function that asks what its jobs used of what they asked for, by all their names."""
+        return lambda run, logger: ask(",".join(self.names) or run, logger)
+
     def sleep(self, executor: Any) -> Any:
         """Return what the executor does between two questions: end jobs that can never start, and itself when asked.
 
@@ -204,8 +208,11 @@ def attend(attendant: Attendant) -> None:
     plugin = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:
         return
+    from snakemake_executor_plugin_slurm import efficiency_report
+
     plugin.get_submit_command = attendant.command(plugin.get_submit_command)
     plugin.query_job_status_squeue = attendant.query(plugin.query_job_status_squeue)
     plugin.query_job_status_sacct = attendant.query(plugin.query_job_status_sacct)
+    efficiency_report.get_sacct_data = attendant.used(efficiency_report.get_sacct_data)
     plugin.Executor.sleep = lambda executor: attendant.sleep(executor)
     plugin.Executor.cancel_jobs = attendant.cancel(plugin.Executor.cancel_jobs)

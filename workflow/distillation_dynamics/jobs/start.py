@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from .. import gpus
@@ -17,7 +18,7 @@ from .chain import Chain
 from .content import Content
 from .hashes import Hashes
 from .node import Node
-from .order import GROUPED, MEASURING
+from .order import CARRYING, GROUPED, MEASURING, TARGETS
 from .plan import Plan
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
@@ -43,6 +44,16 @@ def check_folders(*folders: str) -> None:
             else:
                 remedy = "make it writable, or work in a copy of the project on a disk where you may write"
             raise StudyError(f"{folder}: nothing can be written there ({error.strerror}); {remedy}") from error
+
+
+def where(project: Path) -> str:
+    """Return what to know of paths where a command was not given in the folder of the project; nothing where it was."""
+    if not project.is_dir() or project.samefile("."):
+        return ""
+    return (
+        f"\n(paths are relative to the working directory, {Path.cwd()}; `--directory {os.path.relpath(project)}` works "
+        "in that of the Snakefile)"
+    )
 
 
 def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Chain, Hashes]:
@@ -82,7 +93,8 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
             raise StudyError(chain.content.missing)
         print(f"not there yet: {chain.content.missing}", file=sys.stderr)
     settings = workflow.dag_settings
-    plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings))
+    stages = _asked(settings.targets)
+    plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings), stages)
     hashes.save()
     if chain.outputs in plan.reasons and (size := costs.outputs_bytes(chain)) is not None:
         check_stored(size, chain.outputs.folder)
@@ -98,13 +110,21 @@ def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
     return plan
 
 
+def _asked(targets: Iterable[str]) -> list[str] | None:
+    """Return the stages that targets of a command name; None where they, or none, ask for all."""
+    if not targets or not TARGETS.keys() >= set(targets):
+        return None
+    return [stage for target in targets for stage in TARGETS[target]]
+
+
 def _forced(settings):
     """Return whether a node is forced by the command: by its stage, its stamp, or all of them."""
     asked = set(settings.forcerun)
-    rules = asked.union(*(GROUPED[rule] for rule in GROUPED.keys() & asked))
+    names = asked | {CARRYING[rule] for rule in CARRYING.keys() & asked}
+    stages = names.union(*(known[name] for known in (GROUPED, TARGETS) for name in known.keys() & names))
 
     def forced(node: Node) -> bool:
-        return settings.forceall or node.stage in rules or node.stamp in asked
+        return settings.forceall or node.stage in stages or node.stamp in asked
 
     return forced
 

@@ -5,6 +5,7 @@ study's own names, and their record. Files are links to those in the store (copi
 the sentence of a training that failed, and trains nothing. Imports no torch.
 """
 
+import os
 import sys
 
 from ..errors import StudyError
@@ -20,6 +21,7 @@ def main(student: Order, run: Order) -> None:
     if record.read(run.record) is None and failure(run).is_file():
         raise StudyError(failure(run).read_text(encoding="utf-8").strip().removeprefix("error: "))
     link(student, run)
+    print(f"{student}: linked from {os.path.dirname(run.record)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def read(path: str | Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         reason = os.strerror(error.errno).lower()
-        raise StudyError(f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml") from error
+        raise StudyError(
+            f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (what follows --configfile is "
+            "read as one, so targets go before it, or behind `--`)"
+        ) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

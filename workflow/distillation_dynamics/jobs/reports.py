@@ -1,0 +1,56 @@
+"""What `snakemake --report` shows of a study: which files, in which category, with what beside their names.
+
+The rules that make these files leave stamps (see `plan`), which a report cannot show; so targets name the files as
+their inputs, those that are as the study asks. Captions are in `workflow/report/`.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .. import extensions
+from . import record
+from .chain import Chain
+from .hashes import Hashes
+from .node import Node
+
+# Stage -> the category of its files, which of them are shown, and the name of their caption.
+SHOWN = {
+    "figures": ("Figures", (".png", ".gif"), "figure"),
+    "statistics": ("Report", ("report.md", "numbers.json"), "report"),
+    "summary": ("Report", ("summary.md", "cost.md"), "summary"),
+}
+CAPTIONS = tuple(caption for _, _, caption in SHOWN.values())
+SAYS = {
+    "report.md": "answers with their numbers and controls, the paper's claims one by one",
+    "numbers.json": "all tests and intervals that the report states",
+    "summary.md": "accuracy, agreement with the teacher and operations of every network and variant",
+    "cost.md": "measured seconds of training",
+}
+
+
+class Item(NamedTuple):
+    """A file in a report; `labels`: column -> what stands there."""
+
+    path: str
+    caption: str
+    category: str
+    labels: dict[str, str]
+
+
+def items(chain: Chain, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]:
+    """Yield the files of some stages that a report shows; none that is not as the study asks."""
+    for node in chain.of(*(stage for stage in stages if stage in SHOWN)):
+        if record.fault(node.order, record.read(node.order.record), hashes) is not None:
+            continue
+        category, endings, caption = SHOWN[node.stage]
+        for path in node.order.writes:
+            if path.endswith(endings):
+                name = path.rpartition("/")[2]
+                yield Item(path, caption, category, {"file": name, "shows": SAYS.get(name) or _first_line(node)})
+
+
+def _first_line(node: Node) -> str:
+    """Return the first sentence of a figure's file, which says what it shows."""
+    text = (extensions.ROOT / f"{node.stage}/{node.order.name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or node.order.name).partition("\n")[0]
