@@ -59,7 +59,14 @@ def browse(folder, page, script, width=1200, options=()):
     (folder / "frame.html").write_text(FRAME.format(width=width))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += [f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=100000"]
-    command += ["--window-size=1600,1000", *options, "--dump-dom", (folder / "frame.html").as_uri()]
+    # Frame and page are of one origin, and of one time, only so.
+    command += [
+        "--allow-file-access-from-files",
+        "--window-size=1600,1000",
+        *options,
+        "--dump-dom",
+        (folder / "frame.html").as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     said = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.S).group(1)
