@@ -60,9 +60,10 @@ class Together:
     """Stands for a stage that carries out several jobs together, told their orders beforehand."""
 
     orders = ()
+    Session = object
 
     @classmethod
-    def main(cls, jobs, gpus, report, start):
+    def main(cls, jobs, gpus, report, start, session=None):
         """Pretend to work."""
         for number, order in enumerate(cls.orders):
             report.begin(number)
