@@ -92,6 +92,11 @@ def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
         return untestable(f"no {part} of the entropy of these variants and the baseline shares two seeds")
     text = f"the {part} is smaller than the baseline's in every such variant"
     number = f"{part}, less the baseline's: {'; '.join(texts[ENTROPY])}"
+    smaller, larger = (sum(sign == side for sign in signs[ENTROPY]) for side in (1, -1))
+    if smaller and larger:
+        control = f"standardised: {'; '.join(texts[STANDARDISED]) or NO_CONTROL}"
+        why = f"it is smaller in {smaller} of these variants and larger in {larger}"
+        return Finding(UNDECIDED, number, control, why)
     return _with_scale_out(signs, number, "; ".join(texts[STANDARDISED]), text)
 
 
