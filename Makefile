@@ -1,4 +1,4 @@
-# `make run` runs the default study, `make test` the tests, `make why` tells what would run, `make columns` the columns of metrics,
+# `make run` runs the default study, `make test` the tests, `make lint` ruff, `make why` tells what would run, `make columns` the columns of metrics,
 # `make unused` what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,10 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 # The tests with the lowest versions of its dependencies that pyproject.toml allows, in an environment of their own.
 lowest: setup
