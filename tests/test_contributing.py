@@ -13,7 +13,6 @@ import numpy as np, pandas as pd, torch
 from pathlib import Path
 from types import SimpleNamespace
 from distillation_dynamics import extensions
-from distillation_dynamics.data.pictures import decode
 from distillation_dynamics.data.sources import listed
 from distillation_dynamics.figures import zeros as figure
 from distillation_dynamics.figures.style import Style

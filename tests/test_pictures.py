@@ -141,6 +141,17 @@ def test_a_crop_mode_says_what_is_seen_of_a_wide_picture(mode, right, top, as_ar
     assert (pixels[10, -1] == right).all() and (pixels[0, 5] == top).all()
 
 
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("channels", "side"), [(1, 20), (3, 24), (1, 28), (3, 41)])
+def test_square_pictures_are_as_timm_leaves_them(channels, side, interpolation, mode):
+    view = View(channels, 24, (0.0,) * channels, (1.0,) * channels, 1.0, interpolation, mode)
+    shape = (side, side) if channels == 1 else (side, side, 3)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    expected = (make_transform(view, None)(picture) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(evaluation_pixels(Arrays.of(view))(picture), expected)
+
+
 def test_squashing_is_resizing_both_sides(tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (33, 71, 3), dtype=np.uint8))
     seen = make_transform(View(3, 20, (0.0,) * 3, (1.0,) * 3, 1.0, "bilinear", "squash"), None)(picture)

@@ -12,6 +12,8 @@ rule student:
         run=lambda wildcards: student(wildcards).needs[0].file,
     message:
         "Link the student {wildcards.variant}, seed {wildcards.seed}"
+    # At once: what is measured of it waits for it.
+    priority: 5
     localrule: True
     resources:
         gpu=0,

@@ -190,7 +190,7 @@ def _measure(
     parts = [part for part in parts if known.get(part) not in session.untrained]
     if not parts:
         return
-    watcher = observer()
+    watcher, left = observer(), {}
     with ExitStack() as stack:
         metrics: dict[Part, Accumulator] = {}
         for part in parts:
@@ -220,7 +220,9 @@ def _measure(
                 if metric.context.folder is not None:
                     metric.save(metric.context.folder)
                 if part in known:
-                    session.untrained[known[part]] = Left(rows, metric.context.folder)
+                    left[known[part]] = part, Left(rows, metric.context.folder)
+    # Only now: a file that is closed last may still fail.
+    session.untrained |= {key: rest for key, (part, rest) in left.items() if part.failed is None}
 
 
 def _known(weights: str, size: int, probe: Probe, parts: list[Part]) -> dict[Part, str]:
