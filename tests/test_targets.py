@@ -94,7 +94,7 @@ def test_the_report_has_every_figure_with_what_it_shows_and_the_answers(project)
     page = (project / "report.html").read_text()
     figures = [path.name for path in (project / "results/smoke/figures").glob("*.png")]
     assert len(figures) > 10
-    for name in [*figures, "report.md", "summary.md"]:
+    for name in [*figures, "report.md", "summary.md", "index.html"]:
         assert f'"file": "{name}"' in page
     assert "Test accuracy and agreement with the teacher, by network and variant" in page, "a label"
     assert "<em>smoke</em>, drawn from its tables" in page, "a caption"

@@ -43,7 +43,7 @@ GROUPED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING,
 # What is asked for by name (`snakemake figures`) -> the stages whose results it is.
 TARGETS = {
     **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
-    "report": ("summary", "statistics"),
+    "report": ("summary", "statistics", "page", "paper"),
 }
 # Rules that carry out a stage, or a group, whose name is a target's.
 CARRYING = {"network": "networks", "student": "students", "gather": "tables"}
