@@ -88,7 +88,7 @@ def report_of(titles=TITLES):
     return {"title": "made_up: report", "sections": [head, *answered]}
 
 
-def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradient_maps"), made=None):
+def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradient_maps"), made=None, classes=()):
     """Write all that a page reads and return its job, as a process reads it from its order."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = tables_of(who) if tables is None else tables
@@ -107,7 +107,7 @@ def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradi
     job = PageJob(
         *(who, {name: _file(folder / f"{name}.parquet") for name in tables}),
         *({name: _file(folder / f"{name}.png") for name in figures}, _file(folder / "report.json")),
-        *({"palette": "colorblind", "dpi": 60}, From("", files=tuple(map(str, gathered.ASSETS))), EDGES),
+        *({"palette": "colorblind", "dpi": 60}, From("", files=tuple(map(str, gathered.ASSETS))), EDGES, classes),
         **{"study": str(folder / "study.json"), "records": records, "out": str(folder / "out")},
     )
     return from_json(PageJob, to_json(job))

@@ -272,6 +272,15 @@ def test_saliency_without_any_value_is_left_out(tmp_path):
     assert "no value" in Read(written(tmp_path / "b", tables=tables)).words
 
 
+def test_saliency_names_classes_and_always_shows_the_untrained_student(tmp_path):
+    tables = tables_of(WHO)
+    first = tables["saliency"].query("network == @WHO.baseline")
+    tables["saliency"] = pd.concat([tables["saliency"].assign(epoch=5), first.assign(epoch=0)])
+    said = written(tmp_path, tables=tables, classes=("shirt", "boot", "bag"))
+    assert "image 0, shirt" in Read(said).words
+    assert '<tr><th scope="row">untrained student</th>' in said and '<tr data-owner="soft">' in said
+
+
 def test_figures_without_a_panel_are_shown_at_the_end(tmp_path):
     tables = {name: table for name, table in tables_of(WHO).items() if name != "saliency"}
     said = written(tmp_path, tables=tables, figures=("accuracy", "spectra", "cka"))

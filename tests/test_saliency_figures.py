@@ -110,7 +110,8 @@ def test_classes_are_named_where_they_have_names(tables):
     for name in ("saliency", "gradient_maps"):
         figure = import_module(f"distillation_dynamics.figures.{name}").draw(tables, named)
         assert {"shirt", "boot", "bag"} < set(texts(figure))
-    assert class_said(3, named) == "class 3" and class_said(-1, named) == class_said(np.nan, named) == "no label"
+    assert class_said(3, named.classes) == "class 3" and class_said(2, ()) == "class 2"
+    assert class_said(-1, named.classes) == class_said(np.nan, named.classes) == "no label"
 
 
 def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
-from .page import EDGE, NOTE_LINE, TITLE_LINE, fitted, inches_of
-from .style import PAGE, SMALL, TEXT, TITLE, NoValue, Style, label
+from .page import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
+from .style import PAGE, SMALL, TEXT, NoValue, Style, label
 
 # Networks side by side that are still readable on a page.
 MOST = 8
@@ -70,8 +70,7 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
     low = np.nanmin(values) if scale.low is None else min(scale.low, np.nanmin(values))
     high = np.nanmax(values) if scale.high is None else scale.high
     left_out = f"; the first {MOST} of {len(members)} networks" * (len(members) > MOST)
-    title = fitted(f"{said}{left_out}", PAGE, 0.92 * TITLE)
-    note = fitted(_reading(style, known), PAGE, 0.9 * SMALL)
+    title, note = heads(f"{said}{left_out}", _reading(style, known))
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + TOP
     bottom = EDGE + NOTE_LINE * (1 + note.count("\n")) + BOTTOM
     mapped = mpl.cm.ScalarMappable(

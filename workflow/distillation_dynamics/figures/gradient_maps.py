@@ -30,8 +30,8 @@ def columns_of(blocks: int, across: int) -> dict[int, int]:
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the map of the blocks of every network: last epoch, lowest seed."""
-    table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
-    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
+    table = maps.final_maps(need(tables, "gradient_maps", "map"), style.names)
+    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style.names)
     chosen = maps.examples(table, IMAGES)
     names, left_out = maps.networks_of(table, maps.DOWN, style)
     table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
@@ -52,7 +52,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
         left = maps.NAMES + number * (across * step + maps.GROUP)
         middle = left + (across * step - maps.GAP) / 2
-        axes.text(middle, top, maps.class_said(class_, style), ha="center", va="top", fontsize=TEXT)
+        axes.text(middle, top, maps.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
         pixels = next(picture for (_, one), picture in images.items() if one == image)
         maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
         for column, text in {0: "first", across - 1: "last"}.items():

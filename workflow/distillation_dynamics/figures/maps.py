@@ -4,13 +4,16 @@ In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. A
 unit is the inch: hundreds of axes take ten times as long. It is no figure of its own.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .page import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted
-from .style import PAGE, SMALL, TEXT, TITLE, Style, label, last_epoch
+from ..spec.tables import Names
+from .page import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads
+from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 
 # Inches: for the names of networks and for the scale; between pictures, and between groups of them; a line of text.
 NAMES, SCALE, GAP, GROUP, LINE = 1.12, 0.34, 0.03, 0.12, 0.13
@@ -22,18 +25,18 @@ UNTRAINED = "untrained student"
 BLACK, COLOR, OPAQUE = 0.62, (0.78, 0.0, 0.12), 0.95
 
 
-def final_maps(table: pd.DataFrame, style: Style) -> pd.DataFrame:
+def final_maps(table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the maps of each network's last epoch and lowest seed, and of the untrained student where there is one.
 
     Networks and their controls come first, then the untrained student, then variants.
     """
-    untrained = table[(table["network"] == style.names.baseline) & (table["epoch"] == 0)]
+    untrained = table[(table["network"] == names.baseline) & (table["epoch"] == 0)]
     last = last_epoch(table)
-    if len(untrained) and last.loc[last["network"] == style.names.baseline, "epoch"].max() > 0:
+    if len(untrained) and last.loc[last["network"] == names.baseline, "epoch"].max() > 0:
         last = pd.concat([untrained.assign(network=UNTRAINED), last])
     last = last[last["seed"] == last.groupby("network")["seed"].transform("min")]
-    places = {name: place for place, name in enumerate((*style.names.fixed, UNTRAINED, *style.names.variants))}
-    return last.sort_values("network", key=lambda names: names.map(places).fillna(len(places)), kind="stable")
+    places = {name: place for place, name in enumerate((*names.fixed, UNTRAINED, *names.variants))}
+    return last.sort_values("network", key=lambda column: column.map(places).fillna(len(places)), kind="stable")
 
 
 def networks_of(table: pd.DataFrame, most: int, style: Style) -> tuple[list[str], str]:
@@ -57,11 +60,11 @@ def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return first.iloc[np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round().astype(int))]
 
 
-def class_said(label: float, style: Style) -> str:
+def class_said(label: float, classes: Sequence[str]) -> str:
     """Return the name of a class where it has one, otherwise 'class 3', or that an image has no label (-1 or none)."""
     if not label >= 0:
         return "no label"
-    return style.classes[int(label)] if label < len(style.classes) else f"class {int(label)}"
+    return classes[int(label)] if label < len(classes) else f"class {int(label)}"
 
 
 def as_array(row: pd.Series) -> np.ndarray:
@@ -86,7 +89,7 @@ def sheet(height: float, title: str, note: str) -> tuple[Figure, Axes, float]:
 
     `height` [inches] is that of all between title and scale. A `note` stands below the scale.
     """
-    title, note = fitted(title, PAGE, 0.92 * TITLE), fitted(note, PAGE - EDGE, 0.9 * SMALL)
+    title, note = heads(title, note)
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + APART
     total = top + height + SCALE + NOTE_LINE * (1 + note.count("\n")) + APART + EDGE
     figure = Figure(figsize=(PAGE, total))

@@ -60,6 +60,11 @@ def fitted(text: str, inches: float, size: float = SMALL, lines: int | None = No
     return shown
 
 
+def heads(title: str, note: str) -> tuple[str, str]:
+    """Return a figure's title and note in lines as wide as a page; they hold words with few wide letters."""
+    return fitted(title, PAGE, 0.92 * TITLE), fitted(note, PAGE - EDGE, 0.93 * SMALL)
+
+
 def _filled(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
@@ -75,8 +80,7 @@ def page(
     """
     room = room or Room()
     heights = [height] * down if isinstance(height, int | float) else height
-    # Titles hold words with few wide letters.
-    title, note = fitted(title, PAGE, 0.92 * TITLE), fitted(note, PAGE - EDGE, 0.9 * SMALL)
+    title, note = heads(title, note)
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + room.above
     bottom = EDGE + (NOTE_LINE * (1 + note.count("\n")) + APART if note else 0) + ROW * room.legend + room.below
     inner = sum(heights) + room.between * (down - 1)

@@ -23,7 +23,7 @@ CAPTION = (
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the same images for every network: last epoch, lowest seed."""
-    table = maps.final_maps(need(tables, "saliency", "map"), style)
+    table = maps.final_maps(need(tables, "saliency", "map"), style.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     if not methods:
         raise NoValue("no network has a map of what a logit depends on (saliency.parquet)")
@@ -45,7 +45,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
         left = maps.NAMES + number * (len(methods) * step + maps.GROUP)
         middle = left + (len(methods) * step - maps.GAP) / 2
-        axes.text(middle, top, maps.class_said(class_, style), ha="center", va="top", fontsize=TEXT)
+        axes.text(middle, top, maps.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
         pixels = next(found[name, image, "image"] for name in names if (name, image, "image") in found)
         maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
         for column, method in enumerate(methods):

@@ -26,8 +26,8 @@ CAPTION = (
 
 def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     """Animate a few images, a column a network (last epoch, lowest seed), a frame a block of the deepest network."""
-    table = maps.final_maps(need(tables, "gradient_maps", "map"), style)
-    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style)
+    table = maps.final_maps(need(tables, "gradient_maps", "map"), style.names)
+    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style.names)
     chosen = maps.examples(table, IMAGES)
     names, left_out = maps.networks_of(table, ACROSS, style)
     table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
@@ -42,7 +42,7 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     for row, (image, class_) in enumerate(chosen.itertuples(index=False)):
         pixels = next(picture for (_, one), picture in images.items() if one == image)
         above = top + NAME + row * step
-        said = fitted(maps.class_said(class_, style), LEFT - 0.1, TEXT, 3)
+        said = fitted(maps.class_said(class_, style.classes), LEFT - 0.1, TEXT, 3)
         axes.text(LEFT - 0.06, above + side / 2, said, ha="right", va="center", fontsize=TEXT)
         for column, name in enumerate(names):
             shown[name, image] = images.get((name, image), pixels), (LEFT + column * step, above, side, side)

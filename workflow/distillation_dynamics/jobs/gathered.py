@@ -198,8 +198,7 @@ def _figures(chain: Gathered) -> dict[str, Node]:
     found = {}
     owners = dict.fromkeys(STATISTICS_TABLES, chain.statistics) | dict.fromkeys(SUMMARY_TABLES, chain.summary)
     owners |= chain.tables
-    data = chain.study.data
-    classes = class_names(data.source, data.files["test"], data.classes)
+    classes = _classes(chain)
     for name, figure in drawn(chain).items():
         reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
         folder, files = f"{chain.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
@@ -211,6 +210,12 @@ def _figures(chain: Gathered) -> dict[str, Node]:
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )
     return found
+
+
+def _classes(chain: Gathered) -> tuple[str, ...]:
+    """Return the names of the classes in order, if they have any."""
+    data = chain.study.data
+    return class_names(data.source, data.files["test"], data.classes)
 
 
 def _page(chain: Gathered) -> Node:
@@ -233,6 +238,7 @@ def _page(chain: Gathered) -> Node:
     job = PageJob(
         *(names_of(chain), tables, figures, chain.statistics.files("report.json"), chain.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
+        classes=_classes(chain) if "saliency" in owners else (),
         study=f"{chain.home}/{STUDY_FILE}",
         records=records,
         out="",

@@ -77,7 +77,7 @@ class Study:
     """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, hours.
 
     A table that the study does not have is absent. `made`: study.json, None where it is not there; `hours`: stage ->
-    (jobs, hours); `edges`: which stage reads which.
+    (jobs, hours); `edges`: which stage reads which; `classes`: what classes are called, in order, if anything.
     """
 
     names: Names
@@ -86,6 +86,7 @@ class Study:
     made: dict[str, Any] | None = None
     hours: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     edges: Sequence[tuple[str, str]] = ()
+    classes: Sequence[str] = ()
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether there is a table with rows, and with a value in each of the columns."""

@@ -131,7 +131,7 @@ class PageJob:
     """Write one page of a whole study: tables and figures by name, the report, script and style of the page.
 
     `edges`: (stage that is read, stage that reads). `records`: of all jobs that the page rests on, by stage, for their
-    hours; `study`: the file that says what the study is and who made it.
+    hours; `study`: the file that says what the study is and who made it; `classes`: their names, if they have any.
     """
 
     names: Names
@@ -141,6 +141,7 @@ class PageJob:
     options: dict[str, Any]
     assets: From
     edges: tuple[tuple[str, str], ...]
+    classes: tuple[str, ...] = ()
     study: str = aside(default="")
     records: dict[str, tuple[str, ...]] = aside(default_factory=dict)
     out: str = aside()

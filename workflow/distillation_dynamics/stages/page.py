@@ -24,7 +24,7 @@ def main(job: PageJob, gpus: int = 0) -> None:
         tables[name] = table.to_pandas()
         columns[name] = {field.name: _about(field) for field in table.schema}
     made = read_json(job.study) if job.study and Path(job.study).is_file() else None
-    study = Study(job.names, tables, columns, made, hours_of(job.records), job.edges)
+    study = Study(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)
     assets = document.read_assets(job.assets.files)
     figures = {name: part.files[0] for name, part in job.figures.items()}
     look = looks.looks(Style(**job.options, names=job.names))
