@@ -265,7 +265,19 @@
       control.select.value = panel.state[control.name];
     }
   };
-  const update = async (panel) => {
+  // Panels are drawn one after the other; of requests that wait for the same one, once.
+  let queue = Promise.resolve(), waiting = 0;
+  const update = (panel) => {
+    if (panel.due) return;
+    panel.due = true;
+    waiting += 1;
+    document.body.dataset.ready = "no";
+    queue = queue.then(() => { panel.due = false; return redraw(panel); }).catch((fault) => console.error(fault)).then(() => {
+      waiting -= 1;
+      if (waiting === 0) document.body.dataset.ready = "yes";
+    });
+  };
+  const redraw = async (panel) => {
     const measure = panel.controls.find((one) => one.kind === "measure");
     if (measure) {
       const option = optionOf(measure, panel.state);
@@ -279,11 +291,11 @@
   // --- the choice of networks, which all panels follow ---
 
   const boxes = [...document.querySelectorAll('input[name="owner"]')];
-  const choose = async () => {
+  const choose = () => {
     for (const box of boxes) box.checked ? chosen.add(box.value) : chosen.delete(box.value);
     document.getElementById("chosen").textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length}`;
     for (const row of document.querySelectorAll("tr[data-owner]")) row.hidden = !chosen.has(row.dataset.owner);
-    for (const panel of panels) await update(panel);
+    panels.forEach(update);
   };
   for (const box of boxes) {
     box.checked = chosen.has(box.value);
@@ -311,5 +323,5 @@
     panels.push(panel);
     build(panel, document.querySelector(`[data-panel="${id}"]`));
   }
-  choose().then(() => { document.body.dataset.ready = "yes"; });
+  choose();
 })();

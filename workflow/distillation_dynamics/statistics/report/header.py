@@ -80,9 +80,10 @@ def model_said(model: dict[str, Any]) -> str:
 
 def recipe_said(recipe: dict[str, Any]) -> str:
     """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping."""
-    images = f"{recipe['train_images']:,} images" if "train_images" in recipe else "all training images"
+    images = f"{recipe['train_images']:,} images" if recipe.get("train_images") else "all training images"
     rate = recipe["optimizer"]["learning_rate"]
-    clip = f", gradient clipped at {recipe['clip_gradient_norm']:g}" if "clip_gradient_norm" in recipe else ""
+    norm = recipe.get("clip_gradient_norm")
+    clip = "" if norm is None else f", gradient clipped at {norm:g}"
     return (
         f"{plural(recipe['epochs'], 'epoch')} of {images}, batches of {recipe['batch_size']}, "
         f"{recipe['optimizer']['name']} at {rate:g}, {recipe['schedule']['name']}{clip}"
