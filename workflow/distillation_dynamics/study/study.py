@@ -75,7 +75,8 @@ class Study:
 
     def model(self, owner: str) -> Model:
         """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
-        named = self.student.model if owner == STUDENT else self.networks[owner].model
+        student = self.student if owner == STUDENT else None
+        named = (student or self.networks[owner]).model
         return Model(named.name, named.args, named.initialisation, self.facts[owner].classes)
 
     def view(self, owner: str) -> View:
