@@ -69,6 +69,12 @@ class Study:
         return self.teacher or next(iter(self.networks))
 
     @property
+    def distillation(self) -> tuple[Student, str]:
+        """The student and the name of its teacher, of a study that has them."""
+        assert self.student is not None and self.teacher is not None
+        return self.student, self.teacher
+
+    @property
     def caches_teacher(self) -> bool:
         """Whether the teacher's outputs on the training images are computed once and shared by all students."""
         return self.student is not None and self.student.recipe.views is not None
