@@ -268,8 +268,7 @@ class Terminal:
                 self._say(f"{said}, {len(self.failed)} failed" if self.failed else said)
                 if done < len(self.run.jobs):
                     return
-            assert Told.hashes is not None
-            paragraphs = ending(Told.plan.chain, Told.hashes)
+            paragraphs = ending(Told.plan.chain, Told.hashes or Hashes())
             self._say(*(self._wrapped(text) for text in paragraphs))
 
     def _wrapped(self, text: str) -> str:
