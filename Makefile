@@ -1,6 +1,6 @@
-# `make run` runs the default study, `make test` the tests, `make lint` what checks style, `make why` tells what would run, `make columns`
-# the columns of metrics, `make bundle` and `make dataset` write what is shared, `make unused` lists what no study uses,
-# `make clear STUDY=name` deletes a study; all set up .venv first.
+# `make run` runs the default study, `make test` the tests, `make lint` what checks style and types, `make why` tells what
+# would run, `make columns` the columns of metrics, `make bundle` and `make dataset` write what is shared, `make unused`
+# lists what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -14,6 +14,7 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The tests with the lowest versions of its dependencies that pyproject.toml allows, in an environment of their own.
 lowest: setup

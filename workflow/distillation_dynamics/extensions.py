@@ -226,9 +226,11 @@ class _File(NamedTuple):
         written = self.names.get(name)
         if written is None:
             return ()
-        if not (isinstance(written, ast.Dict) and all(isinstance(key, ast.Constant) for key in written.keys)):
+        keys = written.keys if isinstance(written, ast.Dict) else [None]
+        constants: list[Any] = [key.value for key in keys if isinstance(key, ast.Constant)]
+        if len(constants) < len(keys):
             raise self.fault(name, "must be a dictionary with its keys written out, since the file is read and not run")
-        return tuple(key.value for key in written.keys)
+        return tuple(constants)
 
     def allow(self, name: str, values: Iterable[Any], allowed: Iterable[str]) -> None:
         for value in values:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,7 +132,7 @@ def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Map
 
 
 def write_joined(
-    folder: Path, tables: Mapping[str, list[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
+    folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
 ) -> None:
     """Write `<name>.parquet` for each table, its parts (name -> arrays) laid end to end; see `write_table`."""
     for name, parts in tables.items():

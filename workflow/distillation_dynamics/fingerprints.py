@@ -140,5 +140,5 @@ class _WithoutWords(ast.NodeTransformer):
         return node
 
 
-def _docstring(node: ast.AST) -> bool:
+def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return ast.get_docstring(node, clean=False) is not None

@@ -53,10 +53,10 @@ def with_control(configuration: dict[str, Any]) -> dict[str, Any]:
 
     Raises StudyError where the study cannot be run.
     """
-    told = load(configuration, facts.describe).facts
+    scales = {name: told.layer_scale for name, told in load(configuration, facts.describe).facts.items()}
     networks = {
         name: given | {"control": "unit_layer_scale"}
-        if told[name].layer_scale is not None and told[name].layer_scale < SMALLEST_SCALE
+        if (scale := scales[name]) is not None and scale < SMALLEST_SCALE
         else given
         for name, given in configuration["networks"].items()
     }

@@ -65,6 +65,11 @@ class Objective(nn.Module):
     all of them together. Weights are numbers to training: no gradient flows through them.
     """
 
+    weights: Tensor
+    shares: Tensor
+    updates: Tensor
+    sums: Tensor
+
     def __init__(self, terms: tuple[TermSpec, ...], student: list[Shape], teacher: list[Shape]):
         super().__init__()
         self.terms = nn.ModuleDict(
@@ -73,6 +78,7 @@ class Objective(nn.Module):
                 for term in terms
             }
         )
+        self.blocks = {s for term in terms for s, _ in term.pairs}
         # What is configured moves with the module and is no part of its state.
         given = {"weights": [term.weight or 0.0 for term in terms], "shares": [term.share or 0.0 for term in terms]}
         for name, values in given.items():
@@ -86,7 +92,7 @@ class Objective(nn.Module):
     @property
     def request(self) -> Request:
         """What is asked of the student: logits, and the blocks that terms align."""
-        return Request(logits=True, features=tuple(sorted({s for t in self.terms.values() for s, _ in t.pairs})))
+        return Request(logits=True, features=tuple(sorted(self.blocks)))
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
         """Return {"loss": weighted sum, term: unweighted value, ..., "weights": [terms]}, float32."""

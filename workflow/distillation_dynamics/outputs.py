@@ -7,7 +7,7 @@ from 0, and everything is on the device where the network is.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from .errors import StudyError
 # Blocks of a request: their numbers, ascending, or all.
 ALL = "all"
 Blocks = tuple[int, ...] | str
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,24 @@ class Request:
     @classmethod
     def of(cls, names: tuple[str, ...]) -> "Request":
         """Return the request for everything that `names` (fields of it) name, of all blocks."""
-        return cls(**{f.name: ALL if f.default == () else True for f in fields(cls) if f.name in names})
+        asked: dict[str, Any] = {f.name: ALL if f.default == () else True for f in fields(cls) if f.name in names}
+        return cls(**asked)
 
     def __or__(self, other: "Request") -> "Request":
         """Return the request for what either asks for."""
         return Request(**{f.name: _either(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
 
-def _either(a: Blocks | bool, b: Blocks | bool) -> Blocks | bool:
+def _either(a: Any, b: Any) -> Any:
     if isinstance(a, bool):
         return a or b
     return ALL if ALL in (a, b) else tuple(sorted({*a, *b}))
+
+
+def asked_for(part: Part | None) -> Part:
+    """Return a part of outputs that was asked for, and so is there."""
+    assert part is not None, "this part of a network's outputs was not asked for"
+    return part
 
 
 class NotFinite(ValueError):
@@ -156,5 +164,6 @@ class Outputs:
     @staticmethod
     def joined(parts: "list[Outputs]") -> "Outputs":
         """Return logits and features on parts of a batch as those on the whole."""
-        logits = None if parts[0].logits is None else torch.cat([part.logits for part in parts])
-        return Outputs(logits, {b: torch.cat([part.features[b] for part in parts]) for b in parts[0].features})
+        logits = [part.logits for part in parts if part.logits is not None]
+        features = {b: torch.cat([part.features[b] for part in parts]) for b in parts[0].features}
+        return Outputs(torch.cat(logits) if logits else None, features)

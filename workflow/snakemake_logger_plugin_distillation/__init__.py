@@ -4,7 +4,9 @@ Snakemake finds it by its name (`--logger distillation`); `profiles/default` put
 """
 
 import sys
+from collections.abc import Collection
 from logging import LogRecord
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
@@ -27,7 +29,8 @@ class LogHandler(LogHandlerBase):
 
         from distillation_dynamics.jobs.terminal import Terminal
 
-        said, quiet = self.common_settings, self.common_settings.quiet or set()
+        said = self.common_settings
+        quiet: Collection[Any] = said.quiet or set()
         stream = sys.stdout if said.stdout else sys.stderr
         own = DefaultFilter(quiet, said.debug_dag, said.verbose, said.dryrun, said.printshellcmds)
         self.plain = ColorizingTextHandler(said.nocolor, stream, DefaultFormatter(quiet, said.show_failed_logs), own)

@@ -27,8 +27,10 @@ class ProbeImages:
                 f"probe {probe.name}: {probe.count} images are asked for, but {probe.split} has only {there}; ask for "
                 "fewer, or give more"
             )
-        chosen = probe.count is not None and not probe.first
-        self.positions = balanced(self.split.labels, probe.count) if chosen else np.arange(there)
+        if probe.count is None or probe.first:
+            self.positions = np.arange(there)
+        else:
+            self.positions = balanced(self.split.labels, probe.count)
         self.labels = self.split.labels[self.positions]
         self.groups = self.split.groups[self.positions]
         self.names = [name.decode() for name in self.split.names[self.positions]]

@@ -4,7 +4,7 @@ import atexit
 import io
 import os
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -144,7 +144,7 @@ class Split:
         epochs: Iterable[int],
         workers: int = 0,
         first: int = 0,
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Yield the shuffled batches of all `epochs` (0-based), the first of them from batch `first`.
 
         An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One

@@ -5,6 +5,7 @@ A view of an image is a function of (seed, image, view number) alone, whatever p
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[i
 def make_transform(seen: View, augmentation: Augmentation | None):
     """Return timm's transform from a PIL image to a normalised float32 tensor [C, H, W]."""
     size = (seen.channels, seen.image_size, seen.image_size)
-    common = {"interpolation": seen.interpolation, "mean": seen.mean, "std": seen.std}
+    common: dict[str, Any] = {"interpolation": seen.interpolation, "mean": seen.mean, "std": seen.std}
     if augmentation is None:
         return create_transform(
             size, is_training=False, crop_pct=seen.crop_fraction, crop_mode=seen.crop_mode, **common

@@ -46,7 +46,7 @@ def pictures_of(table: pd.DataFrame, column: str, style: Style) -> Pictures:
 
 def oriented(pictures: Pictures, down: str | None, across: str | None) -> np.ndarray | None:
     """Return the picture of a pair with the blocks of `down` as rows; None where it was not compared."""
-    if frozenset((down, across)) not in pictures:
+    if down is None or across is None or frozenset((down, across)) not in pictures:
         return None
     first, picture = pictures[frozenset((down, across))]
     return picture if first == down else picture.T
@@ -73,9 +73,8 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
     title, note = heads(f"{said}{left_out}", _reading(style, known))
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + TOP
     bottom = EDGE + NOTE_LINE * (1 + note.count("\n")) + BOTTOM
-    mapped = mpl.cm.ScalarMappable(
-        mpl.colors.Normalize(low, high), mpl.colormaps[scale.colors].with_extremes(bad="0.85")
-    )
+    norm = mpl.colors.Normalize(low, high)
+    mapped = mpl.cm.ScalarMappable(norm, mpl.colormaps[scale.colors].with_extremes(bad="0.85"))
     side = min((PAGE - LEFT - RIGHT) / count, LARGEST)
     height = top + bottom + side * count
     figure = Figure(figsize=(PAGE, height))
@@ -93,7 +92,7 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
                 continue
             above = column > row
             pair = (controls.get(down), controls.get(across)) if above else (down, across)
-            _picture(axes, oriented(known, *pair), mapped, scale)
+            _picture(axes, oriented(known, *pair), norm, mapped.cmap, scale)
             if not above and kind_of(down, across, names) == SEEDS:
                 axes.set_title(f"{axes.get_title()} *", fontsize=SMALL, pad=2)
             axes.tick_params(labelleft=column == 0, labelbottom=row == count - 1)
@@ -112,7 +111,7 @@ def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
 
 def _reading(style: Style, known: Pictures) -> str:
     """Return what stands where, and whether anything tells how far a number can come."""
-    kinds = {kind_of(*pair, style.names) for pair in known}
+    kinds = {kind_of(first, second, style.names) for first, second in known}
     above = "above it: their controls in the mirrored place" if CONTROLS in kinds else "no controls were compared"
     return f"Below the diagonal: networks; {above}. Numbers: mean best match over blocks. " + (
         "*: two seeds of one network, the ceiling"
@@ -130,14 +129,16 @@ def _name(axes: Axes, name: str, known: Pictures) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
 
 
-def _picture(axes: Axes, picture: np.ndarray | None, mapped: mpl.cm.ScalarMappable, scale: Scale) -> None:
+def _picture(
+    axes: Axes, picture: np.ndarray | None, norm: mpl.colors.Normalize, colors: mpl.colors.Colormap, scale: Scale
+) -> None:
     axes.tick_params(length=2, pad=1)
     if picture is None:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.text(0.5, 0.5, "not\ncompared", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
         return
-    axes.imshow(picture, norm=mapped.norm, cmap=mapped.cmap, aspect="auto", origin="lower", interpolation="nearest")
+    axes.imshow(picture, norm=norm, cmap=colors, aspect="auto", origin="lower", interpolation="nearest")
     for axis, blocks in ((axes.yaxis, len(picture)), (axes.xaxis, picture.shape[1])):
         axis.set_ticks(sorted({0, blocks - 1}))
     axes.set_title(f"{best_match(picture, scale.largest):.2f}", fontsize=SMALL, pad=2)

@@ -47,10 +47,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         _panel(axes, runs, column, names, style)
         axes.set_xlabel(PANELS[column])
     if len(teacher):
-        value = teacher["test_top1"].iloc[0]
+        value, name = teacher["test_top1"].iloc[0], label(teacher["network"].iloc[0])
         panels[0, 0].axvline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
         panels[0, 0].annotate(
-            f"teacher ({label(style.names.teacher)}) {value:.1f}", (value, 1), xycoords=("data", "axes fraction"),
+            f"teacher ({name}) {value:.1f}", (value, 1), xycoords=("data", "axes fraction"),
             xytext=(2, 2), ha="right", textcoords="offset points", fontsize=SMALL,
         )  # fmt: skip
     name_rows(panels[0, 0], names)

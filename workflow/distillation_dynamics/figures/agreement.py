@@ -59,13 +59,14 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 def _note(table: pd.DataFrame, style: Style) -> str:
     """Return what the bars are, and what the baseline would agree on by chance and does untrained."""
-    rows = table[table["network"] == style.names.baseline].groupby("epoch")[["agreement", "top1", "other_top1"]].mean()
+    own = table[table["network"] == style.names.baseline]
+    rows = own.groupby("epoch")[["agreement", "top1", "other_top1"]].mean()
     last, seeds = rows.iloc[-1], table["seed"].nunique()
     chance = last["top1"] * last["other_top1"] / 100
     text = "Bars: 95 % binomial interval of the images"
     text += "; black, and bands: mean and 95 % t interval over seeds" * (seeds > 1)
     text += (
-        f". {label(style.names.baseline)}, by chance: {chance:.1f} % (both right, if which images the student gets "
+        f". {label(own['network'].iloc[0])}, by chance: {chance:.1f} % (both right, if which images the student gets "
         "right had nothing to do with the teacher)"
     )
     if rows.index[0] == 0:

@@ -6,6 +6,7 @@ effects on test accuracy, one a variant; those that were only aligned together w
 """
 
 import string
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -90,7 +91,7 @@ def _legend(figure: Figure, lowest: Axes, shown: list[str]) -> None:
     ]
     top = lowest.get_position().y0 - ROOM.below / figure.get_size_inches()[1]
     if handles:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, top), "borderaxespad": 0, "ncols": 3}
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, top), "borderaxespad": 0, "ncols": 3}
         figure.legend(handles=handles, handletextpad=0.2, markerscale=1.4, **place)
 
 
@@ -103,8 +104,9 @@ def _picture(table: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def _heatmap(figure: Figure, axes: Axes, picture: np.ndarray, colors: str, limits: tuple[float, float]) -> None:
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(*limits), mpl.colormaps[colors].with_extremes(bad="0.9"))
-    axes.imshow(picture, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
+    norm = mpl.colors.Normalize(*limits)
+    scale = mpl.cm.ScalarMappable(norm, mpl.colormaps[colors].with_extremes(bad="0.9"))
+    axes.imshow(picture, norm=norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
     width, _ = inches_of(axes)
     bar = figure.colorbar(scale, cax=axes.inset_axes((1 + 0.08 / width, 0, 0.1 / width, 1)))
     bar.locator = mpl.ticker.MaxNLocator(4)

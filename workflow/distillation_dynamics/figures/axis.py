@@ -56,6 +56,7 @@ def log_scale(axes: Axes, about: bool = False) -> None:
         low, high = min(low, 0.77), max(high, 1.3)
         axes.set_ylim(low, high)
     span = math.log10(high / low)
+    locator: mpl.ticker.Locator
     if span > 0.7:
         locator = mpl.ticker.LogLocator(subs=(1,) if span > 1.6 else (1, 2, 5) if span < 1.2 else (1, 3), numticks=5)
     else:

@@ -4,6 +4,8 @@ In: depth.parquet. Out: a row of pictures a metric, on one colour scale, the tra
 that a study does not measure are left out.
 """
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -100,15 +102,17 @@ def _row(
     values = np.concatenate([picture.ravel() for picture in pictures])
     log = log or bool((values[np.isfinite(values)] > 0).all() and np.nanmax(values) > 10 * np.nanmin(values))
     scale, zero = _scale(values, log), log and bool((values == 0).any())
-    low, high = scale.norm.vmin, scale.norm.vmax
+    # To matplotlib's types a scale may be without limits.
+    norm: Any = scale.norm
+    low, high = norm.vmin, norm.vmax
     pictures = [
         *pictures,
         *(np.where(one == 0, 0, np.clip(one, low, high)) if log else np.clip(one, low, high) for one in final),
     ]
     for axes, picture in zip(line[:-1], pictures, strict=True):
         # Just below the scale, where the logarithm of 0 is not: NaN alone is grey.
-        shown = np.where(picture == 0, scale.norm.vmin / 2, picture) if log else picture
-        axes.imshow(shown, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
+        shown = np.where(picture == 0, low / 2, picture) if log else picture
+        axes.imshow(shown, norm=norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
         axes.set(xticks=[], yticks=[])
     line[0].set_ylabel(name)
     bar = figure.colorbar(scale, cax=line[-1], extend="min" if zero else "neither")
@@ -119,7 +123,7 @@ def _row(
         bar.set_label("zero every-\nwhere", fontsize=SMALL)
     elif log:
         bar.minorticks_off()
-        ticks = np.geomspace(low, high, 3) if high > 1.2 * low else [low]
+        ticks = list(np.geomspace(low, high, 3)) if high > 1.2 * low else [low]
         bar.set_ticks(ticks, labels=[f"{tick:.1g}" for tick in ticks])
     else:
         bar.locator = mpl.ticker.MaxNLocator(3)

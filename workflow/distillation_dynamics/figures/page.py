@@ -105,6 +105,7 @@ def note_of(figure: Figure) -> str:
 
 def inches_of(axes: Axes) -> tuple[float, float]:
     """Return width and height of a panel."""
+    assert isinstance(axes.figure, Figure)
     width, height = axes.figure.get_size_inches()
     box = axes.get_position()
     return box.width * width, box.height * height
@@ -118,7 +119,7 @@ def legend_rows(names: Iterable[str], across: int) -> int:
 
 def legend_below(figure: Figure, axes: Axes | Iterable[Axes], across: int, above: float) -> None:
     """Put one legend of all that is labelled in `axes` (one or several) under the panels, `above` inches below them."""
-    handles = _handles(np.ravel(axes))
+    handles = _handles(np.asarray(axes).ravel())
     lowest = min(one.get_position(original=True).y0 for one in figure.axes)
     figure.legend(
         handles.values(), handles.keys(), loc="upper center", ncols=_columns(list(handles), across),

@@ -7,7 +7,7 @@ means over seeds. It is no figure of its own.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ def columns_of(shown: Iterable[str], style: Style) -> list[Column]:
     columns = []
     for number, part in enumerate(split(networks, left) or [[]]):
         pairs = [one for name in part for one in (name, style.names.controls.get(name)) if one in shown]
-        columns.append(Column((*pairs, *[beside] * (number == 0 and beside is not None))))
+        columns.append(Column((*pairs, beside) if number == 0 and beside is not None else (*pairs,)))
     return [*columns, *(Column(tuple(part), beside) for part in split(others, right))]
 
 
@@ -226,7 +226,7 @@ def differences(
     return found
 
 
-def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, object], before: int) -> bool:
+def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, Any], before: int) -> bool:
     """Mark exact zeros on the lower edge of a logarithmic axis, around those of `before` others; return whether any."""
     if len(places):
         look = {**look, "linestyle": "none", "clip_on": False, "markerfacecolor": "none", "markeredgewidth": 0.7}

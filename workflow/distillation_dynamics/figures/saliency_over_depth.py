@@ -5,6 +5,7 @@ In: gradient_maps.parquet, and the images themselves from saliency.parquet. Out:
 
 import pandas as pd
 from matplotlib.animation import FuncAnimation
+from matplotlib.artist import Artist
 
 from . import maps
 from .page import fitted
@@ -49,7 +50,8 @@ def animate(tables: dict[str, pd.DataFrame], style: Style) -> FuncAnimation:
     for column, name in enumerate(names):
         place = LEFT + column * step + side / 2, top + NAME - 0.14
         axes.text(*place, fitted(label(name), step, SMALL, 3), ha="center", va="bottom", fontsize=SMALL)
-    frames, drawn = max(map(len, blocks)), []
+    frames = max(map(len, blocks))
+    drawn: list[Artist] = []
 
     def frame(number: int) -> None:
         depth = number / max(frames - 1, 1)

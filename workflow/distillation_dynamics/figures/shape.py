@@ -5,6 +5,8 @@ beside its controls: the same with the scale taken out, scale alone, and intensi
 what these show too is no finding about channels.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -94,7 +96,9 @@ def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, lo
         mean = rows.groupby("block")[metric].mean() if metric in rows else pd.Series(dtype=float)
         with np.errstate(divide="ignore", invalid="ignore"):
             change = np.log2(mean / mean.iloc[0]) if scale == "log" and len(mean) else mean - mean.head(1).sum()
-        look = {**looks[name], "zorder": 3} if name in shaped else {"color": "0.7", "linewidth": 0.6, "zorder": 1}
+        look: dict[str, Any] = (
+            {**looks[name], "zorder": 3} if name in shaped else {"color": "0.7", "linewidth": 0.6, "zorder": 1}
+        )
         if len(change):
             axes.plot(places[name][change.index], change.where(np.isfinite(change)), **look)
     axes.set_xticks([0, 0.5, 1], ["first", "", "last"])

@@ -63,32 +63,32 @@ class Style:
         sns.set_theme(context="paper", style="ticks", palette=self.palette)
         sizes = {f"{part}.labelsize": SMALL for part in ("xtick", "ytick")}
         sizes |= {f"axes.{part}size": TEXT for part in ("title", "label")}
-        mpl.rcParams.update(
-            {
-                **sizes,
-                "font.size": TEXT,
-                "figure.titlesize": TITLE,
-                "figure.labelsize": TEXT,
-                "legend.fontsize": SMALL,
-                "axes.linewidth": 0.7,
-                "axes.labelpad": 2.5,
-                "axes.titlepad": 3,
-                **{f"{axis}tick.{level}.width": 0.6 for axis in "xy" for level in ("major", "minor")},
-                **{f"{axis}tick.major.size": 2.5 for axis in "xy"},
-                **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
-                **{f"{axis}tick.major.pad": 2 for axis in "xy"},
-                "pdf.fonttype": 42,
-                # Each picture as it is: a composite of many takes seconds.
-                "image.composite_image": False,
-                "svg.fonttype": "none",
-                "svg.hashsalt": "distillation-dynamics",
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "legend.frameon": False,
-                "lines.linewidth": 1.0,
-                "lines.markersize": 2.8,
-            }
-        )
+        # matplotlib types the names of its settings one by one.
+        settings: dict[Any, Any] = {
+            **sizes,
+            "font.size": TEXT,
+            "figure.titlesize": TITLE,
+            "figure.labelsize": TEXT,
+            "legend.fontsize": SMALL,
+            "axes.linewidth": 0.7,
+            "axes.labelpad": 2.5,
+            "axes.titlepad": 3,
+            **{f"{axis}tick.{level}.width": 0.6 for axis in "xy" for level in ("major", "minor")},
+            **{f"{axis}tick.major.size": 2.5 for axis in "xy"},
+            **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
+            **{f"{axis}tick.major.pad": 2 for axis in "xy"},
+            "pdf.fonttype": 42,
+            # Each picture as it is: a composite of many takes seconds.
+            "image.composite_image": False,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "distillation-dynamics",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "lines.linewidth": 1.0,
+            "lines.markersize": 2.8,
+        }
+        mpl.rcParams.update(settings)
 
     def looks(self, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return colour, line style and marker of each of `shown`; a family (the name up to '_') shares a colour."""
@@ -96,17 +96,18 @@ class Style:
         variants = self.names.variants
         families = list(dict.fromkeys(name.split("_")[0] for name in variants))
         count: dict[str, int] = {}
-        looks = {}
+        looks: dict[str, dict[str, Any]] = {}
         for number, name in enumerate(self.names.ordered):
-            color = mpl.colors.to_rgb(TONES[number % len(TONES)])
+            tone = mpl.colors.to_rgb(TONES[number % len(TONES)])
             # A turn of all markers later each comes with another line.
-            marker = NETWORK_MARKERS[(number + number // len(NETWORK_MARKERS)) % len(NETWORK_MARKERS)]
+            mark = NETWORK_MARKERS[(number + number // len(NETWORK_MARKERS)) % len(NETWORK_MARKERS)]
             line = number % len(NETWORK_LINES)
-            looks[name] = {"color": color, "linestyle": NETWORK_LINES[line], "marker": marker}
-            light = tuple(LIGHTER + (1 - LIGHTER) * part for part in color)
-            looks[self.names.controls.get(name)] = {"color": light, "linestyle": CONTROL_LINES[line], "marker": marker}
+            looks[name] = {"color": tone, "linestyle": NETWORK_LINES[line], "marker": mark}
+            light = tuple(LIGHTER + (1 - LIGHTER) * part for part in tone)
+            if (control := self.names.controls.get(name)) is not None:
+                looks[control] = {"color": light, "linestyle": CONTROL_LINES[line], "marker": mark}
         sizes = Counter(name.split("_")[0] for name in variants)
-        taken = set()
+        taken: set[tuple[int, int]] = set()
         for name in variants:
             family = name.split("_")[0]
             number, place = count.get(family, 0), families.index(family)
@@ -123,7 +124,8 @@ class Style:
 
     def banded(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` whose intervals and nulls are drawn; those of all would hide each other."""
-        return [name for name in (self.names.reference, self.names.baseline) if name in shown]
+        both = self.names.reference, self.names.baseline
+        return [name for name in both if name is not None and name in shown]
 
     def students(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` that are variants."""
@@ -206,4 +208,5 @@ def over_epochs(axes: Axes, table: pd.DataFrame, column: str, looks: dict[str, d
             mean, half = mean_and_half(rows.to_numpy())
             axes.fill_between(rows.index, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0)
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+    locator: Any = axes.xaxis.get_major_locator()
+    locator.set_params(integer=True, nbins=5)

@@ -5,6 +5,7 @@ so that variants compare only beside their shares; one norm limits them only whe
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,4 +99,5 @@ def _scales(rows: dict[str, list[Axes]]) -> None:
     norm.autoscale(axis="y")
     log_scale(norm)
     few_ticks(share, 5, axis="x")
-    share.xaxis.get_major_locator().set_params(integer=True)
+    whole: Any = share.xaxis.get_major_locator()
+    whole.set_params(integer=True)

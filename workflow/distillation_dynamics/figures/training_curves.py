@@ -37,12 +37,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     note = "Bands: 95 % t interval over seeds." if seeds > 1 else "One seed: without an interval."
     figure, axes = beside_baseline(students, panels, title, note, style)
     teacher = epochs[epochs["network"] == style.names.teacher].dropna(subset=["validation_top1"]).tail(1)
-    for value in teacher["validation_top1"]:
+    for name, value in zip(teacher["network"], teacher["validation_top1"], strict=True):
         for number, one in enumerate(axes[0]):
             one.axhline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
             if number == 0:
                 one.annotate(
-                    f"teacher ({label(style.names.teacher)}), final", (1, value), xytext=(0, -2), ha="right", va="top",
+                    f"teacher ({label(name)}), final", (1, value), xytext=(0, -2), ha="right", va="top",
                     xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=SMALL,
                 )  # fmt: skip
     return figure

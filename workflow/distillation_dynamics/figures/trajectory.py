@@ -6,6 +6,7 @@ the same objectives.
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,7 +69,14 @@ def _panel(axes: Axes, rows: pd.DataFrame, theirs: pd.DataFrame, look: dict, tur
     axes.axhline(0, color="black", linewidth=0.7, zorder=1)
     axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
     axes.plot(rows["fraction"], rows["gain"], color=color, marker=look["marker"] if len(rows) < 15 else None)
-    published = {"color": "black", "linewidth": 0.6, "linestyle": ":", "marker": "x", "markersize": 2.6, "mew": 0.7}
+    published: dict[str, Any] = {
+        "color": "black",
+        "linewidth": 0.6,
+        "linestyle": ":",
+        "marker": "x",
+        "markersize": 2.6,
+        "mew": 0.7,
+    }
     axes.plot(theirs["fraction"], theirs["gain"], **published)
     if turns is not None:
         axes.axvspan(turns, 1.04, color="0.9", linewidth=0, zorder=0)

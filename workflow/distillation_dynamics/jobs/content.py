@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import StudyError
 from ..networks.weights_file import LOCAL, check_safetensors, local_weights, other_weights
@@ -85,6 +86,9 @@ def _weights_of(study: Study, hashes: Hashes) -> dict[str, str]:
     found = {}
     for name, network in study.networks.items():
         key = f"networks.{name}"
+        path: str | Path
+        if network.weights is None:
+            continue
         if network.source == "checkpoint":
             path = network.weights
         elif network.source == "timm" and network.weights.startswith(LOCAL):

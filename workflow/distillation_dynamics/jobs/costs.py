@@ -5,7 +5,7 @@ same kind of device and network, what is their own and what a cohort shares apar
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,7 +98,7 @@ class Costs:
         """Return what a job will cost by itself."""
         chain, stage = plan.chain, node.stage
         kind = stage, _network_of(counted(node.order.job))
-        size = stored_bytes(node.order.job) if stage == "measure" else None
+        size: float | None = stored_bytes(node.order.job) if stage == "measure" else None
         if stage == "teacher_outputs":
             size = outputs_bytes(chain)
         elif size is None:
@@ -128,10 +128,12 @@ def _training_images(chain: Chain, recipe: Recipe) -> int | None:
 
 def outputs_bytes(chain: Chain) -> int | None:
     """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
-    recipe, shapes = chain.study.student.recipe, chain.study.facts[chain.study.teacher].shapes
-    count = _training_images(chain, recipe)
-    values = chain.study.data.classes + sum(math.prod(shapes[block]) for block in chain.outputs.order.job.blocks)
-    return None if count is None else 4 * recipe.views * count * values
+    student, teacher = chain.study.distillation
+    shapes, views, classes = chain.study.facts[teacher].shapes, student.recipe.views, chain.study.data.classes
+    assert chain.outputs is not None and views is not None and classes is not None
+    count = _training_images(chain, student.recipe)
+    values = classes + sum(math.prod(shapes[block]) for block in chain.outputs.order.job.blocks)
+    return None if count is None else 4 * views * count * values
 
 
 @cache
@@ -175,6 +177,12 @@ def _mean(values: list | None) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def whole(parts: Sequence[float | None]) -> float | None:
+    """Return the sum of parts; None where one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
 def report(plan: Plan, results: str = "results") -> str:
     """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
     if not plan.reasons:
@@ -200,11 +208,9 @@ def table(plan: Plan, costs: Costs) -> str:
     """
     lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>12}{'GPU hours':>12}{'disk [MB]':>11}"]
     rows = [_row(plan, costs, name, stages) for name, stages in _stages(plan).items()]
-    total = Row(
-        *("total", sum(row.due for row in rows), sum(row.jobs for row in rows)),
-        *(sum(getattr(row, name) or 0.0 for row in rows) for name in ("hours", "gpu_hours", "bytes")),
-        any(row.bound for row in rows),
-    )
+    known = {name: sum(getattr(row, name) or 0.0 for row in rows) for name in ("hours", "gpu_hours", "bytes")}
+    due, jobs = sum(row.due for row in rows), sum(row.jobs for row in rows)
+    total = Row("total", due, jobs, **known, bound=any(row.bound for row in rows))
     lines += map(str, [*rows, total])
     if plan.training:
         lines.append(_cohorts_in_words(plan, costs))
@@ -254,13 +260,12 @@ def _row(plan: Plan, costs: Costs, name: str, stages: list[str]) -> Row:
     groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
     jobs = len(plan.cohorts) if name == "students" else len(groups) or len(due)
     compute = plan.chain.study.compute.get(name)
-    seconds = [part.seconds for part in parts]
-    bound = None in seconds and compute is not None
-    measured = None if None in seconds else sum(seconds) / 3600
-    hours = jobs * compute["runtime"] / 60 if bound else measured
+    seconds = whole([part.seconds for part in parts])
+    bound, hours = False, None if seconds is None else seconds / 3600
+    if seconds is None and compute is not None:
+        bound, hours = True, jobs * compute["runtime"] / 60
     gpus = compute["gpu"] if compute else 0
-    sizes = [part.bytes for part in parts]
-    disk = None if None in sizes else sum(sizes)
+    disk = whole([part.bytes for part in parts])
     return Row(name, len(due), jobs, hours, None if hours is None else hours * gpus, disk, bound)
 
 
@@ -268,9 +273,9 @@ def _cohorts(plan: Plan, costs: Costs) -> list[Cost]:
     """Return the cost of each cohort; students that are only linked cost nothing."""
     parts = []
     for group in plan.cohorts:
-        sizes = [costs.of(plan, node).bytes for node in group.nodes]
+        size = whole([costs.of(plan, node).bytes for node in group.nodes])
         seconds = costs.training(plan.chain, group.nodes[0], len(group.nodes))
-        parts.append(Cost(seconds, None if None in sizes else sum(sizes)))
+        parts.append(Cost(seconds, size))
     return parts
 
 
@@ -279,7 +284,7 @@ def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
     count, jobs = sum(len(group.nodes) for group in plan.cohorts), len(plan.cohorts)
     said = f"{count} student{'s' if count > 1 else ''} to train in {jobs} job{'s' if jobs > 1 else ''}"
     alone = costs.training(plan.chain, plan.cohorts[0].nodes[0], 1)
-    together = [cost.seconds for cost in _cohorts(plan, costs)]
-    if alone is None or None in together or plan.chain.study.compute["students"]["gpu"]:
+    together = whole([cost.seconds for cost in _cohorts(plan, costs)])
+    if alone is None or together is None or plan.chain.study.compute["students"]["gpu"]:
         return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
-    return f"{said}: {sum(together) / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."
+    return f"{said}: {together / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .costs import Costs
+from .costs import Costs, whole
 from .groups import network_of, split
 from .node import Node
 from .order import GATHERING
@@ -34,6 +34,11 @@ class Job:
     seconds: float | None = None
     begun: float | None = None
     ended: float | None = None
+
+    @property
+    def took(self) -> float | None:
+        """The seconds that it took; None before it is done."""
+        return None if self.begun is None or self.ended is None else self.ended - self.begun
 
     @property
     def stage(self) -> str:
@@ -110,13 +115,13 @@ class Run:
         """Return what each job takes: what it took, what is expected, or the mean of those of its kind, by member."""
         took: dict[tuple[str, str], list[float]] = {}
         for job in self.done:
-            if job.kind is not None and self.limits is not None:
-                took.setdefault(job.kind, []).append((job.ended - job.begun) / len(job.nodes))
-        found = {}
+            if job.kind is not None and job.took is not None and self.limits is not None:
+                took.setdefault(job.kind, []).append(job.took / len(job.nodes))
+        found: dict[int, float | None] = {}
         for number, job in self.jobs.items():
-            alike = took.get(job.kind)
-            if job.ended is not None and self.limits is not None:
-                found[number] = job.ended - job.begun
+            alike = None if job.kind is None else took.get(job.kind)
+            if job.took is not None and self.limits is not None:
+                found[number] = job.took
             elif job.seconds is None and alike:
                 found[number] = len(job.nodes) * sum(alike) / len(alike)
             else:
@@ -128,8 +133,8 @@ class Run:
 
         On a cluster, where nobody knows since when a job computes, only what is done counts.
         """
-        seconds = self.seconds()
-        if None in seconds.values() or not sum(seconds.values()):
+        seconds = {number: known for number, known in self.seconds().items() if known is not None}
+        if len(seconds) < len(self.jobs) or not sum(seconds.values()):
             return None
         done = 0.0
         for number, job in self.jobs.items():
@@ -163,8 +168,7 @@ def _seconds(plan: Plan, costs: Costs, rule: str, nodes: Iterable[Node]) -> floa
         return 0.0  # Links a run, which takes no time beside what is trained and measured.
     if rule == "cohorts":
         return costs.training(plan.chain, nodes[0], len(nodes))
-    parts = [costs.of(plan, node).seconds for node in nodes]
-    return None if None in parts else sum(parts)
+    return whole([costs.of(plan, node).seconds for node in nodes])
 
 
 def _length(jobs: dict[int, Job], seconds: dict[int, float], limits: dict[str, int]) -> float:

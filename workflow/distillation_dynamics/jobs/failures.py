@@ -123,7 +123,7 @@ class Failures(logging.Handler):
     def __init__(self, parts: Callable[[str], tuple[str, ...]]):
         super().__init__()
         self.parts = parts
-        self.told: dict[int, logging.LogRecord] = {}
+        self.told: dict[int, Any] = {}
         self.hungry: Counter[tuple[str, tuple]] = Counter()
         self.reached: Counter[int] = Counter()
         # Attempts that count for nothing: refused while other jobs wait, or further than the one before.
@@ -144,7 +144,7 @@ class Failures(logging.Handler):
         Job.restart_times = property(lambda job: self.attempts(job, job.rule.restart_times))
         atexit.register(self.say)
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, record: Any) -> None:
         """Take note of a failed job."""
         if getattr(record, "event", None) == LogEvent.JOB_ERROR:
             self.told[record.jobid] = record
@@ -175,7 +175,7 @@ class Failures(logging.Handler):
             return 0
         if failure.kind is Kind.MEMORY:
             self.hungry[rule, tuple(job.wildcards)] += 1
-        if failure.kind is Kind.STOPPED and retries and failure.step > self.reached[number]:
+        if failure.step is not None and retries and failure.step > self.reached[number]:
             self.reached[number] = failure.step
             self.free[number] += 1
         return retries + self.free[number]

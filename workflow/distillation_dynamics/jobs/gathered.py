@@ -70,10 +70,11 @@ def setting_of(chain: Measured) -> Setting | None:
     if study.student is None or study.teacher is None:
         return None
     models = [study.student.model, study.networks[study.teacher].model]
-    said = [f"{model.name} {model.args}" if model.args else model.name for model in models]
+    student, teacher = (f"{model.name} {model.args}" if model.args else model.name for model in models)
     blocks = len(study.facts[STUDENT].shapes), len(study.facts[study.teacher].shapes)
     files = sorted(PUBLISHED.glob("*.csv"))
-    return Setting(*said, blocks, study.data.classes, study.student.recipe.epochs, study.variants, _by_content(files))
+    epochs = study.student.recipe.epochs
+    return Setting(student, teacher, blocks, study.data.classes, epochs, study.variants, _by_content(files))
 
 
 def _by_content(files: Iterable[Path]) -> From:

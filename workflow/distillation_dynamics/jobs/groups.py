@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..files import read_json
 from .node import Node
@@ -18,6 +18,8 @@ GROUPS = "results/.orders/groups"
 MOST_NAMES = 4
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
 ON_A_CLUSTER = 8
+
+Member = TypeVar("Member")
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,21 @@ def split(network: str) -> tuple[str, str]:
 
 
 def shared_out(
-    stage: str, by_seed: dict[Any, list], size: int | None, slots: int | None, shares: dict[Any, float] | None = None
+    stage: str,
+    by_seed: dict[Any, list[Node]],
+    size: int | None,
+    slots: int | None,
+    shares: dict[Any, float] | None = None,
 ) -> Iterator[Group]:
-    """Yield groups of a rule: those of each seed over jobs of `size` members, or so that all slots are busy.
+    """Yield groups of a rule: see `dealt`."""
+    for nodes in dealt(by_seed, size, slots, shares):
+        yield Group(stage, tuple(nodes))
+
+
+def dealt(
+    by_seed: dict[Any, list[Member]], size: int | None, slots: int | None, shares: dict[Any, float] | None = None
+) -> Iterator[list[Member]]:
+    """Yield the members of a job: those of each seed over jobs of `size` members, or so that all slots are busy.
 
     `shares`: of the whole work, where seeds have unequal parts: what is more than half of a slot's work is split, since
     all would wait for it at the end.
@@ -96,4 +110,4 @@ def shared_out(
             count = min(len(members), max(uneven, math.ceil(slots / len(by_seed))))
         for number in range(count):
             # In turn, so that the plain variants and those that ask the teacher are spread evenly.
-            yield Group(stage, tuple(members[number::count]))
+            yield members[number::count]

@@ -18,7 +18,7 @@ def link(to: Order, of: Order) -> None:
     """Give the files of one order the names of another of the same key; raise StudyError where they are not whole."""
     known = record.read(of.record)
     said = record.fault(of, known, Hashes())
-    if said is not None:
+    if known is None or said is not None:
         raise StudyError(f"{of}: {said}; run the same command again")
     record.remove(to)
     files = {}
@@ -33,7 +33,9 @@ def link(to: Order, of: Order) -> None:
     names = {*known.get(LINKED, ()), of.record, to.record}
     for path in names - {to.record}:
         _know_again(Path(path), files, Path(of.record).parent)
-    record.put(of, record.read(of.record) | {LINKED: sorted(names - {of.record})})
+    renewed = record.read(of.record)
+    assert renewed is not None
+    record.put(of, renewed | {LINKED: sorted(names - {of.record})})
 
 
 def _know_again(path: Path, files: dict[str, dict], folder: Path) -> None:

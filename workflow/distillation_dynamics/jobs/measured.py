@@ -75,8 +75,8 @@ def _probes(chain: Trained, network: str, metric: Metric) -> tuple[Probe, ...]:
     kind, name = network.split("/")[:2]
     view = study.view(name if kind == "networks" else STUDENT)
     counts, split = chain.content.counts.get(DATA, {}), study.data.measured
-    given = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
-    given = given.get(metric.images, study.measure.compare_images)
+    asked = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
+    given = asked.get(metric.images, study.measure.compare_images)
     there, classes = study.data.count_of(split, counts), study.data.classes
     main = Probe(MAIN_PROBE, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
     if metric.main_only:
@@ -112,7 +112,8 @@ def _compared(chain: Measured) -> dict[str, dict[str, Node]]:
 
     Return pair -> metric -> node.
     """
-    study, nodes = chain.study, {}
+    study = chain.study
+    nodes: dict[str, dict[str, Node]] = {}
     if not study.measure.pairs:
         return nodes
     pairs = {}

@@ -18,7 +18,7 @@ from . import order as orders
 from . import record
 from .chain import Chain
 from .differences import difference
-from .groups import Group, label_of, network_of, shared_out, split
+from .groups import Group, dealt, label_of, network_of, shared_out, split
 from .hashes import Hashes
 from .links import link
 from .node import Node
@@ -109,7 +109,8 @@ class Plan:
         if reason is not None:
             self.reasons[node] = reason
             return
-        for package, (then, now) in record.other_packages(self._record(node)).items():
+        known = self._record(node)
+        for package, (then, now) in (record.other_packages(known) if known else {}).items():
             self.packages[package, then, now] = self.packages.get((package, then, now), 0) + 1
 
     def _fault(self, node: Node, forced: bool = False) -> str | None:
@@ -119,6 +120,8 @@ class Plan:
             return "forced"
         known = self._record(node)
         said = record.fault(node.order, known, self.hashes)
+        if known is None:
+            return said
         if said is None and self.again and (others := record.other_packages(known)):
             self.anew.add(node)
             return "; ".join(f"made with {name} {then}, here is {now}" for name, (then, now) in others.items())
@@ -184,8 +187,8 @@ class Plan:
             by_part = {part: list(networks.values()) for part, networks in share.items()}
             jobs = {part: sum(map(len, networks)) for part, networks in by_part.items()}
             shares = {part: count / sum(jobs.values()) for part, count in jobs.items()}
-            for group in shared_out(rule, by_part, size, slots, shares):
-                groups.append(Group(rule, tuple(node for nodes in group.nodes for node in nodes)))
+            for networks in dealt(by_part, size, slots, shares):
+                groups.append(Group(rule, tuple(node for nodes in networks for node in nodes)))
         return groups
 
     def _gathering(self, slots: int | None, stages: Iterable[str] | None) -> Iterator[Group]:

@@ -49,7 +49,7 @@ def is_done(order: Order, inputs: dict[str, str], hashes: Hashes) -> bool:
     """Whether what lies there is already what an order asks for."""
     known = record.read(order.record)
     # Results of other packages are a matter of the plan, which removes the record of what is to be made anew.
-    return record.fault(order, known, hashes) is None and known["inputs"] == inputs
+    return known is not None and record.fault(order, known, hashes) is None and known["inputs"] == inputs
 
 
 def check(order: Order) -> None:
@@ -122,14 +122,15 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
             together(members, gpus, hashes, start)
         return
     failed: dict[str, str] = {}
+    began: float | None = start
     for order in members:
         if failed.keys() & set(order.reads.values()):
             print(f"{order}: left out, because what it reads was not made", file=sys.stderr, flush=True)
             failed[order.record] = ""
             continue
         try:
-            carry_out(order, gpus, hashes, start)
-            start = None
+            carry_out(order, gpus, hashes, began)
+            began = None
         except StudyError as error:
             failed[order.record] = f"{order}: {error}"
     if failed:

@@ -205,7 +205,7 @@ class Attendant:
 
 def attend(attendant: Attendant) -> None:
     """Put the attendant into the executor's places, where this process has loaded it."""
-    plugin = sys.modules.get("snakemake_executor_plugin_slurm")
+    plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
     if plugin is None:
         return
     from snakemake_executor_plugin_slurm import efficiency_report

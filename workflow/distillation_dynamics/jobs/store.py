@@ -66,14 +66,14 @@ class Store:
                 used |= self._made_from(known)
         queue = list(used)
         while queue:
-            known = record.read(queue.pop() / record.NAME)
-            more = (self._made_from(known) if known else set()) - used
+            made = record.read(queue.pop() / record.NAME)
+            more = (self._made_from(made) if made else set()) - used
             used |= more
             queue += more
         # Stored outputs are named by no record of a run: they are the teacher's, on the images.
         for folder in (self.shared / "teacher_outputs").glob("*"):
-            known = record.read(folder / record.NAME)
-            if known and self._made_from(known) <= used:
+            made = record.read(folder / record.NAME)
+            if made and self._made_from(made) <= used:
                 used.add(folder)
         return used
 

@@ -161,7 +161,7 @@ class Terminal:
     def take(self, record: logging.LogRecord) -> None:
         """Take an event of Snakemake's log."""
         with self.lock:
-            event = getattr(record, "event", None)
+            event: Any = getattr(record, "event", None)
             taken = {
                 LogEvent.RUN_INFO: self._begin,
                 LogEvent.JOB_INFO: self._job_begins,
@@ -183,32 +183,34 @@ class Terminal:
         self.plain.handle(record)
 
     def _begin(self, record: logging.LogRecord) -> None:
+        assert Told.plan is not None
         self.run = Run.of(Told.workflow, Told.plan, Costs())
         self.start = self.said = self.clock()
         if "progress" not in self.quiet:
             self._say(*map(self._wrapped, opening(self.run, Told.plan.chain.study.name, self.start)))
             threading.Thread(target=self._draw_on, daemon=True).start()
 
-    def _job_begins(self, record: logging.LogRecord) -> None:
+    def _job_begins(self, record: Any) -> None:
         if self.run is not None and record.jobid in self.run.jobs:
             self.run.begin(record.jobid, self.clock())
             self.failed.pop(record.jobid, None)
 
-    def _job_ends(self, record: logging.LogRecord) -> None:
+    def _job_ends(self, record: Any) -> None:
         if self.run is None or record.job_id not in self.run.jobs:
             return
         now = self.clock()
         job = self.run.end(record.job_id, now)
         if "rules" not in self.quiet:
-            self._say(line(job, now - job.begun, now - self.start, self.width))
+            self._say(line(job, job.took or 0.0, now - self.start, self.width))
 
-    def _job_fails(self, record: logging.LogRecord) -> None:
+    def _job_fails(self, record: Any) -> None:
         """Say the sentence of a job; what led to it stands in its log."""
         if self.run is None or record.jobid not in self.run.jobs:
             return
         job = self.run.jobs[record.jobid]
         job.begun = None
-        why = read(record.rule_msg or "", record.log, Told.parts(record.rule_name)).said
+        parts = Told.parts(record.rule_name) if Told.parts else ()
+        why = read(record.rule_msg or "", record.log, parts).said
         self.failed[record.jobid] = why
         logs = "".join(f"\n    log: {path}" for path in record.log[:1])
         if "rules" not in self.quiet:
@@ -236,7 +238,7 @@ class Terminal:
     def draw(self) -> None:
         """Say how far the run is: on a terminal in the last line, elsewhere in a line of its own at intervals."""
         now = self.clock()
-        if "all" in self.quiet:
+        if "all" in self.quiet or self.run is None:
             return
         if self.bars:
             self._wipe()
@@ -266,7 +268,7 @@ class Terminal:
                 self._say(f"{said}, {len(self.failed)} failed" if self.failed else said)
                 if done < len(self.run.jobs):
                     return
-            paragraphs = ending(Told.plan.chain, Told.hashes)
+            paragraphs = ending(Told.plan.chain, Told.hashes or Hashes())
             self._say(*(self._wrapped(text) for text in paragraphs))
 
     def _wrapped(self, text: str) -> str:

@@ -38,7 +38,8 @@ class Trained:
         self.weights = {n: self._weights(n) for n, network in study.networks.items() if network.source == "timm"}
         self.networks = {name: self._network(name) for name in study.networks}
         self.teacher = self.networks[study.teacher] if study.teacher else None
-        self.outputs = self._teacher_outputs() if self._stored_blocks() is not None else None
+        stored = self._stored_blocks()
+        self.outputs = None if stored is None else self._teacher_outputs(tuple(stored))
         pairs = [(variant, seed) for seed in self.seeds for variant in self.variants]
         self.runs = {pair: self._run(*pair) for pair in pairs}
         self.students = {pair: self._student(*pair) for pair in pairs}
@@ -106,30 +107,38 @@ class Trained:
 
     def _weights(self, name: str) -> Node:
         network = self.study.networks[name]
+        assert network.weights is not None
         job = WeightsJob(network.weights, self.content.weights.get(name), network.sha256, name=name, out="")
         names = ["model.safetensors", "source.json"]
         return self.add("network_weights", name, job, self._shared("network_weights"), names, scope=SHARED)
 
     def _network(self, name: str) -> Node:
         study, network = self.study, self.study.networks[name]
-        reads, weights, images = [], None, None
+        reads: list[tuple[Node, Iterable[str]]] = []
+        weights: From | None = None
+        images: Images | None = None
         if network.recipe is not None or study.sorts(name):
             reads.append(self.reads_set(DATA))
             images = self.seen(DATA, study.view(name))
         if network.source == "timm":
             reads.append((self.weights[name], ["model.safetensors"]))
             # The key of weights is what they are; that of the job that fetches them also counts what is expected.
-            own = self.content.weights.get(name, network.weights)
-            weights = replace(self.weights[name].files("model.safetensors"), key=own)
-        elif network.source == "checkpoint":
+            fetched = self.weights[name]
+            own = self.content.weights.get(name, fetched.order.job.source)
+            weights = replace(fetched.files("model.safetensors"), key=own)
+        elif network.source == "checkpoint" and network.weights is not None:
             weights = From(self.content.weights[name], files=(network.weights,))
         trained = network.recipe is not None
         job = NetworkJob(
             *(images, self._splits(name), study.view(name), study.model(name), network.seed, network.control),
             *(network.recipe, network.label_smoothing if trained else None, weights),
-            **{"name": name, "sha256": network.sha256, "expected_top1": network.expected_top1},
-            **{"tolerance": network.tolerance, "teaches": name == study.teacher},
-            **{"machine": self.machine("networks"), "out": ""},
+            name=name,
+            sha256=network.sha256,
+            expected_top1=network.expected_top1,
+            tolerance=network.tolerance,
+            teaches=name == study.teacher,
+            machine=self.machine("networks"),
+            out="",
         )
         by_name = ["objectives.cross_entropy"] if trained else []
         return self.add(
@@ -147,36 +156,39 @@ class Trained:
         asking = [variant for variant in self.variants if self.study.needs_teacher(variant)]
         return self.study.teacher_blocks(*asking) if asking and self.study.caches_teacher else None
 
-    def _teacher_outputs(self) -> Node:
-        study, recipe = self.study, self.study.student.recipe
+    def _teacher_outputs(self, blocks: tuple[int, ...]) -> Node:
+        study, (student, teacher) = self.study, self.study.distillation
+        node, recipe = self.networks[teacher], student.recipe
         job = TeacherOutputsJob(
-            *(
-                self.seen(DATA, study.view(STUDENT)),
-                study.model(study.teacher),
-                self.teacher.files("trained.safetensors"),
-            ),
+            *(self.seen(DATA, study.view(STUDENT)), study.model(teacher), node.files("trained.safetensors")),
             *(recipe.train_images, recipe.augmentation),
-            **{"blocks": tuple(self._stored_blocks()), "machine": self.machine("teacher_outputs"), "out": ""},
+            blocks=blocks,
+            machine=self.machine("teacher_outputs"),
+            out="",
         )
         names = ["logits.npy", *(f"block{block:02d}.npy" for block in job.blocks)]
-        reads = [self.reads_set(DATA), (self.teacher, ["trained.safetensors"])]
+        reads = [self.reads_set(DATA), (node, ["trained.safetensors"])]
         return self.add("teacher_outputs", "", job, self._shared("teacher_outputs"), names, reads, scope=SHARED)
 
     def _run(self, variant: str, seed: int) -> Node:
-        study, student = self.study, self.study.student
-        asked, reads = None, [self.reads_set(DATA)]
+        study, (student, teacher) = self.study, self.study.distillation
+        asked: Asked | None = None
+        reads: list[tuple[Node, Iterable[str]]] = [self.reads_set(DATA)]
         if study.needs_teacher(variant):
-            weights = self.teacher.files("trained.safetensors")
+            weights = self.networks[teacher].files("trained.safetensors")
             outputs = self.outputs.folder if self.outputs else None
-            shapes = study.facts[study.teacher].shapes
-            asked = Asked(study.model(study.teacher), shapes, weights, self.outputs is not None, outputs=outputs)
+            shapes = study.facts[teacher].shapes
+            asked = Asked(study.model(teacher), shapes, weights, self.outputs is not None, outputs=outputs)
             # The stored outputs are checked against the teacher before they are used; they are made by its code, which
             # counts, and by nothing else that is not in this key.
-            reads.append((self.teacher, ["trained.safetensors"]))
+            reads.append((self.networks[teacher], ["trained.safetensors"]))
         job = RunJob(
             *(self.seen(DATA, study.view(STUDENT)), study.model(STUDENT), student.recipe, study.variants[variant]),
             *(seed, student.checkpoints, study.facts[STUDENT].shapes, asked),
-            **{"study": study.name, "label": f"{variant} seed {seed}", "machine": self.machine("students"), "out": ""},
+            study=study.name,
+            label=f"{variant} seed {seed}",
+            machine=self.machine("students"),
+            out="",
         )
         names = [*map(CHECKPOINT.format, student.checkpoints), "objective.safetensors", *RUN_FILES]
         by_name = [f"objectives.{term.name}" for term in job.terms]
@@ -200,20 +212,21 @@ class Trained:
         """Return what is measured of a network, and the job and files with its weights."""
         study = self.study
         kind, name = network.split("/")[:2]
+        names: tuple[str, ...]
+        epochs: tuple[int, ...]
+        folders: tuple[str, ...]
         if kind == "networks":
-            own, node = study.networks[name], self.networks[name]
+            own, node, owner, seed = study.networks[name], self.networks[name], name, -1
             epochs = own.recipe.epochs if own.recipe is not None else -1, 0
             files = ["trained.safetensors", "control.safetensors"]
-            named = (study.model(name), (name, f"{name}_{own.control}"), -1, epochs, ("trained", own.control))
-            shapes = study.facts[name].shapes
+            names, folders = (name, f"{name}_{own.control}"), ("trained", own.control)
         else:
             variant, seed = self.by_network[network]
-            node, epochs = self.students[variant, seed], study.student.checkpoints
+            node, owner, epochs = self.students[variant, seed], STUDENT, study.distillation[0].checkpoints
             files = list(map(CHECKPOINT.format, epochs))
-            folders = tuple(f"epoch{epoch:03d}" for epoch in epochs)
-            named = (study.model(STUDENT), (variant,) * len(epochs), seed, epochs, folders)
-            shapes = study.facts[STUDENT].shapes
-        return Checkpoints(*named, shapes, node.files(*files)), node, files
+            names, folders = (variant,) * len(epochs), tuple(f"epoch{epoch:03d}" for epoch in epochs)
+        shapes, weights = study.facts[owner].shapes, node.files(*files)
+        return Checkpoints(study.model(owner), names, seed, epochs, folders, shapes, weights), node, files
 
 
 def student_name(variant: str, seed: int) -> str:

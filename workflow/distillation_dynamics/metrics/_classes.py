@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..errors import say_once
-from ..outputs import Outputs
+from ..outputs import Outputs, asked_for
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import extremes
@@ -49,8 +49,8 @@ class ByClass(Accumulator):
         for index, block in enumerate(blocks):
             extremes(block, index, len(self._labels))
         self._rows.append([rows.cpu() for rows in image_rows(blocks)])
-        self._labels += outputs.labels.tolist()
-        self._positions += outputs.positions.tolist()
+        self._labels += asked_for(outputs.labels).tolist()
+        self._positions += asked_for(outputs.positions).tolist()
 
     def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
         """Return the columns of one block: rows [n, C] in float64, labels [n] and positions [n] of the images."""

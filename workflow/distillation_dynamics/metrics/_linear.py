@@ -3,6 +3,8 @@
 Imports no torch.
 """
 
+from typing import Any
+
 import numpy as np
 
 # Rows that point the same way but for rounding: there is no nearest among them.
@@ -20,7 +22,8 @@ def reduced(rows: np.ndarray) -> np.ndarray:
     """Return rows [n, min(n, C)] in float64 that have the inner products of rows [n, C]."""
     if rows.shape[0] >= rows.shape[1]:
         return rows
-    return np.ascontiguousarray(np.linalg.qr(rows.T, mode="r").T)
+    triangular: Any = np.linalg.qr(rows.T, mode="r")
+    return np.ascontiguousarray(triangular.T)
 
 
 def nearest(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray] | None:

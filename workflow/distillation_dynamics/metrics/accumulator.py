@@ -5,7 +5,7 @@ A `Metric` sees the images in batches, in the same order in every pass: `update(
 the metric's file asks for (`ASKS`). Memory is that of one batch and of the sums, not of the images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,10 @@ class Accumulator:
         """Return every column of the metric, one entry a block, after the last pass."""
         return self.images.joined()
 
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of each table that the metric's file names in `TABLES`."""
+        raise NotImplementedError
+
     def save(self, folder: Path) -> None:
         """Write the files that the metric's file names in `FILES`, whole or not at all."""
 
@@ -79,7 +83,7 @@ class ImageValues:
     def __init__(self):
         self._parts: list[list[dict[str, np.ndarray]]] = []
 
-    def add(self, blocks: Sequence[dict[str, np.ndarray | torch.Tensor]]) -> None:
+    def add(self, blocks: Sequence[Mapping[str, np.ndarray | torch.Tensor]]) -> None:
         """Take one batch: for each block, name -> values [b]."""
         self._parts.append(
             [

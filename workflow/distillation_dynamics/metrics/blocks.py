@@ -25,7 +25,7 @@ def iterate_blocks(features: Features) -> Iterator[tuple[int, Block]]:
 
     Raises ValueError where features have the wrong number of axes, no block, an empty axis or complex values.
     """
-    if hasattr(features, "ndim") and features.ndim != 5:
+    if isinstance(features, np.ndarray | torch.Tensor) and features.ndim != 5:
         raise ValueError(f"features must have 5 axes [L, B, C, H, W], got shape {tuple(features.shape)}")
     if len(features) == 0:
         raise ValueError("features hold no blocks")

@@ -7,6 +7,7 @@ eigenvalue below C eps of the largest is rounding. Tokens that are all alike fil
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,10 @@ class _Sums:
     """Sums over the tokens of one block, less an origin."""
 
     def __init__(self):
-        self.tokens, self.sum, self.gram, self.origin = 0, 0, 0, None
+        self.tokens = 0
+        self.sum: Any = 0
+        self.gram: Any = 0
+        self.origin: torch.Tensor | None = None
 
     def add(self, block: Block, index: int) -> None:
         """Take images [b, C, H, W]."""

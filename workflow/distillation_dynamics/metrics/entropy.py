@@ -226,7 +226,7 @@ def _entropy(tokens_bcn: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bins = len(edges) - 1
     total = images * tokens * bins
     # Each token has its own run of bins. The narrower the index, the faster it is counted.
-    kind = np.int32 if total <= np.iinfo(np.int32).max else np.int64
+    kind: type[np.integer] = np.int32 if total <= np.iinfo(np.int32).max else np.int64
     index = _bin_indices(tokens_bcn.astype(edges.dtype, copy=False), edges).astype(kind, copy=False)
     index += bins * np.arange(images * tokens, dtype=kind).reshape(images, 1, tokens)
     counts = torch.bincount(torch.from_numpy(index).flatten(), minlength=total).numpy()

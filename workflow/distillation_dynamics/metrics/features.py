@@ -13,7 +13,7 @@ import torch
 
 from ..data.split import balanced
 from ..files import npy_writer, write_json
-from ..outputs import Outputs
+from ..outputs import Outputs, asked_for
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context
 
@@ -55,7 +55,7 @@ class Metric(Accumulator):
         """Write the features of those of a batch's images that are kept."""
         if not self.writers:
             return
-        kept = torch.from_numpy(np.isin(outputs.positions.cpu().numpy(), self.context.positions[self.kept]))
+        kept = torch.from_numpy(np.isin(asked_for(outputs.positions).cpu().numpy(), self.context.positions[self.kept]))
         for writer, tokens, block in zip(self.writers, self.tokens, outputs.features.values(), strict=True):
             values = block[kept.to(block.device)]
             writer((values if tokens is None else values.flatten(2)[:, :, tokens]).cpu().numpy())

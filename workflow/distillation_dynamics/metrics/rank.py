@@ -10,6 +10,7 @@ that rounding does not add a direction. An image of zeros has rank 0 and effecti
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -145,7 +146,8 @@ def _effective_rank(eigenvalues: np.ndarray) -> np.ndarray:
 
 def _moments(block: Block, index: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Gram matrix [C, C] and sum [C] of all tokens of a block."""
-    gram = sums = 0
+    gram: Any = 0
+    sums: Any = 0
     for chunk in image_chunks(block, index):
         tokens = _tokens(chunk).flatten(0, 1)
         gram, sums = gram + tokens.mT @ tokens, sums + tokens.sum(dim=0)

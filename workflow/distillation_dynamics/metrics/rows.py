@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from ..files import replacing
-from ..outputs import NotFinite, Outputs
+from ..outputs import NotFinite, Outputs, asked_for
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import extremes
@@ -81,9 +81,9 @@ class Metric(Accumulator):
         """
         blocks = [outputs.features[block] for block in sorted(outputs.features)]
         seen = len(self._labels)
-        self._grids = [tuple(block.shape[2:]) for block in blocks]
-        self._labels += outputs.targets.tolist()
-        positions = outputs.positions.cpu().numpy()
+        self._grids = [(block.shape[2], block.shape[3]) for block in blocks]
+        self._labels += asked_for(outputs.targets).tolist()
+        positions = asked_for(outputs.positions).cpu().numpy()
         places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
         if outputs.logits is not None:
             check_logits(outputs.logits, "logits", seen)

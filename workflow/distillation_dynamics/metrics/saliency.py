@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..files import Column
 from ..networks.gradients import gradients_on, known
-from ..outputs import Outputs
+from ..outputs import Outputs, asked_for
 from ..spec.images import View
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context
@@ -128,7 +128,8 @@ class Metric(Accumulator):
 
     def update(self, outputs: Outputs) -> None:
         """Take the network, its images, and the gradients by every block for a batch of images."""
-        maps = {"image": intensity(outputs.images, self.context.view)}
+        assert self.context.view is not None
+        maps = {"image": intensity(asked_for(outputs.images), self.context.view)}
         maps |= {method: _maps(outputs, method) for method in self.settings.methods}
         for method, values in maps.items():
             self._rows["saliency"].setdefault(method, []).extend(_rows({"method": method}, outputs, values))
@@ -143,7 +144,8 @@ class Metric(Accumulator):
 
 def _maps(outputs: Outputs, method: str) -> Tensor:
     """One map an image, [B, H, W]; NaN for images whose label the head has no logit for."""
-    network, images, labels = outputs.network, outputs.images, outputs.targets.to(outputs.images.device)
+    network, images = asked_for(outputs.network), asked_for(outputs.images)
+    labels = asked_for(outputs.targets).to(images.device)
     maps = torch.full((len(images), *images.shape[2:]), torch.nan, device=images.device)
     labelled = known(network, labels)
     if labelled.any():
@@ -153,7 +155,7 @@ def _maps(outputs: Outputs, method: str) -> Tensor:
 
 def _rows(key: dict[str, Any], outputs: Outputs, maps: Tensor) -> Iterator[dict[str, Any]]:
     """Yield a table's row for each of the maps [B, rows, columns]."""
-    images = zip(outputs.positions.tolist(), outputs.labels.tolist(), maps.float().cpu().numpy(), strict=True)
-    for position, label, values in images:
+    positions, labels = asked_for(outputs.positions).tolist(), asked_for(outputs.labels).tolist()
+    for position, label, values in zip(positions, labels, maps.float().cpu().numpy(), strict=True):
         shape = {"rows": values.shape[0], "columns": values.shape[1]}
         yield {**key, "image": position, "label": label, **shape, "map": values.ravel()}

@@ -13,6 +13,7 @@ matrix a block serves all bins and all permutations (`_gram`). `_global` is the 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,7 +130,7 @@ def _unit_grams(features: Features) -> Iterator[np.ndarray]:
 
 def _unit_gram(block: Block, index: int) -> torch.Tensor:
     """Sum over the tokens of a block of u u^T, u = x / |x|, [C, C]; tokens of zeros add nothing."""
-    gram = 0
+    gram: Any = 0
     for chunk in image_chunks(block, index):
         tokens = chunk.double().movedim(1, 3).flatten(0, 2)
         norms = torch.linalg.vector_norm(tokens, dim=1, keepdim=True)
@@ -164,7 +165,7 @@ def _columns(gram: np.ndarray, settings: Settings) -> dict[str, np.ndarray | flo
     curves = {"sep": published, "sep_folded": folded, **_banded("sep_folded", permuted)}
     limits = around(permuted.mean(axis=0), permuted.std(axis=0, ddof=1), found.critical)
     curves |= dict(zip(bin_columns("sep_folded", "", ""), limits, strict=True))
-    columns = {
+    columns: dict[str, np.ndarray | float] = {
         name: np.pad(curve, (0, len(gram) - len(curve)), constant_values=np.nan) for name, curve in curves.items()
     }
     columns |= block_values("sep_folded", found)

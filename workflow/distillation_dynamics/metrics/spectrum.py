@@ -9,6 +9,7 @@ by some 1e-7 of its token's largest), float64 ones in float64; means are taken i
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -105,7 +106,7 @@ class Metric(Accumulator):
         self._sums: list[np.ndarray] = []
         self._groups: list[list[np.ndarray]] = []
         self._nulls: list[AmplitudeNull] = []
-        self._grams: list[torch.Tensor | float] = []
+        self._grams: list[Any] = []
         self._count = 0
 
     def update(self, outputs: Outputs) -> None:
@@ -121,7 +122,7 @@ class Metric(Accumulator):
         self._count += len(blocks[0])
         self.images.add(values)
 
-    def _update_block(self, index: int, block: torch.Tensor) -> dict[str, np.ndarray]:
+    def _update_block(self, index: int, block: Block) -> dict[str, np.ndarray]:
         channels = block.shape[1]
         spectra, squares, permuted = [], [], []
         for chunk in image_chunks(block, index, CHUNK_VALUES):
@@ -232,7 +233,8 @@ def _chunk_spectra(chunk_bchw: torch.Tensor) -> np.ndarray:
 
 def _permuted_intensity(permuted: list[np.ndarray | None], spectra_bk: np.ndarray, channels: int) -> np.ndarray:
     """Mean intensity of every image under the null's shuffles, [B]; its own where no shuffle changes it."""
-    null_nbk = spectra_bk[None] if permuted[0] is None else np.concatenate(permuted, axis=1)
+    shuffled = [values for values in permuted if values is not None]
+    null_nbk = np.concatenate(shuffled, axis=1) if shuffled else spectra_bk[None]
     return _intensity(null_nbk, channels).mean(axis=0)
 
 

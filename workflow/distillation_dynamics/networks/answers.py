@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..outputs import Outputs, Prefix, Request
-from .blocks import chosen, classes_of, gives_prefix, intermediates, prefix_of
+from .blocks import TimmNetwork, chosen, classes_of, gives_prefix, intermediates, prefix_of
 
 
 class Passed(NamedTuple):
@@ -31,7 +31,7 @@ def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
 
 
 def forward(
-    network: nn.Module, images: Tensor, request: Request, blocks: Iterable[int] = (), end: bool = False
+    network: TimmNetwork, images: Tensor, request: Request, blocks: Iterable[int] = (), end: bool = False
 ) -> Passed:
     """Pass images through a network as far as a request asks, with the tokens of further `blocks`, or to the `end`."""
     wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *blocks}
@@ -42,7 +42,7 @@ def forward(
     return Passed(network.forward_features(images) if to_the_end else None, {}, {})
 
 
-def said(network: nn.Module, request: Request, passed: Passed) -> Outputs:
+def said(network: TimmNetwork, request: Request, passed: Passed) -> Outputs:
     """Return what a request asks of what a forward pass left."""
     return Outputs(
         logits=network.forward_head(passed.final) if request.logits and classes_of(network) > 0 else None,

@@ -9,7 +9,7 @@ import copy
 import io
 import warnings
 from contextlib import redirect_stderr
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from timm.layers import to_2tuple
@@ -43,9 +43,10 @@ class AttentionReader:
             getattr(module, "attention_bias_cache", {}).clear()
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         # timm chooses fused attention, which never holds its weights, when a layer is built.
-        for module in self.network.modules():
-            if hasattr(module, "fused_attn"):
-                module.fused_attn = False
+        layer: Any
+        for layer in self.network.modules():
+            if hasattr(layer, "fused_attn"):
+                layer.fused_attn = False
         self.blocks = block_names(network)
         self.strides = block_strides(network)
         # By size of the images, since a forward pass tells: for every block its layers with their geometry.
@@ -63,7 +64,7 @@ class AttentionReader:
         if (size := images.shape[1:]) not in self.layers:
             self.layers[size] = self._look(images[:1])
         layers = self.layers[size]
-        weights = self.extract(images) if any(layers) else {}
+        weights = self.extract(images) if self.extract and any(layers) else {}
         return [
             [
                 AttentionMap(weights[layer.name].unflatten(0, (len(images), -1)), *layer[1:], stride)
@@ -74,7 +75,8 @@ class AttentionReader:
 
     def _look(self, image: Tensor) -> list[list[Layer]]:
         """Find what can be read, on one image [1, C, H, W]; say what cannot."""
-        weights, unread = {}, "no softmax of self-attention is seen there"
+        weights: dict[str, Tensor] = {}
+        unread = "no softmax of self-attention is seen there"
         try:
             # Code that was traced prints its own traceback.
             with redirect_stderr(io.StringIO()):
@@ -88,7 +90,8 @@ class AttentionReader:
         for block, shape in zip(self.blocks, shapes, strict=True):
             own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
             found = [self._layer(name, value, shape) for name, value in own.items()]
-            layers.append([] if None in found else found)
+            readable = [layer for layer in found if layer is not None]
+            layers.append(readable if len(readable) == len(found) else [])
             if None in found:
                 name = list(own)[found.index(None)]
                 unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ..outputs import ALL, Blocks, Prefix, Shape
 
+# A network of timm, whose methods `nn.Module` does not know.
+TimmNetwork = Any
 # What networks call their blocks in timm; and what is none, where they call them otherwise.
 BLOCK, STEM = re.compile("block|layer|stage"), "stem"
 
@@ -41,10 +43,10 @@ def numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
 
 def chosen(network: nn.Module, blocks: Blocks) -> list[int]:
     """Return the numbers of the blocks of a request, ascending."""
-    return list(range(len(numbered_blocks(network)))) if blocks == ALL else sorted(blocks)
+    return list(range(len(numbered_blocks(network)))) if isinstance(blocks, str) else sorted(blocks)
 
 
-def classes_of(network: nn.Module) -> int:
+def classes_of(network: TimmNetwork) -> int:
     """Return how many logits the head of a network gives; 0 where it has none."""
     return int(network.num_classes)
 
@@ -55,7 +57,7 @@ def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None
     return intermediates(network, images, wanted, intermediates_only=True, stop_early=True)
 
 
-def intermediates(network: nn.Module, images: Tensor, blocks: list[int], **options: bool):
+def intermediates(network: TimmNetwork, images: Tensor, blocks: list[int], **options: bool):
     """Return what timm's `forward_intermediates` gives of `blocks` (ascending)."""
     numbers = [number for number, _ in numbered_blocks(network)]
     wanted = [numbers[block] for block in blocks]
@@ -68,7 +70,7 @@ def block_shapes(network: nn.Module, images: Tensor) -> list[Shape]:
     return [Shape(*block.shape[1:]) for block in features(network, images)]
 
 
-def gives_prefix(network: nn.Module) -> bool:
+def gives_prefix(network: TimmNetwork) -> bool:
     """Whether timm gives class, distillation and register tokens beside the features of this network."""
     parameters = inspect.signature(network.forward_intermediates).parameters
     return "return_prefix_tokens" in parameters and getattr(network, "num_prefix_tokens", 0) > 0

@@ -97,7 +97,7 @@ def _describe(model: Model, view: View, device: str) -> tuple[int, Shapes]:
     for module in network.modules():
         if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
             _check_border(model, view.image_size, module.patch_size)
-    return sum(p.numel() for p in network.parameters()), tuple(tuple(shape) for shape in shapes)
+    return sum(p.numel() for p in network.parameters()), tuple((*shape,) for shape in shapes)
 
 
 def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:

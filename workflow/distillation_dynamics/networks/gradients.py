@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..errors import say_once
 from ..outputs import GradientOf, NotFinite
-from .blocks import block_names, classes_of, intermediates, prefix_of
+from .blocks import TimmNetwork, block_names, classes_of, intermediates, prefix_of
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
         if source and source.name == name and gradient is None:
             # An output that the logit does not use.
             gradient = torch.zeros_like(source.output)
-        if gradient is None:
+        if source is None or gradient is None:
             # What was found lies beside the way to the logit: a copy made for whoever asks for features.
             empty.append(name)
             values = torch.full_like(features[block].detach().flatten(2).mT, torch.nan)
@@ -107,7 +107,7 @@ def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
 
 
 def _watch(
-    network: nn.Module, images: Tensor, modules: dict[str, nn.Module], blocks: int
+    network: TimmNetwork, images: Tensor, modules: dict[str, nn.Module], blocks: int
 ) -> tuple[Tensor, list[Tensor], list[tuple[str, Tensor]]]:
     """Run a network; return what its head says, all blocks' features, and what `modules` put out, in order, by name."""
     outputs: list[tuple[str, Tensor]] = []

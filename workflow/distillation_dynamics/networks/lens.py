@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import say_once
 from ..outputs import NotFinite
-from .blocks import block_names
+from .blocks import TimmNetwork, block_names
 
 # Two ways to the same numbers differ by rounding alone.
 TOLERANCE = 1e-4
@@ -20,7 +20,7 @@ Way = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def lens(
-    network: nn.Module, final: Tensor, features: dict[int, Tensor], prefix: dict[int, Tensor | None]
+    network: TimmNetwork, final: Tensor, features: dict[int, Tensor], prefix: dict[int, Tensor | None]
 ) -> dict[int, Tensor]:
     """Return the head's logits [B, K] of blocks: the network's last norm, its pooling and its head, applied to each.
 
@@ -58,7 +58,7 @@ def lens(
     return found
 
 
-def _way(network: nn.Module, final: Tensor, features: Tensor, prefix: Tensor | None) -> Way | None:
+def _way(network: TimmNetwork, final: Tensor, features: Tensor, prefix: Tensor | None) -> Way | None:
     """Return the way from the last block's output to what the head reads; None where none of those known leads there.
 
     What the head pools is compared: networks may give tokens that it never looks at another form.
@@ -77,7 +77,7 @@ def _way(network: nn.Module, final: Tensor, features: Tensor, prefix: Tensor | N
     return None
 
 
-def _ways(network: nn.Module) -> Iterator[Way]:
+def _ways(network: TimmNetwork) -> Iterator[Way]:
     norm = network.norm if isinstance(getattr(network, "norm", None), nn.Module) else nn.Identity()
 
     def tokens(features: Tensor, prefix: Tensor | None) -> Tensor:

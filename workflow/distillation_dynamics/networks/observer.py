@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import say_once
-from ..outputs import Outputs, Request
+from ..outputs import Outputs, Request, asked_for
 from .answers import forward, said
 from .attention import AttentionReader
 from .blocks import block_names, chosen, classes_of
@@ -59,6 +59,6 @@ class Observer:
         passed = forward(self.network, images, request, blocks, bool(looked_at))
         outputs = said(self.network, request, passed)
         if looked_at:
-            found = lens(self.network, passed.final, passed.features, passed.prefix)
+            found = lens(self.network, asked_for(passed.final), passed.features, passed.prefix)
             outputs.lens = {block: found[block] for block in looked_at if block in found}
         return outputs

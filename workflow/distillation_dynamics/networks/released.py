@@ -120,8 +120,8 @@ def _fitted(
                 # Of values that are not there: those of a header.
                 raise NotImplementedError from error
             # Of names and shapes that it does not expect a filter raises anything.
-            said = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-            raise StudyError(f"{_where(path, model)}: timm cannot convert it ({said}); {remedy}") from error
+            why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+            raise StudyError(f"{_where(path, model)}: timm cannot convert it ({why}); {remedy}") from error
     classifiers = _classifiers(timms.cfg)
     _check_head(path, state, network, classifiers, remedy)
     wanted = network.state_dict()

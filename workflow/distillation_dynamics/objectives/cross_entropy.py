@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..objective import Outputs, Term
+from ..outputs import asked_for
 
 NEEDS = "labels"
 OPTIONS = {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}}
@@ -14,4 +15,4 @@ class Loss(Term):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        return F.cross_entropy(student.logits, labels, label_smoothing=self.options["label_smoothing"])
+        return F.cross_entropy(asked_for(student.logits), labels, label_smoothing=self.options["label_smoothing"])

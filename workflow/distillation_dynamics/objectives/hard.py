@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..objective import Outputs, Term
+from ..outputs import asked_for
 
 NEEDS = "teacher_logits"
-OPTIONS = {}
+OPTIONS: dict[str, dict] = {}
 
 
 class Loss(Term):
@@ -17,4 +18,4 @@ class Loss(Term):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        return F.cross_entropy(student.logits, teacher.logits.argmax(dim=1))
+        return F.cross_entropy(asked_for(student.logits), asked_for(teacher.logits).argmax(dim=1))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..objective import FeatureTerm
 
 NEEDS = "teacher_features"
-OPTIONS = {}
+OPTIONS: dict[str, dict] = {}
 
 
 def pool_channels(features: Tensor, channels: int) -> Tensor:

@@ -128,7 +128,7 @@ def heat(
         "mark": {"type": "rect", "filled": False, "stroke": "#e4572e", "strokeWidth": 3},
         "encoding": {"tooltip": tooltip},
     }
-    layers = [cell, said, *([frame] if mark else [])]
+    layers: list[dict[str, Any]] = [cell, said, *([frame] if mark else [])]
     ends = [{"op": op, "field": "value", "as": op} for op in ("min", "max")]
     # Black on what is bright, white on what is dark.
     middle = {"calculate": "0.6 * datum.max + 0.4 * datum.min", "as": "middle"}

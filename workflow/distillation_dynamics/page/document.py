@@ -100,7 +100,7 @@ def page(
 def asked(study: Study) -> str:
     """Return in a sentence what a study asks: of students and their teacher, or of networks alone."""
     names = study.names
-    if names.variants and names.teacher:
+    if names.variants and names.teacher and names.baseline:
         return (
             f"What does distilling the teacher {named(names.teacher)} do inside a student? "
             f"{len(names.variants)} variants of the loss, held against {named(names.baseline)}, and what every network "
@@ -114,14 +114,13 @@ def start(study: Study) -> list[str]:
     names = study.names
     if len(names.trained) <= 2 * FURTHEST + 2:
         return list(names.trained)
-    reference = [names.reference] if names.reference else []
     if not names.variants:
         return list(names.trained[: 2 * FURTHEST + 2])
     furthest = list(names.variants[: 2 * FURTHEST + 1])
     if study.has("variants", "mean_difference"):
         ordered = study.tables["variants"].dropna(subset=["mean_difference"]).sort_values("mean_difference")["variant"]
         furthest = [*ordered.head(FURTHEST), *ordered.tail(FURTHEST)]
-    chosen = {*reference, names.baseline, *furthest}
+    chosen = {names.reference, names.baseline, *furthest}
     return [name for name in names.trained if name in chosen]
 
 

@@ -91,6 +91,7 @@ def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterato
     yield f"{words(model_said(student['model']))}{cited}, {words(trained)}."
     yield words(f"Seeds: {', '.join(map(str, config['seeds']))}, the same for all variants.{teacher}")
     yield "The loss of each variant:"
+    assert names.baseline is not None, "students have a baseline"
     baseline = config["variants"][names.baseline]
     texts = [f"{words(names.baseline)} is {_loss(baseline)}"]
     for name, terms in config["variants"].items():
@@ -100,8 +101,8 @@ def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterato
             texts.append(words(f"{name} is {f'that of {names.baseline} + ' * more}") + _loss(own))
     yield "; ".join(texts) + "."
     objectives = dict.fromkeys(name for terms in config["variants"].values() for name in terms)
-    if cited := [f"{words(name)}{found}" for name in objectives if (found := sources.cite(f"objective {name}"))]:
-        yield f"Sources: {listed(cited)}."
+    if found := [f"{words(name)}{by}" for name in objectives if (by := sources.cite(f"objective {name}"))]:
+        yield f"Sources: {listed(found)}."
     if any(isinstance(term["weight"], dict) for terms in config["variants"].values() for term in terms.values()):
         yield "A weight that is given as a share of the loss is set over the first updates, and fixed then."
 

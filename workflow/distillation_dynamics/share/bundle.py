@@ -34,9 +34,12 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
     if onnx and (missing := [name for name in ONNX_NEEDS if find_spec(name) is None]):
         raise StudyError(f"ONNX: {', '.join(missing)} not installed; pip install -e '.[onnx]', or leave ONNX out")
     folder, said = study_of(study)
-    if (variant is None) == (name is None):
+    if variant is not None and name is None:
+        member = student(folder, variant, seed)
+    elif name is not None and variant is None:
+        member = network(folder, said, name)
+    else:
         raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft SEED=0 or NETWORK=vit")
-    member = student(folder, variant, seed) if variant is not None else network(folder, said, name)
     out = folder / "bundles" / member.folder
     # Until all is checked it is no bundle.
     (out / CONFIG).unlink(missing_ok=True)

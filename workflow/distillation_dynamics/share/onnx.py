@@ -1,6 +1,7 @@
 """A network as ONNX, checked against itself: needs the optional extra (`pip install -e '.[onnx]'`)."""
 
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 from torch import Tensor, inference_mode, nn
@@ -18,7 +19,7 @@ def export(network: nn.Module, images: Tensor, path: Path) -> None:
 
     Raises StudyError where ONNX Runtime gives other logits.
     """
-    names = {"input_names": ["images"], "output_names": ["logits"]}
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
     with replacing(path) as temporary:
         axes = {"images": {0: "batch"}, "logits": {0: "batch"}}
         exporter.export(network, (images,), str(temporary), dynamic_axes=axes, dynamo=False, **names)

@@ -47,7 +47,7 @@ def build(kind: Any, value: Any) -> Any:
     if isinstance(kind, UnionType):
         kind = get_args(kind)[0]
         return None if value is None else build(kind, value)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{f.name: build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
     if get_origin(kind) is tuple:

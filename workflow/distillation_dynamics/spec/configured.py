@@ -1,5 +1,6 @@
 """Images, networks and student as a study configures them; jobs get only the parts of it that they need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ class Data:
     @property
     def held_out(self) -> int:
         """The number of validation images."""
-        return self.validation.per_class * self.classes if self.validation else 0
+        return self.validation.per_class * self.classes if self.validation and self.classes else 0
 
     @property
     def measured(self) -> str:
@@ -62,7 +63,7 @@ class Data:
         """Return how many of `count` images of the training source are not held out."""
         return count - (self.held_out if self.validation and self.validation.taken_from == "train" else 0)
 
-    def count_of(self, split: str, counts: dict[str, int | None]) -> int | None:
+    def count_of(self, split: str, counts: Mapping[str, int | None]) -> int | None:
         """Return how many images `validation` or `test` has, of so many by source; None where nothing tells."""
         if split == "validation":
             return self.held_out
@@ -74,7 +75,10 @@ class Data:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
         return DataJob(
             *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups),
-            **{"train": self.train, "test": self.test, "key": key, "out": out},
+            train=self.train,
+            test=self.test,
+            key=key,
+            out=out,
         )
 
     def seen(self, view: View, key: str, folder: str) -> Images:

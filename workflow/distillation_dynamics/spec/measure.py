@@ -52,5 +52,5 @@ class MeasureJob:
     @property
     def settings(self) -> Settings:
         """The settings of the metric."""
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+        options: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
         return Settings(**options)

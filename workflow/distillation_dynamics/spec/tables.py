@@ -31,9 +31,9 @@ class Names:
         return tuple(sorted(self.networks, key=lambda name: name != self.teacher))
 
     @property
-    def reference(self) -> str | None:
+    def reference(self) -> str:
         """The network that others are read against: the teacher, or the first one."""
-        return self.ordered[0] if self.networks else None
+        return self.ordered[0]
 
     @property
     def fixed(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Augmentation:
 
     random_erasing: float
     erasing_mode: str
-    crop_scale: tuple[float, ...]
+    crop_scale: tuple[float, float]
     horizontal_flip: float
     color_jitter: float
     auto_augment: str | None = None

@@ -107,7 +107,9 @@ def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float
             report.fail(number, member.failed)
             continue
         report.begin(number)
-        predictions = {"validation": member.log.validation_logits, "test": by_member[id(member)]}
+        validation = member.log.validation_logits
+        assert validation is not None, "a training ends with a validation"
+        predictions = {"validation": validation, "test": by_member[id(member)]}
         started = (begun - start + max(0.0, spent)) / len(jobs)
         _write(job, member, predictions, splits, len(images), device, len(jobs), started)
         report.end(number, member.log.seconds + started)
@@ -117,16 +119,17 @@ def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float
 
 def _teacher(jobs: list[RunJob], images: Split, device: torch.device) -> CachedTeacher | OnlineTeacher | None:
     """Return who answers for the teacher: its stored outputs, checked against it, or itself; None: nobody asks."""
-    asking = [job for job in jobs if job.teacher is not None]
+    asking = [(job, job.teacher) for job in jobs if job.teacher is not None]
     if not asking:
         return None
-    job, recipe = asking[0], asking[0].recipe
-    network = build(job.teacher.model, job.images.view)
-    load_weights(job.teacher.weights.files[0], network)
-    if not job.teacher.stored:
-        return OnlineTeacher(network.to(device), recipe.precision, job.machine.images_at_a_time)
-    request = functools.reduce(Request.__or__, map(asks, asking))
-    teacher = CachedTeacher(job.teacher.outputs, request, recipe.augmentation)
+    job, asked = asking[0]
+    network = build(asked.model, job.images.view)
+    load_weights(asked.weights.files[0], network)
+    if not asked.stored:
+        return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time)
+    assert asked.outputs is not None, "what is stored has a folder"
+    request = functools.reduce(Request.__or__, (asks(job) for job, _ in asking))
+    teacher = CachedTeacher(asked.outputs, request, job.recipe.augmentation)
     teacher.verify(network, images, device, job.seed)
     return teacher
 
@@ -159,6 +162,7 @@ def _write(
     out, log, recipe = Path(job.out), member.log, job.recipe
     best_epoch, best_top1 = log.best_epoch()
     steps = train_images // recipe.batch_size * recipe.epochs
+    assert member.states is not None
     for epoch in job.kept:
         with replacing(out / CHECKPOINT.format(epoch)) as temporary:
             shutil.copyfile(member.states.beside / _name(epoch), temporary)

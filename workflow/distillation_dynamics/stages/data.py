@@ -51,7 +51,7 @@ def main(job: DataJob, gpus: int = 0) -> None:
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:
     """Raise StudyError where labels are none of the classes, or classes of one source are not those of the other."""
     for key, source in sources.items():
-        if source.labels is not None:
+        if source.labels is not None and job.classes is not None:
             check_labels(source.labels, job.classes, f"{job.key}.{key}")
     named = {key: source.classes for key, source in sources.items() if source.classes is not None}
     for key, other in (("train", "test"), ("test", "train")):
@@ -72,7 +72,8 @@ def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, 
         raise StudyError("data.validation: images are held out by class; give data.classes, or hold none out")
     if job.classes is None:
         return splits
-    counts = {key: np.bincount(source.labels, minlength=job.classes) for key, source in sources.items()}
+    labels = {key: source.labels for key, source in sources.items() if source.labels is not None}
+    counts = {key: np.bincount(own, minlength=job.classes) for key, own in labels.items()}
     if "train" in counts and 0 in counts["train"]:
         name = _class(sources["train"], int(counts["train"].argmin()))
         raise StudyError(f"data.classes: {job.classes} is given, but data.train has no image of {name}")
@@ -87,7 +88,7 @@ def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, 
             f"data.validation.per_class: {count} images of {_class(sources[held], scarce)} cannot be held out: "
             f"data.{held} has only {counts[held][scarce]} of it"
         )
-    validation = balanced(sources[held].labels, count * job.classes)
+    validation = balanced(labels[held], count * job.classes)
     splits = [(key, key, np.setdiff1d(rows, validation) if key == held else rows) for key, _, rows in splits]
     return [*splits[:-1], ("validation", held, validation), splits[-1]]
 

@@ -6,6 +6,7 @@ A figure of something that no network has a value of says so instead: the study 
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
@@ -57,6 +58,8 @@ def save_animation(animation: FuncAnimation, path: Path) -> None:
     # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.
     with tempfile.TemporaryDirectory() as folder:
         animated = Path(folder) / path.name
-        animation.save(animated, writer=PillowWriter(fps=1000 / animation.event_source.interval), dpi=ANIMATION_DPI)
+        # matplotlib types it as what may be no timer.
+        timer: Any = animation.event_source
+        animation.save(animated, writer=PillowWriter(fps=1000 / timer.interval), dpi=ANIMATION_DPI)
         with replacing(path) as temporary:
             temporary.write_bytes(animated.read_bytes())

@@ -94,7 +94,9 @@ class Part:
         for table, columns in left.rows.items():
             named = {name: np.full(len(columns[name]), value) for name, value in key.items() if name in columns}
             self.tables[table].append(columns | named)
-        for path in sorted(left.folder.iterdir()) if left.folder and left.folder.is_dir() else ():
+        if folder is None or left.folder is None or not left.folder.is_dir():
+            return
+        for path in sorted(left.folder.iterdir()):
             with replacing(folder / path.name) as temporary:
                 shutil.copyfile(path, temporary)
 

@@ -26,7 +26,7 @@ from ..networks.weights_file import other_weights
 from ..objective import Objective
 from ..spec.networks import NetworkJob
 from ..spec.runs import WEIGHTS
-from ..spec.training import TermSpec
+from ..spec.training import Recipe, TermSpec
 from ..training.evaluation import predict, top1
 from ..training.folder import write_run
 from ..training.log import Log
@@ -48,7 +48,7 @@ def main(job: NetworkJob, gpus: int = 0, state_key: str = "networks") -> None:
 
 def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     out, owner = Path(job.out), f"networks.{job.name}"
-    splits = {name: Split(job.images, name) for name in job.measures}
+    splits = {name: Split(job.images, name) for name in job.measures} if job.images else {}
     for name, split in splits.items():
         _check_labels(owner, name, split.labels, job.model.classes)
     torch.manual_seed(job.seed)
@@ -57,10 +57,11 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     except StudyError as error:
         raise StudyError(f"{owner}.{error}") from error
     log, images, loaded = Log(), None, None
-    if job.recipe is not None:
+    if job.recipe is not None and job.images is not None:
         images = Split(job.images, "train", job.recipe.train_images)
-        log = _train(job, network, images, splits["validation"], device, state_key)
+        log = _train(job, job.recipe, network, images, splits["validation"], device, state_key)
     else:
+        assert job.weights is not None, "what is not trained is loaded"
         loaded = load_released(job.weights.files[0], network, job.model, job.sha256, other_weights(owner))
     workers = job.machine.threads - 1
     predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
@@ -97,15 +98,21 @@ def no_control(job: NetworkJob) -> str:
     )
 
 
-def _train(job: NetworkJob, network: nn.Module, images: Split, validation: Split, device, state_key: str) -> Log:
+def _train(
+    job: NetworkJob,
+    recipe: Recipe,
+    network: nn.Module,
+    images: Split,
+    validation: Split,
+    device: torch.device,
+    state_key: str,
+) -> Log:
     """Train the network in place on cross-entropy; return what happened."""
     machine = job.machine
     term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": job.label_smoothing})
     states = States(Path(job.out) / ".resume", state_key, machine.minutes_between_states)
     member = Member(network, Objective((term,), [], []), job.seed, states=states)
-    train(
-        [member], None, images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time
-    )  # fmt: skip
+    train([member], None, images, validation, recipe, device, machine.threads - 1, machine.images_at_a_time)
     if member.failed is not None:
         raise member.failed
     return member.log
@@ -113,7 +120,7 @@ def _train(job: NetworkJob, network: nn.Module, images: Split, validation: Split
 
 def _seen(job: NetworkJob, images: Split | None) -> int:
     """Return how many images a training saw, each as often as it did."""
-    if images is None:
+    if images is None or job.recipe is None:
         return 0
     return len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
 
@@ -126,7 +133,7 @@ def _result(job: NetworkJob, network: nn.Module, images: Split | None, log: Log)
         "parameters": sum(p.numel() for p in network.parameters()),
         "classes": classes_of(network),
         "train_images": None if images is None else len(images),
-        "epochs": None if images is None else job.recipe.epochs,
+        "epochs": None if job.recipe is None else job.recipe.epochs,
         "training_gflops": log.gflops_per_image * _seen(job, images),
         **{f"{split}_{what}": None for split in SPLITS for what in ("top1", "images", "chance")},
         "not_measured": not_measured,

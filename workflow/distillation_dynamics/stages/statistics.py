@@ -60,8 +60,8 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
         [Path(part.files[0]) for part in job.scalars], found["references"], names.controls.values()
     )
     found["networks"] = networks.table(read, names)
-    if job.setting is not None:
-        found |= _students(job, job.setting, read)
+    if job.setting is not None and names.baseline is not None:
+        found |= _students(job, job.setting, names.baseline, read)
     found["claims"] = claims.table(read | found, names, job.setting)
     for name, documentation in TABLES.items():
         columns = {column: found[name][column].to_numpy() for column in documentation}
@@ -73,10 +73,11 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     write_json(out / "numbers.json", document.numbers(found, TABLES))
 
 
-def _students(job: StatisticsJob, setting: Setting, read: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def _students(
+    job: StatisticsJob, setting: Setting, baseline: str, read: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
     """Return the tables on students: variants against the baseline and, with a teacher, its pairs of blocks."""
     names, terms_of, runs = job.names, setting.terms, read["runs"]
-    baseline = names.baseline
     compared = variants.others(runs, names)
     labels = checkpoints.labels_of(Path(job.tables["splits"].files[0]))
     folders = {(run.network, run.seed): Path(run.folder) for run in job.students}

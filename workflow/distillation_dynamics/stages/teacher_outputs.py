@@ -18,6 +18,7 @@ from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.expected import check_stored
 from ..networks.weights import load_weights
+from ..outputs import asked_for
 from ..spec.teacher_outputs import TeacherOutputsJob
 from ..spec.training import Augmentation, views_of
 from ..training.teacher import answers, file_name
@@ -35,11 +36,12 @@ def write(
     """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
     sample = next(answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))
     views = views_of(augmentation)
+    assert views is not None, "answers are stored of a fixed number of views"
     size = (views, len(images))
     check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
     with ExitStack() as stack:
         logits = stack.enter_context(
-            npy_writer(Path(folder) / file_name(None), (*size, *sample.logits.shape[1:]), np.float32)
+            npy_writer(Path(folder) / file_name(None), (*size, *asked_for(sample.logits).shape[1:]), np.float32)
         )
         features = {
             block: stack.enter_context(
@@ -49,7 +51,7 @@ def write(
         }
         for view in range(views):
             for answer in answers(network, images, view, augmentation, blocks, device, workers):
-                logits(answer.logits.cpu().numpy())
+                logits(asked_for(answer.logits).cpu().numpy())
                 for block, value in answer.features.items():
                     features[block](value.cpu().numpy())
 

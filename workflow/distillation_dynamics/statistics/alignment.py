@@ -198,7 +198,7 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
             at = int(trained[block].idxmax())
             before = found.untrained[block].mean() if block in found.untrained else pd.Series(dtype=float)
             known = before.notna().any()
-            row = {"baseline": baseline, "student_block": int(block), "teacher_block": at}
+            row: dict[str, Any] = {"baseline": baseline, "student_block": int(block), "teacher_block": at}
             row |= {"cka": float(trained[block][at]), "ceiling": top.get(at, np.nan)}
             row |= {"untrained_block": int(before.idxmax()) if known else -1}
             row |= {"untrained_cka": float(before.max()) if known else np.nan}

@@ -100,7 +100,7 @@ def _one_sided(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     hall = t + np.sqrt(images) * _bend(ratio, skewness) + skewness / (6 * np.sqrt(images))
     p = stats.t.sf(np.where(skewness < 0, np.minimum(t, hall), t), images - 1)
     p = np.where(constant, np.where(mean > 0, 0.0, 1.0), p)
-    return p, -skewness / np.sqrt(images), (difference > 0).all(axis=-2)
+    return p, -skewness / np.sqrt(images), np.all(difference > 0, axis=-2)
 
 
 def _bend(ratio: np.ndarray, skewness: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str]:
     """
     names = [f"{name}{end}" for name in ("fall", "rise", "valley") for end in ("", "_low", "_high")]
     if values.shape[1] < 3:
-        return {"scale": scale, "valley_block": -1} | dict.fromkeys(names, np.nan)
+        return {"scale": scale, "valley_block": -1, **dict.fromkeys(names, np.nan)}
     both = changes(values, scale)
     inner = values.shape[1] - 2
     place = int(both[0].mean(axis=0).argmax())
@@ -161,7 +161,7 @@ def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str]:
         found.append([float(own.mean()), *interval(own, inner)])
     shown = [[percent(one, scale, rise) for one in part] for part, rise in zip(found, (False, True), strict=True)]
     ends = [*shown[0], *shown[1], *np.min(found, axis=0).tolist()]
-    return {"scale": scale, "valley_block": place + 1} | dict(zip(names, ends, strict=True))
+    return {"scale": scale, "valley_block": place + 1, **dict(zip(names, ends, strict=True))}
 
 
 def percent(change: float, scale: str, rise: bool) -> float:

@@ -43,8 +43,8 @@ def phases(evidence: Evidence, column: str) -> pd.DataFrame:
 def own(evidence: Evidence) -> Finding:
     """Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
     baseline = evidence.names.baseline
-    terms = {} if evidence.setting is None else evidence.setting.terms
-    if {term.name for term in terms.get(baseline, ())} != {"cross_entropy", "soft"}:
+    terms = () if evidence.setting is None or baseline is None else evidence.setting.terms.get(baseline, ())
+    if {term.name for term in terms} != {"cross_entropy", "soft"}:
         return untestable("the baseline is not soft distillation")
     texts, signs, seeds = {}, {}, {}
     for column in (ENTROPY, STANDARDISED):
@@ -79,7 +79,8 @@ def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
     variants = aligning(evidence, place)
     if not variants:
         return untestable(NO_VARIANT[place])
-    texts, signs = {ENTROPY: [], STANDARDISED: []}, {ENTROPY: [], STANDARDISED: []}
+    texts: dict[str, list[str]] = {ENTROPY: [], STANDARDISED: []}
+    signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
     for column in texts:
         values = phases(evidence, column)[part].unstack("network")
         for name in [name for name in variants if {name, evidence.names.baseline} <= set(values.columns)]:

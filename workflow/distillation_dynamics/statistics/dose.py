@@ -136,7 +136,7 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
 
 
 def _sides(one: Member, other: Member) -> dict[str, Any]:
-    sides = {}
+    sides: dict[str, Any] = {}
     for start, side in (("", one), ("other_", other)):
         fixed = side.term.share is None
         sides |= {f"{start}pairs": terms.named(side.term.pairs), f"{start}share": side.share}

@@ -104,7 +104,7 @@ def terms_of(row: dict[str, Any]) -> tuple[TermSpec, ...]:
         TermSpec("soft", 0.9, "", {"temperature": 1}),
     ]
     if row["objective"]:
-        pairs = tuple(tuple(map(int, pair.split("-"))) for pair in row["pairs"].split())
+        pairs = tuple((int(s), int(t)) for s, t in (pair.split("-") for pair in row["pairs"].split()))
         options = {"frozen": row["frozen"].lower() == "true"} if row["objective"] == "projector" else {}
         terms.append(TermSpec(row["objective"], row["weight"], "", options, pairs))
     return tuple(terms)
@@ -185,6 +185,7 @@ def table(
 ) -> pd.DataFrame:
     """Return the rows of published.parquet, one a variant; `differences` are those of differences.parquet."""
     baseline = names.baseline
+    assert baseline is not None, "students have a baseline"
     rows = []
     _, of_baseline = _matched(published, setting, baseline, runs)
     base, _ = counterpart(setting, setting.terms[baseline], published.top1, np.nan)
@@ -253,7 +254,7 @@ def trajectory(published: Published, found: pd.DataFrame) -> pd.DataFrame:
 
 def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | None) -> pd.DataFrame:
     """Return the rows of published_entropy.parquet; `depth` is depth.parquet (None: nothing was measured)."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     if depth is None or "entropy_fixed_range" not in depth:
         return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
     depth = depth[(depth["probe"] == MAIN_PROBE) & (depth["epoch"] > 0) & depth["entropy_fixed_range"].notna()]

@@ -261,8 +261,7 @@ def tables(
     families = shape.groupby(["role", shape["network"].isin(controls)], sort=False)
     for name, p in ADJUSTED.items():
         shape[name] = families[p].transform(adjusted) if len(shape) else shape[p]
-    shape["verdict"] = verdicts(
-        *(shape[name] for name in ("p_adjusted", "p_skewed", "p_none", "blocks")), shape["relative_range"] < FLAT
-    )
+    flat = shape["relative_range"] < FLAT
+    shape["verdict"] = verdicts(shape["p_adjusted"], shape["p_skewed"], shape["p_none"], shape["blocks"], flat)
     shape["verdict_published"] = published(shape["p_any_adjusted"], shape["depth"])
     return shape[list(SHAPE_COLUMNS)], pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS))

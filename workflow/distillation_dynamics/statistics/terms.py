@@ -65,17 +65,19 @@ def differences(ours: Terms, theirs: Terms) -> list[str]:
 
 
 def _dose_change(name: str, ours: TermSpec | None, theirs: TermSpec | None) -> str | None:
+    if ours is None:
+        return None if theirs is None else f"no {described(theirs)}"
     if theirs is None:
         return f"a {described(ours)}"
-    if ours is None:
-        return f"no {described(theirs)}"
     same = dose_of(ours) == dose_of(theirs)
     return None if same else f"`{name}` {dose_of(ours)} instead of {dose_of(theirs)}"
 
 
 def _total(terms: Terms) -> float:
     """Return the sum of weights of terms without pairs; NaN, which equals nothing, where one follows from a share."""
-    return sum(np.nan if term.share is not None else term.weight for term in terms if not term.pairs)
+    return sum(
+        np.nan if term.share is not None or term.weight is None else term.weight for term in terms if not term.pairs
+    )
 
 
 def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:

@@ -95,7 +95,7 @@ class Resampled:
             return np.nan, np.nan
 
         def statistic(indices: np.ndarray, axis: int) -> np.ndarray:
-            return depth(self.profiles(np.atleast_2d(indices))).reshape(indices.shape[:-1])
+            return np.asarray(depth(self.profiles(np.atleast_2d(indices)))).reshape(indices.shape[:-1])
 
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # A degenerate distribution gives NaN, which says all there is to say.

@@ -119,7 +119,7 @@ def recipe_faults(config: dict[str, Any], data: Data) -> Iterator[str]:
         if recipe is None or data.classes is None:
             continue
         images = recipe.get("train_images") or size
-        if size is not None and images > size:
+        if size is not None and images is not None and images > size:
             yield f"{owner}.recipe.train_images: {images} is more than the {size} training images there are"
         if images is not None and recipe["batch_size"] > images:
             yield f"{owner}.recipe.batch_size: {recipe['batch_size']} is more than the {images} training images"
@@ -150,9 +150,9 @@ def compute_faults(config: dict[str, Any]) -> Iterator[str]:
                 yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
 
 
-def teacher_faults(study: Study) -> Iterator[str]:
+def teacher_faults(study: Study, teacher: str) -> Iterator[str]:
     """Yield a sentence where the teacher cannot answer for the images of its students."""
-    teacher, ours, theirs = study.teacher, study.view(STUDENT), study.view(study.teacher)
+    ours, theirs = study.view(STUDENT), study.view(teacher)
     for part, value in vars(theirs).items():
         if value != getattr(ours, part):
             yield (

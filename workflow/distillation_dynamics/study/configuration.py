@@ -5,7 +5,6 @@ Stricter than YAML's usual readers, which drop all but the last of equal keys, t
 """
 
 import argparse
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -52,7 +51,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = os.strerror(error.errno).lower()
+        reason = (error.strerror or "").lower()
         raise StudyError(
             f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (what follows --configfile is "
             "read as one, so targets go before it, or behind `--`)"

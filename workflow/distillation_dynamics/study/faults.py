@@ -253,7 +253,7 @@ def of_auto_augment(text: str) -> str | None:
         if name in given:
             return f"{name} is given twice in {text!r}; remove one"
         given[name] = part.removeprefix(name)
-    most = DRAWN_ONCE.get(given.get("t"))
+    most = DRAWN_ONCE.get(given.get("t", ""))
     if most is not None and int(given.get("n", 2)) > most:
         return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"
     return None

@@ -80,8 +80,8 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     )
     _refuse(checks.measure_faults(study))
     if study.teacher is not None:
-        _refuse(checks.teacher_faults(study))
-        _refuse(pair_faults(study))
+        _refuse(checks.teacher_faults(study, study.teacher))
+        _refuse(pair_faults(study, study.teacher))
     return study
 
 
@@ -129,9 +129,12 @@ def _facts(
     for name, network in networks.items():
         model, released = network.model, None if network.source == "pretrain" else network.weights
         own = classes if network.source == "pretrain" else None
-        asked[f"networks.{name}"] = Asked(*vars(model).values(), own, network.view, view, released)
+        asked[f"networks.{name}"] = Asked(
+            *(model.name, model.args, model.initialisation), own, network.view, view, released
+        )
     if student is not None:
-        asked[STUDENT] = Asked(*vars(student.model).values(), classes, {}, view)
+        model = student.model
+        asked[STUDENT] = Asked(model.name, model.args, model.initialisation, classes, {}, view)
     return {owner.removeprefix("networks."): facts for owner, facts in describe(asked).items()}
 
 

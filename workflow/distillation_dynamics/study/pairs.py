@@ -57,13 +57,13 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     return pairs
 
 
-def pair_faults(study: Study) -> Iterator[str]:
+def pair_faults(study: Study, teacher: str) -> Iterator[str]:
     """Yield a sentence for each pair of blocks whose grids of patches differ."""
-    student, teacher = study.facts[STUDENT].shapes, study.facts[study.teacher].shapes
+    student, teachers = study.facts[STUDENT].shapes, study.facts[teacher].shapes
     for variant, terms in study.variants.items():
         for term in terms:
             for s, t in term.pairs:
-                ours, theirs = student[s], teacher[t]
+                ours, theirs = student[s], teachers[t]
                 if ours[1:] != theirs[1:]:
                     yield (
                         f"variants.{variant}.{term.name}.pairs: student block {s} has a {ours[1]} x {ours[2]} grid of "

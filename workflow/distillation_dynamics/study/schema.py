@@ -29,7 +29,8 @@ def load_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {name: _term(objective) for name, objective in extensions.objectives().items()},
     }
-    readers, metrics, pairs = map(list, (extensions.readers(), extensions.metrics(), extensions.pair_metrics()))
+    readers, metrics = list(extensions.readers()), list(extensions.metrics())
+    pairs = list(extensions.pair_metrics())
     for part in (top["data"], top["probes"]["additionalProperties"]):
         part["properties"]["source"] |= {"enum": readers}
     top["measure"]["properties"]["metrics"] |= {"items": {"enum": metrics}, "default": metrics}
@@ -44,7 +45,7 @@ def load_schema() -> dict[str, Any]:
 
 
 def _term(objective: extensions.Objective) -> dict[str, Any]:
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
         "required": ["weight"],

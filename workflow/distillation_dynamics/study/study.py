@@ -69,13 +69,20 @@ class Study:
         return self.teacher or next(iter(self.networks))
 
     @property
+    def distillation(self) -> tuple[Student, str]:
+        """The student and the name of its teacher, of a study that has them."""
+        assert self.student is not None and self.teacher is not None
+        return self.student, self.teacher
+
+    @property
     def caches_teacher(self) -> bool:
         """Whether the teacher's outputs on the training images are computed once and shared by all students."""
         return self.student is not None and self.student.recipe.views is not None
 
     def model(self, owner: str) -> Model:
         """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
-        named = self.student.model if owner == STUDENT else self.networks[owner].model
+        student = self.student if owner == STUDENT else None
+        named = (student or self.networks[owner]).model
         return Model(named.name, named.args, named.initialisation, self.facts[owner].classes)
 
     def view(self, owner: str) -> View:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import write_json, write_npy, write_table
+from ..files import Column, write_json, write_npy, write_table
 from ..spec.runs import LOGITS, RESULT, TRAINING
 from .log import EPOCH_COLUMNS, STEP_COLUMNS, TERM_COLUMNS, Log
 
@@ -18,7 +18,11 @@ def write_run(
     for split, values in logits.items():
         write_npy(out / LOGITS.format(split), values)
     if log is not None:
-        tables = (log.steps, STEP_COLUMNS), (log.epochs, EPOCH_COLUMNS), (log.by_term, TERM_COLUMNS)
+        tables: list[tuple[Mapping[str, Any], Mapping[str, Column]]] = [
+            (log.steps, STEP_COLUMNS),
+            (log.epochs, EPOCH_COLUMNS),
+            (log.by_term, TERM_COLUMNS),
+        ]
         for name, (columns, documentation) in zip(TRAINING, tables, strict=True):
             write_table(out / name, columns, documentation)
     for name, value in zip(RESULT, (result, cost), strict=True):

@@ -64,7 +64,7 @@ def train(
     for member in members:
         member.begin(recipe, steps, device)
     begin = min(member.step for member in members)
-    saving = [member for member in members if member.states]
+    saving = {member: member.states for member in members if member.states}
     stop = Stop()
 
     def active(step: int) -> list[Member]:
@@ -73,12 +73,12 @@ def train(
     def save_if_due(step: int) -> None:
         if not saving or step == total or (distributed.world() > 1 and step % STEPS_BETWEEN_VOTES):
             return
-        if distributed.anywhere(stop.asked is not None or any(m.states.due() for m in saving), device):
+        if distributed.anywhere(stop.asked is not None or any(states.due() for states in saving.values()), device):
             for member in active(step):
                 if member in saving:
                     state = member.state()
                     if member.failed is None:
-                        member.states.save(step, state)
+                        saving[member].save(step, state)
             stop.end_if_asked(step)
 
     epochs = range(begin // steps, recipe.epochs)

@@ -45,7 +45,9 @@ class Member:
         self.student, self.objective, self.seed = student, objective, seed
         self.asks, self.after_epoch, self.states = asks, after_epoch, states
         self.request = objective.request
-        self.log, self.buffer, self.step = Log(list(objective.terms)), [], 0
+        self.log, self.step = Log(list(objective.terms)), 0
+        # Epoch, step and learning rate of an update, and its numbers on the device.
+        self.buffer: list[tuple[int, int, float, Tensor]] = []
         self.failed: StudyError | None = None
         self.own_seconds = 0.0
 
@@ -104,7 +106,7 @@ class Member:
         Apart, since one norm of both would make the student's updates smaller in the variants that train projections.
         """
         groups = [[p for p in part if p.grad is not None] for part in self.parameters]
-        norms = [nn.utils.get_total_norm([p.grad for p in group]) for group in groups]
+        norms = [nn.utils.get_total_norm([p.grad for p in group if p.grad is not None]) for group in groups]
         limit = math.inf if recipe.clip_gradient_norm is None else recipe.clip_gradient_norm
         totals = [nn.utils.get_total_norm(norms)] * 2 if recipe.clip_jointly else norms
         for group, total in zip(groups, totals, strict=True):
@@ -136,7 +138,8 @@ class Member:
             pairs = [
                 (o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None
             ]
-            torch.autograd.backward(*zip(*pairs, strict=True))
+            tensors, gradients = zip(*pairs, strict=True)
+            torch.autograd.backward(tensors, gradients)
         return parts
 
     def write_steps(self) -> None:

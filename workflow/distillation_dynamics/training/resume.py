@@ -168,7 +168,8 @@ class RandomStream:
         return stream
 
     def _take(self) -> None:
-        self.python, self.numpy, self.torch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        self.python, self.torch = random.getstate(), torch.get_rng_state()
+        self.numpy: Any = np.random.get_state()  # noqa: NPY002
         # Only the GPU in use: asking for the others would take memory of theirs.
         self.cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
 

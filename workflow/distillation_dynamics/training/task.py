@@ -1,6 +1,7 @@
 """What trains of a network, its optimiser and schedule (timm's), and what a step of it costs."""
 
 import copy
+from typing import Any
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -35,20 +36,21 @@ class Task(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
-        names = getattr(self.student, "no_weight_decay", set)()
+        names: set[str] = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in names}
 
 
 def make_optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
     """Return timm's optimiser over everything that trains."""
     settings = recipe.optimizer
+    fused: dict[str, Any] = {"fused": True} if settings.name in FUSED else {}
     return create_optimizer_v2(
         task,
         settings.name,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         eps=settings.eps,
-        **({"fused": True} if settings.name in FUSED else {}),
+        **fused,
     )
 
 

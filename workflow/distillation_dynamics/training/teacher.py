@@ -12,7 +12,7 @@ from ..data.views import view_of
 from ..errors import StudyError
 from ..files import read_npy
 from ..networks.answers import run
-from ..outputs import Outputs, Request
+from ..outputs import Blocks, Outputs, Request, asked_for
 from ..spec.training import Augmentation, views_of
 
 BATCH = 256
@@ -63,11 +63,12 @@ class CachedTeacher:
         generator = np.random.default_rng(seed)
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
         views = views_of(self.augmentation)
+        assert views is not None, "answers are stored of a fixed number of views"
         view = int(generator.integers(views))
         blocks = self.request.features
         answer = next(answers(network, images, view, self.augmentation, blocks, device, positions=positions))
         for key, array in self.arrays.items():
-            expected = (answer.logits if key is None else answer.features[key]).cpu().numpy()
+            expected = (asked_for(answer.logits) if key is None else answer.features[key]).cpu().numpy()
             path = self.folder / file_name(key)
             if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
                 raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
@@ -82,7 +83,7 @@ def answers(
     images: Split,
     view: int,
     augmentation: Augmentation | None,
-    blocks: tuple[int, ...],
+    blocks: Blocks,
     device: torch.device,
     workers: int = 0,
     positions: np.ndarray | None = None,

@@ -45,11 +45,14 @@ class Source:
     subfolder or the subfolders with images are not as many.
     """
 
+    classes: dict[str, int] | None = None
+    labels: np.ndarray | None = None
+
     def __init__(self, paths: Iterable[str], classes: int | None, key: str):
         (self.root,) = paths
         if classes is not None and os.path.isfile(self.root):
             self._refuse_a_webdataset(key)
-        self.classes, rows = self._listed(key)
+        listed, rows = self._listed(key)
         names, numbers, places = zip(*rows, strict=True)
         try:
             "".join(names).encode()
@@ -58,10 +61,9 @@ class Source:
             raise StudyError(f"{key}: the name of {odd!r} in {self.root} is not UTF-8; give it another") from error
         self.names, self.places = np.array(names), np.array(places, dtype=np.int64)
         if classes is None:
-            self.classes = self.labels = None
             return
-        self._check_classes(classes, key)
-        self.labels = np.array(numbers, dtype=np.int64)
+        self._check_classes(listed, classes, key)
+        self.classes, self.labels = listed, np.array(numbers, dtype=np.int64)
 
     def _refuse_a_webdataset(self, key: str) -> None:
         try:
@@ -121,18 +123,18 @@ class Source:
             rows[name] = name, number, (inside + member.offset_data, member.size)
         return classes, list(rows.values())
 
-    def _check_classes(self, classes: int, key: str) -> None:
+    def _check_classes(self, listed: dict[str, int], classes: int, key: str) -> None:
         """Raise StudyError where the subfolders are not the classes of the study."""
-        if self.classes.keys() & {"", "."}:
+        if listed.keys() & {"", "."}:
             raise StudyError(
                 f"{key}: images lie in {self.root} itself; put each into the subfolder of its class, or leave out "
                 "data.classes"
             )
-        if len(self.classes) != classes:
+        if len(listed) != classes:
             empty = min(self._empty(), default=None)
             raise StudyError(
-                f"data.classes: {classes} is given, but {self.root} has images in {len(self.classes)} subfolders"
-                + (f"; {empty} holds none" if empty else f" ({some(self.classes)})")
+                f"data.classes: {classes} is given, but {self.root} has images in {len(listed)} subfolders"
+                + (f"; {empty} holds none" if empty else f" ({some(listed)})")
             )
 
     def _empty(self) -> list[str]:

@@ -47,10 +47,12 @@ def top1(logits: np.ndarray | None, labels: np.ndarray) -> float:
 
 def compare(first: Rows, second: Rows) -> dict[str, float]:
     """Return the columns of NETWORK_COLUMNS."""
-    logits = first.logits, second.logits
-    comparable = all(values is not None for values in logits) and logits[0].shape == logits[1].shape
-    equal, divergence = agreement(*logits) if comparable else (np.nan, np.nan)
-    own = {"top1": top1(logits[0], first.labels), "other_top1": top1(logits[1], second.labels)}
+    ours, theirs = first.logits, second.logits
+    if ours is None or theirs is None or ours.shape != theirs.shape:
+        equal, divergence = np.nan, np.nan
+    else:
+        equal, divergence = agreement(ours, theirs)
+    own = {"top1": top1(ours, first.labels), "other_top1": top1(theirs, second.labels)}
     return {"agreement": equal, "kl": divergence} | own
 
 

@@ -15,6 +15,8 @@ Of rows with mean 0, X [n, D] with squared norms a and Y with b, eq. 5 needs the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -50,8 +52,8 @@ def cka(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> np.ndarray:
 
     See `unbiased_cka`.
     """
-    xs, ys = _Side.of(xs, "xs"), _Side.of(ys, "ys")
-    return _shares(_hsic(xs, ys), _own(xs), _own(ys))
+    ours, theirs = _Side.of(xs, "xs"), _Side.of(ys, "ys")
+    return _shares(_hsic(ours, theirs), _own(ours), _own(theirs))
 
 
 def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
@@ -77,7 +79,7 @@ def _compared(first: Rows, second: Rows, kind: str, blocks: Sequence[int], other
     for rows, chosen in ((first, blocks), (second, others)):
         side = _Side.of([getattr(rows, kind)(block) for block in chosen], f"{rows.path}: {kind}")
         sides.append(side)
-        owns.append(rows.once(("hsic", kind, *chosen), lambda side=side: _own(side)))
+        owns.append(rows.once(("hsic", kind, *chosen), partial(_own, side)))
     return _shares(_hsic(*sides), *owns)
 
 
@@ -189,7 +191,7 @@ def _by_channels(xs: _Side, ys: _Side) -> np.ndarray:
         width = sum(ys.widths[index] for index in others)
         for group in xs.groups(CHUNK_VALUES // width):
             step = max(1, CHUNK_VALUES // (width + sum(xs.widths[index] for index in group)))
-            cross = 0
+            cross: Any = 0
             for start in range(0, xs.rows, step):
                 part = slice(start, start + step)
                 x, x_starts = xs.joined(group, part)

@@ -5,6 +5,8 @@ are among its k nearest in the other; near by cosine, the image itself left out.
 Representation Hypothesis, ICML 2024 (k = 10). Imports no torch.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
@@ -40,15 +42,16 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
         say_once(f"nearest neighbours need more than one image, and {first.path} has one: they stay empty")
         empty = np.full(shape, np.nan)
         return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
-    sides = [
-        rows.once("neighbours", lambda rows=rows: [_places(rows.pooled(block), k) for block in range(rows.blocks)])
-        for rows in (first, second)
-    ]
+    ours, theirs = (rows.once("neighbours", partial(_blocks, rows, k)) for rows in (first, second))
     return {
-        "neighbours": _overlaps(*sides, images, k),
+        "neighbours": _overlaps(ours, theirs, images, k),
         "neighbours_chance": np.full(shape, k / (images - 1)),
         "neighbours_k": np.full(shape, k),
     }
+
+
+def _blocks(rows: Rows, k: int) -> list[np.ndarray | None]:
+    return [_places(rows.pooled(block), k) for block in range(rows.blocks)]
 
 
 def _places(rows: np.ndarray, k: int) -> np.ndarray | None:

@@ -7,6 +7,8 @@ alignment). It is not unbiased: with fewer images than channels any two networks
 images in another order tells. Imports no torch.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ...files import Column
@@ -34,15 +36,16 @@ def procrustes_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
-    sides = [
-        rows.once("procrustes", lambda rows=rows: [_normalised(rows.pooled(block)) for block in range(rows.blocks)])
-        for rows in (first, second)
-    ]
+    ours, theirs = (rows.once("procrustes", partial(_blocks, rows)) for rows in (first, second))
     order = np.random.default_rng(0).permutation(first.images)
     return {
-        name: np.array([[_distance(x, y[places]) for y in sides[1]] for x in sides[0]])
+        name: np.array([[_distance(x, y[places]) for y in theirs] for x in ours])
         for name, places in (("procrustes", slice(None)), ("procrustes_shuffled", order))
     }
+
+
+def _blocks(rows: Rows) -> list[np.ndarray]:
+    return [_normalised(rows.pooled(block)) for block in range(rows.blocks)]
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Networks beside each other: maps of blocks by blocks, one number a pair, and pairs of blocks that were aligned."""
 
+from functools import reduce
+
 import pandas as pd
 
 from .. import charts
@@ -51,11 +53,10 @@ def _blocks(study: Study) -> list[Panel]:
     shown = {table: names for table, names in shown.items() if names}
     if not shown:
         return []
-    joined, options = None, []
-    for name, columns in shown.items():
-        mean = study.tables[name].groupby(PAIR, sort=False, as_index=False)[columns].mean()
-        joined = mean if joined is None else joined.merge(mean, how="outer", on=PAIR, sort=False)
-        options += measure(study, name, columns).options
+    by_table = shown.items()
+    means = [study.tables[name].groupby(PAIR, sort=False, as_index=False)[own].mean() for name, own in by_table]
+    joined = reduce(lambda one, other: one.merge(other, how="outer", on=PAIR, sort=False), means)
+    options = [option for name, own in by_table for option in measure(study, name, own).options]
     # A student is shown at the epoch of the slider, a network as it is; students come first.
     student = joined["network"].isin(study.names.variants)
     joined = pd.concat([joined[student], joined[~student]], ignore_index=True)

@@ -1,5 +1,7 @@
 """The map of all networks: every block a point, near to what arranges images alike."""
 
+from typing import Any
+
 import pandas as pd
 
 from .. import charts
@@ -26,7 +28,7 @@ def panels(study: Study) -> list[Panel]:
     epoch = table["epoch"].where(role == "variant")
     points = study.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(epoch_said), epoch=epoch))
     x, y = charts.number("x", "x [radians]"), charts.number("y", "y [radians]")
-    layers = [
+    layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "line", "strokeWidth": 1.5, "opacity": 0.8},
             "encoding": {"order": {"field": "block"}, "strokeDash": charts.DASH},

@@ -1,5 +1,7 @@
 """What a paper says: its claims one by one, and its numbers beside the measured ones."""
 
+from typing import Any
+
 from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from .. import charts
 from ..html import Html, table, tag
@@ -73,7 +75,7 @@ def _numbers(study: Study) -> list[Panel]:
     )  # fmt: skip
     shared = {"y": charts.ROWS, "opacity": charts.FADED, "tooltip": tips}
     own = shared | {"color": charts.COLOR}
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"mark": {"type": "rule", "color": charts.INK, "opacity": 0.6}, "encoding": {"x": {"datum": 0}}},
         {
             "mark": {"type": "rule"},

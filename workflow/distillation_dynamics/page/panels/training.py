@@ -3,7 +3,7 @@
 import pandas as pd
 
 from .. import charts
-from ..panel import FADE, HIDE, Chart, Panel, Study, measure, slider
+from ..panel import FADE, HIDE, Chart, Control, Panel, Study, measure, slider
 from ..rows import HALF, over_seeds
 
 COURSE = "validation_top1", "validation_loss", "train_loss", "gradient_norm"
@@ -42,11 +42,11 @@ def _gain(study: Study) -> Panel:
     columns = {"network": "variant", "epoch": "epoch", "seeds": "seeds", "value": "gain", "low": "low", "high": "high"}
     said = f"{about} Bands: 95 % t interval over seeds."
     drawn = [Chart(f"Gain on {baseline} [points]", said, "gain", spec, columns, follow=HIDE, needs=("value",))]
-    tables, controls = {"gain": gains}, ()
+    tables = {"gain": gains}
+    controls: tuple[Control, ...] = ()
     if study.has("epochs"):
         table = course_of(study)
-        columns = [name for name in COURSE if name in table]
-        controls = (measure(study, "epochs", columns),)
+        controls = (measure(study, "epochs", [name for name in COURSE if name in table]),)
         spec = charts.lines(charts.whole("epoch", "epoch"), TIPS)
         heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
         said = "Means over seeds with their 95 % t interval."

@@ -16,7 +16,7 @@ RANK = "pca_rank_95_p99"
 
 def section(read: dict[str, pd.DataFrame], variants: pd.DataFrame, names: Names) -> list[str]:
     """Return the paragraphs; `read` holds runs and, where measured, terms, depth and cka."""
-    if not names.variants or names.teacher is None:
+    if not names.variants or names.teacher is None or names.baseline is None:
         return ["This study trains no students: it describes networks, and tests nothing about distillation."]
     teacher, student = (_blocks(read.get("depth"), name) for name in (names.teacher, names.baseline))
     lines = [

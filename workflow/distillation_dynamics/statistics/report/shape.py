@@ -94,7 +94,7 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
         text += f"; {NULL_SAID} {of_the_null(null)}"
     control = names.controls.get(network)
     beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
-    if beside.empty:
+    if control is None or beside.empty:
         return f"{text}; no control was measured"
     if set(hollow) - {GRADIENT} <= set(flat.get(control, [])):
         return f"{text}; {control} is flat over depth and so no control"

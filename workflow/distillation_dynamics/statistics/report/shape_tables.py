@@ -109,6 +109,7 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
     for network in names.ordered:
         control = names.controls.get(network)
         beside = paper[paper["network"] == control].set_index("metric")
+        of_no_control = flat.get(control, []) if control is not None else []
         for one in paper[paper["network"] == network].to_dict("records"):
             metric = one["metric"]
             other = beside.loc[metric] if metric in beside.index else None
@@ -127,9 +128,9 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                     "absolute depth": number(one["depth_absolute"], ".2g"),
                     "published reading": one["verdict_published"],
                     "control": control or "-",
-                    "its verdict": "flat: no control" if metric in flat.get(control, []) else verdict,
+                    "its verdict": "flat: no control" if metric in of_no_control else verdict,
                     # Of a flat curve it is that of rounding errors.
-                    "its depth": "-" if other is None or metric in flat.get(control, []) else _depth(other),
+                    "its depth": "-" if other is None or metric in of_no_control else _depth(other),
                 }
             )
     return pd.DataFrame(rows)
