@@ -8,9 +8,11 @@ from importlib import import_module
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.figures.axis import name_blocks
 from distillation_dynamics.figures.page import note_of
 from distillation_dynamics.figures.style import NoValue, Style, counts, label
 from distillation_dynamics.stages import figures as stage
@@ -139,6 +141,18 @@ def test_every_axis_has_a_label_and_no_text_runs_out_of_the_page(name, tables):
 @pytest.mark.parametrize("name", FIGURES)
 def test_stages_of_different_width_are_drawn_like_blocks(name, stages):
     assert stays_on_the_page(draw(name, stages, STAGES))
+
+
+def test_blocks_are_numbered_where_numbers_tell_them_apart():
+    def shown(names):
+        axis = Figure().subplots().xaxis
+        name_blocks(axis, names)
+        return [text.get_text() for text in axis.get_ticklabels()]
+
+    assert shown(("layer1", "layer2", "layer3")) == ["1", "2", "3"] and shown(("blocks.0",)) == ["0"]
+    assert shown(tuple(f"layers.{number}" for number in range(12))) == ["0", "2", "4", "6", "8", "10"]
+    assert shown(("blocks.10", "blocks.11")) == ["10", "11"]
+    assert shown(("blocks.0", "blocks_token_only.0", "norm")) == ["0", "blocks_token_only.0", "norm"]
 
 
 @pytest.mark.parametrize("name", [*OF_ALL, *OF_PAIRS])
@@ -471,7 +485,7 @@ def test_a_network_without_gradients_or_head_is_left_out_and_named(alone):
     depth = alone["depth"].copy()
     depth.loc[depth["network"] == "swin_tiny", ["gradient_magnitude_patches", "gradient_magnitude_class"]] = np.nan
     panels = draw("gradients", {"depth": depth}, ALONE).axes
-    assert panels[7].get_title("right") == "no value" and panels[3].get_title("right") == ""
+    assert panels[7].get_title("right") == "no value: swin tiny" and panels[3].get_title("right") == ""
     nothing = depth.assign(gradient_magnitude_patches=np.nan, gradient_magnitude_class=np.nan)
     note = note_of(draw("gradients", {"depth": nothing}, ALONE))
     assert "No gradient of patch tokens could be measured" in note
@@ -544,7 +558,7 @@ def test_eight_networks_are_readable_and_of_more_the_first_eight_are_shown():
     made = study(who, dict.fromkeys(who.networks, network([8] * 3, [2] * 3)))
     figure = draw("procrustes", made, who)
     assert len(panels(figure)) == 64 and stays_on_the_page(figure)
-    assert "the first 8 of 9 networks" in figure.get_suptitle()
+    assert "the first 8 of 9 networks" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_networks_that_were_not_compared_are_said_not_to_be(tables):
@@ -580,7 +594,7 @@ def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
     saliency = alone["saliency"].query("network != 'resnet' or method == 'image'")
     maps = alone["gradient_maps"].query("network != 'resnet'")
     texts = [text.get_text() for axes in draw("saliency", {"saliency": saliency}, ALONE).axes for text in axes.texts]
-    assert texts.count("no value") == 2 * 4
+    assert texts.count("no value") == 2 * texts.count("gradient") == 2 * 6
     figure = draw("gradient_maps", {"saliency": saliency, "gradient_maps": maps}, ALONE)
     assert "resnet" not in {text.get_text() for text in figure.axes[0].texts} and stays_on_the_page(figure)
     with pytest.raises(NoValue, match="no network has a map"):

@@ -13,12 +13,14 @@ from .style import block_label, label
 
 
 def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
-    """Name the blocks at places 0, 1, ... of an axis: at most `most` of them, long names upright on an x axis."""
-    if max(map(len, map(block_label, names))) > 2:
+    """Name the blocks at places 0, 1, ... of an axis, at most `most` of them; by number where that tells them apart."""
+    stems = [name.rstrip("0123456789") for name in names]
+    numbers = [name.removeprefix(stem) for name, stem in zip(names, stems, strict=True)]
+    shown = numbers if len(set(stems)) == 1 and all(numbers) else list(map(block_label, names))
+    if max(map(len, shown)) > 2:
         most = min(most, 4)
     step = math.ceil(len(names) / most)
-    shown = [block_label(name) for name in names[::step]]
-    axis.set_ticks(range(0, len(names), step), shown)
+    axis.set_ticks(range(0, len(names), step), shown[::step])
 
 
 def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:

@@ -14,7 +14,7 @@ from .style import Style, label, need
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
 FAINTEST = 0.12
-ROOM = Room(left=0.5, gap=0.2, above=0.2)
+ROOM = Room(left=0.6, gap=0.2, above=0.2)
 CAPTION = (
     "All networks, blocks and kept epochs on a plane, by the shape distance of what they make of the same images; "
     "students of the lowest seed, without interval. Controls: each network's own. A plane holds only a part of "

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..statistics.report.words import span
 from .axis import few_ticks
-from .page import Room, column_title, fitted, page
+from .page import Room, column_title, fitted, inches_of, page
 from .profiles import final, split, title
 from .style import PAGE, SMALL, Style, label
 
@@ -88,7 +88,9 @@ def _null(axes: Axes, null: pd.DataFrame, color, tests: pd.DataFrame, name: str,
     axes.fill_between(null.index, null[NULL[1]], null[NULL[2]], color=color, alpha=0.18, linewidth=0)
     axes.plot(null.index, null[NULL[0]], color=color, linewidth=0.7, linestyle=":")
     mine = tests[(tests["network"] == name) & (tests["block"] == block)]
-    text = f"{label(name)}: p {span(mine[TEST], '.2g')}"
+    p = f": p {span(mine[TEST], '.2g')}"
+    # What is left of the panel's width beside p.
+    text = fitted(label(name), inches_of(axes)[0] - 0.06 * len(p), lines=1) + p
     axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
 
 
