@@ -14,6 +14,7 @@ test: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 
 # The tests with the lowest versions of its dependencies that pyproject.toml allows, in an environment of their own.

@@ -242,7 +242,7 @@ def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, fla
     written = yaml.safe_load((tmp_path / "results/look_mine/look.yaml").read_text())
     assert written == look.configuration_of("vit.safetensors", str(flat), "mine", "vit_tiny_patch16_224")
     assert capsys.readouterr().out.endswith(
-        "Figures: results/look_mine/figures\n\n"
+        "Page: results/look_mine/index.html\nFigures: results/look_mine/figures\n\n"
         "Is it U-shaped? **1 of 1 networks is, in entropy.**\n\nIts control is flat.\n"
     )
 

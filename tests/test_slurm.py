@@ -37,7 +37,7 @@ ENDLESS = {"student.recipe.epochs": 100000, "student.checkpoint_every": 100000}
 # Nothing here takes so long, on a machine with other work either: only a defect is ended by it.
 LIMIT = 600
 # Jobs that make networks ready, as the controller knows them.
-NETWORKS = r"rule_networks_wildcards_.*"
+NETWORKS = r"rule_network_wildcards_.*"
 SLOW_AT_FIRST = """
 
 class Member(Member):
@@ -198,12 +198,12 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
         assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
     comparing = controller(cluster, r"rule_compare_wildcards_\w+", finished)
     assert {(job["MinMemoryNode"], job["TimeLimit"]) for job in comparing} == {("3000M", "01:00:00")}
-    for job in controller(cluster, r"rule_data.*|rule_teacher_outputs|rule_compare.*|rule_tables.*", finished):
+    for job in controller(cluster, r"rule_data.*|rule_teacher_outputs|rule_compare.*|rule_gather.*", finished):
         assert "TresPerJob" not in job
 
 
 def test_all_tables_and_figures_are_one_job_of_one_time(finished, cluster):
-    (job,) = controller(cluster, r"rule_tables.*", finished)
+    (job,) = controller(cluster, r"rule_gather.*", finished)
     assert (job["NumCPUs"], job["MinMemoryNode"], job["TimeLimit"]) == ("1", "1000M", "00:20:00")
     assert len(controller(cluster, ".*", finished)) == 9, (
         "data, network, its outputs, one cohort, two measurings, two comparings, tables"

@@ -206,7 +206,8 @@ def main(arguments: list[str]) -> str | None:
     if not report.is_file():
         # With options of snakemake that run nothing, or not everything.
         return None
-    print(f"\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer_in(report.read_text('utf-8'))}")
+    answer = answer_in(report.read_text("utf-8"))
+    print(f"\nPage: {results / 'index.html'}\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer}")
     return None
 
 

@@ -7,6 +7,13 @@ rule cohorts:
         temp(touch("results/.stamps/groups/cohorts/{group}")),
     log:
         f"{LOGS}/cohorts/{{group}}.log",
+    # Before what is measured, whose shorter jobs fill the cores to the end.
+    priority: 3
+    conda:
+        ENVIRONMENT
+    threads: threads_of("cohorts")
+    resources:
+        **resources_of("cohorts"),
     params:
         order=f"{groups.GROUPS}/cohorts/{{group}}.json",
         launcher=lambda wildcards, resources: launcher("students", resources),
@@ -14,12 +21,5 @@ rule cohorts:
         labels=labels_of("cohorts"),
     message:
         "Train {params.labels}"
-    # Before what is measured, whose shorter jobs fill the cores to the end.
-    priority: 3
-    threads: threads_of("cohorts")
-    resources:
-        **resources_of("cohorts"),
-    conda:
-        ENVIRONMENT
     shell:
         "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"

@@ -9,10 +9,12 @@ LIBRARY = Path(str(workflow.current_basedir)).parent
 if LIBRARY.is_dir():
     sys.path.insert(0, str(LIBRARY))
 # Jobs run `python -m distillation_dynamics` with this library and, unless conda supplies one, this interpreter.
-os.environ.update({
-    name: os.pathsep.join(filter(None, [first, os.environ.get(name)]))
-    for name, first in (("PYTHONPATH", str(LIBRARY)), ("PATH", os.path.dirname(sys.executable)))
-})
+os.environ.update(
+    {
+        name: os.pathsep.join(filter(None, [first, os.environ.get(name)]))
+        for name, first in (("PYTHONPATH", str(LIBRARY)), ("PATH", os.path.dirname(sys.executable)))
+    }
+)
 
 from snakemake.io import report as in_report
 from snakemake.resources import Resource
@@ -49,6 +51,7 @@ ENVIRONMENT = "../../envs/environment.yaml"
 CARRY_OUT = "python -m distillation_dynamics {params.order:q} --gpus {resources.gpu} > {log:q} 2>&1"
 CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
@@ -127,7 +130,8 @@ def group_of(node):
 def members_of(stage):
     """An input function: the stamps that the members of a group wait for, and the file that lists them."""
     return lambda wildcards: [
-        *groups.members(stage, wildcards.group)["needs"], f"{groups.GROUPS}/{stage}/{wildcards.group}.json"
+        *groups.members(stage, wildcards.group)["needs"],
+        f"{groups.GROUPS}/{stage}/{wildcards.group}.json",
     ]
 
 

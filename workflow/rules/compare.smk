@@ -7,15 +7,15 @@ rule compare:
         temp(touch("results/.stamps/groups/compare/{group}")),
     log:
         f"{LOGS}/compare/{{group}}.log",
+    conda:
+        ENVIRONMENT
+    threads: threads_of("compare")
+    resources:
+        **resources_of("compare"),
     params:
         order=f"{groups.GROUPS}/compare/{{group}}.json",
         labels=labels_of("compare"),
     message:
         "Compare {params.labels}"
-    threads: threads_of("compare")
-    resources:
-        **resources_of("compare"),
-    conda:
-        ENVIRONMENT
     shell:
         CARRY_OUT

@@ -4,14 +4,14 @@ rule data:
         touch("results/.stamps/shared/data/{probe}/{key}"),
     log:
         "logs/shared/data/{probe}.{key}.log",
+    conda:
+        ENVIRONMENT
+    threads: threads_of("data")
+    resources:
+        **resources_of("data"),
     params:
         order=lambda wildcards: CHAIN.sets[wildcards.probe].file,
     message:
         "Read and split the images ({wildcards.probe})"
-    threads: threads_of("data")
-    resources:
-        **resources_of("data"),
-    conda:
-        ENVIRONMENT
     shell:
         CARRY_OUT

@@ -7,17 +7,17 @@ rule measure:
         temp(touch("results/.stamps/groups/measure/{group}")),
     log:
         f"{LOGS}/measure/{{group}}.log",
+    # The longer ones first: below 1, which all trainings are above.
+    priority: lambda wildcards: 1 - 1 / (1 + len(groups.members("measure", wildcards.group)["orders"]))
+    conda:
+        ENVIRONMENT
+    threads: threads_of("measure")
+    resources:
+        **resources_of("measure"),
     params:
         order=f"{groups.GROUPS}/measure/{{group}}.json",
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"
-    # The longer ones first: below 1, which all trainings are above.
-    priority: lambda wildcards: 1 - 1 / (1 + len(groups.members("measure", wildcards.group)["orders"]))
-    threads: threads_of("measure")
-    resources:
-        **resources_of("measure"),
-    conda:
-        ENVIRONMENT
     shell:
         CARRY_OUT

@@ -5,17 +5,17 @@ rule network_weights:
         touch("results/.stamps/shared/network_weights/{network}/{key}"),
     log:
         "logs/shared/network_weights/{network}.{key}.log",
-    params:
-        order=lambda wildcards: CHAIN.weights[wildcards.network].file,
-    message:
-        "Fetch the weights of {wildcards.network}"
     localrule: True
+    conda:
+        ENVIRONMENT
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=60,
-    conda:
-        ENVIRONMENT
+    params:
+        order=lambda wildcards: CHAIN.weights[wildcards.network].file,
+    message:
+        "Fetch the weights of {wildcards.network}"
     shell:
         CARRY_OUT
 
@@ -27,18 +27,18 @@ rule network:
         touch("results/.stamps/shared/networks/{network}/{key}"),
     log:
         "logs/shared/networks/{network}.{key}.log",
+    # All students wait for the teacher; what is only measured waits for nobody.
+    priority: lambda wildcards: 4 if wildcards.network == STUDY.teacher else 2
+    conda:
+        ENVIRONMENT
+    threads: threads_of("network")
+    resources:
+        **resources_of("network"),
     params:
         order=lambda wildcards: CHAIN.networks[wildcards.network].file,
         launcher=lambda wildcards, resources: launcher("networks", resources),
         gpus=lambda wildcards, resources: gpus_of("networks", resources),
     message:
         "Make the network {wildcards.network} ready"
-    # All students wait for the teacher; what is only measured waits for nobody.
-    priority: lambda wildcards: 4 if wildcards.network == STUDY.teacher else 2
-    threads: threads_of("network")
-    resources:
-        **resources_of("network"),
-    conda:
-        ENVIRONMENT
     shell:
         "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"

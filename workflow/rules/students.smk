@@ -7,19 +7,19 @@ rule student:
         touch(f"{STAMPS}/students/{{variant}}/seed{{seed}}/{{key}}"),
     log:
         f"{LOGS}/students/{{variant}}/seed{{seed}}.{{key}}.log",
+    # At once: what is measured of it waits for it.
+    priority: 5
+    localrule: True
+    conda:
+        ENVIRONMENT
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
     params:
         order=lambda wildcards: student(wildcards).file,
         run=lambda wildcards: student(wildcards).needs[0].file,
     message:
         "Link the student {wildcards.variant}, seed {wildcards.seed}"
-    # At once: what is measured of it waits for it.
-    priority: 5
-    localrule: True
-    resources:
-        gpu=0,
-        mem_mb=500,
-        runtime=10,
-    conda:
-        ENVIRONMENT
     shell:
         "python -m distillation_dynamics.jobs.students {params.order:q} {params.run:q} > {log:q} 2>&1"

@@ -8,15 +8,15 @@ rule gather:
         temp(touch("results/.stamps/groups/tables/{group}")),
     log:
         f"{LOGS}/tables/{{group}}.log",
+    conda:
+        ENVIRONMENT
+    threads: threads_of("gather")
+    resources:
+        **resources_of("gather"),
     params:
         order=f"{groups.GROUPS}/tables/{{group}}.json",
         labels=labels_of("tables"),
     message:
         "Gather {params.labels}"
-    threads: threads_of("gather")
-    resources:
-        **resources_of("gather"),
-    conda:
-        ENVIRONMENT
     shell:
         CARRY_OUT

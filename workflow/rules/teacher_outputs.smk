@@ -8,15 +8,15 @@ if CHAIN.outputs is not None:
             touch(CHAIN.outputs.stamp),
         log:
             f"logs/shared/teacher_outputs/{CHAIN.outputs.key}.log",
+        priority: 4
+        conda:
+            ENVIRONMENT
+        threads: threads_of("teacher_outputs")
+        resources:
+            **resources_of("teacher_outputs"),
         params:
             order=CHAIN.outputs.file,
         message:
             "Compute what the teacher says of the training images"
-        priority: 4
-        threads: threads_of("teacher_outputs")
-        resources:
-            **resources_of("teacher_outputs"),
-        conda:
-            ENVIRONMENT
         shell:
             CARRY_OUT

@@ -114,9 +114,9 @@ def _reading(style: Style, known: Pictures) -> str:
     kinds = {kind_of(first, second, style.names) for first, second in known}
     above = "above it: their controls in the mirrored place" if CONTROLS in kinds else "no controls were compared"
     return f"Below the diagonal: networks; {above}. Numbers: mean best match over blocks. " + (
-        "*: two seeds of one network, the ceiling"
+        "*: two seeds of one network, the ceiling."
         if SEEDS in kinds
-        else "No network has a second seed: there is no ceiling"
+        else "No network has a second seed: there is no ceiling."
     )
 
 

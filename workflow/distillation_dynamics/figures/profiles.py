@@ -52,7 +52,7 @@ def bands(table: pd.DataFrame, style: Style, columns: Iterable[str]) -> str:
         seeds = table[table["network"].isin(students)].dropna(subset=list(columns), how="all")["seed"].nunique()
         what = "95 % t interval over seeds, paired" if seeds > 1 else "no interval, one seed was measured"
         said.append(f"{'differences' if said else 'Differences'}: {what}")
-    return "; ".join(said)
+    return "; ".join(said) + "." * bool(said)
 
 
 def columns_of(shown: Iterable[str], style: Style) -> list[Column]:

@@ -14,8 +14,8 @@ METRICS = ("tokens",)
 PANELS = {
     "token_cosine": "cosine between\ntokens of an image",
     "cosine_to_first": "cosine to the token\nafter the first block",
-    "token_norm_ratio": "largest norm of a token\nover the median norm",
-    "token_norm_outliers": "share of tokens with a\nnorm over 3 medians",
+    "token_norm_ratio": "largest token norm\n/ median norm",
+    "token_norm_outliers": "share of tokens over\n3 median norms",
 }
 CAPTION = (
     "Geometry of patch tokens over depth: likeness to each other, outlying norms, likeness to the first block; "
