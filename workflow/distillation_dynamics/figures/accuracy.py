@@ -16,8 +16,8 @@ TABLES = ("runs",)
 ASKS = ("labels",)
 CAPTION = (
     "Test top-1 of networks and variants (last epoch, {test_images}; students: {students}) and, where there is a "
-    "teacher, agreement with its predictions. Every seed is a point. Bars: 95 % binomial interval of the test "
-    "images, which says nothing of other trainings."
+    "teacher, agreement with its predictions. Every seed is a point, with the 95 % binomial interval of the test "
+    "images, which says nothing of other trainings. Black: mean over seeds and its 95 % t interval."
 )
 
 

@@ -15,10 +15,10 @@ TABLES = ("agreement",)
 ASKS = ("students", "teacher")
 PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
 CAPTION = (
-    "How far students predict what the teacher {teacher} predicts, at every kept epoch ({students}): share of "
-    "equal predictions and divergence of the predicted distributions, means over seeds. Band: 95 % binomial "
-    "interval of the images, of {baseline}. Control: how often both would agree by chance, were the images that "
-    "each gets right unrelated."
+    "How far students predict what the teacher {teacher} predicts ({students}): share of equal predictions at the "
+    "last epoch with the 95 % binomial interval of the images, and at every kept epoch, with the divergence of the "
+    "predicted distributions, means over the seeds measured. Control: how often both would agree by chance, were the "
+    "images that each gets right unrelated."
 )
 
 

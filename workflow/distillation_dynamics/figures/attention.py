@@ -16,9 +16,10 @@ PANELS = {
     "attention_distance": "mean attention\ndistance [pixels]",
 }
 CAPTION = (
-    "Entropy of a query's attention and how far attention reaches, over depth: last epoch, {images}, means over "
-    "the seeds measured. Bands: 95 % interval over images. Controls: each network's own, and the entropy of "
-    "attention that prefers no key."
+    "Entropy of a query's attention and how far attention reaches, over depth: last epoch, {images}, means over the "
+    "seeds measured. Left: levels, bands: 95 % interval over images; right, where there are variants: difference to "
+    "the baseline of the same seed, with its 95 % t interval where several seeds were measured. Controls: each "
+    "network's own, and the entropy of attention that prefers no key."
 )
 
 

@@ -35,8 +35,10 @@ FACTORS = (
 )
 CAPTION = (
     "Spectral intensity, token entropy and activation magnitude over depth: last epoch, {images}, means over the "
-    "seeds measured. Bands: 95 % interval over images. Controls: each network's own, the same measures with scale "
-    "or constant term taken out, permuted channels, and the levels of Gaussian tokens of the same width."
+    "seeds measured. Left: levels, bands: 95 % interval over images; right, where there are variants: difference or "
+    "ratio to the baseline of the same seed, with its 95 % t interval where several seeds were measured. Controls: "
+    "each network's own, the same measures with scale or constant term taken out, permuted channels, and the levels "
+    "of Gaussian tokens of the same width."
 )
 
 

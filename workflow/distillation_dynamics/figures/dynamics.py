@@ -34,8 +34,9 @@ TEACHER, SCALE = 0.7, 0.2
 ROOM = Room(left=0.85, right=0.72, gap=0.06, between=0.1, below=0.32)
 HEIGHT = 0.6
 CAPTION = (
-    "Metrics by block and kept epoch, a column a variant: {images}, means over the seeds measured, without "
-    "interval. Control: the untrained student, epoch 0; one scale a metric for all variants."
+    "Metrics by block and kept epoch, a column a variant, and the teacher's last epoch where there is one: {images}, "
+    "means over the seeds measured, without interval. Control: the untrained student, epoch 0; one scale a metric, "
+    "that of the students."
 )
 
 

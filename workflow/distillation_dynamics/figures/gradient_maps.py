@@ -16,8 +16,8 @@ ASKS = ("labels",)
 ACROSS, IMAGES = 12, 3
 CAPTION = (
     "Absolute gradient of the label's logit by the patch tokens of each block: examples, last epoch, lowest seed; "
-    "each map has its own scale. Control: each network's own. Single images: nothing is averaged, and there is no "
-    "interval."
+    "each map has its own scale. Controls: each network's own, and the untrained student. Single images: nothing is "
+    "averaged, and there is no interval."
 )
 
 

@@ -20,9 +20,10 @@ PANELS = {
     "gradient_magnitude_class": "class token\n[1 / activation unit]",
 }
 CAPTION = (
-    "Mean absolute gradient of the label's logit by the patch tokens and by the class token of each block: last "
-    "epoch, {images}, means over the seeds measured. Bands: 95 % interval over images. Control: each network's "
-    "own."
+    "Mean absolute gradient of the label's logit by all tokens of each block, as tested, by its patch tokens and by "
+    "its class token: last epoch, {images}, means over the seeds measured. Left: levels, bands: 95 % interval over "
+    "images; right, where there are variants: ratio to the baseline of the same seed, with its 95 % t interval where "
+    "several seeds were measured. Control: each network's own."
 )
 
 

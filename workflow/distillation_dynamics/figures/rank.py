@@ -21,9 +21,10 @@ PANELS = {
 }
 OF_AN_IMAGE = ("sample_rank_95_p99", "effective_rank")
 CAPTION = (
-    "How many directions patch tokens fill over depth, of one image and of all: last epoch, {images}, means over "
-    "the seeds measured. Bands: 95 % interval over images. Controls: each network's own, and the largest rank "
-    "that width and tokens allow."
+    "How many directions patch tokens fill over depth, of one image and of all: last epoch, {images}, means over the "
+    "seeds measured. Left: levels, bands: 95 % interval over images; right, where there are variants: difference to "
+    "the baseline of the same seed, with its 95 % t interval where several seeds were measured. Controls: each "
+    "network's own, and the largest rank that width and tokens allow."
 )
 
 

@@ -16,8 +16,8 @@ ASKS = ("labels",)
 ACROSS = 12
 METHODS = {"gradient": "gradient", "smoothgrad": "smooth", "integrated_gradients": "integr."}
 CAPTION = (
-    "Pixels that the logit of an image's class depends on, by method: examples, last epoch, lowest seed. Control: "
-    "each network's own. Single images: nothing is averaged, and there is no interval."
+    "Pixels that the logit of an image's class depends on, by method: examples, last epoch, lowest seed. Controls: "
+    "each network's own, and the untrained student. Single images: nothing is averaged, and there is no interval."
 )
 
 

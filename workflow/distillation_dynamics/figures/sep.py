@@ -21,9 +21,9 @@ TEST = "sep_folded_p"
 BANDWIDTH = "bandwidth_folded_95"
 BANDWIDTH_NULL = [f"{BANDWIDTH}_null", f"{BANDWIDTH}_null_low", f"{BANDWIDTH}_null_high"]
 CAPTION = (
-    "Share of the tokens' energy that the lowest channel frequencies hold, in the last block and over depth: last "
-    "epoch, {images}, means over the seeds measured. Control: the same tokens with permuted channels, mean and 95 "
-    "% band."
+    "Share of the tokens' energy that the lowest channel frequencies hold, in the last block (folded and less that of "
+    "permuted channels; as published) and over depth: last epoch, {images}, means over the seeds measured. Control: "
+    "the same tokens with permuted channels, mean and 95 % band."
 )
 
 

@@ -29,9 +29,9 @@ SMALLEST = np.log2(SMALLEST_FACTOR)
 CURVE, LINE = 0.95, 0.112
 ROOM = Room(left=NAMES, gap=0.22, between=0.42, above=0.3, below=0.36)
 CAPTION = (
-    "Whether curves over depth are U-shaped: the smaller of fall and rise by network and metric, last epoch, "
-    "{images}, every seed measured, with the 95 % interval over images. Controls: each network's own, the metrics "
-    "with scale taken out, scale itself, and permuted channels."
+    "Whether curves over depth are U-shaped: the curves of the claim's metrics, and the smaller of fall and rise by "
+    "network and metric, last epoch, {images}, every seed measured, with the 95 % interval over images. Controls: "
+    "each network's own, the metrics with scale taken out, scale itself, and permuted channels."
 )
 
 

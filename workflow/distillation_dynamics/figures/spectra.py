@@ -27,8 +27,9 @@ PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
 NAMES = 1.45
 ROOM = Room(left=0.58, right=NAMES, gap=0.12, between=0.16, above=0.2, below=0.34)
 CAPTION = (
-    "Spectra over channels of first, middle and last block: last epoch, {images}, means over the seeds measured. "
-    "Controls: each network's own, and the same tokens with permuted channels, mean and 95 % band."
+    "Spectra over channels of first, middle and last block, as multiples of their mean with permuted channels: last "
+    "epoch, {images}, means over the seeds measured. p: one test of the whole curve, unadjusted. Controls: each "
+    "network's own, and the same tokens with permuted channels, mean and 95 % band."
 )
 
 

@@ -23,9 +23,9 @@ ACROSS = 6
 PANELS = {"share": "share of\nloss", "gradient_norm": "gradient\nnorm", "clipped": "updates\nclipped"}
 ROOM = Room(left=0.62, gap=0.1, between=0.13, above=0.3, below=0.36)
 CAPTION = (
-    "Share of each term in the loss of every variant, norm of the gradient and how often it was clipped: "
-    "{students}, means over the updates of an epoch and over seeds, without interval. At one weight terms differ "
-    "in dose."
+    "Share of each term in the loss of every variant, norm of the gradient before clipping and share of clipped "
+    "updates: {students}, means over the updates of an epoch and over seeds; bands: 95 % t interval over seeds. Grey: "
+    "the baseline. At one weight terms differ in dose."
 )
 
 

@@ -18,9 +18,10 @@ PANELS = {
     "token_norm_outliers": "share of tokens over\n3 median norms",
 }
 CAPTION = (
-    "Geometry of patch tokens over depth: likeness to each other, outlying norms, likeness to the first block; "
-    "last epoch, {images}, means over the seeds measured. Bands: 95 % interval over images. Control: each "
-    "network's own."
+    "Geometry of patch tokens over depth: likeness to each other, outlying norms, likeness to the first block; last "
+    "epoch, {images}, means over the seeds measured. Left: levels, bands: 95 % interval over images; right, where "
+    "there are variants: difference to the baseline of the same seed, with its 95 % t interval where several seeds "
+    "were measured. Control: each network's own."
 )
 
 

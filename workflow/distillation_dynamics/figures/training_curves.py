@@ -22,8 +22,8 @@ PANELS = {"validation_top1": "validation top-1 [%]", "validation_loss": "validat
 ACROSS, MEMBERS = 4, 4
 ROOM = Room(left=0.6, gap=0.15, between=0.2, above=0.05)
 CAPTION = (
-    "Validation top-1 and training loss by epoch: {students}, means over seeds and single seeds; no interval over "
-    "seeds is drawn. Reference: the teacher's last epoch, where there is one."
+    "Validation top-1 and cross-entropy by epoch: {students}, means over seeds; bands: 95 % t interval over seeds. "
+    "Reference: the baseline in every panel, and the teacher's last epoch where there is one."
 )
 
 
