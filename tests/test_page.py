@@ -204,14 +204,22 @@ def test_names_that_look_like_html_stay_text(tmp_path):
 def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
     said = written(tmp_path, who=ALONE, report=report_of(["Networks beside each other"]))
     assert sections(said) == [
-        *("answers", "study", "accuracy", "claims", "shape", "spectra", "networks", "map", "cka", "saliency", "cost"),
-        "provenance",
+        *("answers", "study", "accuracy", "claims", "shape", "spectra", "networks", "map", "cka", "saliency", "course"),
+        *("cost", "provenance"),
     ]
     assert "What are cait, vit like inside, block by block" in Read(said).words
     assert not re.search(r"distilling the teacher|<legend>Variants", said)
     assert data_of(said)["start"] == ["cait", "vit"]
     controls = {control["name"] for panel in data_of(said)["panels"] for control in panel["controls"]}
     assert "epoch" not in controls
+
+
+def test_networks_alone_that_were_trained_have_their_training_curves(tmp_path):
+    tables = tables_of(ALONE)
+    course = {"network": "vit", "seed": -1, "epoch": [1, 2], "validation_top1": [60.0, 70.0], "validation_loss": np.nan}
+    said = written(tmp_path, who=ALONE, tables=tables | {"epochs": pd.DataFrame(course)})
+    assert "course" in sections(said) and "gain" not in sections(said)
+    assert data_of(said)["tables"]["course"]["columns"]["validation_top1"] == [60.0, 70.0]
 
 
 def test_one_seed_has_no_intervals(tmp_path):

@@ -11,10 +11,14 @@ TIPS = charts.tips(network_="network", epoch_="epoch", value="value", low="low",
 
 
 def panels(study: Study) -> list[Panel]:
-    """Return the panels on gains over training and on the terms of the loss."""
+    """Return the panels on gains over training, or without students on training itself, and on the loss's terms."""
     found = []
     if study.has("trajectory", "gain"):
         found.append(_gain(study))
+    elif study.has("epochs", "validation_top1"):
+        chart, controls, table = _curves(study)
+        about = "How networks learned that were trained here, epoch by epoch."
+        found.append(Panel("course", "Training curves", about, (chart,), controls, {"course": table}))
     # Pretrained networks learn from labels alone.
     if study.has("terms", "share") and study.names.variants:
         found.append(_terms(study))
@@ -45,19 +49,23 @@ def _gain(study: Study) -> Panel:
     tables = {"gain": gains}
     controls: tuple[Control, ...] = ()
     if study.has("epochs"):
-        table = course_of(study)
-        controls = (measure(study, "epochs", [name for name in COURSE if name in table]),)
-        spec = charts.lines(charts.whole("epoch", "epoch"), TIPS)
-        heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
-        said = "Means over seeds with their 95 % t interval."
-        drawn.append(
-            Chart("Training curves", said, "course", spec, heads, ("measure",), HIDE, needs=("value",)),
-        )
-        tables["course"] = table
+        chart, controls, tables["course"] = _curves(study)
+        drawn.append(chart)
     return Panel(
         "gain", "When does a gain arise?", about, tuple(drawn), controls, tables, "When does a gain arise?",
         ("trajectory", "training_curves"),
     )  # fmt: skip
+
+
+def _curves(study: Study) -> tuple[Chart, tuple[Control, ...], pd.DataFrame]:
+    """Return the chart of training curves, what chooses between them, and their table."""
+    table = course_of(study)
+    chooser = measure(study, "epochs", [name for name in COURSE if name in table])
+    spec = charts.lines(charts.whole("epoch", "epoch"), TIPS)
+    heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
+    said = "Means over seeds with their 95 % t interval."
+    chart = Chart("Training curves", said, "course", spec, heads, ("measure",), HIDE, needs=("value",))
+    return chart, (chooser,), table
 
 
 def _terms(study: Study) -> Panel:
