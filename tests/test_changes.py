@@ -304,7 +304,7 @@ def test_the_plan_says_what_changed_what_trains_and_what_it_costs(project):
     write_study(project, small_config(**{"variants.hard.hard.weight": 0.3}))
     said = why(project)
     assert "students hard/seed0: terms.hard.weight: 0.9 -> 0.3\n" in said
-    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{7 + FIGURES} +1 ", said, re.M)
+    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{8 + FIGURES} +1 ", said, re.M)
     assert "1 student to train in 1 job" in said
     assert len(said.splitlines()) < 60
     write_study(project, small_config())
