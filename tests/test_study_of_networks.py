@@ -65,7 +65,7 @@ def test_a_study_of_networks_alone_has_a_chain_without_trainings(config):
     chain = chain_of(config)
     stages = [node.stage for node in chain.nodes]
     assert {"data", "networks", "measure", "compare", "map", "tables", "statistics", "figures", "page"} <= {*stages}
-    assert not {*TRAINING} & {*stages} and chain.outputs is None and chain.teacher is None
+    assert not {*TRAINING} & {*stages} and chain.outputs is None and chain.study.teacher is None
     assert (
         not chain.study.trained
         and chain.study.reference == "vit"

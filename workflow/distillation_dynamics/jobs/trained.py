@@ -37,7 +37,6 @@ class Trained:
         self.data = self.sets[DATA]
         self.weights = {n: self._weights(n) for n, network in study.networks.items() if network.source == "timm"}
         self.networks = {name: self._network(name) for name in study.networks}
-        self.teacher = self.networks[study.teacher] if study.teacher else None
         stored = self._stored_blocks()
         self.outputs = None if stored is None else self._teacher_outputs(tuple(stored))
         pairs = [(variant, seed) for seed in self.seeds for variant in self.variants]
