@@ -21,6 +21,7 @@ from pathlib import Path
 
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import groups, record
+from distillation_dynamics.jobs.outcome import PAGE
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
     if start(folder, job).wait() != 0:
         raise SystemExit(f"{job} does not run by itself")
     usual = time.monotonic() - begin
+    # The page shows measured seconds, which are those of the jobs that ran since it was made.
+    finished |= {file: file.read_bytes() for file in files if file.name == PAGE}
     damaged, alive = [], 0
     for _ in range(kills):
         remove(folder, job)
