@@ -1,6 +1,5 @@
 """Headless Chromium, driven through its debugging pipe (Chrome DevTools Protocol), for the tests of the page."""
 
-import base64
 import json
 import os
 import select
@@ -110,8 +109,3 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             given = {"text": text} if text and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **given)
-
-    def picture(self, path, whole=False):
-        """Write what the window shows, or the whole page, as a PNG."""
-        content = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
-        path.write_bytes(base64.b64decode(content))
