@@ -158,6 +158,14 @@ def read_arrow(path: str | Path):
         raise StudyError(f"{path} is not readable Parquet ({error}); delete it and run snakemake again") from error
 
 
+def columns_of(schema) -> dict[str, Column]:
+    """Return what `write_table` left in the schema of a table: unit and meaning of each column, '' where nothing."""
+    told = {field.name: field.metadata or {} for field in schema}
+    return {
+        name: Column(*(said.get(key, b"").decode() for key in (b"unit", b"description"))) for name, said in told.items()
+    }
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits."""
     with open(path, "rb") as file:

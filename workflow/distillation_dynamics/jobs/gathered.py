@@ -51,6 +51,8 @@ class Gathered(Measured):
         self.tables = _tables(self)
         self.summary = _summary(self)
         self.statistics = _statistics(self)
+        data = self.study.data
+        self.classes = class_names(data.source, data.files["test"], data.classes)
         self.figures = _figures(self)
         self.page = _page(self)
         self.paper = _paper(self)
@@ -197,15 +199,13 @@ def known_tables() -> tuple[str, ...]:
 def _figures(chain: Gathered) -> dict[str, Node]:
     """Add the figures; return them by name."""
     found = {}
-    owners = dict.fromkeys(STATISTICS_TABLES, chain.statistics) | dict.fromkeys(SUMMARY_TABLES, chain.summary)
-    owners |= chain.tables
-    classes = _classes(chain)
+    owners = _owners(chain)
     for name, figure in drawn(chain).items():
         reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
         folder, files = f"{chain.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
         tables: tuple[From, ...] = tuple(node.files(*names) for node, names in reads)
         paths = tuple(f"{folder}/{file}" for file in files)
-        shown = classes if "saliency" in figure.tables else ()
+        shown = chain.classes if "saliency" in figure.tables else ()
         job = FiguresJob(name, names_of(chain), tables, chain.study.figures, shown, files=paths)
         found[name] = chain.add(
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
@@ -213,16 +213,15 @@ def _figures(chain: Gathered) -> dict[str, Node]:
     return found
 
 
-def _classes(chain: Gathered) -> tuple[str, ...]:
-    """Return the names of the classes in order, if they have any."""
-    data = chain.study.data
-    return class_names(data.source, data.files["test"], data.classes)
+def _owners(chain: Gathered) -> dict[str, Node]:
+    """Return every table of the study with the node that writes it, in the order of the page."""
+    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | dict.fromkeys(STATISTICS_TABLES, chain.statistics)
+    return owners | chain.tables
 
 
 def _page(chain: Gathered) -> Node:
     """Add the page of the whole study."""
-    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | dict.fromkeys(STATISTICS_TABLES, chain.statistics)
-    owners |= chain.tables
+    owners = _owners(chain)
     tables = {name: node.files(f"{name}.parquet") for name, node in owners.items()}
     figures = {name: node.files(f"{name}.png") for name, node in chain.figures.items() if _is_printed(node)}
     reads = [(node, [f"{name}.parquet"]) for name, node in owners.items()]
@@ -239,7 +238,7 @@ def _page(chain: Gathered) -> Node:
     job = PageJob(
         *(names_of(chain), tables, figures, chain.statistics.files("report.json"), chain.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
-        classes=_classes(chain) if "saliency" in owners else (),
+        classes=chain.classes if "saliency" in owners else (),
         study=f"{chain.home}/{STUDY_FILE}",
         records=records,
         out="",

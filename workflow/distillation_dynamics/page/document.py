@@ -21,20 +21,8 @@ POLICY = (
 )
 # Sections in the order of reading; a panel that is not named here comes before what it cost.
 ORDER = (
-    *(
-        "accuracy",
-        "variants",
-        "claims",
-        "gain",
-        "terms",
-        "published",
-        "dynamics",
-        "shape",
-        "spectra",
-        "networks",
-        "map",
-    ),
-    *("alignment", "cka", "saliency"),
+    *("accuracy", "variants", "claims", "gain", "terms", "published", "dynamics", "shape", "spectra", "networks"),
+    *("map", "alignment", "cka", "saliency"),
 )
 LAST = "cost", "provenance"
 CAN_SHOW = "What this study can show"

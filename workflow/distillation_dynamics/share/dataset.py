@@ -19,8 +19,7 @@ import yaml
 
 from ..columns import table as column_table
 from ..errors import StudyError
-from ..files import Column, read_json, read_npy, replacing, write_text
-from ..stages.paper import columns_of
+from ..files import Column, columns_of, read_json, read_npy, replacing, write_text
 from .members import study_of
 
 # Folders of a study that hold its tables.
@@ -79,7 +78,7 @@ def _tables(folder: Path, out: Path) -> Iterator[Part]:
         if rows:
             with replacing(out / "tables" / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-            yield Part(path.stem, f"tables/{path.name}", rows, columns_of(str(path)))
+            yield Part(path.stem, f"tables/{path.name}", rows, columns_of(pq.read_schema(path)))
 
 
 def _features(folder: Path, out: Path) -> list[Part]:

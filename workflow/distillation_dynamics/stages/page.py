@@ -5,10 +5,8 @@ In: tables of the study, its report, printed figures, study.json, and the record
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from ..figures.style import Style
-from ..files import Column, read_arrow, read_json, write_text
+from ..files import columns_of, read_arrow, read_json, write_text
 from ..page import document, looks
 from ..page.panel import Study
 from ..spec.tables import PageJob
@@ -22,7 +20,7 @@ def main(job: PageJob, gpus: int = 0) -> None:
     for name, part in job.tables.items():
         table = read_arrow(part.files[0])
         tables[name] = table.to_pandas()
-        columns[name] = {field.name: _about(field) for field in table.schema}
+        columns[name] = columns_of(table.schema)
     made = read_json(job.study) if job.study and Path(job.study).is_file() else None
     study = Study(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)
     assets = document.read_assets(job.assets.files)
@@ -30,11 +28,6 @@ def main(job: PageJob, gpus: int = 0) -> None:
     look = looks.looks(Style(**job.options, names=job.names))
     text = document.page(study, read_json(job.report.files[0]), figures, look, assets)
     write_text(Path(job.out) / INDEX, text)
-
-
-def _about(field: pa.Field) -> Column:
-    said = field.metadata or {}
-    return Column(*(said.get(name, b"").decode() for name in (b"unit", b"description")))
 
 
 def hours_of(records: dict[str, tuple[str, ...]]) -> dict[str, tuple[int, float]]:

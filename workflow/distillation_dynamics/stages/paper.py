@@ -9,9 +9,7 @@ torch.
 import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from ..files import Column, read_json, read_table, replacing, write_text
+from ..files import columns_of, read_arrow, read_json, replacing, write_text
 from ..paper import captions, checklist, document, figures, methods, numbers, tables
 from ..paper.sources import Sources
 from ..spec.tables import PaperJob
@@ -20,12 +18,12 @@ from ..spec.tables import PaperJob
 def main(job: PaperJob, gpus: int = 0) -> None:
     """Write the parts of a paper, and the document that puts them together."""
     out, names = Path(job.out), job.names
-    paths = {name: part.files[0] for name, part in job.tables.items()}
-    read = {name: read_table(path) for name, path in paths.items()}
+    arrow = {name: read_arrow(part.files[0]) for name, part in job.tables.items()}
+    read = {name: table.to_pandas() for name, table in arrow.items()}
     study = read_json(job.study) if job.study and Path(job.study).is_file() else None
     said = captions.named(read, names)
     sources = Sources(Path(job.sources.files[0]).read_text("utf-8"))
-    documented = {name: numbers.Documented(read[name], columns_of(path)) for name, path in paths.items()}
+    documented = {name: numbers.Documented(read[name], columns_of(table.schema)) for name, table in arrow.items()}
     write_text(out / "numbers.tex", numbers.document(documented, names))
     for name, text in tables.texts(read, names, said).items():
         write_text(out / f"tables/{name}.tex", text)
@@ -40,12 +38,3 @@ def main(job: PaperJob, gpus: int = 0) -> None:
     write_text(out / "references.bib", sources.bibliography())
     title = f"{study['name'] if study else 'Study'}: tables and figures"
     write_text(out / "main.tex", document.document(title, tables.TABLES, job.figures, bool(sources.cited)))
-
-
-def columns_of(path: str) -> dict[str, Column]:
-    """Return what a table says of its columns: unit and meaning, '' where it says nothing."""
-    found = {}
-    for field in pq.read_schema(path):
-        told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        found[field.name] = Column(told.get("unit", ""), told.get("description", ""))
-    return found
