@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from distillation_dynamics import extensions
 from distillation_dynamics.data.sources import listed
 from distillation_dynamics.figures import zeros as figure
-from distillation_dynamics.figures.style import Style
+from distillation_dynamics.figures.drawing.style import Style
 from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.metrics import zeros
 from distillation_dynamics.metrics.pairs import confusion

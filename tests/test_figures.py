@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.axis import name_blocks
-from distillation_dynamics.figures.page import note_of
-from distillation_dynamics.figures.style import NoValue, Style, counts, label
+from distillation_dynamics.figures.drawing.axis import name_blocks
+from distillation_dynamics.figures.drawing.layout import note_of
+from distillation_dynamics.figures.drawing.style import NoValue, Style, counts, label
 from distillation_dynamics.stages import figures as stage
 from made_up import figure_job, names, network, study
 

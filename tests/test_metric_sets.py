@@ -12,7 +12,7 @@ import torch
 
 from distillation_dynamics import extensions
 from distillation_dynamics.figures import dynamics
-from distillation_dynamics.figures.style import NoValue, Style
+from distillation_dynamics.figures.drawing.style import NoValue, Style
 from distillation_dynamics.files import write_table
 from distillation_dynamics.jobs.gathered import drawn, names_of
 from distillation_dynamics.metrics import tabulated

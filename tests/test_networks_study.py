@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from distillation_dynamics import look
 from distillation_dynamics.figures import probes
-from distillation_dynamics.figures.page import note_of
-from distillation_dynamics.figures.style import NoValue, Style
+from distillation_dynamics.figures.drawing.layout import note_of
+from distillation_dynamics.figures.drawing.style import NoValue, Style
 from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import drawn

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from conftest import ROOT
 from distillation_dynamics import extensions
-from distillation_dynamics.figures.style import PAGE, NoValue, Style
+from distillation_dynamics.figures.drawing.style import PAGE, NoValue, Style
 from distillation_dynamics.jobs.gathered import known_tables
 from made_up import names, network, study
 from made_up_statistics import statistics
@@ -117,8 +117,9 @@ def test_the_figure_that_the_documents_show_is_drawn_as_they_say():
     assert figure.get_suptitle() == "Logit lens over depth, last epoch (n = 320 images, 1 seed)"
     assert len(figure.axes) == 4 and faults(figure) == []
     # The helpers of the table are there.
-    modules = {name: import_module(f"distillation_dynamics.figures.{name}") for name in ("profiles", "page", "style")}
-    named = re.findall(r"^\| `(profiles|page|style)\.(\w+)", text, re.MULTILINE)
+    rooms = ("profiles", "layout", "style")
+    modules = {name: import_module(f"distillation_dynamics.figures.drawing.{name}") for name in rooms}
+    named = re.findall(rf"^\| `({'|'.join(rooms)})\.(\w+)", text, re.MULTILINE)
     assert len(named) >= 7 and all(hasattr(modules[room], name) or room == "style" for room, name in named)
 
 

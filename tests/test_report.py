@@ -16,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.page import note_of
-from distillation_dynamics.figures.style import PAGE, Style
+from distillation_dynamics.figures.drawing.layout import note_of
+from distillation_dynamics.figures.drawing.style import PAGE, Style
 from distillation_dynamics.jobs import order
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, Setting, StatisticsJob

@@ -12,8 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.gradient_maps import columns_of
-from distillation_dynamics.figures.maps import (
+from distillation_dynamics.figures.drawing.overlays import (
     BLACK,
     COLOR,
     OPAQUE,
@@ -22,7 +21,8 @@ from distillation_dynamics.figures.maps import (
     networks_of,
     share_of_largest,
 )
-from distillation_dynamics.figures.style import Style
+from distillation_dynamics.figures.drawing.style import Style
+from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.metrics.saliency import METHODS
 from distillation_dynamics.stages import figures as drawing
 from made_up import figure_job, names

@@ -22,7 +22,7 @@ OTHERS = {
     "objectives": {"__init__"},
     "metrics": {"__init__", "accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"__init__", "rows"},
-    "figures": {"__init__", "axis", "maps", "page", "profiles", "style"},
+    "figures": {"__init__"},
 }
 OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
 # Fields of outputs.Request, and of metrics/pairs/rows.Rows.

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axis import few_ticks, name_rows
-from .page import NAMES, Room, page
-from .style import SMALL, Style, binomial_half, label, mean_and_half, need
+from .drawing.axis import few_ticks, name_rows
+from .drawing.layout import NAMES, Room, sheet
+from .drawing.style import SMALL, Style, binomial_half, label, mean_and_half, need
 
 TABLES = ("runs",)
 ASKS = ("labels",)
@@ -42,7 +42,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     images, seeds = int(runs["test_images"].iloc[0]), runs.loc[runs["seed"] >= 0, "seed"].nunique()
     title += f" (n = {images:,} test images" + f", {seeds} seed{'s' * (seeds > 1)}" * (seeds > 0) + ")"
     height = max(0.23 * len(names), 0.5)
-    figure, panels = page(1, len(columns), height, title, _note(absent, seeds), ROOM, sharey=True)
+    figure, panels = sheet(1, len(columns), height, title, _note(absent, seeds), ROOM, sharey=True)
     for axes, column in zip(panels[0], columns, strict=True):
         _panel(axes, runs, column, names, style)
         axes.set_xlabel(PANELS[column])

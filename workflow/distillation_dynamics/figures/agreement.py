@@ -7,9 +7,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .axis import few_ticks, log_scale, name_rows
-from .page import NAMES, Room, page
-from .style import NoValue, Style, against, binomial_half, counts, label, last_epoch, mean_and_half, need, over_epochs
+from .drawing.axis import few_ticks, log_scale, name_rows
+from .drawing.layout import NAMES, Room, sheet
+from .drawing.style import (
+    NoValue,
+    Style,
+    against,
+    binomial_half,
+    counts,
+    label,
+    last_epoch,
+    mean_and_half,
+    need,
+    over_epochs,
+)
 
 TABLES = ("agreement",)
 ASKS = ("students", "teacher")
@@ -33,7 +44,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     looks = style.looks(table["network"])
     names = list(looks)
     title = f"Agreement with the teacher ({counts(table)})"
-    figure, ((rows, shares, divergence),) = page(1, 3, max(0.19 * len(names), 1.6), title, _note(table, style), ROOM)
+    figure, ((rows, shares, divergence),) = sheet(1, 3, max(0.19 * len(names), 1.6), title, _note(table, style), ROOM)
     final = last_epoch(table)
     for row, name in enumerate(names):
         own = final[final["network"] == name].sort_values("seed")

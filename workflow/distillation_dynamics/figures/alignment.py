@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from ..statistics.effects import HARMS, HELPS, MIXED, NO_EFFECT, UNKNOWN
 from ..statistics.report.words import over
 from ..statistics.thresholds import FEWEST_ROWS
-from .axis import number_blocks
-from .page import Room, inches_of, page
-from .style import TEXT, Style, label, need
+from .drawing.axis import number_blocks
+from .drawing.layout import Room, inches_of, sheet
+from .drawing.style import TEXT, Style, label, need
 
 TABLES = ("alignment", "effects")
 ASKS = ("students", "teacher")
@@ -53,7 +53,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table["bandwidth"] = table["student_bandwidth"] - table["teacher_bandwidth_reduced"]
     tried = table[table["aligned_by"].fillna("") != ""].sort_values(["student_block", "teacher_block"])
     letters = dict(zip(tried.index, string.ascii_letters, strict=False))
-    figure, panels = page(2, 2, 1.5, _title(table), _note(tried, letters, effects), ROOM)
+    figure, panels = sheet(2, 2, 1.5, _title(table), _note(tried, letters, effects), ROOM)
     for axes, (column, (text, colors, least)) in zip(panels.flat, PANELS.items(), strict=True):
         picture = _picture(table, column)
         if np.isfinite(picture).any():

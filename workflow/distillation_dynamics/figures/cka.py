@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..statistics.thresholds import FEWEST_ROWS
-from .axis import name_blocks
-from .page import Room, fitted, inches_of, page
-from .style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
+from .drawing.axis import name_blocks
+from .drawing.layout import Room, fitted, inches_of, sheet
+from .drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
 ASKS = ("students", "teacher")
@@ -42,7 +42,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     what = "tokens" if column == "cka_tokens" else "images"
     title = f"Likeness of student and teacher, last epoch ({_counts(table, what)})"
     note = "Control: the untrained student. Dots: the teacher's block most like each of the student's. Grey: no value."
-    figure, panels = page(down, across, 0.95, title, note, ROOM, sharex=True, sharey=True)
+    figure, panels = sheet(down, across, 0.95, title, note, ROOM, sharex=True, sharey=True)
     values = {
         name: rows.pivot_table(values=column, index="block", columns="other_block", dropna=False)
         for name, rows in pictures.items()

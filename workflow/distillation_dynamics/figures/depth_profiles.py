@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..spec.tables import PUBLISHED_PROBE
-from .profiles import columns_of, draw_references, final, grid, places_of
-from .style import Style, label
+from .drawing.profiles import columns_of, draw_references, final, grid, places_of
+from .drawing.style import Style, label
 
 TABLES = ("depth", "references")
 METRICS = ("spectrum", "entropy", "magnitude")

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .axis import name_blocks
-from .page import Room, fitted, page
-from .style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
+from .drawing.axis import name_blocks
+from .drawing.layout import Room, fitted, sheet
+from .drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
 ASKS = ("students",)
@@ -65,7 +65,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     longest = max((len(line) for head in heads for line in head.splitlines()), default=0)
     room = Room(ROOM.left, ROOM.right, ROOM.gap, ROOM.between, 0.053 * longest if upright else 0.35, ROOM.below)
     widths = [*[1] * len(shown), *[TEACHER] * beside, SCALE]
-    figure, grid = page(len(columns), len(widths), HEIGHT, title, note, room, width_ratios=widths)
+    figure, grid = sheet(len(columns), len(widths), HEIGHT, title, note, room, width_ratios=widths)
     means = students.groupby(["network", "block", "epoch"])[columns].mean()
     for column, line in zip(columns, grid, strict=True):
         pictures = [

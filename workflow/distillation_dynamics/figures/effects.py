@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from ..statistics.report.words import over
 from ..statistics.thresholds import INTERVAL, LEVEL
-from .axis import few_ticks, name_rows
-from .page import NAMES, Room, page
-from .style import SMALL, Style, label, need
+from .drawing.axis import few_ticks, name_rows
+from .drawing.layout import NAMES, Room, sheet
+from .drawing.style import SMALL, Style, label, need
 
 TABLES = ("variants", "differences")
 ASKS = ("variants",)
@@ -39,7 +39,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     note += "" if several else ", without interval of training"
     note += ". Control, grey: 95 % of what the number of test images alone makes of no difference, for one seed."
     title = f"Does a variant help? Difference to {baseline}, last epoch (n = {over(variants['seeds'])})"
-    figure, ((axes,),) = page(1, 1, max(0.24 * len(variants), 0.5), title, note, ROOM)
+    figure, ((axes,),) = sheet(1, 1, max(0.24 * len(variants), 0.5), title, note, ROOM)
     looks = style.looks(variants["variant"])
     # Where no seed and no interval reaches, there would be nothing but paper.
     seen = np.array([0, *differences["difference"], *variants["low"].dropna(), *variants["high"].dropna()])

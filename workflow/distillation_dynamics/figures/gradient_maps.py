@@ -7,8 +7,8 @@ are relative depths, so that first stands over first and last over last whatever
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import maps
-from .style import PAGE, SMALL, TEXT, Style, block_label, need
+from .drawing import overlays
+from .drawing.style import PAGE, SMALL, TEXT, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
 ASKS = ("labels",)
@@ -30,31 +30,31 @@ def columns_of(blocks: int, across: int) -> dict[int, int]:
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the map of the blocks of every network: last epoch, lowest seed."""
-    table = maps.final_maps(need(tables, "gradient_maps", "map"), style.names)
-    pixels_of = maps.final_maps(need(tables, "saliency", "map"), style.names)
-    chosen = maps.examples(table, IMAGES)
-    names, left_out = maps.networks_of(table, maps.DOWN, style)
+    table = overlays.final_maps(need(tables, "gradient_maps", "map"), style.names)
+    pixels_of = overlays.final_maps(need(tables, "saliency", "map"), style.names)
+    chosen = overlays.examples(table, IMAGES)
+    names, left_out = overlays.networks_of(table, overlays.DOWN, style)
     table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
     blocks = table.drop_duplicates(["network", "block"]).sort_values("block").groupby("network")["block_name"].agg(list)
     across = min(max(map(len, blocks)), ACROSS // len(chosen))
-    step = min((PAGE - maps.NAMES - maps.GROUP * len(chosen)) / (len(chosen) * across), maps.LARGEST)
-    side, first = step - maps.GAP, 2 * maps.LINE + step
+    step = min((PAGE - overlays.NAMES - overlays.GROUP * len(chosen)) / (len(chosen) * across), overlays.LARGEST)
+    side, first = step - overlays.GAP, 2 * overlays.LINE + step
     count = len(chosen)
     title = f"Gradient of the label's logit on patch tokens, last epoch ({left_out}{count} image{'s' * (count != 1)})"
     note = (
         "Mean absolute gradient over channels, columns: relative depth from first to last block; under a name: its "
         "blocks shown. Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
     )
-    figure, axes, top = maps.sheet(first + step * len(names), title, note)
-    found = maps.by_key(table, "network", "image", "block")
-    images = maps.by_key(pixels_of[pixels_of["method"] == "image"], "network", "image")
+    figure, axes, top = overlays.canvas(first + step * len(names), title, note)
+    found = overlays.by_key(table, "network", "image", "block")
+    images = overlays.by_key(pixels_of[pixels_of["method"] == "image"], "network", "image")
     shown = {name: columns_of(len(blocks[name]), across) for name in names}
     for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
-        left = maps.NAMES + number * (across * step + maps.GROUP)
-        middle = left + (across * step - maps.GAP) / 2
-        axes.text(middle, top, maps.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
+        left = overlays.NAMES + number * (across * step + overlays.GROUP)
+        middle = left + (across * step - overlays.GAP) / 2
+        axes.text(middle, top, overlays.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
         pixels = next(picture for (_, one), picture in images.items() if one == image)
-        maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
+        overlays.show(axes, pixels, (middle - side / 2, top + overlays.LINE, side, side))
         for column, text in {0: "first", across - 1: "last"}.items():
             place = left + column * step + side / 2, top + first - 0.02
             axes.text(*place, text if across > 1 else "only", ha="center", va="bottom", fontsize=SMALL)
@@ -62,8 +62,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             for column, block in shown[name].items():
                 box = left + column * step, top + first + row * step, side, side
                 own, values = images.get((name, image), pixels), found[name, image, block]
-                maps.show(axes, own, box, values, f"{name}/{image}/{block}")
+                overlays.show(axes, own, box, values, f"{name}/{image}/{block}")
     for row, name in enumerate(names):
         below = ", ".join(block_label(blocks[name][block]) for block in shown[name].values())
-        maps.name_at_left(axes, name, top + first + row * step + side / 2, below if len(below) < 18 else "")
+        overlays.name_at_left(axes, name, top + first + row * step + side / 2, below if len(below) < 18 else "")
     return figure

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .page import Room, legend_below, legend_rows, page
-from .style import Style, label, need
+from .drawing.layout import Room, legend_below, legend_rows, sheet
+from .drawing.style import Style, label, need
 
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
@@ -38,7 +38,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     )
     room = ROOM.with_legend(legend_rows(map(label, looks), 4))
     height = 3.6 if len(groups) == 1 else 2.9
-    figure, (panels,) = page(1, len(groups), height, what, f"{note}){fading}.", room, sharex=True, sharey=True)
+    figure, (panels,) = sheet(1, len(groups), height, what, f"{note}){fading}.", room, sharex=True, sharey=True)
     for axes, (title, names) in zip(panels, groups.items(), strict=True):
         for name in names:
             _network(axes, table[table["network"] == name], looks[name], label(name))

@@ -6,8 +6,8 @@ In: neighbours.parquet. Out: a matrix of pictures, networks below the diagonal a
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ._pairs import Scale, matrix, pictures_of
-from .style import Style, need
+from .drawing.matrix import Scale, draw_matrix, pictures_of
+from .drawing.style import Style, need
 
 TABLES = ("neighbours",)
 METRICS = ("neighbours",)
@@ -24,4 +24,4 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     chance, images = table["neighbours_chance"].mean(), int(table["images"].max())
     scale = Scale("share of mutual nearest neighbours", "viridis", float(chance), None)
     said = f"Networks beside each other: mutual neighbours (n = {images:,} images; {chance:.2g} by chance)"
-    return matrix(pictures_of(table, "neighbours", style), scale, said, style)
+    return draw_matrix(pictures_of(table, "neighbours", style), scale, said, style)

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from ..statistics.networks import cka_column, pairs_of
 from ..statistics.thresholds import FEWEST_ROWS
-from ._pairs import Scale, matrix, pictures_of
-from .style import Style, need
+from .drawing.matrix import Scale, draw_matrix, pictures_of
+from .drawing.style import Style, need
 
 TABLES = ("cka",)
 METRICS = ("cka",)
@@ -31,4 +31,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     few = f", fewer than {FEWEST_ROWS:,} rows" * (images * max(tokens, 1) < FEWEST_ROWS)
     what = "tokens" if tokens else "images"
     scale = Scale(f"unbiased linear CKA of {what}", "viridis", None, None)
-    return matrix(pictures_of(table, column, style), scale, f"Networks beside each other: CKA ({rows}{few})", style)
+    return draw_matrix(
+        pictures_of(table, column, style), scale, f"Networks beside each other: CKA ({rows}{few})", style
+    )

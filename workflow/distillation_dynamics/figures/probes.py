@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from ..spec.tables import PUBLISHED_PROBE
 from ..statistics.thresholds import INTERVAL
-from .axis import few_ticks, log_if_wide, name_blocks
-from .page import Room, fitted, inches_of, legend_below, legend_rows, page
-from .profiles import block_names
-from .style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue, Style, label, last_epoch, need
+from .drawing.axis import few_ticks, log_if_wide, name_blocks
+from .drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
+from .drawing.profiles import block_names
+from .drawing.style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue, Style, label, last_epoch, need
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")
@@ -53,7 +53,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # A row without panels holds the names of the next networks.
     heights = [*[0.8] * len(PANELS), 0.3] * pages
     title = f"Does it depend on the images? One line an image set, last epoch{left_out}"
-    figure, grid = page(len(heights) - 1, across, heights[:-1], title, _note(table, style), room)
+    figure, grid = sheet(len(heights) - 1, across, heights[:-1], title, _note(table, style), room)
     for axes in grid.flat:
         axes.set_visible(False)
     looks = _looks(sets, style)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import maps
-from .style import PAGE, SMALL, TEXT, NoValue, Style, need
+from .drawing import overlays
+from .drawing.style import PAGE, SMALL, TEXT, NoValue, Style, need
 
 TABLES = ("saliency",)
 ASKS = ("labels",)
@@ -23,38 +23,38 @@ CAPTION = (
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the same images for every network: last epoch, lowest seed."""
-    table = maps.final_maps(need(tables, "saliency", "map"), style.names)
+    table = overlays.final_maps(need(tables, "saliency", "map"), style.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     if not methods:
         raise NoValue("no network has a map of what a logit depends on (saliency.parquet)")
-    chosen = maps.examples(table, max(1, ACROSS // len(methods)))
-    names, left_out = maps.networks_of(table, maps.DOWN, style)
+    chosen = overlays.examples(table, max(1, ACROSS // len(methods)))
+    names, left_out = overlays.networks_of(table, overlays.DOWN, style)
     table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
-    found = maps.by_key(table, "network", "image", "method")
-    width = (PAGE - maps.NAMES - maps.GROUP * len(chosen)) / (len(chosen) * len(methods))
-    step = min(width, maps.LARGEST)
-    side, first = step - maps.GAP, 2 * maps.LINE + step
+    found = overlays.by_key(table, "network", "image", "method")
+    width = (PAGE - overlays.NAMES - overlays.GROUP * len(chosen)) / (len(chosen) * len(methods))
+    step = min(width, overlays.LARGEST)
+    side, first = step - overlays.GAP, 2 * overlays.LINE + step
     count = table["image"].nunique()
     title = f"Saliency of the label's logit, last epoch ({left_out}{count} image{'s' * (count != 1)})"
     note = (
         "Largest absolute attribution over colours: gradient, SmoothGrad, integrated gradients, over the image in "
         "grey. Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
     )
-    figure, axes, top = maps.sheet(first + step * len(names), title, note)
+    figure, axes, top = overlays.canvas(first + step * len(names), title, note)
     nothing = np.full((1, 1), np.nan)
     for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
-        left = maps.NAMES + number * (len(methods) * step + maps.GROUP)
-        middle = left + (len(methods) * step - maps.GAP) / 2
-        axes.text(middle, top, maps.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
+        left = overlays.NAMES + number * (len(methods) * step + overlays.GROUP)
+        middle = left + (len(methods) * step - overlays.GAP) / 2
+        axes.text(middle, top, overlays.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
         pixels = next(found[name, image, "image"] for name in names if (name, image, "image") in found)
-        maps.show(axes, pixels, (middle - side / 2, top + maps.LINE, side, side))
+        overlays.show(axes, pixels, (middle - side / 2, top + overlays.LINE, side, side))
         for column, method in enumerate(methods):
             x = left + column * step
             axes.text(x + side / 2, top + first - 0.02, METHODS[method], ha="center", va="bottom", fontsize=SMALL)
             for row, name in enumerate(names):
                 box = x, top + first + row * step, side, side
                 own, values = found.get((name, image, "image"), pixels), found.get((name, image, method), nothing)
-                maps.show(axes, own, box, values, f"{name}/{image}/{method}")
+                overlays.show(axes, own, box, values, f"{name}/{image}/{method}")
     for row, name in enumerate(names):
-        maps.name_at_left(axes, name, top + first + row * step + side / 2)
+        overlays.name_at_left(axes, name, top + first + row * step + side / 2)
     return figure

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.report.words import span
-from .axis import few_ticks
-from .page import Room, column_title, names_below, page, rows_below
-from .profiles import Column, columns_of, draw_null, final, places_of, profile, title
-from .style import PAGE, Style, label
+from .drawing.axis import few_ticks
+from .drawing.layout import Room, column_title, names_below, rows_below, sheet
+from .drawing.profiles import PanelColumn, columns_of, draw_null, final, places_of, profile, title
+from .drawing.style import PAGE, Style, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("sep",)
@@ -42,12 +42,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     depth = final(tables, "depth", BANDWIDTH, *BANDWIDTH_NULL, TEST)
     columns = columns_of(depth["network"], style)
     # The baseline stands among the variants, which share its width.
-    columns = [column if not column.beside else Column((column.beside, *column.members)) for column in columns]
+    columns = [column if not column.beside else PanelColumn((column.beside, *column.members)) for column in columns]
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(columns) - 1)) / len(columns)
     rows = max(rows_below(map(label, column.members), width + ROOM.gap) for column in columns)
     room = ROOM.with_legend(rows)
     what = title("Spectral energy pattern of patch tokens", depth, [BANDWIDTH])
-    figure, panels = page(3, len(columns), 1.15, what, _note(depth, style), room, sharey="row")
+    figure, panels = sheet(3, len(columns), 1.15, what, _note(depth, style), room, sharey="row")
     for line, column in zip(panels.T, columns, strict=True):
         _curves(line[0], line[1], bins, column, style)
         own = depth[depth["network"].isin(column.members)]
@@ -63,12 +63,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     return figure
 
 
-def _with_null(column: Column, style: Style) -> list[str]:
+def _with_null(column: PanelColumn, style: Style) -> list[str]:
     """Return whose null a column shows: one, since those of several would hide each other."""
     return style.banded(column.members)[:1]
 
 
-def _curves(folded: Axes, published: Axes, bins: pd.DataFrame, column: Column, style: Style) -> None:
+def _curves(folded: Axes, published: Axes, bins: pd.DataFrame, column: PanelColumn, style: Style) -> None:
     for name, look in style.looks(column.members).items():
         rows = bins[bins["network"] == name].groupby("frequency")[["sep", "sep_folded", *NULL]].mean()
         look = {**look, "marker": None}

@@ -15,10 +15,10 @@ from matplotlib.ticker import NullLocator
 
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.valley import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
-from .axis import few_ticks, name_rows
-from .page import NAMES, Room, page
-from .profiles import places_of
-from .style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
+from .drawing.axis import few_ticks, name_rows
+from .drawing.layout import NAMES, Room, sheet
+from .drawing.profiles import places_of
+from .drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
 TABLES = ("shape", "depth")
 ROLES = {"paper": "metric of the claim", "control": "control", "scale": "scale itself", "null": "null"}
@@ -47,7 +47,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     down = 1 + max(row for row, _ in places.values())
     heights = [CURVE] + [LINE * (len(members) + 1)] * down
     title = f"Is it U-shaped? Last epoch ({counts(table)})"
-    figure, panels = page(1 + down, ACROSS, heights, title, _note(table, style), ROOM)
+    figure, panels = sheet(1 + down, ACROSS, heights, title, _note(table, style), ROOM)
     for axes in panels.flat:
         axes.set_visible(False)
     roles = dict(zip(table["metric"], table["role"], strict=True))

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..statistics.report.words import span
-from .axis import few_ticks
-from .page import Room, column_title, fitted, inches_of, page
-from .profiles import final, split, title
-from .style import PAGE, SMALL, Style, label
+from .drawing.axis import few_ticks
+from .drawing.layout import Room, column_title, fitted, inches_of, sheet
+from .drawing.profiles import final, split, title
+from .drawing.style import PAGE, SMALL, Style, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)
@@ -45,7 +45,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "permuted channels (of the first of a row; dotted: their mean) leave nowhere. p: one test of the whole curve, "
         "by its largest distance; each unadjusted."
     )
-    figure, panels = page(len(rows), len(PLACES), 0.82, what, note, ROOM, sharex=True, sharey="row")
+    figure, panels = sheet(len(rows), len(PLACES), 0.82, what, note, ROOM, sharex=True, sharey="row")
     for (members, with_null), line in zip(rows, panels, strict=True):
         looks = style.looks(members)
         for axes, place in zip(line, PLACES.values(), strict=True):

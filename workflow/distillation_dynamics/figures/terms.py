@@ -13,9 +13,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axis import few_ticks, log_scale
-from .page import Room, column_title, fitted, inches_of, legend_below, legend_rows, page
-from .style import TEXT, Style, label, need, over_epochs
+from .drawing.axis import few_ticks, log_scale
+from .drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
+from .drawing.style import TEXT, Style, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
 ASKS = ("students",)
@@ -47,7 +47,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {label(style.names.baseline or '')}."
     # A row without panels holds the names of the next variants.
     heights = [0.7, 0.5, 0.5, 0.2] * groups
-    figure, panels = page(4 * groups - 1, across, heights[:-1], title, note, room, sharex=True, sharey=False)
+    figure, panels = sheet(4 * groups - 1, across, heights[:-1], title, note, room, sharex=True, sharey=False)
     for axes in panels.flat:
         axes.set_visible(False)
     rows: dict[str, list[Axes]] = {name: [] for name in PANELS}

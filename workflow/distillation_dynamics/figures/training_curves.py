@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axis import few_ticks, log_scale
-from .page import Room, names_below, page, rows_below
-from .profiles import split
-from .style import PAGE, SMALL, Style, label, need, over_epochs
+from .drawing.axis import few_ticks, log_scale
+from .drawing.layout import Room, names_below, rows_below, sheet
+from .drawing.profiles import split
+from .drawing.style import PAGE, SMALL, Style, label, need, over_epochs
 
 TABLES = ("epochs",)
 ASKS = ("students",)
@@ -62,7 +62,7 @@ def beside_baseline(
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
     rows = max(rows_below(map(label, part), width + ROOM.gap) for part in parts)
     room = ROOM.with_legend(rows)
-    figure, axes = page(len(panels), len(parts), 1.3, title, note, room, sharex=True, sharey="row")
+    figure, axes = sheet(len(panels), len(parts), 1.3, title, note, room, sharex=True, sharey="row")
     for row, (line, (column, text)) in enumerate(zip(axes, panels.items(), strict=True)):
         for one, part in zip(line, parts, strict=True):
             over_epochs(one, table, column, style.looks(part))

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axis import few_ticks
-from .page import Room, column_title, fitted, inches_of, page
-from .style import PAGE, SMALL, TEXT, Style, label, need
+from .drawing.axis import few_ticks
+from .drawing.layout import Room, column_title, fitted, inches_of, sheet
+from .drawing.style import PAGE, SMALL, TEXT, Style, label, need
 
 TABLES = ("trajectory", "variants", "published_trajectory")
 ASKS = ("variants",)
@@ -40,7 +40,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     down = math.ceil(len(variants) / across)
     baseline = label(table["baseline"].iloc[0])
     title = f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{'s' * (seeds != 1)})"
-    figure, panels = page(down, across, 1.1, title, _note(seeds, published), ROOM, sharex=True, sharey=True)
+    figure, panels = sheet(down, across, 1.1, title, _note(seeds, published), ROOM, sharex=True, sharey=True)
     for axes, variant in zip(panels.flat, variants, strict=False):
         own, theirs = (rows[rows["variant"] == variant].sort_values("epoch") for rows in (table, published))
         _panel(axes, own, theirs, looks[variant], turns.get(variant))

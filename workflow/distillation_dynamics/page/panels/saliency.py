@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ...figures import maps
+from ...figures.drawing import overlays
 from ..html import Html, tag
 from ..panel import Panel, Study, named
 from ..pictures import strip
@@ -19,12 +19,12 @@ def panels(study: Study) -> list[Panel]:
     """Return the panel on saliency; none where no network has a map."""
     if not study.has("saliency"):
         return []
-    table = maps.final_maps(study.tables["saliency"], study.names)
+    table = overlays.final_maps(study.tables["saliency"], study.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
         return []
-    shown = list(maps.examples(table, MOST).itertuples(index=False))
+    shown = list(overlays.examples(table, MOST).itertuples(index=False))
     about = (
         "How much the logit of an image's own class depends on each pixel, last epoch, lowest seed: largest absolute "
         "attribution over colours, laid over the image. Each map has its own scale: compare places, not sizes. Where "
@@ -42,11 +42,11 @@ def panels(study: Study) -> list[Panel]:
 def _pictures(study: Study, table: pd.DataFrame, methods: list[str], shown: list) -> Html:
     owners = study.owned(table).drop_duplicates("network").set_index("network")["owner"]
     # By network, image and method.
-    arrays = {(row["network"], row["image"], row["method"]): maps.as_array(row) for row in table.to_dict("records")}
+    arrays = {(row["network"], row["image"], row["method"]): overlays.as_array(row) for row in table.to_dict("records")}
     heads = []
     for image, label in shown:
         pixels = arrays.get((owners.index[0], image, IMAGE), NOTHING)
-        said = f"image {image}, {maps.class_said(label, study.classes)}"
+        said = f"image {image}, {overlays.class_said(label, study.classes)}"
         heads.append(tag("th", strip([_over(pixels, NOTHING)], said), tag("br"), said, scope="col"))
     rows = []
     for name in owners.index:
@@ -55,7 +55,7 @@ def _pictures(study: Study, table: pd.DataFrame, methods: list[str], shown: list
             own, *found = (arrays.get((name, image, method), NOTHING) for method in (IMAGE, *methods))
             cells.append(_cell(own, found, f"{named(name)}, image {image}: {', '.join(METHODS[m] for m in methods)}"))
         # Whatever is chosen, the untrained student stays.
-        owner = None if name == maps.UNTRAINED else owners[name]
+        owner = None if name == overlays.UNTRAINED else owners[name]
         rows.append(tag("tr", tag("th", named(name), scope="row"), *cells, data_owner=owner))
     caption = "Saliency of the label's logit, by network and image"
     top = tag("thead", tag("tr", tag("td"), *heads))
@@ -72,4 +72,4 @@ def _cell(image: np.ndarray, found: list[np.ndarray], said: str) -> Html:
 
 def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return a map over its image, [rows, columns, 3]; over black where the image is not known."""
-    return maps.blended(np.nan_to_num(image), values)
+    return overlays.blended(np.nan_to_num(image), values)

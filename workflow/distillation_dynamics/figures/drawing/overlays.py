@@ -1,7 +1,7 @@
 """What the figures of maps over images share: how maps are chosen, scaled and laid over images, on one sheet in inches.
 
 In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. All pictures share one pair of axes whose
-unit is the inch: hundreds of axes take ten times as long. It is no figure of its own.
+unit is the inch: hundreds of axes take ten times as long.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..spec.tables import Names
-from .page import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads
+from ...spec.tables import Names
+from .layout import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads
 from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 
 # Inches: for the names of networks and for the scale; between pictures, and between groups of them; a line of text.
@@ -84,7 +84,7 @@ def share_of_largest(values: np.ndarray) -> np.ndarray:
     return np.clip(values / scale, 0, 1)
 
 
-def sheet(height: float, title: str, note: str) -> tuple[Figure, Axes, float]:
+def canvas(height: float, title: str, note: str) -> tuple[Figure, Axes, float]:
     """Return a figure, its axes in inches from the upper left corner, and where what is drawn starts.
 
     `height` [inches] is that of all between title and scale. A `note` stands below the scale.

@@ -2,7 +2,7 @@
 
 In: rows of depth.parquet. Left stand the levels of networks, their controls and the baseline; right of them each
 variant as its difference (or ratio) to the baseline of the same seed, a few in each panel, named below it. Lines are
-means over seeds. It is no figure of its own.
+means over seeds.
 """
 
 import math
@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.thresholds import INTERVAL
+from ...statistics.thresholds import INTERVAL
 from .axis import few_ticks, log_scale, name_blocks
-from .page import Room, column_title, inches_of, letters, names_below, page, rows_below
+from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
 from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_probe, mean_and_half, need
 
 # Panels side by side, variants that one of them holds, and networks with their controls.
@@ -25,7 +25,7 @@ HEIGHT = 0.85
 ROOM = Room(left=0.86, gap=0.36, between=0.24, above=0.34)
 
 
-class Column(NamedTuple):
+class PanelColumn(NamedTuple):
     """Who is in a column of panels; of `beside` they are drawn as differences to it."""
 
     members: tuple[str, ...]
@@ -55,7 +55,7 @@ def bands(table: pd.DataFrame, style: Style, columns: Iterable[str]) -> str:
     return "; ".join(said) + "." * bool(said)
 
 
-def columns_of(shown: Iterable[str], style: Style) -> list[Column]:
+def columns_of(shown: Iterable[str], style: Style) -> list[PanelColumn]:
     """Return who stands in which column of panels: networks, their controls and the baseline, then other variants."""
     shown = list(dict.fromkeys(shown))
     networks = [name for name in style.names.ordered if {name, style.names.controls.get(name)} & set(shown)]
@@ -66,8 +66,8 @@ def columns_of(shown: Iterable[str], style: Style) -> list[Column]:
     columns = []
     for number, part in enumerate(split(networks, left) or [[]]):
         pairs = [one for name in part for one in (name, style.names.controls.get(name)) if one in shown]
-        columns.append(Column((*pairs, beside) if number == 0 and beside is not None else (*pairs,)))
-    return [*columns, *(Column(tuple(part), beside) for part in split(others, right))]
+        columns.append(PanelColumn((*pairs, beside) if number == 0 and beside is not None else (*pairs,)))
+    return [*columns, *(PanelColumn(tuple(part), beside) for part in split(others, right))]
 
 
 def split(names: list[str], parts: int) -> list[list[str]]:
@@ -90,7 +90,7 @@ def grid(
     names = [rows_below(map(label, column.members), width + ROOM.gap) for column in columns]
     room = ROOM.with_legend(max(names))
     note = " ".join(part for part in (note, bands(table, style, panels)) if part)
-    figure, axes = page(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
+    figure, axes = sheet(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
     for row, (column, text) in zip(axes, panels.items(), strict=True):
         _row(row, columns, table, column, style, column in log)
         row[0].set_ylabel(text)
@@ -102,7 +102,7 @@ def grid(
     return figure, dict(zip(panels, map(list, axes), strict=True))
 
 
-def _heads(axes: np.ndarray, columns: list[Column], panels: Mapping[str, str], log: list[str]) -> None:
+def _heads(axes: np.ndarray, columns: list[PanelColumn], panels: Mapping[str, str], log: list[str]) -> None:
     """Name the first column of levels and the first of differences, and rows of ratios among those of differences."""
     kinds = {"ratio" if column in log else "difference" for column in panels}
     for place, column in enumerate(columns):
@@ -116,7 +116,7 @@ def _heads(axes: np.ndarray, columns: list[Column], panels: Mapping[str, str], l
                               fontsize=SMALL)  # fmt: skip
 
 
-def _row(row: np.ndarray, columns: list[Column], table: pd.DataFrame, name: str, style: Style, log: bool) -> None:
+def _row(row: np.ndarray, columns: list[PanelColumn], table: pd.DataFrame, name: str, style: Style, log: bool) -> None:
     first: dict[bool, Axes] = {}
     found = {True: False, False: False}
     for axes, column in zip(row, columns, strict=True):

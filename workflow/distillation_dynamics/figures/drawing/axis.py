@@ -1,4 +1,4 @@
-"""How axes are numbered: blocks by name, and few round numbers, so that none covers another. No figure of its own."""
+"""How axes are numbered: blocks by name, and few round numbers, so that none covers another."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .page import NAMES, fitted
+from .layout import NAMES, fitted
 from .style import block_label, label
 
 
@@ -29,7 +29,7 @@ def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:
 
 
 def name_rows(axes: Axes, names: Sequence[str], lines: int = 2) -> None:
-    """Name rows 0, 1, ... from above, each in up to `lines` within the room that `page.NAMES` leaves at the left."""
+    """Name rows 0, 1, ... from above, each in up to `lines` within the room that `layout.NAMES` leaves at the left."""
     axes.set_yticks(range(len(names)), [fitted(label(name), NAMES - 0.12, lines=lines) for name in names])
     axes.set_ylim(len(names) - 0.45, -0.55)
 

@@ -1,7 +1,7 @@
 """Where everything stands on a printed page: title, panels, legends and note, placed by hand in inches.
 
 Panels keep their size whatever stands around them, so that no text covers another, and nothing waits for a layout
-engine, which takes half a minute for many panels. It is no figure of its own.
+engine, which takes half a minute for many panels.
 """
 
 import math
@@ -69,7 +69,7 @@ def _filled(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
-def page(
+def sheet(
     down: int, across: int, height: float | list[float], title: str, note: str = "", room: Room | None = None,
     **grid: Any,
 ) -> tuple[Figure, np.ndarray]:  # fmt: skip

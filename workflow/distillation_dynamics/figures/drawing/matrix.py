@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
-from .page import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
+from ...statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
+from .layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
 from .style import PAGE, SMALL, TEXT, NoValue, Style, label
 
 # Networks side by side that are still readable on a page.
@@ -52,7 +52,7 @@ def oriented(pictures: Pictures, down: str | None, across: str | None) -> np.nda
     return picture if first == down else picture.T
 
 
-def matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
+def draw_matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
     """Draw the matrix of all networks; `said` is what the title says of images and rows.
 
     Raises NoValue where no pair of two networks has a value.
