@@ -16,6 +16,7 @@ class Columns:
     """Of a table."""
 
     a = Column("s", "seconds")
+    rate: Annotated[float, Key("above 0", gt=0)] = 0.1
 
 
 def work(value):
@@ -31,11 +32,14 @@ SAME = {
     "the layout": ("value, 1)", "value,\n        1)"),
     "the words of an error": ("is too much; take less", "is more than allowed; take less"),
     "what an error tells": ("than {LIMIT}", "than {LIMIT + 0}"),
+    "what is allowed and said beside a type": ('Key("above 0", gt=0)', 'Key("at least 0", ge=0)'),
     "what is printed": ('"working", value', '"at work"'),
 }
 OTHER = {
     "a constant": ("LIMIT = 3", "LIMIT = 4"),
     "a condition": ("value > LIMIT", "value >= LIMIT"),
+    "a type": ("Annotated[float,", "Annotated[int,"),
+    "a default": ("= 0.1", "= 0.2"),
     "the kind of an error": ("raise StudyError", "raise ValueError"),
     "what is returned": ("value, 1", "value, 2"),
     "what a column says of itself, which is written": ('"seconds"', '"minutes"'),

@@ -1,9 +1,9 @@
 """Which code a stage really uses, as hashes: part of the key of every job.
 
-The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors and what is only printed
-do not count. A fingerprint lists a stage's module and all modules of the library that it imports, transitively, read
-from the syntax tree. Objectives, metrics and figures are imported by name at run time, which the syntax tree does not
-show; whoever asks for a fingerprint names them.
+The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors, what is only printed and
+what `Annotated` says beside a type do not count. A fingerprint lists a stage's module and all modules of the library
+that it imports, transitively, read from the syntax tree. Objectives, metrics and figures are imported by name at run
+time, which the syntax tree does not show; whoever asks for a fingerprint names them.
 """
 
 import ast
@@ -126,7 +126,10 @@ def _named_by(module: str, path: Path, tree: ast.Module) -> list[str]:
 
 
 class _WithoutWords(ast.NodeTransformer):
-    """Leaves out docstrings and the words of errors and of what is printed; what they are computed from stays."""
+    """Leaves out docstrings, what is said of types, and the words of errors and of what is printed.
+
+    What those words are computed from stays.
+    """
 
     def visit(self, node: ast.AST) -> ast.AST:
         """Return a node without its words."""
@@ -137,6 +140,8 @@ class _WithoutWords(ast.NodeTransformer):
             if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node)):
                 return node
             node.args, node.keywords = [], []
+        if isinstance(node, ast.Subscript) and getattr(node.value, "id", None) == "Annotated":
+            return node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
         return node
 
 
