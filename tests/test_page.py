@@ -13,7 +13,7 @@ import pytest
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.page import document, html, looks, rows
-from distillation_dynamics.page.panel import Study
+from distillation_dynamics.page.panel import PageData
 from distillation_dynamics.page.panels import depth, provenance, spectra
 from distillation_dynamics.stages import page as stage
 from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
@@ -311,14 +311,14 @@ def test_a_damaged_table_is_named(tmp_path):
         stage.main(job)
 
 
-def study_of(tables, who=WHO):
-    return Study(who, tables, {})
+def data_for(tables, who=WHO):
+    return PageData(who, tables, {})
 
 
 def test_of_many_those_furthest_from_the_baseline_are_shown_at_the_start():
     tables = tables_of(WHO)
-    assert document.start(study_of(tables)) == ["cait", "soft", "none", "spectral_first", "projector_last", "hard"]
-    assert document.start(study_of({})) == [
+    assert document.start(data_for(tables)) == ["cait", "soft", "none", "spectral_first", "projector_last", "hard"]
+    assert document.start(data_for({})) == [
         "cait",
         "soft",
         "none",
@@ -326,12 +326,12 @@ def test_of_many_those_furthest_from_the_baseline_are_shown_at_the_start():
         "spectral_last",
         "projector_first",
     ]
-    assert document.start(study_of({}, ALONE)) == ["cait", "vit"]
+    assert document.start(data_for({}, ALONE)) == ["cait", "vit"]
 
 
 def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images():
     tables = tables_of(WHO)
-    table, metrics = depth.profiles(study_of(tables))
+    table, metrics = depth.profiles(data_for(tables))
     assert metrics[:3] == ["entropy", "activation_magnitude", "intensity"]
     assert not [name for name in metrics if name.endswith(("_se", "_null", "_low", "_p99")) or name == "channels"]
     assert table.loc[table["role"] != "variant", "epoch"].isna().all()
@@ -350,9 +350,9 @@ def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images()
 def test_spectra_are_thinned_to_what_a_chart_shows():
     wide = pd.DataFrame({"frequency": np.linspace(0, 0.5, 385), "sep_folded": np.linspace(0, 1, 385)})
     keys = {"network": "vit", "seed": -1, "epoch": 1, "probe": "balanced", "block": 0, "block_name": "blocks.0"}
-    found = spectra.curves(study_of({"spectrum": wide.assign(**keys)}), ["sep_folded"])
+    found = spectra.curves(data_for({"spectrum": wide.assign(**keys)}), ["sep_folded"])
     assert len(found) == spectra.MOST and found["frequency"].iloc[[0, -1]].tolist() == [0, 0.5]
-    few = spectra.curves(study_of({"spectrum": wide.head(33).assign(**keys)}), ["sep_folded"])
+    few = spectra.curves(data_for({"spectrum": wide.head(33).assign(**keys)}), ["sep_folded"])
     assert len(few) == 33
 
 

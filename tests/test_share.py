@@ -221,11 +221,11 @@ def test_a_study_without_tables_is_no_data_set(tmp_path, monkeypatch):
 
 def test_a_card_holds_no_folder_of_one_machine():
     config = {"data": {"train": "/home/me/images", "test": ["/data/a.parquet", "b.parquet"], "classes": 10}}
-    part = dataset.Part("depth", "tables/depth.parquet", 3, {})
-    text = dataset.card({"name": "mine", "configuration": config, "commit": None}, [part])
+    subset = dataset.Subset("depth", "tables/depth.parquet", 3, {})
+    text = dataset.card({"name": "mine", "configuration": config, "commit": None}, [subset])
     assert "/home" not in text and "train: images" in text and "- a.parquet" in text and "not recorded" in text
     assert "No image itself is in it." in text
-    assert "pixels of a few" in dataset.card({"name": "m", "configuration": {}}, [part._replace(name="saliency")])
+    assert "pixels of a few" in dataset.card({"name": "m", "configuration": {}}, [subset._replace(name="saliency")])
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="Hugging Face's datasets is not installed")

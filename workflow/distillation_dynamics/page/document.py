@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .html import Html, details, joined, of_markdown, tag
-from .panel import Panel, Study, named
+from .panel import PageData, Panel, named
 from .panels import accuracy, cost, depth, pairs, place, provenance, published, saliency, spectra, training
 from .pictures import figure
 from .rows import as_json, packed
@@ -30,23 +30,23 @@ CAN_SHOW = "What this study can show"
 FURTHEST = 2
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels that a study has something for, in the order of reading."""
     modules = accuracy, training, published, depth, spectra, pairs, place, saliency, cost, provenance
-    found = {panel.id: panel for module in modules for panel in module.panels(study)}
+    found = {panel.id: panel for module in modules for panel in module.panels(data)}
     middle = [name for name in found if name not in (*ORDER, *LAST)]
     return [found[name] for name in (*ORDER, *middle, *LAST) if name in found]
 
 
 def page(
-    study: Study, report: dict[str, Any], figures: Mapping[str, str], looks: dict[str, Any], assets: Mapping[str, str]
+    data: PageData, report: dict[str, Any], figures: Mapping[str, str], looks: dict[str, Any], assets: Mapping[str, str]
 ) -> str:
     """Return index.html.
 
     `report`: what report.json holds; `figures`: name -> PNG; `looks`: see `looks.looks`; `assets`: page.css, page.js
     and vega.js.
     """
-    parts = panels(study)
+    parts = panels(data)
     said = {section["title"]: section for section in report["sections"]}
     title = report["title"].removesuffix(": report")
     written = {panel.report for panel in parts}
@@ -58,15 +58,15 @@ def page(
     sections = [*(_section(panel, said, figures) for panel in parts), *(_left(said[name]) for name in rest)]
     body = [
         tag("a", "Skip to the answers", href="#answers", class_="skip"),
-        tag("header", tag("h1", f"Study: {title}"), tag("p", tag("strong", "What was asked. "), asked(study))),
-        tag("aside", _chooser(study), _contents(links), aria_label="Choice of networks, and contents"),
+        tag("header", tag("h1", f"Study: {title}"), tag("p", tag("strong", "What was asked. "), asked(data))),
+        tag("aside", _chooser(data), _contents(links), aria_label="Choice of networks, and contents"),
         tag("main", *_front(said, parts), *sections, _others(others, figures)),
     ]
-    data = {
+    for_script = {
         "tables": {name: packed(table) for panel in parts for name, table in panel.tables.items()},
         "panels": [_for_script(panel) for panel in parts if panel.charts],
         "looks": looks,
-        "start": start(study),
+        "start": start(data),
     }
     head = joined([
         tag("meta", charset="utf-8"),
@@ -77,7 +77,7 @@ def page(
         tag("style", Html(assets["page.css"])),
     ])  # fmt: skip
     scripts = [
-        tag("script", Html(as_json(data)), type="application/json", id="page-data"),
+        tag("script", Html(as_json(for_script)), type="application/json", id="page-data"),
         tag("script", Html(assets["vega.js"])),
         tag("script", Html(assets["page.js"])),
     ]
@@ -85,9 +85,9 @@ def page(
     return f"<!DOCTYPE html>\n{whole}\n"
 
 
-def asked(study: Study) -> str:
+def asked(data: PageData) -> str:
     """Return in a sentence what a study asks: of students and their teacher, or of networks alone."""
-    names = study.names
+    names = data.names
     if names.variants and names.teacher and names.baseline:
         return (
             f"What does distilling the teacher {named(names.teacher)} do inside a student? "
@@ -97,23 +97,23 @@ def asked(study: Study) -> str:
     return f"What are {', '.join(map(named, names.ordered))} like inside, block by block, and how alike are they?"
 
 
-def start(study: Study) -> list[str]:
+def start(data: PageData) -> list[str]:
     """Return who is shown at the start: all of few; of many the teacher, the baseline, what differs most from it."""
-    names = study.names
+    names = data.names
     if len(names.trained) <= 2 * FURTHEST + 2:
         return list(names.trained)
     if not names.variants:
         return list(names.trained[: 2 * FURTHEST + 2])
     furthest = list(names.variants[: 2 * FURTHEST + 1])
-    if study.has("variants", "mean_difference"):
-        ordered = study.tables["variants"].dropna(subset=["mean_difference"]).sort_values("mean_difference")["variant"]
+    if data.has("variants", "mean_difference"):
+        ordered = data.tables["variants"].dropna(subset=["mean_difference"]).sort_values("mean_difference")["variant"]
         furthest = [*ordered.head(FURTHEST), *ordered.tail(FURTHEST)]
     chosen = {names.reference, names.baseline, *furthest}
     return [name for name in names.trained if name in chosen]
 
 
-def _chooser(study: Study) -> Html:
-    names = study.names
+def _chooser(data: PageData) -> Html:
+    names = data.names
 
     def boxes(title: str, members: Iterable[str]) -> Html:
         marks = (

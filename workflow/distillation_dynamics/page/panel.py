@@ -73,7 +73,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Study:
+class PageData:
     """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, hours.
 
     A table that the study does not have is absent. `made`: study.json, None where it is not there; `hours`: stage ->
@@ -125,11 +125,11 @@ def epoch_said(epoch: float) -> str:
     return "as released" if epoch < 0 else f"{epoch:.0f}"
 
 
-def measure(study: Study, table: str, columns: Sequence[str], n: Mapping[str, str] | None = None) -> Control:
+def measure(data: PageData, table: str, columns: Sequence[str], n: Mapping[str, str] | None = None) -> Control:
     """Return the choice of what is shown among columns of a table, with unit and meaning; half intervals beside."""
     options = []
     for name in columns:
-        about = study.about(table, name)
+        about = data.about(table, name)
         said = (about.description[:1].upper() + about.description[1:]) or named(name)
         options.append(
             {"value": name, "label": named(name), "unit": about.unit, "about": said, "n": (n or {}).get(name)}

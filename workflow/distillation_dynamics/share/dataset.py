@@ -45,7 +45,7 @@ FEATURE_TYPES = {
 }  # fmt: skip
 
 
-class Part(NamedTuple):
+class Subset(NamedTuple):
     """One configuration of the data set: its name, its files, rows in all, and columns."""
 
     name: str
@@ -59,16 +59,16 @@ def write(study: str) -> Path:
     folder, said = study_of(study)
     out = folder / "dataset"
     shutil.rmtree(out, ignore_errors=True)
-    parts = list(_tables(folder, out))
-    if not parts:
+    subsets = list(_tables(folder, out))
+    if not subsets:
         raise StudyError(f"STUDY: {folder} has no tables yet; run snakemake with it first")
-    parts += _features(folder, out)
+    subsets += _features(folder, out)
     # The card last: without it this is no data set.
-    write_text(out / "README.md", card(said, parts))
+    write_text(out / "README.md", card(said, subsets))
     return out
 
 
-def _tables(folder: Path, out: Path) -> Iterator[Part]:
+def _tables(folder: Path, out: Path) -> Iterator[Subset]:
     """Copy the tables that have rows."""
     for path in sorted(path for name in FOLDERS for path in (folder / name).glob("*.parquet")):
         try:
@@ -78,10 +78,10 @@ def _tables(folder: Path, out: Path) -> Iterator[Part]:
         if rows:
             with replacing(out / "tables" / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-            yield Part(path.stem, f"tables/{path.name}", rows, columns_of(pq.read_schema(path)))
+            yield Subset(path.stem, f"tables/{path.name}", rows, columns_of(pq.read_schema(path)))
 
 
-def _features(folder: Path, out: Path) -> list[Part]:
+def _features(folder: Path, out: Path) -> list[Subset]:
     """Write the features of every network; nothing where none were kept."""
     rows = 0
     for kept in sorted((folder / "measure").glob("*/**/features")):
@@ -89,7 +89,7 @@ def _features(folder: Path, out: Path) -> list[Part]:
         name = network if seed < 0 else f"{network}_seed{seed}"
         with replacing(out / f"{FEATURES}/{name}.parquet") as temporary:
             rows += _write_features(temporary, kept, network, seed)
-    return [Part(FEATURES, f"{FEATURES}/*.parquet", rows, FEATURE_COLUMNS)] if rows else []
+    return [Subset(FEATURES, f"{FEATURES}/*.parquet", rows, FEATURE_COLUMNS)] if rows else []
 
 
 def _owner(parts: tuple[str, ...]) -> tuple[str, int]:
@@ -124,25 +124,28 @@ def _write_features(path: Path, kept: Path, network: str, seed: int) -> int:
     return rows
 
 
-def card(study: dict[str, Any], parts: Iterable[Part]) -> str:
+def card(study: dict[str, Any], subsets: Iterable[Subset]) -> str:
     """Return README.md: front matter with a configuration a table, and what each holds."""
-    parts = list(parts)
+    subsets = list(subsets)
     matter = {
         "pretty_name": f"Distillation Dynamics: study {study['name']}",
         "tags": ["knowledge-distillation", "representation-analysis"],
-        "configs": [{"config_name": part.name, "data_files": part.files} for part in parts],
+        "configs": [{"config_name": subset.name, "data_files": subset.files} for subset in subsets],
     }
     commit = study.get("commit")
     made = "a commit that is not recorded" if commit is None else f"commit {commit['hash']}"
     sections = [
         f"# Study {study['name']}: tables and features",
-        f"What a study of Distillation Dynamics measured, made by {made}; its configuration stands at the end. Every "
-        f'table is a configuration with one split: `datasets.load_dataset(folder, {parts[0].name!r}, split="train")`, '
+        f"What a study of Distillation Dynamics measured, made by {made}; its configuration stands at the end. "
+        f'Every table is one with a split: `datasets.load_dataset(folder, {subsets[0].name!r}, split="train")`, '
         "or `pandas.read_parquet` of the file. Units and meanings of columns travel in the files, too.",
         "Intervals and tests are in the tables of statistics, with their n; seed -1 is a network, of which there is "
-        f"one. {_pixels(parts)}",
+        f"one. {_pixels(subsets)}",
         "Licence: not recorded; whoever shares this chooses one, and adds it above as `license:`.",
-        *(f"## {part.name}\n\n{part.rows:,} rows, `{part.files}`.\n\n{column_table(part.columns)}" for part in parts),
+        *(
+            f"## {subset.name}\n\n{subset.rows:,} rows, `{subset.files}`.\n\n{column_table(subset.columns)}"
+            for subset in subsets
+        ),
         f"## Configuration\n\n```yaml\n{yaml.safe_dump(_portable(study['configuration']), sort_keys=False)}```",
     ]
     return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
@@ -157,9 +160,9 @@ def _portable(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def _pixels(parts: list[Part]) -> str:
+def _pixels(subsets: list[Subset]) -> str:
     """Return whether images themselves are in it."""
-    if any(part.name == "saliency" for part in parts):
+    if any(subset.name == "saliency" for subset in subsets):
         return (
             "`saliency` holds the pixels of a few example images (method `image`), under the licence of those images."
         )

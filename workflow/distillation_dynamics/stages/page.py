@@ -8,7 +8,7 @@ from pathlib import Path
 from ..figures.drawing.style import Style
 from ..files import columns_of, read_arrow, read_json, write_text
 from ..page import document, looks
-from ..page.panel import Study
+from ..page.panel import PageData
 from ..spec.tables import PageJob
 
 INDEX = "index.html"
@@ -22,11 +22,11 @@ def main(job: PageJob, gpus: int = 0) -> None:
         tables[name] = table.to_pandas()
         columns[name] = columns_of(table.schema)
     made = read_json(job.study) if job.study and Path(job.study).is_file() else None
-    study = Study(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)
+    data = PageData(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)
     assets = document.read_assets(job.assets.files)
     figures = {name: part.files[0] for name, part in job.figures.items()}
     look = looks.looks(Style(**job.options, names=job.names))
-    text = document.page(study, read_json(job.report.files[0]), figures, look, assets)
+    text = document.page(data, read_json(job.report.files[0]), figures, look, assets)
     write_text(Path(job.out) / INDEX, text)
 
 

@@ -3,29 +3,29 @@
 import pandas as pd
 
 from .. import charts
-from ..panel import FADE, Chart, Panel, Study
+from ..panel import FADE, Chart, PageData, Panel
 
 KEYS = {"network": "network", "kind": "what", "seed": "seed", "value": "value", "low": "low", "high": "high"}
 TIPS = charts.tips(network_="network", kind_="what", seed_="seed", value="value", low="low", high="high")
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels on accuracy and on differences to the baseline, as far as there are tables for them."""
     found = []
-    if study.has("runs", "test_top1") and study.has("summary"):
-        found.append(_accuracy(study))
-    if study.has("differences", "difference") and study.has("variants"):
-        found.append(_differences(study))
+    if data.has("runs", "test_top1") and data.has("summary"):
+        found.append(_accuracy(data))
+    if data.has("differences", "difference") and data.has("variants"):
+        found.append(_differences(data))
     return found
 
 
-def _accuracy(study: Study) -> Panel:
-    runs = study.tables["runs"].dropna(subset=["test_top1"])
+def _accuracy(data: PageData) -> Panel:
+    runs = data.tables["runs"].dropna(subset=["test_top1"])
     seeds = pd.DataFrame({"network": runs["network"], "kind": "seed", "seed": runs["seed"], "value": runs["test_top1"]})
     # Networks of which there is one run have no seed.
     seeds["seed"] = seeds["seed"].map(lambda seed: "-" if seed < 0 else str(seed))
     names = {"test_top1": "value", "test_top1_low": "low", "test_top1_high": "high"}
-    means = study.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])
+    means = data.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])
     means = means.assign(kind="mean", seed="-")
     images = ", ".join(f"{count:,}" for count in sorted({int(count) for count in runs["test_images"]}))
     about = (
@@ -35,20 +35,20 @@ def _accuracy(study: Study) -> Panel:
     chart = Chart(
         "Test top-1 [%]", about, "accuracy", charts.ranges("test top-1 [%]", TIPS), KEYS, follow=FADE, needs=("value",)
     )
-    table = study.owned(pd.concat([means, seeds], ignore_index=True))
+    table = data.owned(pd.concat([means, seeds], ignore_index=True))
     return Panel(
         "accuracy", "Accuracy", about, (chart,), tables={"accuracy": table}, report="Accuracy",
         figures=("accuracy", "agreement"),
     )  # fmt: skip
 
 
-def _differences(study: Study) -> Panel:
+def _differences(data: PageData) -> Panel:
     names = {"mean_difference": "value", "variant": "network"}
-    means = study.tables["variants"].rename(columns=names)[["network", "value", "low", "high"]]
-    seeds = study.tables["differences"].rename(columns={"difference": "value", "variant": "network"})
+    means = data.tables["variants"].rename(columns=names)[["network", "value", "low", "high"]]
+    seeds = data.tables["differences"].rename(columns={"difference": "value", "variant": "network"})
     seeds = seeds[["network", "seed", "value"]].assign(kind="seed", seed=seeds["seed"].map(str))
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
-    baseline = study.names.baseline
+    baseline = data.names.baseline
     about = (
         f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: every seed. "
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
@@ -58,6 +58,6 @@ def _differences(study: Study) -> Panel:
         title, about, "differences", charts.ranges(title, TIPS, zero=True), KEYS, follow=FADE, needs=("value",)
     )
     return Panel(
-        "variants", "Does a variant help?", about, (chart,), tables={"differences": study.owned(table)},
+        "variants", "Does a variant help?", about, (chart,), tables={"differences": data.owned(table)},
         report="Does a variant help?", figures=("effects",),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """What every run cost: measured seconds and counted operations."""
 
 from .. import charts
-from ..panel import FADE, Chart, Control, Panel, Study
+from ..panel import FADE, Chart, Control, PageData, Panel
 
 OPTIONS = {
     "seconds": ("s", "Wall time of training with its validations and test, start-up left out, sum over seeds"),
@@ -14,18 +14,18 @@ OPTIONS = {
 COLUMNS = {"network": "network", "runs": "runs", "value": "value", "device": "device", "parameters": "parameters"}
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panel on cost; none where nothing was trained here."""
-    if not study.has("cost", "seconds") or not study.has("runs"):
+    if not data.has("cost", "seconds") or not data.has("runs"):
         return []
-    sums = study.tables["cost"].groupby("network", sort=False).agg(
+    sums = data.tables["cost"].groupby("network", sort=False).agg(
         runs=("seconds", "size"), seconds=("seconds", "sum"), start_seconds=("start_seconds", "sum"),
         device=("device", "first"),
     )  # fmt: skip
-    runs = study.tables["runs"].groupby("network", sort=False)
+    runs = data.tables["runs"].groupby("network", sort=False)
     sums["training_tflops"] = runs["training_tflops"].sum()
     sums["parameters"] = runs["parameters"].first()
-    table = study.owned(sums.reset_index())
+    table = data.owned(sums.reset_index())
     options = tuple(
         {"value": name, "label": name.replace("_", " "), "unit": unit, "about": about, "n": None}
         for name, (unit, about) in OPTIONS.items()

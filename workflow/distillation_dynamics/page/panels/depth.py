@@ -5,7 +5,7 @@ import pandas as pd
 from ...spec.tables import MAIN_PROBE
 from ...statistics.report.words import over
 from .. import charts
-from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, epoch_said, measure, slider
+from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, measure, slider
 from ..rows import HALF, NORMAL, over_seeds
 from .training import COURSE, course_of
 
@@ -30,14 +30,14 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels on metrics over depth."""
-    if not study.has("depth"):
+    if not data.has("depth"):
         return []
-    table, metrics = profiles(study)
+    table, metrics = profiles(data)
     if not metrics:
         return []
-    return [*_dynamics(study, table, metrics), _shape(study, table, metrics)]
+    return [*_dynamics(data, table, metrics), _shape(data, table, metrics)]
 
 
 def metrics_of(depth: pd.DataFrame) -> list[str]:
@@ -47,13 +47,13 @@ def metrics_of(depth: pd.DataFrame) -> list[str]:
     return sorted(columns, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
 
 
-def profiles(study: Study) -> tuple[pd.DataFrame, list[str]]:
+def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     """Return a row a block and epoch of every network, and the metrics: means over seeds and half of an interval.
 
     The interval is over seeds of students, and over images of networks, of which there is one run. `epoch` is NaN where
     a network has one checkpoint, which is shown at every epoch of the students.
     """
-    depth = study.tables["depth"]
+    depth = data.tables["depth"]
     depth = depth[depth["probe"] == MAIN_PROBE]
     metrics = metrics_of(depth)
     beside = [name for metric in metrics for name in null_of(metric, depth).values()]
@@ -67,13 +67,13 @@ def profiles(study: Study) -> tuple[pd.DataFrame, list[str]]:
         if name + "_se" in alone:
             over_images = (NORMAL * alone[name + "_se"]).reindex(index).to_numpy()
             table[name + HALF] = table[name + HALF].fillna(pd.Series(over_images))
-    table = table.merge(_gaussian(study, metrics), how="left", on=["network", "epoch", "block"])
+    table = table.merge(_gaussian(data, metrics), how="left", on=["network", "epoch", "block"])
     last = table["epoch"] == table.groupby("network")["epoch"].transform("max")
     depth_of = table["block"] / table.groupby("network")["block"].transform("max").clip(lower=1)
-    table = table.assign(role=table["network"].map(study.role), last=last, depth=depth_of)
+    table = table.assign(role=table["network"].map(data.role), last=last, depth=depth_of)
     table["epoch_said"] = table["epoch"].map(epoch_said)
     table["epoch"] = table["epoch"].where(table["role"] == "variant")
-    return study.owned(table), metrics
+    return data.owned(table), metrics
 
 
 def null_of(metric: str, table: pd.DataFrame) -> dict[str, str]:
@@ -83,20 +83,20 @@ def null_of(metric: str, table: pd.DataFrame) -> dict[str, str]:
     return {field: column for field, column in fields.items() if column in table and table[column].notna().any()}
 
 
-def _gaussian(study: Study, metrics: list[str]) -> pd.DataFrame:
+def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     """Return what Gaussian tokens of a block's width and scale have of the metrics, means over seeds."""
     keys = ["network", "epoch", "block"]
-    references = study.tables.get("references", pd.DataFrame(columns=[*keys, "probe"]))
+    references = data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"]))
     references = references[references["probe"] == MAIN_PROBE]
     columns = [name for name in metrics if name in references and references[name].notna().any()]
     means = references.groupby(keys, as_index=False)[columns].mean() if columns else references[keys].drop_duplicates()
     return means.rename(columns={name: name + GAUSSIAN for name in columns})
 
 
-def _choice(study: Study, table: pd.DataFrame, metrics: list[str]) -> Control:
-    depth = study.tables["depth"]
+def _choice(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
+    depth = data.tables["depth"]
     depth = depth[depth["probe"] == MAIN_PROBE]
-    control = measure(study, "depth", metrics, {name: _n(depth, name) for name in metrics})
+    control = measure(data, "depth", metrics, {name: _n(depth, name) for name in metrics})
     options = []
     for option in control.options:
         name = option["value"]
@@ -114,8 +114,8 @@ def _n(depth: pd.DataFrame, metric: str) -> str:
     return images + (f", {over(seeds)} of each variant" if len(seeds) else "")
 
 
-def _dynamics(study: Study, table: pd.DataFrame, metrics: list[str]) -> list[Panel]:
-    if not study.names.variants or table["epoch"].isna().all():
+def _dynamics(data: PageData, table: pd.DataFrame, metrics: list[str]) -> list[Panel]:
+    if not data.names.variants or table["epoch"].isna().all():
         return []
     about = (
         "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
@@ -125,14 +125,14 @@ def _dynamics(study: Study, table: pd.DataFrame, metrics: list[str]) -> list[Pan
     spec = charts.lines(charts.number("depth", DEPTH), TIPS)
     drawn = [Chart("Metric by block", about, "profiles", spec, COLUMNS, ("measure", "epoch"), HIDE, where, ("value",))]
     tables = {"profiles": table}
-    if study.has("epochs", COURSE[0]):
+    if data.has("epochs", COURSE[0]):
         drawn.append(_course())
-        own = course_of(study)
-        own = own[own["network"].isin(study.names.variants)]
+        own = course_of(data)
+        own = own[own["network"].isin(data.names.variants)]
         own = own.rename(columns={COURSE[0]: "value", COURSE[0] + HALF: "half"})
         own = own.assign(low=own["value"] - own["half"], high=own["value"] + own["half"])
         tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
-    controls = (_choice(study, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
+    controls = (_choice(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
     figures = "dynamics", "rank", "tokens", "attention", "gradients"
     title = "Dynamics: metric by block and epoch"
     return [Panel("dynamics", title, about, tuple(drawn), controls, tables, figures=figures)]
@@ -155,7 +155,7 @@ def _course() -> Chart:
     )
 
 
-def _shape(study: Study, table: pd.DataFrame, metrics: list[str]) -> Panel:
+def _shape(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Panel:
     about = (
         "Every metric over depth at the last epoch. Beside a network its control (dashed, lighter); beside a metric "
         "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
@@ -165,7 +165,7 @@ def _shape(study: Study, table: pd.DataFrame, metrics: list[str]) -> Panel:
     names = "measure", "controls", "nulls", "gaussian"
     chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]}, ("value",))
     controls = (
-        _choice(study, table, metrics),
+        _choice(data, table, metrics),
         Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True),
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
         Control("toggle", "gaussian", "Gaussian tokens", clears=("gaussian",), start=False),

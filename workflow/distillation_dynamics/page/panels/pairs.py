@@ -5,7 +5,7 @@ from functools import reduce
 import pandas as pd
 
 from .. import charts
-from ..panel import Chart, Control, Panel, Study, choice, measure, named, slider
+from ..panel import Chart, Control, PageData, Panel, choice, measure, named, slider
 
 # Table of pairs -> what it measures of two blocks.
 MEASURES = {
@@ -17,16 +17,16 @@ PAIR = ["network", "other", "epoch", "block", "block_name", "other_block", "othe
 ALIGNMENT = "cka", "untrained_cka", "gain"
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels that there are tables for."""
-    return [*_networks(study), *_blocks(study), *_alignment(study)]
+    return [*_networks(data), *_blocks(data), *_alignment(data)]
 
 
-def _networks(study: Study) -> list[Panel]:
-    shown = [name for name in MEASURES if study.has("networks", name)]
+def _networks(data: PageData) -> list[Panel]:
+    shown = [name for name in MEASURES if data.has("networks", name)]
     if not shown:
         return []
-    table = study.tables["networks"]
+    table = data.tables["networks"]
     about = (
         "How alike two networks are: of every block of either the most like block of the other, mean over blocks. The "
         "best of many is high by chance: read it beside that of the controls, and below that of another seed."
@@ -38,7 +38,7 @@ def _networks(study: Study) -> list[Panel]:
         "Likeness of every two networks", about, "networks", spec, columns, ("measure", "kind"), needs=("value",)
     )
     kinds = [(kind, kind) for kind in dict.fromkeys(table["kind"])]
-    controls = measure(study, "networks", shown), choice("kind", "Pairs of", kinds)
+    controls = measure(data, "networks", shown), choice("kind", "Pairs of", kinds)
     table = table[["network", "other", "kind", *shown, "images"]]
     return [
         Panel(
@@ -48,20 +48,20 @@ def _networks(study: Study) -> list[Panel]:
     ]  # fmt: skip
 
 
-def _blocks(study: Study) -> list[Panel]:
-    shown = {table: [name for name in names if study.has(table, name)] for table, names in MEASURES.items()}
+def _blocks(data: PageData) -> list[Panel]:
+    shown = {table: [name for name in names if data.has(table, name)] for table, names in MEASURES.items()}
     shown = {table: names for table, names in shown.items() if names}
     if not shown:
         return []
     by_table = shown.items()
-    means = [study.tables[name].groupby(PAIR, sort=False, as_index=False)[own].mean() for name, own in by_table]
+    means = [data.tables[name].groupby(PAIR, sort=False, as_index=False)[own].mean() for name, own in by_table]
     joined = reduce(lambda one, other: one.merge(other, how="outer", on=PAIR, sort=False), means)
-    options = [option for name, own in by_table for option in measure(study, name, own).options]
+    options = [option for name, own in by_table for option in measure(data, name, own).options]
     # A student is shown at the epoch of the slider, a network as it is; students come first.
-    student = joined["network"].isin(study.names.variants)
+    student = joined["network"].isin(data.names.variants)
     joined = pd.concat([joined[student], joined[~student]], ignore_index=True)
-    last = joined["epoch"].where(joined["network"].isin(study.names.variants))
-    joined = study.owned(joined.assign(epoch=last, pair=joined["network"] + " | " + joined["other"]))
+    last = joined["epoch"].where(joined["network"].isin(data.names.variants))
+    joined = data.owned(joined.assign(epoch=last, pair=joined["network"] + " | " + joined["other"]))
     about = (
         "Every block of one network beside every block of another, the same images; of students the mean over seeds, "
         "beside the teacher."
@@ -85,12 +85,12 @@ def _blocks(study: Study) -> list[Panel]:
     ]
 
 
-def _alignment(study: Study) -> list[Panel]:
-    shown = [name for name in ALIGNMENT if study.has("alignment", name)]
+def _alignment(data: PageData) -> list[Panel]:
+    shown = [name for name in ALIGNMENT if data.has("alignment", name)]
     if not shown:
         return []
-    table = study.tables["alignment"]
-    baseline = study.names.baseline
+    table = data.tables["alignment"]
+    baseline = data.names.baseline
     about = (
         f"Blocks of a student of {baseline} beside those of the teacher: CKA after training, before it, and the gain "
         "of the one on the other. A framed pair was aligned by a variant (hover for which). Likeness decides nothing "
@@ -113,7 +113,7 @@ def _alignment(study: Study) -> list[Panel]:
     chart = Chart("Pairs of blocks", about, "alignment", spec, columns, ("measure",), needs=("value",))
     return [
         Panel(
-            "alignment", title, about, (chart,), (measure(study, "alignment", shown),), {"alignment": table}, title,
+            "alignment", title, about, (chart,), (measure(data, "alignment", shown),), {"alignment": table}, title,
             ("alignment",),
         )
     ]  # fmt: skip

@@ -5,17 +5,17 @@ from typing import Any
 import pandas as pd
 
 from .. import charts
-from ..panel import HIDE, OWNER, Chart, Control, Panel, Study, epoch_said, slider
+from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, slider
 
 TIPS = charts.tips(network_="network", block_name_="block", epoch_said_="epoch", x="x", y="y")
 COLUMNS = {"network": "network", "epoch_said": "epoch", "block_name": "block", "x": "x", "y": "y"}
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panel of the map; none where nothing is compared."""
-    if not study.has("map", "x", "y"):
+    if not data.has("map", "x", "y"):
         return []
-    table = study.tables["map"]
+    table = data.tables["map"]
     shares = table["explained"].dropna()
     said = f" The plane shows {100 * shares.iloc[0]:.0f} % of the squared distances." if len(shares) else ""
     images = int(table["images"].max())
@@ -23,10 +23,10 @@ def panels(study: Study) -> list[Panel]:
         f"Every block as a point, joined from the first (large) to the last; near points arrange the same {images:,} "
         f"images alike.{said} Of students the first seed."
     )
-    role = table["network"].map(study.role)
+    role = table["network"].map(data.role)
     first = table["block"] == table.groupby(["network", "epoch"])["block"].transform("min")
     epoch = table["epoch"].where(role == "variant")
-    points = study.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(epoch_said), epoch=epoch))
+    points = data.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(epoch_said), epoch=epoch))
     x, y = charts.number("x", "x [radians]"), charts.number("y", "y [radians]")
     layers: list[dict[str, Any]] = [
         {

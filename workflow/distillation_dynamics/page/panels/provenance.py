@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import yaml
 
 from ..html import Html, details, joined, table, tag
-from ..panel import Panel, Study, named
+from ..panel import PageData, Panel, named
 
 # Pixels of the graph: a box, and what lies between.
 WIDE, HIGH, RIGHT, DOWN = 128, 30, 44, 14
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panel on provenance, which every study has."""
     about = "What made this page: everything that decides a number, and what it cost."
-    made = study.made
-    parts = [graph(study.edges), _hours(study)]
+    made = data.made
+    parts = [graph(data.edges), _hours(data)]
     if made is None:
         parts.append(tag("p", "study.json is missing: configuration, code and versions were not recorded."))
     else:
@@ -45,10 +45,10 @@ def _commit(commit: dict | None) -> str:
     return commit["hash"] + ("" if commit["clean"] else ", with changes that are not committed")
 
 
-def _hours(study: Study) -> Html:
-    rows = [(named(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in study.hours.items()]
-    total = sum(hours for _, hours in study.hours.values())
-    rows.append(("together", sum(jobs for jobs, _ in study.hours.values()), f"{total:.2f}"))
+def _hours(data: PageData) -> Html:
+    rows = [(named(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
+    total = sum(hours for _, hours in data.hours.values())
+    rows.append(("together", sum(jobs for jobs, _ in data.hours.values()), f"{total:.2f}"))
     caption = "Hours of each stage, of the jobs that this page rests on, whenever they ran; jobs run side by side"
     return table(["Stage", "Jobs", "Hours"], rows, caption)
 

@@ -5,19 +5,19 @@ from typing import Any
 from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from .. import charts
 from ..html import Html, table, tag
-from ..panel import FADE, Chart, Panel, Study
+from ..panel import FADE, Chart, PageData, Panel
 
 BADGES = {SUPPORTED: "yes", CONTRADICTED: "no", UNDECIDED: "open", UNTESTABLE: "none"}
 HEADS = "Claim", "Verdict here", "Number", "Control", "Why, and what decides"
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels on claims and published numbers, as far as there are tables for them."""
-    return [*_claims(study), *_numbers(study)]
+    return [*_claims(data), *_numbers(data)]
 
 
-def _claims(study: Study) -> list[Panel]:
-    if not study.has("claims"):
+def _claims(data: PageData) -> list[Panel]:
+    if not data.has("claims"):
         return []
     about = (
         f"Verdicts are of this study alone: {SUPPORTED} and {CONTRADICTED} hold for its networks, images and recipe; "
@@ -30,7 +30,7 @@ def _claims(study: Study) -> list[Panel]:
             *(_listed(row[name]) for name in ("number", "control")),
             tag("span", row["why"], ". ", tag("span", "Decides: ", row["decides"], ".", class_="about")),
         )
-        for row in study.tables["claims"].to_dict("records")
+        for row in data.tables["claims"].to_dict("records")
     ]
     body = table(HEADS, rows, "The paper's claims and what this study says of each")
     return [
@@ -44,10 +44,10 @@ def _listed(said: str) -> Html | str:
     return tag("ul", *(tag("li", part) for part in parts)) if len(parts) > 1 else (parts or ["-"])[0]
 
 
-def _numbers(study: Study) -> list[Panel]:
-    if not study.has("published", "published_difference"):
+def _numbers(data: PageData) -> list[Panel]:
+    if not data.has("published", "published_difference"):
         return []
-    rows = study.tables["published"].dropna(subset=["published_difference"])
+    rows = data.tables["published"].dropna(subset=["published_difference"])
     shown = rows.rename(columns={"variant": "network", "difference": "value"})
     columns = [
         "network",
@@ -61,8 +61,8 @@ def _numbers(study: Study) -> list[Panel]:
         "seeds",
         "verdict",
     ]
-    shown = study.owned(shown[columns])
-    baseline = study.names.baseline
+    shown = data.owned(shown[columns])
+    baseline = data.names.baseline
     about = (
         f"Differences in top-1 to {baseline} [points]: circles and thick lines are measured here (mean, 95 % t "
         "interval over seeds), thin lines are where one further seed would lie with 95 %; diamonds are published, of "

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ...figures.drawing import overlays
 from ..html import Html, tag
-from ..panel import Panel, Study, named
+from ..panel import PageData, Panel, named
 from ..pictures import strip
 
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integrated gradients"}
@@ -15,11 +15,11 @@ MOST = 4
 NOTHING = np.full((1, 1), np.nan)
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panel on saliency; none where no network has a map."""
-    if not study.has("saliency"):
+    if not data.has("saliency"):
         return []
-    table = overlays.final_maps(study.tables["saliency"], study.names)
+    table = overlays.final_maps(data.tables["saliency"], data.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
@@ -33,20 +33,20 @@ def panels(study: Study) -> list[Panel]:
     )
     return [
         Panel(
-            "saliency", "Saliency", about, body=_pictures(study, table, methods, shown),
+            "saliency", "Saliency", about, body=_pictures(data, table, methods, shown),
             figures=("saliency", "gradient_maps"),
         )
     ]  # fmt: skip
 
 
-def _pictures(study: Study, table: pd.DataFrame, methods: list[str], shown: list) -> Html:
-    owners = study.owned(table).drop_duplicates("network").set_index("network")["owner"]
+def _pictures(data: PageData, table: pd.DataFrame, methods: list[str], shown: list) -> Html:
+    owners = data.owned(table).drop_duplicates("network").set_index("network")["owner"]
     # By network, image and method.
     arrays = {(row["network"], row["image"], row["method"]): overlays.as_array(row) for row in table.to_dict("records")}
     heads = []
     for image, label in shown:
         pixels = arrays.get((owners.index[0], image, IMAGE), NOTHING)
-        said = f"image {image}, {overlays.class_said(label, study.classes)}"
+        said = f"image {image}, {overlays.class_said(label, data.classes)}"
         heads.append(tag("th", strip([_over(pixels, NOTHING)], said), tag("br"), said, scope="col"))
     rows = []
     for name in owners.index:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ...spec.tables import MAIN_PROBE
 from .. import charts
-from ..panel import OWNER, Chart, Control, Panel, Study, choice, measure, named
+from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure, named
 
 # Curve -> columns of its null and of the band that 95 % of such curves never leave.
 CURVES = {
@@ -17,18 +17,18 @@ MOST = 64
 TIPS = charts.tips(network_="network", block_name_="block", frequency="frequency", value="value", null="null")
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panel on spectra; none where they were not measured."""
-    shown = [name for name in CURVES if study.has("spectrum", name)]
+    shown = [name for name in CURVES if data.has("spectrum", name)]
     if not shown:
         return []
-    table = curves(study, shown)
+    table = curves(data, shown)
     about = (
         "The spectrum of a block's channels, mean over tokens and images, last epoch, lowest seed. Dotted, with its "
         "band: the same with the channels permuted; 95 % of such curves leave the band nowhere. An order of channels "
         "that means something leaves it."
     )
-    control = measure(study, "spectrum", shown)
+    control = measure(data, "spectrum", shown)
     options = [
         option | {"fields": {f: c for f, c in CURVES[option["value"]].items() if c in table}}
         for option in control.options
@@ -51,9 +51,9 @@ def panels(study: Study) -> list[Panel]:
     return [Panel("spectra", "Spectra", about, (chart,), controls, {"spectra": table}, figures=("spectra", "sep"))]
 
 
-def curves(study: Study, shown: list[str]) -> pd.DataFrame:
+def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
-    table = study.tables["spectrum"]
+    table = data.tables["spectrum"]
     table = table[(table["probe"] == MAIN_PROBE) & (table["frequency"] <= 0.5)].dropna(subset=shown, how="all")
     for column, end in (("epoch", "max"), ("seed", "min")):
         table = table[table[column] == table.groupby("network")[column].transform(end)]
@@ -64,5 +64,5 @@ def curves(study: Study, shown: list[str]) -> pd.DataFrame:
     before = np.floor((place - 1) * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
     table = table[step > before]
     columns = [*shown, *(column for name in shown for column in CURVES[name].values() if column in table)]
-    table = study.owned(table)
+    table = data.owned(table)
     return table[[OWNER, "network", "block", "block_name", "frequency", *columns]].reset_index(drop=True)

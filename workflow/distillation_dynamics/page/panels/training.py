@@ -3,40 +3,40 @@
 import pandas as pd
 
 from .. import charts
-from ..panel import FADE, HIDE, Chart, Control, Panel, Study, measure, slider
+from ..panel import FADE, HIDE, Chart, Control, PageData, Panel, measure, slider
 from ..rows import HALF, over_seeds
 
 COURSE = "validation_top1", "validation_loss", "train_loss", "gradient_norm"
 TIPS = charts.tips(network_="network", epoch_="epoch", value="value", low="low", high="high")
 
 
-def panels(study: Study) -> list[Panel]:
+def panels(data: PageData) -> list[Panel]:
     """Return the panels on gains over training, or without students on training itself, and on the loss's terms."""
     found = []
-    if study.has("trajectory", "gain"):
-        found.append(_gain(study))
-    elif study.has("epochs", "validation_top1"):
-        chart, controls, table = _curves(study)
+    if data.has("trajectory", "gain"):
+        found.append(_gain(data))
+    elif data.has("epochs", "validation_top1"):
+        chart, controls, table = _curves(data)
         about = "How networks learned that were trained here, epoch by epoch."
         found.append(Panel("course", "Training curves", about, (chart,), controls, {"course": table}))
     # Pretrained networks learn from labels alone.
-    if study.has("terms", "share") and study.names.variants:
-        found.append(_terms(study))
+    if data.has("terms", "share") and data.names.variants:
+        found.append(_terms(data))
     return found
 
 
-def course_of(study: Study) -> pd.DataFrame:
+def course_of(data: PageData) -> pd.DataFrame:
     """Return the training curves: means over seeds by epoch, with half of their interval."""
-    table = study.tables["epochs"]
+    table = data.tables["epochs"]
     columns = [name for name in COURSE if name in table and table[name].notna().any()]
-    return study.owned(over_seeds(table, ["network", "epoch"], columns))
+    return data.owned(over_seeds(table, ["network", "epoch"], columns))
 
 
-def _gain(study: Study) -> Panel:
+def _gain(data: PageData) -> Panel:
     names = {"variant": "network", "gain": "value"}
-    gains = study.tables["trajectory"].rename(columns=names)
-    gains = study.owned(gains[["network", "epoch", "fraction", "seeds", "value", "low", "high"]])
-    baseline = study.names.baseline
+    gains = data.tables["trajectory"].rename(columns=names)
+    gains = data.owned(gains[["network", "epoch", "fraction", "seeds", "value", "low", "high"]])
+    baseline = data.names.baseline
     about = (
         f"Validation top-1 of a variant less that of {baseline}, of the same seed and epoch, over training [points]."
     )
@@ -48,8 +48,8 @@ def _gain(study: Study) -> Panel:
     drawn = [Chart(f"Gain on {baseline} [points]", said, "gain", spec, columns, follow=HIDE, needs=("value",))]
     tables = {"gain": gains}
     controls: tuple[Control, ...] = ()
-    if study.has("epochs"):
-        chart, controls, tables["course"] = _curves(study)
+    if data.has("epochs"):
+        chart, controls, tables["course"] = _curves(data)
         drawn.append(chart)
     return Panel(
         "gain", "When does a gain arise?", about, tuple(drawn), controls, tables, "When does a gain arise?",
@@ -57,10 +57,10 @@ def _gain(study: Study) -> Panel:
     )  # fmt: skip
 
 
-def _curves(study: Study) -> tuple[Chart, tuple[Control, ...], pd.DataFrame]:
+def _curves(data: PageData) -> tuple[Chart, tuple[Control, ...], pd.DataFrame]:
     """Return the chart of training curves, what chooses between them, and their table."""
-    table = course_of(study)
-    chooser = measure(study, "epochs", [name for name in COURSE if name in table])
+    table = course_of(data)
+    chooser = measure(data, "epochs", [name for name in COURSE if name in table])
     spec = charts.lines(charts.whole("epoch", "epoch"), TIPS)
     heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
     said = "Means over seeds with their 95 % t interval."
@@ -68,9 +68,9 @@ def _curves(study: Study) -> tuple[Chart, tuple[Control, ...], pd.DataFrame]:
     return chart, (chooser,), table
 
 
-def _terms(study: Study) -> Panel:
-    table = study.owned(over_seeds(study.tables["terms"], ["network", "epoch", "term"], ["share"]))
-    table = table[table["network"].isin(study.names.variants)]
+def _terms(data: PageData) -> Panel:
+    table = data.owned(over_seeds(data.tables["terms"], ["network", "epoch", "term"], ["share"]))
+    table = table[table["network"].isin(data.names.variants)]
     table = table.assign(value=100 * table["share"], half=100 * table["share" + HALF])
     about = "What part of the loss each of its terms is, mean over the updates of an epoch and over seeds."
     tips = charts.tips(network_="variant", term_="term", epoch_="epoch", value="share [%]")
