@@ -20,56 +20,54 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import groups, record
+from distillation_dynamics.jobs import batches, record
 from distillation_dynamics.jobs.outcome import PAGE
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as Snakemake starts it: the file with its order or group, and the orders in it."""
+    """A job as Snakemake starts it: the file with its task or batch, and the tasks in it."""
 
     file: str
-    orders: list[dict]
+    tasks: list[dict]
 
     def __str__(self) -> str:
-        return ", ".join(f"{order['stage']} {order['name']}".strip() for order in self.orders)
+        return ", ".join(f"{task['stage']} {task['name']}".strip() for task in self.tasks)
 
     @property
     def stages(self) -> set[str]:
-        """The stages of its orders."""
-        return {order["stage"] for order in self.orders}
+        """The stages of its tasks."""
+        return {task["stage"] for task in self.tasks}
 
 
 def all_jobs(folder: Path, configfile: str) -> list[Job]:
     """Return all jobs of a study, in an order in which they can run; a dry run writes their files."""
-    shutil.rmtree(folder / "results/.orders", ignore_errors=True)
+    shutil.rmtree(folder / "results/.tasks", ignore_errors=True)
     command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "2", "--configfile", configfile]
     subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    grouped = sorted((folder / groups.GROUPS).glob("*/*.json"))
-    files = sorted((folder / "results/.orders").rglob("*.json"))
-    single = [path for path in files if "groups" not in path.parts and "content" not in path.parts]
+    batched = sorted((folder / batches.BATCHES).glob("*/*.json"))
+    files = sorted((folder / "results/.tasks").rglob("*.json"))
+    single = [path for path in files if "batches" not in path.parts and "content" not in path.parts]
     jobs = [
-        Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["orders"]])
-        for path in grouped
+        Job(str(path.relative_to(folder)), [read_json(folder / o) for o in read_json(path)["tasks"]])
+        for path in batched
     ]
-    members = {order["key"] for job in jobs for order in job.orders}
+    members = {task["key"] for job in jobs for task in job.tasks}
     jobs += [
-        Job(str(path.relative_to(folder)), [order])
-        for path in single
-        if (order := read_json(path))["key"] not in members
+        Job(str(path.relative_to(folder)), [task]) for path in single if (task := read_json(path))["key"] not in members
     ]
     return jobs
 
 
 def outputs(folder: Path, job: Job) -> list[Path]:
     """Return the files that a job writes; the measured seconds are not among them, they are never the same twice."""
-    names = [name for order in job.orders for name in order["writes"]]
+    names = [name for task in job.tasks for name in task["writes"]]
     return [folder / name for name in names if not Path(name).name.startswith("cost")]
 
 
 def records(folder: Path, job: Job) -> list[Path]:
     """Return the records of a job."""
-    return [folder / order["record"] for order in job.orders]
+    return [folder / task["record"] for task in job.tasks]
 
 
 def start(folder: Path, job: Job) -> subprocess.Popen:
@@ -111,7 +109,7 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
         time.sleep(generator.uniform(0, usual))
         if process.poll() is None:
             alive += 1
-            # The whole job, loader processes and all, as when a node goes down.
+            # The whole job, loader processes and all, as when a machine goes down.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         damaged += [file for file in files if file.exists() and file.read_bytes() != finished[file]]

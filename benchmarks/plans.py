@@ -36,12 +36,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.enviro
 
 from distillation_dynamics.files import write_json  # noqa: E402
 from distillation_dynamics.jobs import costs, record, run  # noqa: E402
-from distillation_dynamics.jobs.chain import Chain  # noqa: E402
 from distillation_dynamics.jobs.content import Content  # noqa: E402
+from distillation_dynamics.jobs.graph import Graph  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
-from distillation_dynamics.jobs.links import link  # noqa: E402
-from distillation_dynamics.jobs.node import Node  # noqa: E402
-from distillation_dynamics.jobs.order import Order  # noqa: E402
+from distillation_dynamics.jobs.publish import publish  # noqa: E402
+from distillation_dynamics.jobs.task import Task  # noqa: E402
 from distillation_dynamics.networks import facts  # noqa: E402
 from distillation_dynamics.study.load import load  # noqa: E402
 from distillation_dynamics.study.study import STUDENT, Study  # noqa: E402
@@ -97,46 +96,46 @@ def make_sparse(path: str | Path, size: int) -> None:
         file.truncate(size)
 
 
-def size_of(result: Study, node: Node, path: str) -> int:
+def size_of(result: Study, task: Task, path: str) -> int:
     """Return about how many bytes a file of a job has."""
-    name, job = Path(path).name, node.order.job
+    name, job = Path(path).name, task.job
     if name == "objective.safetensors":
         return OBJECTIVE
-    if node.stage == "measure":
+    if task.stage == "measure":
         count, blocks = job.probes[0].count, len(job.network.shapes)
         if name == "scalars.parquet":
             return 8 * count * blocks * len(job.network.folders)
         # Of all files that it leaves together.
-        size, large = costs.stored_bytes(job), [path for path in node.order.writes if not path.endswith(TABLE)]
+        size, large = costs.stored_bytes(job), [path for path in task.writes if not path.endswith(TABLE)]
         return SMALL if size is None or path not in large else size // len(large)
     if name.endswith(".safetensors"):
-        return 4 * result.facts[STUDENT if node.stage == "students" else node.order.name].parameters
+        return 4 * result.facts[STUDENT if task.stage == "students" else task.name].parameters
     return ARRAY if name.endswith(".npy") else SMALL
 
 
-def made_up(order: Order, name: str) -> dict:
+def made_up(task: Task, name: str) -> dict:
     """Return what a record keeps of a file, with a hash that is not that of its content."""
     return {IDENTITY: identity(os.stat(name)), "sha256": hashlib.sha256(name.encode()).hexdigest()}
 
 
-def finish(chain: Chain) -> None:
+def finish(graph: Graph) -> None:
     """Write the files and the record of every job, as if all had run."""
-    runs = {id(node): chain.runs[pair] for pair, node in chain.students.items()}
+    runs = {id(task): graph.runs[pair] for pair, task in graph.students.items()}
     with mock.patch.object(record, "facts_of", made_up):
-        for node in chain.nodes:
-            if id(node) in runs:
-                link(node.order, runs[id(node)].order)
+        for task in graph.tasks:
+            if id(task) in runs:
+                publish(runs[id(task)], task)
                 continue
-            for path in node.order.writes:
-                make_sparse(path, size_of(chain.study, node, path))
+            for path in task.writes:
+                make_sparse(path, size_of(graph.study, task, path))
                 if Path(path).name == "cost.json":
                     # Read where something is due: a training that took no time tells nothing.
                     write_json(path, {"images_per_second": None})
-            if node.stage == "networks":
-                top1 = 80.0 if node.order.job.expected_top1 is None else node.order.job.expected_top1
-                figures = FIGURES | {"validation_top1": top1, "classes": chain.study.data.classes}
-                write_json(node.path("result.json"), figures)
-            record.write(node.order, run.inputs_of(node.order, Hashes()), seconds=1.0, threads=1, gpus=0)
+            if task.stage == "networks":
+                top1 = 80.0 if task.job.expected_top1 is None else task.job.expected_top1
+                figures = FIGURES | {"validation_top1": top1, "classes": graph.study.data.classes}
+                write_json(task.path("result.json"), figures)
+            record.write(task, run.inputs_of(task, Hashes()), seconds=1.0, threads=1, gpus=0)
 
 
 def bytes_read() -> int | None:
@@ -168,14 +167,14 @@ def plan(name: str) -> str:
     return text
 
 
-def print_size(chain: Chain, images: int) -> None:
+def print_size(graph: Graph, images: int) -> None:
     """Print how much there is to be planned."""
-    links = set(chain.students.values())
-    sizes = [os.stat(path).st_size for node in chain.nodes if node not in links for path in node.order.writes]
-    linked = sum(len(node.order.writes) for node in links)
-    records = sum(os.stat(node.order.record).st_size for node in chain.nodes)
-    print(f"study {chain.study.name}: {len(chain.variants)} variants, {len(chain.seeds)} seeds, ", end="")
-    print(f"{len(chain.study.student.checkpoints)} checkpoints; {len(chain.nodes)} jobs, {images} images in folders")
+    links = set(graph.students.values())
+    sizes = [os.stat(path).st_size for task in graph.tasks if task not in links for path in task.writes]
+    linked = sum(len(task.writes) for task in links)
+    records = sum(os.stat(task.record).st_size for task in graph.tasks)
+    print(f"study {graph.study.name}: {len(graph.variants)} variants, {len(graph.seeds)} seeds, ", end="")
+    print(f"{len(graph.study.student.checkpoints)} checkpoints; {len(graph.tasks)} jobs, {images} images in folders")
     print(f"{len(sizes)} files and {linked} links, {sum(sizes) / 1e6:.0f} MB that are spoken for; ", end="")
     print(f"records {records / 1e6:.1f} MB")
 
@@ -202,9 +201,9 @@ def main() -> None:
             images = 2 * config["data"]["classes"] * arguments.images
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
         result = load(config, lambda asked: facts.describe(asked, "networks"))
-        chain = Chain(result, Content.read(result, Hashes()))
-        finish(chain)
-        print_size(chain, images)
+        graph = Graph(result, Content.read(result, Hashes()))
+        finish(graph)
+        print_size(graph, images)
         print(f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}")
         plan("first")
         said = plan("second")

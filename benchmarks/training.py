@@ -29,8 +29,8 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from distillation_dynamics.data.split import Batch
-from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.networks.asked import facts_of
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.outputs import Outputs, Request
@@ -111,7 +111,7 @@ class Ours:
         self.members = [Member(*cohorts.make(job), job.seed, cohorts.asks(job)) for job in jobs]
         for member in self.members:
             member.begin(recipe, 1, device)
-            member.task.train()
+            member.trainable.train()
 
     def step(self, batch: Batch) -> None:
         """Make one update of every member on a batch."""
@@ -150,12 +150,12 @@ class Contender:
             self.gpu_bytes = max(self.gpu_bytes, torch.cuda.max_memory_allocated())
 
 
-def load(batch: int) -> tuple[Study, Recipe, Chain]:
+def load(batch: int) -> tuple[Study, Recipe, Graph]:
     """Return the study of ImageNet, its recipe in float32 with this batch size, and its jobs."""
     config = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
     result = load_study(config, lambda asked: {owner: facts_of(one) for owner, one in asked.items()})
     recipe = replace(result.student.recipe, batch_size=batch, precision="float32")
-    return result, recipe, Chain(result, Content({DATA: {"train": "random", "test": "random"}}))
+    return result, recipe, Graph(result, Content({DATA: {"train": "random", "test": "random"}}))
 
 
 def random_batch(view: View, classes: int, size: int) -> Batch:
@@ -203,8 +203,8 @@ def main() -> None:
         torch.cuda.synchronize()
         return time.perf_counter()
 
-    result, recipe, chain = load(arguments.batch)
-    jobs = {variant: chain.runs[variant, SEED].order.job for variant in VARIANTS}
+    result, recipe, graph = load(arguments.batch)
+    jobs = {variant: graph.runs[variant, SEED].job for variant in VARIANTS}
     batch = random_batch(result.view(result.teacher), result.data.classes, arguments.batch)
     torch.manual_seed(SEED)
     network = build(result.model(result.teacher), result.view(result.teacher)).to(device)

@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from conftest import ROOT
-from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
-from distillation_dynamics.jobs.order import CARRYING, TARGETS
+from distillation_dynamics.jobs.graph import Graph
+from distillation_dynamics.jobs.task import CARRYING, TARGETS
 from distillation_dynamics.networks.asked import facts_of
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
@@ -168,6 +168,6 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
     )
 
 
-def chain_of(result: Study) -> Chain:
+def graph_of(result: Study) -> Graph:
     """All jobs of a study, with made-up contents of its images."""
-    return Chain(result, Content({DATA: {"train": "a", "test": "b"}}))
+    return Graph(result, Content({DATA: {"train": "a", "test": "b"}}))

@@ -21,23 +21,23 @@ FIGURES = {
 }  # fmt: skip
 
 
-def content(order, name, salt=""):
+def content(task, name, salt=""):
     """What a stage writes into a file: nothing but its key, the file's name and all that it reads."""
-    read = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in sorted(order.reads)]
-    return hashlib.sha256(json.dumps([order.key, Path(name).name, read, salt]).encode()).hexdigest()
+    read = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in sorted(task.reads)]
+    return hashlib.sha256(json.dumps([task.key, Path(name).name, read, salt]).encode()).hexdigest()
 
 
-def carry_out(order):
-    """Write the files of an order, and note that it was carried out; not while a test holds the jobs."""
+def carry_out(task):
+    """Write the files of a task, and note that it was carried out; not while a test holds the jobs."""
     while Path(HOLD).is_file():
         time.sleep(0.05)
     with open("ran.log", "a") as log:
-        log.write(f"{order}\n")
-    salted = Path(OTHER_BITS).is_file() and order.stage in Path(OTHER_BITS).read_text().split()
+        log.write(f"{task}\n")
+    salted = Path(OTHER_BITS).is_file() and task.stage in Path(OTHER_BITS).read_text().split()
     salt = str(Path("ran.log").stat().st_size) if salted else ""
-    for path in order.writes:
+    for path in task.writes:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        said = content(order, path, salt)
+        said = content(task, path, salt)
         if path.endswith(".json"):
             said = json.dumps(FIGURES | {"said": said})
         Path(path).write_text(said)
@@ -57,27 +57,27 @@ def trained(lines):
 
 
 class Together:
-    """Stands for a stage that carries out several jobs together, told their orders beforehand."""
+    """Stands for a stage that carries out several jobs together, told their tasks beforehand."""
 
-    orders = ()
+    tasks = ()
     Session = object
 
     @classmethod
     def main(cls, jobs, gpus, report, start, session=None):
         """Pretend to work."""
-        for number, order in enumerate(cls.orders):
+        for number, task in enumerate(cls.tasks):
             report.begin(number)
-            carry_out(order)
+            carry_out(task)
             report.end(number, 1.0)
 
 
 RUN_REPLACED = {
-    "    main = stage_main(order.stage)\n": "    main = lambda *a, **k: stand_ins.carry_out(order)\n",
+    "    main = stage_main(task.stage)\n": "    main = lambda *a, **k: stand_ins.carry_out(task)\n",
     '    cohorts = import_module(f"{PACKAGE}.stages.cohorts")\n': (
-        "    cohorts = stand_ins.Together\n    cohorts.orders = [order for order, _ in due]\n"
+        "    cohorts = stand_ins.Together\n    cohorts.tasks = [task for task, _ in due]\n"
     ),
     '        measuring = import_module(f"{PACKAGE}.stages.measure")\n': (
-        "        measuring = stand_ins.Together\n        measuring.orders = [order for order, _ in due]\n"
+        "        measuring = stand_ins.Together\n        measuring.tasks = [task for task, _ in due]\n"
     ),
     "import argparse\n": "import argparse\nfrom . import stand_ins\n",
 }
@@ -95,12 +95,12 @@ def use_in(project):
     return project
 
 
-def stale(chain):
+def stale(graph):
     """Files of a study that are not what it asks for, made from what lies there now."""
     wrong = []
-    for node in chain.asked:
-        for path in node.order.writes:
-            expected = content(node.order, path)
+    for task in graph.asked:
+        for path in task.writes:
+            expected = content(task, path)
             said = Path(path).read_text() if Path(path).is_file() else "missing"
             if path.endswith(".json") and said.startswith("{"):
                 said = json.loads(said)["said"]
@@ -115,11 +115,11 @@ if __name__ == "__main__":
 
     import yaml
 
-    from distillation_dynamics.jobs.chain import Chain
     from distillation_dynamics.jobs.content import Content
+    from distillation_dynamics.jobs.graph import Graph
     from distillation_dynamics.jobs.hashes import Hashes
     from distillation_dynamics.networks import facts
     from distillation_dynamics.study.load import load
 
     loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), facts.describe)
-    print("\n".join(stale(Chain(loaded, Content.read(loaded, Hashes())))))
+    print("\n".join(stale(Graph(loaded, Content.read(loaded, Hashes())))))

@@ -171,8 +171,8 @@ def test_results_copied_into_an_empty_clone_are_known_there(project, tmp_path):
     check(clone)
 
 
-def test_without_stamps_or_metadata_nothing_runs(project):
-    shutil.rmtree(project / "results/.stamps")
+def test_without_flags_or_metadata_nothing_runs(project):
+    shutil.rmtree(project / "results/.flags")
     shutil.rmtree(project / ".snakemake", ignore_errors=True)
     check(project)
 
@@ -201,7 +201,7 @@ def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finish
         project,
         f"{LIBRARY}/jobs/stand_ins.py",
         "            report.begin(number)\n",
-        "            if 'hard' in order.name:\n"
+        "            if 'hard' in task.name:\n"
         "                from ..errors import StudyError\n"
         "                report.fail(number, StudyError('training: loss became nan in epoch 3'))\n"
         "                continue\n"
@@ -219,7 +219,7 @@ def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finish
 def test_what_is_finished_stays_when_its_new_run_cannot_start(project):
     before = {path: path.read_bytes() for path in (project / "results/smoke").rglob("*.parquet")}
     write_study(project, small_config(**{"measure.images": 30, "compare.images": 40}))
-    start = "    main = lambda *a, **k: stand_ins.carry_out(order)\n"
+    start = "    main = lambda *a, **k: stand_ins.carry_out(task)\n"
     edit(project, f"{LIBRARY}/jobs/run.py", start, "    raise StudyError('no room on the GPU')\n")
     together = "        measuring = stand_ins.Together\n"
     edit(project, f"{LIBRARY}/jobs/run.py", together, "        raise StudyError('no room on the GPU')\n")

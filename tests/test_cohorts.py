@@ -15,9 +15,8 @@ import torch
 from conftest import ROOT
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
-from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.jobs.task import SHARED, Task, code_of, key_of
 from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
@@ -26,8 +25,8 @@ from distillation_dynamics.spec.network import Model
 from distillation_dynamics.stages import cohorts, teacher_outputs
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
-from distillation_dynamics.training.task import Task
 from distillation_dynamics.training.teacher import OnlineTeacher
+from distillation_dynamics.training.trainable import Trainable
 from helpers import images_of, run_job, tiny_study
 from test_measure import FAMILIES, VIEW
 
@@ -152,7 +151,7 @@ class Silent(cohorts.Report):
 def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored, tmp_path, monkeypatch, place):
     variants = [variant for variant in VARIANTS if variant != "projector"]
     variants.insert(place, "projector")
-    real = Task.forward
+    real = Trainable.forward
 
     def poisoned(self, *arguments):
         parts = real(self, *arguments)
@@ -165,7 +164,7 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
         return parts
 
     poisoned.calls = 0
-    monkeypatch.setattr(Task, "forward", poisoned)
+    monkeypatch.setattr(Trainable, "forward", poisoned)
     report = Silent()
     stored.train(variants, tmp_path, report)
     (member,) = report.failed
@@ -229,32 +228,32 @@ def test_students_of_different_seeds_or_recipes_are_no_cohort(stored, tmp_path):
         cohorts.main(jobs)
 
 
-def write_group(study, folder, variants):
-    """Orders of runs under `folder`, and the file of the group."""
+def write_batch(study, folder, variants):
+    """Tasks of runs under `folder`, and the file of the batch."""
     paths = []
     for variant in variants:
         job = study.job(variant, folder, minutes_between_states=0.0)
-        code = orders.code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+        code = code_of("students", *(f"objectives.{term.name}" for term in job.terms))
         writes = tuple(f"{job.out}/{name}" for name in [*FILES, "cost.json"])
-        key = orders.key_of("students", job, code)
+        key = key_of("students", job, code)
         paths.append(str(folder / f"{variant}.json"))
-        orders.write(Order("students", variant, key, job, code, {}, writes, f"{job.out}/{record.NAME}"), paths[-1])
-    (folder / "group.json").write_text(json.dumps({"stage": "cohorts", "orders": paths}))
-    return folder / "group.json"
+        Task("students", variant, key, job, code, {}, writes, f"{job.out}/{record.NAME}", SHARED).write(paths[-1])
+    (folder / "batch.json").write_text(json.dumps({"stage": "cohorts", "tasks": paths}))
+    return folder / "batch.json"
 
 
-def start(group):
+def start(batch):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "distillation_dynamics", str(group)]
+    command = [sys.executable, "-m", "distillation_dynamics", str(batch)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
 def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(stored, tmp_path, kind):
     variants = ["none", "both", "projector"]
-    group = write_group(stored, tmp_path, variants)
+    batch = write_batch(stored, tmp_path, variants)
     for _ in range(2):
-        process = start(group)
+        process = start(batch)
         before = sorted(tmp_path.glob("*/.resume/*.state"))
         while len(list(tmp_path.glob("*/.resume/*.state"))) < 5 or sorted(tmp_path.glob("*/.resume/*.state")) == before:
             assert process.poll() is None, process.stderr.read()
@@ -263,33 +262,33 @@ def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(store
         said = process.communicate(timeout=60)[1]
         assert process.returncode != 0 and not list(tmp_path.glob("*/result.json"))
         assert kind == signal.SIGKILL or "not finished: stopped by SIGTERM before update" in said
-    process = start(group)
+    process = start(batch)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and said.count("resume: going on from") == 3
     assert_equal(tmp_path, stored, variants)
     # A second time there is nothing to do, and torch is not even imported.
     begin = time.monotonic()
-    process = start(group)
+    process = start(batch)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 0 and said.count("is already what it should be") == 3 and "epoch" not in said
     assert time.monotonic() - begin < 20 and not list(tmp_path.glob("*/.resume"))
 
 
 def test_a_run_of_which_a_file_is_damaged_trains_again_and_the_others_stay(stored, tmp_path):
-    group = write_group(stored, tmp_path, ["none", "hard"])
-    assert start(group).wait() == 0
+    batch = write_batch(stored, tmp_path, ["none", "hard"])
+    assert start(batch).wait() == 0
     (tmp_path / "hard" / FILES[-1]).write_bytes(b"other")
-    process = start(group)
+    process = start(batch)
     said = process.communicate()[1]
     assert process.returncode == 0 and "students none: is already what it should be" in said and "epoch 3" in said
     assert_equal(tmp_path, stored, ["none", "hard"])
 
 
 def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
-    group = write_group(stored, tmp_path, ["none"])
+    batch = write_batch(stored, tmp_path, ["none"])
     path = tmp_path / "none.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
-    process = start(group)
+    process = start(batch)
     said = process.communicate()[1]
     assert process.returncode == 1 and "the code was changed after the run was planned" in said
 
@@ -301,7 +300,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
     job = stored.job(variant, tmp_path)
     member = Member(*cohorts.make(job), 0, cohorts.asks(job))
     member.begin(job.recipe, 5, CPU)
-    member.task.train()
+    member.trainable.train()
     # The student in float64; the objective works in float32.
     member.student.double()
     pixels, labels = torch.randn(16, 1, 28, 28, dtype=torch.float64), torch.arange(16) % 10
@@ -309,15 +308,15 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
     answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
     gradients = {}
     for at_a_time in (None, size):
-        for module in member.task.modules():
+        for module in member.trainable.modules():
             # With parts of another size dropout draws other places: what is compared is all else.
             module.drop_prob = 0.0 if hasattr(module, "drop_prob") else None
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        member.task.zero_grad()
+        member.trainable.zero_grad()
         parts = member._gradients(pixels, labels, answer, "float32", at_a_time)
         gradients[at_a_time] = {
-            name: p.grad.clone() for name, p in member.task.named_parameters() if p.grad is not None
+            name: p.grad.clone() for name, p in member.trainable.named_parameters() if p.grad is not None
         }
         gradients[at_a_time] |= {name: value.detach() for name, value in parts.items()}
     assert gradients[None].keys() == gradients[size].keys()
@@ -355,7 +354,7 @@ def test_memory_that_runs_out_is_a_sentence_with_the_remedy(stored, tmp_path, mo
     def no_room(self, *arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Task, "outputs", no_room)
+    monkeypatch.setattr(Trainable, "outputs", no_room)
     with pytest.raises(
         StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"
     ):
@@ -380,15 +379,15 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
     monkeypatch.setattr(
         member_module,
         "count_gflops",
-        lambda task, pixels, *rest: (seen.append(len(pixels)), real(task, pixels, *rest))[1],
+        lambda trainable, pixels, *rest: (seen.append(len(pixels)), real(trainable, pixels, *rest))[1],
     )
     job = stored.job("both", tmp_path)
     member = Member(*cohorts.make(job), 0, cohorts.asks(job))
     member.begin(job.recipe, 5, CPU)
-    member.task.train()
+    member.trainable.train()
     pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
     answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
-    whole = real(member.task, pixels, labels, answer, member.request) / 16
+    whole = real(member.trainable, pixels, labels, answer, member.request) / 16
     member.update((pixels, labels), answer, 0, job.recipe, None)
     assert seen == [2] and member.log.gflops_per_image == pytest.approx(whole, rel=1e-12)
 

@@ -15,9 +15,8 @@ from safetensors.numpy import load_file
 
 from conftest import ROOT
 from distillation_dynamics import distributed
-from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
-from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.jobs.task import SHARED, Task, code_of, key_of
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from helpers import run_job, tiny_study
@@ -39,14 +38,14 @@ def command(study, out, processes, minutes=10):
     folder, result = study
     weights = folder / "teacher.safetensors"
     job = run_job(result, folder, "everything", out, weights, threads=2, minutes_between_states=float(minutes))
-    code = orders.code_of("students", *(f"objectives.{term.name}" for term in job.terms))
-    key = orders.key_of("students", job, code)
-    order = Order("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}")
-    orders.write(order, folder / f"{out.name}.json")
-    group = folder / f"{out.name}.group.json"
-    group.write_text(json.dumps({"stage": "cohorts", "orders": [str(folder / f"{out.name}.json")]}))
+    code = code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+    key = key_of("students", job, code)
+    task = Task("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}", SHARED)
+    task.write(folder / f"{out.name}.json")
+    batch = folder / f"{out.name}.batch.json"
+    batch.write_text(json.dumps({"stage": "cohorts", "tasks": [str(folder / f"{out.name}.json")]}))
     start = ["-m"] if processes == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    return [sys.executable, *start, "distillation_dynamics", str(group)]
+    return [sys.executable, *start, "distillation_dynamics", str(batch)]
 
 
 def launch(*arguments, **options):

@@ -7,18 +7,18 @@ import pytest
 from distillation_dynamics.jobs.expected import Job, Run
 
 
-def node(name, stage="measure"):
-    """A node as far as names go."""
+def task(name, stage="measure"):
+    """A task as far as names go."""
     label = name.partition("/")[2].replace("/seed", " seed ")
-    order = SimpleNamespace(name=f"{name}/entropy" if stage == "measure" else name, job=SimpleNamespace(label=label))
-    return SimpleNamespace(stage=stage, order=order)
+    name = f"{name}/entropy" if stage == "measure" else name
+    return SimpleNamespace(stage=stage, name=name, job=SimpleNamespace(label=label))
 
 
 def job(
     seconds=None, needs=(), rule="measure", names=("networks/cait",), stage="measure", threads=1, gpu=0, priority=0
 ):
-    nodes = tuple(node(name, stage) for name in names)
-    return Job(rule, nodes, {"threads": threads, "gpu": gpu}, priority, set(needs), seconds)
+    tasks = tuple(task(name, stage) for name in names)
+    return Job(rule, tasks, {"threads": threads, "gpu": gpu}, priority, set(needs), seconds)
 
 
 def test_progress_is_weighed_by_expected_seconds():

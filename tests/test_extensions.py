@@ -9,7 +9,7 @@ from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.study import load as loading
-from helpers import chain_of, load, small_config, smoke_config
+from helpers import graph_of, load, small_config, smoke_config
 
 OBJECTIVE = """
 NEEDS = "teacher_logits"
@@ -193,11 +193,11 @@ def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
     fingerprints = "distillation_dynamics.jobs.trained.code_of"
     monkeypatch.setattr(fingerprints, lambda stage, *names: (stage, *names))
     config["measure"]["metrics"] = ["magnitude"]
-    assert "mine" not in chain_of(load(config)).figures
+    assert "mine" not in graph_of(load(config)).figures
     config["measure"]["metrics"] = ["rank"]
-    assert chain_of(load(config)).figures["mine"].order.writes[1].endswith("/figures/mine.png")
+    assert graph_of(load(config)).figures["mine"].writes[1].endswith("/figures/mine.png")
     del config["networks"]["resnet"]
-    assert "mine" not in chain_of(load(config)).figures, "it asks for several networks"
+    assert "mine" not in graph_of(load(config)).figures, "it asks for several networks"
 
 
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
@@ -207,7 +207,7 @@ def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
     (library / "metrics/mine.py").unlink()
     (library / "figures/mine.py").write_text(FIGURE.replace("TABLES", "TABLE"))
     with pytest.raises(StudyError, match=r"figures/mine\.py: TABLES"):
-        chain_of(load(small_config()))
+        graph_of(load(small_config()))
 
 
 def test_reading_extensions_imports_none_of_them(folders):

@@ -25,7 +25,7 @@ def written(folder, name, text):
 
 ENDED = {
     "a sentence": (FAILED, "step\nerror: a.png: cannot be decoded; replace it\n", Kind.SENTENCE, "a.png: cannot be"),
-    "sentences of a group, in the log of the cluster": (
+    "sentences of a batch, in the log of the cluster": (
         *(FAILED, "error: measure a: x\ncompare b: y\n\n[Wed Nov 25] Error in rule", Kind.SENTENCE),
         "measure a: x\ncompare b: y",
     ),

@@ -3,7 +3,7 @@
 import pytest
 
 from distillation_dynamics import extensions, fingerprints
-from helpers import chain_of, load, smoke_config
+from helpers import graph_of, load, smoke_config
 
 MODULE = '''
 """A module."""
@@ -106,14 +106,14 @@ def test_stages_that_train_depend_on_no_other_stage_and_nothing_that_only_plans(
 
 
 def test_no_key_of_a_training_depends_on_what_only_measures():
-    """Of the whole chain, each job that makes weights or says what a teacher says."""
-    nodes = [node for node in chain_of(load(smoke_config())).nodes]
-    training = [node for node in nodes if node.stage in ("data", "networks", "teacher_outputs", "students")]
-    assert {node.stage for node in training} == {"data", "networks", "teacher_outputs", "students"}
-    for node in training:
-        code = {entry.partition(":")[0] for entry in node.order.code}
-        assert code.isdisjoint(MEASURES | PLANS) and not [name for name in code if name.startswith("metrics")], node
-    measuring = {entry.partition(":")[0] for node in nodes if node.stage == "measure" for entry in node.order.code}
+    """Of the whole graph, each job that makes weights or says what a teacher says."""
+    tasks = [task for task in graph_of(load(smoke_config())).tasks]
+    training = [task for task in tasks if task.stage in ("data", "networks", "teacher_outputs", "students")]
+    assert {task.stage for task in training} == {"data", "networks", "teacher_outputs", "students"}
+    for task in training:
+        code = {entry.partition(":")[0] for entry in task.code}
+        assert code.isdisjoint(MEASURES | PLANS) and not [name for name in code if name.startswith("metrics")], task
+    measuring = {entry.partition(":")[0] for task in tasks if task.stage == "measure" for entry in task.code}
     assert {"networks.attention", "networks.gradients", "networks.lens", "networks.observer"} <= measuring
     paths = [*(fingerprints.ROOT / fingerprints.PACKAGE).rglob("*.py")]
     known = {

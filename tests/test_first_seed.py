@@ -3,28 +3,28 @@
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.groups import shared_out
-from helpers import chain_of, changed, load, smoke_config, tiny_study
+from distillation_dynamics.jobs.batches import shared_out
+from helpers import changed, graph_of, load, smoke_config, tiny_study
 
 SEEDS = [3, 5]
 
 
 @pytest.fixture(scope="module")
-def chains(tmp_path_factory):
+def graphs(tmp_path_factory):
     """The jobs of a study with two seeds, whole and with some metrics of the first seed alone."""
     once = {"measure.first_seed_only": ["spectrum", "saliency"], "compare.first_seed_only": ["cka"]}
     changes = [{"seeds": SEEDS}, {"seeds": SEEDS, **once}]
-    return [chain_of(tiny_study(tmp_path_factory.mktemp("study"), **change)) for change in changes]
+    return [graph_of(tiny_study(tmp_path_factory.mktemp("study"), **change)) for change in changes]
 
 
-def keys(chain):
-    """The key of every measurement and comparison that a chain has, by its name."""
-    return {str(node): node.key for node in chain.nodes if node.stage in ("measure", "compare")}
+def keys(graph):
+    """The key of every measurement and comparison that a graph has, by its name."""
+    return {str(task): task.key for task in graph.tasks if task.stage in ("measure", "compare")}
 
 
-def test_students_of_later_seeds_go_without_and_nothing_else_changes(chains):
+def test_students_of_later_seeds_go_without_and_nothing_else_changes(graphs):
     # Images lie elsewhere in the two folders, which counts for nothing.
-    every, fewer = map(keys, chains)
+    every, fewer = map(keys, graphs)
     gone = every.keys() - fewer.keys()
     assert gone == {
         name for name in every if "/seed5" in name and name.rpartition("/")[2] in ("spectrum", "saliency", "cka")
@@ -32,18 +32,18 @@ def test_students_of_later_seeds_go_without_and_nothing_else_changes(chains):
     assert gone and fewer == {name: key for name, key in every.items() if name not in gone}
 
 
-def test_the_map_holds_students_of_the_first_seed(chains):
-    for chain in chains:
-        students = {rows.seed for rows in chain.map.order.job.rows}
+def test_the_map_holds_students_of_the_first_seed(graphs):
+    for graph in graphs:
+        students = {rows.seed for rows in graph.map.job.rows}
         assert students == {-1, 3}
 
 
-def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, chains):
-    every = list(chains[0].study.measure.pairs)
+def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, graphs):
+    every = list(graphs[0].study.measure.pairs)
     changes = {"seeds": SEEDS, "measure.metrics": ["entropy"], "compare.first_seed_only": every}
-    chain = chain_of(tiny_study(tmp_path, **changes))
-    assert not [name for name in chain.compared if "seed5" in name]
-    assert all(("rows" in chain.measured[name]) == ("seed5" not in name) for name in chain.measured)
+    graph = graph_of(tiny_study(tmp_path, **changes))
+    assert not [name for name in graph.compared if "seed5" in name]
+    assert all(("rows" in graph.measured[name]) == ("seed5" not in name) for name in graph.measured)
 
 
 @pytest.mark.parametrize("part", ["measure", "compare"])
@@ -56,10 +56,10 @@ def test_a_metric_that_does_not_exist_is_said(part):
 def test_what_is_more_than_half_of_a_slots_work_is_split(slots, jobs):
     """The first seed, of which everything is measured, has half of the work; all would wait for it at the end."""
     members = {seed: [f"{seed} {number}" for number in range(12)] for seed in range(3)}
-    groups = list(shared_out("measure", members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
-    assert sorted(name for group in groups for name in group.nodes) == sorted(
+    batches = list(shared_out("measure", members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
+    assert sorted(name for batch in batches for name in batch.tasks) == sorted(
         name for listed in members.values() for name in listed
     )
-    assert [sum(group.nodes[0].startswith(f"{seed} ") for group in groups) for seed in range(3)] == jobs
+    assert [sum(batch.tasks[0].startswith(f"{seed} ") for batch in batches) for seed in range(3)] == jobs
     # Trainings of a seed are equal work, and stay together.
     assert len(list(shared_out("cohorts", {0: members[0]}, None, 1))) == 1

@@ -1,4 +1,4 @@
-"""One process at a time writes the files of an order, and a dead one is in nobody's way."""
+"""One process at a time writes the files of a task, and a dead one is in nobody's way."""
 
 import os
 import signal
@@ -24,8 +24,8 @@ HOLDER = """
 """
 
 
-def order(path):
-    """An order, as far as locks know one."""
+def task(path):
+    """A task, as far as locks know one."""
     return SimpleNamespace(record=str(path), key="k")
 
 
@@ -61,9 +61,9 @@ def test_a_lock_is_waited_for_with_a_word_and_ends_with_its_holder(tmp_path, hol
             process.wait()
 
     monkeypatch.setattr(locks.time, "sleep", sleep)
-    with locks.held([order(tmp_path / "a")]):
+    with locks.held([task(tmp_path / "a")]):
         assert len(looks) >= 3, "only after the holder was dead"
-        assert f"process {os.getpid()}" in locks.path_of(order(tmp_path / "a")).read_text()
+        assert f"process {os.getpid()}" in locks.path_of(task(tmp_path / "a")).read_text()
     said = capsys.readouterr().err
     assert said.count("waiting for process") == 1 and "(SLURM job 77), which makes it" in said
     assert not list(tmp_path.iterdir()), "nothing is left"
@@ -90,16 +90,16 @@ def test_the_other_processes_of_a_training_go_on_when_the_first_has_the_lock(tmp
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
     steps = []
     monkeypatch.setattr(locks.time, "sleep", steps.append)
-    with locks.held([order(tmp_path / "a")]):
+    with locks.held([task(tmp_path / "a")]):
         monkeypatch.setenv("RANK", "1")
-        with locks.held([order(tmp_path / "a")]):
+        with locks.held([task(tmp_path / "a")]):
             assert not steps, "the same training"
 
     def then(seconds):
         (tmp_path / "b").write_text('{"key": "k", "files": {}, "inputs": {}, "stage": "students"}')
 
     monkeypatch.setattr(locks.time, "sleep", then)
-    with locks.held([order(tmp_path / "b")]):
+    with locks.held([task(tmp_path / "b")]):
         pass  # The first one found that nothing is to be done: its record is there.
 
 
@@ -108,7 +108,7 @@ def test_a_file_system_without_locks_is_said_and_works(tmp_path, monkeypatch, ca
         raise OSError(locks.errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(locks.fcntl, "lockf", refuse)
-    with locks.held([order(tmp_path / "a")]):
+    with locks.held([task(tmp_path / "a")]):
         assert "has no locks" in capsys.readouterr().err
 
 
@@ -117,5 +117,5 @@ def test_other_errors_of_a_lock_are_raised(tmp_path, monkeypatch):
         raise OSError(locks.errno.EIO, "Input/output error")
 
     monkeypatch.setattr(locks.fcntl, "lockf", refuse)
-    with pytest.raises(OSError, match="Input/output"), locks.held([order(tmp_path / "a")]):
+    with pytest.raises(OSError, match="Input/output"), locks.held([task(tmp_path / "a")]):
         pass

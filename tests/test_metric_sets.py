@@ -27,7 +27,7 @@ from distillation_dynamics.stages import measure as measuring
 from distillation_dynamics.statistics import references, shape
 from distillation_dynamics.statistics.report import shape as report
 from distillation_dynamics.study.study import STUDENT
-from helpers import chain_of, images_of, tiny_study
+from helpers import graph_of, images_of, tiny_study
 from made_up import figure_job, names
 from made_up import study as study_tables
 
@@ -89,7 +89,7 @@ def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
     for name, module in modules.items():
         for table, columns in tabulated.documentation(module).items():
             assert pq.read_schema(out / f"none/{name}/{table}.parquet").names == list(columns)
-    who = names_of(chain_of(study))
+    who = names_of(graph_of(study))
     style = Style("colorblind", 50, who)
     scalars = [path for name in (study.teacher, "none") for path in sorted((out / name).glob("*/scalars.parquet"))]
     alone = references.table(joined(study, out, metrics, "depth"))
@@ -107,7 +107,7 @@ def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
         if values is not None:
             paths[table] = tmp_path / f"{table}.parquet"
             values.to_parquet(paths[table])
-    shown = {name: figure for name, figure in drawn(chain_of(study)).items() if {*figure.tables} <= paths.keys()}
+    shown = {name: figure for name, figure in drawn(graph_of(study)).items() if {*figure.tables} <= paths.keys()}
     assert {"dynamics", "shape"} <= shown.keys()
     for name, figure in shown.items():
         file = tmp_path / f"{name}.png"

@@ -18,9 +18,9 @@ from distillation_dynamics import look
 from distillation_dynamics.figures import probes
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import NoValue, Style
-from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import drawn
+from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
@@ -163,21 +163,21 @@ def test_the_figures_are_those_that_have_something_to_show(study):
 def test_what_is_about_labels_is_drawn_where_a_head_sorts_them(study, monkeypatch, classes, there):
     monkeypatch.chdir(study[0])
     config = configuration(**classes) | {"measure": {}}
-    assert set(drawn(chain_of(config))) & LABELS == there
+    assert set(drawn(graph_of(config))) & LABELS == there
 
 
 def test_image_sets_are_drawn_where_there_are_several_and_their_metrics_were_measured(study, monkeypatch):
     monkeypatch.chdir(study[0])
     config = configuration()
-    assert "probes" in drawn(chain_of(config))
-    assert "probes" not in drawn(chain_of(config | {"probes": {}}))
+    assert "probes" in drawn(graph_of(config))
+    assert "probes" not in drawn(graph_of(config | {"probes": {}}))
     config["measure"] = {"metrics": [name for name in METRICS if name != "covariance"]}
-    assert "probes" not in drawn(chain_of(config))
+    assert "probes" not in drawn(graph_of(config))
 
 
-def chain_of(config) -> Chain:
+def graph_of(config) -> Graph:
     study = load(config)
-    return Chain(study, Content.read(study, Hashes()))
+    return Graph(study, Content.read(study, Hashes()))
 
 
 def depth_of(networks, sets, blocks=3):

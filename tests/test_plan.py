@@ -19,15 +19,14 @@ from conftest import ROOT
 from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import order as orders
-from distillation_dynamics.jobs import plan as planning
-from distillation_dynamics.jobs import record, run, start
-from distillation_dynamics.jobs.chain import Chain
+from distillation_dynamics.jobs import planning, record, run
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
+from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
-from distillation_dynamics.jobs.students import main as link_student
+from distillation_dynamics.jobs.publish import publish
+from distillation_dynamics.jobs.task import GATHERING, Task, key_of
 from distillation_dynamics.networks import expected as expectations
 from distillation_dynamics.networks import facts
 from distillation_dynamics.networks.build import build
@@ -76,17 +75,17 @@ class Project:
                 write_parquet(path, list(range(count)))
             self.config["data"][key] = path.name
 
-    def chain(self) -> Chain:
+    def graph(self) -> Graph:
         result = load(copy.deepcopy(self.config), describe)
         self.content = Content.read(result, Hashes())
-        return Chain(result, self.content)
+        return Graph(result, self.content)
 
-    def chain_without_reading(self) -> Chain:
+    def graph_without_reading(self) -> Graph:
         """The jobs, of images that were read before."""
-        return Chain(load(copy.deepcopy(self.config), describe), self.content)
+        return Graph(load(copy.deepcopy(self.config), describe), self.content)
 
-    def plan(self, forced=lambda node: False) -> Plan:
-        plan = Plan(self.chain(), Hashes("results"), forced, SLOTS)
+    def plan(self, forced=lambda task: False) -> Plan:
+        plan = Plan(self.graph(), Hashes("results"), forced, SLOTS)
         plan.settle(begin=True)
         plan.hashes.save()
         return plan
@@ -95,27 +94,27 @@ class Project:
         """Carry out what a plan finds due, in order; return it by stage and name."""
         plan = plan or self.plan()
         hashes = Hashes()
-        for node in plan.chain.nodes:
-            if node in plan.students and node in plan.reasons:
-                if (own := node.needs[0]) in plan.training:
-                    self._carry_out(own.order, hashes)
-                link_student(orders.read(node.file), orders.read(own.file))
-            elif node in plan.reasons:
-                self._carry_out(orders.read(node.file), hashes)
+        for task in plan.graph.tasks:
+            if task in plan.students and task in plan.reasons:
+                if (own := task.needs[0]) in plan.training:
+                    self._carry_out(own, hashes)
+                publish(Task.read(own.file), Task.read(task.file))
+            elif task in plan.reasons:
+                self._carry_out(Task.read(task.file), hashes)
         return stand_ins.ran()
 
-    def _carry_out(self, order, hashes):
-        run.check(order)
-        inputs = run.inputs_of(order, hashes)
-        if not run.is_done(order, inputs, hashes):
-            record.remove(order)
-            stand_ins.carry_out(order)
-            record.write(order, inputs, seconds=1.0, threads=1, gpus=0)
+    def _carry_out(self, task, hashes):
+        run.check(task)
+        inputs = run.inputs_of(task, hashes)
+        if not run.is_done(task, inputs, hashes):
+            record.remove(task)
+            stand_ins.carry_out(task)
+            record.write(task, inputs, seconds=1.0, threads=1, gpus=0)
 
     def check(self):
         """One run was enough, and nothing is stale."""
         plan = self.plan()
-        assert plan.reasons == {} and stand_ins.stale(plan.chain) == []
+        assert plan.reasons == {} and stand_ins.stale(plan.graph) == []
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +212,7 @@ NOTHING = {
     "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
     "a metric that is not measured": edit("metrics/tokens.py", "import torch\n", "import torch\nUNUSED = 1\n"),
     "the memory of hashes is lost": lambda project: (project.plan(), remove(".hashes.json")(project)),
-    "stamps are lost": remove(".stamps"),
+    "flags are lost": remove(".flags"),
 }
 SOMETHING = {
     # What changes, and the trainings that follow.
@@ -259,12 +258,12 @@ SOMETHING = {
     "a damaged teacher made again with other bits": (
         lambda project: (
             damage("shared/networks/*/trained.safetensors")(project),
-            other_bits("networks", ".stamps")(project),
+            other_bits("networks", ".flags")(project),
         ),
         ["hard", "everything"],
     ),
     "damaged images made again with other bits": (
-        lambda project: (damage("shared/data/*/train.npy")(project), other_bits("data", ".stamps")(project)),
+        lambda project: (damage("shared/data/*/train.npy")(project), other_bits("data", ".flags")(project)),
         ["none", "hard", "everything"],
     ),
     "measurements made again with other bits": (other_bits("measure", "smoke/measure/networks/cait"), []),
@@ -332,7 +331,7 @@ def test_results_copied_from_other_settings_are_told_by_what_they_are(project, t
     shutil.copytree(kept / copied, Path("results") / copied, dirs_exist_ok=True, copy_function=copy_over)
     plan = project.plan()
     if copied in ("", "smoke", "smoke/students"):
-        assert [str(node) for node in plan.due("students")] == ["students hard/seed0"]
+        assert [str(task) for task in plan.due("students")] == ["students hard/seed0"]
     assert plan.training == {}, "the run of these settings lies in the store"
     project.run(plan)
     project.check()
@@ -382,13 +381,13 @@ def test_linking_a_run_into_another_study_has_no_file_read_again(project, monkey
         setting("name", name)(project)
         project.run()
     monkeypatch.setattr("distillation_dynamics.jobs.hashes.sha256", lambda path: pytest.fail(f"{path} is read"))
-    chain = project.chain_without_reading()
-    for student in chain.students.values():
-        for order in (student.order, student.needs[0].order):
-            assert record.fault(order, record.read(order.record), Hashes()) is None
+    graph = project.graph_without_reading()
+    for student in graph.students.values():
+        for task in (student, student.needs[0]):
+            assert record.fault(task, record.read(task.record), Hashes()) is None
     setting("name", "third")(project)
-    for student in project.chain_without_reading().students.values():
-        assert record.fault(student.order, record.read(student.order.record), Hashes()) is None
+    for student in project.graph_without_reading().students.values():
+        assert record.fault(student, record.read(student.record), Hashes()) is None
 
 
 def test_a_second_plan_reads_no_file(project, monkeypatch):
@@ -396,20 +395,20 @@ def test_a_second_plan_reads_no_file(project, monkeypatch):
         os.utime(path)
     project.plan()
     monkeypatch.setattr("distillation_dynamics.jobs.hashes.sha256", lambda path: pytest.fail(f"{path} is read"))
-    assert Plan(project.chain_without_reading(), Hashes("results"), slots=SLOTS).reasons == {}
+    assert Plan(project.graph_without_reading(), Hashes("results"), slots=SLOTS).reasons == {}
 
 
 def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_again(project):
     edit("metrics/magnitude.py", "import torch\n", "import torch\nMORE = 1\n")(project)
     plan = project.plan()
     networks = ["networks/cait", *(f"students/{variant}/seed0" for variant in ("none", "hard", "everything"))]
-    measured = [node.order.name for node in plan.due("measure")]
+    measured = [task.name for task in plan.due("measure")]
     assert sorted(measured) == sorted(f"{network}/magnitude" for network in networks)
-    assert {node.stage for node in plan.reasons} == {"measure", "tables", "statistics", "figures", "page", "paper"}
+    assert {task.stage for task in plan.reasons} == {"measure", "tables", "statistics", "figures", "page", "paper"}
     # Of depth.parquet: the metric has no bins, and no rows that are compared.
-    assert [node.order.name for node in plan.due("tables")] == ["depth"] and plan.cohorts == []
-    follows = {node.order.name for node in plan.due("figures")}
-    reads = {name: {Path(path).stem for path in node.order.reads} for name, node in plan.chain.figures.items()}
+    assert [task.name for task in plan.due("tables")] == ["depth"] and plan.cohorts == []
+    follows = {task.name for task in plan.due("figures")}
+    reads = {name: {Path(path).stem for path in task.reads} for name, task in plan.graph.figures.items()}
     assert follows == {name for name, read in reads.items() if read & {"depth", *STATISTICS_TABLES}}
     assert {"depth_profiles", "shape"} <= follows and not {"cka", "training_curves"} & follows
     project.run(plan)
@@ -419,23 +418,23 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
 def test_the_range_of_the_reference_is_taken_along_by_the_entropy_of_all_others(project):
     damage("smoke/measure/networks/cait/entropy/trained/range.json")(project)
     plan = project.plan()
-    assert {node.order.name.rpartition("/")[2] for node in plan.due("measure")} == {"entropy"}
+    assert {task.name.rpartition("/")[2] for task in plan.due("measure")} == {"entropy"}
     assert len(plan.due("measure")) == 4 and plan.due("compare") == [] and plan.training == {}
 
 
 def test_an_added_network_measures_only_itself_and_its_comparisons(project):
     setting("networks.resnet", copy.deepcopy(smoke_config()["networks"]["resnet"]))(project)
     plan = project.plan()
-    assert [node.order.name for node in plan.due("networks")] == ["resnet"]
-    assert {node.order.name.rpartition("/")[0] for node in plan.due("measure")} == {"networks/resnet"}
-    pairs = {node.order.name.rpartition("/")[0] for node in plan.due("compare")}
+    assert [task.name for task in plan.due("networks")] == ["resnet"]
+    assert {task.name.rpartition("/")[0] for task in plan.due("measure")} == {"networks/resnet"}
+    pairs = {task.name.rpartition("/")[0] for task in plan.due("compare")}
     assert pairs == {"networks/cait/resnet", "networks/resnet/resnet"}
-    assert not {node.stage for node in plan.reasons} & {"data", "teacher_outputs", "students"}
+    assert not {task.stage for task in plan.reasons} & {"data", "teacher_outputs", "students"}
     project.run(plan)
     project.check()
     project.config["networks"].pop("resnet")
     plan = project.plan()
-    assert not {node.stage for node in plan.reasons} - {"map", *orders.GATHERING}, "a network less measures nothing"
+    assert not {task.stage for task in plan.reasons} - {"map", *GATHERING}, "a network less measures nothing"
     project.run(plan)
     project.check()
 
@@ -444,8 +443,8 @@ def test_a_probe_more_is_measured_by_all_that_has_columns_of_images_and_compares
     write_parquet("more.parquet", [0] * 5, seed=3)
     setting("probes", {"more": {"source": "parquet", "test": "more.parquet"}})(project)
     plan = project.plan()
-    assert [node.order.name for node in plan.due("data")] == ["more"]
-    assert {node.order.name.rpartition("/")[2] for node in plan.due("measure")} == {"entropy", "magnitude", "spectrum"}
+    assert [task.name for task in plan.due("data")] == ["more"]
+    assert {task.name.rpartition("/")[2] for task in plan.due("measure")} == {"entropy", "magnitude", "spectrum"}
     assert plan.due("compare") == plan.due("map") == [] and plan.training == {}
     project.run(plan)
     project.check()
@@ -453,35 +452,35 @@ def test_a_probe_more_is_measured_by_all_that_has_columns_of_images_and_compares
 
 def test_what_a_study_is_stands_in_a_file_when_something_runs(project):
     path = Path("results/smoke/study.json")
-    chain, hashes = start.chain_of(load(copy.deepcopy(project.config), describe), True)
+    graph, hashes = planning.graph_of(load(copy.deepcopy(project.config), describe), True)
 
     class Run(Workflow):
         dryrun = touch = False
 
-    start.plan_of(chain, hashes, Workflow)
+    planning.plan_of(graph, hashes, Workflow)
     assert not path.exists(), "a dry run writes nothing"
-    start.plan_of(chain, hashes, Run)
+    planning.plan_of(graph, hashes, Run)
     first = path.read_text()
     said = json.loads(first)
     assert said["name"] == "smoke" and said["configuration"]["measure"]["entropy_bins"] == 100, "a default"
-    assert said["configuration"] == chain.study.configuration
+    assert said["configuration"] == graph.study.configuration
     assert said["configuration"]["variants"]["hard"]["hard"]["weight"] == 0.9
-    shared = {str(node): node.folder for node in chain.nodes if node.folder.startswith("results/shared/")}
+    shared = {str(task): task.folder for task in graph.tasks if task.folder.startswith("results/shared/")}
     assert said["shared_folders"] == shared and {"data main", "networks cait"} < {*shared}
     assert all(Path(folder).is_dir() for folder in shared.values())
     assert said["images"] == {"main": {"train": Hashes().of("train.parquet"), "test": Hashes().of("test.parquet")}}
     assert said["image_counts"] == {"main": {"train": 10000, "test": 10}}
-    code = dict(entry.split(":") for node in chain.nodes for entry in node.order.code)
+    code = dict(entry.split(":") for task in graph.tasks for entry in task.code)
     assert said["code"] == code and "training.loop" in code and "metrics.entropy" in code
     assert {"torch", "timm", "numpy", "snakemake", "python"} <= said["versions"].keys()
     assert said["commit"] is None or set(said["commit"]) == {"hash", "clean"}
     assert said["networks"]["cait"]["classes"] == 10 and said["networks"]["student"]["view"]["image_size"] == 28
     assert said["machine"]["cores"] and said["date"].startswith("20")
     # Nothing is due, and nothing is written; it is when something is.
-    start.plan_of(project.chain(), Hashes(), Run)
+    planning.plan_of(project.graph(), Hashes(), Run)
     assert path.read_text() == first
     setting("variants.hard.hard.weight", 0.8)(project)
-    start.plan_of(project.chain(), Hashes(), Run)
+    planning.plan_of(project.graph(), Hashes(), Run)
     assert json.loads(path.read_text())["configuration"]["variants"]["hard"]["hard"]["weight"] == 0.8
 
 
@@ -494,7 +493,7 @@ def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
     plan.say()
     assert plan.reasons == {} and "1 jobs were made with torch 2.0.0, here is" in capsys.readouterr().err
     setting("package_versions", "rerun")(project)
-    (reason,) = {reason for node, reason in project.plan().reasons.items() if node.stage == "students"}
+    (reason,) = {reason for task, reason in project.plan().reasons.items() if task.stage == "students"}
     assert "made with torch 2.0.0" in reason
     project.run()
     project.check()
@@ -508,7 +507,7 @@ def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
 
 
 def test_forced_students_train_anew(project):
-    plan = project.plan(lambda node: node.stage == "students")
+    plan = project.plan(lambda task: task.stage == "students")
     assert set(plan.training.values()) == {"forced"}
     assert len(stand_ins.trained(project.run(plan))) == 3
     project.check()
@@ -516,7 +515,7 @@ def test_forced_students_train_anew(project):
 
 @pytest.mark.parametrize("stage", ["data", "networks", "measure", "compare", "map", "tables", "figures"])
 def test_a_forced_stage_is_made_anew(project, stage):
-    lines = project.run(project.plan(lambda node: node.stage == stage))
+    lines = project.run(project.plan(lambda task: task.stage == stage))
     assert any(line.split()[0] == stage for line in lines)
     project.check()
 
@@ -541,12 +540,12 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
     setting("seeds", seeds)(project)
     if size:
         setting("compute", {"students": {"runs_per_job": size}})(project)
-    plan = Plan(project.chain(), Hashes(), slots=dict.fromkeys(SLOTS, slots))
-    assert sorted(len(group.nodes) for group in plan.cohorts) == expected
-    assert all(len({node.order.job.seed for node in group.nodes}) == 1 for group in plan.cohorts)
-    members = [node.order.name for group in plan.cohorts for node in group.nodes]
+    plan = Plan(project.graph(), Hashes(), slots=dict.fromkeys(SLOTS, slots))
+    assert sorted(len(batch.tasks) for batch in plan.cohorts) == expected
+    assert all(len({task.job.seed for task in batch.tasks}) == 1 for batch in plan.cohorts)
+    members = [task.name for batch in plan.cohorts for task in batch.tasks]
     assert len(members) == len(set(members)) == 3 * len(seeds)
-    measured = [node for group in plan.measuring for node in group.nodes]
+    measured = [task for batch in plan.measuring for task in batch.tasks]
     # Of each four metrics, the rows of comparisons among them; of each pair one comparison; the map.
     assert len(measured) == len(set(measured)) == 4 * (1 + 3 * len(seeds)) + (1 + 3 * len(seeds)) + 1
 
@@ -555,26 +554,26 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(
 def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(
     tmp_path, monkeypatch, slots, many, expected
 ):
-    monkeypatch.setattr(planning, "MANY_FIGURES", many)
-    chain = Project(tmp_path, monkeypatch).chain()
-    plan = Plan(chain, Hashes(), slots=dict.fromkeys(SLOTS, slots))
+    monkeypatch.setattr("distillation_dynamics.jobs.plan.MANY_FIGURES", many)
+    graph = Project(tmp_path, monkeypatch).graph()
+    plan = Plan(graph, Hashes(), slots=dict.fromkeys(SLOTS, slots))
     assert len(plan.gathering) == expected
-    gathered = [node for group in plan.gathering for node in group.nodes]
-    assert sorted(node.order.name for node in gathered) == sorted(
-        node.order.name for node in chain.nodes if node.stage in orders.GATHERING
+    gathered = [task for batch in plan.gathering for task in batch.tasks]
+    assert sorted(task.name for task in gathered) == sorted(
+        task.name for task in graph.tasks if task.stage in GATHERING
     )
     if expected == 4:
-        tables, last, figures, ends = (group.nodes for group in plan.gathering)
-        assert set(ends) == {chain.page, chain.paper}
-        assert {node.stage for node in tables} == {"tables", "summary"}
-        assert chain.statistics in last and {node.stage for node in figures} == {"figures"}
-        rest = {n for n in gathered if chain.statistics in n.needs} - {*ends}
-        assert {n for n in last if n is not chain.statistics} == rest
+        tables, last, figures, ends = (batch.tasks for batch in plan.gathering)
+        assert set(ends) == {graph.page, graph.paper}
+        assert {task.stage for task in tables} == {"tables", "summary"}
+        assert graph.statistics in last and {task.stage for task in figures} == {"figures"}
+        rest = {n for n in gathered if graph.statistics in n.needs} - {*ends}
+        assert {n for n in last if n is not graph.statistics} == rest
         plan.settle()
-        waits = [read_json(group.file)["needs"] for group in plan.gathering]
-        markers = [group.marker for group in plan.gathering]
-        assert markers[0] in waits[1] and markers[0] in waits[2] and markers[1] not in waits[2]
-        assert set(markers[:3]) == set(waits[3]), "page and paper wait for all others"
+        waits = [read_json(batch.file)["needs"] for batch in plan.gathering]
+        flags = [batch.flag for batch in plan.gathering]
+        assert flags[0] in waits[1] and flags[0] in waits[2] and flags[1] not in waits[2]
+        assert set(flags[:3]) == set(waits[3]), "page and paper wait for all others"
 
 
 def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_path, monkeypatch):
@@ -582,35 +581,36 @@ def test_a_study_of_15_variants_and_5_seeds_is_some_dozen_jobs_on_a_cluster(tmp_
     setting("seeds", list(range(5)))(project)
     terms = {"cross_entropy": {"weight": 0.1}, "soft": {"weight": 0.9}}
     setting("variants", {f"variant{n}": {**terms, "hard": {"weight": n + 1}} for n in range(15)})(project)
-    plan = Plan(project.chain(), Hashes(), slots=dict.fromkeys(SLOTS))
+    plan = Plan(project.graph(), Hashes(), slots=dict.fromkeys(SLOTS))
     assert len(plan.training) == 75 and len(plan.gathering) == 1
-    alone = [node for node in plan.reasons if node not in plan.group_of and node.stage != "students"]
-    assert {node.stage for node in alone} == {"data", "networks", "teacher_outputs"}
-    assert len(plan.groups) + len(alone) == 3 + 10 + 11 + 11 + 1, "two cohorts, measurings and comparings a seed"
-    titles = {group.title for group in plan.groups}
-    assert len(titles) == len(plan.groups), "each has a name of its own"
+    alone = [task for task in plan.reasons if task not in plan.batch_of and task.stage != "students"]
+    assert {task.stage for task in alone} == {"data", "networks", "teacher_outputs"}
+    assert len(plan.batches) + len(alone) == 3 + 10 + 11 + 11 + 1, "two cohorts, measurings and comparings a seed"
+    titles = {batch.title for batch in plan.batches}
+    assert len(titles) == len(plan.batches), "each has a name of its own"
     assert "cohorts-variant0+variant10+variant12+variant14+4more-seed3" in titles and "tables" in titles
 
 
 def test_a_reason_names_the_key_and_the_code_that_changed(project):
     setting("variants.hard.hard.weight", 0.8)(project)
-    reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
+    reasons = {str(task): reason for task, reason in project.plan().reasons.items()}
     assert reasons["students hard/seed0"] == "terms.hard.weight: 0.9 -> 0.8"
     assert reasons["measure students/hard/seed0/entropy"] == "follows students"
     setting("variants.hard.hard.weight", 0.9)(project)
     edit("figures/accuracy.py", "0.23 * len", "0.22 * len")(project)
-    reasons = {str(node): reason for node, reason in project.plan().reasons.items()}
+    reasons = {str(task): reason for task, reason in project.plan().reasons.items()}
     reason = reasons.pop("figures accuracy")
     assert reason.startswith("code of figures.accuracy: ") and " -> " in reason
     assert reasons == {"page": "follows figures", "paper": "follows figures"}
 
 
-def test_an_order_survives_the_way_through_its_file(project):
-    for node in project.chain().nodes:
-        orders.write(node.order, "order.json")
-        order = orders.read("order.json")
-        assert order == node.order and orders.key_of(order.stage, order.job, order.code) == node.key
-        Path("order.json").unlink()
+def test_a_task_survives_the_way_through_its_file(project):
+    for task in project.graph().tasks:
+        task.write("task.json")
+        read = Task.read("task.json")
+        assert {**vars(read), "needs": task.needs} == vars(task)
+        assert key_of(read.stage, read.job, read.code) == task.key
+        Path("task.json").unlink()
 
 
 def weights_of_a_teacher(project, path, seed=0):
@@ -634,25 +634,25 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
     setting("networks.cait.tolerance", 0.6)(project)
     project.check()
 
-    start.plan_of(project.chain(), Hashes(), Workflow)
+    planning.plan_of(project.graph(), Hashes(), Workflow)
     setting("networks.cait.tolerance", 0.4)(project)
     with pytest.raises(
         StudyError, match=r"networks\.cait\.expected_top1: 50\.00 % was measured .* 50\.5 \+- 0\.4 % is expected"
     ):
-        start.plan_of(project.chain(), Hashes(), Workflow)
+        planning.plan_of(project.graph(), Hashes(), Workflow)
     setting("networks.cait.sha256", "0" * 64)(project)
     with pytest.raises(StudyError, match=r"networks\.cait\.sha256: w\.safetensors has sha256 .* but 000"):
-        start.chain_of(load(copy.deepcopy(project.config), describe), True)
+        planning.graph_of(load(copy.deepcopy(project.config), describe), True)
 
 
 def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(project, monkeypatch):
     monkeypatch.setattr(expectations, "MOST_STORED", 1000)
-    start.plan_of(project.chain(), Hashes(), Workflow)
+    planning.plan_of(project.graph(), Hashes(), Workflow)
     damage("shared/teacher_outputs/*/logits.npy")(project)
     with pytest.raises(
         StudyError, match=r"^student\.recipe: the teacher's outputs on the training images, stored since"
     ):
-        start.plan_of(project.chain(), Hashes(), Workflow)
+        planning.plan_of(project.graph(), Hashes(), Workflow)
 
 
 def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_damage(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import PAGE, Style
-from distillation_dynamics.jobs import order
+from distillation_dynamics.jobs.task import Task, code_of, key_of
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, Setting, StatisticsJob
 from distillation_dynamics.stages import figures as figures_stage
@@ -244,10 +244,10 @@ def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path, root)
     here = made_up(tmp_path / "here", seeds=1)
     stage.main(here)
     written = tuple(f"{job.out}/{name}" for name in (*(f"{table}.parquet" for table in COLUMNS), "report.md"))
-    code = order.code_of("statistics")
-    key = order.key_of("statistics", job, code)
-    path = tmp_path / "order.json"
-    order.write(order.Order("statistics", "", key, job, code, {}, written, f"{job.out}/.record.json"), path)
+    code = code_of("statistics")
+    key = key_of("statistics", job, code)
+    path = tmp_path / "task.json"
+    Task("statistics", "", key, job, code, {}, written, f"{job.out}/.record.json", "mine").write(path)
     program = (
         f"import sys, runpy; sys.argv = ['x', {str(path)!r}]\n"
         "try: runpy.run_module('distillation_dynamics', run_name='__main__', alter_sys=True)\n"

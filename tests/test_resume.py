@@ -17,9 +17,8 @@ import torch
 from conftest import ROOT
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import Interrupted
-from distillation_dynamics.jobs import order as orders
 from distillation_dynamics.jobs import record
-from distillation_dynamics.jobs.order import Order
+from distillation_dynamics.jobs.task import SHARED, Task, code_of, key_of
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.runs import CHECKPOINT
 from distillation_dynamics.stages import cohorts
@@ -193,21 +192,21 @@ def test_a_stream_goes_on_where_it_was_left_and_leaves_the_others_alone():
     assert ours == expected[:2] and [*between, draws()] == around
 
 
-def write_order(folder, result, out):
-    """The file with a cohort of one student without a teacher, and its order."""
+def write_task(folder, result, out):
+    """The file with a cohort of one student without a teacher, and its task."""
     job = run_job(result, folder, "none", out, threads=2, minutes_between_states=0.0)
-    code = orders.code_of("students", "objectives.cross_entropy")
+    code = code_of("students", "objectives.cross_entropy")
     names = [CHECKPOINT.format(epoch) for epoch in job.kept]
     names += ["objective.safetensors", "logits_validation.npy", "logits_test.npy"]
     names += ["steps.parquet", "epochs.parquet", "result.json", "cost.json"]
     writes = tuple(f"{out}/{name}" for name in names)
-    key = orders.key_of("students", job, code)
-    order = Order("students", "none/seed0", key, job, code, {}, writes, f"{out}/{record.NAME}")
+    key = key_of("students", job, code)
+    task = Task("students", "none/seed0", key, job, code, {}, writes, f"{out}/{record.NAME}", SHARED)
     path = folder / f"{out.name}.json"
-    orders.write(order, path)
-    group = folder / f"{out.name}.group.json"
-    group.write_text(json.dumps({"stage": "cohorts", "orders": [str(path)]}))
-    return group, order
+    task.write(path)
+    batch = folder / f"{out.name}.batch.json"
+    batch.write_text(json.dumps({"stage": "cohorts", "tasks": [str(path)]}))
+    return batch, task
 
 
 def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_path):
@@ -215,8 +214,8 @@ def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
 
     def start(out):
-        group, _ = write_order(tmp_path, result, out)
-        command = [sys.executable, "-m", "distillation_dynamics", str(group)]
+        batch, _ = write_task(tmp_path, result, out)
+        command = [sys.executable, "-m", "distillation_dynamics", str(batch)]
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -251,11 +250,11 @@ def test_states_are_named_after_the_key_the_inputs_and_both_packages(monkeypatch
     from distillation_dynamics.jobs import run
 
     result = tiny_study(tmp_path)
-    _, order = write_order(tmp_path, result, tmp_path / "out")
+    _, task = write_task(tmp_path, result, tmp_path / "out")
     versions = {"torch": "1", "timm": "1"}
     monkeypatch.setattr(run, "version", versions.get)
-    keys = [run.state_key(order, {"teacher": "a"}), run.state_key(order, {"teacher": "b"})]
+    keys = [run.state_key(task, {"teacher": "a"}), run.state_key(task, {"teacher": "b"})]
     for package in versions:
         versions[package] = "2"
-        keys.append(run.state_key(order, {"teacher": "a"}))
+        keys.append(run.state_key(task, {"teacher": "a"}))
     assert len(set(keys)) == 4

@@ -11,7 +11,7 @@ from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.configuration import merged
 from distillation_dynamics.study.pairs import expand_pairs
-from helpers import chain_of, changed, load, smoke_config
+from helpers import changed, graph_of, load, smoke_config
 
 SMALL = smoke_config()["data"] | {"source": "folder", "test": "test"}
 
@@ -165,7 +165,7 @@ def test_a_path_may_be_spelt_in_several_ways(config, root, monkeypatch):
     for path in (f"./{name}", f"resources//{name.removeprefix('resources/')}", f"resources/../{name}"):
         spelt = load(config | {"data": config["data"] | {"train": path, "test": path}})
         assert spelt == plain and spelt.data.train == (name,)
-        assert [node.key for node in chain_of(spelt).nodes] == [node.key for node in chain_of(plain).nodes]
+        assert [task.key for task in graph_of(spelt).tasks] == [task.key for task in graph_of(plain).tasks]
 
 
 def test_times_of_change_are_trusted_only_where_the_study_says_so(config):
@@ -180,7 +180,7 @@ def test_how_students_are_put_into_jobs_and_batches_into_parts_may_be_said(confi
     assert result.compute["networks"]["images_at_a_time"] == 32
     plain = load(config)
     assert "runs_per_job" not in plain.compute["students"] and "images_at_a_time" not in plain.compute["students"]
-    assert [node.key for node in chain_of(result).nodes] == [node.key for node in chain_of(plain).nodes]
+    assert [task.key for task in graph_of(result).tasks] == [task.key for task in graph_of(plain).tasks]
 
 
 @pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["config.yaml", "studies/full.yaml"]])

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import names_of
+from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.networks.build import build
@@ -50,9 +50,9 @@ def config(tmp_path):
     }
 
 
-def chain_of(config) -> Chain:
+def graph_of(config) -> Graph:
     study = load(copy.deepcopy(config))
-    return Chain(study, Content.read(study, Hashes()))
+    return Graph(study, Content.read(study, Hashes()))
 
 
 def refusals(config) -> list[str]:
@@ -61,33 +61,33 @@ def refusals(config) -> list[str]:
     return str(error.value).splitlines()
 
 
-def test_a_study_of_networks_alone_has_a_chain_without_trainings(config):
-    chain = chain_of(config)
-    stages = [node.stage for node in chain.nodes]
+def test_a_study_of_networks_alone_has_a_graph_without_trainings(config):
+    graph = graph_of(config)
+    stages = [task.stage for task in graph.tasks]
     assert {"data", "networks", "measure", "compare", "map", "tables", "statistics", "figures", "page"} <= {*stages}
-    assert not {*TRAINING} & {*stages} and chain.outputs is None and chain.study.teacher is None
+    assert not {*TRAINING} & {*stages} and graph.outputs is None and graph.study.teacher is None
     assert (
-        not chain.study.trained
-        and chain.study.reference == "vit"
-        and chain.names == ["networks/vit", "networks/resnet"]
+        not graph.study.trained
+        and graph.study.reference == "vit"
+        and graph.names == ["networks/vit", "networks/resnet"]
     )
-    for node in chain.networks.values():
-        job = node.order.job
+    for task in graph.networks.values():
+        job = task.job
         assert job.recipe is None and job.images is None and job.measures == (), "no accuracy, and no images for it"
-    assert [job.train for job in (chain.sets["main"].order.job,)] == [()]
-    names = names_of(chain)
+    assert [job.train for job in (graph.sets["main"].job,)] == [()]
+    names = names_of(graph)
     assert names.teacher is None and names.variants == () and names.baseline is None
     assert names.controls == {"vit": "vit_untrained", "resnet": "resnet_untrained"}
 
 
 def test_a_study_of_networks_alone_plans_and_trains_nothing(config, tmp_path, monkeypatch):
-    chain = chain_of(config)
+    graph = graph_of(config)
     monkeypatch.chdir(tmp_path)
-    plan = Plan(chain, Hashes(), slots={"students": 1, "measure": 1, "compare": 1, "tables": 1})
-    assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(chain.nodes)
+    plan = Plan(graph, Hashes(), slots={"students": 1, "measure": 1, "compare": 1, "tables": 1})
+    assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(graph.tasks)
     assert {*plan.reasons.values()} == {"was not made yet"}
     # The network that gives the range is measured alone, then the others; then pairs, and all that gathers.
-    assert [group.stage for group in plan.groups] == ["measure", "measure", "compare", "tables"]
+    assert [batch.stage for batch in plan.batches] == ["measure", "measure", "compare", "tables"]
 
 
 def test_figures_of_a_study_of_networks_alone_ask_for_no_student_teacher_or_variant(config):
@@ -95,10 +95,10 @@ def test_figures_of_a_study_of_networks_alone_ask_for_no_student_teacher_or_vari
     from distillation_dynamics.jobs.gathered import drawn, known_tables
 
     asked = {name: set(figure.asks) for name, figure in extensions.figures(known_tables()).items()}
-    figures = drawn(chain_of(config))
+    figures = drawn(graph_of(config))
     assert {*figures} == {name for name, asks in asked.items() if asks <= {"networks"}}
     del config["networks"]["resnet"]
-    assert not any("networks" in asked[name] for name in drawn(chain_of(config)))
+    assert not any("networks" in asked[name] for name in drawn(graph_of(config)))
 
 
 def test_the_study_of_released_networks_is_valid(monkeypatch):
@@ -112,7 +112,7 @@ def test_accuracy_is_measured_where_the_head_fits_the_classes(config, tmp_path):
     for label in "abc":
         write_pictures(tmp_path / "classes" / label, ["0.png", "1.png"])
     config["data"] |= {"test": str(tmp_path / "classes"), "classes": 3}
-    jobs = {name: node.order.job for name, node in chain_of(config).networks.items()}
+    jobs = {name: task.job for name, task in graph_of(config).networks.items()}
     assert jobs["resnet"].measures == ("test",) and jobs["resnet"].images is not None
     assert jobs["vit"].measures == () and jobs["vit"].images is None, "it has no head"
 
@@ -211,8 +211,8 @@ def test_the_reference_is_measured_by_what_others_take_of_it():
 
 def test_what_a_network_is_not_measured_by_is_no_job_of_it():
     study = load(changed(smoke_config(), "networks.resnet.without", ["attention", "spectrum"]))
-    chain = Chain(study, Content({"main": {"train": "a", "test": "b"}}))
-    lacking = set(chain.measured["networks/cait"]) - set(chain.measured["networks/resnet"])
+    graph = Graph(study, Content({"main": {"train": "a", "test": "b"}}))
+    lacking = set(graph.measured["networks/cait"]) - set(graph.measured["networks/resnet"])
     assert lacking == {"attention", "spectrum"}
 
 
@@ -228,10 +228,10 @@ def test_the_classes_of_a_network_that_is_trained_are_those_of_the_data():
 def test_another_image_set_is_measured_of_every_network(config, tmp_path):
     write_pictures(tmp_path / "more", ["a.png", "b.png"])
     config["probes"] = {"more": {"source": "folder", "test": str(tmp_path / "more")}}
-    chain = chain_of(config)
-    assert [node.order.name for node in chain.nodes if node.stage == "data"] == ["main", "more"]
-    for network in chain.names:
-        probes = [probe.name for probe in chain.measured[network]["entropy"].order.job.probes]
+    graph = graph_of(config)
+    assert [task.name for task in graph.tasks if task.stage == "data"] == ["main", "more"]
+    for network in graph.names:
+        probes = [probe.name for probe in graph.measured[network]["entropy"].job.probes]
         assert probes == ["balanced", "published", "more"]
 
 

@@ -156,7 +156,7 @@ def test_no_log_of_a_job_that_did_something_is_empty(run):
     logs = list((run[0] / "logs").rglob("*.log"))
     assert len(logs) > 15 and [path for path in logs if not path.stat().st_size] == []
     (log,) = (run[0] / "logs/smoke/students/hard").rglob("*.log")
-    assert re.fullmatch(r"students hard/seed0: linked from results/shared/runs/[0-9a-f]{16}\n", log.read_text())
+    assert re.fullmatch(r"students hard/seed0: published from results/shared/runs/[0-9a-f]{16}\n", log.read_text())
 
 
 def test_a_failed_job_is_its_sentence_and_not_its_log(empty):

@@ -7,8 +7,8 @@ import torch
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
-from distillation_dynamics.jobs.chain import Chain
 from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.networks import expected
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
@@ -16,7 +16,7 @@ from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
 from distillation_dynamics.training.teacher import CachedTeacher, OnlineTeacher
-from helpers import chain_of, changed, images_of, load, smoke_config, tiny_study
+from helpers import changed, graph_of, images_of, load, smoke_config, tiny_study
 
 CPU = torch.device("cpu")
 BOTH = Request(logits=True, features=(0, 2))
@@ -112,12 +112,12 @@ def test_a_teacher_asked_for_features_alone_stops_early(tiny):
 
 def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_begun(tmp_path, tiny, monkeypatch):
     result, network, _ = tiny
-    chain = chain_of(result)
+    graph = graph_of(result)
     images, out = Split(images_of(result, tmp_path / "data"), "train", 80), tmp_path / "outputs"
-    blocks = chain.outputs.order.job.blocks
+    blocks = graph.outputs.job.blocks
     teacher_outputs.write(out, network, images, None, blocks, CPU)
     size = sum(np.load(path).nbytes for path in out.iterdir())
-    assert costs.outputs_bytes(chain) == size
+    assert costs.outputs_bytes(graph) == size
     monkeypatch.setattr(expected, "MOST_STORED", size)
     expected.check_stored(size, out)
     monkeypatch.setattr(expected, "MOST_STORED", size - 1)
@@ -148,9 +148,9 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
         config = changed(config, key, value)
     if train_images is None:
         del config["student"]["recipe"]["train_images"]
-    chain = Chain(load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path))
-    assert chain.training_images(chain.study.student.recipe) == images
-    channels, rows, columns = chain.study.facts[chain.study.teacher].shapes[0]
-    blocks = len(chain.outputs.order.job.blocks)
+    graph = Graph(load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path))
+    assert graph.training_images(graph.study.student.recipe) == images
+    channels, rows, columns = graph.study.facts[graph.study.teacher].shapes[0]
+    blocks = len(graph.outputs.job.blocks)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
-    assert costs.outputs_bytes(chain) == size
+    assert costs.outputs_bytes(graph) == size

@@ -27,14 +27,16 @@ class TestPlugin(TestLogHandlerBase):
         return None
 
 
-def node(folder, name="students/soft/seed0", stage="students"):
-    """A node as far as its name and its files go."""
-    order = SimpleNamespace(name=name.removeprefix("students/"), job=SimpleNamespace(label=name))
-    return SimpleNamespace(stage=stage, order=order, path=lambda file: str(folder / file))
+def task(folder, name="students/soft/seed0", stage="students"):
+    """A task as far as its name and its files go."""
+    job = SimpleNamespace(label=name)
+    return SimpleNamespace(
+        stage=stage, name=name.removeprefix("students/"), job=job, path=lambda file: str(folder / file)
+    )
 
 
 def job(folder, rule="cohorts", seconds=None, names=("students/soft/seed0",), stage="students"):
-    return Job(rule, tuple(node(folder, name, stage) for name in names), {"threads": 1}, seconds=seconds)
+    return Job(rule, tuple(task(folder, name, stage) for name in names), {"threads": 1}, seconds=seconds)
 
 
 def leave(folder, **files):
@@ -70,21 +72,21 @@ def test_a_line_says_when_what_whom_how_long_and_the_number_that_matters(tmp_pat
 
 
 def test_a_cohort_has_the_range_of_its_members_and_says_who_failed(tmp_path):
-    nodes = [node(tmp_path / name) for name in ("a", "b", "c")]
+    tasks = [task(tmp_path / name) for name in ("a", "b", "c")]
     leave(tmp_path / "a", result={"test_top1": 70.04}, cost={"seconds": 1.0, "images_per_second": 100.0})
     leave(tmp_path / "b", result={"test_top1": 75.0}, cost={"seconds": 3.0, "images_per_second": 300.0})
-    assert outcome.number_of(nodes) == "top-1 70.0-75.0 %, 1 of 3 failed, 250 images/s"
+    assert outcome.number_of(tasks) == "top-1 70.0-75.0 %, 1 of 3 failed, 250 images/s"
 
 
 def test_a_network_without_labels_has_no_accuracy(tmp_path):
     leave(tmp_path, result={"test_top1": None}, cost={"images_per_second": None})
-    assert outcome.number_of([node(tmp_path, "vit", "networks")]) == ""
+    assert outcome.number_of([task(tmp_path, "vit", "networks")]) == ""
 
 
 def test_what_is_measured_or_gathered_is_counted(tmp_path):
     stages = ["tables", "tables", "summary", "figures"]
-    assert outcome.number_of([node(tmp_path, "x", stage) for stage in stages]) == "2 tables, 1 figure"
-    assert outcome.number_of([node(tmp_path, "networks/x", "measure")] * 2) == "2 measurements"
+    assert outcome.number_of([task(tmp_path, "x", stage) for stage in stages]) == "2 tables, 1 figure"
+    assert outcome.number_of([task(tmp_path, "networks/x", "measure")] * 2) == "2 measurements"
 
 
 def test_the_opening_says_what_will_run_and_how_long_as_earlier_jobs_took(tmp_path):
@@ -119,7 +121,7 @@ def test_a_bar_shows_the_share_of_the_work_and_what_runs(tmp_path):
     assert said.startswith(f"[{'#' * 18}{'.' * 6}] 75 %, 1 of 2 jobs, time left: about 30 s") and len(said) <= 79
     unknown = Run({0: job(tmp_path), 1: job(tmp_path)}, {"threads": 1})
     unknown.begin(0, 0.0), unknown.end(0, 1.0)
-    unknown.jobs[1].nodes = (node(tmp_path, "vit", "networks"),)
+    unknown.jobs[1].tasks = (task(tmp_path, "vit", "networks"),)
     said = bar(unknown, 1.0, 79)
     assert said.startswith(f"[{'#' * 12}{'.' * 12}] 1 of 2 jobs, time left: not known"), "jobs are counted"
 
@@ -152,7 +154,7 @@ def told(tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "of", lambda *_: run)
     monkeypatch.setattr(terminal, "Costs", lambda: None)
     monkeypatch.setattr(terminal, "ending", lambda *_: ["Accuracy: high", "results/mine/statistics/report.md"])
-    monkeypatch.setattr(Told, "plan", SimpleNamespace(chain=SimpleNamespace(study=SimpleNamespace(name="mine"))))
+    monkeypatch.setattr(Told, "plan", SimpleNamespace(graph=SimpleNamespace(study=SimpleNamespace(name="mine"))))
     monkeypatch.setattr(Told, "parts", lambda rule: ("compute.students",))
     return run
 
@@ -307,10 +309,8 @@ def test_answers_are_those_of_the_report_whole_and_with_what_qualifies_them():
 
 def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_is_not_todays(tmp_path, monkeypatch):
     (tmp_path / "report.md").write_text(REPORT)
-    order = SimpleNamespace(record=str(tmp_path / ".record.json"))
-    chain = SimpleNamespace(
-        home=str(tmp_path), statistics=SimpleNamespace(order=order, path=lambda name: str(tmp_path / name))
-    )
+    statistics = SimpleNamespace(record=str(tmp_path / ".record.json"), path=lambda name: str(tmp_path / name))
+    graph = SimpleNamespace(home=str(tmp_path), statistics=statistics)
     monkeypatch.setattr(record, "fault", lambda *_: None)
     expected = [
         "Accuracy: 2 variants reach from 1 % to 2 %.",
@@ -318,8 +318,8 @@ def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_i
         "The paper's claims, one by one Of 13 claims: undecided.",
         str(tmp_path / "report.md"),
     ]
-    assert outcome.ending(chain, None) == expected
+    assert outcome.ending(graph, None) == expected
     (tmp_path / "index.html").touch()
-    assert outcome.ending(chain, None) == [*expected, str(tmp_path / "index.html")]
+    assert outcome.ending(graph, None) == [*expected, str(tmp_path / "index.html")]
     monkeypatch.setattr(record, "fault", lambda *_: "is of another key")
-    assert outcome.ending(chain, None) == []
+    assert outcome.ending(graph, None) == []

@@ -19,8 +19,8 @@ from distillation_dynamics.training import log as training_log
 from distillation_dynamics.training import loop
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
-from distillation_dynamics.training.task import Task, count_gflops, make_optimizer, make_schedule
 from distillation_dynamics.training.teacher import OnlineTeacher
+from distillation_dynamics.training.trainable import Trainable, count_gflops, make_optimizer, make_schedule
 from helpers import run_job, tiny_study
 
 CPU = torch.device("cpu")
@@ -167,10 +167,10 @@ def test_projections_belong_to_the_optimiser_and_tokens_are_not_decayed(tmp_path
     result = tiny_study(tmp_path)
     network, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
     objective.requires_grad_(True)
-    task = Task(network, objective)
-    groups = make_optimizer(task, result.student.recipe).param_groups
+    trainable = Trainable(network, objective)
+    groups = make_optimizer(trainable, result.student.recipe).param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    assert {id(p) for p in task.parameters()} == set(decay)
+    assert {id(p) for p in trainable.parameters()} == set(decay)
     assert decay[id(network.pos_embed)] == decay[id(network.cls_token)] == 0
     assert decay[id(objective.terms["projector"].projections[0].weight)] == result.student.recipe.optimizer.weight_decay
 
@@ -189,8 +189,10 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
             return self.layer(x)
 
     spec = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": 0.0})
-    task = Task(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
-    gflops = count_gflops(task, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), Request(logits=True))
+    trainable = Trainable(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
+    gflops = count_gflops(
+        trainable, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), Request(logits=True)
+    )
     assert gflops * 1e9 == 2 * (2 * 2 * 8 * 4)
 
 

@@ -1,4 +1,4 @@
-"""`python -m distillation_dynamics FILE`: carry out an order."""
+"""`python -m distillation_dynamics FILE`: carry out a task."""
 
 import time
 

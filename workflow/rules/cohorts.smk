@@ -1,12 +1,12 @@
 # Trainings that are due, several of one seed in a job: they fill the store, results/shared/runs/<key>/. A training that
-# diverges ends alone; its sentence waits for the rule that links its run.
+# diverges ends alone; its sentence waits for the rule that publishes its run.
 rule cohorts:
     input:
         members_of("cohorts"),
     output:
-        temp(touch("results/.stamps/groups/cohorts/{group}")),
+        temp(touch("results/.flags/batches/cohorts/{batch}")),
     log:
-        f"{LOGS}/cohorts/{{group}}.log",
+        f"{LOGS}/cohorts/{{batch}}.log",
     # Before what is measured, whose shorter jobs fill the cores to the end.
     priority: 3
     conda:
@@ -15,11 +15,11 @@ rule cohorts:
     resources:
         **resources_of("cohorts"),
     params:
-        order=f"{groups.GROUPS}/cohorts/{{group}}.json",
+        task=f"{batches.BATCHES}/cohorts/{{batch}}.json",
         launcher=lambda wildcards, resources: launcher("students", resources),
         gpus=lambda wildcards, resources: gpus_of("students", resources),
         labels=labels_of("cohorts"),
     message:
         "Train {params.labels}"
     shell:
-        "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"
+        "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} > {log:q} 2>&1"

@@ -21,9 +21,9 @@ from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import costs, groups, reports, slurm, start, terminal
+from distillation_dynamics.jobs import batches, costs, planning, reports, slurm, terminal
 from distillation_dynamics.jobs.failures import Failures
-from distillation_dynamics.jobs.order import CARRYING, GROUPED, TARGETS
+from distillation_dynamics.jobs.task import BATCHED, CARRYING, TARGETS
 from distillation_dynamics.networks import facts
 from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
@@ -33,29 +33,29 @@ from distillation_dynamics.study.load import load
 workflow.configfiles = list(workflow.config_settings.configfiles or ["config.yaml"])
 try:
     if workflow.is_main_process:
-        start.check_folders("results", "results/shared", "logs", ".snakemake")
+        planning.check_folders("results", "results/shared", "logs", ".snakemake")
     config = configuration.merged(workflow.configfiles, workflow.config_settings.config_args)
     STUDY = load(config, facts.describe)
     if workflow.is_main_process:
-        start.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
-    CHAIN, HASHES = start.chain_of(STUDY, workflow.is_main_process)
+        planning.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
+    GRAPH, HASHES = planning.graph_of(STUDY, workflow.is_main_process)
 except StudyError as error:
     # As an error of the workflow it would be shown with the lines of this file.
-    sys.exit(f"the study cannot run:\n{error}{start.where(LIBRARY.parent)}")
+    sys.exit(f"the study cannot run:\n{error}{planning.where(LIBRARY.parent)}")
 
 LOGS = f"logs/{STUDY.name}"
-STAMPS = f"results/.stamps/{STUDY.name}"
+FLAGS = f"results/.flags/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
 ENVIRONMENT = "../../envs/environment.yaml"
 # The command line of every job: one file says all.
-CARRY_OUT = "python -m distillation_dynamics {params.order:q} --gpus {resources.gpu} > {log:q} 2>&1"
+CARRY_OUT = "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} > {log:q} 2>&1"
 CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
-    group="[0-9a-f]{12}",
+    batch="[0-9a-f]{12}",
     variant=NAME,
     seed=r"\d+",
     network=NAME,
@@ -71,14 +71,14 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
 def title_of(job):
     """How a job is called among those of a cluster: stage, variants and seeds."""
     name = CARRYING.get(job.rule.name, job.rule.name)
-    return groups.members(name, job.wildcards.group)["title"] if name in GROUPED else name
+    return batches.members(name, job.wildcards.batch)["title"] if name in BATCHED else name
 
 
 @cache
 def plan():
     """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
     try:
-        plan = start.plan_of(CHAIN, HASHES, workflow)
+        plan = planning.plan_of(GRAPH, HASHES, workflow)
     except StudyError as error:
         # An error in an input function would be shown with its traceback.
         sys.exit(f"the study cannot run:\n{error}")
@@ -89,15 +89,15 @@ def plan():
     return plan
 
 
-def stamps_of(nodes):
-    """What a job waits for: the stamps of those that it reads from, once what stamps say is true.
+def flags_of(tasks):
+    """What a job waits for: the flags of those that it reads from, once what flags say is true.
 
-    What is due in a group is waited for by the group's marker. A job on another machine knows no plan; it starts when
+    What is due in a batch is waited for by the batch's flag. A job on another machine knows no plan; it starts when
     those before it are done.
     """
     if workflow.is_main_process:
         plan()
-    return list(dict.fromkeys(path for node in nodes for path in group_of(node) or [node.stamp]))
+    return list(dict.fromkeys(path for task in tasks for path in batch_of(task) or [task.flag]))
 
 
 def shown(*targets):
@@ -110,7 +110,7 @@ def shown(*targets):
     def files(wildcards):
         return [
             in_report(item.path, caption=CAPTIONS[item.caption], category=item.category, labels=item.labels)
-            for item in (reports.items(CHAIN, stages, HASHES) if workflow.is_main_process else ())
+            for item in (reports.items(GRAPH, stages, HASHES) if workflow.is_main_process else ())
         ]
 
     return files
@@ -118,26 +118,26 @@ def shown(*targets):
 
 def student(wildcards):
     """The student of a variant and seed."""
-    return CHAIN.students[wildcards.variant, int(wildcards.seed)]
+    return GRAPH.students[wildcards.variant, int(wildcards.seed)]
 
 
-def group_of(node):
-    """The marker of the group of jobs that a due training or measurement is done in."""
-    group = plan().group_of.get(node) if workflow.is_main_process else None
-    return [group.marker] if group else []
+def batch_of(task):
+    """The flag of the batch of jobs that a due training or measurement is done in."""
+    batch = plan().batch_of.get(task) if workflow.is_main_process else None
+    return [batch.flag] if batch else []
 
 
 def members_of(stage):
-    """An input function: the stamps that the members of a group wait for, and the file that lists them."""
+    """An input function: the flags that the members of a batch wait for, and the file that lists them."""
     return lambda wildcards: [
-        *groups.members(stage, wildcards.group)["needs"],
-        f"{groups.GROUPS}/{stage}/{wildcards.group}.json",
+        *batches.members(stage, wildcards.batch)["needs"],
+        f"{batches.BATCHES}/{stage}/{wildcards.batch}.json",
     ]
 
 
 def labels_of(stage):
-    """A function that says who is in a group."""
-    return lambda wildcards: ", ".join(groups.members(stage, wildcards.group)["labels"])
+    """A function that says who is in a batch."""
+    return lambda wildcards: ", ".join(batches.members(stage, wildcards.batch)["labels"])
 
 
 def stages_of(rule):

@@ -4,16 +4,16 @@ rule compare:
     input:
         members_of("compare"),
     output:
-        temp(touch("results/.stamps/groups/compare/{group}")),
+        temp(touch("results/.flags/batches/compare/{batch}")),
     log:
-        f"{LOGS}/compare/{{group}}.log",
+        f"{LOGS}/compare/{{batch}}.log",
     conda:
         ENVIRONMENT
     threads: threads_of("compare")
     resources:
         **resources_of("compare"),
     params:
-        order=f"{groups.GROUPS}/compare/{{group}}.json",
+        task=f"{batches.BATCHES}/compare/{{batch}}.json",
         labels=labels_of("compare"),
     message:
         "Compare {params.labels}"

@@ -1,7 +1,7 @@
 # Images: each set (that of `data` is called main, the others are `probes`) is decoded or listed once, and split.
 rule data:
     output:
-        touch("results/.stamps/shared/data/{probe}/{key}"),
+        touch("results/.flags/shared/data/{probe}/{key}"),
     log:
         "logs/shared/data/{probe}.{key}.log",
     conda:
@@ -10,7 +10,7 @@ rule data:
     resources:
         **resources_of("data"),
     params:
-        order=lambda wildcards: CHAIN.sets[wildcards.probe].file,
+        task=lambda wildcards: GRAPH.sets[wildcards.probe].file,
     message:
         "Read and split the images ({wildcards.probe})"
     shell:

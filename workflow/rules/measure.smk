@@ -4,18 +4,18 @@ rule measure:
     input:
         members_of("measure"),
     output:
-        temp(touch("results/.stamps/groups/measure/{group}")),
+        temp(touch("results/.flags/batches/measure/{batch}")),
     log:
-        f"{LOGS}/measure/{{group}}.log",
+        f"{LOGS}/measure/{{batch}}.log",
     # The longer ones first: below 1, which all trainings are above.
-    priority: lambda wildcards: 1 - 1 / (1 + len(groups.members("measure", wildcards.group)["orders"]))
+    priority: lambda wildcards: 1 - 1 / (1 + len(batches.members("measure", wildcards.batch)["tasks"]))
     conda:
         ENVIRONMENT
     threads: threads_of("measure")
     resources:
         **resources_of("measure"),
     params:
-        order=f"{groups.GROUPS}/measure/{{group}}.json",
+        task=f"{batches.BATCHES}/measure/{{batch}}.json",
         labels=labels_of("measure"),
     message:
         "Measure {params.labels}"

@@ -2,7 +2,7 @@
 # each is pretrained here or loaded, with its control, and its accuracy measured before any use.
 rule network_weights:
     output:
-        touch("results/.stamps/shared/network_weights/{network}/{key}"),
+        touch("results/.flags/shared/network_weights/{network}/{key}"),
     log:
         "logs/shared/network_weights/{network}.{key}.log",
     localrule: True
@@ -13,7 +13,7 @@ rule network_weights:
         mem_mb=2000,
         runtime=60,
     params:
-        order=lambda wildcards: CHAIN.weights[wildcards.network].file,
+        task=lambda wildcards: GRAPH.weights[wildcards.network].file,
     message:
         "Fetch the weights of {wildcards.network}"
     shell:
@@ -22,9 +22,9 @@ rule network_weights:
 
 rule network:
     input:
-        lambda wildcards: stamps_of(CHAIN.networks[wildcards.network].needs),
+        lambda wildcards: flags_of(GRAPH.networks[wildcards.network].needs),
     output:
-        touch("results/.stamps/shared/networks/{network}/{key}"),
+        touch("results/.flags/shared/networks/{network}/{key}"),
     log:
         "logs/shared/networks/{network}.{key}.log",
     # All students wait for the teacher; what is only measured waits for nobody.
@@ -35,10 +35,10 @@ rule network:
     resources:
         **resources_of("network"),
     params:
-        order=lambda wildcards: CHAIN.networks[wildcards.network].file,
+        task=lambda wildcards: GRAPH.networks[wildcards.network].file,
         launcher=lambda wildcards, resources: launcher("networks", resources),
         gpus=lambda wildcards, resources: gpus_of("networks", resources),
     message:
         "Make the network {wildcards.network} ready"
     shell:
-        "exec {params.launcher} -m distillation_dynamics {params.order:q} --gpus {params.gpus} > {log:q} 2>&1"
+        "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} > {log:q} 2>&1"

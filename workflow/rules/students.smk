@@ -1,10 +1,10 @@
-# One student a variant and seed: its finished run, linked out of the store. It waits for a cohort only while its key is
+# One student a variant and seed: its finished run, published out of the store. It waits for a cohort only while its key is
 # not there.
 rule student:
     input:
-        lambda wildcards: group_of(student(wildcards).needs[0]),
+        lambda wildcards: batch_of(student(wildcards).needs[0]),
     output:
-        touch(f"{STAMPS}/students/{{variant}}/seed{{seed}}/{{key}}"),
+        touch(f"{FLAGS}/students/{{variant}}/seed{{seed}}/{{key}}"),
     log:
         f"{LOGS}/students/{{variant}}/seed{{seed}}.{{key}}.log",
     # At once: what is measured of it waits for it.
@@ -17,9 +17,9 @@ rule student:
         mem_mb=500,
         runtime=10,
     params:
-        order=lambda wildcards: student(wildcards).file,
+        task=lambda wildcards: student(wildcards).file,
         run=lambda wildcards: student(wildcards).needs[0].file,
     message:
-        "Link the student {wildcards.variant}, seed {wildcards.seed}"
+        "Publish the student {wildcards.variant}, seed {wildcards.seed}"
     shell:
-        "python -m distillation_dynamics.jobs.students {params.order:q} {params.run:q} > {log:q} 2>&1"
+        "python -m distillation_dynamics.jobs.publish {params.task:q} {params.run:q} > {log:q} 2>&1"

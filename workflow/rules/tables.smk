@@ -5,16 +5,16 @@ rule gather:
     input:
         members_of("tables"),
     output:
-        temp(touch("results/.stamps/groups/tables/{group}")),
+        temp(touch("results/.flags/batches/tables/{batch}")),
     log:
-        f"{LOGS}/tables/{{group}}.log",
+        f"{LOGS}/tables/{{batch}}.log",
     conda:
         ENVIRONMENT
     threads: threads_of("gather")
     resources:
         **resources_of("gather"),
     params:
-        order=f"{groups.GROUPS}/tables/{{group}}.json",
+        task=f"{batches.BATCHES}/tables/{{batch}}.json",
         labels=labels_of("tables"),
     message:
         "Gather {params.labels}"

@@ -1,26 +1,26 @@
 # Parts of a study by name: `snakemake --cores all networks`, `students`, `tables`, `figures` or `report`.
 rule networks:
     input:
-        lambda wildcards: stamps_of(CHAIN.of(*TARGETS["networks"])),
+        lambda wildcards: flags_of(GRAPH.of(*TARGETS["networks"])),
 
 
 rule students:
     input:
-        lambda wildcards: stamps_of(CHAIN.of(*TARGETS["students"])),
+        lambda wildcards: flags_of(GRAPH.of(*TARGETS["students"])),
 
 
 rule tables:
     input:
-        lambda wildcards: stamps_of(CHAIN.of(*TARGETS["tables"])),
+        lambda wildcards: flags_of(GRAPH.of(*TARGETS["tables"])),
 
 
 rule figures:
     input:
-        lambda wildcards: stamps_of(CHAIN.of(*TARGETS["figures"])),
+        lambda wildcards: flags_of(GRAPH.of(*TARGETS["figures"])),
         shown("figures"),
 
 
 rule report:
     input:
-        lambda wildcards: stamps_of(CHAIN.of(*TARGETS["report"])),
+        lambda wildcards: flags_of(GRAPH.of(*TARGETS["report"])),
         shown("report"),

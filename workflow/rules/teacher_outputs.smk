@@ -1,13 +1,13 @@
 # What the teacher says of the training images, once for all variants and seeds, where views are fixed.
-if CHAIN.outputs is not None:
+if GRAPH.outputs is not None:
 
     rule teacher_outputs:
         input:
-            lambda wildcards: stamps_of(CHAIN.outputs.needs),
+            lambda wildcards: flags_of(GRAPH.outputs.needs),
         output:
-            touch(CHAIN.outputs.stamp),
+            touch(GRAPH.outputs.flag),
         log:
-            f"logs/shared/teacher_outputs/{CHAIN.outputs.key}.log",
+            f"logs/shared/teacher_outputs/{GRAPH.outputs.key}.log",
         priority: 4
         conda:
             ENVIRONMENT
@@ -15,7 +15,7 @@ if CHAIN.outputs is not None:
         resources:
             **resources_of("teacher_outputs"),
         params:
-            order=CHAIN.outputs.file,
+            task=GRAPH.outputs.file,
         message:
             "Compute what the teacher says of the training images"
         shell:

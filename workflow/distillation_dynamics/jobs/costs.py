@@ -18,16 +18,15 @@ from ..spec.network import Shapes
 from ..spec.training import Recipe
 from ..study.study import STUDENT
 from . import record
-from .chain import Chain
-from .groups import network_of
+from .batches import network_of
+from .graph import Graph
 from .hashes import IDENTITY
-from .node import Node
-from .order import GROUPED
 from .plan import Plan
+from .task import BATCHED, Task
 
 WEIGHTS = ".safetensors"
 # Stages that share the jobs of a rule share its row.
-ROWS = {stage: rule for rule in ("measure", "compare", "tables") for stage in GROUPED[rule]}
+ROWS = {stage: rule for rule in ("measure", "compare", "tables") for stage in BATCHED[rule]}
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,12 @@ class Costs:
         speed = Speed(own / images, (cost["seconds"] - own) * networks / images, cost["start_seconds"] * networks)
         self.speeds.setdefault((stage, kind, cost["device"]), []).append(speed)
 
-    def training(self, chain: Chain, node: Node, networks: int) -> float | None:
-        """Return the seconds of a job that trains so many networks like that of `node`; None where nothing tells."""
-        job = node.order.job
-        device = "cuda" if chain.study.compute[node.stage]["gpu"] else "cpu"
-        speeds = self.speeds.get((node.stage, _network_of(counted(job)), device))
-        images = _images(chain, job.recipe)
+    def training(self, graph: Graph, task: Task, networks: int) -> float | None:
+        """Return the seconds of a job that trains so many networks like that of `task`; None where nothing tells."""
+        job = task.job
+        device = "cuda" if graph.study.compute[task.stage]["gpu"] else "cpu"
+        speeds = self.speeds.get((task.stage, _network_of(counted(job)), device))
+        images = _images(graph, job.recipe)
         if not speeds or images is None:
             return None
         mean = Speed(
@@ -94,19 +93,19 @@ class Costs:
         )
         return mean.seconds(images, networks)
 
-    def of(self, plan: Plan, node: Node) -> Cost:
+    def of(self, plan: Plan, task: Task) -> Cost:
         """Return what a job will cost by itself."""
-        chain, stage = plan.chain, node.stage
-        kind = stage, _network_of(counted(node.order.job))
-        size: float | None = stored_bytes(node.order.job) if stage == "measure" else None
+        graph, stage = plan.graph, task.stage
+        kind = stage, _network_of(counted(task.job))
+        size: float | None = stored_bytes(task.job) if stage == "measure" else None
         if stage == "teacher_outputs":
-            size = outputs_bytes(chain)
+            size = outputs_bytes(graph)
         elif size is None:
             size = _mean(self.bytes.get(kind))
         if size is None:
-            size = _weights_bytes(chain, node)
-        if stage == "networks" and node.order.job.recipe is not None:
-            return Cost(self.training(chain, node, 1), size)
+            size = _weights_bytes(graph, task)
+        if stage == "networks" and task.job.recipe is not None:
+            return Cost(self.training(graph, task, 1), size)
         return Cost(_mean(self.seconds.get(kind)), size)
 
 
@@ -115,24 +114,24 @@ def _network_of(job: dict) -> str:
     return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
 
 
-def _images(chain: Chain, recipe) -> int | None:
+def _images(graph: Graph, recipe) -> int | None:
     """Return epochs times images of a training; None when the number of images is not yet known."""
-    count = _training_images(chain, recipe)
+    count = _training_images(graph, recipe)
     return None if count is None else recipe.epochs * count
 
 
-def _training_images(chain: Chain, recipe: Recipe) -> int | None:
-    known = chain.training_images(recipe)
-    return _split_images(chain.data.folder) if known is None else known
+def _training_images(graph: Graph, recipe: Recipe) -> int | None:
+    known = graph.training_images(recipe)
+    return _split_images(graph.data.folder) if known is None else known
 
 
-def outputs_bytes(chain: Chain) -> int | None:
+def outputs_bytes(graph: Graph) -> int | None:
     """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
-    student, teacher = chain.study.distillation
-    shapes, views, classes = chain.study.facts[teacher].shapes, student.recipe.views, chain.study.data.classes
-    assert chain.outputs is not None and views is not None and classes is not None
-    count = _training_images(chain, student.recipe)
-    values = classes + sum(math.prod(shapes[block]) for block in chain.outputs.order.job.blocks)
+    student, teacher = graph.study.distillation
+    shapes, views, classes = graph.study.facts[teacher].shapes, student.recipe.views, graph.study.data.classes
+    assert graph.outputs is not None and views is not None and classes is not None
+    count = _training_images(graph, student.recipe)
+    values = classes + sum(math.prod(shapes[block]) for block in graph.outputs.job.blocks)
     return None if count is None else 4 * views * count * values
 
 
@@ -164,13 +163,13 @@ def _dumped(settings: Settings, shapes: Shapes, count: int) -> int:
     return sum(images * c * min(settings.dump_tokens or rows * cols, rows * cols) * size for c, rows, cols in shapes)
 
 
-def _weights_bytes(chain: Chain, node: Node) -> int | None:
+def _weights_bytes(graph: Graph, task: Task) -> int | None:
     """Return how many bytes of weights a job leaves, nearly all that a training leaves; None where it leaves none."""
-    owner = {"students": STUDENT, "networks": node.order.name}.get(node.stage)
+    owner = {"students": STUDENT, "networks": task.name}.get(task.stage)
     if owner is None:
         return None
-    count = sum(path.endswith(WEIGHTS) for path in node.order.writes if "objective" not in path)
-    return 4 * chain.study.facts[owner].parameters * count
+    count = sum(path.endswith(WEIGHTS) for path in task.writes if "objective" not in path)
+    return 4 * graph.study.facts[owner].parameters * count
 
 
 def _mean(values: list | None) -> float | None:
@@ -186,7 +185,7 @@ def whole(parts: Sequence[float | None]) -> float | None:
 def report(plan: Plan, results: str = "results") -> str:
     """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
     if not plan.reasons:
-        return f"{plan.chain.study.name}: all results are what the study asks for; nothing would run."
+        return f"{plan.graph.study.name}: all results are what the study asks for; nothing would run."
     lines = [f"{name}: {why}" for name, why in _why(plan)]
     return "\n".join([*lines, "", table(plan, Costs(results))])
 
@@ -194,9 +193,9 @@ def report(plan: Plan, results: str = "results") -> str:
 def _why(plan: Plan) -> Iterable[tuple[str, str]]:
     """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
     together: dict[tuple[str, str], dict[str, None]] = {}
-    for node, reason in plan.reasons.items():
-        name = network_of(node) if node.stage in ("measure", "compare") else node.order.name
-        together.setdefault((node.stage, reason), {})[name] = None
+    for task, reason in plan.reasons.items():
+        name = network_of(task) if task.stage in ("measure", "compare") else task.name
+        together.setdefault((task.stage, reason), {})[name] = None
     for (stage, reason), names in together.items():
         yield f"{stage} {', '.join(names)}".strip(), reason
 
@@ -249,17 +248,17 @@ class Row:
 def _stages(plan: Plan) -> dict[str, list[str]]:
     """Return the due stages by the name of their row."""
     rows: dict[str, list[str]] = {}
-    for stage in dict.fromkeys(node.stage for node in plan.reasons):
+    for stage in dict.fromkeys(task.stage for task in plan.reasons):
         rows.setdefault(ROWS.get(stage, stage), []).append(stage)
     return rows
 
 
 def _row(plan: Plan, costs: Costs, name: str, stages: list[str]) -> Row:
-    due = [node for stage in stages for node in plan.due(stage)]
-    parts = _cohorts(plan, costs) if name == "students" else [costs.of(plan, node) for node in due]
-    groups = {id(plan.group_of[node]) for node in due if node in plan.group_of}
-    jobs = len(plan.cohorts) if name == "students" else len(groups) or len(due)
-    compute = plan.chain.study.compute.get(name)
+    due = [task for stage in stages for task in plan.due(stage)]
+    parts = _cohorts(plan, costs) if name == "students" else [costs.of(plan, task) for task in due]
+    batches = {id(plan.batch_of[task]) for task in due if task in plan.batch_of}
+    jobs = len(plan.cohorts) if name == "students" else len(batches) or len(due)
+    compute = plan.graph.study.compute.get(name)
     seconds = whole([part.seconds for part in parts])
     bound, hours = False, None if seconds is None else seconds / 3600
     if seconds is None and compute is not None:
@@ -270,21 +269,21 @@ def _row(plan: Plan, costs: Costs, name: str, stages: list[str]) -> Row:
 
 
 def _cohorts(plan: Plan, costs: Costs) -> list[Cost]:
-    """Return the cost of each cohort; students that are only linked cost nothing."""
+    """Return the cost of each cohort; students that are only published cost nothing."""
     parts = []
-    for group in plan.cohorts:
-        size = whole([costs.of(plan, node).bytes for node in group.nodes])
-        seconds = costs.training(plan.chain, group.nodes[0], len(group.nodes))
+    for batch in plan.cohorts:
+        size = whole([costs.of(plan, task).bytes for task in batch.tasks])
+        seconds = costs.training(plan.graph, batch.tasks[0], len(batch.tasks))
         parts.append(Cost(seconds, size))
     return parts
 
 
 def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
     """Return how many students train in how many jobs, and the hours of that and of one job a student."""
-    count, jobs = sum(len(group.nodes) for group in plan.cohorts), len(plan.cohorts)
+    count, jobs = sum(len(batch.tasks) for batch in plan.cohorts), len(plan.cohorts)
     said = f"{count} student{'s' if count > 1 else ''} to train in {jobs} job{'s' if jobs > 1 else ''}"
-    alone = costs.training(plan.chain, plan.cohorts[0].nodes[0], 1)
+    alone = costs.training(plan.graph, plan.cohorts[0].tasks[0], 1)
     together = whole([cost.seconds for cost in _cohorts(plan, costs)])
-    if alone is None or together is None or plan.chain.study.compute["students"]["gpu"]:
+    if alone is None or together is None or plan.graph.study.compute["students"]["gpu"]:
         return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
     return f"{said}: {together / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."

@@ -1,19 +1,19 @@
-"""What differs between the job of a record and that of an order, in words."""
+"""What differs between the job of a record and that of a task, in words."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from ..spec.base import counted
-from .order import Order
+from .task import Task
 
 # Of the keys that differ so many are said.
 MOST_KEYS = 5
 
 
-def difference(order: Order, known: dict[str, Any]) -> str | None:
+def difference(task: Task, known: dict[str, Any]) -> str | None:
     """Return which keys of a job, or which code, are others than those of its record; None where only others' are."""
     old, new = ({**_flat(job), **_code(code)} for job, code in (
-        (known["job"], known["code"]), (counted(order.job), order.code)
+        (known["job"], known["code"]), (counted(task.job), task.code)
     ))  # fmt: skip
     changed = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
     own = [key for key in changed if key.rpartition(".")[2] != "key"]

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .batches import network_of, split
 from .costs import Costs, whole
-from .groups import network_of, split
-from .node import Node
-from .order import GATHERING
 from .plan import Plan
+from .task import GATHERING, Task
 
 # The name of a job lists so many networks.
 MOST_NAMES = 2
@@ -27,7 +26,7 @@ class Job:
     """
 
     rule: str
-    nodes: tuple[Node, ...]
+    tasks: tuple[Task, ...]
     takes: dict[str, int]
     priority: float = 0
     needs: set[int] = field(default_factory=set)
@@ -43,26 +42,26 @@ class Job:
     @property
     def stage(self) -> str:
         """The stage of what it carries out."""
-        return self.nodes[0].stage
+        return self.tasks[0].stage
 
     @property
     def kind(self) -> tuple[str, str] | None:
         """What it is like: jobs of one rule that are all about students; None where it is like no other."""
-        about_students = all(network_of(node).startswith("students/") for node in self.nodes)
+        about_students = all(network_of(task).startswith("students/") for task in self.tasks)
         return (self.rule, "students") if about_students and self.rule != "student" else None
 
     @property
     def name(self) -> str:
         """Whom it is about: a network, some variants and seeds, or the stages that it gathers."""
         if self.stage in GATHERING:
-            return ", ".join(dict.fromkeys(node.stage for node in self.nodes))
+            return ", ".join(dict.fromkeys(task.stage for task in self.tasks))
         if self.rule in ("cohorts", "measure", "compare", "student"):
-            parts = [split(network_of(node)) for node in self.nodes]
+            parts = [split(network_of(task)) for task in self.tasks]
             names, seeds = (list(dict.fromkeys(filter(None, column))) for column in zip(*parts, strict=True))
             more = len(names) - MOST_NAMES
             names = names if more < 2 else [*names[:MOST_NAMES], f"{more} more"]
             return ", ".join([*names, *(f"seed {seed}" for seed in seeds)])
-        return self.nodes[0].order.name
+        return self.tasks[0].name
 
 
 class Run:
@@ -74,16 +73,16 @@ class Run:
     @classmethod
     def of(cls, workflow: Any, plan: Plan, costs: Costs) -> "Run":
         """Return the jobs that Snakemake is about to run; those that only ask for others are none."""
-        parts = {node.stamp: (node,) for node in plan.reasons} | {group.marker: group.nodes for group in plan.groups}
+        parts = {task.flag: (task,) for task in plan.reasons} | {batch.flag: batch.tasks for batch in plan.batches}
         dag, jobs = workflow.dag, {}
         for job in list(dag.needrun_jobs()):
             if not job.output:
                 continue
-            nodes = parts[str(job.output[0])]
+            tasks = parts[str(job.output[0])]
             jobs[dag.jobid(job)] = Job(
-                *(job.rule.name, nodes, {"threads": job.threads, "gpu": int(job.resources.get("gpu", 0))}),
+                *(job.rule.name, tasks, {"threads": job.threads, "gpu": int(job.resources.get("gpu", 0))}),
                 *(job.priority, {dag.jobid(need) for need in dag.dependencies[job]}),
-                seconds=_seconds(plan, costs, job.rule.name, nodes),
+                seconds=_seconds(plan, costs, job.rule.name, tasks),
             )
         settings = workflow.resource_settings
         if settings.nodes is not None:
@@ -116,14 +115,14 @@ class Run:
         took: dict[tuple[str, str], list[float]] = {}
         for job in self.done:
             if job.kind is not None and job.took is not None and self.limits is not None:
-                took.setdefault(job.kind, []).append(job.took / len(job.nodes))
+                took.setdefault(job.kind, []).append(job.took / len(job.tasks))
         found: dict[int, float | None] = {}
         for number, job in self.jobs.items():
             alike = None if job.kind is None else took.get(job.kind)
             if job.took is not None and self.limits is not None:
                 found[number] = job.took
             elif job.seconds is None and alike:
-                found[number] = len(job.nodes) * sum(alike) / len(alike)
+                found[number] = len(job.tasks) * sum(alike) / len(alike)
             else:
                 found[number] = job.seconds
         return found
@@ -161,14 +160,14 @@ def _gone(job: Job, now: float) -> float:
     return 0.0 if job.begun is None else now - job.begun
 
 
-def _seconds(plan: Plan, costs: Costs, rule: str, nodes: Iterable[Node]) -> float | None:
+def _seconds(plan: Plan, costs: Costs, rule: str, tasks: Iterable[Task]) -> float | None:
     """Return what a job should take; None where no earlier job tells."""
-    nodes = list(nodes)
+    tasks = list(tasks)
     if rule == "student":
-        return 0.0  # Links a run, which takes no time beside what is trained and measured.
+        return 0.0  # Publishes a run, which takes no time beside what is trained and measured.
     if rule == "cohorts":
-        return costs.training(plan.chain, nodes[0], len(nodes))
-    return whole([costs.of(plan, node).seconds for node in nodes])
+        return costs.training(plan.graph, tasks[0], len(tasks))
+    return whole([costs.of(plan, task).seconds for task in tasks])
 
 
 def _length(jobs: dict[int, Job], seconds: dict[int, float], limits: dict[str, int]) -> float:

@@ -1,4 +1,4 @@
-"""The jobs of a chain that gather what all networks left: tables, summary, statistics, figures, page, paper."""
+"""The jobs of a graph that gather what all networks left: tables, summary, statistics, figures, page, paper."""
 
 import hashlib
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from ..spec.tables import (
 from ..study.study import STUDENT
 from . import record
 from .measured import Measured
-from .node import STUDY_FILE, Node
+from .task import STUDY_FILE, Task
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
@@ -58,17 +58,17 @@ class Gathered(Measured):
         self.paper = _paper(self)
 
 
-def names_of(chain: Measured) -> Names:
+def names_of(graph: Measured) -> Names:
     """Return who is in the tables of a study."""
-    study = chain.study
+    study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
     variants = tuple(study.variants)
     return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
 
 
-def setting_of(chain: Measured) -> Setting | None:
+def setting_of(graph: Measured) -> Setting | None:
     """Return what the students of a study are, with the published numbers to hold beside them; None without."""
-    study = chain.study
+    study = graph.study
     if study.student is None or study.teacher is None:
         return None
     models = [study.student.model, study.networks[study.teacher].model]
@@ -86,102 +86,102 @@ def _by_content(files: Iterable[Path]) -> From:
     return From(content, files=tuple(map(str, files)))
 
 
-def _by_table(chain: Measured) -> dict[str, list[list[Node]]]:
-    """Return table -> the nodes that fill it: a list a network (or pair) of those side by side."""
-    found: dict[str, list[list[Node]]] = {}
+def _by_table(graph: Measured) -> dict[str, list[list[Task]]]:
+    """Return table -> the tasks that fill it: a list a network (or pair) of those side by side."""
+    found: dict[str, list[list[Task]]] = {}
     known = extensions.metrics()
-    for nodes in chain.measured.values():
-        own: dict[str, list[Node]] = {}
-        for metric, node in nodes.items():
+    for tasks in graph.measured.values():
+        own: dict[str, list[Task]] = {}
+        for metric, task in tasks.items():
             for table in known[metric].tables:
-                own.setdefault(table, []).append(node)
+                own.setdefault(table, []).append(task)
         for table, filled in own.items():
             found.setdefault(table, []).append(filled)
-    for nodes in chain.compared.values():
-        for metric, node in nodes.items():
-            found.setdefault(metric, []).append([node])
-    if chain.map is not None:
-        found["map"] = [[chain.map]]
-    return {table: nodes for table, nodes in found.items() if table != SCALARS}
+    for tasks in graph.compared.values():
+        for metric, task in tasks.items():
+            found.setdefault(metric, []).append([task])
+    if graph.map is not None:
+        found["map"] = [[graph.map]]
+    return {table: tasks for table, tasks in found.items() if table != SCALARS}
 
 
-def _tables(chain: Gathered) -> dict[str, Node]:
+def _tables(graph: Gathered) -> dict[str, Task]:
     """Add the tables of all networks; return them by name."""
     found = {}
-    for table, nodes in _by_table(chain).items():
+    for table, tasks in _by_table(graph).items():
         file = f"{table}.parquet"
-        job = TablesJob(table, tuple(tuple(node.files(file) for node in beside) for beside in nodes), out="")
-        reads = [(node, [file]) for beside in nodes for node in beside]
-        found[table] = chain.add(
-            "tables", table, job, f"{chain.home}/tables", [file], reads, record_name=f".{table}{record.NAME}"
+        job = TablesJob(table, tuple(tuple(task.files(file) for task in beside) for beside in tasks), out="")
+        reads = [(task, [file]) for beside in tasks for task in beside]
+        found[table] = graph.add(
+            "tables", table, job, f"{graph.home}/tables", [file], reads, record_name=f".{table}{record.NAME}"
         )
     return found
 
 
-def _left(node: Node) -> list[str]:
+def _left(task: Task) -> list[str]:
     """What the summary reads of a run: its logits and curves where it has them."""
     names = [*(LOGITS.format(split) for split in ("validation", "test")), "epochs.parquet", "terms.parquet", *RESULT]
-    written = {path.rpartition("/")[2] for path in node.order.writes}
+    written = {path.rpartition("/")[2] for path in task.writes}
     return [name for name in names if name in written]
 
 
-def _summary(chain: Gathered) -> Node:
+def _summary(graph: Gathered) -> Task:
     """Add the summary."""
-    study, runs = chain.study, []
-    for name, node in chain.networks.items():
-        runs.append((name, -1, node, study.sorts(name)))
-    runs += [(*pair, node, True) for pair, node in chain.students.items()]
+    study, runs = graph.study, []
+    for name, task in graph.networks.items():
+        runs.append((name, -1, task, study.sorts(name)))
+    runs += [(*pair, task, True) for pair, task in graph.students.items()]
     job = SummaryJob(
         tuple(
-            Run(network, seed, node.files(*_left(node)), measured=measured, folder=node.folder)
-            for network, seed, node, measured in runs
+            Run(network, seed, task.files(*_left(task)), measured=measured, folder=task.folder)
+            for network, seed, task, measured in runs
         ),
         study.teacher,
         out="",
     )
     names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]
-    reads = [(node, _left(node)) for _, _, node, _ in runs]
-    return chain.add("summary", "", job, f"{chain.home}/summary", names, reads)
+    reads = [(task, _left(task)) for _, _, task, _ in runs]
+    return graph.add("summary", "", job, f"{graph.home}/summary", names, reads)
 
 
-def _statistics(chain: Gathered) -> Node:
+def _statistics(graph: Gathered) -> Task:
     """Add the statistics."""
     logits = LOGITS.format("test")
-    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | chain.tables
+    owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | graph.tables
     names = [
         name for name in ("depth", "runs", "epochs", "terms", "cost", *extensions.pair_metrics()) if name in owners
     ]
-    read: dict[str, Node] = {name: owners[name] for name in names} | {"splits": chain.data}
+    read: dict[str, Task] = {name: owners[name] for name in names} | {"splits": graph.data}
     known = extensions.metrics()
     scalars = [
-        node for nodes in chain.measured.values() for metric, node in nodes.items() if SCALARS in known[metric].tables
+        task for tasks in graph.measured.values() for metric, task in tasks.items() if SCALARS in known[metric].tables
     ]
-    students = tuple(Run(*pair, node.files(logits), folder=node.folder) for pair, node in chain.students.items())
+    students = tuple(Run(*pair, task.files(logits), folder=task.folder) for pair, task in graph.students.items())
     job = StatisticsJob(
-        *(names_of(chain), students, tuple(node.files(f"{SCALARS}.parquet") for node in scalars)),
-        {name: node.files(f"{name}.parquet") for name, node in read.items()},
-        setting_of(chain),
-        study=f"{chain.home}/{STUDY_FILE}",
+        *(names_of(graph), students, tuple(task.files(f"{SCALARS}.parquet") for task in scalars)),
+        {name: task.files(f"{name}.parquet") for name, task in read.items()},
+        setting_of(graph),
+        study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
-    reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
-    reads += [(node, [f"{SCALARS}.parquet"]) for node in scalars]
-    reads += [(node, [logits]) for node in chain.students.values()]
+    reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
+    reads += [(task, [f"{SCALARS}.parquet"]) for task in scalars]
+    reads += [(task, [logits]) for task in graph.students.values()]
     files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "report.json", "numbers.json"]
-    return chain.add("statistics", "", job, f"{chain.home}/statistics", files, reads)
+    return graph.add("statistics", "", job, f"{graph.home}/statistics", files, reads)
 
 
-def drawn(chain: Gathered) -> dict[str, extensions.Figure]:
+def drawn(graph: Gathered) -> dict[str, extensions.Figure]:
     """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
-    study = chain.study
+    study = graph.study
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
         "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
         # What is about the logit of a label, or how often it is the largest.
         "labels": any(map(study.sorts, study.networks)) or study.student is not None,
     }  # fmt: skip
-    measured = {metric for nodes in chain.measured.values() for metric in nodes} | set(study.measure.pairs)
-    tables = {*chain.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}
+    measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.measure.pairs)
+    tables = {*graph.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}
     return {
         name: figure
         for name, figure in extensions.figures(known_tables()).items()
@@ -196,96 +196,96 @@ def known_tables() -> tuple[str, ...]:
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
 
 
-def _figures(chain: Gathered) -> dict[str, Node]:
+def _figures(graph: Gathered) -> dict[str, Task]:
     """Add the figures; return them by name."""
     found = {}
-    owners = _owners(chain)
-    for name, figure in drawn(chain).items():
+    owners = _owners(graph)
+    for name, figure in drawn(graph).items():
         reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
-        folder, files = f"{chain.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
-        tables: tuple[From, ...] = tuple(node.files(*names) for node, names in reads)
+        folder, files = f"{graph.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
+        tables: tuple[From, ...] = tuple(task.files(*names) for task, names in reads)
         paths = tuple(f"{folder}/{file}" for file in files)
-        shown = chain.classes if "saliency" in figure.tables else ()
-        job = FiguresJob(name, names_of(chain), tables, chain.study.figures, shown, files=paths)
-        found[name] = chain.add(
+        shown = graph.classes if "saliency" in figure.tables else ()
+        job = FiguresJob(name, names_of(graph), tables, graph.study.figures, shown, files=paths)
+        found[name] = graph.add(
             *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
         )
     return found
 
 
-def _owners(chain: Gathered) -> dict[str, Node]:
-    """Return every table of the study with the node that writes it, in the order of the page."""
-    owners = dict.fromkeys(SUMMARY_TABLES, chain.summary) | dict.fromkeys(STATISTICS_TABLES, chain.statistics)
-    return owners | chain.tables
+def _owners(graph: Gathered) -> dict[str, Task]:
+    """Return every table of the study with the task that writes it, in the order of the page."""
+    owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | dict.fromkeys(STATISTICS_TABLES, graph.statistics)
+    return owners | graph.tables
 
 
-def _page(chain: Gathered) -> Node:
+def _page(graph: Gathered) -> Task:
     """Add the page of the whole study."""
-    owners = _owners(chain)
-    tables = {name: node.files(f"{name}.parquet") for name, node in owners.items()}
-    figures = {name: node.files(f"{name}.png") for name, node in chain.figures.items() if _is_printed(node)}
-    reads = [(node, [f"{name}.parquet"]) for name, node in owners.items()]
-    reads += [(node, [f"{name}.png"]) for name, node in chain.figures.items() if name in figures]
-    reads.append((chain.statistics, ["report.json"]))
-    behind = _all_behind([node for node, _ in reads])
+    owners = _owners(graph)
+    tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
+    figures = {name: task.files(f"{name}.png") for name, task in graph.figures.items() if _is_printed(task)}
+    reads = [(task, [f"{name}.parquet"]) for name, task in owners.items()]
+    reads += [(task, [f"{name}.png"]) for name, task in graph.figures.items() if name in figures]
+    reads.append((graph.statistics, ["report.json"]))
+    behind = _all_behind([task for task, _ in reads])
     records: dict[str, tuple[str, ...]] = {}
-    runs = set(chain.runs.values())
-    for node in behind:
+    runs = set(graph.runs.values())
+    for task in behind:
         # A student's record is that of its run.
-        if node not in runs:
-            records[node.stage] = (*records.get(node.stage, ()), node.order.record)
-    edges = {(need.stage, node.stage): None for node in behind for need in node.needs if need.stage != node.stage}
+        if task not in runs:
+            records[task.stage] = (*records.get(task.stage, ()), task.record)
+    edges = {(need.stage, task.stage): None for task in behind for need in task.needs if need.stage != task.stage}
     job = PageJob(
-        *(names_of(chain), tables, figures, chain.statistics.files("report.json"), chain.study.figures),
+        *(names_of(graph), tables, figures, graph.statistics.files("report.json"), graph.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
-        classes=chain.classes if "saliency" in owners else (),
-        study=f"{chain.home}/{STUDY_FILE}",
+        classes=graph.classes if "saliency" in owners else (),
+        study=f"{graph.home}/{STUDY_FILE}",
         records=records,
         out="",
     )
-    return chain.add("page", "", job, chain.home, ["index.html"], reads, record_name=f".index{record.NAME}")
+    return graph.add("page", "", job, graph.home, ["index.html"], reads, record_name=f".index{record.NAME}")
 
 
-def _is_printed(node: Node) -> bool:
+def _is_printed(task: Task) -> bool:
     """Whether a figure is no animation."""
-    return node.order.writes[-1].endswith(".png")
+    return task.writes[-1].endswith(".png")
 
 
-def _all_behind(nodes: list[Node]) -> list[Node]:
-    """Return nodes and all that they rest on, each once, each behind those that it reads from."""
-    found: dict[Node, None] = {}
+def _all_behind(tasks: list[Task]) -> list[Task]:
+    """Return tasks and all that they rest on, each once, each behind those that it reads from."""
+    found: dict[Task, None] = {}
 
-    def add(node: Node) -> None:
-        if node not in found:
-            for need in node.needs:
+    def add(task: Task) -> None:
+        if task not in found:
+            for need in task.needs:
                 add(need)
-            found[node] = None
+            found[task] = None
 
-    for node in nodes:
-        add(node)
+    for task in tasks:
+        add(task)
     return list(found)
 
 
-def _paper(chain: Gathered) -> Node:
+def _paper(graph: Gathered) -> Task:
     """Add the parts of a paper."""
-    read = dict.fromkeys(STATISTICS_TABLES, chain.statistics)
-    read |= dict.fromkeys(("runs", "summary", "cost"), chain.summary)
-    read |= {"depth": chain.tables["depth"]} if "depth" in chain.tables else {}
+    read = dict.fromkeys(STATISTICS_TABLES, graph.statistics)
+    read |= dict.fromkeys(("runs", "summary", "cost"), graph.summary)
+    read |= {"depth": graph.tables["depth"]} if "depth" in graph.tables else {}
     drawn_here = {
-        name: (figure, chain.figures[name]) for name, figure in drawn(chain).items() if "pdf" in figure.formats
+        name: (figure, graph.figures[name]) for name, figure in drawn(graph).items() if "pdf" in figure.formats
     }
     content = hashlib.sha256(SOURCES.read_bytes()).hexdigest()
     job = PaperJob(
-        names_of(chain),
-        {name: node.files(f"{name}.parquet") for name, node in read.items()},
-        {name: Drawn(figure.caption, node.files(f"{name}.pdf")) for name, (figure, node) in drawn_here.items()},
+        names_of(graph),
+        {name: task.files(f"{name}.parquet") for name, task in read.items()},
+        {name: Drawn(figure.caption, task.files(f"{name}.pdf")) for name, (figure, task) in drawn_here.items()},
         From(content, files=(str(SOURCES),)),
-        study=f"{chain.home}/{STUDY_FILE}",
+        study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
     names = ["main.tex", "numbers.tex", "methods.tex", "checklist.tex", "references.bib"]
     names += [f"tables/{name}.tex" for name in PAPER_TABLES]
     names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
-    reads = [(node, [f"{name}.parquet"]) for name, node in read.items()]
-    reads += [(node, [f"{name}.pdf"]) for name, (_, node) in drawn_here.items()]
-    return chain.add("paper", "", job, f"{chain.home}/paper", names, reads)
+    reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
+    reads += [(task, [f"{name}.pdf"]) for name, (_, task) in drawn_here.items()]
+    return graph.add("paper", "", job, f"{graph.home}/paper", names, reads)

@@ -60,7 +60,7 @@ class Hashes:
         return path in self.known and self.known[path][:-1] == identity(status)
 
     def of_files(self, paths: Iterable[str], trust_times: bool) -> str:
-        """Return what stands for the contents of files in their order: of one alone, its own SHA-256.
+        """Return what stands for the contents of files in their task: of one alone, its own SHA-256.
 
         With `trust_times` sizes and times of change stand in for the contents. Raises StudyError where one cannot be
         read.

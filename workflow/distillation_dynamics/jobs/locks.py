@@ -1,4 +1,4 @@
-"""One process at a time writes the files of an order: a lock that ends with its holder, however that ends.
+"""One process at a time writes the files of a task: a lock that ends with its holder, however that ends.
 
 It is a POSIX lock on a file beside the record, which the kernel (on a shared file system its server) lets go of when
 the process is gone. The file says who holds it. The other processes of a training by several (torchrun) go on when the
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from . import record
-from .order import Order
+from .task import Task
 
 SECONDS_BETWEEN_LOOKS = 1.0
 TAKEN = {errno.EACCES, errno.EAGAIN}
@@ -25,27 +25,27 @@ UNKNOWN_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
-def held(orders: Iterable[Order]) -> Iterator[None]:
-    """Hold the locks of all orders; wait for those that another process holds, and say so once."""
+def held(tasks: Iterable[Task]) -> Iterator[None]:
+    """Hold the locks of all tasks; wait for those that another process holds, and say so once."""
     with ExitStack() as stack:
         # In one sequence everywhere: two processes that want several never wait for each other.
-        for order in sorted(orders, key=lambda order: order.record):
-            stack.enter_context(_held(order) if os.environ.get("RANK", "0") == "0" else _held_by_the_first(order))
+        for task in sorted(tasks, key=lambda task: task.record):
+            stack.enter_context(_held(task) if os.environ.get("RANK", "0") == "0" else _held_by_the_first(task))
         yield
 
 
-def path_of(order: Order) -> Path:
-    """Return the file that is locked while the files of an order are written."""
-    return Path(f"{order.record}.lock")
+def path_of(task: Task) -> Path:
+    """Return the file that is locked while the files of a task are written."""
+    return Path(f"{task.record}.lock")
 
 
 @contextmanager
-def _held(order: Order) -> Iterator[None]:
-    path, said = path_of(order), False
+def _held(task: Task) -> Iterator[None]:
+    path, said = path_of(task), False
     path.parent.mkdir(parents=True, exist_ok=True)
     while (file := _take(path)) is None:
         if not said:
-            print(f"{order}: waiting for {_holder(path)}, which makes it", file=sys.stderr, flush=True)
+            print(f"{task}: waiting for {_holder(path)}, which makes it", file=sys.stderr, flush=True)
         said = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
     try:
@@ -56,11 +56,11 @@ def _held(order: Order) -> Iterator[None]:
 
 
 @contextmanager
-def _held_by_the_first(order: Order) -> Iterator[None]:
+def _held_by_the_first(task: Task) -> Iterator[None]:
     """Wait until the first process of this training holds the lock, or found that nothing is to be done."""
-    while not _text(path_of(order)).startswith(_run()):
-        known = record.read(order.record)
-        if known is not None and known["key"] == order.key:
+    while not _text(path_of(task)).startswith(_run()):
+        known = record.read(task.record)
+        if known is not None and known["key"] == task.key:
             break
         time.sleep(SECONDS_BETWEEN_LOOKS)
     yield

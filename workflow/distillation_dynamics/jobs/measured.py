@@ -1,4 +1,4 @@
-"""The jobs of a chain that measure networks and hold them beside each other."""
+"""The jobs of a graph that measure networks and hold them beside each other."""
 
 from itertools import combinations_with_replacement
 
@@ -11,7 +11,7 @@ from ..spec.tables import MAIN_PROBE, PUBLISHED_PROBE
 from ..study.load import metrics_of, pairs_of
 from ..study.study import STUDENT
 from .content import DATA, sets_of
-from .node import Node
+from .task import Task
 from .trained import Trained
 
 ROWS = "rows"
@@ -29,64 +29,64 @@ class Measured(Trained):
         self.map = _mapped(self)
 
 
-def _all_measured(chain: Trained) -> dict[str, dict[str, Node]]:
-    """Add the measurements of all networks; return network -> metric -> node."""
-    nodes: dict[str, dict[str, Node]] = {}
-    for network in chain.names:
-        nodes[network] = {
-            name: _measured(chain, network, name, metric, nodes) for name, metric in wanted(chain, network).items()
+def _all_measured(graph: Trained) -> dict[str, dict[str, Task]]:
+    """Add the measurements of all networks; return network -> metric -> task."""
+    tasks: dict[str, dict[str, Task]] = {}
+    for network in graph.names:
+        tasks[network] = {
+            name: _measured(graph, network, name, metric, tasks) for name, metric in wanted(graph, network).items()
         }
-    return nodes
+    return tasks
 
 
-def wanted(chain: Trained, network: str) -> dict[str, Metric]:
+def wanted(graph: Trained, network: str) -> dict[str, Metric]:
     """Return the metrics that are measured of a network."""
     kind, name = network.split("/")[:2]
     if kind == "networks":
-        return metrics_of(chain.study, name)
-    return metrics_of(chain.study, seed=chain.by_network[network][1])
+        return metrics_of(graph.study, name)
+    return metrics_of(graph.study, seed=graph.by_network[network][1])
 
 
-def _measured(chain: Trained, network: str, name: str, metric: Metric, others: dict[str, dict[str, Node]]) -> Node:
-    study, (checkpoints, node, weights) = chain.study, chain.checkpoints(network)
-    probes = _probes(chain, network, metric)
-    reads = [(node, weights), *(chain.reads_set(source) for source in _sets(chain, metric))]
-    reference, first = None, chain.names[0]
+def _measured(graph: Trained, network: str, name: str, metric: Metric, others: dict[str, dict[str, Task]]) -> Task:
+    study, (checkpoints, task, weights) = graph.study, graph.checkpoints(network)
+    probes = _probes(graph, network, metric)
+    reads = [(task, weights), *(graph.reads_set(source) for source in _sets(graph, metric))]
+    reference, first = None, graph.names[0]
     if metric.reference and network != first:
-        file = f"{chain.checkpoints(first)[0].folders[0]}/{metric.reference}"
+        file = f"{graph.checkpoints(first)[0].folders[0]}/{metric.reference}"
         reference = others[first][name].files(file)
         reads.append((others[first][name], [file]))
-    options, machine = study.measure.of(metric.options), chain.machine("measure")
+    options, machine = study.measure.of(metric.options), graph.machine("measure")
     job = MeasureJob(name, checkpoints, probes, options, reference, machine=machine, out="")
     names = [f"{table}.parquet" for table in metric.tables]
     own = metric.files_of(len(checkpoints.shapes))
     names += [f"{folder}/{file}" for folder in checkpoints.folders for file in own]
-    folder = f"{chain.home}/measure/{network}/{name}"
-    return chain.add("measure", f"{network}/{name}", job, folder, names, reads, [f"metrics.{name}"])
+    folder = f"{graph.home}/measure/{network}/{name}"
+    return graph.add("measure", f"{network}/{name}", job, folder, names, reads, [f"metrics.{name}"])
 
 
-def _sets(chain: Trained, metric: Metric) -> list[str]:
-    return [DATA] if metric.main_only else list(sets_of(chain.study))
+def _sets(graph: Trained, metric: Metric) -> list[str]:
+    return [DATA] if metric.main_only else list(sets_of(graph.study))
 
 
-def _probes(chain: Trained, network: str, metric: Metric) -> tuple[Probe, ...]:
+def _probes(graph: Trained, network: str, metric: Metric) -> tuple[Probe, ...]:
     """Return the image sets that a metric is measured on, as the network sees them; the main one first."""
-    study = chain.study
+    study = graph.study
     kind, name = network.split("/")[:2]
     view = study.view(name if kind == "networks" else STUDENT)
-    counts, split = chain.content.counts.get(DATA, {}), study.data.measured
+    counts, split = graph.content.counts.get(DATA, {}), study.data.measured
     asked = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
     given = asked.get(metric.images, study.measure.compare_images)
     there, classes = study.data.count_of(split, counts), study.data.classes
-    main = Probe(MAIN_PROBE, chain.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
+    main = Probe(MAIN_PROBE, graph.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
     if metric.main_only:
         return (main,)
     probes = [main]
     count = _count(study.measure.published_images, USUAL[PUBLISHED_PROBE], counts.get("test"))
     if count:
-        probes.append(Probe(PUBLISHED_PROBE, chain.seen(DATA, view), "test", count, classes, first=True))
+        probes.append(Probe(PUBLISHED_PROBE, graph.seen(DATA, view), "test", count, classes, first=True))
     probes += [
-        Probe(name, chain.seen(name, view), "test", data.images, data.classes) for name, data in study.probes.items()
+        Probe(name, graph.seen(name, view), "test", data.images, data.classes) for name, data in study.probes.items()
     ]
     return tuple(probes)
 
@@ -98,64 +98,64 @@ def _count(given: int | None, usual: int, there: int | None) -> int:
     return usual if there is None else min(usual, there)
 
 
-def _rows(chain: Measured, network: str) -> list[Rows]:
+def _rows(graph: Measured, network: str) -> list[Rows]:
     """Return the rows of a network at its checkpoints."""
-    checkpoints, node = chain.checkpoints(network)[0], chain.measured[network][ROWS]
+    checkpoints, task = graph.checkpoints(network)[0], graph.measured[network][ROWS]
     return [
-        Rows(name, checkpoints.seed, epoch, node.files(f"{folder}/rows.safetensors"))
+        Rows(name, checkpoints.seed, epoch, task.files(f"{folder}/rows.safetensors"))
         for name, epoch, folder in zip(checkpoints.names, checkpoints.epochs, checkpoints.folders, strict=True)
     ]
 
 
-def _compared(chain: Measured) -> dict[str, dict[str, Node]]:
+def _compared(graph: Measured) -> dict[str, dict[str, Task]]:
     """Add the comparisons: every student with the teacher, every network with every other.
 
-    Return pair -> metric -> node.
+    Return pair -> metric -> task.
     """
-    study = chain.study
-    nodes: dict[str, dict[str, Node]] = {}
+    study = graph.study
+    tasks: dict[str, dict[str, Task]] = {}
     if not study.measure.pairs:
-        return nodes
+        return tasks
     pairs = {}
-    for network, (_, seed) in chain.by_network.items():
+    for network, (_, seed) in graph.by_network.items():
         if not pairs_of(study, seed):
             continue
-        teacher = _rows(chain, f"networks/{study.teacher}")[0]
-        pairs[network] = network, f"networks/{study.teacher}", [(rows, teacher) for rows in _rows(chain, network)]
-    names = [name for name in chain.names if name not in chain.by_network]
+        teacher = _rows(graph, f"networks/{study.teacher}")[0]
+        pairs[network] = network, f"networks/{study.teacher}", [(rows, teacher) for rows in _rows(graph, network)]
+    names = [name for name in graph.names if name not in graph.by_network]
     for a, b in combinations_with_replacement(names, 2):
-        (first, first_control), (second, second_control) = _rows(chain, a), _rows(chain, b)
+        (first, first_control), (second, second_control) = _rows(graph, a), _rows(graph, b)
         # Of one network: with itself, and with its control.
         beside = [(first, second), (first, second_control) if a == b else (first_control, second_control)]
         pairs[f"{a}/{b.partition('/')[2]}"] = a, b, beside
     for pair, (a, b, rows) in pairs.items():
-        nodes[pair] = {}
-        for metric in pairs_of(study, chain.by_network[a][1] if a in chain.by_network else None):
-            job = CompareJob(metric, tuple(rows), machine=chain.machine("compare"), out="")
-            reads = [(chain.measured[n][ROWS], _files(chain, n)) for n in dict.fromkeys((a, b))]
-            folder = f"{chain.home}/compare/{pair}/{metric}"
-            nodes[pair][metric] = chain.add(
+        tasks[pair] = {}
+        for metric in pairs_of(study, graph.by_network[a][1] if a in graph.by_network else None):
+            job = CompareJob(metric, tuple(rows), machine=graph.machine("compare"), out="")
+            reads = [(graph.measured[n][ROWS], _files(graph, n)) for n in dict.fromkeys((a, b))]
+            folder = f"{graph.home}/compare/{pair}/{metric}"
+            tasks[pair][metric] = graph.add(
                 "compare", f"{pair}/{metric}", job, folder, [f"{metric}.parquet"], reads, [f"metrics.pairs.{metric}"]
             )
-    return nodes
+    return tasks
 
 
-def _files(chain: Trained, network: str) -> list[str]:
-    folders: Checkpoints = chain.checkpoints(network)[0]
+def _files(graph: Trained, network: str) -> list[str]:
+    folders: Checkpoints = graph.checkpoints(network)[0]
     return [f"{folder}/rows.safetensors" for folder in folders.folders]
 
 
-def _mapped(chain: Measured) -> Node | None:
+def _mapped(graph: Measured) -> Task | None:
     """Add the map of all networks, blocks and epochs; None where nothing is compared.
 
     Of the students those of the first seed: the distances of all points to each other are many, and other seeds lie
     over them.
     """
-    if not chain.study.measure.pairs:
+    if not graph.study.measure.pairs:
         return None
-    later = {network for network, (_, seed) in chain.by_network.items() if seed != chain.seeds[0]}
-    names = [name for name in chain.names if name not in later]
-    rows = tuple(rows for network in names for rows in _rows(chain, network))
-    reads = [(chain.measured[network][ROWS], _files(chain, network)) for network in names]
-    job = MapJob(rows, machine=chain.machine("compare"), out="")
-    return chain.add("map", "", job, f"{chain.home}/compare", ["map.parquet"], reads, record_name=".map.record.json")
+    later = {network for network, (_, seed) in graph.by_network.items() if seed != graph.seeds[0]}
+    names = [name for name in graph.names if name not in later]
+    rows = tuple(rows for network in names for rows in _rows(graph, network))
+    reads = [(graph.measured[network][ROWS], _files(graph, network)) for network in names]
+    job = MapJob(rows, machine=graph.machine("compare"), out="")
+    return graph.add("map", "", job, f"{graph.home}/compare", ["map.parquet"], reads, record_name=".map.record.json")

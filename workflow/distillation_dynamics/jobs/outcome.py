@@ -8,9 +8,9 @@ from typing import Any
 from ..errors import StudyError
 from ..files import read_json
 from . import record
-from .chain import Chain
+from .graph import Graph
 from .hashes import Hashes
-from .node import Node
+from .task import Task
 
 # Sections of a report whose answers are told at the end of a run, the first three that it has.
 TOLD = ("Does a variant help?", "Is it U-shaped?", "The paper's claims, one by one", "Networks beside each other")
@@ -21,27 +21,27 @@ COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tab
 PAGE = "index.html"
 
 
-def number_of(nodes: Iterable[Node]) -> str:
+def number_of(tasks: Iterable[Task]) -> str:
     """Return the number that matters of what a job left: top-1 and images a second, or how much was made of what."""
-    nodes = list(nodes)
-    if nodes[0].stage in ("networks", "students"):
-        return ", ".join(filter(None, [_top1(nodes), _speed(nodes)]))
+    tasks = list(tasks)
+    if tasks[0].stage in ("networks", "students"):
+        return ", ".join(filter(None, [_top1(tasks), _speed(tasks)]))
     kinds: dict[str, int] = {}
-    for node in nodes:
-        if node.stage in COUNTED:
-            kinds[COUNTED[node.stage]] = kinds.get(COUNTED[node.stage], 0) + 1
+    for task in tasks:
+        if task.stage in COUNTED:
+            kinds[COUNTED[task.stage]] = kinds.get(COUNTED[task.stage], 0) + 1
     return ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in kinds.items())
 
 
-def _read(node: Node, name: str) -> dict[str, Any]:
+def _read(task: Task, name: str) -> dict[str, Any]:
     try:
-        return read_json(node.path(name))
+        return read_json(task.path(name))
     except StudyError:
         return {}
 
 
-def _top1(nodes: list[Node]) -> str:
-    results = [_read(node, "result.json") for node in nodes]
+def _top1(tasks: list[Task]) -> str:
+    results = [_read(task, "result.json") for task in tasks]
     values = [result["test_top1"] for result in results if result.get("test_top1") is not None]
     failed = sum(not result for result in results)
     said = []
@@ -49,13 +49,13 @@ def _top1(nodes: list[Node]) -> str:
         low, high = (f"{value:.1f}" for value in (min(values), max(values)))
         said.append(f"top-1 {low if low == high else f'{low}-{high}'} %")
     if failed:
-        said.append(f"{failed} of {len(nodes)} failed")
+        said.append(f"{failed} of {len(tasks)} failed")
     return ", ".join(said)
 
 
-def _speed(nodes: list[Node]) -> str:
+def _speed(tasks: list[Task]) -> str:
     """Return the images that networks were trained on in a second, each counted for every network that saw it."""
-    costs = [cost for node in nodes if (cost := _read(node, "cost.json")).get("images_per_second")]
+    costs = [cost for task in tasks if (cost := _read(task, "cost.json")).get("images_per_second")]
     seconds = sum(cost["seconds"] for cost in costs)
     if not seconds:
         return ""
@@ -69,18 +69,18 @@ def answer(report: str, title: str) -> str | None:
     return found and " ".join(found[1].split())
 
 
-def ending(chain: Chain, hashes: Hashes) -> list[str]:
+def ending(graph: Graph, hashes: Hashes) -> list[str]:
     """Return accuracies, answers and where to read on, a paragraph each; only the path that there is without a report.
 
     A report that is not what the study asks for now answers nothing.
     """
-    node = chain.statistics
-    path = Path(node.path("report.md"))
-    if record.fault(node.order, record.read(node.order.record), hashes) is not None:
+    task = graph.statistics
+    path = Path(task.path("report.md"))
+    if record.fault(task, record.read(task.record), hashes) is not None:
         return []
     report = path.read_text(encoding="utf-8")
     accuracies = answer(report, ACCURACY)
     answers = [f"{title} {said}" for title in TOLD if (said := answer(report, title))]
-    page = Path(chain.home, PAGE)
+    page = Path(graph.home, PAGE)
     paths = [str(path), *([str(page)] if page.is_file() else [])]
     return [*([f"Accuracy: {accuracies}"] if accuracies else []), *answers[:MOST_TOLD], *paths]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_json
-from .chain import Chain
-from .node import SHARED, STUDY_FILE
+from .graph import Graph
+from .task import SHARED, STUDY_FILE
 
 PACKAGES = (
     *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "seaborn"),
@@ -22,16 +22,16 @@ PACKAGES = (
 )
 
 
-def write(chain: Chain) -> None:
+def write(graph: Graph) -> None:
     """Write the file."""
-    write_json(f"{chain.home}/{STUDY_FILE}", describe(chain))
+    write_json(f"{graph.home}/{STUDY_FILE}", describe(graph))
 
 
-def describe(chain: Chain) -> dict[str, Any]:
+def describe(graph: Graph) -> dict[str, Any]:
     """Return what is known of a study before it runs."""
-    study, content = chain.study, chain.content
-    shared = {str(node): node.folder for node in chain.nodes if node.scope == SHARED}
-    code = {entry.partition(":")[0]: entry.partition(":")[2] for node in chain.nodes for entry in node.order.code}
+    study, content = graph.study, graph.content
+    shared = {str(task): task.folder for task in graph.tasks if task.scope == SHARED}
+    code = {entry.partition(":")[0]: entry.partition(":")[2] for task in graph.tasks for entry in task.code}
     return {
         "name": study.name,
         "configuration": study.configuration,

@@ -15,7 +15,7 @@ from ..errors import StudyError
 from ..files import read_json, sha256, write_json
 from ..spec.base import counted
 from .hashes import IDENTITY, Hashes, identity
-from .order import Order
+from .task import Task
 
 NAME = ".record.json"
 
@@ -37,55 +37,55 @@ def all_under(*folders: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
                 yield path, record
 
 
-def remove(order: Order) -> None:
+def remove(task: Task) -> None:
     """Remove the record of files that are about to be written anew."""
-    Path(order.record).unlink(missing_ok=True)
+    Path(task.record).unlink(missing_ok=True)
 
 
-def write(order: Order, inputs: dict[str, str], **facts: Any) -> None:
-    """Write the record of an order that was carried out; raise StudyError when a file of it is missing."""
-    folder = Path(order.record).parent
-    files = {os.path.relpath(name, folder): facts_of(order, name) for name in order.writes}
+def write(task: Task, inputs: dict[str, str], **facts: Any) -> None:
+    """Write the record of a task that was carried out; raise StudyError when a file of it is missing."""
+    folder = Path(task.record).parent
+    files = {os.path.relpath(name, folder): facts_of(task, name) for name in task.writes}
     put(
-        order,
+        task,
         {
-            "stage": order.stage,
-            "name": order.name,
-            "key": order.key,
+            "stage": task.stage,
+            "name": task.name,
+            "key": task.key,
             **facts,
-            "packages": {name: _version(name) for name in order.packages},
+            "packages": {name: _version(name) for name in task.packages},
             "inputs": inputs,
             "files": files,
-            "job": counted(order.job),
-            "code": list(order.code),
+            "job": counted(task.job),
+            "code": list(task.code),
         },
     )
 
 
-def put(order: Order, record: dict[str, Any]) -> None:
+def put(task: Task, record: dict[str, Any]) -> None:
     """Write a record to its place."""
-    write_json(order.record, record)
+    write_json(task.record, record)
 
 
-def facts_of(order: Order, name: str) -> dict[str, Any]:
+def facts_of(task: Task, name: str) -> dict[str, Any]:
     """Return hash and identity of one file."""
     if not os.path.isfile(name):
-        raise StudyError(f"{name}: the stage {order.stage} did not write this file")
+        raise StudyError(f"{name}: the stage {task.stage} did not write this file")
     digest = sha256(name)
     return {IDENTITY: identity(os.stat(name)), "sha256": digest}
 
 
-def fault(order: Order, record: dict[str, Any] | None, hashes: Hashes) -> str | None:
-    """Return why files on disk are not those that an order asks for, as far as they can tell; None when they are.
+def fault(task: Task, record: dict[str, Any] | None, hashes: Hashes) -> str | None:
+    """Return why files on disk are not those that a task asks for, as far as they can tell; None when they are.
 
     What the job read, and with which packages it was made, is not looked at.
     """
     if record is None:
         return "was not made yet"
-    if record["key"] != order.key:
+    if record["key"] != task.key:
         return "is of another key"
-    folder = Path(order.record).parent
-    for path in order.writes:
+    folder = Path(task.record).parent
+    for path in task.writes:
         facts = record["files"].get(os.path.relpath(path, folder))
         if facts is None:
             return f"{path} was not asked for before"

@@ -1,6 +1,6 @@
 """What `snakemake --report` shows of a study: which files, in which category, with what beside their names.
 
-The rules that make these files leave stamps (see `plan`), which a report cannot show; so targets name the files as
+The rules that make these files leave flags (see `plan`), which a report cannot show; so targets name the files as
 their inputs, those that are as the study asks. Captions are in `workflow/report/`.
 """
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from .. import extensions
 from . import record
-from .chain import Chain
+from .graph import Graph
 from .hashes import Hashes
-from .node import Node
+from .task import Task
 
 # Stage -> the category of its files, which of them are shown, and the name of their caption.
 SHOWN = {
@@ -40,19 +40,19 @@ class Item(NamedTuple):
     labels: dict[str, str]
 
 
-def items(chain: Chain, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]:
+def items(graph: Graph, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]:
     """Yield the files of some stages that a report shows; none that is not as the study asks."""
-    for node in chain.of(*(stage for stage in stages if stage in SHOWN)):
-        if record.fault(node.order, record.read(node.order.record), hashes) is not None:
+    for task in graph.of(*(stage for stage in stages if stage in SHOWN)):
+        if record.fault(task, record.read(task.record), hashes) is not None:
             continue
-        category, endings, caption = SHOWN[node.stage]
-        for path in node.order.writes:
+        category, endings, caption = SHOWN[task.stage]
+        for path in task.writes:
             if path.endswith(endings):
                 name = path.rpartition("/")[2]
-                yield Item(path, caption, category, {"file": name, "shows": SAYS.get(name) or _first_line(node)})
+                yield Item(path, caption, category, {"file": name, "shows": SAYS.get(name) or _first_line(task)})
 
 
-def _first_line(node: Node) -> str:
+def _first_line(task: Task) -> str:
     """Return the first sentence of a figure's file, which says what it shows."""
-    text = (extensions.ROOT / f"{node.stage}/{node.order.name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or node.order.name).partition("\n")[0]
+    text = (extensions.ROOT / f"{task.stage}/{task.name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or task.name).partition("\n")[0]

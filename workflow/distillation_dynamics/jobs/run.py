@@ -1,9 +1,9 @@
-"""Carry out orders: `python -m distillation_dynamics FILE`, where FILE holds one, or the members of a group.
+"""Carry out tasks: `python -m distillation_dynamics FILE`, where FILE holds one, or the members of a batch.
 
-An order whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
-status 1 when something fails. In a group each member fails alone and the others go on; the sentence of a training stays
-in the folder of its run, for the rule that links it. Files are written under a lock: what another process makes now is
-waited for, and not made twice.
+A task whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
+status 1 when something fails. In a batch each member fails alone and the others go on; the sentence of a training stays
+in the folder of its run, for the rule that publishes it. Files are written under a lock: what another process makes now
+is waited for, and not made twice.
 """
 
 import argparse
@@ -25,9 +25,8 @@ from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
 from ..spec.base import to_json
 from . import locks, record
-from . import order as orders
 from .hashes import Hashes
-from .order import Order
+from .task import Task, code_of, key_of, module_of
 
 # Folder of the states of an unfinished training, in that of its files.
 STATES = ".resume"
@@ -40,82 +39,82 @@ PACKAGE = "distillation_dynamics"
 BY_NAME = {folder.replace("/", ".") for folder in extensions.OTHERS}
 
 
-def inputs_of(order: Order, hashes: Hashes) -> dict[str, str]:
-    """Return path -> hash of all files that an order reads; raise StudyError where one is not what its record says."""
-    return {path: record.content(path, theirs, hashes) for path, theirs in order.reads.items()}
+def inputs_of(task: Task, hashes: Hashes) -> dict[str, str]:
+    """Return path -> hash of all files that a task reads; raise StudyError where one is not what its record says."""
+    return {path: record.content(path, theirs, hashes) for path, theirs in task.reads.items()}
 
 
-def is_done(order: Order, inputs: dict[str, str], hashes: Hashes) -> bool:
-    """Whether what lies there is already what an order asks for."""
-    known = record.read(order.record)
+def is_done(task: Task, inputs: dict[str, str], hashes: Hashes) -> bool:
+    """Whether what lies there is already what a task asks for."""
+    known = record.read(task.record)
     # Results of other packages are a matter of the plan, which removes the record of what is to be made anew.
-    return known is not None and record.fault(order, known, hashes) is None and known["inputs"] == inputs
+    return known is not None and record.fault(task, known, hashes) is None and known["inputs"] == inputs
 
 
-def check(order: Order) -> None:
-    """Raise StudyError where the code is no longer that which the order was planned with."""
-    here = orders.key_of(order.stage, order.job, orders.code_of(order.stage, *_by_name(order)))
-    if here != order.key:
-        raise StudyError(f"{order}: the code was changed after the run was planned; run the same command again")
+def check(task: Task) -> None:
+    """Raise StudyError where the code is no longer that which the task was planned with."""
+    here = key_of(task.stage, task.job, code_of(task.stage, *_by_name(task)))
+    if here != task.key:
+        raise StudyError(f"{task}: the code was changed after the run was planned; run the same command again")
 
 
-def _by_name(order: Order) -> list[str]:
-    """Modules that the order's code names and that the stage loads by name."""
-    names = [entry.partition(":")[0] for entry in order.code]
+def _by_name(task: Task) -> list[str]:
+    """Modules that the task's code names and that the stage loads by name."""
+    names = [entry.partition(":")[0] for entry in task.code]
     return [name for name in names if name.rpartition(".")[0] in BY_NAME]
 
 
-def failure(order: Order) -> Path:
+def failure(task: Task) -> Path:
     """Return the file that says how a training failed."""
-    return Path(order.record).with_name(FAILED)
+    return Path(task.record).with_name(FAILED)
 
 
-def carry_out(order: Order, gpus: int, hashes: Hashes, start: float | None = None) -> None:
-    """Carry out one order and write its record; `start` is when what it took began (None: now)."""
-    with locks.held([order]):
-        _carry_out_alone(order, gpus, hashes, time.time() if start is None else start)
+def carry_out(task: Task, gpus: int, hashes: Hashes, start: float | None = None) -> None:
+    """Carry out one task and write its record; `start` is when what it took began (None: now)."""
+    with locks.held([task]):
+        _carry_out_alone(task, gpus, hashes, time.time() if start is None else start)
 
 
-def _carry_out_alone(order: Order, gpus: int, hashes: Hashes, start: float) -> None:
-    inputs = inputs_of(order, hashes)
-    if is_done(order, inputs, hashes):
-        print(f"{order}: is already what it should be", file=sys.stderr)
+def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> None:
+    inputs = inputs_of(task, hashes)
+    if is_done(task, inputs, hashes):
+        print(f"{task}: is already what it should be", file=sys.stderr)
         return
-    count = threads_of(order)
-    main = stage_main(order.stage)
+    count = threads_of(task)
+    main = stage_main(task.stage)
     threads.use(count)
     # What is there stays until here: a job that cannot start loses nothing.
-    record.remove(order)
-    options = {"state_key": state_key(order, inputs)} if order.stage == "networks" else {}
-    main(order.job, gpus, **options)
+    record.remove(task)
+    options = {"state_key": state_key(task, inputs)} if task.stage == "networks" else {}
+    main(task.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
         seconds = round(time.time() - start, 3)
-        record.write(order, inputs, seconds=seconds, threads=count, gpus=gpus)
-        say_done(order, seconds)
+        record.write(task, inputs, seconds=seconds, threads=count, gpus=gpus)
+        say_done(task, seconds)
         # Only now: a training that is killed before finds itself finished.
-        shutil.rmtree(Path(order.record).parent / STATES, ignore_errors=True)
+        shutil.rmtree(Path(task.record).parent / STATES, ignore_errors=True)
 
 
-def threads_of(order: Order) -> int:
-    """Return how many threads this process has for an order, whatever the scheduler granted: they decide the bits."""
-    return threads.per_process(order.job.machine.threads) if hasattr(order.job, "machine") else 1
+def threads_of(task: Task) -> int:
+    """Return how many threads this process has for a task, whatever the scheduler granted: they decide the bits."""
+    return threads.per_process(task.job.machine.threads) if hasattr(task.job, "machine") else 1
 
 
 def stage_main(stage: str) -> Callable[[Any, int], None]:
     """Return the function that carries out a job of a stage; imports what the stage needs."""
-    return import_module(f"{PACKAGE}.{orders.module_of(stage)}").main
+    return import_module(f"{PACKAGE}.{module_of(stage)}").main
 
 
-def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
-    """Carry out the members of a group: trainings and measurements together, all others one after the other.
+def run_batch(value: dict[str, Any], gpus: int, start: float) -> None:
+    """Carry out the members of a batch: trainings and measurements together, all others one after the other.
 
     Raises StudyError with a line a member that failed; what reads from one that failed is left out.
     """
     # Before the code is looked at: what is known of it is remembered with the hashes.
     hashes = Hashes(RESULTS)
-    members = [orders.read(path) for path in value["orders"]]
-    for order in members:
-        check(order)
+    members = [Task.read(path) for path in value["tasks"]]
+    for task in members:
+        check(task)
     together = {"cohorts": _train, "measure": _measure}.get(value["stage"])
     if together is not None:
         with locks.held(members):
@@ -123,36 +122,36 @@ def run_group(value: dict[str, Any], gpus: int, start: float) -> None:
         return
     failed: dict[str, str] = {}
     began: float | None = start
-    for order in members:
-        if failed.keys() & set(order.reads.values()):
-            print(f"{order}: left out, because what it reads was not made", file=sys.stderr, flush=True)
-            failed[order.record] = ""
+    for task in members:
+        if failed.keys() & set(task.reads.values()):
+            print(f"{task}: left out, because what it reads was not made", file=sys.stderr, flush=True)
+            failed[task.record] = ""
             continue
         try:
-            carry_out(order, gpus, hashes, began)
+            carry_out(task, gpus, hashes, began)
             began = None
         except StudyError as error:
-            failed[order.record] = f"{order}: {error}"
+            failed[task.record] = f"{task}: {error}"
     if failed:
         raise StudyError("\n".join(filter(None, failed.values())))
 
 
-def _due(members: list[Order], hashes: Hashes) -> list[tuple[Order, dict[str, str]]]:
+def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]]]:
     """Return the members whose files are not there yet, each with the hashes of what it reads."""
     due = []
-    for order in members:
-        inputs = inputs_of(order, hashes)
-        if is_done(order, inputs, hashes):
-            print(f"{order}: is already what it should be", file=sys.stderr)
+    for task in members:
+        inputs = inputs_of(task, hashes)
+        if is_done(task, inputs, hashes):
+            print(f"{task}: is already what it should be", file=sys.stderr)
         else:
-            due.append((order, inputs))
+            due.append((task, inputs))
     return due
 
 
 class Records:
     """What stages that carry out several jobs together report: records, each as soon as its files are written."""
 
-    def __init__(self, due: list[tuple[Order, dict[str, str]]], threads: int, gpus: int):
+    def __init__(self, due: list[tuple[Task, dict[str, str]]], threads: int, gpus: int):
         self.due, self.threads, self.gpus = due, threads, gpus
 
     def begin(self, member: int) -> None:
@@ -166,7 +165,7 @@ class Records:
 
 
 class Trainings(Records):
-    """Those of a cohort, whose files nobody may change, since studies link them."""
+    """Those of a cohort, whose files nobody may change, since studies share them."""
 
     def state_key(self, member: int) -> str:
         """Return the name of the states of a member's unfinished training."""
@@ -195,34 +194,32 @@ class Measurements(Records):
         self.failed.append(f"{self.due[member][0]}: {error}")
 
 
-def _train(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
+def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
     """Train the members whose run is not in the store."""
-    for order in members:
-        failure(order).unlink(missing_ok=True)
+    for task in members:
+        failure(task).unlink(missing_ok=True)
     if not (due := _due(members, hashes)):
         return
     if os.environ.get("RANK", "0") == "0":
-        print(
-            f"an epoch has a line for each of {', '.join(order.name for order, _ in due)}", file=sys.stderr, flush=True
-        )
+        print(f"an epoch has a line for each of {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
     cohorts = import_module(f"{PACKAGE}.stages.cohorts")
     count = threads_of(members[0])
     threads.use(count)
-    cohorts.main([order.job for order, _ in due], gpus, Trainings(due, count, gpus), start)
+    cohorts.main([task.job for task, _ in due], gpus, Trainings(due, count, gpus), start)
 
 
-def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> None:
+def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
     """Measure networks one after the other, each by all metrics that are due of it together.
 
     Raises StudyError with a line a measurement that failed.
     """
-    networks: dict[str, list[Order]] = {}
-    for order in members:
-        networks.setdefault(order.name.rpartition("/")[0], []).append(order)
+    networks: dict[str, list[Task]] = {}
+    for task in members:
+        networks.setdefault(task.name.rpartition("/")[0], []).append(task)
     failed: list[str] = []
     session = None
-    for orders_of_one in networks.values():
-        if not (due := _due(orders_of_one, hashes)):
+    for tasks_of_one in networks.values():
+        if not (due := _due(tasks_of_one, hashes)):
             continue
         measuring = import_module(f"{PACKAGE}.stages.measure")
         session = session or measuring.Session()
@@ -230,7 +227,7 @@ def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> N
         threads.use(count)
         report = Measurements(due, count, gpus)
         try:
-            measuring.main([order.job for order, _ in due], gpus, report, start, session)
+            measuring.main([task.job for task, _ in due], gpus, report, start, session)
         except StudyError as error:
             failed.append(f"{_network_of(due[0][0])}: {error}")
         failed += report.failed
@@ -239,32 +236,32 @@ def _measure(members: list[Order], gpus: int, hashes: Hashes, start: float) -> N
         raise StudyError("\n".join(dict.fromkeys(failed)))
 
 
-def _network_of(order: Order) -> str:
+def _network_of(task: Task) -> str:
     """Return how the network of a measurement is called in sentences."""
-    return f"{order.stage} {order.name.rpartition('/')[0]}"
+    return f"{task.stage} {task.name.rpartition('/')[0]}"
 
 
-def state_key(order: Order, inputs: dict[str, str]) -> str:
+def state_key(task: Task, inputs: dict[str, str]) -> str:
     """Return what names the states of a training: its key, the content of what it reads, and the packages here."""
-    parts = [order.key, sorted(inputs.items()), [version(name) for name in order.packages]]
+    parts = [task.key, sorted(inputs.items()), [version(name) for name in task.packages]]
     return hashlib.sha256(to_json(parts).encode()).hexdigest()[:16]
 
 
-def say_done(order: Order, seconds: float) -> None:
+def say_done(task: Task, seconds: float) -> None:
     """Leave in the log what was made, where, and in how long: no log of a job that did something is empty."""
-    print(f"{order}: {seconds:.1f} s, {os.path.dirname(order.record)}", file=sys.stderr, flush=True)
+    print(f"{task}: {seconds:.1f} s, {os.path.dirname(task.record)}", file=sys.stderr, flush=True)
 
 
-def say_failure(order: Order, error: Exception) -> None:
-    """Leave the sentence of a training that failed for the rule that links its run."""
-    print(f"{order}: error: {error}", file=sys.stderr, flush=True)
-    write_text(failure(order), f"error: {error}\n")
+def say_failure(task: Task, error: Exception) -> None:
+    """Leave the sentence of a training that failed for the rule that publishes its run."""
+    print(f"{task}: error: {error}", file=sys.stderr, flush=True)
+    write_text(failure(task), f"error: {error}\n")
 
 
 def main(start: float) -> None:
-    """Carry out the order or group in a file; `start` is when this process began."""
+    """Carry out the task or batch in a file; `start` is when this process began."""
     parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("file", help="an order, or the members of a group, under results/.orders")
+    parser.add_argument("file", help="a task, or the members of a batch, under results/.tasks")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that this job was given")
     arguments = parser.parse_args()
     sys.exit(said_by(lambda: _carry_out(arguments.file, arguments.gpus, start)))
@@ -272,12 +269,12 @@ def main(start: float) -> None:
 
 def _carry_out(path: str, gpus: int, start: float) -> None:
     value = read_json(path)
-    if "orders" in value:
-        run_group(value, gpus, start)
+    if "tasks" in value:
+        run_batch(value, gpus, start)
         return
-    hashes, order = Hashes(RESULTS), orders.read(path)
-    check(order)
-    carry_out(order, gpus, hashes, start)
+    hashes, task = Hashes(RESULTS), Task.read(path)
+    check(task)
+    carry_out(task, gpus, hashes, start)
 
 
 def said_by(work: Callable[[], None]) -> str | None:

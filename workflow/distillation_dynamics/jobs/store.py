@@ -92,18 +92,18 @@ class Store:
             known = f"; there are {', '.join(self.studies)}" if self.studies else ""
             raise StudyError(f"{self.results / study}: there is no study of that name{known}")
         own, others = self.used([study]), self.used(set(self.studies) - {study})
-        hidden = [self.results / name / study for name in (".stamps", ".orders")]
+        hidden = [self.results / name / study for name in (".flags", ".tasks")]
         for folder in (self.results / study, Path(logs) / study, *hidden, *unfinished, *(own - others)):
             shutil.rmtree(folder, ignore_errors=True)
         return sorted(own & others)
 
     def _unfinished(self, study: str) -> list[Path]:
-        """Return the folders of trainings that a study began and no job has finished, by the orders that it wrote."""
+        """Return the folders of trainings that a study began and no job has finished, by the tasks that it wrote."""
         folders = []
-        for path in (self.results / ".orders/shared/students").rglob("*.json"):
-            order = read_json(path)
-            folder = self.shared / "runs" / order["key"]
-            if order["job"]["study"] == study and folder.is_dir() and record.read(folder / record.NAME) is None:
+        for path in (self.results / ".tasks/shared/students").rglob("*.json"):
+            task = read_json(path)
+            folder = self.shared / "runs" / task["key"]
+            if task["job"]["study"] == study and folder.is_dir() and record.read(folder / record.NAME) is None:
                 folders.append(folder)
         return folders
 

@@ -20,9 +20,9 @@ from .costs import Costs
 from .expected import Job, Run
 from .failures import read
 from .hashes import Hashes
-from .order import STAGES
 from .outcome import ending, number_of
 from .plan import Plan
+from .task import STAGES
 
 # Lines of progress where there is no terminal: so many seconds apart, later on at each twentieth of the time gone.
 INTERVAL = 60
@@ -77,7 +77,7 @@ def cut(text: str, width: int) -> str:
 def opening(run: Run, name: str, now: float) -> list[str]:
     """Return what will run and about how long, as far as earlier jobs tell."""
     rules = Counter(job.rule for job in sorted(run.jobs.values(), key=lambda job: ORDER.index(job.stage)))
-    students = sum(len(job.nodes) for job in run.jobs.values() if job.rule == "cohorts")
+    students = sum(len(job.tasks) for job in run.jobs.values() if job.rule == "cohorts")
     parts = [
         f"{count} {rule}" + (f" (train {students} students)" if rule == "cohorts" else "")
         for rule, count in rules.items()
@@ -102,7 +102,7 @@ def counted(count: int, what: str) -> str:
 
 def line(job: Job, took: float, since: float, width: int) -> str:
     """Return the line of a finished job: when, rule, whom it is about, seconds, the number that matters."""
-    number = number_of(job.nodes)
+    number = number_of(job.tasks)
     left, right = f"{clock(since):>6}  ", f" {duration(took):>6}  {number}"
     room = max(WHOM // 2, width - len(left) - len(right))
     return f"{left}{cut(f'{job.rule:<8} {job.name}', room):<{min(room, WHOM)}}{right}".rstrip()
@@ -187,7 +187,7 @@ class Terminal:
         self.run = Run.of(Told.workflow, Told.plan, Costs())
         self.start = self.said = self.clock()
         if "progress" not in self.quiet:
-            self._say(*map(self._wrapped, opening(self.run, Told.plan.chain.study.name, self.start)))
+            self._say(*map(self._wrapped, opening(self.run, Told.plan.graph.study.name, self.start)))
             threading.Thread(target=self._draw_on, daemon=True).start()
 
     def _job_begins(self, record: Any) -> None:
@@ -268,7 +268,7 @@ class Terminal:
                 self._say(f"{said}, {len(self.failed)} failed" if self.failed else said)
                 if done < len(self.run.jobs):
                     return
-            paragraphs = ending(Told.plan.chain, Told.hashes or Hashes())
+            paragraphs = ending(Told.plan.graph, Told.hashes or Hashes())
             self._say(*(self._wrapped(text) for text in paragraphs))
 
     def _wrapped(self, text: str) -> str:

@@ -18,12 +18,11 @@ from ..study.study import STUDENT, Study
 from . import record
 from .content import DATA, Content, sets_of
 from .content import key_of as set_key
-from .node import SHARED, Node
-from .order import Order, code_of, key_of
+from .task import SHARED, Task, code_of, key_of
 
 
 class Trained:
-    """The jobs of a study up to its networks. `nodes` lists all jobs, each behind those that it reads from.
+    """The jobs of a study up to its networks. `tasks` lists all jobs, each behind those that it reads from.
 
     Networks are called `networks/<name>` and `students/<variant>/seed<seed>`.
     """
@@ -31,7 +30,7 @@ class Trained:
     def __init__(self, study: Study, content: Content, results: str = "results"):
         self.study, self.content, self.results = study, content, results
         self.home = f"{results}/{study.name}"
-        self.nodes: list[Node] = []
+        self.tasks: list[Task] = []
         self.variants, self.seeds = list(study.variants), study.seeds if study.student else ()
         self.sets = {name: self._data(name) for name in sets_of(study)}
         self.data = self.sets[DATA]
@@ -56,8 +55,8 @@ class Trained:
 
     def seen(self, name: str, view: View) -> Images:
         """Return an image set as jobs get it in a view."""
-        node = self.sets[name]
-        return sets_of(self.study)[name].seen(view, node.key, node.folder)
+        task = self.sets[name]
+        return sets_of(self.study)[name].seen(view, task.key, task.folder)
 
     def add(
         self,
@@ -66,26 +65,27 @@ class Trained:
         job: Any,
         folder: Callable[[str], str] | str,
         writes: Iterable[str],
-        reads: Iterable[tuple[Node, Iterable[str]]] = (),
+        reads: Iterable[tuple[Task, Iterable[str]]] = (),
         by_name: Iterable[str] = (),
         record_name: str = record.NAME,
         scope: str | None = None,
-    ) -> Node:
-        """Add a job; `by_name` are modules that its stage loads by name, `reads` nodes with names of their files."""
+    ) -> Task:
+        """Add a job; `by_name` are modules that its stage loads by name, `reads` tasks with names of their files."""
         code = code_of(stage, *by_name)
         key = key_of(stage, job, code)
         folder = folder if isinstance(folder, str) else folder(key)
         job = replace(job, out=folder) if hasattr(job, "out") else job
-        reads = [(node, list(names)) for node, names in reads]
-        order = Order(
+        reads = [(other, list(names)) for other, names in reads]
+        task = Task(
             *(stage, name, key, job, code),
-            {node.path(file): node.order.record for node, names in reads for file in names},
-            tuple(f"{folder}/{file}" for file in writes),
-            f"{folder}/{record_name}",
+            reads={other.path(file): other.record for other, names in reads for file in names},
+            writes=tuple(f"{folder}/{file}" for file in writes),
+            record=f"{folder}/{record_name}",
+            scope=scope or self.study.name,
+            needs=list(dict.fromkeys(other for other, _ in reads)),
         )
-        node = Node(order, folder, scope or self.study.name, list(dict.fromkeys(node for node, _ in reads)))
-        self.nodes.append(node)
-        return node
+        self.tasks.append(task)
+        return task
 
     def _shared(self, stage: str) -> Callable[[str], str]:
         return lambda key: f"{self.results}/{SHARED}/{stage}/{key}"
@@ -95,25 +95,25 @@ class Trained:
         compute = self.study.compute[stage]
         return Machine(compute["threads"], self.study.state_minutes, compute.get("images_at_a_time"))
 
-    def reads_set(self, name: str) -> tuple[Node, tuple[str, ...]]:
+    def reads_set(self, name: str) -> tuple[Task, tuple[str, ...]]:
         """Return an image set and its files."""
-        return self.sets[name], self.sets[name].order.job.files
+        return self.sets[name], self.sets[name].job.files
 
-    def _data(self, name: str) -> Node:
+    def _data(self, name: str) -> Task:
         job = sets_of(self.study)[name].job(self.content.images[name], set_key(name))
         by_name = [f"data.sources.{job.source}"]
         return self.add("data", name, job, self._shared("data"), job.files, by_name=by_name, scope=SHARED)
 
-    def _weights(self, name: str) -> Node:
+    def _weights(self, name: str) -> Task:
         network = self.study.networks[name]
         assert network.weights is not None
         job = WeightsJob(network.weights, self.content.weights.get(name), network.sha256, name=name, out="")
         names = ["model.safetensors", "source.json"]
         return self.add("network_weights", name, job, self._shared("network_weights"), names, scope=SHARED)
 
-    def _network(self, name: str) -> Node:
+    def _network(self, name: str) -> Task:
         study, network = self.study, self.study.networks[name]
-        reads: list[tuple[Node, Iterable[str]]] = []
+        reads: list[tuple[Task, Iterable[str]]] = []
         weights: From | None = None
         images: Images | None = None
         if network.recipe is not None or study.sorts(name):
@@ -123,7 +123,7 @@ class Trained:
             reads.append((self.weights[name], ["model.safetensors"]))
             # The key of weights is what they are; that of the job that fetches them also counts what is expected.
             fetched = self.weights[name]
-            own = self.content.weights.get(name, fetched.order.job.source)
+            own = self.content.weights.get(name, fetched.job.source)
             weights = replace(fetched.files("model.safetensors"), key=own)
         elif network.source == "checkpoint" and network.weights is not None:
             weights = From(self.content.weights[name], files=(network.weights,))
@@ -155,24 +155,24 @@ class Trained:
         asking = [variant for variant in self.variants if self.study.needs_teacher(variant)]
         return self.study.teacher_blocks(*asking) if asking and self.study.caches_teacher else None
 
-    def _teacher_outputs(self, blocks: tuple[int, ...]) -> Node:
+    def _teacher_outputs(self, blocks: tuple[int, ...]) -> Task:
         study, (student, teacher) = self.study, self.study.distillation
-        node, recipe = self.networks[teacher], student.recipe
+        task, recipe = self.networks[teacher], student.recipe
         job = TeacherOutputsJob(
-            *(self.seen(DATA, study.view(STUDENT)), study.model(teacher), node.files("trained.safetensors")),
+            *(self.seen(DATA, study.view(STUDENT)), study.model(teacher), task.files("trained.safetensors")),
             *(recipe.train_images, recipe.augmentation),
             blocks=blocks,
             machine=self.machine("teacher_outputs"),
             out="",
         )
         names = ["logits.npy", *(f"block{block:02d}.npy" for block in job.blocks)]
-        reads = [self.reads_set(DATA), (node, ["trained.safetensors"])]
+        reads = [self.reads_set(DATA), (task, ["trained.safetensors"])]
         return self.add("teacher_outputs", "", job, self._shared("teacher_outputs"), names, reads, scope=SHARED)
 
-    def _run(self, variant: str, seed: int) -> Node:
+    def _run(self, variant: str, seed: int) -> Task:
         study, (student, teacher) = self.study, self.study.distillation
         asked: Asked | None = None
-        reads: list[tuple[Node, Iterable[str]]] = [self.reads_set(DATA)]
+        reads: list[tuple[Task, Iterable[str]]] = [self.reads_set(DATA)]
         if study.needs_teacher(variant):
             weights = self.networks[teacher].files("trained.safetensors")
             outputs = self.outputs.folder if self.outputs else None
@@ -192,22 +192,26 @@ class Trained:
         names = [*map(CHECKPOINT.format, student.checkpoints), "objective.safetensors", *RUN_FILES]
         by_name = [f"objectives.{term.name}" for term in job.terms]
         name = f"{variant}/seed{seed}"
-        node = self.add("students", name, job, self._shared("runs"), names, reads, by_name, scope=SHARED)
+        task = self.add("students", name, job, self._shared("runs"), names, reads, by_name, scope=SHARED)
         if asked and self.outputs:
-            node.needs.append(self.outputs)
-        return node
+            task.needs.append(self.outputs)
+        return task
 
-    def _student(self, variant: str, seed: int) -> Node:
-        """The run of a variant and seed, linked into the study: the same key, other paths."""
+    def _student(self, variant: str, seed: int) -> Task:
+        """The run of a variant and seed, published in the study: the same key, other paths."""
         run, folder = self.runs[variant, seed], f"{self.home}/students/{variant}/seed{seed}"
-        order = run.order
-        writes = tuple(f"{folder}/{os.path.relpath(path, run.folder)}" for path in order.writes)
-        order = replace(order, writes=writes, record=f"{folder}/{record.NAME}", job=replace(order.job, out=folder))
-        node = Node(order, folder, self.study.name, [run])
-        self.nodes.append(node)
-        return node
+        task = replace(
+            run,
+            job=replace(run.job, out=folder),
+            writes=tuple(f"{folder}/{os.path.relpath(path, run.folder)}" for path in run.writes),
+            record=f"{folder}/{record.NAME}",
+            scope=self.study.name,
+            needs=[run],
+        )
+        self.tasks.append(task)
+        return task
 
-    def checkpoints(self, network: str) -> tuple[Checkpoints, Node, list[str]]:
+    def checkpoints(self, network: str) -> tuple[Checkpoints, Task, list[str]]:
         """Return what is measured of a network, and the job and files with its weights."""
         study = self.study
         kind, name = network.split("/")[:2]
@@ -215,17 +219,17 @@ class Trained:
         epochs: tuple[int, ...]
         folders: tuple[str, ...]
         if kind == "networks":
-            own, node, owner, seed = study.networks[name], self.networks[name], name, -1
+            own, task, owner, seed = study.networks[name], self.networks[name], name, -1
             epochs = own.recipe.epochs if own.recipe is not None else -1, 0
             files = ["trained.safetensors", "control.safetensors"]
             names, folders = (name, f"{name}_{own.control}"), ("trained", own.control)
         else:
             variant, seed = self.by_network[network]
-            node, owner, epochs = self.students[variant, seed], STUDENT, study.distillation[0].checkpoints
+            task, owner, epochs = self.students[variant, seed], STUDENT, study.distillation[0].checkpoints
             files = list(map(CHECKPOINT.format, epochs))
             names, folders = (variant,) * len(epochs), tuple(f"epoch{epoch:03d}" for epoch in epochs)
-        shapes, weights = study.facts[owner].shapes, node.files(*files)
-        return Checkpoints(study.model(owner), names, seed, epochs, folders, shapes, weights), node, files
+        shapes, weights = study.facts[owner].shapes, task.files(*files)
+        return Checkpoints(study.model(owner), names, seed, epochs, folders, shapes, weights), task, files
 
 
 def student_name(variant: str, seed: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import StudyError, nearest
 from ..files import read_json, sha256
 from ..jobs import record
-from ..jobs.node import SHARED, STUDY_FILE
+from ..jobs.task import SHARED, STUDY_FILE
 from ..spec.base import build
 from ..spec.images import View
 from ..spec.network import Model

@@ -1,4 +1,4 @@
-"""A network: pretrained in the chain, or loaded as it was released; with its control, and measured where it can be.
+"""A network: pretrained here, or loaded as it was released; with its control, and measured where it can be.
 
 Out: the weights of the network and of its control, its logits on held-out images, of a training the tables of steps and
 epochs, and `result.json`.

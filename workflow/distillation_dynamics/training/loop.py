@@ -91,7 +91,7 @@ def train(
                 break
             if step % steps == 0:
                 for member in due:
-                    member.task.train()
+                    member.trainable.train()
             pixels = batch.images.to(device, non_blocking=True)
             labels = batch.labels.to(device, non_blocking=True)
             request = functools.reduce(Request.__or__, (member.asks for member in due), NOTHING)

@@ -15,7 +15,7 @@ from ..outputs import Outputs, Request
 from ..spec.training import Recipe
 from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, Log
 from .resume import RandomStream, States, log_from_state, log_to_state
-from .task import Task, count_gflops, make_optimizer, make_schedule
+from .trainable import Trainable, count_gflops, make_optimizer, make_schedule
 
 STEPS_BETWEEN_LOG_WRITES = 50
 # A count of operations is per image, whatever the batch.
@@ -53,10 +53,10 @@ class Member:
 
     def begin(self, recipe: Recipe, steps: int, device: torch.device) -> None:
         """Make optimiser and schedule, and take up the last state where there is one."""
-        self.task = Task(self.student, self.objective).to(device)
+        self.trainable = Trainable(self.student, self.objective).to(device)
         # Once: looking them up takes a twentieth of a small student's update.
         self.parameters = [list(part.parameters()) for part in (self.student, self.objective)]
-        self.optimizer = make_optimizer(self.task, recipe)
+        self.optimizer = make_optimizer(self.trainable, recipe)
         self.schedule = make_schedule(self.optimizer, recipe, steps)
         state = self.states.load() if self.states else None
         if state is None:
@@ -65,14 +65,14 @@ class Member:
             _finish_epoch(self.log, 0, *[np.nan] * (len(EPOCH_COLUMNS) - 1))
             self.after_epoch(0)
             return
-        self.task.load_state_dict(state["task"])
+        self.trainable.load_state_dict(state["trainable"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.log = state["step"], log_from_state(state["log"])
         if len(state["random"]) == distributed.world():
             self.random = RandomStream.from_state(state["random"][distributed.rank()])
         else:
             self.random = RandomStream(stream_of(self.seed, self.step))
-        self.task.train()
+        self.trainable.train()
 
     def update(
         self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None
@@ -84,10 +84,10 @@ class Member:
         with self.random:
             if self.step == 0:
                 few = slice(COUNTED_IMAGES)
-                counted = count_gflops(self.task, pixels[few], labels[few], answer[few], self.request)
+                counted = count_gflops(self.trainable, pixels[few], labels[few], answer[few], self.request)
                 self.log.gflops_per_image = counted / len(labels[few])
             parts = self._gradients(pixels, labels, answer, recipe.precision, size)
-        distributed.average_gradients(self.task.parameters())
+        distributed.average_gradients(self.trainable.parameters())
         norms = self._clip(recipe)
         self.optimizer.step()
         # Now, and not before the next update: with several members theirs would lie there all at once.
@@ -122,19 +122,19 @@ class Member:
         whole batch, so that statistics over the batch stay what they are, and sends its gradients back part by part.
         """
         if size is None or size >= len(labels):
-            parts = self.task(pixels, labels, answer, self.request, precision)
+            parts = self.trainable(pixels, labels, answer, self.request, precision)
             parts["loss"].backward()
             return parts
         before = RandomStream.here()
         with torch.no_grad():
-            said = [self.task.outputs(part, self.request, precision).float() for part in pixels.split(size)]
+            said = [self.trainable.outputs(part, self.request, precision).float() for part in pixels.split(size)]
         whole = Outputs.joined(said).requiring_gradients()
         parts = self.objective(whole, answer, labels)
         parts["loss"].backward()
         before.put_back()
         for number, part in enumerate(pixels.split(size)):
             own = slice(number * size, (number + 1) * size)
-            outputs = self.task.outputs(part, self.request, precision).float()
+            outputs = self.trainable.outputs(part, self.request, precision).float()
             pairs = [
                 (o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None
             ]
@@ -159,7 +159,7 @@ class Member:
     def state(self) -> dict:
         """Return the state before the next update."""
         self.write_steps()
-        parts = {"task": self.task.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts = {"trainable": self.trainable.state_dict(), "optimizer": self.optimizer.state_dict()}
         random = distributed.collected(self.random.state())
         return {"step": self.step, "log": log_to_state(self.log), "random": random, **parts}
 

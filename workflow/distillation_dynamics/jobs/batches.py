@@ -1,6 +1,6 @@
 """Jobs that one process carries out together: cohorts of trainings, measurements and comparisons of networks, tables.
 
-Each group is one job of Snakemake; its members keep their own keys, records and files.
+Each batch is one job of Snakemake; its members keep their own keys, records and files.
 """
 
 import hashlib
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..files import read_json
-from .node import Node
-from .order import GATHERING
+from .task import GATHERING, Task
 
-GROUPS = "results/.orders/groups"
+BATCHES = "results/.tasks/batches"
 # The name of a job lists so many networks.
 MOST_NAMES = 4
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
@@ -23,54 +22,54 @@ Member = TypeVar("Member")
 
 
 @dataclass(frozen=True)
-class Group:
+class Batch:
     """Jobs that one process carries out: a cohort of trainings, what is measured of some networks, or all tables."""
 
     stage: str
-    nodes: tuple[Node, ...]
+    tasks: tuple[Task, ...]
 
     @property
     def name(self) -> str:
         """The hash of the members' keys."""
-        return hashlib.sha256(" ".join(node.key for node in self.nodes).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join(task.key for task in self.tasks).encode()).hexdigest()[:12]
 
     @property
     def title(self) -> str:
         """The stage, variants and seeds of its members, as a job is called among those of a cluster."""
-        parts = [split(network_of(node)) for node in self.nodes] if self.stage != "tables" else []
+        parts = [split(network_of(task)) for task in self.tasks] if self.stage != "tables" else []
         names, seeds = (list(dict.fromkeys(filter(None, column))) for column in zip(*parts, ("", ""), strict=True))
         more = [f"{len(names) - MOST_NAMES}more"] if len(names) > MOST_NAMES else []
         said = "+".join([*(name.replace("/", "-") for name in names[:MOST_NAMES]), *more])
         return "-".join(filter(None, [self.stage, said, "+".join(f"seed{s}" for s in seeds)]))
 
     @property
-    def marker(self) -> str:
-        """The file that is there from the end of the group's job until all that wait for it are done."""
-        return f"results/.stamps/groups/{self.stage}/{self.name}"
+    def flag(self) -> str:
+        """The file that is there from the end of the batch's job until all that wait for it are done."""
+        return f"results/.flags/batches/{self.stage}/{self.name}"
 
     @property
     def file(self) -> str:
         """The file that lists the members for the process, on whatever machine it runs."""
-        return f"{GROUPS}/{self.stage}/{self.name}.json"
+        return f"{BATCHES}/{self.stage}/{self.name}.json"
 
 
 def members(stage: str, name: str) -> dict[str, Any]:
-    """Return what the file of a group says: its orders' files, and the stamps that it waits for."""
-    return read_json(f"{GROUPS}/{stage}/{name}.json")
+    """Return what the file of a batch says: its tasks' files, and the flags that it waits for."""
+    return read_json(f"{BATCHES}/{stage}/{name}.json")
 
 
-def label_of(node: Node) -> str:
-    """Return how a member of a group is called: a variant and seed, a network, or a stage that gathers."""
-    if node.stage in GATHERING:
-        return node.stage
-    return node.order.job.label if node.stage == "students" else network_of(node)
+def label_of(task: Task) -> str:
+    """Return how a member of a batch is called: a variant and seed, a network, or a stage that gathers."""
+    if task.stage in GATHERING:
+        return task.stage
+    return task.job.label if task.stage == "students" else network_of(task)
 
 
-def network_of(node: Node) -> str:
+def network_of(task: Task) -> str:
     """Return the network of a measurement or training, the two of a comparison, or the stage of anything else."""
-    if node.stage == "students":
-        return f"students/{node.order.name}"
-    return node.order.name.rpartition("/")[0] or node.stage
+    if task.stage == "students":
+        return f"students/{task.name}"
+    return task.name.rpartition("/")[0] or task.stage
 
 
 def split(network: str) -> tuple[str, str]:
@@ -82,14 +81,14 @@ def split(network: str) -> tuple[str, str]:
 
 def shared_out(
     stage: str,
-    by_seed: dict[Any, list[Node]],
+    by_seed: dict[Any, list[Task]],
     size: int | None,
     slots: int | None,
     shares: dict[Any, float] | None = None,
-) -> Iterator[Group]:
-    """Yield groups of a rule: see `dealt`."""
-    for nodes in dealt(by_seed, size, slots, shares):
-        yield Group(stage, tuple(nodes))
+) -> Iterator[Batch]:
+    """Yield batches of a rule: see `dealt`."""
+    for tasks in dealt(by_seed, size, slots, shares):
+        yield Batch(stage, tuple(tasks))
 
 
 def dealt(

@@ -14,12 +14,11 @@ from ..networks.expected import check_stored, check_teacher
 from ..study.checks import view_notes
 from ..study.study import Study
 from . import costs, provenance
-from .chain import Chain
 from .content import Content
+from .graph import Graph
 from .hashes import Hashes
-from .node import Node
-from .order import CARRYING, GROUPED, MEASURING, TARGETS
 from .plan import Plan
+from .task import BATCHED, CARRYING, MEASURING, TARGETS, Task
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
@@ -56,7 +55,7 @@ def where(project: Path) -> str:
     )
 
 
-def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Chain, Hashes]:
+def graph_of(study: Study, is_main: bool, results: str = "results") -> tuple[Graph, Hashes]:
     """Return the jobs of a study, and the hashes that its main process remembers.
 
     Raises StudyError where images or weights cannot be read or are not the expected ones.
@@ -70,42 +69,42 @@ def chain_of(study: Study, is_main: bool, results: str = "results") -> tuple[Cha
         hashes.save()
     if is_main:
         name = hashlib.sha256(repr(sorted(vars(content).items())).encode()).hexdigest()[:12]
-        path = f"{results}/.orders/content/{name}.json"
+        path = f"{results}/.tasks/content/{name}.json"
         write_json(path, vars(content))
         os.environ[CONTENT] = path
         for note in view_notes(study):
             print(f"note: {note}", file=sys.stderr)
-    return Chain(study, content, results), hashes
+    return Graph(study, content, results), hashes
 
 
-def plan_of(chain: Chain, hashes: Hashes, workflow) -> Plan:
-    """Return the plan under Snakemake's command, and make stamps and orders say what it says.
+def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
+    """Return the plan under Snakemake's command, and make flags and tasks say what it says.
 
     Raises StudyError where a network is not what the study expects, or the command cannot do what it says.
     """
     if "--delete-all-output" in sys.argv:
         raise StudyError(
             "--delete-all-output: results are told by their records, not by Snakemake; "
-            f"`make clear STUDY={chain.study.name}` deletes those of the study"
+            f"`make clear STUDY={graph.study.name}` deletes those of the study"
         )
-    if chain.content.missing is not None:
+    if graph.content.missing is not None:
         if not workflow.dryrun:
-            raise StudyError(chain.content.missing)
-        print(f"not there yet: {chain.content.missing}", file=sys.stderr)
+            raise StudyError(graph.content.missing)
+        print(f"not there yet: {graph.content.missing}", file=sys.stderr)
     settings = workflow.dag_settings
     stages = _asked(settings.targets)
-    plan = Plan(chain, hashes, _forced(settings), _slots(chain.study, workflow.resource_settings), stages)
+    plan = Plan(graph, hashes, _forced(settings), _slots(graph.study, workflow.resource_settings), stages)
     hashes.save()
-    if chain.outputs in plan.reasons and (size := costs.outputs_bytes(chain)) is not None:
-        check_stored(size, chain.outputs.folder)
-    for node in chain.networks.values():
-        if node not in plan.reasons:
-            job, result = node.order.job, read_json(node.path("result.json"))
+    if graph.outputs in plan.reasons and (size := costs.outputs_bytes(graph)) is not None:
+        check_stored(size, graph.outputs.folder)
+    for task in graph.networks.values():
+        if task not in plan.reasons:
+            job, result = task.job, read_json(task.path("result.json"))
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
     begin = not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
-    if begin and (plan.reasons or not Path(chain.home, provenance.STUDY_FILE).is_file()):
-        provenance.write(chain)
+    if begin and (plan.reasons or not Path(graph.home, provenance.STUDY_FILE).is_file()):
+        provenance.write(graph)
     plan.say()
     return plan
 
@@ -118,13 +117,13 @@ def _asked(targets: Iterable[str]) -> list[str] | None:
 
 
 def _forced(settings):
-    """Return whether a node is forced by the command: by its stage, its stamp, or all of them."""
+    """Return whether a task is forced by the command: by its stage, its flag, or all of them."""
     asked = set(settings.forcerun)
     names = asked | {CARRYING[rule] for rule in CARRYING.keys() & asked}
-    stages = names.union(*(known[name] for known in (GROUPED, TARGETS) for name in known.keys() & names))
+    stages = names.union(*(known[name] for known in (BATCHED, TARGETS) for name in known.keys() & names))
 
-    def forced(node: Node) -> bool:
-        return settings.forceall or node.stage in stages or node.stamp in asked
+    def forced(task: Task) -> bool:
+        return settings.forceall or task.stage in stages or task.flag in asked
 
     return forced
 

@@ -18,7 +18,7 @@ from ..spec.training import Recipe
 FUSED = {"adamw", "adam"}
 
 
-class Task(nn.Module):
+class Trainable(nn.Module):
     """Everything that trains: the student and the objective's own modules."""
 
     def __init__(self, student: nn.Module, objective: Objective):
@@ -40,12 +40,12 @@ class Task(nn.Module):
         return {f"student.{name}" for name in names}
 
 
-def make_optimizer(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(trainable: Trainable, recipe: Recipe) -> torch.optim.Optimizer:
     """Return timm's optimiser over everything that trains."""
     settings = recipe.optimizer
     fused: dict[str, Any] = {"fused": True} if settings.name in FUSED else {}
     return create_optimizer_v2(
-        task,
+        trainable,
         settings.name,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -70,17 +70,17 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
     return schedule
 
 
-def count_gflops(task: Task, pixels: Tensor, labels: Tensor, answer: Outputs, asks: Request) -> float:
+def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: Outputs, asks: Request) -> float:
     """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
 
     Measured on a copy: weights, buffers, gradients, hooks and random streams stay as they were.
     """
-    task = copy.deepcopy(task)
+    trainable = copy.deepcopy(trainable)
     # The fused attention kernels are not counted on every device; the plain one is.
     with (
         torch.random.fork_rng([pixels.device] if pixels.is_cuda else []),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):
-        task(pixels, labels, answer, asks, "float32")["loss"].backward()
+        trainable(pixels, labels, answer, asks, "float32")["loss"].backward()
     return counter.get_total_flops() / 1e9

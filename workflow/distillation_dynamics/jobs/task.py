@@ -1,4 +1,4 @@
-"""An order: one job as its stage gets it in a file, with its key, and what it reads and leaves.
+"""A task: one job of a study as its stage gets it, with its key, what it reads and leaves, and where its files lie.
 
 The key is a hash of the stage, of all fields of the job that do not stand aside (files that it reads are in them by the
 keys of the jobs that write them, or by their content) and of the code that can change what it writes. It can be told
@@ -6,15 +6,16 @@ before any of the files exist.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ..files import read_json, write_json
 from ..fingerprints import fingerprint
-from ..spec.base import build, counted, to_json
+from ..spec.base import From, build, counted, to_json
 
 # Stage -> (module of its job's class, its name, packages whose version may change numbers).
 STAGES = {
@@ -38,15 +39,21 @@ CARRIED_OUT_BY = {"students": "cohorts"}
 # Stages that one process carries out for several networks or pairs, and those that gather what all left.
 MEASURING, COMPARING = ("measure",), ("compare", "map")
 GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
-# Rules whose jobs are groups -> the stages of their members.
-GROUPED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
+# Rules whose jobs are batches -> the stages of their members.
+BATCHED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
 # What is asked for by name (`snakemake figures`) -> the stages whose results it is.
 TARGETS = {
     **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
     "report": ("summary", "statistics", "page", "paper"),
 }
-# Rules that carry out a stage, or a group, whose name is a target's.
+# Rules that carry out a stage, or a batch, whose name is a target's.
 CARRYING = {"network": "networks", "student": "students", "gather": "tables"}
+# The scope of tasks whose results studies share; that of others is their study.
+SHARED = "shared"
+# In the folder of a study: what it is, and who made it.
+STUDY_FILE = "study.json"
+# Where a plan writes its tasks for the processes that carry them out, and the flags by which Snakemake knows them done.
+TASKS, FLAGS = "results/.tasks", "results/.flags"
 
 
 def job_class(stage: str) -> type:
@@ -55,9 +62,13 @@ def job_class(stage: str) -> type:
     return getattr(import_module(f"distillation_dynamics.spec.{module}"), name)
 
 
-@dataclass(frozen=True)
-class Order:
-    """A job with its key. `reads`: path -> record of the job that writes it; `writes`: paths; `record`: its own."""
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One job of a study with its key. Each is another, even where two say the same.
+
+    `reads`: path -> record of the task that writes it; `writes`: paths; `record`: its own, in the folder of its files;
+    `scope`: the study, or SHARED; `needs`: the tasks that it waits for, which its file does not hold.
+    """
 
     stage: str
     name: str
@@ -67,11 +78,54 @@ class Order:
     reads: dict[str, str]
     writes: tuple[str, ...]
     record: str
+    scope: str
+    needs: list["Task"] = field(default_factory=list, repr=False)
 
     @property
     def packages(self) -> tuple[str, ...]:
         """Packages whose version may change what the job writes."""
         return STAGES[self.stage][2]
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files."""
+        return os.path.dirname(self.record)
+
+    @property
+    def flag(self) -> str:
+        """The file by which Snakemake knows that the job is done: named after the key, it holds nothing."""
+        return self._under(FLAGS)
+
+    @property
+    def file(self) -> str:
+        """The file in which the process that carries it out finds it."""
+        return self._under(TASKS) + ".json"
+
+    def _under(self, folder: str) -> str:
+        return os.path.normpath(f"{folder}/{self.scope}/{self.stage}/{self.name}/{self.key}")
+
+    def path(self, name: str) -> str:
+        """The path of one of its files."""
+        return f"{self.folder}/{name}"
+
+    def files(self, *names: str) -> From:
+        """Some of its files, as what another job reads."""
+        return From(self.key, files=tuple(self.path(name) for name in names))
+
+    def write(self, path: str | Path | None = None) -> None:
+        """Write it for the process that carries it out, to its own file or another, unless it stands there already."""
+        path = path or self.file
+        value = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "needs"}
+        value["job"] = asdict(self.job)
+        if not Path(path).is_file() or to_json(read_json(path)) != to_json(value):
+            write_json(path, value)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Task":
+        """Read one back; raise StudyError where there is none."""
+        value = read_json(path)
+        value["job"] = build(job_class(value["stage"]), value["job"])
+        return cls(**value | {"code": tuple(value["code"]), "writes": tuple(value["writes"])})
 
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()
@@ -91,17 +145,3 @@ def code_of(stage: str, *by_name: str) -> tuple[str, ...]:
     """Return the code of a stage as 'module:hash', with that of modules that it loads by name."""
     threads = ("threads",) if STAGES[stage][2] else ()
     return tuple(fingerprint(module_of(stage), *threads, *by_name))
-
-
-def write(order: Order, path: str | Path) -> None:
-    """Write an order for the process that carries it out, unless it stands there already."""
-    value = asdict(order)
-    if not Path(path).is_file() or to_json(read_json(path)) != to_json(value):
-        write_json(path, value)
-
-
-def read(path: str | Path) -> Order:
-    """Read an order back; raise StudyError where there is none."""
-    value = read_json(path)
-    value["job"] = build(job_class(value["stage"]), value["job"])
-    return Order(**value | {"code": tuple(value["code"]), "writes": tuple(value["writes"])})

@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.start import check_folders
+from distillation_dynamics.jobs.planning import check_folders
 
 
 def test_folders_that_are_there_or_can_be_made_are_good_and_none_is_made(tmp_path, monkeypatch):

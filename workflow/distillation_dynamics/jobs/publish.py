@@ -1,0 +1,78 @@
+"""Publish the finished run of a student in its study: `python -m distillation_dynamics.jobs.publish STUDENT RUN`.
+
+In: the files of two tasks, the student and its run in the store, which have one key. Out: the run's files under the
+study's own names, and their record. Files are links to those in the store (copies where the file system has none). Says
+the sentence of a training that failed, and trains nothing. Imports no torch.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from ..errors import StudyError
+from ..files import replacing, write_json
+from . import record
+from .hashes import IDENTITY, Hashes, identity
+from .run import failure, said_by
+from .task import Task
+
+# In the record of a run: the records of the students that its files are linked to.
+LINKED = "linked"
+
+
+def main(student: Task, run: Task) -> None:
+    """Publish a run as a student of a study; raise StudyError where it is not finished or not whole."""
+    if record.read(run.record) is None and failure(run).is_file():
+        raise StudyError(failure(run).read_text(encoding="utf-8").strip().removeprefix("error: "))
+    publish(run, student)
+    print(f"{student}: published from {run.folder}", file=sys.stderr)
+
+
+def publish(run: Task, student: Task) -> None:
+    """Give the files of one task the names of another of the same key; raise StudyError where they are not whole."""
+    known = record.read(run.record)
+    said = record.fault(run, known, Hashes())
+    if known is None or said is not None:
+        raise StudyError(f"{run}: {said}; run the same command again")
+    record.remove(student)
+    files = {}
+    for path, theirs in zip(student.writes, run.writes, strict=True):
+        with replacing(path) as temporary:
+            _link(theirs, temporary)
+        name = os.path.relpath(theirs, run.job.out)
+        files[name] = known["files"][name] | {IDENTITY: identity(os.stat(path))}
+    own = {name: value for name, value in known.items() if name != LINKED}
+    record.put(student, own | {"name": student.name, "files": files})
+    # A link changes the time of change of all names of a file, by which records know it.
+    names = {*known.get(LINKED, ()), run.record, student.record}
+    for path in names - {student.record}:
+        _know_again(Path(path), files, Path(run.record).parent)
+    renewed = record.read(run.record)
+    assert renewed is not None
+    record.put(run, renewed | {LINKED: sorted(names - {run.record})})
+
+
+def _know_again(path: Path, files: dict[str, dict], folder: Path) -> None:
+    """Renew what a record knows its files by, where they are those in `folder`, which were found whole just now."""
+    known = record.read(path)
+    if known is None:
+        return
+    for name, facts in known["files"].items():
+        own, whole = path.parent / name, files.get(name)
+        if whole and facts["sha256"] == whole["sha256"] and own.is_file() and own.samefile(folder / name):
+            facts[IDENTITY] = identity(os.stat(own))
+    write_json(path, known)
+
+
+def _link(path: str, to: Path) -> None:
+    try:
+        os.link(path, to)
+    except OSError:
+        # Another file system, or one without links.
+        shutil.copy2(path, to)
+
+
+if __name__ == "__main__":
+    given = [Task.read(path) for path in sys.argv[1:]]
+    sys.exit(said_by(lambda: main(*given)))
