@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from distillation_dynamics.statistics import change, valley
+from distillation_dynamics.statistics.u_shape import fall_and_rise, published_reading
 
 BLOCKS, AT_ONCE = 24, 100
 KINDS = "normal", "lognormal .5", "lognormal 1", "exponential", "t3"
@@ -52,17 +52,17 @@ def noise(generator: np.random.Generator, images: int, kind: str, spread: float,
 
 def data_sets(scatter: np.ndarray, curve: np.ndarray) -> Iterator[tuple[str, np.ndarray, str]]:
     """Yield (what is equal without a valley, values, scale) around a curve of mean about 1."""
-    yield "bits", 5 * curve + scatter, change.BITS
+    yield "bits", 5 * curve + scatter, fall_and_rise.BITS
     positive = LEVEL * curve + scatter
     # Where noise would make a value negative, the metric is not one of positive values.
-    yield "means", np.maximum(positive, 1e-3), change.LOG
-    yield "mean logarithms", curve * np.exp(scatter / 10), change.LOG
+    yield "means", np.maximum(positive, 1e-3), fall_and_rise.LOG
+    yield "mean logarithms", curve * np.exp(scatter / 10), fall_and_rise.LOG
 
 
 def counts(values: np.ndarray, scale: str) -> np.ndarray:
     """Return how many of data sets are U-shaped by t, by the test, and undecided for their skewness."""
-    found = change.tested(values, scale)
-    plain = valley.valley_p(values)
+    found = fall_and_rise.tested(values, scale)
+    plain = published_reading.valley_p(values)
     called = found.p <= 0.05
     return np.array([(plain <= 0.05).sum(), called.sum(), ((found.p_skewed <= 0.05) & ~called).sum()])
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from distillation_dynamics.statistics.effects import HARMS, NO_EFFECT
 from distillation_dynamics.statistics.shape import ROLES
-from distillation_dynamics.statistics.valley import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from distillation_dynamics.statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 
 
 def statistics(who, tables, seeds=(0,)):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from conftest import ROOT
-from distillation_dynamics.statistics import change, valley
+from distillation_dynamics.statistics.u_shape import fall_and_rise, published_reading
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import shapes
@@ -102,10 +102,10 @@ def test_a_change_at_the_threshold_is_called_one_in_at_most_one_of_twenty():
     # The fall and the rise are exactly the smallest change: the hardest case without a valley, of one interior block.
     curve = np.array([1.05, 1, 1.05])
     values = curve * np.exp(0.1 * np.random.default_rng(3).normal(size=(2000, 40, 3)))
-    assert np.mean(change.tested(values, change.LOG).p <= 0.05) <= 0.05
+    assert np.mean(fall_and_rise.tested(values, fall_and_rise.LOG).p <= 0.05) <= 0.05
     # With the fall alone there, as many as the level allows.
     values[..., 2] *= 2
-    assert np.mean(change.tested(values, change.LOG).p <= 0.05) <= 0.065
+    assert np.mean(fall_and_rise.tested(values, fall_and_rise.LOG).p <= 0.05) <= 0.065
 
 
 def test_simulated_noise_is_as_dependent_and_as_spread_as_it_is_said_to_be():
@@ -121,6 +121,9 @@ def test_simulated_noise_is_as_dependent_and_as_spread_as_it_is_said_to_be():
 def test_the_smallest_of_many_adjusted_p_values_keeps_the_level_over_a_family():
     # 30 networks without a valley in each of 10 families: families with any U-shaped network stay rare.
     generator, curve = np.random.default_rng(5), WITHOUT_VALLEY["decay, then plateau"]
-    p = [change.tested(curve + shapes.noise(generator, 32, "normal", 1, True), change.BITS).p for _ in range(3)]
+    p = [
+        fall_and_rise.tested(curve + shapes.noise(generator, 32, "normal", 1, True), fall_and_rise.BITS).p
+        for _ in range(3)
+    ]
     families = np.concatenate(p).reshape(10, 30)
-    assert np.mean([(valley.adjusted(family) <= 0.05).any() for family in families]) <= 0.1
+    assert np.mean([(published_reading.adjusted(family) <= 0.05).any() for family in families]) <= 0.1

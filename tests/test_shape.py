@@ -9,10 +9,11 @@ from scipy import stats
 
 from distillation_dynamics import metrics
 from distillation_dynamics.spec.tables import PUBLISHED_PROBE
-from distillation_dynamics.statistics import change, references, scale, shape, thresholds
+from distillation_dynamics.statistics import references, scale, shape, thresholds
 from distillation_dynamics.statistics.report import references as on_references
 from distillation_dynamics.statistics.report import shape as on_shape
 from distillation_dynamics.statistics.report import shape_words
+from distillation_dynamics.statistics.u_shape import fall_and_rise
 from made_up import names
 
 GENERATOR = np.random.default_rng(11)
@@ -41,7 +42,7 @@ def literal_p(difference):
 
 
 def literal(values, scale):
-    """The definition of change.tested, a loop over interior blocks."""
+    """The definition of fall_and_rise.tested, a loop over interior blocks."""
     images, blocks = values.shape
     p, p_checked, none = [], [], []
     for m in range(1, blocks - 1):
@@ -70,15 +71,15 @@ def test_the_test_of_fall_and_rise_is_its_definition(kind, images):
             noise = np.exp(noise) - 1.6 if skewed else noise
             curve = 3 + bend * np.linspace(-1, 1, 6) ** 2 + 0.2 * noise
             values = np.exp(curve) if kind == "log" else curve if kind == "bits" else curve - 3
-            found = change.tested(values, change.scale_of(values, kind == "bits"))
+            found = fall_and_rise.tested(values, fall_and_rise.scale_of(values, kind == "bits"))
             np.testing.assert_allclose(found[:3], literal(values, kind), rtol=1e-9)
 
 
 def test_data_sets_tested_together_are_those_tested_alone():
     values = np.exp(GENERATOR.normal(size=(2, 3, 25, 5)))
-    together = change.tested(values, change.LOG)
+    together = fall_and_rise.tested(values, fall_and_rise.LOG)
     for place in np.ndindex(2, 3):
-        assert [part[place] for part in together] == list(change.tested(values[place], change.LOG))
+        assert [part[place] for part in together] == list(fall_and_rise.tested(values[place], fall_and_rise.LOG))
 
 
 @pytest.mark.parametrize(
@@ -87,23 +88,23 @@ def test_data_sets_tested_together_are_those_tested_alone():
 )
 def test_a_change_that_is_the_same_in_all_images_is_certain(profile, p, none):
     values = np.tile(profile, (30, 1))
-    for scale_name in (change.BITS, change.LINEAR if profile[0] == 0 else change.LOG):
-        assert change.tested(values, scale_name)[:3] == (p, p, none)
+    for scale_name in (fall_and_rise.BITS, fall_and_rise.LINEAR if profile[0] == 0 else fall_and_rise.LOG):
+        assert fall_and_rise.tested(values, scale_name)[:3] == (p, p, none)
 
 
 @pytest.mark.parametrize("size", [(10, 2), (1, 5), (4, 1)])
 def test_without_an_interior_block_or_a_second_image_nothing_is_tested(size):
-    assert np.isnan(change.tested(np.ones(size), change.BITS)).all()
-    found = change.sizes(np.ones(size), change.BITS)
+    assert np.isnan(fall_and_rise.tested(np.ones(size), fall_and_rise.BITS)).all()
+    found = fall_and_rise.sizes(np.ones(size), fall_and_rise.BITS)
     assert np.isnan(found["fall_low"]) and (found["valley_block"] == -1) == (size[1] < 3)
 
 
 def test_two_images_and_a_huge_outlier_make_no_u():
-    assert change.tested(np.array([[2.0, 1, 2], [2.1, 1, 2]]), change.LOG).p == 1
+    assert fall_and_rise.tested(np.array([[2.0, 1, 2], [2.1, 1, 2]]), fall_and_rise.LOG).p == 1
     values = np.array([1.0, 0.5, 1.0]) * np.exp(0.01 * GENERATOR.normal(size=(30, 3)))
-    assert change.tested(values, change.LOG).p < 1e-10
+    assert fall_and_rise.tested(values, fall_and_rise.LOG).p < 1e-10
     values[0, 1] = 1e12
-    assert change.tested(values, change.LOG).p == 1
+    assert fall_and_rise.tested(values, fall_and_rise.LOG).p == 1
 
 
 def test_a_u_of_the_typical_image_alone_is_none():
@@ -111,41 +112,41 @@ def test_a_u_of_the_typical_image_alone_is_none():
     values = np.ones((400, 3)) + 0.01 * GENERATOR.normal(size=(400, 3))
     values[:, 1] = np.exp(GENERATOR.normal(size=400))
     values[:, 1] /= values[:, 1].mean()
-    found = change.tested(values, change.LOG)
-    assert change.sizes(values, change.LOG)["valley"] > 0.3 and found.p > 0.05
+    found = fall_and_rise.tested(values, fall_and_rise.LOG)
+    assert fall_and_rise.sizes(values, fall_and_rise.LOG)["valley"] > 0.3 and found.p > 0.05
 
 
 def test_fall_and_rise_are_those_of_the_mean_logarithm_and_of_bits():
     values = np.array([[4.0, 1, 2], [1.0, 1, 8]])
-    found = change.sizes(values, change.LOG)
+    found = fall_and_rise.sizes(values, fall_and_rise.LOG)
     # log2: falls 2 and 0, rises 1 and 3.
     assert (found["fall"], found["rise"]) == (pytest.approx(50), pytest.approx(300))
     assert found["valley"] == pytest.approx(1) and found["valley_block"] == 1
-    found = change.sizes(values, change.BITS)
+    found = fall_and_rise.sizes(values, fall_and_rise.BITS)
     assert (found["fall"], found["rise"], found["valley"]) == (1.5, 4, 1.5)
-    found = change.sizes(values - 1, change.LINEAR)
+    found = fall_and_rise.sizes(values - 1, fall_and_rise.LINEAR)
     assert (found["fall"], found["rise"]) == (pytest.approx(37.5), pytest.approx(100))
 
 
 def test_the_scale_is_that_of_the_values():
-    assert [change.scale_of(np.array(values), bits) for values, bits in (([1, 2], False), ([0, 2], False))] == [
+    assert [fall_and_rise.scale_of(np.array(values), bits) for values, bits in (([1, 2], False), ([0, 2], False))] == [
         "log",
         "linear",
     ]
-    assert change.scale_of(np.array([0.0, 2]), True) == "bits"
+    assert fall_and_rise.scale_of(np.array([0.0, 2]), True) == "bits"
 
 
 def test_the_interval_is_students_and_reaches_further_where_values_are_skewed():
     symmetric = np.array([-2.0, -1, 0, 1, 2]) + 7
     expected = stats.ttest_1samp(symmetric, 0).confidence_interval(1 - 0.05 / 3)
-    assert change.interval(symmetric, 3) == pytest.approx((expected.low, expected.high))
+    assert fall_and_rise.interval(symmetric, 3) == pytest.approx((expected.low, expected.high))
     skewed = -np.exp(GENERATOR.normal(size=40))
-    low, high = change.interval(skewed, 1)
+    low, high = fall_and_rise.interval(skewed, 1)
     plain = stats.ttest_1samp(skewed, 0).confidence_interval(0.95)
     assert low < plain.low and high == pytest.approx(plain.high)
     # At its lower end the test has p = 2.5 %.
     assert literal_p(skewed - low)[0] == pytest.approx(0.025)
-    assert np.isnan(change.interval(np.ones(1), 1)).all() and change.interval(np.ones(9), 2) == (1, 1)
+    assert np.isnan(fall_and_rise.interval(np.ones(1), 1)).all() and fall_and_rise.interval(np.ones(9), 2) == (1, 1)
 
 
 # --- what scale makes of it ---

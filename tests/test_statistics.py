@@ -11,7 +11,8 @@ from scipy import stats
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics import networks, shape, thresholds, valley
+from distillation_dynamics.statistics import networks, shape, thresholds, u_shape
+from distillation_dynamics.statistics.u_shape import published_reading
 
 GENERATOR = np.random.default_rng(7)
 
@@ -41,15 +42,15 @@ def literal_valley_p(values):
 def test_the_valley_test_is_its_definition(blocks):
     for bend in (-1, 0, 0.3, 2):
         values = GENERATOR.normal(size=(20, blocks)) + bend * np.linspace(-1, 1, blocks) ** 2
-        assert valley.valley_p(values) == pytest.approx(literal_valley_p(values), rel=1e-9)
+        assert published_reading.valley_p(values) == pytest.approx(literal_valley_p(values), rel=1e-9)
 
 
 def test_data_sets_tested_together_get_the_p_of_each_alone():
     values = GENERATOR.normal(size=(2, 3, 15, 6))
-    together = valley.valley_p(values)
+    together = published_reading.valley_p(values)
     assert together.shape == (2, 3)
     for place in np.ndindex(2, 3):
-        assert together[place] == valley.valley_p(values[place])
+        assert together[place] == published_reading.valley_p(values[place])
 
 
 @pytest.mark.parametrize(
@@ -65,23 +66,23 @@ def test_data_sets_tested_together_get_the_p_of_each_alone():
     ],
 )
 def test_a_difference_that_is_the_same_in_all_images_is_certain_where_positive_and_nothing_where_not(profile, p):
-    assert valley.valley_p(np.tile(np.array(profile, dtype=float), (10, 1))) == p
+    assert published_reading.valley_p(np.tile(np.array(profile, dtype=float), (10, 1))) == p
     # The level of an image cancels.
     level = np.arange(10.0)[:, None] * (np.ptp(profile) > 1e-6)
-    assert valley.valley_p(np.array(profile, dtype=float) + level) == p
+    assert published_reading.valley_p(np.array(profile, dtype=float) + level) == p
 
 
 def test_without_an_interior_block_or_a_second_image_there_is_no_p():
     for size in ((10, 2), (10, 1), (1, 5)):
-        assert np.isnan(valley.valley_p(GENERATOR.normal(size=size)))
-    assert np.isnan(valley.valley_p(GENERATOR.normal(size=(4, 10, 2)))).all()
+        assert np.isnan(published_reading.valley_p(GENERATOR.normal(size=size)))
+    assert np.isnan(published_reading.valley_p(GENERATOR.normal(size=(4, 10, 2)))).all()
 
 
 def test_a_huge_outlier_takes_the_evidence_away_and_does_not_make_any():
     values = np.array([1.0, 0.0, 1.0]) + 0.1 * GENERATOR.normal(size=(30, 3))
-    assert valley.valley_p(values) < 1e-10
+    assert published_reading.valley_p(values) < 1e-10
     values[0, 1] = 1e12
-    assert valley.valley_p(values) > 0.5
+    assert published_reading.valley_p(values) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -98,59 +99,63 @@ def test_a_huge_outlier_takes_the_evidence_away_and_does_not_make_any():
     ],
 )
 def test_depth_of_curves_worked_by_hand(profile, expected):
-    assert valley.depth(np.array(profile)) == pytest.approx(expected)
+    assert published_reading.depth(np.array(profile)) == pytest.approx(expected)
 
 
 def test_depth_does_not_change_with_the_unit_and_level_of_a_metric():
     profiles = GENERATOR.normal(size=(50, 9))
-    np.testing.assert_allclose(valley.depth(1e3 * profiles + 5), valley.depth(profiles), rtol=1e-9)
+    np.testing.assert_allclose(
+        published_reading.depth(1e3 * profiles + 5), published_reading.depth(profiles), rtol=1e-9
+    )
 
 
 def test_depth_with_two_blocks_an_end_keeps_them_out_of_the_interior():
     # Ends (4 + 2) / 2 and (1 + 5) / 2, interior 2 alone, range 5 - 1.
-    assert valley.depth(np.array([4.0, 2, 2, 1, 5]), ends=2) == pytest.approx(0.25)
-    assert np.isnan(valley.depth(np.ones(4), ends=2))
-    assert np.isnan(valley.depth(np.ones(2)))
+    assert published_reading.depth(np.array([4.0, 2, 2, 1, 5]), ends=2) == pytest.approx(0.25)
+    assert np.isnan(published_reading.depth(np.ones(4), ends=2))
+    assert np.isnan(published_reading.depth(np.ones(2)))
 
 
 def test_the_interval_of_the_depth_is_scipys_bca_of_whole_images():
     values = np.array([1.0, 0.2, 0, 0.5]) + 0.5 * GENERATOR.normal(size=(40, 4))
 
     def statistic(indices):
-        return valley.depth(values[indices].mean(axis=0))
+        return published_reading.depth(values[indices].mean(axis=0))
 
     expected = stats.bootstrap(
         (np.arange(40),),
         statistic,
         vectorized=False,
-        n_resamples=valley.RESAMPLES,
+        n_resamples=published_reading.RESAMPLES,
         batch=500,
         method="BCa",
-        rng=np.random.default_rng(valley.SEED),
+        rng=np.random.default_rng(published_reading.SEED),
     ).confidence_interval
-    assert valley.Resampled(values).depth_interval() == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert published_reading.Resampled(values).depth_interval() == pytest.approx(
+        (expected.low, expected.high), abs=1e-9
+    )
 
 
 def test_the_interval_holds_the_depth_and_shrinks_with_the_number_of_images():
     values = np.array([1.0, 0, 0.6]) + 0.3 * GENERATOR.normal(size=(900, 3))
     widths = []
     for images in (30, 900):
-        low, high = valley.Resampled(values[:images]).depth_interval()
-        assert low < valley.depth(values[:images].mean(axis=0)) < high
+        low, high = published_reading.Resampled(values[:images]).depth_interval()
+        assert low < published_reading.depth(values[:images].mean(axis=0)) < high
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0] / np.sqrt(30), rel=0.5)
 
 
 @pytest.mark.parametrize("values", [np.ones((10, 4)), np.ones((1, 4)), np.ones((10, 2)), np.tile([2.0, 0, 1], (9, 1))])
 def test_a_degenerate_interval_is_nan_without_a_warning(values):
-    assert np.isnan(valley.Resampled(values).depth_interval()).all()
+    assert np.isnan(published_reading.Resampled(values).depth_interval()).all()
 
 
 def test_many_images_are_resampled_in_groups_with_the_same_mean_and_spread():
     values = np.array([1.0, 0, 0.6]) + 0.5 * GENERATOR.normal(size=(2501, 3))
     values = values[np.argsort(values[:, 1])]  # images in an order that is not random: groups must not care
-    grouped = valley.Resampled(values)
-    assert grouped.groups == valley.GROUPS
+    grouped = published_reading.Resampled(values)
+    assert grouped.groups == published_reading.GROUPS
     np.testing.assert_allclose(grouped.profiles(np.arange(1000)[None])[0], values.mean(axis=0), rtol=1e-12)
     indices = np.random.default_rng(1).integers(1000, size=(1000, 1000))
     spread = grouped.profiles(indices).std(axis=0)
@@ -162,7 +167,7 @@ def test_the_share_of_each_block_as_minimum_follows_the_images():
     values[:, 0], values[:, 3] = 5, 5
     values[:, 1:3] = GENERATOR.normal(size=(200, 2))
     values[:, 1] += values[:, 2].mean() - values[:, 1].mean()  # equal means: either is lowest half of the time
-    shares = valley.Resampled(values).minimum_shares()
+    shares = published_reading.Resampled(values).minimum_shares()
     assert shares.sum() == pytest.approx(1) and shares[0] == shares[3] == 0
     assert shares[1] == pytest.approx(0.5, abs=0.06)
 
@@ -191,27 +196,29 @@ def test_the_fits_are_the_best_valley_and_the_best_monotone_curve():
         profile = GENERATOR.normal(size=6)
         monotone = [[1] * 5, [-1] * 5]
         valleys = [[-1] * k + [1] * (5 - k) for k in range(6)]
-        assert valley.fits(profile) == pytest.approx((best_fit(profile, valleys), best_fit(profile, monotone)))
+        assert published_reading.fits(profile) == pytest.approx(
+            (best_fit(profile, valleys), best_fit(profile, monotone))
+        )
 
 
 def test_fits_of_known_curves():
     # The best monotone curve is 3, 1, 1, 1: residuals 2 of a total of 5.
-    assert valley.fits(np.array([3.0, 1, 0, 2])) == pytest.approx((1, 0.6))
-    assert valley.fits(np.array([0.0, 1, 2])) == pytest.approx((1, 1))
-    assert np.isnan(valley.fits(np.full(4, 0.1))).all()
+    assert published_reading.fits(np.array([3.0, 1, 0, 2])) == pytest.approx((1, 0.6))
+    assert published_reading.fits(np.array([0.0, 1, 2])) == pytest.approx((1, 1))
+    assert np.isnan(published_reading.fits(np.full(4, 0.1))).all()
 
 
 def test_adjusted_p_values_are_benjamini_and_hochbergs_and_leave_nan_out_of_the_family():
     # By hand: sorted .01 .02 .03 .5 times 4/rank = .04 .04 .04 .5.
     np.testing.assert_allclose(
-        valley.adjusted(np.array([0.03, np.nan, 0.01, 0.5, 0.02])), [0.04, np.nan, 0.04, 0.5, 0.04]
+        published_reading.adjusted(np.array([0.03, np.nan, 0.01, 0.5, 0.02])), [0.04, np.nan, 0.04, 0.5, 0.04]
     )
-    assert np.isnan(valley.adjusted(np.array([np.nan]))).all()
+    assert np.isnan(published_reading.adjusted(np.array([np.nan]))).all()
 
 
 def test_the_published_reading_needs_evidence_and_depth():
     p, depths = np.array([0.05, 0.05, 0.06, np.nan]), np.array([0.10, 0.09, 0.9, np.nan])
-    assert list(valley.published(p, depths)) == ["U-shaped", "not U-shaped", "not U-shaped", ""]
+    assert list(published_reading.published(p, depths)) == ["U-shaped", "not U-shaped", "not U-shaped", ""]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +234,7 @@ def test_the_published_reading_needs_evidence_and_depth():
     ],
 )
 def test_a_verdict_needs_a_test_in_its_favour(p, p_skewed, p_none, blocks, flat, verdict):
-    found = valley.verdicts(*(np.array([value]) for value in (p, p_skewed, p_none, blocks, flat)))
+    found = u_shape.verdicts(*(np.array([value]) for value in (p, p_skewed, p_none, blocks, flat)))
     assert list(found) == [verdict]
 
 
@@ -290,7 +297,7 @@ def test_the_tables_have_a_row_for_every_metric_with_values_and_a_family_of_p_va
         np.testing.assert_allclose(family["p_adjusted"], stats.false_discovery_control(family["p"]))
     whole = np.delete(broken, [3, 7], axis=0)
     assert by.loc["intensity_permuted", "p_any"] == pytest.approx(literal_valley_p(whole), rel=1e-6)
-    assert by.loc["intensity_permuted", "depth"] == pytest.approx(valley.depth(whole.mean(axis=0)))
+    assert by.loc["intensity_permuted", "depth"] == pytest.approx(published_reading.depth(whole.mean(axis=0)))
     assert minimum.groupby(["network", "metric"])["share"].sum().to_numpy() == pytest.approx(1)
     assert len(minimum) == 5 * len(table)
 

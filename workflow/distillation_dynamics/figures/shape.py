@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
-from ..statistics.valley import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
+from ..statistics.u_shape import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
 from .drawing.axis import few_ticks, name_rows
 from .drawing.layout import NAMES, Room, sheet
 from .drawing.profiles import places_of

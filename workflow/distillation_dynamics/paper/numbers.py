@@ -16,7 +16,7 @@ import pandas as pd
 from ..files import Column
 from ..spec.tables import MAIN_PROBE, Names
 from ..statistics.report.shape_tables import u_shaped
-from ..statistics.valley import UNDECIDED
+from ..statistics.u_shape import UNDECIDED
 from .latex import POWER, comment
 from .names import macro
 

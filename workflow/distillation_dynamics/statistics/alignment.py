@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..files import Column
 from ..spec.tables import Names
-from . import joint, terms
+from . import terms, westfall_young
 from .paired import interval
 from .thresholds import FEWEST_SEEDS, LEVEL
 
@@ -204,7 +204,7 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
             row |= {"untrained_cka": float(before.max()) if known else np.nan}
             rows.append(row | _gain_of(gains[block][at]))
             contrasts[int(block)] = _contrast(found.trained.loc[gains.index, block], gains[block])
-    p = joint.test(pd.DataFrame(contrasts), effects=False)["p_joint"] if contrasts else {}
+    p = westfall_young.test(pd.DataFrame(contrasts), effects=False)["p_joint"] if contrasts else {}
     for row in rows:
         values = contrasts[row["student_block"]].dropna().to_numpy()
         low, high = interval(values)

@@ -16,7 +16,7 @@ from .evidence import (
     Evidence,
     Finding,
     mean_interval,
-    said,
+    mean_with_interval,
     untestable,
 )
 
@@ -51,7 +51,7 @@ def own(evidence: Evidence) -> Finding:
         found = phases(evidence, column)
         found = found[found.index.get_level_values("network") == baseline]
         means = {part: mean_interval(found[part].to_numpy()) for part in ("fall", "rise")} if len(found) else {}
-        texts[column] = ", ".join(f"{part} {said(*value)} bits" for part, value in means.items())
+        texts[column] = ", ".join(f"{part} {mean_with_interval(*value)} bits" for part, value in means.items())
         signs[column] = [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
         seeds[column] = len(found)
     if seeds[ENTROPY] < 2:
@@ -87,7 +87,7 @@ def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
             pairs = (values[evidence.names.baseline] - values[name]).dropna().to_numpy()
             if len(pairs) > 1:
                 mean, low, high = mean_interval(pairs)
-                texts[column].append(f"{name} {said(-mean, -high, -low)} bits, {len(pairs)} seeds")
+                texts[column].append(f"{name} {mean_with_interval(-mean, -high, -low)} bits, {len(pairs)} seeds")
                 signs[column].append(np.sign(low) if low * high > 0 else 0)
     if not signs[ENTROPY]:
         return untestable(f"no {part} of the entropy of these variants and the baseline shares two seeds")

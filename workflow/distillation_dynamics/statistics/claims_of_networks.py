@@ -9,7 +9,7 @@ import pandas as pd
 from ..spec.tables import MAIN_PROBE
 from .evidence import CONTRADICTED, NO_CONTROL, SUPPORTED, UNDECIDED, Evidence, Finding, untestable
 from .thresholds import FLAT, LEVEL
-from .valley import NOT_U_SHAPED, U_SHAPED
+from .u_shape import NOT_U_SHAPED, U_SHAPED
 
 # A metric of the claim -> the same with the scale taken out, or None where there is no such form.
 SCALE_FREE = {"entropy": "entropy_standardised", "intensity": "intensity_per_rms", "activation_magnitude": None}

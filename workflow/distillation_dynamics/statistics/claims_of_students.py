@@ -18,7 +18,7 @@ from .evidence import (
     Evidence,
     Finding,
     mean_interval,
-    said,
+    mean_with_interval,
     untestable,
 )
 from .published import places
@@ -58,7 +58,7 @@ def effects(evidence: Evidence, variants: dict[str, TermSpec]) -> pd.DataFrame:
 def listed(rows: pd.DataFrame) -> str:
     """Return each variant with its effect in points, its interval, seeds and share."""
     return "; ".join(
-        f"{name} {said(row['mean_difference'], row['low'], row['high'])} points, {row['seeds']:.0f} seeds"
+        f"{name} {mean_with_interval(row['mean_difference'], row['low'], row['high'])} points, {row['seeds']:.0f} seeds"
         + ("" if np.isnan(row["share"]) else f", {100 * row['share']:.0f} % of the loss")
         for name, row in rows.iterrows()
     )
@@ -137,7 +137,7 @@ def weight(evidence: Evidence) -> Finding:
         low, high = own.iloc[0], own.iloc[-1]
         repair = by_seed.reindex(columns=[high.name, low.name]).diff(axis=1)[low.name].dropna().to_numpy()
         gained = mean_interval(repair) if len(repair) else (np.nan,) * 3
-        repairs.append(f"{low.name} less {high.name}: {said(*gained)} points")
+        repairs.append(f"{low.name} less {high.name}: {mean_with_interval(*gained)} points")
         if high["high"] >= 0:
             states.append("harmless")
         elif low["high"] < 0:

@@ -19,15 +19,20 @@ import pandas as pd
 
 from ..files import Column
 from ..spec.training import TermSpec
-from . import joint, terms
+from . import terms, westfall_young
 from .effects import SHARE, TERM
 from .keys import HIGH, JOINT, LOW
 from .paired import paired
 from .thresholds import LIKE_DOSE
+from .westfall_young import BETTER, WORSE
 
 PLACE, DOSE, BOTH = "place", "dose", "place and dose"
 TOO_FEW, MIXED = "too few seeds for a test", "place and dose differ"
-WORDS = {joint.NOT_FOUND: "no difference found", joint.UNDECIDED: "undecided", joint.UNTESTED: TOO_FEW}
+WORDS = {
+    westfall_young.NOT_FOUND: "no difference found",
+    westfall_young.UNDECIDED: "undecided",
+    westfall_young.UNTESTED: TOO_FEW,
+}
 DOSE_COLUMNS = (
     {
         "baseline": Column("", "variant that both differ from in one term"),
@@ -51,7 +56,7 @@ DOSE_COLUMNS = (
         "high": HIGH,
     }
     | JOINT
-    | {"verdict": Column("", f"{joint.BETTER}, {joint.WORSE}, {', '.join(WORDS.values())}, or {MIXED}")}
+    | {"verdict": Column("", f"{BETTER}, {WORSE}, {', '.join(WORDS.values())}, or {MIXED}")}
 )
 
 
@@ -117,7 +122,7 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
     listed = list(contrasts(found))
     values = {number: top1[one.variant] - top1[other.variant] for number, (_, one, other) in enumerate(listed)}
     alone = [number for number in values if listed[number][0] != BOTH]
-    tested = joint.test(pd.DataFrame({number: values[number] for number in alone}, index=top1.index))
+    tested = westfall_young.test(pd.DataFrame({number: values[number] for number in alone}, index=top1.index))
     rows = []
     for number, (contrast, one, other) in enumerate(listed):
         row = {
@@ -129,7 +134,7 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
             row |= {"joint_seeds": 0, "joint_comparisons": 0, "verdict": MIXED}
         else:
             row |= tested.loc[number].to_dict()
-            decided = joint.decision(row)
+            decided = westfall_young.decision(row)
             row["verdict"] = WORDS.get(decided, decided)
         rows.append(row)
     return _with_levels(pd.DataFrame(rows).reindex(columns=list(DOSE_COLUMNS)))

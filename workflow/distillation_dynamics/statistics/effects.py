@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from ..files import Column
-from . import joint, terms
+from . import terms, westfall_young
 from .keys import HIGH, JOINT, LOW, PAIR, SEEDS
 
 HELPS, HARMS, NO_EFFECT, UNKNOWN = "helps", "harms", "no effect found", "not enough evidence"
 MIXED = "not of this term alone"
-WORDS = {joint.BETTER: HELPS, joint.WORSE: HARMS, joint.NOT_FOUND: NO_EFFECT}
+WORDS = {westfall_young.BETTER: HELPS, westfall_young.WORSE: HARMS, westfall_young.NOT_FOUND: NO_EFFECT}
 # What is known of a term with pairs.
 TERM = {
     "objective": Column("", "objective that aligns"),
@@ -72,6 +72,6 @@ def table(
         for term in listed[variant]:
             if term.pairs:
                 row = {**one, **term_of(term, shares.get((variant, term.name), {})), "alone": term is only}
-                row["verdict"] = WORDS.get(joint.decision(one), UNKNOWN) if row["alone"] else MIXED
+                row["verdict"] = WORDS.get(westfall_young.decision(one), UNKNOWN) if row["alone"] else MIXED
                 rows.append(row)
     return pd.DataFrame(rows).reindex(columns=list(EFFECT_COLUMNS))

@@ -62,6 +62,6 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
     return float(np.mean(values)), low, high
 
 
-def said(mean: float, low: float, high: float) -> str:
+def mean_with_interval(mean: float, low: float, high: float) -> str:
     """Return '+0.22 [-0.09, 0.53]', or that there is no interval."""
     return f"{mean:+.2f} [no interval]" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"

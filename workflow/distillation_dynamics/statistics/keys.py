@@ -9,7 +9,7 @@ PAIR = {
 LOW = Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread")
 HIGH = Column("points", "upper end of that interval")
 SEEDS = Column("", "seeds that both have")
-# What `joint.test` says of a comparison.
+# What `westfall_young.test` says of a comparison.
 JOINT = {
     "p_joint": Column(
         "",

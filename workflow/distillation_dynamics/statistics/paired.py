@@ -1,7 +1,7 @@
 """Two methods over the seeds that both have: the mean of their paired differences, its interval and its test.
 
 The unit of evidence is the seed. In: differences of n shared seeds. Out: what is said of them alone; several
-comparisons at once are tested in `joint`.
+comparisons at once are tested in `westfall_young`.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .joint import EXACT_SEEDS, adjusted
+from .westfall_young import EXACT_SEEDS, adjusted
 
 SIGN_FLIP = f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one comparison; NaN with one seed"
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ..files import Column
-from .change import BITS, LINEAR, LOG, percent, smallest
 from .references import NETWORK, REFERENCE_COLUMNS
+from .u_shape.fall_and_rise import BITS, LINEAR, LOG, percent, smallest
 
 # What intensity has once its channels were permuted.
 NULL = {"intensity": "intensity_permuted"}

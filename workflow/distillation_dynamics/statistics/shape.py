@@ -19,23 +19,10 @@ import pyarrow.parquet as pq
 from ..errors import StudyError
 from ..files import Column
 from ..spec.tables import PUBLISHED_PROBE
-from . import change, references, scale
+from . import references, scale
 from .thresholds import FLAT, LEVEL, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
-from .valley import (
-    EMPTY,
-    NO_INTERIOR,
-    NOT_U_SHAPED,
-    ONE_IMAGE,
-    U_SHAPED,
-    UNDECIDED,
-    Resampled,
-    adjusted,
-    depth,
-    fits,
-    published,
-    valley_p,
-    verdicts,
-)
+from .u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, ONE_IMAGE, U_SHAPED, UNDECIDED, fall_and_rise, verdicts
+from .u_shape.published_reading import Resampled, adjusted, depth, fits, published, valley_p
 
 # The metrics of the claim (paper); the same with the scale or the constant term taken out, or with one range for all
 # (control); scale itself (scale); and intensity after each image's channels were permuted (null): what a network shows
@@ -140,13 +127,13 @@ def measure(values: np.ndarray, bits: bool = False) -> tuple[dict[str, Any], np.
     shares = resampled.minimum_shares()
     lowest = int(profile.argmin())
     cumulative = np.cumsum(shares)
-    read = change.scale_of(values, bits)
-    tested = change.tested(values, read)
+    read = fall_and_rise.scale_of(values, bits)
+    tested = fall_and_rise.tested(values, read)
     row = {
         "blocks": blocks,
         "images": images,
         "relative_range": relative_range(profile),
-        **change.sizes(values, read),
+        **fall_and_rise.sizes(values, read),
         **{name: float(value) for name, value in tested._asdict().items()},
         "p_any": float(valley_p(values)),
         "depth": float(depth(profile)),

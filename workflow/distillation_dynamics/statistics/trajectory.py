@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from ..files import Column
-from .joint import test
 from .keys import HIGH, LOW, PAIR
 from .paired import interval
+from .westfall_young import test
 
 TRAJECTORY_COLUMNS = PAIR | {
     "epoch": Column("epochs", "finished epochs"),

@@ -2,7 +2,7 @@
 
 In: the table of runs, the terms of each variant, and what the training curves and the checkpoints tell. Out: the rows
 of `differences.parquet` and `variants.parquet`. The unit of evidence is the seed. All variants are tested at once, by
-the joint sign flips of `joint`.
+the joint sign flips of `westfall_young`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import pandas as pd
 from ..errors import StudyError
 from ..files import Column
 from ..spec.tables import Names
-from . import joint, terms
+from . import terms, westfall_young
 from .checkpoints import evaluation_error
 from .keys import HIGH, JOINT, LOW, PAIR, SEEDS
 from .paired import SIGN_FLIP, paired
@@ -88,16 +88,16 @@ def verdict(row: Mapping[str, Any]) -> str:
     if row["joint_seeds"] == 0:
         return f"left out of the joint test: its {seeds} seeds are too few that the other variants have too"
     tested = f"joint sign-flip p {row['p_joint']:.2g}, {row['joint_seeds']} seeds"
-    decided = joint.decision(row)
-    if decided == joint.UNTESTED:
+    decided = westfall_young.decision(row)
+    if decided == westfall_young.UNTESTED:
         return (
             f"{row['joint_seeds']} seeds: no sign-flip test can reach 5 % (smallest p {row['smallest_p']:.2g}); "
             "see the interval"
         )
-    if decided in (joint.BETTER, joint.WORSE):
+    if decided in (westfall_young.BETTER, westfall_young.WORSE):
         return f"significantly {decided} ({tested})"
     power = f"{row['detectable_effect']:.2g} points would be found with 80 % power"
-    if decided == joint.NOT_FOUND:
+    if decided == westfall_young.NOT_FOUND:
         return f"no difference found ({tested}); {power}"
     own = "; its own interval excludes 0" if row["low"] > 0 or row["high"] < 0 else ""
     return f"not decided ({tested}{own}); {power}"
@@ -116,7 +116,7 @@ def compare(
     `gains`: variant -> columns of GAIN_COLUMNS; `checkpoints`: rows of mcnemar.parquet; `listed`: variant -> terms.
     """
     found = by_seed(runs, variants, baseline)
-    tested = joint.test(found)
+    tested = westfall_young.test(found)
     rows = []
     for variant in variants:
         changes = terms.differences(listed[variant], listed[baseline])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...files import Column
 from ...markdown import markdown
-from .. import joint
+from .. import westfall_young
 from ..dose import BOTH, PLACE, TOO_FEW, WORDS
 from ..thresholds import FEWEST_SEEDS, LIKE_DOSE
 from .words import NO_STUDENTS, number, over, with_interval
@@ -24,7 +24,7 @@ DOSE_TABLE = {
     "detectable": Column("points", ""),
     "verdict": Column("", ""),
 }
-FOUND = (joint.BETTER, joint.WORSE)
+FOUND = (westfall_young.BETTER, westfall_young.WORSE)
 # What is decided comes first.
 ORDER = (*FOUND, *WORDS.values())
 
@@ -98,7 +98,7 @@ def _clause(row: dict) -> str:
     numbers = f"({row['objective']}, {where}: {row['variant']} less {row['other']} {difference} points"
     if row["verdict"] in FOUND:
         return f"{row['contrast']} matters {numbers}, p {row['p_joint']:.2g})"
-    if row["verdict"] == WORDS[joint.NOT_FOUND]:
+    if row["verdict"] == WORDS[westfall_young.NOT_FOUND]:
         power = f"{row['detectable_effect']:.2g} would be found with 80 % power"
         return f"no effect of {row['contrast']} was found {numbers}; {power})"
     few = f"; a test needs {FEWEST_SEEDS} seeds" if row["verdict"] == TOO_FEW else f", p {row['p_joint']:.2g}"

@@ -10,7 +10,7 @@ from ...files import Column
 from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..references import LEVELS
-from .words import listed, plural, said, span
+from .words import listed, plural, spaced, span
 
 SAID = {
     "entropy_standardised": "Gaussian tokens of as many channels",
@@ -42,7 +42,7 @@ def _distance(rows: pd.DataFrame, name: str) -> str:
     form = ".3f" if name == "intensity_per_rms" else ".2f"
     count, levels = plural(known["network"].nunique(), "network"), span(known[name], form)
     return (
-        f"{said(name).capitalize()} of {SAID[name]}: {levels}{unit} in {count}; what was measured lies "
+        f"{spaced(name).capitalize()} of {SAID[name]}: {levels}{unit} in {count}; what was measured lies "
         f"{away.min():+{form}} to {away.max():+{form}}{unit} from that of its own block (farthest: {worst['network']}, "
         f"block {worst['block']})."
     )

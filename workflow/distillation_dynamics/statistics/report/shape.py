@@ -12,10 +12,10 @@ from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..shape import ROLES
 from ..thresholds import FEWEST_IMAGES, FLAT, LEVEL, MOST_SKEW, ONE_BY_ONE, SMALLEST_DEPTH, SMALLEST_FACTOR
-from ..valley import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ..u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from .shape_tables import COUNT_TABLE, GRADIENT, count_table, flat_controls, network_section, others, u_shaped
 from .shape_words import named, of_null, of_scale, size, why
-from .words import listed, plural, said, span
+from .words import listed, plural, spaced, span
 
 NULL = "intensity_permuted"
 NULL_SAID = "the null (intensity after permuting channels)"
@@ -86,8 +86,8 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     hollow, rest = (list(paper.loc[paper["verdict"] == verdict, "metric"]) for verdict in (U_SHAPED, NOT_U_SHAPED))
     if not hollow:
         return f"{network} is " + "; ".join([not_in(rest)] * bool(rest) + unsettled(paper))
-    text = f"{network} is U-shaped in {listed([*map(said, hollow)])}"
-    text += f", and not in {' or in '.join(map(said, rest))}" if rest else ""
+    text = f"{network} is U-shaped in {listed([*map(spaced, hollow)])}"
+    text += f", and not in {' or in '.join(map(spaced, rest))}" if rest else ""
     text = "; ".join([text, *unsettled(paper)])
     if "intensity" in hollow:
         null = rows[rows["metric"] == NULL]
@@ -99,7 +99,7 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     if set(hollow) - {GRADIENT} <= set(flat.get(control, [])):
         return f"{text}; {control} is flat over depth and so no control"
     too = list(beside.loc[beside["verdict"] == U_SHAPED, "metric"])
-    found = [f"so in {listed([*map(said, too)])} too"] * bool(too) + unsettled(beside)
+    found = [f"so in {listed([*map(spaced, too)])} too"] * bool(too) + unsettled(beside)
     return f"{text}; {control} is " + (", ".join(found) if found else "so in none of these")
 
 
@@ -114,7 +114,7 @@ def of_the_null(null: pd.DataFrame) -> str:
 def unsettled(rows: pd.DataFrame) -> list[str]:
     """Return 'undecided in a and b', 'flat in c', of rows of which neither a U nor none was found."""
     found = {verdict: list(rows.loc[rows["verdict"] == verdict, "metric"]) for verdict in (UNDECIDED, EMPTY)}
-    return [f"{verdict} in {listed([*map(said, metrics)])}" for verdict, metrics in found.items() if metrics]
+    return [f"{verdict} in {listed([*map(spaced, metrics)])}" for verdict, metrics in found.items() if metrics]
 
 
 def sizes(tested: pd.DataFrame, names: Names) -> list[str]:
@@ -150,7 +150,7 @@ def reasons(tested: pd.DataFrame, names: Names) -> list[str]:
 
 def not_in(metrics: list[str]) -> str:
     """Return 'not U-shaped in a', 'U-shaped in none of a and b'."""
-    names = listed([*map(said, metrics)])
+    names = listed([*map(spaced, metrics)])
     return f"U-shaped in none of {names}" if len(metrics) > 1 else f"not U-shaped in {names}"
 
 
@@ -160,7 +160,7 @@ def counts(trained: pd.DataFrame) -> str:
     for metric in (name for name, role in ROLES.items() if role == "paper"):
         rows = trained[trained["metric"] == metric]
         if len(rows):
-            found.append((said(metric), len(u_shaped(rows)), len(rows), others(rows)))
+            found.append((spaced(metric), len(u_shaped(rows)), len(rows), others(rows)))
     networks = " trained networks"
     texts = [
         f"{name}{' is U-shaped' if not place else ''} in {k} of {n}{networks if not place else ''}{rest}"
@@ -196,7 +196,7 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
         ("scale", "U-shaped in scale itself", "No measure of scale was taken."),
     ):
         counted = [
-            f"{said(metric)} {len(u_shaped(rows))} of {len(rows)}{others(rows)}"
+            f"{spaced(metric)} {len(u_shaped(rows))} of {len(rows)}{others(rows)}"
             for metric, rows in trained[trained["role"] == role].groupby("metric", sort=False)
         ]
         sentences.append(f"{heading}: {', '.join(counted)}." if counted else without)
@@ -206,11 +206,11 @@ def controls(tested: pd.DataFrame, names: Names) -> list[str]:
         still = flat.get(control, [])
         if still:
             sentences.append(
-                f"{control} is flat over depth in {listed([*map(said, still)])} (relative range below {FLAT:g}), as "
+                f"{control} is flat over depth in {listed([*map(spaced, still)])} (relative range below {FLAT:g}), as "
                 f"where every block is close to the identity: of these it is no control of {network}.{remedy(control)}"
             )
         paper = paper[~paper["metric"].isin(still)]
-        found = list(map(said, paper.loc[paper["verdict"] == U_SHAPED, "metric"]))
+        found = list(map(spaced, paper.loc[paper["verdict"] == U_SHAPED, "metric"]))
         if found:
             sentences.append(f"{control} is U-shaped in {listed(found)} already: it takes no training of {network}.")
         rest = list(paper.loc[paper["verdict"] == NOT_U_SHAPED, "metric"]) if not found else []

@@ -7,7 +7,7 @@ from ...markdown import markdown
 from ...spec.tables import MAIN_PROBE, Names
 from ..shape import ROLES
 from ..thresholds import FLAT
-from ..valley import EMPTY, U_SHAPED, UNDECIDED
+from ..u_shape import EMPTY, U_SHAPED, UNDECIDED
 from .shape_words import change
 from .words import number, span, with_interval
 

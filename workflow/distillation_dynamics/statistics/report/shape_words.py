@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..change import BITS, LINEAR, smallest
 from ..thresholds import FEWEST_IMAGES, LEVEL, MOST_OF_IT, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
-from ..valley import EMPTY, NOT_U_SHAPED, U_SHAPED, UNDECIDED
-from .words import number, said
+from ..u_shape import EMPTY, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ..u_shape.fall_and_rise import BITS, LINEAR, smallest
+from .words import number, spaced
 
 # From this factor on a rise is said as one.
 AS_A_FACTOR = 10
@@ -115,5 +115,5 @@ def _undecided(row: dict[str, Any]) -> str:
 
 def named(metric: str) -> str:
     """Return a metric's name at the start of a sentence."""
-    name = said(metric)
+    name = spaced(metric)
     return name[0].upper() + name[1:]

@@ -34,7 +34,7 @@ def span(values: Sequence[float], form: str = ".2f") -> str:
     return " to ".join(dict.fromkeys(f"{end(known):{form}}" for end in (min, max))) if known else "-"
 
 
-def said(name: str) -> str:
+def spaced(name: str) -> str:
     """Return a column's name as it is read in a sentence."""
     return name.replace("_", " ")
 

@@ -1,8 +1,7 @@
-"""Whether one curve over depth has a valley: the published reading of it, where its minimum lies, and the verdict.
+"""The published reading of a curve over depth: a valley of any size, how deep it is, and where the minimum lies.
 
-In: values of one network and metric, [n images, L blocks]. The published reading takes a valley of any size, and its
-depth as a share of the curve's linear range; the verdict rests on `change.tested`. The unit of evidence is the image;
-blocks are never resampled.
+In: values of one network and metric, [n images, L blocks]. Depth is a share of the curve's linear range. The unit of
+evidence is the image; blocks are never resampled.
 """
 
 import warnings
@@ -11,14 +10,13 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
-from .change import ROUNDING
-from .thresholds import LEVEL, SMALLEST_DEPTH
+from ..thresholds import LEVEL, SMALLEST_DEPTH
+from . import NOT_U_SHAPED, U_SHAPED
+from .fall_and_rise import ROUNDING
 
 RESAMPLES = 2000
 GROUPS = 1000
 SEED = 0
-U_SHAPED, NOT_U_SHAPED, UNDECIDED, EMPTY = "U-shaped", "not U-shaped", "undecided", "flat"
-NO_INTERIOR, ONE_IMAGE = "no interior block", "one image"
 
 
 def valley_p(values: np.ndarray) -> float | np.ndarray:
@@ -158,23 +156,3 @@ def published(p_adjusted: np.ndarray, depths: np.ndarray) -> np.ndarray:
     p = np.asarray(p_adjusted, dtype=np.float64)
     found = (p <= LEVEL) & (np.asarray(depths) >= SMALLEST_DEPTH)
     return np.where(np.isnan(p), "", np.where(found, U_SHAPED, NOT_U_SHAPED))
-
-
-def verdicts(p: np.ndarray, p_skewed: np.ndarray, p_none: np.ndarray, blocks: np.ndarray, flat: np.ndarray):
-    """Return the verdict of each row, from adjusted p values of `change.tested`, the number of blocks and what is flat.
-
-    Without an interior block or a second image there is no test. A flat curve is called flat, whatever p. A U needs
-    p <= .05; where only blocks too skewed for so many images have it, the row is undecided. What is no U is called so
-    where p_none <= .05, and is undecided otherwise.
-    """
-    p = np.asarray(p, dtype=np.float64)
-    cases = [
-        (np.asarray(blocks) < 3, NO_INTERIOR),
-        (np.isnan(p), ONE_IMAGE),
-        (np.asarray(flat), EMPTY),
-        (p <= LEVEL, U_SHAPED),
-        (np.asarray(p_skewed) <= LEVEL, UNDECIDED),
-        (np.asarray(p_none) <= LEVEL, NOT_U_SHAPED),
-    ]
-    conditions, names = zip(*cases, strict=True)
-    return np.select(conditions, names, UNDECIDED)

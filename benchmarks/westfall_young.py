@@ -1,6 +1,6 @@
 """Error rate and power of the joint sign-flip test of variants against one baseline, beside Holm's correction.
 
-    python benchmarks/joint_test.py [--variants 9 --studies 1000 --seed 0]
+    python benchmarks/westfall_young.py [--variants 9 --studies 1000 --seed 0]
 
 Made-up studies of 6, 8 and 20 seeds: differences of variants that share a baseline (correlated by .5), of normal
 noise, of skewed accuracies (lognormal), of heavy-tailed ones (t with 3 degrees of freedom), and of variants whose
@@ -19,8 +19,8 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from distillation_dynamics.statistics.joint import TOLERANCE, adjusted, flips, sizes
 from distillation_dynamics.statistics.thresholds import LEVEL
+from distillation_dynamics.statistics.westfall_young import TOLERANCE, adjusted, flips, sizes
 
 SEEDS, EFFECTS = (6, 8, 20), (1.5, 2.5)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from .thresholds import FEWEST_IMAGES, LEVEL, MOST_SKEW, SMALLEST_FACTOR
+from ..thresholds import FEWEST_IMAGES, LEVEL, MOST_SKEW, SMALLEST_FACTOR
 
 LOG, BITS, LINEAR = "log", "bits", "linear"
 # Values that differ by less than this share of their size are equal: the rest of a float64 sum is rounding.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from distillation_dynamics.statistics import joint, paired
+from distillation_dynamics.statistics import paired, westfall_young
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +47,12 @@ def test_adjusted_p_are_those_of_a_literal_version(seeds, comparisons):
     draw = np.random.default_rng(seeds)
     for shift in (0, 1.5):
         differences = np.round(draw.normal(shift, 1, size=(seeds, comparisons)) + draw.normal(size=(seeds, 1)), 2)
-        np.testing.assert_allclose(joint.adjusted(differences), literal(differences))
+        np.testing.assert_allclose(westfall_young.adjusted(differences), literal(differences))
 
 
 def test_ties_zeros_and_constants_are_those_of_a_literal_version():
     differences = np.array([[1, 0, 1, 0.5], [1, 0, -1, 0.5], [1, 0, 1, -1], [1, 0, -1, 1e3]], dtype=float)
-    p = joint.adjusted(differences)
+    p = westfall_young.adjusted(differences)
     np.testing.assert_allclose(p, literal(differences))
     # The same difference in all seeds has an infinite t, as the third has under two flips; no difference has none.
     assert p[0] == 4 / 2**4 and p[1] == 1
@@ -64,45 +64,52 @@ def test_one_comparison_has_the_p_of_scipys_sign_flip_test():
         expected = stats.permutation_test(
             (differences,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", vectorized=True
         )
-        assert joint.adjusted(differences[:, None])[0] == pytest.approx(expected.pvalue)
+        assert westfall_young.adjusted(differences[:, None])[0] == pytest.approx(expected.pvalue)
 
 
 @pytest.mark.parametrize("comparisons", [1, 3, 12])
 @pytest.mark.parametrize(("seeds", "smallest"), [(2, 0.5), (5, 0.0625), (6, 0.03125), (8, 0.0078125)])
 def test_no_number_of_comparisons_makes_the_smallest_p_larger(seeds, smallest, comparisons):
     differences = np.outer(1 + np.arange(seeds) / 10, np.r_[1, -np.ones(comparisons - 1)])
-    assert set(joint.adjusted(differences)) == {smallest}
-    assert joint.smallest_p(seeds) == smallest
-    assert joint.adjusted(differences[:1]).shape == (comparisons,) and np.isnan(joint.adjusted(differences[:1])).all()
+    assert set(westfall_young.adjusted(differences)) == {smallest}
+    assert westfall_young.smallest_p(seeds) == smallest
+    assert (
+        westfall_young.adjusted(differences[:1]).shape == (comparisons,)
+        and np.isnan(westfall_young.adjusted(differences[:1])).all()
+    )
 
 
 def test_flips_are_all_or_drawn_and_what_was_seen_is_among_them():
-    every = joint.flips(6)
+    every = westfall_young.flips(6)
     signs = {tuple(row) for row in every} | {tuple(-row) for row in every}
     assert signs == set(itertools.product([-1.0, 1.0], repeat=6)) and (every[0] == 1).all()
-    drawn = joint.flips(20)
+    drawn = westfall_young.flips(20)
     assert drawn.shape == (2**15 + 1, 20) and (drawn[0] == 1).all() and set(np.unique(drawn)) == {-1.0, 1.0}
-    assert joint.smallest_p(20) == 1 / len(drawn) and np.array_equal(drawn, joint.flips(20))
+    assert westfall_young.smallest_p(20) == 1 / len(drawn) and np.array_equal(drawn, westfall_young.flips(20))
 
 
 def test_beyond_sixteen_seeds_drawn_flips_come_near_all_of_them():
     differences = np.random.default_rng(0).normal([0, 0.4, 0.6], 1, size=(17, 3))
-    found = joint.sizes(differences, joint.flips(17, 2**16))
-    assert joint.adjusted(differences).max() == pytest.approx((found.max(axis=1) >= found[0].min()).mean(), abs=0.5)
+    found = westfall_young.sizes(differences, westfall_young.flips(17, 2**16))
+    assert westfall_young.adjusted(differences).max() == pytest.approx(
+        (found.max(axis=1) >= found[0].min()).mean(), abs=0.5
+    )
     alone = (found[:, 2] >= found[0, 2] - 1e-10).mean()
-    assert joint.adjusted(differences[:, 2:])[0] == pytest.approx(alone, abs=0.01)
+    assert westfall_young.adjusted(differences[:, 2:])[0] == pytest.approx(alone, abs=0.01)
 
 
 def test_a_unit_and_a_huge_outlier_change_nothing_but_the_evidence():
     differences = np.random.default_rng(2).normal(1, 1, size=(7, 3))
-    np.testing.assert_array_equal(joint.adjusted(differences), joint.adjusted(differences * [1e-200, 1, -1e200]))
+    np.testing.assert_array_equal(
+        westfall_young.adjusted(differences), westfall_young.adjusted(differences * [1e-200, 1, -1e200])
+    )
     differences[0, 0] = -1e12
-    assert joint.adjusted(differences)[0] == pytest.approx(1)
+    assert westfall_young.adjusted(differences)[0] == pytest.approx(1)
 
 
 def rejected(differences_of, repeats, who=slice(None)):
     """The share of experiments in which any of `who` has p <= .05."""
-    return np.mean([(joint.adjusted(differences_of(seed))[who] <= 0.05).any() for seed in range(repeats)])
+    return np.mean([(westfall_young.adjusted(differences_of(seed))[who] <= 0.05).any() for seed in range(repeats)])
 
 
 @pytest.mark.parametrize("seeds", [6, 8])
@@ -133,23 +140,23 @@ def test_the_detectable_effect_is_found_in_four_of_five_experiments(comparisons)
     draw = np.random.default_rng(1)
     mixing = np.eye(comparisons) + 0.5
     differences = draw.normal(size=(8, comparisons)) @ mixing
-    effect = joint.detectable(differences)
+    effect = westfall_young.detectable(differences)
     root = np.linalg.cholesky(np.cov(differences.T).reshape(comparisons, comparisons))
     found = 0
     for _ in range(1500):
         again = draw.normal(size=(8, comparisons)) @ root.T
         again[:, 0] += effect[0]
-        found += joint.adjusted(again)[0] <= 0.05
+        found += westfall_young.adjusted(again)[0] <= 0.05
     assert found / 1500 == pytest.approx(0.8, abs=0.035)
 
 
 def test_a_detectable_effect_follows_the_spread_of_its_own_comparison():
     differences = np.random.default_rng(3).normal(size=(8, 3)) * [1, 10, 0]
-    small, large, none = joint.detectable(differences)
+    small, large, none = westfall_young.detectable(differences)
     assert large / small == pytest.approx(10 * differences[:, 1].std() / differences[:, 0].std() / 10, rel=0.1)
     assert none == 0
     for seeds in (1, 5):
-        assert np.isnan(joint.detectable(differences[:seeds])).all()
+        assert np.isnan(westfall_young.detectable(differences[:seeds])).all()
 
 
 def frame(**columns):
@@ -158,51 +165,51 @@ def frame(**columns):
 
 def test_the_joint_test_rests_on_the_seeds_that_all_have():
     steps = np.arange(1, 9) / 10
-    found = joint.test(frame(a=steps, b=-steps, c=[np.nan, *steps[1:]]))
+    found = westfall_young.test(frame(a=steps, b=-steps, c=[np.nan, *steps[1:]]))
     assert list(found["joint_seeds"]) == [7] * 3 and list(found["joint_comparisons"]) == [3] * 3
     assert set(found["p_joint"]) == {2 / 2**7} == set(found["smallest_p"])
 
 
 def test_a_comparison_without_those_seeds_is_left_out_and_costs_the_others_nothing():
     steps = np.arange(1, 9) / 10
-    found = joint.test(frame(a=steps, b=-steps, c=[1.0, 2, 3] + [np.nan] * 5))
+    found = westfall_young.test(frame(a=steps, b=-steps, c=[1.0, 2, 3] + [np.nan] * 5))
     assert list(found["joint_seeds"]) == [8, 8, 0] and list(found["joint_comparisons"]) == [2, 2, 0]
     assert list(found["p_joint"][:2]) == [2 / 2**8] * 2
     assert found.loc["c", ["p_joint", "smallest_p", "detectable_effect"]].isna().all()
     # Two that share too few: the one with fewer seeds goes, of equal ones the last.
-    apart = joint.test(frame(a=[*steps, np.nan, np.nan], b=[np.nan] * 3 + [1.0, 2, 3, 4, 5, 6, 7]))
+    apart = westfall_young.test(frame(a=[*steps, np.nan, np.nan], b=[np.nan] * 3 + [1.0, 2, 3, 4, 5, 6, 7]))
     assert list(apart["joint_seeds"]) == [8, 0]
-    same = joint.test(frame(a=[*steps[:6], np.nan, np.nan], b=[np.nan, np.nan, *steps[:6]]))
+    same = westfall_young.test(frame(a=[*steps[:6], np.nan, np.nan], b=[np.nan, np.nan, *steps[:6]]))
     assert list(same["joint_seeds"]) == [6, 0]
 
 
 def test_with_few_seeds_there_is_a_p_that_cannot_reach_five_percent_and_with_one_none():
-    found = joint.test(frame(a=[1.0, 2, 3], b=[1.0, 2, np.nan]))
+    found = westfall_young.test(frame(a=[1.0, 2, 3], b=[1.0, 2, np.nan]))
     assert list(found["joint_seeds"]) == [2, 2] and set(found["p_joint"]) == {0.5}
     assert found["detectable_effect"].isna().all()
     for columns in ({"a": [1.0]}, {"a": [np.nan, np.nan]}, {}):
-        found = joint.test(frame(**columns))
+        found = westfall_young.test(frame(**columns))
         assert len(found) == len(columns) and found["p_joint"].isna().all() and not found["joint_seeds"].any()
 
 
 @pytest.mark.parametrize(
     ("seeds", "p", "mean", "width", "decided"),
     [
-        (5, 0.0625, 9.0, 1.0, joint.UNTESTED),
-        (8, 0.01, 1.0, 0.5, joint.BETTER),
-        (8, 0.05, -1.0, 0.5, joint.WORSE),
-        (8, 0.2, 1.0, 1.5, joint.NOT_FOUND),
-        (8, 0.2, 1.0, np.nan, joint.NOT_FOUND),
-        (8, 0.2, -3.0, 3.5, joint.UNDECIDED),
+        (5, 0.0625, 9.0, 1.0, westfall_young.UNTESTED),
+        (8, 0.01, 1.0, 0.5, westfall_young.BETTER),
+        (8, 0.05, -1.0, 0.5, westfall_young.WORSE),
+        (8, 0.2, 1.0, 1.5, westfall_young.NOT_FOUND),
+        (8, 0.2, 1.0, np.nan, westfall_young.NOT_FOUND),
+        (8, 0.2, -3.0, 3.5, westfall_young.UNDECIDED),
         # The interval of this comparison alone excludes 0, the test of all does not.
-        (8, 0.2, 1.0, 0.5, joint.UNDECIDED),
-        (8, 0.2, -1.0, 0.5, joint.UNDECIDED),
+        (8, 0.2, 1.0, 0.5, westfall_young.UNDECIDED),
+        (8, 0.2, -1.0, 0.5, westfall_young.UNDECIDED),
     ],
 )
 def test_a_decision_needs_seeds_a_test_and_an_effect_that_could_have_been_found(seeds, p, mean, width, decided):
     row = {"joint_seeds": seeds, "p_joint": p, "mean_difference": mean, "detectable_effect": 2.0}
     row |= {"low": mean - width, "high": mean + width}
-    assert joint.decision(row) == decided
+    assert westfall_young.decision(row) == decided
 
 
 # --- one comparison ---
