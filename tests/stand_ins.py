@@ -72,11 +72,11 @@ class Together:
 
 
 RUN_REPLACED = {
-    "    main = stage_main(task.stage)\n": "    main = lambda *a, **k: stand_ins.carry_out(task)\n",
-    '    cohorts = import_module(f"{PACKAGE}.stages.cohorts")\n': (
+    "    main = load_stage(task.stage, count).main\n": "    main = lambda *a, **k: stand_ins.carry_out(task)\n",
+    '    cohorts = load_stage("students", count)\n': (
         "    cohorts = stand_ins.Together\n    cohorts.tasks = [task for task, _ in due]\n"
     ),
-    '        measuring = import_module(f"{PACKAGE}.stages.measure")\n': (
+    '        measuring = load_stage("measure", count)\n': (
         "        measuring = stand_ins.Together\n        measuring.tasks = [task for task, _ in due]\n"
     ),
     "import argparse\n": "import argparse\nfrom . import stand_ins\n",

@@ -12,11 +12,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import StudyError
+
+# Only where arrays are written and read: a job sets its threads before numpy is imported.
+if TYPE_CHECKING:
+    import numpy as np
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -73,25 +75,27 @@ def read_json(path: str | Path) -> Any:
         raise StudyError(f"{path} is not valid JSON ({error}); delete it and run snakemake again") from error
 
 
-def write_npy(path: str | Path, array: np.ndarray) -> None:
+def write_npy(path: str | Path, array: "np.ndarray") -> None:
     """Write one array as .npy, readable with `numpy.load(path, mmap_mode="r")`."""
     with npy_writer(path, array.shape, array.dtype) as append:
         append(array)
 
 
 @contextmanager
-def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[[np.ndarray], None]]:
+def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[["np.ndarray"], None]]:
     """Yield a function that appends arrays to an .npy file of the given total shape and type.
 
     Plain writes rather than a memory map: a full disk is then an error that can be reported, not a killed process.
     Raises ValueError when the parts do not add up to `shape`.
     """
+    import numpy as np
+
     with replacing(path) as temporary, open(temporary, "wb") as file:
         dtype, written = np.dtype(dtype), 0
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
         np.lib.format.write_array_header_1_0(file, header)
 
-        def append(part: np.ndarray) -> None:
+        def append(part: "np.ndarray") -> None:
             nonlocal written
             written += part.size
             file.write(np.ascontiguousarray(part, dtype=dtype).data)
@@ -101,8 +105,10 @@ def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator
             raise ValueError(f"{path}: {written} values were written for shape {shape}")
 
 
-def read_npy(path: str | Path) -> np.ndarray:
+def read_npy(path: str | Path) -> "np.ndarray":
     """Map an .npy file read-only; raise StudyError when it is missing or damaged."""
+    import numpy as np
+
     try:
         return np.load(path, mmap_mode="r")
     except FileNotFoundError as error:
@@ -135,6 +141,8 @@ def write_joined(
     folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
 ) -> None:
     """Write `<name>.parquet` for each table, its parts (name -> arrays) laid end to end; see `write_table`."""
+    import numpy as np
+
     for name, parts in tables.items():
         columns = {column: np.concatenate([part[column] for part in parts]) for column in documentation[name]}
         write_table(folder / f"{name}.parquet", columns, documentation[name])

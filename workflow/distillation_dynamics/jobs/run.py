@@ -18,6 +18,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .. import extensions, threads
@@ -81,8 +82,7 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
         print(f"{task}: is already what it should be", file=sys.stderr)
         return
     count = threads_of(task)
-    main = stage_main(task.stage)
-    threads.use(count)
+    main = load_stage(task.stage, count).main
     # What is there stays until here: a job that cannot start loses nothing.
     record.remove(task)
     options = {"state_key": state_key(task, inputs)} if task.stage == "networks" else {}
@@ -100,9 +100,13 @@ def threads_of(task: Task) -> int:
     return threads.per_process(task.job.machine.threads) if hasattr(task.job, "machine") else 1
 
 
-def stage_main(stage: str) -> Callable[[Any, int], None]:
-    """Return the function that carries out a job of a stage; imports what the stage needs."""
-    return import_module(f"{PACKAGE}.{module_of(stage)}").main
+def load_stage(stage: str, count: int) -> ModuleType:
+    """Return the module that carries out a stage, imported with all that it needs, to compute with so many threads."""
+    # Before numpy is imported, which asks once, and after torch is, whose own number may be another.
+    threads.use(count)
+    module = import_module(f"{PACKAGE}.{module_of(stage)}")
+    threads.use(count)
+    return module
 
 
 def run_batch(value: dict[str, Any], gpus: int, start: float) -> None:
@@ -202,9 +206,8 @@ def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None
         return
     if os.environ.get("RANK", "0") == "0":
         print(f"an epoch has a line for each of {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
-    cohorts = import_module(f"{PACKAGE}.stages.cohorts")
     count = threads_of(members[0])
-    threads.use(count)
+    cohorts = load_stage("students", count)
     cohorts.main([task.job for task, _ in due], gpus, Trainings(due, count, gpus), start)
 
 
@@ -221,10 +224,9 @@ def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> No
     for tasks_of_one in networks.values():
         if not (due := _due(tasks_of_one, hashes)):
             continue
-        measuring = import_module(f"{PACKAGE}.stages.measure")
-        session = session or measuring.Session()
         count = threads_of(due[0][0])
-        threads.use(count)
+        measuring = load_stage("measure", count)
+        session = session or measuring.Session()
         report = Measurements(due, count, gpus)
         try:
             measuring.main([task.job for task, _ in due], gpus, report, start, session)
