@@ -1,5 +1,7 @@
 """One process at a time writes the files of a task, and a dead one is in nobody's way."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -103,19 +105,29 @@ def test_the_other_processes_of_a_training_go_on_when_the_first_has_the_lock(tmp
         pass  # The first one found that nothing is to be done: its record is there.
 
 
-def test_a_file_system_without_locks_is_said_and_works(tmp_path, monkeypatch, capsys):
-    def refuse(file, how):
-        raise OSError(locks.errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_and_works(tmp_path, refused, capsys, number):
+    refused(number)
     with locks.held([task(tmp_path / "a")]):
         assert "has no locks" in capsys.readouterr().err
+        assert f"process {os.getpid()}" in locks.path_of(task(tmp_path / "a")).read_text()
+    assert not list(tmp_path.iterdir())
 
 
-def test_other_errors_of_a_lock_are_raised(tmp_path, monkeypatch):
-    def refuse(file, how):
-        raise OSError(locks.errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+def test_other_errors_of_a_lock_are_raised(tmp_path, refused):
+    refused(errno.EIO)
     with pytest.raises(OSError, match="Input/output"), locks.held([task(tmp_path / "a")]):
         pass
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """Has the file system answer a request for a lock with an error."""
+
+    def refuse(number):
+        def lock(file, how):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", lock)
+
+    return refuse
