@@ -41,7 +41,7 @@ from distillation_dynamics.jobs.graph import Graph  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
 from distillation_dynamics.jobs.publish import publish  # noqa: E402
 from distillation_dynamics.jobs.task import Task  # noqa: E402
-from distillation_dynamics.networks import facts  # noqa: E402
+from distillation_dynamics.networks import model_info  # noqa: E402
 from distillation_dynamics.study.load import load  # noqa: E402
 from distillation_dynamics.study.study import STUDENT, Study  # noqa: E402
 
@@ -102,14 +102,14 @@ def size_of(result: Study, task: Task, path: str) -> int:
     if name == "objective.safetensors":
         return OBJECTIVE
     if task.stage == "measure":
-        count, blocks = job.probes[0].count, len(job.network.shapes)
+        count, blocks = job.image_sets[0].count, len(job.network.shapes)
         if name == "scalars.parquet":
             return 8 * count * blocks * len(job.network.folders)
         # Of all files that it leaves together.
         size, large = costs.stored_bytes(job), [path for path in task.writes if not path.endswith(TABLE)]
         return SMALL if size is None or path not in large else size // len(large)
     if name.endswith(".safetensors"):
-        return 4 * result.facts[STUDENT if task.stage == "students" else task.name].parameters
+        return 4 * result.model_info[STUDENT if task.stage == "students" else task.name].parameters
     return ARRAY if name.endswith(".npy") else SMALL
 
 
@@ -200,7 +200,7 @@ def main() -> None:
                 make_images(Path(config["data"][source]), config["data"]["classes"], arguments.images)
             images = 2 * config["data"]["classes"] * arguments.images
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
-        result = load(config, lambda asked: facts.describe(asked, "networks"))
+        result = load(config, lambda asked: model_info.describe(asked, "networks"))
         graph = Graph(result, Content.read(result, Hashes()))
         finish(graph)
         print_size(graph, images)

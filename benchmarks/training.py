@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from distillation_dynamics.data.split import Batch
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
-from distillation_dynamics.networks.asked import facts_of
 from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.outputs import Outputs, Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.students import RunJob
@@ -108,7 +108,7 @@ class Ours:
 
     def __init__(self, jobs: list[RunJob], teacher: OnlineTeacher, recipe: Recipe, device: torch.device):
         self.teacher, self.recipe, self.device = teacher, recipe, device
-        self.members = [Member(*cohorts.make(job), job.seed, cohorts.asks(job)) for job in jobs]
+        self.members = [Member(*cohorts.make(job), job.seed, cohorts.request_to_teacher(job)) for job in jobs]
         for member in self.members:
             member.begin(recipe, 1, device)
             member.trainable.train()
@@ -116,7 +116,7 @@ class Ours:
     def step(self, batch: Batch) -> None:
         """Make one update of every member on a batch."""
         pixels, labels = batch.images.to(self.device), batch.labels.to(self.device)
-        wanted = functools.reduce(Request.__or__, (member.asks for member in self.members))
+        wanted = functools.reduce(Request.__or__, (member.to_teacher for member in self.members))
         answer = Outputs() if wanted == Request() else self.teacher(batch, pixels, 0, wanted)
         for member in self.members:
             member.update((pixels, labels), answer, 0, self.recipe, None)
@@ -153,7 +153,7 @@ class Contender:
 def load(batch: int) -> tuple[Study, Recipe, Graph]:
     """Return the study of ImageNet, its recipe in float32 with this batch size, and its jobs."""
     config = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
-    result = load_study(config, lambda asked: {owner: facts_of(one) for owner, one in asked.items()})
+    result = load_study(config, lambda queries: {owner: info_of(one) for owner, one in queries.items()})
     recipe = replace(result.student.recipe, batch_size=batch, precision="float32")
     return result, recipe, Graph(result, Content({DATA: {"train": "random", "test": "random"}}))
 

@@ -15,14 +15,13 @@ from conftest import ROOT
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.task import CARRYING, TARGETS
-from distillation_dynamics.networks.asked import facts_of
+from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images
 from distillation_dynamics.spec.machine import Machine
-from distillation_dynamics.spec.network import Asked as NetworkAsked
-from distillation_dynamics.spec.network import Facts
+from distillation_dynamics.spec.network import ModelInfo, ModelQuery
 from distillation_dynamics.spec.students import RunJob
-from distillation_dynamics.spec.teacher_outputs import Asked
+from distillation_dynamics.spec.teacher_outputs import TeacherSource
 from distillation_dynamics.stages import data as data_stage
 from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.study import STUDENT, Study
@@ -105,14 +104,14 @@ def load(config: dict) -> Study:
     return loading.load(config, describe)
 
 
-def describe(asked: dict[str, NetworkAsked]) -> dict[str, Facts]:
+def describe(queries: dict[str, ModelQuery]) -> dict[str, ModelInfo]:
     """What the networks are, each asked for once."""
-    return {owner: _facts(to_json(one)) for owner, one in asked.items()}
+    return {owner: _info(to_json(one)) for owner, one in queries.items()}
 
 
 @cache
-def _facts(asked: str) -> Facts:
-    return facts_of(from_json(NetworkAsked, asked))
+def _info(query: str) -> ModelInfo:
+    return info_of(from_json(ModelQuery, query))
 
 
 def tiny_study(tmp_path, **changes) -> Study:
@@ -154,16 +153,16 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
 
     `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself).
     """
-    asked = None
+    source = None
     if result.needs_teacher(variant):
         weights = From("teacher", files=(str(teacher),))
         stored = None if outputs is None else str(outputs)
-        shapes = result.facts[result.teacher].shapes
-        asked = Asked(result.model(result.teacher), shapes, weights, stored is not None, outputs=stored)
+        shapes = result.model_info[result.teacher].shapes
+        source = TeacherSource(result.model(result.teacher), shapes, weights, stored is not None, outputs=stored)
     student = result.student
     return RunJob(
         *(images_of(result, folder / "data"), result.model(STUDENT), student.recipe, result.variants[variant], seed),
-        *(student.checkpoints, result.facts[STUDENT].shapes, asked),
+        *(student.checkpoints, result.model_info[STUDENT].shapes, source),
         **{"label": f"{variant} seed {seed}", "machine": Machine(**machine), "out": str(out)},
     )
 

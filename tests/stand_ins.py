@@ -118,8 +118,8 @@ if __name__ == "__main__":
     from distillation_dynamics.jobs.content import Content
     from distillation_dynamics.jobs.graph import Graph
     from distillation_dynamics.jobs.hashes import Hashes
-    from distillation_dynamics.networks import facts
+    from distillation_dynamics.networks import model_info
     from distillation_dynamics.study.load import load
 
-    loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), facts.describe)
+    loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), model_info.describe)
     print("\n".join(stale(Graph(loaded, Content.read(loaded, Hashes())))))

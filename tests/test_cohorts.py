@@ -298,7 +298,7 @@ def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, variant, size):
     """Batch statistics of a projector included: the two differ by rounding alone."""
     job = stored.job(variant, tmp_path)
-    member = Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member = Member(*cohorts.make(job), 0, cohorts.request_to_teacher(job))
     member.begin(job.recipe, 5, CPU)
     member.trainable.train()
     # The student in float64; the objective works in float32.
@@ -382,7 +382,7 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
         lambda trainable, pixels, *rest: (seen.append(len(pixels)), real(trainable, pixels, *rest))[1],
     )
     job = stored.job("both", tmp_path)
-    member = Member(*cohorts.make(job), 0, cohorts.asks(job))
+    member = Member(*cohorts.make(job), 0, cohorts.request_to_teacher(job))
     member.begin(job.recipe, 5, CPU)
     member.trainable.train()
     pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10

@@ -14,11 +14,10 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import rows as module
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.metrics.pairs import agreement, cka, mismatch, neighbours, procrustes
-from distillation_dynamics.metrics.pairs.rows import Rows, matched
+from distillation_dynamics.metrics.pairs.activations import Activations, matched
 from distillation_dynamics.outputs import NotFinite, Outputs
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.compare import CompareJob
-from distillation_dynamics.spec.compare import Rows as Named
+from distillation_dynamics.spec.compare import CompareJob, KeptActivations
 from distillation_dynamics.spec.measure import Settings
 from distillation_dynamics.stages import compare as stage
 
@@ -65,7 +64,7 @@ def keep(folder, logits, features, names=None, labels=None, sizes=None, position
         )
     assert metric.compute() == {}
     metric.save(folder)
-    return Rows(folder / "rows.safetensors")
+    return Activations(folder / "rows.safetensors")
 
 
 ONE = (6, 2, 3), (10, 2, 3), (4, 1, 1)
@@ -129,12 +128,12 @@ def test_what_is_not_finite_or_not_named_is_an_error(tmp_path):
 
 def test_rows_that_cannot_be_read_are_errors_that_name_the_file(tmp_path, pair):
     with pytest.raises(StudyError, match=r"nothing\.safetensors does not exist"):
-        Rows(tmp_path / "nothing.safetensors")
+        Activations(tmp_path / "nothing.safetensors")
     whole = (tmp_path / "a/rows.safetensors").read_bytes()
     for content in (whole[:-4], b"", whole[:20], b"x" * 100):
         (tmp_path / "broken.safetensors").write_bytes(content)
         with pytest.raises(StudyError, match=r"broken\.safetensors holds no rows of a network .* delete it"):
-            Rows(tmp_path / "broken.safetensors")
+            Activations(tmp_path / "broken.safetensors")
 
 
 def test_rows_of_other_images_are_an_error_that_says_which(tmp_path):
@@ -299,7 +298,7 @@ def test_a_block_that_sees_no_difference_is_empty_and_leaves_the_others_alone(tm
 
 
 def named(network, seed, epoch, rows):
-    return Named(network, seed, epoch, From("key", files=(str(rows.path),)))
+    return KeptActivations(network, seed, epoch, From("key", files=(str(rows.path),)))
 
 
 @pytest.mark.parametrize("metric", ["cka", "mismatch", "neighbours", "procrustes", "agreement"])

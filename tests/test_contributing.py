@@ -24,9 +24,9 @@ from distillation_dynamics.outputs import Outputs, Shape
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.training import TermSpec
 
-assert extensions.objectives()["cosine"].needs == "teacher_features"
+assert extensions.objectives()["cosine"].requires == "teacher_features"
 assert extensions.metrics()["zeros"].tables == ("scalars", "depth")
-assert extensions.pair_metrics()["confusion"].asks == ("logits",)
+assert extensions.pair_metrics()["confusion"].requires == ("logits",)
 assert extensions.figures(known_tables())["zeros"].metrics == ("zeros",)
 assert extensions.readers()["listed"] is True
 

@@ -12,21 +12,21 @@ from distillation_dynamics.study import load as loading
 from helpers import graph_of, load, small_config, smoke_config
 
 OBJECTIVE = """
-NEEDS = "teacher_logits"
+REQUIRES = "teacher_logits"
 OPTIONS = {"power": {"type": "number", "minimum": 0, "default": 2}}
 
 
 class Loss: ...
 """
 METRIC = """
-ASKS: tuple[str, ...] = ("features",)
+REQUIRES: tuple[str, ...] = ("features",)
 IMAGE_COLUMNS = {"mine": None}
 
 
 class Metric: ...
 """
 PAIR = """
-ASKS = ("pooled", "grams")
+REQUIRES = ("pooled", "grams")
 NETWORK_COLUMNS = {"mine": None}
 
 
@@ -43,7 +43,7 @@ class Source: ...
 FIGURE = """
 TABLES = ("runs", "depth")
 METRICS = ["rank"]
-ASKS = ("networks",)
+REQUIRES = ("networks",)
 CAPTION = "Ranks ({images})."
 
 
@@ -51,8 +51,8 @@ def draw(tables, style): ...
 """
 WRONG = {
     ("objectives", OBJECTIVE): [
-        ("NEEDS", "NEED", r"NEEDS: is not given; did you mean NEED\? see the other files of .*objectives"),
-        ("teacher_logits", "teacher_logit", "NEEDS: 'teacher_logit' is not possible; did you mean teacher_logits"),
+        ("REQUIRES", "REQUIRE", r"REQUIRES: is not given; did you mean REQUIRE\? see the other files of .*objectives"),
+        ("teacher_logits", "teacher_logit", "REQUIRES: 'teacher_logit' is not possible; did you mean teacher_logits"),
         ("OPTIONS", "OPTION", "OPTIONS: is not given; did you mean OPTION"),
         ('"number"', '"numbr"', "OPTIONS: power.type is no JSON Schema"),
         ("{", "[] and {", "OPTIONS: must be written as a plain value"),
@@ -63,9 +63,9 @@ WRONG = {
         ("class Loss:", "class Loss", r", line 6: not valid Python \(.+\)"),
     ],
     ("metrics", METRIC): [
-        ('"features"', '"feature"', "ASKS: 'feature' is not possible; did you mean features"),
-        ('("features",)', '"features"', "ASKS: must be a tuple of names, and not 'features'"),
-        ('ASKS: tuple[str, ...] = ("features",)', "", "ASKS: is not given"),
+        ('"features"', '"feature"', "REQUIRES: 'feature' is not possible; did you mean features"),
+        ('("features",)', '"features"', "REQUIRES: must be a tuple of names, and not 'features'"),
+        ('REQUIRES: tuple[str, ...] = ("features",)', "", "REQUIRES: is not given"),
         ("IMAGE_COLUMNS", "IMAGE_COLUMN", "none of IMAGE_COLUMNS, BLOCK_COLUMNS, BIN_COLUMNS, TABLES, FILES is given"),
         (
             "IMAGE_COLUMNS =",
@@ -89,8 +89,8 @@ WRONG = {
         ("mine", "\x00", ": not valid Python \\(.*null bytes"),
     ],
     ("metrics/pairs", PAIR): [
-        ("grams", "gram", "ASKS: 'gram' is not possible; did you mean grams"),
-        ("ASKS", "ASK", "ASKS: is not given; did you mean ASK"),
+        ("grams", "gram", "REQUIRES: 'gram' is not possible; did you mean grams"),
+        ("REQUIRES", "REQUIRE", "REQUIRES: is not given; did you mean REQUIRE"),
         ("compare", "compares", "there is no function compare; did you mean compares"),
         ("NETWORK_COLUMNS", "NETWORK_COLUMN", "none of PAIR_COLUMNS, NETWORK_COLUMNS is given"),
     ],
@@ -105,7 +105,7 @@ WRONG = {
         ("TABLES", "TABLE", "TABLES: is not given; did you mean TABLE"),
         ("depth", "depths", "TABLES: 'depths' is not possible; did you mean depth"),
         ('("runs", "depth")', '"runs"', "TABLES: must be a tuple of names, and not 'runs'"),
-        ("networks", "network", "ASKS: 'network' is not possible; did you mean networks"),
+        ("networks", "network", "REQUIRES: 'network' is not possible; did you mean networks"),
         ('"rank"', '"ranks"', "METRICS: 'ranks' is not possible; did you mean rank"),
         ("CAPTION", "CAPTIONS", r"CAPTION: is not given; did you mean CAPTIONS\?"),
         ("{images}", "{image}", "CAPTION: 'image' is not possible; did you mean images"),
@@ -181,7 +181,7 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
     config["measure"]["metrics"] = ["mine"]
     loaded = load(config)
     (term,) = loaded.variants["mine"]
-    assert (term.needs, term.options) == ("teacher_logits", {"power": 2}) and loaded.measure.metrics == ("mine",)
+    assert (term.requires, term.options) == ("teacher_logits", {"power": 2}) and loaded.measure.metrics == ("mine",)
     config["variants"]["mine"]["mine"]["power"] = -1
     with pytest.raises(StudyError, match=r"variants\.mine\.mine\.power: -1 is less than the minimum of 0"):
         load(config)
@@ -202,7 +202,7 @@ def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
 
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
     (library / "metrics/mine.py").write_text(METRIC.replace("features", "feature"))
-    with pytest.raises(StudyError, match=r"metrics/mine\.py: ASKS"):
+    with pytest.raises(StudyError, match=r"metrics/mine\.py: REQUIRES"):
         loading.load(small_config(), None)
     (library / "metrics/mine.py").unlink()
     (library / "figures/mine.py").write_text(FIGURE.replace("TABLES", "TABLE"))
@@ -218,6 +218,6 @@ def test_reading_extensions_imports_none_of_them(folders):
 def test_the_readme_names_all_that_an_objective_and_a_metric_may_ask_for(root):
     text = (root / "README.md").read_text()
     objective, metric = text.partition("- An **objective**")[2].split("- A **metric**")
-    assert all(f'`"{name}"`' in objective for name in extensions.OBJECTIVE_NEEDS)
+    assert all(f'`"{name}"`' in objective for name in extensions.OBJECTIVE_REQUIRES)
     metric = metric.partition("- A **pair metric**")[0]
-    assert all(f"`{name}`" in metric for name in (*extensions.METRIC_ASKS, *extensions.TABLE_OF, "TABLES"))
+    assert all(f"`{name}`" in metric for name in (*extensions.METRIC_REQUIRES, *extensions.TABLE_OF, "TABLES"))

@@ -60,7 +60,7 @@ def measured(name, network, labels=LABELS["classes"], images=5, batch=2):
     )
     batches = []
     for part in torch.arange(images).split(batch):
-        outputs = Observer(network)(pixels[part], Request.of(module.ASKS), labels[part])
+        outputs = Observer(network)(pixels[part], Request.of(module.REQUIRES), labels[part])
         outputs.labels, outputs.targets, outputs.positions = labels[part], labels[part], part
         batches.append(outputs)
     metric = module.Metric(Settings(permutations=39), context)
@@ -132,9 +132,9 @@ def test_what_a_plan_reads_of_a_metric_are_literals_that_exist():
             for node in tree.body
             if isinstance(node, ast.Assign)
             for target in node.targets
-            if target.id in ("ASKS", "OPTIONS", "FILES", "REFERENCE", "IMAGES", "BATCH")
+            if target.id in ("REQUIRES", "OPTIONS", "FILES", "REFERENCE", "IMAGES", "BATCH")
         }
-        assert said["ASKS"] and set(said["ASKS"]) <= fields
+        assert said["REQUIRES"] and set(said["REQUIRES"]) <= fields
         assert set(said.get("OPTIONS", ())) <= settings
         assert said.get("REFERENCE") in (None, *said.get("FILES", ()))
         assert said.get("IMAGES", "measure") in ("measure", "saliency", "compare")

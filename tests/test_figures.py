@@ -169,10 +169,10 @@ def test_several_networks_stand_beside_students(name, beside):
 @pytest.mark.parametrize("name", [*FIGURES, *OF_PAIRS])
 def test_a_figure_asks_for_what_it_cannot_do_without(name, alone):
     module = import_module(f"distillation_dynamics.figures.{name}")
-    asks = getattr(module, "ASKS", ())
-    assert set(asks) <= {"students", "teacher", "variants", "networks", "labels"}
-    assert ("labels" in asks) == (name in (*OF_IMAGES, "accuracy", "gradients"))
-    assert ("students" in asks) == (name in OF_STUDENTS) and ("networks" in asks) == (name in OF_PAIRS)
+    requires = getattr(module, "REQUIRES", ())
+    assert set(requires) <= {"students", "teacher", "variants", "networks", "labels"}
+    assert ("labels" in requires) == (name in (*OF_IMAGES, "accuracy", "gradients"))
+    assert ("students" in requires) == (name in OF_STUDENTS) and ("networks" in requires) == (name in OF_PAIRS)
 
 
 @pytest.mark.parametrize("name", ["agreement", "cka", "dynamics", "sep", "spectra", *OVER_DEPTH])

@@ -88,9 +88,9 @@ def test_what_is_remembered_of_a_module_is_what_is_read(meaning):
 
 MEASURES = {
     "networks.attention", "networks.gradients", "networks.lens", "networks.observer", "networks.defaults",
-    "networks.asked", "networks.facts", "data.probe", "spec.measure", "spec.compare", "spec.tables",
+    "networks.inspection", "networks.model_info", "data.image_set", "spec.measure", "spec.compare", "spec.tables",
 }  # fmt: skip
-PLANS = {"errors", "gpus", "fingerprints", "extensions", "study.load", "networks.expected", "spec.machine", "look"}
+PLANS = {"errors", "gpus", "fingerprints", "extensions", "study.load", "networks.acceptance", "spec.machine", "look"}
 
 
 def code_of(*modules):

@@ -14,9 +14,9 @@ from PIL import Image
 
 from distillation_dynamics import look
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks.asked import facts_of
+from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.spec.images import View
-from distillation_dynamics.spec.network import Facts
+from distillation_dynamics.spec.network import ModelInfo
 
 CFG = {
     "architecture": "vit_small_patch14_dinov2",
@@ -190,8 +190,8 @@ No.
 
 def known(monkeypatch, layer_scale=None):
     """Networks are described without their weights."""
-    told = Facts(1, ((3, 4, 4),) * 4, View(3, 8, (0.5,) * 3, (0.5,) * 3), 10, layer_scale)
-    monkeypatch.setattr(look.facts, "describe", lambda asked: dict.fromkeys(asked, told))
+    told = ModelInfo(1, ((3, 4, 4),) * 4, View(3, 8, (0.5,) * 3, (0.5,) * 3), 10, layer_scale)
+    monkeypatch.setattr(look.model_info, "describe", lambda asked: dict.fromkeys(asked, told))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def known(monkeypatch, layer_scale=None):
 )
 def test_a_control_is_chosen_where_the_untrained_twin_would_be_the_identity(monkeypatch, flat, model, control):
     # In this process, and as of weights that nobody has to fetch.
-    monkeypatch.setattr(look.facts, "describe", lambda asked: {owner: facts_of(one) for owner, one in asked.items()})
+    monkeypatch.setattr(look.model_info, "describe", lambda them: {owner: info_of(one) for owner, one in them.items()})
     network = {"source": "timm", "model": model, "weights": "hf-hub:me/mine@main"}
     given = {"name": "look_it", "data": {"source": "folder", "test": str(flat)}, "networks": {"it": network}}
     chosen = {} if control is None else {"control": control}

@@ -14,18 +14,18 @@ import torch
 from safetensors.numpy import load_file
 
 from distillation_dynamics import extensions, metrics
-from distillation_dynamics.data.probe import ProbeImages
+from distillation_dynamics.data.image_set import MeasuredImages
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics import tabulated
+from distillation_dynamics.metrics.pairs.activations import Activations
 from distillation_dynamics.metrics.pairs.agreement import compare
-from distillation_dynamics.metrics.pairs.rows import Rows
 from distillation_dynamics.networks.blocks import block_names, block_shapes, features
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.spec.base import From, from_json, to_json
-from distillation_dynamics.spec.images import Images, Probe, View
+from distillation_dynamics.spec.images import Images, ImageSet, View
 from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
@@ -85,12 +85,12 @@ class Study:
         split_into(folder / "unlabelled", folder / "pictures", view=VIEW)
         self.unlabelled = Images("key", VIEW, False, folder=str(folder / "unlabelled"), test=str(folder / "pictures"))
 
-    def probes(self, count=IMAGES):
+    def image_sets(self, count=IMAGES):
         """The main image set, the published choice, and another."""
         return (
-            Probe("balanced", self.images, "test", count, CLASSES),
-            Probe("published", self.images, "test", 4, CLASSES, first=True),
-            Probe("others", self.others, "test", None, 2),
+            ImageSet("balanced", self.images, "test", count, CLASSES),
+            ImageSet("published", self.images, "test", 4, CLASSES, first=True),
+            ImageSet("others", self.others, "test", None, 2),
         )
 
     def network(self, family, classes=CLASSES, seeds=(0,), names=("trained",), **changes):
@@ -111,15 +111,15 @@ class Study:
         epochs = tuple(range(len(seeds)))
         return Checkpoints(model, names, 0, epochs, names, shapes, From("weights", files=tuple(map(str, paths))))
 
-    def jobs(self, out, network, chosen=tuple(KNOWN), probes=None, reference=None):
+    def jobs(self, out, network, chosen=tuple(KNOWN), image_sets=None, reference=None):
         """The jobs that measure a network by the metrics `chosen`; `reference` is the folder of another's."""
-        probes, listed = self.probes() if probes is None else probes, []
+        image_sets, listed = self.image_sets() if image_sets is None else image_sets, []
         for name in chosen:
             metric, read = KNOWN[name], None
             if metric.reference and reference:
                 read = From("reference", files=(str(reference / name / "trained" / metric.reference),))
             options = {option: value for option, value in OPTIONS.items() if option in metric.options}
-            own = probes[:1] if metric.main_only else probes
+            own = image_sets[:1] if metric.main_only else image_sets
             job = MeasureJob(name, network, own, options, read, out=str(out / name))
             listed.append(from_json(MeasureJob, to_json(job)))
         return listed
@@ -163,14 +163,14 @@ def whole(network, images, checkpoint=0):
         return [block.numpy() for block in features(built.eval(), images)]
 
 
-def pixels(probe):
-    return next(ProbeImages(probe, 0).batches(100))
+def pixels(image_set):
+    return next(MeasuredImages(image_set, 0).batches(100))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_metric_measures_every_family(study, family, tmp_path):
     network = study.network(family)
-    stage.main(study.jobs(tmp_path, network, probes=study.probes()[:1]))
+    stage.main(study.jobs(tmp_path, network, image_sets=study.image_sets()[:1]))
     for name, metric in KNOWN.items():
         documented = tabulated.documentation(import_module(f"distillation_dynamics.metrics.{name}"))
         assert set(documented) == set(metric.tables)
@@ -215,10 +215,10 @@ def test_a_metric_alone_has_the_numbers_that_it_has_among_all(study, vit, name, 
 def test_numbers_of_every_image_set_are_those_of_the_functions_on_all_of_its_images(study, vit):
     network, out = vit
     limits = json.loads((out / "entropy/trained/range.json").read_text())
-    for probe, count in zip(study.probes(), (IMAGES, 4, 6), strict=True):
-        batch = pixels(probe)
+    for image_set, count in zip(study.image_sets(), (IMAGES, 4, 6), strict=True):
+        batch = pixels(image_set)
         for number, name in enumerate(network.names):
-            blocks, rows = whole(network, batch.images, number), depth(out, probe=probe.name, name=name)
+            blocks, rows = whole(network, batch.images, number), depth(out, probe=image_set.name, name=name)
             # Features in batches differ from those in one go by rounding, which may move a value into the next bin.
             np.testing.assert_allclose(rows["entropy"], metrics.layer_entropy(blocks), atol=2e-3)
             np.testing.assert_allclose(rows["intensity"], metrics.spectral_intensity(blocks), rtol=1e-5)
@@ -238,9 +238,9 @@ def test_image_sets_are_spread_over_classes_or_the_first_in_file_order_or_all(st
 
 def test_files_are_those_of_the_main_image_set_and_tables_of_maps_too(study, vit):
     network, out = vit
-    batch = pixels(study.probes()[0])
+    batch = pixels(study.image_sets()[0])
     for number, name in enumerate(network.folders):
-        rows, blocks = Rows(out / f"rows/{name}/rows.safetensors"), whole(network, batch.images, number)
+        rows, blocks = Activations(out / f"rows/{name}/rows.safetensors"), whole(network, batch.images, number)
         sums = load_file(out / f"rank/{name}/grams.safetensors")
         meta = json.loads((out / f"features/{name}/meta.json").read_text())
         assert rows.images == IMAGES and rows.labels.tolist() == batch.labels.tolist()
@@ -277,7 +277,7 @@ def test_the_range_of_the_reference_network_is_everybodys_and_its_controls(study
     assert (first["clipped_share"] == 0).all()
     other = study.network("cait")
     stage.main(study.jobs(tmp_path, other, ["entropy"], reference=out))
-    batch = pixels(study.probes()[0])
+    batch = pixels(study.image_sets()[0])
     control = study.network("vit", seeds=(1,))
     for table, network in ((depth(out, ["entropy"], name="control"), control), (depth(tmp_path, ["entropy"]), other)):
         blocks = whole(network, batch.images)
@@ -302,7 +302,7 @@ def test_untrained_weights_that_several_networks_share_are_measured_once(study, 
     assert [Path(path).stem[-1] for path in passes] == [*"01", *"01", "2", *"02"], "hard's untrained weights are soft's"
     assert set(pd.read_parquet(tmp_path / "hard/entropy/scalars.parquet")["network"]) == {"hard"}
     # Other images, settings or weights are measured.
-    stage.main(study.jobs(tmp_path / "fewer", own, ["magnitude"], study.probes(10)[:1]), session=session)
+    stage.main(study.jobs(tmp_path / "fewer", own, ["magnitude"], study.image_sets(10)[:1]), session=session)
     assert len(passes) == 9
 
 
@@ -425,7 +425,7 @@ def test_without_a_head_all_is_measured_but_what_needs_one(study, tmp_path, fami
     table = depth(tmp_path)
     gradients = {column for column in table if column.startswith("gradient_") and not column.endswith("_se")}
     assert empty(table) == LENS | gradients | (ATTENTION if family == "resnet" else set())
-    rows = Rows(tmp_path / "rows/trained/rows.safetensors")
+    rows = Activations(tmp_path / "rows/trained/rows.safetensors")
     assert rows.logits is None and set(compare(rows, rows)) == {"agreement", "kl", "top1", "other_top1"}
     assert np.isnan([*compare(rows, rows).values()]).all()
     maps = pd.read_parquet(tmp_path / "saliency/saliency.parquet").groupby("method")["map"]
@@ -435,8 +435,8 @@ def test_without_a_head_all_is_measured_but_what_needs_one(study, tmp_path, fami
 
 def test_without_labels_all_is_measured_but_what_needs_them(study, vit, tmp_path):
     network, out = vit
-    probes = (Probe("balanced", study.unlabelled, "test", None),)
-    stage.main(study.jobs(tmp_path, network, probes=probes))
+    image_sets = (ImageSet("balanced", study.unlabelled, "test", None),)
+    stage.main(study.jobs(tmp_path, network, image_sets=image_sets))
     table = depth(tmp_path)
     before = empty(depth(out))
     gradients = {column for column in table if column.startswith("gradient_") and not column.endswith("_se")}
@@ -445,18 +445,18 @@ def test_without_labels_all_is_measured_but_what_needs_them(study, vit, tmp_path
     assert gradients <= empty(table)
     scalars = pd.read_parquet(tmp_path / "magnitude/scalars.parquet")
     assert (scalars["label"] == -1).all() and table["images"].tolist() == [20] * 3
-    assert Rows(tmp_path / "rows/trained/rows.safetensors").labels.tolist() == [-1] * 20
+    assert Activations(tmp_path / "rows/trained/rows.safetensors").labels.tolist() == [-1] * 20
 
 
 def test_a_head_of_other_classes_than_the_labels_has_no_logit_of_a_label(study, tmp_path):
     network = study.network("vit", classes=7)
     stage.main(study.jobs(tmp_path, network))
-    for probe in ("balanced", "published", "others"):
-        table = depth(tmp_path, probe=probe)
+    for image_set in ("balanced", "published", "others"):
+        table = depth(tmp_path, probe=image_set)
         gradients = {column for column in table if column.startswith("gradient_") and not column.endswith("_se")}
         assert gradients | {"lens_top1"} <= empty(table)
         assert table[["lens_agreement", "lens_kl"]].notna().all(axis=None)
-    rows = Rows(tmp_path / "rows/trained/rows.safetensors")
+    rows = Activations(tmp_path / "rows/trained/rows.safetensors")
     found = compare(rows, rows)
     assert np.isnan([found["top1"], found["other_top1"]]).all() and (found["agreement"], found["kl"]) == (100, 0)
     maps = pd.read_parquet(tmp_path / "saliency/gradient_maps.parquet")
@@ -473,9 +473,9 @@ def test_a_head_sorts_an_image_set_of_as_many_classes_and_no_other(study, vit):
 def test_one_image_one_block_and_one_class_are_measured(study, tmp_path):
     one_class = split_into(tmp_path / "data", _one_class(tmp_path), classes=1, view=VIEW)
     settings = {
-        "image": (study.network("vit"), (Probe("balanced", study.images, "test", 1, CLASSES),), 1),
-        "block": (study.network("vit", depth=1), study.probes()[:1], IMAGES),
-        "class": (study.network("vit", classes=1), (Probe("balanced", one_class, "test", None, 1),), 6),
+        "image": (study.network("vit"), (ImageSet("balanced", study.images, "test", 1, CLASSES),), 1),
+        "block": (study.network("vit", depth=1), study.image_sets()[:1], IMAGES),
+        "class": (study.network("vit", classes=1), (ImageSet("balanced", one_class, "test", None, 1),), 6),
     }
     sure = [
         "entropy",
@@ -486,8 +486,8 @@ def test_one_image_one_block_and_one_class_are_measured(study, tmp_path):
         "attention_entropy",
         "gradient_magnitude",
     ]
-    for name, (network, probes, images) in settings.items():
-        stage.main(study.jobs(tmp_path / name, network, probes=probes))
+    for name, (network, image_sets, images) in settings.items():
+        stage.main(study.jobs(tmp_path / name, network, image_sets=image_sets))
         table = depth(tmp_path / name)
         assert len(table) == len(network.shapes) and table["images"].tolist() == [images] * len(table)
         assert table[sure].notna().all(axis=None), name
@@ -538,7 +538,7 @@ def test_memory_is_that_of_one_batch_not_of_all_images(study, tmp_path, monkeypa
     network = study.network("vit")
     monkeypatch.setattr(stage, "Observer", Counting)
     monkeypatch.setattr(stage, "BATCH_VALUES", 2 * 3 * 12 * 16)
-    stage.main(study.jobs(tmp_path, network, ["magnitude"], probes=study.probes(5)[:1]))
+    stage.main(study.jobs(tmp_path, network, ["magnitude"], image_sets=study.image_sets(5)[:1]))
     assert alive == [2 * 3 * 12 * 16] * 2 + [3 * 12 * 16]
 
 
@@ -556,10 +556,10 @@ def test_fifty_thousand_images_of_the_published_teacher_take_a_gigabyte(study):
     network = Checkpoints(
         Model("cait_s24_224", {}, "timm", 1000), ("a",), -1, (-1,), ("a",), shapes, From("weights", files=())
     )
-    probe = (Probe("balanced", study.images, "validation", 50_000, 1000),)
+    image_set = (ImageSet("balanced", study.images, "validation", 50_000, 1000),)
 
     def size(metric, **options):
-        return stored_bytes(MeasureJob(metric, network, probe, options, None, out=""))
+        return stored_bytes(MeasureJob(metric, network, image_set, options, None, out=""))
 
     kept = size("features", dump_images=1000, dump_tokens=16) + size("rank")
     assert 0.3e9 < kept < 1e9

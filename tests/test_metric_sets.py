@@ -19,7 +19,7 @@ from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.images import Probe
+from distillation_dynamics.spec.images import ImageSet
 from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints
 from distillation_dynamics.stages import figures as stage
@@ -56,15 +56,15 @@ def run(tmp_path_factory):
         study, out = replace(base, measure=replace(base.measure, metrics=metrics)), folder / "-".join(metrics)
         for name, owner in owners.items():
             weights, seed = From("weights", files=(str(folder / f"{name}.safetensors"),)), 0 if name == "none" else -1
-            facts = base.facts[owner]
-            network = Checkpoints(base.model(owner), (name,), seed, (2,), ("kept",), facts.shapes, weights)
-            probe = Probe("balanced", images_of(base, folder / "data", owner), "validation", 10, facts.classes)
+            info = base.model_info[owner]
+            network = Checkpoints(base.model(owner), (name,), seed, (2,), ("kept",), info.shapes, weights)
+            image_set = ImageSet("balanced", images_of(base, folder / "data", owner), "validation", 10, info.classes)
             jobs = []
             for metric in metrics:
                 file = KNOWN[metric].reference if name == "none" else None
                 reference = file and From("range", files=(str(out / base.teacher / metric / "kept" / file),))
                 options = {option: value for option, value in OPTIONS.items() if option in KNOWN[metric].options}
-                jobs.append(MeasureJob(metric, network, (probe,), options, reference, out=str(out / name / metric)))
+                jobs.append(MeasureJob(metric, network, (image_set,), options, reference, out=str(out / name / metric)))
             measuring.main(jobs)
         return study, out
 

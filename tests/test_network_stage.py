@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from distillation_dynamics.data.split import Batch
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
-from distillation_dynamics.networks import expected
+from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.spec.base import From, from_json, to_json
@@ -231,17 +231,17 @@ def test_faults_of_a_network_begin_with_its_key(tmp_path):
     ],
 )
 def test_chance_is_beaten_clearly_by_size_and_by_more_than_luck(top1, images, chance, classes, passes):
-    assert expected.beats_chance(top1, images, chance, classes) is passes
+    assert acceptance.beats_chance(top1, images, chance, classes) is passes
     result = {"validation_top1": top1, "validation_images": images, "validation_chance": chance, "test_top1": 99.0}
     result["classes"] = classes
     if passes:
-        expected.check_teacher("vit", result, None, 0.0, True)
+        acceptance.check_teacher("vit", result, None, 0.0, True)
         return
-    expected.check_teacher("vit", result, None, 0.0, False)
+    acceptance.check_teacher("vit", result, None, 0.0, False)
     with pytest.raises(StudyError, match=r"^networks\.vit: its top-1 on \d+ validation images of \d+ classes is"):
-        expected.check_teacher("vit", result, None, 0.0, True)
+        acceptance.check_teacher("vit", result, None, 0.0, True)
     # Whoever says what is expected knows what they teach with.
-    expected.check_teacher("vit", result, top1 + 0.5, 1.0, True)
+    acceptance.check_teacher("vit", result, top1 + 0.5, 1.0, True)
 
 
 def test_luck_is_counted_as_the_binomial_says():
@@ -249,4 +249,4 @@ def test_luck_is_counted_as_the_binomial_says():
     outcomes = [sum((number // 4**place) % 4 == 0 for place in range(5)) for number in range(4**5)]
     for right in range(6):
         by_luck = sum(found >= right for found in outcomes) / len(outcomes)
-        assert expected.beats_chance(20.0 * right, 5, 25.0, 4) is (by_luck < 1e-3 and right >= 2.5)
+        assert acceptance.beats_chance(20.0 * right, 5, 25.0, 4) is (by_luck < 1e-3 and right >= 2.5)

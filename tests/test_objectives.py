@@ -17,8 +17,8 @@ def outputs(channels, blocks, seed, dtype=torch.float32):
     return Outputs(torch.randn(8, 5, generator=generator).to(dtype), features)
 
 
-def term(name, pairs=(), reduction="mean", weight=1.0, needs="labels", **options):
-    return TermSpec(name, weight, needs, options, tuple(pairs), reduction)
+def term(name, pairs=(), reduction="mean", weight=1.0, requires="labels", **options):
+    return TermSpec(name, weight, requires, options, tuple(pairs), reduction)
 
 
 def value(spec, student=None, teacher=None, labels=None):

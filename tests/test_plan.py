@@ -27,8 +27,7 @@ from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.publish import publish
 from distillation_dynamics.jobs.task import GATHERING, Task, key_of
-from distillation_dynamics.networks import expected as expectations
-from distillation_dynamics.networks import facts
+from distillation_dynamics.networks import acceptance, model_info
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.base import from_json
@@ -646,7 +645,7 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(tmp_path, monkeyp
 
 
 def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(project, monkeypatch):
-    monkeypatch.setattr(expectations, "MOST_STORED", 1000)
+    monkeypatch.setattr(acceptance, "MOST_STORED", 1000)
     planning.plan_of(project.graph(), Hashes(), Workflow)
     damage("shared/teacher_outputs/*/logits.npy")(project)
     with pytest.raises(
@@ -675,6 +674,6 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
     project.check()
     setting("networks.cait.weights", "local-dir:nowhere")(project)
     with pytest.raises(StudyError, match=r"^networks\.cait\.weights: nowhere/model\.safetensors does not exist"):
-        load(copy.deepcopy(project.config), facts.describe)
+        load(copy.deepcopy(project.config), model_info.describe)
     with pytest.raises(StudyError, match=r"^weights: nowhere/model\.safetensors does not exist"):
         load(copy.deepcopy(project.config), describe)

@@ -77,7 +77,7 @@ def test_a_network_with_registers_gives_all_its_tokens():
     network = timm.create_model("vit_tiny_patch16_224", img_size=16, num_classes=0, **arguments).eval()
     images = torch.randn(1, 3, 16, 16)
     with torch.no_grad():
-        outputs = run(network, images, Request.of(published.ASKS))
+        outputs = run(network, images, Request.of(published.REQUIRES))
         stream = network.blocks[0](network._pos_embed(network.patch_embed(images)))
     found = measure(published.Metric(), [outputs])
     assert stream.shape[1] == 7

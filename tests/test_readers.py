@@ -8,10 +8,10 @@ import pytest
 
 from conftest import ROOT
 from distillation_dynamics.data import sources
-from distillation_dynamics.data.probe import ProbeImages
+from distillation_dynamics.data.image_set import MeasuredImages
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.data import Arrays, DataJob
-from distillation_dynamics.spec.images import Images, Probe, Validation
+from distillation_dynamics.spec.images import Images, ImageSet, Validation
 from distillation_dynamics.stages import data as stage
 from pictures import GREY_VIEW
 
@@ -63,7 +63,7 @@ def test_another_reader_is_a_file(tmp_path, monkeypatch, arrays, classes):
     job = DataJob("npz", classes, validation, {}, True, arrays, test=(f"{tmp_path}/a.npz",), out=f"{tmp_path}/out")
     stage.main(job)
     images = Images("key", GREY_VIEW, arrays is not None, folder=job.out, test=f"{job.out}/test.bin")
-    probe = ProbeImages(Probe("mine", images, "test", None, first=True), 0)
+    probe = MeasuredImages(ImageSet("mine", images, "test", None, first=True), 0)
     (batch,) = probe.batches(12)
     assert probe.names == [f"picture {n}" for n in range(12)]
     np.testing.assert_allclose(batch.images[:, 0], (pictures / 255 - 0.3) / 0.35, rtol=1e-5, atol=1e-6)

@@ -203,7 +203,7 @@ def rows_of(network, images, labels, methods=("gradient",), batch=2):
     names = [f"blocks.{number}" for number in range(2)]
     found = metric.Metric(Settings(methods=methods), Context(view=VIEW, block_names=names))
     for part in torch.arange(len(images)).split(batch):
-        outputs = Observer(network)(images[part], Request.of(metric.ASKS), labels[part])
+        outputs = Observer(network)(images[part], Request.of(metric.REQUIRES), labels[part])
         outputs.labels = outputs.targets = labels[part]
         outputs.positions = 7 * part
         found.update(outputs)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from distillation_dynamics import metrics
-from distillation_dynamics.spec.tables import PUBLISHED_PROBE
+from distillation_dynamics.spec.tables import PUBLISHED_IMAGE_SET
 from distillation_dynamics.statistics import references, scale, shape, thresholds
 from distillation_dynamics.statistics.report import references as on_references
 from distillation_dynamics.statistics.report import shape as on_shape
@@ -343,7 +343,7 @@ def test_degenerate_references_have_values():
 def test_the_table_of_references_holds_the_last_epoch_and_what_was_measured():
     early = depth_of({"rms": np.ones(2)}, 48, epoch=1)
     late = depth_of({"rms": np.full(2, 2.0)}, 48, epoch=3, attention_entropy_uniform=np.log2(17), attention_entropy=3.9)
-    table = references.table(pd.concat([early, late, late.assign(probe=PUBLISHED_PROBE)]))
+    table = references.table(pd.concat([early, late, late.assign(probe=PUBLISHED_IMAGE_SET)]))
     assert list(table.columns) == list(references.REFERENCE_COLUMNS) and len(table) == 2
     assert set(table["epoch"]) == {3} and table["entropy"].isna().all() and table["entropy_standardised"].isna().all()
     np.testing.assert_allclose(table["intensity"], 2 * 0.8825 / np.sqrt(48), rtol=1e-4)

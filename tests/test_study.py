@@ -4,7 +4,7 @@ import pytest
 
 from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks import facts
+from distillation_dynamics.networks import model_info
 from distillation_dynamics.spec.base import from_json, to_json
 from distillation_dynamics.spec.configured import Data, Network, Student
 from distillation_dynamics.spec.training import TermSpec
@@ -128,7 +128,7 @@ def test_a_wrong_configuration_is_refused_in_a_sentence_that_names_the_key(confi
 def test_a_model_that_timm_refuses_is_named_with_its_owner(config, tmp_path):
     config = changed(config, "networks.cait.model.args.num_heads", 5)
     with pytest.raises(StudyError, match=r"^networks\.cait\.model\.args: cait_\w+ with .* does not give features"):
-        loading.load(config, lambda asked: facts.describe(asked, tmp_path))
+        loading.load(config, lambda asked: model_info.describe(asked, tmp_path))
 
 
 def test_a_parquet_file_that_is_none_is_refused(config, tmp_path):

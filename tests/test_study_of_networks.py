@@ -94,18 +94,18 @@ def test_figures_of_a_study_of_networks_alone_ask_for_no_student_teacher_or_vari
     from distillation_dynamics import extensions
     from distillation_dynamics.jobs.gathered import drawn, known_tables
 
-    asked = {name: set(figure.asks) for name, figure in extensions.figures(known_tables()).items()}
+    required = {name: set(figure.requires) for name, figure in extensions.figures(known_tables()).items()}
     figures = drawn(graph_of(config))
-    assert {*figures} == {name for name, asks in asked.items() if asks <= {"networks"}}
+    assert {*figures} == {name for name, who in required.items() if who <= {"networks"}}
     del config["networks"]["resnet"]
-    assert not any("networks" in asked[name] for name in drawn(graph_of(config)))
+    assert not any("networks" in required[name] for name in drawn(graph_of(config)))
 
 
 def test_the_study_of_released_networks_is_valid(monkeypatch):
     monkeypatch.chdir(ROOT)
     study = load(yaml.safe_load((ROOT / "studies/networks.yaml").read_text()))
     assert len(study.networks) == 7 and study.teacher is None and not study.trained
-    assert study.facts["mae"].classes == 0 and study.facts["resnet101"].classes == 1000
+    assert study.model_info["mae"].classes == 0 and study.model_info["resnet101"].classes == 1000
 
 
 def test_accuracy_is_measured_where_the_head_fits_the_classes(config, tmp_path):
@@ -231,16 +231,16 @@ def test_another_image_set_is_measured_of_every_network(config, tmp_path):
     graph = graph_of(config)
     assert [task.name for task in graph.tasks if task.stage == "data"] == ["main", "more"]
     for network in graph.names:
-        probes = [probe.name for probe in graph.measured[network]["entropy"].job.probes]
+        probes = [probe.name for probe in graph.measured[network]["entropy"].job.image_sets]
         assert probes == ["balanced", "published", "more"]
 
 
 def test_a_network_that_sees_images_as_its_weights_were_trained_is_told_of():
     study = load(smoke_config())
     assert list(checks.view_notes(study)) == []
-    facts = study.facts["resnet"]
-    other = replace(facts, view=replace(facts.view, image_size=224, mean=(0.5,)))
-    seen = replace(study, facts=study.facts | {"resnet": other})
+    info = study.model_info["resnet"]
+    other = replace(info, view=replace(info.view, image_size=224, mean=(0.5,)))
+    seen = replace(study, model_info=study.model_info | {"resnet": other})
     assert list(checks.view_notes(seen)) == [
         "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; "
         "to change it give networks.resnet.view"

@@ -9,7 +9,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
-from distillation_dynamics.networks import expected
+from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.outputs import Request
@@ -118,17 +118,17 @@ def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_b
     teacher_outputs.write(out, network, images, None, blocks, CPU)
     size = sum(np.load(path).nbytes for path in out.iterdir())
     assert costs.outputs_bytes(graph) == size
-    monkeypatch.setattr(expected, "MOST_STORED", size)
-    expected.check_stored(size, out)
-    monkeypatch.setattr(expected, "MOST_STORED", size - 1)
+    monkeypatch.setattr(acceptance, "MOST_STORED", size)
+    acceptance.check_stored(size, out)
+    monkeypatch.setattr(acceptance, "MOST_STORED", size - 1)
     with pytest.raises(
         StudyError, match=r"^student\.recipe: the teacher's outputs .* give student\.recipe\.augmentation"
     ):
         teacher_outputs.write(tmp_path / "more", network, images, None, blocks, CPU)
     assert not (tmp_path / "more").exists()
-    monkeypatch.setattr(expected, "MOST_STORED", 1e30)
+    monkeypatch.setattr(acceptance, "MOST_STORED", 1e30)
     with pytest.raises(StudyError, match=r"GB are free"):
-        expected.check_stored(10**29, tmp_path / "not/yet/there")
+        acceptance.check_stored(10**29, tmp_path / "not/yet/there")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
         del config["student"]["recipe"]["train_images"]
     graph = Graph(load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path))
     assert graph.training_images(graph.study.student.recipe) == images
-    channels, rows, columns = graph.study.facts[graph.study.teacher].shapes[0]
+    channels, rows, columns = graph.study.model_info[graph.study.teacher].shapes[0]
     blocks = len(graph.outputs.job.blocks)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
     assert costs.outputs_bytes(graph) == size

@@ -32,7 +32,7 @@ def run(tmp_path, seed=0, variant="everything", **changes):
     teacher_network = build(result.model(result.teacher), result.view(result.teacher))
     teacher = OnlineTeacher(teacher_network, "float32")
     job = run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=seed)
-    member = Member(*cohorts.make(job), seed, cohorts.asks(job))
+    member = Member(*cohorts.make(job), seed, cohorts.request_to_teacher(job))
     images, validation = (Split(job.images, name) for name in ("train", "validation"))
     before = {k: v.clone() for k, v in teacher_network.state_dict().items()}
     loop.train([member], teacher, images, validation, job.recipe, CPU)

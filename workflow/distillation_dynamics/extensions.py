@@ -21,14 +21,14 @@ OTHERS = {
     "data/sources": {"__init__"},
     "objectives": {"__init__"},
     "metrics": {"__init__", "accumulator", "blocks", "keys", "permutation", "tabulated"},
-    "metrics/pairs": {"__init__", "rows"},
+    "metrics/pairs": {"__init__", "activations"},
     "figures": {"__init__"},
 }
-OBJECTIVE_NEEDS = ("labels", "teacher_logits", "teacher_features")
-# Fields of outputs.Request, and of metrics/pairs/rows.Rows.
-METRIC_ASKS = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
-PAIR_ASKS = ("logits", "pooled", "tokens", "grams")
-FIGURE_ASKS = ("students", "teacher", "variants", "networks", "probes", "labels")
+OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
+# Fields of outputs.Request, and of metrics/pairs/activations.Activations.
+METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
+PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
+FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "labels")
 # What the caption of a figure may name in braces; `paper.captions` says it of a study.
 CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")
 # Kinds of columns -> the table that they are in, or the means of them.
@@ -44,7 +44,7 @@ PRINT, SCREEN = ("pdf", "png"), ("gif",)
 class Objective(NamedTuple):
     """What an objective takes, and its options as JSON Schemas."""
 
-    needs: str
+    requires: str
     options: dict[str, dict[str, Any]]
 
 
@@ -54,7 +54,7 @@ class Metric(NamedTuple):
     `files` may hold {block:02d}; `reference` is one of them, that of the reference network.
     """
 
-    asks: tuple[str, ...]
+    requires: tuple[str, ...]
     tables: tuple[str, ...]
     files: tuple[str, ...]
     options: tuple[str, ...]
@@ -63,7 +63,7 @@ class Metric(NamedTuple):
 
     @property
     def main_only(self) -> bool:
-        """Whether it is measured on the main probe alone: it has rows of its own, or fills no shared table."""
+        """Whether it is measured on the main image set alone: it has rows of its own, or fills no shared table."""
         return self.images != "measure" or not set(self.tables) & set(TABLE_OF.values())
 
     def files_of(self, blocks: int) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class Metric(NamedTuple):
 class PairMetric(NamedTuple):
     """What a pair metric takes of the rows of two networks."""
 
-    asks: tuple[str, ...]
+    requires: tuple[str, ...]
 
 
 class Figure(NamedTuple):
@@ -88,7 +88,7 @@ class Figure(NamedTuple):
     tables: tuple[str, ...]
     metrics: tuple[str, ...]
     formats: tuple[str, ...]
-    asks: tuple[str, ...]
+    requires: tuple[str, ...]
     caption: str
 
 
@@ -112,8 +112,8 @@ def objectives() -> dict[str, Objective]:
 
     found = {}
     for file in _files("objectives"):
-        needs, options = file.value("NEEDS"), file.value("OPTIONS")
-        file.allow("NEEDS", [needs], OBJECTIVE_NEEDS)
+        requires, options = file.value("REQUIRES"), file.value("OPTIONS")
+        file.allow("REQUIRES", [requires], OBJECTIVE_REQUIRES)
         file.must_define("Loss", "class")
         try:
             Draft202012Validator.check_schema({"properties": options})
@@ -122,7 +122,7 @@ def objectives() -> dict[str, Objective]:
             raise file.fault("OPTIONS", f"{place or options} is no JSON Schema ({error.message})") from error
         for name in set(options).intersection(TERM_OPTIONS):
             raise file.fault("OPTIONS", f"{name} is an option of every term; choose another name")
-        found[file.name] = Objective(needs, options)
+        found[file.name] = Objective(requires, options)
     return found
 
 
@@ -136,10 +136,10 @@ def metrics() -> dict[str, Metric]:
         if "scalars" in shared:
             shared |= {"depth": None}
         metric = Metric(
-            *(file.texts("ASKS"), (*shared, *file.keys("TABLES")), file.texts("FILES", ())),
+            *(file.texts("REQUIRES"), (*shared, *file.keys("TABLES")), file.texts("FILES", ())),
             *(file.texts("OPTIONS", ()), file.value("REFERENCE", None), file.value("IMAGES", IMAGES[0])),
         )
-        file.allow("ASKS", metric.asks, METRIC_ASKS)
+        file.allow("REQUIRES", metric.requires, METRIC_REQUIRES)
         file.allow("OPTIONS", metric.options, [option.name for option in fields(Settings)])
         file.allow("REFERENCE", filter(None, [metric.reference]), metric.files)
         file.allow("IMAGES", [metric.images], IMAGES)
@@ -157,8 +157,8 @@ def pair_metrics() -> dict[str, PairMetric]:
     """Return the metrics of pairs of networks by name; raise StudyError as `objectives`."""
     found = {}
     for file in _files("metrics/pairs"):
-        found[file.name] = PairMetric(file.texts("ASKS"))
-        file.allow("ASKS", found[file.name].asks, PAIR_ASKS)
+        found[file.name] = PairMetric(file.texts("REQUIRES"))
+        file.allow("REQUIRES", found[file.name].requires, PAIR_REQUIRES)
         file.must_define("compare", "function")
         if not set(PAIR_COLUMNS) & file.names.keys():
             raise StudyError(f"{file.path}: none of {', '.join(PAIR_COLUMNS)} is given; it must say what it fills")
@@ -170,13 +170,13 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
     known, measured, found = sorted(tables), [*metrics(), *pair_metrics()], {}
     for file in _files("figures"):
         figure = Figure(
-            *(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT), file.texts("ASKS", ())),
-            file.value("CAPTION"),
+            *(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT)),
+            *(file.texts("REQUIRES", ()), file.value("CAPTION")),
         )
         file.allow("TABLES", figure.tables, known)
         file.allow("METRICS", figure.metrics, measured)
         file.allow("FORMATS", figure.formats, SCREEN if figure.formats == SCREEN else PRINT)
-        file.allow("ASKS", figure.asks, FIGURE_ASKS)
+        file.allow("REQUIRES", figure.requires, FIGURE_REQUIRES)
         file.allow("CAPTION", _named_in(file, figure.caption), CAPTION_NAMES)
         file.must_define("animate" if figure.formats == SCREEN else "draw", "function")
         found[file.name] = figure

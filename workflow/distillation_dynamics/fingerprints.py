@@ -21,7 +21,7 @@ PACKAGE = __package__
 # Modules that cannot change what a stage writes: which GPU it takes, what is planned, which names functions go by.
 WITHOUT_EFFECT = {
     f"{PACKAGE}.{name}"
-    for name in ("errors", "fingerprints", "gpus", "jobs", "metrics", "networks.expected", "spec.machine")
+    for name in ("errors", "fingerprints", "gpus", "jobs", "metrics", "networks.acceptance", "spec.machine")
 }
 # Calls whose arguments are words for a person.
 WORDS = {"StudyError", "Interrupted", "print", "say_once"}

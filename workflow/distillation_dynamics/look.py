@@ -21,7 +21,7 @@ from PIL import Image
 
 from .errors import StudyError
 from .files import read_json, write_text
-from .networks import facts
+from .networks import model_info
 from .networks.weights_file import HUB, LOCAL
 from .study.load import load
 
@@ -53,7 +53,7 @@ def with_control(configuration: dict[str, Any]) -> dict[str, Any]:
 
     Raises StudyError where the study cannot be run.
     """
-    scales = {name: told.layer_scale for name, told in load(configuration, facts.describe).facts.items()}
+    scales = {name: info.layer_scale for name, info in load(configuration, model_info.describe).model_info.items()}
     networks = {
         name: given | {"control": "unit_layer_scale"}
         if (scale := scales[name]) is not None and scale < SMALLEST_SCALE

@@ -24,7 +24,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import batches, costs, planning, reports, slurm, terminal
 from distillation_dynamics.jobs.failures import Failures
 from distillation_dynamics.jobs.task import BATCHED, CARRYING, TARGETS
-from distillation_dynamics.networks import facts
+from distillation_dynamics.networks import model_info
 from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
 
@@ -35,7 +35,7 @@ try:
     if workflow.is_main_process:
         planning.check_folders("results", "results/shared", "logs", ".snakemake")
     config = configuration.merged(workflow.configfiles, workflow.config_settings.config_args)
-    STUDY = load(config, facts.describe)
+    STUDY = load(config, model_info.describe)
     if workflow.is_main_process:
         planning.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
     GRAPH, HASHES = planning.graph_of(STUDY, workflow.is_main_process)
@@ -59,7 +59,7 @@ wildcard_constraints:
     variant=NAME,
     seed=r"\d+",
     network=NAME,
-    probe=NAME,
+    image_set=NAME,
 
 
 # On one machine no more GPU jobs at a time than it has GPUs, unless `--resources gpu=` says otherwise. (`nodes`, the

@@ -13,7 +13,7 @@ from .drawing.layout import NAMES, Room, sheet
 from .drawing.style import SMALL, Style, binomial_half, label, mean_and_half, need
 
 TABLES = ("runs",)
-ASKS = ("labels",)
+REQUIRES = ("labels",)
 CAPTION = (
     "Test top-1 of networks and variants (last epoch, {test_images}; students: {students}) and, where there is a "
     "teacher, agreement with its predictions. Every seed is a point, with the 95 % binomial interval of the test "

@@ -23,7 +23,7 @@ from .drawing.style import (
 )
 
 TABLES = ("agreement",)
-ASKS = ("students", "teacher")
+REQUIRES = ("students", "teacher")
 PANELS = {"agreement": "same prediction as\nthe teacher [%]", "kl": "KL(teacher || student) [nats]"}
 CAPTION = (
     "How far students predict what the teacher {teacher} predicts ({students}): share of equal predictions at the "

@@ -22,7 +22,7 @@ from .drawing.layout import Room, inches_of, sheet
 from .drawing.style import TEXT, Style, label, need
 
 TABLES = ("alignment", "effects")
-ASKS = ("students", "teacher")
+REQUIRES = ("students", "teacher")
 MARKS = {HELPS: "^", HARMS: "v", NO_EFFECT: "s", UNKNOWN: "o", MIXED: "x"}
 SEVERAL, TOGETHER = "verdicts differ by variant", "aligned only with others"
 MARKS |= {SEVERAL: "D", TOGETHER: "."}

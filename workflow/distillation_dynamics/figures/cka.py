@@ -16,7 +16,7 @@ from .drawing.layout import Room, fitted, inches_of, sheet
 from .drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
-ASKS = ("students", "teacher")
+REQUIRES = ("students", "teacher")
 ACROSS = 5
 ROOM = Room(left=0.5, right=0.72, gap=0.12, between=0.24, above=0.18)
 CAPTION = (

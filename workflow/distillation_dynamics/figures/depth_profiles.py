@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..spec.tables import PUBLISHED_PROBE
+from ..spec.tables import PUBLISHED_IMAGE_SET
 from .drawing.profiles import columns_of, draw_references, final, grid, places_of
 from .drawing.style import Style, label
 
@@ -49,7 +49,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     own = table[table["network"] == reference].sort_values("block")
     note = f"{_clipped(table)} {_permuted(own)} DC: the constant term; act.: activation. Dash-dotted: Gaussian tokens "
     note += "of the width"
-    published = tables["depth"][lambda rows: (rows["network"] == reference) & (rows["probe"] == PUBLISHED_PROBE)]
+    published = tables["depth"][lambda rows: (rows["network"] == reference) & (rows["probe"] == PUBLISHED_IMAGE_SET)]
     if len(published):
         count = int(published["images"].iloc[0])
         first = f"first {count} images" if count > 1 else "first image"

@@ -16,7 +16,7 @@ from .drawing.layout import Room, fitted, sheet
 from .drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
-ASKS = ("students",)
+REQUIRES = ("students",)
 # Column -> its name, its unit, and whether its scale is logarithmic.
 ROWS = {
     "intensity": ("spectral\nintensity", "activation\nunits", False),

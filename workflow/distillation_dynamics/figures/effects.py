@@ -16,7 +16,7 @@ from .drawing.layout import NAMES, Room, sheet
 from .drawing.style import SMALL, Style, label, need
 
 TABLES = ("variants", "differences")
-ASKS = ("variants",)
+REQUIRES = ("variants",)
 CAPTION = (
     "Difference of each variant to {baseline} in test top-1 [points], paired by seed ({seeds}, {test_images}, "
     "last epoch), with the mean and its 95 % t interval over seeds. p: joint sign-flip test of all variants. "

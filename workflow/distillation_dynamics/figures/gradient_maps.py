@@ -11,7 +11,7 @@ from .drawing import overlays
 from .drawing.style import PAGE, SMALL, TEXT, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
-ASKS = ("labels",)
+REQUIRES = ("labels",)
 # Panels side by side that are still readable on a page, and images.
 ACROSS, IMAGES = 12, 3
 CAPTION = (

@@ -12,7 +12,7 @@ from .drawing.style import Style, label
 
 TABLES = ("depth",)
 METRICS = ("gradient",)
-ASKS = ("labels",)
+REQUIRES = ("labels",)
 ALL, PATCHES = "gradient_magnitude", "gradient_magnitude_patches"
 PANELS = {
     ALL: "all tokens, as tested\n[1 / activation unit]",

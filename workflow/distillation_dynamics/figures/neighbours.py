@@ -11,7 +11,7 @@ from .drawing.style import Style, need
 
 TABLES = ("neighbours",)
 METRICS = ("neighbours",)
-ASKS = ("networks",)
+REQUIRES = ("networks",)
 CAPTION = (
     "Mutual nearest neighbours of the blocks of every two networks: last epoch, without interval. Controls: above "
     "the diagonal each network's own, and the share that chance gives. Likeness describes, and is not tested."

@@ -13,7 +13,7 @@ from .drawing.style import Style, need
 
 TABLES = ("cka",)
 METRICS = ("cka",)
-ASKS = ("networks",)
+REQUIRES = ("networks",)
 CAPTION = (
     "Unbiased linear CKA of the blocks of every two networks: last epoch, without interval. Controls: above the "
     "diagonal each network's own. Likeness describes, and is not tested."

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..spec.tables import PUBLISHED_PROBE
+from ..spec.tables import PUBLISHED_IMAGE_SET
 from ..statistics.thresholds import INTERVAL
 from .drawing.axis import few_ticks, log_if_wide, name_blocks
 from .drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
@@ -21,7 +21,7 @@ from .drawing.style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")
-ASKS = ("probes",)
+REQUIRES = ("probes",)
 PANELS = {
     "covariance_rank": "rank of all\ntokens' cov.\n[directions]",
     "effective_rank": "effective rank\nof an image\n[directions]",
@@ -40,7 +40,7 @@ CAPTION = (
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, mean over seeds, on all image sets but the published choice from the main one."""
     table = need(tables, "depth", *PANELS)
-    table = last_epoch(table[table["probe"] != PUBLISHED_PROBE])
+    table = last_epoch(table[table["probe"] != PUBLISHED_IMAGE_SET])
     sets = list(dict.fromkeys(table["probe"]))
     if len(sets) < 2:
         raise NoValue("there is a single image set")

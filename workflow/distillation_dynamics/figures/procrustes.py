@@ -11,7 +11,7 @@ from .drawing.style import Style, need
 
 TABLES = ("procrustes",)
 METRICS = ("procrustes",)
-ASKS = ("networks",)
+REQUIRES = ("networks",)
 CAPTION = (
     "Procrustes distance between the blocks of every two networks, smaller where they are more alike: last epoch, "
     "without interval. Controls: above the diagonal each network's own, and shuffled images. Likeness describes, "

@@ -11,7 +11,7 @@ from .drawing import overlays
 from .drawing.style import PAGE, SMALL, TEXT, NoValue, Style, need
 
 TABLES = ("saliency",)
-ASKS = ("labels",)
+REQUIRES = ("labels",)
 # Panels side by side that are still readable on a page.
 ACROSS = 12
 METHODS = {"gradient": "gradient", "smoothgrad": "smooth", "integrated_gradients": "integr."}

@@ -12,7 +12,7 @@ from .drawing.layout import fitted
 from .drawing.style import PAGE, SMALL, TEXT, Style, block_label, label, need
 
 TABLES = ("gradient_maps", "saliency")
-ASKS = ("labels",)
+REQUIRES = ("labels",)
 FORMATS = ("gif",)
 # Networks beside one another, and images below one another.
 ACROSS, IMAGES = 9, 3

@@ -18,7 +18,7 @@ from .drawing.layout import Room, column_title, fitted, inches_of, legend_below,
 from .drawing.style import TEXT, Style, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
-ASKS = ("students",)
+REQUIRES = ("students",)
 ACROSS = 6
 PANELS = {"share": "share of\nloss", "gradient_norm": "gradient\nnorm", "clipped": "updates\nclipped"}
 ROOM = Room(left=0.62, gap=0.1, between=0.13, above=0.3, below=0.36)

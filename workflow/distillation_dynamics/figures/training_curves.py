@@ -16,7 +16,7 @@ from .drawing.profiles import split
 from .drawing.style import PAGE, SMALL, Style, label, need, over_epochs
 
 TABLES = ("epochs",)
-ASKS = ("students",)
+REQUIRES = ("students",)
 PANELS = {"validation_top1": "validation top-1 [%]", "validation_loss": "validation\ncross-entropy [nats]"}
 # Columns, and variants that one of them holds beside the baseline.
 ACROSS, MEMBERS = 4, 4

@@ -17,7 +17,7 @@ from .drawing.layout import Room, column_title, fitted, inches_of, sheet
 from .drawing.style import PAGE, SMALL, TEXT, Style, label, need
 
 TABLES = ("trajectory", "variants", "published_trajectory")
-ASKS = ("variants",)
+REQUIRES = ("variants",)
 ACROSS = 6
 ROOM = Room(left=0.62, gap=0.12, between=0.58, above=0.42, below=0.36)
 CAPTION = (

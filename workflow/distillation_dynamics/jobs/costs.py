@@ -128,7 +128,7 @@ def _training_images(graph: Graph, recipe: Recipe) -> int | None:
 def outputs_bytes(graph: Graph) -> int | None:
     """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
     student, teacher = graph.study.distillation
-    shapes, views, classes = graph.study.facts[teacher].shapes, student.recipe.views, graph.study.data.classes
+    shapes, views, classes = graph.study.model_info[teacher].shapes, student.recipe.views, graph.study.data.classes
     assert graph.outputs is not None and views is not None and classes is not None
     count = _training_images(graph, student.recipe)
     values = classes + sum(math.prod(shapes[block]) for block in graph.outputs.job.blocks)
@@ -149,7 +149,7 @@ def stored_bytes(job: MeasureJob) -> int | None:
 
     Told are the large ones: what is dumped of features, the rows of comparisons, and Gram matrices.
     """
-    settings, shapes, count = job.settings, job.network.shapes, job.probes[0].count or 0
+    settings, shapes, count = job.settings, job.network.shapes, job.image_sets[0].count or 0
     sizes = {
         "features": lambda: _dumped(settings, shapes, count),
         "rows": lambda: sum(4 * count * (1 + settings.tokens) * c + 8 * c * c for c, _, _ in shapes),
@@ -169,7 +169,7 @@ def _weights_bytes(graph: Graph, task: Task) -> int | None:
     if owner is None:
         return None
     count = sum(path.endswith(WEIGHTS) for path in task.writes if "objective" not in path)
-    return 4 * graph.study.facts[owner].parameters * count
+    return 4 * graph.study.model_info[owner].parameters * count
 
 
 def _mean(values: list | None) -> float | None:

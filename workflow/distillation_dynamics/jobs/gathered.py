@@ -73,7 +73,7 @@ def setting_of(graph: Measured) -> Setting | None:
         return None
     models = [study.student.model, study.networks[study.teacher].model]
     student, teacher = (f"{model.name} {model.args}" if model.args else model.name for model in models)
-    blocks = len(study.facts[STUDENT].shapes), len(study.facts[study.teacher].shapes)
+    blocks = len(study.model_info[STUDENT].shapes), len(study.model_info[study.teacher].shapes)
     files = sorted(PUBLISHED.glob("*.csv"))
     epochs = study.student.recipe.epochs
     return Setting(student, teacher, blocks, study.data.classes, epochs, study.variants, _by_content(files))
@@ -185,7 +185,9 @@ def drawn(graph: Gathered) -> dict[str, extensions.Figure]:
     return {
         name: figure
         for name, figure in extensions.figures(known_tables()).items()
-        if measured.issuperset(figure.metrics) and tables.issuperset(figure.tables) and all(map(there.get, figure.asks))
+        if measured.issuperset(figure.metrics)
+        and tables.issuperset(figure.tables)
+        and all(map(there.get, figure.requires))
     }
 
 

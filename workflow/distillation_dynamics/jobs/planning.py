@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
-from ..networks.expected import check_stored, check_teacher
+from ..networks.acceptance import check_stored, check_teacher
 from ..study.checks import view_notes
 from ..study.study import Study
 from . import costs, provenance

@@ -40,8 +40,8 @@ def describe(graph: Graph) -> dict[str, Any]:
         "image_counts": content.counts,
         "weights": content.weights,
         "networks": {
-            owner: {"parameters": facts.parameters, "classes": facts.classes, "view": vars(facts.view)}
-            for owner, facts in study.facts.items()
+            owner: {"parameters": info.parameters, "classes": info.classes, "view": vars(info.view)}
+            for owner, info in study.model_info.items()
         },
         "code": dict(sorted(code.items())),
         "commit": commit(),

@@ -12,7 +12,7 @@ from ..spec.network import Checkpoints
 from ..spec.networks import NetworkJob, WeightsJob
 from ..spec.runs import CHECKPOINT, RUN_FILES, network_files
 from ..spec.students import RunJob
-from ..spec.teacher_outputs import Asked, TeacherOutputsJob
+from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource
 from ..spec.training import Recipe
 from ..study.study import STUDENT, Study
 from . import record
@@ -171,19 +171,19 @@ class Trained:
 
     def _run(self, variant: str, seed: int) -> Task:
         study, (student, teacher) = self.study, self.study.distillation
-        asked: Asked | None = None
+        source: TeacherSource | None = None
         reads: list[tuple[Task, Iterable[str]]] = [self.reads_set(DATA)]
         if study.needs_teacher(variant):
             weights = self.networks[teacher].files("trained.safetensors")
             outputs = self.outputs.folder if self.outputs else None
-            shapes = study.facts[teacher].shapes
-            asked = Asked(study.model(teacher), shapes, weights, self.outputs is not None, outputs=outputs)
+            shapes = study.model_info[teacher].shapes
+            source = TeacherSource(study.model(teacher), shapes, weights, self.outputs is not None, outputs=outputs)
             # The stored outputs are checked against the teacher before they are used; they are made by its code, which
             # counts, and by nothing else that is not in this key.
             reads.append((self.networks[teacher], ["trained.safetensors"]))
         job = RunJob(
             *(self.seen(DATA, study.view(STUDENT)), study.model(STUDENT), student.recipe, study.variants[variant]),
-            *(seed, student.checkpoints, study.facts[STUDENT].shapes, asked),
+            *(seed, student.checkpoints, study.model_info[STUDENT].shapes, source),
             study=study.name,
             label=f"{variant} seed {seed}",
             machine=self.machine("students"),
@@ -193,7 +193,7 @@ class Trained:
         by_name = [f"objectives.{term.name}" for term in job.terms]
         name = f"{variant}/seed{seed}"
         task = self.add("students", name, job, self._shared("runs"), names, reads, by_name, scope=SHARED)
-        if asked and self.outputs:
+        if source and self.outputs:
             task.needs.append(self.outputs)
         return task
 
@@ -228,7 +228,7 @@ class Trained:
             task, owner, epochs = self.students[variant, seed], STUDENT, study.distillation[0].checkpoints
             files = list(map(CHECKPOINT.format, epochs))
             names, folders = (variant,) * len(epochs), tuple(f"epoch{epoch:03d}" for epoch in epochs)
-        shapes, weights = study.facts[owner].shapes, task.files(*files)
+        shapes, weights = study.model_info[owner].shapes, task.files(*files)
         return Checkpoints(study.model(owner), names, seed, epochs, folders, shapes, weights), task, files
 
 

@@ -1,6 +1,6 @@
 """Measures of a network: each file one metric, as pure functions and as a streaming accumulator, `Metric`.
 
-A metric's file says what it asks of a network (`ASKS`, fields of `outputs.Request`), documents the columns it fills
+A metric's file says what it asks of a network (`REQUIRES`, fields of `outputs.Request`), documents the columns it fills
 (`IMAGE_COLUMNS` of scalars.parquet, whose means over images are in depth.parquet; `BLOCK_COLUMNS` of depth.parquet;
 `BIN_COLUMNS` of spectrum.parquet; `TABLES` of its own), names the files it keeps of a checkpoint (`FILES`), the one of
 the reference network that it reads (`REFERENCE`) and the settings that change what it computes (`OPTIONS`), and defines

@@ -2,7 +2,7 @@
 
 A `Metric` sees the images in batches, in the same order in every pass: `update(outputs)` for each batch of a pass,
 `next_pass()` between passes, `compute()` at the end, `save(folder)` where it keeps files. What the outputs hold is what
-the metric's file asks for (`ASKS`). Memory is that of one batch and of the sums, not of the images.
+the metric's file asks for (`REQUIRES`). Memory is that of one batch and of the sums, not of the images.
 """
 
 from collections.abc import Mapping, Sequence

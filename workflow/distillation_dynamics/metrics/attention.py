@@ -16,7 +16,7 @@ from ..networks.attention import AttentionReader
 from ..outputs import AttentionMap, NotFinite, Outputs
 from .accumulator import Accumulator, Measured
 
-ASKS = ("attention",)
+REQUIRES = ("attention",)
 IMAGE_COLUMNS = {
     "attention_entropy": Column(
         "bits",

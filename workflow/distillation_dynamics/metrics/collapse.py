@@ -13,7 +13,7 @@ from ..files import Column
 from ._classes import ByClass, indices
 from ._linear import centred, reduced
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 BLOCK_COLUMNS = {
     "nc1": Column("", "within-class scatter by the pseudo-inverse of that between classes, over classes (NC1)"),
 }

@@ -18,7 +18,7 @@ from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 BLOCK_COLUMNS = {
     "participation_ratio": Column("directions", "(sum l)^2 / sum l^2 of the eigenvalues l of the tokens' covariance"),
     "covariance_rank": Column("directions", "exp of the entropy of those eigenvalues over their sum"),

@@ -18,7 +18,7 @@ from ..spec.measure import STANDARDISED_RANGE, Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, extremes, image_chunks, iterate_blocks, stacked
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 OPTIONS = ("entropy_bins",)
 FILES = ("range.json",)
 REFERENCE = "range.json"

@@ -17,7 +17,7 @@ from ..outputs import Outputs, asked_for
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 FILES = ("block{block:02d}.npy", "meta.json")
 OPTIONS = ("dump_images", "dump_tokens", "dtype")
 # By whether all tokens are kept.

@@ -16,7 +16,7 @@ from ..networks.gradients import block_gradients
 from ..outputs import GradientOf, Outputs
 from .accumulator import Accumulator
 
-ASKS = ("gradients",)
+REQUIRES = ("gradients",)
 IMAGE_COLUMNS = {
     "gradient_magnitude": Column(
         "1 / activation unit",

@@ -14,7 +14,7 @@ from ..outputs import Outputs
 from .accumulator import Accumulator
 from .rows import check_logits
 
-ASKS = ("logits", "lens")
+REQUIRES = ("logits", "lens")
 IMAGE_COLUMNS = {
     "lens_top1": Column("%", "100 where the head, reading the block, predicts the label, else 0; NaN without a label"),
     "lens_agreement": Column("%", "100 where it predicts what the network predicts, else 0"),

@@ -13,7 +13,7 @@ from ..files import Column
 from ._classes import ByClass, indices
 from ._linear import centred, reduced
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 OPTIONS = ("seed",)
 FOLDS = 5
 RIDGE = 0.03

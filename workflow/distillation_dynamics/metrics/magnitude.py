@@ -15,7 +15,7 @@ from ..outputs import Outputs
 from .accumulator import Accumulator
 from .blocks import Block, Features, image_chunks, iterate_blocks
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 IMAGE_COLUMNS = {
     "mean": Column("activation units", "mean over channels and tokens"),
     "standard_deviation": Column("activation units", "standard deviation over channels and tokens"),

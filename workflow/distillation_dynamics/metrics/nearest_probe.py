@@ -11,7 +11,7 @@ from ..files import Column
 from ._classes import ByClass, indices
 from ._linear import nearest
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 NEIGHBOURS = 10
 BLOCK_COLUMNS = {
     "nearest_probe_top1": Column("%", "leave-one-out top-1 of the nearest images by cosine of mean patch tokens"),

@@ -19,7 +19,7 @@ from .entropy import bin_edges, image_entropy, value_range
 from .magnitude import image_scalars
 from .spectrum import image_intensity
 
-ASKS = ("features", "prefix")
+REQUIRES = ("features", "prefix")
 OPTIONS = ("entropy_bins",)
 IMAGE_COLUMNS = {
     "intensity_all_tokens": Column("activation units", "intensity over all tokens of the block"),

@@ -22,7 +22,7 @@ from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, ImageValues, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 FILES = ("grams.safetensors",)
 SHARES = (0.80, 0.90, 0.95, 0.99)
 TOLERANCE = 1e-12

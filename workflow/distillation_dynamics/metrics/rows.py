@@ -1,9 +1,10 @@
 """What networks are held beside each other by: logits, mean and random patch tokens, and sums over all tokens.
 
 In: features and logits of the images of the comparison. Out: one file a checkpoint, `rows.safetensors`, that
-`pairs.rows.Rows` reads: `logits` [n, K] (left out without a head), for each block b `pooled<b>` [n, C], the mean patch
-token, `tokens<b>` [n k, C], tokens at k random places of the block's own grid, both float32, and `gram<b>` [C, C], the
-sum of x x^T over all patch tokens x, float64. So every pair of networks is compared without running either again.
+`pairs.activations.Activations` reads: `logits` [n, K] (left out without a head), for each block b `pooled<b>` [n, C],
+the mean patch token, `tokens<b>` [n k, C], tokens at k random places of the block's own grid, both float32, and
+`gram<b>` [C, C], the sum of x x^T over all patch tokens x, float64. So every pair of networks is compared without
+running either again.
 """
 
 import json
@@ -19,9 +20,9 @@ from ..outputs import NotFinite, Outputs, asked_for
 from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import extremes
-from .pairs.rows import METADATA
+from .pairs.activations import METADATA
 
-ASKS = ("features", "logits")
+REQUIRES = ("features", "logits")
 OPTIONS = ("tokens",)
 FILES = ("rows.safetensors",)
 IMAGES = "compare"

@@ -21,7 +21,7 @@ from ..spec.measure import Settings
 from .accumulator import DEFAULTS, Accumulator, Context
 from .gradient import gradient_map
 
-ASKS = ("network", "gradients")
+REQUIRES = ("network", "gradients")
 OPTIONS = ("methods",)
 IMAGES = "saliency"
 BATCH = 16

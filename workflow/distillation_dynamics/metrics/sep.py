@@ -27,7 +27,7 @@ from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import band, permutations
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 OPTIONS = ("permutations", "seed")
 LEVELS = (0.80, 0.90, 0.95, 0.99)
 TOLERANCE = 1e-12

@@ -25,7 +25,7 @@ from .accumulator import DEFAULTS, Accumulator, Context, Measured
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 from .permutation import AmplitudeNull, permutations
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 OPTIONS = ("permutations", "seed", "group")
 FILES = ("spectra.safetensors",)
 IMAGE_COLUMNS = {

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from ..data.probe import ProbeImages
+from ..data.image_set import MeasuredImages
 from ..errors import StudyError
 from ..files import Column
 from ..spec.network import Shapes
 from .accumulator import Accumulator
 from .keys import BLOCK, NETWORK
 
-PROBE = {
+IMAGE_SET = {
     "probe": Column("", "balanced: images spread over the classes; published: the first test images; or one of probes"),
 }
-KEYS = NETWORK | PROBE | BLOCK
+KEYS = NETWORK | IMAGE_SET | BLOCK
 DEPTH_KEYS = KEYS | {
     "channels": Column("", "channels of the block's features, C"),
     "tokens": Column("", "patch tokens of an image, rows x columns of the grid"),
@@ -51,9 +51,9 @@ def documentation(metric: Any) -> dict[str, dict[str, Column]]:
 
 
 def rows(
-    module: Any, metric: Accumulator, key: dict[str, Any], images: ProbeImages, names: list[str], shapes: Shapes
+    module: Any, metric: Accumulator, key: dict[str, Any], images: MeasuredImages, names: list[str], shapes: Shapes
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the columns of each table of a metric for one checkpoint and one probe.
+    """Return the columns of each table of a metric for one checkpoint and one image set.
 
     Raises StudyError where the metric computes other columns than its file documents.
     """

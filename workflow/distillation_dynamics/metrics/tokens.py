@@ -16,7 +16,7 @@ from ..outputs import Outputs
 from .accumulator import Accumulator
 from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
 
-ASKS = ("features",)
+REQUIRES = ("features",)
 OUTLIER_FACTOR = 3
 IMAGE_COLUMNS = {
     "token_norm_mean": Column("activation units", "mean Euclidean norm of the tokens"),

@@ -10,59 +10,59 @@ from timm.models import get_pretrained_cfg
 from ..errors import StudyError
 from ..files import read_json
 from ..spec.images import View
-from ..spec.network import Asked
+from ..spec.network import ModelQuery
 from .weights_file import LOCAL
 
 TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
 
 
-def pretrained_cfg(asked: Asked) -> dict[str, Any] | None:
+def pretrained_cfg(query: ModelQuery) -> dict[str, Any] | None:
     """Return timm's `pretrained_cfg` of released weights; None of a network that has none.
 
     It is that of `config.json` beside them in a local folder; else that which timm knows for the model, of the weights
     that the hub's name of timm (`timm/<model>.<tag>`) or the model's name says.
     """
-    if asked.released is None:
+    if query.released is None:
         return None
-    config = Path(asked.released.removeprefix(LOCAL)) / "config.json"
-    if asked.released.startswith(LOCAL) and config.is_file():
+    config = Path(query.released.removeprefix(LOCAL)) / "config.json"
+    if query.released.startswith(LOCAL) and config.is_file():
         said = read_json(config)
         known = said.get("pretrained_cfg", said)
         return known | {key: said[key] for key in ("num_classes",) if key in said}
-    hub = TIMMS.match(asked.released)
+    hub = TIMMS.match(query.released)
     known = None
-    if hub and hub["name"].partition(".")[0] == asked.name.partition(".")[0]:
+    if hub and hub["name"].partition(".")[0] == query.name.partition(".")[0]:
         known = get_pretrained_cfg(hub["name"])
-    known = known or get_pretrained_cfg(asked.name)
+    known = known or get_pretrained_cfg(query.name)
     return None if known is None else known.to_dict()
 
 
-def view_of(asked: Asked) -> View:
+def view_of(query: ModelQuery) -> View:
     """Return how a network sees images: as the study says, else as its weights were trained, else as others see them.
 
     Raises StudyError where nobody says it, or where images would not be square.
     """
-    known: dict[str, Any] = {} if asked.default is None else dict(vars(asked.default))
-    if (cfg := pretrained_cfg(asked)) is not None:
+    known: dict[str, Any] = {} if query.default is None else dict(vars(query.default))
+    if (cfg := pretrained_cfg(query)) is not None:
         names = {"mean": "mean", "std": "std", "crop_pct": "crop_fraction"}
         names |= {"interpolation": "interpolation", "crop_mode": "crop_mode"}
         known |= {ours: cfg[theirs] for theirs, ours in names.items() if cfg.get(theirs) is not None}
         if cfg.get("input_size") is not None:
             channels, *sides = cfg["input_size"]
             known |= {"channels": channels, "image_size": sides}
-    known |= asked.view
+    known |= query.view
     for argument, name in (("img_size", "image_size"), ("in_chans", "channels")):
-        if argument in asked.args:
-            known[name] = asked.args[argument]
+        if argument in query.args:
+            known[name] = query.args[argument]
     if lacking := [name for name in ("channels", "image_size", "mean", "std") if name not in known]:
         raise StudyError(
-            f"view: nothing says {' and '.join(lacking)} of the images that {asked.name} sees; give "
+            f"view: nothing says {' and '.join(lacking)} of the images that {query.name} sees; give "
             f"{'it' if len(lacking) == 1 else 'them'} there"
         )
     rows, columns = to_2tuple(known["image_size"])
     if rows != columns:
         raise StudyError(
-            f"view.image_size: {asked.name} sees images of {rows} x {columns} pixels; give one number, for square ones"
+            f"view.image_size: {query.name} sees images of {rows} x {columns} pixels; give one number, for square ones"
         )
     for name in ("mean", "std"):
         known[name] = tuple(float(value) for value in known[name])

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from ..objective import Outputs, Term
 from ..outputs import asked_for
 
-NEEDS = "labels"
+REQUIRES = "labels"
 OPTIONS = {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}}
 
 

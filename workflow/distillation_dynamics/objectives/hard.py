@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ..objective import Outputs, Term
 from ..outputs import asked_for
 
-NEEDS = "teacher_logits"
+REQUIRES = "teacher_logits"
 OPTIONS: dict[str, dict] = {}
 
 

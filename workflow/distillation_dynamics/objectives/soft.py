@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..objective import Outputs, Term
 
-NEEDS = "teacher_logits"
+REQUIRES = "teacher_logits"
 OPTIONS = {"temperature": {"type": "number", "exclusiveMinimum": 0, "default": 1.0}}
 
 

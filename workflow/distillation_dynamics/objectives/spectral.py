@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..objective import FeatureTerm
 
-NEEDS = "teacher_features"
+REQUIRES = "teacher_features"
 OPTIONS: dict[str, dict] = {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ..spec.tables import MAIN_PROBE, Names
+from ..spec.tables import MAIN_IMAGE_SET, Names
 from ..statistics.report.words import listed, plural
 
 NONE = "an unrecorded number of"
@@ -32,7 +32,7 @@ def _measured(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
     depth = tables.get("depth")
     if depth is None or not {"probe", "images"} <= set(depth.columns):
         return pd.Series(dtype=float)
-    return depth.loc[depth["probe"] == MAIN_PROBE, "images"]
+    return depth.loc[depth["probe"] == MAIN_IMAGE_SET, "images"]
 
 
 def _counts(values: pd.Series) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import Column
-from ..spec.tables import MAIN_PROBE, Names
+from ..spec.tables import MAIN_IMAGE_SET, Names
 from ..statistics.report.shape_tables import u_shaped
 from ..statistics.u_shape import UNDECIDED
 from .latex import POWER, comment
@@ -78,13 +78,13 @@ def _stated(name: str, table: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return the rows of a table that the report goes through one by one."""
     if name not in ("shape", "references"):
         return table
-    return table[(table["probe"] == MAIN_PROBE) & table["network"].isin(names.fixed)]
+    return table[(table["probe"] == MAIN_IMAGE_SET) & table["network"].isin(names.fixed)]
 
 
 def counts(shape: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return a row a metric and kind of network: how many are U-shaped, undecided, and measured."""
     rows = []
-    tested = shape[shape["probe"] == MAIN_PROBE]
+    tested = shape[shape["probe"] == MAIN_IMAGE_SET]
     members = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
     for metric, group in tested.groupby("metric", sort=False):
         for kind, who in members.items():

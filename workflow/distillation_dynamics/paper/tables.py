@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..spec.tables import MAIN_PROBE, Names
+from ..spec.tables import MAIN_IMAGE_SET, Names
 from ..statistics.networks import OWN
 from ..statistics.report import accuracy, alignment, claims, dose, networks, published, shape_tables, variants
 from .captions import filled
@@ -37,12 +37,12 @@ def _accuracies(tables: Tables, names: Names) -> pd.DataFrame:
 
 def _shapes(tables: Tables, names: Names) -> pd.DataFrame:
     shape = tables["shape"]
-    return shape_tables.network_table(shape[shape["probe"] == MAIN_PROBE], names)
+    return shape_tables.network_table(shape[shape["probe"] == MAIN_IMAGE_SET], names)
 
 
 def _counts(tables: Tables, names: Names) -> pd.DataFrame:
     shape = tables["shape"]
-    tested = shape[shape["probe"] == MAIN_PROBE]
+    tested = shape[shape["probe"] == MAIN_IMAGE_SET]
     return shape_tables.count_table(tested, names) if len(tested) else tested
 
 

@@ -7,8 +7,8 @@ from .machine import Machine
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows of one network at one checkpoint, with the name, seed and epoch that it has in the tables."""
+class KeptActivations:
+    """What one network says at one checkpoint, kept in a file; name, seed and epoch are those of the tables."""
 
     network: str
     seed: int
@@ -21,7 +21,7 @@ class CompareJob:
     """Compare the networks of each pair by the pair metric `metric`."""
 
     metric: str
-    pairs: tuple[tuple[Rows, Rows], ...]
+    pairs: tuple[tuple[KeptActivations, KeptActivations], ...]
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
@@ -30,6 +30,6 @@ class CompareJob:
 class MapJob:
     """Place all blocks of all networks on one map."""
 
-    rows: tuple[Rows, ...]
+    activations: tuple[KeptActivations, ...]
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()

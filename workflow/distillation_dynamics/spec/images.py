@@ -43,7 +43,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Probe:
+class ImageSet:
     """An image set that networks are measured on, as one of them sees it: `count` images of a split.
 
     They are spread evenly over the classes, or over the split where images have no labels; with `first` they are the

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .base import From, aside
-from .images import Probe
+from .images import ImageSet
 from .machine import Machine
 from .network import Checkpoints
 
@@ -35,15 +35,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Measure a network at all its checkpoints by `metric`, on `probes`, the first of which is the main one.
+    """Measure a network at all its checkpoints by `metric`, on `image_sets`, the first of which is the main one.
 
     `reference` is what the metric reads of the reference network, whose own jobs have None. Files that the metric keeps
-    are those of the main probe, in a folder of `out` for each checkpoint.
+    are those of the main image set, in a folder of `out` for each checkpoint.
     """
 
     metric: str
     network: Checkpoints
-    probes: tuple[Probe, ...]
+    image_sets: tuple[ImageSet, ...]
     options: dict[str, Any]
     reference: From | None
     machine: Machine = aside(default_factory=Machine)

@@ -30,7 +30,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelQuery:
     """What a study says of a network, before it is known what timm says of it.
 
     `classes` and the keys of `view` are only what is given; `released` names weights from elsewhere
@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelInfo:
     """What a network is before it has weights: `shapes` are those of each block's features.
 
     `view` and `classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale` is

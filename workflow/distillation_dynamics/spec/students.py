@@ -6,7 +6,7 @@ from .base import aside
 from .images import Images
 from .machine import Machine
 from .network import Model, Shapes
-from .teacher_outputs import Asked
+from .teacher_outputs import TeacherSource
 from .training import Recipe, TermSpec
 
 
@@ -24,7 +24,7 @@ class RunJob:
     seed: int
     kept: tuple[int, ...]
     student: Shapes
-    teacher: Asked | None
+    teacher: TeacherSource | None
     study: str = aside(default="")
     label: str = aside(default="")
     machine: Machine = aside(default_factory=Machine)

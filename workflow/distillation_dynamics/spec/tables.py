@@ -7,7 +7,7 @@ from .base import From, aside
 from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
-MAIN_PROBE, PUBLISHED_PROBE = "balanced", "published"
+MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET = "balanced", "published"
 
 
 @dataclass(frozen=True)

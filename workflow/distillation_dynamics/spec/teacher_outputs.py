@@ -10,7 +10,7 @@ from .training import Augmentation
 
 
 @dataclass(frozen=True)
-class Asked:
+class TeacherSource:
     """The teacher of a student; `outputs` is the folder of its stored outputs, where views are fixed (`stored`)."""
 
     model: Model

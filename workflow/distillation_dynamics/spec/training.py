@@ -73,7 +73,7 @@ class TermSpec:
 
     name: str
     weight: float | None
-    needs: str
+    requires: str
     options: dict[str, Any]
     pairs: tuple[tuple[int, int], ...] = ()
     reduction: str = "mean"

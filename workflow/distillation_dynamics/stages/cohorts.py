@@ -69,10 +69,10 @@ def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
     return network, Objective(job.terms, [Shape(*s) for s in job.student], [Shape(*s) for s in teacher])
 
 
-def asks(job: RunJob) -> Request:
+def request_to_teacher(job: RunJob) -> Request:
     """Return what the terms of a student ask of its teacher: logits, and the blocks that they align with."""
     blocks = tuple(sorted({t for term in job.terms for _, t in term.pairs}))
-    return Request(logits=any(term.needs == "teacher_logits" for term in job.terms), features=blocks)
+    return Request(logits=any(term.requires == "teacher_logits" for term in job.terms), features=blocks)
 
 
 def _name(epoch: int) -> str:
@@ -122,14 +122,14 @@ def _teacher(jobs: list[RunJob], images: Split, device: torch.device) -> CachedT
     asking = [(job, job.teacher) for job in jobs if job.teacher is not None]
     if not asking:
         return None
-    job, asked = asking[0]
-    network = build(asked.model, job.images.view)
-    load_weights(asked.weights.files[0], network)
-    if not asked.stored:
+    job, source = asking[0]
+    network = build(source.model, job.images.view)
+    load_weights(source.weights.files[0], network)
+    if not source.stored:
         return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time)
-    assert asked.outputs is not None, "what is stored has a folder"
-    request = functools.reduce(Request.__or__, (asks(job) for job, _ in asking))
-    teacher = CachedTeacher(asked.outputs, request, job.recipe.augmentation)
+    assert source.outputs is not None, "what is stored has a folder"
+    request = functools.reduce(Request.__or__, (request_to_teacher(job) for job, _ in asking))
+    teacher = CachedTeacher(source.outputs, request, job.recipe.augmentation)
     teacher.verify(network, images, device, job.seed)
     return teacher
 
@@ -145,7 +145,7 @@ def _member(job: RunJob, state_key: str) -> Member:
             save_weights(states.beside / _name(epoch), student)
             states.keep(_name(epoch))
 
-    return Member(student, objective, job.seed, asks(job), keep, states)
+    return Member(student, objective, job.seed, request_to_teacher(job), keep, states)
 
 
 def _write(

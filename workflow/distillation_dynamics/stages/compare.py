@@ -15,9 +15,8 @@ import numpy as np
 from ..errors import StudyError
 from ..files import Column, write_joined
 from ..metrics.keys import BLOCK, NETWORK
-from ..metrics.pairs.rows import Rows, matched
-from ..spec.compare import CompareJob
-from ..spec.compare import Rows as Named
+from ..metrics.pairs.activations import Activations, matched
+from ..spec.compare import CompareJob, KeptActivations
 
 
 def _of_other(columns: dict[str, Column]) -> dict[str, Column]:
@@ -44,11 +43,11 @@ def main(job: CompareJob, gpus: int = 0) -> None:
     """Compare the networks of every pair of the job."""
     metric = import_module(f"..metrics.pairs.{job.metric}", __package__)
     left = Counter(named.file.files[0] for pair in job.pairs for named in pair)
-    opened: dict[str, Rows] = {}
+    opened: dict[str, Activations] = {}
     parts = []
     for pair in job.pairs:
         paths = [named.file.files[0] for named in pair]
-        opened |= {path: Rows(path) for path in paths if path not in opened}
+        opened |= {path: Activations(path) for path in paths if path not in opened}
         first, second = (opened[path] for path in paths)
         matched(first, second)
         parts.append(_part(metric, pair, first, second))
@@ -58,7 +57,9 @@ def main(job: CompareJob, gpus: int = 0) -> None:
     write_joined(Path(job.out), {job.metric: parts}, {job.metric: documentation(metric)})
 
 
-def _part(metric: ModuleType, pair: tuple[Named, Named], first: Rows, second: Rows) -> dict[str, np.ndarray]:
+def _part(
+    metric: ModuleType, pair: tuple[KeptActivations, KeptActivations], first: Activations, second: Activations
+) -> dict[str, np.ndarray]:
     """Return the columns of one pair of networks; raise StudyError where they are not those that the file documents."""
     by_block = hasattr(metric, "PAIR_COLUMNS")
     shape = (first.blocks, second.blocks) if by_block else ()

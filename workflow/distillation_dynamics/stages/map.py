@@ -14,7 +14,7 @@ from ..errors import StudyError, say_once
 from ..files import Column, write_joined
 from ..metrics._linear import centred
 from ..metrics.keys import BLOCK, NETWORK
-from ..metrics.pairs.rows import Rows, matched
+from ..metrics.pairs.activations import Activations, matched
 from ..spec.compare import MapJob
 
 # Distances settle with far fewer images than a comparison has, and their kernels take n^2 values a block.
@@ -84,8 +84,8 @@ def main(job: MapJob, gpus: int = 0) -> None:
     """Place every block of every network on the map."""
     keys: dict[str, list] = {name: [] for name in NETWORK | BLOCK}
     vectors, first, taken = [], None, np.arange(0)
-    for named in job.rows:
-        rows = Rows(named.file.files[0])
+    for named in job.activations:
+        rows = Activations(named.file.files[0])
         if first is None:
             first = rows
             taken = np.unique(np.linspace(0, rows.images - 1, min(rows.images, MOST_IMAGES)).round().astype(int))

@@ -1,6 +1,6 @@
 """The measure stage: stream images through a network at each of its checkpoints, once a pass for all metrics together.
 
-In: weights, images of one or several probes, and the metrics that are due. Images pass in batches, so that memory is
+In: weights, one or several sets of images, and the metrics that are due. Images pass in batches, so that memory is
 that of one batch. Out, in the folder of each metric: the tables that its file documents, for all checkpoints together,
 and the files that it keeps of each checkpoint. Metrics are computed on float32 features. The stage knows none by name.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data.probe import ProbeImages
+from ..data.image_set import MeasuredImages
 from ..errors import StudyError
 from ..files import replacing, sha256, write_joined
 from ..metrics import tabulated
@@ -29,7 +29,7 @@ from ..networks.observer import Observer
 from ..networks.weights import load_weights
 from ..outputs import Outputs, Request, computed_with
 from ..spec.base import to_json
-from ..spec.images import Probe
+from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
@@ -64,7 +64,7 @@ class Part:
     def __init__(self, number: int, job: MeasureJob):
         self.number, self.job = number, job
         self.module = import_module(f"..metrics.{job.metric}", __package__)
-        self.request = Request.of(self.module.ASKS)
+        self.request = Request.of(self.module.REQUIRES)
         self.columns = tabulated.documentation(self.module)
         self.tables: dict[str, list[dict[str, Any]]] = {name: [] for name in self.columns}
         self.failed: StudyError | None = None
@@ -85,9 +85,9 @@ class Part:
         own = Path(self.job.out) / self.job.network.folders[0] / name
         return own if folder != own.parent else None
 
-    def folder(self, number: int, probe: Probe) -> Path | None:
-        """Return where the files of a checkpoint belong; None for all but the main probe, whose they are."""
-        return Path(self.job.out) / self.job.network.folders[number] if probe == self.job.probes[0] else None
+    def folder(self, number: int, image_set: ImageSet) -> Path | None:
+        """Return where the files of a checkpoint belong; None for all but the main image set, whose they are."""
+        return Path(self.job.out) / self.job.network.folders[number] if image_set == self.job.image_sets[0] else None
 
     def take(self, left: Left, key: dict[str, Any], folder: Path | None) -> None:
         """Take what an equal checkpoint left, under the name of this one."""
@@ -102,20 +102,20 @@ class Part:
 
 
 class Session:
-    """What the measurements of one process share: the images of each probe, and what untrained checkpoints left.
+    """What the measurements of one process share: the images of each image set, and what untrained checkpoints left.
 
     Students of one seed begin with the same weights, whatever their variant: these are measured once.
     """
 
     def __init__(self):
-        self.opened: dict[Probe, ProbeImages] = {}
+        self.opened: dict[ImageSet, MeasuredImages] = {}
         self.untrained: dict[str, Left] = {}
 
-    def images(self, probe: Probe, workers: int) -> ProbeImages:
-        """Return the images of a probe, opened once."""
-        if probe not in self.opened:
-            self.opened[probe] = ProbeImages(probe, workers)
-        return self.opened[probe]
+    def images(self, image_set: ImageSet, workers: int) -> MeasuredImages:
+        """Return the images of an image set, opened once."""
+        if image_set not in self.opened:
+            self.opened[image_set] = MeasuredImages(image_set, workers)
+        return self.opened[image_set]
 
 
 def main(
@@ -137,10 +137,10 @@ def main(
         report.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
         observer = functools.cache(functools.partial(_observer, jobs[0], weights, device))
-        for probe, members in _by_probe(parts):
+        for image_set, members in _by_image_set(parts):
             members = [part for part in members if part.failed is None]
             if members:
-                _measure(observer, weights, number, probe, session, members, device)
+                _measure(observer, weights, number, image_set, session, members, device)
     spent = time.time() - begun - sum(part.seconds for part in parts)
     for part in parts:
         if part.failed is None:
@@ -154,17 +154,17 @@ def main(
 def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
     """Return what observes the network of a job with these weights."""
     # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
-    network = build(job.network.model, job.probes[0].images.view)
+    network = build(job.network.model, job.image_sets[0].images.view)
     load_weights(weights, network)
     return Observer(network.to(device).eval().requires_grad_(False))
 
 
-def _by_probe(parts: list[Part]) -> Iterator[tuple[Probe, list[Part]]]:
-    """Yield the probes of all metrics, each with the metrics that are measured on it."""
-    members: dict[Probe, list[Part]] = {}
+def _by_image_set(parts: list[Part]) -> Iterator[tuple[ImageSet, list[Part]]]:
+    """Yield the image sets of all metrics, each with the metrics that are measured on it."""
+    members: dict[ImageSet, list[Part]] = {}
     for part in parts:
-        for probe in part.job.probes:
-            members.setdefault(probe, []).append(part)
+        for image_set in part.job.image_sets:
+            members.setdefault(image_set, []).append(part)
     yield from members.items()
 
 
@@ -172,23 +172,23 @@ def _measure(
     observer: Callable[[], Observer],
     weights: str,
     number: int,
-    probe: Probe,
+    image_set: ImageSet,
     session: Session,
     parts: list[Part],
     device: torch.device,
 ) -> None:
-    """Measure one checkpoint on one probe by all metrics of `parts`, but for those that an equal one has left."""
-    network, images = parts[0].job.network, session.images(probe, parts[0].job.machine.threads - 1)
+    """Measure one checkpoint on one image set by all metrics of `parts`, but for those that an equal one has left."""
+    network, images = parts[0].job.network, session.images(image_set, parts[0].job.machine.threads - 1)
     values = sum(channels * rows * columns for channels, rows, columns in network.shapes)
     size = max(1, min(BATCH_VALUES // values, *(part.batch for part in parts)))
     key = {
-        "network": network.names[number], "seed": network.seed, "epoch": network.epochs[number], "probe": probe.name
+        "network": network.names[number], "seed": network.seed, "epoch": network.epochs[number], "probe": image_set.name
     }  # fmt: skip
-    known = _known(weights, size, probe, parts) if network.epochs[number] == 0 else {}
+    known = _known(weights, size, image_set, parts) if network.epochs[number] == 0 else {}
     for part in parts:
         if known.get(part) in session.untrained:
             with _own(part):
-                part.take(session.untrained[known[part]], key, part.folder(number, probe))
+                part.take(session.untrained[known[part]], key, part.folder(number, image_set))
     parts = [part for part in parts if known.get(part) not in session.untrained]
     if not parts:
         return
@@ -196,17 +196,17 @@ def _measure(
     with ExitStack() as stack:
         metrics: dict[Part, Accumulator] = {}
         for part in parts:
-            folder = part.folder(number, probe)
+            folder = part.folder(number, image_set)
             context = Context(
                 *(images.positions, images.labels, images.names, network.shapes, watcher.block_names),
-                *(network.model.classes, probe.images.view, folder),
+                *(network.model.classes, image_set.images.view, folder),
                 *(part.reference(folder or Path()), stack.enter_context(_files(part))),
             )
             with _own(part):
                 metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
-                _stream(watcher, images, metrics, size, device, probe.classes == network.model.classes)
+                _stream(watcher, images, metrics, size, device, image_set.classes == network.model.classes)
         except StudyError as error:
             # What the network itself computes is wrong for all.
             for part in parts:
@@ -227,12 +227,12 @@ def _measure(
     session.untrained |= {key: rest for key, (part, rest) in left.items() if part.failed is None}
 
 
-def _known(weights: str, size: int, probe: Probe, parts: list[Part]) -> dict[Part, str]:
+def _known(weights: str, size: int, image_set: ImageSet, parts: list[Part]) -> dict[Part, str]:
     """Return what tells the results of each metric: the weights' content, and all that the metric is given."""
     content = sha256(weights)
     return {
         part: to_json(
-            [content, size, part.job.metric, part.job.network.model, probe, part.job.options, part.job.reference]
+            [content, size, part.job.metric, part.job.network.model, image_set, part.job.options, part.job.reference]
         )
         for part in parts
     }
@@ -269,7 +269,7 @@ class _own:
 
 def _stream(
     observer: Observer,
-    images: ProbeImages,
+    images: MeasuredImages,
     metrics: dict[Part, Accumulator],
     size: int,
     device: torch.device,

@@ -15,11 +15,11 @@ from torch import nn
 from .. import distributed
 from ..data.split import Split
 from ..errors import StudyError
+from ..networks.acceptance import check_teacher
 from ..networks.blocks import classes_of
 from ..networks.build import build
 from ..networks.controls import control, is_identity
 from ..networks.device import device as device_of
-from ..networks.expected import check_teacher
 from ..networks.released import load_released
 from ..networks.weights import save_weights
 from ..networks.weights_file import other_weights

@@ -14,9 +14,9 @@ from torch import nn
 
 from ..data.split import Split
 from ..files import npy_writer
+from ..networks.acceptance import check_stored
 from ..networks.build import build
 from ..networks.device import device as device_of
-from ..networks.expected import check_stored
 from ..networks.weights import load_weights
 from ..outputs import asked_for
 from ..spec.teacher_outputs import TeacherOutputsJob

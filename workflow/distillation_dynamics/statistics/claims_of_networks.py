@@ -6,7 +6,7 @@ In: the evidence. Out: a finding a claim. Networks are those of the study, stude
 import numpy as np
 import pandas as pd
 
-from ..spec.tables import MAIN_PROBE
+from ..spec.tables import MAIN_IMAGE_SET
 from .evidence import CONTRADICTED, NO_CONTROL, SUPPORTED, UNDECIDED, Evidence, Finding, untestable
 from .thresholds import FLAT, LEVEL
 from .u_shape import NOT_U_SHAPED, U_SHAPED
@@ -30,7 +30,7 @@ def verdicts_of(evidence: Evidence) -> pd.DataFrame:
     known = [
         {"network": row["network"], "metric": row["metric"], "u": row["verdict"] == U_SHAPED}
         for row in rows.to_dict("records")
-        if row["probe"] == MAIN_PROBE
+        if row["probe"] == MAIN_IMAGE_SET
         and row["verdict"] in (U_SHAPED, NOT_U_SHAPED)
         and (row["network"], row["probe"], row["metric"]) not in none
     ]

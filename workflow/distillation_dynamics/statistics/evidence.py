@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..spec.tables import MAIN_PROBE, Names, Setting
+from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from .paired import interval
 
 SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE = "supported", "contradicted", "undecided", "not testable here"
@@ -46,7 +46,7 @@ class Evidence:
         """Return these columns over depth, of the main images and each network's last epoch, where all have a value."""
         keys = ("network", "seed", "epoch", "probe", "block")
         rows = self.read("depth", *keys, *columns)
-        rows = rows[rows["probe"] == MAIN_PROBE].dropna(subset=list(columns))
+        rows = rows[rows["probe"] == MAIN_IMAGE_SET].dropna(subset=list(columns))
         return rows[rows["epoch"] == rows.groupby(["network", "seed"])["epoch"].transform("max")]
 
     def with_attention(self, network: str) -> bool | None:

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from ..files import Column
-from ..spec.tables import MAIN_PROBE, Names, Setting
+from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ..spec.training import TermSpec
 from .paired import interval
 from .terms import dose_of
@@ -132,8 +132,8 @@ def term_differences(ours: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> li
             if name == "pairs":
                 mine, given = sorted(map(tuple, mine)), sorted(map(tuple, given))
             one_pair = name == "reduction" and len(other.pairs) < 2
-            # What a term needs follows from its name.
-            if mine != given and name not in ("name", "needs", "weight", "share") and not one_pair:
+            # What a term requires follows from its name.
+            if mine != given and name not in ("name", "requires", "weight", "share") and not one_pair:
                 found.append(f"{term.name}: {name} {mine}, published {given}")
     return found
 
@@ -257,7 +257,7 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
     rows: list[dict[str, Any]] = []
     if depth is None or "entropy_fixed_range" not in depth:
         return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
-    depth = depth[(depth["probe"] == MAIN_PROBE) & (depth["epoch"] > 0) & depth["entropy_fixed_range"].notna()]
+    depth = depth[(depth["probe"] == MAIN_IMAGE_SET) & (depth["epoch"] > 0) & depth["entropy_fixed_range"].notna()]
     for row in found.to_dict("records"):
         theirs = published.entropy[published.entropy["run"] == row["run"]]
         ours = depth[depth["network"] == row["variant"]]

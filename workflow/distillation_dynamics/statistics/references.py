@@ -14,7 +14,7 @@ from scipy.special import gammaln, xlog1py, xlogy
 
 from ..files import Column
 from ..spec.measure import STANDARDISED_RANGE
-from ..spec.tables import PUBLISHED_PROBE
+from ..spec.tables import PUBLISHED_IMAGE_SET
 
 # Values of the tokens that are simulated: the mean entropy of these has a standard error below .002 bits.
 VALUES = 2**18
@@ -58,7 +58,7 @@ def table(depth: pd.DataFrame) -> pd.DataFrame:
     What a block's row does not tell (no RMS, no entropy measured) is NaN. The published choice of images is left out.
     """
     keys = ["network", "seed", "probe"]
-    rows = depth[depth["probe"] != PUBLISHED_PROBE]
+    rows = depth[depth["probe"] != PUBLISHED_IMAGE_SET]
     rows = rows[rows["epoch"] == rows.groupby(keys)["epoch"].transform("max")]
     return pd.DataFrame([_row(one) for one in rows.to_dict("records")], columns=list(REFERENCE_COLUMNS))
 

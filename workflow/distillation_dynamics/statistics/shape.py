@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ..errors import StudyError
 from ..files import Column
-from ..spec.tables import PUBLISHED_PROBE
+from ..spec.tables import PUBLISHED_IMAGE_SET
 from . import references, scale
 from .thresholds import FLAT, LEVEL, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
 from .u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, ONE_IMAGE, U_SHAPED, UNDECIDED, fall_and_rise, verdicts
@@ -168,7 +168,7 @@ def networks(path: Path) -> list[tuple[str, int, int, str]]:
         # In batches: these columns repeat the same few values over millions of rows.
         for batch in file.iter_batches(columns=["network", "seed", "epoch", "probe"]):
             table = pa.Table.from_batches([batch])
-            table = table.filter(pc.not_equal(table["probe"], PUBLISHED_PROBE))
+            table = table.filter(pc.not_equal(table["probe"], PUBLISHED_IMAGE_SET))
             groups = table.group_by(["network", "seed", "probe"], use_threads=False).aggregate([("epoch", "max")])
             for row in groups.to_pylist():
                 key = row["network"], row["seed"], row["probe"]

@@ -161,8 +161,8 @@ def teacher_faults(study: Study, teacher: str) -> Iterator[str]:
             )
     if not study.sorts(teacher):
         yield (
-            f"networks.{teacher}: its head has {study.facts[teacher].classes or 'no'} outputs, but data.classes is "
-            f"{study.data.classes}; a teacher must sort the classes of its students"
+            f"networks.{teacher}: its head has {study.model_info[teacher].classes or 'no'} outputs, but data.classes "
+            f"is {study.data.classes}; a teacher must sort the classes of its students"
         )
 
 

@@ -17,17 +17,17 @@ from ..spec.base import build
 from ..spec.configured import SOURCES, Data, Network, Student
 from ..spec.images import View
 from ..spec.measure import Settings
-from ..spec.network import Asked, Facts
+from ..spec.network import ModelInfo, ModelQuery
 from . import checks, faults
 from .pairs import pair_faults, variant_terms
 from .schema import load_schema, with_defaults
 from .study import STUDENT, Measure, Study
 
-Describe = Callable[[dict[str, Asked]], dict[str, Facts]]
+Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
 
 
 def load(config: dict[str, Any], describe: Describe) -> Study:
-    """Check `config` and return the study; `describe` tells the facts of networks by name.
+    """Check `config` and return the study; `describe` tells what networks are, by name.
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
@@ -58,8 +58,8 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
             *checks.compute_faults(config),
         ]
     )
-    facts = _facts(describe, networks, student, view, data.classes)
-    variants = _variants(config, facts)
+    model_info = _info(describe, networks, student, view, data.classes)
+    variants = _variants(config, model_info)
     study = Study(
         name=config["name"],
         seeds=tuple(config["seeds"]),
@@ -75,7 +75,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
         compute=config["compute"],
         state_minutes=float(config["state_minutes"]),
         package_versions=config["package_versions"],
-        facts=facts,
+        model_info=model_info,
         configuration=config,
     )
     _refuse(checks.measure_faults(study))
@@ -121,28 +121,28 @@ def _images(key: str, given: dict[str, Any], view: View | None = None) -> Data:
     return build(Data, part | {"view": None if view is None else asdict(view)})
 
 
-def _facts(
+def _info(
     describe: Describe, networks: dict[str, Network], student: Student | None, view: View | None, classes: int | None
-) -> dict[str, Facts]:
+) -> dict[str, ModelInfo]:
     """Return what is known of each network, and of the student, before it has weights."""
-    asked = {}
+    queries = {}
     for name, network in networks.items():
         model, released = network.model, None if network.source == "pretrain" else network.weights
         own = classes if network.source == "pretrain" else None
-        asked[f"networks.{name}"] = Asked(
+        queries[f"networks.{name}"] = ModelQuery(
             *(model.name, model.args, model.initialisation), own, network.view, view, released
         )
     if student is not None:
         model = student.model
-        asked[STUDENT] = Asked(model.name, model.args, model.initialisation, classes, {}, view)
-    return {owner.removeprefix("networks."): facts for owner, facts in describe(asked).items()}
+        queries[STUDENT] = ModelQuery(model.name, model.args, model.initialisation, classes, {}, view)
+    return {owner.removeprefix("networks."): info for owner, info in describe(queries).items()}
 
 
-def _variants(config: dict[str, Any], facts: dict[str, Facts]) -> dict[str, tuple]:
+def _variants(config: dict[str, Any], model_info: dict[str, ModelInfo]) -> dict[str, tuple]:
     """Return the variants, the plain ones first, whatever the order in the file: that order must not matter."""
     if "variants" not in config:
         return {}
-    depths = len(facts[STUDENT].shapes), len(facts[config["teacher"]].shapes)
+    depths = len(model_info[STUDENT].shapes), len(model_info[config["teacher"]].shapes)
     variants = {name: variant_terms(name, terms, *depths) for name, terms in config["variants"].items()}
     return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
 

@@ -22,7 +22,7 @@ def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_
         weight = options["weight"]
         share = weight["share"] if isinstance(weight, dict) else None
         number = weight if share is None else None
-        specs.append(TermSpec(term, number, objectives[term].needs, own, pairs, reduction, share))
+        specs.append(TermSpec(term, number, objectives[term].requires, own, pairs, reduction, share))
     return tuple(specs)
 
 
@@ -59,7 +59,7 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
 
 def pair_faults(study: Study, teacher: str) -> Iterator[str]:
     """Yield a sentence for each pair of blocks whose grids of patches differ."""
-    student, teachers = study.facts[STUDENT].shapes, study.facts[teacher].shapes
+    student, teachers = study.model_info[STUDENT].shapes, study.model_info[teacher].shapes
     for variant, terms in study.variants.items():
         for term in terms:
             for s, t in term.pairs:

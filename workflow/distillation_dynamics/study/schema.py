@@ -51,7 +51,7 @@ def _term(objective: extensions.Objective) -> dict[str, Any]:
         "required": ["weight"],
         "properties": {"weight": WEIGHT, **objective.options},
     }
-    if objective.needs == "teacher_features":
+    if objective.requires == "teacher_features":
         schema["required"] = ["weight", "pairs"]
         schema["properties"] |= {"pairs": {}, "reduction": {"enum": ["mean", "sum"], "default": "mean"}}
     return schema

@@ -6,7 +6,7 @@ from typing import Any
 from ..spec.configured import Data, Network, Student
 from ..spec.images import View
 from ..spec.measure import Settings
-from ..spec.network import Facts, Model
+from ..spec.network import Model, ModelInfo
 from ..spec.training import TermSpec
 
 STUDENT = "student"
@@ -35,7 +35,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Study:
-    """A whole, valid study; `facts` are those of each network by name, and of the student as STUDENT.
+    """A whole, valid study; `model_info` is that of each network by name, and of the student as STUDENT.
 
     `teacher`, `student` and `variants` are there together or not at all. `configuration` is what was given, with all
     defaults.
@@ -55,7 +55,7 @@ class Study:
     compute: dict[str, dict[str, int]]
     state_minutes: float
     package_versions: str
-    facts: dict[str, Facts] = field(repr=False)
+    model_info: dict[str, ModelInfo] = field(repr=False)
     configuration: dict[str, Any] = field(repr=False, compare=False)
 
     @property
@@ -83,19 +83,19 @@ class Study:
         """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
         student = self.student if owner == STUDENT else None
         named = (student or self.networks[owner]).model
-        return Model(named.name, named.args, named.initialisation, self.facts[owner].classes)
+        return Model(named.name, named.args, named.initialisation, self.model_info[owner].classes)
 
     def view(self, owner: str) -> View:
         """Return how a network sees images."""
-        return self.facts[owner].view
+        return self.model_info[owner].view
 
     def sorts(self, owner: str) -> bool:
         """Whether the head of a network has an output for each class of the images, so that it has an accuracy."""
-        return self.data.classes is not None and self.facts[owner].classes == self.data.classes
+        return self.data.classes is not None and self.model_info[owner].classes == self.data.classes
 
     def needs_teacher(self, variant: str) -> bool:
         """Whether training `variant` asks the teacher anything."""
-        return any(term.needs != "labels" for term in self.variants[variant])
+        return any(term.requires != "labels" for term in self.variants[variant])
 
     def teacher_blocks(self, *variants: str) -> list[int]:
         """Return the teacher's blocks that these variants align with, ascending."""

@@ -94,7 +94,7 @@ def train(
                     member.trainable.train()
             pixels = batch.images.to(device, non_blocking=True)
             labels = batch.labels.to(device, non_blocking=True)
-            request = functools.reduce(Request.__or__, (member.asks for member in due), NOTHING)
+            request = functools.reduce(Request.__or__, (member.to_teacher for member in due), NOTHING)
             answer = Outputs() if teacher is None or request == NOTHING else teacher(batch, pixels, epoch, request)
             for member in due:
                 with shared.own(member):

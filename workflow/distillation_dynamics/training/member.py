@@ -28,7 +28,7 @@ NO_SHARE = "what is 0 cannot have a share of the loss; give a number as its weig
 class Member:
     """One training among those that see the same batches.
 
-    `asks` is what it wants of the teacher. `after_epoch` is called with 0 and after every epoch. With `states` the
+    `to_teacher` is what it asks of the teacher. `after_epoch` is called with 0 and after every epoch. With `states` the
     training goes on from its last saved state. `failed` is the StudyError that ended it, if one did; `own_seconds` the
     time that went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
     """
@@ -38,12 +38,12 @@ class Member:
         student: nn.Module,
         objective: Objective,
         seed: int,
-        asks: Request = NOTHING,
+        to_teacher: Request = NOTHING,
         after_epoch: Callable[[int], None] = lambda epoch: None,
         states: States | None = None,
     ):
         self.student, self.objective, self.seed = student, objective, seed
-        self.asks, self.after_epoch, self.states = asks, after_epoch, states
+        self.to_teacher, self.after_epoch, self.states = to_teacher, after_epoch, states
         self.request = objective.request
         self.log, self.step = Log(list(objective.terms)), 0
         # Epoch, step and learning rate of an update, and its numbers on the device.

@@ -25,14 +25,14 @@ class Trainable(nn.Module):
         super().__init__()
         self.student, self.objective = student, objective
 
-    def forward(self, pixels: Tensor, labels: Tensor, answer: Outputs, asks: Request, precision: str) -> dict:
+    def forward(self, pixels: Tensor, labels: Tensor, answer: Outputs, request: Request, precision: str) -> dict:
         """Return the parts of the loss on one batch: pixels [B, C, H, W], labels [B], the teacher's answer."""
-        return self.objective(self.outputs(pixels, asks, precision), answer, labels)
+        return self.objective(self.outputs(pixels, request, precision), answer, labels)
 
-    def outputs(self, pixels: Tensor, asks: Request, precision: str) -> Outputs:
+    def outputs(self, pixels: Tensor, request: Request, precision: str) -> Outputs:
         """Return what the student says of a batch, as far as its objective asks."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            return run(self.student, pixels, asks)
+            return run(self.student, pixels, request)
 
     def no_weight_decay(self) -> set[str]:
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
@@ -70,7 +70,7 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
     return schedule
 
 
-def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: Outputs, asks: Request) -> float:
+def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: Outputs, request: Request) -> float:
     """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
 
     Measured on a copy: weights, buffers, gradients, hooks and random streams stay as they were.
@@ -82,5 +82,5 @@ def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: O
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):
-        trainable(pixels, labels, answer, asks, "float32")["loss"].backward()
+        trainable(pixels, labels, answer, request, "float32")["loss"].backward()
     return counter.get_total_flops() / 1e9

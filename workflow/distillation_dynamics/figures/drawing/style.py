@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from scipy.special import stdtrit
 
 from ...errors import StudyError
-from ...spec.tables import MAIN_PROBE, Names
+from ...spec.tables import MAIN_IMAGE_SET, Names
 from ...statistics.thresholds import INTERVAL
 
 PAGE = 6.75  # inches: width of a page in print
@@ -157,7 +157,7 @@ def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
 
 def main_probe(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the main image set."""
-    return table[table["probe"] == MAIN_PROBE]
+    return table[table["probe"] == MAIN_IMAGE_SET]
 
 
 def against(table: pd.DataFrame, style: Style) -> pd.DataFrame:

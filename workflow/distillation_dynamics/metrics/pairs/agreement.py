@@ -6,9 +6,9 @@ In: logits [N, K] of both for the same images, NumPy. Out: percent and nats. Imp
 import numpy as np
 
 from ...files import Column
-from .rows import Rows
+from .activations import Activations
 
-ASKS = ("logits",)
+REQUIRES = ("logits",)
 NETWORK_COLUMNS = {
     "agreement": Column("%", "images on which both predict the same class; NaN unless both have as many logits"),
     "kl": Column("nats", "mean KL(other || network) of the predicted distributions; NaN where agreement is"),
@@ -45,7 +45,7 @@ def top1(logits: np.ndarray | None, labels: np.ndarray) -> float:
     return 100 * float(np.mean(logits[counted].argmax(axis=1) == labels[counted])) if counted.any() else np.nan
 
 
-def compare(first: Rows, second: Rows) -> dict[str, float]:
+def compare(first: Activations, second: Activations) -> dict[str, float]:
     """Return the columns of NETWORK_COLUMNS."""
     ours, theirs = first.logits, second.logits
     if ours is None or theirs is None or ours.shape != theirs.shape:

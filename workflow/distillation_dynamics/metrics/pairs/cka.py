@@ -22,9 +22,9 @@ import numpy as np
 
 from ...errors import say_once
 from ...files import Column
-from .rows import Rows
+from .activations import Activations
 
-ASKS = ("pooled", "tokens")
+REQUIRES = ("pooled", "tokens")
 PAIR_COLUMNS = {
     "cka_images": Column("", "unbiased linear CKA; a row is an image, the mean of its patch tokens"),
     "cka_tokens": Column("", "the same; a row is one of a few random tokens an image; NaN where the grids differ"),
@@ -56,7 +56,7 @@ def cka(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> np.ndarray:
     return _shares(_hsic(ours, theirs), _own(ours), _own(theirs))
 
 
-def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     shape = first.blocks, second.blocks
     columns = {name: np.full(shape, np.nan) for name in ("cka_images", "cka_tokens")}
@@ -74,7 +74,9 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     return columns
 
 
-def _compared(first: Rows, second: Rows, kind: str, blocks: Sequence[int], others: Sequence[int]) -> np.ndarray:
+def _compared(
+    first: Activations, second: Activations, kind: str, blocks: Sequence[int], others: Sequence[int]
+) -> np.ndarray:
     sides, owns = [], []
     for rows, chosen in ((first, blocks), (second, others)):
         side = _Side.of([getattr(rows, kind)(block) for block in chosen], f"{rows.path}: {kind}")

@@ -9,9 +9,9 @@ import numpy as np
 from ...files import Column
 from ..rank import gram_rank, reduced_gram
 from ..sep import bandwidth, gram_sep_folded
-from .rows import Rows
+from .activations import Activations
 
-ASKS = ("grams",)
+REQUIRES = ("grams",)
 LEVEL = 0.95
 PAIR_COLUMNS = {
     "rank_95": Column("", "eigenvalues that hold 95 % of the second moment of the network's tokens"),
@@ -23,7 +23,7 @@ PAIR_COLUMNS = {
 }
 
 
-def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     own = np.array([_facts(first, block, len(first.gram(block))) for block in range(first.blocks)])
     others = np.array(
@@ -41,7 +41,7 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     }
 
 
-def _facts(rows: Rows, block: int, channels: int) -> tuple[float, float]:
+def _facts(rows: Activations, block: int, channels: int) -> tuple[float, float]:
     """Rank and bandwidth of a block's tokens whose channels were pooled to so many; NaN where they are fewer."""
     gram = rows.gram(block)
     if len(gram) < channels:

@@ -13,9 +13,9 @@ from scipy import sparse
 from ...errors import say_once
 from ...files import Column
 from .._linear import nearest
-from .rows import Rows
+from .activations import Activations
 
-ASKS = ("pooled",)
+REQUIRES = ("pooled",)
 NEIGHBOURS = 10
 PAIR_COLUMNS = {
     "neighbours": Column("", f"mean share of the {NEIGHBOURS} nearest images (by cosine) that are the same in both"),
@@ -34,7 +34,7 @@ def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> floa
     return float(_overlaps([_places(x, k)], [_places(y, k)], len(x), k)[0, 0])
 
 
-def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     images, shape = first.images, (first.blocks, second.blocks)
     k = min(NEIGHBOURS, images - 1)
@@ -50,7 +50,7 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     }
 
 
-def _blocks(rows: Rows, k: int) -> list[np.ndarray | None]:
+def _blocks(rows: Activations, k: int) -> list[np.ndarray | None]:
     return [_places(rows.pooled(block), k) for block in range(rows.blocks)]
 
 

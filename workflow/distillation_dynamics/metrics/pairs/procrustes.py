@@ -13,9 +13,9 @@ import numpy as np
 
 from ...files import Column
 from .._linear import centred, reduced
-from .rows import Rows
+from .activations import Activations
 
-ASKS = ("pooled",)
+REQUIRES = ("pooled",)
 PAIR_COLUMNS = {
     "procrustes": Column(
         "", "orthogonal Procrustes distance of the mean patch tokens, 0 to sqrt(2); NaN where constant"
@@ -34,7 +34,7 @@ def procrustes_distance(x: np.ndarray, y: np.ndarray) -> float:
     return _distance(_normalised(x), _normalised(y))
 
 
-def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
+def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     ours, theirs = (rows.once("procrustes", partial(_blocks, rows)) for rows in (first, second))
     order = np.random.default_rng(0).permutation(first.images)
@@ -44,7 +44,7 @@ def compare(first: Rows, second: Rows) -> dict[str, np.ndarray]:
     }
 
 
-def _blocks(rows: Rows) -> list[np.ndarray]:
+def _blocks(rows: Activations) -> list[np.ndarray]:
     return [_normalised(rows.pooled(block)) for block in range(rows.blocks)]
 
 

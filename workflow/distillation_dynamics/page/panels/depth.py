@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ...spec.tables import MAIN_PROBE
+from ...spec.tables import MAIN_IMAGE_SET
 from ...statistics.report.words import over
 from .. import charts
 from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, measure, slider
@@ -54,7 +54,7 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     a network has one checkpoint, which is shown at every epoch of the students.
     """
     depth = data.tables["depth"]
-    depth = depth[depth["probe"] == MAIN_PROBE]
+    depth = depth[depth["probe"] == MAIN_IMAGE_SET]
     metrics = metrics_of(depth)
     beside = [name for metric in metrics for name in null_of(metric, depth).values()]
     columns = list(dict.fromkeys([*metrics, *beside]))
@@ -87,7 +87,7 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     """Return what Gaussian tokens of a block's width and scale have of the metrics, means over seeds."""
     keys = ["network", "epoch", "block"]
     references = data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"]))
-    references = references[references["probe"] == MAIN_PROBE]
+    references = references[references["probe"] == MAIN_IMAGE_SET]
     columns = [name for name in metrics if name in references and references[name].notna().any()]
     means = references.groupby(keys, as_index=False)[columns].mean() if columns else references[keys].drop_duplicates()
     return means.rename(columns={name: name + GAUSSIAN for name in columns})
@@ -95,7 +95,7 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
 
 def _choice(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
     depth = data.tables["depth"]
-    depth = depth[depth["probe"] == MAIN_PROBE]
+    depth = depth[depth["probe"] == MAIN_IMAGE_SET]
     control = measure(data, "depth", metrics, {name: _n(depth, name) for name in metrics})
     options = []
     for option in control.options:

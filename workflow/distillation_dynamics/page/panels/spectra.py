@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import MAIN_PROBE
+from ...spec.tables import MAIN_IMAGE_SET
 from .. import charts
 from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure, named
 
@@ -54,7 +54,7 @@ def panels(data: PageData) -> list[Panel]:
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
     table = data.tables["spectrum"]
-    table = table[(table["probe"] == MAIN_PROBE) & (table["frequency"] <= 0.5)].dropna(subset=shown, how="all")
+    table = table[(table["probe"] == MAIN_IMAGE_SET) & (table["frequency"] <= 0.5)].dropna(subset=shown, how="all")
     for column, end in (("epoch", "max"), ("seed", "min")):
         table = table[table[column] == table.groupby("network")[column].transform(end)]
     place = table.groupby(["network", "block"]).cumcount()

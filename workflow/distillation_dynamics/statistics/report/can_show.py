@@ -7,7 +7,7 @@ Markdown, a line a condition, each with what was measured and the threshold that
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import MAIN_PROBE, Names
+from ...spec.tables import MAIN_IMAGE_SET, Names
 from ..thresholds import ALIKE, INTERIOR_BLOCKS, LIKE_DOSE, WIDTH_RATIO
 from .words import listed, number, plural
 
@@ -35,7 +35,7 @@ def _blocks(depth: pd.DataFrame | None, network: str) -> pd.DataFrame:
     """Return the rows of a network's last epoch on the main images, of its first seed, by block; empty without."""
     if depth is None:
         return pd.DataFrame()
-    rows = depth[(depth["network"] == network) & (depth["probe"] == MAIN_PROBE)]
+    rows = depth[(depth["network"] == network) & (depth["probe"] == MAIN_IMAGE_SET)]
     rows = rows[(rows["epoch"] == rows["epoch"].max()) & (rows["seed"] == rows["seed"].min())]
     return rows.sort_values("block")
 

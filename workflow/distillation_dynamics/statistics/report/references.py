@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...files import Column
 from ...markdown import markdown
-from ...spec.tables import MAIN_PROBE, Names
+from ...spec.tables import MAIN_IMAGE_SET, Names
 from ..references import LEVELS
 from .words import listed, plural, spaced, span
 
@@ -22,7 +22,7 @@ SAID = {
 
 def section(references: pd.DataFrame, names: Names) -> list[str]:
     """Return the paragraphs on levels that are none of learning; none where nothing of them was measured."""
-    rows = references[references["probe"] == MAIN_PROBE]
+    rows = references[references["probe"] == MAIN_IMAGE_SET]
     shown = [name for name in LEVELS if (rows[f"{name}_measured"].notna() & rows[name].notna()).any()]
     if not shown:
         return []

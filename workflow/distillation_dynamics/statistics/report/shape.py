@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ...markdown import markdown
-from ...spec.tables import MAIN_PROBE, Names
+from ...spec.tables import MAIN_IMAGE_SET, Names
 from ..shape import ROLES
 from ..thresholds import FEWEST_IMAGES, FLAT, LEVEL, MOST_SKEW, ONE_BY_ONE, SMALLEST_DEPTH, SMALLEST_FACTOR
 from ..u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
@@ -26,7 +26,7 @@ def section(shape: pd.DataFrame, names: Names) -> list[str]:
     """Return the paragraphs on the shape over depth."""
     if shape.empty:
         return ["**Cannot be asked: none of the metrics whose shape is tested was measured.**"]
-    main = shape[shape["probe"] == MAIN_PROBE]
+    main = shape[shape["probe"] == MAIN_IMAGE_SET]
     tested = main[main["p"].notna()]
     if tested.empty:
         return [f"**Cannot be asked: {NO_INTERIOR} or a single image in every network.**"]
@@ -244,7 +244,7 @@ def left_out(shape: pd.DataFrame) -> list[str]:
 
 def other_probes(shape: pd.DataFrame, names: Names) -> Iterable[str]:
     """Yield a paragraph for each further image set: a shape may depend on the images."""
-    for probe, rows in shape[shape["probe"] != MAIN_PROBE].groupby("probe", sort=False):
+    for probe, rows in shape[shape["probe"] != MAIN_IMAGE_SET].groupby("probe", sort=False):
         trained = trained_of(rows[rows["p"].notna()], names)
         trained = trained[trained["role"].isin(["paper", "null"])]
         if (trained["role"] == "paper").any():

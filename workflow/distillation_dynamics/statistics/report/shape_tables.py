@@ -4,7 +4,7 @@ import pandas as pd
 
 from ...files import Column
 from ...markdown import markdown
-from ...spec.tables import MAIN_PROBE, Names
+from ...spec.tables import MAIN_IMAGE_SET, Names
 from ..shape import ROLES
 from ..thresholds import FLAT
 from ..u_shape import EMPTY, U_SHAPED, UNDECIDED
@@ -48,7 +48,7 @@ def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
 
 def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
     """Return control -> metrics of the claim over which its curve is flat on the main images."""
-    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
+    rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
     rows = rows[rows["metric"] != GRADIENT]
     flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
     return {control: metrics for control, metrics in flat.items() if metrics}
@@ -56,7 +56,7 @@ def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
 
 def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
     """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
-    rows = shape[(shape["probe"] == MAIN_PROBE) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
+    rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
     measured = rows.groupby("network")["metric"].nunique()
     return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
 

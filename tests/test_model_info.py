@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks import facts
-from distillation_dynamics.networks.asked import facts_of
+from distillation_dynamics.networks import model_info
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.defaults import view_of
+from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.networks.released import check_header
 from distillation_dynamics.spec.images import View
-from distillation_dynamics.spec.network import Asked, Model
+from distillation_dynamics.spec.network import Model, ModelQuery
 from test_released import (
     DINOV2,
     REGISTERS,
@@ -43,9 +43,9 @@ def library(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow"))
 
 
-def test_a_network_of_the_study_sees_what_the_study_sees_and_its_facts_are_those_of_the_network():
-    asked = Asked(VIT, ARGS, classes=10, default=DEFAULT)
-    found = facts_of(asked)
+def test_a_network_of_the_study_sees_what_the_study_sees_and_its_info_is_that_of_the_network():
+    asked = ModelQuery(VIT, ARGS, classes=10, default=DEFAULT)
+    found = info_of(asked)
     assert found.view == DEFAULT and found.classes == 10
     network = build(Model(VIT, ARGS, "timm", 10), DEFAULT)
     assert found.parameters == sum(p.numel() for p in network.parameters())
@@ -54,12 +54,14 @@ def test_a_network_of_the_study_sees_what_the_study_sees_and_its_facts_are_those
 
 @pytest.mark.parametrize("released", [HUB, "hf-hub:someone/tuned@" + "b" * 40, "weights.safetensors"])
 def test_released_weights_see_what_timm_says_of_them_except_for_what_is_given(released):
-    asked = Asked("vit_small_patch14_dinov2", {}, released=released, default=DEFAULT)
+    asked = ModelQuery("vit_small_patch14_dinov2", {}, released=released, default=DEFAULT)
     cfg = timm.models.get_pretrained_cfg("vit_small_patch14_dinov2.lvd142m")
     assert view_of(asked) == View(3, 518, cfg.mean, cfg.std, cfg.crop_pct, cfg.interpolation, cfg.crop_mode)
-    given = Asked(asked.name, {"img_size": 56}, view={"mean": [0.1] * 3, "image_size": 98}, released=released)
+    given = ModelQuery(asked.name, {"img_size": 56}, view={"mean": [0.1] * 3, "image_size": 98}, released=released)
     assert view_of(given) == View(3, 56, (0.1,) * 3, cfg.std, cfg.crop_pct, cfg.interpolation, cfg.crop_mode)
-    grey = Asked(asked.name, {}, view={"channels": 1, "mean": [0.1], "std": [0.2], "image_size": 98}, released=released)
+    grey = ModelQuery(
+        asked.name, {}, view={"channels": 1, "mean": [0.1], "std": [0.2], "image_size": 98}, released=released
+    )
     assert view_of(grey) == View(1, 98, (0.1,), (0.2,), cfg.crop_pct, cfg.interpolation, cfg.crop_mode)
 
 
@@ -68,21 +70,21 @@ def test_the_tag_of_a_hubs_name_says_which_weights_they_are():
     seen = {tag: timm.models.get_pretrained_cfg(tag) for tag in tags}
     assert len({(cfg.mean, cfg.num_classes) for cfg in seen.values()}) > 2
     for tag, cfg in seen.items():
-        found = facts_of(Asked("vit_base_patch16_224", {}, released=f"hf-hub:timm/{tag}@{'c' * 40}"))
+        found = info_of(ModelQuery("vit_base_patch16_224", {}, released=f"hf-hub:timm/{tag}@{'c' * 40}"))
         assert found.view.mean == tuple(cfg.mean) and found.classes == cfg.num_classes
         assert found.view.crop_fraction == cfg.crop_pct and found.view.interpolation == cfg.interpolation
-    no_head = facts_of(Asked("vit_base_patch16_224", {"num_classes": 0}, released="hf-hub:timm/" + tags[0] + "@1"))
+    no_head = info_of(ModelQuery("vit_base_patch16_224", {"num_classes": 0}, released="hf-hub:timm/" + tags[0] + "@1"))
     assert no_head.classes == 0
 
 
 def test_a_folders_own_configuration_says_how_its_weights_see(tmp_path):
     _, network = network_of("test_resnet", {}, 32, 7)
     save(tmp_path / "model.safetensors", network.state_dict())
-    asked = Asked("test_resnet", {}, released=f"local-dir:{tmp_path}")
+    asked = ModelQuery("test_resnet", {}, released=f"local-dir:{tmp_path}")
     cfg = {"input_size": [3, 64, 64], "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "crop_pct": 0.7, "crop_mode": "squash"}
     for config in (cfg | {"architecture": "test_resnet"}, {"architecture": "test_resnet", "pretrained_cfg": cfg}):
         (tmp_path / "config.json").write_text(json.dumps(config))
-        found = facts_of(asked)
+        found = info_of(asked)
         assert found.view == View(3, 64, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), 0.7, "bicubic", "squash")
         assert found.classes == 7
 
@@ -90,24 +92,36 @@ def test_a_folders_own_configuration_says_how_its_weights_see(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (Asked(VIT, ARGS, classes=3), r"^view: nothing says channels and image_size and mean and std of the images"),
         (
-            Asked(VIT, ARGS, classes=3, view={"channels": 1, "image_size": 28, "std": [1]}),
+            ModelQuery(VIT, ARGS, classes=3),
+            r"^view: nothing says channels and image_size and mean and std of the images",
+        ),
+        (
+            ModelQuery(VIT, ARGS, classes=3, view={"channels": 1, "image_size": 28, "std": [1]}),
             r"says mean of .* give it there",
         ),
-        (Asked(VIT, ARGS, default=DEFAULT), r"^model\.args: nothing says how many classes .*; give num_classes there"),
-        (Asked("vit_tny", {}, classes=3, default=DEFAULT), r"^model\.name: timm has no model 'vit_tny'; did you mean"),
         (
-            Asked(VIT, ARGS, classes=3, default=DEFAULT, view={"channels": 3}),
+            ModelQuery(VIT, ARGS, default=DEFAULT),
+            r"^model\.args: nothing says how many classes .*; give num_classes there",
+        ),
+        (
+            ModelQuery("vit_tny", {}, classes=3, default=DEFAULT),
+            r"^model\.name: timm has no model 'vit_tny'; did you mean",
+        ),
+        (
+            ModelQuery(VIT, ARGS, classes=3, default=DEFAULT, view={"channels": 3}),
             r"^view\.mean: has 1 values, but .* 3 chan",
         ),
-        (Asked(VIT, {"img_size": [28, 14]}, classes=3, default=DEFAULT), r"^view\.image_size: .* 28 x 14 pixels"),
-        (Asked(VIT, ARGS, classes=3, default=DEFAULT, view={"image_size": 30}), r"^model\.args: .* do not cover 30"),
+        (ModelQuery(VIT, {"img_size": [28, 14]}, classes=3, default=DEFAULT), r"^view\.image_size: .* 28 x 14 pixels"),
+        (
+            ModelQuery(VIT, ARGS, classes=3, default=DEFAULT, view={"image_size": 30}),
+            r"^model\.args: .* do not cover 30",
+        ),
     ],
 )
 def test_what_nobody_says_or_nothing_can_be_is_a_sentence(asked, message):
     with pytest.raises(StudyError, match=message) as error:
-        facts_of(asked)
+        info_of(asked)
     assert "\n" not in str(error.value)
 
 
@@ -133,8 +147,8 @@ def test_the_header_of_a_released_file_says_its_classes_before_anything_is_loade
     # OpenAI's projection is a head only if one is asked for.
     expected = 6 if name == "clip" else found
     assert check_header(path, Model(model, now, "timm", 0), view(other), "") == expected
-    asked = Asked(model, now, view={"image_size": other}, released=str(path), default=view(other))
-    assert facts_of(asked).classes == expected
+    asked = ModelQuery(model, now, view={"image_size": other}, released=str(path), default=view(other))
+    assert info_of(asked).classes == expected
 
 
 def test_weights_of_another_architecture_are_refused_before_anything_runs(tmp_path):
@@ -142,29 +156,29 @@ def test_weights_of_another_architecture_are_refused_before_anything_runs(tmp_pa
     path = save(tmp_path / "model.safetensors", network.state_dict())
     for asked, message in (
         (
-            Asked(VIT, SMALL, released=f"local-dir:{tmp_path}"),
+            ModelQuery(VIT, SMALL, released=f"local-dir:{tmp_path}"),
             r"^weights: \S+: is not this architecture .* it has blocks\.2",
         ),
         (
-            Asked(VIT, SMALL | {"depth": 3}, classes=9, released=str(path)),
+            ModelQuery(VIT, SMALL | {"depth": 3}, classes=9, released=str(path)),
             r"^weights: \S+: its head has 4 classes, but",
         ),
-        (Asked(VIT, {"depth": "two"}, released=str(path)), r"^model\.args: timm cannot build"),
+        (ModelQuery(VIT, {"depth": "two"}, released=str(path)), r"^model\.args: timm cannot build"),
     ):
         with pytest.raises(StudyError, match=message):
-            facts_of(asked)
+            info_of(asked)
 
 
-def test_facts_are_asked_once_and_again_only_where_the_network_or_its_file_changed(tmp_path, monkeypatch, capsys):
+def test_networks_are_asked_once_and_again_only_where_the_network_or_its_file_changed(tmp_path, monkeypatch, capsys):
     _, network = network_of("test_resnet", {}, 32, 7)
     path = save(tmp_path / "weights.safetensors", network.state_dict())
     asked = {
-        "networks.a": Asked("test_resnet", {}, released=str(path)),
-        "student": Asked(VIT, ARGS, classes=3, default=DEFAULT),
+        "networks.a": ModelQuery("test_resnet", {}, released=str(path)),
+        "student": ModelQuery(VIT, ARGS, classes=3, default=DEFAULT),
     }
     cache = tmp_path / "cache"
-    found = facts.describe(asked, cache)
-    assert {owner: facts_of(one) for owner, one in asked.items()} == found
+    found = model_info.describe(asked, cache)
+    assert {owner: info_of(one) for owner, one in asked.items()} == found
     assert capsys.readouterr().err.count("asking timm") == 1
 
     def refuse(*_, **__):
@@ -172,12 +186,12 @@ def test_facts_are_asked_once_and_again_only_where_the_network_or_its_file_chang
 
     with monkeypatch.context() as patched:
         patched.setattr(subprocess, "run", refuse)
-        assert facts.describe(asked, cache) == found
+        assert model_info.describe(asked, cache) == found
         for values in (1, 2):
             save_file({name: value * values for name, value in network.state_dict().items()}, path)
-            assert facts.describe(asked, cache) == found
+            assert model_info.describe(asked, cache) == found
     save(path, {name: value for name, value in network.state_dict().items() if not name.startswith("fc")})
-    assert facts.describe(asked, cache)["networks.a"].classes == 0
+    assert model_info.describe(asked, cache)["networks.a"].classes == 0
 
 
 def test_a_fault_names_the_network_and_so_does_a_file_that_is_none(tmp_path):
@@ -185,17 +199,17 @@ def test_a_fault_names_the_network_and_so_does_a_file_that_is_none(tmp_path):
     with pytest.raises(
         StudyError, match=r"^networks\.vit\.model\.name: timm has no model 'vit_tny'; did you mean \S+\?$"
     ):
-        facts.describe({"networks.vit": Asked("vit_tny", {}, classes=3, default=DEFAULT)}, cache)
+        model_info.describe({"networks.vit": ModelQuery("vit_tny", {}, classes=3, default=DEFAULT)}, cache)
     (tmp_path / "model.safetensors").write_bytes(b"none")
     for released in (str(tmp_path / "model.safetensors"), f"local-dir:{tmp_path}"):
         with pytest.raises(StudyError, match=r"not a whole safetensors file .* what networks\.vit\.weights names"):
-            facts.describe({"networks.vit": Asked(VIT, {}, released=released)}, cache)
+            model_info.describe({"networks.vit": ModelQuery(VIT, {}, released=released)}, cache)
     with pytest.raises(StudyError, match=r"^networks\.vit\.weights: \S+/none/model\.safetensors does not exist"):
-        facts.describe({"networks.vit": Asked(VIT, {}, released=f"local-dir:{tmp_path}/none")}, cache)
+        model_info.describe({"networks.vit": ModelQuery(VIT, {}, released=f"local-dir:{tmp_path}/none")}, cache)
 
 
 def test_a_plan_imports_no_torch():
-    code = "import sys; from distillation_dynamics.networks import facts, expected, weights_file\n"
+    code = "import sys; from distillation_dynamics.networks import model_info, acceptance, weights_file\n"
     code += "from distillation_dynamics.stages import network_weights\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -19,7 +19,7 @@ METADATA = "rows"
 TYPES = {"F32": np.float32, "F64": np.float64}
 
 
-class Rows:
+class Activations:
     """The rows of one network: n images, L blocks, block b with C_b channels.
 
     `names` [n] of the images, in order; `labels` [n] (-1: none); `grids`: (rows, columns) of patch tokens by block;
@@ -87,7 +87,7 @@ class Rows:
         return self._data[slice(*tensor["data_offsets"])].view(TYPES[tensor["dtype"]]).reshape(tensor["shape"])
 
 
-def matched(first: Rows, second: Rows) -> None:
+def matched(first: Activations, second: Activations) -> None:
     """Raise StudyError where the rows of two networks are not of the same images in the same order."""
     if first.names == second.names:
         return

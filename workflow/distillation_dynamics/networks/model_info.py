@@ -15,46 +15,46 @@ from ..errors import StudyError
 from ..files import read_json, write_json
 from ..fingerprints import fingerprint
 from ..spec.base import from_json, to_json
-from ..spec.network import Asked, Facts
+from ..spec.network import ModelInfo, ModelQuery
 from .weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights
 
-MODULE = "networks.asked"
+MODULE = "networks.inspection"
 
 
-def describe(asked: dict[str, Asked], cache: str | Path = "results/.networks") -> dict[str, Facts]:
-    """Return the facts of each network by owner, the key that names it in a study (`networks.vit`, `student`).
+def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.networks") -> dict[str, ModelInfo]:
+    """Return what each network is, by owner, the key that names it in a study (`networks.vit`, `student`).
 
     Raises StudyError beginning with the key at fault, where timm cannot build a network or a view is not known.
     """
     code = version("timm"), fingerprint(MODULE)
-    keys = {owner: to_json([one, *code, _beside(owner, one)]) for owner, one in asked.items()}
+    keys = {owner: to_json([one, *code, _beside(owner, one)]) for owner, one in queries.items()}
     paths = {
         owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
     }
     if missing := {owner: path for owner, path in paths.items() if not path.is_file()}:
         print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
-        text = to_json({owner: asked[owner] for owner in missing})
+        text = to_json({owner: queries[owner] for owner in missing})
         command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{MODULE}", text]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             if not last.startswith("error: "):
-                names = " and ".join(f"{owner}.model ({asked[owner].name})" for owner in missing)
+                names = " and ".join(f"{owner}.model ({queries[owner].name})" for owner in missing)
                 last = f"{names}: cannot be described ({last}); choose other arguments or another model"
             raise StudyError(last.removeprefix("error: "))
-        for owner, facts in json.loads(done.stdout.splitlines()[-1]).items():
-            write_json(missing[owner], facts)
-    return {owner: from_json(Facts, json.dumps(read_json(path))) for owner, path in paths.items()}
+        for owner, info in json.loads(done.stdout.splitlines()[-1]).items():
+            write_json(missing[owner], info)
+    return {owner: from_json(ModelInfo, json.dumps(read_json(path))) for owner, path in paths.items()}
 
 
-def _beside(owner: str, asked: Asked) -> list[str]:
+def _beside(owner: str, query: ModelQuery) -> list[str]:
     """Return hashes of what is read of local weights: their header, and the `config.json` beside them."""
-    if asked.released is None or not is_local(asked.released):
+    if query.released is None or not is_local(query.released):
         return []
-    path = local_weights(asked.released, owner)
+    path = local_weights(query.released, owner)
     check_safetensors(path, other_weights(owner))
     parts = [to_json(header(path)).encode()]
     config = path.with_name("config.json")
-    if asked.released.startswith(LOCAL) and config.is_file():
+    if query.released.startswith(LOCAL) and config.is_file():
         parts.append(config.read_bytes())
     return [hashlib.sha256(part).hexdigest() for part in parts]

@@ -5,32 +5,32 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import StudyError
-from ..spec.images import Probe
+from ..spec.images import ImageSet
 from .split import Batch, Split, balanced
 
 
-class ProbeImages:
-    """The images of a probe, in one order whatever network sees them, with as many loader processes as `workers`.
+class MeasuredImages:
+    """The images of an image set, in one order whatever network sees them, with as many loader processes as `workers`.
 
     `positions` [N], ascending, of them in `split`; `labels` [N] (-1: none); `groups` [N], equal for images of one
-    photograph; `names`, by which images are known in every view. Raises StudyError naming the probe where there are
+    photograph; `names`, by which images are known in every view. Raises StudyError naming the image set where there are
     fewer images than it asks for.
     """
 
-    def __init__(self, probe: Probe, workers: int):
-        self.split = (
-            Split.first(probe.images, probe.split, probe.count) if probe.first else Split(probe.images, probe.split)
-        )
+    def __init__(self, image_set: ImageSet, workers: int):
+        source, count = image_set.split, image_set.count
+        images = image_set.images
+        self.split = Split.first(images, source, count) if image_set.first else Split(images, source)
         there = len(self.split)
-        if probe.count is not None and probe.count > there:
+        if count is not None and count > there:
             raise StudyError(
-                f"probe {probe.name}: {probe.count} images are asked for, but {probe.split} has only {there}; ask for "
-                "fewer, or give more"
+                f"image set {image_set.name}: {count} images are asked for, but {source} has only {there}; ask "
+                "for fewer, or give more"
             )
-        if probe.count is None or probe.first:
+        if count is None or image_set.first:
             self.positions = np.arange(there)
         else:
-            self.positions = balanced(self.split.labels, probe.count)
+            self.positions = balanced(self.split.labels, count)
         self.labels = self.split.labels[self.positions]
         self.groups = self.split.groups[self.positions]
         self.names = [name.decode() for name in self.split.names[self.positions]]
