@@ -1,10 +1,10 @@
 # `make run` runs the default study, `make test` the tests, `make lint` what checks style and types, `make why` tells what
-# would run, `make columns` the columns of metrics, `make bundle` and `make dataset` write what is shared, `make unused`
-# lists what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
+# would run, `make columns` the columns of metrics, `make bundle` and `make dataset` write what is shared, `make files`
+# lists the files of a study, `make unused` what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint lowest why look columns options bundle dataset unused clear setup
+.PHONY: run test lint lowest why look columns options bundle dataset files unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -51,6 +51,11 @@ bundle: setup
 # Tables and features of a finished study as a data set of Hugging Face's layout: make dataset STUDY=default.
 dataset: setup
 	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.share.dataset '$(or $(STUDY),default)'
+
+# The files of a study: path, stage, key, when written, and whether it is as the study asks: make files STUDY=default, or
+# those of some stages or beginnings of paths: make files ARGS="figures results/default/tables".
+files: setup
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.jobs.listing $(or $(STUDY),default) $(ARGS)
 
 # What in results/shared no study uses; make unused ARGS=--delete deletes it.
 unused: setup

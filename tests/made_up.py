@@ -207,7 +207,7 @@ def bins(draw, channels, size, trained):
 
 
 def figure_job(figure, tables, style, files):
-    """The job that draws a figure from tables into files, as a process reads it from its order."""
+    """The job that draws a figure from tables into files, as a process reads it from its task."""
     tables = tuple(From(str(path), files=(str(path),)) for path in tables)
     options = {"palette": style.palette, "dpi": style.dpi}
     job = FiguresJob(figure, style.names, tables, options, files=tuple(str(file) for file in files))

@@ -308,7 +308,7 @@ def test_the_checklist_claims_no_more_variation_than_seeds_show(who, seeds, test
     assert found[0] == expected and said in found[1]
 
 
-def test_the_stage_writes_what_its_order_names_and_the_document_takes_all_of_it(project):
+def test_the_stage_writes_what_its_task_names_and_the_document_takes_all_of_it(project):
     paper = project / "results/smoke/paper"
     main = (paper / "main.tex").read_text()
     taken = re.findall(r"\\input\{([^}]+)\}", main)

@@ -19,13 +19,14 @@ from conftest import ROOT
 from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import planning, record, run
+from distillation_dynamics.jobs import listing, planning, provenance, record, run
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.publish import publish
+from distillation_dynamics.jobs.run import said_by
 from distillation_dynamics.jobs.task import GATHERING, Task, key_of
 from distillation_dynamics.networks import acceptance, model_info
 from distillation_dynamics.networks.build import build
@@ -43,10 +44,10 @@ SLOTS = {"students": 2, "measure": 2, "compare": 2, "tables": 2}
 class Workflow:
     """What a plan asks of Snakemake."""
 
-    dryrun = True
+    dryrun, executor_plugin = True, object()
 
     class dag_settings:
-        forcerun, forceall, targets = frozenset(), False, frozenset()
+        forcerun, forceall, targets, until = frozenset(), False, frozenset(), frozenset()
 
     class resource_settings:
         nodes, cores = None, 1
@@ -677,3 +678,37 @@ def test_weights_of_a_local_folder_count_by_their_content_and_are_checked_for_da
         load(copy.deepcopy(project.config), model_info.describe)
     with pytest.raises(StudyError, match=r"^weights: nowhere/model\.safetensors does not exist"):
         load(copy.deepcopy(project.config), describe)
+
+
+def test_only_what_is_asked_for_and_what_it_is_made_from_is_planned(project):
+    remove("smoke/measure/networks/cait/entropy")(project)
+    remove("smoke/figures")(project)
+    graph = project.graph()
+    figure = graph.writer("results/smoke/figures/training_curves.png")
+    plan = Plan(graph, Hashes(), slots=SLOTS, asked=[figure])
+    assert list(plan.reasons) == [figure] and [batch.tasks for batch in plan.batches] == [(figure,)]
+    figure = graph.writer("results/smoke/figures/depth_profiles.png")
+    plan = Plan(graph, Hashes(), slots=SLOTS, asked=[figure])
+    assert {task.stage for task in plan.reasons} == {"measure", "tables", "statistics", "figures"}
+    assert plan.due("figures") == [figure] and plan.due("compare") == plan.due("page") == []
+
+
+def test_the_files_of_a_study_are_listed_with_what_made_them_and_whether_they_are_as_asked(project, capsys):
+    assert (
+        said_by(lambda: listing.print_files("smoke", [])) == "error: STUDY: results/smoke holds no study; run one first"
+    )
+    damage("smoke/tables/depth.parquet")(project)
+    plan = project.plan()
+    provenance.write(plan.graph)
+    found = {file.path: file for file in listing.files(plan)}
+    assert found.keys() == {path for task in plan.graph.asked for path in task.writes}
+    file, task = found["results/smoke/summary/cost.md"], plan.graph.summary
+    assert file[1:3] == ("summary", task.key) and file.written.startswith("20") and file.state == listing.AS_ASKED
+    assert found["results/smoke/tables/depth.parquet"].state.endswith("has 1 bytes, 64 were written")
+    assert found["results/smoke/index.html"].state.startswith("follows")
+    assert {file.stage for file in listing.files(plan, ["figures", "results/smoke/paper/t"])} == {"figures", "paper"}
+    capsys.readouterr()
+    listing.print_files("smoke", ["page"])
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["file", "stage", "key", "written", "state"]
+    assert line.split()[:3] == ["results/smoke/index.html", "page", plan.graph.page.key]

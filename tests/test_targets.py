@@ -76,6 +76,22 @@ def test_what_is_gathered_is_no_more_than_what_is_asked_for(project):
     assert jobs(snakemake(project, "-n", config=STUDY)) == {}
 
 
+def test_any_file_of_a_study_can_be_asked_for_by_its_path(project):
+    path = "results/smoke/figures/effects.png"
+    for figure in (path, "results/smoke/figures/accuracy.png"):
+        (project / figure).unlink()
+    stand_ins.ran(project)
+    assert snakemake(project, path, config=STUDY).returncode == 0
+    assert stand_ins.ran(project) == ["figures effects"] and (project / path).is_file()
+    assert snakemake(project, "--forcerun", path, config=STUDY).returncode == 0
+    assert sorted(stand_ins.ran(project)) == ["figures accuracy", "figures effects"], "it, and what was still due"
+    status, said = command(project, "-n", "--configfile", STUDY, "--", "results/smoke/figures/effect.png")
+    assert status != 0 and "Traceback" not in said
+    assert "results/smoke/figures/effect.png: the study smoke leaves no such file; `make files` lists" in said
+    run = next((project / "results/shared/runs").iterdir())
+    assert jobs(snakemake(project, "-n", run.relative_to(project) / "result.json", config=STUDY)) == {}
+
+
 def test_a_target_after_the_configuration_is_told_to_go_elsewhere(project):
     status, said = command(project, "--cores", "1", "-n", "--configfile", STUDY, "figures")
     assert status != 0 and "figures: no such file or directory" in said and "before it, or behind `--`" in said

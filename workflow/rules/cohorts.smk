@@ -1,5 +1,10 @@
 # Trainings that are due, several of one seed in a job: they fill the store, results/shared/runs/<key>/. A training that
 # diverges ends alone; its sentence waits for the rule that publishes its run.
+# Leaves:
+#   results/shared/runs/<key>/{checkpoints/epoch<nnn>,objective}.safetensors
+#   results/shared/runs/<key>/{steps,epochs,terms}.parquet
+#   results/shared/runs/<key>/logits_{validation,test}.npy
+#   results/shared/runs/<key>/{result,cost}.json
 rule cohorts:
     input:
         members_of("cohorts"),

@@ -1,5 +1,6 @@
 # What every stage shares: the validated study, its jobs and the plan of them, and what a job may ask of the machine.
 import os
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,8 @@ wildcard_constraints:
     seed=r"\d+",
     network=NAME,
     image_set=NAME,
+    place=f"{re.escape(STUDY.name)}|shared",
+    path=".+",
 
 
 # On one machine no more GPU jobs at a time than it has GPUs, unless `--resources gpu=` says otherwise. (`nodes`, the
@@ -100,17 +103,28 @@ def flags_of(tasks):
     return list(dict.fromkeys(path for task in tasks for path in batch_of(task) or [task.flag]))
 
 
+def writer_of(wildcards):
+    """The task that leaves a file that is asked for by its path."""
+    path = f"results/{wildcards.place}/{wildcards.path}"
+    if (task := GRAPH.writer(path)) is None:
+        # An error in an input function would be shown with its traceback.
+        sys.exit(f"{path}: the study {STUDY.name} leaves no such file; `make files` lists those that it leaves")
+    return task
+
+
 def shown(*targets):
     """An input function: what `--report` shows of some targets, each file with its category and labels.
 
-    Those that are as the study asks: of what is due a report says nothing.
+    Those that are as the study asks: of what is due a report says nothing. Where jobs run, nothing is shown.
     """
     stages = [stage for target in targets for stage in TARGETS[target]]
 
     def files(wildcards):
+        if workflow.executor_plugin is not None and "--report-after-run" not in sys.argv:
+            return []
         return [
             in_report(item.path, caption=CAPTIONS[item.caption], category=item.category, labels=item.labels)
-            for item in (reports.items(GRAPH, stages, HASHES) if workflow.is_main_process else ())
+            for item in reports.items(GRAPH, stages, HASHES)
         ]
 
     return files

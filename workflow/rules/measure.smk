@@ -1,5 +1,8 @@
 # What is due to be measured of networks, several in one process, all metrics of one on the same batches. Each measurement
 # keeps its own key, record and files, so that one that fails costs only itself.
+# Leaves:
+#   results/<study>/measure/{networks/<network>,students/<variant>/seed<k>}/<metric>/<table>.parquet
+#   results/<study>/measure/{networks/<network>,students/<variant>/seed<k>}/<metric>/<checkpoint>/<file>
 rule measure:
     input:
         members_of("measure"),

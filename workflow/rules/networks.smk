@@ -1,5 +1,7 @@
 # The networks that are measured: weights from elsewhere are fetched on the machine that has a network connection; then
 # each is pretrained here or loaded, with its control, and its accuracy measured before any use.
+# Leaves:
+#   results/shared/network_weights/<key>/{model.safetensors,source.json}
 rule network_weights:
     output:
         touch("results/.flags/shared/network_weights/{network}/{key}"),
@@ -20,6 +22,11 @@ rule network_weights:
         CARRY_OUT
 
 
+# Leaves:
+#   results/shared/networks/<key>/{trained,control}.safetensors
+#   results/shared/networks/<key>/{steps,epochs,terms}.parquet
+#   results/shared/networks/<key>/logits_{validation,test}.npy
+#   results/shared/networks/<key>/{result,cost}.json
 rule network:
     input:
         lambda wildcards: flags_of(GRAPH.networks[wildcards.network].needs),

@@ -1,5 +1,10 @@
 # One student a variant and seed: its finished run, published out of the store. It waits for a cohort only while its key is
 # not there.
+# Leaves:
+#   results/<study>/students/<variant>/seed<k>/{checkpoints/epoch<nnn>,objective}.safetensors
+#   results/<study>/students/<variant>/seed<k>/{steps,epochs,terms}.parquet
+#   results/<study>/students/<variant>/seed<k>/logits_{validation,test}.npy
+#   results/<study>/students/<variant>/seed<k>/{result,cost}.json
 rule student:
     input:
         lambda wildcards: batch_of(student(wildcards).needs[0]),

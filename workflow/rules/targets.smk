@@ -1,4 +1,5 @@
-# Parts of a study by name: `snakemake --cores all networks`, `students`, `tables`, `figures` or `report`.
+# Parts of a study by name: `snakemake --cores all networks`, `students`, `tables`, `figures` or `report`; and any file of it
+# by its path: `snakemake --cores all results/default/figures/effects.png`.
 rule networks:
     input:
         lambda wildcards: flags_of(GRAPH.of(*TARGETS["networks"])),
@@ -24,3 +25,11 @@ rule report:
     input:
         lambda wildcards: flags_of(GRAPH.of(*TARGETS["report"])),
         shown("report"),
+
+
+# Does nothing: the file is there when its task is done, whose flag this waits for (docs/architecture.md says why).
+rule file:
+    input:
+        lambda wildcards: flags_of([writer_of(wildcards)]),
+    output:
+        "results/{place}/{path}",

@@ -1,4 +1,6 @@
 # What the teacher says of the training images, once for all variants and seeds, where views are fixed.
+# Leaves:
+#   results/shared/teacher_outputs/<key>/{logits,block<bb>}.npy
 if GRAPH.outputs is not None:
 
     rule teacher_outputs:

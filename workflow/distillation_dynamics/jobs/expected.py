@@ -76,7 +76,7 @@ class Run:
         parts = {task.flag: (task,) for task in plan.reasons} | {batch.flag: batch.tasks for batch in plan.batches}
         dag, jobs = workflow.dag, {}
         for job in list(dag.needrun_jobs()):
-            if not job.output:
+            if job.is_norun:
                 continue
             tasks = parts[str(job.output[0])]
             jobs[dag.jobid(job)] = Job(

@@ -34,7 +34,7 @@ class Plan:
 
     `forced` says whether a task is to be made anew whatever lies there; `slots` how many trainings (`students`) or
     processes that measure, compare or gather (`measure`, `compare`, `tables`) can run at a time, None on a cluster.
-    `stages`: those whose results are asked for, None for all; what else could be gathered waits for a run that asks.
+    `asked`: the tasks whose results are asked for, None for all; only they and what they are made from are looked at.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Plan:
         hashes: Hashes,
         forced: Callable[[Task], bool] = lambda task: False,
         slots: dict[str, int | None] | None = None,
-        stages: Iterable[str] | None = None,
+        asked: Iterable[Task] | None = None,
     ):
         self.graph, self.hashes, self.forced = graph, hashes, forced
         self.again = graph.study.package_versions == "rerun"
@@ -59,13 +59,15 @@ class Plan:
         self.adopted: dict[Task, Task] = {}
         self.students = set(graph.students.values())
         self.runs = set(graph.runs.values())
-        for task in graph.tasks:
+        needed = None if asked is None else _with_needs(asked)
+        self.tasks = [task for task in graph.tasks if needed is None or task in needed]
+        for task in self.tasks:
             self._judge(task)
         slots = slots or {"students": 1, "measure": 1, "compare": 1, "tables": 1}
         size = graph.study.compute["students"].get("runs_per_job")
         self.cohorts = self._cohorts(size, slots["students"])
         self.measuring = [batch for rule in ("measure", "compare") for batch in self._sharing(rule, size, slots[rule])]
-        self.gathering = list(self._gathering(slots["tables"], stages))
+        self.gathering = list(self._gathering(slots["tables"]))
         self.batch_of = {task: batch for batch in self.batches for task in batch.tasks}
         by_key = {task.key: batch for batch in self.cohorts for task in batch.tasks}
         # Two variants with equal terms have one run, under two names.
@@ -189,13 +191,12 @@ class Plan:
                 batches.append(Batch(rule, tuple(task for tasks in networks for task in tasks)))
         return batches
 
-    def _gathering(self, slots: int | None, stages: Iterable[str] | None) -> Iterator[Batch]:
+    def _gathering(self, slots: int | None) -> Iterator[Batch]:
         """Yield the batches of what gathers; many figures are drawn beside the statistics where there is a slot.
 
         Page and paper wait for all of them.
         """
-        asked = set(self.graph.asked) if stages is None else _with_needs(self.graph.of(*stages))
-        due = [task for task in self.reasons if task.stage in GATHERING and task in asked]
+        due = [task for task in self.reasons if task.stage in GATHERING]
         ends = [task for task in due if task in (self.graph.page, self.graph.paper)]
         last = [task for task in due if self.graph.statistics in (task, *task.needs) and task not in ends]
         figures = [task for task in due if task.stage == "figures" and task not in last]
@@ -210,7 +211,7 @@ class Plan:
 
         Where a run is about to `begin`, the records of what is made anew go, and the states of such trainings.
         """
-        for task in self.graph.tasks:
+        for task in self.tasks:
             flag = Path(task.flag)
             if task in self.reasons:
                 flag.unlink(missing_ok=True)

@@ -4,7 +4,8 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from .. import gpus
@@ -92,16 +93,17 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
             raise StudyError(graph.content.missing)
         print(f"not there yet: {graph.content.missing}", file=sys.stderr)
     settings = workflow.dag_settings
-    stages = _asked(settings.targets)
-    plan = Plan(graph, hashes, _forced(settings), _slots(graph.study, workflow.resource_settings), stages)
+    slots = _slots(graph.study, workflow.resource_settings)
+    plan = Plan(graph, hashes, _forced(graph, settings), slots, _asked(graph, settings))
     hashes.save()
     if graph.outputs in plan.reasons and (size := costs.outputs_bytes(graph)) is not None:
         check_stored(size, graph.outputs.folder)
-    for task in graph.networks.values():
-        if task not in plan.reasons:
+    for task in plan.tasks:
+        if task.stage == "networks" and task not in plan.reasons:
             job, result = task.job, read_json(task.path("result.json"))
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
-    begin = not (workflow.dryrun or workflow.touch)
+    # Without an executor Snakemake only shows something: a report, a summary.
+    begin = workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
     if begin and (plan.reasons or not Path(graph.home, provenance.STUDY_FILE).is_file()):
         provenance.write(graph)
@@ -109,21 +111,33 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
     return plan
 
 
-def _asked(targets: Iterable[str]) -> list[str] | None:
-    """Return the stages that targets of a command name; None where they, or none, ask for all."""
-    if not targets or not TARGETS.keys() >= set(targets):
+def _asked(graph: Graph, settings) -> list[Task] | None:
+    """Return the tasks that a command asks for, by names of targets and paths of files; None where it asks for all."""
+    named = [_named(graph, target) for target in settings.targets]
+    if not named or not all(named):
         return None
-    return [stage for target in targets for stage in TARGETS[target]]
+    # To Snakemake these are targets, too.
+    others = [task for path in (*settings.forcerun, *settings.until) if (task := graph.writer(path))]
+    return [*chain.from_iterable(named), *others]
 
 
-def _forced(settings):
-    """Return whether a task is forced by the command: by its stage, its flag, or all of them."""
+def _named(graph: Graph, target: str) -> list[Task]:
+    """Return the tasks that a target of a command names."""
+    if target in TARGETS:
+        return graph.of(*TARGETS[target])
+    task = graph.writer(target)
+    return [] if task is None else [task]
+
+
+def _forced(graph: Graph, settings) -> Callable[[Task], bool]:
+    """Return whether a task is forced by the command: by its stage, a file that it leaves, its flag, or all of them."""
     asked = set(settings.forcerun)
     names = asked | {CARRYING[rule] for rule in CARRYING.keys() & asked}
     stages = names.union(*(known[name] for known in (BATCHED, TARGETS) for name in known.keys() & names))
+    writers = {graph.writer(path) for path in asked}
 
     def forced(task: Task) -> bool:
-        return settings.forceall or task.stage in stages or task.flag in asked
+        return settings.forceall or task.stage in stages or task in writers or task.flag in asked
 
     return forced
 

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..files import write_json
+from ..errors import StudyError, nearest
+from ..files import read_json, write_json
 from .graph import Graph
 from .task import SHARED, STUDY_FILE
 
@@ -25,6 +26,16 @@ PACKAGES = (
 def write(graph: Graph) -> None:
     """Write the file."""
     write_json(f"{graph.home}/{STUDY_FILE}", describe(graph))
+
+
+def read(study: str, results: str | Path = "results") -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a study and what its file holds; raise StudyError where there is none."""
+    folder = Path(results, study)
+    if not (folder / STUDY_FILE).is_file():
+        known = sorted(path.parent.name for path in Path(results).glob(f"*/{STUDY_FILE}"))
+        hint = nearest(study, known) if known else "run one first"
+        raise StudyError(f"STUDY: {folder} holds no study; {hint}")
+    return folder, read_json(folder / STUDY_FILE)
 
 
 def describe(graph: Graph) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from ..errors import StudyError
 from ..files import read_table, replacing, write_json, write_text
+from ..jobs import provenance
 from ..networks.weights_file import LOCAL
 from . import card
-from .members import Member, network, student, study_of
+from .members import Member, network, student
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 # Images that the check is made with, and how far logits may lie apart: other builds of one network, same arithmetic.
@@ -33,7 +34,7 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
     """
     if onnx and (missing := [name for name in ONNX_NEEDS if find_spec(name) is None]):
         raise StudyError(f"ONNX: {', '.join(missing)} not installed; pip install -e '.[onnx]', or leave ONNX out")
-    folder, said = study_of(study)
+    folder, said = provenance.read(study)
     if variant is not None and name is None:
         member = student(folder, variant, seed)
     elif name is not None and variant is None:

@@ -20,7 +20,7 @@ import yaml
 from ..columns import table as column_table
 from ..errors import StudyError
 from ..files import Column, columns_of, read_json, read_npy, replacing, write_text
-from .members import study_of
+from ..jobs import provenance
 
 # Folders of a study that hold its tables.
 FOLDERS = ("tables", "summary", "statistics")
@@ -56,7 +56,7 @@ class Subset(NamedTuple):
 
 def write(study: str) -> Path:
     """Write the data set of a study; return its folder. Raises StudyError where the study has no tables."""
-    folder, said = study_of(study)
+    folder, said = provenance.read(study)
     out = folder / "dataset"
     shutil.rmtree(out, ignore_errors=True)
     subsets = list(_tables(folder, out))

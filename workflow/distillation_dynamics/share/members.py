@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import StudyError, nearest
 from ..files import read_json, sha256
 from ..jobs import record
-from ..jobs.task import SHARED, STUDY_FILE
+from ..jobs.task import SHARED
 from ..spec.base import build
 from ..spec.images import View
 from ..spec.network import Model
@@ -35,16 +35,6 @@ class Member(NamedTuple):
     def folder(self) -> str:
         """Its name as that of a folder."""
         return self.name if self.seed is None else f"{self.name}_seed{self.seed}"
-
-
-def study_of(name: str, results: Path = RESULTS) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of a study and what its study.json holds; raise StudyError where there is none."""
-    folder = results / name
-    if not (folder / STUDY_FILE).is_file():
-        known = sorted(path.parent.name for path in results.glob(f"*/{STUDY_FILE}"))
-        hint = nearest(name, known) if known else "run one first"
-        raise StudyError(f"STUDY: {folder} holds no study; {hint}")
-    return folder, read_json(folder / STUDY_FILE)
 
 
 def student(folder: Path, variant: str, seed: int) -> Member:

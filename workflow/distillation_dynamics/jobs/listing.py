@@ -1,0 +1,74 @@
+"""The files of a study: `python -m distillation_dynamics.jobs.listing STUDY [WHAT ...]`, or `make files STUDY=name`.
+
+A line a file, made or not: its path, stage and key, when it was written, and why it is not as the study asks. The study
+is as it last ran (its study.json); WHAT are stages or beginnings of paths, left out: all files. Imports no torch.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from ..networks import model_info
+from ..study.load import load
+from . import provenance
+from .content import Content
+from .graph import Graph
+from .hashes import Hashes
+from .plan import Plan
+from .run import RESULTS, said_by
+
+AS_ASKED = "as the study asks"
+
+
+class File(NamedTuple):
+    """A file of a study; `written` is when, empty where it is not there."""
+
+    path: str
+    stage: str
+    key: str
+    written: str
+    state: str
+
+
+def files(plan: Plan, what: Iterable[str] = ()) -> Iterator[File]:
+    """Yield the files of some stages, or whose paths begin so, in the order in which they are made; else all."""
+    beginnings = tuple(what)
+    for task in plan.graph.asked:
+        for path in task.writes:
+            if not beginnings or task.stage in beginnings or path.startswith(beginnings):
+                yield File(path, task.stage, task.key, _written(path), plan.reasons.get(task, AS_ASKED))
+
+
+def _written(path: str) -> str:
+    if not Path(path).is_file():
+        return ""
+    return datetime.fromtimestamp(Path(path).stat().st_mtime).isoformat(" ", "minutes")
+
+
+def print_files(study: str, what: Iterable[str]) -> None:
+    """Print the files of a study; raise StudyError where there is none of that name, or it cannot be read."""
+    _, known = provenance.read(study)
+    hashes = Hashes(RESULTS)
+    result = load(known["configuration"], model_info.describe)
+    plan = Plan(Graph(result, Content.read(result, hashes)), hashes)
+    hashes.save()
+    lines = [File("file", "stage", "key", "written", "state"), *files(plan, what)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(f"{part:<{width}}" for part, width in zip(line, widths, strict=True)).rstrip())
+
+
+def main() -> None:
+    """Print where the files of a study are, what made them, and whether they are as it asks."""
+    parser = argparse.ArgumentParser(prog="python -m distillation_dynamics.jobs.listing", description=main.__doc__)
+    parser.add_argument("study", help="name of the study")
+    parser.add_argument("what", nargs="*", help="stages, or beginnings of paths; all files without")
+    arguments = parser.parse_args()
+    sys.exit(said_by(lambda: print_files(arguments.study, arguments.what)))
+
+
+if __name__ == "__main__":
+    main()
