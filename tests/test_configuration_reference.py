@@ -1,41 +1,52 @@
-"""docs/configuration.md is what the schema says: every key, with its values, default and meaning."""
+"""docs/configuration.md is what the declaration of the keys says: every key, with its values, default and meaning."""
 
-import re
+from dataclasses import fields, is_dataclass
+from typing import Annotated, get_args, get_origin, get_type_hints
 
-from distillation_dynamics import options
-from distillation_dynamics.study.schema import load_schema
+import pytest
+
+from distillation_dynamics import extensions, options
+from distillation_dynamics.study.keys import Configuration
+
+ROWS = [line.strip("| \n").split(" | ") for line in options.page().splitlines() if line.startswith(("| `", "| **`"))]
+KEYS = [row[0].strip("*`") for row in ROWS]
 
 
-def test_the_reference_is_what_the_schema_says(root):
+def test_the_reference_is_what_the_keys_say(root):
     text = (root / "docs/configuration.md").read_text()
     assert text == options.page(), "run `make options > docs/configuration.md`"
 
 
-def keys(part, root, above=""):
-    """Every path of keys that the schema knows, by a walk of its own."""
-    if "$ref" in part:
-        part = root["$defs"][part["$ref"].split("/")[-1]]
-    below = part.get("properties", {})
-    other = part.get("additionalProperties")
-    if isinstance(other, dict):
-        below = {**below, "<name>": other}
-    found = set()
-    for name, inner in below.items():
-        deeper = keys(inner, root, f"{above}{name}.")
-        weight = name == "weight"
-        found |= deeper if deeper and not weight else {f"{above}{name}"}
-    return found
+def keys(kind, above=""):
+    """Every path of keys below a class, by a walk of its own."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    parts = [part for part in get_args(kind) if part is not type(None)] or [kind]
+    if is_dataclass(parts[0]):
+        hints = get_type_hints(parts[0], include_extras=True)
+        return set().union(*(keys(hints[one.name], f"{above}.{one.name}") for one in fields(parts[0])))
+    named = [part for part in parts if get_origin(part) is dict] or [kind] * (get_origin(kind) is dict)
+    if named and above != ".variants" and not above.endswith(".args"):
+        return keys(get_args(named[0])[1], f"{above}.<name>")
+    return {above.removeprefix(".")}
 
 
 def test_no_key_is_left_out_and_none_is_invented():
-    schema = load_schema()
-    told = set(re.findall(r"^\| \*{0,2}`([^`]+)`", options.page(), re.MULTILINE))
-    assert told == keys(schema, schema) and len(told) > 100
+    terms = {f"variants.<name>.{name}" for name in extensions.objectives()}
+    assert {key for key in KEYS if not key.startswith("variants.")} == keys(Configuration) - {"variants"}
+    assert {key.rpartition(".")[0] for key in KEYS if key.startswith("variants.")} == terms
+    assert len(KEYS) == len(set(KEYS)) > 100
+
+
+@pytest.mark.parametrize("row", ROWS, ids=KEYS)
+def test_every_key_has_a_meaning(row):
+    assert len(row) == 4 and len(row[3]) > 5, row
 
 
 def test_values_defaults_and_what_must_be_given_are_told():
     page = options.page()
-    assert "| `state_minutes` | number, at least 0 | `10` | between two saved states" in page
+    assert "| `state_minutes` | number, at least 0 | `10.0` | minutes between two saved states" in page
     assert "| **`data.source`** | `folder`, `parquet` |" in page
     assert "| `figures.dpi` | whole number, at least 50, at most 1200 | `200` |" in page
-    assert "| **`variants.<name>.soft.weight`** | number or mapping, at least 0 |" in page
+    assert "| **`variants.<name>.soft.weight`** | number, at least 0 or mapping |" in page
+    assert "| `variants.<name>.soft.temperature` | number, above 0 | `1.0` |" in page

@@ -10,7 +10,7 @@ from timm.data import auto_augment as timm_augment
 from timm.data import create_transform
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.study import faults
+from distillation_dynamics.study import checks
 from helpers import changed, load, smoke_config
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -267,7 +267,7 @@ def augmented(text: str, channels: int) -> torch.Tensor:
 @pytest.mark.parametrize("text", GOOD)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_timm_can_do_is_accepted(text, channels):
-    assert faults.of_auto_augment(text) is None
+    assert checks.auto_augment_fault(text) is None
     torch.manual_seed(0)
     assert augmented(text, channels).shape == (channels, 28, 28)
 
@@ -289,5 +289,5 @@ def recipe_with(config, text: str) -> dict:
 
 
 def test_the_sets_that_timm_draws_without_replacement_are_as_large_as_said():
-    sizes = {name: len(timm_augment.rand_augment_choices(name)) for name in faults.DRAWN_ONCE}
-    assert sizes == faults.DRAWN_ONCE
+    sizes = {name: len(timm_augment.rand_augment_choices(name)) for name in checks.DRAWN_ONCE}
+    assert sizes == checks.DRAWN_ONCE

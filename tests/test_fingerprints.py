@@ -10,6 +10,7 @@ MODULE = '''
 from . import other
 
 LIMIT = 3  # a limit
+OPTIONS = {"power": {"type": "number", "description": "of the distance"}}
 
 
 class Columns:
@@ -33,11 +34,13 @@ SAME = {
     "the words of an error": ("is too much; take less", "is more than allowed; take less"),
     "what an error tells": ("than {LIMIT}", "than {LIMIT + 0}"),
     "what is allowed and said beside a type": ('Key("above 0", gt=0)', 'Key("at least 0", ge=0)'),
+    "what an option means": ("of the distance", "of distances"),
     "what is printed": ('"working", value', '"at work"'),
 }
 OTHER = {
     "a constant": ("LIMIT = 3", "LIMIT = 4"),
     "a condition": ("value > LIMIT", "value >= LIMIT"),
+    "an option": ('"type": "number"', '"type": "integer"'),
     "a type": ("Annotated[float,", "Annotated[int,"),
     "a default": ("= 0.1", "= 0.2"),
     "the kind of an error": ("raise StudyError", "raise ValueError"),

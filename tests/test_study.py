@@ -6,10 +6,11 @@ from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.networks import model_info
 from distillation_dynamics.spec.base import from_json, to_json
-from distillation_dynamics.spec.configured import Data, Network, Student
+from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.configuration import merged
+from distillation_dynamics.study.keys import Network, Student
 from distillation_dynamics.study.pairs import expand_pairs
 from helpers import changed, graph_of, load, smoke_config
 

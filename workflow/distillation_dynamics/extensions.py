@@ -7,13 +7,14 @@ any job runs. Imports no torch.
 import ast
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from .errors import StudyError, did_you_mean, nearest
 from .fingerprints import defined
+from .spec.keys import Key
 
 ROOT = Path(__file__).parent
 # What else lies in a folder of extensions, and any module whose name begins with an underscore.
@@ -41,11 +42,27 @@ TERM_OPTIONS = ("weight", "pairs", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
 
 
+@dataclass(frozen=True)
+class Option:
+    """An option of an objective, by the words of a JSON schema; without a default it may be left out."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 (as pydantic reads it)
+
+    type: Annotated[Literal["number", "integer", "boolean", "string"], Key()]
+    default: Any = None
+    description: Annotated[str, Key()] = ""
+    enum: Annotated[tuple[str, ...], Key()] = ()
+    minimum: Annotated[float | None, Key()] = None
+    exclusiveMinimum: Annotated[float | None, Key()] = None
+    maximum: Annotated[float | None, Key()] = None
+    exclusiveMaximum: Annotated[float | None, Key()] = None
+
+
 class Objective(NamedTuple):
-    """What an objective takes, and its options as JSON Schemas."""
+    """What an objective takes, and its options."""
 
     requires: str
-    options: dict[str, dict[str, Any]]
+    options: dict[str, Option]
 
 
 class Metric(NamedTuple):
@@ -107,8 +124,7 @@ def readers() -> dict[str, bool]:
 
 def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    from .study.faults import read
 
     found = {}
     for file in _files("objectives"):
@@ -116,10 +132,9 @@ def objectives() -> dict[str, Objective]:
         file.allow("REQUIRES", [requires], OBJECTIVE_REQUIRES)
         file.must_define("Loss", "class")
         try:
-            Draft202012Validator.check_schema({"properties": options})
-        except SchemaError as error:
-            place = ".".join(map(str, list(error.path)[1:]))
-            raise file.fault("OPTIONS", f"{place or options} is no JSON Schema ({error.message})") from error
+            options = read(dict[str, Option], options, "OPTIONS")
+        except StudyError as error:
+            raise StudyError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from error
         for name in set(options).intersection(TERM_OPTIONS):
             raise file.fault("OPTIONS", f"{name} is an option of every term; choose another name")
         found[file.name] = Objective(requires, options)

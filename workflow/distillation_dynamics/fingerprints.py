@@ -1,9 +1,10 @@
 """Which code a stage really uses, as hashes: part of the key of every job.
 
-The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors, what is only printed and
-what `Annotated` says beside a type do not count. A fingerprint lists a stage's module and all modules of the library
-that it imports, transitively, read from the syntax tree. Objectives, metrics and figures are imported by name at run
-time, which the syntax tree does not show; whoever asks for a fingerprint names them.
+The hash of a module is that of its meaning: comments, layout, docstrings, the words of errors, what is only printed,
+what `Annotated` says beside a type and what OPTIONS say that one means do not count. A fingerprint lists a stage's
+module and all modules of the library that it imports, transitively, read from the syntax tree. Objectives, metrics and
+figures are imported by name at run time, which the syntax tree does not show; whoever asks for a fingerprint names
+them.
 """
 
 import ast
@@ -21,7 +22,16 @@ PACKAGE = __package__
 # Modules that cannot change what a stage writes: which GPU it takes, what is planned, which names functions go by.
 WITHOUT_EFFECT = {
     f"{PACKAGE}.{name}"
-    for name in ("errors", "fingerprints", "gpus", "jobs", "metrics", "networks.acceptance", "spec.machine")
+    for name in (
+        "errors",
+        "fingerprints",
+        "gpus",
+        "jobs",
+        "metrics",
+        "networks.acceptance",
+        "spec.keys",
+        "spec.machine",
+    )
 }
 # Calls whose arguments are words for a person.
 WORDS = {"StudyError", "Interrupted", "print", "say_once"}
@@ -126,7 +136,7 @@ def _named_by(module: str, path: Path, tree: ast.Module) -> list[str]:
 
 
 class _WithoutWords(ast.NodeTransformer):
-    """Leaves out docstrings, what is said of types, and the words of errors and of what is printed.
+    """Leaves out docstrings, what is said of types and options, and the words of errors and of what is printed.
 
     What those words are computed from stays.
     """
@@ -140,6 +150,11 @@ class _WithoutWords(ast.NodeTransformer):
             if any(isinstance(part, ast.NamedExpr) for part in ast.walk(node)):
                 return node
             node.args, node.keywords = [], []
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "OPTIONS":
+            for option in (part for part in ast.walk(node.value) if isinstance(part, ast.Dict)):
+                said = [getattr(key, "value", None) == "description" for key in option.keys]
+                option.keys = [key for key, words in zip(option.keys, said, strict=True) if not words]
+                option.values = [value for value, words in zip(option.values, said, strict=True) if not words]
         if isinstance(node, ast.Subscript) and getattr(node.value, "id", None) == "Annotated":
             return node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
         return node

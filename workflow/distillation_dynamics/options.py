@@ -1,14 +1,16 @@
 """Every key of a study's configuration, as Markdown: `python -m distillation_dynamics.options`.
 
-Made from the schema and from what files of the library add to it. docs/configuration.md holds what this prints of those
-that come with the project.
+Made from the declaration of the keys and from what files of the library add to it. docs/configuration.md holds what
+this prints of those that come with the project.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from .study.schema import load_schema
+from pydantic import TypeAdapter
+
+from .study.keys import Configuration
 
 HEAD = """# Configuration
 
@@ -16,17 +18,17 @@ Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make 
 before anything runs. A default is what a study has that leaves the key out; keys in **bold** must be given where their
 part is. `<name>` stands for any name.
 """
+KINDS = {"array": "list", "object": "mapping", "integer": "whole number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
-    "minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}"
+    "minimum": "at least {}", "exclusiveMinimum": "above {}", "maximum": "at most {}", "exclusiveMaximum": "below {}",
+    "minItems": "at least {} of them", "maxItems": "at most {} of them",
 }  # fmt: skip
-# What the lengths of lists and texts are bounded by.
-COUNTS = {"minItems": "at least {} of them", "maxItems": "at most {} of them"}
 MOST_VALUES = 8
 
 
 def page() -> str:
     """Return the whole page: a section for each part of the configuration, a table of its keys."""
-    schema = load_schema()
+    schema = TypeAdapter(Configuration).json_schema()
     parts = {key: part for key, part in schema["properties"].items() if _has_keys(_resolved(part, schema))}
     alone = {"properties": {k: v for k, v in schema["properties"].items() if k not in parts}} | {
         "required": schema["required"]
@@ -46,24 +48,25 @@ def _section(title: str, rows: Iterator[tuple[str, str, str, str]], said: str = 
 
 
 def _has_keys(part: dict[str, Any]) -> bool:
-    return bool(part.get("properties")) or isinstance(part.get("additionalProperties"), dict)
+    return part.get("type") == "object" and bool(_below(part))
+
+
+def _below(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts below a part: its keys, or the one that stands for all names."""
+    named = list(part.get("patternProperties", {}).values())
+    return part.get("properties", {}) | ({"<name>": named[0]} if named else {})
 
 
 def _resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     """Return a part of the schema without its reference to another."""
-    if "$ref" not in part:
-        return part
-    return root["$defs"][part["$ref"].rpartition("/")[2]] | {k: v for k, v in part.items() if k != "$ref"}
+    return root["$defs"][part["$ref"].rpartition("/")[2]] | part if "$ref" in part else part
 
 
 def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """Yield key, possible values, default and meaning of everything below a part."""
-    below = dict(part.get("properties", {}))
-    if isinstance(part.get("additionalProperties"), dict):
-        below["<name>"] = part["additionalProperties"]
-    for key, value in below.items():
+    for key, value in _below(part).items():
         value, name = _resolved(value, root), f"{above}.{key}" if above else key
-        if _has_keys(value) and value.get("type") == "object":
+        if _has_keys(value):
             yield from _rows(value, name, root)
             continue
         shown = f"**`{name}`**" if key in part.get("required", ()) else f"`{name}`"
@@ -72,14 +75,14 @@ def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[tu
 
 def _values(value: dict[str, Any], root: dict[str, Any]) -> str:
     """Return what a key may be."""
+    if "oneOf" in value:
+        return " or ".join(_values(_resolved(one, root), root) for one in value["oneOf"])
     if "enum" in value:
         return _names(value["enum"])
-    kinds = value.get("type", "any")
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    kind = " or ".join({"array": "list", "object": "mapping", "integer": "whole number"}.get(k, k) for k in kinds)
-    if kinds == ["array"] and (items := _resolved(value.get("items", {}), root)):
+    kind = KINDS.get(value.get("type", "any"), value.get("type", "any"))
+    if items := _resolved(value.get("items", {}), root):
         kind += f" of {_values(items, root)}" if "enum" in items else f" ({_values(items, root)})"
-    bounds = [text.format(value[name]) for name, text in (BOUNDS | COUNTS).items() if name in value]
+    bounds = [text.format(f"{value[name]:g}") for name, text in BOUNDS.items() if name in value]
     return ", ".join([kind, *bounds])
 
 
@@ -88,10 +91,7 @@ def _names(values: list[Any]) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    if "default" not in value:
-        return ""
-    default = value["default"]
-    return "all of them" if isinstance(default, list) and len(default) > MOST_VALUES else f"`{json.dumps(default)}`"
+    return "" if value.get("default") is None else f"`{json.dumps(value['default'])}`"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ from ..objective import Outputs, Term
 from ..outputs import asked_for
 
 REQUIRES = "labels"
-OPTIONS = {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}}
+OPTIONS = {
+    "label_smoothing": {
+        "type": "number",
+        "minimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0.0,
+        "description": "share of the target spread over all classes",
+    }
+}
 
 
 class Loss(Term):

@@ -15,7 +15,13 @@ from .. import distributed
 from ..objective import FeatureTerm
 
 REQUIRES = "teacher_features"
-OPTIONS = {"frozen": {"type": "boolean", "default": False}}
+OPTIONS = {
+    "frozen": {
+        "type": "boolean",
+        "default": False,
+        "description": "the projections keep their first weights, as published",
+    }
+}
 
 
 class Loss(FeatureTerm):

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 from ..objective import Outputs, Term
 
 REQUIRES = "teacher_logits"
-OPTIONS = {"temperature": {"type": "number", "exclusiveMinimum": 0, "default": 1.0}}
+OPTIONS = {
+    "temperature": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 1.0,
+        "description": "that the logits of both are divided by",
+    }
+}
 
 
 class Loss(Term):

@@ -1,13 +1,10 @@
-"""Images, networks and student as a study configures them; jobs get only the parts of it that they need."""
+"""The images of a study, once their files are found; jobs get only the parts of it that they need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from .data import Arrays, DataJob
 from .images import Images, Validation, View
-from .network import Named
-from .training import Recipe
 
 # Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
 MOST_DECODED = 8e9
@@ -85,35 +82,3 @@ class Data:
         """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
         sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
         return Images(key, view, self.arrays is not None and Arrays.of(view) == self.arrays, folder=folder, **sources)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network and where its weights come from."""
-
-    source: str
-    model: Named
-    label_smoothing: float
-    seed: int
-    view: dict[str, Any]
-    control: str
-    without: tuple[str, ...]
-    tolerance: float
-    recipe: Recipe | None = None
-    weights: str | None = None
-    sha256: str | None = None
-    expected_top1: float | None = None
-
-
-@dataclass(frozen=True)
-class Student:
-    """The student, its recipe and the epochs whose weights are kept."""
-
-    model: Named
-    recipe: Recipe
-    checkpoint_every: int
-
-    @property
-    def checkpoints(self) -> tuple[int, ...]:
-        """Epochs whose weights are kept: 0 (untrained), every `checkpoint_every`, the last."""
-        return tuple(sorted({*range(0, self.recipe.epochs, self.checkpoint_every), self.recipe.epochs}))

@@ -1,16 +1,18 @@
 """The images that a job reads, how they were split, and how a network sees them."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from .base import aside
+from .keys import Key
 
 
 @dataclass(frozen=True)
 class Validation:
     """Which images are held out for every choice."""
 
-    taken_from: str
-    per_class: int
+    taken_from: Annotated[Literal["train", "test"], Key("the source whose images they are")]
+    per_class: Annotated[int, Key("held-out images of each class", ge=1)]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The job of the measure stage: one network, at all its checkpoints, by one metric."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .base import From, aside
 from .images import ImageSet
+from .keys import Key
 from .machine import Machine
 from .network import Checkpoints
 
@@ -12,23 +13,32 @@ from .network import Checkpoints
 STANDARDISED_RANGE = -5.0, 5.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a study may set for its metrics; a metric's file names those that it uses (`OPTIONS`).
+Method = Literal["gradient", "smoothgrad", "integrated_gradients"]
 
-    `entropy_bins`: of the entropy's histograms. `permutations`: of the channels, for the nulls of spectra.
-    `dump_images`, `dump_tokens` (None: all), `dtype`: of the features that are kept. `tokens`: random tokens of an
-    image that are rows of the comparison. `methods`: of saliency. `seed`: of permutations and folds. `group`: images
-    that a stored mean spectrum stands for.
+
+@dataclass(frozen=True)
+class SharedSettings:
+    """What a study sets for its metrics under `measure`."""
+
+    entropy_bins: Annotated[int, Key("bins of the histograms that entropy is computed from", ge=2, le=100_000)] = 100
+    permutations: Annotated[int, Key("of the channels, for the nulls of spectra", ge=20, le=100_000)] = 200
+    dump_images: Annotated[int, Key("of the measured images at most so many are dumped", ge=1)] = 1000
+    dump_tokens: Annotated[int | None, Key("fixed random tokens of a dumped image; left out: all", ge=1)] = None
+    dtype: Annotated[
+        Literal["float16", "float32"], Key("of the dumped features; metrics are always computed on float32")
+    ] = "float16"
+
+
+@dataclass(frozen=True)
+class Settings(SharedSettings):
+    """What may be set for metrics; a metric's file names those that it uses (`OPTIONS`).
+
+    `tokens`: random tokens of an image that are rows of the comparison. `methods`: of saliency. `seed`: of permutations
+    and folds. `group`: images that a stored mean spectrum stands for.
     """
 
-    entropy_bins: int = 100
-    permutations: int = 200
-    dump_images: int = 1000
-    dump_tokens: int | None = None
-    dtype: str = "float16"
     tokens: int = 4
-    methods: tuple[str, ...] = ("gradient", "smoothgrad", "integrated_gradients")
+    methods: tuple[Method, ...] = ("gradient", "smoothgrad", "integrated_gradients")
     seed: int = 0
     group: int = 50
 

@@ -1,10 +1,11 @@
 """A network: its timm name and arguments, its weights, and what is known of it before it has any."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .base import From
 from .images import View
+from .keys import Key
 
 # (channels, rows, columns) of the features of each block.
 Shapes = tuple[tuple[int, int, int], ...]
@@ -24,9 +25,16 @@ class Model:
 class Named:
     """A timm model as a study names it."""
 
-    name: str
-    args: dict[str, Any]
-    initialisation: str
+    name: Annotated[str, Key("a timm model", min_length=1)]
+    args: Annotated[
+        dict[str, Any],
+        Key(
+            "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
+        ),
+    ] = field(default_factory=dict)
+    initialisation: Annotated[
+        Literal["timm", "xavier"], Key("xavier: Xavier-uniform weights in every linear layer")
+    ] = "timm"
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,55 @@
 """How a network is trained: recipe and terms of the loss."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from .keys import Key
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """A timm optimiser."""
 
-    name: str
-    learning_rate: float
-    weight_decay: float
-    eps: float
+    name: Annotated[
+        Literal["adam", "adamw", "lamb", "lion", "muon", "nadamw", "radam", "sgd"], Key("timm's name of it")
+    ]
+    learning_rate: Annotated[float, Key("the largest rate, of an update of one batch", gt=0)]
+    weight_decay: Annotated[float, Key("of weight matrices; biases and scales have none", ge=0)] = 0.05
+    eps: Annotated[float, Key("added to the denominator of an update", gt=0, le=1)] = 1e-8
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Learning rate over training; `step` says when it moves."""
 
-    name: str
-    warmup_epochs: int
-    warmup_learning_rate: float
-    minimum_learning_rate: float
-    step: str
+    name: Annotated[Literal["cosine", "constant"], Key("how the learning rate goes on after the warm-up")]
+    warmup_epochs: Annotated[int, Key("epochs in which the learning rate rises to its largest; 0: none", ge=0)] = 0
+    warmup_learning_rate: Annotated[float, Key("learning rate that the warm-up begins with", ge=0)] = 0.0
+    minimum_learning_rate: Annotated[float, Key("learning rate that a cosine ends with", ge=0)] = 0.0
+    step: Annotated[
+        Literal["update", "epoch"],
+        Key("epoch: stepped after each epoch as published, so that epochs 0 and 1 share a rate"),
+    ] = "update"
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Arguments of `timm.data.create_transform`, and how many views of an image are drawn (None: one an epoch)."""
 
-    random_erasing: float
-    erasing_mode: str
-    crop_scale: tuple[float, float]
-    horizontal_flip: float
-    color_jitter: float
-    auto_augment: str | None = None
-    views: int | None = None
+    random_erasing: Annotated[float, Key("probability that a part of an image is erased", ge=0, le=1)] = 0.0
+    erasing_mode: Annotated[
+        Literal["const", "rand", "pixel"], Key("what an erased part holds: 0, one random colour, or one for each pixel")
+    ] = "pixel"
+    crop_scale: Annotated[
+        tuple[Annotated[float, Key(gt=0, le=1)], ...],
+        Key("least and largest area of a random crop, as fractions of the image", min_length=2, max_length=2),
+    ] = (0.08, 1.0)
+    horizontal_flip: Annotated[float, Key("probability that an image is mirrored", ge=0, le=1)] = 0.5
+    color_jitter: Annotated[float, Key("how far brightness, contrast and saturation change; 0: not at all", ge=0)] = 0.0
+    auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
+    views: Annotated[
+        int | None, Key("draw only this many views of an image and reuse them; left out: a new one each epoch", ge=1)
+    ] = None
 
 
 def views_of(augmentation: Augmentation | None) -> int | None:
@@ -47,16 +61,21 @@ def views_of(augmentation: Augmentation | None) -> int | None:
 class Recipe:
     """How a model is trained."""
 
-    epochs: int
-    batch_size: int
-    optimizer: Optimizer
-    schedule: Schedule
-    precision: str
-    validate_every: int
-    train_images: int | None = None
-    clip_gradient_norm: float | None = None
-    clip_jointly: bool = False
-    augmentation: Augmentation | None = None
+    epochs: Annotated[int, Key("passes over the training images", ge=1, le=100_000)]
+    batch_size: Annotated[int, Key("images of an update, over all GPUs of the job", ge=2)]
+    optimizer: Annotated[Optimizer, Key("a timm optimiser")]
+    schedule: Annotated[Schedule, Key("the learning rate over training")]
+    precision: Annotated[Literal["float32", "bfloat16"], Key("bfloat16: autocast; losses stay in float32")] = "float32"
+    validate_every: Annotated[int, Key("epochs between validations; the last epoch is always validated", ge=1)] = 1
+    train_images: Annotated[
+        int | None, Key("images of a fixed class-balanced subset; left out: all training images", ge=1)
+    ] = None
+    clip_gradient_norm: Annotated[
+        float | None,
+        Key("largest norm of the gradient, of the network and of what the objective trains, each by itself", gt=0),
+    ] = None
+    clip_jointly: Annotated[bool, Key("clip both by the norm of both together")] = False
+    augmentation: Annotated[Augmentation | None, Key("timm.data.create_transform; left out: none")] = None
 
     @property
     def views(self) -> int | None:

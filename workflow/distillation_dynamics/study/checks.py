@@ -1,153 +1,276 @@
-"""What is wrong with parts of a study beside each other, which no schema can say. Imports no torch."""
+"""What is wrong with parts of a study beside each other, which no key can say alone. Imports no torch."""
 
+import math
 import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import nearest
-from ..spec.configured import Data, Network
-from . import faults
+from ..spec.configured import Data
+from ..spec.training import Augmentation, Recipe
+from .faults import said
+from .keys import Configuration, GivenView, Network
 from .study import STUDENT, Study
+from .terms import Share
 
 TOGETHER = ("teacher", "student", "variants")
 # Parts of a view that nobody can guess.
 VIEW = ("channels", "image_size", "mean", "std")
+# No network has so many of anything.
+LARGEST_ARGUMENT = 100_000
+# Names of the image sets that every study has, and of what lies in results/ for all studies.
+IMAGE_SETS, STUDY_NAMES = ("balanced", "published", "main"), ("shared", "readme.md")
+# Arguments of timm.create_model that are no study's to give, and what says the same.
+ELSEWHERE = {
+    "num_classes": "data.classes says it",
+    "in_chans": "view.channels says it",
+    "img_size": "view.image_size says it",
+    "model_name": "model.name says it",
+    **dict.fromkeys(
+        ("pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "cache_dir"),
+        "weights come from networks.<name>.source and .weights",
+    ),
+    **dict.fromkeys(("features_only", "out_indices", "feature_cls"), "the features of all blocks are read anyway"),
+    **dict.fromkeys(("device", "dtype"), "compute (gpu) and recipe.precision say it"),
+    **dict.fromkeys(("scriptable", "exportable", "no_jit"), "nothing is exported here"),
+}
+# What may follow the first word of timm's string `auto_augment`, after dashes: a name, and its number or word.
+NUMBER, FRACTION, POSITIVE = r"\d+", r"\d+(?:\.\d+)?", r"[1-9]\d*"
+AUTO_AUGMENT = {
+    "rand": {
+        **{"mstd": FRACTION, "mmax": POSITIVE, "m": NUMBER, "n": POSITIVE, "p": r"0(?:\.\d+)?|1(?:\.0+)?"},
+        **{"inc": "[01]", "t": "weights|3aw|3a"},
+    },
+    "augmix": {
+        **{"mstd": FRACTION, "m": NUMBER, "w": POSITIVE, "d": NUMBER, "b": "[01]"},
+        "a": r"0*[1-9]\d*(?:\.\d+)?|0+\.0*[1-9]\d*",
+    },
+    **{name: {"mstd": FRACTION} for name in ("original", "originalr", "v0", "v0r", "3a")},
+}
+# The transforms of these sets are drawn without replacement: so many there are.
+DRAWN_ONCE = {"weights": 15, "3aw": 14}
 
 
-def whole_faults(config: dict[str, Any]) -> Iterator[str]:
+def name_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each study, network, variant or image set whose name is taken."""
+    if config.name.lower() in STUDY_NAMES:
+        yield f"name: results/{config.name} is there for all studies; choose another name"
+    controls = {f"{name}_{network.control}".lower(): name for name, network in config.networks.items()}
+    names = [(f"networks.{name}", name) for name in config.networks]
+    names += [(f"variants.{name}", name) for name in config.variants or {}]
+    first: dict[str, str] = {}
+    for key, name in names:
+        if name.lower() == STUDENT:
+            yield f"{key}: is the name of a role and not of one network; choose another name"
+        if name.lower() in controls:
+            yield f"{key}: the tables call the control of network {controls[name.lower()]} so; choose another name"
+        if other := first.get(name.lower()):
+            why = "is there twice" if other == name else f"differs from {other} in case alone, as file systems may not"
+            yield f"{key}: {why}; rename one"
+        first.setdefault(name.lower(), name)
+    for name in config.probes:
+        if name.lower() in IMAGE_SETS:
+            yield f"probes.{name}: the tables call images of data so; choose another name"
+
+
+def weight_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each variant whose terms have no weight, or share more of the loss than there is."""
+    for name, terms in (config.variants or {}).items():
+        weights = [options["weight"] for options in terms.values()]
+        shares = [weight.share for weight in weights if isinstance(weight, Share)]
+        if not terms:
+            yield f"variants.{name}: is empty; give something"
+        elif not any(weights):
+            yield f"variants.{name}: every weight is 0, so that nothing would be trained; give one that is more"
+        elif len(shares) == len([weight for weight in weights if weight]):
+            yield f"variants.{name}: every weight is a share of the loss, of which nothing is left; give one a number"
+        elif sum(shares) >= 1:
+            yield f"variants.{name}: the shares are {sum(shares):g} together, and must be less than 1; lower one"
+
+
+def whole_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each part of the study that another asks for."""
-    networks = config["networks"]
-    given = [key for key in TOGETHER if key in config]
+    given = [key for key in TOGETHER if getattr(config, key) is not None]
     if given and len(given) < len(TOGETHER):
-        missing = [key for key in TOGETHER if key not in config]
-        together = ", ".join(TOGETHER)
-        yield f"{', '.join(missing)}: must be given too, because {given[0]} is; or leave out all of {together}"
-    if not networks:
+        missing, together = ", ".join(key for key in TOGETHER if key not in given), ", ".join(TOGETHER)
+        yield f"{missing}: must be given too, because {given[0]} is; or leave out all of {together}"
+    if not config.networks:
         yield "networks: is empty; give at least one network"
-    elif "teacher" in config and config["teacher"] not in networks:
-        yield f"teacher: there is no network {faults.said(config['teacher'])}; {nearest(config['teacher'], networks)}"
-    trains = [f"networks.{name}" for name, network in networks.items() if network["source"] == "pretrain"]
-    trains += ["student"] if "student" in config else []
-    if trains:
-        for key in ("train", "classes", "validation"):
-            if key not in config["data"]:
-                yield f"data.{key}: must be given, because {trains[0]} is trained"
-        if config["data"].get("classes") == 1:
-            yield f"data.classes: {trains[0]} cannot be trained to tell 1 class; give two or more"
-    for key in ("train", "validation"):
-        if key in config["data"] and not trains:
-            yield f"data.{key}: has no meaning where nothing is trained; remove it"
-    if "baseline" in config["statistics"] and "variants" not in config:
+    elif config.teacher is not None and config.teacher not in config.networks:
+        yield f"teacher: there is no network {said(config.teacher)}; {nearest(config.teacher, config.networks)}"
+    if config.statistics.baseline is not None and config.variants is None:
         yield "statistics.baseline: has no meaning without variants; remove it"
-    for owner in trains:
-        own = networks[owner.partition(".")[2]]["view"] if owner != STUDENT else {}
+    views = {f"networks.{name}": network.view for name, network in config.networks.items()}
+    trains = {f"networks.{name}": n.view for name, n in config.networks.items() if n.source == "pretrain"}
+    trains |= {} if config.student is None else {STUDENT: config.view}
+    for key in ("train", "classes", "validation"):
+        if trains and getattr(config.data, key) is None:
+            yield f"data.{key}: must be given, because {next(iter(trains))} is trained"
+        if not trains and key != "classes" and getattr(config.data, key) is not None:
+            yield f"data.{key}: has no meaning where nothing is trained; remove it"
+    if trains and config.data.classes == 1:
+        yield f"data.classes: {next(iter(trains))} cannot be trained to tell 1 class; give two or more"
+    for owner, view in trains.items():
         for key in VIEW:
-            if key not in own and key not in config["view"]:
+            if getattr(view, key) is None and getattr(config.view, key) is None:
                 yield f"view.{key}: must be given, because {owner} is trained"
-    for key, view in (
-        ("view", config["view"]),
-        *((f"networks.{name}.view", n["view"]) for name, n in networks.items()),
-    ):
-        for part in ("mean", "std"):
-            if part in view and len(view[part]) != view.get("channels", config["view"].get("channels", 3)):
-                channels = view.get("channels", config["view"].get("channels", 3))
-                yield f"{key}.{part}: {len(view[part])} values given for {channels} channels; give one a channel"
-        if min(view.get("std", [1])) <= 0:
-            yield f"{key}.std: every value must be greater than 0"
+    for key, view in {"view": config.view, **{f"{owner}.view": view for owner, view in views.items()}}.items():
+        yield from _view_faults(key, view, view.channels or config.view.channels or 3)
 
 
-def group_faults(config: dict[str, Any]) -> Iterator[str]:
+def _view_faults(key: str, view: GivenView, channels: int) -> Iterator[str]:
+    for part, values in (("mean", view.mean), ("std", view.std)):
+        if values is not None and len(values) != channels:
+            yield f"{key}.{part}: {len(values)} values given for {channels} channels; give one a channel"
+    if min(view.std or [1]) <= 0:
+        yield f"{key}.std: every value must be greater than 0"
+
+
+def group_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each pattern of groups that is no regular expression."""
-    sets = {"data": config["data"]} | {f"probes.{name}": part for name, part in config["probes"].items()}
-    for key, part in sets.items():
+    for key, part in {"data": config.data, **{f"probes.{name}": part for name, part in config.probes.items()}}.items():
         try:
-            re.compile(part.get("groups", ""))
+            re.compile(part.groups or "")
         except re.error as error:
-            yield f"{key}.groups: {faults.said(part['groups'])} is no regular expression ({error}); mend it"
-
-
-def data_faults(data: Data) -> Iterator[str]:
-    """Yield a sentence where more images are held out than there are."""
-    if data.validation is None:
-        return
-    held = data.validation.taken_from
-    if held in data.rows and data.held_out >= data.rows[held]:
-        yield (
-            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
-            f"be held out: data.{held} has {data.rows[held]} images in all"
-        )
+            yield f"{key}.groups: {said(part.groups)} is no regular expression ({error}); mend it"
 
 
 def network_faults(name: str, network: Network) -> Iterator[str]:
     """Yield a sentence for each key of a network that its source does not go with."""
-    key, source = f"networks.{name}", network.source
+    key, source, weights = f"networks.{name}", network.source, network.weights
     if source == "pretrain":
         if network.recipe is None:
             yield f"{key}.recipe: must be given, because {key}.source is pretrain"
         for part in ("weights", "sha256"):
             if getattr(network, part) is not None:
                 yield f"{key}.{part}: has no meaning with source pretrain; remove it or choose timm or checkpoint"
-        if "num_classes" in network.model.args:
-            yield f"{key}.model.args.num_classes: is not to be given; remove it, data.classes says it"
         return
     if network.recipe is not None:
         yield f"{key}.recipe: has no meaning with source {source}; remove it or choose source pretrain"
     if network.label_smoothing:
         yield f"{key}.label_smoothing: has no meaning with source {source}; remove it"
-    if network.weights is None:
+    if weights is None:
         yield f"{key}.weights: must be given, because {key}.source is {source}"
-    elif source == "checkpoint" and not os.path.isfile(network.weights):
-        yield f"{key}.weights: the file {network.weights} does not exist"
-    elif source == "timm" and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", network.weights):
-        yield f"{key}.weights: {network.weights!r} must be hf-hub:owner/name@revision or local-dir:folder"
+    elif source == "checkpoint" and not os.path.isfile(weights):
+        yield f"{key}.weights: the file {weights} does not exist"
+    elif source == "timm" and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+@[\w./-]+|local-dir:.+", weights):
+        yield f"{key}.weights: {weights!r} must be hf-hub:owner/name@revision or local-dir:folder"
 
 
-def recipe_faults(config: dict[str, Any], data: Data) -> Iterator[str]:
-    """Yield a sentence for each recipe that the images do not suffice for, and where too many are to be measured."""
+def image_faults(config: Configuration, data: Data) -> Iterator[str]:
+    """Yield a sentence where more images are held out, trained on or measured than there are."""
+    if data.validation is not None and data.held_out >= data.rows.get(held := data.validation.taken_from, math.inf):
+        yield (
+            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
+            f"be held out: data.{held} has {data.rows[held]} images in all"
+        )
     size = data.left_to_train(data.rows["train"]) if "train" in data.rows else None
     if size is not None and size <= 0:
         size = None  # Said already: nothing would be left to train on.
-    owners = {f"networks.{name}": network for name, network in config["networks"].items()}
-    if "student" in config:
-        owners[STUDENT] = config["student"]
-        if "num_classes" in config["student"]["model"]["args"]:
-            yield "student.model.args.num_classes: is not to be given; remove it, data.classes says it"
-    for owner, part in owners.items():
-        yield from faults.of_arguments(owner, part["model"]["args"])
-        recipe = part.get("recipe")
-        if recipe is None or data.classes is None:
-            continue
-        images = recipe.get("train_images") or size
+    for key, recipe in recipes(config).items():
+        images = recipe.train_images or size
         if size is not None and images is not None and images > size:
-            yield f"{owner}.recipe.train_images: {images} is more than the {size} training images there are"
-        if images is not None and recipe["batch_size"] > images:
-            yield f"{owner}.recipe.batch_size: {recipe['batch_size']} is more than the {images} training images"
-        yield from faults.of_recipe(f"{owner}.recipe", recipe, data.classes)
+            yield f"{key}.train_images: {images} is more than the {size} training images there are"
+        if images is not None and recipe.batch_size > images:
+            yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
     count = data.count_of(data.measured, data.rows)
-    for owner in ("measure", "saliency", "compare"):
-        images = config[owner].get("images")
+    for owner, images in (
+        ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)
+    ):  # fmt: skip
         if images is not None and count is not None and images > count:
             yield f"{owner}.images: {images} is more than the {count} {data.measured} images"
 
 
-def compute_faults(config: dict[str, Any]) -> Iterator[str]:
+def recipes(config: Configuration) -> dict[str, Recipe]:
+    """Return all recipes of a study by their key."""
+    found = {f"networks.{name}.recipe": part.recipe for name, part in config.networks.items()}
+    found |= {} if config.student is None else {f"{STUDENT}.recipe": config.student.recipe}
+    return {key: recipe for key, recipe in found.items() if recipe is not None}
+
+
+def argument_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each argument of a model that is no study's to give."""
+    models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
+    models += [] if config.student is None else [(STUDENT, config.student.model, "pretrain")]
+    for owner, model, source in models:
+        for name, value in sorted(model.args.items()):
+            # Of weights from elsewhere nobody else says how many classes they tell apart.
+            if name in ELSEWHERE and (name != "num_classes" or source == "pretrain"):
+                yield f"{owner}.model.args.{name}: is not to be given; remove it, {ELSEWHERE[name]}"
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, int | float) and abs(number) > LARGEST_ARGUMENT:
+                    yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
+
+
+def recipe_faults(key: str, recipe: Recipe, classes: int) -> Iterator[str]:
+    """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
+    schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
+    if recipe.train_images is not None and recipe.train_images < classes:
+        yield f"{key}.train_images: {recipe.train_images} images cannot show all {classes} classes; give more"
+    if 0 < schedule.warmup_epochs >= recipe.epochs:
+        yield f"{key}.schedule.warmup_epochs: must be less than the {recipe.epochs} epochs"
+    for name in ("warmup_learning_rate", "minimum_learning_rate"):
+        if (given := getattr(schedule, name)) > rate:
+            yield f"{key}.schedule.{name}: {given:g} is more than the learning rate of {rate:g}; give less"
+    if schedule.warmup_learning_rate and not schedule.warmup_epochs:
+        yield f"{key}.schedule.warmup_learning_rate: has no meaning without warmup_epochs; give them or remove it"
+    if schedule.minimum_learning_rate and schedule.name == "constant":
+        yield f"{key}.schedule.minimum_learning_rate: has no meaning in a constant schedule; remove it"
+    if recipe.augmentation is not None:
+        yield from _augmentation_faults(f"{key}.augmentation", recipe.augmentation, recipe.epochs)
+
+
+def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:
+    if augmentation.views is not None and augmentation.views > epochs:
+        yield f"{key}.views: {augmentation.views} is more than the {epochs} epochs, which see one each"
+    low, high = augmentation.crop_scale
+    if low > high:
+        yield f"{key}.crop_scale: {low:g} is more than {high:g}; give the smaller area first"
+    if (text := augmentation.auto_augment) is None:
+        return
+    if fault := auto_augment_fault(text):
+        yield f"{key}.auto_augment: {fault}"
+    elif augmentation.color_jitter and "3a" not in text:
+        yield f"{key}.color_jitter: has no effect with auto_augment {text} (in timm); remove one of them"
+
+
+def auto_augment_fault(text: str) -> str | None:
+    """Return what timm would refuse or pass over in silence in its string `auto_augment`; None if nothing."""
+    first, *parts = text.split("-")
+    if first not in AUTO_AUGMENT:
+        return f"{said(text)} is no augmentation of timm (as rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
+    known = AUTO_AUGMENT[first]
+    part_of_it = "|".join(f"(?P<{name}>{name}(?:{value}))" for name, value in known.items())
+    given: dict[str, str] = {}
+    for part in parts:
+        if (match := re.fullmatch(part_of_it, part)) is None or match.lastgroup is None:
+            return f"{part!r} in {text!r} is no part of {first}; allowed, with a number each: {', '.join(known)}" + (
+                " (t with weights, 3a or 3aw)" if "t" in known else ""
+            )
+        if match.lastgroup in given:
+            return f"{match.lastgroup} is given twice in {text!r}; remove one"
+        given[match.lastgroup] = part.removeprefix(match.lastgroup)
+    most = DRAWN_ONCE.get(given.get("t", ""))
+    if most is not None and int(given.get("n", 2)) > most:
+        return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"
+    return None
+
+
+def compute_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each request to the machine that cannot work."""
-    for stage, compute in config["compute"].items():
-        if compute["gpu"] and stage in ("data", "compare", "tables"):
+    for stage, compute in vars(config.compute).items():
+        if compute.gpu and stage in ("data", "compare", "tables"):
             yield f"compute.{stage}.gpu: this stage has no use for a GPU; remove it"
-        if "gpu_model" in compute and not compute["gpu"]:
+        if compute.gpu_model is not None and not compute.gpu:
             yield f"compute.{stage}.gpu_model: has no meaning without a GPU; give gpu too, or remove it"
-    owners = [(f"networks.{name}", "networks", part.get("recipe")) for name, part in config["networks"].items()]
-    owners += [(STUDENT, "students", config["student"]["recipe"])] if "student" in config else []
-    for stage in ("networks", "students"):
-        compute = config["compute"][stage]
-        if compute["gpu"] % compute["nodes"] or compute["nodes"] > max(1, compute["gpu"]):
-            yield f"compute.{stage}.nodes: {compute['gpu']} GPUs cannot be shared equally by {compute['nodes']} nodes"
+    for stage, training in (("networks", config.compute.networks), ("students", config.compute.students)):
+        if training.gpu % training.nodes or training.nodes > max(1, training.gpu):
+            yield f"compute.{stage}.nodes: {training.gpu} GPUs cannot be shared equally by {training.nodes} nodes"
             continue
-        for owner, own, recipe in owners:
-            if own == stage and recipe and recipe["batch_size"] % max(1, compute["gpu"]):
-                yield f"compute.{stage}.gpu: {owner}.recipe.batch_size must be a multiple of the {compute['gpu']} GPUs"
+        for key, recipe in recipes(config).items():
+            if key.startswith(stage.removesuffix("s")) and recipe.batch_size % max(1, training.gpu):
+                yield f"compute.{stage}.gpu: {key}.batch_size must be a multiple of the {training.gpu} GPUs"
 
 
 def teacher_faults(study: Study, teacher: str) -> Iterator[str]:
@@ -169,18 +292,23 @@ def teacher_faults(study: Study, teacher: str) -> Iterator[str]:
 def view_notes(study: Study) -> Iterator[str]:
     """Yield a sentence for each network that sees images otherwise than `view` says, without a view of its own."""
     for name, network in study.networks.items():
-        seen, said = vars(study.view(name)), study.configuration["view"]
+        seen, given = vars(study.view(name)), study.configuration["view"]
         others = {
             part: seen[part]
-            for part, value in said.items()
-            if part not in network.view and seen[part] != (tuple(value) if isinstance(value, list) else value)
+            for part, value in given.items()
+            if getattr(network.view, part) is None
+            and seen[part] != (tuple(value) if isinstance(value, list) else value)
         }
         if others:
-            parts = ", ".join(f"{part} {_said(value)}" for part, value in others.items())
+            parts = ", ".join(f"{part} {_listed(value)}" for part, value in others.items())
             yield (
                 f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to "
                 f"change it give networks.{name}.view"
             )
+
+
+def _listed(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _said(value: Any) -> str:

@@ -4,23 +4,22 @@
 `Study`. Each stage gets only its slice of it (`spec`). Imports no torch.
 """
 
-import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from .. import extensions
 from ..errors import StudyError, nearest
-from ..spec.base import build
-from ..spec.configured import SOURCES, Data, Network, Student
+from ..spec.configured import SOURCES, Data
 from ..spec.images import View
-from ..spec.measure import Settings
+from ..spec.measure import Settings, SharedSettings
 from ..spec.network import ModelInfo, ModelQuery
-from . import checks, faults
+from . import checks
+from .faults import read, refuse, said
+from .keys import Configuration, GivenView, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
-from .schema import load_schema, with_defaults
 from .study import STUDENT, Measure, Study
 
 Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
@@ -31,142 +30,154 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
 
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
-    _refuse(faults.of_values(config))
-    schema = load_schema()
-    config = with_defaults(json.loads(json.dumps(config)), schema, schema)
-    _refuse(faults.of_schema(config, schema))
-    _refuse(
+    whole: Configuration = read(Configuration, config)
+    refuse(
         [
-            *faults.of_name(config["name"]),
-            *faults.of_names(config),
-            *checks.whole_faults(config),
-            *checks.group_faults(config),
+            *checks.name_faults(whole),
+            *checks.weight_faults(whole),
+            *checks.whole_faults(whole),
+            *checks.group_faults(whole),
         ]
     )
-    view = _whole_view(config["view"])
-    data = _images("data", config["data"], view)
-    probes = {name: _images(f"probes.{name}", part) for name, part in config["probes"].items()}
-    for part in config["networks"].values():
-        _spell_one_way(part, "weights")
-    networks = {name: build(Network, part) for name, part in config["networks"].items()}
-    student = build(Student, config["student"]) if "student" in config else None
-    _refuse(
+    networks = {name: replace(part, weights=_spelt_one_way(part.weights)) for name, part in whole.networks.items()}
+    whole = replace(whole, networks=networks)
+    view = _whole_view(whole.view)
+    data = _images("data", whole.data, view)
+    probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
+    refuse(
         [
-            *checks.data_faults(data),
             *(fault for name, network in networks.items() for fault in checks.network_faults(name, network)),
-            *checks.recipe_faults(config, data),
-            *checks.compute_faults(config),
+            *checks.image_faults(whole, data),
+            *checks.argument_faults(whole),
+            *(
+                fault
+                for key, recipe in checks.recipes(whole).items()
+                for fault in checks.recipe_faults(key, recipe, data.classes)
+            ),
+            *checks.compute_faults(whole),
         ]
     )
-    model_info = _info(describe, networks, student, view, data.classes)
-    variants = _variants(config, model_info)
+    model_info = _info(describe, whole, view)
+    variants = _variants(whole, model_info)
+    configuration = _filled(config, _written(whole))
     study = Study(
-        name=config["name"],
-        seeds=tuple(config["seeds"]),
+        name=whole.name,
+        seeds=whole.seeds,
         data=data,
         probes=probes,
         networks=networks,
-        teacher=config.get("teacher"),
-        student=student,
+        teacher=whole.teacher,
+        student=whole.student,
         variants=variants,
-        baseline=_baseline(config, variants),
-        measure=_measure(config),
-        figures=config["figures"],
-        compute=config["compute"],
-        state_minutes=float(config["state_minutes"]),
-        package_versions=config["package_versions"],
+        baseline=_baseline(whole.statistics.baseline, variants),
+        measure=_measure(whole),
+        figures=configuration["figures"],
+        compute=configuration["compute"],
+        state_minutes=whole.state_minutes,
+        package_versions=whole.package_versions,
         model_info=model_info,
-        configuration=config,
+        configuration=configuration,
     )
-    _refuse(checks.measure_faults(study))
+    refuse(checks.measure_faults(study))
     if study.teacher is not None:
-        _refuse(checks.teacher_faults(study, study.teacher))
-        _refuse(pair_faults(study, study.teacher))
+        refuse(checks.teacher_faults(study, study.teacher))
+        refuse(pair_faults(study, study.teacher))
     return study
 
 
-def _refuse(found: Iterable[str]) -> None:
-    if sentences := list(found):
-        raise StudyError("\n".join(sentences))
+def _written(part: Any) -> Any:
+    """Return a part of a configuration as it would be written, without the keys that are left out."""
+    if is_dataclass(part):
+        return {key: _written(value) for key, value in _given(part).items()}
+    if isinstance(part, dict):
+        return {key: _written(value) for key, value in part.items()}
+    return [_written(value) for value in part] if isinstance(part, tuple | list) else part
 
 
-def _spell_one_way(part: dict[str, Any], key: str) -> None:
-    """Spell a path one way: `./images/` is `images`; the name of a model on a hub is no path."""
-    value = part.get(key)
-    kind, colon, name = value.partition(":") if value else ("", "", "")
-    if colon and kind in ("hf-hub", "local-dir"):
-        part[key] = value if kind == "hf-hub" else f"local-dir:{os.path.normpath(name)}"
-    elif value:
-        part[key] = os.path.normpath(value)
+def _filled(given: Any, whole: Any) -> Any:
+    """Return the whole of what is given: that first, in its order and with its numbers as they are written."""
+    if isinstance(given, dict) and isinstance(whole, dict):
+        rest = {key: value for key, value in whole.items() if key not in given}
+        return {key: _filled(value, whole[key]) for key, value in given.items()} | rest
+    return given if isinstance(whole, float) else whole
 
 
-def _whole_view(given: dict[str, Any]) -> View | None:
+def _spelt_one_way(weights: str | None) -> str | None:
+    """Return a path spelt one way: `./images/` is `images`; the name of a model on a hub is no path."""
+    kind, _, name = (weights or "").partition(":")
+    if weights is None or kind == "hf-hub":
+        return weights
+    return f"local-dir:{os.path.normpath(name)}" if kind == "local-dir" else os.path.normpath(weights)
+
+
+def _given(part: Any) -> dict[str, Any]:
+    """Return the keys of a part that are not left out."""
+    return {key: value for key, value in vars(part).items() if value is not None}
+
+
+def _whole_view(view: GivenView) -> View | None:
     """Return the study's view where everything that it needs is given."""
-    return build(View, given) if all(key in given for key in checks.VIEW) else None
+    given = _given(view)
+    return View(**given) if all(key in given for key in checks.VIEW) else None
 
 
-def _images(key: str, given: dict[str, Any], view: View | None = None) -> Data:
+def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> Data:
     """Return an image set with the files of each source, spelt one way, and how many images they hold, where it tells.
 
     Raises StudyError where there is none, or one that cannot be used.
     """
-    reader = import_module(f"..data.sources.{given['source']}", __package__)
-    part = given | {"packed": reader.PACKED, "rows": {}}
+    reader = import_module(f"..data.sources.{part.source}", __package__)
+    files, rows = {}, {}
     for source in SOURCES:
-        if source in given:
-            part[source] = list(reader.find(given[source], f"{key}.{source}"))
-            count = reader.count(part[source], given.get("classes"), f"{key}.{source}")
+        if (given := getattr(part, source, None)) is not None:
+            files[source] = tuple(reader.find(list(given) if isinstance(given, tuple) else given, f"{key}.{source}"))
+            count = reader.count(files[source], part.classes, f"{key}.{source}")
             if count is not None:
-                part["rows"][source] = count
-    return build(Data, part | {"view": None if view is None else asdict(view)})
+                rows[source] = count
+    return Data(**_given(part) | files, packed=reader.PACKED, rows=rows, view=view)
 
 
-def _info(
-    describe: Describe, networks: dict[str, Network], student: Student | None, view: View | None, classes: int | None
-) -> dict[str, ModelInfo]:
+def _info(describe: Describe, whole: Configuration, view: View | None) -> dict[str, ModelInfo]:
     """Return what is known of each network, and of the student, before it has weights."""
     queries = {}
-    for name, network in networks.items():
-        model, released = network.model, None if network.source == "pretrain" else network.weights
-        own = classes if network.source == "pretrain" else None
+    for name, network in whole.networks.items():
+        model, pretrain = network.model, network.source == "pretrain"
+        classes, released = (whole.data.classes, None) if pretrain else (None, network.weights)
+        given = _given(network.view)
         queries[f"networks.{name}"] = ModelQuery(
-            *(model.name, model.args, model.initialisation), own, network.view, view, released
+            model.name, model.args, model.initialisation, classes, given, view, released
         )
-    if student is not None:
-        model = student.model
-        queries[STUDENT] = ModelQuery(model.name, model.args, model.initialisation, classes, {}, view)
+    if whole.student is not None:
+        model = whole.student.model
+        queries[STUDENT] = ModelQuery(model.name, model.args, model.initialisation, whole.data.classes, {}, view)
     return {owner.removeprefix("networks."): info for owner, info in describe(queries).items()}
 
 
-def _variants(config: dict[str, Any], model_info: dict[str, ModelInfo]) -> dict[str, tuple]:
+def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, tuple]:
     """Return the variants, the plain ones first, whatever the order in the file: that order must not matter."""
-    if "variants" not in config:
+    if whole.variants is None or whole.teacher is None:
         return {}
-    depths = len(model_info[STUDENT].shapes), len(model_info[config["teacher"]].shapes)
-    variants = {name: variant_terms(name, terms, *depths) for name, terms in config["variants"].items()}
+    depths = len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
+    variants = {name: variant_terms(name, terms, *depths) for name, terms in whole.variants.items()}
     return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
 
 
-def _baseline(config: dict[str, Any], variants: dict[str, tuple]) -> str | None:
-    if not variants:
-        return None
-    baseline = config["statistics"].get("baseline", next(iter(variants)))
-    if baseline not in variants:
-        known = nearest(baseline, list(variants))
-        raise StudyError(f"statistics.baseline: there is no variant {faults.said(baseline)}; {known}")
+def _baseline(given: str | None, variants: dict[str, tuple]) -> str | None:
+    baseline = next(iter(variants), None) if given is None else given
+    if baseline is not None and baseline not in variants:
+        raise StudyError(f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}")
     return baseline
 
 
-def _measure(config: dict[str, Any]) -> Measure:
+def _measure(whole: Configuration) -> Measure:
     """Return what is measured; what the comparison needs of networks is among it."""
-    measure, saliency, compare = config["measure"], config["saliency"], config["compare"]
-    settings = {key: value for key, value in measure.items() if key in Settings.__dataclass_fields__}
-    settings |= {"tokens": compare["tokens"], "methods": saliency["methods"]}
+    measure, compare = whole.measure, whole.compare
+    settings = {one.name: getattr(measure, one.name) for one in fields(SharedSettings)}
     return Measure(
-        *(measure.get("images"), measure.get("published_images"), saliency.get("images"), compare.get("images")),
-        *(tuple(sorted(measure["metrics"])), tuple(sorted(compare["metrics"]))),
-        tuple(sorted({*measure["first_seed_only"], *compare["first_seed_only"]})),
-        build(Settings, settings),
+        *(measure.images, measure.published_images, whole.saliency.images, compare.images),
+        *(tuple(sorted(measure.metrics)), tuple(sorted(compare.metrics))),
+        tuple(sorted({*measure.first_seed_only, *compare.first_seed_only})),
+        Settings(**settings, tokens=compare.tokens, methods=whole.saliency.methods),
     )
 
 

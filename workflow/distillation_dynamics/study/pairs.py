@@ -7,8 +7,9 @@ from typing import Any
 from .. import extensions
 from ..errors import StudyError
 from ..spec.training import TermSpec
-from . import faults
+from .faults import said
 from .study import STUDENT, Study
+from .terms import Share
 
 
 def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
@@ -20,8 +21,7 @@ def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_
         pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
         reduction = options.get("reduction", "mean")
         weight = options["weight"]
-        share = weight["share"] if isinstance(weight, dict) else None
-        number = weight if share is None else None
+        number, share = (None, weight.share) if isinstance(weight, Share) else (weight, None)
         specs.append(TermSpec(term, number, objectives[term].requires, own, pairs, reduction, share))
     return tuple(specs)
 
@@ -47,7 +47,7 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     elif is_pair:
         pairs = [tuple(value)]
     else:
-        raise StudyError(f"{key}: {faults.said(value)} is not first, last, last<n> or [student block, teacher block]")
+        raise StudyError(f"{key}: {said(value)} is not first, last, last<n> or [student block, teacher block]")
     for owner, index, depth in (("student", 0, student_depth), ("teacher", 1, teacher_depth)):
         for pair in pairs:
             if not 0 <= pair[index] < depth:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..spec.configured import Data, Network, Student
+from ..spec.configured import Data
 from ..spec.images import View
 from ..spec.measure import Settings
 from ..spec.network import Model, ModelInfo
 from ..spec.training import TermSpec
+from .keys import Network, Student
 
 STUDENT = "student"
 

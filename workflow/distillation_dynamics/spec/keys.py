@@ -1,0 +1,66 @@
+"""What a key of a configuration means and may be, beside its type: `epochs: Annotated[int, Key("passes", ge=1)]`.
+
+pydantic reads it where a study is loaded. Jobs are told values that were checked, so that nothing is imported here.
+"""
+
+from typing import Any
+
+# Beyond it numpy and torch have no integers; and no network has so many of anything.
+LARGEST = 2**63
+# Before the kind of a value that may be of several, where pydantic says what is wrong in it; no key can begin so.
+KIND = "\0"
+
+
+class Key:
+    """The meaning of a key with its unit, and its bounds by pydantic's names (ge, gt, le, lt, min_length, pattern).
+
+    A key whose type allows None may be left out and is None then; nobody can give None. `unique`: no item twice.
+    """
+
+    def __init__(self, meaning: str = "", *, unique: bool = False, **bounds: Any):
+        self.meaning, self.unique, self.bounds = meaning, unique, bounds
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return pydantic's schema of the type with these bounds."""
+        from pydantic_core import core_schema
+
+        schema = handler(source)
+        if schema["type"] == "nullable":
+            schema = schema["schema"]
+        if schema["type"] == "union":
+            kinds = {_KIND_OF.get(choice["type"], "object"): choice for choice in schema["choices"]}
+            choices = {KIND + kind: choice for kind, choice in kinds.items()}
+            return core_schema.tagged_union_schema(choices, lambda value: KIND + _kind(value))
+        schema = schema | self.bounds
+        if schema["type"] == "int":
+            return core_schema.no_info_before_validator_function(_whole, schema)
+        return core_schema.no_info_after_validator_function(_unique, schema) if self.unique else schema
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """Return the JSON schema of the type with the meaning."""
+        described = handler(schema) | ({"description": self.meaning} if self.meaning else {})
+        return described | ({"uniqueItems": True} if self.unique else {})
+
+
+# pydantic's types of values, as kinds of JSON.
+_KIND_OF = {"float": "number", "str": "string", "tuple": "array"}
+
+
+def _kind(value: Any) -> str:
+    """Return which kind of JSON a value is."""
+    return {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}.get(type(value), "object")
+
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as such, however it is written: 2e3 and 2.0 are some, too."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST
+    return int(value) if whole else value
+
+
+def _unique(items: tuple) -> tuple:
+    from pydantic_core import PydanticCustomError
+
+    for number, item in enumerate(items):
+        if item in items[:number]:
+            raise PydanticCustomError("twice", "given twice", {"item": item})
+    return items
