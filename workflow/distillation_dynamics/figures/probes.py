@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,19 +17,7 @@ from ..statistics.thresholds import INTERVAL
 from .drawing.axis import few_ticks, log_if_wide, name_blocks
 from .drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
 from .drawing.profiles import block_names
-from .drawing.style import (
-    CONTROL_LINES,
-    LIGHTER,
-    MARKERS,
-    SMALL,
-    TEXT,
-    NoValue,
-    Style,
-    label,
-    last_epoch,
-    need,
-    palette_of,
-)
+from .drawing.style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue, Style, label, last_epoch, need
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")
@@ -83,7 +72,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _looks(sets: list[str], style: Style) -> dict[str, dict[str, Any]]:
-    colors = palette_of(style.palette, len(sets))
+    colors = sns.color_palette(style.palette, len(sets))
     return {
         probe: {"color": color, "marker": MARKERS[place % len(MARKERS)], "markersize": 2.6, "linewidth": 1}
         for place, (probe, color) in enumerate(zip(sets, colors, strict=True))

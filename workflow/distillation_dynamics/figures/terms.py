@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .drawing.axis import few_ticks, log_scale
 from .drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
-from .drawing.style import TEXT, Style, label, need, over_epochs, palette_of
+from .drawing.style import TEXT, Style, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
 REQUIRES = ("students",)
@@ -36,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     terms, epochs = need(tables, "terms", "share"), need(tables, "epochs", "gradient_norm")
     terms, epochs = (table[table["network"].isin(style.names.variants)] for table in (terms, epochs))
     variants, names = list(dict.fromkeys(terms["network"])), list(dict.fromkeys(terms["term"]))
-    colors = dict(zip(names, palette_of(style.palette, len(names)), strict=True))
+    colors = dict(zip(names, sns.color_palette(style.palette, len(names)), strict=True))
     across = min(ACROSS, len(variants))
     groups, seeds = math.ceil(len(variants) / across), terms["seed"].nunique()
     room = ROOM.with_legend(legend_rows(names, 6))

@@ -18,8 +18,8 @@ from .graph import Graph
 from .task import SHARED, STUDY_FILE
 
 PACKAGES = (
-    *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "matplotlib"),
-    *("snakemake", "snakemake-executor-plugin-slurm"),
+    *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "seaborn"),
+    *("matplotlib", "snakemake", "snakemake-executor-plugin-slurm"),
 )
 
 

@@ -6,16 +6,14 @@ A figure of something that no network has a value of says so instead: the study 
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from ..figures.drawing.style import PAGE, TEXT, NoValue, Style, label
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
-
-if TYPE_CHECKING:
-    from matplotlib.animation import FuncAnimation
 
 # A format of print -> what would differ from run to run, left out.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
@@ -55,10 +53,8 @@ def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
             figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])
 
 
-def save_animation(animation: "FuncAnimation", path: Path) -> None:
+def save_animation(animation: FuncAnimation, path: Path) -> None:
     """Write an animation as a GIF that starts again at its end."""
-    from matplotlib.animation import PillowWriter
-
     # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.
     with tempfile.TemporaryDirectory() as folder:
         animated = Path(folder) / path.name

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.special import stdtrit
 
@@ -32,24 +33,6 @@ NETWORK_MARKERS = ["*", "p", "h", "<", ">", "d", "8", "H"]
 CONTROL_LINES = [(0, (3, 1.5)), (0, (3, 3)), (0, (2, 1)), (0, (4, 1, 1, 1))]
 # How much of a control's colour is white; how far shades of a family go to black and to white.
 LIGHTER, SHADES = 0.5, (0.4, 0.35)
-# Of axes and their texts.
-INK = "0.15"
-# The colours of seaborn's palettes (Waskom, Journal of Open Source Software 6, 3021, 2021), hexadecimal, in its order.
-PALETTES = {
-    "deep": "4c72b0 dd8452 55a868 c44e52 8172b3 937860 da8bc3 8c8c8c ccb974 64b5cd",
-    "muted": "4878d0 ee854a 6acc64 d65f5f 956cb4 8c613c dc7ec0 797979 d5bb67 82c6e2",
-    "pastel": "a1c9f4 ffb482 8de5a1 ff9f9b d0bbff debb9b fab0e4 cfcfcf fffea3 b9f2f0",
-    "bright": "023eff ff7c00 1ac938 e8000b 8b2be2 9f4800 f14cc1 a3a3a3 ffc400 00d7ff",
-    "dark": "001c7f b1400d 12711c 8c0800 591e71 592f0d a23582 3c3c3c b8850a 006374",
-    "colorblind": "0173b2 de8f05 029e73 d55e00 cc78bc ca9161 fbafe4 949494 ece133 56b4e9",
-}
-
-
-def palette_of(name: str, count: int | None = None) -> list[tuple[float, float, float]]:
-    """Return the colours of a palette, red, green and blue within [0, 1]: each once, or `count` of them in turns."""
-    named = PALETTES[name].split()
-    count = len(named) if count is None else count
-    return [mpl.colors.to_rgb(f"#{named[place % len(named)]}") for place in range(count)]
 
 
 def shade(color: tuple[float, ...], number: int, count: int) -> tuple[float, ...]:
@@ -76,54 +59,41 @@ class Style:
     classes: tuple[str, ...] = ()
 
     def apply(self) -> None:
-        """Set matplotlib's settings; text in PDF stays text."""
-        parts = "xtick", "ytick"
+        """Set seaborn's theme; text in PDF stays text."""
+        sns.set_theme(context="paper", style="ticks", palette=self.palette)
+        sizes = {f"{part}.labelsize": SMALL for part in ("xtick", "ytick")}
+        sizes |= {f"axes.{part}size": TEXT for part in ("title", "label")}
         # matplotlib types the names of its settings one by one.
         settings: dict[Any, Any] = {
-            "font.family": "sans-serif",
-            "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "Bitstream Vera Sans", "sans-serif"],
+            **sizes,
             "font.size": TEXT,
-            "text.color": INK,
             "figure.titlesize": TITLE,
             "figure.labelsize": TEXT,
             "legend.fontsize": SMALL,
-            "legend.frameon": False,
-            "axes.axisbelow": True,
-            "axes.edgecolor": INK,
-            "axes.labelcolor": INK,
-            "axes.titlesize": TEXT,
-            "axes.labelsize": TEXT,
             "axes.linewidth": 0.7,
             "axes.labelpad": 2.5,
             "axes.titlepad": 3,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": mpl.cycler(color=palette_of(self.palette)),
-            "grid.color": "0.8",
-            "lines.linewidth": 1.0,
-            "lines.markersize": 2.8,
-            "lines.solid_capstyle": "round",
-            "patch.edgecolor": "white",
-            "patch.force_edgecolor": True,
-            "patch.linewidth": 0.8,
-            **{f"{part}.color": INK for part in parts},
-            **{f"{part}.labelsize": SMALL for part in parts},
-            **{f"{part}.{level}.width": 0.6 for part in parts for level in ("major", "minor")},
-            **{f"{part}.major.size": 2.5 for part in parts},
-            **{f"{part}.minor.size": 1.5 for part in parts},
-            **{f"{part}.major.pad": 2 for part in parts},
+            **{f"{axis}tick.{level}.width": 0.6 for axis in "xy" for level in ("major", "minor")},
+            **{f"{axis}tick.major.size": 2.5 for axis in "xy"},
+            **{f"{axis}tick.minor.size": 1.5 for axis in "xy"},
+            **{f"{axis}tick.major.pad": 2 for axis in "xy"},
             "pdf.fonttype": 42,
             # Each picture as it is: a composite of many takes seconds.
             "image.composite_image": False,
             "svg.fonttype": "none",
             "svg.hashsalt": "distillation-dynamics",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "lines.linewidth": 1.0,
+            "lines.markersize": 2.8,
         }
         mpl.rcParams.update(settings)
 
     def looks(self, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return colour, line style and marker of each of `shown`; a family (the name up to '_') shares a colour."""
+        colors = sns.color_palette(self.palette)
         variants = self.names.variants
-        palette = palette_of(self.palette)
         families = list(dict.fromkeys(name.split("_")[0] for name in variants))
         count: dict[str, int] = {}
         looks: dict[str, dict[str, Any]] = {}
@@ -148,7 +118,7 @@ class Style:
                 marker += 1
                 line = (line + (marker % len(MARKERS) == 0)) % len(DASHES)
             taken.add((line, marker % len(MARKERS)))
-            color = shade(palette[place % len(palette)], number, sizes[family])
+            color = shade(mpl.colors.to_rgb(colors[place % len(colors)]), number, sizes[family])
             looks[name] = {"color": color, "linestyle": DASHES[line], "marker": MARKERS[marker % len(MARKERS)]}
         return {name: looks[name] for name in dict.fromkeys(shown)}
 
