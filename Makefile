@@ -1,15 +1,23 @@
-# `make run` runs the default study, `make test` the tests, `make lint` what checks style and types, `make why` tells what
-# would run, `make columns` the columns of metrics, `make bundle` and `make dataset` write what is shared, `make files`
-# lists the files of a study, `make unused` what no study uses, `make clear STUDY=name` deletes a study; all set up .venv first.
+# `make run` runs the default study, `make test` the tests of each day, `make test-all` every test, `make lint` what checks
+# style and types, `make why` tells what would run, `make columns` the columns of metrics, `make bundle` and `make dataset`
+# write what is shared, `make files` lists the files of a study, `make unused` what no study uses, `make clear STUDY=name`
+# deletes a study; all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint lowest why look columns options bundle dataset files unused clear setup
+.PHONY: run test test-all lint lowest why look columns options bundle dataset files unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
+# Whole files go to a process each, the longest first (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# What any change to the library can break; not what is marked slow (SLURM, a browser, kills, the long walks).
 test: setup
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slow' $(ARGS)
+
+test-all: setup
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

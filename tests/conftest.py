@@ -1,22 +1,23 @@
 """Shared by all tests: one torch thread, so that results do not depend on the machine; the smoke study, run once.
 
-`make test` runs files side by side (pytest-xdist), each in one process.
+`make test` leaves out what is marked `slow` (SLURM, a browser, kills, the long walks); `make test-all` runs everything.
+Both run tests side by side (pytest-xdist); what takes long to make is made once for all processes (`made_once`).
 """
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 torch.set_num_threads(1)
-# What takes longest begins first, so that none is left to the end; three files look at the smoke study.
-FIRST = [
-    *("test_slurm", "test_workflow", "test_kills", "test_gpus", "test_changes", "test_folder_study", "test_cohorts"),
-    "test_networks_study",
-]
+# What takes longest begins first, so that none is left to the end.
+FIRST = ["test_slurm", "test_kills", "test_workflow", "test_gpus", "test_folder_study", "test_networks_study"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,11 +33,40 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory) -> Path:
-    """A copy of the project in an empty folder, with the smoke study run in it; a test leaves it as it was."""
+def made_once(tmp_path_factory):
+    """A function that returns a folder by name; the first process that asks for it has it filled by `make(folder)`."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name, make) -> Path:
+        folder, whole = shared / name, shared / f"{name}.whole"
+        with FileLock(shared / f"{name}.lock"):
+            if not whole.exists():
+                # Left by a process that failed to make it.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def project(made_once) -> Path:
+    """A copy of the project in which the smoke study was run; all tests look at it, and none writes into it."""
     from helpers import copy_project, snakemake
 
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-    return folder
+    def make(folder):
+        done = snakemake(copy_project(folder))
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+
+    return made_once("smoke", make)
+
+
+@pytest.fixture
+def own_project(project, tmp_path) -> Path:
+    """A copy of `project` for a test that changes it."""
+    from helpers import copied
+
+    return copied(project, tmp_path / "project")

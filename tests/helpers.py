@@ -38,6 +38,12 @@ def copy_project(folder):
     return folder
 
 
+def copied(project, folder):
+    """Copy a project with its results, links and all, into the new folder `folder`."""
+    subprocess.run(["cp", "-a", project, folder], check=True)
+    return folder
+
+
 def snakemake(folder, *arguments, config="studies/smoke.yaml"):
     """Run Snakemake in `folder` as a user does."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", config]

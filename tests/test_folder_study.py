@@ -23,6 +23,7 @@ from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 
+pytestmark = pytest.mark.slow
 CLASSES, TRAIN, TEST = 3, 8, 6
 VIEW = {"channels": 3, "image_size": 32, "mean": [0.5] * 3, "std": [0.25] * 3, "crop_fraction": 0.875}
 CAIT_ARGS = {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "depth_token_only": 1}

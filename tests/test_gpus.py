@@ -13,7 +13,6 @@ import yaml
 from conftest import ROOT
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from helpers import copy_project
 
 # The second time it is asked, as by the second stage of a job, it must not wait for itself.
 CLAIM = "from distillation_dynamics import gpus; first = gpus.claim(); assert gpus.claim() == first; "
@@ -98,31 +97,30 @@ def test_what_is_in_the_file_of_a_claim_stays_and_any_name_of_a_gpu_is_good(plan
     assert [path.read_text() for path in planted.iterdir()] == ["precious"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
-def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(project, tmp_path, count):
+def test_snakemake_runs_as_many_gpu_jobs_as_there_are_gpus(own_project, tmp_path, count):
     """With the real jobs' command lines: students that only claim a GPU would not show that the stage does."""
-    copy_project(tmp_path)
-    (tmp_path / "results").symlink_to(project / "results")
-    config = yaml.safe_load((tmp_path / "studies/smoke.yaml").read_text())
+    config = yaml.safe_load((own_project / "studies/smoke.yaml").read_text())
     config["name"] = f"gpus{count}"
     config["variants"] = {
         name: {"cross_entropy": {"weight": weight}} for name, weight in (("a", 10 + count), ("b", 20 + count))
     }
     config["compute"] = {"students": {"gpu": 1, "runs_per_job": 1}}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    (own_project / "study.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--cores", "4", "--configfile", "study.yaml"]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join("01"[:count]), "TMPDIR": str(tmp_path)}
     start = time.time()
     done = subprocess.run(
         [*command, "--until", "students"],
-        cwd=tmp_path,
+        cwd=own_project,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    logs = sorted((tmp_path / f"logs/gpus{count}/cohorts").glob("*.log"))
+    logs = sorted((own_project / f"logs/gpus{count}/cohorts").glob("*.log"))
     assert len(logs) == 2 and all(log.stat().st_mtime > start for log in logs)
     used = [re.search(r"this job has GPU (\d)", log.read_text())[1] for log in logs]
     assert not any("waiting" in log.read_text() for log in logs)

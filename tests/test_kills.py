@@ -1,24 +1,25 @@
 """A stage killed at any moment leaves whole files or none, and a rerun completes; 100 kills: benchmarks/kills.py."""
 
 import random
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from conftest import ROOT
+from helpers import copied
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import kills
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def copy(project, tmp_path_factory):
     """A copy of the finished study, and its jobs."""
-    folder = tmp_path_factory.mktemp("kills") / "project"
-    shutil.copytree(project, folder, symlinks=True)
+    folder = copied(project, tmp_path_factory.mktemp("kills") / "project")
     return folder, kills.all_jobs(folder, "studies/smoke.yaml")
 
 

@@ -8,7 +8,10 @@ from browser import CHROMIUM, Browser
 from distillation_dynamics.stages import page as stage
 from made_up_page import WHO, write
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here (Debian: apt-get install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here (Debian: apt-get install chromium)"),
+]
 # What the lines of script that operate a page have at hand.
 HELP = """
 const rest = (time) => new Promise((done) => setTimeout(done, time));

@@ -24,6 +24,7 @@ from helpers import changed, copy_project, jobs, snakemake
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 MISSING = [name for name in ("slurmctld", "slurmd", "munged") if shutil.which(name) is None]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not found: apt-get install slurm-wlm munge"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a SLURM of one's own needs root"),
 ]
