@@ -64,6 +64,21 @@ def project(made_once) -> Path:
     return made_once("smoke", make)
 
 
+@pytest.fixture(scope="session")
+def pretended(made_once) -> Path:
+    """A copy of the project whose stages pretend, a study of three variants run in it (`said.log`); as `project` is."""
+    import stand_ins
+    from helpers import STUDY, copy_project, small_config, snakemake, write_study
+
+    def make(folder):
+        write_study(stand_ins.use_in(copy_project(folder)), small_config())
+        done = snakemake(folder, config=STUDY)
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        (folder / "said.log").write_text(done.stderr)
+
+    return made_once("pretended", make)
+
+
 @pytest.fixture
 def own_project(project, tmp_path) -> Path:
     """A copy of `project` for a test that changes it."""

@@ -27,6 +27,9 @@ from distillation_dynamics.study import load as loading
 from distillation_dynamics.study.study import STUDENT, Study
 from pictures import write_parquet
 
+# The study of folders whose stages pretend.
+STUDY = "study.yaml"
+
 
 def copy_project(folder):
     """Copy what a run needs into `folder`; the images stay where they are."""
@@ -36,6 +39,11 @@ def copy_project(folder):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "resources").symlink_to(ROOT / "resources")
     return folder
+
+
+def write_study(folder, config):
+    """Write the study of a folder whose stages pretend."""
+    (folder / STUDY).write_text(yaml.safe_dump(config))
 
 
 def copied(project, folder):

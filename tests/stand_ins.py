@@ -107,19 +107,3 @@ def stale(graph):
             if said != expected:
                 wrong.append(path)
     return wrong
-
-
-if __name__ == "__main__":
-    # In the folder of a project: print the stale files of the study in a configuration file.
-    import sys
-
-    import yaml
-
-    from distillation_dynamics.jobs.content import Content
-    from distillation_dynamics.jobs.graph import Graph
-    from distillation_dynamics.jobs.hashes import Hashes
-    from distillation_dynamics.networks import model_info
-    from distillation_dynamics.study.load import load
-
-    loaded = load(yaml.safe_load(Path(sys.argv[1]).read_text()), model_info.describe)
-    print("\n".join(stale(Graph(loaded, Content.read(loaded, Hashes())))))

@@ -9,20 +9,16 @@ import pytest
 import yaml
 
 import stand_ins
-from helpers import copy_project, jobs, small_config, snakemake
+from helpers import STUDY, copied, copy_project, jobs, small_config, snakemake
 
-STUDY = "study.yaml"
 LIBRARY = "workflow/distillation_dynamics"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(pretended, tmp_path_factory):
     """A project whose stages pretend, and what Snakemake said when its study ran."""
-    folder = stand_ins.use_in(copy_project(tmp_path_factory.mktemp("asked")))
-    (folder / STUDY).write_text(yaml.safe_dump(small_config()))
-    done = snakemake(folder, config=STUDY)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stderr
+    folder = copied(pretended, tmp_path_factory.mktemp("asked") / "project")
+    return folder, (folder / "said.log").read_text()
 
 
 @pytest.fixture
@@ -54,17 +50,23 @@ MADE_READY = {"data": 1, "networks": 1}
 TRAINED = MADE_READY | {"teacher_outputs": 1, "cohorts": 2, "students": 3}
 
 
-def test_each_part_of_a_study_can_be_asked_for_by_its_name(empty):
-    assert jobs(snakemake(empty, "-n", "networks", config=STUDY)) == MADE_READY
-    assert jobs(snakemake(empty, "-n", "students", config=STUDY)) == TRAINED
-    assert jobs(snakemake(empty, "-n", "--until", "students", config=STUDY)) == TRAINED
-    for target in ("tables", "figures", "report"):
-        planned = jobs(snakemake(empty, "-n", target, config=STUDY))
-        assert planned.items() >= (TRAINED | {"tables": 1}).items() and planned["measure"] == 4
-    # In one command, as all of them are.
-    assert jobs(snakemake(empty, "-n", "networks", "students", config=STUDY)) == TRAINED
+@pytest.mark.parametrize(
+    ("asked", "planned"),
+    [
+        (("networks", "students"), TRAINED),
+        (("figures",), TRAINED | {"measure": 4, "compare": 4, "tables": 1}),
+        pytest.param(("networks",), MADE_READY, marks=pytest.mark.slow),
+        pytest.param(("--until", "students"), TRAINED, marks=pytest.mark.slow),
+        pytest.param(("tables",), TRAINED | {"measure": 4, "compare": 4, "tables": 1}, marks=pytest.mark.slow),
+        pytest.param(("report",), TRAINED | {"measure": 4, "compare": 4, "tables": 1}, marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_each_part_of_a_study_can_be_asked_for_by_its_name(empty, asked, planned):
+    assert jobs(snakemake(empty, "-n", *asked, config=STUDY)) == planned
 
 
+@pytest.mark.slow
 def test_what_is_gathered_is_no_more_than_what_is_asked_for(project):
     for path in (project / "results/smoke/tables").glob("*.parquet"):
         path.unlink()
@@ -92,6 +94,7 @@ def test_any_file_of_a_study_can_be_asked_for_by_its_path(project):
     assert jobs(snakemake(project, "-n", run.relative_to(project) / "result.json", config=STUDY)) == {}
 
 
+@pytest.mark.slow
 def test_a_target_after_the_configuration_is_told_to_go_elsewhere(project):
     status, said = command(project, "--cores", "1", "-n", "--configfile", STUDY, "figures")
     assert status != 0 and "figures: no such file or directory" in said and "before it, or behind `--`" in said
@@ -99,6 +102,7 @@ def test_a_target_after_the_configuration_is_told_to_go_elsewhere(project):
     assert status == 0 and "Nothing to be done" in said
 
 
+@pytest.mark.slow
 def test_the_workflow_is_in_good_condition(project):
     status, said = command(project, "--lint", "--configfile", STUDY)
     assert status == 0 and "Congratulations" in said, said
@@ -117,6 +121,7 @@ def test_the_report_has_every_figure_with_what_it_shows_and_the_answers(project)
     assert "The study <em>smoke</em>" in page, "the description of the whole"
 
 
+@pytest.mark.slow
 def test_a_report_shows_nothing_that_is_not_as_the_study_asks(project):
     figure = project / "results/smoke/figures/accuracy.png"
     content = figure.read_bytes()
@@ -128,11 +133,13 @@ def test_a_report_shows_nothing_that_is_not_as_the_study_asks(project):
     assert snakemake(project, config=STUDY).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_snakefile_in_workflow_is_the_same_study(project):
     status, said = command(project, "-n", "--cores", "1", "-s", "workflow/Snakefile", "--configfile", STUDY)
     assert status == 0 and "Nothing to be done" in said
 
 
+@pytest.mark.slow
 def test_a_module_finds_library_environment_and_captions(project, tmp_path):
     (tmp_path / "Snakefile").write_text(
         f'module study:\n    snakefile: "{project}/workflow/Snakefile"\n\nuse rule * from study\n'
@@ -144,6 +151,7 @@ def test_a_module_finds_library_environment_and_captions(project, tmp_path):
     assert status == 0 and '"file": "accuracy.png"' in (tmp_path / "report.html").read_text(), said
 
 
+@pytest.mark.slow
 def test_from_another_folder_a_sentence_says_what_paths_are_relative_to(project, tmp_path):
     config = small_config(**{"data.train": "pictures/train.parquet"})
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
@@ -187,6 +195,7 @@ def test_a_failed_job_is_its_sentence_and_not_its_log(empty):
     assert not any(words in done.stderr for words in ("CalledProcessError", "Error in rule", "====", "Traceback"))
 
 
+@pytest.mark.slow
 def test_quiet_is_quiet_and_without_the_profile_snakemake_speaks(empty):
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", STUDY, "--quiet", "all", "--", "networks"],
