@@ -224,7 +224,7 @@ class Plan:
             run.write()
         for run, student in self.adopted.items():
             if run not in self.anew:
-                publish(run, student)
+                publish(student, run)
         for task in self.anew if begin else ():
             record.remove(task)
             shutil.rmtree(Path(task.folder) / STATES, ignore_errors=True)
