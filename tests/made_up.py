@@ -28,6 +28,15 @@ def network(widths, sides, names="blocks.{}", attention=True, class_token=False)
 
 TEACHER = network([64] * 8, [4] * 8)
 STUDENT = network([48] * 4, [4] * 4, class_token=True)
+# Stages of different width and grid, without class token: as a student, and beside networks of blocks.
+RESNET = network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False)
+SWIN = network([12, 24, 48, 96], [8, 4, 2, 1], "layers.{}")
+FAMILIES = {
+    "cait_s24": network([24] * 24, [4] * 24),
+    "vit_small": network([16] * 12, [4] * 12, class_token=True),
+    "resnet": RESNET,
+    "swin_tiny": SWIN,
+}
 
 
 def names(networks=("teacher",), variants=(), teacher="teacher", controls=None, seeds=()):

@@ -15,8 +15,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.drawing.axis import name_blocks
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import NoValue, Style, counts, label
-from distillation_dynamics.stages import figures as stage
-from made_up import figure_job, names, network, study
+from made_up import FAMILIES, RESNET, SWIN, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 OF_PAIRS = ["networks", "neighbours", "procrustes"]
@@ -28,13 +27,6 @@ VARIANTS = ["none", "soft", "spectral_first", "spectral_last"]
 SHOWN = ["teacher", "teacher untrained", "none", "soft", "spectral first", "spectral last"]
 WHO = names(variants=VARIANTS)
 STAGES = names(variants=VARIANTS[:2])
-# A CaiT, a ViT, a ResNet and a Swin, two of which have no second control.
-FAMILIES = {
-    "cait_s24": network([24] * 24, [4] * 24),
-    "vit_small": network([16] * 12, [4] * 12, class_token=True),
-    "resnet": network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False),
-    "swin_tiny": network([12, 24, 48, 96], [8, 4, 2, 1], "layers.{}"),
-}
 ALONE = names(FAMILIES, teacher=None)
 BESIDE = names(("vit", "cait", "resnet"), VARIANTS, teacher="cait")
 
@@ -44,36 +36,39 @@ def style_of(who):
     return Style("colorblind", 60, who)
 
 
+class Made(dict):
+    """Tables of a made-up study; each figure of them is drawn once, and all tests look at it."""
+
+    def __init__(self, tables):
+        super().__init__(tables)
+        self.drawn = {}
+
+
 @pytest.fixture(scope="module")
 def tables():
     """Tables of a study of plain Transformers with two seeds."""
-    return study(WHO, seeds=(0, 1))
+    return Made(study(WHO, seeds=(0, 1)))
 
 
 @pytest.fixture(scope="module")
 def stages():
-    """Tables of a study of a Swin-like teacher and a ResNet-like student: stages of different width and grid."""
-    student = network([8, 16, 32, 64], [8, 4, 2, 1], "layer{}", False)
-    return study(STAGES, {"teacher": FAMILIES["swin_tiny"]}, student)
+    """Tables of a study of a Swin-like teacher and a ResNet-like student."""
+    return Made(study(STAGES, {"teacher": SWIN}, RESNET))
 
 
 @pytest.fixture(scope="module")
 def alone():
     """Tables of four networks of different kinds, without teacher and students."""
-    return study(ALONE, FAMILIES)
-
-
-@pytest.fixture(scope="module")
-def beside():
-    """Tables of three networks, one of them the teacher, beside students."""
-    resnet = network([8, 16], [4, 2], "layer{}", False)
-    return study(BESIDE, {"cait": network([24] * 5, [4] * 5), "vit": network([16] * 3, [4] * 3), "resnet": resnet})
+    return Made(study(ALONE, FAMILIES))
 
 
 def draw(name, tables, who=WHO):
-    style = style_of(who)
-    style.apply()
-    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, style)
+    known = tables.drawn if isinstance(tables, Made) else {}
+    if name not in known:
+        style = style_of(who)
+        style.apply()
+        known[name] = import_module(f"distillation_dynamics.figures.{name}").draw(tables, style)
+    return known[name]
 
 
 def lines(axes):
@@ -86,22 +81,7 @@ def stays_on_the_page(figure):
     return box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_equal_tables_give_equal_bytes(name, tables, tmp_path):
-    module = import_module(f"distillation_dynamics.figures.{name}")
-    paths = []
-    for table in module.TABLES:
-        paths.append(str(tmp_path / f"{table}.parquet"))
-        tables[table].to_parquet(paths[-1])
-    contents = []
-    for attempt in ("one", "two"):
-        files = [tmp_path / f"{attempt}.{kind}" for kind in ("pdf", "png")]
-        stage.main(figure_job(name, paths, style_of(WHO), files))
-        contents.append([file.read_bytes() for file in files])
-    assert contents[0] == contents[1]
-
-
-# Draws all figures from the tables in a folder, as another process does.
+# Draws all figures from the tables in a folder, as another process does; the last ones first, if that is asked for.
 DRAWN = """
 import sys
 from importlib import import_module
@@ -109,38 +89,27 @@ from pathlib import Path
 from distillation_dynamics.stages import figures as stage
 from made_up import figure_job
 from test_figures import FIGURES, WHO, style_of
-folder, out = map(Path, sys.argv[1:])
-for name in FIGURES:
+folder, out = map(Path, sys.argv[1:3])
+for name in FIGURES[:: int(sys.argv[3])]:
     tables = [folder / f"{table}.parquet" for table in import_module(f"distillation_dynamics.figures.{name}").TABLES]
-    stage.main(figure_job(name, tables, style_of(WHO), [out / f"{name}.pdf"]))
+    stage.main(figure_job(name, tables, style_of(WHO), [out / f"{name}.pdf", out / f"{name}.png"]))
 """
 
 
-def test_another_process_draws_the_same_bytes(tables, tmp_path):
-    """Whatever the order is in which it goes through sets."""
+def test_another_process_draws_the_same_bytes_of_the_same_tables(tables, tmp_path):
+    """Whatever the order is in which it goes through sets, and whatever it drew before."""
     for name, table in tables.items():
         table.to_parquet(tmp_path / f"{name}.parquet")
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("workflow", "tests"))
     contents = []
-    for seed in ("1", "2", "3"):
-        (tmp_path / seed).mkdir()
+    for seed, step in (("1", "1"), ("2", "-1")):
+        out = tmp_path / seed
+        out.mkdir()
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": seed}
-        subprocess.run([sys.executable, "-c", DRAWN, tmp_path, tmp_path / seed], env=environment, check=True)
-        contents.append({name: (tmp_path / seed / f"{name}.pdf").read_bytes() for name in FIGURES})
-    assert [name for name in FIGURES if len({content[name] for content in contents}) > 1] == []
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_axis_has_a_label_and_no_text_runs_out_of_the_page(name, tables):
-    figure = draw(name, tables)
-    assert stays_on_the_page(figure)
-    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
-    assert name in OF_IMAGES or any(labels) or (figure.get_supxlabel() and figure.get_supylabel())
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_stages_of_different_width_are_drawn_like_blocks(name, stages):
-    assert stays_on_the_page(draw(name, stages, STAGES))
+        subprocess.run([sys.executable, "-c", DRAWN, tmp_path, out, step], env=environment, check=True)
+        contents.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(contents[0]) == 2 * len(FIGURES)
+    assert [name for name, content in contents[0].items() if contents[1][name] != content] == []
 
 
 def test_blocks_are_numbered_where_numbers_tell_them_apart():
@@ -155,24 +124,13 @@ def test_blocks_are_numbered_where_numbers_tell_them_apart():
     assert shown(("blocks.0", "blocks_token_only.0", "norm")) == ["0", "blocks_token_only.0", "norm"]
 
 
-@pytest.mark.parametrize("name", [*OF_ALL, *OF_PAIRS])
-def test_networks_alone_of_24_12_and_4_blocks_share_a_page(name, alone):
-    figure = draw(name, alone, ALONE)
-    assert stays_on_the_page(figure) and figure.get_size_inches()[0] == 6.75
-
-
-@pytest.mark.parametrize("name", [*FIGURES, *OF_PAIRS])
-def test_several_networks_stand_beside_students(name, beside):
-    assert stays_on_the_page(draw(name, beside, BESIDE))
-
-
-@pytest.mark.parametrize("name", [*FIGURES, *OF_PAIRS])
-def test_a_figure_asks_for_what_it_cannot_do_without(name, alone):
-    module = import_module(f"distillation_dynamics.figures.{name}")
-    requires = getattr(module, "REQUIRES", ())
-    assert set(requires) <= {"students", "teacher", "variants", "networks", "labels"}
-    assert ("labels" in requires) == (name in (*OF_IMAGES, "accuracy", "gradients"))
-    assert ("students" in requires) == (name in OF_STUDENTS) and ("networks" in requires) == (name in OF_PAIRS)
+def test_a_figure_asks_for_what_it_cannot_do_without():
+    for name in (*FIGURES, *OF_PAIRS):
+        module = import_module(f"distillation_dynamics.figures.{name}")
+        requires = getattr(module, "REQUIRES", ())
+        assert set(requires) <= {"students", "teacher", "variants", "networks", "labels"}
+        assert ("labels" in requires) == (name in (*OF_IMAGES, "accuracy", "gradients"))
+        assert ("students" in requires) == (name in OF_STUDENTS) and ("networks" in requires) == (name in OF_PAIRS)
 
 
 @pytest.mark.parametrize("name", ["agreement", "cka", "dynamics", "sep", "spectra", *OVER_DEPTH])
@@ -181,11 +139,11 @@ def test_a_title_says_how_many_images_and_seeds_stand_behind_a_figure(name, tabl
     assert "320" in title and "2 seeds" in title
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_an_empty_table_is_refused_by_name(name, tables):
-    for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
-        with pytest.raises(StudyError, match=f"{table}.parquet: the table is missing or empty"):
-            draw(name, tables | {table: tables[table].iloc[:0]})
+def test_an_empty_table_is_refused_by_name(tables):
+    for name in FIGURES:
+        for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
+            with pytest.raises(StudyError, match=f"{table}.parquet: the table is missing or empty"):
+                draw(name, tables | {table: tables[table].iloc[:0]})
 
 
 def test_no_two_share_line_and_marker_and_no_two_of_a_family_a_colour():

@@ -12,12 +12,12 @@ from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.figures.drawing.style import PAGE, NoValue, Style
 from distillation_dynamics.jobs.gathered import known_tables
-from made_up import names, network, study
+from made_up import FAMILIES, RESNET, SWIN, names, network, study
 from made_up_statistics import statistics
 from readable import faults
 
 FIGURES = extensions.figures(known_tables())
-FAMILIES = {
+TRAINED = {
     "cait": network([64] * 8, [4] * 8),
     "vit": network([64] * 8, [4] * 8, class_token=True),
     "resnet": network([16, 32, 48, 64], [8, 4, 2, 1], "layer{}", False),
@@ -30,6 +30,7 @@ MANY = (
 )
 STUDENT = network([48] * 5, [4] * 5, class_token=True)
 TWO_BLOCKS = network([8] * 2, [2] * 2)
+OF_IMAGES = ("gradient_maps", "saliency", "saliency_over_depth")
 LONG = "a_variant_with_a_name_of_forty_letters_or_so"
 
 
@@ -53,9 +54,9 @@ def unmeasured(who, tables):
 
 
 STUDIES = {
-    "default": lambda: made(names(FAMILIES, MANY, teacher="cait"), FAMILIES, seeds=range(6), probes=True),
-    "two variants, one seed": lambda: made(names(variants=("none", "soft"))),
-    "networks alone": lambda: made(names(FAMILIES, teacher=None), FAMILIES, probes=True),
+    "default": lambda: made(names(TRAINED, MANY, teacher="cait"), TRAINED, seeds=range(6), probes=True),
+    "stages, one seed": lambda: made(names(variants=("none", "soft")), {"teacher": SWIN}, RESNET),
+    "networks of 24, 12 and 4 blocks alone": lambda: made(names(FAMILIES, teacher=None), FAMILIES, probes=True),
     "two blocks": lambda: made(
         names(variants=("soft", "spectral_a")), {"teacher": TWO_BLOCKS}, TWO_BLOCKS, (0, 1), epochs=(0, 1)
     ),
@@ -103,6 +104,8 @@ def test_every_figure_reads_at_print_width(name, made_up):
         return
     assert figure.get_size_inches()[0] == PAGE
     assert faults(figure) == []
+    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes]
+    assert name in OF_IMAGES or any(labels) or (figure.get_supxlabel() and figure.get_supylabel())
     assert "\n" not in figure.get_suptitle() or any(len(one) > 30 for one in who.variants)
 
 
