@@ -5,50 +5,32 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import zoo
 from distillation_dynamics.errors import say_once
 from distillation_dynamics.networks import blocks
 from distillation_dynamics.networks.answers import run
 from distillation_dynamics.networks.attention import AttentionReader
-from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import ALL, Request
-from distillation_dynamics.spec.images import View
-from distillation_dynamics.spec.network import Model
 
-SMALL = {"patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
-SWIN = {"window_size": 4, "patch_size": 2, "embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2)}
-FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", SMALL),
-    "registers": ("vit_tiny_patch16_224", SMALL | {"reg_tokens": 3}),
-    "mean": ("vit_tiny_patch16_224", SMALL | {"reg_tokens": 2, "global_pool": "avg"}),
-    "no_class": ("vit_tiny_patch16_224", SMALL | {"class_token": False, "global_pool": "avg"}),
-    "deit": ("deit_tiny_distilled_patch16_224", SMALL),
-    "cait": ("cait_xxs24_224", SMALL),
-    "swin": ("swin_tiny_patch4_window7_224", SWIN),
-    "resnet": ("test_resnet", {}),
-    "convnext": ("test_convnext", {}),
-    "efficientnet": ("test_efficientnet", {}),
-    "eva": ("eva02_tiny_patch14_224", SMALL),
-}
+FAMILIES = (
+    *("vit", "registers", "mean_pooled_with_registers", "mean_pooled", "distilled", "eva", "cait", "swin"),
+    *("resnet", "convnext", "efficientnet"),
+)
 # Class and distillation tokens, and registers, in the blocks of each.
-PREFIX = {"vit": (1, 0), "registers": (1, 3), "mean": (1, 2), "deit": (2, 0), "eva": (1, 0)}
+PREFIX = {
+    **{"vit": (1, 0), "registers": (1, 3), "mean_pooled_with_registers": (1, 2), "distilled": (2, 0), "eva": (1, 0)}
+}
 EVERYTHING = Request.of(("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network"))
 
 
 def network_of(family, classes=5):
-    name, arguments = FAMILIES[family]
-    torch.manual_seed(0)
-    network = build(Model(name, arguments, "timm", classes), View(3, 32, (0,) * 3, (1,) * 3))
-    # timm starts heads and projections near zero, where all looks alike.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network.double().eval()
+    return zoo.network(family, classes=classes, noise=0.05, **zoo.of_depth(family, 3)).double()
 
 
 def draw(count=3):
-    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return zoo.images(count)
 
 
 def close(ours, theirs):
@@ -124,7 +106,9 @@ def test_a_network_stops_after_the_last_block_that_is_asked_for(request_, ran):
     assert tuple(said.lens) == request_.lens and (said.logits is not None) == request_.logits
 
 
-@pytest.mark.parametrize("family", ["vit", "registers", "mean", "no_class", "deit", "eva"])
+@pytest.mark.parametrize(
+    "family", ["vit", "registers", "mean_pooled_with_registers", "mean_pooled", "distilled", "eva"]
+)
 @torch.no_grad()
 def test_the_lens_is_the_last_norm_and_the_head_of_each_block(family):
     network, images = network_of(family), draw()
@@ -139,10 +123,10 @@ def test_the_lens_is_the_last_norm_and_the_head_of_each_block(family):
     for block, module in enumerate(network.blocks):
         x = module(x, **rope)
         normed = network.norm(x)
-        if family in ("mean", "no_class"):
+        if family.startswith("mean_pooled"):
             read = network.fc_norm(normed[:, network.num_prefix_tokens :].mean(dim=1))
             expected = F.linear(read, network.head.weight, network.head.bias)
-        elif family == "deit":
+        elif family == "distilled":
             expected = (network.head(normed[:, 0]) + network.head_dist(normed[:, 1])) / 2
         elif family == "eva":
             expected = network.forward_head(normed)

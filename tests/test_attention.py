@@ -5,53 +5,31 @@ import warnings
 
 import numpy as np
 import pytest
-import timm
 import torch
 
+import zoo
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import attention
 from distillation_dynamics.networks.attention import AttentionReader
 from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.outputs import AttentionMap, Outputs
 
-VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}
-CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "init_values": 0.5}
-SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (2, 1), "num_heads": (1, 2), "window_size": 4}
-# Name, arguments, and for each block (layers, windows, heads, rows, columns, prefix, stride).
+# For each block (layers, windows, heads, rows, columns, prefix, stride).
 FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", VIT, [(1, 1, 2, 4, 4, 1, 8)] * 2),
-    "distilled": ("deit_tiny_distilled_patch16_224", VIT, [(1, 1, 2, 4, 4, 2, 8)] * 2),
-    "mean_pooled": (
-        "vit_tiny_patch16_224",
-        VIT | {"global_pool": "avg", "class_token": False},
-        [(1, 1, 2, 4, 4, 0, 8)] * 2,
-    ),
-    "mean_pooled_with_class": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg"}, [(1, 1, 2, 4, 4, 1, 8)] * 2),
-    "mae": ("vit_base_patch16_224.mae", VIT, [(1, 1, 2, 4, 4, 1, 8)] * 2),
-    "cait": ("cait_xxs24_224", CAIT, [(1, 1, 2, 4, 4, 0, 8)] * 2),
-    "swin": ("swin_tiny_patch4_window7_224", SWIN, [(2, 16, 1, 4, 4, 0, 2), (1, 4, 2, 4, 4, 0, 4)]),
+    "vit": [(1, 1, 2, 4, 4, 1, 8)] * 2,
+    "distilled": [(1, 1, 2, 4, 4, 2, 8)] * 2,
+    "mean_pooled": [(1, 1, 2, 4, 4, 0, 8)] * 2,
+    "mean_pooled_with_class": [(1, 1, 2, 4, 4, 1, 8)] * 2,
+    "mae": [(1, 1, 2, 4, 4, 1, 8)] * 2,
+    "cait": [(1, 1, 2, 4, 4, 0, 8)] * 2,
+    "swin": [(2, 16, 1, 4, 4, 0, 2), (1, 4, 2, 4, 4, 0, 4)],
     # Windows of 5 on grids of 16 and 8 are padded to 20 and 10.
-    "swin_padded": (
-        "swin_tiny_patch4_window7_224",
-        SWIN | {"window_size": 5},
-        [(2, 16, 1, 5, 5, 0, 2), (1, 4, 2, 5, 5, 0, 4)],
-    ),
+    "swin_padded": [(2, 16, 1, 5, 5, 0, 2), (1, 4, 2, 5, 5, 0, 4)],
 }
 
 
 def build(family, **more):
-    name, arguments, _ = FAMILIES[family]
-    torch.manual_seed(0)
-    network = timm.create_model(name, img_size=32, num_classes=5, **arguments, **more)
-    # timm starts projections near zero, where all attention is uniform.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return network.double().eval()
-
-
-def draw(count=2):
-    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return zoo.network(family, noise=0.3, **more).double()
 
 
 def random_map(shape, rows, columns, prefix, stride=3.0, sharpness=2.0, seed=0):
@@ -145,28 +123,28 @@ def test_a_query_with_all_attention_on_the_class_token_has_no_distance():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_normalised_maps_of_its_own_windows(family):
-    network, images = build(family), draw()
+    network, images = build(family), zoo.images()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         maps = metrics.attention_maps(network, images)
-    for block, (layers, windows, heads, rows, columns, prefix, stride) in zip(maps, FAMILIES[family][2], strict=True):
+    for block, (layers, windows, heads, rows, columns, prefix, stride) in zip(maps, FAMILIES[family], strict=True):
         assert len(block) == layers
         for layer in block:
             tokens = rows * columns + prefix
             assert layer.weights.shape == (2, windows, heads, tokens, tokens)
             assert layer[1:] == (rows, columns, prefix, stride)
             torch.testing.assert_close(layer.weights.sum(dim=-1), torch.ones(2, windows, heads, tokens).double())
-    longest = [np.hypot(rows - 1, columns - 1) * stride for *_, rows, columns, _, stride in FAMILIES[family][2]]
+    longest = [np.hypot(rows - 1, columns - 1) * stride for *_, rows, columns, _, stride in FAMILIES[family]]
     distance, entropy = metrics.attention_distance(maps), metrics.attention_entropy(maps)
     assert (distance > 0).all() and (distance < np.array(longest)[:, None]).all()
-    most = [np.log2(rows * columns + prefix) for *_, rows, columns, prefix, _ in FAMILIES[family][2]]
+    most = [np.log2(rows * columns + prefix) for *_, rows, columns, prefix, _ in FAMILIES[family]]
     assert (entropy > 0).all() and (entropy < np.array(most)[:, None]).all()
 
 
 @pytest.mark.parametrize("family", ["vit", "distilled", "cait"])
 @torch.no_grad()
 def test_maps_are_the_softmax_of_queries_and_keys(family):
-    network, images = build(family), draw()
+    network, images = build(family), zoo.images()
     x = network.patch_embed(images)
     x = x + network.pos_embed if family == "cait" else network._pos_embed(x)
     for block, (layer,) in zip(network.blocks, metrics.attention_maps(network, images), strict=True):
@@ -185,7 +163,7 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
 
 @torch.no_grad()
 def test_windows_of_swin_belong_to_their_image_in_row_major_order():
-    network, images = build("swin"), draw()
+    network, images = build("swin"), zoo.images()
     layer = metrics.attention_maps(network, images)[0][0]
     block = network.layers[0].blocks[0]
     x = block.norm1(network.layers[0].downsample(network.patch_embed(images)))
@@ -201,7 +179,7 @@ def test_windows_of_swin_belong_to_their_image_in_row_major_order():
 
 @pytest.mark.parametrize("family", ["vit", "cait", "swin"])
 def test_the_callers_network_is_left_as_it_was(family):
-    network, images = build(family, drop_path_rate=0.0), draw()
+    network, images = build(family, drop_path_rate=0.0), zoo.images()
     network.train()
     before = copy.deepcopy(network.state_dict())
     fused = [getattr(module, "fused_attn", None) for module in network.modules()]
@@ -216,7 +194,7 @@ def test_the_callers_network_is_left_as_it_was(family):
 
 
 def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
-    network, images = build("cait"), draw(4)
+    network, images = build("cait"), zoo.images(4)
     reader = AttentionReader(network)
     whole = metrics.attention_entropy(reader(images))
     for number in range(4):
@@ -226,7 +204,7 @@ def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
 
 @pytest.mark.parametrize("family", ["vit", "swin", "cait"])
 def test_the_stream_equals_the_whole(family):
-    network, images = build(family), draw(5)
+    network, images = build(family), zoo.images(5)
     reader, metric = AttentionReader(network), attention.Metric()
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
         metric.update(outputs_of(reader(images[part])))
@@ -241,16 +219,14 @@ def test_the_stream_equals_the_whole(family):
 
 
 def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
-    name, arguments, _ = FAMILIES["vit"]
-    network = timm.create_model(name, img_size=32, **arguments | {"depth": 11}).eval()
-    maps = metrics.attention_maps(network, torch.randn(1, 3, 32, 32))
+    maps = metrics.attention_maps(build("vit", depth=11), zoo.images(1))
     assert [len(block) for block in maps] == [1] * 11
 
 
 def test_a_network_without_attention_has_no_maps_and_fills_no_column():
-    network = timm.create_model("resnet10t", num_classes=5).eval()
+    network = build("resnet")
     reader, metric = AttentionReader(network), attention.Metric()
-    maps = reader(torch.randn(2, 3, 32, 32))
+    maps = reader(zoo.images())
     assert maps == [[] for _ in block_names(network)]
     metric.update(outputs_of(maps))
     assert metric.compute() == {}

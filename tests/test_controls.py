@@ -3,28 +3,21 @@
 import pytest
 import torch
 
+import zoo
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.networks import blocks
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.controls import IMAGES, control, first_layer_scale, is_identity
 from distillation_dynamics.spec.images import View
-from distillation_dynamics.spec.network import Model
 
 VIEW = View(3, 28, (0.5,) * 3, (0.5,) * 3)
-SMALL = {"embed_dim": 24, "depth": 4, "num_heads": 2}
-MODELS = {
-    "vit": ("vit_tiny_patch16_224", SMALL | {"patch_size": 7}),
-    "dinov2": ("vit_small_patch14_dinov2", SMALL),
-    "cait": ("cait_s24_224", SMALL | {"patch_size": 7}),
-    "deit3": ("deit3_small_patch16_224", SMALL | {"patch_size": 7}),
-    "resnet": ("test_resnet", {}),
-    "convnext": ("test_convnext", {}),
-}
+MODELS = ("vit", "dinov2", "cait", "deit3", "resnet", "convnext")
 
 
 def model_of(family, **arguments):
-    name, given = MODELS[family]
-    return Model(name, given | arguments, "timm", 3)
+    # For images of 28 pixels.
+    given = {"patch_size": 7} if family in ("vit", "cait") else {}
+    return zoo.model(family, 3, **given | zoo.of_depth(family, 4) | arguments)
 
 
 def trained(model):

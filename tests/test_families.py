@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 
+import zoo
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.networks.blocks import block_names, block_shapes
@@ -18,20 +18,7 @@ from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.measure import Settings
 from streams import measure
 
-VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "img_size": 32}
-FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", VIT),
-    "registers": ("vit_tiny_patch16_224", VIT | {"reg_tokens": 4}),
-    "distilled": ("deit_tiny_distilled_patch16_224", VIT),
-    "headless": ("vit_tiny_patch16_224", VIT | {"num_classes": 0}),
-    "one_block": ("vit_tiny_patch16_224", VIT | {"depth": 1}),
-    "cait": ("cait_xxs24_224", VIT | {"embed_dim": 16}),
-    "swin": (
-        "swin_tiny_patch4_window7_224",
-        {"img_size": 32, "patch_size": 2, "embed_dim": 8, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4},
-    ),
-    "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
-}
+FAMILIES = ("vit", "registers", "distilled", "headless", "one_block", "cait", "swin", "resnet")
 METRICS = ("attention", "entropy", "gradient", "magnitude", "published", "rank", "sep", "spectrum", "tokens")
 KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
 GRADIENTS = ("gradient_magnitude", "gradient_magnitude_patches")
@@ -39,14 +26,11 @@ LABELS = {"classes": [0, 1, 2, 3, 4], "one_class": [0] * 5, "no_labels": [-1] * 
 
 
 def build(family):
-    name, arguments = FAMILIES[family]
-    torch.manual_seed(0)
-    network = timm.create_model(name, **{"num_classes": 5, **arguments})
-    with torch.no_grad():
-        # timm starts heads near zero, where every gradient looks alike.
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return network.eval().requires_grad_(False)
+    if family == "headless":
+        return zoo.network("vit", classes=0).requires_grad_(False)
+    if family == "one_block":
+        return zoo.network("vit", depth=1).requires_grad_(False)
+    return zoo.network(family).requires_grad_(False)
 
 
 def measured(name, network, labels=LABELS["classes"], images=5, batch=2):

@@ -2,46 +2,34 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 
+import zoo
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import gradient
 from distillation_dynamics.networks.blocks import block_names, block_shapes
 from distillation_dynamics.outputs import GradientOf, Outputs, Prefix
 
-VIT = {"patch_size": 8, "embed_dim": 12, "depth": 3, "num_heads": 2}
-CAIT = {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "init_values": 0.5}
-SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (1, 1, 2), "num_heads": (1, 2, 4), "window_size": 4}
-# Name, arguments, prefix tokens of each block, patch grid of each block.
+# Prefix tokens of each block, patch grid of each block.
 FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", VIT, 1, [(4, 4)] * 3),
-    "distilled": ("deit_tiny_distilled_patch16_224", VIT, 2, [(4, 4)] * 3),
-    "mean_pooled": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg", "class_token": False}, 0, [(4, 4)] * 3),
-    "mean_pooled_with_class": ("vit_tiny_patch16_224", VIT | {"global_pool": "avg"}, 1, [(4, 4)] * 3),
-    "mae": ("vit_base_patch16_224.mae", VIT, 1, [(4, 4)] * 3),
-    "cait": ("cait_xxs24_224", CAIT, 0, [(4, 4)] * 3),
-    "swin": ("swin_tiny_patch4_window7_224", SWIN, 0, [(16, 16), (8, 8), (4, 4)]),
-    "resnet": ("resnet10t", {}, 0, [(8, 8), (4, 4), (2, 2), (1, 1)]),
+    "vit": (1, [(4, 4)] * 3),
+    "distilled": (2, [(4, 4)] * 3),
+    "mean_pooled": (0, [(4, 4)] * 3),
+    "mean_pooled_with_class": (1, [(4, 4)] * 3),
+    "mae": (1, [(4, 4)] * 3),
+    "cait": (0, [(4, 4)] * 3),
+    "swin": (0, [(16, 16), (8, 8)]),
+    "resnet": (0, [(8, 8), (4, 4), (2, 2), (1, 1)]),
 }
 LABELS = torch.tensor([1, 0, 4, 2, 1])
 
 
-def build(family, size=32):
-    name, arguments, *_ = FAMILIES[family]
-    if family != "resnet":
-        arguments = {"img_size": size, **arguments}
-    torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=5, **arguments)
-    # timm starts heads and positions near zero, where every gradient looks alike.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return network.double().eval()
+def build(family, **more):
+    return zoo.network(family, noise=0.2, **zoo.of_depth(family, 3), **more).double()
 
 
-def draw(count=5, size=32):
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+def draw(count=5):
+    return zoo.images(count)
 
 
 def outputs_of(gradients):
@@ -72,7 +60,7 @@ def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
     ours = metrics.block_gradients(network, images, LABELS)
     magnitudes = metrics.gradient_magnitude(network, images, LABELS)
     maps = metrics.gradient_maps(network, images, LABELS)
-    prefix = FAMILIES[family][2]
+    prefix = FAMILIES[family][0]
     for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         for block, reference in enumerate(by_hand(network, image, label, family)):
             torch.testing.assert_close(ours[block].patches[number], reference[prefix:], rtol=1e-9, atol=1e-14)
@@ -93,7 +81,7 @@ def test_gradients_equal_central_differences(family):
     network, images = build(family), draw(2)
     # Of the last block and the first, one entry of the class token, if any, and one in the middle of the patches.
     ours = metrics.block_gradients(network, images, LABELS[:2])
-    prefix = FAMILIES[family][2]
+    prefix = FAMILIES[family][0]
     for block in (0, len(ours) - 1):
         of = ours[block]
         places = [(prefix + of.rows * of.columns // 2, 5)] + ([(0, 3)] if prefix else [])
@@ -128,7 +116,7 @@ def score_with(network, image, label, block, of, token, channel, step):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
-    *_, prefix, grids = FAMILIES[family]
+    prefix, grids = FAMILIES[family]
     network, images = build(family), draw(2)
     ours = metrics.block_gradients(network, images, LABELS[:2])
     shapes = block_shapes(network, images)
@@ -171,12 +159,7 @@ def test_an_output_that_the_logit_does_not_use_has_gradient_zero():
 
 
 def test_channels_are_found_by_value_where_a_stage_has_as_many_as_rows_and_columns():
-    torch.manual_seed(0)
-    swin = timm.create_model(
-        "swin_tiny_patch4_window7_224",
-        **{"img_size": 32, "num_classes": 5, **SWIN, "embed_dim": 16, "depths": (1,), "num_heads": (2,)},
-    )
-    swin = swin.double().eval()
+    swin = build("swin", embed_dim=16, depths=(1,), num_heads=(2,))
     (of,) = metrics.block_gradients(swin, draw(2), LABELS[:2])
     grid = {}
     hook = swin.layers[0].register_forward_hook(lambda module, inputs, output: grid.update(output=output))
@@ -272,18 +255,13 @@ def test_half_precision_is_widened_before_it_is_summed():
 
 
 def test_one_patch_and_one_block_are_enough():
-    torch.manual_seed(0)
-    network = timm.create_model(
-        "vit_tiny_patch16_224", img_size=8, patch_size=8, embed_dim=12, depth=1, num_heads=1, num_classes=5
-    ).eval()
-    (of,) = metrics.block_gradients(network, torch.randn(1, 3, 8, 8), LABELS[:1])
+    (of,) = metrics.block_gradients(zoo.network("vit", 8, depth=1), zoo.images(1, 8).float(), LABELS[:1])
     assert of.patches.shape == (1, 1, 12) and of.prefix.classes.shape == (1, 1, 12)
     np.testing.assert_array_equal(of.patches, 0)
 
 
 def test_registers_are_no_class_tokens():
-    torch.manual_seed(0)
-    network = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=5, reg_tokens=3, **VIT).double().eval()
+    network = build("registers")
     columns = metrics.gradient_magnitude(network, draw(2), LABELS[:2])
     for number, label in enumerate(LABELS[:2]):
         x = network._pos_embed(network.patch_embed(draw(2)[number : number + 1])).detach().requires_grad_()
@@ -317,7 +295,5 @@ def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_a
 
 
 def test_one_class_is_enough():
-    torch.manual_seed(0)
-    network = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=1, **VIT).double().eval()
-    columns = metrics.gradient_magnitude(network, draw(2), torch.zeros(2, dtype=torch.long))
+    columns = metrics.gradient_magnitude(build("vit", classes=1), draw(2), torch.zeros(2, dtype=torch.long))
     assert (columns["gradient_magnitude"] > 0).all()

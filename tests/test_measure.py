@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+import zoo
 from distillation_dynamics import extensions, metrics
 from distillation_dynamics.data.image_set import MeasuredImages
 from distillation_dynamics.errors import StudyError
@@ -31,34 +32,13 @@ from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
 from pictures import make_folder, split_into
 
-SMALL = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}
-FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", {**SMALL, "depth": 3}),
-    "deit_distilled": ("deit_tiny_distilled_patch16_224", SMALL),
-    "vit_mean_pooled": ("vit_tiny_patch16_224", {**SMALL, "global_pool": "avg", "class_token": False}),
-    "vit_registers": ("vit_tiny_patch16_224", {**SMALL, "reg_tokens": 2}),
-    "vit_mae": ("vit_base_patch16_224.mae", SMALL),
-    "cait": ("cait_xxs24_224", {"patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2}),
-    "swin": (
-        "swin_tiny_patch4_window7_224",
-        {"patch_size": 2, "embed_dim": 8, "depths": (1, 2, 1), "num_heads": (1, 2, 4), "window_size": 4},
-    ),
-    "resnet": ("resnet10t", {"stem_width": 8, "channels": (8, 12, 16, 24)}),
+FAMILIES = (
+    *("vit", "distilled", "mean_pooled", "registers", "mae", "cait", "swin", "resnet"),
     # Of these some columns stay empty.
-    "regnet": ("regnetx_002", {}),
-    "hiera": ("hiera_tiny_224", {"embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1)}),
-    "twins": (
-        "twins_svt_small",
-        {"embed_dims": (8, 12, 16, 24), "num_heads": (1, 2, 2, 4), "depths": (1, 1, 2, 1), "wss": (2,) * 4},
-    ),
-    "davit": ("davit_tiny", {"embed_dims": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "depths": (1, 1, 1, 1)}),
-}
-TINY_VIT = (
-    "tiny_vit_5m_224",
-    {"embed_dims": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2), "window_sizes": (4,) * 4},
+    *("regnet", "hiera", "twins", "davit"),
 )
 NAMES = {
-    "swin": ["layers.0", "layers.1", "layers.2"],
+    "swin": ["layers.0", "layers.1"],
     "resnet": ["layer1", "layer2", "layer3", "layer4"],
     "vit": ["blocks.0", "blocks.1", "blocks.2"],
 }
@@ -95,19 +75,14 @@ class Study:
 
     def network(self, family, classes=CLASSES, seeds=(0,), names=("trained",), **changes):
         """Networks of one architecture, untrained, one from each seed: the checkpoints of one."""
-        name, arguments = TINY_VIT if family == "tiny_vit" else FAMILIES[family]
-        model, paths = Model(name, arguments | changes, "timm", classes), []
+        deeper = {"depth": 3} if family in ("vit", "cait") else {}
+        model, paths = zoo.model(family, classes, **deeper | changes), []
         for seed in seeds:
-            torch.manual_seed(seed)
-            network = build(model, VIEW)
-            with torch.no_grad():
-                # timm starts heads near zero, where every gradient looks alike.
-                for parameter in network.parameters():
-                    parameter.add_(0.05 * torch.randn_like(parameter))
+            network = zoo.network(family, classes=classes, noise=0.05, seed=seed, **deeper | changes)
             said = "_".join(map(str, changes.values()))
             paths.append(self.folder / "weights" / f"{family}{classes}{said}{seed}.safetensors")
             save_weights(paths[-1], network)
-        shapes = tuple(tuple(shape) for shape in block_shapes(network.eval(), torch.zeros(1, 3, 32, 32)))
+        shapes = tuple(tuple(shape) for shape in block_shapes(network, torch.zeros(1, 3, 32, 32)))
         epochs = tuple(range(len(seeds)))
         return Checkpoints(model, names, 0, epochs, names, shapes, From("weights", files=tuple(map(str, paths))))
 
@@ -188,9 +163,9 @@ def test_every_metric_measures_every_family(study, family, tmp_path):
         assert table[[*ATTENTION]].isna().all(axis=None)
         # The last stage of 32 pixels is one token, which has no other to be like.
         expected = expected | ATTENTION | {"token_cosine"}
-    if family not in ("vit", "deit_distilled", "vit_mae", "vit_registers"):
+    if family not in ("vit", "distilled", "mae", "registers"):
         expected = expected | {"gradient_magnitude_class"}
-    if family != "vit_registers":
+    if family != "registers":
         expected = expected | {"gradient_magnitude_registers"}
     if family == "hiera":
         expected = expected | PATCHES
@@ -200,7 +175,7 @@ def test_every_metric_measures_every_family(study, family, tmp_path):
     assert widths == table["channels"].tolist() == [channels for channels, _, _ in network.shapes]
     if family != "hiera":
         last = table["gradient_magnitude_patches"].iloc[-1]
-        assert (last == 0) == (family in ("vit", "vit_mae", "deit_distilled", "vit_registers"))
+        assert (last == 0) == (family in ("vit", "mae", "distilled", "registers"))
 
 
 @pytest.mark.parametrize("name", KNOWN)

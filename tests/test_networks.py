@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+import zoo
 from distillation_dynamics.errors import StudyError, say_once
 from distillation_dynamics.networks import answers, blocks
 from distillation_dynamics.networks import build as building
@@ -18,61 +19,30 @@ from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 
-FOUR = {"embed_dims": (8, 12, 16, 24), "num_heads": (1, 2, 2, 4), "depths": (1, 1, 2, 1)}
-# Name, arguments, side of the images; then block, its name in timm, the module that gives its features, which of the
-# tensors that it puts out they are, and how that is laid out: as tokens behind so many others, or where channels are.
+# Side of the images, then block, its name in timm, the module that gives its features, which of the tensors that it
+# puts out they are, and how that is laid out: as tokens behind so many others, or where channels are.
 FAMILIES = {
-    "mvitv2": ("mvitv2_tiny", {}, 64, (1, "block.1", "stages.1", 0, 0)),
-    "twins": ("twins_svt_small", FOUR | {"wss": (2,) * 4}, 64, (2, "block.2", "blocks.2.1", 0, 0)),
-    "twins_pcpvt": ("twins_pcpvt_small", FOUR, 64, (0, "block.0", "pos_block.0", 0, 0)),
-    "tnt": (
-        "tnt_s_legacy_patch16_224",
-        {"embed_dim": 16, "inner_dim": 8, "depth": 2, "num_heads_inner": 2, "num_heads_outer": 2},
-        *(32, (0, "blocks.0", "blocks.0", 1, 1)),
-    ),
-    "crossvit": (
-        "crossvit_tiny_240",
-        {"embed_dim": (8, 16), "num_heads": (1, 2), "depth": ((1, 2, 0), (1, 2, 0)), "img_scale": (1, 1)},
-        *(48, (2, "blocks.0", "blocks.0", 1, 1)),
-    ),
-    "coat": (
-        "coat_lite_tiny",
-        {"embed_dims": (16, 16, 24, 32), "serial_depths": (1, 1, 1, 1)},
-        *(64, (1, "serial_blocks2", "serial_blocks2.0", 0, 1)),
-    ),
-    "regnet": ("regnetx_002", {}, 64, (1, "s2", "s2", 0, "first")),
-    "vgg": ("vgg11", {"mlp_ratio": 1 / 64}, 32, (2, "features.9", "features.9", 0, "first")),
-    "nest": ("nest_tiny", {}, 32, (1, "levels.1", "levels.1", 0, "first")),
-    "rexnet": ("rexnet_100", {"width_mult": 0.3}, 32, (2, "features.4", "features.4", 0, "first")),
-    "volo": ("volo_d1_224", {}, 64, (1, "network.2", "network.2", 0, "last")),
-    "pit": (
-        "pit_ti_224",
-        {"base_dims": (8, 8, 8), "depth": (1, 1, 1), "heads": (1, 2, 2)},
-        *(64, (1, "transformers.1", "transformers.1", 0, "first")),
-    ),
-    "hrnet": ("hrnet_w18_small", {}, 32, (1, "stage2", "incre_modules.1", 0, "first")),
-    "convnext": ("test_convnext", {}, 32, (1, "stages.1", "stages.1", 0, "first")),
-    "efficientnet": ("test_efficientnet", {}, 32, (3, "blocks.3", "blocks.3", 0, "first")),
-    "levit": (
-        "levit_128s",
-        {"embed_dim": (16, 24), "num_heads": (1, 2), "depth": (1, 1), "key_dim": 8},
-        *(64, (0, "stages.0", "stages.0", 0, 0)),
-    ),
+    "mvitv2": (64, (1, "block.1", "stages.1", 0, 0)),
+    "twins": (64, (2, "block.2", "blocks.2.1", 0, 0)),
+    "twins_pcpvt": (64, (0, "block.0", "pos_block.0", 0, 0)),
+    "tnt": (32, (0, "blocks.0", "blocks.0", 1, 1)),
+    "crossvit": (48, (2, "blocks.0", "blocks.0", 1, 1)),
+    "coat": (64, (1, "serial_blocks2", "serial_blocks2.0", 0, 1)),
+    "regnet": (64, (1, "s2", "s2", 0, "first")),
+    "vgg": (32, (2, "features.9", "features.9", 0, "first")),
+    "nest": (32, (1, "levels.1", "levels.1", 0, "first")),
+    "rexnet": (32, (2, "features.4", "features.4", 0, "first")),
+    "volo": (64, (1, "network.2", "network.2", 0, "last")),
+    "pit": (64, (1, "transformers.1", "transformers.1", 0, "first")),
+    "hrnet": (32, (1, "stage2", "incre_modules.1", 0, "first")),
+    "convnext": (32, (1, "stages.1", "stages.1", 0, "first")),
+    "efficientnet": (32, (3, "blocks.3", "blocks.3", 0, "first")),
+    "levit": (64, (0, "stages.0", "stages.0", 0, 0)),
 }
 
 
-def build(name, size, **arguments):
-    torch.manual_seed(0)
-    network = building.build(Model(name, arguments, "timm", 5), View(3, size, (0,) * 3, (1,) * 3))
-    # timm starts heads and projections near zero, where every gradient looks alike.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network.double().eval()
-
-
-def draw(size, count=2):
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+def build(family, size):
+    return zoo.network(family, size, noise=0.05).double()
 
 
 @torch.no_grad()
@@ -98,8 +68,8 @@ def score_with(network, image, label, place, cell, step):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_blocks_are_found_and_gradients_by_them_equal_central_differences(family):
-    name, arguments, size, place = FAMILIES[family]
-    network, images, labels = build(name, size, **arguments), draw(size), torch.tensor([1, 3])
+    size, place = FAMILIES[family]
+    network, images, labels = build(family, size), zoo.images(2, size), torch.tensor([1, 3])
     block = place[0]
     assert blocks.block_names(network)[block] == place[1]
     with torch.no_grad():
@@ -120,33 +90,20 @@ def test_blocks_are_found_and_gradients_by_them_equal_central_differences(family
     np.testing.assert_allclose(of.patches[1, token, channel], expected, rtol=1e-4)
 
 
-# Name, arguments, side of the images, blocks whose attention is measured, and what is said of the others.
+# Side of the images, blocks whose attention is measured, and what is said of the others.
 ATTENTION = {
-    "pvt": ("pvt_v2_b0", {"embed_dims": (8, 8, 10, 16)}, 64, {3}, r"stages\.1, stages\.2 of PyramidVision.*not among"),
-    "xcit": (
-        # As many channels a head as there are patches.
-        "xcit_nano_12_p16_224",
-        {"embed_dim": 32, "num_heads": 2, "depth": 2},
-        *(64, set(), "every block of Xcit.*not among its patches"),
-    ),
-    "davit": (
-        "davit_tiny",
-        {"embed_dims": (8, 8, 16, 16), "num_heads": (1, 1, 2, 2), "depths": (1, 1, 1, 1)},
-        *(32, set(), "every block of DaVit.*not among its patches"),
-    ),
-    "hiera": (
-        "hiera_tiny_224",
-        {"embed_dim": 8, "num_heads": 1, "stages": (1, 1, 1, 1)},
-        *(64, set(), r"every block of Hiera: the network cannot be traced"),
-    ),
-    "tiny_vit": ("tiny_vit_5m_224", {}, 32, set(), "every block of TinyVit: no softmax of self-attention"),
-    "twins": (*FAMILIES["twins"][:3], set(), "every block of Twins: no softmax of self-attention"),
-    "crossvit": (*FAMILIES["crossvit"][:3], set(), "every block of CrossVit"),
-    "mvitv2": (*FAMILIES["mvitv2"][:3], set(), "every block of MultiScaleVit"),
-    "levit": (*FAMILIES["levit"][:3], {0, 1}, None),
-    "pit": (*FAMILIES["pit"][:3], {0, 1, 2}, None),
-    "volo": (*FAMILIES["volo"][:3], {1, 2, 3}, r"network\.0 of VOLO.*not among its patches"),
-    "regnet": (*FAMILIES["regnet"][:3], set(), "every block of RegNet: no softmax of self-attention"),
+    "pvt": (64, {3}, r"stages\.1, stages\.2 of PyramidVision.*not among"),
+    "xcit": (64, set(), "every block of Xcit.*not among its patches"),
+    "davit": (32, set(), "every block of DaVit.*not among its patches"),
+    "hiera": (64, set(), r"every block of Hiera: the network cannot be traced"),
+    "tiny_vit": (32, set(), "every block of TinyVit: no softmax of self-attention"),
+    "twins": (64, set(), "every block of Twins: no softmax of self-attention"),
+    "crossvit": (48, set(), "every block of CrossVit"),
+    "mvitv2": (64, set(), "every block of MultiScaleVit"),
+    "levit": (64, {0, 1}, None),
+    "pit": (64, {0, 1, 2}, None),
+    "volo": (64, {1, 2, 3}, r"network\.0 of VOLO.*not among its patches"),
+    "regnet": (64, set(), "every block of RegNet: no softmax of self-attention"),
 }
 
 
@@ -166,8 +123,8 @@ class Softmaxes(TorchFunctionMode):
 
 @pytest.mark.parametrize("family", ATTENTION)
 def test_attention_is_read_where_it_is_among_patches_and_one_line_says_where_it_is_not(family, capsys):
-    name, arguments, size, measured, said = ATTENTION[family]
-    network, images = build(name, size, **arguments), draw(size)
+    size, measured, said = ATTENTION[family]
+    network, images = build(family, size), zoo.images(2, size)
     say_once.cache_clear()
     maps = AttentionReader(network)(images)
     assert {block for block, found in enumerate(maps) if found} == measured
@@ -188,14 +145,13 @@ def test_attention_is_read_where_it_is_among_patches_and_one_line_says_where_it_
 
 @pytest.mark.parametrize("used", [False, True])
 def test_a_network_that_keeps_what_it_computed_of_its_weights_is_read_anew(used):
-    name, arguments, size, _ = FAMILIES["levit"]
-    network, images = build(name, size, **arguments), draw(size)
+    network, images = build("levit", 64), zoo.images(2, 64)
     if used:
         network(images)
     with torch.no_grad():
         network.stages[0].blocks[0].attn.attention_biases.normal_()
     (layer,) = AttentionReader(network)(images)[0]
-    other = build(name, size, **arguments)
+    other = build("levit", 64)
     other.load_state_dict(network.state_dict())
     torch.testing.assert_close(layer.weights, AttentionReader(other)(images)[0][0].weights, rtol=0, atol=0)
 

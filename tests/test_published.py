@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 
+import zoo
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import entropy, published
 from distillation_dynamics.networks.answers import run
@@ -72,15 +72,12 @@ def test_blocks_without_other_tokens_have_the_means_over_patches(prefix):
 
 
 def test_a_network_with_registers_gives_all_its_tokens():
-    torch.manual_seed(0)
-    arguments = {"patch_size": 8, "embed_dim": 12, "depth": 1, "num_heads": 2, "reg_tokens": 2}
-    network = timm.create_model("vit_tiny_patch16_224", img_size=16, num_classes=0, **arguments).eval()
-    images = torch.randn(1, 3, 16, 16)
+    network, images = zoo.network("registers", 16, classes=0, depth=1), zoo.images(1, 16).float()
     with torch.no_grad():
         outputs = run(network, images, Request.of(published.REQUIRES))
         stream = network.blocks[0](network._pos_embed(network.patch_embed(images)))
     found = measure(published.Metric(), [outputs])
-    assert stream.shape[1] == 7
+    assert stream.shape[1] == 8
     np.testing.assert_allclose(found["activation_magnitude_all_tokens"], [[stream.abs().mean()]], rtol=1e-6)
 
 

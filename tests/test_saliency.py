@@ -2,53 +2,29 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 
+import zoo
 from distillation_dynamics import metrics
 from distillation_dynamics.metrics import saliency as metric
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
+from distillation_dynamics.networks import build as building
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.measure import Settings
 
-FAMILIES = {
-    "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2}),
-    "mean_pooled": (
-        "vit_tiny_patch16_224",
-        {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "global_pool": "avg", "class_token": False},
-    ),
-    "distilled": (
-        "deit_tiny_distilled_patch16_224",
-        {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2},
-    ),
-    "cait": ("cait_xxs24_224", {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "init_values": 0.5}),
-    "swin": (
-        "swin_tiny_patch4_window7_224",
-        {"patch_size": 2, "embed_dim": 12, "depths": (1, 2), "num_heads": (1, 2), "window_size": 4},
-    ),
-    "resnet": ("resnet10t", {}),
-}
+FAMILIES = ("vit", "mean_pooled", "distilled", "cait", "swin", "resnet")
 LABELS = torch.tensor([1, 0, 4])
 
 
 def build(family):
-    name, arguments = FAMILIES[family]
-    if family != "resnet":
-        arguments = {"img_size": 16, **arguments}
-    torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=5, **arguments)
-    # timm starts heads near zero, where every gradient looks alike.
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return network.double().eval()
+    return zoo.network(family, 16).double()
 
 
 def draw(count=3):
-    return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return zoo.images(count, 16)
 
 
 def input_gradient(network, image, label):
@@ -165,10 +141,7 @@ def test_frozen_parameters_and_switched_off_gradients_change_nothing(method, mod
 
 
 def test_one_channel_and_float32_are_enough():
-    torch.manual_seed(0)
-    network = timm.create_model(
-        "vit_tiny_patch16_224", img_size=8, patch_size=8, in_chans=1, embed_dim=12, depth=1, num_heads=1, num_classes=2
-    ).eval()
+    network = building.build(zoo.model("vit", 2, depth=1), zoo.view(8, channels=1)).eval()
     for method in METHODS:
         ours = saliency(network, torch.randn(2, 1, 8, 8), LABELS[:2], method)
         assert ours.shape == (2, 1, 8, 8) and ours.isfinite().all()
