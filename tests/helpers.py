@@ -55,7 +55,7 @@ def copied(project, folder):
 def snakemake(folder, *arguments, config="studies/smoke.yaml"):
     """Run Snakemake in `folder` as a user does."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", config]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
 
 
 def jobs(dry_run):

@@ -1,5 +1,7 @@
 """What a plan asks of networks: by timm's own knowledge of their weights, by what is given, without loading any."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks import model_info
+from distillation_dynamics.networks import inspection, model_info
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.defaults import view_of
 from distillation_dynamics.networks.inspection import info_of
@@ -169,7 +171,27 @@ def test_weights_of_another_architecture_are_refused_before_anything_runs(tmp_pa
             info_of(asked)
 
 
-def test_networks_are_asked_once_and_again_only_where_the_network_or_its_file_changed(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def in_process(monkeypatch):
+    """The process that asks timm is none of its own; returns whom it is asked about, each time."""
+    asked = []
+
+    def run(command, **_):
+        asked.append([*json.loads(command[-1])])
+        said = io.StringIO()
+        with monkeypatch.context() as there, contextlib.redirect_stdout(said):
+            there.setattr(sys, "argv", command[2:])
+            try:
+                inspection.main()
+            except SystemExit as error:
+                return subprocess.CompletedProcess(command, 1, "", str(error))
+        return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
+
+    monkeypatch.setattr(model_info.subprocess, "run", run)
+    return asked
+
+
+def test_networks_are_asked_once_and_again_only_where_the_network_or_its_file_changed(tmp_path, in_process, capsys):
     _, network = network_of("test_resnet", {}, 32, 7)
     path = save(tmp_path / "weights.safetensors", network.state_dict())
     asked = {
@@ -181,17 +203,14 @@ def test_networks_are_asked_once_and_again_only_where_the_network_or_its_file_ch
     assert {owner: info_of(one) for owner, one in asked.items()} == found
     assert capsys.readouterr().err.count("asking timm") == 1
 
-    def refuse(*_, **__):
-        raise AssertionError("it was asked again")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(subprocess, "run", refuse)
+    assert model_info.describe(asked, cache) == found
+    for values in (1, 2):
+        save_file({name: value * values for name, value in network.state_dict().items()}, path)
         assert model_info.describe(asked, cache) == found
-        for values in (1, 2):
-            save_file({name: value * values for name, value in network.state_dict().items()}, path)
-            assert model_info.describe(asked, cache) == found
+    assert in_process == [["networks.a", "student"]]
     save(path, {name: value for name, value in network.state_dict().items() if not name.startswith("fc")})
     assert model_info.describe(asked, cache)["networks.a"].classes == 0
+    assert in_process[1:] == [["networks.a"]]
 
 
 def test_a_fault_names_the_network_and_so_does_a_file_that_is_none(tmp_path):

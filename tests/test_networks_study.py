@@ -98,17 +98,24 @@ def configuration(**data):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """The folder in which the study was run, and its results."""
+def folder(tmp_path_factory):
+    """A copy of the project with the study, its files and its pictures."""
     folder = copy_project(tmp_path_factory.mktemp("networks"))
     released(folder)
     pictures(folder)
     (folder / "study.yaml").write_text(yaml.safe_dump(configuration(classes=len(CLASSES)), sort_keys=False))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(folder):
+    """The folder in which the study was run, and its results."""
     done = snakemake(folder, config="study.yaml")
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return folder, folder / "results/beside"
 
 
+@pytest.mark.slow
 def test_a_labelled_study_that_holds_nothing_out_has_the_accuracy_of_heads_that_fit(study):
     runs = pd.read_parquet(study[1] / "summary/runs.parquet").set_index("network")
     assert runs["validation_top1"].isna().all()
@@ -118,6 +125,7 @@ def test_a_labelled_study_that_holds_nothing_out_has_the_accuracy_of_heads_that_
     assert list(runs["test_images"]) == [12, 12, 0]
 
 
+@pytest.mark.slow
 def test_every_table_says_which_image_set(study):
     depth = pd.read_parquet(study[1] / "tables/depth.parquet")
     counts = depth.groupby("probe")["images"].agg(["min", "max"])
@@ -128,6 +136,7 @@ def test_every_table_says_which_image_set(study):
     assert (rank["rough"] > rank["balanced"])[["vit", "vit_permuted", "zero", "zero_untrained"]].all()
 
 
+@pytest.mark.slow
 def test_a_gradient_of_zero_is_a_value_and_one_without_a_logit_is_none(study):
     depth = pd.read_parquet(study[1] / "tables/depth.parquet").query("probe == 'balanced'")
     gradient = depth.groupby("network")["gradient_magnitude_patches"]
@@ -137,6 +146,7 @@ def test_a_gradient_of_zero_is_a_value_and_one_without_a_logit_is_none(study):
     assert unlabelled["gradient_magnitude_patches"].isna().all()
 
 
+@pytest.mark.slow
 def test_the_report_calls_no_flat_control_a_control_and_no_single_block_a_shape(study):
     text = (study[1] / "statistics/report.md").read_text()
     assert "dino_untrained is flat over depth in" in text and "The first needs a LayerScale." in text
@@ -148,11 +158,13 @@ def test_the_report_calls_no_flat_control_a_control_and_no_single_block_a_shape(
     assert "On the image set rough:" in text
 
 
+@pytest.mark.slow
 def test_what_was_resampled_stands_in_the_record(study):
     loaded = [path.read_text() for path in (study[0] / "results/shared/networks").glob("*/result.json")]
     assert sum("pos_embed" in text and "mask_token" in text for text in loaded) == 1
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_that_have_something_to_show(study):
     there = {path.stem for path in (study[1] / "figures").glob("*.png")}
     assert {"probes", "networks", "accuracy", "gradients", "shape", "depth_profiles", "rank"} <= there
@@ -160,14 +172,14 @@ def test_the_figures_are_those_that_have_something_to_show(study):
 
 
 @pytest.mark.parametrize(("classes", "there"), [({"classes": 3}, LABELS), ({}, set())])
-def test_what_is_about_labels_is_drawn_where_a_head_sorts_them(study, monkeypatch, classes, there):
-    monkeypatch.chdir(study[0])
+def test_what_is_about_labels_is_drawn_where_a_head_sorts_them(folder, monkeypatch, classes, there):
+    monkeypatch.chdir(folder)
     config = configuration(**classes) | {"measure": {}}
     assert set(drawn(graph_of(config))) & LABELS == there
 
 
-def test_image_sets_are_drawn_where_there_are_several_and_their_metrics_were_measured(study, monkeypatch):
-    monkeypatch.chdir(study[0])
+def test_image_sets_are_drawn_where_there_are_several_and_their_metrics_were_measured(folder, monkeypatch):
+    monkeypatch.chdir(folder)
     config = configuration()
     assert "probes" in drawn(graph_of(config))
     assert "probes" not in drawn(graph_of(config | {"probes": {}}))
@@ -236,17 +248,17 @@ def test_a_single_image_set_is_nothing_to_compare():
         probes.draw({"depth": depth_of("a", {"balanced": 5, "published": 5})}, style_of("a"))
 
 
-def test_one_command_finds_the_control_of_a_folder_and_plans_the_study(study, monkeypatch, capfd):
-    monkeypatch.chdir(study[0])
+def test_one_command_finds_the_control_of_a_folder_and_plans_the_study(folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
     model, args, size, _ = NETWORKS["dino"]
-    folder = study[0] / "released"
-    folder.mkdir()
-    (folder / "model.safetensors").symlink_to(study[0] / "dino.safetensors")
+    given = folder / "released"
+    given.mkdir()
+    (given / "model.safetensors").symlink_to(folder / "dino.safetensors")
     cfg = {"input_size": [3, size, size], "mean": [0.4] * 3, "std": [0.2] * 3, "num_classes": 0}
     said = {"architecture": model, "num_classes": 0, "model_args": args, "pretrained_cfg": cfg}
-    (folder / "config.json").write_text(json.dumps(said))
+    (given / "config.json").write_text(json.dumps(said))
     assert look.main(["local-dir:released", "pictures", "--name", "mine", "--dry-run"]) is None
-    written = yaml.safe_load((study[0] / "results/look_mine/look.yaml").read_text())
+    written = yaml.safe_load((folder / "results/look_mine/look.yaml").read_text())
     assert written["networks"]["mine"]["control"] == "unit_layer_scale" and written["data"]["classes"] == 3
     told = capfd.readouterr()
     assert "measure" in told.out + told.err and "U-shaped" not in told.out

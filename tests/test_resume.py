@@ -4,17 +4,13 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.jobs import record
@@ -207,43 +203,6 @@ def write_task(folder, result, out):
     batch = folder / f"{out.name}.batch.json"
     batch.write_text(json.dumps({"stage": "cohorts", "tasks": [str(path)]}))
     return batch, task
-
-
-def test_signals_stop_the_stage_anywhere_and_the_outputs_are_the_same_bytes(tmp_path):
-    result = tiny_study(tmp_path, **CHANGES | {"student.recipe.epochs": 12})
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-
-    def start(out):
-        batch, _ = write_task(tmp_path, result, out)
-        command = [sys.executable, "-m", "distillation_dynamics", str(batch)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    process = start(whole)
-    assert process.communicate()[1] and process.returncode == 0
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        process = start(broken)
-        newest = max(broken.glob(".resume/*.state"), default=None)
-        while max(broken.glob(".resume/*.state"), default=None) in (None, newest):
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(number)
-        said = process.communicate()[1]
-        assert process.returncode != 0 and not (broken / "result.json").exists()
-        if number == signal.SIGTERM:
-            assert "not finished: stopped by SIGTERM before update" in said and "Traceback" not in said
-    process = start(broken)
-    said = process.communicate()[1]
-    assert process.returncode == 0 and "resume: going on from" in said
-    names, others = (
-        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".resume" not in path.parts}
-        for folder in (whole, broken)
-    )
-    assert names == others and record.NAME in names and not (broken / ".resume").exists()
-    for name in names - {"cost.json", record.NAME}:
-        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
-    shutil.rmtree(broken)
 
 
 def test_states_are_named_after_the_key_the_inputs_and_both_packages(monkeypatch, tmp_path):
