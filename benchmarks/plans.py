@@ -36,6 +36,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.enviro
 
 from distillation_dynamics.files import write_json  # noqa: E402
 from distillation_dynamics.jobs import costs, record, run  # noqa: E402
+from distillation_dynamics.jobs.build import build_graph  # noqa: E402
 from distillation_dynamics.jobs.content import Content  # noqa: E402
 from distillation_dynamics.jobs.graph import Graph  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
@@ -173,7 +174,7 @@ def print_size(graph: Graph, images: int) -> None:
     sizes = [os.stat(path).st_size for task in graph.tasks if task not in links for path in task.writes]
     linked = sum(len(task.writes) for task in links)
     records = sum(os.stat(task.record).st_size for task in graph.tasks)
-    print(f"study {graph.study.name}: {len(graph.variants)} variants, {len(graph.seeds)} seeds, ", end="")
+    print(f"study {graph.study.name}: {len(graph.study.variants)} variants, {len(graph.study.seeds)} seeds, ", end="")
     print(f"{len(graph.study.student.checkpoints)} checkpoints; {len(graph.tasks)} jobs, {images} images in folders")
     print(f"{len(sizes)} files and {linked} links, {sum(sizes) / 1e6:.0f} MB that are spoken for; ", end="")
     print(f"records {records / 1e6:.1f} MB")
@@ -201,7 +202,7 @@ def main() -> None:
             images = 2 * config["data"]["classes"] * arguments.images
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
         result = load(config, lambda asked: model_info.describe(asked, "networks"))
-        graph = Graph(result, Content.read(result, Hashes()))
+        graph = build_graph(result, Content.read(result, Hashes()))
         finish(graph)
         print_size(graph, images)
         print(f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}")

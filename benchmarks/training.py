@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from distillation_dynamics.data.split import Batch
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.networks.build import build
@@ -155,7 +156,7 @@ def load(batch: int) -> tuple[Study, Recipe, Graph]:
     config = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
     result = load_study(config, lambda queries: {owner: info_of(one) for owner, one in queries.items()})
     recipe = replace(result.student.recipe, batch_size=batch, precision="float32")
-    return result, recipe, Graph(result, Content({DATA: {"train": "random", "test": "random"}}))
+    return result, recipe, build_graph(result, Content({DATA: {"train": "random", "test": "random"}}))
 
 
 def random_batch(view: View, classes: int, size: int) -> Batch:

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from conftest import ROOT
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.task import CARRYING, TARGETS
@@ -183,4 +184,4 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
 
 def graph_of(result: Study) -> Graph:
     """All jobs of a study, with made-up contents of its images."""
-    return Graph(result, Content({DATA: {"train": "a", "test": "b"}}))
+    return build_graph(result, Content({DATA: {"train": "a", "test": "b"}}))

@@ -190,7 +190,7 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
 def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
     (library / "figures/mine.py").write_text(FIGURE)
     config = smoke_config()
-    fingerprints = "distillation_dynamics.jobs.trained.code_of"
+    fingerprints = "distillation_dynamics.jobs.graph.code_of"
     monkeypatch.setattr(fingerprints, lambda stage, *names: (stage, *names))
     config["measure"]["metrics"] = ["magnitude"]
     assert "mine" not in graph_of(load(config)).figures

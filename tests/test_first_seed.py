@@ -34,7 +34,7 @@ def test_students_of_later_seeds_go_without_and_nothing_else_changes(graphs):
 
 def test_the_map_holds_students_of_the_first_seed(graphs):
     for graph in graphs:
-        students = {rows.seed for rows in graph.map.job.rows}
+        students = {one.seed for one in graph.map.job.activations}
         assert students == {-1, 3}
 
 

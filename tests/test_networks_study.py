@@ -18,6 +18,7 @@ from distillation_dynamics import look
 from distillation_dynamics.figures import probes
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import NoValue, Style
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import drawn
 from distillation_dynamics.jobs.graph import Graph
@@ -189,7 +190,7 @@ def test_image_sets_are_drawn_where_there_are_several_and_their_metrics_were_mea
 
 def graph_of(config) -> Graph:
     study = load(config)
-    return Graph(study, Content.read(study, Hashes()))
+    return build_graph(study, Content.read(study, Hashes()))
 
 
 def depth_of(networks, sets, blocks=3):

@@ -22,6 +22,7 @@ from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import listing, planning, provenance, record, run
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs import store as jobs_store
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
@@ -108,11 +109,11 @@ class Project:
     def graph(self) -> Graph:
         result = load(copy.deepcopy(self.config), describe)
         self.content = Content.read(result, Hashes())
-        return Graph(result, self.content)
+        return build_graph(result, self.content)
 
     def graph_without_reading(self) -> Graph:
         """The jobs, of images that were read before."""
-        return Graph(load(copy.deepcopy(self.config), describe), self.content)
+        return build_graph(load(copy.deepcopy(self.config), describe), self.content)
 
     def plan(self, forced=lambda task: False) -> Plan:
         plan = Plan(self.graph(), Hashes("results"), forced, SLOTS)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import names_of
 from distillation_dynamics.jobs.graph import Graph
@@ -52,7 +53,7 @@ def config(tmp_path):
 
 def graph_of(config) -> Graph:
     study = load(copy.deepcopy(config))
-    return Graph(study, Content.read(study, Hashes()))
+    return build_graph(study, Content.read(study, Hashes()))
 
 
 def refusals(config) -> list[str]:
@@ -69,7 +70,7 @@ def test_a_study_of_networks_alone_has_a_graph_without_trainings(config):
     assert (
         not graph.study.trained
         and graph.study.reference == "vit"
-        and graph.names == ["networks/vit", "networks/resnet"]
+        and list(graph.by_network) == ["networks/vit", "networks/resnet"]
     )
     for task in graph.networks.values():
         job = task.job
@@ -211,7 +212,7 @@ def test_the_reference_is_measured_by_what_others_take_of_it():
 
 def test_what_a_network_is_not_measured_by_is_no_job_of_it():
     study = load(changed(smoke_config(), "networks.resnet.without", ["attention", "spectrum"]))
-    graph = Graph(study, Content({"main": {"train": "a", "test": "b"}}))
+    graph = build_graph(study, Content({"main": {"train": "a", "test": "b"}}))
     lacking = set(graph.measured["networks/cait"]) - set(graph.measured["networks/resnet"])
     assert lacking == {"attention", "spectrum"}
 
@@ -230,7 +231,7 @@ def test_another_image_set_is_measured_of_every_network(config, tmp_path):
     config["probes"] = {"more": {"source": "folder", "test": str(tmp_path / "more")}}
     graph = graph_of(config)
     assert [task.name for task in graph.tasks if task.stage == "data"] == ["main", "more"]
-    for network in graph.names:
+    for network in graph.by_network:
         probes = [probe.name for probe in graph.measured[network]["entropy"].job.image_sets]
         assert probes == ["balanced", "published", "more"]
 

@@ -7,8 +7,8 @@ import torch
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import DATA, Content
-from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
@@ -148,7 +148,9 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
         config = changed(config, key, value)
     if train_images is None:
         del config["student"]["recipe"]["train_images"]
-    graph = Graph(load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path))
+    graph = build_graph(
+        load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path)
+    )
     assert graph.training_images(graph.study.student.recipe) == images
     channels, rows, columns = graph.study.model_info[graph.study.teacher].shapes[0]
     blocks = len(graph.outputs.job.blocks)

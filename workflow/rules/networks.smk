@@ -15,7 +15,7 @@ rule network_weights:
         mem_mb=2000,
         runtime=60,
     params:
-        task=lambda wildcards: GRAPH.weights[wildcards.network].file,
+        task=lambda wildcards: GRAPH.released[wildcards.network].file,
     message:
         "Fetch the weights of {wildcards.network}"
     shell:

@@ -1,4 +1,4 @@
-"""The jobs of a graph that gather what all networks left: tables, summary, statistics, figures, page, paper."""
+"""The tasks of a study that gather what all networks left: tables, summary, statistics, figures, page, paper."""
 
 import hashlib
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from ..spec.tables import (
 )
 from ..study.study import STUDENT
 from . import record
-from .measured import Measured
+from .graph import Graph
 from .task import STUDY_FILE, Task
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
@@ -43,22 +43,19 @@ PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
 ASSETS = tuple(Path(__file__).parents[1] / "page/assets" / name for name in ("page.css", "page.js", "vega.js"))
 
 
-class Gathered(Measured):
-    """All jobs of a study."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.tables = _tables(self)
-        self.summary = _summary(self)
-        self.statistics = _statistics(self)
-        data = self.study.data
-        self.classes = class_names(data.source, data.files["test"], data.classes)
-        self.figures = _figures(self)
-        self.page = _page(self)
-        self.paper = _paper(self)
+def add(graph: Graph) -> None:
+    """Add the tasks to a graph whose networks are measured."""
+    graph.tables = _tables(graph)
+    graph.summary = _summary(graph)
+    graph.statistics = _statistics(graph)
+    figures, data = drawn(graph), graph.study.data
+    classes = class_names(data.source, data.files["test"], data.classes)
+    graph.figures = {name: _figure(graph, name, figure, classes) for name, figure in figures.items()}
+    graph.page = _page(graph, classes)
+    graph.paper = _paper(graph, figures)
 
 
-def names_of(graph: Measured) -> Names:
+def names_of(graph: Graph) -> Names:
     """Return who is in the tables of a study."""
     study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
@@ -66,7 +63,7 @@ def names_of(graph: Measured) -> Names:
     return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
 
 
-def setting_of(graph: Measured) -> Setting | None:
+def setting_of(graph: Graph) -> Setting | None:
     """Return what the students of a study are, with the published numbers to hold beside them; None without."""
     study = graph.study
     if study.student is None or study.teacher is None:
@@ -86,7 +83,7 @@ def _by_content(files: Iterable[Path]) -> From:
     return From(content, files=tuple(map(str, files)))
 
 
-def _by_table(graph: Measured) -> dict[str, list[list[Task]]]:
+def _by_table(graph: Graph) -> dict[str, list[list[Task]]]:
     """Return table -> the tasks that fill it: a list a network (or pair) of those side by side."""
     found: dict[str, list[list[Task]]] = {}
     known = extensions.metrics()
@@ -105,7 +102,7 @@ def _by_table(graph: Measured) -> dict[str, list[list[Task]]]:
     return {table: tasks for table, tasks in found.items() if table != SCALARS}
 
 
-def _tables(graph: Gathered) -> dict[str, Task]:
+def _tables(graph: Graph) -> dict[str, Task]:
     """Add the tables of all networks; return them by name."""
     found = {}
     for table, tasks in _by_table(graph).items():
@@ -113,7 +110,7 @@ def _tables(graph: Gathered) -> dict[str, Task]:
         job = TablesJob(table, tuple(tuple(task.files(file) for task in beside) for beside in tasks), out="")
         reads = [(task, [file]) for beside in tasks for task in beside]
         found[table] = graph.add(
-            "tables", table, job, f"{graph.home}/tables", [file], reads, record_name=f".{table}{record.NAME}"
+            "tables", table, job, [file], reads, folder="tables", record_name=f".{table}{record.NAME}"
         )
     return found
 
@@ -125,7 +122,7 @@ def _left(task: Task) -> list[str]:
     return [name for name in names if name in written]
 
 
-def _summary(graph: Gathered) -> Task:
+def _summary(graph: Graph) -> Task:
     """Add the summary."""
     study, runs = graph.study, []
     for name, task in graph.networks.items():
@@ -141,10 +138,10 @@ def _summary(graph: Gathered) -> Task:
     )
     names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]
     reads = [(task, _left(task)) for _, _, task, _ in runs]
-    return graph.add("summary", "", job, f"{graph.home}/summary", names, reads)
+    return graph.add("summary", "", job, names, reads, folder="summary")
 
 
-def _statistics(graph: Gathered) -> Task:
+def _statistics(graph: Graph) -> Task:
     """Add the statistics."""
     logits = LOGITS.format("test")
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | graph.tables
@@ -168,10 +165,10 @@ def _statistics(graph: Gathered) -> Task:
     reads += [(task, [f"{SCALARS}.parquet"]) for task in scalars]
     reads += [(task, [logits]) for task in graph.students.values()]
     files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "report.json", "numbers.json"]
-    return graph.add("statistics", "", job, f"{graph.home}/statistics", files, reads)
+    return graph.add("statistics", "", job, files, reads, folder="statistics")
 
 
-def drawn(graph: Gathered) -> dict[str, extensions.Figure]:
+def drawn(graph: Graph) -> dict[str, extensions.Figure]:
     """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
     study = graph.study
     there = {
@@ -198,30 +195,26 @@ def known_tables() -> tuple[str, ...]:
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
 
 
-def _figures(graph: Gathered) -> dict[str, Task]:
-    """Add the figures; return them by name."""
-    found = {}
-    owners = _owners(graph)
-    for name, figure in drawn(graph).items():
-        reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
-        folder, files = f"{graph.home}/figures", [f"{name}.{ending}" for ending in figure.formats]
-        tables: tuple[From, ...] = tuple(task.files(*names) for task, names in reads)
-        paths = tuple(f"{folder}/{file}" for file in files)
-        shown = graph.classes if "saliency" in figure.tables else ()
-        job = FiguresJob(name, names_of(graph), tables, graph.study.figures, shown, files=paths)
-        found[name] = graph.add(
-            *("figures", name, job, folder, files, reads, [f"figures.{name}"]), record_name=f".{name}{record.NAME}"
-        )
-    return found
+def _figure(graph: Graph, name: str, figure: extensions.Figure, classes: tuple[str, ...]) -> Task:
+    """Add a figure."""
+    owners, files = _owners(graph), [f"{name}.{ending}" for ending in figure.formats]
+    reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
+    job = FiguresJob(
+        *(name, names_of(graph), tuple(task.files(*read) for task, read in reads), graph.study.figures),
+        classes if "saliency" in figure.tables else (),
+        files=tuple(f"{graph.home}/figures/{file}" for file in files),
+    )
+    record_name = f".{name}{record.NAME}"
+    return graph.add("figures", name, job, files, reads, [f"figures.{name}"], folder="figures", record_name=record_name)
 
 
-def _owners(graph: Gathered) -> dict[str, Task]:
+def _owners(graph: Graph) -> dict[str, Task]:
     """Return every table of the study with the task that writes it, in the order of the page."""
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | dict.fromkeys(STATISTICS_TABLES, graph.statistics)
     return owners | graph.tables
 
 
-def _page(graph: Gathered) -> Task:
+def _page(graph: Graph, classes: tuple[str, ...]) -> Task:
     """Add the page of the whole study."""
     owners = _owners(graph)
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
@@ -240,12 +233,12 @@ def _page(graph: Gathered) -> Task:
     job = PageJob(
         *(names_of(graph), tables, figures, graph.statistics.files("report.json"), graph.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
-        classes=graph.classes if "saliency" in owners else (),
+        classes=classes if "saliency" in owners else (),
         study=f"{graph.home}/{STUDY_FILE}",
         records=records,
         out="",
     )
-    return graph.add("page", "", job, graph.home, ["index.html"], reads, record_name=f".index{record.NAME}")
+    return graph.add("page", "", job, ["index.html"], reads, folder="", record_name=f".index{record.NAME}")
 
 
 def _is_printed(task: Task) -> bool:
@@ -268,14 +261,12 @@ def _all_behind(tasks: list[Task]) -> list[Task]:
     return list(found)
 
 
-def _paper(graph: Gathered) -> Task:
+def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     """Add the parts of a paper."""
     read = dict.fromkeys(STATISTICS_TABLES, graph.statistics)
     read |= dict.fromkeys(("runs", "summary", "cost"), graph.summary)
     read |= {"depth": graph.tables["depth"]} if "depth" in graph.tables else {}
-    drawn_here = {
-        name: (figure, graph.figures[name]) for name, figure in drawn(graph).items() if "pdf" in figure.formats
-    }
+    drawn_here = {name: (figure, graph.figures[name]) for name, figure in figures.items() if "pdf" in figure.formats}
     content = hashlib.sha256(SOURCES.read_bytes()).hexdigest()
     job = PaperJob(
         names_of(graph),
@@ -290,4 +281,4 @@ def _paper(graph: Gathered) -> Task:
     names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [f"{name}.pdf"]) for name, (_, task) in drawn_here.items()]
-    return graph.add("paper", "", job, f"{graph.home}/paper", names, reads)
+    return graph.add("paper", "", job, names, reads, folder="paper")

@@ -1,18 +1,84 @@
-"""All jobs of a study, each with its key and its place under `results/`: what rules, plan and tests read.
+"""The graph of a study: all its tasks, each with its key and its place under `results/`; what rules and plan read.
 
-Keys graph: what a job reads counts by the key of the job that writes it, so that all keys are known before anything
-runs, and a change anywhere changes the keys of all that follows from it.
+What a task reads counts by the key of the task that writes it, so that all keys are known before anything runs, and a
+change anywhere changes the keys of all that follows from it. `build` makes a graph, in the steps `trained`, `measured`
+and `gathered`.
 """
 
 import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
-from .gathered import Gathered
-from .task import Task
+from ..spec.images import Images, View
+from ..spec.machine import Machine
+from ..spec.network import Checkpoints
+from ..spec.training import Recipe
+from ..study.study import Study
+from . import record
+from .content import DATA, Content, sets_of
+from .task import SHARED, Task, code_of, key_of
+
+# A task and those of its files that another reads.
+Read = tuple[Task, Sequence[str]]
 
 
-class Graph(Gathered):
-    """The jobs of a study: those that make networks ready, then those that measure them, then those that gather."""
+class Weights(NamedTuple):
+    """What is measured of a network: its checkpoints, the task that leaves them and the names of their files.
+
+    `owner` is the network's name, or STUDENT; `seed` None of what is no student.
+    """
+
+    checkpoints: Checkpoints
+    task: Task
+    files: tuple[str, ...]
+    owner: str
+    seed: int | None
+
+
+@dataclass(eq=False)
+class Graph:
+    """The tasks of a study: `tasks` lists all, each behind those that it reads from; the others say which is which.
+
+    `sets` are those of images, `released` those that fetch weights, both by name; runs and students go by variant and
+    seed; `by_network` holds what is measured of `networks/<name>`, the reference first, and of
+    `students/<variant>/seed<k>`. A part of a study that is not there is None, or empty.
+    """
+
+    study: Study
+    content: Content
+    results: str = "results"
+    tasks: list[Task] = field(default_factory=list)
+    # What makes networks ready: `trained`.
+    sets: dict[str, Task] = field(default_factory=dict)
+    released: dict[str, Task] = field(default_factory=dict)
+    networks: dict[str, Task] = field(default_factory=dict)
+    outputs: Task | None = None
+    runs: dict[tuple[str, int], Task] = field(default_factory=dict)
+    students: dict[tuple[str, int], Task] = field(default_factory=dict)
+    by_network: dict[str, Weights] = field(default_factory=dict)
+    # Network, or pair of networks, -> metric -> task: `measured`.
+    measured: dict[str, dict[str, Task]] = field(default_factory=dict)
+    compared: dict[str, dict[str, Task]] = field(default_factory=dict)
+    map: Task | None = None
+    # What gathers what all networks left: `gathered`.
+    tables: dict[str, Task] = field(default_factory=dict)
+    figures: dict[str, Task] = field(default_factory=dict)
+    summary: Task = field(init=False)
+    statistics: Task = field(init=False)
+    page: Task = field(init=False)
+    paper: Task = field(init=False)
+
+    @property
+    def home(self) -> str:
+        """The folder of the study."""
+        return f"{self.results}/{self.study.name}"
+
+    @property
+    def data(self) -> Task:
+        """The images that networks are trained and tested on."""
+        return self.sets[DATA]
 
     @property
     def asked(self) -> list[Task]:
@@ -21,7 +87,7 @@ class Graph(Gathered):
         return [task for task in self.tasks if task not in runs]
 
     def of(self, *stages: str) -> list[Task]:
-        """The asked jobs of some stages."""
+        """The asked tasks of some stages."""
         return [task for task in self.asked if task.stage in stages]
 
     def writer(self, path: str) -> Task | None:
@@ -32,3 +98,58 @@ class Graph(Gathered):
     def _writers(self) -> dict[str, Task]:
         writers = {path: task for task in self.asked for path in task.writes}
         return writers | {path: self.students[pair] for pair, run in self.runs.items() for path in run.writes}
+
+    def training_images(self, recipe: Recipe) -> int | None:
+        """Return how many images a recipe trains on; None where that is not known before they are split."""
+        count = self.content.counts.get(DATA, {}).get("train")
+        if recipe.train_images is not None or count is None:
+            return recipe.train_images
+        return self.study.data.left_to_train(count)
+
+    def seen(self, name: str, view: View) -> Images:
+        """Return an image set as jobs get it in a view."""
+        task = self.sets[name]
+        return sets_of(self.study)[name].seen(view, task.key, task.folder)
+
+    def read_set(self, name: str) -> Read:
+        """Return the task of an image set, with all its files."""
+        return self.sets[name], self.sets[name].job.files
+
+    def machine(self, stage: str) -> Machine:
+        """Return what a stage must know of the machine."""
+        compute = self.study.compute[stage]
+        return Machine(compute["threads"], self.study.state_minutes, compute.get("images_at_a_time"))
+
+    def add(
+        self,
+        stage: str,
+        name: str,
+        job: Any,
+        writes: Iterable[str],
+        reads: Iterable[Read] = (),
+        by_name: Iterable[str] = (),
+        *,
+        folder: str | None = None,
+        record_name: str = record.NAME,
+    ) -> Task:
+        """Add a task. Its files lie in `folder` of the study or, without one, in the store under its key.
+
+        `by_name` are modules that its stage loads by name.
+        """
+        code = code_of(stage, *by_name)
+        key = key_of(stage, job, code)
+        if folder is None:
+            scope, home = SHARED, f"{self.results}/{SHARED}/{'runs' if stage == 'students' else stage}/{key}"
+        else:
+            scope, home = self.study.name, os.path.join(self.home, folder).rstrip("/")
+        reads = list(reads)
+        task = Task(
+            *(stage, name, key, replace(job, out=home) if hasattr(job, "out") else job, code),
+            reads={other.path(file): other.record for other, files in reads for file in files},
+            writes=tuple(f"{home}/{file}" for file in writes),
+            record=f"{home}/{record_name}",
+            scope=scope,
+            needs=list(dict.fromkeys(other for other, _ in reads)),
+        )
+        self.tasks.append(task)
+        return task

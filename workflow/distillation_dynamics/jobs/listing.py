@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..networks import model_info
 from ..study.load import load
 from . import provenance
+from .build import build_graph
 from .content import Content
-from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
 from .run import RESULTS, said_by
@@ -53,7 +53,7 @@ def print_files(study: str, what: Iterable[str]) -> None:
     _, known = provenance.read(study)
     hashes = Hashes(RESULTS)
     result = load(known["configuration"], model_info.describe)
-    plan = Plan(Graph(result, Content.read(result, hashes)), hashes)
+    plan = Plan(build_graph(result, Content.read(result, hashes)), hashes)
     hashes.save()
     lines = [File("file", "stage", "key", "written", "state"), *files(plan, what)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

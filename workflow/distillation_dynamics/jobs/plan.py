@@ -176,14 +176,15 @@ class Plan:
 
     def _sharing(self, rule: str, size: int | None, slots: int | None) -> list[Batch]:
         """Share what is due of networks (or pairs of them) out over jobs: the reference alone, students by seed."""
-        due: dict[Any, dict[str, list[Task]]] = {}
+        reference = next(iter(self.graph.by_network))
+        due: dict[str, dict[str, list[Task]]] = {}
         for task in (task for stage in BATCHED[rule] for task in self.due(stage)):
             network = network_of(task)
-            part = network if network == self.graph.names[0] else split(network)[1]
+            part = network if network == reference else split(network)[1]
             due.setdefault(part, {}).setdefault(network, []).append(task)
-        reference = {part: due.pop(part) for part in (self.graph.names[0],) if part in due}
+        alone = {reference: due.pop(reference)} if reference in due else {}
         batches = []
-        for share in (reference, due):
+        for share in (alone, due):
             by_part = {part: list(networks.values()) for part, networks in share.items()}
             jobs = {part: sum(map(len, networks)) for part, networks in by_part.items()}
             shares = {part: count / sum(jobs.values()) for part, count in jobs.items()}

@@ -15,6 +15,7 @@ from ..networks.acceptance import check_stored, check_teacher
 from ..study.checks import view_notes
 from ..study.study import Study
 from . import costs, provenance
+from .build import build_graph
 from .content import Content
 from .graph import Graph
 from .hashes import Hashes
@@ -75,7 +76,7 @@ def graph_of(study: Study, is_main: bool, results: str = "results") -> tuple[Gra
         os.environ[CONTENT] = path
         for note in view_notes(study):
             print(f"note: {note}", file=sys.stderr)
-    return Graph(study, content, results), hashes
+    return build_graph(study, content, results), hashes
 
 
 def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:

@@ -10,7 +10,6 @@ from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from .. import extensions
 from ..errors import StudyError, nearest
 from ..spec.configured import SOURCES, Data
 from ..spec.images import View
@@ -179,25 +178,3 @@ def _measure(whole: Configuration) -> Measure:
         tuple(sorted({*measure.first_seed_only, *compare.first_seed_only})),
         Settings(**settings, tokens=compare.tokens, methods=whole.saliency.methods),
     )
-
-
-def metrics_of(study: Study, network: str | None = None, seed: int | None = None) -> dict[str, extensions.Metric]:
-    """Return the metrics that are measured of a network (None: of a student of that seed), by name.
-
-    The rows that comparisons take are among them wherever it is compared.
-    """
-    without = set(study.networks[network].without) if network is not None else _only_once(study, seed)
-    names = {*study.measure.metrics} - without
-    if pairs_of(study, seed):
-        names |= {"rows"} - (without if network is not None else set())
-    return {name: metric for name, metric in extensions.metrics().items() if name in names}
-
-
-def pairs_of(study: Study, seed: int | None = None) -> tuple[str, ...]:
-    """Return the pair metrics that are measured of networks (None), or of students of that seed with the teacher."""
-    return tuple(name for name in study.measure.pairs if name not in _only_once(study, seed))
-
-
-def _only_once(study: Study, seed: int | None) -> set[str]:
-    """Return the metrics that students of this seed are not measured by; none of the first seed and of networks."""
-    return set() if seed in (None, *study.seeds[:1]) else set(study.measure.once)
