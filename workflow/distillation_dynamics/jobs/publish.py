@@ -29,28 +29,28 @@ def main(student: Task, run: Task) -> None:
     print(f"{student}: published from {run.folder}", file=sys.stderr)
 
 
-def publish(run: Task, student: Task) -> None:
+def publish(made: Task, to: Task) -> None:
     """Give the files of one task the names of another of the same key; raise StudyError where they are not whole."""
-    known = record.read(run.record)
-    said = record.fault(run, known, Hashes())
+    known = record.read(made.record)
+    said = record.fault(made, known, Hashes())
     if known is None or said is not None:
-        raise StudyError(f"{run}: {said}; run the same command again")
-    record.remove(student)
+        raise StudyError(f"{made}: {said}; run the same command again")
+    record.remove(to)
     files = {}
-    for path, theirs in zip(student.writes, run.writes, strict=True):
+    for path, theirs in zip(to.writes, made.writes, strict=True):
         with replacing(path) as temporary:
             _link(theirs, temporary)
-        name = os.path.relpath(theirs, run.job.out)
+        name = os.path.relpath(theirs, made.job.out)
         files[name] = known["files"][name] | {IDENTITY: identity(os.stat(path))}
     own = {name: value for name, value in known.items() if name != LINKED}
-    record.put(student, own | {"name": student.name, "files": files})
+    record.put(to, own | {"name": to.name, "files": files})
     # A link changes the time of change of all names of a file, by which records know it.
-    names = {*known.get(LINKED, ()), run.record, student.record}
-    for path in names - {student.record}:
-        _know_again(Path(path), files, Path(run.record).parent)
-    renewed = record.read(run.record)
+    names = {*known.get(LINKED, ()), made.record, to.record}
+    for path in names - {to.record}:
+        _know_again(Path(path), files, Path(made.record).parent)
+    renewed = record.read(made.record)
     assert renewed is not None
-    record.put(run, renewed | {LINKED: sorted(names - {run.record})})
+    record.put(made, renewed | {LINKED: sorted(names - {made.record})})
 
 
 def _know_again(path: Path, files: dict[str, dict], folder: Path) -> None:
