@@ -22,8 +22,8 @@ from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import listing, planning, provenance, record, run
-from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs import store as jobs_store
+from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
 from distillation_dynamics.jobs.graph import Graph
