@@ -1,13 +1,22 @@
 """What a failed job means: whether another attempt helps, with how much memory, and the last word of a run."""
 
+import asyncio
 import inspect
 import logging
+import threading
 from types import SimpleNamespace
 
 import pytest
+import snakemake.api  # noqa: F401 (before its parts, which import each other)
+from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake_executor_plugin_slurm import Executor
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from distillation_dynamics.jobs import slurm
+from distillation_dynamics.jobs import failures, slurm
 from distillation_dynamics.jobs.failures import Failures, Kind, read
 
 KEYS = "compute.students"
@@ -64,90 +73,120 @@ ENDED = {
 @pytest.mark.parametrize(("said", "log", "kind", "words"), ENDED.values(), ids=ENDED)
 def test_why_an_attempt_failed_is_told_from_the_executor_and_the_log(tmp_path, said, log, kind, words):
     failure = read(said, [written(tmp_path, "log", log), str(tmp_path / "missing.log")], PARTS)
-    assert failure.kind is kind and words in failure.said
+    assert failure.kind is kind and words in failure.sentence
 
 
-def job(rule="cohorts", wildcards=("a",), number=3, attempt=1):
-    """As Snakemake hands one over."""
-    dag = SimpleNamespace(jobid=lambda job: number)
-    return SimpleNamespace(
-        dag=dag, rule=SimpleNamespace(name=rule), wildcards=list(wildcards), attempt=attempt, message="Train x"
-    )
+class Job:
+    """A job as Snakemake's scheduler and executors know it."""
+
+    def __init__(self, rule="cohorts", wildcards=("a",), retries=2):
+        self.rule, self.wildcards, self.message = SimpleNamespace(name=rule), list(wildcards), "Train x"
+        self.restart_times, self.attempt = retries, 1
 
 
 @pytest.fixture
-def failures():
-    """What a run knows of its failed jobs."""
-    return Failures(lambda rule: PARTS)
+def run():
+    """A run of Snakemake, as far as its failed jobs know it: the jobs, and what decides on another attempt."""
+    jobs = []
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs, jobid=jobs.index, _ready_jobs=set())
+    return SimpleNamespace(jobs=jobs, dag=dag, failures=Failures(SimpleNamespace(dag=dag), lambda rule: PARTS))
 
 
-def fail(failures, tmp_path, log, said=FAILED, attempt=1, rule="cohorts", retries=2, **aux):
-    """Have a job fail as Snakemake tells of it; whether it is tried again."""
-    record = logging.makeLogRecord(
-        {"event": LogEvent.JOB_ERROR, "jobid": 3, "rule_name": rule, "rule_msg": said, "aux": aux,
-         "log": [written(tmp_path, "log", log)]}
-    )  # fmt: skip
-    failures.handle(record)
-    return failures.attempts(job(rule, attempt=attempt), retries) > attempt - 1
+@pytest.fixture
+def fail(run, tmp_path):
+    """Has a job fail; Snakemake's own executor and scheduler decide whether it is tried again."""
+
+    def fail(job, log, message=FAILED, **aux):
+        if job not in run.jobs:
+            run.jobs.append(job)
+        scheduler = SimpleNamespace(
+            workflow=SimpleNamespace(dag=run.dag), running={job}, failed=set(), _free_resources=lambda job: None,
+            get_executor=lambda job: SimpleNamespace(handle_job_error=lambda job: None),
+        )  # fmt: skip
+        facts = {"jobid": run.jobs.index(job), "rule_msg": message, "log": [written(tmp_path, "log", log)], "aux": aux}
+        executor = SimpleNamespace(
+            print_job_error=lambda *_: run.failures.handle(
+                logging.makeLogRecord({"event": LogEvent.JOB_ERROR} | facts)
+            ),
+            workflow=SimpleNamespace(
+                scheduler=SimpleNamespace(
+                    error_callback=lambda job: JobScheduler._handle_error(scheduler, job, postprocess_job=False)
+                )
+            ),
+        )
+        RealExecutor.report_job_error(executor, SimpleNamespace(job=job))
+        return job not in scheduler.failed
+
+    return fail
 
 
-def test_a_sentence_is_not_tried_again_and_is_the_last_word(failures, tmp_path, capsys):
-    assert not fail(failures, tmp_path, "error: data.train: the folder x does not exist\n")
-    failures.say()
+def test_a_sentence_is_not_tried_again_and_is_the_last_word(run, fail, capsys):
+    assert not fail(Job(), "error: data.train: the folder x does not exist\n")
+    run.failures.say()
     said = capsys.readouterr().err
     assert "What failed:\nTrain x: data.train: the folder x does not exist\n    log: " in said
 
 
-def test_what_says_nothing_is_tried_as_often_as_allowed_and_then_said(failures, tmp_path, capsys):
-    assert [fail(failures, tmp_path, "Traceback\n", attempt=n) for n in (1, 2, 3)] == [True, True, False]
-    failures.say()
+def test_what_says_nothing_is_tried_as_often_as_allowed_and_then_said(run, fail, capsys):
+    job = Job()
+    assert [fail(job, "Traceback\n") for _ in range(3)] == [True, True, False]
+    run.failures.say()
     assert "Train x: failed without a sentence" in capsys.readouterr().err
 
 
-def test_a_run_without_failures_has_no_last_word(failures, tmp_path, capsys):
-    assert fail(failures, tmp_path, "Traceback\n"), "tried again, and then it went well"
-    failures.say()
+def test_a_run_without_failures_has_no_last_word(run, fail, capsys):
+    assert fail(Job(), "Traceback\n"), "tried again, and then it went well"
+    run.failures.say()
     assert capsys.readouterr().err == ""
 
 
-def test_a_training_that_got_further_goes_on_beyond_the_attempts_allowed(failures, tmp_path):
-    stopped = "not finished: stopped by SIGTERM before update {}; run again\n"
-    assert all(fail(failures, tmp_path, stopped.format(10 * n), attempt=n) for n in range(1, 6))
-    tries = [fail(failures, tmp_path, stopped.format(50), attempt=n) for n in (6, 7, 8)]
+def test_a_training_that_got_further_goes_on_beyond_the_attempts_allowed(fail):
+    stopped, job = "not finished: stopped by SIGTERM before update {}; run again\n", Job()
+    assert all(fail(job, stopped.format(10 * n)) for n in range(1, 6))
+    tries = [fail(job, stopped.format(50)) for _ in range(3)]
     assert tries == [True, True, False], "where it gets no further the attempts count"
 
 
-def test_no_training_goes_on_where_no_other_attempt_is_asked_for(failures, tmp_path):
-    stopped = "not finished: stopped by SIGTERM before update 5; run again\n"
-    assert not fail(failures, tmp_path, stopped, retries=0)
+def test_no_training_goes_on_where_no_other_attempt_is_asked_for(fail):
+    assert not fail(Job(retries=0), "not finished: stopped by SIGTERM before update 5; run again\n")
 
 
-def test_memory_grows_only_for_the_job_that_ran_out_of_it(failures, tmp_path):
-    assert failures.times_of_memory("cohorts", ["a"]) == 1
-    assert fail(failures, tmp_path, "Traceback\n")
-    assert failures.times_of_memory("cohorts", ["a"]) == 1
-    assert fail(failures, tmp_path, "oom-kill\n", attempt=2)
-    assert failures.times_of_memory("cohorts", ["a"]) == 2
-    assert failures.times_of_memory("cohorts", ["b"]) == failures.times_of_memory("measure", ["a"]) == 1
+def test_memory_grows_only_for_the_job_that_ran_out_of_it(run, fail):
+    job, times = Job(), run.failures.times_of_memory
+    assert times("cohorts", ["a"]) == 1
+    assert fail(job, "Traceback\n")
+    assert times("cohorts", ["a"]) == 1
+    assert fail(job, "oom-kill\n")
+    assert times("cohorts", ["a"]) == 2
+    assert times("cohorts", ["b"]) == times("measure", ["a"]) == 1
 
 
-def test_what_would_begin_at_the_beginning_is_not_sent_into_the_same_time_limit_again(failures, tmp_path):
-    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="gather")
-    assert fail(failures, tmp_path, "", FAILED.replace("FAILED", "TIMEOUT"), rule="measure"), "what is measured stays"
+def test_what_would_begin_at_the_beginning_is_not_sent_into_the_same_time_limit_again(fail):
+    late = FAILED.replace("FAILED", "TIMEOUT")
+    assert not fail(Job("gather"), "", late)
+    assert fail(Job("measure"), "", late), "what is measured stays"
 
 
-def test_a_refusal_is_final_but_for_a_cluster_that_takes_no_more_jobs_now(failures, tmp_path):
-    assert not fail(failures, tmp_path, "", REFUSED.format("Invalid qos specification"))
-    assert not failures.full
-    assert all(fail(failures, tmp_path, "", REFUSED.format("AssocMaxSubmitJobLimit"), attempt=n) for n in range(1, 9))
-    assert failures.full, "the next one waits a while"
+def test_a_refusal_is_final_but_for_a_cluster_that_takes_no_more_jobs_now(fail, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(failures.time, "sleep", pauses.append)
+    assert not fail(Job(), "", REFUSED.format("Invalid qos specification")) and not pauses
+    job = Job(retries=0)
+    assert all(fail(job, "", REFUSED.format("AssocMaxSubmitJobLimit")) for _ in range(8))
+    assert pauses == [failures.SECONDS_WHEN_FULL] * 8, "it is not asked again at once"
 
 
-def test_a_job_that_could_never_start_is_not_sent_again(failures, tmp_path, capsys):
-    failures.hopeless["8"] = "asks for more minutes"
-    assert not fail(failures, tmp_path, "", FAILED.replace("FAILED", "CANCELLED"), external_jobid="8")
-    failures.say()
+def test_a_job_that_could_never_start_is_not_sent_again(run, fail, capsys):
+    run.failures.hopeless["8"] = "asks for more minutes"
+    assert not fail(Job(), "", FAILED.replace("FAILED", "CANCELLED"), external_jobid="8")
+    run.failures.say()
     assert "Train x: asks for more minutes" in capsys.readouterr().err
+
+
+def test_snakemake_has_one_number_of_attempts_for_all_failures_of_a_rule():
+    """When it has more (snakemake/snakemake#2441), `Failures` need not move the attempt of a job."""
+    source = inspect.getsource(JobScheduler._handle_error)
+    assert "if job.restart_times > job.attempt - 1:" in source and "job.attempt += 1" in source
 
 
 @pytest.mark.parametrize(
@@ -181,62 +220,95 @@ def test_a_reason_that_passes_is_left_alone(reason):
     assert slurm.stuck(reason, PARTS) is None
 
 
-def attendant(failures=None, **options):
-    """One that names jobs after their rule."""
-    return slurm.Attendant(
-        failures or Failures(lambda rule: PARTS), lambda job: job.rule.name, lambda rule: PARTS, {"cohorts"}, **options
-    )
+@pytest.fixture
+def queue(monkeypatch):
+    """What squeue says; the calls of all other commands are kept."""
+    queue = SimpleNamespace(lines=[], calls=[])
+
+    def run(command, **options):
+        if command[0] != "squeue":
+            queue.calls.append(command)
+        return SimpleNamespace(stdout="\n".join(queue.lines))
+
+    monkeypatch.setattr(slurm.subprocess, "run", run)
+    return queue
 
 
-def sent(attendant, rule="cohorts", attempt=1, retries=2, extra="", runtime=40):
-    """The call of sbatch that the executor would make for a job."""
-
-    def build(job, params, settings, failed_nodes):
-        return f"sbatch --job-name {params['run_uuid']} --exclude={','.join(failed_nodes or ())} {job.resources.extra}"
-
-    told = SimpleNamespace(
-        rule=SimpleNamespace(name=rule, restart_times=retries), attempt=attempt,
-        resources=SimpleNamespace(runtime=runtime, extra=extra),
-    )  # fmt: skip
-    return attendant.command(build)(told, {"run_uuid": "run"}, failed_nodes={"node1"})
-
-
-def test_jobs_are_called_by_what_they_do_and_asked_for_by_all_their_names():
-    standing = attendant()
-    assert "--job-name cohorts.run " in sent(standing)
-    assert "--job-name data.run " in sent(standing, "data")
-    assert standing.query(lambda names: f"squeue --name {names}")("run") == "squeue --name cohorts.run,data.run"
-    assert attendant().query(lambda names: names)("run") == "run", "before the first job"
+def test_jobs_of_an_earlier_run_in_the_folder_are_listed_with_whom_they_are_about(queue, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    queue.lines = [
+        f"7|RUNNING|None|rule_cohorts_wildcards_none+hard-seed0-0123456789ab|{tmp_path}",
+        f"8|PENDING|Priority|rule_teacher_outputs|{tmp_path}",
+        f"9|RUNNING|None|rule_data|{tmp_path}",
+        f"10|RUNNING|None|(null)|{tmp_path}",
+        f"11|RUNNING|None|rule_data|{tmp_path}/other|one",
+    ]
+    slurm.say_queued(str(tmp_path))
+    said = capsys.readouterr().err
+    assert "2 jobs of an earlier run" in said and "scancel 7 8," in said
+    assert "7 (cohorts none+hard-seed0-0123456789ab): running" in said and "8 (teacher_outputs): pending" in said
+    monkeypatch.setattr(slurm.subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError("squeue")))
+    slurm.say_queued(str(tmp_path))
+    assert capsys.readouterr().err == "", "no cluster here"
 
 
-def test_the_report_of_efficiency_asks_for_jobs_by_all_their_names():
-    from snakemake_executor_plugin_slurm import efficiency_report
-
-    standing = attendant()
-    sent(standing), sent(standing, "data")
-    assert standing.used(lambda names, logger: names)("run", None) == "cohorts.run,data.run"
-    assert list(inspect.signature(efficiency_report.get_sacct_data).parameters) == ["run_uuid", "logger"]
-
-
-def test_a_training_gets_its_signal_whatever_else_is_asked_for_and_others_get_none():
-    assert sent(attendant(), extra="--nice=5").endswith("--nice=5 --signal=TERM@300")
-    assert sent(attendant(), runtime=4).endswith("--signal=TERM@60")
-    assert sent(attendant(), extra="--signal=TERM@99").count("--signal") == 1
-    assert "--signal" not in sent(attendant(), "data")
-
-
-def test_a_node_that_failed_is_left_out_but_on_the_last_attempt():
-    assert "--exclude=node1" in sent(attendant(), attempt=2)
-    assert "--exclude= " in sent(attendant(), attempt=3)
+def test_a_job_that_can_never_start_is_named_once_and_cancelled(queue, tmp_path, capsys):
+    queue.lines = [
+        f"7|PENDING|PartitionTimeLimit|rule_cohorts_wildcards_a|{tmp_path}",
+        f"8|PENDING|JobHeldUser|rule_cohorts_wildcards_b|{tmp_path}",
+        f"9|PENDING|Priority|rule_cohorts_wildcards_c|{tmp_path}",
+        f"10|RUNNING|PartitionTimeLimit|rule_cohorts_wildcards_d|{tmp_path}",
+    ]
+    found, named = Failures(None, lambda rule: PARTS), set()
+    for _ in range(2):
+        slurm.end_stuck(str(tmp_path), found, lambda rule: (f"compute.{rule}",), named)
+    assert queue.calls == [["scancel", "7"]] and list(found.hopeless) == ["7"]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "SLURM job 7 (cohorts a) asks for more minutes" in said[0]
+    assert "compute.cohorts.runtime" in said[0] and "SLURM job 8 (cohorts b) is held" in said[1]
 
 
-def test_a_full_cluster_is_not_asked_again_at_once(monkeypatch):
-    slept, failures = [], Failures(lambda rule: PARTS)
-    monkeypatch.setattr(slurm.time, "sleep", slept.append)
-    failures.full = True
-    standing = attendant(failures)
-    sent(standing), sent(standing)
-    assert slept == [slurm.SECONDS_WHEN_FULL] and not failures.full
+def test_the_executor_ends_its_pause_with_the_run_and_looks_for_stuck_jobs_in_it(monkeypatch):
+    looks = []
+    monkeypatch.setattr(Executor, "sleep", RemoteExecutor.sleep)
+    monkeypatch.setattr(slurm, "end_stuck", lambda *_: looks.append(1))
+    slurm.attend(Failures(None, lambda rule: PARTS), lambda rule: PARTS)
+    executor = object.__new__(Executor)
+    executor.lock, executor.active_jobs, executor.wait = threading.Lock(), [], True
+    plugin = SimpleNamespace(common_settings=SimpleNamespace(init_seconds_before_status_checks=0))
+    settings = SimpleNamespace(init_seconds_before_status_checks=10_000)
+    executor.workflow = SimpleNamespace(executor_plugin=plugin, executor_settings=settings)
+
+    async def check(jobs):
+        executor.wait = False
+        for job in jobs:
+            yield job
+
+    executor.check_active_jobs = check
+    asyncio.run(executor._wait_for_jobs())
+    assert looks == [1]
+
+
+def test_the_executor_by_itself_waits_for_the_end_of_its_pause():
+    """When it does not (snakemake/snakemake-interface-executor-plugins#97), `slurm.attend` need not replace it."""
+    assert "await asyncio.sleep(duration)" in inspect.getsource(RemoteExecutor.sleep)
+
+
+class Resources(dict):
+    """What a job asks for, as the executor reads it."""
+
+    __getattr__ = dict.get
+
+
+@pytest.mark.parametrize(("minutes", "signal"), [(40, "--signal=TERM@300"), (4, "--signal=TERM@60")])
+def test_the_executor_passes_the_signal_on_and_leaves_rule_and_members_in_the_comment(minutes, signal):
+    job = SimpleNamespace(threads=1, resources=Resources(slurm_extra=slurm.signal_before(minutes), runtime=minutes))
+    validate_slurm_extra(job)
+    comment = "rule_cohorts_wildcards_none+hard-seed0-0123456789ab"
+    params = {"run_uuid": "distillation_1", "slurm_logfile": "log", "comment_str": comment, "workdir": "."}
+    call = get_submit_command(job, params | {"account": "", "partition": ""})
+    assert f" {signal} " in call and f"--comment {comment} " in call
+    assert slurm.COMMENT.fullmatch(comment).groups() == ("cohorts", "none+hard-seed0-0123456789ab")
 
 
 def test_a_job_of_several_stages_names_the_key_of_each():
@@ -245,6 +317,6 @@ def test_a_job_of_several_stages_names_the_key_of_each():
     assert "lower compute.data.runtime or compute.networks.runtime" in said
     said, _ = slurm.stuck("BadConstraints", parts)
     assert "change compute.data or compute.networks in the study" in said
-    assert read(FAILED.replace("FAILED", "OUT_OF_MEMORY"), [], parts).said == (
+    assert read(FAILED.replace("FAILED", "OUT_OF_MEMORY"), [], parts).sentence == (
         "ran out of memory; raise compute.data.mem_mb or compute.networks.mem_mb"
     )

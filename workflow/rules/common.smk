@@ -18,6 +18,7 @@ os.environ.update(
 )
 
 from snakemake.io import report as in_report
+from snakemake.logging import logger
 from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
@@ -56,7 +57,7 @@ NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
-    batch="[0-9a-f]{12}",
+    batch="([A-Za-z0-9_.+-]+-)?[0-9a-f]{12}",
     variant=NAME,
     seed=r"\d+",
     network=NAME,
@@ -71,12 +72,6 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
     workflow.global_resources.setdefault("gpu", Resource("gpu", len(gpus.visible())))
 
 
-def title_of(job):
-    """How a job is called among those of a cluster: stage, variants and seeds."""
-    name = CARRYING.get(job.rule.name, job.rule.name)
-    return batches.members(name, job.wildcards.batch)["title"] if name in BATCHED else name
-
-
 @cache
 def plan():
     """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
@@ -85,7 +80,7 @@ def plan():
     except StudyError as error:
         # An error in an input function would be shown with its traceback.
         sys.exit(f"the study cannot run:\n{error}")
-    slurm.say_living(os.getcwd())
+    slurm.say_queued(os.getcwd())
     terminal.tell(workflow, plan, HASHES, parts_of)
     if workflow.dryrun:
         print(costs.report(plan), file=sys.stderr)
@@ -175,6 +170,8 @@ def resources_of(rule):
         # The same in each attempt: a training goes on, and a partition has its limit.
         "runtime": sum(c["runtime"] for c in compute),
     }
+    if rule in ("network", "cohorts"):
+        resources["slurm_extra"] = slurm.signal_before(resources["runtime"])
     if nodes > 1:
         # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
         gres = ":".join(filter(None, ["gpu", model, str(gpu // nodes)]))
@@ -209,7 +206,11 @@ def launcher(stage, resources):
     )
 
 
-FAILURES = Failures(parts_of)
+FAILURES = Failures(workflow, parts_of)
 if workflow.is_main_process:
-    FAILURES.follow()
-    slurm.attend(slurm.Attendant(FAILURES, title_of, parts_of, saving={"network", "cohorts"}))
+    logger.addHandler(FAILURES)
+    slurm.attend(FAILURES, parts_of)
+
+
+onerror:
+    FAILURES.say()

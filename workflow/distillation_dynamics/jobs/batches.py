@@ -13,8 +13,8 @@ from ..files import read_json
 from .task import GATHERING, Task
 
 BATCHES = "results/.tasks/batches"
-# The name of a job lists so many networks.
-MOST_NAMES = 4
+# The name of a batch lists so many networks, in so many characters.
+MOST_NAMES, LONGEST_NAME = 4, 100
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
 ON_A_CLUSTER = 8
 
@@ -30,17 +30,13 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """The hash of the members' keys."""
-        return hashlib.sha256(" ".join(task.key for task in self.tasks).encode()).hexdigest()[:12]
-
-    @property
-    def title(self) -> str:
-        """The stage, variants and seeds of its members, as a job is called among those of a cluster."""
+        """Variants and seeds of its members, for people who look at logs or a cluster's queue; a hash of their keys."""
         parts = [split(network_of(task)) for task in self.tasks] if self.stage != "tables" else []
         names, seeds = (list(dict.fromkeys(filter(None, column))) for column in zip(*parts, ("", ""), strict=True))
         more = [f"{len(names) - MOST_NAMES}more"] if len(names) > MOST_NAMES else []
-        said = "+".join([*(name.replace("/", "-") for name in names[:MOST_NAMES]), *more])
-        return "-".join(filter(None, [self.stage, said, "+".join(f"seed{s}" for s in seeds)]))
+        members = "+".join([*names[:MOST_NAMES], *more]).replace("/", "-")[:LONGEST_NAME]
+        key = hashlib.sha256(" ".join(task.key for task in self.tasks).encode()).hexdigest()[:12]
+        return "-".join(filter(None, [members, "+".join(f"seed{s}" for s in seeds), key]))
 
     @property
     def flag(self) -> str:

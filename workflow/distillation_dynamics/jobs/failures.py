@@ -1,15 +1,15 @@
-"""Jobs that failed: whether another attempt can help, with how much memory, and what the last word is.
+"""Jobs that failed: whether another attempt can help, with how much memory, and what a run ends with.
 
-Snakemake tells of each failed job in its log; what the job itself said stands in the job's log file. A sentence of ours
-would come again, so that such a job is not tried again; a training that was stopped and went on further than before may
-go on as often as it takes; only a job that ran out of memory gets more.
+Snakemake's log has an event for each failed job; why it failed stands in the job's log file. A sentence of ours would
+come again, so that such a job is not tried again; a training that was stopped and went on further than before may go
+on as often as it takes; only a job that ran out of memory gets more.
 """
 
-import atexit
 import logging
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ STOPPED = re.compile(r"^not finished: .*before update (\d+)", re.MULTILINE)
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
 # Refusals that pass when other jobs end.
 FULL = re.compile(r"MaxSubmitJob|MaxJobs|temporarily|try again", re.IGNORECASE)
+SECONDS_WHEN_FULL = 10
 # Rules whose next attempt would begin at the beginning, and so reach the same limit of time.
 FROM_THE_BEGINNING = {"data", "teacher_outputs", "gather"}
 
@@ -47,7 +48,7 @@ class Failure:
     """A failed attempt: why, in words for the terminal, and before which update a training was stopped."""
 
     kind: Kind
-    said: str
+    sentence: str
     step: int | None = None
 
 
@@ -56,14 +57,14 @@ def keys_with(parts: Iterable[str], option: str = "") -> str:
     return " or ".join(f"{part}.{option}".rstrip(".") for part in parts)
 
 
-def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
-    """Return why an attempt failed, from the words of the executor and the ends of the job's log files.
+def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
+    """Return why an attempt failed, from the executor's message and the ends of the job's log files.
 
     `parts` are those of the study that say what the job asks for, as compute.students.
     """
     logs = list(logs)
     text, runtime = "\n".join(map(_tail, logs)), keys_with(parts, "runtime")
-    if (refused := REFUSED.search(said_by_executor)) is not None:
+    if (refused := REFUSED.search(message)) is not None:
         why = " ".join(refused[1].split())
         if FULL.search(why):
             return Failure(Kind.FULL, f"the cluster takes no more jobs now ({why}); `jobs` in {PROFILE} bounds them")
@@ -72,13 +73,13 @@ def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Fa
             f"the cluster refuses the job ({why}); account, qos and partition stand in {PROFILE}, what is asked for "
             f"under {keys_with(parts)} in the study",
         )
-    if "Job submission failed with exception" in said_by_executor:
-        why = said_by_executor.partition("exception:")[2].partition("For further error details")[0]
+    if "Job submission failed with exception" in message:
+        why = message.partition("exception:")[2].partition("For further error details")[0]
         return Failure(
             Kind.REFUSED, f"the job could not be sent ({' '.join(why.split())}); what is the cluster's is in {PROFILE}"
         )
     # What is killed for its memory says nothing itself.
-    if OUT_OF_MEMORY.search(said_by_executor + text):
+    if OUT_OF_MEMORY.search(message + text):
         return Failure(Kind.MEMORY, f"ran out of memory; raise {keys_with(parts, 'mem_mb')}")
     if (sentence := _sentence(text)) is not None:
         return Failure(Kind.SENTENCE, sentence)
@@ -86,7 +87,7 @@ def read(said_by_executor: str, logs: Iterable[str], parts: Iterable[str]) -> Fa
         return Failure(
             Kind.STOPPED, f"{stopped[0].removeprefix('not finished: ')}, {runtime} is its time", int(stopped[1])
         )
-    if "TIMEOUT" in said_by_executor or "DUE TO TIME LIMIT" in text:
+    if "TIMEOUT" in message or "DUE TO TIME LIMIT" in text:
         return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
     return Failure(Kind.OTHER, f"failed without a sentence; its log {_end(logs)}")
 
@@ -118,76 +119,61 @@ def _sentence(text: str) -> str | None:
 
 
 class Failures(logging.Handler):
-    """The failed jobs of a run. A handler of Snakemake's log, and what decides on another attempt."""
+    """The failed jobs of a run: decides whether each is tried again, and remembers why those that are not failed.
 
-    def __init__(self, parts: Callable[[str], tuple[str, ...]]):
+    A handler of Snakemake's log. An executor logs a failed job before the scheduler holds `job.attempt` against the
+    retries of the rule, which are equally many for all failures (snakemake/snakemake#2441); so the attempt is moved.
+    """
+
+    def __init__(self, workflow: Any, parts: Callable[[str], tuple[str, ...]]):
         super().__init__()
-        self.parts = parts
-        self.told: dict[int, Any] = {}
-        self.hungry: Counter[tuple[str, tuple]] = Counter()
+        self.workflow, self.parts = workflow, parts
+        self.memory: Counter[tuple[str, ...]] = Counter()
         self.reached: Counter[int] = Counter()
-        # Attempts that count for nothing: refused while other jobs wait, or further than the one before.
-        self.free: Counter[int] = Counter()
-        # Jobs of the cluster that could never start.
+        # Jobs of the cluster that could never start -> why.
         self.hopeless: dict[str, str] = {}
-        self.last: dict[str, tuple[str, list[str]]] = {}
-        # Set when the cluster took no more jobs: the next one is not sent at once.
-        self.full = False
+        self.final: dict[str, str] = {}
 
-    def follow(self) -> None:
-        """Be told of failed jobs, and be asked before one is tried again."""
-        from snakemake.jobs import Job
-        from snakemake.logging import logger
-
-        logger.addHandler(self)
-        # Snakemake knows one number of attempts for all jobs of a rule, whatever they failed of.
-        Job.restart_times = property(lambda job: self.attempts(job, job.rule.restart_times))
-        atexit.register(self.say)
-
-    def emit(self, record: Any) -> None:
-        """Take note of a failed job."""
-        if getattr(record, "event", None) == LogEvent.JOB_ERROR:
-            self.told[record.jobid] = record
-
-    def attempts(self, job: Any, retries: int) -> int:
-        """Return how often a job that just failed may be tried again in all, of `retries` that the run allows."""
-        record = self.told.get(job.dag.jobid(job))
-        if record is None:
-            return retries
+    def handle(self, record: Any) -> bool:
+        """Take note of a failed job. (Not `emit`, which would hold a lock while a full cluster is waited for.)"""
+        if getattr(record, "event", None) != LogEvent.JOB_ERROR:
+            return True
+        dag = self.workflow.dag
+        job = next(job for job in dag.needrun_jobs() if dag.jobid(job) == record.jobid)
         if (why := self.hopeless.get(record.aux.get("external_jobid"))) is not None:
             failure = Failure(Kind.REFUSED, why)
         else:
-            failure = read(record.rule_msg or "", record.log, self.parts(record.rule_name))
-        allowed = self._allowed(job, failure, retries)
-        if allowed < job.attempt:
-            name = " ".join(str(job.message or record.rule_name).split())
-            self.last[name] = failure.said, [path for path in record.log if _tail(path)]
-        return allowed
+            failure = read(record.rule_msg or "", record.log, self.parts(job.rule.name))
+        self._decide(job, record.jobid, failure)
+        if job.attempt > job.restart_times:
+            name = " ".join(str(job.message or job.rule.name).split())
+            logs = [path for path in record.log if _tail(path)]
+            self.final[name] = failure.sentence + "".join(f"\n    log: {path}" for path in logs[:1])
+        return True
 
-    def _allowed(self, job: Any, failure: Failure, retries: int) -> int:
-        number, rule = job.dag.jobid(job), job.rule.name
-        if failure.kind is Kind.FULL:
-            self.full = True
-            self.free[number] += 1
-        if failure.kind in (Kind.SENTENCE, Kind.REFUSED):
-            return 0
-        if failure.kind is Kind.TIME and rule in FROM_THE_BEGINNING:
-            return 0
-        if failure.kind is Kind.MEMORY:
-            self.hungry[rule, tuple(job.wildcards)] += 1
-        if failure.step is not None and retries and failure.step > self.reached[number]:
+    def _decide(self, job: Any, number: int, failure: Failure) -> None:
+        """Count an attempt for more where no other would help, and for none where it got a training further."""
+        from_the_beginning = failure.kind is Kind.TIME and job.rule.name in FROM_THE_BEGINNING
+        if failure.kind in (Kind.SENTENCE, Kind.REFUSED) or from_the_beginning:
+            job.attempt = job.restart_times + 1
+        elif failure.kind is Kind.FULL:
+            job.attempt -= 1
+            time.sleep(SECONDS_WHEN_FULL)
+        elif failure.kind is Kind.MEMORY:
+            self.memory[_key(job.rule.name, job.wildcards)] += 1
+        elif failure.step is not None and job.restart_times and failure.step > self.reached[number]:
             self.reached[number] = failure.step
-            self.free[number] += 1
-        return retries + self.free[number]
+            job.attempt -= 1
 
     def times_of_memory(self, rule: str, wildcards: Any) -> int:
         """Return how many times the memory of the study a job asks for: once more for each time that it ran out."""
-        return 1 + self.hungry[rule, tuple(wildcards)]
+        return 1 + self.memory[_key(rule, wildcards)]
 
     def say(self) -> None:
-        """Print what ended this run, when nothing more will be printed."""
-        if not self.last:
-            return
-        print("\nWhat failed:", file=sys.stderr)
-        for name, (said, logs) in self.last.items():
-            print(f"{name}: {said}" + (f"\n    log: {logs[0]}" if logs else ""), file=sys.stderr, flush=True)
+        """Print why each job failed that was not tried again, as the last word of a run."""
+        if self.final:
+            print("\n".join(["\nWhat failed:", *map(": ".join, self.final.items())]), file=sys.stderr, flush=True)
+
+
+def _key(rule: str, wildcards: Iterable[str]) -> tuple[str, ...]:
+    return (rule, *wildcards)

@@ -234,7 +234,6 @@ class Plan:
             Path(batch.flag).unlink(missing_ok=True)
             value = {
                 "stage": batch.stage,
-                "title": batch.title,
                 "tasks": [task.file for task in batch.tasks],
                 "labels": list(dict.fromkeys(label_of(task) for task in batch.tasks)),
                 "needs": list(dict.fromkeys(path for task in batch.tasks for path in self._waits_for(task, batch))),

@@ -1,9 +1,14 @@
-"""What the executor of SLURM leaves out: names of jobs, jobs that can never start, jobs of an earlier run, a quick end.
+"""What a run on SLURM needs beyond its executor: jobs that can never start, jobs of an earlier run, a quick end.
 
-`attend` puts itself between the executor (snakemake-executor-plugin-slurm) and SLURM, where the executor offers no
-setting: a name that says stage, variants and seed instead of the run's number alone, the signal that lets a training
-save its state whatever else is asked of SLURM, a node that failed once allowed again on the last attempt, and an answer
-to Ctrl-C at once.
+What stands in for snakemake-executor-plugin-slurm (2.8) and Snakemake (9.27), each with a test that fails when they
+change (tests/test_failures.py):
+
+- `attend` replaces the executor's pause between two looks at its jobs, which grows to three minutes, for which a
+  failure goes unseen, and which Ctrl-C waits for. Upstream: snakemake/snakemake-executor-plugin-slurm#252, for which
+  snakemake/snakemake-interface-executor-plugins#97 lets an event end the pause. In the pause it looks for jobs that can
+  never start: to the executor they are jobs that wait, and no upstream issue asks for more.
+- `failures.Failures` moves the count of a failed job's attempts, since Snakemake allows all failures of a rule equally
+  many. Upstream: snakemake/snakemake#2441.
 """
 
 import asyncio
@@ -12,10 +17,8 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from .failures import PROFILE, Failures, keys_with
 
@@ -40,11 +43,58 @@ WAITING = {
 }
 # An account or QOS at its limit waits for others to end; that passes.
 PASSES = re.compile(r"Max(Jobs|Submit)|GrpCpuLimit|GrpGRES$|RunMinutes", re.IGNORECASE)
-SECONDS_WHEN_FULL = 10
 OPTIONS = ("runtime", "nodes", "threads", "mem_mb", "gpu")
-SIGNAL = "--signal"
-# A job that wrote its files is asked for so often, so many seconds apart, before the executor's own pace holds again.
-LOOKS, SECONDS_AFTER_FILES = 10, 2.0
+# What the executor leaves in a job's comment: rule and wildcards, of which a batch's names its members.
+COMMENT = re.compile(r"rule_(\w+?)(?:_wildcards_(.*))?")
+
+
+class Queued(NamedTuple):
+    """A job that SLURM has and that has not ended."""
+
+    number: str
+    state: str
+    reason: str
+    rule: str
+    wildcards: str
+
+    def __str__(self) -> str:
+        return f"{self.number} ({self.rule} {self.wildcards}".rstrip() + ")"
+
+
+def signal_before(minutes: int) -> str:
+    """Return the option of sbatch with which SLURM asks a job to stop some time before its limit of `minutes`."""
+    return f"--signal=TERM@{min(300, 15 * minutes)}"
+
+
+def queued(folder: str) -> list[Queued]:
+    """Return this user's jobs that a run in `folder` sent and that have not ended.
+
+    Nothing where squeue is not there or silent: a cluster that does not answer says so when a job is sent.
+    """
+    # The last column may hold anything, as a folder does.
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%i|%T|%r|%k|%Z"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    here, own, jobs = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID"), []
+    for line in answer.splitlines():
+        number, state, reason, comment, where = (part.strip() for part in line.split("|", 4))
+        if (known := COMMENT.fullmatch(comment)) and os.path.realpath(where) == here and number != own:
+            jobs.append(Queued(number, state, reason, known[1], known[2] or ""))
+    return jobs
+
+
+def say_queued(folder: str) -> None:
+    """Print which jobs of an earlier run still live in `folder`, and what to do about them."""
+    if jobs := queued(folder):
+        listed = "\n".join(f"    {job}: {job.state.lower()}" for job in jobs)
+        print(
+            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
+            "waited for, and not made twice. To start it anew: Ctrl-C, scancel "
+            f"{' '.join(job.number for job in jobs)}, then the same command.",
+            file=sys.stderr,
+        )
 
 
 def stuck(reason: str, parts: tuple[str, ...]) -> tuple[str, bool] | None:
@@ -56,163 +106,40 @@ def stuck(reason: str, parts: tuple[str, ...]) -> tuple[str, bool] | None:
         return None
     keys = {option: keys_with(parts, option) for option in OPTIONS} | {"keys": keys_with(parts), "profile": PROFILE}
     for sentences, never in ((WAITING, False), (STUCK, True)):
-        for pattern, said in sentences.items():
+        for pattern, sentence in sentences.items():
             if re.search(pattern, reason):
-                return f"{said.format(**keys)} (SLURM: {reason})", never
+                return f"{sentence.format(**keys)} (SLURM: {reason})", never
     return None
 
 
-def signal_before(minutes: int) -> str:
-    """Return the option with which SLURM asks a job to stop some time before its limit."""
-    return f"{SIGNAL}=TERM@{min(300, 15 * minutes)}"
+def end_stuck(folder: str, failures: Failures, parts: Callable[[str], tuple[str, ...]], named: set[str]) -> None:
+    """Print which jobs do not start and what to change, but those that are `named`; cancel those that never can."""
+    for job in queued(folder):
+        found = stuck(job.reason, parts(job.rule)) if job.state == "PENDING" and job.number not in named else None
+        if found is None:
+            continue
+        why, never = found
+        named.add(job.number)
+        print(f"SLURM job {job} {why}", file=sys.stderr, flush=True)
+        if never:
+            failures.hopeless[job.number] = why
+            subprocess.run(["scancel", job.number], capture_output=True, timeout=60, check=False)
 
 
-def living(folder: str) -> list[tuple[str, str, str]]:
-    """Return (number, state, name) of this user's jobs that were sent from `folder` and have not ended."""
-    jobs = _queue("%i|%T|%j|%Z", "--user", getpass.getuser())
-    here, own = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID")
-    return [(n, state, name) for n, state, name, where in jobs if os.path.realpath(where) == here and n != own]
+def attend(failures: Failures, parts: Callable[[str], tuple[str, ...]]) -> None:
+    """Have the executor pause as long as the profile says between two looks at its jobs, and not beyond the run.
 
-
-def _queue(columns: str, *options: str) -> list[list[str]]:
-    """Return what squeue says of jobs that have not ended, a list a job; nothing where it is not there or is silent.
-
-    A cluster that does not answer says so when a job is sent; a run asks again at its next look.
+    In each pause jobs that cannot start are looked for; `parts` are those of the study for a rule.
     """
-    command = ["squeue", "--noheader", f"--format={columns}", *options]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    # The last column may hold anything, as a folder does.
-    return [[part.strip() for part in line.split("|", columns.count("|"))] for line in said.splitlines()]
+    from snakemake_executor_plugin_slurm import Executor
 
+    named: set[str] = set()
 
-def _cancel(*numbers: str) -> None:
-    subprocess.run(["scancel", *numbers], capture_output=True, timeout=60, check=False)
+    async def sleep(executor: Any) -> None:
+        await asyncio.to_thread(end_stuck, os.getcwd(), failures, parts, named)
+        for _ in range(2 * executor.workflow.executor_settings.init_seconds_before_status_checks):
+            if not executor.wait:
+                return
+            await asyncio.sleep(0.5)
 
-
-def say_living(folder: str) -> None:
-    """Print which jobs of an earlier run still live in `folder`, and what to do about them."""
-    if jobs := living(folder):
-        listed = "\n".join(f"    {number} {state.lower()} {name}" for number, state, name in jobs)
-        numbers = " ".join(number for number, _, _ in jobs)
-        print(
-            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
-            f"waited for, and not made twice. To start it anew: Ctrl-C, scancel {numbers}, then the same command.",
-            file=sys.stderr,
-        )
-
-
-class Attendant:
-    """Stands between the executor and SLURM.
-
-    `title` names a job, `parts` where the study says what the jobs of a rule ask for; rules that are `saving` get a
-    signal before their time limit.
-    """
-
-    def __init__(
-        self, failures: Failures, title: Callable[[Any], str], parts: Callable[[str], tuple[str, ...]], saving: set[str]
-    ):
-        self.failures, self.title, self.parts, self.saving = failures, title, parts, saving
-        self.names: dict[str, str] = {}
-        self.said: set[str] = set()
-        self.looks: Counter[str] = Counter()
-
-    def command(self, build: Callable) -> Callable:
-        """Return the executor's function that builds the call of sbatch, with what it leaves out."""
-
-        def get_submit_command(job: Any, params: dict, settings: Any = None, failed_nodes: Any = None, **more) -> str:
-            if self.failures.full:
-                # Sent again at once it would be refused again at once.
-                time.sleep(SECONDS_WHEN_FULL)
-                self.failures.full = False
-            name = f"{self.title(job)}.{params['run_uuid']}"
-            self.names[name] = job.rule.name
-            if job.attempt > job.rule.restart_times:
-                failed_nodes = None  # The last attempt: better on a node that failed once than nowhere.
-            call = build(job, params | {"run_uuid": name}, settings=settings, failed_nodes=failed_nodes, **more)
-            if job.rule.name in self.saving and SIGNAL not in call:
-                call += f" {signal_before(int(job.resources.runtime))}"
-            return call
-
-        return get_submit_command
-
-    def query(self, build: Callable) -> Callable:
-        """Return the executor's function that builds the question for the states of its jobs, by all their names."""
-        return lambda run: build(",".join(self.names) or run)
-
-    def used(self, ask: Callable) -> Callable:
-        """Return the executor's function that asks what its jobs used of what they asked for, by all their names."""
-        return lambda run, logger: ask(",".join(self.names) or run, logger)
-
-    def sleep(self, executor: Any) -> Any:
-        """Return what the executor does between two questions: end jobs that can never start, and itself when asked.
-
-        A job whose files are there is asked for at once. Else the executor's first pause is kept to; by itself it makes
-        pauses longer and longer, up to three minutes for which a failure goes unseen.
-        """
-        pause = executor.workflow.executor_settings.init_seconds_before_status_checks
-
-        async def sleep() -> None:
-            await asyncio.to_thread(self.end_stuck)
-            begin = time.monotonic()
-            while executor.wait and time.monotonic() < begin + pause:
-                await asyncio.sleep(0.5)
-                if time.monotonic() > begin + SECONDS_AFTER_FILES and self._wrote(executor):
-                    return
-
-        return sleep()
-
-    def _wrote(self, executor: Any) -> bool:
-        """Whether the files of an active job are there; asked for a few times a job, whose end may take a while."""
-        with executor.lock:
-            active = list(executor.active_jobs)
-        for job in active:
-            number = job.external_jobid
-            if self.looks[number] < LOOKS and all(map(os.path.exists, job.job.output)):
-                self.looks[number] += 1
-                return True
-        return False
-
-    def cancel(self, cancel: Callable) -> Callable:
-        """Return the executor's function that cancels its jobs, those included whose states are just asked for."""
-
-        def cancel_jobs(executor: Any, active_jobs: list) -> None:
-            if numbers := [number for number, _, _ in self._own()]:
-                _cancel(*numbers)
-            cancel(executor, active_jobs)
-
-        return cancel_jobs
-
-    def end_stuck(self) -> None:
-        """Print, once a job, which of them do not start and what to change; cancel those that never can."""
-        for number, reason, name in self._own("--states=PENDING"):
-            found = stuck(reason, self.parts(self.names[name]))
-            if found is None or number in self.said:
-                continue
-            why, never = found
-            self.said.add(number)
-            print(f"SLURM job {number} ({name.rpartition('.')[0]}) {why}", file=sys.stderr, flush=True)
-            if never:
-                self.failures.hopeless[number] = why
-                _cancel(number)
-
-    def _own(self, *options: str) -> list[list[str]]:
-        """Return (number, reason, name) of the jobs of this run that have not ended."""
-        return _queue("%i|%r|%j", *options, "--name", ",".join(self.names)) if self.names else []
-
-
-def attend(attendant: Attendant) -> None:
-    """Put the attendant into the executor's places, where this process has loaded it."""
-    plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
-    if plugin is None:
-        return
-    from snakemake_executor_plugin_slurm import efficiency_report
-
-    plugin.get_submit_command = attendant.command(plugin.get_submit_command)
-    plugin.query_job_status_squeue = attendant.query(plugin.query_job_status_squeue)
-    plugin.query_job_status_sacct = attendant.query(plugin.query_job_status_sacct)
-    efficiency_report.get_sacct_data = attendant.used(efficiency_report.get_sacct_data)
-    plugin.Executor.sleep = lambda executor: attendant.sleep(executor)
-    plugin.Executor.cancel_jobs = attendant.cancel(plugin.Executor.cancel_jobs)
+    Executor.sleep = sleep

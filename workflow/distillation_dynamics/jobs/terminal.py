@@ -210,7 +210,7 @@ class Terminal:
         job = self.run.jobs[record.jobid]
         job.begun = None
         parts = Told.parts(record.rule_name) if Told.parts else ()
-        why = read(record.rule_msg or "", record.log, parts).said
+        why = read(record.rule_msg or "", record.log, parts).sentence
         self.failed[record.jobid] = why
         logs = "".join(f"\n    log: {path}" for path in record.log[:1])
         if "rules" not in self.quiet:
