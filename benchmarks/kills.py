@@ -21,7 +21,7 @@ from pathlib import Path
 
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import batches, record
-from distillation_dynamics.jobs.outcome import PAGE
+from distillation_dynamics.jobs.summary import PAGE
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Hours of a plan: what is a student's own, what a cohort shares, and start-up; what nobody measured is said."""
+"""Hours of a plan: by the records of earlier jobs, and where none tells by reference costs, which is said."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 
 from distillation_dynamics.files import write_json
-from distillation_dynamics.jobs import costs, record
+from distillation_dynamics.jobs import costs, record, why
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.task import STAGES
@@ -32,36 +32,47 @@ def left_by(task, networks=5, own=8.0, common=2.0, start=1.5, device="cpu"):
     write_json(task.record, facts | {"job": counted(task.job), "code": list(task.code)})
 
 
-def test_a_cohort_takes_what_is_each_ones_own_and_once_what_is_shared(plan):
+def students_row(plan):
+    (line,) = re.findall(r"^students +\d.*$", why.report(plan), re.M)
+    return line.split()
+
+
+def test_trainings_take_as_long_an_image_as_earlier_ones_of_their_network(plan):
     run = plan.graph.runs["none", 0]
     left_by(run)
-    known = costs.Costs()
-    # 640 images: 8 s own, 10 s shared, 7.5 s of start-up; the planned students see as many.
-    for networks in (1, 2, 5):
-        assert known.training(plan.graph, run, networks) == pytest.approx(8 * networks + 10 + 7.5)
-    said = costs.report(plan)
-    assert "3 students to train in 2 jobs: 0.016 hours, 0.021 with one job a student." in said
-    (line,) = re.findall(r"^students +\d.*$", said, re.M)
-    assert line.split()[:4] == ["students", "3", "2", "0.016"]
+    # 640 images: 8 s own, a share of 2 s, 1.5 s of start-up; the planned students see as many.
+    cost = costs.Costs().of(plan.graph, run)
+    assert (cost.seconds, cost.source) == (pytest.approx(11.5), costs.RECORDS)
+    together = costs.Costs().of_job(plan.graph, plan.cohorts[0].tasks)
+    assert together.seconds == pytest.approx(11.5 * len(plan.cohorts[0].tasks))
+    assert students_row(plan)[1:4] == ["3", "2", f"{3 * 11.5 / 3600:.3f}"]
 
 
-def test_what_other_networks_took_says_nothing(plan):
-    other = load(small_config(**{"student.model.args.depth": 3}))
-    left_by(graph_of(other).runs["none", 0])
-    said = costs.report(plan)
-    hours = 2 * other.compute["students"]["runtime"] / 60
-    assert re.search(rf"^students +3 +2 +<= {hours:.3f} +<= 0.000 ", said, re.M), "at most what two jobs ask for"
-    assert re.search(r"^total +\d+ +\d+ +<= ", said, re.M) and "<=: no earlier job tells; so much time" in said
-    assert "3 students to train in 2 jobs; what that saves over one job a student is not known" in said
-
-
-def test_a_gpu_tells_the_hours_of_jobs_of_that_size_and_not_what_is_whose(plan):
+def test_what_other_networks_took_says_nothing_and_reference_costs_are_said_to_be_a_guess(plan):
     run = plan.graph.runs["none", 0]
+    left_by(graph_of(load(small_config(**{"student.model.args.depth": 3}))).runs["none", 0])
+    cost = costs.Costs().of(plan.graph, run)
+    info = plan.graph.study.model_info["student"]
+    places = {rows * columns for _, rows, columns in info.shapes}.pop()
+    start, each = costs.SECONDS["students"]
+    expected = start + 640 * (each + 6 * info.parameters * places / costs.OPERATIONS_A_SECOND)
+    assert (cost.seconds, cost.source) == (pytest.approx(expected), costs.REFERENCE)
+    said = why.report(plan)
+    assert students_row(plan)[3] == "~" and re.search(r"^total +\d+ +\d+ +~ ", said, re.M)
+    assert said.count("a rough guess from reference costs") == 1 and "<=" not in said
+
+
+def test_jobs_on_gpus_of_which_no_record_tells_take_at_most_what_they_ask_for(plan):
+    run = plan.graph.runs["none", 0]
+    left_by(run)
+    compute = plan.graph.study.compute["students"]
+    compute |= {"gpu": 1, "runtime": 30}
+    cost = costs.Costs().of_job(plan.graph, [run])
+    assert (cost.seconds, cost.source) == (1800, costs.REQUEST), "they trained on a CPU"
+    assert students_row(plan)[1:7] == ["3", "2", "<=", "1.000", "<=", "1.000"]
+    assert "<=: no earlier job tells; so much time do the jobs ask for" in why.report(plan)
     left_by(run, device="cuda")
-    assert costs.Costs().training(plan.graph, run, 1) is None, "the planned ones train on a CPU"
-    plan.graph.study.compute["students"]["gpu"] = 1
-    assert costs.Costs().training(plan.graph, run, 5) == pytest.approx(50 + 7.5)
-    assert "is not known before some have trained on a CPU" in costs.report(plan)
+    assert costs.Costs().of(plan.graph, run).source == costs.RECORDS
 
 
 @pytest.mark.parametrize("content", ["", "{", json.dumps({"seconds": 1, "images_per_second": None})])
@@ -70,12 +81,22 @@ def test_a_cost_that_is_damaged_or_of_no_training_is_passed_over(plan, content):
     left_by(run)
     with open(f"{run.folder}/cost.json", "w") as file:
         file.write(content)
-    assert costs.Costs().training(plan.graph, run, 1) is None
-    assert "<=: no earlier job tells" in costs.report(plan)
+    assert costs.Costs().of(plan.graph, run).source == costs.REFERENCE
+
+
+def test_every_stage_has_reference_costs_and_a_network_that_is_larger_costs_more(plan):
+    assert costs.SECONDS.keys() == STAGES.keys()
+    known = costs.Costs()
+    for task in plan.graph.tasks:
+        cost = known.of(plan.graph, task)
+        assert cost.source == costs.REFERENCE and cost.seconds > 0, task
+    larger = graph_of(load(small_config(**{"student.model.args.depth": 9})))
+    small, large = (known.of(graph, graph.runs["none", 0]).seconds for graph in (plan.graph, larger))
+    assert large > small
 
 
 def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
-    lines = costs.report(plan).splitlines()
+    lines = why.report(plan).splitlines()
     assert "students none/seed0, hard/seed0, everything/seed0: was not made yet" in lines
     assert "tables depth, spectrum, cka, map: was not made yet" in lines
     networks = "networks/cait, students/none/seed0, students/hard/seed0, students/everything/seed0"
@@ -86,9 +107,7 @@ def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
 
 def test_a_row_counts_jobs_and_not_what_is_made_in_them(plan):
     """The map is made in a job with comparisons, and all that gathers in one."""
-    rows = {
-        line.split()[0]: line.split()[1:3] for line in costs.report(plan).splitlines() if re.match(r"\w+ +\d", line)
-    }
+    rows = {line.split()[0]: line.split()[1:3] for line in why.report(plan).splitlines() if re.match(r"\w+ +\d", line)}
     batches = [batch.stage for batch in plan.batches]
     assert "map" not in rows and rows["compare"] == [str(len(plan.due("compare")) + 1), str(batches.count("compare"))]
     assert rows["measure"] == ["16", str(batches.count("measure"))] and rows["tables"][1] == "1"
@@ -101,17 +120,19 @@ def test_a_link_of_a_student_is_not_counted_beside_its_run(plan):
     left_by(run)
     left_by(student, own=80.0)
     assert record.read(student.record) is not None
-    assert costs.Costs().training(plan.graph, run, 1) == pytest.approx(8 + 10 + 7.5)
+    assert costs.Costs().of(plan.graph, run).seconds == pytest.approx(11.5)
 
 
 def test_what_a_metric_leaves_is_told_by_what_it_left_of_the_same_network(plan):
     """Of most metrics nothing else tells how large their tables are."""
     task = plan.graph.measured["students/none/seed0"]["entropy"]
-    assert costs.Costs().of(plan, task).bytes is None
+    assert costs.Costs().of(plan.graph, task).bytes is None
     facts = {"stage": "measure", "key": task.key, "inputs": {}, "seconds": 2.0, "packages": {}, "code": []}
     facts |= {"files": {"a": {"identity": [300, 0, 0, 0]}, "b": {"identity": [40, 0, 0, 0]}}}
     write_json(task.record, facts | {"job": counted(task.job)})
-    for variant, network in (("hard", "students/hard/seed0"), (None, "networks/cait")):
-        cost = costs.Costs().of(plan, plan.graph.measured[network]["entropy"])
-        assert (cost.seconds, cost.bytes) == ((2.0, 340) if variant else (None, None))
-    assert costs.Costs().of(plan, plan.graph.measured["students/hard/seed0"]["magnitude"]).bytes is None
+
+    def of(network, metric):
+        return costs.Costs().of(plan.graph, plan.graph.measured[network][metric])
+
+    assert of("students/hard/seed0", "entropy") == costs.Cost(2.0, costs.RECORDS, 340)
+    assert of("networks/cait", "entropy").bytes is None and of("students/hard/seed0", "magnitude").bytes is None

@@ -120,24 +120,21 @@ def fail(run, tmp_path):
     return fail
 
 
-def test_a_sentence_is_not_tried_again_and_is_the_last_word(run, fail, capsys):
+def test_a_sentence_is_not_tried_again_and_is_the_last_word(run, fail):
     assert not fail(Job(), "error: data.train: the folder x does not exist\n")
-    run.failures.say()
-    said = capsys.readouterr().err
+    said = run.failures.last_words()
     assert "What failed:\nTrain x: data.train: the folder x does not exist\n    log: " in said
 
 
-def test_what_says_nothing_is_tried_as_often_as_allowed_and_then_said(run, fail, capsys):
+def test_what_says_nothing_is_tried_as_often_as_allowed_and_then_said(run, fail):
     job = Job()
     assert [fail(job, "Traceback\n") for _ in range(3)] == [True, True, False]
-    run.failures.say()
-    assert "Train x: failed without a sentence" in capsys.readouterr().err
+    assert "Train x: failed without a sentence" in run.failures.last_words()
 
 
-def test_a_run_without_failures_has_no_last_word(run, fail, capsys):
+def test_a_run_without_failures_has_no_last_word(run, fail):
     assert fail(Job(), "Traceback\n"), "tried again, and then it went well"
-    run.failures.say()
-    assert capsys.readouterr().err == ""
+    assert run.failures.last_words() == ""
 
 
 def test_a_training_that_got_further_goes_on_beyond_the_attempts_allowed(fail):
@@ -176,11 +173,10 @@ def test_a_refusal_is_final_but_for_a_cluster_that_takes_no_more_jobs_now(fail, 
     assert pauses == [failures.SECONDS_WHEN_FULL] * 8, "it is not asked again at once"
 
 
-def test_a_job_that_could_never_start_is_not_sent_again(run, fail, capsys):
+def test_a_job_that_could_never_start_is_not_sent_again(run, fail):
     run.failures.hopeless["8"] = "asks for more minutes"
     assert not fail(Job(), "", FAILED.replace("FAILED", "CANCELLED"), external_jobid="8")
-    run.failures.say()
-    assert "Train x: asks for more minutes" in capsys.readouterr().err
+    assert "Train x: asks for more minutes" in run.failures.last_words()
 
 
 def test_snakemake_has_one_number_of_attempts_for_all_failures_of_a_rule():

@@ -6,13 +6,15 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import TestLogHandlerBase
 
 import snakemake_logger_plugin_distillation as plugin
-from distillation_dynamics.jobs import outcome, record, terminal
-from distillation_dynamics.jobs.expected import Job, Run
-from distillation_dynamics.jobs.terminal import Terminal, Told, bar, clock, duration, line, opening
+from distillation_dynamics.jobs import record, summary, terminal
+from distillation_dynamics.jobs.costs import RECORDS, Cost
+from distillation_dynamics.jobs.eta import Job, Workload
+from distillation_dynamics.jobs.terminal import Subject, Terminal, duration
 
 
 class TestPlugin(TestLogHandlerBase):
@@ -27,16 +29,13 @@ class TestPlugin(TestLogHandlerBase):
         return None
 
 
-def task(folder, name="students/soft/seed0", stage="students"):
+def task(folder, name="soft/seed0", stage="students"):
     """A task as far as its name and its files go."""
-    job = SimpleNamespace(label=name)
-    return SimpleNamespace(
-        stage=stage, name=name.removeprefix("students/"), job=job, path=lambda file: str(folder / file)
-    )
+    return SimpleNamespace(stage=stage, name=name, path=lambda file: str(folder / file))
 
 
-def job(folder, rule="cohorts", seconds=None, names=("students/soft/seed0",), stage="students"):
-    return Job(rule, tuple(task(folder, name, stage) for name in names), {"threads": 1}, seconds=seconds)
+def job(folder, rule="cohorts", seconds=0.0, names=("soft/seed0",), stage="students"):
+    return Job(rule, tuple(task(folder, name, stage) for name in names), {"threads": 1}, Cost(seconds, RECORDS))
 
 
 def leave(folder, **files):
@@ -54,76 +53,23 @@ def test_a_duration_is_said_as_a_person_says_it(seconds, said):
     assert duration(seconds) == said
 
 
-def test_a_clock_has_hours_only_when_there_are_some():
-    assert [clock(61.9), clock(3661)] == ["1:01", "1:01:01"]
-
-
-def test_a_line_says_when_what_whom_how_long_and_the_number_that_matters(tmp_path):
-    leave(tmp_path, result={"test_top1": 77.53}, cost={"seconds": 2.0, "images_per_second": 1234.0})
-    said = line(job(tmp_path), 71, 3000, 80)
-    assert (
-        said.split()
-        == ["50:00", "cohorts", "soft,", "seed", "0", "71", "s", "top-1", "77.5", "%,", "1,234", "images/s"]
-        and len(said) <= 80
-    )
-    many = job(tmp_path, names=[f"students/a_variant_with_a_long_name_{n}/seed0" for n in range(3)])
-    said = line(many, 71, 3000, 80)
-    assert len(said) == 80 and "…" in said and said.endswith("top-1 77.5 %, 1,234 images/s")
-
-
 def test_a_cohort_has_the_range_of_its_members_and_says_who_failed(tmp_path):
     tasks = [task(tmp_path / name) for name in ("a", "b", "c")]
     leave(tmp_path / "a", result={"test_top1": 70.04}, cost={"seconds": 1.0, "images_per_second": 100.0})
     leave(tmp_path / "b", result={"test_top1": 75.0}, cost={"seconds": 3.0, "images_per_second": 300.0})
-    assert outcome.number_of(tasks) == "top-1 70.0-75.0 %, 1 of 3 failed, 250 images/s"
+    assert summary.number_of(tasks) == "top-1 70.0-75.0 %, 1 of 3 failed, 250 images/s"
+    assert summary.number_of(tasks[:1]) == "top-1 70.0 %, 100 images/s"
 
 
 def test_a_network_without_labels_has_no_accuracy(tmp_path):
     leave(tmp_path, result={"test_top1": None}, cost={"images_per_second": None})
-    assert outcome.number_of([task(tmp_path, "vit", "networks")]) == ""
+    assert summary.number_of([task(tmp_path, "vit", "networks")]) == ""
 
 
 def test_what_is_measured_or_gathered_is_counted(tmp_path):
     stages = ["tables", "tables", "summary", "figures"]
-    assert outcome.number_of([task(tmp_path, "x", stage) for stage in stages]) == "2 tables, 1 figure"
-    assert outcome.number_of([task(tmp_path, "networks/x", "measure")] * 2) == "2 measurements"
-
-
-def test_the_opening_says_what_will_run_and_how_long_as_earlier_jobs_took(tmp_path):
-    jobs = {
-        0: job(tmp_path, seconds=300),
-        1: job(tmp_path, "student", 0.0),
-        2: job(tmp_path, "measure", 60, stage="measure"),
-    }
-    said = opening(Run(jobs, {"threads": 2}), "mine", 0)
-    assert said == [
-        "mine: 3 jobs: 1 cohorts (train 1 students), 1 student, 1 measure",
-        "Time: about 5 min, as earlier jobs took",
-    ]
-    said = opening(Run(jobs, None), "mine", 0)
-    assert said[1] == "Time: about 6 min of computing, as earlier jobs took", "when a cluster begins nobody knows"
-
-
-def test_of_what_nothing_tells_nothing_is_invented(tmp_path):
-    known, unknown = job(tmp_path, seconds=200), job(tmp_path, "network", names=["vit"], stage="networks")
-    said = opening(Run({0: known, 1: unknown}, {"threads": 2}), "mine", 0)[1]
-    assert said == "Time: about 3 min and 1 job of unknown length, as earlier jobs took"
-    said = opening(Run({0: unknown, 1: job(tmp_path, "student", 0.0)}, {"threads": 2}), "mine", 0)[1]
-    assert said == "Time: not known, since no earlier job under results/ was like these"
-
-
-def test_a_bar_shows_the_share_of_the_work_and_what_runs(tmp_path):
-    run = Run({0: job(tmp_path, seconds=90), 1: job(tmp_path, "measure", 30, stage="measure")}, {"threads": 1})
-    run.begin(0, 0.0)
-    run.end(0, 90.0)
-    run.begin(1, 90.0)
-    said = bar(run, 90.0, 79)
-    assert said.startswith(f"[{'#' * 18}{'.' * 6}] 75 %, 1 of 2 jobs, time left: about 30 s") and len(said) <= 79
-    unknown = Run({0: job(tmp_path), 1: job(tmp_path)}, {"threads": 1})
-    unknown.begin(0, 0.0), unknown.end(0, 1.0)
-    unknown.jobs[1].tasks = (task(tmp_path, "vit", "networks"),)
-    said = bar(unknown, 1.0, 79)
-    assert said.startswith(f"[{'#' * 12}{'.' * 12}] 1 of 2 jobs, time left: not known"), "jobs are counted"
+    assert summary.number_of([task(tmp_path, "x", stage) for stage in stages]) == "2 tables, 1 figure"
+    assert summary.number_of([task(tmp_path, "networks/x", "measure")] * 2) == "2 measurements"
 
 
 class Seen(logging.Handler):
@@ -147,20 +93,21 @@ class Clock:
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """A run of two jobs that the workflow told of."""
+def subject(tmp_path):
+    """A run of a cohort of three students, and of two of them published."""
     leave(tmp_path, result={"test_top1": 77.53}, cost={"seconds": 2.0, "images_per_second": 1234.0})
-    run = Run({7: job(tmp_path, seconds=60), 8: job(tmp_path, "student", 0.0)}, {"threads": 2})
-    monkeypatch.setattr(Run, "of", lambda *_: run)
-    monkeypatch.setattr(terminal, "Costs", lambda: None)
-    monkeypatch.setattr(terminal, "ending", lambda *_: ["Accuracy: high", "results/mine/statistics/report.md"])
-    monkeypatch.setattr(Told, "plan", SimpleNamespace(graph=SimpleNamespace(study=SimpleNamespace(name="mine"))))
-    monkeypatch.setattr(Told, "parts", lambda rule: ("compute.students",))
-    return run
+    jobs = {7: job(tmp_path, seconds=60, names=[f"soft/seed{n}" for n in range(3)])}
+    jobs |= {8 + n: job(tmp_path, "student", names=[f"soft/seed{n}"]) for n in range(2)}
+    ends = ["Accuracy: high", "results/mine/statistics/report.md"]
+    return Subject("mine", lambda: Workload(jobs, {"threads": 2}), lambda: ends, lambda rule: ("compute.students",))
 
 
-def made(quiet=(), bars=False):
-    return Terminal(io.StringIO(), Seen(), set(quiet), bars, Clock())
+def made(subject, quiet=(), **console):
+    stream = io.StringIO()
+    options = {"highlight": False, "markup": False, "width": 80} | console
+    to = Terminal(Console(file=stream, **options), Seen(), set(quiet), Clock())
+    to.subject, to.stream = subject, stream
+    return to
 
 
 def send(to, event=None, message="", level=logging.INFO, **facts):
@@ -172,7 +119,7 @@ def whole(to):
     send(to, message="Building DAG of jobs...")
     send(to, LogEvent.RESOURCES_INFO, "Provided cores: 2")
     send(to, LogEvent.RUN_INFO, "Job stats")
-    for number in (7, 8):
+    for number in (7, 8, 9):
         send(to, LogEvent.JOB_INFO, jobid=number)
         to.clock.now += 65
         send(to, message="Touching output file x.")
@@ -182,94 +129,109 @@ def whole(to):
     return to.stream.getvalue()
 
 
-def test_a_run_says_what_runs_a_line_a_job_and_where_the_answer_is(told):
-    to = made()
-    said = whole(to).splitlines()
-    assert said[0].startswith("mine: 2 jobs: ") and said[1] == "Time: about 60 s, as earlier jobs took"
-    assert said[2].split()[:2] == ["1:05", "cohorts"] and said[3].split()[:2] == ["2:10", "student"]
-    assert said[4:] == ["2 of 2 jobs done in 2 min", "Accuracy: high", "results/mine/statistics/report.md"]
-    assert to.plain.said == [], "nothing of Snakemake's own"
+def test_a_run_says_what_runs_a_line_a_job_or_variant_and_where_the_answer_is(subject):
+    to = made(subject)
+    lines = whole(to).splitlines()
+    assert lines[:2] == [
+        "mine: 3 jobs: 1 cohorts (train 3 students), 2 student",
+        "Time: about 60 s, as earlier jobs took",
+    ]
+    number = ["top-1", "77.5", "%,", "1,234", "images/s"]
+    assert lines[2].split() == ["0:01:05", "cohorts", "soft,", "3", "seeds", "65", "s", *number]
+    assert lines[3].split() == ["0:03:15", "student", "soft,", "seed", "0,", "seed", "1", "65", "s", *number]
+    assert lines[4:] == ["3 of 3 jobs done in 3 min", "Accuracy: high", "results/mine/statistics/report.md"]
+    assert all(len(text) <= 80 for text in lines) and to.snakemake.said == [], "nothing of Snakemake's own"
     to.close()
-    assert len(to.stream.getvalue().splitlines()) == len(said), "the end is said once"
+    assert len(to.stream.getvalue().splitlines()) == len(lines), "the end is said once"
+
+
+def test_a_line_is_cut_where_names_are_long_and_not_its_numbers(subject, tmp_path):
+    long = job(tmp_path, names=[f"a_variant_with_a_long_name_{n}/seed0" for n in range(3)])
+    long.begun, long.ended = 0.0, 71.0
+    to = made(subject)
+    to.console.print(terminal.line(long, 3000))
+    said = to.stream.getvalue().rstrip("\n")
+    assert len(said) <= 80 and "…" in said and said.rstrip().endswith("71 s    top-1 77.5 %, 1,234 images/s")
 
 
 @pytest.mark.parametrize(
     ("quiet", "lines"),
     [(["all"], 0), (["rules", "progress"], 0), (["progress"], 2), (["rules"], 5), (["host", "reason"], 7)],
 )
-def test_what_is_to_be_quiet_is_quiet(told, quiet, lines):
-    assert len(whole(made(quiet)).splitlines()) == lines
+def test_what_is_to_be_quiet_is_quiet(subject, quiet, lines):
+    assert len(whole(made(subject, quiet)).splitlines()) == lines
 
 
-def test_a_failed_job_is_its_sentence_and_its_log_and_the_end_counts(told, tmp_path):
+def test_a_failed_job_is_its_sentence_and_its_log_and_the_last_words_come_last(subject, tmp_path):
     (tmp_path / "log").write_text("epoch 1\nerror: training: loss became nan in epoch 2\n")
-    to = made()
+    to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
     send(to, LogEvent.JOB_INFO, jobid=7)
     send(to, message="Command 'x' returned non-zero exit status 1.", level=logging.ERROR)
     facts = {"jobid": 7, "rule_name": "cohorts", "rule_msg": None, "log": [str(tmp_path / "log")]}
     send(to, LogEvent.JOB_ERROR, "Error in rule cohorts", logging.ERROR, **facts)
     send(to, message="Exiting because a job execution failed.", level=logging.ERROR)
+    send(to, message="\nWhat failed:\nTrain x: no", level=logging.ERROR, closing=True)
     to.close()
-    said = to.stream.getvalue().splitlines()[2:]
-    assert said[0] == "  0:00  FAILED  cohorts soft, seed 0: training: loss became nan in epoch 2"
-    assert said[1:] == [f"    log: {tmp_path / 'log'}", "0 of 2 jobs done in 0 s, 1 failed"] and to.plain.said == []
+    lines = to.stream.getvalue().splitlines()[2:]
+    assert lines[0] == "0:00:00  FAILED  cohorts soft, 3 seeds: training: loss became nan in epoch 2"
+    assert lines[1:3] == [f"    log: {tmp_path / 'log'}", "0 of 3 jobs done in 0 s, 1 failed"]
+    assert lines[3:] == ["", "What failed:", "Train x: no"] and to.snakemake.said == []
 
 
-def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(told, tmp_path):
-    to = made()
+def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(subject):
+    to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
-    for event, facts in (
-        (LogEvent.JOB_INFO, {"jobid": 7}),
-        (LogEvent.JOB_ERROR, {"jobid": 7, "rule_name": "cohorts", "rule_msg": None, "log": []}),
-        (LogEvent.JOB_INFO, {"jobid": 7}),
-        (LogEvent.JOB_FINISHED, {"job_id": 7}),
-        (LogEvent.JOB_INFO, {"jobid": 8}),
-        (LogEvent.JOB_FINISHED, {"job_id": 8}),
-    ):
-        send(to, event, **facts)
+    send(to, LogEvent.JOB_INFO, jobid=7)
+    send(to, LogEvent.JOB_ERROR, jobid=7, rule_name="cohorts", rule_msg=None, log=[])
+    for number in (7, 8, 9):
+        send(to, LogEvent.JOB_INFO, jobid=number)
+        send(to, LogEvent.JOB_FINISHED, job_id=number)
     to.close()
-    assert "2 of 2 jobs done in 0 s\nAccuracy" in to.stream.getvalue()
+    assert "3 of 3 jobs done in 0 s\nAccuracy" in to.stream.getvalue()
 
 
-def test_warnings_of_others_are_printed_and_another_workflow_has_snakemakes_words(told, monkeypatch):
-    to = made()
+def test_warnings_of_others_are_printed_and_another_workflow_has_snakemakes_words(subject):
+    to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
     send(to, message="the disk is nearly full", level=logging.WARNING)
-    assert to.plain.said == ["the disk is nearly full"]
-    monkeypatch.setattr(Told, "plan", None)
-    to = made()
+    assert to.snakemake.said == ["the disk is nearly full"]
+    to.close()
+    to = made(None)
     send(to, LogEvent.RUN_INFO, "Job stats")
     send(to, LogEvent.JOB_INFO, "rule other", jobid=1)
     send(to, LogEvent.ERROR, "no such rule", logging.ERROR)
     to.close()
-    assert to.plain.said == ["Job stats", "rule other", "no such rule"] and to.stream.getvalue() == ""
+    assert to.snakemake.said == ["Job stats", "rule other", "no such rule"] and to.stream.getvalue() == ""
 
 
-def test_where_nothing_is_to_be_done_the_answers_are_told_all_the_same(told):
-    to = made()
+def test_where_nothing_is_to_be_done_the_answers_are_told_all_the_same(subject):
+    to = made(subject)
     send(to, message=f"{terminal.NOTHING} (all files are there).")
     to.close()
     assert to.stream.getvalue().splitlines() == ["Accuracy: high", "results/mine/statistics/report.md"]
-    assert to.plain.said == [f"{terminal.NOTHING} (all files are there)."]
+    assert to.snakemake.said == [f"{terminal.NOTHING} (all files are there)."]
 
 
-def test_progress_is_drawn_in_one_line_on_a_terminal_and_said_at_intervals_elsewhere(told):
-    screen, log = made(bars=True), made()
+def test_progress_is_a_bar_in_the_last_line_of_a_terminal_and_lines_at_intervals_elsewhere(subject, monkeypatch):
+    screen, log = made(subject, force_terminal=True), made(subject)
     for to in (screen, log):
+        monkeypatch.setattr(to.over, "wait", lambda pause: True)
         send(to, LogEvent.RUN_INFO, "Job stats")
         send(to, LogEvent.JOB_INFO, jobid=7)
-        begun = len(to.stream.getvalue())
-        for seconds in range(1, 200):
-            to.clock.now = float(seconds)
-            to.draw()
-        to.text = to.stream.getvalue()[begun:]
-        to.over.set()
-        told.jobs[7].begun = None
-    assert "\n" not in screen.text and screen.text.count("\r\x1b[K") > 100
-    lines = log.text.splitlines()
-    assert len(lines) == 3 and lines[0] == "  1:00  99 %, 0 of 2 jobs, time left: about 0 s; running: cohorts"
-    assert "\x1b" not in log.text
+        to.clock.now = 30.0
+    progress = "50 %, 0 of 3 jobs, about 30 s left; running: cohorts"
+    screen.bar.refresh()
+    assert "━" in screen.stream.getvalue() and progress in screen.stream.getvalue()
+    screen.close()
+    begun, pauses = log.stream.getvalue(), []
+    monkeypatch.setattr(log.over, "wait", lambda pause: pauses.append(pause) or len(pauses) > 1)
+    log.say_progress()
+    assert log.stream.getvalue() == f"{begun}0:00:30  {progress}\n"
+    log.clock.now = 6000.0
+    log.say_progress()
+    assert pauses == [terminal.INTERVAL] * 2 + [6000 / 20], "later on at longer intervals"
+    log.close()
 
 
 REPORT = """# mine: report
@@ -302,15 +264,15 @@ No bold answer here.
 
 
 def test_answers_are_those_of_the_report_whole_and_with_what_qualifies_them():
-    assert outcome.answer(REPORT, "Is it U-shaped?") == "In none; but so is the null."
-    assert outcome.answer(REPORT, "Does a variant help?") is None, "not that of the next section"
-    assert outcome.answer(REPORT, "Dose and place") is None
+    assert summary.answer(REPORT, "Is it U-shaped?") == "In none; but so is the null."
+    assert summary.answer(REPORT, "Does a variant help?") is None, "not that of the next section"
+    assert summary.answer(REPORT, "Dose and place") is None
 
 
 def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_is_not_todays(tmp_path, monkeypatch):
     (tmp_path / "report.md").write_text(REPORT)
-    statistics = SimpleNamespace(record=str(tmp_path / ".record.json"), path=lambda name: str(tmp_path / name))
-    graph = SimpleNamespace(home=str(tmp_path), statistics=statistics)
+    task = SimpleNamespace(record=str(tmp_path / ".record.json"), path=lambda name: str(tmp_path / name))
+    graph = SimpleNamespace(home=str(tmp_path), statistics=task)
     monkeypatch.setattr(record, "fault", lambda *_: None)
     expected = [
         "Accuracy: 2 variants reach from 1 % to 2 %.",
@@ -318,8 +280,8 @@ def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_i
         "The paper's claims, one by one Of 13 claims: undecided.",
         str(tmp_path / "report.md"),
     ]
-    assert outcome.ending(graph, None) == expected
+    assert summary.answers(graph, None) == expected
     (tmp_path / "index.html").touch()
-    assert outcome.ending(graph, None) == [*expected, str(tmp_path / "index.html")]
+    assert summary.answers(graph, None) == [*expected, str(tmp_path / "index.html")]
     monkeypatch.setattr(record, "fault", lambda *_: "is of another key")
-    assert outcome.ending(graph, None) == []
+    assert summary.answers(graph, None) == []

@@ -23,12 +23,16 @@ from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import batches, costs, planning, reports, slurm, terminal
+from distillation_dynamics.jobs import batches, planning, reports, slurm, summary, why
+from distillation_dynamics.jobs.costs import Costs
+from distillation_dynamics.jobs.eta import Workload
 from distillation_dynamics.jobs.failures import Failures
-from distillation_dynamics.jobs.task import BATCHED, CARRYING, TARGETS
+from distillation_dynamics.jobs.task import CARRYING, TARGETS
+from distillation_dynamics.jobs.terminal import Subject
 from distillation_dynamics.networks import model_info
 from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
+from snakemake_logger_plugin_distillation import LogHandler
 
 # A study named on the command line stands alone: nothing of the default study may leak into it. Read here and not by a
 # `configfile:`, which would drop what is given twice; Snakemake ships `configfiles` to where jobs have no shared disk.
@@ -81,9 +85,16 @@ def plan():
         # An error in an input function would be shown with its traceback.
         sys.exit(f"the study cannot run:\n{error}")
     slurm.say_queued(os.getcwd())
-    terminal.tell(workflow, plan, HASHES, parts_of)
     if workflow.dryrun:
-        print(costs.report(plan), file=sys.stderr)
+        print(why.report(plan), file=sys.stderr)
+    for handler in workflow.logger_manager.get_log_handlers():
+        if isinstance(handler, LogHandler) and handler.terminal is not None:
+            handler.terminal.subject = Subject(
+                STUDY.name,
+                workload=lambda: Workload.of(workflow, plan, Costs()),
+                answers=lambda: summary.answers(GRAPH, HASHES),
+                parts=parts_of,
+            )
     return plan
 
 
@@ -213,4 +224,5 @@ if workflow.is_main_process:
 
 
 onerror:
-    FAILURES.say()
+    if FAILURES.final:
+        logger.error(FAILURES.last_words(), extra={"closing": True})

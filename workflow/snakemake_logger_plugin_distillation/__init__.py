@@ -1,12 +1,10 @@
-"""A logger plugin of Snakemake: what a run says on the terminal, told by `distillation_dynamics.jobs.terminal`.
+"""A logger plugin of Snakemake: what a run says on the terminal (`distillation_dynamics.jobs.terminal`).
 
 Snakemake finds it by its name (`--logger distillation`); `profiles/default` puts it in the place of Snakemake's own.
 """
 
 import sys
-from collections.abc import Collection
 from logging import LogRecord
-from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
@@ -23,26 +21,33 @@ def register() -> None:
 class LogHandler(LogHandlerBase):
     """Hands events to the terminal, and to Snakemake's own words where those are wanted."""
 
+    # It stands in the place of Snakemake's own words; its log under `.snakemake/log` goes on. What is quiet, and how
+    # things are said, is decided here.
+    writes_to_stream, writes_to_file = True, False
+    has_filter, has_formatter, needs_rulegraph = True, True, False
+
     def __post_init__(self) -> None:
         # Late: Snakemake imports all plugins, whichever is used.
+        from rich.console import Console
         from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 
         from distillation_dynamics.jobs.terminal import Terminal
 
-        said = self.common_settings
-        quiet: Collection[Any] = said.quiet or set()
-        stream = sys.stdout if said.stdout else sys.stderr
-        own = DefaultFilter(quiet, said.debug_dag, said.verbose, said.dryrun, said.printshellcmds)
-        self.plain = ColorizingTextHandler(said.nocolor, stream, DefaultFormatter(quiet, said.show_failed_logs), own)
-        names = {str(kind).lower() for kind in quiet}
+        settings = self.common_settings
+        quiet = settings.quiet or set()
+        stream = sys.stdout if settings.stdout else sys.stderr
+        shown = settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
+        formatter = DefaultFormatter(quiet, settings.show_failed_logs)
+        self.snakemake = ColorizingTextHandler(settings.nocolor, stream, formatter, DefaultFilter(quiet, *shown))
         self.terminal = None
-        if not (said.dryrun or said.verbose or said.printshellcmds or said.debug_dag):
-            self.terminal = Terminal(stream, self.plain, names, stream.isatty())
+        if not any(shown):
+            console = Console(file=stream, no_color=settings.nocolor, highlight=False, markup=False, emoji=False)
+            self.terminal = Terminal(console, self.snakemake, {str(kind).lower() for kind in quiet})
 
     def emit(self, record: LogRecord) -> None:
         """Say what an event means."""
         try:
-            (self.plain.handle if self.terminal is None else self.terminal.take)(record)
+            (self.snakemake.handle if self.terminal is None else self.terminal.take)(record)
         except Exception:
             self.handleError(record)
 
@@ -51,28 +56,3 @@ class LogHandler(LogHandlerBase):
         if self.terminal is not None:
             self.terminal.close()
         super().close()
-
-    @property
-    def writes_to_stream(self) -> bool:
-        """It stands in the place of Snakemake's own words."""
-        return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """Snakemake's own log under `.snakemake/log` goes on beside it."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """What is quiet it knows itself."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """What is said it forms itself."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """It draws none."""
-        return False

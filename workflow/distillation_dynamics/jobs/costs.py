@@ -1,12 +1,12 @@
-"""What a plan would run, why, and what it would cost, in words: the text of `make why` and of a dry run.
+"""What jobs cost: seconds and bytes, from the records of earlier jobs under `results/` where those tell.
 
-Hours come from the records of earlier jobs under `results/`: trainings from seconds an image of earlier ones on the
-same kind of device and network, what is their own and what a cohort shares apart; other stages from their mean.
+Trainings cost seconds an image, as earlier ones of the same network on the same kind of device; other tasks the mean of
+earlier ones of their stage and network. Where none tells, a table of reference costs gives a rough guess.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,92 +21,109 @@ from . import record
 from .batches import network_of
 from .graph import Graph
 from .hashes import IDENTITY
-from .plan import Plan
 from .task import BATCHED, Task
 
 WEIGHTS = ".safetensors"
-# Stages that share the jobs of a rule share its row.
-ROWS = {stage: rule for rule in ("measure", "compare", "tables") for stage in BATCHED[rule]}
+# What seconds rest on, the worst last: earlier jobs, the table below, what a job asks for (at most so much).
+RECORDS, REFERENCE, REQUEST = range(3)
+# Seconds where no record tells, as measured with the default study on one core of a machine with two, and rounded: of a
+# task, of each image that a network sees, and of the start of a job; so many operations of a network take a second.
+SECONDS = {
+    "data": (4, 0),
+    "network_weights": (20, 0),
+    "networks": (2, 2.5e-4),
+    "teacher_outputs": (1, 1e-4),
+    "students": (0.5, 2.5e-4),
+    "measure": (0.05, 1e-4),
+    "compare": (0.25, 0),
+    "map": (2, 0),
+    "tables": (0.2, 0),
+    "summary": (1, 0),
+    "statistics": (15, 0),
+    "figures": (1.5, 0),
+    "page": (3, 0),
+    "paper": (3, 0),
+}
+SECONDS_TO_START = 3
+OPERATIONS_A_SECOND = 1.6e10
+# Stages whose jobs are those of a rule are asked for, and told of, by its name.
+ASKED_AS = {stage: rule for rule in ("measure", "compare", "tables") for stage in BATCHED[rule]}
+ASKED_AS |= {"network_weights": "data"}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a job, and bytes that it leaves; None where nothing tells."""
+    """Seconds of a job, what they rest on, and bytes that it leaves; None where nothing tells of those."""
 
-    seconds: float | None
-    bytes: float | None
+    seconds: float
+    source: int
+    bytes: float | None = None
 
-
-@dataclass(frozen=True)
-class Speed:
-    """Of trainings: seconds an image that are a network's own, seconds an image of what a cohort shares, start-up."""
-
-    own: float
-    shared: float
-    start: float
-
-    def seconds(self, images: int, networks: int) -> float:
-        """Return the seconds of a job that trains so many networks together on so many images."""
-        return images * (networks * self.own + self.shared) + self.start
+    @classmethod
+    def total(cls, costs: Iterable["Cost"]) -> "Cost":
+        """Return the cost of several one after the other, which rests on the worst that one of them rests on."""
+        costs = list(costs)
+        sizes = [cost.bytes for cost in costs]
+        size = None if None in sizes else sum(filter(None, sizes))
+        return cls(sum(cost.seconds for cost in costs), max((cost.source for cost in costs), default=RECORDS), size)
 
 
 class Costs:
     """What earlier jobs took, by stage and network: what another network took says nothing."""
 
     def __init__(self, results: str = "results"):
-        self.seconds: dict[tuple[str, str], list[float]] = {}
-        self.bytes: dict[tuple[str, str], list[int]] = {}
-        self.speeds: dict[tuple[str, str, str], list[Speed]] = {}
+        self.seconds: dict[tuple[str, ...], list[float]] = {}
+        self.bytes: dict[tuple[str, ...], list[float]] = {}
         for path, known in record.all_under(results):
             if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
                 continue  # A link: its run is counted in the store.
-            stage, kind = known["stage"], _network_of(known["job"])
-            self.seconds.setdefault((stage, kind), []).append(known["seconds"])
-            size = sum(file[IDENTITY][0] for file in known["files"].values())
-            self.bytes.setdefault((stage, kind), []).append(size)
-            if stage in ("networks", "students"):
-                self._training(stage, kind, path.parent / "cost.json")
+            kind = known["stage"], _network_of(known["job"])
+            self.seconds.setdefault(kind, []).append(known["seconds"])
+            self.bytes.setdefault(kind, []).append(sum(file[IDENTITY][0] for file in known["files"].values()))
+            if known["stage"] in ("networks", "students"):
+                self._training(kind, path.parent / "cost.json")
 
-    def _training(self, stage: str, kind: str, path: Path) -> None:
+    def _training(self, kind: tuple[str, str], path: Path) -> None:
+        """Remember the seconds of an image, a student's share of what a cohort shares among them."""
         try:
             cost = read_json(path)
         except StudyError:
             return  # Damage is the plan's to say; here it only means that nothing is known.
-        if not cost["images_per_second"]:
-            return
-        images, networks = cost["seconds"] * cost["images_per_second"], cost["networks"]
-        # On a GPU what is whose is not known; all of it counts as shared, so that an estimate is for jobs of that size.
-        own = cost["own_seconds"] or 0.0
-        speed = Speed(own / images, (cost["seconds"] - own) * networks / images, cost["start_seconds"] * networks)
-        self.speeds.setdefault((stage, kind, cost["device"]), []).append(speed)
+        if cost["images_per_second"]:
+            images = cost["seconds"] * cost["images_per_second"]
+            seconds = cost["seconds"] + cost["start_seconds"]
+            self.seconds.setdefault((*kind, cost["device"]), []).append(seconds / images)
 
-    def training(self, graph: Graph, task: Task, networks: int) -> float | None:
-        """Return the seconds of a job that trains so many networks like that of `task`; None where nothing tells."""
-        job = task.job
-        device = "cuda" if graph.study.compute[task.stage]["gpu"] else "cpu"
-        speeds = self.speeds.get((task.stage, _network_of(counted(job)), device))
-        images = _images(graph, job.recipe)
-        if not speeds or images is None:
-            return None
-        mean = Speed(
-            *(sum(values) / len(speeds) for values in zip(*((s.own, s.shared, s.start) for s in speeds), strict=True))
-        )
-        return mean.seconds(images, networks)
+    def of(self, graph: Graph, task: Task) -> Cost:
+        """Return what a task costs by itself; of one of a cohort its share."""
+        job, kind = task.job, (task.stage, _network_of(counted(task.job)))
+        known, images = self.seconds.get(kind), _images(graph, task)
+        if _recipe(task) is not None:
+            device = "cuda" if asked(graph, task)["gpu"] else "cpu"
+            known = [images * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
+        size = {"measure": stored_bytes, "teacher_outputs": lambda _: outputs_bytes(graph)}.get(task.stage)
+        expected = size and size(job)
+        if expected is None:
+            expected = _mean(self.bytes.get(kind)) or _weights_bytes(graph, task)
+        if known:
+            return Cost(sum(known) / len(known), RECORDS, expected)
+        if asked(graph, task)["gpu"] or images is None:
+            return Cost(0.0, REQUEST, expected)
+        start, each = SECONDS[task.stage]
+        return Cost(start + images * (each + _operations(graph, task) / OPERATIONS_A_SECOND), REFERENCE, expected)
 
-    def of(self, plan: Plan, task: Task) -> Cost:
-        """Return what a job will cost by itself."""
-        graph, stage = plan.graph, task.stage
-        kind = stage, _network_of(counted(task.job))
-        size: float | None = stored_bytes(task.job) if stage == "measure" else None
-        if stage == "teacher_outputs":
-            size = outputs_bytes(graph)
-        elif size is None:
-            size = _mean(self.bytes.get(kind))
-        if size is None:
-            size = _weights_bytes(graph, task)
-        if stage == "networks" and task.job.recipe is not None:
-            return Cost(self.training(graph, task, 1), size)
-        return Cost(_mean(self.seconds.get(kind)), size)
+    def of_job(self, graph: Graph, tasks: Iterable[Task]) -> Cost:
+        """Return what a job costs that carries out tasks; at most what it asks for, where nothing tells of one."""
+        tasks = list(tasks)
+        cost = Cost.total(self.of(graph, task) for task in tasks)
+        if cost.source == REQUEST:
+            return replace(cost, seconds=60.0 * asked(graph, tasks[0])["runtime"])
+        return replace(cost, seconds=cost.seconds + SECONDS_TO_START * (cost.source == REFERENCE))
+
+
+def asked(graph: Graph, task: Task) -> dict[str, int]:
+    """Return what the job of a task asks for: a part of `compute` in the study."""
+    return graph.study.compute[ASKED_AS.get(task.stage, task.stage)]
 
 
 def _network_of(job: dict) -> str:
@@ -114,15 +131,48 @@ def _network_of(job: dict) -> str:
     return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
 
 
-def _images(graph: Graph, recipe) -> int | None:
-    """Return epochs times images of a training; None when the number of images is not yet known."""
-    count = _training_images(graph, recipe)
-    return None if count is None else recipe.epochs * count
+def _recipe(task: Task) -> Recipe | None:
+    return getattr(task.job, "recipe", None) if task.stage in ("networks", "students") else None
+
+
+def _images(graph: Graph, task: Task) -> int | None:
+    """Return how many images a network sees in a task; None when that is not yet known."""
+    if (recipe := _recipe(task)) is not None:
+        count = _training_images(graph, recipe)
+        return None if count is None else recipe.epochs * count
+    if task.stage == "teacher_outputs":
+        recipe = graph.study.distillation[0].recipe
+        count = _training_images(graph, recipe)
+        return None if count is None else (recipe.views or 1) * count
+    if task.stage == "measure":
+        return len(task.job.network.epochs) * sum(images.count or 0 for images in task.job.image_sets)
+    return 0
+
+
+def _operations(graph: Graph, task: Task) -> float:
+    """Return about how many operations a network takes for an image: 2 a parameter and place, thrice to train."""
+    trains = _recipe(task) is not None
+    owner = graph.study.teacher if task.stage == "teacher_outputs" else network_of(task).rpartition("/")[2]
+    info = graph.study.model_info.get(task.name if task.stage == "networks" else owner)
+    info = info or graph.study.model_info.get(STUDENT)
+    if info is None:
+        return 0.0
+    places = sum(rows * columns for _, rows, columns in info.shapes) / len(info.shapes)
+    return (6 if trains else 2) * info.parameters * places
 
 
 def _training_images(graph: Graph, recipe: Recipe) -> int | None:
     known = graph.training_images(recipe)
     return _split_images(graph.data.folder) if known is None else known
+
+
+@cache
+def _split_images(folder: str) -> int | None:
+    """Return the number of training images in a split, read once for all jobs of a plan; None before it is there."""
+    try:
+        return int((read_table(Path(folder) / "splits.parquet")["split"] == "train").sum())
+    except StudyError:
+        return None
 
 
 def outputs_bytes(graph: Graph) -> int | None:
@@ -135,19 +185,10 @@ def outputs_bytes(graph: Graph) -> int | None:
     return None if count is None else 4 * views * count * values
 
 
-@cache
-def _split_images(folder: str) -> int | None:
-    """Return the number of training images in a split, read once for all jobs of a plan; None before it is there."""
-    try:
-        return int((read_table(Path(folder) / "splits.parquet")["split"] == "train").sum())
-    except StudyError:
-        return None
-
-
 def stored_bytes(job: MeasureJob) -> int | None:
-    """Return about how many bytes a measurement leaves; None where only earlier ones tell.
+    """Return about how many bytes a measurement leaves that stores much; None where only earlier ones tell.
 
-    Told are the large ones: what is dumped of features, the rows of comparisons, and Gram matrices.
+    Much are features that are dumped, the activations for comparisons, and Gram matrices.
     """
     settings, shapes, count = job.settings, job.network.shapes, job.image_sets[0].count or 0
     sizes = {
@@ -172,118 +213,5 @@ def _weights_bytes(graph: Graph, task: Task) -> int | None:
     return 4 * graph.study.model_info[owner].parameters * count
 
 
-def _mean(values: list | None) -> float | None:
+def _mean(values: list[float] | None) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def whole(parts: Sequence[float | None]) -> float | None:
-    """Return the sum of parts; None where one of them is not known."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
-
-
-def report(plan: Plan, results: str = "results") -> str:
-    """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
-    if not plan.reasons:
-        return f"{plan.graph.study.name}: all results are what the study asks for; nothing would run."
-    lines = [f"{name}: {why}" for name, why in _why(plan)]
-    return "\n".join([*lines, "", table(plan, Costs(results))])
-
-
-def _why(plan: Plan) -> Iterable[tuple[str, str]]:
-    """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
-    together: dict[tuple[str, str], dict[str, None]] = {}
-    for task, reason in plan.reasons.items():
-        name = network_of(task) if task.stage in ("measure", "compare") else task.name
-        together.setdefault((task.stage, reason), {})[name] = None
-    for (stage, reason), names in together.items():
-        yield f"{stage} {', '.join(names)}".strip(), reason
-
-
-def table(plan: Plan, costs: Costs) -> str:
-    """Return the table of jobs, hours, GPU hours and disk by stage, what cohorts save, and what is not known.
-
-    Where no earlier job tells, hours are at most what the jobs ask for.
-    """
-    lines = [f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>12}{'GPU hours':>12}{'disk [MB]':>11}"]
-    rows = [_row(plan, costs, name, stages) for name, stages in _stages(plan).items()]
-    known = {name: sum(getattr(row, name) or 0.0 for row in rows) for name in ("hours", "gpu_hours", "bytes")}
-    due, jobs = sum(row.due for row in rows), sum(row.jobs for row in rows)
-    total = Row("total", due, jobs, **known, bound=any(row.bound for row in rows))
-    lines += map(str, [*rows, total])
-    if plan.training:
-        lines.append(_cohorts_in_words(plan, costs))
-    if total.bound:
-        lines.append(
-            "<=: no earlier job tells; so much time do the jobs ask for (runtime x jobs). A training that needs more "
-            "goes on in another attempt."
-        )
-    for words, name in (("hours", "hours"), ("disk", "bytes")):
-        if unknown := [row.name for row in rows if getattr(row, name) is None]:
-            lines.append(f"Not in the total of {words}, because no earlier job tells: {', '.join(unknown)}.")
-    return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the jobs of some stages cost together; None where nothing tells. `bound`: at most so many hours."""
-
-    name: str
-    due: int
-    jobs: int
-    hours: float | None
-    gpu_hours: float | None
-    bytes: float | None
-    bound: bool
-
-    def __str__(self) -> str:
-        hours = [
-            "?" if value is None else f"{'<= ' if self.bound else ''}{value:.3f}"
-            for value in (self.hours, self.gpu_hours)
-        ]
-        disk = "?" if self.bytes is None else f"{self.bytes / 1e6:.1f}"
-        return f"{self.name:<18}{self.due:>6}{self.jobs:>6}{hours[0]:>12}{hours[1]:>12}{disk:>11}"
-
-
-def _stages(plan: Plan) -> dict[str, list[str]]:
-    """Return the due stages by the name of their row."""
-    rows: dict[str, list[str]] = {}
-    for stage in dict.fromkeys(task.stage for task in plan.reasons):
-        rows.setdefault(ROWS.get(stage, stage), []).append(stage)
-    return rows
-
-
-def _row(plan: Plan, costs: Costs, name: str, stages: list[str]) -> Row:
-    due = [task for stage in stages for task in plan.due(stage)]
-    parts = _cohorts(plan, costs) if name == "students" else [costs.of(plan, task) for task in due]
-    batches = {id(plan.batch_of[task]) for task in due if task in plan.batch_of}
-    jobs = len(plan.cohorts) if name == "students" else len(batches) or len(due)
-    compute = plan.graph.study.compute.get(name)
-    seconds = whole([part.seconds for part in parts])
-    bound, hours = False, None if seconds is None else seconds / 3600
-    if seconds is None and compute is not None:
-        bound, hours = True, jobs * compute["runtime"] / 60
-    gpus = compute["gpu"] if compute else 0
-    disk = whole([part.bytes for part in parts])
-    return Row(name, len(due), jobs, hours, None if hours is None else hours * gpus, disk, bound)
-
-
-def _cohorts(plan: Plan, costs: Costs) -> list[Cost]:
-    """Return the cost of each cohort; students that are only published cost nothing."""
-    parts = []
-    for batch in plan.cohorts:
-        size = whole([costs.of(plan, task).bytes for task in batch.tasks])
-        seconds = costs.training(plan.graph, batch.tasks[0], len(batch.tasks))
-        parts.append(Cost(seconds, size))
-    return parts
-
-
-def _cohorts_in_words(plan: Plan, costs: Costs) -> str:
-    """Return how many students train in how many jobs, and the hours of that and of one job a student."""
-    count, jobs = sum(len(batch.tasks) for batch in plan.cohorts), len(plan.cohorts)
-    said = f"{count} student{'s' if count > 1 else ''} to train in {jobs} job{'s' if jobs > 1 else ''}"
-    alone = costs.training(plan.graph, plan.cohorts[0].tasks[0], 1)
-    together = whole([cost.seconds for cost in _cohorts(plan, costs)])
-    if alone is None or together is None or plan.graph.study.compute["students"]["gpu"]:
-        return f"{said}; what that saves over one job a student is not known before some have trained on a CPU."
-    return f"{said}: {together / 3600:.3f} hours, {count * alone / 3600:.3f} with one job a student."

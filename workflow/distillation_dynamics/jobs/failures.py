@@ -8,7 +8,6 @@ on as often as it takes; only a job that ran out of memory gets more.
 import logging
 import os
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -169,10 +168,9 @@ class Failures(logging.Handler):
         """Return how many times the memory of the study a job asks for: once more for each time that it ran out."""
         return 1 + self.memory[_key(rule, wildcards)]
 
-    def say(self) -> None:
-        """Print why each job failed that was not tried again, as the last word of a run."""
-        if self.final:
-            print("\n".join(["\nWhat failed:", *map(": ".join, self.final.items())]), file=sys.stderr, flush=True)
+    def last_words(self) -> str:
+        """Return why each job failed that was not tried again; nothing where none was."""
+        return "\n".join(["\nWhat failed:", *map(": ".join, self.final.items())]) if self.final else ""
 
 
 def _key(rule: str, wildcards: Iterable[str]) -> tuple[str, ...]:

@@ -1,57 +1,37 @@
-"""What a run says on the terminal: what will run and about how long, a line a finished job, progress, the answers.
+"""What a run says on the terminal: what will run and about how long, a line a finished job, how far it is, the answers.
 
 `Terminal` takes the events of Snakemake's log one by one, as the logger plugin `snakemake_logger_plugin_distillation`
-gets them; `tell` is how the workflow's files say what the events are about. Where nothing was told (another workflow,
-a dry run, `--verbose`) Snakemake's own words are printed.
+gets them. Where the workflow follows nothing (another workflow, a dry run) Snakemake's own words are printed.
 """
 
 import logging
-import shutil
 import textwrap
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from typing import Any, TextIO
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from .costs import Costs
-from .expected import Job, Run
+from .eta import Job, Workload
 from .failures import read
-from .hashes import Hashes
-from .outcome import ending, number_of
-from .plan import Plan
-from .task import STAGES
+from .summary import counted, number_of
 
 # Lines of progress where there is no terminal: so many seconds apart, later on at each twentieth of the time gone.
 INTERVAL = 60
-REDRAWN = 1.0
-BAR = 24
-# Characters of a rule and of whom its job is about, where no long number wants the room.
-WHOM = 35
-ORDER = list(STAGES)
-NOTHING = "Nothing to be done"
 # What Snakemake says before it begins; what it says afterwards without an event is in its own log.
 CHATTER = ("Building DAG", "Assuming unrestricted", "Using shell", "Conda environments:", "Singularity containers:")
+NOTHING = "Nothing to be done"
 # What is worth saying all the same: another attempt, and where a file lies that somebody asked for.
 WORTH = ("Trying to restart", "Efficiency report")
 # What it says of a failed job, and of there being one, beside the job's own sentence.
 REPEATED = ("returned non-zero exit status", "Exiting because a job", "At least one job did not complete")
-
-
-class Told:
-    """What the events of this process are about; the workflow's files fill it in once its plan is made."""
-
-    workflow: Any = None
-    plan: Plan | None = None
-    hashes: Hashes | None = None
-    parts: Callable[[str], tuple[str, ...]] | None = None
-
-
-def tell(workflow: Any, plan: Plan, hashes: Hashes, parts: Callable[[str], tuple[str, ...]]) -> None:
-    """Say what the jobs of this process are about; `parts` are where the study says what a rule's jobs ask for."""
-    Told.workflow, Told.plan, Told.hashes, Told.parts = workflow, plan, hashes, parts
 
 
 def duration(seconds: float) -> str:
@@ -62,214 +42,181 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def clock(seconds: float) -> str:
-    """Return minutes and seconds, or hours, minutes and seconds, since the run began."""
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+@dataclass(frozen=True)
+class Subject:
+    """What a run is about: the study's name, its jobs once they begin, what it answers once they are done.
+
+    `parts` are where the study says what the jobs of a rule ask for.
+    """
+
+    name: str
+    workload: Callable[[], Workload]
+    answers: Callable[[], list[str]]
+    parts: Callable[[str], tuple[str, ...]]
 
 
-def cut(text: str, width: int) -> str:
-    """Return a text that is no longer than `width`."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+def elapsed(seconds: float) -> str:
+    """Return hours, minutes and seconds since the run began."""
+    return str(timedelta(seconds=int(seconds)))
 
 
-def opening(run: Run, name: str, now: float) -> list[str]:
-    """Return what will run and about how long, as far as earlier jobs tell."""
-    rules = Counter(job.rule for job in sorted(run.jobs.values(), key=lambda job: ORDER.index(job.stage)))
-    students = sum(len(job.tasks) for job in run.jobs.values() if job.rule == "cohorts")
-    parts = [
-        f"{count} {rule}" + (f" (train {students} students)" if rule == "cohorts" else "")
-        for rule, count in rules.items()
-    ]
-    told = "as earlier jobs took" if run.left(now)[0] else "since no earlier job under results/ was like these"
-    return [f"{name}: {counted(len(run.jobs), 'job')}: {', '.join(parts)}", f"Time: {time_left(run, now)}, {told}"]
-
-
-def time_left(run: Run, now: float) -> str:
-    """Return how long the rest takes as far as jobs under `results/` or of this run tell, and of how many none does."""
-    seconds, unknown = run.left(now)
-    if unknown and not seconds:
-        return "not known"
-    said = f"about {duration(seconds)}" + (" of computing" if run.limits is None else "")
-    return f"{said} and {counted(len(unknown), 'job')} of unknown length" if unknown else said
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number of things: 1 job, 2 jobs."""
-    return f"{count} {what}{'s' * (count != 1)}"
-
-
-def line(job: Job, took: float, since: float, width: int) -> str:
-    """Return the line of a finished job: when, rule, whom it is about, seconds, the number that matters."""
-    number = number_of(job.tasks)
-    left, right = f"{clock(since):>6}  ", f" {duration(took):>6}  {number}"
-    room = max(WHOM // 2, width - len(left) - len(right))
-    return f"{left}{cut(f'{job.rule:<8} {job.name}', room):<{min(room, WHOM)}}{right}".rstrip()
-
-
-def progress(run: Run, now: float) -> str:
-    """Return how much is done, of the expected seconds where they are known, what runs, and the time left."""
-    done, share = len(run.done), run.share(now)
-    said = [f"{done} of {counted(len(run.jobs), 'job')}"]
-    if share is not None:
-        # All is done only when the last job is.
-        said.insert(0, f"{min(int(100 * share), 99 if done < len(run.jobs) else 100)} %")
-    if done < len(run.jobs):
-        said.append(f"time left: {time_left(run, now)}")
-    return ", ".join(said)
-
-
-def bar(run: Run, now: float, width: int) -> str:
-    """Return a line of progress with a bar; the bar counts jobs where no earlier job tells how long some takes."""
-    share = run.share(now)
-    share = len(run.done) / len(run.jobs) if share is None else share
-    running = ", ".join(f"{job.rule} {job.name}" for job in run.running)
-    full = int(BAR * share)
-    return cut(f"[{'#' * full}{'.' * (BAR - full)}] {progress(run, now)}  {running}", width)
+def line(job: Job, since: float) -> Table:
+    """Return the line of a finished job: when, rule, whom it is about, how long it took, the number that matters."""
+    grid = Table.grid(padding=(0, 2), expand=True)
+    for options in ({}, {"ratio": 1, "overflow": "ellipsis"}, {"min_width": 6}, {}):
+        grid.add_column(no_wrap=True, **options)
+    grid.add_row(elapsed(since), f"{job.rule:<8} {job.name}", duration(job.took), number_of(job.tasks))
+    return grid
 
 
 class Terminal:
-    """The words of one run. `plain` prints what Snakemake would; `quiet`: what the user does not want to see.
-
-    `bars`: whether the last line may be drawn again and again, as on a terminal.
-    """
+    """The words of one run. `snakemake` prints what Snakemake would; `quiet`: what the user does not want to see."""
 
     def __init__(
         self,
-        stream: TextIO,
-        plain: logging.Handler,
+        console: Console,
+        snakemake: logging.Handler,
         quiet: set[str],
-        bars: bool,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.stream, self.plain, self.quiet, self.bars, self.clock = stream, plain, quiet, bars, clock
-        self.run: Run | None = None
+        self.console, self.snakemake, self.clock = console, snakemake, clock
+        self.progress_wanted, self.jobs_wanted = not {"all", "progress"} & quiet, not {"all", "rules"} & quiet
+        self.subject: Subject | None = None
+        self.workload: Workload | None = None
         self.start = clock()
-        self.said = 0.0
-        self.drawn = False
-        self.failed: dict[int, str] = {}
-        self.nothing = False
-        self.lock = threading.RLock()
+        self.failed: set[int] = set()
+        self.bar = Live(console=console, get_renderable=self._bar, refresh_per_second=1, transient=True)
         self.over = threading.Event()
-
-    @property
-    def width(self) -> int:
-        """Characters of a line."""
-        return shutil.get_terminal_size((80, 24)).columns
 
     def take(self, record: logging.LogRecord) -> None:
         """Take an event of Snakemake's log."""
-        with self.lock:
-            event: Any = getattr(record, "event", None)
-            taken = {
-                LogEvent.RUN_INFO: self._begin,
-                LogEvent.JOB_INFO: self._job_begins,
-                LogEvent.JOB_FINISHED: self._job_ends,
-                LogEvent.JOB_ERROR: self._job_fails,
-            }.get(event)
-            if taken is not None and Told.plan is not None:
-                taken(record)
-            elif record.levelno > logging.INFO:
-                if not (self.run is not None and any(words in record.getMessage() for words in REPEATED)):
-                    self._plain(record)
-            elif record.getMessage().startswith(WORTH) or (self.run is None and event != LogEvent.RESOURCES_INFO):
-                self.nothing |= record.getMessage().startswith(NOTHING)
-                if not record.getMessage().startswith(CHATTER):
-                    self._plain(record)
+        event: Any = getattr(record, "event", None)
+        of_jobs = {
+            LogEvent.RUN_INFO: self._begin,
+            LogEvent.JOB_INFO: self._job_begins,
+            LogEvent.JOB_FINISHED: self._job_ends,
+            LogEvent.JOB_ERROR: self._job_fails,
+        }
+        text = record.getMessage()
+        if hasattr(record, "closing"):
+            self.close()
+            self._say(text)
+        elif self.subject is not None and event in of_jobs:
+            of_jobs[event](record)
+        elif record.levelno > logging.INFO:
+            if not (self.workload is not None and any(words in text for words in REPEATED)):
+                self._say_as_snakemake(record)
+        elif text.startswith(WORTH) or (self.workload is None and event != LogEvent.RESOURCES_INFO):
+            if not text.startswith(CHATTER):
+                self._say_as_snakemake(record)
+            if text.startswith(NOTHING):
+                self._answer()
 
-    def _plain(self, record: logging.LogRecord) -> None:
-        self._wipe()
-        self.plain.handle(record)
+    def _say(self, text: Any) -> None:
+        self.console.print(text, soft_wrap=isinstance(text, str))
+
+    def _say_wrapped(self, text: str) -> None:
+        """Say a text in lines of the terminal's width; paths stay whole."""
+        width = self.console.width
+        self._say(textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+    def _say_as_snakemake(self, record: logging.LogRecord) -> None:
+        if not self.bar.is_started:
+            self.snakemake.handle(record)
+        elif self.snakemake.filter(record):
+            self._say(self.snakemake.format(record))
 
     def _begin(self, record: logging.LogRecord) -> None:
-        assert Told.plan is not None
-        self.run = Run.of(Told.workflow, Told.plan, Costs())
-        self.start = self.said = self.clock()
-        if "progress" not in self.quiet:
-            self._say(*map(self._wrapped, opening(self.run, Told.plan.graph.study.name, self.start)))
-            threading.Thread(target=self._draw_on, daemon=True).start()
+        assert self.subject is not None
+        self.workload, self.start = self.subject.workload(), self.clock()
+        if not self.progress_wanted:
+            return
+        jobs = counted(len(self.workload.jobs), "job")
+        self._say_wrapped(f"{self.subject.name}: {jobs}: {self.workload.rules}")
+        self._say_wrapped(f"Time: {self._left(self.start)}, {self.workload.basis}")
+        if self.console.is_terminal:
+            self.bar.start()
+        else:
+            threading.Thread(target=self.say_progress, daemon=True).start()
+
+    def _left(self, now: float) -> str:
+        assert self.workload is not None
+        of_computing = " of computing" if self.workload.limits is None else ""
+        return f"about {duration(self.workload.left(now))}{of_computing}"
 
     def _job_begins(self, record: Any) -> None:
-        if self.run is not None and record.jobid in self.run.jobs:
-            self.run.begin(record.jobid, self.clock())
-            self.failed.pop(record.jobid, None)
+        if self.workload is not None and (job := self.workload.jobs.get(record.jobid)) is not None:
+            job.begun = self.clock()
+            self.failed.discard(record.jobid)
 
     def _job_ends(self, record: Any) -> None:
-        if self.run is None or record.job_id not in self.run.jobs:
-            return
-        now = self.clock()
-        job = self.run.end(record.job_id, now)
-        if "rules" not in self.quiet:
-            self._say(line(job, job.took or 0.0, now - self.start, self.width))
+        if self.workload is not None and (job := self.workload.jobs.get(record.job_id)) is not None:
+            job.ended = self.clock()
+            self._say_ended(job)
 
     def _job_fails(self, record: Any) -> None:
         """Say the sentence of a job; what led to it stands in its log."""
-        if self.run is None or record.jobid not in self.run.jobs:
+        if self.subject is None or self.workload is None or (job := self.workload.jobs.get(record.jobid)) is None:
             return
-        job = self.run.jobs[record.jobid]
         job.begun = None
-        parts = Told.parts(record.rule_name) if Told.parts else ()
-        why = read(record.rule_msg or "", record.log, parts).sentence
-        self.failed[record.jobid] = why
-        logs = "".join(f"\n    log: {path}" for path in record.log[:1])
-        if "rules" not in self.quiet:
-            self._say(f"{clock(self.clock() - self.start):>6}  FAILED  {job.rule} {job.name}: {why}{logs}")
+        self.failed.add(record.jobid)
+        why = read(record.rule_msg or "", record.log, self.subject.parts(record.rule_name)).sentence
+        if self.jobs_wanted:
+            since = elapsed(self.clock() - self.start)
+            self._say("\n    log: ".join([f"{since}  FAILED  {job.rule} {job.name}: {why}", *record.log[:1]]))
 
-    def _say(self, *lines: str) -> None:
-        if "all" in self.quiet:
-            return
-        self._wipe()
-        self.stream.write("".join(f"{text}\n" for text in lines))
-        self.stream.flush()
+    def _say_ended(self, job: Job) -> None:
+        """Say what a job came to; of students, who are published in no time, what all seeds of a variant came to."""
+        assert self.workload is not None
+        if job.rule == "student":
+            alike = [other for other in self.workload.of_rule("student") if other.names == job.names]
+            if any(other.ended is None for other in alike):
+                return
+            job = replace(alike[0], tasks=tuple(task for one in alike for task in one.tasks))
+        if self.jobs_wanted:
+            self._say(line(job, self.clock() - self.start))
 
-    def _wipe(self) -> None:
-        if self.drawn:
-            self.stream.write("\r\x1b[K")
-            self.drawn = False
+    def progress(self, now: float) -> str:
+        """Return how much is done, and how long the rest takes."""
+        assert self.workload is not None
+        done, count = len(self.workload.ended), len(self.workload.jobs)
+        # All is done only when the last job is.
+        share = min(int(100 * self.workload.share(self.start, now)), 99 if done < count else 100)
+        running = ", ".join(dict.fromkeys(job.rule for job in self.workload.running))
+        left = f"{self._left(now)} left" + (f"; running: {running}" if running else "")
+        return f"{share} %, {done} of {counted(count, 'job')}, {left}"
 
-    def _draw_on(self) -> None:
-        """Say how far the run is, until it is over."""
-        while not self.over.wait(REDRAWN):
-            with self.lock:
-                if not self.over.is_set():
-                    self.draw()
+    def _bar(self) -> Table:
+        """Return the last line of a terminal."""
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(width=24)
+        grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        if self.workload is not None:
+            now = self.clock()
+            grid.add_row(ProgressBar(1.0, self.workload.share(self.start, now)), self.progress(now))
+        return grid
 
-    def draw(self) -> None:
-        """Say how far the run is: on a terminal in the last line, elsewhere in a line of its own at intervals."""
-        now = self.clock()
-        if "all" in self.quiet or self.run is None:
-            return
-        if self.bars:
-            self._wipe()
-            # The cursor goes back, so that what another part of the program prints begins at the line's beginning.
-            self.stream.write(bar(self.run, now, self.width - 1) + "\r")
-            self.stream.flush()
-            self.drawn = True
-        elif now - self.said >= max(INTERVAL, (now - self.start) / 20):
-            self.said = now
-            running = ", ".join(dict.fromkeys(job.rule for job in self.run.running))
-            self._say(
-                f"{clock(now - self.start):>6}  {progress(self.run, now)}" + (f"; running: {running}" * bool(running))
-            )
+    def say_progress(self) -> None:
+        """Say at intervals how far the run is, where there is no last line to draw."""
+        while not self.over.wait(max(INTERVAL, (self.clock() - self.start) / 20)):
+            now = self.clock()
+            self._say(f"{elapsed(now - self.start)}  {self.progress(now)}")
+
+    def _answer(self) -> None:
+        """Say what the study answers, where it has come to that."""
+        if self.subject is not None and self.progress_wanted:
+            for text in self.subject.answers():
+                self._say_wrapped(text)
 
     def close(self) -> None:
-        """Say, once, how the run ended, with the answers of the study where it has come to them."""
-        with self.lock:
-            if self.over.is_set():
-                return
-            self.over.set()
-            self._wipe()
-            if "progress" in self.quiet or (self.run is None and not self.nothing) or Told.plan is None:
-                return
-            if self.run is not None:
-                done, took = len(self.run.done), duration(self.clock() - self.start)
-                said = f"{done} of {counted(len(self.run.jobs), 'job')} done in {took}"
-                self._say(f"{said}, {len(self.failed)} failed" if self.failed else said)
-                if done < len(self.run.jobs):
-                    return
-            paragraphs = ending(Told.plan.graph, Told.hashes or Hashes())
-            self._say(*(self._wrapped(text) for text in paragraphs))
-
-    def _wrapped(self, text: str) -> str:
-        return textwrap.fill(text, self.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        """Say, once, how the run ended."""
+        if self.over.is_set():
+            return
+        self.over.set()
+        self.bar.stop()
+        if self.workload is not None and self.progress_wanted:
+            done, took = len(self.workload.ended), duration(self.clock() - self.start)
+            failed = f", {len(self.failed)} failed" if self.failed else ""
+            self._say(f"{done} of {counted(len(self.workload.jobs), 'job')} done in {took}{failed}")
+            if done == len(self.workload.jobs):
+                self._answer()

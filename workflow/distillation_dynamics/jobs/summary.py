@@ -1,7 +1,8 @@
 """What a job came to in a few words, and what a study answers in a few lines: read from what lies under `results/`."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,25 @@ from .graph import Graph
 from .hashes import Hashes
 from .task import Task
 
-# Sections of a report whose answers are told at the end of a run, the first three that it has.
-TOLD = ("Does a variant help?", "Is it U-shaped?", "The paper's claims, one by one", "Networks beside each other")
-MOST_TOLD = 3
-ACCURACY = "Accuracy"
+# Sections of a report whose answers stand at the end of a run, the first three that it has, after its accuracies.
+ANSWERED = ("Does a variant help?", "Is it U-shaped?", "The paper's claims, one by one", "Networks beside each other")
+MOST_ANSWERS = 3
 # Stages that gather -> how what they leave is counted.
 COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tables": "table", "figures": "figure"}
 PAGE = "index.html"
 
 
-def number_of(tasks: Iterable[Task]) -> str:
+def number_of(tasks: Sequence[Task]) -> str:
     """Return the number that matters of what a job left: top-1 and images a second, or how much was made of what."""
-    tasks = list(tasks)
     if tasks[0].stage in ("networks", "students"):
         return ", ".join(filter(None, [_top1(tasks), _speed(tasks)]))
-    kinds: dict[str, int] = {}
-    for task in tasks:
-        if task.stage in COUNTED:
-            kinds[COUNTED[task.stage]] = kinds.get(COUNTED[task.stage], 0) + 1
-    return ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in kinds.items())
+    kinds = Counter(COUNTED[task.stage] for task in tasks if task.stage in COUNTED)
+    return ", ".join(counted(count, kind) for kind, count in kinds.items())
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things: 1 job, 2 jobs."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _read(task: Task, name: str) -> dict[str, Any]:
@@ -40,26 +41,20 @@ def _read(task: Task, name: str) -> dict[str, Any]:
         return {}
 
 
-def _top1(tasks: list[Task]) -> str:
+def _top1(tasks: Sequence[Task]) -> str:
     results = [_read(task, "result.json") for task in tasks]
     values = [result["test_top1"] for result in results if result.get("test_top1") is not None]
     failed = sum(not result for result in results)
-    said = []
-    if values:
-        low, high = (f"{value:.1f}" for value in (min(values), max(values)))
-        said.append(f"top-1 {low if low == high else f'{low}-{high}'} %")
-    if failed:
-        said.append(f"{failed} of {len(tasks)} failed")
-    return ", ".join(said)
+    parts = ["top-1 " + "-".join(dict.fromkeys(f"{end(values):.1f}" for end in (min, max))) + " %"] if values else []
+    return ", ".join([*parts, *([f"{failed} of {len(tasks)} failed"] if failed else [])])
 
 
-def _speed(tasks: list[Task]) -> str:
+def _speed(tasks: Sequence[Task]) -> str:
     """Return the images that networks were trained on in a second, each counted for every network that saw it."""
     costs = [cost for task in tasks if (cost := _read(task, "cost.json")).get("images_per_second")]
     seconds = sum(cost["seconds"] for cost in costs)
-    if not seconds:
-        return ""
-    return f"{sum(cost['seconds'] * cost['images_per_second'] for cost in costs) / seconds:,.0f} images/s"
+    images = sum(cost["seconds"] * cost["images_per_second"] for cost in costs)
+    return f"{images / seconds:,.0f} images/s" if seconds else ""
 
 
 def answer(report: str, title: str) -> str | None:
@@ -69,18 +64,17 @@ def answer(report: str, title: str) -> str | None:
     return found and " ".join(found[1].split())
 
 
-def ending(graph: Graph, hashes: Hashes) -> list[str]:
-    """Return accuracies, answers and where to read on, a paragraph each; only the path that there is without a report.
+def answers(graph: Graph, hashes: Hashes) -> list[str]:
+    """Return accuracies, answers and where to read on, a paragraph each.
 
     A report that is not what the study asks for now answers nothing.
     """
     task = graph.statistics
-    path = Path(task.path("report.md"))
     if record.fault(task, record.read(task.record), hashes) is not None:
         return []
+    path, page = Path(task.path("report.md")), Path(graph.home, PAGE)
     report = path.read_text(encoding="utf-8")
-    accuracies = answer(report, ACCURACY)
-    answers = [f"{title} {said}" for title in TOLD if (said := answer(report, title))]
-    page = Path(graph.home, PAGE)
-    paths = [str(path), *([str(page)] if page.is_file() else [])]
-    return [*([f"Accuracy: {accuracies}"] if accuracies else []), *answers[:MOST_TOLD], *paths]
+    found = [f"{title} {said}" for title in ANSWERED if (said := answer(report, title))][:MOST_ANSWERS]
+    if accuracies := answer(report, "Accuracy"):
+        found.insert(0, f"Accuracy: {accuracies}")
+    return [*found, str(path), *([str(page)] if page.is_file() else [])]

@@ -1,0 +1,156 @@
+"""The jobs of a run of Snakemake: what each carries out, how much of the whole is done, how long the rest takes.
+
+Expected seconds are those of `costs`, set right by the jobs of the run that have ended.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from .batches import network_of, split
+from .costs import RECORDS, REFERENCE, REQUEST, Cost, Costs
+from .plan import Plan
+from .task import GATHERING, STAGES, Task
+
+BASIS = {
+    RECORDS: "as earlier jobs took",
+    REFERENCE: "a rough guess, partly from reference costs of a machine with two cores",
+    REQUEST: "at most, since of some jobs only the time that they ask for is known",
+}
+# The name of a job lists so many networks.
+MOST_NAMES = 2
+# Rules whose jobs are about networks or students.
+ABOUT_NETWORKS = ("cohorts", "measure", "compare", "student")
+
+
+@dataclass
+class Job:
+    """A job of Snakemake: its rule, what it carries out, what it takes of the machine, what it should cost.
+
+    `begun` and `ended`: seconds of a clock.
+    """
+
+    rule: str
+    tasks: tuple[Task, ...]
+    takes: dict[str, int]
+    cost: Cost
+    begun: float | None = None
+    ended: float | None = None
+
+    @property
+    def took(self) -> float:
+        """The seconds that it took."""
+        assert self.begun is not None and self.ended is not None
+        return self.ended - self.begun
+
+    @property
+    def names(self) -> list[str]:
+        """The networks or variants that it is about."""
+        return list(dict.fromkeys(split(network_of(task))[0] for task in self.tasks))
+
+    @property
+    def name(self) -> str:
+        """Whom it is about: a network, some variants and seeds, or the stages that it gathers."""
+        if self.rule not in ABOUT_NETWORKS:
+            stages = dict.fromkeys(task.stage for task in self.tasks)
+            return ", ".join(stages) if self.tasks[0].stage in GATHERING else self.tasks[0].name
+        names, more = self.names, len(self.names) - MOST_NAMES
+        if more > 1:
+            names = [*names[:MOST_NAMES], f"{more} more"]
+        seeds = list(dict.fromkeys(seed for task in self.tasks if (seed := split(network_of(task))[1])))
+        if len(seeds) > MOST_NAMES:
+            return ", ".join([*names, f"{len(seeds)} seeds"])
+        return ", ".join([*names, *(f"seed {seed}" for seed in seeds)])
+
+
+class Workload:
+    """The jobs of a run by number; `limits`: what of the machine they share, None on a cluster, which shares alone."""
+
+    def __init__(self, jobs: dict[int, Job], limits: dict[str, int] | None):
+        self.jobs, self.limits = jobs, limits
+
+    @classmethod
+    def of(cls, workflow: Any, plan: Plan, costs: Costs) -> "Workload":
+        """Return the jobs that Snakemake is about to run; those that only ask for others are none."""
+        parts = {task.flag: (task,) for task in plan.reasons} | {batch.flag: batch.tasks for batch in plan.batches}
+        jobs = {}
+        for job in list(workflow.dag.needrun_jobs()):
+            if not job.is_norun:
+                tasks = parts[str(job.output[0])]
+                takes = {"threads": job.threads, "gpu": int(job.resources.get("gpu", 0))}
+                # A student is published in no time beside what is trained and measured.
+                cost = Cost(0.0, RECORDS) if job.rule.name == "student" else costs.of_job(plan.graph, tasks)
+                jobs[workflow.dag.jobid(job)] = Job(job.rule.name, tasks, takes, cost)
+        settings = workflow.resource_settings
+        if settings.nodes is not None:
+            return cls(jobs, None)
+        gpus = getattr(workflow.global_resources.get("gpu"), "value", None)
+        return cls(jobs, {"threads": settings.cores or 1} | ({} if gpus is None else {"gpu": int(gpus)}))
+
+    def of_rule(self, rule: str) -> list[Job]:
+        """The jobs of a rule."""
+        return [job for job in self.jobs.values() if job.rule == rule]
+
+    @property
+    def ended(self) -> list[Job]:
+        """The jobs that are done."""
+        return [job for job in self.jobs.values() if job.ended is not None]
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that are begun and not done."""
+        return [job for job in self.jobs.values() if job.begun is not None and job.ended is None]
+
+    @property
+    def rules(self) -> str:
+        """How many jobs of which rule there are, in the order of their stages."""
+        order = list(STAGES)
+        jobs = sorted(self.jobs.values(), key=lambda job: order.index(job.tasks[0].stage))
+        counts = {rule: f"{count} {rule}" for rule, count in Counter(job.rule for job in jobs).items()}
+        if "cohorts" in counts:
+            students = sum(len(job.tasks) for job in self.of_rule("cohorts"))
+            counts["cohorts"] += f" (train {students} student{'s' * (students > 1)})"
+        return ", ".join(counts.values())
+
+    @property
+    def basis(self) -> str:
+        """What the expected seconds rest on."""
+        return BASIS[max(job.cost.source for job in self.jobs.values())]
+
+    def _pace(self, rule: str) -> float:
+        """Return what jobs took of what was expected: those of a rule, or as far as they tell yet all."""
+        if self.limits is None:
+            return 1.0  # Nobody knows how long a job waited on a cluster.
+        alike = [job for job in self.of_rule(rule) if job.ended is not None and job.cost.seconds]
+        prior = 0.0 if alike else sum(job.cost.seconds for job in self.jobs.values()) / 10
+        ended = alike or self.ended
+        expected = sum(job.cost.seconds for job in ended) + prior
+        return (sum(job.took for job in ended) + prior) / expected if expected else 1.0
+
+    def _left(self, job: Job, now: float) -> float:
+        """Return the seconds that a job still takes."""
+        if job.ended is not None:
+            return 0.0
+        return max(0.0, self._pace(job.rule) * job.cost.seconds - (0.0 if job.begun is None else now - job.begun))
+
+    def left(self, now: float) -> float:
+        """Return the seconds until all is done: rules one after the other, the jobs of a rule beside each other.
+
+        On a cluster they are what the jobs compute together: when they begin nobody knows.
+        """
+        if self.limits is None:
+            return sum(self._left(job, now) for job in self.jobs.values())
+        total = 0.0
+        for rule in {job.rule for job in self.jobs.values()}:
+            jobs = [(job.takes, self._left(job, now)) for job in self.of_rule(rule)]
+            shared = (sum(takes[name] * seconds for takes, seconds in jobs) / n for name, n in self.limits.items())
+            total += max(*(seconds for _, seconds in jobs), *shared)
+        return total
+
+    def share(self, start: float, now: float) -> float:
+        """Return the share that is done of the time since `start` and the time left; on a cluster, of the computing."""
+        done, left = now - start, self.left(now)
+        if self.limits is None:
+            done = sum(job.cost.seconds for job in self.ended)
+            left = sum(job.cost.seconds for job in self.jobs.values()) - done
+        return done / (done + left) if done + left else 1.0
