@@ -167,8 +167,8 @@ def test_a_run_says_a_line_a_job_and_ends_with_where_to_read(run):
     _, said = run
     lines = said.splitlines()
     (opening,) = [n for n, line in enumerate(lines) if line.startswith("smoke: 17 jobs: 1 data, 1 network,")]
-    assert "Time: not known, since no earlier job under results/ was like these" in lines[opening:]
-    told = [line.split() for line in lines if re.match(r" +\d+:\d\d  \w", line)]
+    assert any(re.fullmatch(r"Time: about .*, a rough guess: reference costs of .*", line) for line in lines[opening:])
+    told = [line.split() for line in lines if re.match(r"\d:\d\d:\d\d  \w", line)]
     assert len(told) == 17 and {words[1] for words in told} > {"data", "network", "cohorts", "student", "gather"}
     assert any(words[1:] == ["student", "hard,", "seed", "0", *words[5:7], "top-1", "50.0", "%"] for words in told)
     assert lines[-2:] == ["results/smoke/statistics/report.md", "results/smoke/index.html"]

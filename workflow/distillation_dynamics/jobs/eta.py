@@ -14,8 +14,8 @@ from .task import GATHERING, STAGES, Task
 
 BASIS = {
     RECORDS: "as earlier jobs took",
-    REFERENCE: "a rough guess, partly from reference costs of a machine with two cores",
-    REQUEST: "at most, since of some jobs only the time that they ask for is known",
+    REFERENCE: "a rough guess: reference costs of a machine with two cores",
+    REQUEST: "at most: of some jobs only the time that they ask for is known",
 }
 # The name of a job lists so many networks.
 MOST_NAMES = 2
