@@ -145,13 +145,12 @@ def test_a_run_says_what_runs_a_line_a_job_or_variant_and_where_the_answer_is(su
     assert len(to.stream.getvalue().splitlines()) == len(lines), "the end is said once"
 
 
-def test_a_line_is_cut_where_names_are_long_and_not_its_numbers(subject, tmp_path):
+def test_a_line_is_cut_where_names_are_long_and_not_its_numbers(tmp_path):
+    leave(tmp_path, result={"test_top1": 77.53}, cost={"seconds": 2.0, "images_per_second": 1234.0})
     long = job(tmp_path, names=[f"a_variant_with_a_long_name_{n}/seed0" for n in range(3)])
     long.begun, long.ended = 0.0, 71.0
-    to = made(subject)
-    to.console.print(terminal.line(long, 3000))
-    said = to.stream.getvalue().rstrip("\n")
-    assert len(said) <= 80 and "…" in said and said.rstrip().endswith("71 s    top-1 77.5 %, 1,234 images/s")
+    said = terminal.line(long, 3000, 80)
+    assert len(said) == 80 and "…" in said and said.endswith("   71 s  top-1 77.5 %, 1,234 images/s")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +176,19 @@ def test_a_failed_job_is_its_sentence_and_its_log_and_the_last_words_come_last(s
     assert lines[0] == "0:00:00  FAILED  cohorts soft, 3 seeds: training: loss became nan in epoch 2"
     assert lines[1:3] == [f"    log: {tmp_path / 'log'}", "0 of 3 jobs done in 0 s, 1 failed"]
     assert lines[3:] == ["", "What failed:", "Train x: no"] and to.snakemake.said == []
+
+
+def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subject):
+    to = made(subject)
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    for number in (8, 9):
+        send(to, LogEvent.JOB_INFO, jobid=number)
+    send(to, LogEvent.JOB_FINISHED, job_id=8)
+    assert "student  soft" not in to.stream.getvalue()
+    send(to, LogEvent.JOB_ERROR, jobid=9, rule_name="student", rule_msg=None, log=[])
+    assert "FAILED  student soft, seed 1" in to.stream.getvalue()
+    assert "student  soft, seed 0 " in to.stream.getvalue().splitlines()[-1]
+    to.close()
 
 
 def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(subject):

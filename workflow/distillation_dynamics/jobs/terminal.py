@@ -23,6 +23,8 @@ from .eta import Job, Workload
 from .failures import read
 from .summary import counted, number_of
 
+# Characters of a rule and of whom its job is about, where no long number wants the room.
+WHOM = 35
 # Lines of progress where there is no terminal: so many seconds apart, later on at each twentieth of the time gone.
 INTERVAL = 60
 # What Snakemake says before it begins; what it says afterwards without an event is in its own log.
@@ -60,13 +62,13 @@ def elapsed(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
 
 
-def line(job: Job, since: float) -> Table:
+def line(job: Job, since: float, width: int) -> str:
     """Return the line of a finished job: when, rule, whom it is about, how long it took, the number that matters."""
-    grid = Table.grid(padding=(0, 2), expand=True)
-    for options in ({}, {"ratio": 1, "overflow": "ellipsis"}, {"min_width": 6}, {}):
-        grid.add_column(no_wrap=True, **options)
-    grid.add_row(elapsed(since), f"{job.rule:<8} {job.name}", duration(job.took), number_of(job.tasks))
-    return grid
+    left, right = f"{elapsed(since)}  ", f" {duration(job.took):>6}  {number_of(job.tasks)}"
+    room = min(WHOM, max(WHOM // 2, width - len(left) - len(right)))
+    whom = f"{job.rule:<8} {job.name}"
+    whom = whom if len(whom) <= room else f"{whom[: room - 1]}…"
+    return f"{left}{whom:<{room}}{right}".rstrip()
 
 
 class Terminal:
@@ -112,8 +114,8 @@ class Terminal:
             if text.startswith(NOTHING):
                 self._answer()
 
-    def _say(self, text: Any) -> None:
-        self.console.print(text, soft_wrap=isinstance(text, str))
+    def _say(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
 
     def _say_wrapped(self, text: str) -> None:
         """Say a text in lines of the terminal's width; paths stay whole."""
@@ -164,17 +166,21 @@ class Terminal:
         if self.jobs_wanted:
             since = elapsed(self.clock() - self.start)
             self._say("\n    log: ".join([f"{since}  FAILED  {job.rule} {job.name}: {why}", *record.log[:1]]))
+        if job.rule == "student":
+            self._say_ended(job)
 
     def _say_ended(self, job: Job) -> None:
         """Say what a job came to; of students, who are published in no time, what all seeds of a variant came to."""
         assert self.workload is not None
+        ended = [job]
         if job.rule == "student":
-            alike = [other for other in self.workload.of_rule("student") if other.names == job.names]
-            if any(other.ended is None for other in alike):
+            alike = {n: one for n, one in self.workload.jobs.items() if (one.rule, one.names) == (job.rule, job.names)}
+            if any(one.ended is None and number not in self.failed for number, one in alike.items()):
                 return
-            job = replace(alike[0], tasks=tuple(task for one in alike for task in one.tasks))
-        if self.jobs_wanted:
-            self._say(line(job, self.clock() - self.start))
+            ended = [one for one in alike.values() if one.ended is not None]
+        if ended and self.jobs_wanted:
+            together = replace(ended[0], tasks=tuple(task for one in ended for task in one.tasks))
+            self._say(line(together, self.clock() - self.start, self.console.width))
 
     def progress(self, now: float) -> str:
         """Return how much is done, and how long the rest takes."""
