@@ -4,7 +4,9 @@ Snakemake finds it by its name (`--logger distillation`); `profiles/default` put
 """
 
 import sys
+from collections.abc import Collection
 from logging import LogRecord
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
@@ -34,7 +36,7 @@ class LogHandler(LogHandlerBase):
         from distillation_dynamics.jobs.terminal import Terminal
 
         settings = self.common_settings
-        quiet = settings.quiet or set()
+        quiet: Collection[Any] = settings.quiet or set()
         stream = sys.stdout if settings.stdout else sys.stderr
         shown = settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
         formatter = DefaultFormatter(quiet, settings.show_failed_logs)

@@ -96,21 +96,21 @@ class Costs:
 
     def of(self, graph: Graph, task: Task) -> Cost:
         """Return what a task costs by itself; of one of a cohort its share."""
-        job, kind = task.job, (task.stage, _network_of(counted(task.job)))
-        known, images = self.seconds.get(kind), _images(graph, task)
+        kind, images = (task.stage, _network_of(counted(task.job))), _images(graph, task)
+        known = self.seconds.get(kind)
         if _recipe(task) is not None:
             device = "cuda" if asked(graph, task)["gpu"] else "cpu"
             known = [images * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
-        size = {"measure": stored_bytes, "teacher_outputs": lambda _: outputs_bytes(graph)}.get(task.stage)
-        expected = size and size(job)
-        if expected is None:
-            expected = _mean(self.bytes.get(kind)) or _weights_bytes(graph, task)
+        sizes = _stored_bytes(graph, task), _mean(self.bytes.get(kind)), _weights_bytes(graph, task)
+        size = next((size for size in sizes if size is not None), None)
         if known:
-            return Cost(sum(known) / len(known), RECORDS, expected)
+            return Cost(sum(known) / len(known), RECORDS, size)
         if asked(graph, task)["gpu"] or images is None:
-            return Cost(0.0, REQUEST, expected)
+            return Cost(0.0, REQUEST, size)
         start, each = SECONDS[task.stage]
-        return Cost(start + images * (each + _operations(graph, task) / OPERATIONS_A_SECOND), REFERENCE, expected)
+        if images:
+            each += _operations(graph, task) / OPERATIONS_A_SECOND
+        return Cost(start + images * each, REFERENCE, size)
 
     def of_job(self, graph: Graph, tasks: Iterable[Task]) -> Cost:
         """Return what a job costs that carries out tasks; at most what it asks for, where nothing tells of one."""
@@ -151,14 +151,11 @@ def _images(graph: Graph, task: Task) -> int | None:
 
 def _operations(graph: Graph, task: Task) -> float:
     """Return about how many operations a network takes for an image: 2 a parameter and place, thrice to train."""
-    trains = _recipe(task) is not None
-    owner = graph.study.teacher if task.stage == "teacher_outputs" else network_of(task).rpartition("/")[2]
-    info = graph.study.model_info.get(task.name if task.stage == "networks" else owner)
-    info = info or graph.study.model_info.get(STUDENT)
-    if info is None:
-        return 0.0
+    kind, _, name = network_of(task).partition("/")
+    owner = {"teacher_outputs": graph.study.teacher, "networks": task.name}.get(task.stage)
+    info = graph.study.model_info[owner or (name if kind == "networks" else STUDENT)]
     places = sum(rows * columns for _, rows, columns in info.shapes) / len(info.shapes)
-    return (6 if trains else 2) * info.parameters * places
+    return (2 if _recipe(task) is None else 6) * info.parameters * places
 
 
 def _training_images(graph: Graph, recipe: Recipe) -> int | None:
@@ -202,6 +199,12 @@ def stored_bytes(job: MeasureJob) -> int | None:
 def _dumped(settings: Settings, shapes: Shapes, count: int) -> int:
     size, images = {"float16": 2, "float32": 4}[settings.dtype], min(count, settings.dump_images)
     return sum(images * c * min(settings.dump_tokens or rows * cols, rows * cols) * size for c, rows, cols in shapes)
+
+
+def _stored_bytes(graph: Graph, task: Task) -> int | None:
+    if task.stage == "teacher_outputs":
+        return outputs_bytes(graph)
+    return stored_bytes(task.job) if task.stage == "measure" else None
 
 
 def _weights_bytes(graph: Graph, task: Task) -> int | None:
