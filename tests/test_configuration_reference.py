@@ -45,7 +45,7 @@ def test_every_key_has_a_meaning(row):
 
 def test_values_defaults_and_what_must_be_given_are_told():
     page = options.page()
-    assert "| `state_minutes` | number, at least 0 | `10.0` | minutes between two saved states" in page
+    assert "| `state_minutes` | number, at least 0 | `10.0` | minutes between saved states" in page
     assert "| **`data.source`** | `folder`, `parquet` |" in page
     assert "| `figures.dpi` | whole number, at least 50, at most 1200 | `200` |" in page
     assert "| **`variants.<name>.soft.weight`** | number, at least 0 or mapping |" in page

@@ -8,6 +8,7 @@ import ast
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, NamedTuple
@@ -109,6 +110,14 @@ class Figure(NamedTuple):
     caption: str
 
 
+@cache
+def _options() -> Any:
+    """Return what reads the options of an objective."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(dict[str, Option])
+
+
 def readers() -> dict[str, bool]:
     """Return the readers of images by name, with whether the data stage packs what they read; raise as `objectives`."""
     found = {}
@@ -132,7 +141,7 @@ def objectives() -> dict[str, Objective]:
         file.allow("REQUIRES", [requires], OBJECTIVE_REQUIRES)
         file.must_define("Loss", "class")
         try:
-            options = read(dict[str, Option], options, "OPTIONS")
+            options = read(_options(), options, "OPTIONS")
         except StudyError as error:
             raise StudyError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from error
         for name in set(options).intersection(TERM_OPTIONS):

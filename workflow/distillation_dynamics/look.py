@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,18 @@ def with_control(configuration: dict[str, Any]) -> dict[str, Any]:
 
     Raises StudyError where the study cannot be run.
     """
-    scales = {name: info.layer_scale for name, info in load(configuration, model_info.describe).model_info.items()}
-    networks = {
-        name: given | {"control": "unit_layer_scale"}
-        if (scale := scales[name]) is not None and scale < SMALLEST_SCALE
-        else given
-        for name, given in configuration["networks"].items()
-    }
+    networks = dict(configuration["networks"])
+    for name, info in load(configuration, model_info.describe).model_info.items():
+        if info.layer_scale is not None and info.layer_scale < SMALLEST_SCALE:
+            networks[name] = networks[name] | {"control": "unit_layer_scale"}
     return configuration | {"networks": networks}
 
 
 def _network(network: str, model: str | None) -> tuple[dict[str, Any], str]:
     """Return what a study says of a network, and a name for it."""
     path = Path(network.removeprefix(LOCAL))
-    if network.startswith(HUB):
+    on_hub = network.startswith(HUB)
+    if on_hub:
         repository, _, revision = network.removeprefix(HUB).partition("@")
         revision = revision or "main"
         config = _config_of_hub(repository, revision)
@@ -85,13 +84,12 @@ def _network(network: str, model: str | None) -> tuple[dict[str, Any], str]:
             f"NETWORK: nothing beside the weights of {network} says which model of timm they are of; give its name, "
             "MODEL=vit_small_patch16_224"
         )
-    args = dict(config.get("model_args") or {})
-    if source == "timm" and network.startswith(HUB):
-        # Of a file here its header says so.
-        said = config.get("pretrained_cfg", config)
-        args |= {"num_classes": config.get("num_classes", said.get("num_classes", 0))}
+    args, view = dict(config.get("model_args") or {}), {}
+    if on_hub:
+        # Of weights here the plan reads it.
+        cfg = config.get("pretrained_cfg", config)
+        args["num_classes"], view = config.get("num_classes", cfg.get("num_classes", 0)), _view(cfg)
     given = {"source": source, "model": {"name": model} | ({"args": args} if args else {}), "weights": weights}
-    view = _view(config.get("pretrained_cfg", config)) if network.startswith(HUB) else {}
     return given | ({"view": view} if view else {}), named
 
 
@@ -177,8 +175,7 @@ def answer_in(report: str) -> str:
     """Return what a study's `report.md` answers to "is it U-shaped?", without its tables."""
     section = report.partition(QUESTION)[2].partition("\n## ")[0]
     paragraphs = [part.strip() for part in section.split("\n\n") if part.strip()]
-    before = [number for number, part in enumerate(paragraphs) if part.startswith("|")]
-    return "\n\n".join(paragraphs[: before[0]] if before else paragraphs)
+    return "\n\n".join(takewhile(lambda part: not part.startswith("|"), paragraphs))
 
 
 def main(arguments: list[str]) -> str | None:

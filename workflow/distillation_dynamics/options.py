@@ -80,7 +80,7 @@ def _values(value: dict[str, Any], root: dict[str, Any]) -> str:
     if "enum" in value:
         return _names(value["enum"])
     kind = KINDS.get(value.get("type", "any"), value.get("type", "any"))
-    if items := _resolved(value.get("items", {}), root):
+    if items := _resolved(value.get("items", value.get("prefixItems", [{}])[0]), root):
         kind += f" of {_values(items, root)}" if "enum" in items else f" ({_values(items, root)})"
     bounds = [text.format(f"{value[name]:g}") for name, text in BOUNDS.items() if name in value]
     return ", ".join([kind, *bounds])

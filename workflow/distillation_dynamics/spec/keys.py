@@ -3,7 +3,7 @@
 pydantic reads it where a study is loaded. Jobs are told values that were checked, so that nothing is imported here.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 # Beyond it numpy and torch have no integers; and no network has so many of anything.
 LARGEST = 2**63
@@ -32,7 +32,7 @@ class Key:
             choices = {KIND + kind: choice for kind, choice in kinds.items()}
             return core_schema.tagged_union_schema(choices, lambda value: KIND + _kind(value))
         schema = schema | self.bounds
-        if schema["type"] == "int":
+        if schema["type"] == "int" or isinstance(schema.get("expected", [None])[0], int):
             return core_schema.no_info_before_validator_function(_whole, schema)
         return core_schema.no_info_after_validator_function(_unique, schema) if self.unique else schema
 
@@ -48,11 +48,16 @@ _KIND_OF = {"float": "number", "str": "string", "tuple": "array"}
 
 def _kind(value: Any) -> str:
     """Return which kind of JSON a value is."""
-    return {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}.get(type(value), "object")
+    kinds = {int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds.get(type(value), "other")
 
 
 def _whole(value: Any) -> Any:
-    """Return a whole number as such, however it is written: 2e3 and 2.0 are some, too."""
+    """Return a whole number as such, however it is written: 2e3 and 2.0 are some, too; true is none."""
+    from pydantic_core import PydanticKnownError
+
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
     whole = isinstance(value, float) and value.is_integer() and abs(value) < LARGEST
     return int(value) if whole else value
 
@@ -64,3 +69,13 @@ def _unique(items: tuple) -> tuple:
         if item in items[:number]:
             raise PydanticCustomError("twice", "given twice", {"item": item})
     return items
+
+
+Text = Annotated[str, Key(min_length=1)]
+Natural = Annotated[int, Key(ge=0)]
+Count = Annotated[int, Key(ge=1)]
+Seed = Annotated[int, Key(ge=0, le=999_999)]
+NotNegative = Annotated[float, Key(ge=0)]
+Positive = Annotated[float, Key(gt=0)]
+Fraction = Annotated[float, Key(ge=0, le=1)]
+Percent = Annotated[float, Key(ge=0, le=100)]

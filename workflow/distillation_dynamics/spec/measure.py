@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from .base import From, aside
 from .images import ImageSet
-from .keys import Key
+from .keys import Count, Key
 from .machine import Machine
 from .network import Checkpoints
 
@@ -22,11 +22,11 @@ class SharedSettings:
 
     entropy_bins: Annotated[int, Key("bins of the histograms that entropy is computed from", ge=2, le=100_000)] = 100
     permutations: Annotated[int, Key("of the channels, for the nulls of spectra", ge=20, le=100_000)] = 200
-    dump_images: Annotated[int, Key("of the measured images at most so many are dumped", ge=1)] = 1000
-    dump_tokens: Annotated[int | None, Key("fixed random tokens of a dumped image; left out: all", ge=1)] = None
-    dtype: Annotated[
-        Literal["float16", "float32"], Key("of the dumped features; metrics are always computed on float32")
-    ] = "float16"
+    dump_images: Annotated[Count, Key("of the measured images at most so many are dumped")] = 1000
+    dump_tokens: Annotated[Count | None, Key("fixed random tokens of a dumped image; left out: all")] = None
+    dtype: Annotated[Literal["float16", "float32"], Key("of dumped features; metrics are computed on float32")] = (
+        "float16"
+    )
 
 
 @dataclass(frozen=True)

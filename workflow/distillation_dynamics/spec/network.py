@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from .base import From
 from .images import View
-from .keys import Key
+from .keys import Key, Text
 
+ARGS = "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
 # (channels, rows, columns) of the features of each block.
 Shapes = tuple[tuple[int, int, int], ...]
 
@@ -25,16 +26,11 @@ class Model:
 class Named:
     """A timm model as a study names it."""
 
-    name: Annotated[str, Key("a timm model", min_length=1)]
-    args: Annotated[
-        dict[str, Any],
-        Key(
-            "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
-        ),
-    ] = field(default_factory=dict)
-    initialisation: Annotated[
-        Literal["timm", "xavier"], Key("xavier: Xavier-uniform weights in every linear layer")
-    ] = "timm"
+    name: Annotated[Text, Key("a timm model")]
+    args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)
+    initialisation: Annotated[Literal["timm", "xavier"], Key("xavier: Xavier-uniform weights of linear layers")] = (
+        "timm"
+    )
 
 
 @dataclass(frozen=True)

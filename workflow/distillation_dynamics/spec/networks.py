@@ -1,6 +1,7 @@
 """The jobs that make a network ready: its weights from elsewhere, and the network itself with its control."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from .base import From, aside
 from .images import Images, View
@@ -9,7 +10,7 @@ from .network import Model
 from .training import Recipe
 
 # What a network's control can be: fresh weights, those with LayerScale 1, or its own permuted within each tensor.
-CONTROLS = ("untrained", "unit_layer_scale", "permuted")
+Control = Literal["untrained", "unit_layer_scale", "permuted"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class NetworkJob:
     view: View
     model: Model
     seed: int
-    control: str
+    control: Control
     recipe: Recipe | None
     label_smoothing: float | None
     weights: From | None

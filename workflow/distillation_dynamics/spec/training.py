@@ -3,18 +3,23 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from .keys import Key
+from .keys import Count, Fraction, Key, Natural, NotNegative, Positive
+
+OptimizerName = Literal["adam", "adamw", "lamb", "lion", "muon", "nadamw", "radam", "sgd"]
+Area = Annotated[float, Key(gt=0, le=1)]
+STEP = "when the rate moves; epoch: after each epoch as published, so that epochs 0 and 1 share a rate"
+CLIP = "largest norm of the gradient, of the network and of what the objective trains, each by itself"
+ERASED = "what an erased part holds: 0, one random colour, or one for each pixel"
+VIEWS = "draw only this many views of an image and reuse them; left out: a new one each epoch"
 
 
 @dataclass(frozen=True)
 class Optimizer:
     """A timm optimiser."""
 
-    name: Annotated[
-        Literal["adam", "adamw", "lamb", "lion", "muon", "nadamw", "radam", "sgd"], Key("timm's name of it")
-    ]
-    learning_rate: Annotated[float, Key("the largest rate, of an update of one batch", gt=0)]
-    weight_decay: Annotated[float, Key("of weight matrices; biases and scales have none", ge=0)] = 0.05
+    name: Annotated[OptimizerName, Key("timm's name of it")]
+    learning_rate: Annotated[Positive, Key("the largest rate, of an update by one batch")]
+    weight_decay: Annotated[NotNegative, Key("of weight matrices; biases and scales have none")] = 0.05
     eps: Annotated[float, Key("added to the denominator of an update", gt=0, le=1)] = 1e-8
 
 
@@ -23,33 +28,26 @@ class Schedule:
     """Learning rate over training; `step` says when it moves."""
 
     name: Annotated[Literal["cosine", "constant"], Key("how the learning rate goes on after the warm-up")]
-    warmup_epochs: Annotated[int, Key("epochs in which the learning rate rises to its largest; 0: none", ge=0)] = 0
-    warmup_learning_rate: Annotated[float, Key("learning rate that the warm-up begins with", ge=0)] = 0.0
-    minimum_learning_rate: Annotated[float, Key("learning rate that a cosine ends with", ge=0)] = 0.0
-    step: Annotated[
-        Literal["update", "epoch"],
-        Key("epoch: stepped after each epoch as published, so that epochs 0 and 1 share a rate"),
-    ] = "update"
+    warmup_epochs: Annotated[Natural, Key("epochs in which the learning rate rises to its largest; 0: none")] = 0
+    warmup_learning_rate: Annotated[NotNegative, Key("learning rate that the warm-up begins with")] = 0.0
+    minimum_learning_rate: Annotated[NotNegative, Key("learning rate that a cosine ends with")] = 0.0
+    step: Annotated[Literal["update", "epoch"], Key(STEP)] = "update"
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Arguments of `timm.data.create_transform`, and how many views of an image are drawn (None: one an epoch)."""
 
-    random_erasing: Annotated[float, Key("probability that a part of an image is erased", ge=0, le=1)] = 0.0
-    erasing_mode: Annotated[
-        Literal["const", "rand", "pixel"], Key("what an erased part holds: 0, one random colour, or one for each pixel")
-    ] = "pixel"
-    crop_scale: Annotated[
-        tuple[Annotated[float, Key(gt=0, le=1)], ...],
-        Key("least and largest area of a random crop, as fractions of the image", min_length=2, max_length=2),
-    ] = (0.08, 1.0)
-    horizontal_flip: Annotated[float, Key("probability that an image is mirrored", ge=0, le=1)] = 0.5
-    color_jitter: Annotated[float, Key("how far brightness, contrast and saturation change; 0: not at all", ge=0)] = 0.0
+    random_erasing: Annotated[Fraction, Key("probability that a part of an image is erased")] = 0.0
+    erasing_mode: Annotated[Literal["const", "rand", "pixel"], Key(ERASED)] = "pixel"
+    crop_scale: Annotated[tuple[Area, Area], Key("least and largest area of a crop, as parts of an image")] = (
+        0.08,
+        1.0,
+    )
+    horizontal_flip: Annotated[Fraction, Key("probability that an image is mirrored")] = 0.5
+    color_jitter: Annotated[NotNegative, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
     auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
-    views: Annotated[
-        int | None, Key("draw only this many views of an image and reuse them; left out: a new one each epoch", ge=1)
-    ] = None
+    views: Annotated[Count | None, Key(VIEWS)] = None
 
 
 def views_of(augmentation: Augmentation | None) -> int | None:
@@ -66,14 +64,9 @@ class Recipe:
     optimizer: Annotated[Optimizer, Key("a timm optimiser")]
     schedule: Annotated[Schedule, Key("the learning rate over training")]
     precision: Annotated[Literal["float32", "bfloat16"], Key("bfloat16: autocast; losses stay in float32")] = "float32"
-    validate_every: Annotated[int, Key("epochs between validations; the last epoch is always validated", ge=1)] = 1
-    train_images: Annotated[
-        int | None, Key("images of a fixed class-balanced subset; left out: all training images", ge=1)
-    ] = None
-    clip_gradient_norm: Annotated[
-        float | None,
-        Key("largest norm of the gradient, of the network and of what the objective trains, each by itself", gt=0),
-    ] = None
+    validate_every: Annotated[Count, Key("epochs between validations; the last epoch is always validated")] = 1
+    train_images: Annotated[Count | None, Key("images of a fixed class-balanced subset; left out: all")] = None
+    clip_gradient_norm: Annotated[Positive | None, Key(CLIP)] = None
     clip_jointly: Annotated[bool, Key("clip both by the norm of both together")] = False
     augmentation: Annotated[Augmentation | None, Key("timm.data.create_transform; left out: none")] = None
 

@@ -35,18 +35,12 @@ ELSEWHERE = {
     **dict.fromkeys(("device", "dtype"), "compute (gpu) and recipe.precision say it"),
     **dict.fromkeys(("scriptable", "exportable", "no_jit"), "nothing is exported here"),
 }
-# What may follow the first word of timm's string `auto_augment`, after dashes: a name, and its number or word.
-NUMBER, FRACTION, POSITIVE = r"\d+", r"\d+(?:\.\d+)?", r"[1-9]\d*"
+# What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
+MSTD = r"mstd\d+(\.\d+)?"
 AUTO_AUGMENT = {
-    "rand": {
-        **{"mstd": FRACTION, "mmax": POSITIVE, "m": NUMBER, "n": POSITIVE, "p": r"0(?:\.\d+)?|1(?:\.0+)?"},
-        **{"inc": "[01]", "t": "weights|3aw|3a"},
-    },
-    "augmix": {
-        **{"mstd": FRACTION, "m": NUMBER, "w": POSITIVE, "d": NUMBER, "b": "[01]"},
-        "a": r"0*[1-9]\d*(?:\.\d+)?|0+\.0*[1-9]\d*",
-    },
-    **{name: {"mstd": FRACTION} for name in ("original", "originalr", "v0", "v0r", "3a")},
+    "rand": rf"m\d+|n[1-9]\d*|p(0(\.\d+)?|1(\.0+)?)|{MSTD}|mmax[1-9]\d*|inc[01]|t(weights|3aw|3a)",
+    "augmix": rf"m\d+|w[1-9]\d*|d\d+|b[01]|{MSTD}|a(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)",
+    **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), MSTD),
 }
 # The transforms of these sets are drawn without replacement: so many there are.
 DRAWN_ONCE = {"weights": 15, "3aw": 14}
@@ -129,11 +123,12 @@ def _view_faults(key: str, view: GivenView, channels: int) -> Iterator[str]:
 
 def group_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each pattern of groups that is no regular expression."""
-    for key, part in {"data": config.data, **{f"probes.{name}": part for name, part in config.probes.items()}}.items():
+    groups = {"data": config.data.groups} | {f"probes.{name}": part.groups for name, part in config.probes.items()}
+    for key, pattern in groups.items():
         try:
-            re.compile(part.groups or "")
+            re.compile(pattern or "")
         except re.error as error:
-            yield f"{key}.groups: {said(part.groups)} is no regular expression ({error}); mend it"
+            yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
 
 
 def network_faults(name: str, network: Network) -> Iterator[str]:
@@ -203,10 +198,10 @@ def argument_faults(config: Configuration) -> Iterator[str]:
                     yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
 
 
-def recipe_faults(key: str, recipe: Recipe, classes: int) -> Iterator[str]:
+def recipe_faults(key: str, recipe: Recipe, classes: int | None) -> Iterator[str]:
     """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
     schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
-    if recipe.train_images is not None and recipe.train_images < classes:
+    if recipe.train_images is not None and classes is not None and recipe.train_images < classes:
         yield f"{key}.train_images: {recipe.train_images} images cannot show all {classes} classes; give more"
     if 0 < schedule.warmup_epochs >= recipe.epochs:
         yield f"{key}.schedule.warmup_epochs: must be less than the {recipe.epochs} epochs"
@@ -240,17 +235,14 @@ def auto_augment_fault(text: str) -> str | None:
     first, *parts = text.split("-")
     if first not in AUTO_AUGMENT:
         return f"{said(text)} is no augmentation of timm (as rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
-    known = AUTO_AUGMENT[first]
-    part_of_it = "|".join(f"(?P<{name}>{name}(?:{value}))" for name, value in known.items())
     given: dict[str, str] = {}
     for part in parts:
-        if (match := re.fullmatch(part_of_it, part)) is None or match.lastgroup is None:
-            return f"{part!r} in {text!r} is no part of {first}; allowed, with a number each: {', '.join(known)}" + (
-                " (t with weights, 3a or 3aw)" if "t" in known else ""
-            )
-        if match.lastgroup in given:
-            return f"{match.lastgroup} is given twice in {text!r}; remove one"
-        given[match.lastgroup] = part.removeprefix(match.lastgroup)
+        if not re.fullmatch(AUTO_AUGMENT[first], part):
+            return f"{part!r} in {text!r} is no part of {first}; give parts as timm's auto_augment names them, or none"
+        name = next(name for name in ("mstd", "mmax", "inc", part[0]) if part.startswith(name))
+        if name in given:
+            return f"{name} is given twice in {text!r}; remove one"
+        given[name] = part.removeprefix(name)
     most = DRAWN_ONCE.get(given.get("t", ""))
     if most is not None and int(given.get("n", 2)) > most:
         return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"

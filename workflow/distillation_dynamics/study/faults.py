@@ -36,14 +36,14 @@ NAME = "at most 64 letters, digits, _, - and dots, the first a letter or digit, 
 
 
 def read(kind: Any, value: Any, name: str = "") -> Any:
-    """Return a value (mappings, lists, texts and numbers) as the class `kind`, defaults filled in.
+    """Return a value (mappings, lists, texts and numbers) as `kind`, a class or an adapter, with defaults.
 
     Raises StudyError with one line a fault; `name` stands before its keys.
     """
     from pydantic import TypeAdapter, ValidationError
 
     refuse(of_values(value, name))
-    adapter = TypeAdapter(kind)
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -97,6 +97,8 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
         match fault["type"]:
             case "unexpected_keyword_argument" | "extra_forbidden":
                 yield f"{key}: unknown key; {nearest(place[-1], sorted(_part(schema, above)['properties']))}"
+            case "missing" if isinstance(place[-1], int):
+                yield f"{named(above)}: give at least {_part(schema, above)['minItems']} values"
             case "missing":
                 beside = [other["loc"] for other in faults if other["type"] == "missing"]
                 yield f"{named(above)}: {', '.join(one[-1] for one in beside if one[:-1] == above)} must be given"
@@ -125,7 +127,7 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
                 yield f"{key}: {_wrong_kind(value, [WANTED[kind]])}"
             case kind if kind in BEYOND:
                 bound, what = BEYOND[kind]
-                yield f"{key}: {value} is {what} {limits[bound]}"
+                yield f"{key}: {value} is {what} {limits[bound]:g}"
             case _:
                 yield f"{key}: {said(value)} is not possible ({fault['msg']}); give another value"
 

@@ -10,32 +10,39 @@ from typing import Annotated, Any, Literal
 
 from .. import extensions
 from ..spec.images import Validation
-from ..spec.keys import Key
+from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
 from ..spec.network import Named
+from ..spec.networks import Control
 from ..spec.training import Recipe
 from .terms import Terms
 
-# How networks, variants, image sets and the study itself may be called; what it says in words: faults.PATTERNS.
-NAME = "^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$"
-Name = Annotated[str, Key(pattern=NAME)]
-Text = Annotated[str, Key(min_length=1)]
+# How networks, variants, image sets and the study itself may be called; faults.NAME says it in words.
+Name = Annotated[str, Key(pattern="^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$")]
 Paths = Text | Annotated[tuple[Text, ...], Key(min_length=1)]
+Sha256 = Annotated[str, Key(pattern="^[0-9a-f]{64}$")]
+GpuModel = Annotated[str, Key(pattern="^[A-Za-z0-9_.-]+$")]
 ChannelValues = Annotated[tuple[float, ...], Key(min_length=1, max_length=3)]
-Seed = Annotated[int, Key(ge=0, le=999_999)]
+Origin = Literal["pretrain", "timm", "checkpoint"]
+Palette = Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"]
 
-SOURCE = (
-    "parquet: files in Hugging Face's layout; folder: timm's image readers (folder or .tar); or another file of "
-    "data/sources/"
-)
+SOURCE = "parquet: Hugging Face's layout; folder: timm's readers (folder or .tar); or another file of data/sources/"
 FILES = "a path; of Parquet files a path, a pattern (train-*.parquet) or a list of them, read in that order"
 CLASSES = "number of classes; left out: the images have no labels"
-GROUPS = (
-    "a regular expression: images whose names match alike (in its first group, where it has one) are one photograph's, "
-    "and count as one in tests over images"
-)
+GROUPS = "regular expression: images whose names match alike (in its first group) are one photograph's, and count once"
 SPREAD = "images of the validation split, spread evenly over the classes; left out: {}, or all where there are fewer"
 FIRST_SEED = "those of them that are measured of the students of the first seed alone"
+VIEW = "how a network sees an image; of the student, and of networks that have none of their own"
+CROP = "evaluation: side of the central crop over the resized side; left out: 1"
+ORIGIN = "pretrain: trained here on data.train; timm: released weights; checkpoint: weights in a file"
+WEIGHTS = "timm: hf-hub:owner/name@revision or local-dir:folder; checkpoint: a .safetensors file"
+TOP1 = "accuracy on the validation images (those of data.test where none are held out), percent"
+CONTROL = "what it is held against: fresh weights, those with LayerScale 1, or its own permuted within each tensor"
+PUBLISHED = "first images of data.test in file order, measured beside them; left out: 32, or all; 0: none"
+GPUS = "GPUs of a job, over all of its nodes; of more than one each is a process of torchrun with its part of a batch"
+PART = "images of a process's part of a batch; left out: all of it. Bounds memory; gradients are added up"
+RUNS = "students of a seed that one job trains together; left out: as many as leave no core or GPU idle, on SLURM <= 8"
+STATES = "minutes between saved states of an unfinished training, from which it goes on; changing it reruns nothing"
 
 
 class OneOf:
@@ -56,34 +63,33 @@ class OneOf:
 
 
 METRICS, PAIR_METRICS = OneOf("metrics"), OneOf("pair_metrics")
+Reader = Annotated[str, OneOf("readers")]
 Metrics = tuple[Annotated[str, METRICS], ...]
 PairMetrics = tuple[Annotated[str, PAIR_METRICS], ...]
-
-
-@dataclass(frozen=True)
-class StudyData:
-    """The images of a study."""
-
-    source: Annotated[str, OneOf("readers"), Key(SOURCE)]
-    test: Annotated[Paths, Key(FILES)]
-    train: Annotated[Paths | None, Key(FILES)] = None
-    classes: Annotated[int | None, Key(CLASSES, ge=1)] = None
-    groups: Annotated[str | None, Key(GROUPS, min_length=1)] = None
-    trust_times: Annotated[
-        bool, Key("images count by the size and time of change of their files, and not by their content")
-    ] = False
-    validation: Annotated[Validation | None, Key("which images are held out for every choice")] = None
 
 
 @dataclass(frozen=True)
 class ProbeData:
     """A further image set."""
 
-    source: Annotated[str, OneOf("readers"), Key(SOURCE)]
+    source: Annotated[Reader, Key(SOURCE)]
     test: Annotated[Paths, Key(FILES)]
-    classes: Annotated[int | None, Key(CLASSES, ge=1)] = None
-    groups: Annotated[str | None, Key(GROUPS, min_length=1)] = None
-    images: Annotated[int | None, Key("so many of them, spread evenly; left out: all", ge=1)] = None
+    classes: Annotated[Count | None, Key(CLASSES)] = None
+    groups: Annotated[Text | None, Key(GROUPS)] = None
+    images: Annotated[Count | None, Key("so many of them, spread evenly; left out: all")] = None
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The images of a study."""
+
+    source: Annotated[Reader, Key(SOURCE)]
+    test: Annotated[Paths, Key(FILES)]
+    train: Annotated[Paths | None, Key(FILES)] = None
+    classes: Annotated[Count | None, Key(CLASSES)] = None
+    groups: Annotated[Text | None, Key(GROUPS)] = None
+    trust_times: Annotated[bool, Key("images count by size and time of change of their files, not by content")] = False
+    validation: Annotated[Validation | None, Key("which images are held out for every choice")] = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +100,7 @@ class GivenView:
     image_size: Annotated[int | None, Key("side of the square image, pixels", ge=4, le=10_000)] = None
     mean: Annotated[ChannelValues | None, Key("subtracted from each channel, of values from 0 to 1")] = None
     std: Annotated[ChannelValues | None, Key("each channel is divided by it, above 0")] = None
-    crop_fraction: Annotated[
-        float | None,
-        Key("evaluation: side of the central crop over the resized side; left out: 1", ge=0.1, le=1),
-    ] = None
+    crop_fraction: Annotated[float | None, Key(CROP, ge=0.1, le=1)] = None
     interpolation: Annotated[Literal["bilinear", "bicubic"] | None, Key("of resizing; left out: bicubic")] = None
     crop_mode: Annotated[Literal["center", "squash", "border"] | None, Key("of timm; left out: center")] = None
 
@@ -106,36 +109,18 @@ class GivenView:
 class Network:
     """A network and where its weights come from."""
 
-    source: Annotated[
-        Literal["pretrain", "timm", "checkpoint"],
-        Key("pretrain: trained here on data.train; timm: released weights; checkpoint: weights in a file"),
-    ]
+    source: Annotated[Origin, Key(ORIGIN)]
     model: Annotated[Named, Key("a model of timm")]
     recipe: Annotated[Recipe | None, Key("how it is trained; of source pretrain")] = None
-    label_smoothing: Annotated[float, Key("share of the target spread over all classes in training", ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Key("part of the target that is spread over all classes", ge=0, lt=1)] = 0.0
     seed: Annotated[Seed, Key("of the random numbers: initial weights, order of images, control")] = 0
-    weights: Annotated[
-        str | None,
-        Key("timm: hf-hub:owner/name@revision or local-dir:folder; checkpoint: a .safetensors file", min_length=1),
-    ] = None
-    sha256: Annotated[
-        str | None, Key("64 hexadecimal digits in lower case, of the file of weights", pattern="^[0-9a-f]{64}$")
-    ] = None
-    view: Annotated[
-        GivenView, Key("how it sees images; left out: timm's for released weights, the study's for others")
-    ] = field(default_factory=GivenView)
-    control: Annotated[
-        Literal["untrained", "unit_layer_scale", "permuted"],
-        Key("what it is held against: fresh weights, those with LayerScale 1, or its own permuted within each tensor"),
-    ] = "untrained"
+    weights: Annotated[Text | None, Key(WEIGHTS)] = None
+    sha256: Annotated[Sha256 | None, Key("64 hexadecimal digits in lower case, of the file of weights")] = None
+    view: Annotated[GivenView, Key("left out: timm's for released weights, the study's for others")] = GivenView()
+    control: Annotated[Control, Key(CONTROL)] = "untrained"
     without: Annotated[Metrics, Key("metrics that are not measured of it", unique=True)] = ()
-    expected_top1: Annotated[
-        float | None,
-        Key("accuracy on the validation images (those of data.test where none are held out), percent", ge=0, le=100),
-    ] = None
-    tolerance: Annotated[
-        float, Key("how far its accuracy may be from expected_top1, percentage points", ge=0, le=100)
-    ] = 1.0
+    expected_top1: Annotated[Percent | None, Key(TOP1)] = None
+    tolerance: Annotated[Percent, Key("how far its accuracy may be from expected_top1, percentage points")] = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,9 +129,7 @@ class Student:
 
     model: Annotated[Named, Key("a model of timm")]
     recipe: Annotated[Recipe, Key("how it is trained")]
-    checkpoint_every: Annotated[
-        int, Key("epochs between saved checkpoints; epoch 0 and the last are always saved", ge=1)
-    ] = 1_000_000
+    checkpoint_every: Annotated[Count, Key("epochs between saved weights; the first and last always are")] = 1_000_000
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -158,11 +141,8 @@ class Student:
 class MeasureOptions(SharedSettings):
     """What is measured of every network."""
 
-    images: Annotated[int | None, Key(SPREAD.format(320), ge=1)] = None
-    published_images: Annotated[
-        int | None,
-        Key("first images of data.test in file order, measured beside them; left out: 32, or all; 0: none", ge=0),
-    ] = None
+    images: Annotated[Count | None, Key(SPREAD.format(320))] = None
+    published_images: Annotated[Natural | None, Key(PUBLISHED)] = None
     metrics: Annotated[Metrics, Key("files of metrics/; left out: all of them", min_length=1, unique=True)] = field(
         default_factory=METRICS.names
     )
@@ -173,7 +153,7 @@ class MeasureOptions(SharedSettings):
 class SaliencyOptions:
     """Which maps of what single pixels mean to a network are made."""
 
-    images: Annotated[int | None, Key(SPREAD.format(4), ge=1)] = None
+    images: Annotated[Count | None, Key(SPREAD.format(4))] = None
     methods: Annotated[tuple[Method, ...], Key("of the maps", min_length=1, unique=True)] = Settings.methods
 
 
@@ -181,8 +161,8 @@ class SaliencyOptions:
 class CompareOptions:
     """What is compared of pairs of networks."""
 
-    images: Annotated[int | None, Key(SPREAD.format("1,000"), ge=1)] = None
-    tokens: Annotated[int, Key("random tokens of an image, rows of the CKA of tokens", ge=1)] = Settings.tokens
+    images: Annotated[Count | None, Key(SPREAD.format("1,000"))] = None
+    tokens: Annotated[Count, Key("random tokens of an image, rows of the CKA of tokens")] = Settings.tokens
     metrics: Annotated[PairMetrics, Key("files of metrics/pairs/; left out: all of them", unique=True)] = field(
         default_factory=PAIR_METRICS.names
     )
@@ -193,18 +173,16 @@ class CompareOptions:
 class StatisticsOptions:
     """What is tested."""
 
-    baseline: Annotated[
-        str | None, Key("the variant that all others are compared with; left out: the one with the fewest terms")
-    ] = None
+    baseline: Annotated[str | None, Key("the variant that others are held against; left out: that of fewest terms")] = (
+        None
+    )
 
 
 @dataclass(frozen=True)
 class FigureOptions:
     """How figures look."""
 
-    palette: Annotated[
-        Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"], Key("colours, of seaborn")
-    ] = "colorblind"
+    palette: Annotated[Palette, Key("colours, of seaborn")] = "colorblind"
     dpi: Annotated[int, Key("resolution of figures that are no PDF, dots per inch", ge=50, le=1200)] = 200
 
 
@@ -213,45 +191,26 @@ class Compute:
     """What a job of a stage asks for."""
 
     gpu: Annotated[int, Key("GPUs of a job", ge=0, le=1)] = 0
-    gpu_model: Annotated[
-        str | None, Key("a name as the cluster has it, such as a100; left out: any", pattern="^[A-Za-z0-9_.-]+$")
-    ] = None
+    gpu_model: Annotated[GpuModel | None, Key("a name as the cluster has it, such as a100; left out: any")] = None
     threads: Annotated[int, Key("cores of a job, and threads that it computes with", ge=1, le=1024)] = 1
     mem_mb: Annotated[int, Key("memory of a job, MB", ge=500)] = 3000
-    runtime: Annotated[int, Key("time that a cluster gives a job, minutes", ge=1)] = 60
+    runtime: Annotated[Count, Key("time that a cluster gives a job, minutes")] = 60
 
 
 @dataclass(frozen=True)
 class TrainingCompute(Compute):
     """What a training asks for."""
 
-    gpu: Annotated[
-        int,
-        Key(
-            "GPUs of a job in all, over its nodes; of more than one each is a process of torchrun with its part of "
-            "every batch",
-            ge=0,
-        ),
-    ] = 0
-    nodes: Annotated[int, Key("machines of a job", ge=1)] = 1
-    images_at_a_time: Annotated[
-        int | None,
-        Key("images of a process's part of a batch; left out: all of it. Bounds memory; gradients are added up", ge=1),
-    ] = None
+    gpu: Annotated[Natural, Key(GPUS)] = 0
+    nodes: Annotated[Count, Key("machines of a job")] = 1
+    images_at_a_time: Annotated[Count | None, Key(PART)] = None
 
 
 @dataclass(frozen=True)
 class StudentsCompute(TrainingCompute):
     """What the trainings of students ask for."""
 
-    runs_per_job: Annotated[
-        int | None,
-        Key(
-            "students of one seed that one job trains on the same batches, and measures; left out: as many as leave "
-            "every core or GPU a job, on a cluster up to 8",
-            ge=1,
-        ),
-    ] = None
+    runs_per_job: Annotated[Count | None, Key(RUNS)] = None
 
 
 @dataclass(frozen=True)
@@ -267,6 +226,9 @@ class ComputeOptions:
     tables: Compute = Compute(mem_mb=1000, runtime=20)
 
 
+Variants = dict[Name, Annotated[dict[str, Any], Terms()]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
     """A study as it is written."""
@@ -277,45 +239,28 @@ class Configuration:
     package_versions: Annotated[Literal["warn", "rerun"], Key("what to do about results of another torch or timm")] = (
         "warn"
     )
-    seeds: Annotated[
-        tuple[Seed, ...],
-        Key("of the students: with each of them every variant is trained once", min_length=1, unique=True),
-    ] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Key("each trains every variant once", min_length=1, unique=True)] = (0,)
     data: Annotated[StudyData, Key("the images; those of train and validation only where something is trained")]
-    probes: Annotated[dict[Name, ProbeData], Key("further image sets that every network is measured on, by name")] = (
-        field(default_factory=dict)
+    probes: Annotated[dict[Name, ProbeData], Key("further image sets that every network is measured on")] = field(
+        default_factory=dict
     )
-    view: Annotated[
-        GivenView, Key("how a network sees an image; of the student, and of networks that have none of their own")
-    ] = field(default_factory=GivenView)
+    view: Annotated[GivenView, Key(VIEW)] = GivenView()
     networks: Annotated[dict[Name, Network], Key("networks that are measured, by name")] = field(default_factory=dict)
     teacher: Annotated[str | None, Key("the name of one of the networks")] = None
     student: Annotated[Student | None, Key("the network that learns from the teacher")] = None
-    variants: Annotated[
-        dict[Name, Annotated[dict[str, Any], Terms()]] | None,
-        Key("the terms of the loss by variant: objective and its options; loss = sum of weight x term", min_length=1),
-    ] = None
+    variants: Annotated[Variants | None, Key("terms of the loss, which is the sum of weight x term", min_length=1)] = (
+        None
+    )
     measure: Annotated[MeasureOptions, Key("what is measured of every network, at all its checkpoints")] = field(
         default_factory=MeasureOptions
     )
-    saliency: Annotated[SaliencyOptions, Key("maps of what the single pixels mean to a network")] = field(
-        default_factory=SaliencyOptions
+    saliency: Annotated[SaliencyOptions, Key("maps of what single pixels mean to a network")] = SaliencyOptions()
+    compare: Annotated[CompareOptions, Key("of students with their teacher, and of all networks with each other")] = (
+        field(default_factory=CompareOptions)
     )
-    compare: Annotated[
-        CompareOptions, Key("of every student with the teacher, and of every network with every other")
-    ] = field(default_factory=CompareOptions)
-    statistics: Annotated[StatisticsOptions, Key("what is tested")] = field(default_factory=StatisticsOptions)
-    figures: Annotated[FigureOptions, Key("how figures look; changing it draws them again")] = field(
-        default_factory=FigureOptions
+    statistics: Annotated[StatisticsOptions, Key("what is tested")] = StatisticsOptions()
+    figures: Annotated[FigureOptions, Key("how figures look; changing it draws them again")] = FigureOptions()
+    state_minutes: Annotated[NotNegative, Key(STATES)] = 10.0
+    compute: Annotated[ComputeOptions, Key("what jobs ask of the machine or SLURM; changing it reruns nothing")] = (
+        ComputeOptions()
     )
-    state_minutes: Annotated[
-        float,
-        Key(
-            "minutes between two saved states of an unfinished training, from which it goes on after a stop; changing "
-            "it reruns nothing",
-            ge=0,
-        ),
-    ] = 10.0
-    compute: Annotated[
-        ComputeOptions, Key("what each stage asks of the machine or of SLURM; changing it reruns nothing")
-    ] = field(default_factory=ComputeOptions)

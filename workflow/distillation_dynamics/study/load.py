@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import StudyError, nearest
+from ..extensions import objectives
 from ..spec.configured import SOURCES, Data
 from ..spec.images import View
 from ..spec.measure import Settings, SharedSettings
@@ -156,8 +157,8 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     """Return the variants, the plain ones first, whatever the order in the file: that order must not matter."""
     if whole.variants is None or whole.teacher is None:
         return {}
-    depths = len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
-    variants = {name: variant_terms(name, terms, *depths) for name, terms in whole.variants.items()}
+    known = objectives(), len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
+    variants = {name: variant_terms(name, terms, *known) for name, terms in whole.variants.items()}
     return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
 
 

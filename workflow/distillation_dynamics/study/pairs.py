@@ -4,17 +4,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .. import extensions
 from ..errors import StudyError
+from ..extensions import Objective
 from ..spec.training import TermSpec
 from .faults import said
 from .study import STUDENT, Study
 from .terms import Share
 
 
-def variant_terms(name: str, terms: dict[str, Any], student_depth: int, teacher_depth: int) -> tuple[TermSpec, ...]:
+def variant_terms(
+    name: str, terms: dict[str, Any], objectives: dict[str, Objective], student_depth: int, teacher_depth: int
+) -> tuple[TermSpec, ...]:
     """Return the terms of a variant, their pairs expanded; raise StudyError as `expand_pairs` does."""
-    specs, objectives = [], extensions.objectives()
+    specs = []
     for term, options in sorted(terms.items()):
         own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
         key = f"variants.{name}.{term}.pairs"

@@ -64,4 +64,5 @@ def _kind_of(option: extensions.Option) -> Any:
     bounds = {
         "ge": option.minimum, "gt": option.exclusiveMinimum, "le": option.maximum, "lt": option.exclusiveMaximum
     }  # fmt: skip
-    return Annotated[kind, Key(option.description, **{name: to for name, to in bounds.items() if to is not None})]
+    given: dict[str, Any] = {name: to for name, to in bounds.items() if to is not None}
+    return Annotated[kind, Key(option.description, **given)]
