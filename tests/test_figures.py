@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.figures import spectra, terms
 from distillation_dynamics.figures.drawing.axis import name_blocks
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import NoValue, Style, counts, label
@@ -581,6 +582,24 @@ def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_below(tables):
         norm = epochs[epochs["network"] == variant].groupby("epoch")["gradient_norm"].mean()
         np.testing.assert_allclose(lines(norms)[label(variant)].get_ydata(), norm)
     assert "n = 2 seeds" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("name", ["terms", "training_curves"])
+def test_without_students_there_is_nothing_to_draw_of_their_training(name, alone):
+    with pytest.raises(NoValue, match="no student was trained"):
+        draw(name, alone, ALONE)
+
+
+def test_of_more_than_a_page_holds_the_first_are_shown_and_a_sentence_says_so(tables, monkeypatch):
+    for module, limits in {terms: {"MOST": 2}, spectra: {"MOST_NETWORKS": 1, "MOST_VARIANTS": 1}}.items():
+        for name, most in limits.items():
+            monkeypatch.setattr(module, name, most)
+    figure = draw("terms", dict(tables))
+    assert sum(axes.get_visible() for axes in figure.axes) == 3 * 2
+    assert "Shown: the first 2 of 4 variants." in note_of(figure)
+    figure = draw("spectra", dict(tables))
+    assert {text for axes in figure.axes for text in lines(axes)} == {*SHOWN[:2], "soft", "none"}
+    assert note_of(figure).endswith("Shown: the first 1 of 3 variants beside the baseline.")
 
 
 def test_training_curves_draw_what_has_one_unit_and_the_teacher(tables):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from .drawing.axis import name_blocks
 from .drawing.layout import Room, fitted, sheet
-from .drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
+from .drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
 REQUIRES = ("students",)
@@ -43,8 +43,7 @@ CAPTION = (
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds at every kept epoch, the first block at the bottom."""
     table = main_probe(need(tables, "depth"))
-    variants = style.students(table["network"])
-    shown = variants[:MOST_VARIANTS]
+    shown, left_out = first_of(style.students(table["network"]), MOST_VARIANTS, "variants")
     students = table[table["network"].isin(shown)]
     teacher = last_epoch(table[table["network"] == style.names.teacher])
     columns = [column for column in ROWS if column in students and students[column].notna().any()]
@@ -52,8 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         raise NoValue(f"none of {', '.join(ROWS)} was measured of a student")
     epochs, beside = np.unique(students["epoch"]), int(len(teacher) > 0)
     names = _names(students)
-    title = f"Metrics by block and epoch ({counts(students, *columns)}"
-    title += f"; the first {MOST_VARIANTS} of {len(variants)} variants)" if len(variants) > MOST_VARIANTS else ")"
+    title = f"Metrics by block and epoch ({'; '.join(filter(None, (counts(students, *columns), left_out)))})"
     note = (
         "Mean over seeds; one colour scale a row, logarithmic where it spans a factor of 10. Kept epochs stand at "
         "equal distances, 0 is untrained; blocks upwards from the first. The scale is that of students: a teacher "

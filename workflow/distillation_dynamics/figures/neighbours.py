@@ -6,7 +6,7 @@ In: neighbours.parquet. Out: a matrix of pictures, networks below the diagonal a
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.matrix import Scale, draw_matrix, pictures_of
+from .drawing.matrix import Scale, draw_matrix
 from .drawing.style import Style, need
 
 TABLES = ("neighbours",)
@@ -24,4 +24,4 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     chance, images = table["neighbours_chance"].mean(), int(table["images"].max())
     scale = Scale("share of mutual nearest neighbours", "viridis", float(chance), None)
     said = f"Networks beside each other: mutual neighbours (n = {images:,} images; {chance:.2g} by chance)"
-    return draw_matrix(pictures_of(table, "neighbours", style), scale, said, style)
+    return draw_matrix(table, "neighbours", scale, said, style)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ..statistics.networks import cka_column, pairs_of
 from ..statistics.thresholds import FEWEST_ROWS
-from .drawing.matrix import Scale, draw_matrix, pictures_of
+from .drawing.matrix import MOST, Scale, compared, draw_matrix, rows_of
 from .drawing.style import Style, need
 
 TABLES = ("cka",)
@@ -21,16 +21,14 @@ CAPTION = (
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw tokens' CKA where every pair of blocks has it, otherwise the images' (mean tokens)."""
+    """Draw tokens' CKA where every pair of blocks shown has it, otherwise the images' (mean tokens)."""
     table = need(tables, "cka", "cka_images")
-    pairs = pairs_of(table, style.names)
-    column = cka_column(pairs)
+    shown = compared(table, "cka_images", style)[:MOST]
+    column = cka_column(pairs_of(rows_of(table, shown, style), style.names))
     tokens = int(table["tokens_per_image"].max()) if column == "cka_tokens" else 0
     images = int(table["images"].max())
     rows = f"n = {images:,} images" + (f" x {tokens} tokens" if tokens else "")
     few = f", fewer than {FEWEST_ROWS:,} rows" * (images * max(tokens, 1) < FEWEST_ROWS)
     what = "tokens" if tokens else "images"
     scale = Scale(f"unbiased linear CKA of {what}", "viridis", None, None)
-    return draw_matrix(
-        pictures_of(table, column, style), scale, f"Networks beside each other: CKA ({rows}{few})", style
-    )
+    return draw_matrix(table, column, scale, f"Networks beside each other: CKA ({rows}{few})", style)

@@ -17,7 +17,19 @@ from ..statistics.thresholds import INTERVAL
 from .drawing.axis import few_ticks, log_if_wide, name_blocks
 from .drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
 from .drawing.profiles import block_names
-from .drawing.style import CONTROL_LINES, LIGHTER, MARKERS, SMALL, TEXT, NoValue, Style, label, last_epoch, need
+from .drawing.style import (
+    CONTROL_LINES,
+    LIGHTER,
+    MARKERS,
+    SMALL,
+    TEXT,
+    NoValue,
+    Style,
+    first_of,
+    label,
+    last_epoch,
+    need,
+)
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")
@@ -45,14 +57,13 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if len(sets) < 2:
         raise NoValue("there is a single image set")
     members = [name for name in style.names.trained if (table["network"] == name).any()]
-    shown = members[:MOST]
+    shown, left_out = first_of(members, MOST, "networks")
     across, pages = min(len(shown), ACROSS), math.ceil(len(shown) / ACROSS)
-    left_out = f" (the first {MOST} of {len(members)} networks)" * (len(members) > MOST)
     rows = legend_rows([_said(table, probe) for probe in sets], 4)
     room = ROOM.with_legend(rows)
     # A row without panels holds the names of the next networks.
     heights = [*[0.8] * len(PANELS), 0.3] * pages
-    title = f"Does it depend on the images? One line an image set, last epoch{left_out}"
+    title = "Does it depend on the images? One line an image set, last epoch" + f" ({left_out})" * bool(left_out)
     figure, grid = sheet(len(heights) - 1, across, heights[:-1], title, _note(table, style), room)
     for axes in grid.flat:
         axes.set_visible(False)

@@ -6,7 +6,7 @@ In: procrustes.parquet. Out: a matrix of pictures, networks below the diagonal a
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.matrix import Scale, draw_matrix, pictures_of
+from .drawing.matrix import Scale, draw_matrix
 from .drawing.style import Style, need
 
 TABLES = ("procrustes",)
@@ -25,4 +25,4 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     shuffled, images = table["procrustes_shuffled"].mean(), int(table["images"].max())
     scale = Scale("Procrustes distance", "viridis_r", 0, None, largest=False)
     said = f"Networks beside each other: Procrustes distance (n = {images:,} images; {shuffled:.2f} if shuffled)"
-    return draw_matrix(pictures_of(table, "procrustes", style), scale, said, style)
+    return draw_matrix(table, "procrustes", scale, said, style)

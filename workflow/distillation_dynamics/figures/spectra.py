@@ -14,7 +14,7 @@ from ..statistics.report.words import span
 from .drawing.axis import few_ticks
 from .drawing.layout import Room, column_title, fitted, inches_of, sheet
 from .drawing.profiles import final, split, title
-from .drawing.style import PAGE, SMALL, Style, label
+from .drawing.style import PAGE, SMALL, Style, first_of, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)
@@ -22,6 +22,8 @@ NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
 TEST = "amplitude_p"
 # Up to so many networks have a row each, beside their control; of more, so many share one. Students that share a row.
 ROW_EACH, TOGETHER, STUDENTS = 4, 2, 3
+# Networks, and variants beside the baseline, in all: a page holds eight such rows of either.
+MOST_NETWORKS, MOST_VARIANTS = 16, 24
 PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
 # Inches at the right, for the names of who is in a row.
 NAMES = 1.45
@@ -38,21 +40,21 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
     tests = final(tables, "depth", TEST)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5) & table["amplitude"].notna()]
-    rows = _rows(list(dict.fromkeys(table["network"])), style)
+    rows, left_out = _rows(list(dict.fromkeys(table["network"])), style)
     what = title("Spectra along the channel axis, without the constant term", table, ["amplitude"])
     note = (
         "Channel order is arbitrary: a shape means something only outside the band, which 95 % of the curves of "
         "permuted channels (of the first of a row; dotted: their mean) leave nowhere. p: one test of the whole curve, "
         "by its largest distance; each unadjusted."
     )
+    note += f" Shown: {' and '.join(left_out)}." * bool(left_out)
+    curves = _curves(table[table["network"].isin({name for members, _ in rows for name in members})])
     figure, panels = sheet(len(rows), len(PLACES), 0.82, what, note, ROOM, sharex=True, sharey="row")
     for (members, with_null), line in zip(rows, panels, strict=True):
         looks = style.looks(members)
-        for axes, place in zip(line, PLACES.values(), strict=True):
+        for axes, place in zip(line, PLACES, strict=True):
             for name in members:
-                one = table[table["network"] == name]
-                block = int(place * one["block"].max())
-                mean = one[one["block"] == block].groupby("frequency")[["amplitude", *NULL]].mean()
+                block, mean = curves[name, place]
                 null = mean[NULL].div(mean[NULL[0]], axis=0)
                 axes.plot(
                     mean.index, mean["amplitude"] / mean[NULL[0]], label=label(name), **{**looks[name], "marker": None}
@@ -84,6 +86,16 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     return figure
 
 
+def _curves(table: pd.DataFrame) -> dict[tuple[str, str], tuple[int, pd.DataFrame]]:
+    """Return (network, place in PLACES) -> (block, means over seeds by frequency)."""
+    found = {}
+    for name, rows in table.groupby("network"):
+        for place, depth in PLACES.items():
+            block = int(depth * rows["block"].max())
+            found[name, place] = block, rows[rows["block"] == block].groupby("frequency")[["amplitude", *NULL]].mean()
+    return found
+
+
 def _null(axes: Axes, null: pd.DataFrame, color, tests: pd.DataFrame, name: str, block: int) -> None:
     """Draw the band of permuted channels and write p of the test against them."""
     axes.fill_between(null.index, null[NULL[1]], null[NULL[2]], color=color, alpha=0.18, linewidth=0)
@@ -95,10 +107,10 @@ def _null(axes: Axes, null: pd.DataFrame, color, tests: pd.DataFrame, name: str,
     axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
 
 
-def _rows(shown: list[str], style: Style) -> list[tuple[list[str], str | None]]:
-    """Return what each row of panels shows: who is in it, and of whom the null is drawn."""
+def _rows(shown: list[str], style: Style) -> tuple[list[tuple[list[str], str | None]], list[str]]:
+    """Return what each row of panels shows (who is in it, and of whom the null is drawn), and words on who is not."""
     names = style.names
-    networks = [name for name in names.ordered if name in shown]
+    networks, fewer_networks = first_of([name for name in names.ordered if name in shown], MOST_NETWORKS, "networks")
     each = 1 if len(networks) <= ROW_EACH else TOGETHER
     rows: list[tuple[list[str], str | None]] = []
     for first in range(0, len(networks), each):
@@ -107,5 +119,7 @@ def _rows(shown: list[str], style: Style) -> list[tuple[list[str], str | None]]:
     students = style.students(shown)
     baseline = [name for name in students if name == names.baseline]
     others = [name for name in students if name not in baseline]
+    others, fewer_variants = first_of(others, MOST_VARIANTS, "variants beside the baseline")
     parts = split(others, math.ceil(len(others) / STUDENTS)) or [[]] * bool(baseline)
-    return [*rows, *(([*baseline, *part], names.baseline if baseline else None) for part in parts)]
+    rows += [([*baseline, *part], names.baseline if baseline else None) for part in parts]
+    return rows, [words for words in (fewer_networks, fewer_variants) if words]

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 
 from .drawing.axis import few_ticks, log_scale
 from .drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
-from .drawing.style import TEXT, Style, label, need, over_epochs
+from .drawing.style import TEXT, NoValue, Style, first_of, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
 REQUIRES = ("students",)
-ACROSS = 6
+# Variants side by side, and in all: a page holds four such rows of panels.
+ACROSS, MOST = 6, 24
 PANELS = {"share": "share of\nloss", "gradient_norm": "gradient\nnorm", "clipped": "updates\nclipped"}
 ROOM = Room(left=0.62, gap=0.1, between=0.13, above=0.3, below=0.36)
 CAPTION = (
@@ -36,7 +37,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """
     terms, epochs = need(tables, "terms", "share"), need(tables, "epochs", "gradient_norm")
     terms, epochs = (table[table["network"].isin(style.names.variants)] for table in (terms, epochs))
-    variants, names = list(dict.fromkeys(terms["network"])), list(dict.fromkeys(terms["term"]))
+    if terms.empty:
+        raise NoValue("no student was trained (terms.parquet)")
+    variants, left_out = first_of(list(dict.fromkeys(terms["network"])), MOST, "variants")
+    names = list(dict.fromkeys(terms["term"]))
     colors = dict(zip(names, sns.color_palette(style.palette, len(names)), strict=True))
     across = min(ACROSS, len(variants))
     groups, seeds = math.ceil(len(variants) / across), terms["seed"].nunique()
@@ -45,6 +49,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         f"Terms of the loss, norm of the gradient before clipping, and clipping (n = {seeds} seed{'s' * (seeds != 1)})"
     )
     note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {label(style.names.baseline or '')}."
+    note += f" Shown: {left_out}." * bool(left_out)
     # A row without panels holds the names of the next variants.
     heights = [0.7, 0.5, 0.5, 0.2] * groups
     figure, panels = sheet(4 * groups - 1, across, heights[:-1], title, note, room, sharex=True, sharey=False)

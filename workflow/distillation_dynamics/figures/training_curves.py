@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from .drawing.axis import few_ticks, log_scale
 from .drawing.layout import Room, names_below, rows_below, sheet
 from .drawing.profiles import split
-from .drawing.style import PAGE, SMALL, Style, label, need, over_epochs
+from .drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
 
 TABLES = ("epochs",)
 REQUIRES = ("students",)
@@ -31,6 +31,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds of each variant, its interval as a band, and the teacher's final accuracy."""
     epochs = need(tables, "epochs", "epoch", "validation_top1")
     students = epochs[epochs["network"].isin(style.names.variants)]
+    if students.empty:
+        raise NoValue("no student was trained (epochs.parquet)")
     panels = {column: text for column, text in PANELS.items() if column in students and students[column].notna().any()}
     seeds = students["seed"].nunique()
     title = f"Training of the students (n = {seeds} seed{'s' * (seeds != 1)})"

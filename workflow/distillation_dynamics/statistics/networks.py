@@ -72,19 +72,19 @@ def pairs_of(table: pd.DataFrame | None, names: Names) -> dict[Pair, pd.DataFram
         return found
     everyone = names.fixed
     table = table[table["network"].isin(everyone) & table["other"].isin(everyone)]
+    for epoch in ("epoch", "other_epoch"):
+        table = table[table[epoch] == table.groupby(["network", "other"], sort=False)[epoch].transform("max")]
     for (first, second), rows in table.groupby(["network", "other"], sort=False):
-        if first == second or kind_of(first, second, names) is None or (second, first) in found:
-            continue
-        for epoch in ("epoch", "other_epoch"):
-            rows = rows[rows[epoch] == rows[epoch].max()]
-        found[first, second] = rows
+        if first != second and kind_of(first, second, names) is not None and (second, first) not in found:
+            found[first, second] = rows
     return found
 
 
 def picture_of(rows: pd.DataFrame, column: str) -> np.ndarray:
     """Return `column` as [blocks of the network, blocks of the other], NaN where there is no row."""
-    picture = np.full((1 + rows["block"].max(), 1 + rows["other_block"].max()), np.nan)
-    picture[rows["block"], rows["other_block"]] = rows[column]
+    blocks, others = rows["block"].to_numpy(), rows["other_block"].to_numpy()
+    picture = np.full((1 + blocks.max(), 1 + others.max()), np.nan)
+    picture[blocks, others] = rows[column]
     return picture
 
 
@@ -98,9 +98,9 @@ def cka_column(pairs: Mapping[Pair, pd.DataFrame]) -> str:
 
 def _tokens_tell_all(rows: pd.DataFrame) -> bool:
     """Whether CKA of tokens is known of every block, and of every pair of blocks that CKA of images is known of."""
-    known = rows["cka_tokens"].notna()
-    every = all(known.groupby(rows[block]).any().all() for block in ("block", "other_block"))
-    return every and bool((known | rows["cka_images"].isna()).all())
+    known = rows["cka_tokens"].notna().to_numpy()
+    every = all(set(rows[block]) == set(rows[block].to_numpy()[known]) for block in ("block", "other_block"))
+    return every and bool((known | rows["cka_images"].isna().to_numpy()).all())
 
 
 def table(tables: Mapping[str, pd.DataFrame], names: Names) -> pd.DataFrame:

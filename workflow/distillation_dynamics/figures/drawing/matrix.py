@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ...statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
 from .layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
-from .style import PAGE, SMALL, TEXT, NoValue, Style, label
+from .style import PAGE, SMALL, TEXT, NoValue, Style, first_of, label
 
 # Networks side by side that are still readable on a page.
 MOST = 8
@@ -35,12 +35,32 @@ class Scale(NamedTuple):
 Pictures = dict[frozenset[str], tuple[str, np.ndarray]]
 
 
+def compared(table: pd.DataFrame, column: str, style: Style) -> list[str]:
+    """Return the networks that have a value of `column` beside another one; raise NoValue where none has."""
+    known = table[table[column].notna() & (table["network"] != table["other"])]
+    both = known["network"].isin(style.names.networks) & known["other"].isin(style.names.networks)
+    found = {*known.loc[both, "network"], *known.loc[both, "other"]}
+    if not found:
+        raise NoValue("no two networks were compared")
+    return [name for name in style.names.ordered if name in found]
+
+
+def rows_of(table: pd.DataFrame, shown: list[str], style: Style) -> pd.DataFrame:
+    """Return the rows of a table of pairs that hold the networks `shown` and their controls beside each other."""
+    members = {*shown, *(style.names.controls.get(name) for name in shown)}
+    return table[table["network"].isin(members) & table["other"].isin(members)]
+
+
 def pictures_of(table: pd.DataFrame, column: str, style: Style) -> Pictures:
-    """Return {network, other} -> (the one whose blocks are rows, picture), for pairs of networks and of controls."""
+    """Return {network, other} -> (the one whose blocks are rows, picture), for pairs of networks and of controls.
+
+    Those without any value are left out.
+    """
     found = {}
     for (first, second), rows in pairs_of(table, style.names).items():
-        if kind_of(first, second, style.names) in (NETWORKS, SEEDS, CONTROLS):
-            found[frozenset((first, second))] = first, picture_of(rows, column)
+        picture = picture_of(rows, column)
+        if kind_of(first, second, style.names) in (NETWORKS, SEEDS, CONTROLS) and np.isfinite(picture).any():
+            found[frozenset((first, second))] = first, picture
     return found
 
 
@@ -52,25 +72,20 @@ def oriented(pictures: Pictures, down: str | None, across: str | None) -> np.nda
     return picture if first == down else picture.T
 
 
-def draw_matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Figure:
-    """Draw the matrix of all networks; `said` is what the title says of images and rows.
+def draw_matrix(table: pd.DataFrame, column: str, scale: Scale, said: str, style: Style) -> Figure:
+    """Draw `column` of a table of pairs for all networks; `said` is what the title says of images and rows.
 
     Raises NoValue where no pair of two networks has a value.
     """
     names, controls = style.names, style.names.controls
-    known = {pair: one for pair, one in pictures.items() if np.isfinite(one[1]).any()}
-    compared = [pair for pair in known if pair <= set(names.networks)]
-    if not compared:
-        raise NoValue("no two networks were compared")
-    members = [name for name in names.ordered if any(name in pair for pair in compared)]
-    shown = members[:MOST]
+    shown, left_out = first_of(compared(table, column, style), MOST, "networks")
+    known = pictures_of(rows_of(table, shown, style), column, style)
     count = len(shown)
     values = np.concatenate([picture.ravel() for _, picture in known.values()])
     # Of a measure without own limits the scale spans what there is.
     low = np.nanmin(values) if scale.low is None else min(scale.low, np.nanmin(values))
     high = np.nanmax(values) if scale.high is None else scale.high
-    left_out = f"; the first {MOST} of {len(members)} networks" * (len(members) > MOST)
-    title, note = heads(f"{said}{left_out}", _reading(style, known))
+    title, note = heads("; ".join(filter(None, (said, left_out))), _reading(style, known))
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + TOP
     bottom = EDGE + NOTE_LINE * (1 + note.count("\n")) + BOTTOM
     norm = mpl.colors.Normalize(low, high)
@@ -85,19 +100,19 @@ def draw_matrix(pictures: Pictures, scale: Scale, said: str, style: Style) -> Fi
                      "bottom": bottom / height, "wspace": GAP, "hspace": GAP},
     )  # fmt: skip
     for row, down in enumerate(shown):
-        for column, across in enumerate(shown):
-            axes = panels[row, column]
-            if row == column:
+        for place, across in enumerate(shown):
+            axes = panels[row, place]
+            if row == place:
                 _name(axes, down, known)
                 continue
-            above = column > row
+            above = place > row
             pair = (controls.get(down), controls.get(across)) if above else (down, across)
             _picture(axes, oriented(known, *pair), norm, mapped.cmap, scale)
             if not above and kind_of(down, across, names) == SEEDS:
                 axes.set_title(f"{axes.get_title()} *", fontsize=SMALL, pad=2)
-            axes.tick_params(labelleft=column == 0, labelbottom=row == count - 1)
-    place = (LEFT + side * count + 0.12) / PAGE, bottom / height, 0.1 / PAGE, side * count / height
-    bar = figure.colorbar(mapped, cax=figure.add_axes(place))
+            axes.tick_params(labelleft=place == 0, labelbottom=row == count - 1)
+    beside = (LEFT + side * count + 0.12) / PAGE, bottom / height, 0.1 / PAGE, side * count / height
+    bar = figure.colorbar(mapped, cax=figure.add_axes(beside))
     bar.set_label(scale.text, fontsize=TEXT)
     bar.outline.set_visible(False)
     middle = (LEFT + side * count / 2) / PAGE

@@ -137,6 +137,11 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
+def first_of(names: list[str], most: int, what: str) -> tuple[list[str], str]:
+    """Return up to `most` of the names, as many as a page holds, and words that say so where some are left out."""
+    return names[:most], f"the first {most} of {len(names)} {what}" * (len(names) > most)
+
+
 def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
     """Return the table `name`; raise StudyError when it, a column or every row is missing, NoValue when a value is."""
     table = tables.get(name)
