@@ -30,8 +30,8 @@ pytestmark = [
 ]
 COMPUTE = {
     "networks": {"gpu": 1, "mem_mb": 900, "runtime": 7},
-    # One minute, and the warning may come at once: the controller sends it up to a minute early.
-    "students": {"gpu": 1, "gpu_model": "fake", "mem_mb": 2200, "runtime": 1},
+    # The controller warns 60 to 90 seconds after the beginning: by then a loaded machine has begun to train, too.
+    "students": {"gpu": 1, "gpu_model": "fake", "mem_mb": 2200, "runtime": 2},
     "measure": {"mem_mb": 2300, "runtime": 11},
 }
 # Long enough to be found at work; no test waits for its end.
@@ -52,7 +52,7 @@ def main(*arguments, **options):
     if os.path.isfile("{BROKEN}"):
         raise RuntimeError("no room")
     if os.path.isfile("{HUNGRY}"):
-        ballast = b"x" * 1_200_000_000
+        ballast = b"x" * 1_000_000_000
         time.sleep(3)
     _main(*arguments, **options)
 """,
@@ -208,7 +208,7 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
     folder = finished.folder
     teacher, students = (controller(cluster, f"rule_{rule}_.*", folder)[-1] for rule in ("network", "cohorts"))
     assert teacher["TresPerJob"] == "gres:gpu:1" and students["TresPerJob"] == "gres:gpu:fake:1"
-    assert (students["MinMemoryNode"], students["TimeLimit"]) == ("2200M", "00:01:00")
+    assert (students["MinMemoryNode"], students["TimeLimit"]) == ("2200M", "00:02:00")
     measuring = controller(cluster, "rule_measure_.*", folder)
     assert len(measuring) == 2, "two students are measured in one job"
     for job in measuring:
@@ -240,7 +240,7 @@ def test_only_a_job_that_ran_out_of_memory_gets_more_and_none_gets_more_time(fin
 def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster):
     attempts = controller(cluster, "rule_cohorts_.*", finished.folder)
     assert len(attempts) > 1 and attempts[-1]["JobState"] == "COMPLETED"
-    assert {(job["TimeLimit"], job["MinMemoryNode"]) for job in attempts} == {("00:01:00", "2200M")}
+    assert {(job["TimeLimit"], job["MinMemoryNode"]) for job in attempts} == {("00:02:00", "2200M")}
     assert "stopped by SIGTERM before update" in finished.said and "Trying to restart" in finished.said
     assert logs(finished.folder).count("resume: going on from") >= 2, "both members go on"
 
