@@ -115,7 +115,7 @@ class Workload:
     @property
     def basis(self) -> str:
         """What the expected seconds rest on."""
-        return BASIS[max(job.cost.source for job in self.jobs.values())]
+        return BASIS[max((job.cost.source for job in self.jobs.values()), default=RECORDS)]
 
     def _pace(self, rule: str) -> float:
         """Return what jobs took of what was expected: those of a rule, or as far as they tell yet all."""
@@ -127,24 +127,24 @@ class Workload:
         expected = sum(job.cost.seconds for job in ended) + prior
         return (sum(job.took for job in ended) + prior) / expected if expected else 1.0
 
-    def _left(self, job: Job, now: float) -> float:
-        """Return the seconds that a job still takes."""
-        if job.ended is not None:
-            return 0.0
-        return max(0.0, self._pace(job.rule) * job.cost.seconds - (0.0 if job.begun is None else now - job.begun))
-
     def left(self, now: float) -> float:
         """Return the seconds until all is done: rules one after the other, the jobs of a rule beside each other.
 
         On a cluster they are what the jobs compute together: when they begin nobody knows.
         """
-        if self.limits is None:
-            return sum(self._left(job, now) for job in self.jobs.values())
         total = 0.0
         for rule in {job.rule for job in self.jobs.values()}:
-            jobs = [(job.takes, self._left(job, now)) for job in self.of_rule(rule)]
-            shared = (sum(takes[name] * seconds for takes, seconds in jobs) / n for name, n in self.limits.items())
-            total += max(*(seconds for _, seconds in jobs), *shared)
+            jobs, pace = [job for job in self.of_rule(rule) if job.ended is None], self._pace(rule)
+            gone = [0.0 if job.begun is None else now - job.begun for job in jobs]
+            left = [max(0.0, pace * job.cost.seconds - done) for job, done in zip(jobs, gone, strict=True)]
+            if self.limits is None:
+                total += sum(left)
+            else:
+                shared = (
+                    sum(job.takes[name] * seconds for job, seconds in zip(jobs, left, strict=True)) / limit
+                    for name, limit in self.limits.items()
+                )
+                total += max(0.0, *left, *shared)
         return total
 
     def share(self, start: float, now: float) -> float:
