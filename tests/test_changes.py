@@ -73,7 +73,7 @@ def test_one_variant_changed_trains_one_student_with_the_declared_threads(projec
     said = done.stdout + done.stderr
     assert "students hard/seed0: terms.hard.weight: 0.9 -> 0.5\n" in said, "a touch changes nothing"
     assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{8 + FIGURES} +1 ", said, re.M)
-    assert "1 student to train in 1 job" in said and len(said.splitlines()) < 60
+    assert len(said.splitlines()) < 60
     # Under one core, too.
     run(project, "--cores", "1")
     assert stand_ins.trained(stand_ins.ran(project)) == ["hard/seed0"]
