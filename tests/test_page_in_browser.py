@@ -116,6 +116,23 @@ def test_sliders_measures_and_switches_change_what_is_shown(browser, page):
     assert fewer == names - 1 and none == 0 < nulls
 
 
+def test_a_mark_says_on_hovering_what_its_row_of_the_table_says(browser, page):
+    seen = browse(browser, page, """
+        const point = one('.mark-symbol path', section("dynamics")), box = point.getBoundingClientRect();
+        point.dispatchEvent(new MouseEvent("pointermove", { bubbles: true, clientX: box.x + 2, clientY: box.y + 2 }));
+        await rest(100);
+        const tip = section("vg-tooltip-element"), behind = one(".chart > details", section("dynamics"));
+        await unfold(behind);
+        const text = (cell) => cell.textContent, first = one("tbody tr", behind);
+        const said = all("tr", tip).map((row) => [...row.cells].map(text));
+        const heads = all("thead th", behind).map(text), cells = [...first.cells].map(text);
+        const shown = getComputedStyle(one("td.key", tip)).display;
+        return { said, row: heads.map((head, at) => [head, cells[at]]), shown };
+        """)  # fmt: skip
+    assert seen["said"] == seen["row"] and ["network", "cait"] in seen["said"] and ["epoch", "2"] in seen["said"]
+    assert seen["shown"] == "table-cell"
+
+
 def test_tables_are_sorted_and_searched_by_keyboard_too(browser, page):
     seen = browse(browser, page, """
         const table = one("table.data", section("claims")), where = section("accuracy");

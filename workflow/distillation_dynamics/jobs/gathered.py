@@ -39,8 +39,12 @@ PAPER_TABLES = (
 )
 RESOURCES = Path(__file__).parents[3] / "resources"
 PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
-# Script and style of the page, and Vega, which draws its charts.
-ASSETS = tuple(Path(__file__).parents[1] / "page/assets" / name for name in ("page.css", "page.js", "vega.js"))
+# Script, style and templates of the page, and Vega, which draws its charts.
+PAGE = Path(__file__).parents[1] / "page"
+ASSETS = (
+    *(PAGE / "assets" / name for name in ("page.css", "page.js", "vega.js")),
+    *sorted(PAGE.glob("templates/*.j2")),
+)
 
 
 def add(graph: Graph) -> None:

@@ -4,17 +4,17 @@ A chart names one of the page's tables and the controls that it obeys; the scrip
 plain values that become JSON.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from ..files import Column
 from ..spec.tables import Names
-from .html import Html
+from .html import named
 
-NOTHING = Html("")
 # How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
 HIDE, FADE, OWNER = "hide", "fade", "owner"
 
@@ -39,7 +39,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite chart of a table: `columns` (field -> head) is what the table behind it shows.
+    """A Vega-Lite chart of a table: `columns` (field -> head) is what the table behind it and its marks' tips show.
 
     `where`: column -> value that rows must have; `needs`: fields without which a row is not shown; `signals`: parameter
     of the specification -> control whose value it has.
@@ -53,23 +53,30 @@ class Chart:
     controls: tuple[str, ...] = ()
     follow: str = ""
     where: dict[str, Any] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ("value",)
     signals: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A section of the page. `report`: the title of the report's section that answers it; `figures`: printed ones."""
+    """A section of the page: charts, or HTML as its `body`, and the names of printed figures.
+
+    `report`: the title of the report's section that it shows the data of, where that is another than its own.
+    """
 
     id: str
     title: str
-    about: str
     charts: tuple[Chart, ...] = ()
     controls: tuple[Control, ...] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     report: str = ""
     figures: tuple[str, ...] = ()
-    body: Html = NOTHING
+    body: Markup | None = None
+
+    @property
+    def answer(self) -> str:
+        """The title of the report's section that it shows the data of, if there is one."""
+        return self.report or self.title
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,10 @@ class PageData:
             return False
         return all(name in there and there[name].notna().any() for name in columns)
 
-    def unit(self, table: str, column: str) -> str:
-        """Return the unit of a column, as its table says."""
-        return self.about(table, column).unit
-
-    def about(self, table: str, column: str) -> Column:
-        """Return unit and meaning of a column."""
-        return self.columns.get(table, {}).get(column, Column("", ""))
+    def meanings(self, table: str, columns: Iterable[str]) -> dict[str, Column]:
+        """Return units and meanings of columns, as their table says."""
+        known = self.columns.get(table, {})
+        return {name: known.get(name, Column("", "")) for name in columns}
 
     def owned(self, table: pd.DataFrame, column: str = "network") -> pd.DataFrame:
         """Return a table with the network or variant whose choice decides on a row: of a control, its network."""
@@ -115,26 +119,27 @@ class PageData:
         return "control" if name in self.names.controls.values() else "network"
 
 
-def named(name: str) -> str:
-    """Return a column's or network's name as it is read."""
-    return name.replace("_", " ")
-
-
 def epoch_said(epoch: float) -> str:
     """Return an epoch as it is read; -1 is that of weights from elsewhere."""
     return "as released" if epoch < 0 else f"{epoch:.0f}"
 
 
-def measure(data: PageData, table: str, columns: Sequence[str], n: Mapping[str, str] | None = None) -> Control:
-    """Return the choice of what is shown among columns of a table, with unit and meaning; half intervals beside."""
+def measure(
+    columns: Mapping[str, Column],
+    label: str = "Measure",
+    fields: Mapping[str, Mapping[str, str]] | None = None,
+    n: Mapping[str, str] | None = None,
+) -> Control:
+    """Return the choice of the column that is shown as `value`, its half interval beside it.
+
+    `fields`: column -> what else of the chart comes with it (field -> column); `n`: column -> what it rests on.
+    """
     options = []
-    for name in columns:
-        about = data.about(table, name)
-        said = (about.description[:1].upper() + about.description[1:]) or named(name)
-        options.append(
-            {"value": name, "label": named(name), "unit": about.unit, "about": said, "n": (n or {}).get(name)}
-        )
-    return Control("measure", "measure", "Measure", tuple(options))
+    for name, (unit, meaning) in columns.items():
+        about = meaning[:1].upper() + meaning[1:] or named(name)
+        beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name)}
+        options.append({"value": name, "label": named(name), "unit": unit, "about": about, **beside})
+    return Control("measure", "measure", label, tuple(options))
 
 
 def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> Control:
@@ -144,11 +149,9 @@ def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> C
     return Control("slider", name, label, options, field=name, start=len(values) - 1 if last else 0)
 
 
-def choice(
-    name: str, label: str, values: Sequence[tuple[str, str]], owners: Mapping[str, str] | None = None
-) -> Control:
-    """Return a choice of one of (value, label); with `owners` (value -> network) only of those chosen above."""
-    options = tuple(
-        {"value": value, "label": said, **({OWNER: owners[value]} if owners else {})} for value, said in values
-    )
-    return Control("choice", name, label, options, field=name)
+def choice(name: str, label: str, values: Mapping[str, str], owners: Mapping[str, str] | None = None) -> Control:
+    """Return a choice among values (value -> label); with `owners` (value -> network) only of those chosen above."""
+    options = [
+        {"value": value, "label": said, **({OWNER: owners[value]} if owners else {})} for value, said in values.items()
+    ]
+    return Control("choice", name, label, tuple(options), field=name)

@@ -5,9 +5,8 @@ import io
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
-
-from .html import Html, tag
 
 # Pixels: the width of a printed figure on the page; the side of a map, up to which one is kept bit by bit, and
 # between maps.
@@ -17,16 +16,16 @@ QUALITY, QUALITY_OF_MAPS = 62, 80
 EFFORT = 2
 
 
-def figure(path: str | Path, said: str) -> Html:
+def figure(path: str | Path, said: str) -> Markup:
     """Return a printed figure (PNG) as an image of the page, at most WIDTH wide; `said` is what it shows."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     if picture.width > WIDTH:
         picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
-    return _image(picture, said, quality=QUALITY)
+    return _image(picture, said, kind="printed", quality=QUALITY)
 
 
-def strip(maps: list[np.ndarray], said: str) -> Html:
+def strip(maps: list[np.ndarray], said: str) -> Markup:
     """Return maps [rows, columns, 3] in [0, 1] side by side, each at most SIDE pixels high and wide."""
     pictures = [Image.fromarray((np.clip(one, 0, 1) * 255).round().astype(np.uint8)) for one in maps]
     height, width = (min(size, SIDE) for size in maps[0].shape[:2])
@@ -34,12 +33,12 @@ def strip(maps: list[np.ndarray], said: str) -> Html:
     for number, picture in enumerate(pictures):
         joined.paste(picture.resize((width, height), Image.Resampling.BOX), (number * (width + GAP), 0))
     exact = {"lossless": True} if max(width, height) <= EXACT else {"quality": QUALITY_OF_MAPS}
-    return _image(joined, said, class_="map", **exact)
+    return _image(joined, said, kind="map", **exact)
 
 
-def _image(picture: Image.Image, said: str, class_: str | None = None, **options: object) -> Html:
+def _image(picture: Image.Image, said: str, kind: str, **options: object) -> Markup:
     written = io.BytesIO()
     picture.save(written, "WEBP", method=EFFORT, **options)
     address = f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
-    width, height = picture.size
-    return tag("img", src=address, alt=said, width=width, height=height, class_=class_)
+    form = Markup('<img src="{}" alt="{}" width="{}" height="{}" class="{}">')
+    return form.format(address, said, *picture.size, kind)

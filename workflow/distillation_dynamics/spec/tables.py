@@ -128,7 +128,7 @@ class FiguresJob:
 
 @dataclass(frozen=True)
 class PageJob:
-    """Write one page of a whole study: tables and figures by name, the report, script and style of the page.
+    """Write one page of a whole study: tables and figures by name, the report; script, style, templates as `assets`.
 
     `edges`: (stage that is read, stage that reads). `records`: of all jobs that the page rests on, by stage, for their
     hours; `study`: the file that says what the study is and who made it; `classes`: their names, if they have any.

@@ -53,7 +53,11 @@
     },
     axisXQuantitative: { tickCount: { signal: "ceil(width / 80)" } },
     legend: { labelColor: style("--ink"), titleColor: style("--ink") },
+    // On hovering, what the table behind a chart says of a mark.
+    ...Object.fromEntries(["point", "tick", "bar", "rect", "text"].map((mark) => [mark, { tooltip: { content: "data" } }])),
   });
+  const tip = (chart) => (row, sanitize) => `<table>${Object.entries(chart.columns).map(([name, title]) =>
+    `<tr><td class="key">${sanitize(title)}</td><td class="value">${sanitize(cell(row[name]))}</td></tr>`).join("")}</table>`;
 
   const swatch = (name) => {
     const at = page.looks.names.indexOf(name);
@@ -126,7 +130,8 @@
       }
       const actions = { export: true, source: false, compiled: false, editor: false };
       drawn.drawing.hidden = false;
-      const options = { renderer: "svg", logLevel: vega.Error, actions, downloadFileName: drawn.chart.title.replace(/\W+/g, "_") };
+      const downloadFileName = drawn.chart.title.replace(/\W+/g, "_"), tooltip = { formatTooltip: tip(drawn.chart) };
+      const options = { renderer: "svg", logLevel: vega.Error, actions, downloadFileName, tooltip };
       drawn.view = (await vegaEmbed(drawn.drawing, spec, options)).view;
       drawn.drawing.hidden = rows.length === 0;
       drawn.isDark = dark.matches;
@@ -156,7 +161,7 @@
     const head = make("tr", {}, ...heads.map(([, title]) => make("th", { scope: "col" }, title)));
     const body = drawn.rows.map((row) => make("tr", {}, ...heads.map(([name], at) =>
       at === 0 ? make("th", { scope: "row" }, cell(row[name])) : make("td", {}, cell(row[name])))));
-    const caption = make("caption", {}, `${drawn.chart.title}: ${drawn.rows.length} rows, as chosen`);
+    const caption = make("caption", {}, `${drawn.chart.title}: ${drawn.rows.length} row${drawn.rows.length === 1 ? "" : "s"}, as chosen`);
     const table = make("table", { class: "data" }, caption, make("thead", {}, head), make("tbody", {}, ...body));
     const scroll = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": drawn.chart.title }, table);
     drawn.behind.replaceChildren(drawn.behind.firstChild, scroll);

@@ -6,7 +6,6 @@ from .. import charts
 from ..panel import FADE, Chart, PageData, Panel
 
 KEYS = {"network": "network", "kind": "what", "seed": "seed", "value": "value", "low": "low", "high": "high"}
-TIPS = charts.tips(network_="network", kind_="what", seed_="seed", value="value", low="low", high="high")
 
 
 def panels(data: PageData) -> list[Panel]:
@@ -21,32 +20,27 @@ def panels(data: PageData) -> list[Panel]:
 
 def _accuracy(data: PageData) -> Panel:
     runs = data.tables["runs"].dropna(subset=["test_top1"])
-    seeds = pd.DataFrame({"network": runs["network"], "kind": "seed", "seed": runs["seed"], "value": runs["test_top1"]})
+    seeds = runs[["network", "seed"]].assign(kind="seed", value=runs["test_top1"])
     # Networks of which there is one run have no seed.
     seeds["seed"] = seeds["seed"].map(lambda seed: "-" if seed < 0 else str(seed))
     names = {"test_top1": "value", "test_top1_low": "low", "test_top1_high": "high"}
     means = data.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])
-    means = means.assign(kind="mean", seed="-")
+    table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
     images = ", ".join(f"{count:,}" for count in sorted({int(count) for count in runs["test_images"]}))
     about = (
         f"Top-1 of the last epoch on {images} test images. Small marks: every seed. Diamond: their mean; line: its "
         "95 % t interval over seeds, which a network of one run does not have."
     )
-    chart = Chart(
-        "Test top-1 [%]", about, "accuracy", charts.ranges("test top-1 [%]", TIPS), KEYS, follow=FADE, needs=("value",)
-    )
-    table = data.owned(pd.concat([means, seeds], ignore_index=True))
-    return Panel(
-        "accuracy", "Accuracy", about, (chart,), tables={"accuracy": table}, report="Accuracy",
-        figures=("accuracy", "agreement"),
-    )  # fmt: skip
+    chart = Chart("Test top-1 [%]", about, "accuracy", charts.ranges("test top-1 [%]"), KEYS, follow=FADE)
+    tables = {"accuracy": data.owned(table)}
+    return Panel("accuracy", "Accuracy", (chart,), tables=tables, figures=("accuracy", "agreement"))
 
 
 def _differences(data: PageData) -> Panel:
-    names = {"mean_difference": "value", "variant": "network"}
+    names = {"mean_difference": "value", "difference": "value", "variant": "network"}
     means = data.tables["variants"].rename(columns=names)[["network", "value", "low", "high"]]
-    seeds = data.tables["differences"].rename(columns={"difference": "value", "variant": "network"})
-    seeds = seeds[["network", "seed", "value"]].assign(kind="seed", seed=seeds["seed"].map(str))
+    seeds = data.tables["differences"].rename(columns=names)[["network", "seed", "value"]]
+    seeds = seeds.assign(kind="seed", seed=seeds["seed"].map(str))
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
     baseline = data.names.baseline
     about = (
@@ -54,10 +48,6 @@ def _differences(data: PageData) -> Panel:
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
     )
     title = f"difference to {baseline} [points]"
-    chart = Chart(
-        title, about, "differences", charts.ranges(title, TIPS, zero=True), KEYS, follow=FADE, needs=("value",)
-    )
-    return Panel(
-        "variants", "Does a variant help?", about, (chart,), tables={"differences": data.owned(table)},
-        report="Does a variant help?", figures=("effects",),
-    )  # fmt: skip
+    chart = Chart(title, about, "differences", charts.ranges(title, zero=True), KEYS, follow=FADE)
+    tables = {"differences": data.owned(table)}
+    return Panel("variants", "Does a variant help?", (chart,), tables=tables, figures=("effects",))

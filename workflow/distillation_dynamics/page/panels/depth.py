@@ -19,11 +19,7 @@ FIRST = ("entropy", "activation_magnitude", "intensity", "gradient_magnitude", "
 NULLS = {"intensity": "intensity_permuted"}
 NULL = "_null"
 GAUSSIAN = "_gaussian"
-DEPTH = "depth of the block, first to last"
-TIPS = charts.tips(
-    network_="network", block_name_="block", epoch_="epoch", value="value", low="low", high="high", null="null",
-    gaussian="Gaussian tokens",
-)  # fmt: skip
+DEPTH = charts.number("x", "depth", "depth of the block, first to last")
 COLUMNS = {
     "network": "network", "role": "what", "epoch_said": "epoch", "block_name": "block", "value": "value", "low": "low",
     "high": "high", "null": "null", "gaussian": "Gaussian tokens",
@@ -96,21 +92,18 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
 def _choice(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
     depth = data.tables["depth"]
     depth = depth[depth["probe"] == MAIN_IMAGE_SET]
-    control = measure(data, "depth", metrics, {name: _n(depth, name) for name in metrics})
-    options = []
-    for option in control.options:
-        name = option["value"]
-        fields = null_of(name, depth) | ({"gaussian": name + GAUSSIAN} if name + GAUSSIAN in table else {})
-        options.append(option | {"fields": fields})
-    return Control("measure", "measure", "Metric", tuple(options))
+    beside = {name: null_of(name, depth) for name in metrics}
+    for name in metrics:
+        if name + GAUSSIAN in table:
+            beside[name]["gaussian"] = name + GAUSSIAN
+    return measure(data.meanings("depth", metrics), "Metric", beside, {name: _n(depth, name) for name in metrics})
 
 
 def _n(depth: pd.DataFrame, metric: str) -> str:
     """Return how many images and seeds a metric rests on."""
     rows = depth[depth[metric].notna()]
-    students = rows[rows["seed"] >= 0]
     images = f"n = {int(rows['images'].max()):,} images"
-    seeds = students.groupby("network")["seed"].nunique()
+    seeds = rows[rows["seed"] >= 0].groupby("network")["seed"].nunique()
     return images + (f", {over(seeds)} of each variant" if len(seeds) else "")
 
 
@@ -122,35 +115,34 @@ def _dynamics(data: PageData, table: pd.DataFrame, metrics: list[str]) -> list[P
         "95 % t interval over seeds of students; of networks, of the mean over images."
     )
     where = {"role": ["variant", "network"]}
-    spec = charts.lines(charts.number("depth", DEPTH), TIPS)
-    drawn = [Chart("Metric by block", about, "profiles", spec, COLUMNS, ("measure", "epoch"), HIDE, where, ("value",))]
+    drawn = [
+        Chart("Metric by block", about, "profiles", charts.lines(DEPTH), COLUMNS, ("measure", "epoch"), HIDE, where)
+    ]
     tables = {"profiles": table}
     if data.has("epochs", COURSE[0]):
         drawn.append(_course())
         own = course_of(data)
-        own = own[own["network"].isin(data.names.variants)]
-        own = own.rename(columns={COURSE[0]: "value", COURSE[0] + HALF: "half"})
-        own = own.assign(low=own["value"] - own["half"], high=own["value"] + own["half"])
+        own = own[own["network"].isin(data.names.variants)].rename(columns={COURSE[0]: "value"})
+        half = own[COURSE[0] + HALF]
+        own = own.assign(low=own["value"] - half, high=own["value"] + half)
         tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
     controls = (_choice(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
     figures = "dynamics", "rank", "tokens", "attention", "gradients"
     title = "Dynamics: metric by block and epoch"
-    return [Panel("dynamics", title, about, tuple(drawn), controls, tables, figures=figures)]
+    return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures)]
 
 
 def _course() -> Chart:
     """Return the chart of accuracy over training, with a line at the epoch of the slider."""
-    line = {"mark": {"type": "rule", "strokeWidth": 2, "color": charts.INK}}
-    line["encoding"] = {"x": {"datum": {"expr": "at"}, "type": "quantitative"}, "color": {"value": charts.INK}}
-    tips = charts.tips(network_="network", epoch_="epoch", value="value")
-    spec = charts.lines(charts.whole("epoch", "epoch"), tips, above=[line], params=[{"name": "at", "value": 0}])
-    columns = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
+    line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
+    spec = charts.lines(charts.whole("x", "epoch", "epoch"), above=(line,), params=[{"name": "at", "value": 0}])
     return Chart(
         "Validation top-1 [%] over training",
         "Means over seeds with their 95 % t interval; the upright line is the epoch of the slider.",
-        *("dynamics_course", spec, columns),
+        "dynamics_course",
+        spec,
+        {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"},
         follow=HIDE,
-        needs=("value",),
         signals={"at": "epoch"},
     )
 
@@ -161,16 +153,13 @@ def _shape(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Panel:
         "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
         "of the same width and scale would have (dash-dotted)."
     )
-    spec = charts.lines(charts.number("depth", DEPTH), TIPS, nulls=True)
-    names = "measure", "controls", "nulls", "gaussian"
-    chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]}, ("value",))
     controls = (
         _choice(data, table, metrics),
         Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True),
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
         Control("toggle", "gaussian", "Gaussian tokens", clears=("gaussian",), start=False),
-    )  # fmt: skip
-    return Panel(
-        "shape", "Is it U-shaped? Profiles over depth", about, (chart,), controls, {"profiles": table},
-        "Is it U-shaped?", ("shape", "depth_profiles", "probes"),
-    )  # fmt: skip
+    )
+    names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True)
+    chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]})
+    title, figures = "Is it U-shaped? Profiles over depth", ("shape", "depth_profiles", "probes")
+    return Panel("shape", title, (chart,), controls, {"profiles": table}, "Is it U-shaped?", figures)

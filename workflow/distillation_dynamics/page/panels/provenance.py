@@ -1,118 +1,72 @@
 """How a study was made: configuration, code, versions, machine, hours of each stage, and the graph of the stages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import yaml
 
-from ..html import Html, details, joined, table, tag
+from ..html import render
 from ..panel import PageData, Panel, named
 
-# Pixels of the graph: a box, and what lies between.
-WIDE, HIGH, RIGHT, DOWN = 128, 30, 44, 14
+# Pixels of the graph: width and height of a box, and what lies between boxes.
+BOX, BETWEEN = (128, 30), (44, 14)
+Rows = list[tuple[str, Any]]
 
 
 def panels(data: PageData) -> list[Panel]:
     """Return the panel on provenance, which every study has."""
-    about = "What made this page: everything that decides a number, and what it cost."
-    made = data.made
-    parts = [graph(data.edges), _hours(data)]
-    if made is None:
-        parts.append(tag("p", "study.json is missing: configuration, code and versions were not recorded."))
-    else:
-        commit, machine = made.get("commit"), made.get("machine", {})
-        rows = [
-            ("commit", _commit(commit)),
-            *((f"version of {name}", said) for name, said in made.get("versions", {}).items()),
-            *((f"machine: {name}", said) for name, said in machine.items()),
-            ("begun (the last time that something was due)", made.get("date", "-")),
-        ]
-        said = yaml.safe_dump(made.get("configuration", {}), sort_keys=False, allow_unicode=True)
-        whole = tag("pre", said, tabindex="0", role="region", aria_label="Configuration with all defaults")
-        parts += [
-            details("Versions and machine", table(["What", "Value"], rows, "Versions and machine")),
-            details("Configuration, with all defaults", whole),
-            details("Hashes of images and weights", _hashes(made)),
-            details(
-                "Hashes of code", _pairs(made.get("code", {}), ["Module", "Hash of its meaning"], "Hashes of code")
-            ),
-        ]
-    return [Panel("provenance", "How this was made", about, body=joined(parts))]
+    edges = [(before, after) for before, after in data.edges if before != after]
+    hours = [(named(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
+    jobs, total = (sum(parts[at] for parts in data.hours.values()) for at in (0, 1))
+    recorded = {} if data.made is None else _recorded(data.made)
+    body = render(
+        "provenance.html.j2",
+        edges=edges,
+        places=places(edges),
+        box=BOX,
+        bend=BETWEEN[0] / 2,
+        hours=[*hours, ("together", jobs, f"{total:.2f}")],
+        recorded=recorded,
+    )
+    return [Panel("provenance", "How this was made", body=body)]
 
 
-def _commit(commit: dict | None) -> str:
-    if commit is None:
-        return "not known (no repository)"
-    return commit["hash"] + ("" if commit["clean"] else ", with changes that are not committed")
+def _recorded(made: dict[str, Any]) -> dict[str, Any]:
+    """Return what the template shows of study.json."""
+    commit = made.get("commit")
+    versions: Rows = [("commit", "not known (no repository)")]
+    if commit is not None:
+        versions = [("commit", commit["hash"] + ("" if commit["clean"] else ", with changes that are not committed"))]
+    versions += [(f"version of {name}", said) for name, said in made.get("versions", {}).items()]
+    versions += [(f"machine: {name}", said) for name, said in made.get("machine", {}).items()]
+    versions += [("begun (the last time that something was due)", made.get("date", "-"))]
+    hashes: Rows = []
+    for name, one in made.get("images", {}).items():
+        parts = one.items() if isinstance(one, dict) else [("", one)]
+        hashes += [(f"images {name} {part}", said) for part, said in parts]
+    hashes += [(f"weights {name}", said) for name, said in made.get("weights", {}).items()]
+    hashes += [(f"shared folder of {name}", path) for name, path in made.get("shared_folders", {}).items()]
+    configuration = yaml.safe_dump(made.get("configuration", {}), sort_keys=False, allow_unicode=True)
+    code = list(made.get("code", {}).items())
+    return {"versions": versions, "hashes": hashes, "configuration": configuration, "code": code}
 
 
-def _hours(data: PageData) -> Html:
-    rows = [(named(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
-    total = sum(hours for _, hours in data.hours.values())
-    rows.append(("together", sum(jobs for jobs, _ in data.hours.values()), f"{total:.2f}"))
-    caption = "Hours of each stage, of the jobs that this page rests on, whenever they ran; jobs run side by side"
-    return table(["Stage", "Jobs", "Hours"], rows, caption)
-
-
-def _pairs(found: dict, heads: list[str], caption: str) -> Html:
-    return table(heads, [(name, str(value)) for name, value in found.items()], caption)
-
-
-def _hashes(made: dict) -> Html:
-    rows = [
-        (f"images {name} {part}", str(said))
-        for name, one in made.get("images", {}).items()
-        for part, said in _items(one)
-    ]
-    rows += [(f"weights {name}", str(said)) for name, said in made.get("weights", {}).items()]
-    rows += [(f"shared folder of {name}", path) for name, path in made.get("shared_folders", {}).items()]
-    return table(["Of", "Hash or folder"], rows, "Hashes of images and weights, and shared folders")
-
-
-def _items(one: object) -> list[tuple[str, object]]:
-    return list(one.items()) if isinstance(one, dict) else [("", one)]
-
-
-def layers(edges: Sequence[tuple[str, str]]) -> dict[str, int]:
+def layers(edges: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Return how many stages at most lie before each; edges are (stage that is read, stage that reads)."""
+    edges = list(edges)
     found = dict.fromkeys((stage for edge in edges for stage in edge), 0)
     for _ in found:
         for before, after in edges:
-            if before != after:
-                found[after] = max(found[after], found[before] + 1)
+            found[after] = max(found[after], found[before] + 1)
     return found
 
 
-def graph(edges: Sequence[tuple[str, str]]) -> Html:
-    """Return the graph of the stages as a drawing, with the same in words."""
-    places = layers(edges)
-    columns: dict[int, list[str]] = {}
-    for stage, layer in places.items():
-        columns.setdefault(layer, []).append(stage)
-    corner = {
-        stage: (layer * (WIDE + RIGHT) + 2, row * (HIGH + DOWN) + 2)
-        for layer, stages in columns.items()
-        for row, stage in enumerate(stages)
-    }
-    if not corner:
-        return Html("")
-    lines = [_line(corner[before], corner[after]) for before, after in edges if before != after]
-    boxes = [
-        joined([
-            tag("rect", x=x, y=y, width=WIDE, height=HIGH, rx=5),
-            tag("text", named(stage), x=x + WIDE / 2, y=y + HIGH / 2 + 4, text_anchor="middle"),
-        ])
-        for stage, (x, y) in corner.items()
-    ]  # fmt: skip
-    right, down = (max(at[axis] for at in corner.values()) + size + 4 for axis, size in ((0, WIDE), (1, HIGH)))
-    said = "; ".join(f"{named(after)} reads {named(before)}" for before, after in edges if before != after)
-    drawing = tag(
-        "svg", *lines, *boxes, viewBox=f"0 0 {right} {down}", width=right, height=down, role="img", class_="graph",
-        aria_label=f"Graph of the stages: {said}",
-    )  # fmt: skip
-    return tag("div", drawing, class_="scroll", tabindex="0", role="region", aria_label="Graph of the stages")
-
-
-def _line(start: tuple[float, float], end: tuple[float, float]) -> Html:
-    (x1, y1), (x2, y2) = (start[0] + WIDE, start[1] + HIGH / 2), (end[0], end[1] + HIGH / 2)
-    bend = f"M{x1} {y1} C{x1 + RIGHT / 2} {y1} {x2 - RIGHT / 2} {y2} {x2} {y2}"
-    return tag("path", d=bend, marker_end=None)
+def places(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """Return where in the drawing the box of each stage begins, in pixels from the left and from the top."""
+    found: dict[str, tuple[int, int]] = {}
+    columns: dict[int, int] = {}
+    for stage, layer in layers(edges).items():
+        row = columns.get(layer, 0)
+        columns[layer] = row + 1
+        found[stage] = layer * (BOX[0] + BETWEEN[0]) + 2, row * (BOX[1] + BETWEEN[1]) + 2
+    return found

@@ -1,14 +1,15 @@
 """What a paper says: its claims one by one, and its numbers beside the measured ones."""
 
-from typing import Any
-
 from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from .. import charts
-from ..html import Html, table, tag
+from ..html import render
 from ..panel import FADE, Chart, PageData, Panel
 
 BADGES = {SUPPORTED: "yes", CONTRADICTED: "no", UNDECIDED: "open", UNTESTABLE: "none"}
-HEADS = "Claim", "Verdict here", "Number", "Control", "Why, and what decides"
+COLUMNS = {
+    "network": "variant", "run": "published run", "published_difference": "published", "value": "measured",
+    "low": "low", "high": "high", "seeds": "seeds", "verdict": "verdict",
+}  # fmt: skip
 
 
 def panels(data: PageData) -> list[Panel]:
@@ -19,49 +20,17 @@ def panels(data: PageData) -> list[Panel]:
 def _claims(data: PageData) -> list[Panel]:
     if not data.has("claims"):
         return []
-    about = (
-        f"Verdicts are of this study alone: {SUPPORTED} and {CONTRADICTED} hold for its networks, images and recipe; "
-        f"{UNDECIDED} is what its intervals leave open; {UNTESTABLE} is what it does not vary or measure."
-    )
-    rows = [
-        (
-            tag("span", tag("b", f"{row['claim']}: "), row["text"]),
-            tag("span", row["verdict"], class_=f"badge {BADGES[row['verdict']]}"),
-            *(_listed(row[name]) for name in ("number", "control")),
-            tag("span", row["why"], ". ", tag("span", "Decides: ", row["decides"], ".", class_="about")),
-        )
-        for row in data.tables["claims"].to_dict("records")
-    ]
-    body = table(HEADS, rows, "The paper's claims and what this study says of each")
+    claims = data.tables["claims"].to_dict("records")
     return [
-        Panel("claims", "The paper's claims, one by one", about, report="The paper's claims, one by one", body=body)
+        Panel("claims", "The paper's claims, one by one", body=render("claims.html.j2", claims=claims, badges=BADGES))
     ]
-
-
-def _listed(said: str) -> Html | str:
-    """Return several numbers of a claim below each other."""
-    parts = [part for part in str(said or "").split("; ") if part]
-    return tag("ul", *(tag("li", part) for part in parts)) if len(parts) > 1 else (parts or ["-"])[0]
 
 
 def _numbers(data: PageData) -> list[Panel]:
     if not data.has("published", "published_difference"):
         return []
     rows = data.tables["published"].dropna(subset=["published_difference"])
-    shown = rows.rename(columns={"variant": "network", "difference": "value"})
-    columns = [
-        "network",
-        "run",
-        "published_difference",
-        "value",
-        "low",
-        "high",
-        "one_low",
-        "one_high",
-        "seeds",
-        "verdict",
-    ]
-    shown = data.owned(shown[columns])
+    rows = rows.rename(columns={"variant": "network", "difference": "value"})
     baseline = data.names.baseline
     about = (
         f"Differences in top-1 to {baseline} [points]: circles and thick lines are measured here (mean, 95 % t "
@@ -69,36 +38,15 @@ def _numbers(data: PageData) -> list[Panel]:
         "one seed and of ImageNet-1k. Where a run is not the same one, the two are only shown beside each other."
     )
     title = f"difference to {baseline} [points]"
-    tips = charts.tips(
-        network_="variant", run_="published run", value="measured", low="low", high="high",
-        published_difference="published", seeds="seeds", verdict_="verdict",
-    )  # fmt: skip
-    shared = {"y": charts.ROWS, "opacity": charts.FADED, "tooltip": tips}
-    own = shared | {"color": charts.COLOR}
-    layers: list[dict[str, Any]] = [
-        {"mark": {"type": "rule", "color": charts.INK, "opacity": 0.6}, "encoding": {"x": {"datum": 0}}},
-        {
-            "mark": {"type": "rule"},
-            "encoding": own | {"x": charts.number("one_low", title), "x2": {"field": "one_high"}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 4},
-            "encoding": own | {"x": charts.number("low", title), "x2": {"field": "high"}},
-        },
-        {"mark": {"type": "point", "filled": True, "size": 80}, "encoding": own | {"x": charts.number("value", title)}},
-        {
-            "mark": {"type": "point", "shape": "diamond", "size": 110, "strokeWidth": 2},
-            "encoding": shared | {"x": charts.number("published_difference", title), "color": {"value": charts.INK}},
-        },
+    own = charts.ROWS | charts.COLOR
+    published = charts.ROWS | charts.IN_INK | charts.number("x", "published_difference", title)
+    layers = [
+        charts.line_at_zero("x"),
+        charts.marks("rule", own | charts.between("x", "one_low", "one_high", title)),
+        charts.marks("rule", own | charts.between("x", "low", "high", title), strokeWidth=4),
+        charts.marks("point", own | charts.number("x", "value", title), filled=True, size=80),
+        charts.marks("point", published, shape="diamond", size=110, strokeWidth=2),
     ]
-    heads = {
-        "network": "variant", "run": "published run", "published_difference": "published", "value": "measured",
-        "low": "low", "high": "high", "seeds": "seeds", "verdict": "verdict",
-    }  # fmt: skip
-    chart = Chart(title, about, "published", charts.spec(layers, {"step": charts.STEP}), heads, follow=FADE)
-    return [
-        Panel(
-            "published", "Published beside measured", about, (chart,), tables={"published": shown},
-            report="Published beside measured",
-        )
-    ]  # fmt: skip
+    chart = Chart(title, about, "published", charts.chart(layers, charts.STEP), COLUMNS, follow=FADE, needs=())
+    tables = {"published": data.owned(rows[[*COLUMNS, "one_low", "one_high"]])}
+    return [Panel("published", "Published beside measured", (chart,), tables=tables)]

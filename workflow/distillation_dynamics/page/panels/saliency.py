@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from ...figures.drawing import overlays
-from ..html import Html, tag
-from ..panel import PageData, Panel, named
+from ..html import render
+from ..panel import OWNER, PageData, Panel, named
 from ..pictures import strip
 
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integrated gradients"}
@@ -24,50 +25,36 @@ def panels(data: PageData) -> list[Panel]:
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
         return []
+    return [Panel("saliency", "Saliency", body=_pictures(data, table, methods), figures=("saliency", "gradient_maps"))]
+
+
+def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup:
+    owners = data.owned(table).drop_duplicates("network").set_index("network")[OWNER]
     shown = list(overlays.examples(table, MOST).itertuples(index=False))
-    about = (
-        "How much the logit of an image's own class depends on each pixel, last epoch, lowest seed: largest absolute "
-        "attribution over colours, laid over the image. Each map has its own scale: compare places, not sizes. Where "
-        "students were measured before training, the untrained student is what structure alone gives. From "
-        f"left to right: {', '.join(METHODS[method] for method in methods)}."
-    )
-    return [
-        Panel(
-            "saliency", "Saliency", about, body=_pictures(data, table, methods, shown),
-            figures=("saliency", "gradient_maps"),
-        )
-    ]  # fmt: skip
-
-
-def _pictures(data: PageData, table: pd.DataFrame, methods: list[str], shown: list) -> Html:
-    owners = data.owned(table).drop_duplicates("network").set_index("network")["owner"]
+    said = ", ".join(METHODS[method] for method in methods)
     # By network, image and method.
     arrays = {(row["network"], row["image"], row["method"]): overlays.as_array(row) for row in table.to_dict("records")}
     heads = []
     for image, label in shown:
         pixels = arrays.get((owners.index[0], image, IMAGE), NOTHING)
-        said = f"image {image}, {overlays.class_said(label, data.classes)}"
-        heads.append(tag("th", strip([_over(pixels, NOTHING)], said), tag("br"), said, scope="col"))
+        words = f"image {image}, {overlays.class_said(label, data.classes)}"
+        heads.append((strip([_over(pixels, NOTHING)], words), words))
     rows = []
-    for name in owners.index:
+    for name, owner in owners.items():
         cells = []
         for image, _ in shown:
             own, *found = (arrays.get((name, image, method), NOTHING) for method in (IMAGE, *methods))
-            cells.append(_cell(own, found, f"{named(name)}, image {image}: {', '.join(METHODS[m] for m in methods)}"))
+            cells.append(_cell(own, found, f"{named(name)}, image {image}: {said}"))
         # Whatever is chosen, the untrained student stays.
-        owner = None if name == overlays.UNTRAINED else owners[name]
-        rows.append(tag("tr", tag("th", named(name), scope="row"), *cells, data_owner=owner))
-    caption = "Saliency of the label's logit, by network and image"
-    top = tag("thead", tag("tr", tag("td"), *heads))
-    whole = tag("table", tag("caption", caption), top, tag("tbody", *rows), class_="maps")
-    return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+        rows.append((name, None if name == overlays.UNTRAINED else owner, cells))
+    return render("saliency.html.j2", methods=said, heads=heads, rows=rows)
 
 
-def _cell(image: np.ndarray, found: list[np.ndarray], said: str) -> Html:
+def _cell(image: np.ndarray, found: list[np.ndarray], said: str) -> Markup:
     if any(np.isnan(one).all() for one in found):
-        return tag("td", "no value")
+        return Markup("no value")
     nothing = "" if any(one.any() for one in found) else " (exactly zero everywhere)"
-    return tag("td", strip([_over(image, one) for one in found], said + nothing))
+    return strip([_over(image, one) for one in found], said + nothing)
 
 
 def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,10 @@ CURVES = {
 }
 # Frequencies of a curve that a chart can show; of more, so many evenly spread.
 MOST = 64
-TIPS = charts.tips(network_="network", block_name_="block", frequency="frequency", value="value", null="null")
+COLUMNS = {
+    "network": "network", "block_name": "block", "frequency": "frequency", "value": "value", "null": "null",
+    "null_low": "band, low", "null_high": "band, high",
+}  # fmt: skip
 
 
 def panels(data: PageData) -> list[Panel]:
@@ -28,27 +31,18 @@ def panels(data: PageData) -> list[Panel]:
         "band: the same with the channels permuted; 95 % of such curves leave the band nowhere. An order of channels "
         "that means something leaves it."
     )
-    control = measure(data, "spectrum", shown)
-    options = [
-        option | {"fields": {f: c for f, c in CURVES[option["value"]].items() if c in table}}
-        for option in control.options
-    ]
-    blocks = table[["block", "block_name"]].drop_duplicates("block").sort_values("block")["block"]
+    nulls = {curve: {field: name for field, name in CURVES[curve].items() if name in table} for curve in shown}
     owners = dict(zip(table["network"], table[OWNER], strict=True))
     controls = (
-        choice("network", "Network", [(name, named(name)) for name in owners], owners),
-        choice("block", "Block", [(str(block), str(block)) for block in blocks]),
-        Control("measure", "measure", "Curve", tuple(options)),
+        choice("network", "Network", {name: named(name) for name in owners}, owners),
+        choice("block", "Block", {str(block): str(block) for block in sorted(set(table["block"]))}),
+        measure(data.meanings("spectrum", shown), "Curve", nulls),
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
     )
-    columns = {"network": "network", "block_name": "block", "frequency": "frequency", "value": "value", "null": "null"}
-    columns |= {"null_low": "band, low", "null_high": "band, high"}
-    x = charts.number("frequency", "frequency [cycles per channel]")
-    names = "network", "block", "measure", "nulls"
-    chart = Chart(
-        "Spectrum over channels", about, "spectra", charts.lines(x, TIPS, nulls=True), columns, names, needs=("value",)
-    )
-    return [Panel("spectra", "Spectra", about, (chart,), controls, {"spectra": table}, figures=("spectra", "sep"))]
+    spec = charts.lines(charts.number("x", "frequency", "frequency [cycles per channel]"), nulls=True)
+    names = tuple(control.name for control in controls)
+    chart = Chart("Spectrum over channels", about, "spectra", spec, COLUMNS, names)
+    return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"))]
 
 
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
@@ -62,7 +56,6 @@ def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     # The bins whose place is a new whole number of MOST: first and last are among them.
     step = np.floor(place * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
     before = np.floor((place - 1) * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
-    table = table[step > before]
+    table = data.owned(table[step > before])
     columns = [*shown, *(column for name in shown for column in CURVES[name].values() if column in table)]
-    table = data.owned(table)
     return table[[OWNER, "network", "block", "block_name", "frequency", *columns]].reset_index(drop=True)
