@@ -1,6 +1,5 @@
-"""What of a study goes into a paper: names of macros, numbers, captions, methods, sources, checklist, the document."""
+"""What of a study goes into a paper: numbers by name, captions, methods, sources, the document."""
 
-import random
 import re
 import shutil
 import subprocess
@@ -14,67 +13,23 @@ from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.files import Column
 from distillation_dynamics.jobs.gathered import PAPER_TABLES, SOURCES, STATISTICS_TABLES, known_tables
-from distillation_dynamics.paper import captions, checklist, document, figures, latex, methods, names, numbers, tables
+from distillation_dynamics.paper import captions, document, figures, latex, methods, numbers, tables
 from distillation_dynamics.paper.sources import Sources
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.stages import statistics
 from helpers import changed, load, smoke_config
-from test_report_head import COST, STUDY, runs
+from test_report_head import STUDY, runs
 
 WHO = Names(("cait",), {"cait": "cait_untrained"}, "cait", ("soft", "last2"), "soft")
 ALONE = Names(("vit",), {"vit": "vit_untrained"}, None, (), None)
 SAID = {name: f"<{name}>" for name in extensions.CAPTION_NAMES}
 NETWORKS = STUDY["configuration"]["networks"]
-# What study.json holds of networks that were trained there names their seed.
-MADE = {"networks": NETWORKS | {"cait": NETWORKS["cait"] | {"seed": 0}}}
-MADE = STUDY | {"configuration": STUDY["configuration"] | MADE}
 BIBTEX = SOURCES.read_text(encoding="utf-8")
 
 
 def empty(**given):
     """The tables of the statistics without a row, but those that are given."""
     return {name: pd.DataFrame(columns=list(columns)) for name, columns in statistics.TABLES.items()} | given
-
-
-def parts_of(macro):
-    """What the name of a macro was made of: the inverse of `names.macro`."""
-    text, parts = macro.removeprefix(f"\\{names.PREFIX}"), [""]
-    while text:
-        begins = "_" if parts[-1] else ""
-        digit = next((word for word in names.DIGITS if text.startswith(word)), None)
-        if text.startswith("QQ"):
-            said, length = text[2], 3
-        elif text[0] == "Q" and text[1].isupper():
-            said, length = begins + text[1].lower(), 2
-        elif text[0] == "Q":
-            length = text.index("Q", 1) + 1
-            code = text[1 : length - 1].translate(str.maketrans("abcdefghijklmnop", "0123456789abcdef"))
-            said = chr(int(code, 16))
-        elif text[0] == "X":
-            parts.append("")
-            said, length = "", 1
-        elif digit:
-            said, length = str(names.DIGITS.index(digit)), len(digit)
-        else:
-            said, length = begins * text[0].isupper() + text[0].lower(), 1
-        parts[-1] += said
-        text = text[length:]
-    return parts
-
-
-def test_the_name_of_a_macro_is_letters_and_reads_like_what_it_is_of():
-    assert names.macro(("variants", "last2", "mean_difference")) == r"\DDVariantsXLastTwoXMeanDifference"
-    for parts in (("ViT-B.16", "p"), ("last_two", "last2"), ("x_ray", "q"), ("é",)):
-        assert re.fullmatch(r"\\[A-Za-z]+", names.macro(parts)), parts
-
-
-def test_no_two_names_of_macros_are_alike():
-    draw = random.Random(0)
-    for _ in range(20000):
-        parts = [
-            "".join(draw.choices("_two_onexqXQ zero6-.é", k=draw.randint(0, 6))) for _ in range(draw.randint(1, 3))
-        ]
-        assert parts_of(names.macro(parts)) == parts
 
 
 @pytest.mark.parametrize(
@@ -95,7 +50,7 @@ def test_a_number_is_shown_as_a_text_needs_it(value, unit, column, expected):
     assert numbers.shown(value, unit, column) == expected
 
 
-def test_every_number_of_a_table_has_one_macro_and_what_has_no_value_none():
+def test_every_number_of_a_table_has_one_name_and_what_has_no_value_none():
     table = pd.DataFrame(
         {
             "variant": ["last2", "last2", "first"], "objective": "spectral", "pairs": ["0-0", "0-0", "1-1"],
@@ -104,18 +59,18 @@ def test_every_number_of_a_table_has_one_macro_and_what_has_no_value_none():
     )  # fmt: skip
     columns = dict.fromkeys(table, Column("points", "what it is"))
     said = numbers.document({"effects": numbers.Documented(table, columns), "shape": shapes()}, WHO)
-    found = re.findall(r"^\\newcommand\{(\\\w+)\}\{(.*?)\} % (.*)$", said, re.M)
-    by_parts = {tuple(parts_of(name)): (value, text) for name, value, text in found}
-    assert len(by_parts) == len(found)
-    assert by_parts["effects", "last2", "spectral", "0-0", "low"] == ("1.00", "last2, spectral, 0-0: low [points] 1.0")
-    assert by_parts["effects", "last2", "spectral", "0-0", "2", "low"][0] == "2.00", "of like rows their place counts"
-    assert ("effects", "first", "spectral", "1-1", "low") not in by_parts and "alone" not in str(list(by_parts))
+    found = re.findall(r"^\\definenumber\{([^}]+)\}\{(.*?)\} % (.*)$", said, re.M)
+    by_name = {name: (value, text) for name, value, text in found}
+    assert len(by_name) == len(found) == said.count("\n\\definenumber")
+    assert by_name["effects/last2/spectral/0-0/low"] == ("1.00", "1.0 points")
+    assert by_name["effects/last2/spectral/0-0/2/low"][0] == "2.00", "of like rows their place counts"
+    assert "effects/first/spectral/1-1/low" not in by_name and "alone" not in str(list(by_name))
     assert "% low [points]: what it is" in said
-    assert by_parts["u_shaped", "entropy", "networks", "u_shaped"][0] == "1"
-    assert by_parts["u_shaped", "entropy", "students", "measured"][0] == "2"
-    assert by_parts["u_shaped", "entropy", "students", "undecided"][0] == "1"
-    assert by_parts["shape", "cait", "entropy", "fall"][0] == "0.50"
-    assert ("shape", "soft", "entropy", "fall") not in by_parts, "the report goes through no single student"
+    assert by_name["u_shaped/entropy/networks/u_shaped"][0] == "1"
+    assert by_name["u_shaped/entropy/students/measured"][0] == "2"
+    assert by_name["u_shaped/entropy/students/undecided"][0] == "1"
+    assert by_name["shape/cait/entropy/fall"][0] == "0.50"
+    assert "shape/soft/entropy/fall" not in by_name, "the report goes through no single student"
 
 
 def shapes():
@@ -128,7 +83,7 @@ def shapes():
     return numbers.Documented(rows, statistics.TABLES["shape"])
 
 
-def test_every_table_of_statistics_has_macros_or_is_known_to_be_stated_by_no_report():
+def test_every_table_of_statistics_has_names_or_is_known_to_be_stated_by_no_report():
     assert {*numbers.KEYS} - {"summary", "u_shaped"} | {*numbers.NOT_STATED} == {*STATISTICS_TABLES}
     for name, keys in numbers.KEYS.items():
         known = statistics.TABLES.get(name, numbers.COUNT_COLUMNS)
@@ -264,79 +219,54 @@ def test_methods_describe_the_tests_that_a_study_makes():
     assert "No test is made of them: it needs 6 seeds." in few and "sign a seed" not in few
 
 
-def answer(asked, study, read, who):
-    (found,) = {one[2:] for one in checklist.answers(study, read, who) if one.asked == asked}
-    return found
-
-
-def test_the_checklist_says_what_is_recorded_and_what_is_not():
-    read = empty(runs=runs(cait=83.0, soft=[1.0] * 6, last2=[2.0] * 6), cost=COST)
-    read["variants"] = pd.DataFrame({"joint_seeds": [6]})
-    read["claims"] = pd.DataFrame({"verdict": ["supported", "undecided", "undecided"]})
-    said, why = answer("Results can be reproduced", MADE, read, WHO)
-    assert said == checklist.YES and "Commit abc;" in why
-    dirty = MADE | {"commit": {"hash": "abc", "clean": False}}
-    assert answer("Results can be reproduced", dirty, read, WHO)[0] == checklist.PARTLY
-    assert "the commit is not" in answer("Results can be reproduced", MADE | {"commit": None}, read, WHO)[1]
-    assert answer("Results can be reproduced", None, read, WHO) == (checklist.NO, checklist.MISSING)
-    assert answer("Claims match what was found", None, read, WHO) == (
-        checklist.AUTHORS, "Of 3 published claims: 2 undecided and 1 supported.",
-    )  # fmt: skip
-    assert answer("Claims match what was found", None, empty(runs=read["runs"], cost=COST), WHO)[1] == (
-        "No claim was looked at."
-    )
-    assert "1.00 on cpu, of 2 trainings" in answer("Compute", MADE, read, WHO)[1]
-    assert "hf-hub:timm/x@main" in answer("Licences of existing assets", MADE, read, WHO)[1]
-    assert answer("Infrastructure: hardware and software", None, read, WHO) == (checklist.NO, checklist.MISSING)
-    text = checklist.document(None, read, WHO)
-    assert text.count(r"\begin{itemize}") == 2 and checklist.AUTHORS in text
-
-
-@pytest.mark.parametrize(
-    ("who", "seeds", "tested", "expected", "said"),
-    [
-        (WHO, 6, 6, checklist.YES, "one joint sign-flip test"),
-        (WHO, 3, 3, checklist.PARTLY, "no test of variants was made"),
-        (WHO, 1, 1, checklist.NO, "One seed"),
-        (ALONE, 0, 0, checklist.PARTLY, "one run each"),
-    ],
-)
-def test_the_checklist_claims_no_more_variation_than_seeds_show(who, seeds, tested, expected, said):
-    students = {name: [1.0] * seeds for name in who.variants}
-    read = empty(runs=runs(cait=83.0, **students), cost=COST, variants=pd.DataFrame({"joint_seeds": [tested]}))
-    found = answer("Error bars and significance", None, read, who)
-    assert found[0] == expected and said in found[1]
-
-
 def test_the_stage_writes_what_its_task_names_and_the_document_takes_all_of_it(project):
     paper = project / "results/smoke/paper"
     main = (paper / "main.tex").read_text()
     taken = re.findall(r"\\input\{([^}]+)\}", main)
     assert all((paper / f"{name}.tex").is_file() for name in taken) and r"\bibliography{references}" in main
-    assert {"numbers", "methods", "checklist", *(f"tables/{name}" for name in PAPER_TABLES)} <= {*taken}
+    assert {"numbers", "methods", *(f"tables/{name}" for name in PAPER_TABLES)} <= {*taken}
     drawn = {path.stem for path in (project / "results/smoke/figures").glob("*.pdf")}
     assert {path.stem for path in (paper / "figures").glob("*.tex")} == drawn
     for name in drawn:
         theirs = (project / f"results/smoke/figures/{name}.pdf").read_bytes()
         assert (paper / f"figures/{name}.pdf").read_bytes() == theirs
     summary = pd.read_parquet(project / "results/smoke/summary/summary.parquet").set_index("network")
-    line = rf"\newcommand{{\DDSummaryXHardXTestTopOne}}{{{summary.loc['hard', 'test_top1']:.2f}}}"
-    assert line in (paper / "numbers.tex").read_text()
+    said = (paper / "numbers.tex").read_text()
+    assert rf"\definenumber{{summary/hard/test_top1}}{{{summary.loc['hard', 'test_top1']:.2f}}}" in said
+    names = re.findall(r"^\\definenumber\{([^}]*)\}", said, re.M)
+    assert len({*names}) == len(names) > 100 and all(re.fullmatch(r"[\w.,+/ -]+", name) for name in names)
     cited = set(re.findall(r"\w+", " ".join(re.findall(r"\\cite\{([^}]+)\}", (paper / "methods.tex").read_text()))))
     assert cited == set(re.findall(r"^@\w+\{(\w+),", (paper / "references.bib").read_text(), re.M))
+
+
+def compiled(folder, command="pdflatex"):
+    """Run a program on `main` in a folder; return what it says, and whether it found no fault."""
+    options = ["-halt-on-error", "-interaction=nonstopmode"] if command == "pdflatex" else []
+    done = subprocess.run([command, *options, "main"], cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout[-3000:], done.returncode == 0
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed (pdflatex)")
 def test_the_document_compiles(project, tmp_path):
     paper = shutil.copytree(project / "results/smoke/paper", tmp_path / "paper")
-    for command in (["pdflatex"], ["bibtex"], ["pdflatex"], ["pdflatex"]):
-        if shutil.which(command[0]) is None:
-            continue
-        options = ["-halt-on-error", "-interaction=nonstopmode"] if command == ["pdflatex"] else []
-        done = subprocess.run([*command, *options, "main"], cwd=paper, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout[-3000:]
+    for command in filter(shutil.which, ("pdflatex", "bibtex", "pdflatex", "pdflatex")):
+        said, well = compiled(paper, command)
+        assert well, said
     log = (paper / "main.log").read_text(errors="replace")
     assert (paper / "main.pdf").is_file() and "multiply defined" not in log and "undefined references" not in log
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed (pdflatex)")
+def test_a_text_that_uses_a_number_which_a_study_does_not_have_does_not_compile(tmp_path):
+    table = numbers.Documented(pd.DataFrame({"variant": ["last_2"], "low": [-1.5]}), {"low": Column("points", "what")})
+    (tmp_path / "numbers.tex").write_text(numbers.document({"variants": table, "shape": shapes()}, WHO))
+    text = r"\documentclass{article}\input{numbers}\begin{document}\section{Of \studynumber{%s}}\end{document}"
+    (tmp_path / "main.tex").write_text(text % "variants/last_2/low")
+    said, well = compiled(tmp_path)
+    assert well, said
+    (tmp_path / "main.tex").write_text(text % "variants/last_2/lowest")
+    said, well = compiled(tmp_path)
+    assert not well and "this study has no number variants/last_2/lowest" in said
 
 
 def test_a_document_without_figures_or_sources_has_neither_section():

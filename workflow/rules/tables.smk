@@ -6,7 +6,7 @@
 #   results/<study>/summary/{<table>.parquet,summary.md,cost.md}
 #   results/<study>/statistics/{<table>.parquet,report.md,report.json,numbers.json}
 #   results/<study>/figures/<figure>.{pdf,png,gif}
-#   results/<study>/paper/{main.tex,numbers.tex,methods.tex,checklist.tex,references.bib}
+#   results/<study>/paper/{main.tex,numbers.tex,methods.tex,references.bib}
 #   results/<study>/paper/tables/<table>.tex
 #   results/<study>/paper/figures/<figure>.{tex,pdf}
 #   results/<study>/index.html

@@ -280,7 +280,7 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
-    names = ["main.tex", "numbers.tex", "methods.tex", "checklist.tex", "references.bib"]
+    names = ["main.tex", "numbers.tex", "methods.tex", "references.bib"]
     names += [f"tables/{name}.tex" for name in PAPER_TABLES]
     names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]

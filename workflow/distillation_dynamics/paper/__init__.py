@@ -1,1 +1,1 @@
-"""What of a study goes into a paper: LaTeX tables, numbers, figures with captions, methods, sources, a checklist."""
+"""What of a study goes into a paper: LaTeX tables, numbers, figures with captions, methods, sources."""

@@ -1,4 +1,4 @@
-r"""`main.tex`: a small document that puts tables, figures, methods, checklist and sources of a study together.
+r"""`main.tex`: a small document that puts tables, figures, methods and sources of a study together.
 
 It compiles as it is (pdflatex, bibtex, pdflatex twice), and shows how a paper takes the parts over.
 """
@@ -24,7 +24,6 @@ def document(title: str, tables: Iterable[str], figures: Iterable[str], cites: b
     # LaTeX holds only so many floats back.
     shown = [line for name in figures for line in (*_inputs([f"figures/{name}"]), r"\clearpage")]
     inputs += [r"\section{Figures}", *shown] if shown else []
-    inputs += [r"\section{Checklist}", *_inputs(["checklist"])]
     inputs += [r"\bibliographystyle{plain}", r"\bibliography{references}"] if cites else []
     lines = [
         *(rf"\usepackage{{{package}}}" for package in PACKAGES),

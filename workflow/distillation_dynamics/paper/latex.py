@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,13 +15,6 @@ SIGN = re.compile(r"(?<![\w.\])])-(?=\.?\d)")
 POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([-+]\d+)\b")
 # The environment of a table that runs over pages.
 LONG = "longtable"
-
-
-class Head(NamedTuple):
-    """The head of a table's column, and its kind in LaTeX (l, r, or a width as p{...})."""
-
-    text: str
-    kind: str = "l"
 
 
 def escape(text: str) -> str:
@@ -45,10 +37,11 @@ def comment(text: str) -> str:
     return f"% {' '.join(text.split())}"
 
 
-def tabular(table: pd.DataFrame, heads: Mapping[str, Head], environment: str = "tabular") -> str:
-    """Return the columns of a table that `heads` names, as a tabular with booktabs rules."""
-    kinds = "".join(rf">{{\raggedright\arraybackslash}}{h.kind}" if "{" in h.kind else h.kind for h in heads.values())
-    top = [r"\toprule", " & ".join(words(head.text) for head in heads.values()) + r" \\", r"\midrule"]
+def tabular(table: pd.DataFrame, heads: Mapping[str, str], kinds: str, environment: str = "tabular") -> str:
+    """Return the columns of a table that `heads` names, as a tabular with booktabs rules; `kinds` are LaTeX's."""
+    # Of a narrow column words are set ragged.
+    kinds = kinds.replace("p{", r">{\raggedright\arraybackslash}p{")
+    top = [r"\toprule", " & ".join(map(words, heads.values())) + r" \\", r"\midrule"]
     lines = [
         rf"\begin{{{environment}}}{{@{{}}{kinds}@{{}}}}",
         # Of a table that runs over pages the head stands on each of them, what is put before it on the first alone.

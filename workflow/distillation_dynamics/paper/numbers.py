@@ -1,9 +1,9 @@
-r"""`numbers.tex`: a LaTeX macro for every number that the report states, so that a text cannot say another one.
+r"""`numbers.tex`: a name for every number that the report states, so that a text cannot say another one.
 
-In: the tables of summary and statistics with their documentation. Out: `\newcommand`s, each with a comment that says
-what it is and its value in full. A macro is named after its table, what the row is of, and its column (`names.macro`);
-where several rows are of the same, their place is a part of the name. What has no value has no macro, so that a text
-that uses it does not compile.
+In: the tables of summary and statistics with their documentation. Out: LaTeX that defines `\studynumber{name}`; names
+are made of the table, what the row is of, and the column, such as `variants/last2/mean_difference`; where several rows
+are of the same, their place is a part of the name. What has no value has no name, and a text that uses it does not
+compile.
 """
 
 from collections import Counter
@@ -15,10 +15,8 @@ import pandas as pd
 
 from ..files import Column
 from ..spec.tables import MAIN_IMAGE_SET, Names
-from ..statistics.report.shape_tables import u_shaped
-from ..statistics.u_shape import UNDECIDED
+from ..statistics.u_shape import U_SHAPED, UNDECIDED
 from .latex import POWER, comment
-from .names import macro
 
 # Table -> the columns that say what a row is of.
 KEYS = {
@@ -47,10 +45,13 @@ COUNT_COLUMNS = {
     "undecided": Column("", "how many are undecided"),
     "measured": Column("", "of how many"),
 }
-HEAD = r"""% Every number that the report of this study states, as a macro. Made by the workflow: changes are lost.
-% \input{numbers} in the preamble; a macro in a sentence is followed by {} or a backslash and a space.
+HEAD = r"""% Every number that the report of this study states. Made by the workflow: changes are lost.
+% \input{numbers} in the preamble; \studynumber{variants/last2/mean_difference} in a sentence is that number.
 % Not here: curves of single students (tables shape and references), shares of the lowest block (minimum), the published
-% trajectory, and what stands in the words of claims; all of it is in statistics/numbers.json."""
+% trajectory, and what stands in the words of claims; all of it is in statistics/numbers.json.
+\newcommand{\studynumber}[1]{\ifcsname studynumber/#1\endcsname\csname studynumber/#1\endcsname
+  \else\errmessage{this study has no number #1}\fi}
+\newcommand{\definenumber}[2]{\expandafter\newcommand\csname studynumber/#1\endcsname{#2}}"""
 
 
 class Documented(NamedTuple):
@@ -83,20 +84,17 @@ def _stated(name: str, table: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 def counts(shape: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return a row a metric and kind of network: how many are U-shaped, undecided, and measured."""
-    rows = []
-    tested = shape[shape["probe"] == MAIN_IMAGE_SET]
-    members = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
-    for metric, group in tested.groupby("metric", sort=False):
-        for kind, who in members.items():
-            own = group[group["network"].isin(who)]
-            if len(own):
-                undecided = int((own["verdict"] == UNDECIDED).sum())
-                rows.append((metric, kind, len(u_shaped(own)), undecided, len(own)))
-    return pd.DataFrame(rows, columns=list(COUNT_COLUMNS))
+    kinds = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
+    kind_of = {name: kind for kind, members in kinds.items() for name in members}
+    rows = shape[shape["probe"] == MAIN_IMAGE_SET]
+    verdicts = {"u_shaped": rows["verdict"] == U_SHAPED, "undecided": rows["verdict"] == UNDECIDED}
+    rows = rows.assign(members=rows["network"].map(kind_of), **verdicts)
+    groups = rows.groupby(["metric", "members"], sort=False)
+    return groups[["u_shaped", "undecided"]].sum().assign(measured=groups.size()).reset_index()
 
 
 def _section(name: str, table: pd.DataFrame, columns: Mapping[str, Column]) -> Iterator[str]:
-    """Yield the lines on one table: what its columns are, and its macros."""
+    """Yield the lines on one table: what its columns are, and the names of its numbers."""
     keys = KEYS[name]
     numbers = [
         column
@@ -112,15 +110,14 @@ def _section(name: str, table: pd.DataFrame, columns: Mapping[str, Column]) -> I
         yield comment(f"{column}{f' [{unit}]' if unit else ''}: {description}")
     seen: Counter = Counter()
     for row in table.to_dict("records"):
-        of = tuple(str(row[key]) for key in keys)
+        of = "/".join((name, *(str(row[key]) for key in keys)))
         seen[of] += 1
-        place = (str(seen[of]),) if seen[of] > 1 else ()
+        place = f"/{seen[of]}" if seen[of] > 1 else ""
         for column in numbers:
             value, unit = row[column], columns[column].unit
             if np.isfinite(value):
-                said = f"{', '.join((*of, *place))}: {column}{f' [{unit}]' if unit else ''} {value!r}"
-                command = macro((name, *of, *place, column))
-                yield rf"\newcommand{{{command}}}{{{shown(value, unit, column)}}} {comment(said)}"
+                full = comment(f"{value!r} {unit}")
+                yield rf"\definenumber{{{of}{place}/{column}}}{{{shown(value, unit, column)}}} {full}"
 
 
 def shown(value: float, unit: str, column: str) -> str:

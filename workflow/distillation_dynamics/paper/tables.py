@@ -13,7 +13,7 @@ from ..spec.tables import MAIN_IMAGE_SET, Names
 from ..statistics.networks import OWN
 from ..statistics.report import accuracy, alignment, claims, dose, networks, published, shape_tables, variants
 from .captions import filled
-from .latex import LONG, Head, captioned, comment, floating, tabular
+from .latex import LONG, captioned, comment, floating, tabular
 
 Tables = Mapping[str, pd.DataFrame]
 # Between a caption and its table: room, and how narrow it is set.
@@ -22,10 +22,14 @@ STYLE = r"\vspace{4pt}\footnotesize\setlength{\tabcolsep}{4pt}"
 
 @dataclass(frozen=True)
 class Shown:
-    """A table: its caption, with names in braces; the columns that are shown, by the report's heads; and its rows."""
+    """A table: its caption, with names in braces; its columns by the report's heads, with their own; and its rows.
+
+    `kinds`: those of the columns, as `tabular` of LaTeX takes them.
+    """
 
     caption: str
-    heads: dict[str, Head]
+    heads: dict[str, str]
+    kinds: str
     rows: Callable[[Tables, Names], pd.DataFrame]
     environment: str = "tabular"
 
@@ -67,14 +71,10 @@ TABLES = {
         "of networks one run. Image noise: binomial standard error of one run. Agreement: test images on which the "
         "prediction is the teacher's ({teacher}).",
         {
-            "network": Head("network or variant"),
-            "what": Head("is"),
-            "seeds": Head("seeds", "r"),
-            "test top-1": Head("top-1 [%]", "r"),
-            "95 % interval": Head("95 % interval", "r"),
-            "image noise": Head("image noise [points]", "r"),
-            "as the teacher": Head("agreement [%]", "r"),
+            "network": "network or variant", "what": "is", "seeds": "seeds", "test top-1": "top-1 [%]",
+            "95 % interval": "95 % interval", "image noise": "image noise [points]", "as the teacher": "agreement [%]",
         },
+        "llrrrrr",
         _accuracies,
     ),
     "variants": Shown(
@@ -82,14 +82,10 @@ TABLES = {
         "interval over seeds. p: all variants in one sign-flip test (step-down maximum of |t|); detectable: what it "
         "finds with 80 % power.",
         {
-            "variant": Head("variant"),
-            "seeds": Head("seeds", "r"),
-            "difference": Head("difference", "r"),
-            "95 % interval": Head("95 % interval", "r"),
-            "p": Head("joint p", "r"),
-            "detectable": Head("detectable", "r"),
-            "verdict": Head("verdict", "p{1.9in}"),
+            "variant": "variant", "seeds": "seeds", "difference": "difference", "95 % interval": "95 % interval",
+            "p": "joint p", "detectable": "detectable", "verdict": "verdict",
         },
+        "lrrrrrp{1.9in}",
         lambda tables, names: variants.variant_table(tables["variants"]),
     ),
     "dose_and_place": Shown(
@@ -97,15 +93,11 @@ TABLES = {
         "with pairs, paired by seed, with the 95 % t interval. Share: of the loss in epoch 1. p: all contrasts of "
         "place and of dose in one sign-flip test.",
         {
-            "contrast": Head("contrast"),
-            "variant less other": Head("variant less other", "p{1.2in}"),
-            "pairs": Head("pairs", "p{0.55in}"),
-            "share of the loss": Head("share [%]", "r"),
-            "difference": Head("difference [95 % interval]", "r"),
-            "seeds": Head("seeds", "r"),
-            "p": Head("joint p", "r"),
-            "verdict": Head("verdict", "p{1.1in}"),
+            "contrast": "contrast", "variant less other": "variant less other", "pairs": "pairs",
+            "share of the loss": "share [%]", "difference": "difference [95 % interval]", "seeds": "seeds",
+            "p": "joint p", "verdict": "verdict",
         },
+        "lp{1.2in}p{0.55in}rrrrp{1.1in}",
         lambda tables, names: dose.contrast_table(tables["dose_and_place"]),
     ),
     "effects": Shown(
@@ -113,15 +105,10 @@ TABLES = {
         "interval, by the terms that align blocks. Share: of the loss in epoch 1, and over training. Test and p are "
         "those of all variants.",
         {
-            "variant": Head("variant"),
-            "objective": Head("objective", "p{0.9in}"),
-            "pairs": Head("pairs"),
-            "share of the loss": Head("share [%]", "r"),
-            "effect": Head("effect [95 % interval]", "r"),
-            "seeds": Head("seeds", "r"),
-            "p": Head("joint p", "r"),
-            "verdict": Head("verdict", "p{1.1in}"),
+            "variant": "variant", "objective": "objective", "pairs": "pairs", "share of the loss": "share [%]",
+            "effect": "effect [95 % interval]", "seeds": "seeds", "p": "joint p", "verdict": "verdict",
         },
+        "lp{0.9in}lrrrrp{1.1in}",
         lambda tables, names: alignment.effect_table(tables["effects"]),
     ),
     "nearest": Shown(
@@ -129,58 +116,39 @@ TABLES = {
         "Gain: CKA less that of the same student untrained, and that above the other blocks', with 95 % t intervals "
         "over seeds; p: all blocks in one sign-flip test. Likeness does not tell that aligning helps.",
         {
-            "student block": Head("student", "r"),
-            "nearest teacher block": Head("teacher", "r"),
-            "CKA": Head("CKA", "r"),
-            "CKA before": Head("before", "r"),
-            "gain at the nearest": Head("gain", "r"),
-            "gain above the other blocks'": Head("above the others'", "r"),
-            "seeds": Head("seeds", "r"),
-            "p": Head("joint p", "r"),
-            "verdict": Head("verdict", "p{1.3in}"),
+            "student block": "student", "nearest teacher block": "teacher", "CKA": "CKA", "CKA before": "before",
+            "gain at the nearest": "gain", "gain above the other blocks'": "above the others'", "seeds": "seeds",
+            "p": "joint p", "verdict": "verdict",
         },
+        "rrrrrrrrp{1.3in}",
         lambda tables, names: alignment.nearest_table(tables["nearest"]),
     ),
     "shape": Shown(
         "Is it U-shaped? Fall to the lowest inner block and rise from it with 95 % intervals over images ({images}), "
         "last epoch; p: of no such fall and rise, adjusted over metrics and networks. Control: the network's own.",
         {
-            "network": Head("network"),
-            "metric": Head("metric", "p{0.85in}"),
-            "verdict": Head("verdict", "p{0.75in}"),
-            "falls by": Head("falls by", "r"),
-            "rises by": Head("rises by", "r"),
-            "p": Head("p", "r"),
-            "its verdict": Head("its control", "p{0.75in}"),
+            "network": "network", "metric": "metric", "verdict": "verdict", "falls by": "falls by",
+            "rises by": "rises by", "p": "p", "its verdict": "its control",
         },
+        "lp{0.85in}p{0.75in}rrrp{0.75in}",
         _shapes,
     ),
     "shape_counts": Shown(
         "How many networks, controls and students ({students}) are U-shaped, by metric ({images}, last epoch). "
         "Roles: a metric of the claim (paper), scale taken out (control), scale itself, permuted channels (null).",
-        {
-            "metric": Head("metric"),
-            "role": Head("role"),
-            "networks": Head("networks"),
-            "controls": Head("controls"),
-            "students": Head("students"),
-        },
+        {"metric": "metric", "role": "role", "networks": "networks", "controls": "controls", "students": "students"},
+        "lllll",
         _counts,
     ),
     "networks": Shown(
         "Networks beside each other: mean best match over blocks by three measures, each beside that of both "
         "networks' controls and what chance gives. No interval, and no test is made.",
         {
-            "pair": Head("pair", "p{1.2in}"),
-            "CKA": Head("CKA", "r"),
-            "controls' CKA": Head("controls'", "r"),
-            "mutual neighbours": Head("neighbours", "r"),
-            "controls' neighbours": Head("controls'", "r"),
-            "by chance": Head("by chance", "r"),
-            "Procrustes": Head("Procrustes", "r"),
-            "controls' Procrustes": Head("controls'", "r"),
-            "shuffled": Head("shuffled", "r"),
+            "pair": "pair", "CKA": "CKA", "controls' CKA": "controls'", "mutual neighbours": "neighbours",
+            "controls' neighbours": "controls'", "by chance": "by chance", "Procrustes": "Procrustes",
+            "controls' Procrustes": "controls'", "shuffled": "shuffled",
         },
+        "p{1.2in}rrrrrrrr",
         _pairs,
     ),
     "published": Shown(
@@ -188,30 +156,24 @@ TABLES = {
         "measured to {baseline}, with the 95 % interval of the mean and that in which one further seed lies. A "
         "published number of another run is a reference and no test.",
         {
-            "variant": Head("variant"),
-            "published run": Head("published run"),
-            "published (ImageNet)": Head("published", "r"),
-            "measured": Head("measured", "r"),
-            "seeds": Head("seeds", "r"),
-            "95 % interval of the mean": Head("of the mean", "r"),
-            "of one further seed": Head("of one seed", "r"),
-            "verdict": Head("verdict", "p{0.95in}"),
+            "variant": "variant", "published run": "published run", "published (ImageNet)": "published",
+            "measured": "measured", "seeds": "seeds", "95 % interval of the mean": "of the mean",
+            "of one further seed": "of one seed", "verdict": "verdict",
         },
+        "llrrrrrp{0.95in}",
         _published,
     ),
     "claims": Shown(
         "The published claims, one by one, as this study's networks, images and recipe bear on them. The numbers and "
         "controls of each are in the table of evidence.",
-        {"claim": Head("claim", "p{2.3in}"), "verdict": Head("verdict", "p{0.9in}"), "why": Head("why", "p{2.8in}")},
+        {"claim": "claim", "verdict": "verdict", "why": "why"},
+        "p{2.3in}p{0.9in}p{2.8in}",
         _claims,
     ),
     "claims_evidence": Shown(
         "What the verdict on each claim rests on: numbers with n and 95 % interval, and the same of the control.",
-        {
-            "label": Head("claim", "p{0.7in}"),
-            "number": Head("number", "p{2.9in}"),
-            "control": Head("control", "p{2.5in}"),
-        },
+        {"label": "claim", "number": "number", "control": "control"},
+        "p{0.7in}p{2.9in}p{2.5in}",
         lambda tables, names: _claims(tables, names).assign(label=tables["claims"]["claim"]),
         LONG,
     ),
@@ -228,7 +190,8 @@ def texts(tables: Tables, names: Names, said: Mapping[str, str]) -> dict[str, st
 
 
 def _float(name: str, shown: Shown, rows: pd.DataFrame, said: Mapping[str, str]) -> str:
-    caption, body = captioned(f"tab:{name}", filled(shown.caption, said)), tabular(rows, shown.heads, shown.environment)
+    caption = captioned(f"tab:{name}", filled(shown.caption, said))
+    body = tabular(rows, shown.heads, shown.kinds, shown.environment)
     if shown.environment != LONG:
         return floating("table*", caption, STYLE, body)
     # No float: it runs over pages, and where a text has two columns it stands behind \onecolumn.

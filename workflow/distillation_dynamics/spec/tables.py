@@ -157,7 +157,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class PaperJob:
-    """Write tables, numbers, figures with captions, methods, sources and a checklist as LaTeX.
+    """Write tables, numbers, figures with captions, methods and sources as LaTeX.
 
     `sources`: the BibTeX that they are picked from; `study`: the file that says what the study is and who made it.
     """

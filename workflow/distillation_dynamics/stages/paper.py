@@ -2,15 +2,14 @@
 
 In: the tables of summary and statistics, means by block, the figures' PDFs with their captions,
 `resources/sources.bib`, and the study's record. Out, in one folder: `main.tex`, which puts together `numbers.tex`,
-`methods.tex`, `checklist.tex`, `references.bib`, `tables/<name>.tex` and `figures/<name>.tex` with its PDF. Imports no
-torch.
+`methods.tex`, `references.bib`, `tables/<name>.tex` and `figures/<name>.tex` with its PDF. Imports no torch.
 """
 
 import shutil
 from pathlib import Path
 
 from ..files import columns_of, read_arrow, read_json, replacing, write_text
-from ..paper import captions, checklist, document, figures, methods, numbers, tables
+from ..paper import captions, document, figures, methods, numbers, tables
 from ..paper.sources import Sources
 from ..spec.tables import PaperJob
 
@@ -34,7 +33,6 @@ def main(job: PaperJob, gpus: int = 0) -> None:
         text = figures.figure(name, path.read_bytes(), captions.filled(drawn.caption, said))
         write_text(out / f"figures/{name}.tex", text)
     write_text(out / "methods.tex", methods.document(study, read, names, said, sources))
-    write_text(out / "checklist.tex", checklist.document(study, read, names))
     write_text(out / "references.bib", sources.bibliography())
     title = f"{study['name'] if study else 'Study'}: tables and figures"
     write_text(out / "main.tex", document.document(title, tables.TABLES, job.figures, bool(sources.cited)))
