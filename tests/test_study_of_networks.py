@@ -23,6 +23,7 @@ from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.study import checks
+from distillation_dynamics.study.keys import GivenView
 from helpers import changed, load, small_config, smoke_config
 from pictures import write_pictures
 
@@ -246,5 +247,5 @@ def test_a_network_that_sees_images_as_its_weights_were_trained_is_told_of():
         "networks.resnet: sees images as its weights were trained (image_size 224, mean [0.5]) and not as view says; "
         "to change it give networks.resnet.view"
     ]
-    own = replace(study.networks["resnet"], view={"image_size": 224, "mean": [0.5]})
+    own = replace(study.networks["resnet"], view=GivenView(image_size=224, mean=(0.5,)))
     assert list(checks.view_notes(replace(seen, networks=study.networks | {"resnet": own}))) == []

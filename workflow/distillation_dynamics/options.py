@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from .study.faults import resolved
 from .study.keys import Configuration
 
 HEAD = """# Configuration
@@ -29,14 +30,14 @@ MOST_VALUES = 8
 def page() -> str:
     """Return the whole page: a section for each part of the configuration, a table of its keys."""
     schema = TypeAdapter(Configuration).json_schema()
-    parts = {key: part for key, part in schema["properties"].items() if _has_keys(_resolved(part, schema))}
+    parts = {key: part for key, part in schema["properties"].items() if _has_keys(resolved(part, schema))}
     alone = {"properties": {k: v for k, v in schema["properties"].items() if k not in parts}} | {
         "required": schema["required"]
     }
     sections = [HEAD, *_section("The study itself", _rows(alone, "", schema))]
     for name, part in parts.items():
-        resolved = _resolved(part, schema)
-        sections += _section(f"`{name}`", _rows(resolved, name, schema), resolved.get("description", ""))
+        part = resolved(part, schema)
+        sections += _section(f"`{name}`", _rows(part, name, schema), part["description"])
     return "\n".join(sections)
 
 
@@ -57,41 +58,30 @@ def _below(part: dict[str, Any]) -> dict[str, Any]:
     return part.get("properties", {}) | ({"<name>": named[0]} if named else {})
 
 
-def _resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the schema without its reference to another."""
-    return root["$defs"][part["$ref"].rpartition("/")[2]] | part if "$ref" in part else part
-
-
 def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """Yield key, possible values, default and meaning of everything below a part."""
     for key, value in _below(part).items():
-        value, name = _resolved(value, root), f"{above}.{key}" if above else key
+        value, name = resolved(value, root), f"{above}.{key}" if above else key
         if _has_keys(value):
             yield from _rows(value, name, root)
             continue
         shown = f"**`{name}`**" if key in part.get("required", ()) else f"`{name}`"
-        yield shown, _values(value, root), _default(value), value.get("description", "").replace("|", "\\|")
+        default = "" if value.get("default") is None else f"`{json.dumps(value['default'])}`"
+        yield shown, _values(value, root), default, value["description"].replace("|", "\\|")
 
 
 def _values(value: dict[str, Any], root: dict[str, Any]) -> str:
     """Return what a key may be."""
     if "oneOf" in value:
-        return " or ".join(_values(_resolved(one, root), root) for one in value["oneOf"])
+        return " or ".join(_values(resolved(one, root), root) for one in value["oneOf"])
     if "enum" in value:
-        return _names(value["enum"])
+        names = value["enum"]
+        return ", ".join(f"`{v}`" for v in names) if len(names) <= MOST_VALUES else f"one of {len(names)} names"
     kind = KINDS.get(value.get("type", "any"), value.get("type", "any"))
-    if items := _resolved(value.get("items", value.get("prefixItems", [{}])[0]), root):
+    if items := resolved(value.get("items", value.get("prefixItems", [{}])[0]), root):
         kind += f" of {_values(items, root)}" if "enum" in items else f" ({_values(items, root)})"
     bounds = [text.format(f"{value[name]:g}") for name, text in BOUNDS.items() if name in value]
     return ", ".join([kind, *bounds])
-
-
-def _names(values: list[Any]) -> str:
-    return ", ".join(f"`{v}`" for v in values) if len(values) <= MOST_VALUES else f"one of {len(values)} names"
-
-
-def _default(value: dict[str, Any]) -> str:
-    return "" if value.get("default") is None else f"`{json.dumps(value['default'])}`"
 
 
 if __name__ == "__main__":

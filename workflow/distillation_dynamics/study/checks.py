@@ -93,8 +93,11 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         yield "networks: is empty; give at least one network"
     elif config.teacher is not None and config.teacher not in config.networks:
         yield f"teacher: there is no network {said(config.teacher)}; {nearest(config.teacher, config.networks)}"
-    if config.statistics.baseline is not None and config.variants is None:
+    baseline, variants = config.statistics.baseline, config.variants
+    if baseline is not None and variants is None:
         yield "statistics.baseline: has no meaning without variants; remove it"
+    elif baseline is not None and variants is not None and baseline not in variants:
+        yield f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}"
     views = {f"networks.{name}": network.view for name, network in config.networks.items()}
     trains = {f"networks.{name}": n.view for name, n in config.networks.items() if n.source == "pretrain"}
     trains |= {} if config.student is None else {STUDENT: config.view}
@@ -131,9 +134,14 @@ def group_faults(config: Configuration) -> Iterator[str]:
             yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
 
 
-def network_faults(name: str, network: Network) -> Iterator[str]:
+def network_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each key of a network that its source does not go with."""
-    key, source, weights = f"networks.{name}", network.source, network.weights
+    for name, network in config.networks.items():
+        yield from _source_faults(f"networks.{name}", network)
+
+
+def _source_faults(key: str, network: Network) -> Iterator[str]:
+    source, weights = network.source, network.weights
     if source == "pretrain":
         if network.recipe is None:
             yield f"{key}.recipe: must be given, because {key}.source is pretrain"
@@ -198,8 +206,13 @@ def argument_faults(config: Configuration) -> Iterator[str]:
                     yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
 
 
-def recipe_faults(key: str, recipe: Recipe, classes: int | None) -> Iterator[str]:
+def recipe_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
+    for key, recipe in recipes(config).items():
+        yield from _recipe_faults(key, recipe, config.data.classes)
+
+
+def _recipe_faults(key: str, recipe: Recipe, classes: int | None) -> Iterator[str]:
     schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
     if recipe.train_images is not None and classes is not None and recipe.train_images < classes:
         yield f"{key}.train_images: {recipe.train_images} images cannot show all {classes} classes; give more"
@@ -263,6 +276,13 @@ def compute_faults(config: Configuration) -> Iterator[str]:
         for key, recipe in recipes(config).items():
             if key.startswith(stage.removesuffix("s")) and recipe.batch_size % max(1, training.gpu):
                 yield f"compute.{stage}.gpu: {key}.batch_size must be a multiple of the {training.gpu} GPUs"
+
+
+# What the configuration alone tells.
+CHECKS = (
+    *(name_faults, weight_faults, whole_faults, group_faults, network_faults, argument_faults, recipe_faults),
+    compute_faults,
+)
 
 
 def teacher_faults(study: Study, teacher: str) -> Iterator[str]:

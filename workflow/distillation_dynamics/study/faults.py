@@ -121,7 +121,7 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
             case "too_long":
                 yield f"{key}: {len(value)} values are given; give at most {limits['max_length']}"
             case "union_tag_invalid":
-                kinds = [_resolved(one, schema)["type"] for one in _part(schema, place)["oneOf"]]
+                kinds = [resolved(one, schema)["type"] for one in _part(schema, place)["oneOf"]]
                 yield f"{key}: {_wrong_kind(value, kinds)}"
             case kind if kind in WANTED:
                 yield f"{key}: {_wrong_kind(value, [WANTED[kind]])}"
@@ -132,7 +132,7 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
                 yield f"{key}: {said(value)} is not possible ({fault['msg']}); give another value"
 
 
-def _resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Return a part of a JSON schema without its reference to another."""
     return schema["$defs"][part["$ref"].rpartition("/")[2]] | part if "$ref" in part else part
 
@@ -144,11 +144,11 @@ def _part(schema: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
         if isinstance(name, int):
             part = part["items"]
         elif name.startswith(KIND):
-            part = next(one for one in part["oneOf"] if KIND + _resolved(one, schema)["type"] == name)
+            part = next(one for one in part["oneOf"] if KIND + resolved(one, schema)["type"] == name)
         else:
             (others,) = part.get("patternProperties", {"": part.get("additionalProperties")}).values()
             part = part.get("properties", {}).get(name, others)
-        part = _resolved(part, schema)
+        part = resolved(part, schema)
     return part
 
 

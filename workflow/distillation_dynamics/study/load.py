@@ -10,14 +10,13 @@ from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from ..errors import StudyError, nearest
 from ..extensions import objectives
 from ..spec.configured import SOURCES, Data
 from ..spec.images import View
 from ..spec.measure import Settings, SharedSettings
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
-from .faults import read, refuse, said
+from .faults import read, refuse
 from .keys import Configuration, GivenView, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
 from .study import STUDENT, Measure, Study
@@ -31,32 +30,13 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
     """
     whole: Configuration = read(Configuration, config)
-    refuse(
-        [
-            *checks.name_faults(whole),
-            *checks.weight_faults(whole),
-            *checks.whole_faults(whole),
-            *checks.group_faults(whole),
-        ]
-    )
+    refuse(fault for check in checks.CHECKS for fault in check(whole))
     networks = {name: replace(part, weights=_spelt_one_way(part.weights)) for name, part in whole.networks.items()}
     whole = replace(whole, networks=networks)
     view = _whole_view(whole.view)
     data = _images("data", whole.data, view)
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
-    refuse(
-        [
-            *(fault for name, network in networks.items() for fault in checks.network_faults(name, network)),
-            *checks.image_faults(whole, data),
-            *checks.argument_faults(whole),
-            *(
-                fault
-                for key, recipe in checks.recipes(whole).items()
-                for fault in checks.recipe_faults(key, recipe, data.classes)
-            ),
-            *checks.compute_faults(whole),
-        ]
-    )
+    refuse(checks.image_faults(whole, data))
     model_info = _info(describe, whole, view)
     variants = _variants(whole, model_info)
     configuration = _filled(config, _written(whole))
@@ -69,7 +49,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
         teacher=whole.teacher,
         student=whole.student,
         variants=variants,
-        baseline=_baseline(whole.statistics.baseline, variants),
+        baseline=whole.statistics.baseline or next(iter(variants), None),
         measure=_measure(whole),
         figures=configuration["figures"],
         compute=configuration["compute"],
@@ -160,13 +140,6 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     known = objectives(), len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
     variants = {name: variant_terms(name, terms, *known) for name, terms in whole.variants.items()}
     return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
-
-
-def _baseline(given: str | None, variants: dict[str, tuple]) -> str | None:
-    baseline = next(iter(variants), None) if given is None else given
-    if baseline is not None and baseline not in variants:
-        raise StudyError(f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}")
-    return baseline
 
 
 def _measure(whole: Configuration) -> Measure:
