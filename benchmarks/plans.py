@@ -35,14 +35,13 @@ sys.path.insert(0, str(LIBRARY))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("PYTHONPATH")]))
 
 from distillation_dynamics.files import write_json  # noqa: E402
-from distillation_dynamics.jobs import costs, record, run  # noqa: E402
+from distillation_dynamics.jobs import costs, model_info, record, run  # noqa: E402
 from distillation_dynamics.jobs.build import build_graph  # noqa: E402
 from distillation_dynamics.jobs.content import Content  # noqa: E402
 from distillation_dynamics.jobs.graph import Graph  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
 from distillation_dynamics.jobs.publish import publish  # noqa: E402
 from distillation_dynamics.jobs.task import Task  # noqa: E402
-from distillation_dynamics.networks import model_info  # noqa: E402
 from distillation_dynamics.study.load import load  # noqa: E402
 from distillation_dynamics.study.study import STUDENT, Study  # noqa: E402
 

@@ -1,8 +1,13 @@
-"""What of a module counts: its meaning, and not its words."""
+"""What of the library counts for a task: definitions that its stage reaches, by their meaning, and not their words."""
+
+import ast
+import json
 
 import pytest
 
-from distillation_dynamics import extensions, fingerprints
+from distillation_dynamics import extensions
+from distillation_dynamics.jobs import fingerprints
+from distillation_dynamics.jobs.task import code_of
 from helpers import graph_of, load, smoke_config
 
 MODULE = '''
@@ -25,7 +30,12 @@ def work(value):
     if value > LIMIT:
         raise StudyError(f"{value} is too much; take less than {LIMIT}")
     print("working", value)
+    if value < 0:
+        raise ValueError("no value")
     return other.add(value, 1)
+
+
+CAPTION = "A figure."
 '''
 SAME = {
     "a docstring": ("Of a table.", "Of some table."),
@@ -35,7 +45,10 @@ SAME = {
     "what an error tells": ("than {LIMIT}", "than {LIMIT + 0}"),
     "what is allowed and said beside a type": ('Key("above 0", gt=0)', 'Key("at least 0", ge=0)'),
     "what an option means": ("of the distance", "of distances"),
+    "the words of an error of Python": ('"no value"', '"there is no value"'),
     "what is printed": ('"working", value', '"at work"'),
+    "what a column says of itself": ('"seconds"', '"minutes"'),
+    "a caption": ("A figure.", "Some figure."),
 }
 OTHER = {
     "a constant": ("LIMIT = 3", "LIMIT = 4"),
@@ -45,63 +58,261 @@ OTHER = {
     "a default": ("= 0.1", "= 0.2"),
     "the kind of an error": ("raise StudyError", "raise ValueError"),
     "what is returned": ("value, 1", "value, 2"),
-    "what a column says of itself, which is written": ('"seconds"', '"minutes"'),
+    "the name of a column": ("    a = Column", "    b = Column"),
     "an error whose words compute something": ('f"{value} is', 'f"{(value := 2)} is'),
     "an error that is no longer raised": ("        raise StudyError", "        StudyError"),
 }
 
 
 @pytest.fixture
-def meaning(tmp_path, monkeypatch):
-    """The hash of a module with a given text."""
+def library(tmp_path, monkeypatch):
+    """Write modules, by name and text, of a library; return the code of some entries to it."""
     monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
     monkeypatch.setattr(fingerprints, "known", {})
-    (tmp_path / fingerprints.PACKAGE).mkdir()
-    (tmp_path / fingerprints.PACKAGE / "__init__.py").write_text("")
-    caches = fingerprints._imports, fingerprints._path, fingerprints._code
 
-    def hash_of(text):
-        (tmp_path / fingerprints.PACKAGE / "module.py").write_text(text)
-        for cached in caches:
-            cached.cache_clear()
-        return fingerprints.fingerprint("module")
+    def code(*entries, texts=False, **modules):
+        for name, text in modules.items():
+            path = tmp_path / fingerprints.PACKAGE / f"{name.replace('__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (path.parent, *path.parents):
+                if folder.is_relative_to(tmp_path / fingerprints.PACKAGE):
+                    (folder / "__init__.py").touch()
+            path.write_text(text)
+        fingerprints.library_at.cache_clear()
+        return fingerprints.fingerprint(*entries, texts=texts)
 
-    yield hash_of
-    for cached in caches:
-        cached.cache_clear()
+    yield code
+    fingerprints.library_at.cache_clear()
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_words_do_not_count(meaning, name):
+def test_words_do_not_count(library, name):
     old, new = SAME[name]
-    assert old in MODULE and meaning(MODULE.replace(old, new)) == meaning(MODULE)
+    assert old in MODULE
+    assert library("module", module=MODULE) == library("module", module=MODULE.replace(old, new))
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_meaning_counts(meaning, name):
+def test_meaning_counts(library, name):
     old, new = OTHER[name]
-    assert old in MODULE and meaning(MODULE.replace(old, new)) != meaning(MODULE)
+    assert old in MODULE
+    assert library("module", module=MODULE) != library("module", module=MODULE.replace(old, new))
 
 
-def test_what_is_remembered_of_a_module_is_what_is_read(meaning):
-    first = meaning(MODULE)
-    assert meaning(MODULE) == first
-    assert meaning(MODULE + "MORE = 1\n") != first
+def test_what_columns_say_counts_where_it_is_shown(library):
+    first = library("module", texts=True, module=MODULE)
+    assert first != library("module", module=MODULE)
+    assert first != library("module", texts=True, module=MODULE.replace('"seconds"', '"minutes"'))
+    assert first == library("module", texts=True, module=MODULE.replace("is too much", "is much"))
+
+
+def test_what_is_remembered_of_a_module_is_what_is_read(library, monkeypatch):
+    first = library("module", module=MODULE)
+    monkeypatch.setattr(fingerprints, "known", json.loads(json.dumps(fingerprints.known)))
+    read = []
+    real = fingerprints.parsed
+    monkeypatch.setattr(fingerprints, "parsed", lambda *given: (read.append(given), real(*given))[1])
+    assert library("module", module=MODULE) == first and read == []
+    assert library("module", module=MODULE + "MORE = 1\n") != first and len(read) == 1
+
+
+STAGE = """
+from . import tools
+from .tools import first as mine
+from .shapes.round import Circle
+
+SIZE = 2
+
+
+def main(job):
+    return mine(job), helper(job), Circle
+
+
+def helper(job):
+    return tools.second(job)
+
+
+def unused(job):
+    return tools.third(job)
+"""
+TOOLS = """
+import math
+
+FACTOR = 2
+OTHER = 3
+
+
+def first(job):
+    return FACTOR * math.sin(job)
+
+
+def second(job):
+    from .late import deep
+
+    return deep(job)
+
+
+def third(job):
+    return OTHER
+"""
+STAGES = {
+    "stage": STAGE, "tools": TOOLS, "late": "def deep(job):\n    return 1\n\ndef flat(job):\n    return 2\n",
+    "shapes__round": "from .base import Shape\nclass Circle(Shape):\n    def area(self: 'Unit'):\n        return 3\n"
+    "class Unit:\n    size = 1\nclass Square:\n    pass\n",
+    "shapes__base": "class Shape:\n    sides = 0\nclass Other:\n    sides = 0\n",
+}  # fmt: skip
+REACHED = {
+    "what main calls": ("tools", "math.sin", "math.cos"),
+    "what that reads": ("tools", "FACTOR = 2", "FACTOR = 4"),
+    "a function called by its module": ("tools", "return deep(job)", "return -deep(job)"),
+    "what a function imports": ("late", "return 1", "return 4"),
+    "a method of a class": ("shapes__round", "return 3", "return 4"),
+    "the class above it": ("shapes__base", "class Shape:\n    sides = 0", "class Shape:\n    sides = 4"),
+    "a type that is written as a text": ("shapes__round", "size = 1", "size = 2"),
+    "what is done by importing a module": ("tools", "import math\n", "import math\nmath.tau = 6\n"),
+    "what is done by a decorator": ("tools", "def third", "@register\ndef third"),
+    "what is imported for what it does": ("shapes__base", "class Other", "print.x = 1\nclass Other"),
+    "a module that is handed on": ("stage", "SIZE = 2\n", "SIZE = 2\nsave(tools)\n"),
+}
+UNREACHED = {
+    "a function that nobody calls": ("stage", "return tools.third(job)", "return 5"),
+    "what only that calls": ("tools", "return OTHER", "return OTHER + 1"),
+    "what only that reads": ("tools", "OTHER = 3", "OTHER = 4"),
+    "an assignment": ("stage", "SIZE = 2", "SIZE = 3"),
+    "a new function": ("late", "def flat", "def new(job):\n    return 0\n\ndef flat"),
+    "a class beside": ("shapes__round", "class Square:\n    pass", "class Square:\n    sides = 4"),
+    "what is done as a program": ("stage", "SIZE = 2\n", "SIZE = 2\nif __name__ == '__main__':\n    main(1)\n"),
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_what_a_stage_reaches_counts(library, name):
+    module, old, new = REACHED[name]
+    before = library("stage:main", **STAGES)
+    assert old in STAGES[module] and before != library("stage:main", **{module: STAGES[module].replace(old, new)})
+
+
+@pytest.mark.parametrize("name", UNREACHED)
+def test_what_a_stage_does_not_reach_does_not_count(library, name):
+    module, old, new = UNREACHED[name]
+    before = library("stage:main", **STAGES)
+    assert old in STAGES[module] and before == library("stage:main", **{module: STAGES[module].replace(old, new)})
+
+
+def test_all_of_a_module_counts_that_is_handed_on_or_looks_into_itself(library):
+    for old, new in (("return mine(job), ", "return tools, "), ("return mine(job), ", "return globals(), ")):
+        stage, module = STAGE.replace(old, new), "tools" if "tools" in new else "stage"
+        before = library("stage:main", **STAGES | {"stage": stage})
+        changed = {"tools": TOOLS, "stage": stage}[module].replace("OTHER = 3", "OTHER = 4").replace("= 2", "= 5")
+        assert before != library("stage:main", **{module: changed})
+
+
+class Reworded(ast.NodeTransformer):
+    """Other words wherever words are for a person: docstrings, captions, columns, errors, and what is printed."""
+
+    def visit(self, node):
+        node = self.generic_visit(node)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) in ("Column", "StudyError", "print"):
+            node.args = [ast.Constant("Other words.") for _ in node.args]
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CAPTION":
+            node.value = ast.Constant("Another caption.")
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            node.body[0] = ast.Expr(ast.Constant("What it does."))
+        return node
+
+
+class Recounted(ast.NodeTransformer):
+    """Another number: the first that is no word for a person, of a statement at the top of a module."""
+
+    def __init__(self):
+        self.done = False
+
+    def visit(self, node):
+        words = isinstance(node, ast.Call) and getattr(node.func, "id", "") in fingerprints.WORDS | fingerprints.TEXTS
+        words |= isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Annotated"
+        if self.done or words or isinstance(node, ast.Raise):
+            return node
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            self.done = True
+            return ast.Constant(node.value + 1)
+        return self.generic_visit(node)
+
+
+def rewritten(monkeypatch, change):
+    """Have every module of the library read as `change` leaves its tree."""
+    monkeypatch.setattr(fingerprints, "known", {})
+    monkeypatch.setattr(fingerprints, "parsed", lambda content, path: change(ast.parse(content), path))
+    fingerprints.library_at.cache_clear()
+
+
+@pytest.fixture
+def entries(monkeypatch):
+    """What is asked of the library's code for the tasks of a study: stages, with the modules that they load by name."""
+    found = set()
+    monkeypatch.setattr(
+        "distillation_dynamics.jobs.trained.code_of", lambda *entry: (found.add(entry), code_of(*entry))[1]
+    )
+    graph = graph_of(load(smoke_config()))
+    assert {stage for stage, *_ in found} == {task.stage for task in graph.tasks}
+    yield sorted(found)
+    fingerprints.library_at.cache_clear()
+
+
+def test_other_words_anywhere_in_the_library_plan_nothing_but_what_shows_them(entries, monkeypatch):
+    before = {entry: code_of(*entry) for entry in entries}
+    rewritten(monkeypatch, lambda tree, path: Reworded().visit(tree))
+    changed = {entry for entry in entries if code_of(*entry) != before[entry]}
+    # Of columns: tables of their own, whose texts are shown in documents.
+    assert {stage for stage, *_ in changed} == {"summary", "statistics", "page", "paper"}
+
+
+def test_another_number_in_anything_that_is_reached_counts(entries, monkeypatch):
+    library = fingerprints.library_at(fingerprints.ROOT)
+    stages = {f"stages.{name}:main" for name in ("cohorts", "measure", "compare", "statistics")}
+    reached = set().union(*map(library.reached, stages))
+    before = {(name, one): library.module(name).definitions[one].meaning for name, one in reached}
+    numbered = set()
+
+    def change(tree, path):
+        module = ".".join(path.relative_to(library.root).with_suffix("").parts)
+        for place, statement in enumerate(tree.body):
+            recounted = Recounted()
+            names = [] if isinstance(statement, ast.Import | ast.ImportFrom) else fingerprints._names_of(statement)
+            tree.body[place] = recounted.visit(statement)
+            numbered.update((module, name) for name in names if recounted.done)
+        return tree
+
+    rewritten(monkeypatch, change)
+    library = fingerprints.library_at(fingerprints.ROOT)
+    same = {pair for pair, meaning in before.items() if library.module(pair[0]).definitions[pair[1]].meaning == meaning}
+    assert {("data.split", "balanced"), ("training.loop", "train"), ("training.member", "Member")} <= numbered & reached
+    assert not same & numbered
 
 
 MEASURES = {
     "networks.attention", "networks.gradients", "networks.lens", "networks.observer", "networks.defaults",
-    "networks.inspection", "networks.model_info", "data.image_set", "spec.measure", "spec.compare", "spec.tables",
+    "networks.inspection", "data.image_set", "spec.measure", "spec.compare", "spec.tables",
 }  # fmt: skip
-PLANS = {"errors", "gpus", "fingerprints", "extensions", "study.load", "networks.acceptance", "spec.machine", "look"}
+PLANS = {
+    "errors",
+    "gpus",
+    "syntax",
+    "jobs.fingerprints",
+    "jobs.model_info",
+    "extensions",
+    "study.load",
+    "networks.acceptance",
+    "spec.machine",
+    "look",
+}
 
 
-def code_of(*modules):
+def modules_of(*modules):
     return {entry.partition(":")[0] for entry in fingerprints.fingerprint(*modules)}
 
 
 def test_stages_that_train_depend_on_no_other_stage_and_nothing_that_only_plans():
-    code = code_of("stages.cohorts", "objectives.soft")
+    code = modules_of("stages.cohorts", "objectives.soft")
     assert {"stages.cohorts", "training.loop", "data.split", "networks.build", "objectives.soft"} <= code
     assert {name for name in code if name.startswith("stages.")} == {"stages.cohorts"}
     assert not [name for name in code if name.startswith(("jobs", "study", "metrics", "statistics", "figures"))]
@@ -135,9 +346,9 @@ WITH_OTHERS = {
 def test_each_metric_depends_on_its_own_file_and_on_those_whose_functions_it_takes():
     metrics, pairs = extensions.metrics(), extensions.pair_metrics()
     for name in metrics:
-        code = code_of("stages.measure", f"metrics.{name}")
+        code = modules_of("stages.measure", f"metrics.{name}")
         assert {one for one in metrics if f"metrics.{one}" in code} == {name} | WITH_OTHERS.get(name, set())
     for name in pairs:
-        code = code_of("stages.compare", f"metrics.pairs.{name}")
+        code = modules_of("stages.compare", f"metrics.pairs.{name}")
         assert {one for one in pairs if f"metrics.pairs.{one}" in code} == {name}
         assert not [module for module in code if module.startswith(("networks", "training", "data"))]

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks import inspection, model_info
+from distillation_dynamics.jobs import model_info
+from distillation_dynamics.networks import inspection
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.defaults import view_of
 from distillation_dynamics.networks.inspection import info_of
@@ -228,7 +229,7 @@ def test_a_fault_names_the_network_and_so_does_a_file_that_is_none(tmp_path):
 
 
 def test_a_plan_imports_no_torch():
-    code = "import sys; from distillation_dynamics.networks import model_info, acceptance, weights_file\n"
+    code = "import sys; from distillation_dynamics.jobs import model_info\n"
     code += "from distillation_dynamics.stages import network_weights\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

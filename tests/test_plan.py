@@ -18,10 +18,9 @@ import torch
 
 import stand_ins
 from conftest import ROOT
-from distillation_dynamics import fingerprints
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import listing, planning, provenance, record, run
+from distillation_dynamics.jobs import fingerprints, listing, model_info, planning, provenance, record, run
 from distillation_dynamics.jobs import store as jobs_store
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
@@ -32,7 +31,7 @@ from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.jobs.publish import publish
 from distillation_dynamics.jobs.run import said_by
 from distillation_dynamics.jobs.task import GATHERING, Task, key_of
-from distillation_dynamics.networks import acceptance, model_info
+from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.base import from_json
@@ -82,8 +81,7 @@ class Library:
 
     def forget(self):
         """Have files looked at again; those that are what they were are not read."""
-        for cached in (fingerprints._imports, fingerprints._path, fingerprints._code):
-            cached.cache_clear()
+        fingerprints.library_at.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +234,8 @@ NOTHING = {
         "training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'
     ),
     "a docstring": edit("networks/blocks.py", '"""Return timm', '"""Gives timm'),
+    "what a column says of itself": edit("training/log.py", "rate of this update", "its rate"),
+    "a new function": edit("files.py", "def sha256(", "def unused():\n    return 1\n\n\ndef sha256("),
     "a comment": edit("data/split.py", "import numpy", "import  numpy"),
     "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),
     "the check of a study": edit("study/checks.py", "give one a channel", "one for each"),
@@ -282,6 +282,8 @@ SOMETHING = {
     "the comparison": (setting("compare.images", 60), []),
     "the baseline": (setting("statistics", {"baseline": "hard"}), []),
     "a figure": (edit("figures/accuracy.py", "0.23 * len", "0.22 * len"), []),
+    "what a figure says": (edit("figures/accuracy.py", "CAPTION = (", 'CAPTION = (\n    "So: "'), []),
+    "what a column of the curves says": (edit("training/log.py", "finished epochs; 0 is", "epochs; 0 is"), []),
     "colours": (setting("figures", {"palette": "muted"}), []),
     "a damaged table": (damage("smoke/tables/depth.parquet"), []),
     "a damaged link of a student": (damage("smoke/students/hard/seed0/logits_test.npy"), []),

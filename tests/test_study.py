@@ -4,7 +4,7 @@ import pytest
 
 from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.networks import model_info
+from distillation_dynamics.jobs import model_info
 from distillation_dynamics.spec.base import from_json, to_json
 from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.training import TermSpec

@@ -14,8 +14,8 @@ from string import Formatter
 from typing import Annotated, Any, Literal, NamedTuple
 
 from .errors import StudyError, did_you_mean, nearest
-from .fingerprints import defined
 from .spec.keys import Key
+from .syntax import defined
 
 ROOT = Path(__file__).parent
 # What else lies in a folder of extensions, and any module whose name begins with an underscore.

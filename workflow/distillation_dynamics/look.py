@@ -22,7 +22,7 @@ from PIL import Image
 
 from .errors import StudyError
 from .files import read_json, write_text
-from .networks import model_info
+from .jobs import model_info
 from .networks.weights_file import HUB, LOCAL
 from .study.load import load
 

@@ -23,13 +23,12 @@ from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import batches, planning, reports, slurm, summary, why
+from distillation_dynamics.jobs import batches, model_info, planning, reports, slurm, summary, why
 from distillation_dynamics.jobs.costs import Costs
 from distillation_dynamics.jobs.eta import Workload
 from distillation_dynamics.jobs.failures import Failures
 from distillation_dynamics.jobs.task import CARRYING, TARGETS
 from distillation_dynamics.jobs.terminal import Subject
-from distillation_dynamics.networks import model_info
 from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
 from snakemake_logger_plugin_distillation import LogHandler

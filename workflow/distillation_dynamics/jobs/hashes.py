@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import fingerprints
 from ..errors import StudyError
 from ..files import sha256, write_text
+from . import fingerprints
 
 CACHE = ".hashes.json"
 # Under which a record keeps what a file is known again by.

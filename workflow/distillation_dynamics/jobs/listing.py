@@ -11,9 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ..networks import model_info
 from ..study.load import load
-from . import provenance
+from . import model_info, provenance
 from .build import build_graph
 from .content import Content
 from .hashes import Hashes

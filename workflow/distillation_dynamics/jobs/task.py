@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json, write_json
-from ..fingerprints import fingerprint
 from ..spec.base import From, build, counted, to_json
+from .fingerprints import fingerprint
 
 # Stage -> (module of its job's class, its name, packages whose version may change numbers).
 STAGES = {
@@ -39,6 +39,8 @@ CARRIED_OUT_BY = {"students": "cohorts"}
 # Stages that one process carries out for several networks or pairs, and those that gather what all left.
 MEASURING, COMPARING = ("measure",), ("compare", "map")
 GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
+# Stages that show what columns say of themselves, or write tables at no cost.
+SHOWING = ("tables", "summary", "statistics", "page", "paper")
 # Rules whose jobs are batches -> the stages of their members.
 BATCHED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
 # What is asked for by name (`snakemake figures`) -> the stages whose results it is.
@@ -144,4 +146,4 @@ def module_of(stage: str) -> str:
 def code_of(stage: str, *by_name: str) -> tuple[str, ...]:
     """Return the code of a stage as 'module:hash', with that of modules that it loads by name."""
     threads = ("threads",) if STAGES[stage][2] else ()
-    return tuple(fingerprint(module_of(stage), *threads, *by_name))
+    return tuple(fingerprint(f"{module_of(stage)}:main", *threads, *by_name, texts=stage in SHOWING))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ..errors import StudyError
 from ..files import read_json, write_json
-from ..fingerprints import fingerprint
+from ..networks.weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights
 from ..spec.base import from_json, to_json
 from ..spec.network import ModelInfo, ModelQuery
-from .weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights
+from .fingerprints import fingerprint
 
 MODULE = "networks.inspection"
 

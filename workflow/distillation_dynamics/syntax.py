@@ -1,0 +1,38 @@
+"""Python files as they are written: read, and not run, so that nothing is imported."""
+
+import ast
+import os
+from functools import cache
+from pathlib import Path
+
+from .errors import StudyError
+
+
+def parsed(content: bytes, path: Path) -> ast.Module:
+    """Return the syntax tree of a file's content; raise StudyError, with file and line, where it is not Python."""
+    try:
+        return ast.parse(content, str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where, what = f"{os.path.relpath(path)}{f', line {line}' if line else ''}", getattr(error, "msg", error)
+        raise StudyError(f"{where}: not valid Python ({what})") from error
+
+
+def defined(path: Path) -> dict[str, ast.AST]:
+    """Return name -> assigned value, class, function or import at the top of a module."""
+    status = path.stat()
+    return _defined(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _defined(path: Path, *_: int) -> dict[str, ast.AST]:
+    names: dict[str, ast.AST] = {}
+    for node in parsed(path.read_bytes(), path).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id: node.value for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names[node.name] = node
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name: node for alias in node.names}
+    return names
