@@ -237,11 +237,13 @@ def write_batch(study, folder, variants):
     paths = []
     for variant in variants:
         job = study.job(variant, folder, minutes_between_states=0.0)
-        code = code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+        by_name = tuple(f"objectives.{term.name}" for term in job.terms)
+        code = code_of("students", *by_name)
         writes = tuple(f"{job.out}/{name}" for name in [*FILES, "cost.json"])
         key = key_of("students", job, code)
         paths.append(str(folder / f"{variant}.json"))
-        Task("students", variant, key, job, code, {}, writes, f"{job.out}/{record.NAME}", SHARED).write(paths[-1])
+        task = Task("students", variant, key, job, code, {}, writes, f"{job.out}/{record.NAME}", SHARED, by_name)
+        task.write(paths[-1])
     (folder / "batch.json").write_text(json.dumps({"stage": "cohorts", "tasks": paths}))
     return folder / "batch.json"
 

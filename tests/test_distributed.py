@@ -39,9 +39,10 @@ def command(study, out, minutes=10):
     folder, result = study
     weights = folder / "teacher.safetensors"
     job = run_job(result, folder, "everything", out, weights, threads=2, minutes_between_states=float(minutes))
-    code = code_of("students", *(f"objectives.{term.name}" for term in job.terms))
+    by_name = tuple(f"objectives.{term.name}" for term in job.terms)
+    code = code_of("students", *by_name)
     key = key_of("students", job, code)
-    task = Task("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}", SHARED)
+    task = Task("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}", SHARED, by_name)
     task.write(folder / f"{out.name}.json")
     batch = folder / f"{out.name}.batch.json"
     batch.write_text(json.dumps({"stage": "cohorts", "tasks": [str(folder / f"{out.name}.json")]}))

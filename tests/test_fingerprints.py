@@ -250,7 +250,7 @@ def entries(monkeypatch):
     """What is asked of the library's code for the tasks of a study: stages, with the modules that they load by name."""
     found = set()
     monkeypatch.setattr(
-        "distillation_dynamics.jobs.trained.code_of", lambda *entry: (found.add(entry), code_of(*entry))[1]
+        "distillation_dynamics.jobs.graph.code_of", lambda *entry: (found.add(entry), code_of(*entry))[1]
     )
     graph = graph_of(load(smoke_config()))
     assert {stage for stage, *_ in found} == {task.stage for task in graph.tasks}

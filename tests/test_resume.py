@@ -191,13 +191,14 @@ def test_a_stream_goes_on_where_it_was_left_and_leaves_the_others_alone():
 def write_task(folder, result, out):
     """The file with a cohort of one student without a teacher, and its task."""
     job = run_job(result, folder, "none", out, threads=2, minutes_between_states=0.0)
-    code = code_of("students", "objectives.cross_entropy")
+    by_name = ("objectives.cross_entropy",)
+    code = code_of("students", *by_name)
     names = [CHECKPOINT.format(epoch) for epoch in job.kept]
     names += ["objective.safetensors", "logits_validation.npy", "logits_test.npy"]
     names += ["steps.parquet", "epochs.parquet", "result.json", "cost.json"]
     writes = tuple(f"{out}/{name}" for name in names)
     key = key_of("students", job, code)
-    task = Task("students", "none/seed0", key, job, code, {}, writes, f"{out}/{record.NAME}", SHARED)
+    task = Task("students", "none/seed0", key, job, code, {}, writes, f"{out}/{record.NAME}", SHARED, by_name)
     path = folder / f"{out.name}.json"
     task.write(path)
     batch = folder / f"{out.name}.batch.json"

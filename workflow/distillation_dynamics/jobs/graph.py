@@ -149,6 +149,7 @@ class Graph:
             writes=tuple(f"{home}/{file}" for file in writes),
             record=f"{home}/{record_name}",
             scope=scope,
+            by_name=tuple(by_name),
             needs=list(dict.fromkeys(other for other, _ in reads)),
         )
         self.tasks.append(task)

@@ -14,8 +14,9 @@ from typing import Any
 
 from ..errors import StudyError, nearest
 from ..files import read_json, write_json
+from .fingerprints import fingerprint
 from .graph import Graph
-from .task import SHARED, STUDY_FILE
+from .task import SHARED, STUDY_FILE, entries_of
 
 PACKAGES = (
     *("torch", "torchvision", "timm", "captum", "safetensors", "numpy", "scipy", "pandas", "pyarrow", "seaborn"),
@@ -42,7 +43,7 @@ def describe(graph: Graph) -> dict[str, Any]:
     """Return what is known of a study before it runs."""
     study, content = graph.study, graph.content
     shared = {str(task): task.folder for task in graph.tasks if task.scope == SHARED}
-    code = {entry.partition(":")[0]: entry.partition(":")[2] for task in graph.tasks for entry in task.code}
+    entries = {entry for task in graph.tasks for entry in entries_of(task.stage, *task.by_name)}
     return {
         "name": study.name,
         "configuration": study.configuration,
@@ -54,7 +55,7 @@ def describe(graph: Graph) -> dict[str, Any]:
             owner: {"parameters": info.parameters, "classes": info.classes, "view": vars(info.view)}
             for owner, info in study.model_info.items()
         },
-        "code": dict(sorted(code.items())),
+        "code": dict(entry.split(":") for entry in fingerprint(*entries, texts=True)),
         "commit": commit(),
         "versions": {"python": platform.python_version(), **versions()},
         "machine": {

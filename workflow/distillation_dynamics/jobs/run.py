@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .. import extensions, threads
+from .. import threads
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
 from ..spec.base import to_json
@@ -36,8 +36,6 @@ RESULTS = "results"
 # How a training failed: a file beside the record that it did not write.
 FAILED = ".failed"
 PACKAGE = "distillation_dynamics"
-# Where the modules lie that stages load by name.
-BY_NAME = {folder.replace("/", ".") for folder in extensions.OTHERS}
 
 
 def inputs_of(task: Task, hashes: Hashes) -> dict[str, str]:
@@ -54,15 +52,9 @@ def is_done(task: Task, inputs: dict[str, str], hashes: Hashes) -> bool:
 
 def check(task: Task) -> None:
     """Raise StudyError where the code is no longer that which the task was planned with."""
-    here = key_of(task.stage, task.job, code_of(task.stage, *_by_name(task)))
+    here = key_of(task.stage, task.job, code_of(task.stage, *task.by_name))
     if here != task.key:
         raise StudyError(f"{task}: the code was changed after the run was planned; run the same command again")
-
-
-def _by_name(task: Task) -> list[str]:
-    """Modules that the task's code names and that the stage loads by name."""
-    names = [entry.partition(":")[0] for entry in task.code]
-    return [name for name in names if name.rpartition(".")[0] in BY_NAME]
 
 
 def failure(task: Task) -> Path:

@@ -69,7 +69,8 @@ class Task:
     """One job of a study with its key. Each is another, even where two say the same.
 
     `reads`: path -> record of the task that writes it; `writes`: paths; `record`: its own, in the folder of its files;
-    `scope`: the study, or SHARED; `needs`: the tasks that it waits for, which its file does not hold.
+    `scope`: the study, or SHARED; `by_name`: modules that its stage loads by name, and whose code counts; `needs`: the
+    tasks that it waits for, which its file does not hold.
     """
 
     stage: str
@@ -81,6 +82,7 @@ class Task:
     writes: tuple[str, ...]
     record: str
     scope: str
+    by_name: tuple[str, ...] = ()
     needs: list["Task"] = field(default_factory=list, repr=False)
 
     @property
@@ -127,7 +129,7 @@ class Task:
         """Read one back; raise StudyError where there is none."""
         value = read_json(path)
         value["job"] = build(job_class(value["stage"]), value["job"])
-        return cls(**value | {"code": tuple(value["code"]), "writes": tuple(value["writes"])})
+        return cls(**value | {name: tuple(value[name]) for name in ("code", "writes", "by_name")})
 
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()
@@ -145,5 +147,10 @@ def module_of(stage: str) -> str:
 
 def code_of(stage: str, *by_name: str) -> tuple[str, ...]:
     """Return the code of a stage as 'module:hash', with that of modules that it loads by name."""
+    return tuple(fingerprint(*entries_of(stage, *by_name), texts=stage in SHOWING))
+
+
+def entries_of(stage: str, *by_name: str) -> tuple[str, ...]:
+    """Return where the code of a stage begins: see `fingerprint`."""
     threads = ("threads",) if STAGES[stage][2] else ()
-    return tuple(fingerprint(f"{module_of(stage)}:main", *threads, *by_name, texts=stage in SHOWING))
+    return f"{module_of(stage)}:main", *threads, *by_name
