@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 torch.set_num_threads(1)
 # What takes longest begins first, so that none is left to the end.
-FIRST = ["test_slurm", "test_kills", "test_workflow", "test_gpus", "test_folder_study", "test_networks_study"]
+FIRST = [
+    *("test_slurm", "test_workflow", "test_kills", "test_changes", "test_gpus", "test_folder_study", "test_targets"),
+    *("test_networks_study", "test_readable", "test_plan", "test_figures", "test_cohorts", "test_measure"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,8 +3,6 @@
 from dataclasses import fields, is_dataclass
 from typing import Annotated, get_args, get_origin, get_type_hints
 
-import pytest
-
 from distillation_dynamics import extensions, options
 from distillation_dynamics.study.keys import Configuration
 
@@ -38,9 +36,8 @@ def test_no_key_is_left_out_and_none_is_invented():
     assert len(KEYS) == len(set(KEYS)) > 100
 
 
-@pytest.mark.parametrize("row", ROWS, ids=KEYS)
-def test_every_key_has_a_meaning(row):
-    assert len(row) == 4 and len(row[3]) > 5, row
+def test_every_key_has_a_meaning():
+    assert [row for row in ROWS if len(row) != 4 or len(row[3]) < 6] == []
 
 
 def test_values_defaults_and_what_must_be_given_are_told():

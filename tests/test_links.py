@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from conftest import ROOT
 
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("resources/**/*.md")])
@@ -29,9 +27,9 @@ def broken(path):
     return found
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(path):
-    assert broken(path) == []
+def test_links_lead_somewhere():
+    assert len(DOCUMENTS) > 10
+    assert {str(path.relative_to(ROOT)): links for path in DOCUMENTS if (links := broken(path))} == {}
 
 
 def test_a_broken_link_is_seen(tmp_path):
