@@ -3,7 +3,7 @@
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.batches import shared_out
+from distillation_dynamics.jobs.batches import dealt
 from helpers import changed, graph_of, load, smoke_config, tiny_study
 
 SEEDS = [3, 5]
@@ -56,10 +56,10 @@ def test_a_metric_that_does_not_exist_is_said(part):
 def test_what_is_more_than_half_of_a_slots_work_is_split(slots, jobs):
     """The first seed, of which everything is measured, has half of the work; all would wait for it at the end."""
     members = {seed: [f"{seed} {number}" for number in range(12)] for seed in range(3)}
-    batches = list(shared_out("measure", members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
-    assert sorted(name for batch in batches for name in batch.tasks) == sorted(
+    batches = list(dealt(members, None, slots, {0: 0.5, 1: 0.25, 2: 0.25}))
+    assert sorted(name for batch in batches for name in batch) == sorted(
         name for listed in members.values() for name in listed
     )
-    assert [sum(batch.tasks[0].startswith(f"{seed} ") for batch in batches) for seed in range(3)] == jobs
+    assert [sum(batch[0].startswith(f"{seed} ") for batch in batches) for seed in range(3)] == jobs
     # Trainings of a seed are equal work, and stay together.
-    assert len(list(shared_out("cohorts", {0: members[0]}, None, 1))) == 1
+    assert len(list(dealt({0: members[0]}, None, 1))) == 1

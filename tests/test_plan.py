@@ -629,7 +629,7 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(fresh, see
 
 @pytest.mark.parametrize(("slots", "many", "expected"), [(None, 1, 1), (1, 1, 1), (2, 100, 1), (2, 1, 4)])
 def test_many_figures_are_drawn_beside_the_statistics_where_there_is_a_slot(fresh, monkeypatch, slots, many, expected):
-    monkeypatch.setattr("distillation_dynamics.jobs.plan.MANY_FIGURES", many)
+    monkeypatch.setattr("distillation_dynamics.jobs.batches.MANY_FIGURES", many)
     graph = fresh.graph()
     plan = Plan(graph, Hashes(), slots=dict.fromkeys(SLOTS, slots))
     assert len(plan.gathering) == expected

@@ -5,7 +5,7 @@ Each batch is one job of Snakemake; its members keep their own keys, records and
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ BATCHES = "results/.tasks/batches"
 MOST_NAMES, LONGEST_NAME = 4, 100
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
 ON_A_CLUSTER = 8
+# So many figures that need no statistics are worth a process of their own beside that of the statistics.
+MANY_FIGURES = 12
 
 Member = TypeVar("Member")
 
@@ -75,22 +77,48 @@ def split(network: str) -> tuple[str, str]:
     return name, seed
 
 
-def shared_out(
-    stage: str,
-    by_seed: dict[Any, list[Task]],
-    size: int | None,
-    slots: int | None,
-    shares: dict[Any, float] | None = None,
-) -> Iterator[Batch]:
-    """Yield batches of a rule: see `dealt`."""
-    for tasks in dealt(by_seed, size, slots, shares):
-        yield Batch(stage, tuple(tasks))
+def cohorts(due: Iterable[Task], size: int | None, slots: int | None) -> list[Batch]:
+    """Share the due trainings of each seed out over jobs: equal trainings once, all slots busy."""
+    by_seed: dict[int, list[Task]] = {}
+    for task in {task.key: task for task in due}.values():
+        by_seed.setdefault(task.job.seed, []).append(task)
+    return [Batch("cohorts", tuple(tasks)) for tasks in dealt(by_seed, size, slots)]
+
+
+def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None, slots: int | None) -> Iterator[Batch]:
+    """Share what is due of networks (or pairs of them) out over jobs: the reference alone, students by seed."""
+    by_part: dict[str, dict[str, list[Task]]] = {}
+    for task in due:
+        network = network_of(task)
+        part = network if network == reference else split(network)[1]
+        by_part.setdefault(part, {}).setdefault(network, []).append(task)
+    alone = {reference: by_part.pop(reference)} if reference in by_part else {}
+    for share in (alone, by_part):
+        networks = {part: list(tasks.values()) for part, tasks in share.items()}
+        counts = {part: sum(map(len, tasks)) for part, tasks in networks.items()}
+        shares = {part: count / sum(counts.values()) for part, count in counts.items()}
+        for members in dealt(networks, size, slots, shares):
+            yield Batch(rule, tuple(task for tasks in members for task in tasks))
+
+
+def gathering(due: list[Task], statistics: Task, ends: tuple[Task, ...], slots: int | None) -> Iterator[Batch]:
+    """Yield the batches of what gathers; many figures are drawn beside the statistics where there is a slot.
+
+    What stands in `ends` waits for all others.
+    """
+    last = [task for task in due if statistics in (task, *task.needs) and task not in ends]
+    figures = [task for task in due if task.stage == "figures" and task not in last]
+    first = [task for task in due if task not in (*last, *figures, *ends)]
+    in_parts = slots is not None and slots > 1 and len(figures) >= MANY_FIGURES
+    for part in (first, last, figures, [task for task in due if task in ends]) if in_parts else (due,):
+        if part:
+            yield Batch("tables", tuple(part))
 
 
 def dealt(
     by_seed: dict[Any, list[Member]], size: int | None, slots: int | None, shares: dict[Any, float] | None = None
 ) -> Iterator[list[Member]]:
-    """Yield the members of a job: those of each seed over jobs of `size` members, or so that all slots are busy.
+    """Yield the members of each job: those of each seed over jobs of `size` members, or so that all slots are busy.
 
     `shares`: of the whole work, where seeds have unequal parts: what is more than half of a slot's work is split, since
     all would wait for it at the end.

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..files import read_json, write_json
 from . import record
-from .batches import Batch, dealt, label_of, network_of, shared_out, split
+from .batches import Batch, cohorts, gathering, label_of, of_networks
 from .differences import difference
 from .graph import Graph
 from .hashes import Hashes
@@ -25,8 +25,6 @@ from .task import BATCHED, GATHERING, Task
 
 # A flag that is older than all others never makes Snakemake think that something was updated.
 FLAG_TIME = 1_000_000_000
-# So many figures that need no statistics are worth a process of their own beside that of the statistics.
-MANY_FIGURES = 12
 
 
 class Plan:
@@ -64,10 +62,15 @@ class Plan:
         for task in self.tasks:
             self._judge(task)
         slots = slots or {"students": 1, "measure": 1, "compare": 1, "tables": 1}
-        size = graph.study.compute["students"].get("runs_per_job")
-        self.cohorts = self._cohorts(size, slots["students"])
-        self.measuring = [batch for rule in ("measure", "compare") for batch in self._sharing(rule, size, slots[rule])]
-        self.gathering = list(self._gathering(slots["tables"]))
+        size, reference = graph.study.compute["students"].get("runs_per_job"), next(iter(graph.by_network))
+        self.cohorts = cohorts(self.training, size, slots["students"])
+        self.measuring = [
+            batch
+            for rule in ("measure", "compare")
+            for batch in of_networks(rule, self.due(*BATCHED[rule]), reference, size, slots[rule])
+        ]
+        ends = (graph.page, graph.paper)
+        self.gathering = list(gathering(self.due(*GATHERING), graph.statistics, ends, slots["tables"]))
         self.batch_of = {task: batch for batch in self.batches for task in batch.tasks}
         by_key = {task.key: batch for batch in self.cohorts for task in batch.tasks}
         # Two variants with equal terms have one run, under two names.
@@ -78,9 +81,9 @@ class Plan:
         """All batches: each is a job of Snakemake."""
         return [*self.cohorts, *self.measuring, *self.gathering]
 
-    def due(self, stage: str) -> list[Task]:
-        """The due tasks of a stage."""
-        return [task for task in self.reasons if task.stage == stage]
+    def due(self, *stages: str) -> list[Task]:
+        """The due tasks of some stages."""
+        return [task for task in self.reasons if task.stage in stages]
 
     def _record(self, task: Task) -> dict[str, Any] | None:
         path = task.record
@@ -91,27 +94,28 @@ class Plan:
     def _judge(self, task: Task) -> None:
         if task in self.runs:
             return  # Looked at only where a student asks for it.
-        reason = self._fault(task, task not in self.students and self.forced(task))
-        if task in self.students:
-            (run,) = task.needs
-            forced = self.forced(task)
-            if reason is not None or forced:
-                training = self._fault(run, forced)
-                if training is not None:
-                    self.training[run] = training
-                    # Said of the student, whose record may tell what changed.
-                    reason = training if forced or training.startswith("follows") else reason
-                else:
-                    self.published[task.record] = run
-                    reason = f"{reason}; its finished run is published"
-                if self._record(run) is None and record.fault(task, self._record(task), self.hashes) is None:
-                    self.adopted[run] = task
+        reason = self._why_student(task) if task in self.students else self._fault(task, self.forced(task))
         if reason is not None:
             self.reasons[task] = reason
             return
         known = self._record(task)
         for package, (then, now) in (record.other_packages(known) if known else {}).items():
             self.packages[package, then, now] = self.packages.get((package, then, now), 0) + 1
+
+    def _why_student(self, student: Task) -> str | None:
+        """Return why a student is due, None where it is not; its run is trained, or lies finished in the store."""
+        (run,), forced, reason = student.needs, self.forced(student), self._fault(student)
+        if reason is None and not forced:
+            return None
+        if self._record(run) is None and record.fault(student, self._record(student), self.hashes) is None:
+            self.adopted[run] = student
+        training = self._fault(run, forced)
+        if training is None:
+            self.published[student.record] = run
+            return f"{reason}; its finished run is published"
+        self.training[run] = training
+        # Of both the student's own record may tell what changed.
+        return training if forced or training.startswith("follows") else reason
 
     def _fault(self, task: Task, forced: bool = False) -> str | None:
         """Return why a task's files cannot stay; None when they can."""
@@ -166,46 +170,6 @@ class Plan:
         if said := difference(task, known):
             return said
         return _follows(need for need in task.needs if need in self.reasons or need in self.training)
-
-    def _cohorts(self, size: int | None, slots: int | None) -> list[Batch]:
-        """Share the due trainings of each seed out over jobs: equal trainings once, all slots busy."""
-        by_seed: dict[int, list[Task]] = {}
-        for task in {task.key: task for task in self.training}.values():
-            by_seed.setdefault(task.job.seed, []).append(task)
-        return list(shared_out("cohorts", by_seed, size, slots))
-
-    def _sharing(self, rule: str, size: int | None, slots: int | None) -> list[Batch]:
-        """Share what is due of networks (or pairs of them) out over jobs: the reference alone, students by seed."""
-        reference = next(iter(self.graph.by_network))
-        due: dict[str, dict[str, list[Task]]] = {}
-        for task in (task for stage in BATCHED[rule] for task in self.due(stage)):
-            network = network_of(task)
-            part = network if network == reference else split(network)[1]
-            due.setdefault(part, {}).setdefault(network, []).append(task)
-        alone = {reference: due.pop(reference)} if reference in due else {}
-        batches = []
-        for share in (alone, due):
-            by_part = {part: list(networks.values()) for part, networks in share.items()}
-            jobs = {part: sum(map(len, networks)) for part, networks in by_part.items()}
-            shares = {part: count / sum(jobs.values()) for part, count in jobs.items()}
-            for networks in dealt(by_part, size, slots, shares):
-                batches.append(Batch(rule, tuple(task for tasks in networks for task in tasks)))
-        return batches
-
-    def _gathering(self, slots: int | None) -> Iterator[Batch]:
-        """Yield the batches of what gathers; many figures are drawn beside the statistics where there is a slot.
-
-        Page and paper wait for all of them.
-        """
-        due = [task for task in self.reasons if task.stage in GATHERING]
-        ends = [task for task in due if task in (self.graph.page, self.graph.paper)]
-        last = [task for task in due if self.graph.statistics in (task, *task.needs) and task not in ends]
-        figures = [task for task in due if task.stage == "figures" and task not in last]
-        split = slots is not None and slots > 1 and len(figures) >= MANY_FIGURES
-        others = [task for task in due if task not in (*last, *figures, *ends)]
-        for part in (others, last, figures, ends) if split else (due,):
-            if part:
-                yield Batch("tables", tuple(part))
 
     def settle(self, begin: bool = False) -> None:
         """Make the flags say what the plan says, and write the tasks that are to be carried out.

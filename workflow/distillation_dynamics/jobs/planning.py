@@ -20,13 +20,13 @@ from .content import Content
 from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
-from .task import BATCHED, CARRYING, MEASURING, TARGETS, Task
+from .task import BATCHED, CARRYING, TARGETS, Task
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
 
-# Whose jobs are shared out over processes -> the stages whose needs say how many fit.
-SHARING = {"students": ("students",), "measure": MEASURING, "compare": ("compare",), "tables": ("tables",)}
+# Stages whose tasks are shared out over jobs; what they need says how many fit.
+SHARED_OUT = ("students", "measure", "compare", "tables")
 
 
 def check_folders(*folders: str) -> None:
@@ -144,13 +144,11 @@ def _forced(graph: Graph, settings) -> Callable[[Task], bool]:
 
 
 def _slots(study: Study, settings) -> dict[str, int | None]:
-    """Return how many trainings and measuring processes run at a time; None where jobs go to a cluster."""
+    """Return how many jobs of a stage run at a time; None where they go to a cluster."""
     if settings.nodes is not None:
-        return dict.fromkeys(SHARING, None)
-    slots = {}
-    for name, stages in SHARING.items():
-        compute = [study.compute[stage] for stage in stages]
-        gpu, threads = max(c["gpu"] for c in compute), max(c["threads"] for c in compute)
-        here = len(gpus.visible())
-        slots[name] = max(1, here // gpu if gpu and here else (settings.cores or 1) // threads)
+        return dict.fromkeys(SHARED_OUT, None)
+    slots, here = {}, len(gpus.visible())
+    for stage in SHARED_OUT:
+        gpu, threads = study.compute[stage]["gpu"], study.compute[stage]["threads"]
+        slots[stage] = max(1, here // gpu if gpu and here else (settings.cores or 1) // threads)
     return slots

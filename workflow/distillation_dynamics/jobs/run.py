@@ -144,11 +144,16 @@ def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]
     return due
 
 
-class Records:
-    """What stages that carry out several jobs together report: records, each as soon as its files are written."""
+class Report:
+    """What a stage that carries out several tasks together tells of each, as soon as it is done or has failed."""
 
     def __init__(self, due: list[tuple[Task, dict[str, str]]], threads: int, gpus: int):
         self.due, self.threads, self.gpus = due, threads, gpus
+        self.failed: list[str] = []
+
+    def state_key(self, member: int) -> str:
+        """Return the name of the states of a member's unfinished training."""
+        return state_key(*self.due[member])
 
     def begin(self, member: int) -> None:
         """The files of a member are about to be written."""
@@ -159,13 +164,13 @@ class Records:
         record.write(*self.due[member], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
         say_done(self.due[member][0], seconds)
 
+    def fail(self, member: int, error: StudyError) -> None:
+        """A member ended with an error."""
+        self.failed.append(f"{self.due[member][0]}: {error}")
 
-class Trainings(Records):
-    """Those of a cohort, whose files nobody may change, since studies share them."""
 
-    def state_key(self, member: int) -> str:
-        """Return the name of the states of a member's unfinished training."""
-        return state_key(*self.due[member])
+class ReportOfCohort(Report):
+    """That of trainings: nobody may change their files, which studies share; their failures are told by other jobs."""
 
     def end(self, member: int, seconds: float) -> None:
         """The files of a member are written."""
@@ -174,20 +179,10 @@ class Trainings(Records):
         super().end(member, seconds)
 
     def fail(self, member: int, error: StudyError) -> None:
-        """The training of a member ended with an error."""
-        say_failure(self.due[member][0], error)
-
-
-class Measurements(Records):
-    """Those of one network; `failed` says which went wrong."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.failed: list[str] = []
-
-    def fail(self, member: int, error: StudyError) -> None:
-        """A measurement ended with an error."""
-        self.failed.append(f"{self.due[member][0]}: {error}")
+        """A training ended with an error; its sentence is left for the rule that publishes its run."""
+        task = self.due[member][0]
+        print(f"{task}: error: {error}", file=sys.stderr, flush=True)
+        write_text(failure(task), f"error: {error}\n")
 
 
 def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
@@ -200,7 +195,7 @@ def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None
         print(f"an epoch has a line for each of {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
     count = threads_of(members[0])
     cohorts = load_stage("students", count)
-    cohorts.main([task.job for task, _ in due], gpus, Trainings(due, count, gpus), start)
+    cohorts.main([task.job for task, _ in due], gpus, ReportOfCohort(due, count, gpus), start)
 
 
 def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
@@ -213,26 +208,21 @@ def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> No
         networks.setdefault(task.name.rpartition("/")[0], []).append(task)
     failed: list[str] = []
     session = None
-    for tasks_of_one in networks.values():
-        if not (due := _due(tasks_of_one, hashes)):
+    for network, measurements in networks.items():
+        if not (due := _due(measurements, hashes)):
             continue
         count = threads_of(due[0][0])
         measuring = load_stage("measure", count)
         session = session or measuring.Session()
-        report = Measurements(due, count, gpus)
+        report = Report(due, count, gpus)
         try:
             measuring.main([task.job for task, _ in due], gpus, report, start, session)
         except StudyError as error:
-            failed.append(f"{_network_of(due[0][0])}: {error}")
+            failed.append(f"measure {network}: {error}")
         failed += report.failed
         start = time.time()
     if failed:
         raise StudyError("\n".join(dict.fromkeys(failed)))
-
-
-def _network_of(task: Task) -> str:
-    """Return how the network of a measurement is called in sentences."""
-    return f"{task.stage} {task.name.rpartition('/')[0]}"
 
 
 def state_key(task: Task, inputs: dict[str, str]) -> str:
@@ -244,12 +234,6 @@ def state_key(task: Task, inputs: dict[str, str]) -> str:
 def say_done(task: Task, seconds: float) -> None:
     """Leave in the log what was made, where, and in how long: no log of a job that did something is empty."""
     print(f"{task}: {seconds:.1f} s, {os.path.dirname(task.record)}", file=sys.stderr, flush=True)
-
-
-def say_failure(task: Task, error: Exception) -> None:
-    """Leave the sentence of a training that failed for the rule that publishes its run."""
-    print(f"{task}: error: {error}", file=sys.stderr, flush=True)
-    write_text(failure(task), f"error: {error}\n")
 
 
 def main(start: float) -> None:

@@ -36,13 +36,12 @@ STAGES = {
 }
 # Students are trained by cohorts of them.
 CARRIED_OUT_BY = {"students": "cohorts"}
-# Stages that one process carries out for several networks or pairs, and those that gather what all left.
-MEASURING, COMPARING = ("measure",), ("compare", "map")
+# Stages that gather what all networks left.
 GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
 # Stages that show what columns say of themselves, or write tables at no cost.
 SHOWING = ("tables", "summary", "statistics", "page", "paper")
 # Rules whose jobs are batches -> the stages of their members.
-BATCHED = {"cohorts": ("students",), "measure": MEASURING, "compare": COMPARING, "tables": GATHERING}
+BATCHED = {"cohorts": ("students",), "measure": ("measure",), "compare": ("compare", "map"), "tables": GATHERING}
 # What is asked for by name (`snakemake figures`) -> the stages whose results it is.
 TARGETS = {
     **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
