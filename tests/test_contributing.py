@@ -16,11 +16,15 @@ from distillation_dynamics import extensions
 from distillation_dynamics.data.sources import listed
 from distillation_dynamics.figures import zeros as figure
 from distillation_dynamics.figures.drawing.style import Style
+from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import known_tables
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.jobs.task import code_of, key_of
 from distillation_dynamics.metrics import zeros
 from distillation_dynamics.metrics.pairs import confusion
 from distillation_dynamics.objective import Objective
 from distillation_dynamics.outputs import Outputs, Shape
+from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.training import TermSpec
 
@@ -62,6 +66,19 @@ Path("list.txt").write_text("a.png\\t1\\na.png\\t0\\n")
 source = listed.Source(listed.find("list.txt", "data.train"), 2, "data.train")
 assert source.labels.tolist() == [1, 0] and listed.count(["list.txt"], 2, "data.train") == 2
 assert len(list(source.encoded())) == 2
+
+def key():
+    # Of the task of the data stage.
+    data = Data("listed", ("list.txt",), listed.PACKED, {}, classes=2)
+    content = Content.read(SimpleNamespace(data=data, probes={}, networks={}), Hashes("."))
+    return key_of("data", data.job(content.images["main"]), code_of("data", "data.sources.listed"))
+
+first = key()
+assert key() == first
+Image.new("L", (4, 4), 8).save("a.png")
+assert key() != first, "a picture that is listed is another one"
+Image.new("L", (4, 4), 7).save("a.png")
+assert key() == first
 print("used")
 """
 

@@ -37,6 +37,7 @@ PACKED = False
 
 
 def find(given, key): ...
+def contents(paths, key): ...
 def count(paths, classes, key): ...
 class Source: ...
 """
@@ -98,6 +99,7 @@ WRONG = {
         ("PACKED", "PACK", "PACKED: is not given; did you mean PACK"),
         ("False", "0", "PACKED: must be True or False, and not 0"),
         ("find", "fnid", "there is no function find; did you mean fnid"),
+        ("contents", "content", "there is no function contents; did you mean content"),
         ("count", "cuont", "there is no function count; did you mean cuont"),
         ("Source", "Sources", "there is no class Source; did you mean Sources"),
     ],

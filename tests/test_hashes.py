@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from timm.data.readers.img_extensions import get_img_extensions
 
+from distillation_dynamics.data.source import SUFFIXES
+from distillation_dynamics.data.sources import folder
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import hashes
 from distillation_dynamics.jobs.content import Content
@@ -72,6 +74,11 @@ def test_a_file_that_cannot_be_read_is_a_sentence(tmp_path):
         Hashes().of(tmp_path / "nowhere")
 
 
+def of_folder(known, root, trust_times):
+    """What stands for a folder of images, as its reader says which files count."""
+    return known.of_source([str(root)], folder.contents([str(root)], "data.train"), trust_times)
+
+
 CHANGES = {
     "an image more": lambda root: (root / "cat/a.jpg").write_bytes(b"more"),
     "an image less": lambda root: (root / "cat/1.jpg").unlink(),
@@ -90,24 +97,24 @@ CHANGES = {
 @pytest.mark.parametrize("trust_times", [False, True])
 def test_what_changes_images_changes_what_stands_for_them(images, name, trust_times):
     known = Hashes()
-    before = known.of_folder(str(images), trust_times)
-    assert known.of_folder(str(images), trust_times) == before
+    before = of_folder(known, images, trust_times)
+    assert of_folder(known, images, trust_times) == before
     CHANGES[name](images)
-    assert known.of_folder(str(images), trust_times) != before
-    assert Hashes().of_folder(str(images), trust_times) == known.of_folder(str(images), trust_times)
+    assert of_folder(known, images, trust_times) != before
+    assert of_folder(Hashes(), images, trust_times) == of_folder(known, images, trust_times)
 
 
 def test_a_touch_a_copy_and_other_files_change_nothing_but_where_times_are_trusted(images, tmp_path, read):
     known = Hashes()
-    by_content, by_time = (known.of_folder(str(images), trust) for trust in (False, True))
+    by_content, by_time = (of_folder(known, images, trust) for trust in (False, True))
     assert len(read) == 6, "where times are trusted nothing is read"
     (images / "cat/notes.txt").write_text("other notes")
-    assert [known.of_folder(str(images), trust) for trust in (False, True)] == [by_content, by_time]
+    assert [of_folder(known, images, trust) for trust in (False, True)] == [by_content, by_time]
     os.utime(images / "dog/0.jpg", (1, 1))
-    assert known.of_folder(str(images), False) == by_content and len(read) == 9, "only the class of it is read again"
-    assert known.of_folder(str(images), True) != by_time
+    assert of_folder(known, images, False) == by_content and len(read) == 9, "only the class of it is read again"
+    assert of_folder(known, images, True) != by_time
     shutil.copytree(images, tmp_path / "copy")
-    assert known.of_folder(str(tmp_path / "copy"), False) == by_content
+    assert of_folder(known, tmp_path / "copy", False) == by_content
 
 
 def test_a_tar_counts_by_its_content(images, tmp_path):
@@ -120,14 +127,14 @@ def test_a_tar_counts_by_its_content(images, tmp_path):
 def test_much_to_read_is_said_with_what_avoids_it(images, capsys, monkeypatch):
     monkeypatch.setattr(hashes, "SILENT_FILES", 5)
     known = Hashes()
-    known.of_folder(str(images), False)
-    assert "reading 6 images" in (said := capsys.readouterr().err) and "data.trust_times: true" in said
-    known.of_folder(str(images), False)
+    of_folder(known, images, False)
+    assert "reading 6 files" in (said := capsys.readouterr().err) and "data.trust_times: true" in said
+    of_folder(known, images, False)
     assert capsys.readouterr().err == ""
 
 
 def test_images_are_what_timm_takes_for_images():
-    assert set(get_img_extensions()) == hashes.IMAGES
+    assert set(get_img_extensions()) == SUFFIXES
 
 
 def test_several_files_count_by_their_contents_in_order(tmp_path, read):
@@ -144,16 +151,12 @@ def test_several_files_count_by_their_contents_in_order(tmp_path, read):
     assert known.of_files(paths, True) != by_time and len(read) == 7, "where times are trusted nothing is read"
 
 
-def test_images_are_counted(images):
-    assert Hashes().of_folder(str(images), False)[1] == Hashes().of_folder(str(images), True)[1] == 6
-
-
 @pytest.mark.parametrize("trust_times", [False, True])
 def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatch, trust_times):
     link = images / "dog/4.jpg"
     link.symlink_to(images / "gone.jpg")
     with pytest.raises(StudyError, match=r"^\S+dog/4\.jpg: cannot be read \(a link to nothing\); mend or remove it$"):
-        Hashes().of_folder(str(images), trust_times)
+        of_folder(Hashes(), images, trust_times)
     link.unlink()
     real = os.scandir
 
@@ -164,7 +167,7 @@ def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatc
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(StudyError, match=r"^\S+dog: cannot be read \(Permission denied\); mend or remove it$"):
-        Hashes().of_folder(str(images), trust_times)
+        of_folder(Hashes(), images, trust_times)
 
 
 def content_of(train, test):

@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import ROOT
 from distillation_dynamics.data import sources
 from distillation_dynamics.data.image_set import MeasuredImages
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.content import Content
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, ImageSet, Validation
 from distillation_dynamics.stages import data as stage
@@ -26,6 +31,10 @@ PACKED = True
 
 def find(value, key):
     return [value]
+
+
+def contents(paths, key):
+    return paths
 
 
 def count(paths, classes, key):
@@ -72,6 +81,64 @@ def test_another_reader_is_a_file(tmp_path, monkeypatch, arrays, classes):
         job = DataJob("npz", 2, None, {}, True, arrays, test=(f"{tmp_path}/a.npz",), out=f"{tmp_path}/out")
         with pytest.raises(StudyError, match=r"^data\.test: has label 2; labels must lie in 0 to 1"):
             stage.main(job)
+
+
+# Pictures of another kind in a folder, which are read where they lie.
+BITMAPS = """
+import os
+
+import numpy as np
+
+from distillation_dynamics.data.source import files_below
+
+PACKED = False
+
+
+def find(value, key):
+    return [value]
+
+
+def contents(paths, key):
+    return list(files_below(paths[0], {".bmp"}))
+
+
+def count(paths, classes, key):
+    return None
+
+
+class Source:
+    classes = labels = None
+
+    def __init__(self, paths, classes, key):
+        self.names = np.array([os.path.relpath(path, paths[0]) for path in contents(paths, key)])
+        self.places = np.full((len(self.names), 2), -1)
+"""
+
+
+def test_a_folder_may_hold_files_of_suffixes_that_its_reader_knows(tmp_path, monkeypatch):
+    (tmp_path / "bitmaps.py").write_text(BITMAPS)
+    monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, f"{sources.__name__}.bitmaps", raising=False)
+    root = tmp_path / "pictures"
+    (root / "deep").mkdir(parents=True)
+    for number, name in enumerate(("b.bmp", "deep/a.BMP")):
+        Image.new("L", (28, 28), number).save(root / name, "BMP")
+    (root / "c.png").write_bytes(b"of no interest")
+    data = Data("bitmaps", (str(root),), False, {})
+
+    def content():
+        return Content.read(SimpleNamespace(data=data, probes={}, networks={}), Hashes())
+
+    before = content()
+    assert before.counts == {"main": {"test": 2}}
+    (root / "c.png").write_bytes(b"none at all")
+    assert content() == before
+    stage.main(data.job(before.images["main"], out=f"{tmp_path}/out"))
+    images = Images("key", GREY_VIEW, False, folder=f"{tmp_path}/out", test=str(root))
+    measured = MeasuredImages(ImageSet("mine", images, "test", None, first=True), 0)
+    assert sorted(measured.names) == ["b.bmp", "deep/a.BMP"] and len(next(measured.batches(2)).images) == 2
+    Image.new("L", (28, 28), 9).save(root / "deep/a.BMP", "BMP")
+    assert content().images != before.images
 
 
 def test_the_readers_that_there_are_say_what_the_plan_asks_without_torch():

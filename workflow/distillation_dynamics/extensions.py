@@ -125,8 +125,8 @@ def readers() -> dict[str, bool]:
         found[file.name] = file.value("PACKED")
         if not isinstance(found[file.name], bool):
             raise file.fault("PACKED", f"must be True or False, and not {found[file.name]!r}")
-        file.must_define("find", "function")
-        file.must_define("count", "function")
+        for function in ("find", "contents", "count"):
+            file.must_define(function, "function")
         file.must_define("Source", "class")
     return found
 

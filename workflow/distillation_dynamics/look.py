@@ -7,7 +7,6 @@ figures and its answer to "is it U-shaped?" are named. Imports no torch.
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from typing import Any
 import yaml
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from PIL import Image
 
+from .data.source import files_below
 from .errors import StudyError
 from .files import read_json, write_text
 from .jobs import model_info
@@ -142,12 +141,7 @@ def _data(images: str) -> dict[str, Any]:
 
 def _folders(root: Path) -> int | None:
     """Return how many folders of that name hold pictures; None where some lie in no subfolder, or all in one."""
-    known = Image.registered_extensions()
-    found = {
-        Path(folder).relative_to(root)
-        for folder, _, files in os.walk(root, followlinks=True)
-        if any(Path(file).suffix.lower() in known for file in files)
-    }
+    found = {Path(file).parent.relative_to(root) for file in files_below(str(root))}
     if not found:
         raise StudyError(f"IMAGES: no pictures lie in {root}; give a folder that holds some")
     names = {folder.name for folder in found}

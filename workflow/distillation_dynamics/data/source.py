@@ -1,17 +1,23 @@
 """What a reader of images, a file of `sources/`, must define; and what all of them check alike.
 
 At its top, for the plan, and so without torch: `find(value, key)`, the paths that a configuration means, spelt one way;
+`contents(paths, key)`, the files that count as its content, by which the plan knows whether images changed;
 `count(paths, classes, key)`, the number of images, or None where only a listing tells; and `PACKED`, a literal: whether
-the stage copies the encoded images into one file. Then the class `Source(paths, classes, key)`. All raise StudyError
-naming the configuration's `key`. With `classes` None labels are not asked for.
+the stage copies the encoded images into one file. It may define `class_names(paths)`, those of the classes in order.
+Then the class `Source(paths, classes, key)`. All raise StudyError naming the configuration's `key`. With `classes` None
+labels are not asked for.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import StudyError
+
+# By which files are known as images: timm's.
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 class Source(Protocol):
@@ -40,6 +46,30 @@ class PlacedSource(Source, Protocol):
     """
 
     places: np.ndarray
+
+
+def files_below(root: str, suffixes: Collection[str] = SUFFIXES) -> Iterator[str]:
+    """Yield the files of these suffixes under a folder, folder by folder, in the order of their names.
+
+    Raises StudyError where a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+        below.sort()
+        yield from (os.path.join(folder, name) for name in sorted(names) if _suffix(name) in suffixes)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def unreadable(path: str, error: OSError) -> StudyError:
+    """Return the error that says why a file or folder cannot be read."""
+    reason = "a link to nothing" if os.path.islink(path) else error.strerror
+    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:

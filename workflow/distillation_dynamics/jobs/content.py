@@ -3,13 +3,14 @@
 import os
 import sys
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from ..errors import StudyError
 from ..networks.weights_file import LOCAL, check_safetensors, local_weights, other_weights
 from ..spec.configured import Data
 from ..study.study import Study
-from .hashes import IMAGES, Hashes
+from .hashes import Hashes
 
 # The set of `data`.
 DATA = "main"
@@ -51,7 +52,8 @@ def key_of(name: str) -> str:
 
 
 def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict[str, int], str | None]:
-    """Return the hashes of a set's sources, the numbers of their images, and what is missing."""
+    """Return the hashes of a set's sources, the numbers of their images, and what is missing; raise as its reader."""
+    reader = import_module(f"..data.sources.{data.source}", __package__)
     found, counts, missing = {}, dict(data.rows), None
     for source, paths in data.files.items():
         if not os.path.exists(paths[0]):
@@ -59,15 +61,12 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
                 missing or f"{key}.{source}: the folder {paths[0]} does not exist; give a folder of images, or a .tar"
             )
             found[source] = "missing"
-        elif os.path.isdir(paths[0]):
-            found[source], counts[source] = hashes.of_folder(paths[0], data.trust_times)
-            if not counts[source]:
-                raise StudyError(
-                    f"{key}.{source}: the folder {paths[0]} holds no images ({', '.join(sorted(IMAGES))}); give a "
-                    "folder of images, or files with source: parquet"
-                )
-        else:
-            found[source] = hashes.of_files(paths, data.trust_times)
+            continue
+        files = reader.contents(paths, f"{key}.{source}")
+        found[source] = hashes.of_source(paths, files, data.trust_times)
+        if os.path.isdir(paths[0]) and not data.packed:
+            # Each is an image, which is read where it lies.
+            counts[source] = len(files)
     return found, counts, missing
 
 

@@ -1,4 +1,4 @@
-"""What is in a file or a folder of images, read once and remembered.
+"""What is in a file, or in all that count of a source of images, read once and remembered.
 
 A file is known again by its size, its times of change and its inode; only when one of them is another is it read. What
 is remembered lies in one small file beside the results, which is safe to delete.
@@ -12,15 +12,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..errors import StudyError
+from ..data.source import unreadable
 from ..files import sha256, write_text
 from . import fingerprints
 
 CACHE = ".hashes.json"
 # Under which a record keeps what a file is known again by.
 IDENTITY = "identity"
-# What timm's readers of folders take for an image.
-IMAGES = frozenset({".png", ".jpg", ".jpeg"})
 READERS = 8
 # So much is read without a word.
 SILENT_FILES, SILENT_BYTES = 2000, 2**30
@@ -32,7 +30,7 @@ def identity(status: os.stat_result) -> list[int]:
 
 
 class Hashes:
-    """SHA-256 of files and folders, remembered in `folder`; without one, for as long as this object lives."""
+    """SHA-256 of files and sources, remembered in `folder`; without one, for as long as this object lives."""
 
     def __init__(self, folder: str | Path | None = None):
         self.path = None if folder is None else Path(folder) / CACHE
@@ -42,7 +40,7 @@ class Hashes:
         if self.path is not None and self.path.is_file():
             try:
                 said = json.loads(self.path.read_text(encoding="utf-8"))
-                self.known, code = said["files"], said["code"]
+                self.known, code = said["files"], said.get("modules", {})
                 fingerprints.known.update(code)
                 self.code = dict(fingerprints.known)
             except (ValueError, KeyError, TypeError):
@@ -70,19 +68,25 @@ class Hashes:
         if trust_times:
             return _digest([one.st_size, one.st_mtime_ns] for one in status)
         due = [one for path, one in zip(paths, status, strict=True) if not self._knows(path, one)]
-        _say(len(due), sum(one.st_size for one in due), "files")
+        _say(len(due), sum(one.st_size for one in due))
         with ThreadPoolExecutor(READERS) as pool:
             contents = list(pool.map(self.of, paths))
         return contents[0] if len(contents) == 1 else _digest([said] for said in contents)
 
-    def of_folder(self, root: str, trust_times: bool) -> tuple[str, int]:
-        """Return what stands for the names and contents of all images under a folder, and their number.
+    def of_source(self, paths: Iterable[str], files: Iterable[str], trust_times: bool) -> str:
+        """Return what stands for the content of a source of images: `files` are all that count of it.
 
-        `trust_times` and errors: see `of_files`.
+        Where they are the source's own (`paths`), their contents count; of others also their names, seen from the
+        folder that the source is or lies in. `trust_times` and errors: see `of_files`.
         """
-        folders = {}
-        for folder, names in _image_folders(root):
-            folders[folder] = {name: _status(os.path.join(folder, name)) for name in names}
+        paths, files = list(paths), list(files)
+        if files == paths:
+            return self.of_files(paths, trust_times)
+        root = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0])
+        folders: dict[str, dict[str, os.stat_result]] = {}
+        for file in files:
+            folder, name = os.path.split(file)
+            folders.setdefault(folder, {})[name] = _status(file)
         total = hashlib.sha256()
         due = {}
         for folder, entries in folders.items():
@@ -92,19 +96,19 @@ class Hashes:
                 due[folder] = key, seen
         self._read(folders, due)
         for folder, entries in folders.items():
-            total.update(os.path.relpath(folder, root).encode() + b"\0")
+            total.update(os.path.relpath(folder or ".", root or ".").encode() + b"\0")
             if trust_times:
                 said = _digest([name, status.st_size, status.st_mtime_ns] for name, status in entries.items())
             else:
                 said = self.known[f"{os.path.normpath(folder)}{os.sep}*"][-1]
             total.update(said.encode())
-        return total.hexdigest(), sum(map(len, folders.values()))
+        return total.hexdigest()
 
     def _read(self, folders: dict[str, dict[str, os.stat_result]], due: dict[str, tuple[str, str]]) -> None:
-        """Read all images of the folders that are `due`, several at a time."""
+        """Read all files of the folders that are `due`, several at a time."""
         count = sum(len(folders[folder]) for folder in due)
         size = sum(status.st_size for folder in due for status in folders[folder].values())
-        _say(count, size, "images")
+        _say(count, size)
         with ThreadPoolExecutor(READERS) as pool:
             for folder, (key, seen) in due.items():
                 names = list(folders[folder])
@@ -115,7 +119,7 @@ class Hashes:
         """Write down what was read of files and of the library's code, if anything was; what is gone is forgotten."""
         if self.path is not None and (self.new or fingerprints.known != self.code):
             here = {path: facts for path, facts in self.known.items() if os.path.exists(path.removesuffix("*"))}
-            write_text(self.path, json.dumps({"files": here, "code": fingerprints.known}))
+            write_text(self.path, json.dumps({"files": here, "modules": fingerprints.known}))
             self.new, self.code = False, dict(fingerprints.known)
 
     def _remember(self, key: str, facts: list) -> None:
@@ -127,11 +131,11 @@ def _digest(rows) -> str:
     return hashlib.sha256(json.dumps([list(row) for row in rows]).encode()).hexdigest()
 
 
-def _say(count: int, size: int, what: str) -> None:
+def _say(count: int, size: int) -> None:
     """Say what is about to be read, where that takes a while."""
     if count > SILENT_FILES or size > SILENT_BYTES:
         print(
-            f"reading {count} {what} ({size / 1e9:.1f} GB) once, to know them again; "
+            f"reading {count} files ({size / 1e9:.1f} GB) once, to know them again; "
             "data.trust_times: true goes by their size and time of change instead",
             file=sys.stderr,
             flush=True,
@@ -142,27 +146,11 @@ def _content(path: str) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _status(path: str) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: OSError) -> StudyError:
-    reason = "a link to nothing" if os.path.islink(path) else error.strerror
-    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
-
-
-def _image_folders(root: str):
-    """Yield (folder, names of its images), both in the order of their names, of all folders under `root`."""
-
-    def refuse(error: OSError) -> None:
-        raise _unreadable(error.filename, error) from error
-
-    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
-        below.sort()
-        yield folder, sorted(name for name in names if os.path.splitext(name)[1].lower() in IMAGES)
+        raise unreadable(path, error) from error

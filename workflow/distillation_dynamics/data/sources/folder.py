@@ -5,6 +5,7 @@ imports no torch.
 """
 
 import os
+import re
 import tarfile
 from collections.abc import Iterable
 from itertools import islice
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import StudyError
-from ..source import some
+from ..source import SUFFIXES, files_below, some
 
 PACKED = False
 # In a WebDataset the files of a sample follow each other: of so many members of a .tar one must be its class.
@@ -33,9 +34,33 @@ def find(value: str | list[str], key: str) -> list[str]:
     return [path]
 
 
+def contents(paths: Iterable[str], key: str) -> list[str]:
+    """Return the images of a folder, or the .tar; raise StudyError where the folder holds none, or cannot be read."""
+    (root,) = paths
+    if os.path.isfile(root):
+        return [root]
+    if not (files := list(files_below(root))):
+        raise StudyError(
+            f"{key}: the folder {root} holds no images ({', '.join(sorted(SUFFIXES))}); give a folder of images, or "
+            "files with source: parquet"
+        )
+    return files
+
+
 def count(paths: Iterable[str], classes: int | None, key: str) -> int | None:
     """Return None: only a listing tells how many images there are."""
     return None
+
+
+def class_names(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the subfolders in natural order; nothing of a .tar."""
+    (root,) = paths
+    folders = [part.name for part in Path(root).iterdir() if part.is_dir()] if os.path.isdir(root) else []
+    return tuple(sorted(folders, key=lambda name: [int(part) if part.isdigit() else part for part in _parts(name)]))
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"(\d+)", name.lower())
 
 
 class Source:
@@ -85,7 +110,6 @@ class Source:
 
     def _listed(self, key: str) -> tuple[dict[str, int], list[tuple[str, int, tuple[int, int]]]]:
         """Return the numbers of the leaf folders by name, and (name, number, place) of all images in order."""
-        from timm.data.readers.img_extensions import get_img_extensions
         from timm.utils.misc import natural_key
 
         try:
@@ -93,7 +117,7 @@ class Source:
         except (OSError, tarfile.TarError) as error:
             raise self._unreadable(key, error) from error
         if not rows:
-            raise self._unreadable(key, f"it holds no images ({', '.join(get_img_extensions())})")
+            raise self._unreadable(key, f"it holds no images ({', '.join(sorted(SUFFIXES))})")
         # Names that are alike to timm, such as 7.jpg and 07.jpg, would stand in the order of the file system.
         return classes, sorted(rows, key=lambda row: (natural_key(row[0]), row[0]))
 
@@ -138,11 +162,4 @@ class Source:
             )
 
     def _empty(self) -> list[str]:
-        from timm.data.readers.img_extensions import get_img_extensions
-
-        kinds = get_img_extensions(as_set=True)
-        return [
-            folder
-            for folder, below, names in os.walk(self.root)
-            if not below and not any(os.path.splitext(name)[1].lower() in kinds for name in names)
-        ]
+        return [folder for folder, below, _ in os.walk(self.root) if not below and not any(files_below(folder))]

@@ -6,6 +6,7 @@ Imports no torch.
 """
 
 import glob
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -53,6 +54,24 @@ def _check_all_there(pattern: str, files: list[str], key: str) -> None:
         raise StudyError(
             f"{key}: {pattern} matches {len(files)} of {total} shards; fetch the others, or list the files to be used"
         )
+
+
+def contents(paths: Iterable[str], key: str) -> list[str]:
+    """Return the files."""
+    return list(paths)
+
+
+def class_names(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return what the footer of the first file says in Hugging Face's way; nothing where it does not."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        said = json.loads((pq.read_schema(next(iter(paths))).metadata or {}).get(b"huggingface", b"{}"))
+        return tuple(map(str, said["info"]["features"]["label"]["names"]))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        # What is wrong with a file is said where it is read; one without names is none the worse.
+        return ()
 
 
 def count(paths: Iterable[str], classes: int | None, key: str) -> int:
