@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from distillation_dynamics.questions.shape import references
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import FiguresJob, Names
-from distillation_dynamics.statistics import references
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -75,7 +75,7 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
             rows["gradient_maps"] += [key | row | {"block": block, "block_name": own} for row in one]
     tables = {name: pd.DataFrame(values) for name, values in rows.items()}
     if rows["depth"]:
-        tables["references"] = references.table(tables["depth"])
+        tables["references"] = references.references_of(tables["depth"])
     tables |= beside(draw, who, members, students, networks, images)
     tables |= accuracies(draw, who, seeds) | {"map": positions(draw, members + students, images)}
     return tables

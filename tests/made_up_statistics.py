@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from distillation_dynamics.statistics.effects import HARMS, NO_EFFECT
-from distillation_dynamics.statistics.shape import ROLES
+from distillation_dynamics.questions.dose.effects import HARMS, NO_EFFECT
+from distillation_dynamics.questions.shape.shapes import ROLES
 from distillation_dynamics.statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 
 

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from distillation_dynamics.questions import alignment, dose, variants
+from distillation_dynamics.questions import gain as trajectory
+from distillation_dynamics.questions.dose import effects
+from distillation_dynamics.questions.variants import checkpoints
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics import alignment, checkpoints, dose, effects, terms, trajectory, variants
+from distillation_dynamics.statistics import paired, terms
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
 
 NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
@@ -167,7 +171,7 @@ def test_pairs_name_the_variants_that_align_them_and_their_other_pairs():
 
 def compared(runs, listed):
     """The rows of variants.parquet against soft."""
-    others = variants.others(runs, who(runs))
+    others = paired.others(runs, who(runs))
     gains = dict.fromkeys(others, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
     return variants.compare(runs, gains, NO_CHECKPOINTS, {"soft": SOFT} | listed, others, "soft")
 
@@ -176,7 +180,7 @@ def effects_of(listed, shares=None, **differences):
     """The rows of effects.parquet; `differences`: variant -> test top-1 less that of soft by seed."""
     count = len(next(iter(differences.values())))
     runs = runs_of(soft=[80.0] * count, **{name: 80 + np.asarray(by_seed) for name, by_seed in differences.items()})
-    return effects.table(compared(runs, listed), {"soft": SOFT} | listed, terms.shares(shares))
+    return effects.effects_of(compared(runs, listed), {"soft": SOFT} | listed, terms.shares(shares))
 
 
 def test_objectives_of_opposite_effect_on_one_pair_are_never_averaged():
@@ -247,26 +251,26 @@ def test_place_is_told_at_a_like_dose_and_dose_at_one_place():
         *(("last", "last_low"), ("first_high", "first"), ("last", "first")),
     }
     low, high = table.loc[("last_low", "first")], table.loc[("last", "first_high")]
-    assert (low["contrast"], low["level"], low["verdict"]) == (dose.PLACE, "low", "no difference found")
-    assert (high["contrast"], high["level"], high["verdict"]) == (dose.PLACE, "high", "worse")
+    assert (low["contrast"], low["level"], low["verdict"]) == (dose.OF_PLACE, "low", "no difference found")
+    assert (high["contrast"], high["level"], high["verdict"]) == (dose.OF_PLACE, "high", "worse")
     assert high["mean_difference"] == pytest.approx(-1.5, abs=0.1) and high["low"] < -1.5 + 0.2 < high["high"] + 0.2
     assert (high["pairs"], high["other_pairs"], high["share"], high["other_share"]) == pytest.approx(
         ("3-5", "0-0", 0.54, 0.4)
     )
-    assert table.loc[("last", "last_low"), ["contrast", "verdict"]].to_list() == [dose.DOSE, "worse"]
-    assert table.loc[("first_high", "first"), ["contrast", "verdict"]].to_list() == [dose.DOSE, "better"]
+    assert table.loc[("last", "last_low"), ["contrast", "verdict"]].to_list() == [dose.OF_DOSE, "worse"]
+    assert table.loc[("first_high", "first"), ["contrast", "verdict"]].to_list() == [dose.OF_DOSE, "better"]
     # At one weight first and last differ in both; nothing is tested of it.
     mixed = table.loc[("last", "first")]
-    assert (mixed["contrast"], mixed["verdict"], mixed["joint_comparisons"]) == (dose.BOTH, dose.MIXED, 0)
+    assert (mixed["contrast"], mixed["verdict"], mixed["joint_comparisons"]) == (dose.OF_BOTH, dose.MIXED, 0)
     assert (mixed["weight"], mixed["other_weight"]) == (0.2, 0.2) and np.isnan(mixed["p_joint"])
-    assert set(table.loc[table["contrast"] != dose.BOTH, "joint_comparisons"]) == {4}
+    assert set(table.loc[table["contrast"] != dose.OF_BOTH, "joint_comparisons"]) == {4}
 
 
 def test_contrasts_are_paired_over_seeds():
     table = dose_table(spread=0.01)
     assert table["mean_difference"].abs().max() < 0.05 and table["high"].max() < 0.05
     few = dose_table(seeds=3)
-    assert set(few.loc[few["contrast"] != dose.BOTH, "verdict"]) == {dose.TOO_FEW}
+    assert set(few.loc[few["contrast"] != dose.OF_BOTH, "verdict"]) == {dose.TOO_FEW}
     one = dose_table(seeds=1)
     assert one["low"].isna().all() and one["p_joint"].isna().all() and set(one["seeds"]) == {1}
 
@@ -278,7 +282,7 @@ def test_a_seed_that_one_variant_lacks_is_left_out():
     members = dose.members({"soft": SOFT} | FOUR, terms.shares(SHARES), list(FOUR), "soft")
     table = dose.table(top1, members, "soft").set_index(["variant", "other"])
     assert table.loc[("last_low", "first"), "seeds"] == 7 and table.loc[("last", "last_low"), "seeds"] == 8
-    assert set(table.loc[table["contrast"] != dose.BOTH, "joint_seeds"]) == {7}
+    assert set(table.loc[table["contrast"] != dose.OF_BOTH, "joint_seeds"]) == {7}
 
 
 @pytest.mark.parametrize(
@@ -302,7 +306,7 @@ def test_what_shares_neither_place_nor_dose_is_not_tested(change, rows):
     assert len(table) == rows and list(table.columns) == list(dose.DOSE_COLUMNS)
 
 
-@pytest.mark.parametrize(("share", "contrast"), [(0.12, dose.PLACE), (0.121, dose.BOTH)])
+@pytest.mark.parametrize(("share", "contrast"), [(0.12, dose.OF_PLACE), (0.121, dose.OF_BOTH)])
 def test_shares_within_a_factor_of_one_and_a_half_are_one_dose(share, contrast):
     listed = {"first": with_pairs(FIRST), "last": with_pairs(LAST)}
     table = dose_table(listed, shares_of(first=(0.08, 0.08), last=(share, share)))

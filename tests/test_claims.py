@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from asked import said
+from distillation_dynamics.questions import claims
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting
 from distillation_dynamics.spec.training import TermSpec
-from distillation_dynamics.statistics import claims
-from distillation_dynamics.statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
-from distillation_dynamics.statistics.report import claims as report
+from distillation_dynamics.statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE, Evidence
 from distillation_dynamics.statistics.thresholds import NEUTRAL
 from made_up import names
 
@@ -36,9 +36,14 @@ WHO = replace(names(NETWORKS, tuple(TERMS), teacher="cait"), baseline="soft")
 SETTING = Setting("vit", "cait", (4, 8), 10, 5, TERMS, From("key", files=()))
 
 
+def rows_of(tables, who=WHO, setting=SETTING):
+    """The rows of all claims."""
+    return claims.tables(Evidence(tables, who, setting))["claims"]
+
+
 def look(claim, tables, who=WHO, setting=SETTING):
     """The row of one claim."""
-    return claims.table(tables, who, setting).set_index("claim").loc[claim]
+    return rows_of(tables, who, setting).set_index("claim").loc[claim]
 
 
 def alone(*networks):
@@ -48,12 +53,12 @@ def alone(*networks):
 
 def test_of_nothing_nothing_can_be_said():
     for who, setting in ((WHO, SETTING), (alone(), None)):
-        found = claims.table({}, who, setting)
+        found = rows_of({}, who, setting)
         assert len(found) == 13 and list(found.columns) == list(claims.CLAIM_COLUMNS)
         assert set(found["verdict"]) == {UNTESTABLE} and found["why"].str.len().min() > 10
     # Tables that lack the columns are as good as none.
     empty = {name: pd.DataFrame({"network": ["cait"], "x": [1]}) for name in ("shape", "depth", "runs", "effects")}
-    assert set(claims.table(empty, WHO, SETTING)["verdict"]) == {UNTESTABLE}
+    assert set(rows_of(empty)["verdict"]) == {UNTESTABLE}
 
 
 # --- shapes ---
@@ -414,10 +419,8 @@ def test_what_aligning_does_to_the_entropy(claim, variant, less, more):
 
 
 def test_the_report_lists_every_claim_with_its_verdict_number_control_and_why():
-    found = claims.table(
-        {"variants": effects(first=NONE, last=HARM), "effects": doses(first=0.1, last=0.1)}, WHO, SETTING
-    )
-    text = "\n\n".join(report.section(found))
+    found = rows_of({"variants": effects(first=NONE, last=HARM), "effects": doses(first=0.1, last=0.1)})
+    text = "\n\n".join(said("claims", WHO, claims=found))
     assert "**Of 13 claims, in this study supported: F last and F first; not testable here: convolution, A, " in text
     assert "| F last: Aligning the last blocks hurts | supported | last -0.60 [-1.10, -0.10] points, 8 seeds, " in text
     assert "| A: Entropy and magnitude over depth are U-shaped | not testable here | - | not measured | " in text

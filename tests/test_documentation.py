@@ -34,7 +34,7 @@ TABLES = {
     "runs": summary.RUN_COLUMNS,
     "summary": summary.SUMMARY_COLUMNS,
     "cost": summary.COST_COLUMNS,
-    **statistics.TABLES,
+    **statistics.documentation(),
 }
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from asked import said
 from distillation_dynamics import extensions
 from distillation_dynamics.figures import dynamics
 from distillation_dynamics.figures.drawing.style import NoValue, Style
@@ -18,14 +19,14 @@ from distillation_dynamics.jobs.gathered import drawn, names_of
 from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.questions.shape import references
+from distillation_dynamics.questions.shape import shapes as shape
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.images import ImageSet
 from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints
 from distillation_dynamics.stages import figures as stage
 from distillation_dynamics.stages import measure as measuring
-from distillation_dynamics.statistics import references, shape
-from distillation_dynamics.statistics.report import shape as report
 from distillation_dynamics.study.study import STUDENT
 from helpers import graph_of, images_of, tiny_study
 from made_up import figure_job, names
@@ -92,11 +93,11 @@ def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
     who = names_of(graph_of(study))
     style = Style("colorblind", 50, who)
     scalars = [path for name in (study.teacher, "none") for path in sorted((out / name).glob("*/scalars.parquet"))]
-    alone = references.table(joined(study, out, metrics, "depth"))
-    shapes, _ = shape.tables(scalars, alone, who.controls.values())
+    alone = references.references_of(joined(study, out, metrics, "depth"))
+    shapes, _ = shape.shapes_of(scalars, alone, who.controls.values())
     tested = {name for module in modules.values() for name in getattr(module, "IMAGE_COLUMNS", {})} & {*shape.ROLES}
     assert set(shapes["metric"]) == tested
-    answer, *_ = report.section(shapes, who)
+    answer, *_ = said("shape", who, shape=shapes, references=alone)
     assert ("none of the metrics whose shape is tested was measured" in answer) == (not set(metrics) & TESTED)
     paths = {"shape": tmp_path / "shape.parquet"}
     write_table(paths["shape"], {name: shapes[name].to_numpy() for name in shapes}, shape.SHAPE_COLUMNS)

@@ -24,10 +24,10 @@ from distillation_dynamics.jobs.gathered import drawn
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.networks.build import build
+from distillation_dynamics.questions.networks import cka_column
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics.networks import cka_column
 from helpers import copy_project, load, snakemake
 
 SMALL = {"embed_dim": 24, "num_heads": 2}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.files import Column
-from distillation_dynamics.jobs.gathered import PAPER_TABLES, SOURCES, STATISTICS_TABLES, known_tables
+from distillation_dynamics.jobs.gathered import PAPER_TABLES, SOURCES, known_tables, statistics_tables
 from distillation_dynamics.paper import captions, document, figures, latex, methods, numbers, tables
 from distillation_dynamics.paper.sources import Sources
 from distillation_dynamics.spec.tables import Names
@@ -29,7 +29,7 @@ BIBTEX = SOURCES.read_text(encoding="utf-8")
 
 def empty(**given):
     """The tables of the statistics without a row, but those that are given."""
-    return {name: pd.DataFrame(columns=list(columns)) for name, columns in statistics.TABLES.items()} | given
+    return {name: pd.DataFrame(columns=list(columns)) for name, columns in statistics.documentation().items()} | given
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def shapes():
             "fall": 0.5, "verdict": ["U-shaped", "undecided", "not U-shaped"],
         }
     )  # fmt: skip
-    return numbers.Documented(rows, statistics.TABLES["shape"])
+    return numbers.Documented(rows, statistics.documentation()["shape"])
 
 
 def test_every_table_of_statistics_has_names_or_is_known_to_be_stated_by_no_report():
-    assert {*numbers.KEYS} - {"summary", "u_shaped"} | {*numbers.NOT_STATED} == {*STATISTICS_TABLES}
+    assert {*numbers.KEYS} - {"summary", "u_shaped"} | {*numbers.NOT_STATED} == {*statistics_tables()}
     for name, keys in numbers.KEYS.items():
-        known = statistics.TABLES.get(name, numbers.COUNT_COLUMNS)
+        known = statistics.documentation().get(name, numbers.COUNT_COLUMNS)
         assert name == "summary" or set(keys) <= set(known), name
 
 

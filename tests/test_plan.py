@@ -24,7 +24,7 @@ from distillation_dynamics.jobs import fingerprints, listing, model_info, planni
 from distillation_dynamics.jobs import store as jobs_store
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
-from distillation_dynamics.jobs.gathered import STATISTICS_TABLES
+from distillation_dynamics.jobs.gathered import statistics_tables
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
@@ -489,7 +489,7 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     assert [task.name for task in plan.due("tables")] == ["depth"] and plan.cohorts == []
     follows = {task.name for task in plan.due("figures")}
     reads = {name: {Path(path).stem for path in task.reads} for name, task in plan.graph.figures.items()}
-    assert follows == {name for name, read in reads.items() if read & {"depth", *STATISTICS_TABLES}}
+    assert follows == {name for name, read in reads.items() if read & {"depth", *statistics_tables()}}
     assert {"depth_profiles", "shape"} <= follows and not {"cka", "training_curves"} & follows
     project.run(plan)
     project.check()

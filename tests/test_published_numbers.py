@@ -8,19 +8,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import asked
 from conftest import ROOT
 from distillation_dynamics.figures import trajectory as drawn
 from distillation_dynamics.jobs.gathered import setting_of
+from distillation_dynamics.questions import published
 from distillation_dynamics.spec.base import from_json, to_json
-from distillation_dynamics.spec.tables import Setting
-from distillation_dynamics.statistics import published
-from distillation_dynamics.statistics.report import published as report
+from distillation_dynamics.spec.tables import Names, Setting
 from distillation_dynamics.study.configuration import merged
 from helpers import load
 from made_up import names
 
 FILES = [str(path) for path in (ROOT / "resources/published").glob("*.csv")]
-NUMBERS = published.read(FILES)
+NUMBERS = published.read_published(FILES)
 
 
 def setting(*files):
@@ -184,7 +184,8 @@ def test_entropy_without_seeds_epochs_blocks_or_values_says_so():
 def text(rows, entropy=None, baseline="soft"):
     """The section of the report."""
     nothing = pd.DataFrame(columns=list(published.ENTROPY_COLUMNS))
-    return "\n".join(report.section(rows.reset_index(), nothing if entropy is None else entropy, baseline))
+    tables = {"published": rows.reset_index(), "published_entropy": nothing if entropy is None else entropy}
+    return "\n".join(asked.said("published", Names(("cait",), {}, "cait", (), baseline), **tables))
 
 
 def test_the_report_says_what_agrees_what_does_not_and_what_was_not_measured():

@@ -14,23 +14,25 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from asked import said as said_of
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.drawing.layout import note_of
 from distillation_dynamics.figures.drawing.style import PAGE, Style
 from distillation_dynamics.jobs.task import Task, code_of, key_of
+from distillation_dynamics.questions.networks import table as pair_table
+from distillation_dynamics.questions.shape import overview as shape_tables
+from distillation_dynamics.questions.shape.references import REFERENCE_COLUMNS
+from distillation_dynamics.questions.shape.shapes import SHAPE_COLUMNS, shapes_of
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, Setting, StatisticsJob
 from distillation_dynamics.stages import figures as figures_stage
 from distillation_dynamics.stages import statistics as stage
-from distillation_dynamics.statistics.report import networks as on_networks
-from distillation_dynamics.statistics.report import shape as on_shape
-from distillation_dynamics.statistics.report import shape_tables
 from losses import FIRST, SOFT, cross_entropy, hard, shares_of, with_pairs
 from made_up import figure_job, names, network, study
 
 FIGURES = ["alignment", "effects", "shape", "trajectory"]
-COLUMNS = stage.TABLES
+COLUMNS = stage.documentation()
 VARIANTS = ["soft", "hard", "spectral_last", "spectral_first_last"]
 WHO = names(("cait",), VARIANTS, teacher="cait")
 STYLE = Style("colorblind", 60, WHO)
@@ -85,6 +87,7 @@ def made_up(
         scalars=tuple(map(file_of, scalars)),
         tables=tables,
         setting=setting_of({name: terms.get(name, SOFT) for name in who.variants}) if who.variants else None,
+        templates=From("templates"),
         out=str(folder / "out"),
     )
 
@@ -308,7 +311,7 @@ def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_pat
     assert "its null is too" not in text
     table = two_seeds[0]["shape"].copy()
     table.loc[table["metric"] == "intensity_permuted", "verdict"] = "not U-shaped"
-    answer, _ = on_shape.answer(table, WHO)
+    answer = on_shapes(table, WHO)[0]
     assert "; the null (intensity after permuting channels) is in 0 of 9." in answer and "but so" not in answer
 
 
@@ -316,7 +319,7 @@ def test_what_an_untrained_network_shows_is_said_to_take_no_training(two_seeds):
     table = two_seeds[0]["shape"].copy()
     table.loc[(table["network"] == "cait_untrained") & (table["metric"] == "entropy"), "verdict"] = "U-shaped"
     said = "cait_untrained is U-shaped in entropy already: it takes no training of cait."
-    assert said in on_shape.controls(table, WHO)
+    assert said in "\n".join(on_shapes(table, WHO))
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
@@ -522,7 +525,9 @@ def test_a_flat_control_is_said_to_be_none_with_a_remedy(alone):
     assert said in text and "Set `control: unit_layer_scale` or `control: permuted` for it." in text
     assert "| cait | intensity | U-shaped |" in text and "| cait_untrained | flat: no control |" in text
     assert "vit_untrained is flat" not in text
-    assert on_shape.remedy("cait_unit_layer_scale") == " Set `control: permuted` for it."
+    unit = names(("cait",), teacher=None, controls={"cait": "cait_unit_layer_scale"})
+    shape = alone[1]["shape"].replace({"network": {"cait_untrained": "cait_unit_layer_scale"}})
+    assert ": of these it is no control of cait. Set `control: permuted` for it." in "\n".join(on_shapes(shape, unit))
 
 
 def test_a_flat_control_of_one_metric_is_none_of_that_metric_alone(alone):
@@ -531,7 +536,7 @@ def test_a_flat_control_of_one_metric_is_none_of_that_metric_alone(alone):
     shape.loc[(shape["network"] == "vit_untrained") & (shape["metric"] == "entropy"), "relative_range"] = 1e-5
     assert shape_tables.flat_controls(shape, who)["vit_untrained"] == ["entropy"]
     assert shape_tables.unmoved_controls(shape, who) == {"cait_untrained"}
-    said = " ".join(on_shape.controls(shape[shape["probe"] == "balanced"], who))
+    said = "\n".join(on_shapes(shape, who))
     assert "vit_untrained is U-shaped in none of intensity and activation magnitude." in said
 
 
@@ -553,17 +558,17 @@ def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_p
 def test_more_than_eight_networks_are_counted(tmp_path):
     who = names([f"n{number}" for number in range(9)], teacher=None, controls=())
     job = made_up(tmp_path, who=who, blocks=(3, 4), images=30)
-    tables = dict(zip(("shape", "minimum"), stage.shape.tables([file.files[0] for file in job.scalars]), strict=True))
-    (answer,) = on_shape.answer(tables["shape"], who)
+    tables = dict(zip(("shape", "minimum"), shapes_of([file.files[0] for file in job.scalars]), strict=True))
+    answer = on_shapes(tables["shape"], who)[0]
     assert answer.startswith("**Intensity is U-shaped in 9 of 9 trained networks")
 
 
 def test_networks_without_any_of_the_papers_metrics_are_said_to_have_none(alone):
     who, tables, _ = alone
     shape = tables["shape"][tables["shape"]["role"] != "paper"]
-    assert on_shape.answer(shape, who) == ["**None of the paper's metrics was measured in a trained network.**"]
+    assert on_shapes(shape, who)[0] == "**None of the paper's metrics was measured in a trained network.**"
     some = tables["shape"].query("role != 'paper' or network != 'cait'")
-    assert any("cait has none of the paper's metrics" in line for line in on_shape.answer(some, who))
+    assert any("cait has none of the paper's metrics" in line for line in on_shapes(some, who))
 
 
 def test_pairs_stand_beside_their_controls_and_the_ceiling(alone):
@@ -581,11 +586,19 @@ def test_pairs_stand_beside_their_controls_and_the_ceiling(alone):
     assert "No test is made" in text and "CKA rests on 1,280 rows (tokens)." in text
 
 
+def on_shapes(shape, who):
+    """The section on these shapes, without references."""
+    return said_of("shape", who, shape=shape, references=pd.DataFrame(columns=[*REFERENCE_COLUMNS]))
+
+
 def beside_of(who, change=None, unmoved=frozenset()):
     """The section of a made-up table of pairs; `change` may alter the table."""
     pairs = study(who, dict.fromkeys(who.networks, network([8] * 3, [4] * 3)))
-    table = stage.networks.table(pairs, who)
-    return on_networks.section(table if change is None else change(table), who, set(unmoved))
+    table = pair_table(pairs, who)
+    shape = dict.fromkeys(SHAPE_COLUMNS, np.nan) | {"probe": "balanced", "role": "paper", "metric": "intensity"}
+    shapes = [shape | {"network": control, "relative_range": 0.0} for control in unmoved]
+    shapes = pd.DataFrame(shapes, columns=[*SHAPE_COLUMNS])
+    return said_of("networks", who, networks=table if change is None else change(table), shape=shapes)
 
 
 def test_without_a_second_seed_there_is_no_ceiling():
@@ -635,11 +648,3 @@ def test_measures_that_name_another_pair_are_said_to():
 def test_few_rows_of_a_cka_between_networks_are_said():
     said = beside_of(names(("a", "b"), teacher=None), lambda table: table.assign(cka_rows=200.0))[1]
     assert "CKA rests on 200 rows (tokens), fewer than 1,000: small differences mean nothing." in said
-
-
-def test_students_without_a_teacher_have_no_pairs_of_blocks(tmp_path):
-    tables, text = run(tmp_path, who=names((), VARIANTS[:2], teacher=None), seeds=1)
-    assert sections(text)["Which layers should be aligned?"] == (
-        "**Cannot be asked: there is no teacher in this study.**"
-    )
-    assert tables["alignment"].empty and len(tables["variants"]) == 1

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import asked
+from distillation_dynamics.report import head as header
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics.report import accuracy, can_show, header
 
 NAMES = Names(("cait", "alone"), {}, "cait", ("soft", "first", "last"), "soft")
+ALONE = Names(("cait",), {}, None, (), None)
 STUDY = {
     "configuration": {
         "data": {"train": "train.parquet", "test": ["a", "b"], "classes": 10},
@@ -80,7 +82,7 @@ def test_without_its_record_and_without_training_the_head_says_so():
 
 def test_accuracy_shows_every_seed_its_mean_and_its_interval():
     values = [80.0, 81.0, 82.5]
-    table, note = accuracy.section(runs(cait=83.0, soft=values, first=[77.0]), NAMES)
+    _, table, note = asked.said("accuracy", NAMES, runs=runs(cait=83.0, soft=values, first=[77.0]))
     low, high = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
     assert (
         f"| soft | baseline | 3 | {np.mean(values):.2f} | {low:.2f} to {high:.2f} | 80.00, 81.00, 82.50 | 0.39 |"
@@ -92,9 +94,9 @@ def test_accuracy_shows_every_seed_its_mean_and_its_interval():
 
 
 def test_equal_accuracies_have_no_interval_and_what_has_none_is_named():
-    table, note = accuracy.section(runs(cait=np.nan, soft=[80.0, 80.0]), NAMES)
+    _, table, note = asked.said("accuracy", NAMES, runs=runs(cait=np.nan, soft=[80.0, 80.0]))
     assert "- (no spread)" in table and "No accuracy (no head for these classes): cait." in note
-    (text,) = accuracy.section(runs(cait=np.nan), NAMES)
+    (text,) = asked.said("accuracy", ALONE, runs=runs(cait=np.nan))
     assert text == "**No network of this study has an accuracy.** No accuracy (no head for these classes): cait."
 
 
@@ -111,7 +113,7 @@ def test_equal_accuracies_have_no_interval_and_what_has_none_is_named():
     ],
 )
 def test_the_spread_of_accuracies_is_said_in_a_sentence(top1, said):
-    assert accuracy.spread(runs(**top1), NAMES) == said
+    assert asked.said("accuracy", NAMES, runs=runs(**top1))[0] == f"**{said}**"
 
 
 def depth(teacher=(64, 64, 64), student=(32, 32, 32, 32, 32), directions=(20.0, 20.0, 40.0)):
@@ -170,7 +172,7 @@ READ = {"runs": runs(cait=83.0, soft=[80.0] * 6, first=[1.0] * 6, last=[1.0] * 6
 
 
 def said(variants=VARIANTS, names=NAMES, **read):
-    (text,) = can_show.section({**READ, **read}, variants, names)
+    (text,) = asked.said("can_show", names, **READ | read | {"variants": variants})
     return text.splitlines()
 
 
@@ -184,9 +186,7 @@ def test_what_was_not_measured_is_called_so():
 
 
 def test_a_study_without_students_tests_nothing():
-    names = Names(("cait",), {}, None, (), None)
-    (text,) = can_show.section({"runs": runs(cait=1.0)}, VARIANTS[:0], names)
-    assert "trains no students" in text
+    assert "trains no students" in said(VARIANTS[:0], ALONE, runs=runs(cait=1.0))[0]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from distillation_dynamics.statistics import alignment as measured
-from distillation_dynamics.statistics import dose, effects
-from distillation_dynamics.statistics.report import alignment, trajectory, variants, words
-from distillation_dynamics.statistics.report import dose as on_dose
+import asked
+from distillation_dynamics import words
+from distillation_dynamics.questions import alignment as measured
+from distillation_dynamics.questions import dose
+from distillation_dynamics.questions.dose import effects
+from distillation_dynamics.questions.variants.checkpoints import MCNEMAR_COLUMNS
 
 NAN = np.nan
 
@@ -24,8 +26,14 @@ def row_of(variant="hard", **more):
     return row | more
 
 
-def frame(*rows):
-    return pd.DataFrame(list(rows))
+def on_variants(*rows):
+    """The section on these variants, without checkpoints."""
+    return asked.said("variants", variants=pd.DataFrame(rows), mcnemar=pd.DataFrame(columns=[*MCNEMAR_COLUMNS]))
+
+
+def on_gains(*rows):
+    """The section on gains of these variants."""
+    return asked.said("gain", variants=pd.DataFrame(rows))
 
 
 # --- does a variant help ---
@@ -89,29 +97,27 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
     ],
 )
 def test_the_answer_on_variants(rows, said):
-    assert variants.answer(frame(*rows), "soft") == said
+    assert on_variants(*rows)[0] == f"**{said}**"
 
 
 def test_what_a_variant_changes_beside_its_subject_is_named():
-    table = frame(row_of("none", changes=2, differs="a; b"), row_of(), row_of("copy", changes=0, differs=""))
-    assert variants.mixed(table, "soft") == [
+    said = on_variants(row_of("none", changes=2, differs="a; b"), row_of(), row_of("copy", changes=0, differs=""))
+    assert said[1:3] == [
         "none differs from soft in 2 things: a; b. Its difference is that of all of them together.",
         "copy and soft have the same terms.",
     ]
-    assert variants.mixed(frame(row_of()), "soft") == []
-    text = "\n".join(variants.section(table, pd.DataFrame(), "soft"))
-    assert "| a; b |" in text and "symmetric about 0, together" in text
+    assert "| a; b |" in said[3] and "symmetric about 0, together" in said[4]
+    assert on_variants(row_of())[1].startswith("| variant |")
 
 
 def test_variants_and_seeds_that_the_joint_test_leaves_out_are_named():
-    assert variants.left_out(frame(row_of())) == []
-    assert variants.left_out(frame(row_of(seeds=9), row_of("few", **LEFT_OUT))) == [
+    assert on_variants(row_of(seeds=9), row_of("few", **LEFT_OUT))[1] == (
         "few is left out of the joint test, which needs seeds that all its variants have (3 seeds with the baseline). "
         "The test rests on the 8 seeds that its variants share; intervals on all that a variant shares with the "
         "baseline."
-    ]
-    two = variants.left_out(frame(row_of(), row_of("few", **LEFT_OUT), row_of("fewer", **LEFT_OUT | {"seeds": 2})))
-    assert two[0].startswith("few and fewer are left out") and "(2 to 3 seeds with the baseline)" in two[0]
+    )
+    two = on_variants(row_of(), row_of("few", **LEFT_OUT), row_of("fewer", **LEFT_OUT | {"seeds": 2}))[1]
+    assert two.startswith("few and fewer are left out") and "(2 to 3 seeds with the baseline)" in two
 
 
 # --- early gains and late losses ---
@@ -164,23 +170,24 @@ def turned(early, late, tested=False, **more):
     ],
 )
 def test_the_answer_on_early_gains_and_late_losses(rows, said):
-    assert trajectory.answer(frame(*rows), "soft") == said
+    assert on_gains(*rows)[0] == f"**{said}**"
 
 
 def test_thirds_of_training_that_were_not_or_only_partly_validated_are_named():
-    assert trajectory.missing(frame(row_of())) == []
-    table = frame(row_of(early_gain=NAN, early_epochs=0), row_of("none", late_epochs=1), row_of("c", early_epochs=1))
-    assert trajectory.missing(table) == [
+    assert on_gains(row_of())[1].startswith("| variant |")
+    rows = row_of(early_gain=NAN, early_epochs=0), row_of("none", late_epochs=1), row_of("c", early_epochs=1)
+    _, missing, table, _ = on_gains(*rows)
+    assert missing == (
         "Not measured in the first third of training: hard. Partly measured: of the 2 epochs of the first third 1 or "
         "more were validated. Partly measured: of the 2 epochs of the last third 1 or more were validated."
-    ]
-    assert "| not measured |" in "\n".join(trajectory.section(table, "soft"))
+    )
+    assert "| not measured |" in table
 
 
 # --- dose and place ---
 
 
-def contrast(kind=dose.PLACE, **more):
+def contrast(kind=dose.OF_PLACE, **more):
     row = dict.fromkeys(dose.DOSE_COLUMNS, NAN) | {
         "contrast": kind,
         "objective": "spectral",
@@ -213,7 +220,7 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
         (
             [
                 contrast(verdict="no difference found", level="low", share=0.11, other_share=0.08),
-                contrast(dose.DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
+                contrast(dose.OF_DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
             ],
             "Over 8 seeds: dose matters (spectral, at 3-5, 54 against 11 % of the loss: last less last_low "
             "-1.48 [-1.90, -1.05] points, p 0.008); no effect of place was found (spectral, 3-5 against 0-0, "
@@ -226,37 +233,34 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
             "less first -1.48 [-1.90, -1.05] points, p 0.09).",
         ),
         (
-            [contrast(dose.DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
+            [contrast(dose.OF_DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
             "Over 1 seed: undecided whether dose matters (spectral, at 3-5, 54 against 40 % of the loss: last less "
             "first -1.48 points; a test needs 6 seeds).",
         ),
         (
-            [contrast(dose.BOTH)],
+            [contrast(dose.OF_BOTH)],
             "Not testable: of 2 variants no two of one objective align other pairs at a like share of the loss, or the "
             "same pairs at another share.",
         ),
     ],
 )
 def test_the_answer_on_dose_and_place(rows, said):
-    assert on_dose.answer(pd.DataFrame(rows), ALONE, "soft") == said
+    assert asked.said("dose", dose_and_place=pd.DataFrame(rows), effects=ALONE)[0] == f"**{said}**"
 
 
 def test_without_shares_or_variants_dose_and_place_are_not_testable():
     none = pd.DataFrame(columns=list(dose.DOSE_COLUMNS))
-    assert on_dose.answer(none, ALONE.assign(alone=False), "soft") == (
-        "Not testable: no variant differs from soft in one term with pairs of blocks alone."
-    )
-    assert on_dose.answer(none, ALONE.assign(share_first=NAN), "soft") == (
-        "Not testable: the share of the loss that each term has was not measured."
-    )
-    assert on_dose.section(none, ALONE[:0], "soft") == [
-        "**Not testable: no variant differs from soft in one term with pairs of blocks alone.**"
-    ]
+    for effects_of, answer in (
+        (ALONE.assign(alone=False), "no variant differs from soft in one term with pairs of blocks alone."),
+        (ALONE.assign(share_first=NAN), "the share of the loss that each term has was not measured."),
+        (ALONE[:0], "no variant differs from soft in one term with pairs of blocks alone."),
+    ):
+        assert asked.said("dose", dose_and_place=none, effects=effects_of) == [f"**Not testable: {answer}**"]
 
 
 def test_two_places_at_one_weight_are_said_to_differ_in_dose_too():
-    mixed = contrast(dose.BOTH, other_share=0.08, p_joint=NAN, detectable_effect=NAN, verdict=dose.MIXED)
-    paragraphs = on_dose.section(pd.DataFrame([mixed, contrast()]), ALONE, "soft")
+    mixed = contrast(dose.OF_BOTH, other_share=0.08, p_joint=NAN, detectable_effect=NAN, verdict=dose.MIXED)
+    paragraphs = asked.said("dose", dose_and_place=pd.DataFrame([mixed, contrast()]), effects=ALONE)
     assert paragraphs[1] == (
         "At one weight (0.2) last (3-5) has 54 % of the loss and first (0-0) 8 %: a difference of place and of dose, "
         "which tells of neither."
@@ -296,13 +300,25 @@ def effect(**more):
     ],
 )
 def test_the_answer_on_pairs_of_blocks(rows, said):
-    assert alignment.answer(pd.DataFrame(rows, columns=list(effects.EFFECT_COLUMNS)), "soft") == said
+    assert on_alignment(effects=pd.DataFrame(rows, columns=[*effects.EFFECT_COLUMNS]))[0] == f"**{said}**"
 
 
 def near(block=0, **more):
     row = dict.fromkeys(measured.NEAREST_COLUMNS, NAN) | {"student_block": block, "teacher_block": 0, "cka": 0.8}
     row |= {"untrained_block": 0, "untrained_cka": 0.74, "gain": 0.06, "gain_low": 0.01, "gain_high": 0.11}
     return row | {"gain_seeds": 8, "verdict": measured.NOT_SHOWN} | more
+
+
+PAIRS = pd.DataFrame(
+    [dict.fromkeys(measured.ALIGNMENT_COLUMNS, NAN) | {"cka_kind": "tokens", "cka_rows": 900, "cka_seeds": 8}]
+)
+
+
+def on_alignment(rows=(), **tables):
+    """The section on pairs of blocks, `rows` those of nearest.parquet; no variant aligns any."""
+    nothing = pd.DataFrame(columns=[*effects.EFFECT_COLUMNS])
+    nearest = pd.DataFrame(rows, columns=[*measured.NEAREST_COLUMNS])
+    return asked.said("alignment", **{"effects": nothing, "alignment": PAIRS, "nearest": nearest} | tables)
 
 
 @pytest.mark.parametrize(
@@ -343,25 +359,21 @@ def near(block=0, **more):
     ],
 )
 def test_likeness_is_said_to_be_of_training_only_where_it_stands_out(rows, said):
-    assert alignment.alike(pd.DataFrame(rows)) == said
+    text = on_alignment(rows)[1]
+    before, _, after = text.partition(said)
+    assert before.endswith("on 900 rows (tokens) (n < 1,000: small differences mean nothing). ") and after
 
 
 def test_the_ceiling_is_said_or_that_there_is_none():
-    assert alignment.ceilings(pd.DataFrame([near()])) == (
-        "No teacher of another seed was compared, so that nothing tells how alike two networks can come."
-    )
-    assert alignment.ceilings(pd.DataFrame([near(ceiling=0.9), near(1, ceiling=0.95)])) == (
-        "Ceiling, the same block of a teacher of another seed: 0.90 to 0.95."
-    )
+    none = "No teacher of another seed was compared, so that nothing tells how alike two networks can come."
+    assert none in on_alignment([near()])[1]
+    said = on_alignment([near(ceiling=0.9), near(1, ceiling=0.95)])[1]
+    assert "Ceiling, the same block of a teacher of another seed: 0.90 to 0.95." in said and none not in said
 
 
 def test_blocks_that_have_no_cka_or_were_not_compared_are_said_not_to():
-    pairs = pd.DataFrame([dict.fromkeys(measured.ALIGNMENT_COLUMNS, NAN)])
-    nothing = pd.DataFrame(columns=list(measured.NEAREST_COLUMNS))
-    assert alignment.likeness(pairs, nothing, "soft", "cait") == [
-        "No pair of blocks has a CKA: all rows of a block are alike."
-    ]
-    assert alignment.likeness(pairs[:0], nothing, "soft", "cait") == [
+    assert on_alignment()[1:] == ["No pair of blocks has a CKA: all rows of a block are alike."]
+    assert on_alignment(alignment=PAIRS[:0])[1:] == [
         "Likeness before aligning: CKA of soft with the teacher cait was not measured."
     ]
 

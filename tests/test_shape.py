@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from asked import said
 from distillation_dynamics import metrics
+from distillation_dynamics.questions.shape import references, scale
+from distillation_dynamics.questions.shape import shapes as shape
 from distillation_dynamics.spec.tables import PUBLISHED_IMAGE_SET
-from distillation_dynamics.statistics import references, scale, shape, thresholds
-from distillation_dynamics.statistics.report import references as on_references
-from distillation_dynamics.statistics.report import shape as on_shape
-from distillation_dynamics.statistics.report import shape_words
+from distillation_dynamics.statistics import thresholds
 from distillation_dynamics.statistics.u_shape import fall_and_rise
 from made_up import names
 
@@ -180,11 +180,17 @@ DINO = {
 }
 
 
+NO_SHAPES = pd.DataFrame(columns=[*shape.SHAPE_COLUMNS])
+NO_REFERENCES = pd.DataFrame(columns=[*references.REFERENCE_COLUMNS])
+
+
 @pytest.fixture
 def dino(tmp_path):
     """Shapes of a network as a pretrained ViT-S/14: intensity falls by 41 %, then grows 52-fold, all of it scale."""
-    alone = references.table(depth_of(DINO, entropy_bins=100, range_low=-60, range_high=60, fixed_low=-9, fixed_high=9))
-    return shape.tables([written(tmp_path / "s.parquet", DINO)], alone)[0], alone
+    alone = references.references_of(
+        depth_of(DINO, entropy_bins=100, range_low=-60, range_high=60, fixed_low=-9, fixed_high=9)
+    )
+    return shape.shapes_of([written(tmp_path / "s.parquet", DINO)], alone)[0], alone
 
 
 def test_a_u_that_the_linear_range_hides_is_found_and_said_to_be_scale(dino):
@@ -195,64 +201,71 @@ def test_a_u_that_the_linear_range_hides_is_found_and_said_to_be_scale(dino):
     assert row["fall_low"] < row["fall"] < row["fall_high"] and row["p_adjusted"] < 1e-60
     for name in ("fall_scale_share", "rise_scale_share", "rms_correlation"):
         assert row[name] == pytest.approx(1, abs=0.01)
-    said = "\n".join(on_shape.section(table, names(("dino",), teacher=None, controls=())))
-    assert "Intensity of dino falls by 41 % to block 2 and rises 52-fold to the last; Gaussian tokens of its" in said
-    assert ": a U of scale; with permuted channels it falls by 41 % to block 2 and rises 52-fold to the last." in said
+    text = section(table)
+    assert "Intensity of dino falls by 41 % to block 2 and rises 52-fold to the last; Gaussian tokens of its" in text
+    assert ": a U of scale; with permuted channels it falls by 41 % to block 2 and rises 52-fold to the last." in text
     assert (
         "Intensity of dino is U-shaped: it falls by 41 % to block 2 and rises 52-fold to the last; the published"
-        in said
+        in text
     )
-    assert "less than 0.10: the linear range is that of its largest values" in said
+    assert "less than 0.10: the linear range is that of its largest values" in text
     assert table.set_index("metric").loc["entropy_standardised", "verdict"] == "not U-shaped"
 
 
 def test_a_network_of_near_identities_is_flat(tmp_path):
     curve = 1 + 0.0008 * np.linspace(-1, 1, 12) ** 2
-    table, _ = shape.tables([written(tmp_path / "s.parquet", {"activation_magnitude": curve}, noise=1e-5)])
+    table, _ = shape.shapes_of([written(tmp_path / "s.parquet", {"activation_magnitude": curve}, noise=1e-5)])
     row = table.iloc[0].to_dict()
     assert row["verdict"] == "flat" and row["p_any"] < 1e-9 and row["verdict_published"] == "U-shaped"
-    assert shape_words.why(row).startswith("its blocks differ by 0.079 % in all, whatever p and depth 1 of the range")
-    answer, *_ = on_shape.answer(table, names(("dino",), teacher=None, controls=()))
-    assert answer == "**dino is flat in activation magnitude (120 images).**"
+    text = section(table)
+    assert text.startswith("**dino is flat in activation magnitude (120 images).**")
+    assert ": its blocks differ by 0.079 % in all, whatever p and depth 1 of the range say." in text
 
 
 @pytest.mark.parametrize(("metric", "curve"), [("intensity", [1, 0.97, 1.0]), ("entropy", [4.0, 3.95, 4])])
 def test_a_fall_below_the_smallest_change_is_none_and_is_said_to_be(metric, curve, tmp_path):
-    table, _ = shape.tables([written(tmp_path / "s.parquet", {metric: np.array(curve)})])
+    table, _ = shape.shapes_of([written(tmp_path / "s.parquet", {metric: np.array(curve)})])
     row = table.iloc[0].to_dict()
     assert (row["verdict"], row["verdict_published"]) == ("not U-shaped", "U-shaped")
-    assert ("less than 0.07 bits" if metric == "entropy" else "less than a factor of 1.05") in shape_words.why(row)
+    assert ("less than 0.07 bits" if metric == "entropy" else "less than a factor of 1.05") in section(table)
 
 
 def test_a_u_of_entropy_is_held_against_bits_of_scale_and_of_gaussian_tokens(tmp_path):
     rms = np.array([2.0, 1, 2, 4])
-    alone = references.table(
+    alone = references.references_of(
         depth_of({"rms": rms}, 64, entropy_bins=100, range_low=-20, range_high=20, fixed_low=-20, fixed_high=20)
     )
     entropy = alone["entropy"].to_numpy()
-    table, _ = shape.tables([written(tmp_path / "s.parquet", {"entropy": entropy, "rms": rms})], alone)
+    table, _ = shape.shapes_of([written(tmp_path / "s.parquet", {"entropy": entropy, "rms": rms})], alone)
     row = table.set_index("metric").loc["entropy"]
     assert row["fall_rms"] == pytest.approx(1, abs=0.01) and row["rise_rms"] == pytest.approx(2, abs=0.01)
     assert row["fall_gaussian"] == pytest.approx(entropy[0] - entropy[1]) and row["fall_scale_share"] == pytest.approx(
         1, abs=0.01
     )
-    without, _ = shape.tables([written(tmp_path / "s.parquet", {"entropy": entropy})])
+    without, _ = shape.shapes_of([written(tmp_path / "s.parquet", {"entropy": entropy})])
     row = without.iloc[0].to_dict()
-    assert np.isnan(row["fall_scale_share"]) and shape_words.of_scale(row) == "how much of it is scale was not measured"
+    assert np.isnan(row["fall_scale_share"]) and "how much of it is scale was not measured" in section(without)
+
+
+def section(table, references=NO_REFERENCES):
+    """What is said of the shapes of one network, dino, which has no control."""
+    return "\n".join(said("shape", names(("dino",), teacher=None, controls=()), shape=table, references=references))
 
 
 def row_of(**more):
-    """A row as shapes have them, a fall by 20 % and a rise by 30 %."""
-    row = {"metric": "intensity", "network": "vit", "scale": "log", "images": 50, "valley_block": 2, "valley": 0.3}
+    """What is said of a row as shapes have them, a fall by 20 % and a rise by 30 %."""
+    row = dict.fromkeys(shape.SHAPE_COLUMNS, np.nan)
+    row |= {"probe": "balanced", "role": "paper", "seed": -1, "blocks": 5, "p": 0.01, "images_left_out": 0}
+    row |= {"metric": "intensity", "network": "dino", "scale": "log", "images": 50, "valley_block": 2, "valley": 0.3}
     row |= {"fall": 20.0, "fall_low": 15.0, "fall_high": 25.0, "rise": 30.0, "rise_low": 22.0, "rise_high": 41.0}
     row |= {"verdict": "U-shaped", "verdict_published": "U-shaped", "depth": 0.5, "p_adjusted": 0.01, "p_skewed": 0.01}
     row |= {"p_none": 1.0, "p_any_adjusted": 0.01, "skew": 0.0, "relative_range": 0.3, "rms_correlation": 0.5}
     row |= {"fall_gaussian": 10.0, "fall_scale_share": 0.5, "rise_scale_share": 0.4, "fall_null": np.nan}
-    return row | more
+    return section(pd.DataFrame([row | more]))
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({}, ""),
         ({"verdict": "not U-shaped", "verdict_published": "not U-shaped"}, ""),
@@ -272,13 +285,13 @@ def row_of(**more):
         ({"verdict": "undecided", "p_skewed": 0.2}, "falls by 20 % [15, 25] to block 2 and rises by 30 % [22, 41]"),
     ],
 )
-def test_a_verdict_that_contradicts_the_eye_says_why(changed, said):
-    text = shape_words.why(row_of(**changed))
-    assert said in text and bool(said) == bool(text)
+def test_a_verdict_that_contradicts_the_eye_says_why(changed, reason):
+    text = row_of(**changed)
+    assert reason in text and bool(reason) == (f"Intensity of dino is {changed.get('verdict', 'U-shaped')}:" in text)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         ({}, "Gaussian tokens of its width and RMS would make 50 % of the fall and 40 % of the rise (correlation"),
         ({}, ": scale makes a part of this U"),
@@ -289,12 +302,12 @@ def test_a_verdict_that_contradicts_the_eye_says_why(changed, said):
         ({"rise_scale_share": np.nan}, "how much of it is scale was not measured"),
     ],
 )
-def test_the_share_of_scale_is_said(changed, said):
-    assert said in shape_words.of_scale(row_of(**changed))
+def test_the_share_of_scale_is_said(changed, expected):
+    assert expected in row_of(**changed)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "expected"),
     [
         (
             {"fall": -3.21, "fall_low": -4.0, "fall_high": -2.0},
@@ -308,8 +321,8 @@ def test_the_share_of_scale_is_said(changed, said):
         ({"fall": np.nan}, "falls by - to"),
     ],
 )
-def test_a_change_is_said_in_its_unit(changed, said):
-    assert said in shape_words.size(row_of(**changed))
+def test_a_change_is_said_in_its_unit(changed, expected):
+    assert expected in row_of(**changed)
 
 
 # --- references ---
@@ -343,7 +356,7 @@ def test_degenerate_references_have_values():
 def test_the_table_of_references_holds_the_last_epoch_and_what_was_measured():
     early = depth_of({"rms": np.ones(2)}, 48, epoch=1)
     late = depth_of({"rms": np.full(2, 2.0)}, 48, epoch=3, attention_entropy_uniform=np.log2(17), attention_entropy=3.9)
-    table = references.table(pd.concat([early, late, late.assign(probe=PUBLISHED_IMAGE_SET)]))
+    table = references.references_of(pd.concat([early, late, late.assign(probe=PUBLISHED_IMAGE_SET)]))
     assert list(table.columns) == list(references.REFERENCE_COLUMNS) and len(table) == 2
     assert set(table["epoch"]) == {3} and table["entropy"].isna().all() and table["entropy_standardised"].isna().all()
     np.testing.assert_allclose(table["intensity"], 2 * 0.8825 / np.sqrt(48), rtol=1e-4)
@@ -353,14 +366,14 @@ def test_the_table_of_references_holds_the_last_epoch_and_what_was_measured():
 
 def test_levels_of_width_are_said_beside_what_was_measured(dino):
     _, alone = dino
-    text, table = on_references.section(alone, names(("dino",), teacher=None, controls=()))
+    text = section(NO_SHAPES, alone)
     gaussian = references.standardised_entropy(384, 100)
     assert f"Entropy standardised of Gaussian tokens of as many channels: {gaussian:.2f} bits in 1 network" in text
     assert f"lies {4.92 - gaussian:+.2f} to {5.19 - gaussian:+.2f} bits from that of its own block" in text
     assert "(farthest: dino, block 0)" in text and "ttention" not in text
-    assert f"| dino | 384 | 4.92 to 5.19 ({gaussian:.2f}) |" in table
+    assert f"| dino | 384 | 4.92 to 5.19 ({gaussian:.2f}) |" in text
     nothing = alone.assign(**{f"{name}_measured": np.nan for name in references.LEVELS})
-    assert on_references.section(nothing, names(("dino",), teacher=None, controls=())) == []
+    assert section(NO_SHAPES, nothing) == section(NO_SHAPES)
 
 
 def test_scale_has_nothing_to_say_of_what_has_no_factors():
@@ -381,16 +394,16 @@ def test_images_of_one_photograph_count_as_one(tmp_path):
     means = table.groupby(["group", "block"])["rms"].mean().unstack()
     assert metric == "rms"
     np.testing.assert_allclose(values, means.to_numpy(), rtol=1e-12)
-    row = shape.tables([path])[0].iloc[0]
+    row = shape.shapes_of([path])[0].iloc[0]
     assert row["images"] == 40
 
 
 def test_copies_of_images_bring_no_evidence(tmp_path):
     curve = np.array([3.0, 2.9, 3.05])
     path = written(tmp_path / "scalars.parquet", {"rms": curve}, images=30, noise=0.05)
-    once = shape.tables([path])[0].iloc[0]
+    once = shape.shapes_of([path])[0].iloc[0]
     table = pd.read_parquet(path)
     copies = [table.assign(image=table["image"] + 30 * number) for number in range(8)]
     pd.concat(copies).to_parquet(path)
-    again = shape.tables([path])[0].iloc[0]
+    again = shape.shapes_of([path])[0].iloc[0]
     assert again["images"] == 30 and again["p"] == pytest.approx(once["p"])

@@ -10,8 +10,10 @@ import pytest
 from scipy import stats
 
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.questions import networks
+from distillation_dynamics.questions.shape import shapes as shape
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics import networks, shape, thresholds, u_shape
+from distillation_dynamics.statistics import thresholds, u_shape
 from distillation_dynamics.statistics.u_shape import published_reading
 
 GENERATOR = np.random.default_rng(7)
@@ -269,7 +271,7 @@ def test_the_last_epoch_of_each_network_is_read_on_all_images_but_the_published(
     ((metric, read),) = shape.read_values(path, "soft", 1, 9, "balanced")
     assert metric == "rms"
     np.testing.assert_array_equal(read, values + 900)
-    table, minimum = shape.tables([path])
+    table, minimum = shape.shapes_of([path])
     assert list(table["probe"]) == ["balanced", "balanced", "textures"] and set(minimum["probe"]) == set(table["probe"])
 
 
@@ -285,7 +287,7 @@ def test_the_tables_have_a_row_for_every_metric_with_values_and_a_family_of_p_va
         [("soft", 0, 1, "balanced"), ("hard", 0, 1, "balanced")],
         **{"intensity": u, "rms": up, "entropy": np.full((60, 5), np.nan), "intensity_permuted": broken, "other": up},
     )
-    table, minimum = shape.tables([path])
+    table, minimum = shape.shapes_of([path])
     assert list(table.columns) == list(shape.SHAPE_COLUMNS) and list(minimum.columns) == list(shape.MINIMUM_COLUMNS)
     by = table[table["network"] == "soft"].set_index("metric")
     assert list(by.index) == ["intensity", "rms", "intensity_permuted"]
@@ -309,17 +311,17 @@ def test_an_image_without_one_of_the_blocks_is_refused_by_name(tmp_path):
     with pytest.raises(
         StudyError, match="soft, seed 0, epoch 1, probe balanced does not hold every image once in every block"
     ):
-        shape.tables([path])
+        shape.shapes_of([path])
 
 
 def test_missing_and_unreadable_scalars_are_refused_by_name_and_those_of_other_metrics_have_no_row(tmp_path):
     with pytest.raises(StudyError, match=r"gone.parquet does not exist"):
-        shape.tables([tmp_path / "gone.parquet"])
+        shape.shapes_of([tmp_path / "gone.parquet"])
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     with pytest.raises(StudyError, match=r"torn.parquet is not readable Parquet"):
-        shape.tables([tmp_path / "torn.parquet"])
+        shape.shapes_of([tmp_path / "torn.parquet"])
     path = scalars(tmp_path / "s.parquet", [("soft", 0, 1, "balanced")], other=np.ones((6, 3)))
-    for table, columns in zip(shape.tables([path]), (shape.SHAPE_COLUMNS, shape.MINIMUM_COLUMNS), strict=True):
+    for table, columns in zip(shape.shapes_of([path]), (shape.SHAPE_COLUMNS, shape.MINIMUM_COLUMNS), strict=True):
         assert table.empty and list(table.columns) == list(columns)
 
 

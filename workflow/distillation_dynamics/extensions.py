@@ -1,4 +1,4 @@
-"""Readers, objectives, metrics, pair metrics and figures: each is a file of its folder, known by what its top says.
+"""Readers, objectives, metrics, pair metrics, figures, questions: each is a file of its folder, known by its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -31,6 +31,7 @@ OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
 FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "labels")
+QUESTION_REQUIRES = ("students",)
 # What the caption of a figure may name in braces; `paper.captions` says it of a study.
 CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")
 # Kinds of columns -> the table that they are in, or the means of them.
@@ -108,6 +109,23 @@ class Figure(NamedTuple):
     formats: tuple[str, ...]
     requires: tuple[str, ...]
     caption: str
+
+
+class Question(NamedTuple):
+    """What a question asks, its place in report and page, its own tables, and what its answer rests on.
+
+    `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
+    `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study.
+    """
+
+    title: str
+    place: int
+    tables: tuple[str, ...]
+    sources: tuple[str, ...]
+    figures: tuple[str, ...]
+    decides: str
+    reads: tuple[str, ...]
+    requires: tuple[str, ...]
 
 
 @cache
@@ -213,6 +231,52 @@ def _named_in(file: "_File", caption: Any) -> list[str]:
         return [name for _, name, *_ in Formatter().parse(caption) if name is not None]
     except (TypeError, ValueError) as error:
         raise file.fault("CAPTION", f"must be a text, with names in braces, and not {caption!r}") from error
+
+
+def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
+    """Return the questions by name, in their order; raise StudyError as `objectives`.
+
+    `tables` are those of other stages, which questions may read; None: what they read is not checked.
+    """
+    found: dict[str, Question] = {}
+    files = sorted(_questions(), key=lambda file: _place(file))
+    for file in files:
+        own = file.keys("TABLES")
+        question = Question(
+            *(file.value("TITLE"), _place(file), own, file.texts("SOURCES", own), file.texts("FIGURES", ())),
+            *(file.value("DECIDES", ""), file.texts("READS", ()), file.texts("REQUIRES", ())),
+        )
+        for name, text in (("TITLE", question.title), ("DECIDES", question.decides)):
+            if not isinstance(text, str):
+                raise file.fault(name, f"must be a text, and not {text!r}")
+        for table in own:
+            for other, one in found.items():
+                if table in one.tables:
+                    raise file.fault("TABLES", f"{table} is a table of the question {other}; choose another name")
+        file.allow("FIGURES", question.figures, [figure.name for figure in _files("figures")])
+        file.allow("REQUIRES", question.requires, QUESTION_REQUIRES)
+        if own:
+            file.must_define("tables", "function")
+        found[file.name] = question
+    every = [table for question in found.values() for table in question.tables]
+    for file in files:
+        file.allow("SOURCES", found[file.name].sources, every)
+        if tables is not None:
+            file.allow("READS", found[file.name].reads, [*tables, *every])
+    return found
+
+
+def _place(file: "_File") -> int:
+    place = file.value("PLACE")
+    if not isinstance(place, int) or isinstance(place, bool):
+        raise file.fault("PLACE", f"must be a whole number, and not {place!r}")
+    return place
+
+
+def _questions() -> Iterator["_File"]:
+    """Yield the folders of questions, each known by its `__init__.py`."""
+    for path in sorted((ROOT / "questions").glob("*/__init__.py")):
+        yield _File(os.path.relpath(path), path.parent.name, defined(path))
 
 
 class _File(NamedTuple):

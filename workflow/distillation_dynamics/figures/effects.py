@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.report.words import over
 from ..statistics.thresholds import INTERVAL, LEVEL
+from ..words import over
 from .drawing.axis import few_ticks, name_rows
 from .drawing.layout import NAMES, Room, sheet
 from .drawing.style import SMALL, Style, label, need

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..statistics.report.words import span
+from ..words import span
 from .drawing.axis import few_ticks
 from .drawing.layout import Room, column_title, fitted, inches_of, sheet
 from .drawing.profiles import final, split, title

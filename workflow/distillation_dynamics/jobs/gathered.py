@@ -28,19 +28,15 @@ from .task import STUDY_FILE, Task
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
-STATISTICS_TABLES = (
-    *("shape", "minimum", "references", "networks", "differences", "variants", "mcnemar", "trajectory"),
-    *("effects", "dose_and_place", "alignment", "nearest"),
-    *("published", "published_trajectory", "published_entropy", "claims"),
-)
 PAPER_TABLES = (
     *("accuracy", "variants", "dose_and_place", "effects", "nearest", "shape", "shape_counts", "networks", "published"),
     *("claims", "claims_evidence"),
 )
-RESOURCES = Path(__file__).parents[3] / "resources"
+LIBRARY = Path(__file__).parents[1]
+RESOURCES = LIBRARY.parents[1] / "resources"
 PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
 # Script, style and templates of the page, and Vega, which draws its charts.
-PAGE = Path(__file__).parents[1] / "page"
+PAGE = LIBRARY / "page"
 ASSETS = (
     *(PAGE / "assets" / name for name in ("page.css", "page.js", "vega.js")),
     *sorted(PAGE.glob("templates/*.j2")),
@@ -149,10 +145,10 @@ def _statistics(graph: Graph) -> Task:
     """Add the statistics."""
     logits = LOGITS.format("test")
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | graph.tables
-    names = [
-        name for name in ("depth", "runs", "epochs", "terms", "cost", *extensions.pair_metrics()) if name in owners
-    ]
-    read: dict[str, Task] = {name: owners[name] for name in names} | {"splits": graph.data}
+    questions = extensions.questions(_tables_of_stages())
+    # What was run, and what that cost, stands in the head of the report.
+    names = {"runs", "cost"}.union(*(question.reads for question in questions.values())).intersection(owners)
+    read: dict[str, Task] = {name: owners[name] for name in sorted(names)} | {"splits": graph.data}
     known = extensions.metrics()
     scalars = [
         task for tasks in graph.measured.values() for metric, task in tasks.items() if SCALARS in known[metric].tables
@@ -162,14 +158,16 @@ def _statistics(graph: Graph) -> Task:
         *(names_of(graph), students, tuple(task.files(f"{SCALARS}.parquet") for task in scalars)),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         setting_of(graph),
+        _by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [f"{SCALARS}.parquet"]) for task in scalars]
     reads += [(task, [logits]) for task in graph.students.values()]
-    files = [*(f"{table}.parquet" for table in STATISTICS_TABLES), "report.md", "report.json", "numbers.json"]
-    return graph.add("statistics", "", job, files, reads, folder="statistics")
+    files = [*(f"{table}.parquet" for table in statistics_tables()), "report.md", "report.json", "numbers.json"]
+    code = [f"questions.{name}{module}" for name in questions for module in ("", ".answer")]
+    return graph.add("statistics", "", job, files, reads, code, folder="statistics")
 
 
 def drawn(graph: Graph) -> dict[str, extensions.Figure]:
@@ -182,7 +180,7 @@ def drawn(graph: Graph) -> dict[str, extensions.Figure]:
         "labels": any(map(study.sorts, study.networks)) or study.student is not None,
     }  # fmt: skip
     measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.measure.pairs)
-    tables = {*graph.tables, *SUMMARY_TABLES, *STATISTICS_TABLES}
+    tables = {*graph.tables, *SUMMARY_TABLES, *statistics_tables()}
     return {
         name: figure
         for name, figure in extensions.figures(known_tables()).items()
@@ -192,10 +190,20 @@ def drawn(graph: Graph) -> dict[str, extensions.Figure]:
     }
 
 
+def statistics_tables() -> tuple[str, ...]:
+    """Return the names of the tables of all questions."""
+    return tuple(table for question in extensions.questions().values() for table in question.tables)
+
+
 def known_tables() -> tuple[str, ...]:
     """Return the names of all tables that figures may be drawn from."""
+    return (*_tables_of_stages(), *statistics_tables())
+
+
+def _tables_of_stages() -> tuple[str, ...]:
+    """Return the names of all tables but those of questions."""
     own = dict.fromkeys(table for metric in extensions.metrics().values() for table in metric.tables)
-    every = (*SHARED_TABLES, *own, *extensions.pair_metrics(), "map", *SUMMARY_TABLES, *STATISTICS_TABLES)
+    every = (*SHARED_TABLES, *own, *extensions.pair_metrics(), "map", *SUMMARY_TABLES)
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
 
 
@@ -214,7 +222,7 @@ def _figure(graph: Graph, name: str, figure: extensions.Figure, classes: tuple[s
 
 def _owners(graph: Graph) -> dict[str, Task]:
     """Return every table of the study with the task that writes it, in the order of the page."""
-    owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | dict.fromkeys(STATISTICS_TABLES, graph.statistics)
+    owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | dict.fromkeys(statistics_tables(), graph.statistics)
     return owners | graph.tables
 
 
@@ -267,7 +275,7 @@ def _all_behind(tasks: list[Task]) -> list[Task]:
 
 def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     """Add the parts of a paper."""
-    read = dict.fromkeys(STATISTICS_TABLES, graph.statistics)
+    read = dict.fromkeys(statistics_tables(), graph.statistics)
     read |= dict.fromkeys(("runs", "summary", "cost"), graph.summary)
     read |= {"depth": graph.tables["depth"]} if "depth" in graph.tables else {}
     drawn_here = {name: (figure, graph.figures[name]) for name, figure in figures.items() if "pdf" in figure.formats}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..spec.tables import MAIN_IMAGE_SET, Names
-from ..statistics.report.words import listed, plural
+from ..words import listed, plural
 
 NONE = "an unrecorded number of"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..report.head import MAIN, counted, model_said, recipe_said
 from ..spec.tables import Names
-from ..statistics.report.header import MAIN, counted, model_said, recipe_said
-from ..statistics.report.words import listed, plural
 from ..statistics.thresholds import FEWEST_SEEDS, LEVEL, POWER, SMALLEST_FACTOR
+from ..words import listed, plural
 from .latex import words
 from .sources import Sources
 

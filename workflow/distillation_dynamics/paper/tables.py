@@ -9,9 +9,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..questions.accuracy import answer as accuracy
+from ..questions.alignment import answer as alignment
+from ..questions.claims import answer as claims
+from ..questions.dose import answer as dose
+from ..questions.networks import OWN
+from ..questions.networks import answer as networks
+from ..questions.published import answer as published
+from ..questions.shape import overview as shape_tables
+from ..questions.variants import answer as variants
 from ..spec.tables import MAIN_IMAGE_SET, Names
-from ..statistics.networks import OWN
-from ..statistics.report import accuracy, alignment, claims, dose, networks, published, shape_tables, variants
 from .captions import filled
 from .latex import LONG, captioned, comment, floating, tabular
 
@@ -98,7 +105,7 @@ TABLES = {
             "p": "joint p", "verdict": "verdict",
         },
         "lp{1.2in}p{0.55in}rrrrp{1.1in}",
-        lambda tables, names: dose.contrast_table(tables["dose_and_place"]),
+        lambda tables, names: dose.contrasts(tables["dose_and_place"]),
     ),
     "effects": Shown(
         "What aligning did: difference of each variant to {baseline} in test top-1 [points] with the 95 % t "

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ..statistics.report.header import MAIN, model_said, recipe_said
-from ..statistics.report.words import listed, number, plural
+from ..report.head import MAIN, model_said, recipe_said
+from ..words import listed, number, plural
 from .members import Member
 
 Tables = Mapping[str, pd.DataFrame]

@@ -99,14 +99,16 @@ class Setting:
 class StatisticsJob:
     """Answer the study's questions; tables by name. `setting`: what the students are, None without.
 
-    `study`: the file that says what the study is and who made it, for the head of the report.
+    `templates`: the words of the answers; `study`: the file that says what the study is and who made it, for the head
+    of the report.
     """
 
     names: Names
     students: tuple[Run, ...]
     scalars: tuple[From, ...]
     tables: dict[str, From]
-    setting: Setting | None = None
+    setting: Setting | None
+    templates: From
     study: str = aside(default="")
     out: str = aside()
 

@@ -1,12 +1,17 @@
-"""What claims are judged by: the tables of a study, read column by column, and the verdicts that there are."""
+"""What questions are answered from: the tables of a study and who is in them; and what is said of a claim."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
-from .paired import interval
+from ..spec.training import TermSpec
+from .paired import interval, others
 
 SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE = "supported", "contradicted", "undecided", "not testable here"
 NO_CONTROL = "not measured"
@@ -29,11 +34,48 @@ def untestable(why: str, number: str = "", control: str = NO_CONTROL) -> Finding
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of a study by name, who is in them, and what its students are (None: there are none)."""
+    """The tables of a study by name, who is in them, and what its students are (None: there are none).
+
+    `tables`: those that it has of other stages, and those of the questions so far, without rows where a question could
+    not be asked. `scalars`: tables of values by image; `students`: (variant, seed) -> folder with its logits; `splits`:
+    the table of all images; `study`: what study.json holds, None where it is not there.
+    """
 
     tables: dict[str, pd.DataFrame]
     names: Names
-    setting: Setting | None
+    setting: Setting | None = None
+    scalars: Sequence[Path] = ()
+    students: Mapping[tuple[str, int], Path] = field(default_factory=dict)
+    splits: Path | None = None
+    study: dict[str, Any] | None = None
+
+    @property
+    def baseline(self) -> str:
+        """The variant that others are held against, of a study with students."""
+        assert self.names.baseline is not None, "students have a baseline"
+        return self.names.baseline
+
+    @property
+    def teacher(self) -> str:
+        """The teacher, of a study with students."""
+        assert self.names.teacher is not None, "students have a teacher"
+        return self.names.teacher
+
+    @property
+    def terms(self) -> Mapping[str, tuple[TermSpec, ...]]:
+        """Variant -> the terms of its loss; empty without students."""
+        return {} if self.setting is None else self.setting.terms
+
+    @property
+    def compared(self) -> list[str]:
+        """The variants other than the baseline; see `paired.others`."""
+        return others(self.tables["runs"], self.names)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of the test images, in the order of the table, which is that of the logits."""
+        table = pq.read_table(self.splits, columns=["label"], filters=[("split", "==", "test")])
+        return table["label"].to_numpy()
 
     def read(self, table: str, *columns: str) -> pd.DataFrame:
         """Return these columns of a table; none of its rows where the table or one of them is not there."""

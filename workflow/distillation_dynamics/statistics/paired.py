@@ -4,11 +4,15 @@ The unit of evidence is the seed. In: differences of n shared seeds. Out: what i
 comparisons at once are tested in `westfall_young`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from ..errors import StudyError
+from ..spec.tables import Names
 from .westfall_young import EXACT_SEEDS, adjusted
 
 SIGN_FLIP = f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one comparison; NaN with one seed"
@@ -37,3 +41,23 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
         "high": high,
         "p_sign_flip": float(adjusted(differences[:, None])[0]),
     }
+
+
+def others(runs: pd.DataFrame, names: Names) -> list[str]:
+    """Return the variants other than the baseline, in the order of the table; none in a study without students.
+
+    Raises StudyError if the baseline has no run.
+    """
+    variants = [name for name in dict.fromkeys(runs["network"]) if name in names.variants]
+    if names.baseline is None:
+        return []
+    if names.baseline not in variants:
+        there = ", ".join(variants)
+        raise StudyError(f"statistics.baseline: no run of a variant {names.baseline!r}; there are {there}")
+    return [name for name in variants if name != names.baseline]
+
+
+def by_seed(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
+    """Return test top-1 of each variant less that of the baseline, in points: a row a seed, NaN where not both."""
+    top1 = runs.pivot(index="seed", columns="network", values="test_top1").sort_index()
+    return top1[list(variants)].sub(top1[baseline], axis=0)

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...statistics.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
+from ...questions.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
 from .layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
 from .style import PAGE, SMALL, TEXT, NoValue, Style, first_of, label
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ...spec.tables import MAIN_IMAGE_SET
-from ...statistics.report.words import over
+from ...words import over
 from .. import charts
 from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, measure, slider
 from ..rows import HALF, NORMAL, over_seeds

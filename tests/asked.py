@@ -1,0 +1,14 @@
+"""What the report says of a question, from tables that a test makes up."""
+
+from distillation_dynamics import extensions
+from distillation_dynamics.report import document
+from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.statistics.evidence import Evidence
+
+# A study of one teacher whose baseline is called soft.
+SOFT = Names(("cait",), {}, "cait", ("soft", "last"), "soft")
+
+
+def said(question, names=SOFT, **tables):
+    """The paragraphs of a question's section, the answer first."""
+    return list(document.said(question, extensions.questions()[question], Evidence(tables, names)))

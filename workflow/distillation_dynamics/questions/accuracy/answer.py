@@ -1,0 +1,54 @@
+"""What every network and variant reached: what the words of the answer are told. In: runs.parquet."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...spec.tables import Names
+from ...statistics.evidence import Evidence
+from ...statistics.paired import interval
+from ...words import number
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    runs, names = evidence.tables["runs"], evidence.names
+    known = runs[runs["test_top1"].notna()]
+    students = known[known["network"].isin(names.variants)]
+    return {
+        "students": bool(names.variants),
+        "teacher": names.teacher,
+        "taught": known.loc[known["network"] == names.teacher, "test_top1"].tolist(),
+        "means": students.groupby("network", sort=False)["test_top1"].mean().to_dict(),
+        "seeds": students["seed"].nunique(),
+        "missing": [name for name in dict.fromkeys(runs["network"]) if name not in set(known["network"])],
+        "images": sorted({int(count) for count in known["test_images"]}),
+        "accuracies": table(known, names),
+    }
+
+
+def table(known: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a network or variant of the runs that have an accuracy, as the report shows it."""
+    return pd.DataFrame([_row(name, group, names) for name, group in known.groupby("network", sort=False)])
+
+
+def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
+    top1, count = group.sort_values("seed")["test_top1"], len(group)
+    low, high = interval(top1.to_numpy())
+    said = f"{low:.2f} to {high:.2f}"
+    if np.isnan(low):
+        said = "- (no spread)" if count > 1 else "- (one run)"
+    share = top1.mean() / 100
+    role = "variant" if name in names.variants else "network"
+    role = {names.teacher: "teacher", names.baseline: "baseline"}.get(name, role)
+    return {
+        "network": name,
+        "what": role,
+        "seeds": count if name in names.variants else "-",
+        "test top-1": f"{top1.mean():.2f}",
+        "95 % interval": said,
+        "each seed": ", ".join(f"{value:.2f}" for value in top1),
+        "image noise": f"{100 * np.sqrt(share * (1 - share) / group['test_images'].iloc[0]):.2f}",
+        "as the teacher": number(group["test_agreement"].mean(), ".1f"),
+    }

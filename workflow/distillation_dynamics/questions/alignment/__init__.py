@@ -1,0 +1,257 @@
+"""How alike are the blocks of student and teacher, and did training make them so? Pairs of blocks, before aligning.
+
+In: CKA of the baseline's students with the teacher, trained and untrained, and of the teacher with one that differs in
+its seed; ranks and bandwidths; the pairs that variants align. Out: the rows of `alignment.parquet`, one a pair of
+blocks, and of `nearest.parquet`, one a block of the student. They describe: what aligning did stands in `effects`.
+
+Likeness says something only beside that of the untrained student (epoch 0 of the same seed), which has a nearest block
+of the teacher too, and beside the ceiling, the teacher of another seed. A block of the teacher stands out only where
+training made the student's block more like it than like the teacher's other blocks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...files import Column
+from ...spec.tables import Names
+from ...statistics import terms, westfall_young
+from ...statistics.evidence import Evidence
+from ...statistics.paired import interval
+from ...statistics.thresholds import FEWEST_SEEDS, LEVEL
+
+TITLE = "Which layers should be aligned?"
+PLACE = 80
+FIGURES = ("alignment",)
+SOURCES = ("effects", "nearest", "alignment")
+DECIDES = "an effect of each pair aligned alone, at a like share of the loss; likeness before aligning decides nothing"
+REQUIRES = ("students",)
+READS = ("cka", "mismatch", "effects")
+STANDS_OUT, NOT_SHOWN, TOO_FEW, NOT_COMPARED = (
+    *("stands out", "not shown to stand out", "too few seeds for a test", "untrained student not compared"),
+)
+KEY = {
+    "baseline": Column("", "variant whose students these are"),
+    "student_block": Column("", "0-based block of the student"),
+    "teacher_block": Column("", "0-based block of the teacher"),
+}
+CKA = "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are alike"
+GAIN = {
+    "gain": Column("", "CKA after training less that of epoch 0 of the same seed, mean over seeds; NaN: not compared"),
+    "gain_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
+    "gain_high": Column("", "upper end of that interval"),
+    "gain_seeds": Column("", "seeds of which both epochs were compared"),
+    "ceiling": Column("", "CKA of the teacher's block with the same block of a teacher of another seed; NaN: none"),
+}
+ALIGNMENT_COLUMNS = (
+    KEY
+    | {
+        "cka": Column("", CKA),
+        "cka_kind": Column("", "what its rows are: tokens, or images where a pair has none; empty where CKA is NaN"),
+        "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
+        "cka_seeds": Column("", "seeds that it is the mean of"),
+        "untrained_cka": Column("", "the same of epoch 0, before training"),
+    }
+    | GAIN
+    | {
+        "student_rank": Column(
+            "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
+        ),
+        "teacher_rank_reduced": Column(
+            "", "the same of the teacher's tokens, their channels reduced to the student's number"
+        ),
+        "student_bandwidth": Column(
+            "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
+        ),
+        "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
+        "aligned_by": Column("", "variants that align it, with their other pairs; empty: untried"),
+    }
+)
+NEAREST_COLUMNS = (
+    KEY
+    | {
+        "cka": Column("", f"the largest of the student's block: {CKA}"),
+        "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; -1: unknown"),
+        "untrained_cka": Column("", "CKA with that block before training"),
+    }
+    | GAIN
+    | {
+        "contrast": Column(
+            "",
+            "gain at the teacher block that is nearest in the other seeds, less the mean gain at the teacher's other "
+            "blocks, mean over seeds; the other seeds choose, so that no block is favoured for its own noise",
+        ),
+        "contrast_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
+        "contrast_high": Column("", "upper end of that interval"),
+        "p_joint": Column("", "two-sided joint sign-flip p of the contrast, over all blocks of the student"),
+        "verdict": Column("", f"{STANDS_OUT}, {NOT_SHOWN}, {TOO_FEW} or {NOT_COMPARED}"),
+    }
+)
+TABLES = {"alignment": ALIGNMENT_COLUMNS, "nearest": NEAREST_COLUMNS}
+MEASURES = {
+    "student_rank": "rank_95",
+    "teacher_rank_reduced": "other_rank_95",
+    "student_bandwidth": "bandwidth_95",
+    "teacher_bandwidth_reduced": "other_bandwidth_95",
+}
+BLOCKS = ["block", "other_block"]
+
+
+def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Return alignment.parquet and nearest.parquet; nothing where CKA was not measured."""
+    names, baseline, teacher = evidence.names, evidence.baseline, evidence.teacher
+    if "cka" not in evidence.tables:
+        return {}
+    found = likeness(evidence.tables["cka"], baseline, teacher)
+    top = ceiling(evidence.tables["cka"], names, found.kind)
+    mismatch = evidence.tables.get("mismatch")
+    return {
+        "alignment": table(found, top, mismatch, evidence.terms, baseline, teacher),
+        "nearest": nearest(found, top, baseline),
+    }
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """CKA of the baseline's students with the teacher: a row a seed, a column a pair of blocks, after and before.
+
+    `kind` says what its rows are: of tokens where these tell of all pairs, or of images, so that all can be compared.
+    """
+
+    trained: pd.DataFrame
+    untrained: pd.DataFrame
+    kind: str
+    rows: pd.Series
+
+    @property
+    def gain(self) -> pd.DataFrame:
+        """CKA after training less that before, for the seeds that have both."""
+        seeds = self.trained.index.intersection(self.untrained.index)
+        return self.trained.loc[seeds] - self.untrained.reindex(columns=self.trained.columns).loc[seeds]
+
+
+def at_epoch(table: pd.DataFrame, network: str, other: str, last: bool = True) -> pd.DataFrame:
+    """Return the rows of a network beside another: those of the last epoch of each seed, or of epoch 0."""
+    table = table[(table["network"] == network) & (table["other"] == other)]
+    return table[table["epoch"] == (table.groupby("seed")["epoch"].transform("max") if last else 0)]
+
+
+def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
+    """Return what is known of the likeness of the baseline's students with the teacher."""
+    last = at_epoch(cka, baseline, teacher)
+    # A student that was never trained is not held beside itself.
+    last, first = last[last["epoch"] > 0], at_epoch(cka, baseline, teacher, last=False)
+    by_token = bool((last["cka_tokens"].notna() | last["cka_images"].isna()).all())
+    column = "cka_tokens" if by_token else "cka_images"
+    trained, untrained = (
+        rows.pivot(index="seed", columns=BLOCKS, values=column).sort_index(axis=0).sort_index(axis=1)
+        for rows in (last, first)
+    )
+    count = last["images"] * (last["tokens_per_image"] if by_token else 1)
+    rows = count.groupby([last[name] for name in BLOCKS]).min()
+    return Likeness(trained, untrained, "tokens" if by_token else "images", rows)
+
+
+def ceiling(cka: pd.DataFrame, names: Names, kind: str) -> dict[int, float]:
+    """Return teacher block -> CKA with the same block of a teacher of another seed, mean over these; empty: none."""
+    twins = {name for same in names.seeds if names.teacher in same for name in same} - {names.teacher}
+    found = [at_epoch(cka, *pair) for twin in sorted(twins) for pair in ((names.teacher, twin), (twin, names.teacher))]
+    rows = pd.concat(found) if found else cka.iloc[:0]
+    rows = rows[rows["block"] == rows["other_block"]]
+    return rows.groupby("block")[f"cka_{kind}"].mean().to_dict()
+
+
+def _gain_of(values: pd.Series) -> dict[str, Any]:
+    known = values.dropna().to_numpy()
+    low, high = interval(known)
+    mean = float(known.mean()) if len(known) else np.nan
+    return {"gain": mean, "gain_low": low, "gain_high": high, "gain_seeds": len(known)}
+
+
+def table(
+    found: Likeness,
+    top: Mapping[int, float],
+    mismatch: pd.DataFrame | None,
+    listed: Mapping[str, terms.Terms],
+    baseline: str,
+    teacher: str,
+) -> pd.DataFrame:
+    """Return the rows of alignment.parquet, one a pair of blocks that was compared.
+
+    `top`: the ceiling by teacher block; `listed`: variant -> its terms. Without `mismatch` its columns are NaN.
+    """
+    measured = None if mismatch is None else at_epoch(mismatch, baseline, teacher).groupby(BLOCKS)
+    gains, rows = found.gain, []
+    for student, theirs in found.trained.columns:
+        pair = int(student), int(theirs)
+        cka = found.trained[pair].dropna()
+        row = {"baseline": baseline, "student_block": pair[0], "teacher_block": pair[1], "cka_kind": ""}
+        if len(cka):
+            row |= {"cka": float(cka.mean()), "cka_kind": found.kind, "cka_rows": float(found.rows[pair])}
+        before = found.untrained[pair].mean() if pair in found.untrained else np.nan
+        row |= {"cka_seeds": len(cka), "untrained_cka": float(before), "ceiling": top.get(pair[1], np.nan)}
+        row |= _gain_of(gains[pair])
+        if measured is not None and pair in measured.groups:
+            own = measured.get_group(pair)
+            row |= {name: float(own[column].mean()) for name, column in MEASURES.items()}
+        rows.append(row | {"aligned_by": aligned_by(pair, listed)})
+    return pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS))
+
+
+def aligned_by(pair: terms.Pair, listed: Mapping[str, terms.Terms]) -> str:
+    """Return 'last, last2 (with 0-2)': the variants that align a pair, and which other pairs they align."""
+    texts = []
+    for variant, own in listed.items():
+        pairs = sorted({one for term in own for one in term.pairs})
+        if pair in pairs:
+            rest = terms.named([one for one in pairs if one != pair])
+            texts.append(f"{variant} (with {rest})" if rest else variant)
+    return ", ".join(texts)
+
+
+def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.DataFrame:
+    """Return the rows of nearest.parquet, one a block of the student that has a CKA with any of the teacher's."""
+    gains, rows, contrasts = found.gain, [], {}
+    trained = found.trained.mean()
+    for block in found.trained.columns.unique("block"):
+        if trained[block].notna().any():
+            at = int(trained[block].idxmax())
+            before = found.untrained[block].mean() if block in found.untrained else pd.Series(dtype=float)
+            known = before.notna().any()
+            row: dict[str, Any] = {"baseline": baseline, "student_block": int(block), "teacher_block": at}
+            row |= {"cka": float(trained[block][at]), "ceiling": top.get(at, np.nan)}
+            row |= {"untrained_block": int(before.idxmax()) if known else -1}
+            row |= {"untrained_cka": float(before.max()) if known else np.nan}
+            rows.append(row | _gain_of(gains[block][at]))
+            contrasts[int(block)] = _contrast(found.trained.loc[gains.index, block], gains[block])
+    p = westfall_young.test(pd.DataFrame(contrasts), effects=False)["p_joint"] if contrasts else {}
+    for row in rows:
+        values = contrasts[row["student_block"]].dropna().to_numpy()
+        low, high = interval(values)
+        row |= {"contrast": float(values.mean()) if len(values) else np.nan, "p_joint": p[row["student_block"]]}
+        row |= {"contrast_low": low, "contrast_high": high, "verdict": _verdict(row, len(values))}
+    return pd.DataFrame(rows, columns=list(NEAREST_COLUMNS))
+
+
+def _contrast(trained: pd.DataFrame, gains: pd.DataFrame) -> pd.Series:
+    """Return, by seed, the gain at the block that is nearest in the other seeds less the mean at all others.
+
+    Both have a row a seed and a column a teacher block; NaN with one seed or one teacher block.
+    """
+    values = {}
+    for seed in gains.index:
+        others = trained.drop(index=seed).mean()
+        at = others.idxmax() if others.notna().any() else None
+        values[seed] = np.nan if at is None else gains.loc[seed, at] - gains.loc[seed].drop(at).mean()
+    return pd.Series(values, dtype=float)
+
+
+def _verdict(row: Mapping[str, Any], seeds: int) -> str:
+    if row["gain_seeds"] == 0:
+        return NOT_COMPARED
+    if seeds < FEWEST_SEEDS:
+        return TOO_FEW
+    return STANDS_OUT if row["p_joint"] <= LEVEL and row["contrast"] > 0 and row["gain"] > 0 else NOT_SHOWN

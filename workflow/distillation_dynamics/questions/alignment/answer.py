@@ -1,0 +1,106 @@
+"""What did aligning do, and how alike are the blocks before it? What the words of the answer are told.
+
+In: effects.parquet, alignment.parquet and nearest.parquet.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from ...words import number, with_interval
+from . import NOT_COMPARED, STANDS_OUT, TOO_FEW
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    effects, alignment, nearest = (evidence.tables[name] for name in ("effects", "alignment", "nearest"))
+    out, rest = (nearest[(nearest["verdict"] == STANDS_OUT) == stands] for stands in (True, False))
+    return {
+        "baseline": evidence.baseline,
+        "teacher": evidence.teacher,
+        "effects": effects.to_dict("records"),
+        "effect_table": effect_table(effects),
+        "measured": len(alignment) > 0,
+        "rows": alignment["cka_rows"].min(),
+        "kind": next(filter(None, alignment["cka_kind"]), ""),
+        "seeds": alignment["cka_seeds"].max(),
+        "not_compared": (nearest["verdict"] == NOT_COMPARED).all(),
+        "nearest": by_teacher_block(nearest),
+        "standing_out": by_teacher_block(out),
+        "others": by_teacher_block(rest),
+        "gains": out.to_dict("records"),
+        "before": list(rest["untrained_cka"]),
+        "same_before": int((rest["untrained_block"] == rest["teacher_block"]).sum()),
+        "rest": len(rest),
+        "too_few": (rest["verdict"] == TOO_FEW).all(),
+        "gain_seeds": rest["gain_seeds"].max(),
+        "ceiling": list(nearest["ceiling"]),
+        "nearest_table": nearest_table(nearest),
+        "tried": tried_table(alignment),
+    }
+
+
+def by_teacher_block(nearest: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return, of each block of the teacher, the student's blocks that it is nearest to, and their CKA."""
+    return [
+        {"block": block, "students": list(map(str, group["student_block"])), "cka": list(group["cka"])}
+        for block, group in nearest.groupby("teacher_block")
+    ]
+
+
+def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a term with pairs."""
+    return pd.DataFrame(
+        {
+            "variant": row["variant"],
+            "objective": row["objective"] + (f" ({row['options']})" if row["options"] else ""),
+            "pairs": row["pairs"],
+            "weight": number(row["weight"], "g"),
+            "share of the loss": " / ".join(number(100 * row[name], ".2g") for name in ("share_first", "share_all")),
+            "effect": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
+            "seeds": row["seeds"],
+            "p": number(row["p_joint"], ".2g"),
+            "detectable": number(row["detectable_effect"]),
+            "verdict": row["verdict"],
+        }
+        for row in effects.to_dict("records")
+    )
+
+
+def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a block of the student, with the teacher's block most like it."""
+    return pd.DataFrame(
+        {
+            "student block": row["student_block"],
+            "nearest teacher block": row["teacher_block"],
+            "CKA": number(row["cka"]),
+            "nearest before training": "-" if row["untrained_block"] < 0 else row["untrained_block"],
+            "CKA before": number(row["untrained_cka"]),
+            "gain at the nearest": with_interval(row["gain"], row["gain_low"], row["gain_high"], "+"),
+            "gain above the other blocks'": with_interval(
+                row["contrast"], row["contrast_low"], row["contrast_high"], "+"
+            ),
+            "seeds": row["gain_seeds"],
+            "p": number(row["p_joint"], ".2g"),
+            "ceiling": number(row["ceiling"]),
+            "verdict": row["verdict"],
+        }
+        for row in nearest.to_dict("records")
+    )
+
+
+def tried_table(alignment: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a pair that a variant aligns: likeness, rank and bandwidth before aligning."""
+    return pd.DataFrame(
+        {
+            "student-teacher": f"{row['student_block']}-{row['teacher_block']}",
+            "CKA": number(row["cka"]),
+            "CKA before": number(row["untrained_cka"]),
+            "gain": with_interval(row["gain"], row["gain_low"], row["gain_high"], "+"),
+            "rank": f"{number(row['student_rank'], '.1f')} / {number(row['teacher_rank_reduced'], '.1f')}",
+            "bandwidth": f"{number(row['student_bandwidth'])} / {number(row['teacher_bandwidth_reduced'])}",
+            "aligned by": row["aligned_by"],
+        }
+        for row in alignment[alignment["aligned_by"] != ""].to_dict("records")
+    )

@@ -1,0 +1,85 @@
+"""What a study can show: whether there is room for the effects that it asks about, as the words are told it.
+
+In: runs, terms of the loss, means by block, CKA of the teacher with itself, and the rows of variants.parquet.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...spec.tables import MAIN_IMAGE_SET, Names
+from ...statistics.evidence import Evidence
+from ...statistics.thresholds import LIKE_DOSE
+
+RANK = "pca_rank_95_p99"
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names; None or empty where it was not measured."""
+    read, names = evidence.tables, evidence.names
+    if not names.variants or names.teacher is None or names.baseline is None:
+        return {"students": False}
+    teacher, student = (_blocks(read.get("depth"), name) for name in (names.teacher, names.baseline))
+    measured = not (teacher.empty or student.empty)
+    ranked = measured and RANK in teacher and teacher[RANK].notna().any()
+    variants, doses = read["variants"], read.get("terms")
+    return {
+        "students": True,
+        "measured": measured,
+        "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
+        "student": {"channels": int(student["channels"].iloc[-1]), "blocks": len(student)} if measured else {},
+        "directions": list(teacher[RANK]) if ranked else [],
+        "cka": _contrast(read.get("cka"), names.teacher),
+        "effects": list(variants["detectable_effect"].dropna()),
+        "seeds": sorted(set(variants["seeds"])),
+        "largest": variants["mean_difference"].abs().max(),
+        "doses": None if doses is None or doses.empty else _doses(doses, names),
+        "images": _images(read["runs"], names),
+    }
+
+
+def _blocks(depth: pd.DataFrame | None, network: str) -> pd.DataFrame:
+    """Return the rows of a network's last epoch on the main images, of its first seed, by block; empty without."""
+    if depth is None:
+        return pd.DataFrame()
+    rows = depth[(depth["network"] == network) & (depth["probe"] == MAIN_IMAGE_SET)]
+    rows = rows[(rows["epoch"] == rows["epoch"].max()) & (rows["seed"] == rows["seed"].min())]
+    return rows.sort_values("block")
+
+
+def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:
+    """Return CKA of the teacher's first and last block by what its rows are, where known."""
+    if cka is None:
+        return {}
+    own = cka[(cka["network"] == teacher) & (cka["other"] == teacher)]
+    own = own[own["epoch"] == own["other_epoch"]]
+    pair = own[(own["block"] == 0) & (own["other_block"] == own["other_block"].max())]
+    values = {kind: pair[f"cka_{kind}"].iloc[0] for kind in ("tokens", "images") if len(pair)}
+    return {kind: value for kind, value in values.items() if not np.isnan(value)}
+
+
+def _doses(terms: pd.DataFrame, names: Names) -> list[dict[str, Any]]:
+    """Return the shares of the loss, in the first epoch, of terms that only some variants have, from low to high."""
+    own = terms[terms["network"].isin(names.variants)]
+    common = set(own.loc[own["network"] == names.baseline, "term"])
+    own = own[~own["term"].isin(common) & (own["epoch"] == own["epoch"].min())]
+    shares = own.groupby(["term", "network"], sort=False)["share"].mean()
+    found = []
+    for term, group in shares.groupby(level="term", sort=False):
+        values = group.droplevel("term")
+        low, high = values.idxmin(), values.idxmax()
+        found.append({
+            "term": str(term), "variants": len(values), "low": values[low], "low_at": low, "high": values[high],
+            "high_at": high, "apart": len(values) > 1 and values[high] > LIKE_DOSE * values[low],
+        })  # fmt: skip
+    return found
+
+
+def _images(runs: pd.DataFrame, names: Names) -> dict[str, Any]:
+    """Return on how many images students and teacher were trained, and what labels alone give on the teacher's."""
+    teacher, student = (runs[runs["network"] == name].iloc[0] for name in (names.teacher, names.baseline))
+    alike = (runs["seed"] < 0) & (runs["parameters"] == student["parameters"])
+    control = runs[alike & (runs["train_images"] == teacher["train_images"])].head(1).to_dict("records")
+    counts = {"ours": int(student["train_images"]), "theirs": int(teacher["train_images"])}
+    return counts | {"control": control[0] if control else None}

@@ -1,0 +1,111 @@
+"""Claims on the entropy of students over depth: its fall to the lowest block, its rise from it, and what changes them.
+
+In: the evidence. Out: a finding a claim. Entropy under the teacher's range follows the scale of the activations, so
+that each is looked at once more with the scale taken out.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ...statistics.evidence import (
+    CONTRADICTED,
+    NO_CONTROL,
+    SUPPORTED,
+    UNDECIDED,
+    Evidence,
+    Finding,
+    mean_interval,
+    mean_with_interval,
+    untestable,
+)
+from .students import FIRST, LAST, NO_VARIANT, aligning
+
+ENTROPY, STANDARDISED = "entropy_fixed_range", "entropy_standardised"
+
+
+def phases(evidence: Evidence, column: str) -> pd.DataFrame:
+    """Return, by network and seed, how far a column over depth falls from the first block to the lowest, and rises.
+
+    The lowest is that of the blocks between first and last; `fall` and `rise` in the column's unit.
+    """
+    rows = evidence.depth(column)
+    rows = rows[rows["network"].isin(evidence.names.variants)]
+    found = {}
+    for key, own in rows.sort_values("block").groupby(["network", "seed"]):
+        curve = own[column].to_numpy()
+        if len(curve) > 2:
+            lowest = curve[1:-1].min()
+            found[key] = {"fall": curve[0] - lowest, "rise": curve[-1] - lowest}
+    index = pd.MultiIndex.from_tuples(found, names=["network", "seed"])
+    return pd.DataFrame(list(found.values()), index=index, columns=["fall", "rise"])
+
+
+def own(evidence: Evidence) -> Finding:
+    """Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
+    baseline = evidence.names.baseline
+    terms = () if evidence.setting is None or baseline is None else evidence.setting.terms.get(baseline, ())
+    if {term.name for term in terms} != {"cross_entropy", "soft"}:
+        return untestable("the baseline is not soft distillation")
+    texts, signs, seeds = {}, {}, {}
+    for column in (ENTROPY, STANDARDISED):
+        found = phases(evidence, column)
+        found = found[found.index.get_level_values("network") == baseline]
+        means = {part: mean_interval(found[part].to_numpy()) for part in ("fall", "rise")} if len(found) else {}
+        texts[column] = ", ".join(f"{part} {mean_with_interval(*value)} bits" for part, value in means.items())
+        signs[column] = [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
+        seeds[column] = len(found)
+    if seeds[ENTROPY] < 2:
+        return untestable(
+            f"its entropy is known of {seeds[ENTROPY]} students of three blocks or more, and two are needed"
+        )
+    number = f"{baseline}: {texts[ENTROPY]}, {seeds[ENTROPY]} seeds"
+    return _with_scale_out(signs, number, texts[STANDARDISED], "it falls to an interior block and rises from it")
+
+
+def _with_scale_out(signs: dict[str, list], number: str, control: str, said_of_it: str) -> Finding:
+    """Return the finding on effects that are to be positive, under the teacher's range and with the scale taken out."""
+    control = f"standardised: {control or NO_CONTROL}"
+    if all(sign > 0 for sign in signs[ENTROPY]):
+        if signs[STANDARDISED] and all(sign > 0 for sign in signs[STANDARDISED]):
+            return Finding(SUPPORTED, number, control, f"{said_of_it}, with the scale taken out too")
+        return Finding(UNDECIDED, number, control, f"{said_of_it}, but with the scale taken out this is not certain")
+    if any(sign < 0 for sign in signs[ENTROPY]):
+        return Finding(CONTRADICTED, number, control, "an interval lies on the other side of 0")
+    return Finding(UNDECIDED, number, control, "an interval holds 0")
+
+
+def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
+    """Return whether aligning a place makes a phase of the entropy smaller than the baseline's, paired over seeds."""
+    variants = aligning(evidence, place)
+    if not variants:
+        return untestable(NO_VARIANT[place])
+    texts: dict[str, list[str]] = {ENTROPY: [], STANDARDISED: []}
+    signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
+    for column in texts:
+        values = phases(evidence, column)[part].unstack("network")
+        for name in [name for name in variants if {name, evidence.names.baseline} <= set(values.columns)]:
+            pairs = (values[evidence.names.baseline] - values[name]).dropna().to_numpy()
+            if len(pairs) > 1:
+                mean, low, high = mean_interval(pairs)
+                texts[column].append(f"{name} {mean_with_interval(-mean, -high, -low)} bits, {len(pairs)} seeds")
+                signs[column].append(np.sign(low) if low * high > 0 else 0)
+    if not signs[ENTROPY]:
+        return untestable(f"no {part} of the entropy of these variants and the baseline shares two seeds")
+    text = f"the {part} is smaller than the baseline's in every such variant"
+    number = f"{part}, less the baseline's: {'; '.join(texts[ENTROPY])}"
+    smaller, larger = (sum(sign == side for sign in signs[ENTROPY]) for side in (1, -1))
+    if smaller and larger:
+        control = f"standardised: {'; '.join(texts[STANDARDISED]) or NO_CONTROL}"
+        why = f"it is smaller in {smaller} of these variants and larger in {larger}"
+        return Finding(UNDECIDED, number, control, why)
+    return _with_scale_out(signs, number, "; ".join(texts[STANDARDISED]), text)
+
+
+def expansion(evidence: Evidence) -> Finding:
+    """Claim I on aligning the last blocks."""
+    return _less_than_baseline(evidence, LAST, "rise")
+
+
+def compression(evidence: Evidence) -> Finding:
+    """Claim I on aligning the first block."""
+    return _less_than_baseline(evidence, FIRST, "fall")

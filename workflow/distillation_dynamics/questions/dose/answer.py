@@ -1,0 +1,47 @@
+"""Dose and place: what the words of the answer are told. In: dose_and_place.parquet and effects.parquet."""
+
+from typing import Any
+
+import pandas as pd
+
+from ...statistics import westfall_young
+from ...statistics.evidence import Evidence
+from ...words import number, with_interval
+from . import OF_BOTH, WORDS
+
+# What is decided comes first.
+ORDER = (westfall_young.BETTER, westfall_young.WORSE, *WORDS.values())
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    found, effects = evidence.tables["dose_and_place"], evidence.tables["effects"]
+    alone = effects[effects["alone"].astype(bool)]
+    tested = found[found["contrast"] != OF_BOTH].to_dict("records")
+    return {
+        "baseline": evidence.baseline,
+        "alone": len(alone),
+        "measured": alone["share_first"].notna().any(),
+        "tested": sorted(tested, key=lambda row: ORDER.index(row["verdict"])),
+        "mixed": found[found["contrast"] == OF_BOTH].to_dict("records"),
+        "contrasts": contrasts(found),
+    }
+
+
+def contrasts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a contrast of place or dose, as the report shows it."""
+    return pd.DataFrame(
+        {
+            "contrast": " ".join(filter(None, [row["contrast"], row["level"]])),
+            "objective": row["objective"] + (f" ({row['options']})" if row["options"] else ""),
+            "variant less other": f"{row['variant']} less {row['other']}",
+            "pairs": " / ".join(dict.fromkeys([row["pairs"], row["other_pairs"]])),
+            "share of the loss": ", ".join(number(100 * row[name], ".2g") for name in ("share", "other_share")),
+            "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
+            "seeds": row["seeds"],
+            "p": number(row["p_joint"], ".2g"),
+            "detectable": number(row["detectable_effect"]),
+            "verdict": row["verdict"],
+        }
+        for row in table.to_dict("records")
+    )

@@ -1,0 +1,77 @@
+"""What did aligning do? The effect of each variant that aligns blocks, by objective, pairs and dose.
+
+In: the rows of variants.parquet, the terms of each variant, the shares of the loss. Out: the rows of `effects.parquet`,
+one a term with pairs of a variant. One comparison is one variant: no effect is averaged over objectives, pairs or
+doses, and a pair that was aligned only together with others has no effect of its own. The test is that of all variants.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ...files import Column
+from ...statistics import terms, westfall_young
+from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
+
+HELPS, HARMS, NO_EFFECT, UNKNOWN = "helps", "harms", "no effect found", "not enough evidence"
+MIXED = "not of this term alone"
+WORDS = {westfall_young.BETTER: HELPS, westfall_young.WORSE: HARMS, westfall_young.NOT_FOUND: NO_EFFECT}
+# What is known of a term with pairs.
+TERM = {
+    "objective": Column("", "objective that aligns"),
+    "options": Column("", "its options; empty where it has none"),
+    "pairs": Column("", "pairs of blocks that it aligns, student-teacher, from 0"),
+}
+SHARE = "share of the loss that the term has in epoch 1, mean over updates and seeds; NaN: not measured"
+EFFECT_COLUMNS = (
+    PAIR
+    | TERM
+    | {
+        "weight": Column("", "weight of the term; NaN where it was given a share of the loss instead"),
+        "share_first": Column("", SHARE),
+        "share_all": Column("", "the same over all epochs"),
+        "seeds": SEEDS,
+        "mean_difference": Column("points", "effect: mean over seeds of the paired difference in test top-1"),
+        "low": LOW,
+        "high": HIGH,
+    }
+    | JOINT
+    | {
+        "alone": Column("", "whether this term is all by which the variant differs from the baseline"),
+        "verdict": Column("", f"{HELPS}, {HARMS}, {NO_EFFECT}, {UNKNOWN}, or {MIXED}"),
+    }
+)
+
+
+def term_of(term: terms.TermSpec, known: Mapping[str, float]) -> dict[str, Any]:
+    """Return the columns on a term: objective, options, pairs, weight and its share of the loss."""
+    return {
+        "objective": term.name,
+        "options": terms.options_of(term),
+        "pairs": terms.named(term.pairs),
+        "weight": float("nan") if term.share is not None else term.weight,
+        "share_first": known.get("share_first", float("nan")),
+        "share_all": known.get("share_all", float("nan")),
+    }
+
+
+def effects_of(
+    variants: pd.DataFrame,
+    listed: Mapping[str, terms.Terms],
+    shares: Mapping[tuple[str, str], Mapping[str, float]],
+) -> pd.DataFrame:
+    """Return the rows of effects.parquet from those of variants.parquet; `listed`: variant -> its terms.
+
+    NO_EFFECT needs seeds that could have found one: a difference that is no larger than what is detectable.
+    """
+    rows = []
+    for one in variants.to_dict("records"):
+        variant, baseline = one["variant"], one["baseline"]
+        only = terms.added(listed[variant], listed[baseline])
+        for term in listed[variant]:
+            if term.pairs:
+                row = {**one, **term_of(term, shares.get((variant, term.name), {})), "alone": term is only}
+                row["verdict"] = WORDS.get(westfall_young.decision(one), UNKNOWN) if row["alone"] else MIXED
+                rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=list(EFFECT_COLUMNS))

@@ -1,0 +1,135 @@
+"""When in training does a variant gain or lose against the baseline? Validation top-1, paired over seeds.
+
+In: the training curves. Out: the rows of `trajectory.parquet`, and for each variant its mean gain over the first and
+the last third of training. A third without a validated epoch has no gain: it was not measured, which is no evidence
+that there is none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...files import Column
+from ...statistics.evidence import Evidence
+from ...statistics.keys import HIGH, LOW, PAIR
+from ...statistics.paired import interval
+from ...statistics.westfall_young import test
+
+TITLE = "When does a gain arise?"
+PLACE = 60
+FIGURES = ("trajectory",)
+SOURCES = ("trajectory", "variants")
+DECIDES = "intervals over seeds of the gain in the first and in the last third of training, every epoch validated"
+REQUIRES = ("students",)
+READS = ("epochs", "variants")
+TRAJECTORY_COLUMNS = PAIR | {
+    "epoch": Column("epochs", "finished epochs"),
+    "fraction": Column("", "epoch over all epochs of the training"),
+    "seeds": Column("", "seeds measured in both at this epoch"),
+    "gain": Column("points", "mean over seeds of the paired difference in validation top-1"),
+    "low": LOW,
+    "high": HIGH,
+}
+THIRDS = {"early": "first", "late": "last"}
+GAIN_COLUMNS: dict[str, Column] = {}
+for _third, _which in THIRDS.items():
+    GAIN_COLUMNS |= {
+        f"{_third}_gain": Column(
+            "points",
+            f"mean over seeds of the gain in validation top-1, over the measured epochs of the {_which} third of "
+            "training (without epoch 0); NaN: not measured",
+        ),
+        f"{_third}_low": Column("points", f"lower end of the 95 % t interval of the gain in the {_which} third"),
+        f"{_third}_high": Column("points", "upper end of that interval"),
+        f"{_third}_seeds": Column("", f"seeds measured in both in the {_which} third"),
+        f"{_third}_epochs": Column("epochs", f"epochs of the {_which} third that were validated in both, in any seed"),
+        f"{_third}_all": Column("epochs", f"epochs of the {_which} third"),
+        f"{_third}_p": Column("", "joint sign-flip p of that gain, over the early and late gains of all variants"),
+    }
+GAIN_COLUMNS["turns_at"] = Column(
+    "", "share of training from which the mean gain stays below 0, having been above; NaN if it never does"
+)
+TABLES = {"trajectory": TRAJECTORY_COLUMNS}
+
+
+def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Return trajectory.parquet; the gains in thirds of training are columns of variants.parquet."""
+    return {"trajectory": trajectory(evidence.tables["epochs"], evidence.compared, evidence.baseline)}
+
+
+def _paired(epochs: pd.DataFrame, variant: str, baseline: str) -> pd.Series:
+    """Return the gain by epoch and seed (its index), where both are measured."""
+    chosen = epochs[epochs["network"].isin([variant, baseline])].dropna(subset=["validation_top1"])
+    both = chosen.pivot(index=["epoch", "seed"], columns="network", values="validation_top1")
+    both = both.reindex(columns=[variant, baseline]).dropna()
+    return both[variant] - both[baseline]
+
+
+def _last(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> int:
+    return int(epochs.loc[epochs["network"].isin([*variants, baseline]), "epoch"].max())
+
+
+def trajectory(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
+    """Return the rows of trajectory.parquet: validation top-1 against the baseline at every epoch measured in both."""
+    rows = []
+    for variant in variants:
+        for epoch, gains in _paired(epochs, variant, baseline).groupby(level="epoch"):
+            low, high = interval(gains.to_numpy())
+            row = {"variant": variant, "baseline": baseline, "epoch": epoch, "seeds": len(gains)}
+            row |= {"fraction": epoch / _last(epochs, variants, baseline), "gain": float(gains.mean())}
+            rows.append(row | {"low": low, "high": high})
+    return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
+
+
+def turn(fraction: np.ndarray, gain: np.ndarray) -> float:
+    """Return from which fraction on all mean gains are negative, NaN unless an earlier one was positive.
+
+    Fractions ascend; the untrained model (fraction 0) is left out.
+    """
+    fraction, gain = np.asarray(fraction, dtype=np.float64), np.asarray(gain, dtype=np.float64)
+    fraction, gain = fraction[fraction > 0], gain[fraction > 0]
+    start = len(gain) - int(np.argmin(np.append(gain[::-1] < 0, False)))
+    turned = start < len(gain) and (gain[:start] > 0).any()
+    return float(fraction[start]) if turned else np.nan
+
+
+def in_third(third: str, epoch: np.ndarray, last: int) -> np.ndarray:
+    """Return which epochs [n] lie in the first ("early") or last third of a training of `last` epochs; epoch 0 in none.
+
+    In whole numbers: a third of 6 epochs ends with epoch 2, whatever 1 / 3 is in floating point.
+    """
+    epoch = np.asarray(epoch)
+    return (epoch > 0) & (3 * epoch <= last) if third == "early" else 3 * epoch > 2 * last
+
+
+def gains(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[str, dict[str, Any]]:
+    """Return variant -> the columns of GAIN_COLUMNS.
+
+    A seed's gain is the mean over the measured epochs of the third. The early and late gains of all variants are one
+    family.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    by_seed: dict[tuple[str, str], pd.Series] = {}
+    if not variants:
+        return found
+    last = _last(epochs, variants, baseline)
+    for variant in variants:
+        paired = _paired(epochs, variant, baseline)
+        mean = paired.groupby(level="epoch").mean()
+        found[variant] = {"turns_at": turn(mean.index.to_numpy() / last, mean.to_numpy())}
+        for third in THIRDS:
+            own = paired[in_third(third, paired.index.get_level_values("epoch"), last)]
+            seeds = own.groupby(level="seed").mean()
+            low, high = interval(seeds.to_numpy())
+            values = {"gain": float(seeds.mean()) if len(seeds) else np.nan, "low": low, "high": high}
+            values |= {"seeds": len(seeds), "epochs": own.index.get_level_values("epoch").nunique()}
+            values |= {"all": int(in_third(third, np.arange(1, last + 1), last).sum())}
+            found[variant] |= {f"{third}_{name}": value for name, value in values.items()}
+            by_seed[variant, third] = seeds
+    # Those that were not measured in any seed are left out of the family by themselves.
+    p = test(pd.DataFrame(by_seed), effects=False)["p_joint"]
+    for variant, third in by_seed:
+        found[variant][f"{third}_p"] = float(p[variant, third])
+    return found

@@ -1,0 +1,109 @@
+"""Networks beside each other: what the words of the answer are told. In: networks.parquet and who is who.
+
+Likeness describes; no test is made of it.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...spec.tables import Names
+from ...statistics.evidence import Evidence
+from ...words import number
+from ..shape.overview import unmoved_controls
+from . import CONTROLS, MEASURES, NETWORKS, OWN, SEEDS
+
+SAID = {"cka": "CKA", "neighbours": "mutual neighbours", "procrustes": "Procrustes distance"}
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names; controls in which nothing happens are none."""
+    table, names = evidence.tables["networks"], evidence.names
+    unmoved = unmoved_controls(evidence.tables["shape"], names)
+    rows = beside_controls(table, names, unmoved)
+    measures = [measure for measure in MEASURES if len(table) and table[measure].notna().any()]
+    having = {measure: _having(rows, NETWORKS, measure) for measure in measures}
+    first = next((measure for measure in measures if having[measure]), next(iter(measures), None))
+    best = having[first][0] if first and having[first] else None
+    counted = [row["cka_rows"] for row in rows if not np.isnan(row["cka_rows"])]
+    return {
+        "networks": len(names.networks),
+        "compared": bool(rows) and bool(measures),
+        "measure": SAID.get(first or ""),
+        "best": best and {**best, "value": best[first], "control": best["controls"].get(first, np.nan)},
+        "pairs": len(having[first]) if first else 0,
+        "seeds": [{**row, "value": row[first]} for row in _having(rows, SEEDS, first)] if first else [],
+        "no_control": [
+            names.controls[name]
+            for name in ((best["network"], best["other"]) if best else ())
+            if names.controls.get(name) in unmoved
+        ],
+        "second_seed": bool(names.seeds),
+        "beyond": [_beyond(measure, pairs) for measure, pairs in having.items() if _controlled(measure, pairs)],
+        "flat": [control for control in names.controls.values() if control in unmoved],
+        "most_alike": [{"said": SAID[m], "pair": pair_of(pairs[0])} for m, pairs in having.items() if len(pairs) > 1],
+        "rows": min(counted, default=None),
+        "kind": next((row["cka_kind"] for row in rows if row["cka_kind"]), ""),
+        "shown": pair_table(rows, _kind(table, OWN, set())),
+    }
+
+
+def beside_controls(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[dict]:
+    """Return the rows of pairs of two networks, each with those of its controls under `controls`."""
+    control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
+    pairs = table[table["kind"].isin([NETWORKS, SEEDS])].to_dict("records")
+    return [{**row, "controls": _controls(row, names, control)} for row in pairs]
+
+
+def _kind(table: pd.DataFrame, kind: str, unmoved: set[str]) -> list[dict]:
+    rows = table[(table["kind"] == kind) & ~table["network"].isin(unmoved) & ~table["other"].isin(unmoved)]
+    return rows.to_dict("records")
+
+
+def _controls(row: dict, names: Names, control: dict[frozenset[str], dict]) -> dict:
+    """Return the row of the controls of a pair, empty where they were not compared or are no controls."""
+    both = frozenset(filter(None, (names.controls.get(row["network"]), names.controls.get(row["other"]))))
+    return control.get(both, {})
+
+
+def pair_of(row: dict) -> str:
+    """Return 'vit and cait'."""
+    return f"{row['network']} and {row['other']}"
+
+
+def _having(rows: list[dict], kind: str, measure: str) -> list[dict]:
+    """Return the pairs of a kind that have a value of a measure, the most alike first."""
+    known = [row for row in rows if row["kind"] == kind and not np.isnan(row[measure])]
+    return sorted(known, key=lambda row: row[measure], reverse=MEASURES[measure][1])
+
+
+def _controlled(measure: str, pairs: list[dict]) -> list[dict]:
+    return [row for row in pairs if not np.isnan(row["controls"].get(measure, np.nan))]
+
+
+def _beyond(measure: str, pairs: list[dict]) -> dict[str, Any]:
+    """Return how many pairs are more alike than their controls, of those whose controls were compared."""
+    known, sign = _controlled(measure, pairs), 1 if MEASURES[measure][1] else -1
+    more = sum(sign * row[measure] > sign * row["controls"][measure] for row in known)
+    return {"said": SAID[measure], "more": more, "of": len(known)}
+
+
+def pair_table(rows: list[dict], own: list[dict]) -> pd.DataFrame:
+    """Return a row a pair: two networks, two seeds, and below them each network beside its own control."""
+    what = {NETWORKS: "two networks", SEEDS: "another seed", OWN: "network and its control"}
+    return pd.DataFrame(
+        {
+            "pair": pair_of(row),
+            "what": what[row["kind"]],
+            "CKA": number(row["cka"]),
+            "controls' CKA": number(row.get("controls", {}).get("cka", np.nan)),
+            "mutual neighbours": number(row["neighbours"]),
+            "controls' neighbours": number(row.get("controls", {}).get("neighbours", np.nan)),
+            "by chance": number(row["neighbours_chance"]),
+            "Procrustes": number(row["procrustes"]),
+            "controls' Procrustes": number(row.get("controls", {}).get("procrustes", np.nan)),
+            "shuffled": number(row["procrustes_shuffled"]),
+        }
+        for row in [*rows, *own]
+    )

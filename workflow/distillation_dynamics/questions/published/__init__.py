@@ -1,0 +1,317 @@
+"""Published numbers beside measured ones: which run of a paper a variant repeats, and whether the two agree.
+
+In: the files of `resources/published`, what the students of the study are, and the tables of the study. Out: the rows
+of `published.parquet`, `published_trajectory.parquet` and `published_entropy.parquet`. A run is the same one only if
+terms, weights and pairs of the loss, both networks, the images and the epochs are; the rest of the recipe is not
+compared. Anything else that has the same objectives at the same places (first, last, last n) is shown as a reference,
+with what differs, and is never tested.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ...files import Column
+from ...spec.tables import MAIN_IMAGE_SET, Names, Setting
+from ...spec.training import TermSpec
+from ...statistics.evidence import Evidence
+from ...statistics.paired import interval
+from ...statistics.terms import dose_of
+
+TITLE = "Published beside measured"
+PLACE = 90
+FIGURES = ("trajectory",)
+SOURCES = ("published", "published_entropy")
+DECIDES = "the same run (terms, networks, images, epochs), over several seeds"
+REQUIRES = ("students",)
+READS = ("runs", "depth", "differences")
+AGREES, DISAGREES, BASELINE = "agrees", "disagrees", "is the baseline"
+NOT_COMPARABLE, NOT_MEASURED, NOT_PUBLISHED = "not comparable", "not measured", "not published"
+# What all published runs have in common: ImageNet-1k and DeiT-Tiny, whose blocks and those of CaiT-S24 pairs count.
+CLASSES, TRAIN_IMAGES, STUDENT, BLOCKS = 1000, 1_281_167, "deit_tiny_patch16_224", (12, 24)
+PUBLISHED_COLUMNS = {
+    "variant": Column("", "variant"),
+    "run": Column("", "published run with the same objectives at the same places; empty: there is none"),
+    "published_best": Column("%", "its top-1 of the best epoch, one seed; NaN where not published"),
+    "published_last": Column("%", "its top-1 of the last epoch, one seed; NaN where not published"),
+    "published_difference": Column("points", "published_last less that of the published SoftKD of the same kind"),
+    "seeds": Column("", "seeds of the study that the measured difference rests on"),
+    "difference": Column("points", "measured: mean over seeds of the paired difference to the baseline in test top-1"),
+    "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
+    "high": Column("points", "upper end of that interval"),
+    "one_low": Column("points", "lower end of the 95 % interval in which the difference of one further seed lies"),
+    "one_high": Column("points", "upper end of that interval: what a published difference of one seed is held against"),
+    "comparable": Column("", "whether it is the same run: terms, networks, images and epochs"),
+    "differs": Column("", "what differs, in words; empty where it is the same"),
+    "verdict": Column(
+        "",
+        f"{AGREES} (published_difference lies within one_low to one_high), {DISAGREES}, {BASELINE}, {NOT_COMPARABLE}, "
+        f"{NOT_MEASURED} (no interval, or no last epoch published) or {NOT_PUBLISHED}",
+    ),
+}
+RUN = {name: PUBLISHED_COLUMNS[name] for name in ("variant", "run", "comparable")}
+TRAJECTORY_COLUMNS = RUN | {
+    "epoch": Column("epochs", "published epoch"),
+    "fraction": Column("", "that epoch over all epochs of the published training"),
+    "gain": Column("points", "published validation top-1 less that of SoftKD at this epoch, one seed"),
+}
+ENTROPY_COLUMNS = RUN | {
+    "published_epoch": Column("epochs", "published epoch, of 300"),
+    "epoch": Column("epochs", "epoch it is held against: the first measured one, or the last"),
+    "blocks": Column("", "blocks of the student: what the correlation rests on"),
+    "seeds": Column("", "seeds measured"),
+    "published_change": Column("bits", "published entropy of the last block less that of the first"),
+    "change": Column("bits", "the same of entropy_fixed_range, the teacher's range, mean over seeds"),
+    "low": Column("bits", "lower end of its 95 % t interval over seeds; NaN with one seed"),
+    "high": Column("bits", "upper end of that interval"),
+    "direction": Column("", "same, opposite, undecided (the interval holds 0) or not measured (no interval)"),
+    "correlation": Column(
+        "", "rank correlation over blocks of the mean with the published one at the same relative depth; NaN below 3"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The files as frames: `top1` a row a run, `trajectory` and `entropy` by the first paper's runs."""
+
+    top1: pd.DataFrame
+    trajectory: pd.DataFrame
+    entropy: pd.DataFrame
+
+
+def read_published(files: Sequence[str]) -> Published:
+    """Read the published numbers; `files` are named top1.csv, trajectory.csv and entropy.csv."""
+    frames = {Path(file).stem: pd.read_csv(file) for file in files}
+    words = ["teacher", "objective", "pairs", "frozen", "change"]
+    frames["top1"][words] = frames["top1"][words].fillna("").astype(str)
+    return Published(**{f.name: frames[f.name] for f in fields(Published)})
+
+
+TABLES = {
+    "published": PUBLISHED_COLUMNS,
+    "published_trajectory": TRAJECTORY_COLUMNS,
+    "published_entropy": ENTROPY_COLUMNS,
+}
+
+
+def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Return published.parquet, published_trajectory.parquet and published_entropy.parquet."""
+    setting, read = evidence.setting, evidence.tables
+    assert setting is not None, "students have a setting"
+    numbers = read_published(setting.published.files)
+    found = table(numbers, setting, read["runs"], read["differences"], evidence.names)
+    return {
+        "published": found,
+        "published_trajectory": trajectory(numbers, found),
+        "published_entropy": entropy(numbers, found, read.get("depth")),
+    }
+
+
+def terms_of(row: dict[str, Any]) -> tuple[TermSpec, ...]:
+    """Return the terms of a published run as a study would configure them; `row` of top1.csv."""
+    if row["base"] == "none":
+        return (TermSpec("cross_entropy", 1, "", {"label_smoothing": 0.1}),)
+    terms = [
+        TermSpec("cross_entropy", 0.1, "", {"label_smoothing": 0.1}),
+        TermSpec("soft", 0.9, "", {"temperature": 1}),
+    ]
+    if row["objective"]:
+        pairs = tuple((int(s), int(t)) for s, t in (pair.split("-") for pair in row["pairs"].split()))
+        options = {"frozen": row["frozen"].lower() == "true"} if row["objective"] == "projector" else {}
+        terms.append(TermSpec(row["objective"], row["weight"], "", options, pairs))
+    return tuple(terms)
+
+
+def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, frozenset]:
+    """Return objective -> where its pairs lie: from the start where it is the first one, otherwise from the end."""
+    student, teacher = blocks
+
+    def place(pair: tuple[int, int]) -> tuple:
+        return ("first",) if tuple(pair) == (0, 0) else ("last", student - 1 - pair[0], teacher - 1 - pair[1])
+
+    return {term.name: frozenset(map(place, term.pairs)) for term in terms}
+
+
+def term_differences(ours: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
+    """Return what differs between terms of the same objectives, in words."""
+    found, published = [], {term.name: term for term in theirs}
+    for term in ours:
+        other = published[term.name]
+        if dose_of(term) != dose_of(other):
+            found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
+        for name in (f.name for f in fields(TermSpec)):
+            mine, given = getattr(term, name), getattr(other, name)
+            if name == "pairs":
+                mine, given = sorted(map(tuple, mine)), sorted(map(tuple, given))
+            one_pair = name == "reduction" and len(other.pairs) < 2
+            # What a term requires follows from its name.
+            if mine != given and name not in ("name", "requires", "weight", "share") and not one_pair:
+                found.append(f"{term.name}: {name} {mine}, published {given}")
+    return found
+
+
+def setting_differences(setting: Setting, row: dict[str, Any], train_images: float) -> list[str]:
+    """Return what differs between the study's students and a published run beside the terms, in words."""
+    epochs = row["epochs"] if row["epochs"] > 0 else "not said"
+    teacher = (setting.teacher, row["teacher"] or "none of timm's")
+    pairs = {
+        "student": (setting.student, STUDENT),
+        **({} if row["base"] == "none" else {"teacher": teacher}),
+        "classes": (setting.classes, CLASSES),
+        "training images": (train_images, TRAIN_IMAGES),
+        "epochs": (setting.epochs, epochs),
+    }
+    found = [f"{name} {_said(a)}, published {_said(b)}" for name, (a, b) in pairs.items() if a != b]
+    return found + [row["change"]] * bool(row["change"])
+
+
+def _said(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float | np.number) else str(value)
+
+
+def counterpart(
+    setting: Setting, terms: Sequence[TermSpec], top1: pd.DataFrame, train_images: float
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the published run with the same objectives at the same places that differs least, and what differs."""
+    best, least = None, []
+    for row in top1.to_dict("records"):
+        theirs = terms_of(row)
+        if places(terms, setting.blocks) != places(theirs, BLOCKS):
+            continue
+        differs = term_differences(terms, theirs) + setting_differences(setting, row, train_images)
+        if best is None or len(differs) < len(least):
+            best, least = row, differs
+    return best, least
+
+
+def soft_of(row: dict[str, Any], top1: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the published SoftKD run of the same kind as `row`."""
+    same = top1[(top1["base"] == "soft") & (top1["objective"] == "")]
+    for name in ("paper", "teacher", "epochs", "change"):
+        same = same[same[name] == row[name]]
+    return same.to_dict("records")[0] if len(same) else None
+
+
+def table(
+    published: Published, setting: Setting, runs: pd.DataFrame, differences: pd.DataFrame, names: Names
+) -> pd.DataFrame:
+    """Return the rows of published.parquet, one a variant; `differences` are those of differences.parquet."""
+    baseline = names.baseline
+    assert baseline is not None, "students have a baseline"
+    rows = []
+    _, of_baseline = _matched(published, setting, baseline, runs)
+    base, _ = counterpart(setting, setting.terms[baseline], published.top1, np.nan)
+    if base is None or base["objective"] or base["base"] != "soft":
+        of_baseline = [f"the baseline {baseline} is not SoftKD"]
+    for variant in names.variants:
+        found, differs = _matched(published, setting, variant, runs)
+        row: dict[str, Any] = {"variant": variant, "run": "", "differs": "; ".join(differs)}
+        if found is not None:
+            row |= {"run": found["run"], "published_best": found["best"], "published_last": found["last"]}
+            soft = soft_of(found, published.top1)
+            row["published_difference"] = np.nan if soft is None else found["last"] - soft["last"]
+            differs = [*differs, *(f"baseline: {text}" for text in of_baseline if text not in differs)]
+            row["differs"] = "; ".join(differs)
+        row["comparable"] = found is not None and not differs
+        own = differences.loc[differences["variant"] == variant, "difference"].to_numpy(dtype=np.float64)
+        row |= measured(own)
+        row["verdict"] = BASELINE if variant == baseline else verdict(row)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(PUBLISHED_COLUMNS))
+
+
+def _matched(
+    published: Published, setting: Setting, variant: str, runs: pd.DataFrame
+) -> tuple[dict[str, Any] | None, list[str]]:
+    own = runs[runs["network"] == variant]
+    images = own["train_images"].iloc[0] if len(own) and "train_images" in own else np.nan
+    return counterpart(setting, setting.terms[variant], published.top1, images)
+
+
+def measured(differences: np.ndarray) -> dict[str, Any]:
+    """Return mean, its interval and the interval of one further seed, of differences [n] over seeds."""
+    count = len(differences)
+    low, high = interval(differences)
+    mean = float(differences.mean()) if count else np.nan
+    found = {"seeds": count, "difference": mean, "low": low, "high": high, "one_low": np.nan, "one_high": np.nan}
+    if not np.isnan(low):
+        # Of a published number of one seed: it has the spread of a seed beside the uncertainty of the mean.
+        half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) * np.sqrt(1 + 1 / count)
+        found |= {"one_low": mean - half, "one_high": mean + half}
+    return found
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Return what may be said of one variant beside its published run."""
+    if not row["run"]:
+        return NOT_PUBLISHED
+    if not row["comparable"]:
+        return NOT_COMPARABLE
+    if np.isnan(row["one_low"]) or np.isnan(row["published_difference"]):
+        return NOT_MEASURED
+    return AGREES if row["one_low"] <= row["published_difference"] <= row["one_high"] else DISAGREES
+
+
+def trajectory(published: Published, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of published_trajectory.parquet, of the variants in `found` (published.parquet)."""
+    curves = published.trajectory.pivot(index="epoch", columns="run", values="top1")
+    rows = []
+    for row in found[found["verdict"] != BASELINE].to_dict("records"):
+        if row["run"] in curves:
+            gains = curves[row["run"]] - curves["SoftKD"]
+            key = {name: row[name] for name in RUN}
+            rows += [key | {"epoch": e, "fraction": e / gains.index.max(), "gain": gain} for e, gain in gains.items()]
+    return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
+
+
+def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the rows of published_entropy.parquet; `depth` is depth.parquet (None: nothing was measured)."""
+    rows: list[dict[str, Any]] = []
+    if depth is None or "entropy_fixed_range" not in depth:
+        return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
+    depth = depth[(depth["probe"] == MAIN_IMAGE_SET) & (depth["epoch"] > 0) & depth["entropy_fixed_range"].notna()]
+    for row in found.to_dict("records"):
+        theirs = published.entropy[published.entropy["run"] == row["run"]]
+        ours = depth[depth["network"] == row["variant"]]
+        epochs, given = sorted(set(ours["epoch"])), sorted(set(theirs["epoch"]))
+        both = bool(epochs and given)
+        # A single measured epoch is the last one.
+        ends = [(given[0], epochs[0]), (given[-1], epochs[-1])][-len(epochs) :] if both else []
+        for at, end in ends:
+            curve = theirs[theirs["epoch"] == at].sort_values("block")["entropy"].to_numpy()
+            values = ours[ours["epoch"] == end].pivot(index="seed", columns="block", values="entropy_fixed_range")
+            key = {name: row[name] for name in RUN} | {"published_epoch": at, "epoch": end}
+            rows.append(key | beside(curve, values.to_numpy()))
+    return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
+
+
+def beside(curve: np.ndarray, values: np.ndarray) -> dict[str, Any]:
+    """Return how a published curve [K] over blocks and measured ones [seeds, L] change from the first to the last."""
+    changes = values[:, -1] - values[:, 0]
+    low, high = interval(changes)
+    change, published = float(changes.mean()), float(curve[-1] - curve[0])
+    blocks, direction = values.shape[1], NOT_MEASURED
+    if not np.isnan(low):
+        same = "same" if (change > 0) == (published > 0) else "opposite"
+        direction = "undecided" if low <= 0 <= high else same
+    correlation = np.nan
+    mean = values.mean(axis=0)
+    if blocks > 2 and np.ptp(mean) > 0:
+        at_ours = np.interp(np.linspace(0, 1, blocks), np.linspace(0, 1, len(curve)), curve)
+        correlation = float(stats.spearmanr(mean, at_ours).statistic)
+    return {
+        "blocks": blocks,
+        "seeds": len(values),
+        "published_change": published,
+        "change": change,
+        "low": low,
+        "high": high,
+        "direction": direction,
+        "correlation": correlation,
+    }

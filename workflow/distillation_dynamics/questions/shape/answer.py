@@ -1,0 +1,143 @@
+"""Is it U-shaped? What the words of the answer are told. In: shape.parquet, references.parquet and who is who.
+
+Every count says of how many, and a claim stands beside its control.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from ...spec.tables import MAIN_IMAGE_SET, Names
+from ...statistics.evidence import Evidence
+from ...statistics.thresholds import LEVEL, ONE_BY_ONE
+from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ...statistics.u_shape.fall_and_rise import BITS, smallest
+from ...words import spaced
+from .levels import levels
+from .overview import GRADIENT, count_table, flat_controls, network_table, others, u_shaped
+from .row import told
+from .shapes import ROLES
+
+NULL = "intensity_permuted"
+REMEDIES = "unit_layer_scale", "permuted"
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    shape, names = evidence.tables["shape"], evidence.names
+    main = shape[shape["probe"] == MAIN_IMAGE_SET]
+    tested = main[main["p"].notna()]
+    found = {"measured": len(shape), "tested": len(tested), "levels": levels(evidence.tables["references"], names)}
+    return found if tested.empty else found | _of_tested(shape, main, tested, names)
+
+
+def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, names: Names) -> dict[str, Any]:
+    trained, paper = trained_of(tested, names), tested[tested["role"] == "paper"]
+    networks = [name for name in names.ordered if (trained["network"] == name).any()]
+    own = paper[(paper["verdict"] == U_SHAPED)].to_dict("records")
+    fixed, students = (paper[paper["network"].isin(who)] for who in (names.fixed, names.variants))
+    undecided = students[students["verdict"] == UNDECIDED]
+    intensity, null = (u_shaped(trained[trained["metric"] == name]) for name in ("intensity", NULL))
+    short = main.loc[main["verdict"] == NO_INTERIOR, ["network", "seed"]].drop_duplicates()
+    return {
+        "counts": counts(trained),
+        "students": trained["network"].isin(names.variants).any(),
+        "networks": [of_network(tested, name, names) for name in networks] if len(networks) <= ONE_BY_ONE else [],
+        "null": {"too": len(intensity & null), "of": len(intensity) if (trained["metric"] == NULL).any() else 0},
+        "scale_out": _counted(trained[trained["role"] == "control"]),
+        "scale": _counted(trained[trained["role"] == "scale"]),
+        "controls": [of_control(tested, *pair, names) for pair in names.controls.items()],
+        "too_short": len(short),
+        "incomplete": main.loc[main["images_left_out"] > 0, "images_left_out"].tolist(),
+        "count_table": count_table(tested, names),
+        "network_table": network_table(tested, names),
+        "u_shaped": [told(row) for name in names.ordered for row in own if row["network"] == name],
+        "reasons": [row for row in map(told, fixed.to_dict("records")) if row["reason"]],
+        "curves_of_students": len(students),
+        "undecided": len(undecided),
+        "skewed": int((undecided["p_skewed"] <= LEVEL).sum()),
+        "smallest_bits": smallest(BITS),
+        "other_probes": [
+            {"probe": probe, "counts": counts(_paper_and_null(rows, names))}
+            for probe, rows in shape[shape["probe"] != MAIN_IMAGE_SET].groupby("probe", sort=False)
+        ],
+    }
+
+
+def trained_of(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of all that is no control."""
+    return tested[tested["network"].isin(names.trained)]
+
+
+def _paper_and_null(rows: pd.DataFrame, names: Names) -> pd.DataFrame:
+    trained = trained_of(rows[rows["p"].notna()], names)
+    return trained[trained["role"].isin(["paper", "null"])]
+
+
+def _spaced(rows: pd.DataFrame, verdict: str) -> list[str]:
+    return [spaced(metric) for metric in rows.loc[rows["verdict"] == verdict, "metric"]]
+
+
+def unsettled(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Return (undecided or flat, metrics) of rows of which neither a U nor none was found."""
+    return [(verdict, metrics) for verdict in (UNDECIDED, EMPTY) if (metrics := _spaced(rows, verdict))]
+
+
+def of_network(tested: pd.DataFrame, network: str, names: Names) -> dict[str, Any]:
+    """Return by which metrics a network is U-shaped, the verdict of its null, and what its control is."""
+    rows = tested[tested["network"] == network]
+    paper, null = rows[rows["role"] == "paper"], rows.loc[rows["metric"] == NULL, "verdict"]
+    hollow = set(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
+    control = names.controls.get(network)
+    beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
+    return {
+        "network": network,
+        "measured": len(paper),
+        "images": rows["images"].tolist(),
+        "u": _spaced(paper, U_SHAPED),
+        "no_u": _spaced(paper, NOT_U_SHAPED),
+        "unsettled": unsettled(paper),
+        "null": next(iter(null), None),
+        "control": None if beside.empty else control,
+        "flat": hollow - {GRADIENT} <= set(flat_controls(tested, names).get(control or "", [])),
+        "too": _spaced(beside, U_SHAPED),
+        "control_unsettled": unsettled(beside),
+    }
+
+
+def of_control(tested: pd.DataFrame, network: str, control: str, names: Names) -> dict[str, Any]:
+    """Return in which of the paper's metrics a control is flat, U-shaped, or neither; and what to set instead."""
+    paper = tested[(tested["network"] == control) & (tested["role"] == "paper")]
+    flat = flat_controls(tested, names).get(control, [])
+    paper = paper[~paper["metric"].isin(flat)]
+    return {
+        "network": network,
+        "control": control,
+        "flat": [spaced(metric) for metric in flat],
+        "u": _spaced(paper, U_SHAPED),
+        "no_u": _spaced(paper, NOT_U_SHAPED),
+        "unsettled": unsettled(paper),
+        "remedies": [f"`control: {kind}`" for kind in REMEDIES if not control.endswith(f"_{kind}")],
+    }
+
+
+def counts(trained: pd.DataFrame) -> dict[str, Any]:
+    """Return how many trained networks are U-shaped by each of the paper's metrics, and by the null."""
+    paper = trained[trained["role"] == "paper"]
+    null = trained[trained["metric"] == NULL]
+    metrics = pd.CategoricalDtype([name for name in ROLES], ordered=True)
+    return {
+        "metrics": _counted(paper.assign(metric=paper["metric"].astype(metrics)).sort_values("metric", kind="stable")),
+        "images": trained["images"].tolist(),
+        "seeds": trained.loc[trained["seed"] >= 0, "seed"].nunique(),
+        "intensity": len(u_shaped(trained[trained["metric"] == "intensity"])),
+        "null": next(iter(_counted(null)), None),
+    }
+
+
+def _counted(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return, by metric, how many of how many rows are U-shaped, and how many neither."""
+    return [
+        {"metric": spaced(str(metric)), "u": len(u_shaped(own)), "of": len(own), "others": others(own)}
+        for metric, own in rows.groupby("metric", sort=False, observed=True)
+    ]

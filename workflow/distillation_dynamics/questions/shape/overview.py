@@ -1,0 +1,107 @@
+"""Which rows of shape.parquet are U-shaped and which controls flat, and the two tables of the section on shapes."""
+
+import pandas as pd
+
+from ...spec.tables import MAIN_IMAGE_SET, Names
+from ...statistics.thresholds import FLAT
+from ...statistics.u_shape import EMPTY, U_SHAPED, UNDECIDED
+from ...words import number, span, with_interval
+from .row import change
+from .shapes import ROLES
+
+# Of gradients a flat curve says nothing about what the blocks do to features.
+GRADIENT = "gradient_magnitude"
+
+
+def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return (network, seed) of those that are U-shaped among `rows`."""
+    rows = rows[rows["verdict"] == U_SHAPED]
+    return set(zip(rows["network"], rows["seed"], strict=True))
+
+
+def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
+    """Return control -> metrics of the claim over which its curve is flat on the main images."""
+    rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
+    rows = rows[rows["metric"] != GRADIENT]
+    flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
+    return {control: metrics for control, metrics in flat.items() if metrics}
+
+
+def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
+    """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
+    rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
+    measured = rows.groupby("network")["metric"].nunique()
+    return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
+
+
+def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a metric: how many networks, controls and students are U-shaped by it."""
+    rows = []
+    for metric, group in tested.groupby("metric", sort=False):
+        networks, beside, students = (
+            group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
+        )
+        beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
+        rows.append(
+            {
+                "metric": metric,
+                "role": group["role"].iloc[0],
+                "networks": _share(networks),
+                "controls": _share(beside),
+                "students": _share(students),
+                "depth, networks": span(networks["depth"]),
+                "depth, students": span(students["depth"]),
+            }
+        )
+    order = {metric: place for place, metric in enumerate(ROLES)}
+    return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
+
+
+def _share(rows: pd.DataFrame) -> str:
+    return f"{len(u_shaped(rows))} of {len(rows)}{others(rows)}" if len(rows) else "-"
+
+
+def others(rows: pd.DataFrame) -> str:
+    """Return ' (2 undecided, 1 flat)', of rows that are neither U-shaped nor not; '' without any."""
+    found = [(int((rows["verdict"] == verdict).sum()), verdict) for verdict in (UNDECIDED, EMPTY)]
+    named = ", ".join(f"{count} {verdict}" for count, verdict in found if count)
+    return f" ({named})" if named else ""
+
+
+def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a network and metric of the paper, beside those of its control."""
+    paper = tested[tested["role"] == "paper"]
+    flat = flat_controls(tested, names)
+    rows = []
+    for network in names.ordered:
+        control = names.controls.get(network)
+        beside = paper[paper["network"] == control].set_index("metric")
+        of_no_control = flat.get(control, []) if control is not None else []
+        for one in paper[paper["network"] == network].to_dict("records"):
+            metric = one["metric"]
+            other = beside.loc[metric] if metric in beside.index else None
+            verdict = "-" if other is None else other["verdict"]
+            rows.append(
+                {
+                    "network": network,
+                    "metric": metric,
+                    "verdict": one["verdict"],
+                    "falls by": change(one, "fall", interval=True),
+                    "to block": f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
+                    "rises by": change(one, "rise", interval=True),
+                    "p": number(one["p_adjusted"], ".2g"),
+                    "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),
+                    "depth": _depth(one),
+                    "absolute depth": number(one["depth_absolute"], ".2g"),
+                    "published reading": one["verdict_published"],
+                    "control": control or "-",
+                    "its verdict": "flat: no control" if metric in of_no_control else verdict,
+                    # Of a flat curve it is that of rounding errors.
+                    "its depth": "-" if other is None or metric in of_no_control else _depth(other),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _depth(row) -> str:
+    return with_interval(row["depth"], row["depth_low"], row["depth_high"])

@@ -1,0 +1,67 @@
+"""How one row of shape.parquet is read: its fall and rise with their units, and the reason of its verdict."""
+
+from typing import Any
+
+import numpy as np
+
+from ...statistics.thresholds import FEWEST_IMAGES, LEVEL, SMALLEST_DEPTH
+from ...statistics.u_shape import EMPTY, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ...statistics.u_shape.fall_and_rise import BITS, LINEAR, smallest
+from ...words import number
+
+# From this factor on a rise is said as one.
+AS_A_FACTOR = 10
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with its fall and rise, and those of its null, as text; with intervals under `..._within`."""
+    null = row | {f"{name}{end}": row[f"{name}_null"] for name in ("fall", "rise") for end in ("", "_low", "_high")}
+    return {
+        **row,
+        "falls": change(row, "fall"),
+        "rises": _by(change(row, "rise")),
+        "falls_within": change(row, "fall", interval=True),
+        "rises_within": _by(change(row, "rise", interval=True)),
+        "null_falls": change(null, "fall"),
+        "null_rises": _by(change(null, "rise")),
+        "reason": reason(row),
+    }
+
+
+def _by(text: str) -> str:
+    return text if text.endswith("-fold") else f"by {text}"
+
+
+def change(row: dict[str, Any], name: str, interval: bool = False) -> str:
+    """Return the fall or rise (`name`) of a row: '41 %', '52-fold' or '0.31 bits', with its interval in brackets."""
+    values = np.array([row[name], row[f"{name}_low"], row[f"{name}_high"]])
+    form, unit = ".2g", " %"
+    if row["scale"] == BITS:
+        form, unit = ".2f", " bits"
+    elif row["scale"] != LINEAR and name == "rise" and 1 + values[0] / 100 >= AS_A_FACTOR:
+        values, unit = 1 + values / 100, "-fold"
+    elif np.abs(values[0]) >= 10:
+        form = ".0f"
+    text = number(values[0], form)
+    if text == "-":
+        return text
+    if unit == "-fold":
+        values, form, text = values.round(), ".0f", f"{values[0]:.0f}"
+    ends = f" [{values[1]:{form}}, {values[2]:{form}}]" if interval and not np.isnan(values[1]) else ""
+    return text + unit + ends
+
+
+def reason(row: dict[str, Any]) -> str:
+    """Return why a row is undecided, or why its verdict differs from the published reading or from the eye; or ''."""
+    verdict, published = row["verdict"], row["verdict_published"]
+    if verdict == UNDECIDED:
+        if row["p_skewed"] > LEVEL:
+            return "near the smallest change"
+        return "few images" if row["images"] < FEWEST_IMAGES else "skewed"
+    if verdict == U_SHAPED and published == NOT_U_SHAPED:
+        return "shallow" if row["depth"] < SMALLEST_DEPTH else "not by its means"
+    if published == U_SHAPED and verdict == EMPTY:
+        return "flat"
+    if published == U_SHAPED and verdict == NOT_U_SHAPED:
+        return "typical image alone" if row["valley"] >= smallest(row["scale"]) else "small"
+    return ""

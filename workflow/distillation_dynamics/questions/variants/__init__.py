@@ -1,0 +1,136 @@
+"""Does a variant help? Paired differences in test accuracy to a baseline over shared seeds.
+
+In: the table of runs, the terms of each variant, and what the training curves and the checkpoints tell. Out: the rows
+of `differences.parquet` and `variants.parquet`. The unit of evidence is the seed. All variants are tested at once, by
+the joint sign flips of `westfall_young`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ...files import Column
+from ...statistics import terms, westfall_young
+from ...statistics.evidence import Evidence
+from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
+from ...statistics.paired import SIGN_FLIP, by_seed, paired
+from ..gain import GAIN_COLUMNS, gains
+from .checkpoints import MCNEMAR_COLUMNS, evaluation_error, mcnemar
+
+TITLE = "Does a variant help?"
+PLACE = 50
+FIGURES = ("effects", "accuracy")
+SOURCES = ("variants", "differences", "mcnemar")
+DECIDES = "a joint test over at least 6 seeds, of variants that differ from the baseline in one thing"
+REQUIRES = ("students",)
+READS = ("runs", "epochs")
+DIFFERENCE_COLUMNS = PAIR | {
+    "seed": Column("", "seed that both have"),
+    "difference": Column("points", "test top-1 of the variant less that of the baseline, last epoch"),
+}
+VARIANT_COLUMNS = (
+    PAIR
+    | {
+        "seeds": SEEDS,
+        "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1"),
+        "low": LOW,
+        "high": HIGH,
+        "p_sign_flip": Column("", SIGN_FLIP),
+    }
+    | JOINT
+    | {
+        "evaluation_standard_error": Column(
+            "points", "standard error of one seed's difference from the number of test images alone (root mean square)"
+        )
+    }
+    | GAIN_COLUMNS
+    | {
+        "changes": Column("", "changes that lead from the terms of the baseline to those of the variant"),
+        "differs": Column("", "these changes in words; the difference is that of all of them together"),
+        "verdict": Column("", "what may be said, in words"),
+    }
+)
+
+
+TABLES = {"differences": DIFFERENCE_COLUMNS, "variants": VARIANT_COLUMNS, "mcnemar": MCNEMAR_COLUMNS}
+
+
+def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Return differences.parquet, variants.parquet and mcnemar.parquet."""
+    runs, compared, baseline = evidence.tables["runs"], evidence.compared, evidence.baseline
+    checkpoints = mcnemar(evidence.students, evidence.labels, compared, baseline)
+    found = gains(evidence.tables["epochs"], compared, baseline)
+    return {
+        "differences": differences(runs, compared, baseline),
+        "variants": compare(runs, found, checkpoints, evidence.terms, compared, baseline),
+        "mcnemar": checkpoints,
+    }
+
+
+def differences(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
+    """Return the rows of differences.parquet."""
+    found = by_seed(runs, variants, baseline)
+    rows = [
+        {"variant": variant, "baseline": baseline, "seed": seed, "difference": difference}
+        for variant in variants
+        for seed, difference in found[variant].dropna().items()
+    ]
+    return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Return what may be said of one comparison; the word significant only where a test allows it."""
+    seeds = row["seeds"]
+    if seeds == 0:
+        return "no seed in common: nothing can be said"
+    if seeds == 1:
+        return "one seed: no interval and no test"
+    if row["joint_seeds"] == 0:
+        return f"left out of the joint test: its {seeds} seeds are too few that the other variants have too"
+    tested = f"joint sign-flip p {row['p_joint']:.2g}, {row['joint_seeds']} seeds"
+    decided = westfall_young.decision(row)
+    if decided == westfall_young.UNTESTED:
+        return (
+            f"{row['joint_seeds']} seeds: no sign-flip test can reach 5 % (smallest p {row['smallest_p']:.2g}); "
+            "see the interval"
+        )
+    if decided in (westfall_young.BETTER, westfall_young.WORSE):
+        return f"significantly {decided} ({tested})"
+    power = f"{row['detectable_effect']:.2g} points would be found with 80 % power"
+    if decided == westfall_young.NOT_FOUND:
+        return f"no difference found ({tested}); {power}"
+    own = "; its own interval excludes 0" if row["low"] > 0 or row["high"] < 0 else ""
+    return f"not decided ({tested}{own}); {power}"
+
+
+def compare(
+    runs: pd.DataFrame,
+    gains: Mapping[str, Mapping[str, Any]],
+    checkpoints: pd.DataFrame,
+    listed: Mapping[str, terms.Terms],
+    variants: Sequence[str],
+    baseline: str,
+) -> pd.DataFrame:
+    """Return the rows of variants.parquet.
+
+    `gains`: variant -> columns of GAIN_COLUMNS; `checkpoints`: rows of mcnemar.parquet; `listed`: variant -> terms.
+    """
+    found = by_seed(runs, variants, baseline)
+    tested = westfall_young.test(found)
+    rows = []
+    for variant in variants:
+        changes = terms.differences(listed[variant], listed[baseline])
+        row = {
+            "variant": variant,
+            "baseline": baseline,
+            **paired(found[variant].dropna().to_numpy()),
+            **tested.loc[variant].to_dict(),
+            "evaluation_standard_error": evaluation_error(checkpoints[checkpoints["variant"] == variant]),
+            **gains[variant],
+            "changes": len(changes),
+            "differs": "; ".join(changes),
+        }
+        row |= {name: int(row[name]) for name in ("joint_seeds", "joint_comparisons")}
+        rows.append(row | {"verdict": verdict(row)})
+    return pd.DataFrame(rows, columns=list(VARIANT_COLUMNS))

@@ -1,0 +1,73 @@
+"""Does a variant help? What the words of the answer are told. In: variants.parquet and mcnemar.parquet."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from ...statistics.thresholds import LEVEL
+from ...words import number
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    variants, checkpoints = evidence.tables["variants"], evidence.tables["mcnemar"]
+    compared = variants[variants["seeds"] > 0]
+    tested = variants[variants["joint_seeds"] > 0]
+    significant = tested["p_joint"] <= LEVEL
+    apart = ~significant & ((tested["low"] > 0) | (tested["high"] < 0))
+    return {
+        "baseline": evidence.baseline,
+        "variants": variants.to_dict("records"),
+        "compared": len(compared),
+        "worst": compared.loc[compared["mean_difference"].idxmin()] if len(compared) else None,
+        "best": compared.loc[compared["mean_difference"].idxmax()] if len(compared) else None,
+        "seeds": compared["seeds"].max(),
+        "joint_seeds": compared["joint_seeds"].max(),
+        "tested": tested.to_dict("records"),
+        "found": tested[significant].to_dict("records"),
+        "unclear": tested[apart].to_dict("records"),
+        "left_out": variants[(variants["joint_seeds"] == 0) & (variants["seeds"] > 0)].to_dict("records"),
+        "fewer_seeds": (tested["seeds"] > tested["joint_seeds"]).any(),
+        "differences": variant_table(variants),
+        "images": checkpoints["images"].iloc[0] if len(checkpoints) else 0,
+        "checkpoints": checkpoint_table(checkpoints),
+    }
+
+
+def variant_table(variants: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a variant: its difference to the baseline with interval, joint p and what the test can find."""
+    return pd.DataFrame(
+        {
+            "variant": row["variant"],
+            "seeds": row["seeds"],
+            "difference": number(row["mean_difference"], "+.2f"),
+            "95 % interval": "-" if np.isnan(row["low"]) else f"{row['low']:+.2f} to {row['high']:+.2f}",
+            "p": number(row["p_joint"], ".2g"),
+            "smallest p": number(row["smallest_p"], ".2g"),
+            "detectable": number(row["detectable_effect"]),
+            "image noise": number(row["evaluation_standard_error"]),
+            "verdict": row["verdict"],
+            "differs in": row["differs"] or "nothing",
+        }
+        for row in variants.to_dict("records")
+    )
+
+
+def checkpoint_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a variant: of how many pairs of checkpoints McNemar's test says which is better."""
+    rows = []
+    for variant, group in checkpoints.groupby("variant", sort=False):
+        decided = group["p"] <= LEVEL
+        more = group["only_variant_right"] > group["only_baseline_right"]
+        rows.append(
+            {
+                "variant": variant,
+                "pairs of checkpoints": len(group),
+                "better, p <= .05": int((decided & more).sum()),
+                "worse, p <= .05": int((decided & ~more).sum()),
+                "undecided": int((~decided).sum()),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,76 @@
+"""Two fixed checkpoints beside each other on the same test images: McNemar's test, and the noise of few images.
+
+In: the students' test logits and the labels. Out: the rows of `mcnemar.parquet`. Test images say how well these
+checkpoints are measured, not what a method does when it is trained again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...errors import StudyError
+from ...files import Column, read_npy
+from ...statistics.keys import PAIR
+
+# A McNemar table with fewer discordant images gets the exact binomial test.
+EXACT_DISCORDANT = 25
+MCNEMAR_COLUMNS = PAIR | {
+    "seed": Column("", "seed that both have"),
+    "only_variant_right": Column("images", "test images that only the variant's checkpoint classifies correctly"),
+    "only_baseline_right": Column("images", "test images that only the baseline's checkpoint classifies correctly"),
+    "images": Column("images", "number of test images"),
+    "p": Column("", "McNemar's test of two fixed checkpoints: no evidence about methods"),
+}
+Folders = dict[tuple[str, int], Path]
+
+
+def correct(folder: Path, labels: np.ndarray) -> np.ndarray:
+    """Return which test images [N] a student classifies correctly, from the logits in its folder."""
+    logits = read_npy(folder / "logits_test.npy")
+    if len(logits) != len(labels):
+        raise StudyError(
+            f"{folder}/logits_test.npy has {len(logits)} images and the test split {len(labels)}; "
+            "delete it and run snakemake again"
+        )
+    return np.asarray(logits).argmax(axis=1) == labels
+
+
+def mcnemar(folders: Folders, labels: np.ndarray, variants: Sequence[str], baseline: str) -> pd.DataFrame:
+    """Return the rows of mcnemar.parquet for the seeds of which both folders are given; labels [N] as the logits."""
+    from statsmodels.stats.contingency_tables import mcnemar as test
+
+    rows = []
+    ours = {seed: correct(folder, labels) for (variant, seed), folder in folders.items() if variant == baseline}
+    for variant in variants:
+        for seed in sorted(seed for name, seed in folders if name == variant and seed in ours):
+            theirs = correct(folders[variant, seed], labels)
+            gained, lost = int((theirs & ~ours[seed]).sum()), int((~theirs & ours[seed]).sum())
+            result = test([[0, gained], [lost, 0]], exact=gained + lost < EXACT_DISCORDANT)
+            rows.append(
+                {
+                    "variant": variant,
+                    "baseline": baseline,
+                    "seed": seed,
+                    "only_variant_right": gained,
+                    "only_baseline_right": lost,
+                    "images": len(labels),
+                    "p": float(result.pvalue),
+                }
+            )
+    return pd.DataFrame(rows, columns=list(MCNEMAR_COLUMNS))
+
+
+def evaluation_error(rows: pd.DataFrame) -> float:
+    """Return the standard error in points of one checkpoint pair's difference, root mean square over `rows`.
+
+    With b and c discordant images of N: sqrt(b + c - (b - c)^2 / N) / N. NaN without rows.
+    """
+    if rows.empty:
+        return np.nan
+    gained, lost, images = (
+        rows[name].to_numpy(dtype=np.float64) for name in ("only_variant_right", "only_baseline_right", "images")
+    )
+    variance = (gained + lost - (gained - lost) ** 2 / images) / images**2
+    return float(100 * np.sqrt(variance.mean()))

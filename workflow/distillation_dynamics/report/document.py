@@ -1,0 +1,95 @@
+"""The report as a whole: its head, then what each question answers, in their order.
+
+A question names its figures and tables and what would decide it; its answer, numbers and controls are its section's.
+`report.md` and `report.json` are written from the same sections, whose paragraphs are Markdown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..extensions import Question
+from ..files import Column
+from ..statistics.evidence import Evidence
+from ..words import listed
+from . import head
+from .templates import rendered
+
+NO_STUDENTS = "**Cannot be asked: there are no students in this study.**"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: `answer` in a sentence, where it comes from and what would decide it, and paragraphs.
+
+    The head has no title; what asks nothing has no sources.
+    """
+
+    title: str
+    answer: str
+    sources: str
+    paragraphs: tuple[str, ...]
+
+
+def sections(questions: Mapping[str, Question], evidence: Evidence) -> list[Section]:
+    """Return the report from the tables of other stages and of all questions."""
+    first = head.section(evidence.study, evidence.tables["runs"], evidence.tables["cost"])
+    return [Section("", "", "", tuple(first)), *(section(*one, evidence) for one in questions.items())]
+
+
+def section(name: str, question: Question, evidence: Evidence) -> Section:
+    """Return the section of a question: its title, the answer, where it comes from, what would decide it, the rest."""
+    paragraphs = said(name, question, evidence)
+    answered = paragraphs[0].startswith(("**", "- **"))
+    answer, rest = (paragraphs[0], paragraphs[1:]) if answered else ("", paragraphs)
+    return Section(question.title, answer, sources(question), tuple(rest))
+
+
+def said(name: str, question: Question, evidence: Evidence) -> Sequence[str]:
+    """Return the paragraphs of a question, the answer first; that it cannot be asked where students are missing."""
+    if question.requires and evidence.names.baseline is None:
+        return [NO_STUDENTS]
+    answer = import_module(f"..questions.{name}.answer", __package__)
+    return rendered(f"questions/{name}/answer.md.j2", **answer.facts(evidence))
+
+
+def sources(question: Question) -> str:
+    """Return the line below the answer; empty for what nothing decides."""
+    if not question.decides:
+        return ""
+    figures = f"Figure{'s' * (len(question.figures) > 1)}: {listed(question.figures)}. " if question.figures else ""
+    tables = listed([f"{name}.parquet" for name in question.sources])
+    return f"{figures}Table{'s' * (len(question.sources) > 1)}: {tables}. What would decide: {question.decides}."
+
+
+def title_of(study: dict[str, Any] | None) -> str:
+    """Return what a report is called."""
+    return f"{study['name'] if study else 'Study'}: report"
+
+
+def report(title: str, parts: list[Section]) -> str:
+    """Return report.md."""
+    written = [f"# {title}"]
+    for part in parts:
+        written += [f"## {part.title}" if part.title else "", part.answer, part.sources, *part.paragraphs]
+    written.append("The numbers of this report stand in numbers.json too, by table, with their units.")
+    return "\n\n".join(part.strip() for part in written if part) + "\n"
+
+
+def for_machines(title: str, parts: list[Section]) -> dict[str, Any]:
+    """Return report.json: the same sections, their answers and paragraphs in Markdown."""
+    return {"title": title, "sections": [asdict(part) for part in parts]}
+
+
+def numbers(tables: Mapping[str, pd.DataFrame], known: Mapping[str, Mapping[str, Column]]) -> dict[str, Any]:
+    """Return tables for machines: of each its columns with unit and meaning, and its rows; null where NaN."""
+    found = {}
+    for name, columns in known.items():
+        table = tables[name][list(columns)].replace([np.inf, -np.inf], np.nan).astype(object)
+        rows = table.where(table.notna(), None).to_dict("records")
+        found[name] = {"columns": {column: one._asdict() for column, one in columns.items()}, "rows": rows}
+    return found

@@ -1,0 +1,110 @@
+"""What a report is of: the head of the document, from `study.json`, the runs and their measured seconds."""
+
+from typing import Any
+
+import pandas as pd
+
+from ..files import Column
+from ..markdown import markdown
+from ..words import listed, plural
+
+TABLE = {"": Column("", ""), "what": Column("", "")}
+PACKAGES = ("torch", "timm", "snakemake")
+# The name of a study's own images among its image sets.
+MAIN = "main"
+
+
+def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
+    """Return the table at the head of a report; `study` is what study.json holds, None where it is not there."""
+    rows = [("runs", counted(runs)), ("hours of training", hours(cost))]
+    if study is None:
+        return [_table([*rows, ("made", "not recorded: study.json is missing")])]
+    config = study["configuration"]
+    rows = [
+        ("data", _data(config, study)),
+        *((f"network {name}", _network(network)) for name, network in config["networks"].items()),
+        *([("student", _student(config))] if "student" in config else []),
+        *rows,
+        ("commit", _commit(study["commit"])),
+        ("versions", ", ".join([f"Python {study['versions']['python']}", *_versions(study["versions"])])),
+        (
+            "machine",
+            f"{study['machine']['processor']}, {study['machine']['cores']} cores, {study['machine']['system']}",
+        ),
+        ("begun", f"{study['date']} (the last time that something was due)"),
+    ]
+    return [_table(rows)]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    return markdown(pd.DataFrame(rows, columns=list(TABLE)), TABLE)
+
+
+def counted(runs: pd.DataFrame) -> str:
+    """Return how many networks, variants and seeds there are."""
+    students = runs[runs["seed"] >= 0]
+    networks = plural(len(runs) - len(students), "network")
+    if students.empty:
+        return networks
+    seeds = sorted(map(int, students["seed"].unique()))
+    variants = students["network"].nunique()
+    return f"{networks}; {plural(variants, 'variant')} x {plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
+
+
+def hours(cost: pd.DataFrame) -> str:
+    """Return how many hours all trainings took, and on what."""
+    trained = cost[cost["images_per_second"].notna()]
+    if trained.empty:
+        return "nothing was trained"
+    total = (trained["seconds"] + trained["start_seconds"]).sum() / 3600
+    return f"{total:.2f} on {listed(sorted(set(trained['device'])))}, of {plural(len(trained), 'training')}"
+
+
+def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
+    data, counts = config["data"], study["image_counts"].get(MAIN, {})
+    parts = [
+        f"{name} {data[name] if isinstance(data[name], str) else listed(data[name])}"
+        for name in ("train", "test")
+        if name in data
+    ]
+    count = ", ".join(f"{number:,} {name} images" for name, number in counts.items() if number is not None)
+    classes = f"{data['classes']} classes" if "classes" in data else "no labels"
+    return "; ".join(filter(None, [*parts, count, classes]))
+
+
+def model_said(model: dict[str, Any]) -> str:
+    """Return a model's timm name with its arguments."""
+    arguments = ", ".join(f"{name} {value}" for name, value in model["args"].items())
+    return f"{model['name']} ({arguments})" if arguments else model["name"]
+
+
+def recipe_said(recipe: dict[str, Any]) -> str:
+    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping."""
+    images = f"{recipe['train_images']:,} images" if recipe.get("train_images") else "all training images"
+    rate = recipe["optimizer"]["learning_rate"]
+    norm = recipe.get("clip_gradient_norm")
+    clip = "" if norm is None else f", gradient clipped at {norm:g}"
+    return (
+        f"{plural(recipe['epochs'], 'epoch')} of {images}, batches of {recipe['batch_size']}, "
+        f"{recipe['optimizer']['name']} at {rate:g}, {recipe['schedule']['name']}{clip}"
+    )
+
+
+def _network(network: dict[str, Any]) -> str:
+    made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
+    return f"{model_said(network['model'])}, {made}"
+
+
+def _student(config: dict[str, Any]) -> str:
+    student = config["student"]
+    return f"{model_said(student['model'])}, {recipe_said(student['recipe'])}; teacher {config['teacher']}"
+
+
+def _commit(commit: dict[str, Any] | None) -> str:
+    if commit is None:
+        return "not known (no repository)"
+    return f"{commit['hash']}{'' if commit['clean'] else ', with changes that are not committed'}"
+
+
+def _versions(versions: dict[str, str]) -> list[str]:
+    return [f"{name} {versions[name]}" for name in PACKAGES if name in versions]

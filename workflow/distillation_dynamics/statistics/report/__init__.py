@@ -1,1 +1,0 @@
-"""The answers in words: `report.md`, one question a file, each answered in one sentence before its table."""
