@@ -79,6 +79,29 @@ Image.new("L", (4, 4), 8).save("a.png")
 assert key() != first, "a picture that is listed is another one"
 Image.new("L", (4, 4), 7).save("a.png")
 assert key() == first
+
+from distillation_dynamics.files import read_json, read_table
+from distillation_dynamics.spec.base import From
+from distillation_dynamics.spec.tables import StatisticsJob
+from distillation_dynamics.stages import statistics
+
+cost = {"device": "cpu", "seconds": 1.0, "start_seconds": 0.0, "images_per_second": np.nan}
+run = {"network": "vit", "seed": -1, "test_top1": 90.0, "test_images": 400, "test_agreement": np.nan}
+other = table.assign(network="vit_untrained", near_zero=[0.5, 0.125])
+made = {"depth": pd.concat([table, other]).assign(channels=8)}
+made |= {"runs": pd.DataFrame([run]), "cost": pd.DataFrame([cost])}
+for name, frame in made.items():
+    frame.to_parquet(f"{name}.parquet")
+files = {name: From(name, files=(f"{name}.parquet",)) for name in made}
+statistics.main(StatisticsJob(names, (), (), files, None, From("words", files=()), out="out"))
+silence = {"network": ["vit", "vit_untrained"], "near_zero": [0.5, 0.125]}
+assert read_table("out/silence.parquet").to_dict("list") == silence
+assert read_json("out/numbers.json")["silence"]["columns"]["near_zero"]["unit"] == "share"
+report = Path("out/report.md").read_text()
+assert "**Of the activations of the last block are near 0: 50 % of vit (control: 12 %).**" in report
+assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in report
+places = [report.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
+assert places == sorted(places)
 print("used")
 """
 
@@ -90,16 +113,17 @@ def written(root, tmp_path_factory):
     library = folder / "workflow/distillation_dynamics"
     shutil.copytree(root / "workflow/distillation_dynamics", library, ignore=shutil.ignore_patterns("__pycache__"))
     text = (root / "CONTRIBUTING.md").read_text()
-    files = re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", text, re.DOTALL)
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL)
     for path, content in files:
         assert not (library / path).exists()
+        (library / path).parent.mkdir(exist_ok=True)
         (library / path).write_text(content)
     return folder, [path for path, _ in files]
 
 
 def test_every_kind_of_extension_has_an_example(written):
     _, names = written
-    kinds = {"objectives", "metrics", "metrics/pairs", "figures", "data/sources"}
+    kinds = {"objectives", "metrics", "metrics/pairs", "figures", "data/sources", "questions/silence"}
     assert {name.rpartition("/")[0] for name in names} == kinds
 
 
@@ -115,6 +139,7 @@ def test_examples_are_found_and_compute_what_they_say(written):
 def test_examples_are_as_tidy_as_the_library(written, root):
     folder, names = written
     library = folder / "workflow/distillation_dynamics"
-    command = ["ruff", "check", "--config", str(root / "pyproject.toml"), *(str(library / name) for name in names)]
+    modules = [str(library / name) for name in names if name.endswith(".py")]
+    command = ["ruff", "check", "--config", str(root / "pyproject.toml"), *modules]
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs.gathered import known_tables
+from distillation_dynamics.jobs.gathered import known_tables, tables_of_stages
 from distillation_dynamics.study import load as loading
 from helpers import graph_of, load, small_config, smoke_config
 
@@ -49,6 +49,15 @@ CAPTION = "Ranks ({images})."
 
 
 def draw(tables, style): ...
+"""
+QUESTION = """
+TITLE = "Mine?"
+PLACE = 35
+READS = ("depth", "runs")
+TABLES = {"mine": None}
+
+
+def tables(evidence): ...
 """
 WRONG = {
     ("objectives", OBJECTIVE): [
@@ -118,6 +127,17 @@ WRONG = {
         ("METRICS =", 'FORMATS = ("gif",)\nMETRICS =', "there is no function animate"),
         ("def draw", "de draw", ", line 8: not valid Python"),
     ],
+    ("questions", QUESTION): [
+        ("TITLE", "TITEL", "TITLE: is not given; did you mean TITEL"),
+        ('"Mine?"', "3", "TITLE: must be a text, and not 3"),
+        ("35", '"first"', "PLACE: must be a whole number, and not 'first'"),
+        ("depth", "depths", "READS: 'depths' is not possible; did you mean depth"),
+        ("READS =", 'REQUIRES = ("student",)\nREADS =', "REQUIRES: 'student' is not possible; did you mean students"),
+        ("READS =", 'SOURCES = ("mime",)\nREADS =', "SOURCES: 'mime' is not possible; did you mean mine"),
+        ("READS =", 'FIGURES = ("rank",)\nREADS =', "FIGURES: 'rank' is not possible"),
+        ('{"mine": None}', "dict(mine=None)", "TABLES: must be a dictionary with its keys written"),
+        ("tables(", "table(", "there is no function tables; did you mean table"),
+    ],
 }
 CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in WRONG.items() for old, new, said in list]
 
@@ -153,13 +173,24 @@ def found():
         "metrics": extensions.metrics(),
         "metrics/pairs": extensions.pair_metrics(),
         "figures": extensions.figures(known_tables()),
+        "questions": extensions.questions(tables_of_stages()),
     }
+
+
+def write(folder, kind, text):
+    """Write an extension called mine."""
+    path = folder / kind / ("mine/__init__.py" if kind == "questions" else "mine.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    if kind == "questions":
+        (path.parent / "answer.py").write_text("def facts(evidence): ...")
+        (path.parent / "answer.md.j2").write_text("Mine.")
 
 
 @pytest.mark.parametrize("folder, text", list(WRONG), ids=lambda value: value if len(value) < 20 else "")
 def test_one_file_is_all_that_an_extension_takes(library, folder, text):
     before = found()
-    (library / folder / "mine.py").write_text(text)
+    write(library, folder, text)
     (library / folder / "_shared_by_mine.py").write_text("of no kind = at all")
     after = found()
     assert after.keys() == before.keys() and after.pop(folder).keys() == {*before.pop(folder), "mine"}
@@ -168,10 +199,38 @@ def test_one_file_is_all_that_an_extension_takes(library, folder, text):
 
 @pytest.mark.parametrize("folder, text, said", CASES, ids=[f"{folder}-{said}" for folder, _, said in CASES])
 def test_what_is_misspelt_in_an_extension_is_one_sentence_with_file_and_name(folders, folder, text, said):
-    (folders / folder / "mine.py").write_text(text)
-    with pytest.raises(StudyError, match=rf"{folder}/mine.py(: )?{said}") as error:
+    write(folders, folder, text)
+    with pytest.raises(StudyError, match=rf"{folder}/mine(/__init__)?.py(: )?{said}") as error:
         found()
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("answer.py", None, "answer.py: does not exist; see the other folders of .*questions"),
+        ("answer.md.j2", None, "answer.md.j2: does not exist"),
+        ("answer.py", "def fact(evidence): ...", "answer.py: there is no function facts; did you mean fact"),
+    ],
+)
+def test_a_question_without_words_or_what_they_are_told_is_said_to_be(folders, name, text, said):
+    write(folders, "questions", QUESTION)
+    (folders / "questions/mine" / name).unlink()
+    if text:
+        (folders / "questions/mine" / name).write_text(text)
+    with pytest.raises(StudyError, match=said):
+        found()
+
+
+def test_two_questions_cannot_have_one_table(library):
+    write(library, "questions", QUESTION.replace('"mine"', '"claims"'))
+    with pytest.raises(StudyError, match="TABLES: claims is a table of the question mine; choose another name"):
+        found()
+
+
+def test_questions_stand_in_their_order(library):
+    write(library, "questions", QUESTION)
+    assert list(extensions.questions())[2:5] == ["shape", "mine", "networks"]
 
 
 def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_are(library):

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -87,7 +88,7 @@ def made_up(
         scalars=tuple(map(file_of, scalars)),
         tables=tables,
         setting=setting_of({name: terms.get(name, SOFT) for name in who.variants}) if who.variants else None,
-        templates=From("templates"),
+        templates=From("templates", files=()),
         out=str(folder / "out"),
     )
 
@@ -525,7 +526,7 @@ def test_a_flat_control_is_said_to_be_none_with_a_remedy(alone):
     assert said in text and "Set `control: unit_layer_scale` or `control: permuted` for it." in text
     assert "| cait | intensity | U-shaped |" in text and "| cait_untrained | flat: no control |" in text
     assert "vit_untrained is flat" not in text
-    unit = names(("cait",), teacher=None, controls={"cait": "cait_unit_layer_scale"})
+    unit = replace(names(("cait",), teacher=None), controls={"cait": "cait_unit_layer_scale"})
     shape = alone[1]["shape"].replace({"network": {"cait_untrained": "cait_unit_layer_scale"}})
     assert ": of these it is no control of cait. Set `control: permuted` for it." in "\n".join(on_shapes(shape, unit))
 

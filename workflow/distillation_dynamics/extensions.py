@@ -25,6 +25,7 @@ OTHERS = {
     "metrics": {"__init__", "accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"__init__", "activations"},
     "figures": {"__init__"},
+    "questions": {"__init__"},
 }
 OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
@@ -257,6 +258,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
         file.allow("REQUIRES", question.requires, QUESTION_REQUIRES)
         if own:
             file.must_define("tables", "function")
+        _must_be_answered(Path(file.path).parent)
         found[file.name] = question
     every = [table for question in found.values() for table in question.tables]
     for file in files:
@@ -271,6 +273,14 @@ def _place(file: "_File") -> int:
     if not isinstance(place, int) or isinstance(place, bool):
         raise file.fault("PLACE", f"must be a whole number, and not {place!r}")
     return place
+
+
+def _must_be_answered(folder: Path) -> None:
+    """Raise StudyError unless a question has the words of its answer, and what these are told."""
+    for name in ("answer.md.j2", "answer.py"):
+        if not (folder / name).is_file():
+            raise StudyError(f"{folder / name}: does not exist; see the other folders of {folder.parent}")
+    _File(str(folder / "answer.py"), folder.name, defined(folder / "answer.py")).must_define("facts", "function")
 
 
 def _questions() -> Iterator["_File"]:

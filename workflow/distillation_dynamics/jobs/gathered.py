@@ -145,7 +145,7 @@ def _statistics(graph: Graph) -> Task:
     """Add the statistics."""
     logits = LOGITS.format("test")
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | graph.tables
-    questions = extensions.questions(_tables_of_stages())
+    questions = extensions.questions(tables_of_stages())
     # What was run, and what that cost, stands in the head of the report.
     names = {"runs", "cost"}.union(*(question.reads for question in questions.values())).intersection(owners)
     read: dict[str, Task] = {name: owners[name] for name in sorted(names)} | {"splits": graph.data}
@@ -197,10 +197,10 @@ def statistics_tables() -> tuple[str, ...]:
 
 def known_tables() -> tuple[str, ...]:
     """Return the names of all tables that figures may be drawn from."""
-    return (*_tables_of_stages(), *statistics_tables())
+    return (*tables_of_stages(), *statistics_tables())
 
 
-def _tables_of_stages() -> tuple[str, ...]:
+def tables_of_stages() -> tuple[str, ...]:
     """Return the names of all tables but those of questions."""
     own = dict.fromkeys(table for metric in extensions.metrics().values() for table in metric.tables)
     every = (*SHARED_TABLES, *own, *extensions.pair_metrics(), "map", *SUMMARY_TABLES)
