@@ -10,7 +10,7 @@ from ..errors import nearest
 from ..spec.configured import Data
 from ..spec.training import Augmentation, Recipe
 from .faults import said
-from .keys import Configuration, GivenView, Network
+from .keys import Configuration, Network
 from .study import STUDENT, Study
 from .terms import Share
 
@@ -113,15 +113,10 @@ def whole_faults(config: Configuration) -> Iterator[str]:
             if getattr(view, key) is None and getattr(config.view, key) is None:
                 yield f"view.{key}: must be given, because {owner} is trained"
     for key, view in {"view": config.view, **{f"{owner}.view": view for owner, view in views.items()}}.items():
-        yield from _view_faults(key, view, view.channels or config.view.channels or 3)
-
-
-def _view_faults(key: str, view: GivenView, channels: int) -> Iterator[str]:
-    for part, values in (("mean", view.mean), ("std", view.std)):
-        if values is not None and len(values) != channels:
-            yield f"{key}.{part}: {len(values)} values given for {channels} channels; give one a channel"
-    if min(view.std or [1]) <= 0:
-        yield f"{key}.std: every value must be greater than 0"
+        channels = view.channels or config.view.channels or 3
+        for part, values in (("mean", view.mean), ("std", view.std)):
+            if values is not None and len(values) != channels:
+                yield f"{key}.{part}: {len(values)} values given for {channels} channels; give one a channel"
 
 
 def group_faults(config: Configuration) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from .. import extensions
 from ..spec.images import Validation
-from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Seed, Text
+from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
 from ..spec.network import Named
 from ..spec.networks import Control
@@ -22,7 +22,8 @@ Name = Annotated[str, Key(pattern="^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-
 Paths = Text | Annotated[tuple[Text, ...], Key(min_length=1)]
 Sha256 = Annotated[str, Key(pattern="^[0-9a-f]{64}$")]
 GpuModel = Annotated[str, Key(pattern="^[A-Za-z0-9_.-]+$")]
-ChannelValues = Annotated[tuple[float, ...], Key(min_length=1, max_length=3)]
+Means = Annotated[tuple[float, ...], Key(min_length=1, max_length=3)]
+Deviations = Annotated[tuple[Positive, ...], Key(min_length=1, max_length=3)]
 Origin = Literal["pretrain", "timm", "checkpoint"]
 Palette = Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"]
 
@@ -98,8 +99,8 @@ class GivenView:
 
     channels: Annotated[Literal[1, 3] | None, Key("colour channels that images are converted to")] = None
     image_size: Annotated[int | None, Key("side of the square image, pixels", ge=4, le=10_000)] = None
-    mean: Annotated[ChannelValues | None, Key("subtracted from each channel, of values from 0 to 1")] = None
-    std: Annotated[ChannelValues | None, Key("each channel is divided by it, above 0")] = None
+    mean: Annotated[Means | None, Key("subtracted from each channel, of values from 0 to 1")] = None
+    std: Annotated[Deviations | None, Key("each channel is divided by it, once its mean is subtracted")] = None
     crop_fraction: Annotated[float | None, Key(CROP, ge=0.1, le=1)] = None
     interpolation: Annotated[Literal["bilinear", "bicubic"] | None, Key("of resizing; left out: bicubic")] = None
     crop_mode: Annotated[Literal["center", "squash", "border"] | None, Key("of timm; left out: center")] = None
