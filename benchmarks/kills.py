@@ -21,7 +21,7 @@ from pathlib import Path
 
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import batches, record
-from distillation_dynamics.jobs.summary import PAGE
+from distillation_dynamics.spec.tables import INDEX
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def kill(folder: Path, job: Job, kills: int, generator: random.Random) -> tuple[
         raise SystemExit(f"{job} does not run by itself")
     usual = time.monotonic() - begin
     # The page shows measured seconds, which are those of the jobs that ran since it was made.
-    finished |= {file: file.read_bytes() for file in files if file.name == PAGE}
+    finished |= {file: file.read_bytes() for file in files if file.name == INDEX}
     damaged, alive = [], 0
     for _ in range(kills):
         remove(folder, job)

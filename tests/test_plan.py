@@ -537,8 +537,12 @@ def test_what_a_study_is_stands_in_a_file_when_something_runs(project):
     class Run(Workflow):
         dryrun = touch = False
 
-    planning.plan_of(graph, hashes, Workflow)
-    assert not path.exists(), "a dry run writes nothing"
+    class Summary(Run):
+        executor_plugin = None
+
+    for shows in (Workflow, Summary):
+        planning.plan_of(graph, hashes, shows)
+        assert not path.exists(), "a dry run and a summary write nothing"
     planning.plan_of(graph, hashes, Run)
     first = path.read_text()
     said = json.loads(first)

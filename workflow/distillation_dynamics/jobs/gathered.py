@@ -9,6 +9,7 @@ from ..data.classes import class_names
 from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
 from ..spec.tables import (
+    INDEX,
     Drawn,
     FiguresJob,
     Names,
@@ -250,7 +251,7 @@ def _page(graph: Graph, classes: tuple[str, ...]) -> Task:
         records=records,
         out="",
     )
-    return graph.add("page", "", job, ["index.html"], reads, folder="", record_name=f".index{record.NAME}")
+    return graph.add("page", "", job, [INDEX], reads, folder="", record_name=f".index{record.NAME}")
 
 
 def _is_printed(task: Task) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .. import extensions
+from ..spec.tables import INDEX
 from . import record
 from .graph import Graph
 from .hashes import Hashes
@@ -19,7 +20,7 @@ SHOWN = {
     "figures": ("Figures", (".png", ".gif"), "figure"),
     "statistics": ("Report", ("report.md", "numbers.json"), "report"),
     "summary": ("Report", ("summary.md", "cost.md"), "summary"),
-    "page": ("Report", ("index.html",), "page"),
+    "page": ("Report", (INDEX,), "page"),
 }
 CAPTIONS = tuple(caption for _, _, caption in SHOWN.values())
 SAYS = {
@@ -27,7 +28,7 @@ SAYS = {
     "numbers.json": "all tests and intervals that the report states",
     "summary.md": "accuracy, agreement with the teacher and operations of every network and variant",
     "cost.md": "measured seconds of training",
-    "index.html": "all of it on one page: answers, charts to choose from, tables, what made them",
+    INDEX: "all of it on one page: answers, charts to choose from, tables, what made them",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import StudyError
 from ..files import read_json
+from ..spec.tables import INDEX
 from . import record
 from .graph import Graph
 from .hashes import Hashes
@@ -18,7 +19,6 @@ ANSWERED = ("Does a variant help?", "Is it U-shaped?", "The paper's claims, one 
 MOST_ANSWERS = 3
 # Stages that gather -> how what they leave is counted.
 COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tables": "table", "figures": "figure"}
-PAGE = "index.html"
 
 
 def number_of(tasks: Sequence[Task]) -> str:
@@ -72,7 +72,7 @@ def answers(graph: Graph, hashes: Hashes) -> list[str]:
     task = graph.statistics
     if record.fault(task, record.read(task.record), hashes) is not None:
         return []
-    path, page = Path(task.path("report.md")), Path(graph.home, PAGE)
+    path, page = Path(task.path("report.md")), Path(graph.home, INDEX)
     report = path.read_text(encoding="utf-8")
     found = [f"{title} {said}" for title in ANSWERED if (said := answer(report, title))][:MOST_ANSWERS]
     if accuracies := answer(report, "Accuracy"):

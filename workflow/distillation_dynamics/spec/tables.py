@@ -8,6 +8,8 @@ from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
 MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET = "balanced", "published"
+# The page, in the folder of its study.
+INDEX = "index.html"
 
 
 @dataclass(frozen=True)

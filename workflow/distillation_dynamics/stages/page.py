@@ -9,9 +9,7 @@ from ..figures.drawing.style import Style
 from ..files import columns_of, read_arrow, read_json, write_text
 from ..page import document, looks
 from ..page.panel import PageData
-from ..spec.tables import PageJob
-
-INDEX = "index.html"
+from ..spec.tables import INDEX, PageJob
 
 
 def main(job: PageJob, gpus: int = 0) -> None:
