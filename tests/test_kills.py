@@ -43,10 +43,12 @@ def test_the_check_sees_a_damaged_file(copy, monkeypatch):
     job = next(job for job in jobs if "tables" in job.stages)
     half = kills.outputs(folder, job)[0]
     content = half.read_bytes()
+    # To the end, killed, to the end.
+    commands = iter([["true"], ["sleep", "600"], ["true"]])
 
     def start(folder, job):
         half.write_bytes(content[:100])
-        return subprocess.Popen(["sleep", "1"], start_new_session=True)
+        return subprocess.Popen(next(commands), start_new_session=True)
 
     monkeypatch.setattr(kills, "start", start)
     damaged, lost, alive = kills.kill(folder, job, 1, random.Random(0))
