@@ -102,6 +102,13 @@ assert "**Of the activations of the last block are near 0: 50 % of vit (control:
 assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in report
 places = [report.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
 assert places == sorted(places)
+
+from distillation_dynamics.page import document
+from distillation_dynamics.page.panel import PageData
+
+panel, last = document.panels(PageData(names, {"silence": read_table("out/silence.parquet")}, {}))
+assert panel.title == "How silent is the last block?" and list(panel.tables["silence"]["value"]) == [50, 12.5]
+assert last.id == "provenance"
 print("used")
 """
 

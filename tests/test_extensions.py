@@ -211,11 +211,12 @@ def test_what_is_misspelt_in_an_extension_is_one_sentence_with_file_and_name(fol
         ("answer.py", None, "answer.py: does not exist; see the other folders of .*questions"),
         ("answer.md.j2", None, "answer.md.j2: does not exist"),
         ("answer.py", "def fact(evidence): ...", "answer.py: there is no function facts; did you mean fact"),
+        ("panel.py", "def panel(data): ...", "panel.py: there is no function panels; did you mean panel"),
     ],
 )
 def test_a_question_without_words_or_what_they_are_told_is_said_to_be(folders, name, text, said):
     write(folders, "questions", QUESTION)
-    (folders / "questions/mine" / name).unlink()
+    (folders / "questions/mine" / name).unlink(missing_ok=True)
     if text:
         (folders / "questions/mine" / name).write_text(text)
     with pytest.raises(StudyError, match=said):

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.page import document, html, looks, rows
+from distillation_dynamics.page import document, html, looks, profiles, rows
 from distillation_dynamics.page.panel import PageData
-from distillation_dynamics.page.panels import depth, provenance, spectra
+from distillation_dynamics.page.panels import provenance, spectra
 from distillation_dynamics.stages import page as stage
 from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
 
@@ -331,7 +331,7 @@ def test_of_many_those_furthest_from_the_baseline_are_shown_at_the_start():
 
 def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images():
     tables = tables_of(WHO)
-    table, metrics = depth.profiles(data_for(tables))
+    table, metrics = profiles.profiles(data_for(tables))
     assert metrics[:3] == ["entropy", "activation_magnitude", "intensity"]
     assert not [name for name in metrics if name.endswith(("_se", "_null", "_low", "_p99")) or name == "channels"]
     assert table.loc[table["role"] != "variant", "epoch"].isna().all()

@@ -116,7 +116,8 @@ class Question(NamedTuple):
     """What a question asks, its place in report and page, its own tables, and what its answer rests on.
 
     `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
-    `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study.
+    `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study; `panel`: whether it
+    has panels on the page.
     """
 
     title: str
@@ -127,6 +128,7 @@ class Question(NamedTuple):
     decides: str
     reads: tuple[str, ...]
     requires: tuple[str, ...]
+    panel: bool
 
 
 @cache
@@ -246,6 +248,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
         question = Question(
             *(file.value("TITLE"), _place(file), own, file.texts("SOURCES", own), file.texts("FIGURES", ())),
             *(file.value("DECIDES", ""), file.texts("READS", ()), file.texts("REQUIRES", ())),
+            panel=Path(file.path).with_name("panel.py").is_file(),
         )
         for name, text in (("TITLE", question.title), ("DECIDES", question.decides)):
             if not isinstance(text, str):
@@ -258,7 +261,9 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
         file.allow("REQUIRES", question.requires, QUESTION_REQUIRES)
         if own:
             file.must_define("tables", "function")
-        _must_be_answered(Path(file.path).parent)
+        _must_be_answered(file)
+        if question.panel:
+            file.beside("panel.py").must_define("panels", "function")
         found[file.name] = question
     every = [table for question in found.values() for table in question.tables]
     for file in files:
@@ -275,12 +280,13 @@ def _place(file: "_File") -> int:
     return place
 
 
-def _must_be_answered(folder: Path) -> None:
+def _must_be_answered(file: "_File") -> None:
     """Raise StudyError unless a question has the words of its answer, and what these are told."""
+    folder = Path(file.path).parent
     for name in ("answer.md.j2", "answer.py"):
         if not (folder / name).is_file():
             raise StudyError(f"{folder / name}: does not exist; see the other folders of {folder.parent}")
-    _File(str(folder / "answer.py"), folder.name, defined(folder / "answer.py")).must_define("facts", "function")
+    file.beside("answer.py").must_define("facts", "function")
 
 
 def _questions() -> Iterator["_File"]:
@@ -298,6 +304,11 @@ class _File(NamedTuple):
     def neighbours(self) -> str:
         """What shows how it is written."""
         return f"the other files of {os.path.dirname(self.path)}"
+
+    def beside(self, name: str) -> "_File":
+        """Another file of its folder."""
+        path = Path(self.path).with_name(name)
+        return _File(str(path), self.name, defined(path))
 
     def fault(self, name: str, what: str) -> StudyError:
         return StudyError(f"{self.path}: {name}: {what}")

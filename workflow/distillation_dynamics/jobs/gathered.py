@@ -251,7 +251,8 @@ def _page(graph: Graph, classes: tuple[str, ...]) -> Task:
         records=records,
         out="",
     )
-    return graph.add("page", "", job, [INDEX], reads, folder="", record_name=f".index{record.NAME}")
+    code = [f"questions.{name}.panel" for name, question in extensions.questions().items() if question.panel]
+    return graph.add("page", "", job, [INDEX], reads, code, folder="", record_name=f".index{record.NAME}")
 
 
 def _is_printed(task: Task) -> bool:

@@ -6,29 +6,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from .. import extensions
 from .html import render
 from .panel import PageData, Panel, named
-from .panels import accuracy, cost, depth, pairs, place, provenance, published, saliency, spectra, training
+from .panels import blocks, cost, dynamics, place, provenance, saliency, spectra
 from .pictures import figure
 from .rows import packed
 
-# Sections in the order of reading; a panel that is not named here comes before what it cost.
-ORDER = (
-    *("accuracy", "variants", "claims", "gain", "terms", "published", "dynamics", "shape", "spectra", "networks"),
-    *("map", "alignment", "cka", "saliency"),
-)
-LAST = "cost", "provenance"
 CAN_SHOW = "What this study can show"
 # So many variants on either side of the baseline are shown at the start.
 FURTHEST = 2
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panels that a study has something for, in the order of reading."""
-    modules = accuracy, training, published, depth, spectra, pairs, place, saliency, cost, provenance
-    found = {panel.id: panel for module in modules for panel in module.panels(data)}
-    middle = [name for name in found if name not in (*ORDER, *LAST)]
-    return [found[name] for name in (*ORDER, *middle, *LAST) if name in found]
+    """Return the panels that a study has something for, those of questions among them, in the order of reading."""
+    asked = [name for name, question in extensions.questions().items() if question.panel]
+    modules = [import_module(f"..questions.{name}.panel", __package__) for name in asked]
+    modules += [dynamics, spectra, blocks, place, saliency, cost, provenance]
+    found = [panel for module in modules for panel in module.panels(data)]
+    return sorted(found, key=lambda panel: panel.place)
 
 
 def page(

@@ -61,7 +61,8 @@ class Chart:
 class Panel:
     """A section of the page: charts, or HTML as its `body`, and the names of printed figures.
 
-    `report`: the title of the report's section that it shows the data of, where that is another than its own.
+    `report`: the title of the report's section that it shows the data of, where that is another than its own; `place`:
+    that in the order of reading.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Panel:
     report: str = ""
     figures: tuple[str, ...] = ()
     body: Markup | None = None
+    place: int = 150
 
     @property
     def answer(self) -> str:

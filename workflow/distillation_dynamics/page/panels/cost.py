@@ -24,4 +24,4 @@ def panels(data: PageData) -> list[Panel]:
     about = "Measured seconds differ from run to run; variants of a seed that train together share what they share."
     spec = charts.bars({"x": {"field": "value", "type": "quantitative", "title": None}})
     chart = Chart("Cost of all runs", about, "cost", spec, COLUMNS, ("measure",), FADE)
-    return [Panel("cost", "Cost", (chart,), (measure(MEASURES),), {"cost": data.owned(sums.reset_index())})]
+    return [Panel("cost", "Cost", (chart,), (measure(MEASURES),), {"cost": data.owned(sums.reset_index())}, place=160)]

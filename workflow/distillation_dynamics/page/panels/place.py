@@ -34,4 +34,4 @@ def panels(data: PageData) -> list[Panel]:
         controls.insert(0, slider("epoch", "Epoch", points["epoch"].dropna()))
     names = tuple(control.name for control in controls)
     chart = Chart("Map of blocks", about, "map", spec, COLUMNS, names, HIDE, needs=("x",))
-    return [Panel("map", "Map of networks", (chart,), tuple(controls), {"map": points}, figures=("map",))]
+    return [Panel("map", "Map of networks", (chart,), tuple(controls), {"map": points}, figures=("map",), place=110)]

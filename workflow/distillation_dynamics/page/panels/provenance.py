@@ -28,7 +28,7 @@ def panels(data: PageData) -> list[Panel]:
         hours=[*hours, ("together", jobs, f"{total:.2f}")],
         recorded=recorded,
     )
-    return [Panel("provenance", "How this was made", body=body)]
+    return [Panel("provenance", "How this was made", body=body, place=170)]
 
 
 def _recorded(made: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,15 @@ def panels(data: PageData) -> list[Panel]:
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
         return []
-    return [Panel("saliency", "Saliency", body=_pictures(data, table, methods), figures=("saliency", "gradient_maps"))]
+    return [
+        Panel(
+            "saliency",
+            "Saliency",
+            body=_pictures(data, table, methods),
+            figures=("saliency", "gradient_maps"),
+            place=140,
+        )
+    ]
 
 
 def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup:

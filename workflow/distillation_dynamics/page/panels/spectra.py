@@ -42,7 +42,7 @@ def panels(data: PageData) -> list[Panel]:
     spec = charts.lines(charts.number("x", "frequency", "frequency [cycles per channel]"), nulls=True)
     names = tuple(control.name for control in controls)
     chart = Chart("Spectrum over channels", about, "spectra", spec, COLUMNS, names)
-    return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"))]
+    return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"), place=90)]
 
 
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:

@@ -1,13 +1,12 @@
-"""Every metric by block: over epochs beside accuracy, and at the last epoch beside controls and nulls."""
+"""Every metric by block as a table, with the columns of its nulls, and the choice between metrics."""
 
 import pandas as pd
 
-from ...spec.tables import MAIN_IMAGE_SET
-from ...words import over
-from .. import charts
-from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, measure, slider
-from ..rows import HALF, NORMAL, over_seeds
-from .training import COURSE, course_of
+from ..spec.tables import MAIN_IMAGE_SET
+from ..words import over
+from . import charts
+from .panel import Control, PageData, epoch_said, measure
+from .rows import HALF, NORMAL, over_seeds
 
 KEYS = ("network", "seed", "epoch", "probe", "block", "block_name", "images")
 # Of every row, or beside a metric: no metric by itself.
@@ -26,16 +25,6 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def panels(data: PageData) -> list[Panel]:
-    """Return the panels on metrics over depth."""
-    if not data.has("depth"):
-        return []
-    table, metrics = profiles(data)
-    if not metrics:
-        return []
-    return [*_dynamics(data, table, metrics), _shape(data, table, metrics)]
-
-
 def metrics_of(depth: pd.DataFrame) -> list[str]:
     """Return the columns that are metrics and have a value, those first that the questions are about."""
     columns = [name for name in depth if name not in FACTS and not name.endswith(BESIDE)]
@@ -47,8 +36,10 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     """Return a row a block and epoch of every network, and the metrics: means over seeds and half of an interval.
 
     The interval is over seeds of students, and over images of networks, of which there is one run. `epoch` is NaN where
-    a network has one checkpoint, which is shown at every epoch of the students.
+    a network has one checkpoint, which is shown at every epoch of the students. No metrics where none was measured.
     """
+    if not data.has("depth"):
+        return pd.DataFrame(), []
     depth = data.tables["depth"]
     depth = depth[depth["probe"] == MAIN_IMAGE_SET]
     metrics = metrics_of(depth)
@@ -89,7 +80,8 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     return means.rename(columns={name: name + GAUSSIAN for name in columns})
 
 
-def _choice(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
+def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
+    """Return the choice between metrics, each with the columns of its nulls."""
     depth = data.tables["depth"]
     depth = depth[depth["probe"] == MAIN_IMAGE_SET]
     beside = {name: null_of(name, depth) for name in metrics}
@@ -105,61 +97,3 @@ def _n(depth: pd.DataFrame, metric: str) -> str:
     images = f"n = {int(rows['images'].max()):,} images"
     seeds = rows[rows["seed"] >= 0].groupby("network")["seed"].nunique()
     return images + (f", {over(seeds)} of each variant" if len(seeds) else "")
-
-
-def _dynamics(data: PageData, table: pd.DataFrame, metrics: list[str]) -> list[Panel]:
-    if not data.names.variants or table["epoch"].isna().all():
-        return []
-    about = (
-        "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
-        "95 % t interval over seeds of students; of networks, of the mean over images."
-    )
-    where = {"role": ["variant", "network"]}
-    drawn = [
-        Chart("Metric by block", about, "profiles", charts.lines(DEPTH), COLUMNS, ("measure", "epoch"), HIDE, where)
-    ]
-    tables = {"profiles": table}
-    if data.has("epochs", COURSE[0]):
-        drawn.append(_course())
-        own = course_of(data)
-        own = own[own["network"].isin(data.names.variants)].rename(columns={COURSE[0]: "value"})
-        half = own[COURSE[0] + HALF]
-        own = own.assign(low=own["value"] - half, high=own["value"] + half)
-        tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
-    controls = (_choice(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
-    figures = "dynamics", "rank", "tokens", "attention", "gradients"
-    title = "Dynamics: metric by block and epoch"
-    return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures)]
-
-
-def _course() -> Chart:
-    """Return the chart of accuracy over training, with a line at the epoch of the slider."""
-    line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
-    spec = charts.lines(charts.whole("x", "epoch", "epoch"), above=(line,), params=[{"name": "at", "value": 0}])
-    return Chart(
-        "Validation top-1 [%] over training",
-        "Means over seeds with their 95 % t interval; the upright line is the epoch of the slider.",
-        "dynamics_course",
-        spec,
-        {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"},
-        follow=HIDE,
-        signals={"at": "epoch"},
-    )
-
-
-def _shape(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Panel:
-    about = (
-        "Every metric over depth at the last epoch. Beside a network its control (dashed, lighter); beside a metric "
-        "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
-        "of the same width and scale would have (dash-dotted)."
-    )
-    controls = (
-        _choice(data, table, metrics),
-        Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True),
-        Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
-        Control("toggle", "gaussian", "Gaussian tokens", clears=("gaussian",), start=False),
-    )
-    names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True)
-    chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]})
-    title, figures = "Is it U-shaped? Profiles over depth", ("shape", "depth_profiles", "probes")
-    return Panel("shape", title, (chart,), controls, {"profiles": table}, "Is it U-shaped?", figures)

@@ -1,11 +1,9 @@
-"""What a paper says: its claims one by one, and its numbers beside the measured ones."""
+"""Published numbers beside the measured ones."""
 
-from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
-from .. import charts
-from ..html import render
-from ..panel import FADE, Chart, PageData, Panel
+from ...page import charts
+from ...page.panel import FADE, Chart, PageData, Panel
+from . import TITLE
 
-BADGES = {SUPPORTED: "yes", CONTRADICTED: "no", UNDECIDED: "open", UNTESTABLE: "none"}
 COLUMNS = {
     "network": "variant", "run": "published run", "published_difference": "published", "value": "measured",
     "low": "low", "high": "high", "seeds": "seeds", "verdict": "verdict",
@@ -13,20 +11,7 @@ COLUMNS = {
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panels on claims and published numbers, as far as there are tables for them."""
-    return [*_claims(data), *_numbers(data)]
-
-
-def _claims(data: PageData) -> list[Panel]:
-    if not data.has("claims"):
-        return []
-    claims = data.tables["claims"].to_dict("records")
-    return [
-        Panel("claims", "The paper's claims, one by one", body=render("claims.html.j2", claims=claims, badges=BADGES))
-    ]
-
-
-def _numbers(data: PageData) -> list[Panel]:
+    """Return the panel on published numbers; none where no variant has any."""
     if not data.has("published", "published_difference"):
         return []
     rows = data.tables["published"].dropna(subset=["published_difference"])
@@ -49,4 +34,4 @@ def _numbers(data: PageData) -> list[Panel]:
     ]
     chart = Chart(title, about, "published", charts.chart(layers, charts.STEP), COLUMNS, follow=FADE, needs=())
     tables = {"published": data.owned(rows[[*COLUMNS, "one_low", "one_high"]])}
-    return [Panel("published", "Published beside measured", (chart,), tables=tables)]
+    return [Panel("published", TITLE, (chart,), tables=tables, place=60)]

@@ -1,0 +1,49 @@
+"""Every metric by block over epochs, beside accuracy."""
+
+from .. import charts
+from ..course import COURSE, course_of
+from ..panel import HIDE, OWNER, Chart, PageData, Panel, slider
+from ..profiles import COLUMNS, DEPTH, choice_of, profiles
+from ..rows import HALF
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on metrics over epochs; none without students."""
+    table, metrics = profiles(data)
+    if not metrics or not data.names.variants or table["epoch"].isna().all():
+        return []
+    about = (
+        "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
+        "95 % t interval over seeds of students; of networks, of the mean over images."
+    )
+    where = {"role": ["variant", "network"]}
+    drawn = [
+        Chart("Metric by block", about, "profiles", charts.lines(DEPTH), COLUMNS, ("measure", "epoch"), HIDE, where)
+    ]
+    tables = {"profiles": table}
+    if data.has("epochs", COURSE[0]):
+        drawn.append(_course())
+        own = course_of(data)
+        own = own[own["network"].isin(data.names.variants)].rename(columns={COURSE[0]: "value"})
+        half = own[COURSE[0] + HALF]
+        own = own.assign(low=own["value"] - half, high=own["value"] + half)
+        tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
+    controls = (choice_of(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
+    figures = "dynamics", "rank", "tokens", "attention", "gradients"
+    title = "Dynamics: metric by block and epoch"
+    return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures, place=70)]
+
+
+def _course() -> Chart:
+    """Return the chart of accuracy over training, with a line at the epoch of the slider."""
+    line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
+    spec = charts.lines(charts.whole("x", "epoch", "epoch"), above=(line,), params=[{"name": "at", "value": 0}])
+    return Chart(
+        "Validation top-1 [%] over training",
+        "Means over seeds with their 95 % t interval; the upright line is the epoch of the slider.",
+        "dynamics_course",
+        spec,
+        {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"},
+        follow=HIDE,
+        signals={"at": "epoch"},
+    )

@@ -1,0 +1,30 @@
+"""What every network and variant reaches: every seed, the mean and its interval."""
+
+import pandas as pd
+
+from ...page import charts
+from ...page.panel import FADE, Chart, PageData, Panel
+from . import TITLE
+
+COLUMNS = {"network": "network", "kind": "what", "seed": "seed", "value": "value", "low": "low", "high": "high"}
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on accuracy; none where no network has one."""
+    if not (data.has("runs", "test_top1") and data.has("summary")):
+        return []
+    runs = data.tables["runs"].dropna(subset=["test_top1"])
+    seeds = runs[["network", "seed"]].assign(kind="seed", value=runs["test_top1"])
+    # Networks of which there is one run have no seed.
+    seeds["seed"] = seeds["seed"].map(lambda seed: "-" if seed < 0 else str(seed))
+    names = {"test_top1": "value", "test_top1_low": "low", "test_top1_high": "high"}
+    means = data.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])
+    table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
+    images = ", ".join(f"{count:,}" for count in sorted({int(count) for count in runs["test_images"]}))
+    about = (
+        f"Top-1 of the last epoch on {images} test images. Small marks: every seed. Diamond: their mean; line: its "
+        "95 % t interval over seeds, which a network of one run does not have."
+    )
+    chart = Chart("Test top-1 [%]", about, "accuracy", charts.ranges("test top-1 [%]"), COLUMNS, follow=FADE)
+    tables = {"accuracy": data.owned(table)}
+    return [Panel("accuracy", TITLE, (chart,), tables=tables, figures=("accuracy", "agreement"), place=10)]

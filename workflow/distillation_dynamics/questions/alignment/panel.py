@@ -1,0 +1,32 @@
+"""Pairs of blocks of student and teacher: how alike they are, and which a variant aligned."""
+
+from ...page import charts
+from ...page.panel import Chart, PageData, Panel, measure
+from . import TITLE
+
+SHOWN = "cka", "untrained_cka", "gain"
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on pairs of blocks of student and teacher; none where none were compared."""
+    shown = [name for name in SHOWN if data.has("alignment", name)]
+    if not shown:
+        return []
+    about = (
+        f"Blocks of a student of {data.names.baseline} beside those of the teacher: CKA after training, before it, and "
+        "the gain of the one on the other. A framed pair was aligned by a variant (hover for which). Likeness decides "
+        "nothing about what aligning does."
+    )
+    table = data.tables["alignment"]
+    aligned = table["aligned_by"].fillna("").astype(str)
+    table = table[["student_block", "teacher_block", *shown, "cka_seeds"]].assign(
+        aligned_by=aligned, aligned=aligned != ""
+    )
+    columns = {
+        "student_block": "student block", "teacher_block": "teacher block", "value": "value", "cka_seeds": "seeds",
+        "aligned_by": "aligned by",
+    }  # fmt: skip
+    x, y = charts.place("x", "teacher_block", "teacher block"), charts.place("y", "student_block", "student block")
+    chart = Chart("Pairs of blocks", about, "alignment", charts.heat(x, y, "aligned"), columns, ("measure",))
+    controls = (measure(data.meanings("alignment", shown)),)
+    return [Panel("alignment", TITLE, (chart,), controls, {"alignment": table}, figures=("alignment",), place=120)]

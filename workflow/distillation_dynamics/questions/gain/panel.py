@@ -1,0 +1,36 @@
+"""What is gained on the baseline and when; training curves."""
+
+from ...page import charts
+from ...page.course import curves
+from ...page.panel import HIDE, Chart, Control, PageData, Panel
+from . import TITLE
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on gains over training, or without students that on training itself."""
+    if data.has("trajectory", "gain"):
+        return [_gain(data)]
+    if data.has("epochs", "validation_top1"):
+        chart, controls, table = curves(data, "How networks learned that were trained here, epoch by epoch. ")
+        return [Panel("course", "Training curves", (chart,), controls, {"course": table})]
+    return []
+
+
+def _gain(data: PageData) -> Panel:
+    gains = data.tables["trajectory"].rename(columns={"variant": "network", "gain": "value"})
+    tables = {"gain": data.owned(gains[["network", "epoch", "fraction", "seeds", "value", "low", "high"]])}
+    baseline = data.names.baseline
+    about = (
+        f"Validation top-1 of a variant less that of {baseline}, of the same seed and epoch, over training [points]. "
+        "Bands: 95 % t interval over seeds."
+    )
+    x, above = charts.number("x", "fraction", "share of training"), (charts.line_at_zero("y"),)
+    columns = {"network": "variant", "epoch": "epoch", "seeds": "seeds", "value": "gain", "low": "low", "high": "high"}
+    title = f"Gain on {baseline} [points]"
+    drawn = [Chart(title, about, "gain", charts.lines(x, above=above), columns, follow=HIDE)]
+    controls: tuple[Control, ...] = ()
+    if data.has("epochs"):
+        chart, controls, tables["course"] = curves(data)
+        drawn.append(chart)
+    figures = "trajectory", "training_curves"
+    return Panel("gain", TITLE, tuple(drawn), controls, tables, figures=figures, place=40)

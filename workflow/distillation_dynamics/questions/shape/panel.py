@@ -1,0 +1,28 @@
+"""Every metric over depth at the last epoch, beside its control, its null and Gaussian tokens."""
+
+from ...page import charts
+from ...page.panel import HIDE, Chart, Control, PageData, Panel
+from ...page.profiles import COLUMNS, DEPTH, choice_of, profiles
+from . import TITLE
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on metrics over depth at the last epoch; none where nothing was measured by block."""
+    table, metrics = profiles(data)
+    if not metrics:
+        return []
+    about = (
+        "Every metric over depth at the last epoch. Beside a network its control (dashed, lighter); beside a metric "
+        "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
+        "of the same width and scale would have (dash-dotted)."
+    )
+    controls = (
+        choice_of(data, table, metrics),
+        Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True),
+        Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
+        Control("toggle", "gaussian", "Gaussian tokens", clears=("gaussian",), start=False),
+    )
+    names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True)
+    chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]})
+    title, figures = "Is it U-shaped? Profiles over depth", ("shape", "depth_profiles", "probes")
+    return [Panel("shape", title, (chart,), controls, {"profiles": table}, TITLE, figures, place=80)]

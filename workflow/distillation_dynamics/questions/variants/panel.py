@@ -1,0 +1,28 @@
+"""Paired differences to the baseline: every seed, the mean and its interval."""
+
+import pandas as pd
+
+from ...page import charts
+from ...page.panel import FADE, Chart, PageData, Panel
+from ..accuracy.panel import COLUMNS
+from . import TITLE
+
+
+def panels(data: PageData) -> list[Panel]:
+    """Return the panel on differences to the baseline; none without any."""
+    if not (data.has("differences", "difference") and data.has("variants")):
+        return []
+    names = {"mean_difference": "value", "difference": "value", "variant": "network"}
+    means = data.tables["variants"].rename(columns=names)[["network", "value", "low", "high"]]
+    seeds = data.tables["differences"].rename(columns=names)[["network", "seed", "value"]]
+    seeds = seeds.assign(kind="seed", seed=seeds["seed"].map(str))
+    table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
+    baseline = data.names.baseline
+    about = (
+        f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: every seed. "
+        "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
+    )
+    title = f"difference to {baseline} [points]"
+    chart = Chart(title, about, "differences", charts.ranges(title, zero=True), COLUMNS, follow=FADE)
+    tables = {"differences": data.owned(table)}
+    return [Panel("variants", TITLE, (chart,), tables=tables, figures=("effects",), place=20)]
