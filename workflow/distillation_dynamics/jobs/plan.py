@@ -158,7 +158,7 @@ class Plan:
 
     def _shown(self, path: str, path_of_record: str) -> str | None:
         """Return the hash that a record gives for a file; that of a student about to be published is its run's."""
-        name = os.path.relpath(path, Path(path_of_record).parent)
+        name = record.name_in(path_of_record, path)
         path_of_record = self.published[path_of_record].record if path_of_record in self.published else path_of_record
         if path_of_record not in self.records:
             self.records[path_of_record] = record.read(path_of_record)

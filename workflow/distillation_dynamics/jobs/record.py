@@ -75,6 +75,13 @@ def facts_of(task: Task, name: str) -> dict[str, Any]:
     return {IDENTITY: identity(os.stat(name)), "sha256": digest}
 
 
+def name_in(record_path: str, path: str) -> str:
+    """Return the name that a record has for a file: its path from the folder of the record."""
+    folder = os.path.dirname(record_path)
+    # A plan asks this of thousands of files, nearly all of which lie there.
+    return path[len(folder) + 1 :] if path.startswith(f"{folder}/") else os.path.relpath(path, folder)
+
+
 def fault(task: Task, record: dict[str, Any] | None, hashes: Hashes) -> str | None:
     """Return why files on disk are not those that a task asks for, as far as they can tell; None when they are.
 
@@ -84,9 +91,8 @@ def fault(task: Task, record: dict[str, Any] | None, hashes: Hashes) -> str | No
         return "was not made yet"
     if record["key"] != task.key:
         return "is of another key"
-    folder = Path(task.record).parent
     for path in task.writes:
-        facts = record["files"].get(os.path.relpath(path, folder))
+        facts = record["files"].get(name_in(task.record, path))
         if facts is None:
             return f"{path} was not asked for before"
         if (said := damage(path, facts, hashes)) is not None:
@@ -124,7 +130,7 @@ def content(path: str, record_path: str, hashes: Hashes) -> str:
     Raises StudyError where the file is not what its record says.
     """
     record = read(record_path)
-    name = os.path.relpath(path, Path(record_path).parent)
+    name = name_in(record_path, path)
     if record is None or name not in record["files"]:
         raise StudyError(f"{path}: no record says what it is; run the same command again")
     facts = record["files"][name]
