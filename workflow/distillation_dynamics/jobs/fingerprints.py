@@ -62,13 +62,7 @@ def fingerprint(*entries: str, texts: bool = False) -> list[str]:
 
     With `texts` what columns say of themselves counts, too.
     """
-    library = library_at(ROOT)
-    by_module: dict[str, list[str]] = {}
-    for name, definition in set().union(*(library.reached(entry) for entry in entries)):
-        found = library.module(name).definitions[definition]
-        if found.meaning:
-            by_module.setdefault(name, []).append(":".join([definition, found.meaning, found.texts if texts else ""]))
-    return sorted(f"{name}:{_hash(*sorted(parts))}" for name, parts in by_module.items())
+    return list(library_at(ROOT).fingerprint(entries, texts))
 
 
 class Library:
@@ -79,6 +73,20 @@ class Library:
         self._modules: dict[str, Module | None] = {}
         self._steps: dict[Reference, tuple[set[tuple[str, str]], list[Reference]]] = {}
         self._reached: dict[str, frozenset[tuple[str, str]]] = {}
+        self._fingerprints: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+
+    def fingerprint(self, entries: tuple[str, ...], texts: bool) -> list[str]:
+        """Return the `fingerprint` of entries. Hundreds of tasks have the same ones."""
+        asked = entries, texts
+        if asked not in self._fingerprints:
+            by_module: dict[str, list[str]] = {}
+            for name, definition in set().union(*(self.reached(entry) for entry in entries)):
+                found = self.module(name).definitions[definition]
+                if found.meaning:
+                    parts = [definition, found.meaning, found.texts if texts else ""]
+                    by_module.setdefault(name, []).append(":".join(parts))
+            self._fingerprints[asked] = sorted(f"{name}:{_hash(*sorted(parts))}" for name, parts in by_module.items())
+        return self._fingerprints[asked]
 
     def module(self, name: str) -> Module:
         """Return a module that is there."""
