@@ -63,12 +63,12 @@ class Together:
     Session = object
 
     @classmethod
-    def main(cls, jobs, gpus, report, start, session=None):
+    def main(cls, jobs, gpus, progress, start, session=None):
         """Pretend to work."""
         for number, task in enumerate(cls.tasks):
-            report.begin(number)
+            progress.begin(number)
             carry_out(task)
-            report.end(number, 1.0)
+            progress.end(number, 1.0)
 
 
 RUN_REPLACED = {

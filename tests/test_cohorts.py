@@ -26,6 +26,7 @@ from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.stages import cohorts, teacher_outputs
+from distillation_dynamics.stages.progress import Progress
 from distillation_dynamics.training import loop
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
@@ -95,8 +96,8 @@ class Study:
     def job(self, variant, out, **machine):
         return run_job(self.result, self.folder, variant, out / variant, self.weights, self.outputs, **machine)
 
-    def train(self, variants, out, report=None, **machine):
-        cohorts.main([self.job(variant, out, **machine) for variant in variants], report=report)
+    def train(self, variants, out, progress=None, **machine):
+        cohorts.main([self.job(variant, out, **machine) for variant in variants], progress=progress)
         return out
 
 
@@ -137,7 +138,7 @@ def test_students_that_were_compared_are_not_all_alike(stored):
     assert len(last) == len(VARIANTS)
 
 
-class Silent(cohorts.Report):
+class Silent(Progress):
     """Notes what it is told."""
 
     def __init__(self):
@@ -169,11 +170,11 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
 
     poisoned.calls = 0
     monkeypatch.setattr(Trainable, "forward", poisoned)
-    report = Silent()
-    stored.train(variants, tmp_path, report)
-    (member,) = report.failed
-    assert variants[member] == "projector" and len(report.ended) == len(variants) - 1
-    assert "training: loss became nan in epoch 2, step" in str(report.failed[member])
+    progress = Silent()
+    stored.train(variants, tmp_path, progress)
+    (member,) = progress.failed
+    assert variants[member] == "projector" and len(progress.ended) == len(variants) - 1
+    assert "training: loss became nan in epoch 2, step" in str(progress.failed[member])
     assert not (tmp_path / "projector/result.json").exists()
     assert_equal(tmp_path, stored, [variant for variant in variants if variant != "projector"])
 
@@ -181,9 +182,9 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
 def test_when_all_members_diverge_the_cohort_ends(tmp_path, stored):
     result = tiny_study(tmp_path, **CHANGES | {"student.recipe.optimizer": {"name": "adamw", "learning_rate": 1e30}})
     jobs = [run_job(result, tmp_path, v, tmp_path / v, stored.weights, stored.outputs) for v in ("none", "soft")]
-    report = Silent()
-    cohorts.main(jobs, report=report)
-    assert sorted(report.failed) == [0, 1] and report.ended == []
+    progress = Silent()
+    cohorts.main(jobs, progress=progress)
+    assert sorted(progress.failed) == [0, 1] and progress.ended == []
 
 
 class Killed(Exception):
@@ -216,7 +217,7 @@ def test_members_at_different_steps_catch_up(stored, tmp_path, monkeypatch):
     assert_equal(tmp_path, stored, variants)
 
 
-class Keys(cohorts.Report):
+class Keys(Progress):
     """Names states after the variant, as they are named after a run's key."""
 
     def __init__(self, *variants):

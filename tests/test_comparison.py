@@ -81,7 +81,7 @@ def pair(tmp_path):
 def test_rows_hold_what_the_network_said_whatever_the_batches(tmp_path, pair):
     rows, _, (logits, features), _ = pair
     parts = keep(tmp_path / "c", logits, features, sizes=(1, 22, 7))
-    assert rows.images == IMAGES and rows.blocks == 3 and rows.block_names == ["blocks.0", "blocks.1", "blocks.2"]
+    assert rows.image_count == IMAGES and rows.blocks == 3 and rows.block_names == ["blocks.0", "blocks.1", "blocks.2"]
     assert rows.grids == [(2, 3), (2, 3), (1, 1)] and rows.tokens_per_image == [3, 3, 1]
     assert rows.labels.tolist() == [i % CLASSES for i in range(IMAGES)]
     for found in (rows, parts):

@@ -30,6 +30,7 @@ from distillation_dynamics.spec.images import Images, ImageSet, View
 from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
+from distillation_dynamics.stages.progress import Progress
 from pictures import make_folder, split_into
 
 FAMILIES = (
@@ -218,7 +219,7 @@ def test_files_are_those_of_the_main_image_set_and_tables_of_maps_too(study, vit
         rows, blocks = Activations(out / f"rows/{name}/rows.safetensors"), whole(network, batch.images, number)
         sums = load_file(out / f"rank/{name}/grams.safetensors")
         meta = json.loads((out / f"features/{name}/meta.json").read_text())
-        assert rows.images == IMAGES and rows.labels.tolist() == batch.labels.tolist()
+        assert rows.image_count == IMAGES and rows.labels.tolist() == batch.labels.tolist()
         chosen = np.isin(batch.positions, meta["images"])
         assert chosen.sum() == 10 and np.bincount(meta["labels"]).tolist() == [2] * CLASSES
         for index, block in enumerate(blocks):
@@ -281,7 +282,7 @@ def test_untrained_weights_that_several_networks_share_are_measured_once(study, 
     assert len(passes) == 9
 
 
-class Told(stage.Report):
+class Told(Progress):
     """Notes what it is told."""
 
     def __init__(self):
@@ -307,7 +308,7 @@ def test_a_metric_that_fails_ends_alone_and_the_others_have_their_bits(study, vi
 
     monkeypatch.setattr(module.Metric, place, fail)
     told = Told()
-    stage.main(study.jobs(tmp_path, network, THREE), report=told)
+    stage.main(study.jobs(tmp_path, network, THREE), progress=told)
     assert told.failed == {1: "of mine"} and sorted(told.ended) == [0, 2] and min(told.ended.values()) > 0
     assert not (tmp_path / "entropy/depth.parquet").exists()
     for name in ("magnitude", "rows"):
@@ -323,7 +324,7 @@ def test_a_metric_that_fills_other_columns_than_it_documents_ends_alone(study, v
     columns = {name: column for name, column in module.IMAGE_COLUMNS.items() if name != "rms"}
     monkeypatch.setattr(module, "IMAGE_COLUMNS", columns)
     told = Told()
-    stage.main(study.jobs(tmp_path, network, THREE), report=told)
+    stage.main(study.jobs(tmp_path, network, THREE), progress=told)
     assert told.failed == {0: "distillation_dynamics.metrics.magnitude: its Metric and its columns differ in rms"}
 
 
@@ -355,7 +356,7 @@ def broken(study, values, finite):
 @pytest.mark.parametrize("chosen", [("magnitude",), ("entropy", "tokens"), ("rows",), tuple(KNOWN)])
 def test_a_network_that_computes_no_numbers_is_named_by_its_file_and_leaves_no_table(study, tmp_path, chosen):
     told = Told()
-    stage.main(study.jobs(tmp_path, broken(study, 1e30, True), chosen), report=told)
+    stage.main(study.jobs(tmp_path, broken(study, 1e30, True), chosen), progress=told)
     assert told.ended == {} and len(told.failed) == len(chosen)
     what = r"logits, image 0" if chosen == ("rows",) else r"block 1(, image 0)?"
     for message in told.failed.values():

@@ -168,9 +168,10 @@ def read_arrow(path: str | Path):
 
 def columns_of(schema) -> dict[str, Column]:
     """Return what `write_table` left in the schema of a table: unit and meaning of each column, '' where nothing."""
-    told = {field.name: field.metadata or {} for field in schema}
+    said = {field.name: field.metadata or {} for field in schema}
     return {
-        name: Column(*(said.get(key, b"").decode() for key in (b"unit", b"description"))) for name, said in told.items()
+        name: Column(*(about.get(key, b"").decode() for key in (b"unit", b"description")))
+        for name, about in said.items()
     }
 
 

@@ -25,6 +25,7 @@ from .. import threads
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
 from ..spec.base import to_json
+from ..stages.progress import Progress
 from . import locks, record
 from .hashes import Hashes
 from .task import Task, code_of, key_of, module_of
@@ -144,43 +145,43 @@ def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]
     return due
 
 
-class Report:
-    """What a stage that carries out several tasks together tells of each, as soon as it is done or has failed."""
+class Recorded(Progress):
+    """Writes the record of each of several tasks as soon as its files are, and lists those that failed."""
 
     def __init__(self, due: list[tuple[Task, dict[str, str]]], threads: int, gpus: int):
         self.due, self.threads, self.gpus = due, threads, gpus
         self.failed: list[str] = []
 
-    def state_key(self, member: int) -> str:
+    def state_key(self, job: int) -> str:
         """Return the name of the states of a member's unfinished training."""
-        return state_key(*self.due[member])
+        return state_key(*self.due[job])
 
-    def begin(self, member: int) -> None:
+    def begin(self, job: int) -> None:
         """The files of a member are about to be written."""
-        record.remove(self.due[member][0])
+        record.remove(self.due[job][0])
 
-    def end(self, member: int, seconds: float) -> None:
+    def end(self, job: int, seconds: float) -> None:
         """The files of a member are written; its part of the job took so many seconds."""
-        record.write(*self.due[member], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
-        say_done(self.due[member][0], seconds)
+        record.write(*self.due[job], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
+        say_done(self.due[job][0], seconds)
 
-    def fail(self, member: int, error: StudyError) -> None:
+    def fail(self, job: int, error: StudyError) -> None:
         """A member ended with an error."""
-        self.failed.append(f"{self.due[member][0]}: {error}")
+        self.failed.append(f"{self.due[job][0]}: {error}")
 
 
-class ReportOfCohort(Report):
-    """That of trainings: nobody may change their files, which studies share; their failures are told by other jobs."""
+class RecordedTrainings(Recorded):
+    """Trainings: nobody may change their files, which studies share; their failures are told by other jobs."""
 
-    def end(self, member: int, seconds: float) -> None:
+    def end(self, job: int, seconds: float) -> None:
         """The files of a member are written."""
-        for path in self.due[member][0].writes:
+        for path in self.due[job][0].writes:
             os.chmod(path, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-        super().end(member, seconds)
+        super().end(job, seconds)
 
-    def fail(self, member: int, error: StudyError) -> None:
+    def fail(self, job: int, error: StudyError) -> None:
         """A training ended with an error; its sentence is left for the rule that publishes its run."""
-        task = self.due[member][0]
+        task = self.due[job][0]
         print(f"{task}: error: {error}", file=sys.stderr, flush=True)
         write_text(failure(task), f"error: {error}\n")
 
@@ -195,7 +196,7 @@ def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None
         print(f"an epoch has a line for each of {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
     count = threads_of(members[0])
     cohorts = load_stage("students", count)
-    cohorts.main([task.job for task, _ in due], gpus, ReportOfCohort(due, count, gpus), start)
+    cohorts.main([task.job for task, _ in due], gpus, RecordedTrainings(due, count, gpus), start)
 
 
 def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
@@ -214,12 +215,12 @@ def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> No
         count = threads_of(due[0][0])
         measuring = load_stage("measure", count)
         session = session or measuring.Session()
-        report = Report(due, count, gpus)
+        progress = Recorded(due, count, gpus)
         try:
-            measuring.main([task.job for task, _ in due], gpus, report, start, session)
+            measuring.main([task.job for task, _ in due], gpus, progress, start, session)
         except StudyError as error:
             failed.append(f"measure {network}: {error}")
-        failed += report.failed
+        failed += progress.failed
         start = time.time()
     if failed:
         raise StudyError("\n".join(dict.fromkeys(failed)))

@@ -27,7 +27,7 @@ def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
     """
     if request == Request(logits=True) and classes_of(network) > 0:
         return Outputs(network(images))
-    return said(network, request, forward(network, images, request))
+    return outputs_of(network, request, forward(network, images, request))
 
 
 def forward(
@@ -42,7 +42,7 @@ def forward(
     return Passed(network.forward_features(images) if to_the_end else None, {}, {})
 
 
-def said(network: TimmNetwork, request: Request, passed: Passed) -> Outputs:
+def outputs_of(network: TimmNetwork, request: Request, passed: Passed) -> Outputs:
     """Return what a request asks of what a forward pass left."""
     return Outputs(
         logits=network.forward_head(passed.final) if request.logits and classes_of(network) > 0 else None,

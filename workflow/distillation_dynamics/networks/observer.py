@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..errors import say_once
 from ..outputs import Outputs, Request, asked_for
-from .answers import forward, said
+from .answers import forward, outputs_of
 from .attention import AttentionReader
 from .blocks import block_names, chosen, classes_of
 from .gradients import block_gradients
@@ -57,7 +57,7 @@ class Observer:
         # By the last block it is found out how the network gets from its blocks to its head.
         blocks = {*looked_at, len(self.block_names) - 1} if looked_at else set()
         passed = forward(self.network, images, request, blocks, bool(looked_at))
-        outputs = said(self.network, request, passed)
+        outputs = outputs_of(self.network, request, passed)
         if looked_at:
             found = lens(self.network, asked_for(passed.final), passed.features, passed.prefix)
             outputs.lens = {block: found[block] for block in looked_at if block in found}

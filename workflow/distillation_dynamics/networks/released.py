@@ -86,8 +86,8 @@ def check_header(path: Path, model: Model, view: View, remedy: str) -> int:
     with torch.device("meta"):
         network = build(model, view)
         given = {
-            name: torch.empty(told["shape"], dtype=torch.float32 if "F" in told["dtype"] else torch.int64)
-            for name, told in header(path).items()
+            name: torch.empty(tensor["shape"], dtype=torch.float32 if "F" in tensor["dtype"] else torch.int64)
+            for name, tensor in header(path).items()
         }
         timms = filter_of(model)
         try:

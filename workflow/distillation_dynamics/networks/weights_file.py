@@ -65,7 +65,7 @@ def header(path: Path) -> dict[str, dict[str, Any]]:
     """Return name -> {"dtype", "shape"} of the tensors in a safetensors file, read from its header alone."""
     with open(path, "rb") as file:
         tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return {name: {key: told[key] for key in ("dtype", "shape")} for name, told in tensors.items() if "dtype" in told}
+    return {name: {key: one[key] for key in ("dtype", "shape")} for name, one in tensors.items() if "dtype" in one}
 
 
 def _not_read(path: str | Path, converted: Path) -> str:

@@ -18,10 +18,10 @@ class KeptActivations:
 
 @dataclass(frozen=True)
 class CompareJob:
-    """Compare the networks of each pair by the pair metric `metric`."""
+    """Compare the networks of each pair of `network_pairs` by the pair metric `metric`."""
 
     metric: str
-    pairs: tuple[tuple[KeptActivations, KeptActivations], ...]
+    network_pairs: tuple[tuple[KeptActivations, KeptActivations], ...]
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 

@@ -16,7 +16,6 @@ import torch
 
 from .. import distributed
 from ..data.split import Split
-from ..errors import StudyError
 from ..files import replacing
 from ..networks.build import build
 from ..networks.device import device as device_of
@@ -31,33 +30,16 @@ from ..training.loop import Clock, train
 from ..training.member import Member
 from ..training.resume import States
 from ..training.teacher import CachedTeacher, OnlineTeacher
+from .progress import Progress
 
 STATES = ".resume"
 
 
-class Report:
-    """What a cohort tells of its members, by their number; this one is silent, and names states after the number."""
-
-    def state_key(self, member: int) -> str:
-        """Return the name of the states of a member's unfinished training."""
-        return f"member{member}"
-
-    def begin(self, member: int) -> None:
-        """The files of a member are about to be written."""
-
-    def end(self, member: int, seconds: float) -> None:
-        """The files of a member are written; its part of the job took so many seconds."""
-
-    def fail(self, member: int, error: StudyError) -> None:
-        """The training of a member ended with an error."""
-        raise error
-
-
-def main(jobs: list[RunJob], gpus: int = 0, report: Report | None = None, start: float | None = None) -> None:
+def main(jobs: list[RunJob], gpus: int = 0, progress: Progress | None = None, start: float | None = None) -> None:
     """Train the students of `jobs` together; `start` is when this process began, as time.time() says it."""
     device = device_of(gpus)
     with distributed.processes(device):
-        _main(jobs, device, report or Report(), time.time() if start is None else start)
+        _main(jobs, device, progress or Progress(), time.time() if start is None else start)
 
 
 def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
@@ -80,7 +62,7 @@ def _name(epoch: int) -> str:
     return Path(CHECKPOINT.format(epoch)).name
 
 
-def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float) -> None:
+def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: float) -> None:
     first = jobs[0]
     shared = {(job.images, job.seed) for job in jobs}
     if len(shared) > 1 or any((job.recipe, job.model) != (first.recipe, first.model) for job in jobs):
@@ -89,7 +71,7 @@ def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float
     splits = {name: Split(first.images, name) for name in ("validation", "test")}
     images = Split(first.images, "train", first.recipe.train_images)
     teacher = _teacher(jobs, images, device)
-    members = [_member(job, report.state_key(number)) for number, job in enumerate(jobs)]
+    members = [_member(job, progress.state_key(number)) for number, job in enumerate(jobs)]
     begun = time.time()
     at_a_time = first.machine.images_at_a_time
     train(members, teacher, images, splits["validation"], first.recipe, device, workers, at_a_time)
@@ -104,15 +86,15 @@ def _main(jobs: list[RunJob], device: torch.device, report: Report, start: float
     spent = time.time() - begun - sum(member.log.seconds for member in members)
     for number, (job, member) in enumerate(zip(jobs, members, strict=True)):
         if member.failed is not None:
-            report.fail(number, member.failed)
+            progress.fail(number, member.failed)
             continue
-        report.begin(number)
+        progress.begin(number)
         validation = member.log.validation_logits
         assert validation is not None, "a training ends with a validation"
         predictions = {"validation": validation, "test": by_member[id(member)]}
         started = (begun - start + max(0.0, spent)) / len(jobs)
         _write(job, member, predictions, splits, len(images), device, len(jobs), started)
-        report.end(number, member.log.seconds + started)
+        progress.end(number, member.log.seconds + started)
         # Only now: a job that is killed before its record is written finds its training finished.
         shutil.rmtree(Path(job.out) / STATES)
 

@@ -42,10 +42,10 @@ def documentation(metric: ModuleType) -> dict[str, Column]:
 def main(job: CompareJob, gpus: int = 0) -> None:
     """Compare the networks of every pair of the job."""
     metric = import_module(f"..metrics.pairs.{job.metric}", __package__)
-    left = Counter(named.file.files[0] for pair in job.pairs for named in pair)
+    left = Counter(named.file.files[0] for pair in job.network_pairs for named in pair)
     opened: dict[str, Activations] = {}
     parts = []
-    for pair in job.pairs:
+    for pair in job.network_pairs:
         paths = [named.file.files[0] for named in pair]
         opened |= {path: Activations(path) for path in paths if path not in opened}
         first, second = (opened[path] for path in paths)
@@ -75,7 +75,7 @@ def _part(
         block, other = (axis.ravel() for axis in np.indices(shape))
         keys |= {"block": block, "block_name": np.array(first.block_names)[block]}
         keys |= {"other_block": other, "other_block_name": np.array(second.block_names)[other]}
-    keys["images"] = first.images
+    keys["images"] = first.image_count
     size = int(np.prod(shape))
     return {name: np.broadcast_to(value, size) for name, value in keys.items()} | {
         name: values.ravel() for name, values in columns.items()

@@ -88,7 +88,8 @@ def main(job: MapJob, gpus: int = 0) -> None:
         rows = Activations(named.file.files[0])
         if first is None:
             first = rows
-            taken = np.unique(np.linspace(0, rows.images - 1, min(rows.images, MOST_IMAGES)).round().astype(int))
+            count = rows.image_count
+            taken = np.unique(np.linspace(0, count - 1, min(count, MOST_IMAGES)).round().astype(int))
         matched(first, rows)
         for block, name in enumerate(rows.block_names):
             for key, value in zip(keys, (named.network, named.seed, named.epoch, block, name), strict=True):

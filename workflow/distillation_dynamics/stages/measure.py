@@ -31,23 +31,10 @@ from ..outputs import Outputs, Request, computed_with
 from ..spec.base import to_json
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
+from .progress import Progress
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
 BATCH, BATCH_VALUES = 64, 2**26
-
-
-class Report:
-    """What the stage tells of its jobs, by their number; this one is silent, and raises what went wrong."""
-
-    def begin(self, job: int) -> None:
-        """The files of a job are about to be written."""
-
-    def end(self, job: int, seconds: float) -> None:
-        """The files of a job are written; its part took so many seconds."""
-
-    def fail(self, job: int, error: StudyError) -> None:
-        """A job ended with an error."""
-        raise error
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ class Left:
     folder: Path | None
 
 
-class Part:
+class Measurement:
     """One metric of the network: its job, its module, its rows so far, and the error that ended it."""
 
     def __init__(self, number: int, job: MeasureJob):
@@ -121,20 +108,20 @@ class Session:
 def main(
     jobs: list[MeasureJob],
     gpus: int = 0,
-    report: Report | None = None,
+    progress: Progress | None = None,
     start: float | None = None,
     session: Session | None = None,
 ) -> None:
     """Measure one network by all of `jobs`; `start` is when this process began, as time.time() says it."""
-    report, begun = report or Report(), time.time() if start is None else start
+    progress, begun = progress or Progress(), time.time() if start is None else start
     session = session or Session()
     device = device_of(gpus)
     # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
     torch.backends.cudnn.allow_tf32 = False
-    parts = [Part(number, job) for number, job in enumerate(jobs)]
+    parts = [Measurement(number, job) for number, job in enumerate(jobs)]
     checkpoints = jobs[0].network
     for part in parts:
-        report.begin(part.number)
+        progress.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
         observer = functools.cache(functools.partial(_observer, jobs[0], weights, device))
         for image_set, members in _by_image_set(parts):
@@ -146,9 +133,9 @@ def main(
         if part.failed is None:
             write_joined(Path(part.job.out), part.tables, part.columns)
             # What no metric alone caused (reading, the network itself) is shared equally.
-            report.end(part.number, part.seconds + spent / len(parts))
+            progress.end(part.number, part.seconds + spent / len(parts))
         else:
-            report.fail(part.number, part.failed)
+            progress.fail(part.number, part.failed)
 
 
 def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
@@ -159,9 +146,9 @@ def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
     return Observer(network.to(device).eval().requires_grad_(False))
 
 
-def _by_image_set(parts: list[Part]) -> Iterator[tuple[ImageSet, list[Part]]]:
+def _by_image_set(parts: list[Measurement]) -> Iterator[tuple[ImageSet, list[Measurement]]]:
     """Yield the image sets of all metrics, each with the metrics that are measured on it."""
-    members: dict[ImageSet, list[Part]] = {}
+    members: dict[ImageSet, list[Measurement]] = {}
     for part in parts:
         for image_set in part.job.image_sets:
             members.setdefault(image_set, []).append(part)
@@ -174,7 +161,7 @@ def _measure(
     number: int,
     image_set: ImageSet,
     session: Session,
-    parts: list[Part],
+    parts: list[Measurement],
     device: torch.device,
 ) -> None:
     """Measure one checkpoint on one image set by all metrics of `parts`, but for those that an equal one has left."""
@@ -194,7 +181,7 @@ def _measure(
         return
     watcher, left = observer(), {}
     with ExitStack() as stack:
-        metrics: dict[Part, Accumulator] = {}
+        metrics: dict[Measurement, Accumulator] = {}
         for part in parts:
             folder = part.folder(number, image_set)
             context = Context(
@@ -227,7 +214,7 @@ def _measure(
     session.untrained |= {key: rest for key, (part, rest) in left.items() if part.failed is None}
 
 
-def _known(weights: str, size: int, image_set: ImageSet, parts: list[Part]) -> dict[Part, str]:
+def _known(weights: str, size: int, image_set: ImageSet, parts: list[Measurement]) -> dict[Measurement, str]:
     """Return what tells the results of each metric: the weights' content, and all that the metric is given."""
     content = sha256(weights)
     return {
@@ -239,7 +226,7 @@ def _known(weights: str, size: int, image_set: ImageSet, parts: list[Part]) -> d
 
 
 @contextmanager
-def _files(part: Part) -> Iterator[ExitStack]:
+def _files(part: Measurement) -> Iterator[ExitStack]:
     """Yield what closes the files that a metric holds open; none of them appears where the metric has failed."""
     try:
         with ExitStack() as stack:
@@ -253,7 +240,7 @@ def _files(part: Part) -> Iterator[ExitStack]:
 class _own:
     """Counts the seconds that a metric takes, and keeps its error: the others go on."""
 
-    def __init__(self, part: Part):
+    def __init__(self, part: Measurement):
         self.part = part
 
     def __enter__(self) -> None:
@@ -270,7 +257,7 @@ class _own:
 def _stream(
     observer: Observer,
     images: MeasuredImages,
-    metrics: dict[Part, Accumulator],
+    metrics: dict[Measurement, Accumulator],
     size: int,
     device: torch.device,
     sorts: bool,

@@ -50,7 +50,7 @@ class Activations:
         self._known: dict[Any, Any] = {}
 
     @property
-    def images(self) -> int:
+    def image_count(self) -> int:
         """The number of images, n."""
         return len(self.names)
 
@@ -92,9 +92,9 @@ def matched(first: Activations, second: Activations) -> None:
     if first.names == second.names:
         return
     both = zip(first.names, second.names, strict=False)
-    place = next((i for i, (a, b) in enumerate(both) if a != b), min(first.images, second.images))
+    place = next((i for i, (a, b) in enumerate(both) if a != b), min(first.image_count, second.image_count))
     said = [
-        f"{rows.path} has {rows.names[place]}" if place < rows.images else f"{rows.path} has no more"
+        f"{rows.path} has {rows.names[place]}" if place < rows.image_count else f"{rows.path} has no more"
         for rows in (first, second)
     ]
     raise StudyError(

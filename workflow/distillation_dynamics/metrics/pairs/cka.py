@@ -61,15 +61,15 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     shape = first.blocks, second.blocks
     columns = {name: np.full(shape, np.nan) for name in ("cka_images", "cka_tokens")}
     columns["tokens_per_image"] = np.zeros(shape, dtype=np.int64)
-    if first.images < FEWEST:
-        say_once(f"CKA needs at least {FEWEST} images, and {first.path} has {first.images}: it stays empty")
+    if first.image_count < FEWEST:
+        say_once(f"CKA needs at least {FEWEST} images, and {first.path} has {first.image_count}: it stays empty")
     else:
         columns["cka_images"] = _compared(first, second, "pooled", range(shape[0]), range(shape[1]))
     for grid in sorted({*first.grids} & {*second.grids}):
         rows, others = ([b for b in range(side.blocks) if side.grids[b] == grid] for side in (first, second))
         tokens = first.tokens_per_image[rows[0]]
         columns["tokens_per_image"][np.ix_(rows, others)] = tokens
-        if first.images * tokens >= FEWEST:
+        if first.image_count * tokens >= FEWEST:
             columns["cka_tokens"][np.ix_(rows, others)] = _compared(first, second, "tokens", rows, others)
     return columns
 

@@ -36,7 +36,7 @@ def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> floa
 
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
-    images, shape = first.images, (first.blocks, second.blocks)
+    images, shape = first.image_count, (first.blocks, second.blocks)
     k = min(NEIGHBOURS, images - 1)
     if k == 0:
         say_once(f"nearest neighbours need more than one image, and {first.path} has one: they stay empty")

@@ -37,7 +37,7 @@ def procrustes_distance(x: np.ndarray, y: np.ndarray) -> float:
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     ours, theirs = (rows.once("procrustes", partial(_blocks, rows)) for rows in (first, second))
-    order = np.random.default_rng(0).permutation(first.images)
+    order = np.random.default_rng(0).permutation(first.image_count)
     return {
         name: np.array([[_distance(x, y[places]) for y in theirs] for x in ours])
         for name, places in (("procrustes", slice(None)), ("procrustes_shuffled", order))
