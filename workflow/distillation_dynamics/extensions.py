@@ -117,7 +117,7 @@ class Question(NamedTuple):
 
     `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
     `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study; `panel`: whether it
-    has panels on the page.
+    has panels on the page; `paper`: its tables in a paper.
     """
 
     title: str
@@ -129,6 +129,7 @@ class Question(NamedTuple):
     reads: tuple[str, ...]
     requires: tuple[str, ...]
     panel: bool
+    paper: tuple[str, ...]
 
 
 @cache
@@ -248,7 +249,8 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
         question = Question(
             *(file.value("TITLE"), _place(file), own, file.texts("SOURCES", own), file.texts("FIGURES", ())),
             *(file.value("DECIDES", ""), file.texts("READS", ()), file.texts("REQUIRES", ())),
-            panel=Path(file.path).with_name("panel.py").is_file(),
+            panel=file.has("panel.py"),
+            paper=file.beside("paper.py").keys("TABLES") if file.has("paper.py") else (),
         )
         for name, text in (("TITLE", question.title), ("DECIDES", question.decides)):
             if not isinstance(text, str):
@@ -284,7 +286,7 @@ def _must_be_answered(file: "_File") -> None:
     """Raise StudyError unless a question has the words of its answer, and what these are told."""
     folder = Path(file.path).parent
     for name in ("answer.md.j2", "answer.py"):
-        if not (folder / name).is_file():
+        if not file.has(name):
             raise StudyError(f"{folder / name}: does not exist; see the other folders of {folder.parent}")
     file.beside("answer.py").must_define("facts", "function")
 
@@ -304,6 +306,10 @@ class _File(NamedTuple):
     def neighbours(self) -> str:
         """What shows how it is written."""
         return f"the other files of {os.path.dirname(self.path)}"
+
+    def has(self, name: str) -> bool:
+        """Whether there is another file of that name in its folder."""
+        return Path(self.path).with_name(name).is_file()
 
     def beside(self, name: str) -> "_File":
         """Another file of its folder."""

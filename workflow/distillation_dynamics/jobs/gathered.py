@@ -29,10 +29,6 @@ from .task import STUDY_FILE, Task
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
-PAPER_TABLES = (
-    *("accuracy", "variants", "dose_and_place", "effects", "nearest", "shape", "shape_counts", "networks", "published"),
-    *("claims", "claims_evidence"),
-)
 LIBRARY = Path(__file__).parents[1]
 RESOURCES = LIBRARY.parents[1] / "resources"
 PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
@@ -291,8 +287,10 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
         out="",
     )
     names = ["main.tex", "numbers.tex", "methods.tex", "references.bib"]
-    names += [f"tables/{name}.tex" for name in PAPER_TABLES]
+    questions = extensions.questions()
+    names += [f"tables/{table}.tex" for question in questions.values() for table in question.paper]
     names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [f"{name}.pdf"]) for name, (_, task) in drawn_here.items()]
-    return graph.add("paper", "", job, names, reads, folder="paper")
+    code = [f"questions.{name}.paper" for name, question in questions.items() if question.paper]
+    return graph.add("paper", "", job, names, reads, code, folder="paper")

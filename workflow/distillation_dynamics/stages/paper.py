@@ -35,4 +35,4 @@ def main(job: PaperJob, gpus: int = 0) -> None:
     write_text(out / "methods.tex", methods.document(study, read, names, said, sources))
     write_text(out / "references.bib", sources.bibliography())
     title = f"{study['name'] if study else 'Study'}: tables and figures"
-    write_text(out / "main.tex", document.document(title, tables.TABLES, job.figures, bool(sources.cited)))
+    write_text(out / "main.tex", document.document(title, tables.known(), job.figures, bool(sources.cited)))

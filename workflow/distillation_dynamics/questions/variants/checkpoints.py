@@ -4,7 +4,7 @@ In: the students' test logits and the labels. Out: the rows of `mcnemar.parquet`
 checkpoints are measured, not what a method does when it is trained again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ MCNEMAR_COLUMNS = PAIR | {
     "images": Column("images", "number of test images"),
     "p": Column("", "McNemar's test of two fixed checkpoints: no evidence about methods"),
 }
-Folders = dict[tuple[str, int], Path]
+Folders = Mapping[tuple[str, int], Path]
 
 
 def correct(folder: Path, labels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,31 @@
+"""The table on pairs of networks of a paper."""
+
+import pandas as pd
+
+from ...paper.tables import Shown, Tables
+from ...spec.tables import Names
+from ..shape.overview import unmoved_controls
+from . import OWN
+from .answer import beside_controls, pair_table
+
+
+def _pairs(tables: Tables, names: Names) -> pd.DataFrame:
+    found, unmoved = tables["networks"], unmoved_controls(tables["shape"], names)
+    own = found[found["kind"] == OWN].to_dict("records")
+    return pair_table(beside_controls(found, names, unmoved), own)
+
+
+TABLES = {
+    "networks": Shown(
+        "Networks beside each other: mean best match over blocks by three measures, each beside that of both "
+        "networks' controls and what chance gives. No interval, and no test is made.",
+        {
+            "pair": "pair", "CKA": "CKA", "controls' CKA": "controls'", "mutual neighbours": "neighbours",
+            "controls' neighbours": "controls'", "by chance": "by chance", "Procrustes": "Procrustes",
+            "controls' Procrustes": "controls'", "shuffled": "shuffled",
+        },
+        "p{1.2in}rrrrrrrr",
+        _pairs,
+        place=80,
+    ),
+}  # fmt: skip

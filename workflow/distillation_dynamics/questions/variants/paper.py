@@ -1,0 +1,19 @@
+"""The table on variants of a paper."""
+
+from ...paper.tables import Shown
+from .answer import variant_table
+
+TABLES = {
+    "variants": Shown(
+        "Difference to {baseline} in test top-1 [points], paired by seed, last epoch, {test_images}: mean and 95 % t "
+        "interval over seeds. p: all variants in one sign-flip test (step-down maximum of |t|); detectable: what it "
+        "finds with 80 % power.",
+        {
+            "variant": "variant", "seeds": "seeds", "difference": "difference", "95 % interval": "95 % interval",
+            "p": "joint p", "detectable": "detectable", "verdict": "verdict",
+        },
+        "lrrrrrp{1.9in}",
+        lambda tables, names: variant_table(tables["variants"]),
+        place=20,
+    ),
+}  # fmt: skip
