@@ -10,6 +10,7 @@ from PIL import Image
 
 from conftest import ROOT
 from distillation_dynamics.data import sources
+from distillation_dynamics.data.classes import class_names
 from distillation_dynamics.data.image_set import MeasuredImages
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.content import Content
@@ -18,6 +19,7 @@ from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, ImageSet, Validation
 from distillation_dynamics.stages import data as stage
+from helpers import write_parquet
 from pictures import GREY_VIEW
 
 # Images [N, H, W] and labels [N] in an .npz.
@@ -139,6 +141,20 @@ def test_a_folder_may_hold_files_of_suffixes_that_its_reader_knows(tmp_path, mon
     assert sorted(measured.names) == ["b.bmp", "deep/a.BMP"] and len(next(measured.batches(2)).images) == 2
     Image.new("L", (28, 28), 9).save(root / "deep/a.BMP", "BMP")
     assert content().images != before.images
+
+
+def test_classes_are_called_what_their_source_calls_them(tmp_path):
+    for name in ("class10", "class9", "b"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    folder, packed = (f"{tmp_path}/images",), (f"{ROOT}/resources/fashion_mnist/test-00000-of-00001.parquet",)
+    assert class_names("folder", folder, 3) == ("b", "class9", "class10")
+    assert class_names("parquet", packed, 10)[1] == "Trouser"
+    write_parquet(tmp_path / "plain.parquet", [0, 1])
+    for source, files, classes in (
+        ("folder", folder, 2), ("folder", folder, None), ("folder", (f"{tmp_path}/nowhere",), 3),
+        ("parquet", packed, 9), ("parquet", (f"{tmp_path}/plain.parquet",), 2),
+    ):  # fmt: skip
+        assert class_names(source, files, classes) == ()
 
 
 def test_the_readers_that_there_are_say_what_the_plan_asks_without_torch():
