@@ -265,7 +265,7 @@ def test_failures_are_said_with_what_to_change_and_tried_again_only_where_that_m
     model = {"name": "vit_tiny_patch16_224", "args": {"patch_size": 7, "embed_dim": 12, "depth": 2, "num_heads": 2}}
     recipe = {"train_images": 64, "epochs": 1, "batch_size": 64, "optimizer": {"name": "adamw", "learning_rate": 1e-3}}
     other = {"source": "pretrain", "model": model, "recipe": recipe | {"schedule": {"name": "cosine"}}}
-    folder = project_with(tmp_path, finished.folder, **{"networks.other": other})
+    folder = project_with(tmp_path, finished.folder, **{"networks.other": other, "compute.networks.mem_mb": 2100})
     shutil.rmtree(folder / "results/shared/runs")
     (folder / BROKEN).touch()
     partitions = ["cohorts:slurm_partition=nowhere", "measure:slurm_partition=short"]
@@ -274,7 +274,7 @@ def test_failures_are_said_with_what_to_change_and_tried_again_only_where_that_m
     last = said.partition("What failed:")[2]
     assert "Make the network other ready: failed without a sentence; its log ends with RuntimeError: no room" in last
     assert "logs/shared/networks/" in last
-    assert [job["MinMemoryNode"] for job in controller(cluster, NETWORKS, folder)] == ["900M", "900M"]
+    assert [job["MinMemoryNode"] for job in controller(cluster, NETWORKS, folder)] == ["2100M", "2100M"]
     assert "compute.measure.runtime" in last and "PartitionTimeLimit" in last and "slurm/profile.yaml" in last
     assert [job["JobState"] for job in controller(cluster, "rule_measure.*", folder)] == ["CANCELLED"]
     assert "the cluster refuses the job" in last and "invalid partition" in last and "compute.students" in last
