@@ -243,7 +243,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
     `tables` are those of other stages, which questions may read; None: what they read is not checked.
     """
     found: dict[str, Question] = {}
-    files = sorted(_questions(), key=lambda file: _place(file))
+    files, drawn = sorted(_questions(), key=lambda file: _place(file)), [figure.name for figure in _files("figures")]
     for file in files:
         own = file.keys("TABLES")
         question = Question(
@@ -259,7 +259,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
             for other, one in found.items():
                 if table in one.tables:
                     raise file.fault("TABLES", f"{table} is a table of the question {other}; choose another name")
-        file.allow("FIGURES", question.figures, [figure.name for figure in _files("figures")])
+        file.allow("FIGURES", question.figures, drawn)
         file.allow("REQUIRES", question.requires, QUESTION_REQUIRES)
         if own:
             file.must_define("tables", "function")

@@ -45,10 +45,10 @@ def add(graph: Graph) -> None:
     graph.tables = _tables(graph)
     graph.summary = _summary(graph)
     graph.statistics = _statistics(graph)
-    figures, data = drawn(graph), graph.study.data
+    figures, owners, data = drawn(graph), _owners(graph), graph.study.data
     classes = class_names(data.source, data.files["test"], data.classes)
-    graph.figures = {name: _figure(graph, name, figure, classes) for name, figure in figures.items()}
-    graph.page = _page(graph, classes)
+    graph.figures = {name: _figure(graph, name, figure, owners, classes) for name, figure in figures.items()}
+    graph.page = _page(graph, owners, classes)
     graph.paper = _paper(graph, figures)
 
 
@@ -204,9 +204,11 @@ def tables_of_stages() -> tuple[str, ...]:
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
 
 
-def _figure(graph: Graph, name: str, figure: extensions.Figure, classes: tuple[str, ...]) -> Task:
-    """Add a figure."""
-    owners, files = _owners(graph), [f"{name}.{ending}" for ending in figure.formats]
+def _figure(
+    graph: Graph, name: str, figure: extensions.Figure, owners: dict[str, Task], classes: tuple[str, ...]
+) -> Task:
+    """Add a figure; `owners` write the tables."""
+    files = [f"{name}.{ending}" for ending in figure.formats]
     reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
     job = FiguresJob(
         *(name, names_of(graph), tuple(task.files(*read) for task, read in reads), graph.study.figures),
@@ -223,9 +225,8 @@ def _owners(graph: Graph) -> dict[str, Task]:
     return owners | graph.tables
 
 
-def _page(graph: Graph, classes: tuple[str, ...]) -> Task:
-    """Add the page of the whole study."""
-    owners = _owners(graph)
+def _page(graph: Graph, owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
+    """Add the page of the whole study; `owners` write the tables."""
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
     figures = {name: task.files(f"{name}.png") for name, task in graph.figures.items() if _is_printed(task)}
     reads = [(task, [f"{name}.parquet"]) for name, task in owners.items()]
