@@ -180,7 +180,9 @@ def resources_of(rule):
         # The same in each attempt: a training goes on, and a partition has its limit.
         "runtime": sum(c["runtime"] for c in compute),
     }
-    if rule in ("network", "cohorts"):
+    # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
+    trains = rule in ("network", "cohorts")
+    if trains:
         resources["slurm_extra"] = slurm.signal_before(resources["runtime"])
     if nodes > 1:
         # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
