@@ -7,7 +7,9 @@ import pytest
 
 from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import gathered
 from distillation_dynamics.jobs.gathered import known_tables, tables_of_stages
+from distillation_dynamics.statistics.thresholds import FEWEST_SEEDS
 from distillation_dynamics.study import load as loading
 from helpers import graph_of, load, small_config, smoke_config
 
@@ -227,6 +229,25 @@ def test_two_questions_cannot_have_one_table(library):
     write(library, "questions", QUESTION.replace('"mine"', '"claims"'))
     with pytest.raises(StudyError, match="TABLES: claims is a table of the question mine; choose another name"):
         found()
+
+
+def test_other_words_of_an_answer_make_the_report_anew_and_nothing_before_it(library, monkeypatch):
+    monkeypatch.setattr(gathered, "LIBRARY", library)
+    study = load(small_config())
+    before = {str(task): task.key for task in graph_of(study).tasks}
+    template = library / "questions/dose/answer.md.j2"
+    template.write_text(template.read_text() + "More.")
+    after = graph_of(study)
+    changed = {task.stage for task in after.tasks if before[str(task)] != task.key}
+    assert changed == {"statistics", "figures", "page", "paper"}
+    tables = {f"{table}.parquet" for question in extensions.questions().values() for table in question.tables}
+    drawn = {task.name for task in after.tasks if task.stage == "figures" and before[str(task)] != task.key}
+    reads = {task.name: {path.rpartition("/")[2] for path in task.reads} for task in after.figures.values()}
+    assert drawn == {name for name, read in reads.items() if read & tables}
+
+
+def test_what_decides_on_variants_says_how_many_seeds_a_test_takes():
+    assert f"over at least {FEWEST_SEEDS} seeds" in extensions.questions()["variants"].decides
 
 
 def test_questions_stand_in_their_order(library):
