@@ -25,8 +25,8 @@ from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.outputs import ALL, Outputs, Request
+from distillation_dynamics.progress import Progress
 from distillation_dynamics.stages import cohorts, teacher_outputs
-from distillation_dynamics.stages.progress import Progress
 from distillation_dynamics.training import loop
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member

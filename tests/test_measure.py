@@ -25,12 +25,12 @@ from distillation_dynamics.networks.blocks import block_names, block_shapes, fea
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.networks.weights import load_weights, save_weights
+from distillation_dynamics.progress import Progress
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images, ImageSet, View
 from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
-from distillation_dynamics.stages.progress import Progress
 from pictures import make_folder, split_into
 
 FAMILIES = (

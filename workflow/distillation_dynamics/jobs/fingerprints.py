@@ -23,8 +23,9 @@ from ..syntax import parsed
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = __package__.partition(".")[0]
-# Modules that cannot change what a stage writes: which GPU it takes, what is planned, which names functions go by.
-WITHOUT_EFFECT = {"errors", "gpus", "jobs", "metrics", "networks.acceptance", "spec.keys", "spec.machine"}
+# Modules that cannot change what a stage writes: which GPU it takes, who hears of it, what is planned, which names
+# functions go by.
+WITHOUT_EFFECT = {"errors", "gpus", "jobs", "metrics", "networks.acceptance", "progress", "spec.keys", "spec.machine"}
 # Calls and names whose words are for a person, and calls whose words are shown in tables.
 WORDS, CAPTIONS, TEXTS = {"Interrupted", "NotFinite", "StudyError", "print", "say_once"}, {"CAPTION"}, {"Column"}
 # Decorators that do nothing but return a function, by their last name; what others do is done by importing a module.

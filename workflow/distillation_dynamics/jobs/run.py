@@ -24,8 +24,8 @@ from typing import Any
 from .. import threads
 from ..errors import Interrupted, StudyError
 from ..files import read_json, write_text
+from ..progress import Progress
 from ..spec.base import to_json
-from ..stages.progress import Progress
 from . import locks, record
 from .hashes import Hashes
 from .task import Task, code_of, key_of, module_of

@@ -22,6 +22,7 @@ from ..networks.device import device as device_of
 from ..networks.weights import load_weights, save_weights
 from ..objective import Objective
 from ..outputs import Request, Shape
+from ..progress import Progress
 from ..spec.runs import CHECKPOINT
 from ..spec.students import RunJob
 from ..training.evaluation import predict, top1
@@ -30,7 +31,6 @@ from ..training.loop import Clock, train
 from ..training.member import Member
 from ..training.resume import States
 from ..training.teacher import CachedTeacher, OnlineTeacher
-from .progress import Progress
 
 STATES = ".resume"
 

@@ -28,10 +28,10 @@ from ..networks.device import device as device_of
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
 from ..outputs import Outputs, Request, computed_with
+from ..progress import Progress
 from ..spec.base import to_json
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
-from .progress import Progress
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
 BATCH, BATCH_VALUES = 64, 2**26

@@ -1,6 +1,6 @@
 """What a stage that carries out several jobs together says of each of them. Imports no torch."""
 
-from ..errors import StudyError
+from .errors import StudyError
 
 
 class Progress:
