@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.files import read_table
+from distillation_dynamics.files import read_table, sha256
 from distillation_dynamics.share import bundle, card, dataset, members
 
 STUDY = "smoke"
@@ -60,6 +61,10 @@ def logits_of(network, pictures):
 def test_plain_timm_loads_a_bundle_and_says_what_the_study_says(here, options, folder, logits):
     out = bundle.write(STUDY, *options)
     assert out == Path(f"results/smoke/bundles/{folder}")
+    digest = re.search(r"sha256 of `model.safetensors`: `(\w+)`", (out / "README.md").read_text())[1]
+    assert sha256(out / "model.safetensors") == digest
+    seen = json.loads((out / "config.json").read_text())["pretrained_cfg"]
+    assert seen["input_size"] == [1, 28, 28] and not {"license", "tag", "origin_url"} & set(seen), "nothing of others"
     network = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
     if logits is None:
         shared = json.loads(Path("results/smoke/study.json").read_text())["shared_folders"]["networks resnet"]
@@ -135,17 +140,21 @@ def test_damaged_weights_are_not_shared(here):
 
 
 def test_a_bundle_that_timm_reads_otherwise_is_none(here, monkeypatch):
-    wrong = bundle.config_of
+    well = bundle.save
 
-    def other(member, built):
-        config = wrong(member, built)
+    def otherwise(member, built, folder):
+        well(member, built, folder)
+        config = json.loads((folder / "config.json").read_text())
         config["model_args"]["num_heads"] = 1
-        return config
+        (folder / "config.json").write_text(json.dumps(config))
 
-    monkeypatch.setattr(bundle, "config_of", other)
+    out = bundle.write(STUDY, "hard", 0, None)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setattr(bundle, "save", otherwise)
     with pytest.raises(StudyError, match="timm loads another network from it"):
         bundle.write(STUDY, "hard", 0, None)
-    assert not Path("results/smoke/bundles/hard_seed0/config.json").exists()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before, "the one before stays whole"
+    assert not list(out.parent.glob(".*")), "and nothing is left beside it"
 
 
 def test_onnx_without_its_packages_is_refused_before_anything_is_written(here, monkeypatch):

@@ -6,22 +6,24 @@ In: a finished study, and a variant with a seed or the name of a network. Out, i
 """
 
 import argparse
+import os
 import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from ..errors import StudyError
-from ..files import read_table, replacing, write_json, write_text
+from ..files import read_table, write_text
 from ..jobs import provenance
 from ..networks.weights_file import LOCAL
 from . import card
 from .members import Member, network, student
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CARD = "model.safetensors", "README.md"
 # Images that the check is made with, and how far logits may lie apart: other builds of one network, same arithmetic.
 IMAGES, TOLERANCE = 4, 1e-5
+# What timm knows of an architecture, whatever its weights.
+OF_ARCHITECTURE = ("architecture", "input_size", "num_classes", "pool_size", "classifier")
 # The optional extra `onnx`.
 ONNX_NEEDS = ("onnx", "onnxruntime")
 
@@ -42,22 +44,24 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
     else:
         raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft SEED=0 or NETWORK=vit")
     out = folder / "bundles" / member.folder
-    # Until all is checked it is no bundle.
-    (out / CONFIG).unlink(missing_ok=True)
-    with replacing(out / WEIGHTS) as temporary:
-        shutil.copyfile(member.weights, temporary)
-    original, images = _original(member)
-    write_json(out / CONFIG, config_of(member, original))
-    loaded = _by_timm(out)
-    _check(out, original, loaded, images)
-    if onnx:
-        from .onnx import export
-
-        export(loaded, images, out / "model.onnx")
     tables = {table: folder / f"summary/{table}.parquet" for table in ("summary", "runs")}
     tables["variants"] = folder / "statistics/variants.parquet"
     read = {table: read_table(path) for table, path in tables.items() if path.is_file()}
-    write_text(out / CARD, card.document(member, said, read, onnx))
+    # Until all is checked it is no bundle.
+    unchecked = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        original, images = _original(member)
+        save(member, original, unchecked)
+        loaded = _loaded(unchecked, original, images)
+        if onnx:
+            from .onnx import export
+
+            export(loaded, images, unchecked / "model.onnx")
+        write_text(unchecked / CARD, card.document(member, said, read, onnx))
+        shutil.rmtree(out, ignore_errors=True)
+        unchecked.rename(out)
+    finally:
+        shutil.rmtree(unchecked, ignore_errors=True)
     return out
 
 
@@ -74,51 +78,36 @@ def _original(member: Member):
     return built, torch.randn(size, generator=torch.Generator().manual_seed(0))
 
 
-def config_of(member: Member, built) -> dict[str, Any]:
-    """Return config.json of a network: its architecture and arguments, and how it sees images, as timm reads them."""
-    model, view, known = member.model, member.view, built.pretrained_cfg
-    arguments = {"in_chans": view.channels, **model.args}
-    # Convolutional networks take images of any size, and have no such argument.
-    fixed = bool(known.get("fixed_input_size"))
-    if fixed:
-        arguments = {"img_size": view.image_size} | arguments
-    return {
-        "architecture": model.name,
-        "num_classes": model.classes,
-        "num_features": built.num_features,
-        "model_args": arguments,
-        "pretrained_cfg": {
-            "num_classes": model.classes,
-            "input_size": [view.channels, view.image_size, view.image_size],
-            "fixed_input_size": fixed,
-            "interpolation": view.interpolation,
-            "crop_pct": view.crop_fraction,
-            "crop_mode": view.crop_mode,
-            "mean": list(view.mean),
-            "std": list(view.std),
-            # timm adapts colour weights to other channels by it, and no others.
-            "first_conv": known.get("first_conv") if view.channels == 3 else None,
-            "classifier": known.get("classifier"),
-            "custom_load": False,
-        },
-    }
+def save(member: Member, built, folder: Path) -> None:
+    """Write weights and config.json of a network as timm reads them: architecture, arguments, how it sees images."""
+    from timm.models import save_for_hf
+
+    view = member.view
+    seen = {
+        "input_size": (view.channels, view.image_size, view.image_size), "interpolation": view.interpolation,
+        "crop_pct": view.crop_fraction, "crop_mode": view.crop_mode, "mean": view.mean, "std": view.std,
+    }  # fmt: skip
+    # Not what timm knows of weights from elsewhere, such as their licence.
+    built.pretrained_cfg = {key: built.pretrained_cfg.get(key) for key in OF_ARCHITECTURE}
+    save_for_hf(built, str(folder), safe_serialization=True, data_config=seen)
+    # The study's own file: its sha256 stands in the card.
+    shutil.copyfile(member.weights, folder / WEIGHTS)
 
 
-def _by_timm(out: Path):
+def _loaded(folder: Path, original, images):
+    """Return the network that timm loads; raise StudyError where it says something else than that of the study."""
     import timm
-
-    return timm.create_model(f"{LOCAL}{out}", pretrained=True).eval()
-
-
-def _check(out: Path, original, loaded, images) -> None:
-    """Raise StudyError where the network that timm loads says something else than that of the study."""
     import torch
 
+    loaded = timm.create_model(f"{LOCAL}{folder}", pretrained=True).eval()
     with torch.inference_mode():
         apart = (original(images) - loaded(images)).abs().max().item()
     if not apart <= TOLERANCE:
-        (out / CONFIG).unlink()
-        raise StudyError(f"{out}: timm loads another network from it, whose outputs lie {apart:.2g} from the study's")
+        raise StudyError(
+            f"{folder}: timm loads another network from it, whose outputs lie {apart:.2g} from the study's; nothing is "
+            "written"
+        )
+    return loaded
 
 
 def main(arguments: list[str]) -> str | None:

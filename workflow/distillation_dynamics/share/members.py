@@ -16,8 +16,6 @@ from ..spec.images import View
 from ..spec.network import Model
 from ..spec.runs import CHECKPOINT, WEIGHTS
 
-RESULTS = Path("results")
-
 
 class Member(NamedTuple):
     """A network or a student of a study: `name` is its network or variant, `seed` None of networks."""
