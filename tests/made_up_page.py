@@ -106,7 +106,8 @@ def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradi
     records = {"students": tuple(f"{folder}/{name}.record.json" for name in ("one", "none", "gone"))}
     job = PageJob(
         *(who, {name: _file(folder / f"{name}.parquet") for name in tables}),
-        *({name: _file(folder / f"{name}.png") for name in figures}, _file(folder / "report.json")),
+        *({name: _file(folder / f"{name}.png") for name in figures}, {name: f"What {name} shows." for name in figures}),
+        _file(folder / "report.json"),
         *({"palette": "colorblind", "dpi": 60}, From("", files=tuple(map(str, gathered.ASSETS))), EDGES, classes),
         **{"study": str(folder / "study.json"), "records": records, "out": str(folder / "out")},
     )

@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.page import document, html, looks, profiles, rows
 from distillation_dynamics.page.panel import PageData
 from distillation_dynamics.page.panels import provenance, spectra
@@ -138,7 +141,7 @@ def test_readers_of_screens_and_keyboards_find_heads_and_names(whole):
 def test_without_scripts_pictures_and_tables_are_open(whole):
     folded = [one for one in Read(whole).all("details") if "folded" in one.get("class", "")]
     assert len(folded) > 10 and all("open" in one for one in folded)
-    assert f"accuracy: {document.shows('accuracy')}" in Read(whole).words
+    assert "accuracy: What accuracy shows." in Read(whole).words
 
 
 def test_provenance_says_what_made_the_study(whole):
@@ -297,6 +300,12 @@ def test_figures_without_a_panel_are_shown_at_the_end(tmp_path):
     assert sections(written(tmp_path, tables=tables, figures=("accuracy", "spectra")))[-1] == "others"
 
 
+def test_what_a_figure_shows_is_the_first_sentence_of_its_module():
+    for name, figure in extensions.figures(known_tables()).items():
+        sentence = import_module(f"distillation_dynamics.figures.{name}").__doc__.split("\n\n")[0]
+        assert figure.shows == " ".join(sentence.split()), name
+
+
 def test_the_stage_loads_no_torch(root):
     program = "import sys; import distillation_dynamics.stages.page; print('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
@@ -373,7 +382,7 @@ def test_markdown_of_the_report_becomes_html():
         ("list", ["one", "<strong>two</strong>"]),
         ("table", [["a", "b [%]"], ["x &amp; y", "1"]]),
     ]
-    said = html.ENVIRONMENT.get_template("parts.html.j2").module.markdown(paragraphs, "T")
+    said = html.environment().get_template("parts.html.j2").module.markdown(paragraphs, "T")
     assert "<p><strong>A &lt; B</strong> and" in said and "<li><strong>two</strong></li></ul>" in said
     assert '<th scope="row">x &amp; y</th><td>1</td>' in said and "<caption>T</caption>" in said
 

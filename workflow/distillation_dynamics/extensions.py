@@ -102,7 +102,8 @@ class PairMetric(NamedTuple):
 class Figure(NamedTuple):
     """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there.
 
-    `caption` says what it shows, its n, interval and control, with CAPTION_NAMES in braces.
+    `caption` says what it shows, its n, interval and control, with CAPTION_NAMES in braces; `shows` what it shows in a
+    sentence, the first of its module.
     """
 
     tables: tuple[str, ...]
@@ -110,6 +111,7 @@ class Figure(NamedTuple):
     formats: tuple[str, ...]
     requires: tuple[str, ...]
     caption: str
+    shows: str
 
 
 class Question(NamedTuple):
@@ -217,7 +219,7 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
     for file in _files("figures"):
         figure = Figure(
             *(file.texts("TABLES"), file.texts("METRICS", ()), file.texts("FORMATS", PRINT)),
-            *(file.texts("REQUIRES", ()), file.value("CAPTION")),
+            *(file.texts("REQUIRES", ()), file.value("CAPTION"), file.first_sentence()),
         )
         file.allow("TABLES", figure.tables, known)
         file.allow("METRICS", figure.metrics, measured)
@@ -335,6 +337,10 @@ class _File(NamedTuple):
         if not (isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)):
             raise self.fault(name, f"must be a tuple of names, and not {value!r}")
         return tuple(value)
+
+    def first_sentence(self) -> str:
+        """The first paragraph of its docstring, in one line; its name without one."""
+        return " ".join(self.value("__doc__", self.name).split("\n\n")[0].split())
 
     def keys(self, name: str) -> tuple[str, ...]:
         """The keys of what is assigned to a name, a dictionary whose keys are written out; none where it is not."""

@@ -19,7 +19,7 @@ def parsed(content: bytes, path: Path) -> ast.Module:
 
 
 def defined(path: Path) -> dict[str, ast.AST]:
-    """Return name -> assigned value, class, function or import at the top of a module."""
+    """Return name -> assigned value, class, function or import at the top of a module; `__doc__` is its docstring."""
     status = path.stat()
     return _defined(path, status.st_mtime_ns, status.st_size)
 
@@ -35,4 +35,6 @@ def _defined(path: Path, *_: int) -> dict[str, ast.AST]:
             names[node.name] = node
         elif isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name: node for alias in node.names}
+        elif isinstance(node, ast.Expr):
+            names.setdefault("__doc__", node.value)
     return names

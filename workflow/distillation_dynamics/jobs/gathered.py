@@ -48,7 +48,7 @@ def add(graph: Graph) -> None:
     figures, owners, data = drawn(graph), _owners(graph), graph.study.data
     classes = class_names(data.source, data.files["test"], data.classes)
     graph.figures = {name: _figure(graph, name, figure, owners, classes) for name, figure in figures.items()}
-    graph.page = _page(graph, owners, classes)
+    graph.page = _page(graph, figures, owners, classes)
     graph.paper = _paper(graph, figures)
 
 
@@ -225,7 +225,7 @@ def _owners(graph: Graph) -> dict[str, Task]:
     return owners | graph.tables
 
 
-def _page(graph: Graph, owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
+def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
     """Add the page of the whole study; `owners` write the tables."""
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
     figures = {name: task.files(f"{name}.png") for name, task in graph.figures.items() if _is_printed(task)}
@@ -240,8 +240,9 @@ def _page(graph: Graph, owners: dict[str, Task], classes: tuple[str, ...]) -> Ta
         if task not in runs:
             records[task.stage] = (*records.get(task.stage, ()), task.record)
     edges = {(need.stage, task.stage): None for task in behind for need in task.needs if need.stage != task.stage}
+    shows = {name: drawn[name].shows for name in figures}
     job = PageJob(
-        *(names_of(graph), tables, figures, graph.statistics.files("report.json"), graph.study.figures),
+        *(names_of(graph), tables, figures, shows, graph.statistics.files("report.json"), graph.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
         classes=classes if "saliency" in owners else (),
         study=f"{graph.home}/{STUDY_FILE}",

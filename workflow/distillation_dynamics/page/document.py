@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import extensions
 from .html import render
-from .panel import PageData, Panel, named
+from .panel import PageData, Panel
 from .panels import blocks, cost, dynamics, place, provenance, saliency, spectra
 from .pictures import figure
 from .rows import packed
@@ -28,12 +28,16 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def page(
-    data: PageData, report: dict[str, Any], figures: Mapping[str, str], looks: dict[str, Any], assets: Mapping[str, str]
+    data: PageData,
+    report: dict[str, Any],
+    figures: Mapping[str, tuple[str, str]],
+    looks: dict[str, Any],
+    assets: Mapping[str, str],
 ) -> str:
     """Return index.html.
 
-    `report`: what report.json holds; `figures`: name -> PNG; `looks`: see `looks.looks`; `assets`: page.css, page.js
-    and vega.js.
+    `report`: what report.json holds; `figures`: name -> PNG, what it shows; `looks`: see `looks.looks`; `assets`:
+    page.css, page.js and vega.js.
     """
     found = panels(data)
     sections = {section["title"]: section for section in report["sections"]}
@@ -55,7 +59,7 @@ def page(
         places=places,
         can_show=CAN_SHOW,
         others=[section for title, section in sections.items() if title not in written],
-        figures={name: {"image": figure(path, shows(name)), "shows": shows(name)} for name, path in figures.items()},
+        figures={name: {"image": figure(path, shows), "shows": shows} for name, (path, shows) in figures.items()},
         other_figures=[name for name in figures if name not in drawn],
         assets=assets,
         for_script=for_script,
@@ -80,12 +84,6 @@ def start(data: PageData) -> list[str]:
 def slug(title: str) -> str:
     """Return a title as the name of a place of the page."""
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower()).strip("-")
-
-
-def shows(name: str) -> str:
-    """Return what a figure shows: the first sentence of its module."""
-    said = (import_module(f"..figures.{name}", __package__).__doc__ or named(name)).split("\n\n")[0]
-    return " ".join(said.split())
 
 
 def _for_script(panel: Panel) -> dict[str, Any]:

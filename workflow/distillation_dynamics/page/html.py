@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,9 +18,21 @@ def named(name: str) -> str:
     return name.replace("_", " ")
 
 
+@cache
+def environment() -> Environment:
+    """Return what reads the files of `templates/`."""
+    found = Environment(
+        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    found.filters |= {"named": named, "blocks": blocks}
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return found
+
+
 def render(template: str, **values: Any) -> Markup:
     """Return what a file of `templates/` says of values."""
-    return Markup(ENVIRONMENT.get_template(template).render(values))
+    return Markup(environment().get_template(template).render(values))
 
 
 def blocks(paragraphs: Iterable[str]) -> Iterator[tuple[str, Any]]:
@@ -41,10 +54,3 @@ def _inner(line: str) -> list[str]:
 def inline(line: str) -> Markup:
     """Return one line of Markdown: bold and code where it says so."""
     return Markup(CODE.sub(r"<code>\1</code>", BOLD.sub(r"<strong>\1</strong>", str(escape(line)))))
-
-
-ENVIRONMENT = Environment(
-    loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
-ENVIRONMENT.filters |= {"named": named, "blocks": blocks}
-ENVIRONMENT.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}

@@ -134,13 +134,15 @@ class FiguresJob:
 class PageJob:
     """Write one page of a whole study: tables and figures by name, the report; script, style, templates as `assets`.
 
-    `edges`: (stage that is read, stage that reads). `records`: of all jobs that the page rests on, by stage, for their
-    hours; `study`: the file that says what the study is and who made it; `classes`: their names, if they have any.
+    `shows`: what each figure does, in words; `edges`: (stage that is read, stage that reads). `records`: of all jobs
+    that the page rests on, by stage, for their hours; `study`: the file that says what the study is and who made it;
+    `classes`: their names, if they have any.
     """
 
     names: Names
     tables: dict[str, From]
     figures: dict[str, From]
+    shows: dict[str, str]
     report: From
     options: dict[str, Any]
     assets: From
