@@ -122,23 +122,25 @@ def _places(table: pd.DataFrame) -> dict[str, tuple[int, int]]:
 def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> None:
     axes.axvline(0, color="0.75", linewidth=0.6, zorder=0)
     axes.axvline(SMALLEST, color="0.3", linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
+    groups = dict(iter(table.sort_values("seed").groupby("network")))
     for row, name in enumerate(members):
-        group = table[table["network"] == name].sort_values("seed")
+        group = groups.get(name, table.iloc[:0])
         places = row + (np.arange(len(group)) - (len(group) - 1) / 2) * min(0.25, 0.7 / max(len(group), 1))
         color, marker = looks[name]["color"], looks[name]["marker"]
         size = (4.5 if marker == "*" else 3) if len(group) < 4 else 2
+        verdicts = group["verdict"].to_numpy()
         # Of a flat curve the valley is that of rounding errors.
-        flat = (group["verdict"] == EMPTY).to_numpy()
+        flat = verdicts == EMPTY
         if flat.any():
             text = "flat" if flat.all() else f"{flat.sum()} flat"
             axes.text(0, row, text, fontsize=SMALL, va="center", ha="center", color=color)
-        shown, places = group[~flat], places[~flat]
-        axes.hlines(places, shown["valley_low"], shown["valley_high"], color=color, linewidth=0.7)
-        for verdict in dict.fromkeys(shown["verdict"]):
-            own = (shown["verdict"] == verdict).to_numpy()
+        valley, low, high = group[["valley", "valley_low", "valley_high"]].to_numpy().T
+        axes.hlines(places[~flat], low[~flat], high[~flat], color=color, linewidth=0.7)
+        for verdict in dict.fromkeys(verdicts[~flat]):
+            own = verdicts == verdict
             look = {"color": color, "markerfacecolor": {U_SHAPED: color, UNDECIDED: "0.75"}.get(verdict, "white")}
-            axes.plot(shown["valley"][own], places[own], marker, **look, markersize=size, mew=0.6)
-        if len(group) and (group["verdict"] == NO_INTERIOR).all():
+            axes.plot(valley[own], places[own], marker, **look, markersize=size, mew=0.6)
+        if len(group) and (verdicts == NO_INTERIOR).all():
             axes.text(0, row, NO_INTERIOR, fontsize=SMALL, va="center", ha="center", color=color)
 
 

@@ -8,6 +8,7 @@ marker. No two share line and marker, so that figures stay readable for the colo
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -92,6 +93,10 @@ class Style:
 
     def looks(self, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return colour, line style and marker of each of `shown`; a family (the name up to '_') shares a colour."""
+        return {name: self._all_looks[name] for name in dict.fromkeys(shown)}
+
+    @cached_property
+    def _all_looks(self) -> dict[str, dict[str, Any]]:
         colors = sns.color_palette(self.palette)
         variants = self.names.variants
         families = list(dict.fromkeys(name.split("_")[0] for name in variants))
@@ -120,7 +125,7 @@ class Style:
             taken.add((line, marker % len(MARKERS)))
             color = shade(mpl.colors.to_rgb(colors[place % len(colors)]), number, sizes[family])
             looks[name] = {"color": color, "linestyle": DASHES[line], "marker": MARKERS[marker % len(MARKERS)]}
-        return {name: looks[name] for name in dict.fromkeys(shown)}
+        return looks
 
     def banded(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` whose intervals and nulls are drawn; those of all would hide each other."""
