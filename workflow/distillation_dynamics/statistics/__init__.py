@@ -1,1 +1,1 @@
-"""The statistics of a study: one file a question, thresholds once, and the report of all."""
+"""Tests, intervals and thresholds that several questions share, and the evidence that they are answered from."""
