@@ -157,7 +157,7 @@ def readers() -> dict[str, bool]:
 
 def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
-    from .study.faults import read
+    from .spec.faults import read
 
     found = {}
     for file in _files("objectives"):

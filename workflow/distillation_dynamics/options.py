@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from .study.faults import resolved
+from .spec.faults import resolved
 from .study.keys import Configuration
 
 HEAD = """# Configuration

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import nearest
 from ..spec.configured import Data
+from ..spec.faults import said
 from ..spec.training import Augmentation, Recipe
-from .faults import said
 from .keys import Configuration, Network
 from .study import STUDENT, Study
 from .terms import Share

@@ -12,11 +12,11 @@ from typing import Any
 
 from ..extensions import objectives
 from ..spec.configured import SOURCES, Data
+from ..spec.faults import read, refuse
 from ..spec.images import View
 from ..spec.measure import Settings, SharedSettings
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
-from .faults import read, refuse
 from .keys import Configuration, GivenView, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
 from .study import STUDENT, Measure, Study

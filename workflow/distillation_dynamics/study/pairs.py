@@ -6,8 +6,8 @@ from typing import Any
 
 from ..errors import StudyError
 from ..extensions import Objective
+from ..spec.faults import said
 from ..spec.training import TermSpec
-from .faults import said
 from .study import STUDENT, Study
 from .terms import Share
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StudyError, nearest
-from ..spec.keys import KIND, LARGEST
+from .keys import KIND, LARGEST
 
 # Kinds of values, by their names in a JSON schema.
 KINDS = {
