@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from distillation_dynamics import extensions
 from distillation_dynamics.data.sources import listed
 from distillation_dynamics.figures import zeros as figure
-from distillation_dynamics.figures.drawing.style import Style
+from distillation_dynamics.drawing.style import Style
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.jobs.hashes import Hashes

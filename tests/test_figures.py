@@ -11,11 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from conftest import ROOT
+from distillation_dynamics.drawing.axis import name_blocks
+from distillation_dynamics.drawing.layout import note_of
+from distillation_dynamics.drawing.style import NoValue, Style, counts, label
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import spectra, terms
-from distillation_dynamics.figures.drawing.axis import name_blocks
-from distillation_dynamics.figures.drawing.layout import note_of
-from distillation_dynamics.figures.drawing.style import NoValue, Style, counts, label
 from made_up import FAMILIES, RESNET, SWIN, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]

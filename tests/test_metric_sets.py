@@ -12,8 +12,8 @@ import torch
 
 from asked import said
 from distillation_dynamics import extensions
+from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import dynamics
-from distillation_dynamics.figures.drawing.style import NoValue, Style
 from distillation_dynamics.files import write_table
 from distillation_dynamics.jobs.gathered import drawn, names_of
 from distillation_dynamics.metrics import tabulated

@@ -15,9 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from distillation_dynamics import look
+from distillation_dynamics.drawing.layout import note_of
+from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import probes
-from distillation_dynamics.figures.drawing.layout import note_of
-from distillation_dynamics.figures.drawing.style import NoValue, Style
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import drawn

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from conftest import ROOT
 from distillation_dynamics import extensions
-from distillation_dynamics.figures.drawing.style import PAGE, NoValue, Style
+from distillation_dynamics.drawing.style import PAGE, NoValue, Style
 from distillation_dynamics.jobs.gathered import known_tables
 from made_up import FAMILIES, RESNET, SWIN, names, network, study
 from made_up_statistics import statistics
@@ -121,7 +121,7 @@ def test_the_figure_that_the_documents_show_is_drawn_as_they_say():
     assert len(figure.axes) == 4 and faults(figure) == []
     # The helpers of the table are there.
     rooms = ("profiles", "layout", "style")
-    modules = {name: import_module(f"distillation_dynamics.figures.drawing.{name}") for name in rooms}
+    modules = {name: import_module(f"distillation_dynamics.drawing.{name}") for name in rooms}
     named = re.findall(rf"^\| `({'|'.join(rooms)})\.(\w+)", text, re.MULTILINE)
     assert len(named) >= 7 and all(hasattr(modules[room], name) or room == "style" for room, name in named)
 

@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from asked import said as said_of
 from conftest import ROOT
+from distillation_dynamics.drawing.layout import note_of
+from distillation_dynamics.drawing.style import PAGE, Style
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.drawing.layout import note_of
-from distillation_dynamics.figures.drawing.style import PAGE, Style
 from distillation_dynamics.jobs.task import Task, code_of, key_of
 from distillation_dynamics.questions.networks import table as pair_table
 from distillation_dynamics.questions.shape import overview as shape_tables

@@ -10,8 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from distillation_dynamics.errors import StudyError
-from distillation_dynamics.figures.drawing.overlays import (
+from distillation_dynamics.drawing.overlays import (
     BLACK,
     COLOR,
     OPAQUE,
@@ -20,7 +19,8 @@ from distillation_dynamics.figures.drawing.overlays import (
     networks_of,
     share_of_largest,
 )
-from distillation_dynamics.figures.drawing.style import Style
+from distillation_dynamics.drawing.style import Style
+from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.metrics.saliency import METHODS
 from distillation_dynamics.stages import figures as drawing

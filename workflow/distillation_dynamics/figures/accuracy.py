@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.axis import few_ticks, name_rows
-from .drawing.layout import NAMES, Room, sheet
-from .drawing.style import SMALL, Style, binomial_half, label, mean_and_half, need
+from ..drawing.axis import few_ticks, name_rows
+from ..drawing.layout import NAMES, Room, sheet
+from ..drawing.style import SMALL, Style, binomial_half, label, mean_and_half, need
 
 TABLES = ("runs",)
 REQUIRES = ("labels",)

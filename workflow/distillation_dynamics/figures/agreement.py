@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.axis import few_ticks, log_scale, name_rows
-from .drawing.layout import NAMES, Room, sheet
-from .drawing.style import (
+from ..drawing.axis import few_ticks, log_scale, name_rows
+from ..drawing.layout import NAMES, Room, sheet
+from ..drawing.style import (
     NoValue,
     Style,
     against,

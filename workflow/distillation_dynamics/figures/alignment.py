@@ -14,12 +14,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.axis import number_blocks
+from ..drawing.layout import Room, inches_of, sheet
+from ..drawing.style import TEXT, Style, label, need
 from ..questions.dose.effects import HARMS, HELPS, MIXED, NO_EFFECT, UNKNOWN
 from ..statistics.thresholds import FEWEST_ROWS
 from ..words import over
-from .drawing.axis import number_blocks
-from .drawing.layout import Room, inches_of, sheet
-from .drawing.style import TEXT, Style, label, need
 
 TABLES = ("alignment", "effects")
 REQUIRES = ("students", "teacher")

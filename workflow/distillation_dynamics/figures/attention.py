@@ -6,8 +6,8 @@ In: depth.parquet, references.parquet. Out: a figure of two panels, with the ent
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.profiles import draw_references, final, grid
-from .drawing.style import Style
+from ..drawing.profiles import draw_references, final, grid
+from ..drawing.style import Style
 
 TABLES = ("depth", "references")
 METRICS = ("attention",)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..drawing.axis import name_blocks
+from ..drawing.layout import Room, fitted, inches_of, sheet
+from ..drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 from ..statistics.thresholds import FEWEST_ROWS
-from .drawing.axis import name_blocks
-from .drawing.layout import Room, fitted, inches_of, sheet
-from .drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 
 TABLES = ("cka",)
 REQUIRES = ("students", "teacher")

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.profiles import columns_of, draw_references, final, grid, places_of
+from ..drawing.style import Style, label
 from ..spec.tables import PUBLISHED_IMAGE_SET
-from .drawing.profiles import columns_of, draw_references, final, grid, places_of
-from .drawing.style import Style, label
 
 TABLES = ("depth", "references")
 METRICS = ("spectrum", "entropy", "magnitude")

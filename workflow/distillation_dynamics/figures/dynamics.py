@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.axis import name_blocks
-from .drawing.layout import Room, fitted, sheet
-from .drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_probe, need
+from ..drawing.axis import name_blocks
+from ..drawing.layout import Room, fitted, sheet
+from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
 REQUIRES = ("students",)

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.axis import few_ticks, name_rows
+from ..drawing.layout import NAMES, Room, sheet
+from ..drawing.style import SMALL, Style, label, need
 from ..statistics.thresholds import INTERVAL, LEVEL
 from ..words import over
-from .drawing.axis import few_ticks, name_rows
-from .drawing.layout import NAMES, Room, sheet
-from .drawing.style import SMALL, Style, label, need
 
 TABLES = ("variants", "differences")
 REQUIRES = ("variants",)

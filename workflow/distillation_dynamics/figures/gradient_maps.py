@@ -7,8 +7,8 @@ are relative depths, so that first stands over first and last over last whatever
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing import overlays
-from .drawing.style import PAGE, SMALL, TEXT, Style, block_label, need
+from ..drawing import overlays
+from ..drawing.style import PAGE, SMALL, TEXT, Style, block_label, need
 
 TABLES = ("gradient_maps", "saliency")
 REQUIRES = ("labels",)

@@ -7,8 +7,8 @@ token, on logarithmic axes with exact zeros on the lower edge.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.profiles import final, grid
-from .drawing.style import Style, label
+from ..drawing.profiles import final, grid
+from ..drawing.style import Style, label
 
 TABLES = ("depth",)
 METRICS = ("gradient",)

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.layout import Room, legend_below, legend_rows, sheet
-from .drawing.style import Style, label, need
+from ..drawing.layout import Room, legend_below, legend_rows, sheet
+from ..drawing.style import Style, label, need
 
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.

@@ -6,10 +6,10 @@ In: cka.parquet. Out: a matrix of pictures, networks below the diagonal and thei
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..drawing.style import Style, need
 from ..questions.networks import cka_column, pairs_of
 from ..statistics.thresholds import FEWEST_ROWS
-from .drawing.matrix import MOST, Scale, compared, draw_matrix, rows_of
-from .drawing.style import Style, need
+from ._matrix import MOST, Scale, compared, draw_matrix, rows_of
 
 TABLES = ("cka",)
 METRICS = ("cka",)

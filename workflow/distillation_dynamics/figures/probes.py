@@ -12,12 +12,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..spec.tables import PUBLISHED_IMAGE_SET
-from ..statistics.thresholds import INTERVAL
-from .drawing.axis import few_ticks, log_if_wide, name_blocks
-from .drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
-from .drawing.profiles import block_names
-from .drawing.style import (
+from ..drawing.axis import few_ticks, log_if_wide, name_blocks
+from ..drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
+from ..drawing.profiles import block_names
+from ..drawing.style import (
     CONTROL_LINES,
     LIGHTER,
     MARKERS,
@@ -30,6 +28,8 @@ from .drawing.style import (
     last_epoch,
     need,
 )
+from ..spec.tables import PUBLISHED_IMAGE_SET
+from ..statistics.thresholds import INTERVAL
 
 TABLES = ("depth",)
 METRICS = ("covariance", "entropy", "rank", "spectrum")

@@ -6,8 +6,8 @@ In: procrustes.parquet. Out: a matrix of pictures, networks below the diagonal a
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.matrix import Scale, draw_matrix
-from .drawing.style import Style, need
+from ..drawing.style import Style, need
+from ._matrix import Scale, draw_matrix
 
 TABLES = ("procrustes",)
 METRICS = ("procrustes",)

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.profiles import columns_of, final, grid
-from .drawing.style import Style
+from ..drawing.profiles import columns_of, final, grid
+from ..drawing.style import Style
 
 TABLES = ("depth",)
 METRICS = ("rank",)

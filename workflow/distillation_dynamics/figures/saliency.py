@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing import overlays
-from .drawing.style import PAGE, SMALL, TEXT, NoValue, Style, need
+from ..drawing import overlays
+from ..drawing.style import PAGE, SMALL, TEXT, NoValue, Style, need
 
 TABLES = ("saliency",)
 REQUIRES = ("labels",)

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
 
-from .drawing import overlays
-from .drawing.layout import fitted
-from .drawing.style import PAGE, SMALL, TEXT, Style, block_label, label, need
+from ..drawing import overlays
+from ..drawing.layout import fitted
+from ..drawing.style import PAGE, SMALL, TEXT, Style, block_label, label, need
 
 TABLES = ("gradient_maps", "saliency")
 REQUIRES = ("labels",)

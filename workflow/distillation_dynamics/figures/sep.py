@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.axis import few_ticks
+from ..drawing.layout import Room, column_title, names_below, rows_below, sheet
+from ..drawing.profiles import PanelColumn, columns_of, draw_null, final, places_of, profile, title
+from ..drawing.style import PAGE, Style, label
 from ..words import span
-from .drawing.axis import few_ticks
-from .drawing.layout import Room, column_title, names_below, rows_below, sheet
-from .drawing.profiles import PanelColumn, columns_of, draw_null, final, places_of, profile, title
-from .drawing.style import PAGE, Style, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("sep",)

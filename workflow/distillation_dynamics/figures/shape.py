@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ..drawing.axis import few_ticks, name_rows
+from ..drawing.layout import NAMES, Room, sheet
+from ..drawing.profiles import places_of
+from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.u_shape import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
-from .drawing.axis import few_ticks, name_rows
-from .drawing.layout import NAMES, Room, sheet
-from .drawing.profiles import places_of
-from .drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 
 TABLES = ("shape", "depth")
 ROLES = {"paper": "metric of the claim", "control": "control", "scale": "scale itself", "null": "null"}

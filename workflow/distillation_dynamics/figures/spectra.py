@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..drawing.axis import few_ticks
+from ..drawing.layout import Room, column_title, fitted, inches_of, sheet
+from ..drawing.profiles import final, split, title
+from ..drawing.style import PAGE, SMALL, Style, first_of, label
 from ..words import span
-from .drawing.axis import few_ticks
-from .drawing.layout import Room, column_title, fitted, inches_of, sheet
-from .drawing.profiles import final, split, title
-from .drawing.style import PAGE, SMALL, Style, first_of, label
 
 TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)

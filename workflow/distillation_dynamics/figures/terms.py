@@ -13,9 +13,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.axis import few_ticks, log_scale
-from .drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
-from .drawing.style import TEXT, NoValue, Style, first_of, label, need, over_epochs
+from ..drawing.axis import few_ticks, log_scale
+from ..drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
+from ..drawing.style import TEXT, NoValue, Style, first_of, label, need, over_epochs
 
 TABLES = ("terms", "epochs")
 REQUIRES = ("students",)

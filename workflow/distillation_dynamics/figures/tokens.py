@@ -6,8 +6,8 @@ In: depth.parquet. Out: a row of panels a metric.
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .drawing.profiles import final, grid
-from .drawing.style import Style
+from ..drawing.profiles import final, grid
+from ..drawing.style import Style
 
 TABLES = ("depth",)
 METRICS = ("tokens",)

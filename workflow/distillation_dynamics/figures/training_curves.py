@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.axis import few_ticks, log_scale
-from .drawing.layout import Room, names_below, rows_below, sheet
-from .drawing.profiles import split
-from .drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
+from ..drawing.axis import few_ticks, log_scale
+from ..drawing.layout import Room, names_below, rows_below, sheet
+from ..drawing.profiles import split
+from ..drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
 
 TABLES = ("epochs",)
 REQUIRES = ("students",)

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .drawing.axis import few_ticks
-from .drawing.layout import Room, column_title, fitted, inches_of, sheet
-from .drawing.style import PAGE, SMALL, TEXT, Style, label, need
+from ..drawing.axis import few_ticks
+from ..drawing.layout import Room, column_title, fitted, inches_of, sheet
+from ..drawing.style import PAGE, SMALL, TEXT, Style, label, need
 
 TABLES = ("trajectory", "variants", "published_trajectory")
 REQUIRES = ("variants",)

@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from ..figures.drawing.style import Style
+from ..drawing.style import Style
 from ..spec.tables import Names
 
 # Of a dark page: the least lightness of a colour that is still told from the ground.

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
-from ..figures.drawing.style import PAGE, TEXT, NoValue, Style, label
+from ..drawing.style import PAGE, TEXT, NoValue, Style, label
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
 

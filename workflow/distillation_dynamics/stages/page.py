@@ -5,7 +5,7 @@ In: tables of the study, its report, printed figures, study.json, and the record
 
 from pathlib import Path
 
-from ..figures.drawing.style import Style
+from ..drawing.style import Style
 from ..files import columns_of, read_arrow, read_json, write_text
 from ..page import document, looks
 from ..page.panel import PageData

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ...figures.drawing import overlays
+from ...drawing import overlays
 from ..html import render
 from ..panel import OWNER, PageData, Panel, named
 from ..pictures import strip

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...statistics.thresholds import INTERVAL
+from ..statistics.thresholds import INTERVAL
 from .axis import few_ticks, log_scale, name_blocks
 from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
 from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_probe, mean_and_half, need

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...spec.tables import Names
+from ..spec.tables import Names
 from .layout import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads
 from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...questions.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
-from .layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
-from .style import PAGE, SMALL, TEXT, NoValue, Style, first_of, label
+from ..drawing.layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
+from ..drawing.style import PAGE, SMALL, TEXT, NoValue, Style, first_of, label
+from ..questions.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
 
 # Networks side by side that are still readable on a page.
 MOST = 8

@@ -18,9 +18,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.special import stdtrit
 
-from ...errors import StudyError
-from ...spec.tables import MAIN_IMAGE_SET, Names
-from ...statistics.thresholds import INTERVAL
+from ..errors import StudyError
+from ..spec.tables import MAIN_IMAGE_SET, Names
+from ..statistics.thresholds import INTERVAL
 
 PAGE = 6.75  # inches: width of a page in print
 # Points at that width, of a figure's title, of labels and names, and of all else; print asks for no less than 6.
