@@ -201,6 +201,8 @@ def test_names_that_look_like_html_stay_text(tmp_path):
     said = written(tmp_path, tables=tables, report=report, made=made)
     assert "alert(1)</script>" not in said and "<script>alert" not in said and "<img src=x" not in said
     assert "<script>alert(2)</script>" in Read(said).words
+    data = re.search(r'id="page-data">(.*?)</script>', said, re.S)
+    assert data and "alert(1)" in data[1] and "<" not in data[1], "with a space behind it, </script would end the data"
     assert data_of(said)["tables"]["map"]["columns"]["block_name"]["levels"] == ["</script><script>alert(1)</script>"]
 
 
@@ -344,6 +346,7 @@ def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images()
     assert metrics[:3] == ["entropy", "activation_magnitude", "intensity"]
     assert not [name for name in metrics if name.endswith(("_se", "_null", "_low", "_p99")) or name == "channels"]
     assert table.loc[table["role"] != "variant", "epoch"].isna().all()
+    assert set(table.loc[table["last"], "network"]) == set(table["network"]), "each has a last epoch, its own"
     own = table[(table["network"] == "cait") & (table["block"] == 0)]
     measured = tables["depth"].query("network == 'cait' and block == 0 and probe == 'balanced'")
     assert own["rms_half"].iloc[0] == pytest.approx(1.96 * measured["rms_se"].iloc[0])

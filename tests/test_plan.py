@@ -384,6 +384,12 @@ def test_a_configuration_changed_back_links_again_and_trains_nothing(project):
         project.check()
 
 
+def test_students_come_back_from_the_store_and_nothing_that_follows_them_is_due(project):
+    remove("smoke/students")(project)
+    plan = project.plan()
+    assert {task.stage for task in plan.reasons} == {"students"} and project.run(plan) == []
+
+
 def test_two_studies_with_an_equal_student_train_it_once(project):
     setting("name", "other")(project)
     setting("variants.more", {"cross_entropy": {"weight": 3}})(project)

@@ -435,10 +435,15 @@ def test_shape_fills_the_marks_of_u_shaped_networks_alone(two_seeds):
             assert kind.get(faces[valley] if isinstance(faces[valley], str) else "", "U-shaped") == verdict
 
 
-def test_effects_show_every_seed_at_its_difference(two_seeds):
+def test_effects_show_every_seed_the_means_and_what_the_number_of_test_images_makes(two_seeds):
     axes = draw("effects", two_seeds[0]).axes[0]
     drawn = np.concatenate([line.get_xdata() for line in axes.lines if line.get_markerfacecolor() == "none"])
     np.testing.assert_allclose(np.sort(drawn), np.sort(two_seeds[0]["differences"]["difference"]))
+    variants = two_seeds[0]["variants"]
+    means = np.concatenate([np.ravel(line.get_xdata()) for line in axes.lines if line.get_marker() == "d"])
+    np.testing.assert_allclose(means, variants["mean_difference"])
+    noise = [band.get_paths()[0].vertices[:, 0].max() for band in axes.collections]
+    np.testing.assert_allclose(noise, 1.96 * variants["evaluation_standard_error"])
 
 
 def test_effects_say_what_the_seeds_can_show(two_seeds, eight_seeds):

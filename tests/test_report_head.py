@@ -33,7 +33,12 @@ STUDY = {
     "date": "2026-01-02T03:04:05+00:00",
 }
 COST = pd.DataFrame(
-    {"device": ["cpu", "cpu"], "seconds": [3500.0, 90.0], "start_seconds": [10.0, 0.0], "images_per_second": [1.0, 2.0]}
+    {
+        "device": ["cpu", "cpu"],
+        "seconds": [2700.0, 180.0],
+        "start_seconds": [720.0, 0.0],
+        "images_per_second": [1.0, 2.0],
+    }
 )
 
 

@@ -66,6 +66,24 @@ def test_each_part_of_a_study_can_be_asked_for_by_its_name(empty, asked, planned
     assert jobs(snakemake(empty, "-n", *asked, config=STUDY)) == planned
 
 
+def test_each_job_takes_the_gpus_that_the_study_gives_its_stage(empty, monkeypatch):
+    config = yaml.safe_load((empty / STUDY).read_text())
+    config["compute"] = {"networks": {"gpu": 2}, "students": {"gpu": 1}, "measure": {"gpu": 1}}
+    (empty / STUDY).write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    planned = snakemake(empty, "-n", "-p", config=STUDY)
+    command = r"(python|torchrun .*) -m distillation_dynamics results/\.tasks/(?:shared|batches)/(\w+)/.* --gpus (\d+)"
+    assert {(stage, start, int(gpus)) for start, stage, gpus in re.findall(command, planned.stdout)} == {
+        ("data", "python", 0),
+        ("networks", "torchrun --standalone --nproc-per-node 2", 2),
+        ("teacher_outputs", "python", 0),
+        ("cohorts", "python", 1),
+        ("measure", "python", 1),
+        ("compare", "python", 0),
+        ("tables", "python", 0),
+    }
+
+
 @pytest.mark.slow
 def test_what_is_gathered_is_no_more_than_what_is_asked_for(project):
     for path in (project / "results/smoke/tables").glob("*.parquet"):

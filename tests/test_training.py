@@ -65,6 +65,13 @@ def test_the_learning_rate_of_every_epoch_is_the_published_one(root, epochs):
         timm_schedule.step(epoch)
 
 
+def test_a_rate_that_moves_by_epoch_moves_after_it_so_that_the_first_two_epochs_share_one(tmp_path):
+    schedule = {"name": "cosine", "warmup_epochs": 2, "warmup_learning_rate": 1e-4, "step": "epoch"}
+    recipe = {"schedule": schedule, "optimizer.learning_rate": 5e-4, "epochs": 3}
+    *_, log = run(tmp_path, variant="none", **{f"student.recipe.{key}": value for key, value in recipe.items()})
+    np.testing.assert_allclose(log.epochs["learning_rate"], [np.nan, 1e-4, 1e-4, 3e-4])
+
+
 def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(tmp_path):
     (one, _, log_one), (two, _, log_two), (other, *_) = (run(tmp_path, seed) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
