@@ -3,7 +3,6 @@
 A column of text is a list of its different values and their numbers; NaN and infinity are null.
 """
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -42,12 +41,6 @@ def rounded(value: float) -> float | int | None:
         return None
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
-
-
-def as_json(value: Any) -> str:
-    """Return JSON that can stand inside a script element: no `<` of a name may end it."""
-    said = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return said.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def over_seeds(table: pd.DataFrame, keys: list[str], columns: Iterable[str]) -> pd.DataFrame:
