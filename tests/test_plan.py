@@ -20,7 +20,7 @@ import stand_ins
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
-from distillation_dynamics.jobs import fingerprints, listing, model_info, planning, provenance, record, run
+from distillation_dynamics.jobs import batches, fingerprints, listing, model_info, planning, provenance, record, run
 from distillation_dynamics.jobs import store as jobs_store
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
@@ -635,6 +635,14 @@ def test_cohorts_hold_students_of_one_seed_and_leave_every_core_a_job(fresh, see
     measured = [task for batch in plan.measuring for task in batch.tasks]
     # Of each four metrics, the rows of comparisons among them; of each pair one comparison; the map.
     assert len(measured) == len(set(measured)) == 4 * (1 + 3 * len(seeds)) + (1 + 3 * len(seeds)) + 1
+
+
+def test_what_is_more_than_half_of_a_slots_work_is_split_so_that_nobody_waits_for_it():
+    parts = {"seed 0": list(range(12)), "the reference": list(range(12, 16))}
+    shares = {"seed 0": 0.75, "the reference": 0.25}
+    jobs = list(batches.dealt(parts, None, 2, shares))
+    assert list(map(len, jobs)) == [4, 4, 4, 4]
+    assert sorted(member for members in jobs for member in members) == list(range(16))
 
 
 @pytest.mark.parametrize(("slots", "many", "expected"), [(None, 1, 1), (1, 1, 1), (2, 100, 1), (2, 1, 4)])
