@@ -98,12 +98,12 @@ def test_a_training_that_failed_is_said_by_the_student_and_the_others_are_finish
     edit(
         project,
         f"{LIBRARY}/jobs/stand_ins.py",
-        "            report.begin(number)\n",
+        "            progress.begin(number)\n",
         "            if 'hard' in task.name:\n"
         "                from ..errors import StudyError\n"
-        "                report.fail(number, StudyError('training: loss became nan in epoch 3'))\n"
+        "                progress.fail(number, StudyError('training: loss became nan in epoch 3'))\n"
         "                continue\n"
-        "            report.begin(number)\n",
+        "            progress.begin(number)\n",
     )
     write_study(project, small_config(**{"student.recipe.epochs": 1}))
     said = run(project, fails=True)

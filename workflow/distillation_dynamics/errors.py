@@ -1,6 +1,7 @@
 """The exceptions whose messages are written for the person who runs the study, and how these are worded."""
 
 import difflib
+import os
 import sys
 from collections.abc import Collection
 from functools import cache
@@ -26,6 +27,12 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 @cache
+def unreadable(path: str, error: OSError) -> StudyError:
+    """Return the error that says why a file or folder cannot be read."""
+    reason = "a link to nothing" if os.path.islink(path) else error.strerror
+    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
+
+
 def say_once(text: str) -> None:
     """Print a sentence on stderr, the first time that this process comes to say it."""
     print(text, file=sys.stderr, flush=True)

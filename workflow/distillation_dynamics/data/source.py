@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import StudyError
+from ..errors import StudyError, unreadable
 
 # By which files are known as images: timm's.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -64,12 +64,6 @@ def files_below(root: str, suffixes: Collection[str] = SUFFIXES) -> Iterator[str
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def unreadable(path: str, error: OSError) -> StudyError:
-    """Return the error that says why a file or folder cannot be read."""
-    reason = "a link to nothing" if os.path.islink(path) else error.strerror
-    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..data.source import unreadable
+from ..errors import unreadable
 from ..files import sha256, write_text
 from . import fingerprints
 
