@@ -390,6 +390,13 @@ def test_students_come_back_from_the_store_and_nothing_that_follows_them_is_due(
     assert {task.stage for task in plan.reasons} == {"students"} and project.run(plan) == []
 
 
+def test_students_that_left_the_store_are_not_trained_again_where_their_teacher_comes_out_as_it_was(project):
+    remove("shared/runs")(project)
+    damage("shared/networks/*/trained.safetensors")(project)
+    assert stand_ins.trained(project.run()) == []
+    project.check()
+
+
 def test_two_studies_with_an_equal_student_train_it_once(project):
     setting("name", "other")(project)
     setting("variants.more", {"cross_entropy": {"weight": 3}})(project)
