@@ -283,11 +283,11 @@ def test_a_figure_is_drawn_where_its_metrics_are_measured(monkeypatch, library):
     assert "mine" not in graph_of(load(config)).figures, "it asks for several networks"
 
 
-@pytest.mark.parametrize(("images", "alone"), [("measure", False), ("compare", True), ("saliency", True)])
-def test_a_metric_with_images_of_its_own_is_measured_on_no_other_image_set(folders, images, alone):
-    """Its rows in the tables of all metrics would be of images that no other metric has rows of."""
-    (folders / "metrics/mine.py").write_text(f'IMAGES = "{images}"\n{METRIC}')
-    assert found()["metrics"]["mine"].main_only == alone
+def test_a_metric_that_fills_no_shared_table_is_measured_on_the_main_image_set_alone(folders):
+    (folders / "metrics/mine.py").write_text(METRIC)
+    assert not found()["metrics"]["mine"].main_only
+    (folders / "metrics/mine.py").write_text('IMAGES = "compare"\n' + METRIC.replace("IMAGE_COLUMNS", "TABLES"))
+    assert found()["metrics"]["mine"].main_only
 
 
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):

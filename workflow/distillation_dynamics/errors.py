@@ -26,13 +26,13 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-@cache
 def unreadable(path: str, error: OSError) -> StudyError:
     """Return the error that says why a file or folder cannot be read."""
     reason = "a link to nothing" if os.path.islink(path) else error.strerror
     return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
 
 
+@cache
 def say_once(text: str) -> None:
     """Print a sentence on stderr, the first time that this process comes to say it."""
     print(text, file=sys.stderr, flush=True)

@@ -83,8 +83,8 @@ class Metric(NamedTuple):
 
     @property
     def main_only(self) -> bool:
-        """Whether it is measured on the main image set alone: it has rows of its own, or fills no shared table."""
-        return self.images != "measure" or not set(self.tables) & set(TABLE_OF.values())
+        """Whether it is measured on the main image set alone: it fills no table that metrics share."""
+        return not set(self.tables) & set(TABLE_OF.values())
 
     def files_of(self, blocks: int) -> tuple[str, ...]:
         """Return the names of the files that it keeps of a network with so many blocks."""
