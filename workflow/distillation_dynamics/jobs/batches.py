@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..files import read_json
-from .task import GATHERING, Task
+from .task import FLAGS, GATHERING, TASKS, Task
 
-BATCHES = "results/.tasks/batches"
+BATCHES = f"{TASKS}/batches"
 # The name of a batch lists so many networks, in so many characters.
 MOST_NAMES, LONGEST_NAME = 4, 100
 # On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
@@ -43,7 +43,7 @@ class Batch:
     @property
     def flag(self) -> str:
         """The file that is there from the end of the batch's job until all that wait for it are done."""
-        return f"results/.flags/batches/{self.stage}/{self.name}"
+        return f"{FLAGS}/batches/{self.stage}/{self.name}"
 
     @property
     def file(self) -> str:
