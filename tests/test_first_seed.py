@@ -39,7 +39,7 @@ def test_the_map_holds_students_of_the_first_seed(graphs):
 
 
 def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, graphs):
-    every = list(graphs[0].study.measure.pairs)
+    every = list(graphs[0].study.compare.metrics)
     changes = {"seeds": SEEDS, "measure.metrics": ["entropy"], "compare.first_seed_only": every}
     graph = graph_of(tiny_study(tmp_path, **changes))
     assert not [name for name in graph.compared if "seed5" in name]

@@ -48,7 +48,7 @@ def test_every_metric_file_is_a_known_metric_and_all_are_measured_unless_some_ar
     metrics = list(load(config).measure.metrics)
     assert metrics == list(extensions.metrics()) and {*names} <= {*metrics}
     chosen = load(changed(config, "measure.metrics", ["spectrum", "entropy"])).measure.metrics
-    assert chosen == ("entropy", "spectrum")
+    assert chosen == ("spectrum", "entropy")
 
 
 def test_the_baseline_is_the_plainest_variant_unless_one_is_named(config):

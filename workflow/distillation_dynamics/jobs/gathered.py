@@ -176,7 +176,7 @@ def drawn(graph: Graph) -> dict[str, extensions.Figure]:
         # What is about the logit of a label, or how often it is the largest.
         "labels": any(map(study.sorts, study.networks)) or study.student is not None,
     }  # fmt: skip
-    measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.measure.pairs)
+    measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.compare.metrics)
     tables = {*graph.tables, *SUMMARY_TABLES, *statistics_tables()}
     return {
         name: figure

@@ -27,7 +27,7 @@ def add(graph: Graph) -> None:
         graph.measured[network] = {}
         for name in _metrics(graph, network, known):
             graph.measured[network][name] = _measured(graph, network, name, known[name])
-    if graph.study.measure.pairs:
+    if graph.study.compare.metrics:
         graph.compared = _compared(graph)
         graph.map = _map(graph)
 
@@ -37,7 +37,7 @@ def _metrics(graph: Graph, network: str, known: dict[str, Metric]) -> list[str]:
     study, weights = graph.study, graph.by_network[network]
     wanted = {*study.measure.metrics}
     if weights.seed is None:
-        wanted |= {ACTIVATIONS} if study.measure.pairs else set()
+        wanted |= {ACTIVATIONS} if study.compare.metrics else set()
         wanted -= set(study.networks[weights.owner].without)
     else:
         wanted -= _left_out(study, weights.seed)
@@ -47,12 +47,12 @@ def _metrics(graph: Graph, network: str, known: dict[str, Metric]) -> list[str]:
 
 def _pair_metrics(study: Study, seed: int | None) -> list[str]:
     """Return the pair metrics that are measured of networks (None), or of students of that seed with the teacher."""
-    return [name for name in study.measure.pairs if name not in _left_out(study, seed)]
+    return [name for name in sorted(study.compare.metrics) if name not in _left_out(study, seed)]
 
 
 def _left_out(study: Study, seed: int | None) -> set[str]:
     """Return the metrics that students of this seed are not measured by; none of the first seed and of networks."""
-    return set() if seed in (None, *study.seeds[:1]) else set(study.measure.once)
+    return set() if seed in (None, *study.seeds[:1]) else study.first_seed_only
 
 
 def _measured(graph: Graph, network: str, name: str, metric: Metric) -> Task:
@@ -65,7 +65,7 @@ def _measured(graph: Graph, network: str, name: str, metric: Metric) -> Task:
         task, file = graph.measured[first][name], f"{graph.by_network[first].checkpoints.folders[0]}/{metric.reference}"
         reference = task.files(file)
         reads.append((task, [file]))
-    checkpoints, options = weights.checkpoints, graph.study.measure.of(metric.options)
+    checkpoints, options = weights.checkpoints, graph.study.settings(metric.options)
     job = MeasureJob(
         *(name, checkpoints, _image_sets(graph, network, metric), options, reference),
         machine=graph.machine("measure"),
@@ -82,8 +82,7 @@ def _image_sets(graph: Graph, network: str, metric: Metric) -> tuple[ImageSet, .
     """Return the image sets that a metric is measured on, as the network sees them; the main one first."""
     study, view = graph.study, graph.study.view(graph.by_network[network].owner)
     counts, split = graph.content.counts.get(DATA, {}), study.data.measured
-    asked = {"measure": study.measure.images, "saliency": study.measure.saliency_images}
-    given = asked.get(metric.images, study.measure.compare_images)
+    given = getattr(study, metric.images).images
     there, classes = study.data.count_of(split, counts), study.data.classes
     main = ImageSet(MAIN_IMAGE_SET, graph.seen(DATA, view), split, _count(given, USUAL[metric.images], there), classes)
     if metric.main_only:

@@ -318,10 +318,6 @@ def _listed(value: Any) -> str:
     return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
-def _said(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
 def measure_faults(study: Study) -> Iterator[str]:
     """Yield a sentence where the network whose range is everybody's is not measured by a metric that needs it."""
     from .. import extensions
@@ -334,7 +330,7 @@ def measure_faults(study: Study) -> Iterator[str]:
                 f"network; leave {name} out of measure.metrics, or measure it here too"
             )
     for name, network in study.networks.items():
-        if "rows" in network.without and study.measure.pairs:
+        if "rows" in network.without and study.compare.metrics:
             yield (
                 f"networks.{name}.without: the comparisons take the rows of every network; measure rows, or compare "
                 "nothing (compare.metrics: [])"

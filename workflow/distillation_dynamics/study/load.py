@@ -6,7 +6,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -14,12 +14,11 @@ from ..extensions import objectives
 from ..spec.configured import SOURCES, Data
 from ..spec.faults import read, refuse
 from ..spec.images import View
-from ..spec.measure import Settings, SharedSettings
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
 from .keys import Configuration, GivenView, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
-from .study import STUDENT, Measure, Study
+from .study import STUDENT, Study
 
 Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
 
@@ -37,27 +36,14 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     data = _images("data", whole.data, view)
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
     refuse(checks.image_faults(whole, data))
-    model_info = _info(describe, whole, view)
+    asked = describe(_queries(whole, view))
+    model_info = {owner.removeprefix("networks."): info for owner, info in asked.items()}
     variants = _variants(whole, model_info)
-    configuration = _filled(config, _written(whole))
-    study = Study(
-        name=whole.name,
-        seeds=whole.seeds,
-        data=data,
-        probes=probes,
-        networks=networks,
-        teacher=whole.teacher,
-        student=whole.student,
-        variants=variants,
-        baseline=whole.statistics.baseline or next(iter(variants), None),
-        measure=_measure(whole),
-        figures=configuration["figures"],
-        compute=configuration["compute"],
-        state_minutes=whole.state_minutes,
-        package_versions=whole.package_versions,
-        model_info=model_info,
-        configuration=configuration,
-    )
+    configuration = _filled(config, whole)
+    as_written = {part: configuration[part] for part in ("figures", "compute")}
+    as_given = {part: value for part, value in vars(whole).items() if part != "view"}
+    found = {"data": data, "probes": probes, "variants": variants, "model_info": model_info}
+    study = Study(**as_given | as_written | found, configuration=configuration)
     refuse(checks.measure_faults(study))
     if study.teacher is not None:
         refuse(checks.teacher_faults(study, study.teacher))
@@ -65,21 +51,18 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     return study
 
 
-def _written(part: Any) -> Any:
-    """Return a part of a configuration as it would be written, without the keys that are left out."""
-    if is_dataclass(part):
-        return {key: _written(value) for key, value in _given(part).items()}
-    if isinstance(part, dict):
-        return {key: _written(value) for key, value in part.items()}
-    return [_written(value) for value in part] if isinstance(part, tuple | list) else part
-
-
 def _filled(given: Any, whole: Any) -> Any:
-    """Return the whole of what is given: that first, in its order and with its numbers as they are written."""
-    if isinstance(given, dict) and isinstance(whole, dict):
-        rest = {key: value for key, value in whole.items() if key not in given}
-        return {key: _filled(value, whole[key]) for key, value in given.items()} | rest
-    return given if isinstance(whole, float) else whole
+    """Return a part of a configuration as it would be written, without the keys that are left out.
+
+    What is given comes first, in its order and with its numbers as they are written.
+    """
+    whole = _given(whole) if is_dataclass(whole) else whole
+    if isinstance(whole, dict):
+        given = given or {}
+        return {key: _filled(given.get(key), whole[key]) for key in dict.fromkeys([*given, *whole])}
+    if isinstance(whole, tuple | list):
+        return [_filled(None, value) for value in whole]
+    return given if isinstance(whole, float) and given is not None else whole
 
 
 def _spelt_one_way(weights: str | None) -> str | None:
@@ -117,20 +100,18 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
     return Data(**_given(part) | files, packed=reader.PACKED, rows=rows, view=view)
 
 
-def _info(describe: Describe, whole: Configuration, view: View | None) -> dict[str, ModelInfo]:
-    """Return what is known of each network, and of the student, before it has weights."""
+def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
+    """Return what is asked of each network, and of the student, before it has weights, by the key that names it."""
     queries = {}
     for name, network in whole.networks.items():
-        model, pretrain = network.model, network.source == "pretrain"
-        classes, released = (whole.data.classes, None) if pretrain else (None, network.weights)
-        given = _given(network.view)
+        classes = whole.data.classes if network.weights is None else None
+        given, released = _given(network.view), network.weights
         queries[f"networks.{name}"] = ModelQuery(
-            model.name, model.args, model.initialisation, classes, given, view, released
+            **vars(network.model), classes=classes, view=given, default=view, released=released
         )
     if whole.student is not None:
-        model = whole.student.model
-        queries[STUDENT] = ModelQuery(model.name, model.args, model.initialisation, whole.data.classes, {}, view)
-    return {owner.removeprefix("networks."): info for owner, info in describe(queries).items()}
+        queries[STUDENT] = ModelQuery(**vars(whole.student.model), classes=whole.data.classes, default=view)
+    return queries
 
 
 def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, tuple]:
@@ -140,15 +121,3 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     known = objectives(), len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
     variants = {name: variant_terms(name, terms, *known) for name, terms in whole.variants.items()}
     return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
-
-
-def _measure(whole: Configuration) -> Measure:
-    """Return what is measured; what the comparison needs of networks is among it."""
-    measure, compare = whole.measure, whole.compare
-    settings = {one.name: getattr(measure, one.name) for one in fields(SharedSettings)}
-    return Measure(
-        *(measure.images, measure.published_images, whole.saliency.images, compare.images),
-        *(tuple(sorted(measure.metrics)), tuple(sorted(compare.metrics))),
-        tuple(sorted({*measure.first_seed_only, *compare.first_seed_only})),
-        Settings(**settings, tokens=compare.tokens, methods=whole.saliency.methods),
-    )

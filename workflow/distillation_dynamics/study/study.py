@@ -8,41 +8,21 @@ from ..spec.images import View
 from ..spec.measure import Settings
 from ..spec.network import Model, ModelInfo
 from ..spec.training import TermSpec
-from .keys import Network, Student
+from .keys import CompareOptions, MeasureOptions, Network, SaliencyOptions, StatisticsOptions, Student
 
 STUDENT = "student"
 
 
 @dataclass(frozen=True)
-class Measure:
-    """Which images are measured (None: as many as usual, or all), by which metrics of networks and of pairs.
-
-    `once`: those metrics, of both kinds, that only students of the first seed are measured by.
-    """
-
-    images: int | None
-    published_images: int | None
-    saliency_images: int | None
-    compare_images: int | None
-    metrics: tuple[str, ...]
-    pairs: tuple[str, ...]
-    once: tuple[str, ...]
-    settings: Settings
-
-    def of(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the settings of these names."""
-        return {f.name: getattr(self.settings, f.name) for f in fields(Settings) if f.name in names}
-
-
-@dataclass(frozen=True)
 class Study:
-    """A whole, valid study; `model_info` is that of each network by name, and of the student as STUDENT.
+    """A whole, valid study: its `Configuration` with image sets that were found and variants that are written out.
 
-    `teacher`, `student` and `variants` are there together or not at all. `configuration` is what was given, with all
-    defaults.
+    `teacher`, `student` and `variants` are there together or not at all. `model_info` is that of each network by name,
+    and of the student as STUDENT; `configuration` what was given, with all defaults.
     """
 
     name: str
+    package_versions: str
     seeds: tuple[int, ...]
     data: Data
     probes: dict[str, Data]
@@ -50,14 +30,31 @@ class Study:
     teacher: str | None
     student: Student | None
     variants: dict[str, tuple[TermSpec, ...]]
-    baseline: str | None
-    measure: Measure
+    measure: MeasureOptions
+    saliency: SaliencyOptions
+    compare: CompareOptions
+    statistics: StatisticsOptions
+    state_minutes: float
     figures: dict[str, Any]
     compute: dict[str, dict[str, int]]
-    state_minutes: float
-    package_versions: str
     model_info: dict[str, ModelInfo] = field(repr=False)
     configuration: dict[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def baseline(self) -> str | None:
+        """The variant that others are held against; None without variants."""
+        return self.statistics.baseline or next(iter(self.variants), None)
+
+    @property
+    def first_seed_only(self) -> set[str]:
+        """Metrics of networks and of pairs that only students of the first seed are measured by."""
+        return {*self.measure.first_seed_only, *self.compare.first_seed_only}
+
+    def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the settings of these names that metrics are given."""
+        chosen = {"tokens": self.compare.tokens, "methods": self.saliency.methods}
+        known = vars(Settings()) | vars(self.measure) | chosen
+        return {name: known[name] for name in names}
 
     @property
     def trained(self) -> bool:
@@ -83,8 +80,7 @@ class Study:
     def model(self, owner: str) -> Model:
         """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
         student = self.student if owner == STUDENT else None
-        named = (student or self.networks[owner]).model
-        return Model(named.name, named.args, named.initialisation, self.model_info[owner].classes)
+        return Model(**vars((student or self.networks[owner]).model), classes=self.model_info[owner].classes)
 
     def view(self, owner: str) -> View:
         """Return how a network sees images."""
