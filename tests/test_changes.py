@@ -72,7 +72,7 @@ def test_one_variant_changed_trains_one_student_with_the_declared_threads(projec
     done = snakemake(project, "-n", "--quiet", "progress", "rules", "reason", "host", config=STUDY)
     said = done.stdout + done.stderr
     assert "students hard/seed0: terms.hard.weight: 0.9 -> 0.5\n" in said, "a touch changes nothing"
-    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{8 + FIGURES} +1 ", said, re.M)
+    assert re.search(r"^students +1 +1 +", said, re.M) and re.search(rf"^tables +{9 + FIGURES} +1 ", said, re.M)
     assert len(said.splitlines()) < 60
     # Under one core, too.
     run(project, "--cores", "1")
@@ -89,7 +89,7 @@ def test_one_variant_changed_trains_one_student_with_the_declared_threads(projec
 def test_what_is_forced_is_made_anew(project):
     assert plan(project, "--forceall")["cohorts"] == 2
     run(project, "--forcerun", "tables")
-    assert len(stand_ins.ran(project)) == 8 + FIGURES, "4 tables, summary, statistics, figures, page, paper"
+    assert len(stand_ins.ran(project)) == 9 + FIGURES, "4 tables, summary, statistics, report, figures, page, paper"
     run(project, "--forcerun", "students")
     assert len(stand_ins.trained(stand_ins.ran(project))) == 3
 

@@ -82,8 +82,8 @@ assert key() == first
 
 from distillation_dynamics.files import read_json, read_table
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import StatisticsJob
-from distillation_dynamics.stages import statistics
+from distillation_dynamics.spec.tables import ReportJob, StatisticsJob
+from distillation_dynamics.stages import report, statistics
 
 cost = {"device": "cpu", "seconds": 1.0, "start_seconds": 0.0, "images_per_second": np.nan}
 run = {"network": "vit", "seed": -1, "test_top1": 90.0, "test_images": 400, "test_agreement": np.nan}
@@ -93,14 +93,17 @@ made |= {"runs": pd.DataFrame([run]), "cost": pd.DataFrame([cost])}
 for name, frame in made.items():
     frame.to_parquet(f"{name}.parquet")
 files = {name: From(name, files=(f"{name}.parquet",)) for name in made}
-statistics.main(StatisticsJob(names, (), (), files, None, From("words", files=()), out="out"))
+asked = "shape", "networks", "silence"
+statistics.main(StatisticsJob(names, (), (), files, None, asked, out="out"))
+files |= {name: From(name, files=(f"out/{name}.parquet",)) for name in statistics.documentation()}
+report.main(ReportJob(names, files, From("words", files=()), out="out"))
 silence = {"network": ["vit", "vit_untrained"], "near_zero": [0.5, 0.125]}
 assert read_table("out/silence.parquet").to_dict("list") == silence
 assert read_json("out/numbers.json")["silence"]["columns"]["near_zero"]["unit"] == "share"
-report = Path("out/report.md").read_text()
-assert "**Of the activations of the last block are near 0: 50 % of vit (control: 12 %).**" in report
-assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in report
-places = [report.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
+text = Path("out/report.md").read_text()
+assert "**Of the activations of the last block are near 0: 50 % of vit (control: 12 %).**" in text
+assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in text
+places = [text.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
 assert places == sorted(places)
 
 from distillation_dynamics.page import document

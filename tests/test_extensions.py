@@ -231,19 +231,14 @@ def test_two_questions_cannot_have_one_table(library):
         found()
 
 
-def test_other_words_of_an_answer_make_the_report_anew_and_nothing_before_it(library, monkeypatch):
+def test_other_words_of_an_answer_plan_the_report_and_the_page_that_shows_it_alone(library, monkeypatch):
     monkeypatch.setattr(gathered, "LIBRARY", library)
     study = load(small_config())
     before = {str(task): task.key for task in graph_of(study).tasks}
     template = library / "questions/dose/answer.md.j2"
     template.write_text(template.read_text() + "More.")
     after = graph_of(study)
-    changed = {task.stage for task in after.tasks if before[str(task)] != task.key}
-    assert changed == {"statistics", "figures", "page", "paper"}
-    tables = {f"{table}.parquet" for question in extensions.questions().values() for table in question.tables}
-    drawn = {task.name for task in after.tasks if task.stage == "figures" and before[str(task)] != task.key}
-    reads = {task.name: {path.rpartition("/")[2] for path in task.reads} for task in after.figures.values()}
-    assert drawn == {name for name, read in reads.items() if read & tables}
+    assert [task for task in after.tasks if before[str(task)] != task.key] == [after.report, after.page]
 
 
 def test_what_decides_on_variants_says_how_many_seeds_a_test_takes():

@@ -7,7 +7,7 @@ import pytest
 
 from distillation_dynamics import extensions
 from distillation_dynamics.jobs import fingerprints
-from distillation_dynamics.jobs.task import code_of
+from distillation_dynamics.jobs.task import code_of, entries_of
 from helpers import graph_of, load, smoke_config
 
 MODULE = '''
@@ -263,7 +263,17 @@ def test_other_words_anywhere_in_the_library_plan_nothing_but_what_shows_them(en
     rewritten(monkeypatch, lambda tree, path: Reworded().visit(tree))
     changed = {entry for entry in entries if code_of(*entry) != before[entry]}
     # Of columns: tables of their own, whose texts are shown in documents.
-    assert {stage for stage, *_ in changed} == {"summary", "statistics", "page", "paper"}
+    assert {stage for stage, *_ in changed} == {"summary", "statistics", "report", "page", "paper"}
+
+
+def test_titles_and_what_decides_are_of_report_and_page_alone():
+    library, naming = fingerprints.library_at(fingerprints.ROOT), set()
+    for task in graph_of(load(smoke_config())).tasks:
+        reached = set().union(*map(library.reached, entries_of(task.stage, *task.by_name)))
+        naming |= {
+            task.stage for module, name in reached if module == "questions.gain" and name in ("TITLE", "DECIDES")
+        }
+    assert naming == {"report", "page"}
 
 
 def test_another_number_in_anything_that_is_reached_counts(entries, monkeypatch):

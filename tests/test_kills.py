@@ -27,7 +27,7 @@ def copy(project, tmp_path_factory):
     "stages",
     [
         *({"data"}, {"networks"}, {"teacher_outputs"}, {"students"}, {"measure"}, {"compare", "map"}),
-        *({"tables", "summary"}, {"statistics", "figures"}, {"figures"}, {"page", "paper"}),
+        *({"tables", "summary"}, {"statistics", "report", "figures"}, {"figures"}, {"page", "paper"}),
     ],
     ids=lambda stages: "+".join(sorted(stages)),
 )

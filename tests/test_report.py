@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from asked import said as said_of
 from conftest import ROOT
+from distillation_dynamics import extensions
 from distillation_dynamics.drawing.layout import note_of
 from distillation_dynamics.drawing.style import PAGE, Style
 from distillation_dynamics.errors import StudyError
@@ -26,8 +27,9 @@ from distillation_dynamics.questions.shape import overview as shape_tables
 from distillation_dynamics.questions.shape.references import REFERENCE_COLUMNS
 from distillation_dynamics.questions.shape.shapes import SHAPE_COLUMNS, shapes_of
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import Run, Setting, StatisticsJob
+from distillation_dynamics.spec.tables import ReportJob, Run, Setting, StatisticsJob
 from distillation_dynamics.stages import figures as figures_stage
+from distillation_dynamics.stages import report as report_stage
 from distillation_dynamics.stages import statistics as stage
 from losses import FIRST, SOFT, cross_entropy, hard, shares_of, with_pairs
 from made_up import figure_job, names, network, study
@@ -88,7 +90,11 @@ def made_up(
         scalars=tuple(map(file_of, scalars)),
         tables=tables,
         setting=setting_of({name: terms.get(name, SOFT) for name in who.variants}) if who.variants else None,
-        templates=From("templates", files=()),
+        asked=tuple(
+            name
+            for name, question in extensions.questions().items()
+            if question.tables and (who.variants or not question.requires)
+        ),
         out=str(folder / "out"),
     )
 
@@ -184,10 +190,18 @@ def file_of(path):
     return From(path.name, files=(str(path),))
 
 
+def report_of(job):
+    """The job of the report on what a job of the statistics leaves."""
+    own = {name: From(name, files=(f"{job.out}/{name}.parquet",)) for name in COLUMNS}
+    read = {name: part for name, part in job.tables.items() if name != "splits"}
+    return ReportJob(job.names, read | own, From("templates", files=()), out=job.out)
+
+
 def run(folder, **options):
-    """Run the stage on a made-up study; return its tables and its report."""
+    """Run both stages on a made-up study; return the tables and the report."""
     job = made_up(folder, **options)
     stage.main(job)
+    report_stage.main(report_of(job))
     out = folder / "out"
     tables = {name: pd.read_parquet(out / f"{name}.parquet") for name in COLUMNS}
     scalars = pd.concat([pd.read_parquet(file) for part in job.scalars for file in part.files])
@@ -243,24 +257,25 @@ def test_the_report_for_machines_is_the_same_by_section(tmp_path):
     assert text.startswith("\n\n".join(part.strip() for part in parts if part) + "\n\nThe numbers of this report")
 
 
-def test_the_stage_runs_from_the_command_line_and_loads_no_torch(tmp_path, root):
+def test_the_stages_run_from_the_command_line_and_load_no_torch(tmp_path, root):
     job = made_up(tmp_path / "study", seeds=1)
     here = made_up(tmp_path / "here", seeds=1)
     stage.main(here)
-    written = tuple(f"{job.out}/{name}" for name in (*(f"{table}.parquet" for table in COLUMNS), "report.md"))
-    code = code_of("statistics")
-    key = key_of("statistics", job, code)
-    path = tmp_path / "task.json"
-    Task("statistics", "", key, job, code, {}, written, f"{job.out}/.record.json", "mine").write(path)
-    program = (
-        f"import sys, runpy; sys.argv = ['x', {str(path)!r}]\n"
-        "try: runpy.run_module('distillation_dynamics', run_name='__main__', alter_sys=True)\n"
-        "finally: print('torch' in sys.modules)"
-    )
+    report_stage.main(report_of(here))
     environment = os.environ | {"PYTHONPATH": str(root / "workflow")}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+    written = {"statistics": [f"{table}.parquet" for table in COLUMNS], "report": ["report.md"]}
+    for name, own in (("statistics", job), ("report", report_of(job))):
+        code, paths = code_of(name), tuple(f"{job.out}/{file}" for file in written[name])
+        path = tmp_path / f"{name}.json"
+        Task(name, "", key_of(name, own, code), own, code, {}, paths, f"{job.out}/.{name}", "mine").write(path)
+        program = (
+            f"import sys, runpy; sys.argv = ['x', {str(path)!r}]\n"
+            "try: runpy.run_module('distillation_dynamics', run_name='__main__', alter_sys=True)\n"
+            "finally: print('torch' in sys.modules)"
+        )
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
     assert (tmp_path / "study/out/report.md").read_text() == (tmp_path / "here/out/report.md").read_text()
     for name in COLUMNS:
         frames = [pd.read_parquet(tmp_path / folder / f"out/{name}.parquet") for folder in ("study", "here")]

@@ -12,7 +12,7 @@ from helpers import changed, graph_of, load, smoke_config
 RULES = {
     "network_weights": "networks",
     "map": "compare",
-    **dict.fromkeys(("summary", "statistics", "figures", "page", "paper"), "tables"),
+    **dict.fromkeys(("summary", "statistics", "report", "figures", "page", "paper"), "tables"),
 }
 
 

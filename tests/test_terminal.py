@@ -284,7 +284,7 @@ def test_answers_are_those_of_the_report_whole_and_with_what_qualifies_them():
 def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_is_not_todays(tmp_path, monkeypatch):
     (tmp_path / "report.md").write_text(REPORT)
     task = SimpleNamespace(record=str(tmp_path / ".record.json"), path=lambda name: str(tmp_path / name))
-    graph = SimpleNamespace(home=str(tmp_path), statistics=task)
+    graph = SimpleNamespace(home=str(tmp_path), report=task)
     monkeypatch.setattr(record, "fault", lambda *_: None)
     expected = [
         "Accuracy: 2 variants reach from 1 % to 2 %.",

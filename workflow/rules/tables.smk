@@ -1,10 +1,11 @@
-# What gathers what all networks left: tables of metrics, summary, statistics, figures and the page, those that are due in one
-# process, or few.
+# What gathers what all networks left: tables of metrics, summary, statistics, report, figures and the page, those that are due in
+# one process, or few.
 # Each keeps its own key, record and files; what follows from one that fails is not made.
 # Leaves:
 #   results/<study>/tables/<table>.parquet
 #   results/<study>/summary/{<table>.parquet,summary.md,cost.md}
-#   results/<study>/statistics/{<table>.parquet,report.md,report.json,numbers.json}
+#   results/<study>/statistics/{<table>.parquet,numbers.json}
+#   results/<study>/statistics/{report.md,report.json}
 #   results/<study>/figures/<figure>.{pdf,png,gif}
 #   results/<study>/paper/{main.tex,numbers.tex,methods.tex,references.bib}
 #   results/<study>/paper/tables/<table>.tex

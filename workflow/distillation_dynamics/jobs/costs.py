@@ -40,6 +40,7 @@ SECONDS = {
     "tables": (0.2, 0),
     "summary": (1, 0),
     "statistics": (15, 0),
+    "report": (1, 0),
     "figures": (1.5, 0),
     "page": (3, 0),
     "paper": (3, 0),

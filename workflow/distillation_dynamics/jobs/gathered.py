@@ -1,7 +1,7 @@
-"""The tasks of a study that gather what all networks left: tables, summary, statistics, figures, page, paper."""
+"""The tasks of a study that gather what networks left: tables, summary, statistics, report, figures, page, paper."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import extensions
@@ -15,6 +15,7 @@ from ..spec.tables import (
     Names,
     PageJob,
     PaperJob,
+    ReportJob,
     Run,
     Setting,
     StatisticsJob,
@@ -24,7 +25,7 @@ from ..spec.tables import (
 from ..study.study import STUDENT
 from . import record
 from .graph import Graph
-from .task import STUDY_FILE, Task
+from .task import STUDY_FILE, Task, with_needs
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
@@ -46,6 +47,7 @@ def add(graph: Graph) -> None:
     graph.summary = _summary(graph)
     graph.statistics = _statistics(graph)
     figures, owners, data = drawn(graph), _owners(graph), graph.study.data
+    graph.report = _report(graph, owners)
     classes = class_names(data.source, data.files["test"], data.classes)
     graph.figures = {name: _figure(graph, name, figure, owners, classes) for name, figure in figures.items()}
     graph.page = _page(graph, figures, owners, classes)
@@ -73,9 +75,8 @@ def setting_of(graph: Graph) -> Setting | None:
     return Setting(student, teacher, blocks, study.data.classes, epochs, study.variants, _by_content(files))
 
 
-def _by_content(files: Iterable[Path]) -> From:
+def _by_content(files: Sequence[Path]) -> From:
     """Return files that come with the project, as what a job reads."""
-    files = list(files)
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return From(content, files=tuple(map(str, files)))
 
@@ -85,18 +86,13 @@ def _by_table(graph: Graph) -> dict[str, list[list[Task]]]:
     found: dict[str, list[list[Task]]] = {}
     known = extensions.metrics()
     for tasks in graph.measured.values():
-        own: dict[str, list[Task]] = {}
-        for metric, task in tasks.items():
-            for table in known[metric].tables:
-                own.setdefault(table, []).append(task)
-        for table, filled in own.items():
-            found.setdefault(table, []).append(filled)
+        for table in dict.fromkeys(table for metric in tasks for table in known[metric].tables if table != SCALARS):
+            beside = [task for metric, task in tasks.items() if table in known[metric].tables]
+            found.setdefault(table, []).append(beside)
     for tasks in graph.compared.values():
         for metric, task in tasks.items():
             found.setdefault(metric, []).append([task])
-    if graph.map is not None:
-        found["map"] = [[graph.map]]
-    return {table: tasks for table, tasks in found.items() if table != SCALARS}
+    return found | ({} if graph.map is None else {"map": [[graph.map]]})
 
 
 def _tables(graph: Graph) -> dict[str, Task]:
@@ -121,9 +117,8 @@ def _left(task: Task) -> list[str]:
 
 def _summary(graph: Graph) -> Task:
     """Add the summary."""
-    study, runs = graph.study, []
-    for name, task in graph.networks.items():
-        runs.append((name, -1, task, study.sorts(name)))
+    study = graph.study
+    runs = [(name, -1, task, study.sorts(name)) for name, task in graph.networks.items()]
     runs += [(*pair, task, True) for pair, task in graph.students.items()]
     job = SummaryJob(
         tuple(
@@ -140,13 +135,11 @@ def _summary(graph: Graph) -> Task:
 
 def _statistics(graph: Graph) -> Task:
     """Add the statistics."""
-    logits = LOGITS.format("test")
+    logits, setting, known = LOGITS.format("test"), setting_of(graph), extensions.metrics()
+    questions = {name: one for name, one in extensions.questions(tables_of_stages()).items() if one.tables}
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | graph.tables
-    questions = extensions.questions(tables_of_stages())
-    # What was run, and what that cost, stands in the head of the report.
-    names = {"runs", "cost"}.union(*(question.reads for question in questions.values())).intersection(owners)
+    names = set().union(*(question.reads for question in questions.values())).intersection(owners)
     read: dict[str, Task] = {name: owners[name] for name in sorted(names)} | {"splits": graph.data}
-    known = extensions.metrics()
     scalars = [
         task for tasks in graph.measured.values() for metric, task in tasks.items() if SCALARS in known[metric].tables
     ]
@@ -154,17 +147,36 @@ def _statistics(graph: Graph) -> Task:
     job = StatisticsJob(
         *(names_of(graph), students, tuple(task.files(f"{SCALARS}.parquet") for task in scalars)),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
-        setting_of(graph),
-        _by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
-        study=f"{graph.home}/{STUDY_FILE}",
+        setting,
+        tuple(name for name, question in questions.items() if setting is not None or not question.requires),
         out="",
     )
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [f"{SCALARS}.parquet"]) for task in scalars]
     reads += [(task, [logits]) for task in graph.students.values()]
-    files = [*(f"{table}.parquet" for table in statistics_tables()), "report.md", "report.json", "numbers.json"]
-    code = [f"questions.{name}{module}" for name in questions for module in ("", ".answer")]
+    files = [*(f"{table}.parquet" for table in statistics_tables()), "numbers.json"]
+    # Titles and answers are the report's.
+    code = [f"questions.{name}:{part}" for name in questions for part in ("TABLES", "tables")]
     return graph.add("statistics", "", job, files, reads, code, folder="statistics")
+
+
+def _report(graph: Graph, owners: dict[str, Task]) -> Task:
+    """Add the report; `owners` write the tables."""
+    questions = extensions.questions()
+    # What was run, and what that cost, stands in its head.
+    names = {"runs", "cost", *statistics_tables()}.union(*(question.reads for question in questions.values()))
+    read = {name: owners[name] for name in sorted(names.intersection(owners))}
+    job = ReportJob(
+        names_of(graph),
+        {name: task.files(f"{name}.parquet") for name, task in read.items()},
+        _by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
+        study=f"{graph.home}/{STUDY_FILE}",
+        out="",
+    )
+    reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
+    code = [f"questions.{name}{module}" for name in questions for module in ("", ".answer")]
+    files = ["report.md", "report.json"]
+    return graph.add("report", "", job, files, reads, code, folder="statistics", record_name=f".report{record.NAME}")
 
 
 def drawn(graph: Graph) -> dict[str, extensions.Figure]:
@@ -228,11 +240,13 @@ def _owners(graph: Graph) -> dict[str, Task]:
 def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
     """Add the page of the whole study; `owners` write the tables."""
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
-    figures = {name: task.files(f"{name}.png") for name, task in graph.figures.items() if _is_printed(task)}
+    # All but animations.
+    figures = {n: task.files(f"{n}.png") for n, task in graph.figures.items() if task.path(f"{n}.png") in task.writes}
     reads = [(task, [f"{name}.parquet"]) for name, task in owners.items()]
     reads += [(task, [f"{name}.png"]) for name, task in graph.figures.items() if name in figures]
-    reads.append((graph.statistics, ["report.json"]))
-    behind = _all_behind([task for task, _ in reads])
+    reads.append((graph.report, ["report.json"]))
+    needed = with_needs(task for task, _ in reads)
+    behind = [task for task in graph.tasks if task in needed]
     records: dict[str, tuple[str, ...]] = {}
     runs = set(graph.runs.values())
     for task in behind:
@@ -242,7 +256,7 @@ def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, T
     edges = {(need.stage, task.stage): None for task in behind for need in task.needs if need.stage != task.stage}
     shows = {name: drawn[name].shows for name in figures}
     job = PageJob(
-        *(names_of(graph), tables, figures, shows, graph.statistics.files("report.json"), graph.study.figures),
+        *(names_of(graph), tables, figures, shows, graph.report.files("report.json"), graph.study.figures),
         *(_by_content(ASSETS), tuple(edges)),
         classes=classes if "saliency" in owners else (),
         study=f"{graph.home}/{STUDY_FILE}",
@@ -253,38 +267,17 @@ def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, T
     return graph.add("page", "", job, [INDEX], reads, code, folder="", record_name=f".index{record.NAME}")
 
 
-def _is_printed(task: Task) -> bool:
-    """Whether a figure is no animation."""
-    return task.writes[-1].endswith(".png")
-
-
-def _all_behind(tasks: list[Task]) -> list[Task]:
-    """Return tasks and all that they rest on, each once, each behind those that it reads from."""
-    found: dict[Task, None] = {}
-
-    def add(task: Task) -> None:
-        if task not in found:
-            for need in task.needs:
-                add(need)
-            found[task] = None
-
-    for task in tasks:
-        add(task)
-    return list(found)
-
-
 def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     """Add the parts of a paper."""
     read = dict.fromkeys(statistics_tables(), graph.statistics)
     read |= dict.fromkeys(("runs", "summary", "cost"), graph.summary)
     read |= {"depth": graph.tables["depth"]} if "depth" in graph.tables else {}
     drawn_here = {name: (figure, graph.figures[name]) for name, figure in figures.items() if "pdf" in figure.formats}
-    content = hashlib.sha256(SOURCES.read_bytes()).hexdigest()
     job = PaperJob(
         names_of(graph),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         {name: Drawn(figure.caption, task.files(f"{name}.pdf")) for name, (figure, task) in drawn_here.items()},
-        From(content, files=(str(SOURCES),)),
+        _by_content([SOURCES]),
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )

@@ -67,6 +67,7 @@ class Graph:
     figures: dict[str, Task] = field(default_factory=dict)
     summary: Task = field(init=False)
     statistics: Task = field(init=False)
+    report: Task = field(init=False)
     page: Task = field(init=False)
     paper: Task = field(init=False)
 

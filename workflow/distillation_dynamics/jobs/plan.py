@@ -3,7 +3,8 @@
 A job is due when its files are not what its task asks for: never made, made for another key, damaged, or made from
 something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
 go into cohorts, what is measured of due students into batches; a student whose run lies finished in the store is only
-published in the study. All that gathers what networks left (tables, statistics, figures, page, paper) is one batch.
+published in the study. All that gathers what networks left (tables, statistics, report and what shows them) is one
+batch.
 """
 
 import os
@@ -21,7 +22,7 @@ from .graph import Graph
 from .hashes import Hashes
 from .publish import publish
 from .run import STATES
-from .task import BATCHED, GATHERING, Task
+from .task import BATCHED, GATHERING, Task, with_needs
 
 # A flag that is older than all others never makes Snakemake think that something was updated.
 FLAG_TIME = 1_000_000_000
@@ -57,7 +58,7 @@ class Plan:
         self.adopted: dict[Task, Task] = {}
         self.students = set(graph.students.values())
         self.runs = set(graph.runs.values())
-        needed = None if asked is None else _with_needs(asked)
+        needed = None if asked is None else with_needs(asked)
         self.tasks = [task for task in graph.tasks if needed is None or task in needed]
         for task in self.tasks:
             self._judge(task)
@@ -225,17 +226,6 @@ class Plan:
                 "`package_versions: rerun` makes them again",
                 file=sys.stderr,
             )
-
-
-def _with_needs(tasks: Iterable[Task]) -> set[Task]:
-    """Return tasks and all that they are made from."""
-    found, left = set(), list(tasks)
-    while left:
-        task = left.pop()
-        if task not in found:
-            found.add(task)
-            left += task.needs
-    return found
 
 
 def _follows(tasks: Iterable[Task]) -> str:

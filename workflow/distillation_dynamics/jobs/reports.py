@@ -18,11 +18,12 @@ from .task import Task
 # Stage -> the category of its files, which of them are shown, and the name of their caption.
 SHOWN = {
     "figures": ("Figures", (".png", ".gif"), "figure"),
-    "statistics": ("Report", ("report.md", "numbers.json"), "report"),
+    "report": ("Report", ("report.md",), "report"),
+    "statistics": ("Report", ("numbers.json",), "report"),
     "summary": ("Report", ("summary.md", "cost.md"), "summary"),
     "page": ("Report", (INDEX,), "page"),
 }
-CAPTIONS = tuple(caption for _, _, caption in SHOWN.values())
+CAPTIONS = tuple(dict.fromkeys(caption for _, _, caption in SHOWN.values()))
 SAYS = {
     "report.md": "answers with their numbers and controls, the paper's claims one by one",
     "numbers.json": "all tests and intervals that the report states",

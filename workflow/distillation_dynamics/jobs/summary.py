@@ -69,7 +69,7 @@ def answers(graph: Graph, hashes: Hashes) -> list[str]:
 
     A report that is not what the study asks for now answers nothing.
     """
-    task = graph.statistics
+    task = graph.report
     if record.fault(task, record.read(task.record), hashes) is not None:
         return []
     path, page = Path(task.path("report.md")), Path(graph.home, INDEX)

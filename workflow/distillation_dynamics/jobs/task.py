@@ -30,6 +30,7 @@ STAGES = {
     "tables": ("tables", "TablesJob", ()),
     "summary": ("tables", "SummaryJob", ()),
     "statistics": ("tables", "StatisticsJob", ()),
+    "report": ("tables", "ReportJob", ()),
     "figures": ("tables", "FiguresJob", ()),
     "page": ("tables", "PageJob", ()),
     "paper": ("tables", "PaperJob", ()),
@@ -37,15 +38,15 @@ STAGES = {
 # Students are trained by cohorts of them.
 CARRIED_OUT_BY = {"students": "cohorts"}
 # Stages that gather what all networks left.
-GATHERING = ("tables", "summary", "statistics", "figures", "page", "paper")
+GATHERING = ("tables", "summary", "statistics", "report", "figures", "page", "paper")
 # Stages that show what columns say of themselves, or write tables at no cost.
-SHOWING = ("tables", "summary", "statistics", "page", "paper")
+SHOWING = ("tables", "summary", "statistics", "report", "page", "paper")
 # Rules whose jobs are batches -> the stages of their members.
 BATCHED = {"cohorts": ("students",), "measure": ("measure",), "compare": ("compare", "map"), "tables": GATHERING}
 # What is asked for by name (`snakemake figures`) -> the stages whose results it is.
 TARGETS = {
     **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
-    "report": ("summary", "statistics", "page", "paper"),
+    "report": ("summary", "statistics", "report", "page", "paper"),
 }
 # Rules that carry out a stage, or a batch, whose name is a target's.
 CARRYING = {"network": "networks", "student": "students", "gather": "tables"}
@@ -153,3 +154,14 @@ def entries_of(stage: str, *by_name: str) -> tuple[str, ...]:
     """Return where the code of a stage begins: see `fingerprint`."""
     threads = ("threads",) if STAGES[stage][2] else ()
     return f"{module_of(stage)}:main", *threads, *by_name
+
+
+def with_needs(tasks: Iterable[Task]) -> set[Task]:
+    """Return tasks and all that they are made from."""
+    found, left = set(), list(tasks)
+    while left:
+        task = left.pop()
+        if task not in found:
+            found.add(task)
+            left += task.needs
+    return found

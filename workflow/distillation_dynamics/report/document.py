@@ -9,11 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from ..extensions import Question
-from ..files import Column
 from ..statistics.evidence import Evidence
 from ..words import listed
 from . import head
@@ -35,9 +31,11 @@ class Section:
     paragraphs: tuple[str, ...]
 
 
-def sections(questions: Mapping[str, Question], evidence: Evidence) -> list[Section]:
-    """Return the report from the tables of other stages and of all questions."""
-    first = head.section(evidence.study, evidence.tables["runs"], evidence.tables["cost"])
+def sections(
+    questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None = None
+) -> list[Section]:
+    """Return the report; `study` is what study.json holds, None where it is not there."""
+    first = head.section(study, evidence.tables["runs"], evidence.tables["cost"])
     return [Section("", "", "", tuple(first)), *(section(*one, evidence) for one in questions.items())]
 
 
@@ -83,13 +81,3 @@ def report(title: str, parts: list[Section]) -> str:
 def for_machines(title: str, parts: list[Section]) -> dict[str, Any]:
     """Return report.json: the same sections, their answers and paragraphs in Markdown."""
     return {"title": title, "sections": [asdict(part) for part in parts]}
-
-
-def numbers(tables: Mapping[str, pd.DataFrame], known: Mapping[str, Mapping[str, Column]]) -> dict[str, Any]:
-    """Return tables for machines: of each its columns with unit and meaning, and its rows; null where NaN."""
-    found = {}
-    for name, columns in known.items():
-        table = tables[name][list(columns)].replace([np.inf, -np.inf], np.nan).astype(object)
-        rows = table.where(table.notna(), None).to_dict("records")
-        found[name] = {"columns": {column: one._asdict() for column, one in columns.items()}, "rows": rows}
-    return found

@@ -1,4 +1,4 @@
-"""The jobs that gather: tables, summary, statistics, figures, page and paper of a study."""
+"""The jobs that gather: tables, summary, statistics, report, figures, page and paper of a study."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -99,10 +99,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class StatisticsJob:
-    """Answer the study's questions; tables by name. `setting`: what the students are, None without.
+    """Compute the tables of the questions that can be `asked`, in their order; tables that they read by name.
 
-    `templates`: the words of the answers; `study`: the file that says what the study is and who made it, for the head
-    of the report.
+    `setting`: what the students are, None without.
     """
 
     names: Names
@@ -110,6 +109,19 @@ class StatisticsJob:
     scalars: tuple[From, ...]
     tables: dict[str, From]
     setting: Setting | None
+    asked: tuple[str, ...]
+    out: str = aside()
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """Answer the study's questions in words, from their tables and those of other stages, by name.
+
+    `templates`: the words; `study`: the file that says what the study is and who made it, for the head.
+    """
+
+    names: Names
+    tables: dict[str, From]
     templates: From
     study: str = aside(default="")
     out: str = aside()

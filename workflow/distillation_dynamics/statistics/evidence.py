@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +37,7 @@ class Evidence:
 
     `tables`: those that it has of other stages, and those of the questions so far, without rows where a question could
     not be asked. `scalars`: tables of values by image; `students`: (variant, seed) -> folder with its logits; `splits`:
-    the table of all images; `study`: what study.json holds, None where it is not there.
+    the table of all images. Answers in words have `tables` and `names` alone.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -47,7 +46,6 @@ class Evidence:
     scalars: Sequence[Path] = ()
     students: Mapping[tuple[str, int], Path] = field(default_factory=dict)
     splits: Path | None = None
-    study: dict[str, Any] | None = None
 
     @property
     def baseline(self) -> str:

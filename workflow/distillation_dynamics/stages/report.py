@@ -1,0 +1,22 @@
+"""The report stage: the answers to the study's questions in words.
+
+In: the tables of all questions and of the other stages that answers rest on, and the study's record. Out: `report.md`
+and the same by section in `report.json`. Imports no torch.
+"""
+
+from pathlib import Path
+
+from .. import extensions
+from ..files import read_json, read_table, write_json, write_text
+from ..report import document
+from ..spec.tables import ReportJob
+from ..statistics.evidence import Evidence
+
+
+def main(job: ReportJob, gpus: int = 0) -> None:
+    """Write the report."""
+    evidence = Evidence({name: read_table(part.files[0]) for name, part in job.tables.items()}, job.names)
+    study = read_json(job.study) if job.study and Path(job.study).is_file() else None
+    title, parts = document.title_of(study), document.sections(extensions.questions(), evidence, study)
+    write_text(Path(job.out) / "report.md", document.report(title, parts))
+    write_json(Path(job.out) / "report.json", document.for_machines(title, parts))
