@@ -23,17 +23,11 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
-from distillation_dynamics.metrics.blocks import image_chunks
-from distillation_dynamics.metrics.entropy import layer_entropy
-from distillation_dynamics.metrics.permutation import AmplitudeNull
+from distillation_dynamics.metrics.blocks import extremes, image_chunks
+from distillation_dynamics.metrics.entropy import bin_edges, token_entropy
+from distillation_dynamics.metrics.permutation import AmplitudeNull, permutations
 from distillation_dynamics.metrics.sep import Metric as Sep
-from distillation_dynamics.metrics.spectrum import (
-    CHUNK_VALUES,
-    NULL_VALUES,
-    channel_spectrum,
-    gram_test,
-    permuted_spectra,
-)
+from distillation_dynamics.metrics.spectrum import CHUNK_VALUES, NULL_VALUES, gram_test, image_spectra
 from distillation_dynamics.metrics.spectrum import Metric as Spectrum
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.measure import Settings
@@ -54,6 +48,26 @@ def literal_entropy(features: np.ndarray) -> np.ndarray:
         share = counts[counts > 0] / channels
         bits[block, image, row, column] = -(share * np.log2(share)).sum()
     return bits.mean(axis=(1, 2, 3))
+
+
+def our_spectrum(features: torch.Tensor) -> np.ndarray:
+    """The same by the metric's functions."""
+    spectra = [image_spectra(block, index).mean(axis=0) for index, block in enumerate(features)]
+    channels = features.shape[2]
+    return np.stack([np.concatenate([half, half[1 : (channels + 1) // 2][::-1]]) for half in spectra])
+
+
+def our_entropy(features: torch.Tensor) -> np.ndarray:
+    """The same by the metric's functions."""
+    lows, highs = zip(*(extremes(block, index) for index, block in enumerate(features)), strict=True)
+    edges = bin_edges(100, min(lows), max(highs))
+    return np.array([token_entropy(block, index, edges).mean() for index, block in enumerate(features)])
+
+
+def permuted_spectra(block: torch.Tensor) -> None:
+    """Transform one block's tokens under 20 permutations of the channels, one after the other."""
+    for order in permutations(block.shape[1], 20, 0):
+        image_spectra(block[:, torch.from_numpy(order).to(block.device)], 0)
 
 
 def null_amplitudes(block: torch.Tensor) -> None:
@@ -150,8 +164,8 @@ def main() -> None:
     report = {"device": arguments.device, "shape": shape}
     total = {"literal": 0.0, "ours": 0.0}
     for name, literal, ours, tolerance in (
-        ("spectrum", literal_spectrum, channel_spectrum, 1e-6),
-        ("entropy", literal_entropy, layer_entropy, 1e-12),
+        ("spectrum", literal_spectrum, our_spectrum, 1e-6),
+        ("entropy", literal_entropy, our_entropy, 1e-12),
     ):
         with Memory() as memory:
             ours(on_device)
@@ -175,7 +189,7 @@ def main() -> None:
     report["together"]["ratio"] = round(total["literal"] / total["ours"], 1)
     timed = in_turns(
         {
-            "plain": (lambda: permuted_spectra(on_device[:1], 20), clock),
+            "plain": (lambda: permuted_spectra(on_device[0]), clock),
             "null": (lambda: null_amplitudes(on_device[0]), clock),
             "whole": (lambda: whole_curve(on_device[0]), clock),
         },

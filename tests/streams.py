@@ -2,6 +2,8 @@
 
 import torch
 
+from distillation_dynamics.metrics import entropy
+from distillation_dynamics.metrics.blocks import checked, extremes
 from distillation_dynamics.outputs import Outputs
 
 
@@ -19,3 +21,18 @@ def measure(metric, batches):
         for batch in batches:
             metric.update(batch)
     return metric.compute()
+
+
+def token_entropy(features, bins=100, limits=None):
+    """Entropy of the tokens of all blocks, [B, H, W] each, in bins over `limits` (None: over all their values)."""
+    blocks = [checked(block, index) for index, block in enumerate(features)]
+    if limits is None:
+        lows, highs = zip(*(extremes(block, index) for index, block in enumerate(blocks)), strict=True)
+        limits = min(lows), max(highs)
+    edges = entropy.bin_edges(bins, *limits)
+    return [entropy.token_entropy(block, index, edges) for index, block in enumerate(blocks)]
+
+
+def layer_entropy(features, bins=100, limits=None):
+    """Mean entropy of the tokens of each block."""
+    return [bits.mean() for bits in token_entropy(features, bins, limits)]

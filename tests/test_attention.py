@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import zoo
-from distillation_dynamics import metrics
 from distillation_dynamics.metrics import attention
 from distillation_dynamics.networks.attention import AttentionReader
 from distillation_dynamics.networks.blocks import block_names
@@ -75,7 +74,7 @@ def test_entropy_and_distance_equal_literal_loops(rows, columns, prefix):
     one = [random_map((3, 1, 2), rows, columns, prefix)]
     two = [random_map((3, 4, 1), rows, columns, 0, stride=2.0, seed=seed) for seed in (1, 2)]
     maps = [one, [], two]
-    entropy, distance = metrics.attention_entropy(maps), metrics.attention_distance(maps)
+    entropy, distance = attention.attention_entropy(maps), attention.attention_distance(maps)
     assert entropy.dtype == distance.dtype == np.float64
     for block in (0, 2):
         for image in range(3):
@@ -92,23 +91,23 @@ def test_uniform_attention_has_log2_of_the_keys_and_the_mean_distance_of_the_gri
     rows, columns, stride = 1, 7, 16.0
     tokens = rows * columns + prefix
     layer = AttentionMap(torch.full((2, 1, 3, tokens, tokens), 1 / tokens), rows, columns, prefix, stride)
-    np.testing.assert_allclose(metrics.attention_entropy([[layer]]), np.log2(tokens), rtol=1e-6)
+    np.testing.assert_allclose(attention.attention_entropy([[layer]]), np.log2(tokens), rtol=1e-6)
     # The mean of |i - j| over i, j = 1..n is (n^2 - 1) / (3 n).
-    np.testing.assert_allclose(metrics.attention_distance([[layer]]), stride * 48 / 21, rtol=1e-6)
+    np.testing.assert_allclose(attention.attention_distance([[layer]]), stride * 48 / 21, rtol=1e-6)
 
 
 @pytest.mark.parametrize("prefix", [0, 1])
 def test_attention_to_oneself_has_neither_entropy_nor_distance(prefix):
     layer = AttentionMap(torch.eye(12 + prefix).expand(2, 4, 3, -1, -1), 3, 4, prefix, 8.0)
-    np.testing.assert_array_equal(metrics.attention_entropy([[layer]]), 0)
-    np.testing.assert_array_equal(metrics.attention_distance([[layer]]), 0)
+    np.testing.assert_array_equal(attention.attention_entropy([[layer]]), 0)
+    np.testing.assert_array_equal(attention.attention_distance([[layer]]), 0)
 
 
 def test_attention_to_the_right_neighbour_is_one_stride_far():
     weights = torch.eye(8).roll(1, dims=1)
     layer = AttentionMap(weights[None, None, None, :7, :7], 1, 7, 0, 14.0)
     layer.weights[..., 6, 5] = 1
-    np.testing.assert_allclose(metrics.attention_distance([[layer]]), 14)
+    np.testing.assert_allclose(attention.attention_distance([[layer]]), 14)
 
 
 def test_a_query_with_all_attention_on_the_class_token_has_no_distance():
@@ -116,9 +115,9 @@ def test_a_query_with_all_attention_on_the_class_token_has_no_distance():
     weights[..., :, 0] = 1
     weights[..., 1, :] = torch.tensor([0.5, 0.0, 0.5])
     layer = AttentionMap(weights, 1, 2, 1, 4.0)
-    np.testing.assert_allclose(metrics.attention_distance([[layer]]), 4)
+    np.testing.assert_allclose(attention.attention_distance([[layer]]), 4)
     weights[..., 1, :] = torch.tensor([1.0, 0.0, 0.0])
-    assert np.isnan(metrics.attention_distance([[layer]])).all()
+    assert np.isnan(attention.attention_distance([[layer]])).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -126,7 +125,7 @@ def test_every_family_gives_normalised_maps_of_its_own_windows(family):
     network, images = build(family), zoo.images()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        maps = metrics.attention_maps(network, images)
+        maps = AttentionReader(network)(images)
     for block, (layers, windows, heads, rows, columns, prefix, stride) in zip(maps, FAMILIES[family], strict=True):
         assert len(block) == layers
         for layer in block:
@@ -135,7 +134,7 @@ def test_every_family_gives_normalised_maps_of_its_own_windows(family):
             assert layer[1:] == (rows, columns, prefix, stride)
             torch.testing.assert_close(layer.weights.sum(dim=-1), torch.ones(2, windows, heads, tokens).double())
     longest = [np.hypot(rows - 1, columns - 1) * stride for *_, rows, columns, _, stride in FAMILIES[family]]
-    distance, entropy = metrics.attention_distance(maps), metrics.attention_entropy(maps)
+    distance, entropy = attention.attention_distance(maps), attention.attention_entropy(maps)
     assert (distance > 0).all() and (distance < np.array(longest)[:, None]).all()
     most = [np.log2(rows * columns + prefix) for *_, rows, columns, prefix, _ in FAMILIES[family]]
     assert (entropy > 0).all() and (entropy < np.array(most)[:, None]).all()
@@ -147,7 +146,7 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
     network, images = build(family), zoo.images()
     x = network.patch_embed(images)
     x = x + network.pos_embed if family == "cait" else network._pos_embed(x)
-    for block, (layer,) in zip(network.blocks, metrics.attention_maps(network, images), strict=True):
+    for block, (layer,) in zip(network.blocks, AttentionReader(network)(images), strict=True):
         width = x.shape[2] // 2
         q, k, _ = block.attn.qkv(block.norm1(x)).chunk(3, dim=2)
         scores = torch.stack(
@@ -164,7 +163,7 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
 @torch.no_grad()
 def test_windows_of_swin_belong_to_their_image_in_row_major_order():
     network, images = build("swin"), zoo.images()
-    layer = metrics.attention_maps(network, images)[0][0]
+    layer = AttentionReader(network)(images)[0][0]
     block = network.layers[0].blocks[0]
     x = block.norm1(network.layers[0].downsample(network.patch_embed(images)))
     attn = block.attn
@@ -196,9 +195,9 @@ def test_the_callers_network_is_left_as_it_was(family):
 def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
     network, images = build("cait"), zoo.images(4)
     reader = AttentionReader(network)
-    whole = metrics.attention_entropy(reader(images))
+    whole = attention.attention_entropy(reader(images))
     for number in range(4):
-        alone = metrics.attention_entropy(reader(images[number : number + 1]))
+        alone = attention.attention_entropy(reader(images[number : number + 1]))
         np.testing.assert_allclose(alone[:, 0], whole[:, number], rtol=1e-12)
 
 
@@ -214,12 +213,12 @@ def test_the_stream_equals_the_whole(family):
     np.testing.assert_allclose(streamed["attention_entropy_uniform"], keys)
     # No attention is more even than that without any preference.
     assert (np.nanmax(streamed["attention_entropy"], axis=1) <= np.array(keys) + 1e-6).all()
-    np.testing.assert_allclose(streamed["attention_entropy"], metrics.attention_entropy(maps), rtol=1e-12)
-    np.testing.assert_allclose(streamed["attention_distance"], metrics.attention_distance(maps), rtol=1e-12)
+    np.testing.assert_allclose(streamed["attention_entropy"], attention.attention_entropy(maps), rtol=1e-12)
+    np.testing.assert_allclose(streamed["attention_distance"], attention.attention_distance(maps), rtol=1e-12)
 
 
 def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
-    maps = metrics.attention_maps(build("vit", depth=11), zoo.images(1))
+    maps = AttentionReader(build("vit", depth=11))(zoo.images(1))
     assert [len(block) for block in maps] == [1] * 11
 
 
@@ -230,7 +229,7 @@ def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     assert maps == [[] for _ in block_names(network)]
     metric.update(outputs_of(maps))
     assert metric.compute() == {}
-    assert metrics.attention_entropy(maps).shape == (4, 0)
+    assert attention.attention_entropy(maps).shape == (4, 0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -239,7 +238,7 @@ def test_nan_or_infinity_is_an_error_that_names_block_and_image(bad, name):
     broken = random_map((3, 1, 2), 2, 2, 1)
     broken.weights[2, 0, 1, 3, 3] = bad
     with pytest.raises(ValueError, match="attention: block 1, image 2 holds NaN or infinity"):
-        getattr(metrics, name)([[random_map((3, 1, 2), 2, 2, 1)], [broken]])
+        getattr(attention, name)([[random_map((3, 1, 2), 2, 2, 1)], [broken]])
 
 
 def test_half_precision_is_widened_before_anything_is_summed():
@@ -247,4 +246,4 @@ def test_half_precision_is_widened_before_anything_is_summed():
     half = layer._replace(weights=layer.weights.half())
     wide = layer._replace(weights=layer.weights.half().double())
     for name in ("attention_entropy", "attention_distance"):
-        np.testing.assert_array_equal(getattr(metrics, name)([[half]]), getattr(metrics, name)([[wide]]))
+        np.testing.assert_array_equal(getattr(attention, name)([[half]]), getattr(attention, name)([[wide]]))

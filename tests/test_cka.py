@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics import metrics
-from distillation_dynamics.metrics import agreement
 from distillation_dynamics.metrics.pairs import cka as module
-from distillation_dynamics.metrics.pairs.cka import cka
+from distillation_dynamics.metrics.pairs.agreement import agreement
+from distillation_dynamics.metrics.pairs.cka import cka, unbiased_cka
+from distillation_dynamics.metrics.rows import mean_tokens, tokens_at
 
 
 def draw(*shape, seed=0):
@@ -50,8 +50,8 @@ def way(request, monkeypatch):
 def test_cka_equals_the_literal_formula():
     x, y = related()
     assert 0.3 < reference_cka(x, y) < 0.99
-    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-12)
-    assert metrics.unbiased_cka(*tensors(y, x)) == pytest.approx(reference_cka(x, y), rel=1e-12)
+    assert unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-12)
+    assert unbiased_cka(*tensors(y, x)) == pytest.approx(reference_cka(x, y), rel=1e-12)
 
 
 @pytest.mark.parametrize("widths", [((5, 9, 1), (4, 30)), ((80, 3), (90,)), ((7,), (40, 50, 60, 1))])
@@ -80,21 +80,21 @@ def test_a_huge_common_offset_changes_nothing(way):
 def test_a_rotated_scaled_and_moved_copy_has_cka_one():
     x = draw(50, 12)
     rotation = np.linalg.qr(draw(12, 12, seed=1))[0]
-    assert metrics.unbiased_cka(*tensors(x, 1e-3 * x @ rotation + 5)) == pytest.approx(1, abs=1e-12)
-    assert metrics.unbiased_cka(*tensors(x, 1e6 * x)) == pytest.approx(1, abs=1e-12)
+    assert unbiased_cka(*tensors(x, 1e-3 * x @ rotation + 5)) == pytest.approx(1, abs=1e-12)
+    assert unbiased_cka(*tensors(x, 1e6 * x)) == pytest.approx(1, abs=1e-12)
 
 
 def test_unrelated_rows_have_cka_about_zero_however_many_their_channels():
-    found = [metrics.unbiased_cka(*tensors(draw(40, 200, seed=s), draw(40, 300, seed=s + 100))) for s in range(30)]
+    found = [unbiased_cka(*tensors(draw(40, 200, seed=s), draw(40, 300, seed=s + 100))) for s in range(30)]
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(30) < 0.05
     assert min(found) < 0 < max(found)
 
 
 def test_four_rows_are_enough_and_three_are_not():
     x, y = draw(4, 6), draw(4, 3, seed=1)
-    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-10)
+    assert unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-10)
     with pytest.raises(ValueError, match="at least 4 rows, got 3"):
-        metrics.unbiased_cka(*tensors(x[:3], y[:3]))
+        unbiased_cka(*tensors(x[:3], y[:3]))
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e4 / 3])
@@ -109,13 +109,13 @@ def test_constant_rows_have_no_cka_and_leave_the_other_blocks_alone(constant, wa
 def test_rows_all_as_far_from_each_other_have_no_cka():
     for count in range(4, 40):
         simplex = np.linalg.qr(draw(count, count, seed=count))[0]
-        assert np.isnan(metrics.unbiased_cka(*tensors(simplex, draw(count, 3))))
+        assert np.isnan(unbiased_cka(*tensors(simplex, draw(count, 3))))
 
 
 def test_single_precision_rows_are_summed_in_double():
     x, y = (array.astype(np.float32) for array in related())
     expected = reference_cka(x.astype(np.float64), y.astype(np.float64))
-    assert metrics.unbiased_cka(*tensors(x, y)) == pytest.approx(expected, rel=1e-12)
+    assert unbiased_cka(*tensors(x, y)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_rows_that_do_not_fit_are_errors():
@@ -134,36 +134,27 @@ def test_rows_that_do_not_fit_are_errors():
 
 def test_tensors_of_every_kind_are_rows():
     x, y = related()
-    expected = metrics.unbiased_cka(x, y)
-    assert metrics.unbiased_cka(torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)) == expected
+    expected = unbiased_cka(x, y)
+    assert unbiased_cka(torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)) == expected
     coarse = torch.from_numpy(x).bfloat16()
-    assert metrics.unbiased_cka(coarse, y) == pytest.approx(reference_cka(coarse.double().numpy(), y), rel=1e-10)
+    assert unbiased_cka(coarse, y) == pytest.approx(reference_cka(coarse.double().numpy(), y), rel=1e-10)
 
 
 def test_huge_outliers_in_half_precision_are_exact():
     x, y = (array.astype(np.float16) for array in related())
     x[3, 2] = 6e4
     expected = reference_cka(x.astype(np.float64), y.astype(np.float64))
-    assert metrics.unbiased_cka(x, y) == pytest.approx(expected, rel=1e-8)
+    assert unbiased_cka(x, y) == pytest.approx(expected, rel=1e-8)
 
 
-def test_image_rows_are_means_over_tokens_and_token_rows_the_tokens_at_the_positions():
-    blocks = [draw(3, 4, 2, 5), draw(3, 7, 2, 5, seed=1)]
-    positions = np.array([[0, 9], [3, 3], [7, 1]])
-    features = tensors(*blocks)
-    for block, pooled, picked in zip(
-        blocks, metrics.image_rows(features), metrics.token_rows(features, torch.from_numpy(positions)), strict=True
-    ):
-        np.testing.assert_allclose(pooled, block.mean(axis=(2, 3)), rtol=1e-12)
-        expected = [block[i, :, p // 5, p % 5] for i in range(3) for p in positions[i]]
-        np.testing.assert_array_equal(picked, expected)
-    assert metrics.image_rows([features[0].half()])[0].dtype == torch.float64
-
-
-@pytest.mark.parametrize("positions", [[[0, 4]], [[-1], [0]], [[0], [4]], [0, 1]])
-def test_positions_outside_the_grid_are_errors(positions):
-    with pytest.raises(ValueError, match="positions"):
-        metrics.token_rows([torch.zeros(2, 3, 2, 2)], torch.tensor(positions))
+def test_mean_tokens_and_the_tokens_at_places_are_those_of_the_grid():
+    places = np.array([[0, 9], [3, 3], [7, 1]])
+    for block in (draw(3, 4, 2, 5), draw(3, 7, 2, 5, seed=1)):
+        (features,) = tensors(block)
+        np.testing.assert_allclose(mean_tokens(features), block.mean(axis=(2, 3)), rtol=1e-12)
+        expected = [block[i, :, p // 5, p % 5] for i in range(3) for p in places[i]]
+        np.testing.assert_array_equal(tokens_at(features, torch.from_numpy(places)), expected)
+    assert mean_tokens(features.half()).dtype == torch.float64
 
 
 def reference_agreement(student, teacher):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from distillation_dynamics import errors, metrics
+from distillation_dynamics import errors
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import rows as module
 from distillation_dynamics.metrics.accumulator import Context
@@ -156,10 +156,10 @@ def test_cka_of_rows_is_that_of_every_pair_and_of_tokens_where_grids_are_alike(p
     first, second, *_ = pair
     found = cka.compare(first, second)
     for i, j in np.ndindex(3, 4):
-        expected = metrics.unbiased_cka(first.pooled(i), second.pooled(j))
+        expected = cka.unbiased_cka(first.pooled(i), second.pooled(j))
         assert found["cka_images"][i, j] == pytest.approx(expected, rel=1e-10)
         if ONE[i][1:] == TWO[j][1:]:
-            expected = metrics.unbiased_cka(first.tokens(i), second.tokens(j))
+            expected = cka.unbiased_cka(first.tokens(i), second.tokens(j))
             assert found["cka_tokens"][i, j] == pytest.approx(expected, rel=1e-10)
             assert found["tokens_per_image"][i, j] == (3 if i < 2 else 1)
         else:
@@ -212,7 +212,7 @@ def test_mutual_neighbours_equal_a_literal_version(tmp_path, images, monkeypatch
     for i, j in np.ndindex(3, 4):
         x, y = (np.array(rows, dtype=np.float64) for rows in (first.pooled(i), second.pooled(j)))
         assert found["neighbours"][i, j] == pytest.approx(literal_neighbours(x, y, k))
-        assert metrics.mutual_neighbours(x, y, k) == pytest.approx(literal_neighbours(x, y, k))
+        assert neighbours.mutual_neighbours(x, y, k) == pytest.approx(literal_neighbours(x, y, k))
 
 
 def literal_procrustes(x, y):
@@ -232,7 +232,7 @@ def test_procrustes_equals_the_distance_after_the_best_rotation(pair):
         x, y = (np.array(rows, dtype=np.float64) for rows in (first.pooled(i), second.pooled(j)))
         assert found["procrustes"][i, j] == pytest.approx(literal_procrustes(x, y), abs=1e-10)
         assert found["procrustes_shuffled"][i, j] == pytest.approx(literal_procrustes(x, y[order]), abs=1e-10)
-        assert metrics.procrustes_distance(x, y) == pytest.approx(found["procrustes"][i, j], abs=1e-10)
+        assert procrustes.procrustes_distance(x, y) == pytest.approx(found["procrustes"][i, j], abs=1e-10)
     # These networks see the same; 40 channels fit any 30 images.
     others = [0, 2, 3]
     assert (found["procrustes"][:, others] < found["procrustes_shuffled"][:, others]).mean() > 0.8
@@ -242,19 +242,19 @@ def test_procrustes_equals_the_distance_after_the_best_rotation(pair):
 def test_a_rotated_copy_is_the_same_network_by_every_measure(channels):
     x = draw(30, channels)
     y = 3 * x @ np.linalg.qr(draw(channels, channels, seed=1))[0]
-    assert metrics.unbiased_cka(x, y) == pytest.approx(1, abs=1e-12)
-    assert metrics.procrustes_distance(x, y + 5) == pytest.approx(0, abs=1e-6)
-    assert metrics.mutual_neighbours(x, y) == 1
+    assert cka.unbiased_cka(x, y) == pytest.approx(1, abs=1e-12)
+    assert procrustes.procrustes_distance(x, y + 5) == pytest.approx(0, abs=1e-6)
+    assert neighbours.mutual_neighbours(x, y) == 1
 
 
 def test_unrelated_networks_are_near_the_values_of_chance():
-    shares = [metrics.mutual_neighbours(draw(80, 20, seed=s), draw(80, 30, seed=s + 50)) for s in range(10)]
+    shares = [neighbours.mutual_neighbours(draw(80, 20, seed=s), draw(80, 30, seed=s + 50)) for s in range(10)]
     assert np.mean(shares) == pytest.approx(10 / 79, abs=0.01)
 
 
 def test_procrustes_is_a_metric():
     blocks = [draw(20, width, seed=width) for width in (3, 8, 30)]
-    distance = np.array([[metrics.procrustes_distance(x, y) for y in blocks] for x in blocks])
+    distance = np.array([[procrustes.procrustes_distance(x, y) for y in blocks] for x in blocks])
     np.testing.assert_allclose(distance, distance.T, atol=1e-12)
     np.testing.assert_allclose(np.diag(distance), 0, atol=1e-6)
     for i, j, k in np.ndindex(3, 3, 3):
@@ -264,7 +264,7 @@ def test_procrustes_is_a_metric():
 def test_agreement_and_accuracy_are_those_of_the_logits(tmp_path, pair):
     first, second, (ours, features), (theirs, _) = pair
     found = agreement.compare(first, second)
-    assert (found["agreement"], found["kl"]) == metrics.agreement(ours.numpy(), theirs.numpy())
+    assert (found["agreement"], found["kl"]) == agreement.agreement(ours.numpy(), theirs.numpy())
     labels = np.arange(IMAGES) % CLASSES
     assert found["top1"] == pytest.approx(100 * (ours.numpy().argmax(axis=1) == labels).mean())
     assert found["other_top1"] == pytest.approx(100 * (theirs.numpy().argmax(axis=1) == labels).mean())

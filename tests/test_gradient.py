@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import zoo
-from distillation_dynamics import metrics
 from distillation_dynamics.metrics import gradient
 from distillation_dynamics.networks.blocks import block_names, block_shapes
+from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.outputs import GradientOf, Outputs, Prefix
 
 # Prefix tokens of each block, patch grid of each block.
@@ -36,6 +36,17 @@ def outputs_of(gradients):
     return Outputs(gradients=dict(enumerate(gradients)))
 
 
+def gradient_magnitude(network, images, labels):
+    """The columns of the metric, [L, B] each, of one batch."""
+    metric = gradient.Metric()
+    metric.update(outputs_of(block_gradients(network, images, labels)))
+    return {name: np.stack(values) for name, values in metric.compute().items()}
+
+
+def gradient_maps(network, images, labels):
+    return [gradient.gradient_map(of) for of in block_gradients(network, images, labels)]
+
+
 def by_hand(network, image, label, family):
     """Gradients [N, C] by each block's output for one image, through a forward written out here."""
     x = network.patch_embed(image[None])
@@ -57,9 +68,9 @@ def by_hand(network, image, label, family):
 @pytest.mark.parametrize("family", ["vit", "cait"])
 def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
     network, images = build(family), draw()
-    ours = metrics.block_gradients(network, images, LABELS)
-    magnitudes = metrics.gradient_magnitude(network, images, LABELS)
-    maps = metrics.gradient_maps(network, images, LABELS)
+    ours = block_gradients(network, images, LABELS)
+    magnitudes = gradient_magnitude(network, images, LABELS)
+    maps = gradient_maps(network, images, LABELS)
     prefix = FAMILIES[family][0]
     for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         for block, reference in enumerate(by_hand(network, image, label, family)):
@@ -80,7 +91,7 @@ def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
 def test_gradients_equal_central_differences(family):
     network, images = build(family), draw(2)
     # Of the last block and the first, one entry of the class token, if any, and one in the middle of the patches.
-    ours = metrics.block_gradients(network, images, LABELS[:2])
+    ours = block_gradients(network, images, LABELS[:2])
     prefix = FAMILIES[family][0]
     for block in (0, len(ours) - 1):
         of = ours[block]
@@ -118,19 +129,19 @@ def score_with(network, image, label, block, of, token, channel, step):
 def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
     prefix, grids = FAMILIES[family]
     network, images = build(family), draw(2)
-    ours = metrics.block_gradients(network, images, LABELS[:2])
+    ours = block_gradients(network, images, LABELS[:2])
     shapes = block_shapes(network, images)
     assert [(of.rows, of.columns) for of in ours] == grids
     assert [tuple(of.patches.shape) for of in ours] == [(2, s.rows * s.columns, s.channels) for s in shapes]
     assert [0 if of.prefix is None else of.prefix.classes.shape[1] for of in ours] == [prefix] * len(ours)
-    columns = metrics.gradient_magnitude(network, images, LABELS[:2])
+    columns = gradient_magnitude(network, images, LABELS[:2])
     assert np.isnan(columns["gradient_magnitude_class"]).all() == (prefix == 0)
     if prefix == 0:
         np.testing.assert_array_equal(columns["gradient_magnitude"], columns["gradient_magnitude_patches"])
     assert np.isnan(columns["gradient_magnitude_registers"]).all()
     named = {"gradient_magnitude", "gradient_magnitude_patches"} | ({"gradient_magnitude_class"} if prefix else set())
     assert all(np.isfinite(columns[name]).all() for name in named)
-    maps = metrics.gradient_maps(network, images, LABELS[:2])
+    maps = gradient_maps(network, images, LABELS[:2])
     np.testing.assert_allclose(
         [m.mean(dim=(1, 2)) for m in maps], columns["gradient_magnitude_patches"], rtol=1e-12, atol=1e-18
     )
@@ -138,7 +149,7 @@ def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
 
 @pytest.mark.parametrize("family", ["vit", "distilled", "mae"])
 def test_patches_of_the_last_block_have_no_gradient_where_only_prefix_tokens_are_classified(family):
-    columns = metrics.gradient_magnitude(build(family), draw(), LABELS)
+    columns = gradient_magnitude(build(family), draw(), LABELS)
     np.testing.assert_array_equal(columns["gradient_magnitude_patches"][-1], 0)
     assert (columns["gradient_magnitude_patches"][:-1] > 0).all()
     assert (columns["gradient_magnitude_class"] > 0).all()
@@ -146,7 +157,7 @@ def test_patches_of_the_last_block_have_no_gradient_where_only_prefix_tokens_are
 
 @pytest.mark.parametrize("family", ["mean_pooled", "mean_pooled_with_class", "cait", "swin", "resnet"])
 def test_patches_of_the_last_block_have_a_gradient_where_they_are_classified(family):
-    columns = metrics.gradient_magnitude(build(family), draw(), LABELS)
+    columns = gradient_magnitude(build(family), draw(), LABELS)
     assert (columns["gradient_magnitude_patches"][-1] > 0).all()
 
 
@@ -154,13 +165,13 @@ def test_an_output_that_the_logit_does_not_use_has_gradient_zero():
     network, seen = build("vit"), {}
     network.blocks[0].register_forward_hook(lambda module, inputs, output: seen.update(first=output))
     network.forward_head = lambda final: seen["first"][:, 0]
-    magnitude = metrics.gradient_magnitude(network, draw(2), LABELS[:2])["gradient_magnitude"]
+    magnitude = gradient_magnitude(network, draw(2), LABELS[:2])["gradient_magnitude"]
     np.testing.assert_allclose(magnitude, [[1 / (17 * 12)] * 2, [0, 0], [0, 0]], rtol=1e-12)
 
 
 def test_channels_are_found_by_value_where_a_stage_has_as_many_as_rows_and_columns():
     swin = build("swin", embed_dim=16, depths=(1,), num_heads=(2,))
-    (of,) = metrics.block_gradients(swin, draw(2), LABELS[:2])
+    (of,) = block_gradients(swin, draw(2), LABELS[:2])
     grid = {}
     hook = swin.layers[0].register_forward_hook(lambda module, inputs, output: grid.update(output=output))
     score = swin(draw(2).requires_grad_())[[0, 1], LABELS[:2]].sum()
@@ -172,9 +183,9 @@ def test_channels_are_found_by_value_where_a_stage_has_as_many_as_rows_and_colum
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_image_has_the_same_gradients_alone_and_in_a_batch(family):
     network, images = build(family), draw()
-    together = metrics.gradient_magnitude(network, images, LABELS)
+    together = gradient_magnitude(network, images, LABELS)
     for number in range(len(images)):
-        alone = metrics.gradient_magnitude(network, images[number : number + 1], LABELS[number : number + 1])
+        alone = gradient_magnitude(network, images[number : number + 1], LABELS[number : number + 1])
         for name, values in together.items():
             np.testing.assert_allclose(values[:, number], alone[name][:, 0], rtol=1e-9, atol=1e-18)
 
@@ -183,10 +194,10 @@ def test_an_image_has_the_same_gradients_alone_and_in_a_batch(family):
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_frozen_parameters_and_switched_off_gradients_change_nothing(family, mode):
     network, images = build(family), draw(2)
-    before = metrics.gradient_magnitude(network, images, LABELS[:2])
+    before = gradient_magnitude(network, images, LABELS[:2])
     network.requires_grad_(False)
     with mode():
-        after = metrics.gradient_magnitude(network, images.clone(), LABELS[:2].clone())
+        after = gradient_magnitude(network, images.clone(), LABELS[:2].clone())
         assert not torch.is_grad_enabled()
     for name, values in before.items():
         np.testing.assert_array_equal(values, after[name])
@@ -195,14 +206,14 @@ def test_frozen_parameters_and_switched_off_gradients_change_nothing(family, mod
 def test_network_and_images_are_left_as_they_were():
     network, images = build("vit"), draw(2)
     logits, images_before = network(images), images.clone()
-    metrics.block_gradients(network, images, LABELS[:2])
+    block_gradients(network, images, LABELS[:2])
 
     def fail(final):
         raise RuntimeError("of the head")
 
     network.forward_head = fail
     with pytest.raises(RuntimeError, match="of the head"):
-        metrics.block_gradients(network, images, LABELS[:2])
+        block_gradients(network, images, LABELS[:2])
     del network.forward_head
     assert not any(module._forward_hooks for module in network.modules())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
@@ -214,7 +225,7 @@ def test_nan_or_infinity_in_an_image_is_an_error_that_names_it(bad):
     images = draw(3)
     images[2, 0, 1, 1] = bad
     with pytest.raises(ValueError, match="images: image 2 holds NaN or infinity"):
-        metrics.block_gradients(build("vit"), images, LABELS[:3])
+        block_gradients(build("vit"), images, LABELS[:3])
 
 
 def test_nan_in_a_gradient_is_an_error_that_names_block_and_image():
@@ -222,12 +233,12 @@ def test_nan_in_a_gradient_is_an_error_that_names_block_and_image():
     with torch.no_grad():
         network.norm.weight[0] = torch.nan
     with pytest.raises(ValueError, match="gradients: block 0, image 0 holds NaN or infinity"):
-        metrics.block_gradients(network, draw(2), LABELS[:2])
+        block_gradients(network, draw(2), LABELS[:2])
 
 
 def test_a_network_in_training_mode_is_refused():
     with pytest.raises(ValueError, match="training mode"):
-        metrics.block_gradients(build("resnet").train(), draw(2), LABELS[:2])
+        block_gradients(build("resnet").train(), draw(2), LABELS[:2])
 
 
 @pytest.mark.parametrize("family", ["vit", "cait", "swin"])
@@ -235,8 +246,8 @@ def test_the_stream_equals_the_whole(family):
     network, images = build(family), draw()
     metric = gradient.Metric()
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
-        metric.update(outputs_of(metrics.block_gradients(network, images[part], LABELS[part])))
-    streamed, whole = metric.compute(), metrics.gradient_magnitude(network, images, LABELS)
+        metric.update(outputs_of(block_gradients(network, images[part], LABELS[part])))
+    streamed, whole = metric.compute(), gradient_magnitude(network, images, LABELS)
     assert set(streamed) == set(gradient.IMAGE_COLUMNS) == set(whole)
     for name, values in whole.items():
         assert np.array(streamed[name]).dtype == np.float64
@@ -255,14 +266,14 @@ def test_half_precision_is_widened_before_it_is_summed():
 
 
 def test_one_patch_and_one_block_are_enough():
-    (of,) = metrics.block_gradients(zoo.network("vit", 8, depth=1), zoo.images(1, 8).float(), LABELS[:1])
+    (of,) = block_gradients(zoo.network("vit", 8, depth=1), zoo.images(1, 8).float(), LABELS[:1])
     assert of.patches.shape == (1, 1, 12) and of.prefix.classes.shape == (1, 1, 12)
     np.testing.assert_array_equal(of.patches, 0)
 
 
 def test_registers_are_no_class_tokens():
     network = build("registers")
-    columns = metrics.gradient_magnitude(network, draw(2), LABELS[:2])
+    columns = gradient_magnitude(network, draw(2), LABELS[:2])
     for number, label in enumerate(LABELS[:2]):
         x = network._pos_embed(network.patch_embed(draw(2)[number : number + 1])).detach().requires_grad_()
         output = network.blocks[0](x)
@@ -277,17 +288,17 @@ def test_gradients_of_zero_are_zero_and_no_missing_values():
     network = build("vit")
     with torch.no_grad():
         network.head.weight.zero_()
-    columns = metrics.gradient_magnitude(network, draw(2), LABELS[:2])
+    columns = gradient_magnitude(network, draw(2), LABELS[:2])
     assert all((columns[name] == 0).all() for name in columns if name != "gradient_magnitude_registers")
-    assert all((values == 0).all() for values in metrics.gradient_maps(network, draw(2), LABELS[:2]))
+    assert all((values == 0).all() for values in gradient_maps(network, draw(2), LABELS[:2]))
 
 
 def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_are():
     network, images = build("vit"), draw(3)
     labels = torch.tensor([1, -1, 4])
-    columns = metrics.gradient_magnitude(network, images, labels)
-    alone = metrics.gradient_magnitude(network, images[[0, 2]], labels[[0, 2]])
-    maps = metrics.gradient_maps(network, images, labels)
+    columns = gradient_magnitude(network, images, labels)
+    alone = gradient_magnitude(network, images[[0, 2]], labels[[0, 2]])
+    maps = gradient_maps(network, images, labels)
     for name, values in columns.items():
         assert np.isnan(values[:, 1]).all()
         np.testing.assert_allclose(values[:, [0, 2]], alone[name], rtol=1e-9)
@@ -295,5 +306,5 @@ def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_a
 
 
 def test_one_class_is_enough():
-    columns = metrics.gradient_magnitude(build("vit", classes=1), draw(2), torch.zeros(2, dtype=torch.long))
+    columns = gradient_magnitude(build("vit", classes=1), draw(2), torch.zeros(2, dtype=torch.long))
     assert (columns["gradient_magnitude"] > 0).all()

@@ -32,6 +32,7 @@ from distillation_dynamics.spec.measure import MeasureJob
 from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
 from pictures import make_folder, split_into
+from streams import layer_entropy
 
 FAMILIES = (
     *("vit", "distilled", "mean_pooled", "registers", "mae", "cait", "swin", "resnet"),
@@ -196,9 +197,11 @@ def test_numbers_of_every_image_set_are_those_of_the_functions_on_all_of_its_ima
         for number, name in enumerate(network.names):
             blocks, rows = whole(network, batch.images, number), depth(out, probe=image_set.name, name=name)
             # Features in batches differ from those in one go by rounding, which may move a value into the next bin.
-            np.testing.assert_allclose(rows["entropy"], metrics.layer_entropy(blocks), atol=2e-3)
-            np.testing.assert_allclose(rows["intensity"], metrics.spectral_intensity(blocks), rtol=1e-5)
-            fixed = metrics.layer_entropy(blocks, value_range=(limits["low"], limits["high"]))
+            np.testing.assert_allclose(rows["entropy"], layer_entropy(blocks), atol=2e-3)
+            np.testing.assert_allclose(
+                rows["intensity"], np.mean(metrics.measure("spectrum", blocks)["intensity"], axis=1), rtol=1e-5
+            )
+            fixed = layer_entropy(blocks, limits=(limits["low"], limits["high"]))
             np.testing.assert_allclose(rows["entropy_fixed_range"], fixed, atol=2e-3)
             assert rows["images"].tolist() == [count] * 3 == [len(batch.labels)] * 3
 
@@ -258,7 +261,7 @@ def test_the_range_of_the_reference_network_is_everybodys_and_its_controls(study
     for table, network in ((depth(out, ["entropy"], name="control"), control), (depth(tmp_path, ["entropy"]), other)):
         blocks = whole(network, batch.images)
         assert (table["range_low"] != limits["low"]).all() and not table["entropy"].equals(table["entropy_fixed_range"])
-        fixed = metrics.layer_entropy(blocks, value_range=(limits["low"], limits["high"]))
+        fixed = layer_entropy(blocks, limits=(limits["low"], limits["high"]))
         np.testing.assert_allclose(table["entropy_fixed_range"], fixed, atol=2e-3)
         outside = [((block < limits["low"]) | (block > limits["high"])).mean() for block in blocks]
         np.testing.assert_allclose(table["clipped_share"], outside, atol=1e-3)

@@ -241,7 +241,7 @@ NOTHING = {
     "the check of a study": edit("study/checks.py", "give one a channel", "one for each"),
     "the meaning of a key": edit("spec/training.py", "passes over the training images", "passes over all images"),
     "the bound of a key": edit("spec/training.py", "ge=1, le=100_000", "ge=1, le=200_000"),
-    "the registry of functions": edit("metrics/__init__.py", '    "saliency": ("saliency_map",),\n', ""),
+    "metrics without the workflow": edit("metrics/__init__.py", "for number in range", "for number in  range"),
     "how a job is carried out": edit("jobs/run.py", "is already what it should be", "is there"),
     "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
     "a metric that is not measured": edit("metrics/tokens.py", "import torch\n", "import torch\nUNUSED = 1\n"),

@@ -63,36 +63,38 @@ def test_the_linear_probe_equals_a_literal_one(images, channels):
     found = []
     for seed in range(8):
         rows, labels = classes(images, channels=channels, spread=0.6 + channels / 30, seed=10 * seed)
-        fold = metrics.probe_folds(labels, np.arange(images))
-        found.append(metrics.linear_probe_top1(rows, labels, fold))
+        fold = linear_probe.probe_folds(labels, np.arange(images))
+        found.append(linear_probe.linear_probe_top1(rows, labels, fold))
         assert found[-1] == pytest.approx(literal_probe(rows, labels, fold))
     assert 25 < np.mean(found) < 100
 
 
 def test_the_linear_probe_is_held_out_and_near_chance_where_there_is_nothing_to_know():
     labels = np.arange(400) % 4
-    fold = metrics.probe_folds(labels, np.arange(400))
-    found = [metrics.linear_probe_top1(draw(400, 50, seed=seed), labels, fold) for seed in range(5)]
+    fold = linear_probe.probe_folds(labels, np.arange(400))
+    found = [linear_probe.linear_probe_top1(draw(400, 50, seed=seed), labels, fold) for seed in range(5)]
     assert abs(np.mean(found) - 25) < 4
 
 
 def test_neither_scale_nor_rotation_nor_origin_matter_to_the_probes_and_nc1():
     rows, labels = classes()
     moved = 1e-3 * rows @ np.linalg.qr(draw(7, 7, seed=3))[0]
-    fold = metrics.probe_folds(labels, np.arange(60))
-    assert metrics.linear_probe_top1(moved + 50, labels, fold) == metrics.linear_probe_top1(rows, labels, fold)
-    assert metrics.nc1(moved + 50, labels) == pytest.approx(metrics.nc1(rows, labels), rel=1e-8)
-    assert metrics.nearest_probe_top1(moved, labels) == metrics.nearest_probe_top1(rows, labels)
+    fold = linear_probe.probe_folds(labels, np.arange(60))
+    assert linear_probe.linear_probe_top1(moved + 50, labels, fold) == linear_probe.linear_probe_top1(
+        rows, labels, fold
+    )
+    assert collapse.nc1(moved + 50, labels) == pytest.approx(collapse.nc1(rows, labels), rel=1e-8)
+    assert nearest_probe.nearest_probe_top1(moved, labels) == nearest_probe.nearest_probe_top1(rows, labels)
 
 
 def test_folds_are_even_within_classes_and_belong_to_the_image_and_not_to_its_place():
     labels, positions = np.arange(40) % 4, np.arange(100, 140)
-    fold = metrics.probe_folds(labels, positions)
+    fold = linear_probe.probe_folds(labels, positions)
     assert {tuple(np.bincount(fold[labels == value], minlength=5)) for value in range(4)} == {(2,) * 5}
     order = np.random.default_rng(0).permutation(40)
-    np.testing.assert_array_equal(metrics.probe_folds(labels[order], positions[order]), fold[order])
-    assert (metrics.probe_folds(labels, positions, seed=1) != fold).any()
-    assert len(set(metrics.probe_folds(np.zeros(2, int), np.arange(2)))) == 2
+    np.testing.assert_array_equal(linear_probe.probe_folds(labels[order], positions[order]), fold[order])
+    assert (linear_probe.probe_folds(labels, positions, seed=1) != fold).any()
+    assert len(set(linear_probe.probe_folds(np.zeros(2, int), np.arange(2)))) == 2
 
 
 def literal_nearest(rows, labels, most=10):
@@ -115,7 +117,7 @@ def test_the_nearest_probe_equals_a_literal_one(images, count):
     found = []
     for seed in range(6):
         rows, labels = classes(images, count, seed=10 * seed, spread=1)
-        found.append(metrics.nearest_probe_top1(rows, labels))
+        found.append(nearest_probe.nearest_probe_top1(rows, labels))
         assert found[-1] == pytest.approx(literal_nearest(rows, labels))
     assert 5 < np.mean(found) < 100
 
@@ -131,14 +133,14 @@ def literal_nc1(rows, labels):
 @pytest.mark.parametrize(("images", "channels"), [(60, 7), (60, 1), (20, 90), (61, 7)])
 def test_nc1_equals_a_literal_one_for_equally_and_nearly_equally_many_images_a_class(images, channels):
     rows, labels = classes(images, channels=channels)
-    assert metrics.nc1(rows, labels) == pytest.approx(literal_nc1(rows, labels), rel=1e-8)
+    assert collapse.nc1(rows, labels) == pytest.approx(literal_nc1(rows, labels), rel=1e-8)
 
 
 def test_nc1_of_two_classes_on_a_line_has_a_closed_form_and_is_0_of_collapsed_ones():
     rows = np.array([[-2.0], [-1], [1], [2]])
     # Within: variance .25. Between: means at -1.5 and 1.5, 2.25.
-    assert metrics.nc1(rows, np.array([0, 0, 1, 1])) == pytest.approx(0.25 / 2.25 / 2)
-    assert metrics.nc1(np.array([[-2.0], [-2], [1], [1]]), np.array([5, 5, 9, 9])) == 0
+    assert collapse.nc1(rows, np.array([0, 0, 1, 1])) == pytest.approx(0.25 / 2.25 / 2)
+    assert collapse.nc1(np.array([[-2.0], [-2], [1], [1]]), np.array([5, 5, 9, 9])) == 0
 
 
 @pytest.mark.parametrize("module", BY_CLASS)
@@ -152,10 +154,10 @@ def test_metrics_of_classes_are_those_of_the_mean_tokens_whatever_the_batches(mo
     for index, block in enumerate(features):
         rows, own = block.mean(axis=(2, 3))[kept], labels[kept]
         expected = {
-            "nc1": lambda rows, own: metrics.nc1(rows, own),
-            "nearest_probe_top1": lambda rows, own: metrics.nearest_probe_top1(rows, own),
-            "linear_probe_top1": lambda rows, own: metrics.linear_probe_top1(
-                rows, own, metrics.probe_folds(own, np.arange(60)[kept])
+            "nc1": lambda rows, own: collapse.nc1(rows, own),
+            "nearest_probe_top1": lambda rows, own: nearest_probe.nearest_probe_top1(rows, own),
+            "linear_probe_top1": lambda rows, own: linear_probe.linear_probe_top1(
+                rows, own, linear_probe.probe_folds(own, np.arange(60)[kept])
             ),
             "linear_probe_chance": lambda rows, own: 100 * 15 / 59,
         }
@@ -177,7 +179,7 @@ def test_without_classes_that_can_be_told_apart_they_are_empty_and_say_so_once(m
     labels = np.array(labels)
     for _ in range(2):
         found = streamed(module, [draw(len(labels), 3, 2, 2)] * 2, labels, (len(labels),))
-        assert all(np.isnan(values).tolist() == [True, True] for values in found.values())
+        assert found == {}
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and why in said and said.startswith(module.__name__.rpartition(".")[2])
 
@@ -208,7 +210,7 @@ def test_the_covariance_equals_that_of_singular_values(shape, offset):
         draw(*shape) * np.arange(1, shape[1] + 1)[:, None, None] + offset,
         draw(*shape, seed=1).astype(np.float16),
     ]
-    found = metrics.covariance_scalars(blocks)
+    found = metrics.measure("covariance", blocks)
     for index, block in enumerate(blocks):
         expected = literal_covariance(block)
         assert [found[name][index] for name in covariance.BLOCK_COLUMNS] == pytest.approx(expected, rel=1e-7)
@@ -220,7 +222,7 @@ def test_the_covariance_equals_that_of_singular_values(shape, offset):
 def test_covariance_has_closed_forms():
     signs = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], dtype=np.float32)
     even = signs.T.reshape(1, 3, 8, 1)
-    found = metrics.covariance_scalars([even, even * np.array([1, 1, 0], np.float32)[:, None, None], 0 * even + 0.1])
+    found = metrics.measure("covariance", [even, even * np.array([1, 1, 0], np.float32)[:, None, None], 0 * even + 0.1])
     for values in found.values():
         np.testing.assert_allclose(values, [3, 2, 0], rtol=1e-12)
 
@@ -228,7 +230,7 @@ def test_covariance_has_closed_forms():
 def test_a_huge_outlier_in_half_precision_is_one_direction():
     block = draw(4, 6, 3, 3).astype(np.float16)
     block[0, 2, 0, 0] = 6e4
-    found = metrics.covariance_scalars([block])
+    found = metrics.measure("covariance", [block])
     assert [values[0] for values in found.values()] == pytest.approx(literal_covariance(block), rel=1e-6)
 
 
@@ -241,19 +243,19 @@ def literal_lens(said, final, label):
 def test_the_lens_equals_a_literal_one_and_knows_labels_without_a_logit():
     said, final = draw(30, 5), draw(30, 5, seed=1)
     labels = np.random.default_rng(0).integers(-1, 7, 30)
-    found = metrics.lens_scalars(*map(torch.from_numpy, (said, final, labels)))
+    found = lens.lens_scalars(*map(torch.from_numpy, (said, final, labels)))
     expected = [literal_lens(*row) for row in zip(said, final, labels, strict=True)]
     np.testing.assert_allclose(np.array(list(found.values())).T, expected, rtol=1e-10)
     assert 0 < np.isnan(found["lens_top1"]).sum() < 30
-    same = metrics.lens_scalars(torch.from_numpy(final), torch.from_numpy(final))
+    same = lens.lens_scalars(torch.from_numpy(final), torch.from_numpy(final))
     assert (same["lens_agreement"] == 100).all() and (same["lens_kl"] == 0).all() and np.isnan(same["lens_top1"]).all()
 
 
 def test_huge_logits_stay_finite_and_shapes_that_do_not_fit_are_errors():
-    found = metrics.lens_scalars(torch.tensor([[3e4, -3e4]]).half(), torch.tensor([[-3e4, 3e4]]).half())
+    found = lens.lens_scalars(torch.tensor([[3e4, -3e4]]).half(), torch.tensor([[-3e4, 3e4]]).half())
     assert found["lens_kl"][0] == pytest.approx(6e4, rel=1e-3)
     with pytest.raises(ValueError, match="must both be"):
-        metrics.lens_scalars(torch.zeros(2, 3), torch.zeros(2, 4))
+        lens.lens_scalars(torch.zeros(2, 3), torch.zeros(2, 4))
 
 
 def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head_has_nothing():

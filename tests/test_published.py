@@ -66,9 +66,9 @@ def test_blocks_without_other_tokens_have_the_means_over_patches(prefix):
     patches = measure(entropy.Metric(), [FEATURES])
     np.testing.assert_array_equal(found["entropy_all_tokens"], patches["entropy"])
     for number, block in enumerate(FEATURES):
-        scalars = metrics.image_scalars(block)["activation_magnitude"]
+        scalars = metrics.measure("magnitude", [block])["activation_magnitude"][0]
         np.testing.assert_array_equal(found["activation_magnitude_all_tokens"][number], scalars)
-    np.testing.assert_allclose(np.mean(found["intensity_all_tokens"], axis=1), metrics.spectral_intensity(FEATURES))
+    np.testing.assert_allclose(found["intensity_all_tokens"], metrics.measure("spectrum", FEATURES)["intensity"])
 
 
 def test_a_network_with_registers_gives_all_its_tokens():

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 import zoo
-from distillation_dynamics import metrics
 from distillation_dynamics.metrics import saliency as metric
 from distillation_dynamics.metrics.accumulator import Context
+from distillation_dynamics.metrics.gradient import gradient_map
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
 from distillation_dynamics.networks import build as building
+from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
@@ -149,7 +150,7 @@ def test_one_channel_and_float32_are_enough():
 
 def test_a_map_is_the_largest_absolute_value_over_colours():
     attributions = torch.tensor([1.0, -3.0, 2.0]).view(1, 3, 1, 1).expand(2, 3, 4, 5)
-    np.testing.assert_array_equal(metrics.saliency_map(attributions), np.full((2, 4, 5), 3))
+    np.testing.assert_array_equal(metric.saliency_map(attributions), np.full((2, 4, 5), 3))
 
 
 def test_the_settings_are_those_of_the_paper():
@@ -195,11 +196,11 @@ def test_the_metric_gives_a_map_a_row_with_every_column_documented():
     for method in ("gradient", "integrated_gradients"):
         of = [row for row in rows["saliency"] if row["method"] == method]
         assert [(row["image"], row["label"]) for row in of] == [(0, 1), (7, 0), (14, 4)]
-        maps = metrics.saliency_map(saliency(network, images, LABELS, method)).flatten(1)
+        maps = metric.saliency_map(saliency(network, images, LABELS, method)).flatten(1)
         np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps, rtol=1e-5, atol=1e-8)
     pixels = np.stack([row["map"] for row in rows["saliency"] if row["method"] == "image"])
     np.testing.assert_allclose(pixels, metric.intensity(images, VIEW).flatten(1))
-    for block, maps in enumerate(metrics.gradient_maps(network, images, LABELS)):
+    for block, maps in enumerate(map(gradient_map, block_gradients(network, images, LABELS))):
         of = [row for row in rows["gradient_maps"] if row["block"] == block]
         assert {row["block_name"] for row in of} == {f"blocks.{block}"}
         np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps.flatten(1), rtol=1e-4, atol=1e-9)

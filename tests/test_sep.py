@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics import metrics
 from distillation_dynamics.metrics import sep
+from distillation_dynamics.metrics.blocks import checked
 from distillation_dynamics.metrics.permutation import band, permutations
 from distillation_dynamics.spec.measure import Settings
 from streams import measure
@@ -46,13 +46,30 @@ def features_of(tokens):
     return np.asarray(tokens, dtype=np.float64).T[None, :, :, None]
 
 
+def gram_of(block):
+    """What the metric sums over a block."""
+    return sep._unit_gram(checked(block, 0), 0).numpy()
+
+
+def published(block):
+    return sep._two_sided(gram_of(block))
+
+
+def folded_of(block):
+    return sep.gram_sep_folded(gram_of(block))
+
+
+def permuted(block, count, seed=0):
+    return sep._permuted(gram_of(block), count, seed)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_sep_equals_a_literal_reference(shape, kind):
     block = draw(shape)
     block[0, :, 0, 0] *= 1e4
-    np.testing.assert_allclose(metrics.sep_folded([kind(block)]), [reference_folded(block)], atol=1e-13)
-    np.testing.assert_allclose(sep.sep([kind(block)]), [np.cumsum(reference_shares(block))], atol=1e-13)
+    np.testing.assert_allclose(folded_of(kind(block)), reference_folded(block), atol=1e-13)
+    np.testing.assert_allclose(published(kind(block)), np.cumsum(reference_shares(block)), atol=1e-13)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -60,7 +77,7 @@ def test_the_null_is_the_pattern_of_tokens_whose_channels_were_permuted(shape):
     block = draw(shape)
     orders = permutations(shape[1], 5, seed=3)
     expected = [reference_folded(block[:, order]) for order in orders]
-    np.testing.assert_allclose(metrics.permuted_sep([block], 5, seed=3), [expected], atol=1e-13)
+    np.testing.assert_allclose(permuted(block, 5, seed=3), expected, atol=1e-13)
 
 
 def test_the_stream_equals_the_functions_whatever_the_batches():
@@ -72,18 +89,18 @@ def test_the_stream_equals_the_functions_whatever_the_batches():
     for number, block in enumerate(blocks):
         channels, half = block.shape[1], block.shape[1] // 2 + 1
         curves = {name: found[name][number] for name in sep.BIN_COLUMNS}
-        assert all(curve.shape == (channels,) for curve in curves.values())
-        assert all(np.isnan(curve[half:]).all() for name, curve in curves.items() if name != "sep")
-        published, folded = sep.sep([block])[0], metrics.sep_folded([block])[0]
-        null = metrics.permuted_sep([block], 21, seed=5)[0]
-        np.testing.assert_allclose(curves["sep"], published, atol=1e-13)
+        assert all(values.shape == (channels,) for values in curves.values())
+        assert all(np.isnan(values[half:]).all() for name, values in curves.items() if name != "sep")
+        curve, folded = published(block), folded_of(block)
+        null = permuted(block, 21, seed=5)
+        np.testing.assert_allclose(curves["sep"], curve, atol=1e-13)
         np.testing.assert_allclose(curves["sep_folded"][:half], folded, atol=1e-13)
         for key, expected in zip(("null", "null_low", "null_high"), band(null), strict=True):
             np.testing.assert_allclose(curves[f"sep_folded_{key}"][:half], expected, atol=1e-13)
         for level, percent in zip(sep.LEVELS, (80, 90, 95, 99), strict=True):
-            assert found[f"bandwidth_{percent}"][number] == reference_bandwidth(published, level)
+            assert found[f"bandwidth_{percent}"][number] == reference_bandwidth(curve, level)
             assert found[f"bandwidth_folded_{percent}"][number] == reference_bandwidth(folded, level)
-            widths = [reference_bandwidth(curve, level) for curve in null]
+            widths = [reference_bandwidth(drawn, level) for drawn in null]
             name = f"bandwidth_folded_{percent}_null"
             assert found[name][number] == pytest.approx(np.mean(widths))
             limits = found[f"{name}_low"][number], found[f"{name}_high"][number]
@@ -95,39 +112,39 @@ def test_the_published_form_is_point_symmetric_whatever_the_tokens(channels):
     generator = np.random.default_rng(0)
     smooth = np.cumsum(generator.normal(size=(5, channels)), axis=1)
     for tokens in (generator.normal(size=(5, channels)), np.eye(channels)[:3], smooth):
-        shares = np.diff(sep.sep([features_of(tokens)])[0], prepend=0)
+        shares = np.diff(published(features_of(tokens)), prepend=0)
         np.testing.assert_allclose(shares[1:], shares[1:][::-1], atol=1e-15)
 
 
 def test_a_wave_has_the_bandwidth_of_its_frequency():
     waves = [np.cos(2 * np.pi * k * np.arange(16) / 16 + 0.3) for k in range(9)]
     for k, wave in enumerate(waves):
-        folded = metrics.sep_folded([features_of([wave])])[0]
+        folded = folded_of(features_of([wave]))
         np.testing.assert_allclose(folded, np.arange(9) >= k, atol=1e-15)
-        assert metrics.bandwidth(folded, 0.8) == (k + 1) / 9
+        assert sep.bandwidth(folded, 0.8) == (k + 1) / 9
 
 
 def test_a_one_hot_token_has_the_pattern_of_noise():
-    folded = metrics.sep_folded([features_of(np.eye(16)[[3]])])[0]
+    folded = folded_of(features_of(np.eye(16)[[3]]))
     np.testing.assert_allclose(folded, [1 / 16, *(np.arange(3, 17, 2) / 16), 1], atol=1e-15)
 
 
 def test_a_token_counts_the_same_whatever_its_size():
     waves = np.array([np.cos(2 * np.pi * k * np.arange(16) / 16) for k in (1, 5)])
-    folded = metrics.sep_folded([features_of(waves * [[1e30], [1e-30]])])[0]
+    folded = folded_of(features_of(waves * [[1e30], [1e-30]]))
     np.testing.assert_allclose(folded[[0, 1, 4, 5]], [0, 0.5, 0.5, 1], atol=1e-15)
 
 
 def test_a_gram_weighs_tokens_by_their_energy():
     waves = np.array([np.cos(2 * np.pi * k * np.arange(16) / 16) for k in (1, 5)]) * [[3], [1]]
-    folded = metrics.gram_sep_folded(waves.T @ waves)
+    folded = sep.gram_sep_folded(waves.T @ waves)
     np.testing.assert_allclose(folded[[0, 1, 4, 5]], [0, 0.9, 0.9, 1], atol=1e-15)
 
 
 def test_tokens_of_zeros_are_left_out_and_nothing_else_is_nan():
     block = draw((3, 6, 2, 2))
     block[0, :, 1, 1] = block[2] = 0
-    np.testing.assert_allclose(metrics.sep_folded([block]), [reference_folded(block)], atol=1e-13)
+    np.testing.assert_allclose(folded_of(block), reference_folded(block), atol=1e-13)
     found = measure(sep.Metric(), [[np.zeros((2, 4, 2, 2))]])
     assert all(np.isnan(np.asarray(values)).all() for values in found.values())
 
@@ -136,8 +153,8 @@ def test_a_pattern_without_order_lies_in_its_null_and_a_smooth_one_above():
     generator = np.random.default_rng(0)
     noise = generator.normal(size=(1, 64, 200, 1))
     smooth = np.cumsum(noise, axis=1)
-    noise_at, smooth_at = (metrics.sep_folded([block])[0, 8] for block in (noise, smooth))
-    (_, low, high), (_, _, smooth_high) = (band(metrics.permuted_sep([b], 99)[0, :, 8]) for b in (noise, smooth))
+    noise_at, smooth_at = (folded_of(block)[8] for block in (noise, smooth))
+    (_, low, high), (_, _, smooth_high) = (band(permuted(b, 99)[:, 8]) for b in (noise, smooth))
     assert low <= noise_at <= high
     assert smooth_at > smooth_high + 0.05
 
@@ -145,24 +162,17 @@ def test_a_pattern_without_order_lies_in_its_null_and_a_smooth_one_above():
 def test_rounding_adds_no_bin_to_a_bandwidth():
     shares = np.cumsum([0.7, 0.1, 0.2])
     assert shares[1] < 0.8
-    assert metrics.bandwidth(shares, 0.8) == pytest.approx(2 / 3)
-    assert metrics.bandwidth(shares, 0.8 + 1e-9) == 1
+    assert sep.bandwidth(shares, 0.8) == pytest.approx(2 / 3)
+    assert sep.bandwidth(shares, 0.8 + 1e-9) == 1
     with pytest.raises(ValueError, match="level"):
-        metrics.bandwidth(shares, 1.5)
+        sep.bandwidth(shares, 1.5)
 
 
 def test_half_precision_is_widened_and_chunks_change_nothing(monkeypatch):
     half = draw((7, 5, 2, 2)).astype(np.float16)
-    whole = metrics.sep_folded([half.astype(np.float32)])
+    whole = folded_of(half.astype(np.float32))
     monkeypatch.setattr("distillation_dynamics.metrics.blocks.CHUNK_VALUES", 40)
-    np.testing.assert_allclose(metrics.sep_folded([half]), whole, atol=1e-15)
-
-
-def test_nan_is_an_error_that_names_block_and_image():
-    blocks = [draw((4, 3, 2, 2)), draw((4, 3, 2, 2))]
-    blocks[1][2, 0, 1, 1] = np.nan
-    with pytest.raises(ValueError, match="block 1, image 2"):
-        metrics.sep_folded(blocks)
+    np.testing.assert_allclose(folded_of(half), whole, atol=1e-15)
 
 
 def test_permutations_are_orders_of_all_channels_and_repeat_with_their_seed():

@@ -15,6 +15,7 @@ from distillation_dynamics.spec.tables import PUBLISHED_IMAGE_SET
 from distillation_dynamics.statistics import thresholds
 from distillation_dynamics.statistics.u_shape import fall_and_rise
 from made_up import names
+from streams import layer_entropy
 
 GENERATOR = np.random.default_rng(11)
 SMALLEST = np.log2(1.05)
@@ -332,16 +333,16 @@ def test_a_change_is_said_in_its_unit(changed, expected):
 def test_standardised_gaussian_tokens_have_the_entropy_that_the_metric_measures(channels, bits):
     tokens = np.random.default_rng(5).normal(size=(1, 16, channels, 16, 16)).astype(np.float32)
     assert references.standardised_entropy(channels, 100) == pytest.approx(bits, abs=0.004)
-    measured = metrics.standardised_entropy(tokens).mean()
+    measured = np.mean(metrics.measure("entropy", tokens)["entropy_standardised"])
     assert references.standardised_entropy(channels, 100) == pytest.approx(measured, abs=0.006)
 
 
 def test_the_entropy_and_intensity_of_gaussian_tokens_are_what_the_metrics_measure_of_them():
     for channels, deviation in ((12, 0.7), (33, 2.0)):
         tokens = deviation * np.random.default_rng(6).normal(size=(1, 32, channels, 12, 12))
-        entropy = metrics.token_entropy(tokens.astype(np.float32), value_range=(-1.5, 4)).mean()
+        entropy = layer_entropy(tokens.astype(np.float32), limits=(-1.5, 4))[0]
         assert references.gaussian_entropy(channels, deviation, 100, -1.5, 4) == pytest.approx(entropy, abs=0.01)
-        intensity = metrics.channel_spectrum(tokens)[0]
+        intensity = metrics.measure("spectrum", tokens)["amplitude"][0]
         for dc in (True, False):
             expected = deviation * references.gaussian_intensity(channels, dc)
             assert expected == pytest.approx(intensity[0 if dc else 1 :].mean(), rel=0.01)

@@ -47,7 +47,10 @@ class Context:
 
 
 class Accumulator:
-    """A streaming metric; subclasses are named `Metric` and fill `self.images` or sums of their own."""
+    """A streaming metric; subclasses are named `Metric` and say in `of_block` what an image's columns are.
+
+    Those that ask for more than features, or keep sums, say in `update` and `compute` what comes of a batch.
+    """
 
     passes = 1
 
@@ -56,9 +59,17 @@ class Accumulator:
         self.context = context or Context()
         self.pass_number = 1
         self.images = ImageValues()
+        self.begin()
+
+    def begin(self) -> None:
+        """Prepare what is filled batch after batch."""
 
     def update(self, outputs: Outputs) -> None:
         """Take what the network says of one batch."""
+        self.images.add([self.of_block(block, index) for index, block in outputs.features.items()])
+
+    def of_block(self, block: torch.Tensor, index: int) -> Mapping[str, np.ndarray | torch.Tensor]:
+        """Return the columns [b] of a batch's images in block number `index`, [b, C, H, W]."""
         raise NotImplementedError
 
     def next_pass(self) -> None:
@@ -66,7 +77,7 @@ class Accumulator:
         self.pass_number += 1
 
     def compute(self) -> Measured:
-        """Return every column of the metric, one entry a block, after the last pass."""
+        """Return every column of the metric, one entry a block, after the last pass; none where it cannot be told."""
         return self.images.joined()
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
@@ -81,25 +92,22 @@ class ImageValues:
     """Per-image values of all blocks, joined over batches."""
 
     def __init__(self):
-        self._parts: list[list[dict[str, np.ndarray]]] = []
+        self._parts: list[Measured] = []
 
     def add(self, blocks: Sequence[Mapping[str, np.ndarray | torch.Tensor]]) -> None:
         """Take one batch: for each block, name -> values [b]."""
-        self._parts.append(
-            [
-                {
-                    name: (value.cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value))
-                    for name, value in block.items()
-                }
-                for block in blocks
-            ]
-        )
+        part = by_column(blocks)
+        self._parts.append({name: [torch.as_tensor(v).cpu().numpy() for v in part[name]] for name in part})
 
     def joined(self) -> Measured:
         """Return name -> L arrays [N], the images in the order in which they came."""
-        if not self._parts:
-            return {}
+        names = self._parts[0] if self._parts else ()
         return {
-            name: [np.concatenate([part[block][name] for part in self._parts]) for block in range(len(self._parts[0]))]
-            for name in self._parts[0][0]
+            name: [np.concatenate(values) for values in zip(*(part[name] for part in self._parts), strict=True)]
+            for name in names
         }
+
+
+def by_column(blocks: Sequence[Mapping[str, Any]]) -> Measured:
+    """Return name -> an entry a block, of what each block has by name."""
+    return {name: [block[name] for block in blocks] for name in blocks[0]}

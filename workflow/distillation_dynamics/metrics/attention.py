@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..files import Column
-from ..networks.attention import AttentionReader
 from ..outputs import AttentionMap, NotFinite, Outputs
 from .accumulator import Accumulator, Measured
 
@@ -31,11 +30,6 @@ BLOCK_COLUMNS = {
         "bits", "log2 of the keys of a query, class tokens among them, mean over layers: attention without preference"
     ),
 }
-
-
-def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
-    """Attention maps of every block of `network` for images [B, C, H, W]: see AttentionReader, for one batch."""
-    return AttentionReader(network)(images)
 
 
 def attention_entropy(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:

@@ -1,41 +1,28 @@
 """How many directions the patch tokens of all images fill around their mean, by the spectrum of their covariance.
 
-In: features [L, B, C, H, W] or L blocks [B, C, H, W]; all patch tokens of a block together. Out, with p the eigenvalues
-of the covariance over their sum: the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the
-rank of arXiv 2512.07331. Sums are float64, from an origin amid the tokens, so that an offset costs no digits; an
-eigenvalue below C eps of the largest is rounding. Tokens that are all alike fill 0 directions.
+In: features, L blocks [B, C, H, W]; all patch tokens of a block together. Out, with p the eigenvalues of the covariance
+over their sum: the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the rank of arXiv
+2512.07331. Sums are float64, from an origin amid the tokens, so that an offset costs no digits; an eigenvalue below
+C eps of the largest is rounding. Tokens that are all alike fill 0 directions.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..files import Column
 from ..outputs import Outputs
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context, Measured
-from .blocks import Block, Features, image_chunks, iterate_blocks
+from .accumulator import Accumulator, Measured, by_column
+from .blocks import all_tokens, image_chunks
 
 REQUIRES = ("features",)
 BLOCK_COLUMNS = {
     "participation_ratio": Column("directions", "(sum l)^2 / sum l^2 of the eigenvalues l of the tokens' covariance"),
     "covariance_rank": Column("directions", "exp of the entropy of those eigenvalues over their sum"),
 }
-
-
-def covariance_scalars(features: Features) -> dict[str, np.ndarray]:
-    """Directions that the tokens of all images fill, by block: participation_ratio and covariance_rank, [L].
-
-    Raises ValueError for a wrong shape, NaN or infinity.
-    """
-    found = []
-    for index, block in iterate_blocks(features):
-        sums = _Sums()
-        sums.add(block, index)
-        found.append(sums.scalars())
-    return {name: np.array([block[name] for block in found]) for name in BLOCK_COLUMNS}
 
 
 class _Sums:
@@ -45,12 +32,12 @@ class _Sums:
         self.tokens = 0
         self.sum: Any = 0
         self.gram: Any = 0
-        self.origin: torch.Tensor | None = None
+        self.origin: Tensor | None = None
 
-    def add(self, block: Block, index: int) -> None:
+    def add(self, block: Tensor, index: int) -> None:
         """Take images [b, C, H, W]."""
         for chunk in image_chunks(block, index):
-            tokens = chunk.double().movedim(1, 3).flatten(0, 2)
+            tokens = all_tokens(chunk)
             if self.origin is None:
                 # Amid the tokens; of tokens that are all alike exactly they.
                 self.origin = tokens[0] + (tokens - tokens[0]).mean(dim=0)
@@ -76,18 +63,15 @@ class _Sums:
 class Metric(Accumulator):
     """The covariance of every block's tokens, over the images as they come."""
 
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
-        self._blocks: list[_Sums] = []
+    def begin(self) -> None:
+        """Begin with no sums."""
+        self._blocks: dict[int, _Sums] = defaultdict(_Sums)
 
     def update(self, outputs: Outputs) -> None:
         """Take the features of some images."""
-        blocks: Sequence[Block] = [outputs.features[block] for block in sorted(outputs.features)]
-        self._blocks = self._blocks or [_Sums() for _ in blocks]
-        for (index, block), sums in zip(iterate_blocks(blocks), self._blocks, strict=True):
-            sums.add(block, index)
+        for index, block in outputs.features.items():
+            self._blocks[index].add(block, index)
 
     def compute(self) -> Measured:
         """Return the columns of BLOCK_COLUMNS."""
-        found = [sums.scalars() for sums in self._blocks]
-        return {name: [block[name] for block in found] for name in BLOCK_COLUMNS}
+        return by_column([sums.scalars() for sums in self._blocks.values()])

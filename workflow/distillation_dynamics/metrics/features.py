@@ -14,8 +14,7 @@ import torch
 from ..data.split import balanced
 from ..files import npy_writer, write_json
 from ..outputs import Outputs, asked_for
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context
+from .accumulator import Accumulator
 
 REQUIRES = ("features",)
 FILES = ("block{block:02d}.npy", "meta.json")
@@ -34,9 +33,9 @@ def dumped_tokens(count: int | None, rows: int, columns: int) -> np.ndarray | No
 class Metric(Accumulator):
     """The dump: fills no column, and without a folder writes nothing."""
 
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
-        context = self.context
+    def begin(self) -> None:
+        """Choose images and tokens, and open the files."""
+        context, settings = self.context, self.settings
         count = min(len(context.positions), settings.dump_images)
         self.kept = balanced(context.labels, count)
         self.tokens = [dumped_tokens(settings.dump_tokens, rows, columns) for _, rows, columns in context.shapes]

@@ -65,9 +65,7 @@ def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
 class Metric(ByClass):
     """The probe of every block."""
 
-    columns = tuple(BLOCK_COLUMNS)
-
-    def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
         share = np.unique_counts(labels).counts.max() / len(labels)
         top1 = linear_probe_top1(rows, labels, probe_folds(labels, positions, self.settings.seed))

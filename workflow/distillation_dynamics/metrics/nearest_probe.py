@@ -39,8 +39,6 @@ def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray) -> float:
 class Metric(ByClass):
     """The probe of every block."""
 
-    columns = tuple(BLOCK_COLUMNS)
-
-    def of_block(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
         return {"nearest_probe_top1": nearest_probe_top1(rows, labels)}

@@ -6,18 +6,15 @@ over patches where no block does (entropy has one range for all blocks, so that 
 The published gradient magnitude, over all tokens too, is the column of that name.
 """
 
-import math
-
+import numpy as np
 import torch
 
 from ..files import Column
 from ..outputs import Outputs
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context
-from .blocks import iterate_blocks
-from .entropy import bin_edges, image_entropy, value_range
-from .magnitude import image_scalars
-from .spectrum import image_intensity
+from .blocks import by_image
+from .entropy import Ranged
+from .magnitude import SCALARS
+from .spectrum import image_spectra, intensity
 
 REQUIRES = ("features", "prefix")
 OPTIONS = ("entropy_bins",)
@@ -30,39 +27,22 @@ IMAGE_COLUMNS = {
 }
 
 
-def all_tokens(outputs: Outputs) -> list[torch.Tensor]:
-    """Return all tokens of every block as a grid of one column, [b, C, N, 1]: other tokens first, then the patches."""
-    blocks = []
-    for block, features in outputs.features.items():
-        tokens = [part.mT for part in outputs.prefix[block]] if block in outputs.prefix else []
-        blocks.append(torch.cat([*tokens, features.flatten(2)], dim=2)[..., None])
-    return blocks
-
-
-class Metric(Accumulator):
-    """Pass one finds the range of all tokens, pass two measures."""
-
-    passes = 2
-
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
-        self.low, self.high = math.inf, -math.inf
+class Metric(Ranged):
+    """The columns of IMAGE_COLUMNS."""
 
     def update(self, outputs: Outputs) -> None:
         """Take features and other tokens of all blocks for a batch of images."""
-        blocks = all_tokens(outputs)
-        if self.pass_number == 1:
-            low, high = value_range(blocks)
-            self.low, self.high = min(self.low, low), max(self.high, high)
-            return
-        edges = bin_edges(self.settings.entropy_bins, self.low, self.high)
-        self.images.add(
-            [
-                {
-                    "intensity_all_tokens": image_intensity(block, index),
-                    "activation_magnitude_all_tokens": image_scalars(block, index)["activation_magnitude"],
-                    "entropy_all_tokens": image_entropy(block, index, edges),
-                }
-                for index, block in iterate_blocks(blocks)
-            ]
-        )
+        blocks = {}
+        for index, features in outputs.features.items():
+            tokens = [part.mT for part in outputs.prefix[index]] if index in outputs.prefix else []
+            # A grid of one column, other tokens first.
+            blocks[index] = torch.cat([*tokens, features.flatten(2)], dim=2)[..., None]
+        super().update(Outputs(features=blocks))
+
+    def of_block(self, block: torch.Tensor, index: int) -> dict[str, np.ndarray]:
+        """Return the columns of a batch's images."""
+        return {
+            "intensity_all_tokens": intensity(image_spectra(block, index), block.shape[1]),
+            "activation_magnitude_all_tokens": by_image(block, index, SCALARS["activation_magnitude"]),
+            "entropy_all_tokens": self.entropy(block, index, self.low, self.high),
+        }

@@ -1,26 +1,29 @@
 """How many directions the patch tokens of an image fill, and how many of the data set's directions that takes.
 
-In: features [L, B, C, H, W] or L blocks [B, C, H, W]; image i of a block is the matrix X_i [N, D] of its N = H W tokens
-of D = C channels, uncentred. Out: float64, one entry an image or a block. Sources: From Per-Image Low-Rank to Encoding
-Mismatch (arXiv 2511.15572) for sample and PCA rank; Roy and Vetterli, EUSIPCO 2007, for the effective rank.
+In: features, L blocks [B, C, H, W]; image i of a block is the matrix X_i [N, D] of its N = H W tokens, D = C channels,
+uncentred. Out: float64, one entry an image or a block. Sources: From Per-Image Low-Rank to Encoding Mismatch (arXiv
+2511.15572) for sample and PCA rank, the latter in the eigenvectors of the uncentred second moment of all tokens of all
+images; Roy and Vetterli, EUSIPCO 2007, for the effective rank, exp(-sum p ln p), p the singular values over their sum.
 
 Everything comes from float64 Gram matrices. An eigenvalue below n eps of the largest one (n the matrix's size) is
 rounding and counts as 0. A rank is reached when the cumulated energy is at least (1 - 1e-12) of the share asked for, so
 that rounding does not add a direction. An image of zeros has rank 0 and effective rank 0.
 """
 
+from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save_file
+from torch import Tensor
 
 from ..files import Column, replacing
 from ..outputs import Outputs
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context, ImageValues, Measured
-from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
+from .accumulator import Accumulator, ImageValues, Measured
+from .blocks import all_tokens, by_image, image_chunks
 
 REQUIRES = ("features",)
 FILES = ("grams.safetensors",)
@@ -59,47 +62,9 @@ def rank_of_spectrum(energies: np.ndarray, share: float) -> np.ndarray:
     return np.where(total > 0, 1.0 + short.sum(axis=-1), 0.0)
 
 
-def sample_rank(features: Features, share: float) -> np.ndarray | list[np.ndarray]:
-    """Rank of every image by itself, [L, B]: fewest singular values of X_i whose squares hold `share` of the energy.
-
-    Raises ValueError for a wrong shape, NaN or infinity, or unless 0 < share <= 1.
-    """
-    return stacked([rank_of_spectrum(_spectra(block, index), share) for index, block in iterate_blocks(features)])
-
-
-def effective_rank(features: Features) -> np.ndarray | list[np.ndarray]:
-    """Effective rank of every image, [L, B]: exp(-sum p ln p) with p the singular values of X_i over their sum.
-
-    Raises ValueError for a wrong shape, NaN or infinity.
-    """
-    return stacked([_effective_rank(_spectra(block, index)) for index, block in iterate_blocks(features)])
-
-
-def pca_rank(features: Features, share: float) -> np.ndarray | list[np.ndarray]:
-    """Rank of every image in the basis of its block, [L, B]: leading directions that hold `share` of its energy.
-
-    The directions v are the eigenvectors of the uncentred second moment of all tokens of all images, largest eigenvalue
-    first; the energy of image i on v is the sum over its tokens x of (x v)^2. Raises ValueError as sample_rank does.
-    """
-    ranks = []
-    for index, block in iterate_blocks(features):
-        basis = _basis(_moments(block, index)[0])
-        ranks.append(rank_of_spectrum(_energies(block, index, basis), share))
-    return stacked(ranks)
-
-
-def pca_effective_rank(features: Features) -> np.ndarray:
-    """Effective rank of the tokens of all images of a block, stacked to one matrix, [L].
-
-    Raises ValueError for a wrong shape, NaN or infinity.
-    """
-    grams = (_moments(block, index)[0] for index, block in iterate_blocks(features))
-    return np.array([_effective_rank(_eigenvalues(gram)) for gram in grams])
-
-
 def gram_rank(gram: np.ndarray, share: float) -> int:
     """Return the fewest eigenvalues of a Gram matrix [C, C] that hold `share` of their sum."""
-    return int(rank_of_spectrum(_eigenvalues(torch.from_numpy(gram)), share))
+    return int(rank_of_spectrum(_eigenvalues(torch.from_numpy(gram)).numpy(), share))
 
 
 def reduced_gram(gram: np.ndarray, channels: int) -> np.ndarray:
@@ -113,26 +78,18 @@ def reduced_gram(gram: np.ndarray, channels: int) -> np.ndarray:
     return pooling.T @ gram @ pooling
 
 
-def _tokens(images_bchw: torch.Tensor) -> torch.Tensor:
-    """Return the token matrices X_i, [b, N, C] in float64."""
-    return images_bchw.double().flatten(2).mT
-
-
-def _eigenvalues(gram: torch.Tensor) -> np.ndarray:
+def _eigenvalues(gram: Tensor) -> Tensor:
     """Eigenvalues of Gram matrices [..., n, n], largest first, [..., n]."""
-    values = torch.linalg.eigvalsh(gram).flip(-1).cpu().numpy()
+    values = torch.linalg.eigvalsh(gram).flip(-1)
     rounding = gram.shape[-1] * np.finfo(np.float64).eps * values[..., :1]
-    return np.where(values > rounding, values, 0)
+    return torch.where(values > rounding, values, 0)
 
 
-def _spectra(block: Block, index: int) -> np.ndarray:
-    """Squared singular values of every image of a block, largest first, [B, min(N, C)]."""
-    parts = []
-    for chunk in image_chunks(block, index):
-        tokens = _tokens(chunk)
-        # Both sides have the same eigenvalues, but for zeros.
-        parts.append(_eigenvalues(tokens @ tokens.mT if tokens.shape[1] < tokens.shape[2] else tokens.mT @ tokens))
-    return np.concatenate(parts)
+def _spectra(images: Tensor) -> Tensor:
+    """Squared singular values of every image [b, C, H, W] in float64, largest first, [b, min(N, C)]."""
+    tokens = images.flatten(2).mT
+    # Both sides have the same eigenvalues, but for zeros.
+    return _eigenvalues(tokens @ tokens.mT if tokens.shape[1] < tokens.shape[2] else tokens.mT @ tokens)
 
 
 def _effective_rank(eigenvalues: np.ndarray) -> np.ndarray:
@@ -144,64 +101,60 @@ def _effective_rank(eigenvalues: np.ndarray) -> np.ndarray:
     return np.where(total > 0, np.exp(entropy), 0)
 
 
-def _moments(block: Block, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gram matrix [C, C] and sum [C] of all tokens of a block."""
-    gram: Any = 0
-    sums: Any = 0
-    for chunk in image_chunks(block, index):
-        tokens = _tokens(chunk).flatten(0, 1)
-        gram, sums = gram + tokens.mT @ tokens, sums + tokens.sum(dim=0)
-    return gram, sums
+def _ranks(rank: str, energies: np.ndarray) -> dict[str, np.ndarray]:
+    return {_name(rank, share): rank_of_spectrum(energies, share) for share in SHARES}
 
 
-def _basis(gram: torch.Tensor) -> torch.Tensor:
-    """Eigenvectors of a Gram matrix [C, C] as columns, largest eigenvalue first."""
-    return torch.linalg.eigh(gram).eigenvectors.flip(-1)
+class _Moments:
+    """Of all tokens of a block: `gram` [C, C], the sum of x x^T, `sum` [C], and their number."""
 
+    def __init__(self):
+        self.gram: Any = 0
+        self.sum: Any = 0
+        self.tokens = 0
 
-def _energies(block: Block, index: int, basis: torch.Tensor) -> np.ndarray:
-    """Energy of every image on each column of the basis [C, C], [B, C]."""
-    parts = [(_tokens(chunk) @ basis).square().sum(dim=1) for chunk in image_chunks(block, index)]
-    return torch.cat(parts).cpu().numpy()
+    def add(self, block: Tensor, index: int) -> None:
+        """Take images [b, C, H, W]."""
+        gram: Any = 0
+        total: Any = 0
+        for chunk in image_chunks(block, index):
+            tokens = all_tokens(chunk)
+            gram, total = gram + tokens.mT @ tokens, total + tokens.sum(dim=0)
+            self.tokens += len(tokens)
+        self.gram, self.sum = self.gram + gram, self.sum + total
+
+    @cached_property
+    def basis(self) -> Tensor:
+        """Eigenvectors of the Gram matrix as columns, largest eigenvalue first."""
+        return torch.linalg.eigh(self.gram).eigenvectors.flip(-1)
 
 
 class Metric(Accumulator):
-    """Ranks of images; after the first pass `grams` [C, C], `sums` [C] and `tokens` (a number) of every block."""
+    """Ranks of images: pass one finds those of each by itself and the moments of all, pass two projects on these."""
 
     passes = 2
 
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
-        self.grams: list[np.ndarray] = []
-        self.sums: list[np.ndarray] = []
-        self.tokens: list[int] = []
+    def begin(self) -> None:
+        """Begin with no sums."""
+        self.moments: dict[int, _Moments] = defaultdict(_Moments)
         self._projected = ImageValues()
-        self._moments: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._bases: list[torch.Tensor] = []
 
     def update(self, outputs: Outputs) -> None:
         """Take the features of all blocks for a batch of images."""
-        blocks = list(iterate_blocks(list(outputs.features.values())))
-        if self.pass_number == 2:
-            energies = [_energies(block, index, self._bases[index]) for index, block in blocks]
-            self._projected.add([_ranks("pca", values) for values in energies])
-            return
-        spectra = [_spectra(block, index) for index, block in blocks]
-        self.images.add([_ranks("sample", s) | {"effective_rank": _effective_rank(s)} for s in spectra])
-        counts = [block.shape[0] * block.shape[2] * block.shape[3] for _, block in blocks]
-        moments = [_moments(block, index) for index, block in blocks]
-        if self._moments:
-            counts = [seen + new for seen, new in zip(self.tokens, counts, strict=True)]
-            pairs = zip(self._moments, moments, strict=True)
-            moments = [(gram.add_(new_gram), sums.add_(new_sums)) for (gram, sums), (new_gram, new_sums) in pairs]
-        self._moments, self.tokens = moments, counts
+        if self.pass_number == 1:
+            super().update(outputs)
+        else:
+            self._projected.add([self._project(block, index) for index, block in outputs.features.items()])
 
-    def next_pass(self) -> None:
-        """End the first pass: the principal directions of every block are known."""
-        super().next_pass()
-        self.grams = [gram.cpu().numpy() for gram, _ in self._moments]
-        self.sums = [sums.cpu().numpy() for _, sums in self._moments]
-        self._bases = [_basis(gram) for gram, _ in self._moments]
+    def of_block(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
+        """Return what is told of a batch's images by themselves."""
+        self.moments[index].add(block, index)
+        spectra = by_image(block, index, _spectra)
+        return _ranks("sample", spectra) | {"effective_rank": _effective_rank(spectra)}
+
+    def _project(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
+        basis = self.moments[index].basis
+        return _ranks("pca", by_image(block, index, lambda images: (images.flatten(2).mT @ basis).square().sum(dim=1)))
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS."""
@@ -210,7 +163,7 @@ class Metric(Accumulator):
             f"{name}_p99": [np.percentile(values, 99) for values in images[name]]
             for name in (_name(rank, share) for rank in _RANKS for share in SHARES)
         }
-        spectra = [_eigenvalues(gram) for gram, _ in self._moments]
+        spectra = [_eigenvalues(moments.gram).cpu().numpy() for moments in self.moments.values()]
         return images | percentiles | {"pca_effective_rank": [float(_effective_rank(values)) for values in spectra]}
 
     def save(self, folder: Path) -> None:
@@ -219,12 +172,8 @@ class Metric(Accumulator):
         By block: gram<bb> [C, C], the sum of x x^T over all tokens x of all images, and sum<bb> [C]; tokens [L], their
         numbers.
         """
-        arrays = {"tokens": np.array(self.tokens, dtype=np.float64)}
-        for block, (gram, total) in enumerate(zip(self.grams, self.sums, strict=True)):
-            arrays |= {f"gram{block:02d}": gram, f"sum{block:02d}": total}
+        arrays = {"tokens": np.array([of.tokens for of in self.moments.values()], dtype=np.float64)}
+        for block, of in self.moments.items():
+            arrays |= {f"gram{block:02d}": of.gram.cpu().numpy(), f"sum{block:02d}": of.sum.cpu().numpy()}
         with replacing(folder / "grams.safetensors") as temporary:
             save_file(arrays, temporary)
-
-
-def _ranks(rank: str, energies: np.ndarray) -> dict[str, np.ndarray]:
-    return {_name(rank, share): rank_of_spectrum(energies, share) for share in SHARES}

@@ -8,7 +8,6 @@ running either again.
 """
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from safetensors.numpy import save_file
 
 from ..files import replacing
 from ..outputs import NotFinite, Outputs, asked_for
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context, Measured
-from .blocks import extremes
+from .accumulator import Accumulator, Measured
+from .blocks import all_tokens, extremes
 from .pairs.activations import METADATA
 
 REQUIRES = ("features", "logits")
@@ -28,27 +26,15 @@ FILES = ("rows.safetensors",)
 IMAGES = "compare"
 
 
-def image_rows(features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return one row an image, the mean of its patch tokens: L tensors [b, C] in float64, of L blocks [b, C, H, W]."""
-    return [block.double().mean(dim=(2, 3)) for block in features]
+def mean_tokens(block: torch.Tensor) -> torch.Tensor:
+    """Return one row an image, the mean of its patch tokens, [b, C] in float64, of a block [b, C, H, W]."""
+    return block.double().mean(dim=(2, 3))
 
 
-def token_rows(features: Sequence[torch.Tensor], positions: torch.Tensor) -> list[torch.Tensor]:
-    """Return the tokens at `positions` of every image: L tensors [b k, C] in float64, of L blocks [b, C, H, W].
-
-    `positions` [b, k] are indices h W + w into the grid of each block. Raises ValueError where they are not [b, k] or
-    lie outside a block's grid.
-    """
-    rows = []
-    for index, block in enumerate(features):
-        tokens = block.flatten(2)
-        if positions.ndim != 2 or len(positions) != len(block) or 0 in positions.shape:
-            raise ValueError(f"positions must be [{len(block)}, k], got {tuple(positions.shape)}")
-        if positions.min() < 0 or positions.max() >= tokens.shape[2]:
-            raise ValueError(f"positions: block {index} has the tokens 0..{tokens.shape[2] - 1}")
-        places = positions.to(block.device)[:, None].expand(-1, block.shape[1], -1)
-        rows.append(tokens.gather(2, places).double().movedim(1, 2).flatten(0, 1))
-    return rows
+def tokens_at(block: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return tokens at `places` [b, k] (row x columns + column) of each image of a block [b, C, H, W], [b k, C]."""
+    places = places.to(block.device)[:, None].expand(-1, block.shape[1], -1)
+    return block.flatten(2).gather(2, places).double().movedim(1, 2).flatten(0, 1)
 
 
 def token_places(size: int, count: int, positions: np.ndarray) -> torch.Tensor:
@@ -68,8 +54,8 @@ def check_logits(logits: torch.Tensor, what: str, first: int = 0) -> None:
 class Metric(Accumulator):
     """The rows of a network; nothing of them is a column."""
 
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
+    def begin(self) -> None:
+        """Begin with no images."""
         self._parts: dict[str, list[np.ndarray]] = {}
         self._grams: dict[str, torch.Tensor] = {}
         self._grids: list[tuple[int, int]] = []
@@ -80,22 +66,20 @@ class Metric(Accumulator):
 
         Raises NotFinite for NaN or infinity.
         """
-        blocks = [outputs.features[block] for block in sorted(outputs.features)]
         seen = len(self._labels)
-        self._grids = [(block.shape[2], block.shape[3]) for block in blocks]
+        self._grids = [(block.shape[2], block.shape[3]) for block in outputs.features.values()]
         self._labels += asked_for(outputs.targets).tolist()
         positions = asked_for(outputs.positions).cpu().numpy()
         places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
         if outputs.logits is not None:
             check_logits(outputs.logits, "logits", seen)
             self._add("logits", outputs.logits)
-        for index, block in enumerate(blocks):
+        for index, block in outputs.features.items():
             extremes(block, index, seen)
-            self._add(f"pooled{index:02d}", image_rows([block])[0])
-            self._add(f"tokens{index:02d}", token_rows([block], places[block.shape[2] * block.shape[3]])[0])
-            tokens = block.double().movedim(1, 3).flatten(0, 2)
-            gram = tokens.mT @ tokens
-            self._grams[f"gram{index:02d}"] = self._grams.get(f"gram{index:02d}", 0) + gram
+            self._add(f"pooled{index:02d}", mean_tokens(block))
+            self._add(f"tokens{index:02d}", tokens_at(block, places[block.shape[2] * block.shape[3]]))
+            tokens = all_tokens(block)
+            self._grams[f"gram{index:02d}"] = self._grams.get(f"gram{index:02d}", 0) + tokens.mT @ tokens
 
     def _add(self, name: str, rows: torch.Tensor) -> None:
         self._parts.setdefault(name, []).append(rows.float().cpu().numpy())

@@ -17,8 +17,7 @@ from ..files import Column
 from ..networks.gradients import gradients_on, known
 from ..outputs import Outputs, asked_for
 from ..spec.images import View
-from ..spec.measure import Settings
-from .accumulator import DEFAULTS, Accumulator, Context
+from .accumulator import Accumulator
 from .gradient import gradient_map
 
 REQUIRES = ("network", "gradients")
@@ -121,8 +120,8 @@ def intensity(images: Tensor, view: View) -> Tensor:
 class Metric(Accumulator):
     """The rows of the two tables, image by image."""
 
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
+    def begin(self) -> None:
+        """Begin with no rows."""
         # By table, and by what its maps are of: so their order is the same whatever the batches.
         self._rows: dict[str, dict[Any, list[dict[str, Any]]]] = {table: {} for table in TABLES}
 

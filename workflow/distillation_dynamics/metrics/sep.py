@@ -1,7 +1,7 @@
 """Spectral energy pattern (SEP): which share of a token's energy lies in the lowest channel frequencies.
 
-In: features [L, B, C, H, W] or L blocks [B, C, H, W]. Out: cumulative shares by frequency bin and the bandwidths read
-off them, float64, without unit. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
+In: features, L blocks [B, C, H, W]. Out: cumulative shares by frequency bin and the bandwidths read off them, float64,
+without unit. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
 
 The published SEP cumulates over the bins 0..C-1. Features are real, so bin C - k repeats bin k and the curve is
 point-symmetric by construction: the bandwidth that holds a share a is close to a for every token, be it Gaussian,
@@ -12,19 +12,19 @@ The mean over tokens of the energy shares needs only M, the sum of u u^T over th
 matrix a block serves all bins and all permutations (`_gram`). `_global` is the one test of the folded curve.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..files import Column
 from ..outputs import Outputs
 from ..spec.measure import Settings
 from ._global import around, bin_columns, block_columns, block_values, global_test
 from ._gram import energies, lags
-from .accumulator import DEFAULTS, Accumulator, Context, Measured
-from .blocks import Block, Features, image_chunks, iterate_blocks, stacked
+from .accumulator import Accumulator, Measured, by_column
+from .blocks import all_tokens, image_chunks
 from .permutation import band, permutations
 
 REQUIRES = ("features",)
@@ -52,30 +52,6 @@ BLOCK_COLUMNS = {
         },
     }.items()
 } | block_columns("sep_folded", "sep_folded")
-
-
-def sep(features: Features) -> np.ndarray | list[np.ndarray]:
-    """Published SEP, [L, C]: share of abs(DFT over channels)^2 in the bins 0..k, k = 0..C-1, mean over tokens.
-
-    Tokens of zeros are left out; a block of nothing else is NaN. Raises ValueError for a wrong shape, NaN or infinity.
-    """
-    return stacked([_two_sided(gram) for gram in _unit_grams(features)])
-
-
-def sep_folded(features: Features) -> np.ndarray | list[np.ndarray]:
-    """SEP of the frequencies 0..C // 2, [L, C // 2 + 1]: as sep, the bins k and C - k added before they are cumulated.
-
-    Tokens of zeros and errors as in sep.
-    """
-    return stacked([gram_sep_folded(gram) for gram in _unit_grams(features)])
-
-
-def permuted_sep(features: Features, count: int = 20, seed: int = 0) -> np.ndarray | list[np.ndarray]:
-    """Folded SEP under `count` permutations of the channels, [L, count, C // 2 + 1]; see `band` for their summary.
-
-    Blocks of equal width share their permutations. Errors as in sep.
-    """
-    return stacked([_permuted(gram, count, seed) for gram in _unit_grams(features)])
 
 
 def bandwidth(cumulative: np.ndarray, level: float) -> np.ndarray:
@@ -114,48 +90,44 @@ def _shares(sums: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _two_sided(gram: np.ndarray) -> np.ndarray:
+    """Published SEP [C] of tokens with the given Gram matrix [C, C]."""
     shares, twins = _folded_shares(gram), slice(1, (len(gram) + 1) // 2)
     shares[twins] /= 2
     return np.cumsum(np.concatenate([shares, shares[twins][::-1]]))
 
 
 def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Folded SEP under `count` permutations of the channels, [count, C // 2 + 1]; blocks of one width share them."""
     sums = lags(gram, permutations(len(gram), count, seed))
     return np.cumsum(_shares(sums, len(gram)), axis=-1)
 
 
-def _unit_grams(features: Features) -> Iterator[np.ndarray]:
-    return (_unit_gram(block, index).cpu().numpy() for index, block in iterate_blocks(features))
+class Metric(Accumulator):
+    """SEP of every block, published and folded, with the null of the folded form; tokens of zeros are left out."""
+
+    def begin(self) -> None:
+        """Begin with no sums."""
+        self._grams: dict[int, Tensor] = {}
+
+    def update(self, outputs: Outputs) -> None:
+        """Take the features of all blocks for a batch of images."""
+        for index, block in outputs.features.items():
+            self._grams[index] = self._grams.get(index, 0) + _unit_gram(block, index)
+
+    def compute(self) -> Measured:
+        """Return the columns of BIN_COLUMNS and BLOCK_COLUMNS; NaN of a block of zeros alone."""
+        return by_column([_columns(gram.cpu().numpy(), self.settings) for gram in self._grams.values()])
 
 
-def _unit_gram(block: Block, index: int) -> torch.Tensor:
+def _unit_gram(block: Tensor, index: int) -> Tensor:
     """Sum over the tokens of a block of u u^T, u = x / |x|, [C, C]; tokens of zeros add nothing."""
     gram: Any = 0
     for chunk in image_chunks(block, index):
-        tokens = chunk.double().movedim(1, 3).flatten(0, 2)
+        tokens = all_tokens(chunk)
         norms = torch.linalg.vector_norm(tokens, dim=1, keepdim=True)
         unit = tokens / torch.where(norms > 0, norms, 1)
         gram = gram + unit.mT @ unit
     return gram
-
-
-class Metric(Accumulator):
-    """SEP of every block, published and folded, with the null of the folded form."""
-
-    def __init__(self, settings: Settings = DEFAULTS, context: Context | None = None):
-        super().__init__(settings, context)
-        self._grams: list[torch.Tensor] = []
-
-    def update(self, outputs: Outputs) -> None:
-        """Take the features of all blocks for a batch of images."""
-        blocks = list(outputs.features.values())
-        grams = [_unit_gram(block, index) for index, block in iterate_blocks(blocks)]
-        self._grams = [a.add_(b) for a, b in zip(self._grams, grams, strict=True)] if self._grams else grams
-
-    def compute(self) -> Measured:
-        """Return the columns of BIN_COLUMNS and BLOCK_COLUMNS."""
-        blocks = [_columns(gram.cpu().numpy(), self.settings) for gram in self._grams]
-        return {name: [block[name] for block in blocks] for name in BIN_COLUMNS | BLOCK_COLUMNS}
 
 
 def _columns(gram: np.ndarray, settings: Settings) -> dict[str, np.ndarray | float]:

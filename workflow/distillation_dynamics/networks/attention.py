@@ -129,8 +129,3 @@ def _traced(network: nn.Module) -> AttentionExtract | None:
             if "No node names found" in str(error):
                 return None
             raise
-
-
-def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
-    """Attention maps of every block of `network` for images [B, C, H, W]: see AttentionReader, for one batch."""
-    return AttentionReader(network)(images)
