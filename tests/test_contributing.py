@@ -112,6 +112,13 @@ from distillation_dynamics.page.panel import PageData
 panel, last = document.panels(PageData(names, {"silence": read_table("out/silence.parquet")}, {}))
 assert panel.title == "How silent is the last block?" and list(panel.tables["silence"]["value"]) == [50, 12.5]
 assert last.id == "provenance"
+
+from distillation_dynamics.paper import numbers
+
+found = {name: read_table(part.files[0]) for name, part in files.items()}
+known = statistics.documentation() | {"summary": {}}
+tex = numbers.document(found | {"summary": pd.DataFrame()}, known, names)
+assert "definenumber{silence/vit_untrained/near_zero}{0.125}" in tex
 print("used")
 """
 

@@ -119,7 +119,7 @@ class Question(NamedTuple):
 
     `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
     `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study; `panel`: whether it
-    has panels on the page; `paper`: its tables in a paper.
+    has panels on the page; `paper`: its tables in a paper, None where it has no part in one.
     """
 
     title: str
@@ -131,7 +131,7 @@ class Question(NamedTuple):
     reads: tuple[str, ...]
     requires: tuple[str, ...]
     panel: bool
-    paper: tuple[str, ...]
+    paper: tuple[str, ...] | None
 
 
 @cache
@@ -252,7 +252,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
             *(file.value("TITLE"), _place(file), own, file.texts("SOURCES", own), file.texts("FIGURES", ())),
             *(file.value("DECIDES", ""), file.texts("READS", ()), file.texts("REQUIRES", ())),
             panel=file.has("panel.py"),
-            paper=file.beside("paper.py").keys("TABLES") if file.has("paper.py") else (),
+            paper=file.beside("paper.py").keys("TABLES") if file.has("paper.py") else None,
         )
         for name, text in (("TITLE", question.title), ("DECIDES", question.decides)):
             if not isinstance(text, str):

@@ -283,9 +283,9 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     )
     names = ["main.tex", "numbers.tex", "methods.tex", "references.bib"]
     questions = extensions.questions()
-    names += [f"tables/{table}.tex" for question in questions.values() for table in question.paper]
+    names += [f"tables/{table}.tex" for question in questions.values() for table in question.paper or ()]
     names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [f"{name}.pdf"]) for name, (_, task) in drawn_here.items()]
-    code = [f"questions.{name}.paper" for name, question in questions.items() if question.paper]
+    code = [f"questions.{name}.paper" for name, question in questions.items() if question.paper is not None]
     return graph.add("paper", "", job, names, reads, code, folder="paper")

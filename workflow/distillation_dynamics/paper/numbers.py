@@ -3,48 +3,21 @@ r"""`numbers.tex`: a name for every number that the report states, so that a tex
 In: the tables of summary and statistics with their documentation. Out: LaTeX that defines `\studynumber{name}`; names
 are made of the table, what the row is of, and the column, such as `variants/last2/mean_difference`; where several rows
 are of the same, their place is a part of the name. What has no value has no name, and a text that uses it does not
-compile.
+compile. Each question says which of its tables are stated: NUMBERS in its `paper.py`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ..files import Column
-from ..spec.tables import MAIN_IMAGE_SET, Names
-from ..statistics.u_shape import U_SHAPED, UNDECIDED
+from ..spec.tables import Names
 from .latex import POWER, comment
+from .tables import Tables, parts
 
-# Table -> the columns that say what a row is of.
-KEYS = {
-    "summary": ("network",),
-    "shape": ("network", "metric"),
-    "u_shaped": ("metric", "members"),
-    "references": ("network", "block"),
-    "networks": ("network", "other"),
-    "differences": ("variant", "seed"),
-    "variants": ("variant",),
-    "mcnemar": ("variant", "seed"),
-    "trajectory": ("variant", "epoch"),
-    "effects": ("variant", "objective", "pairs"),
-    "dose_and_place": ("contrast", "variant", "other"),
-    "alignment": ("student_block", "teacher_block"),
-    "nearest": ("student_block",),
-    "published": ("variant", "run"),
-    "published_entropy": ("variant", "published_epoch"),
-}
-# Tables of statistics whose numbers the report does not state: their shares are drawn, or stand in the words of claims.
-NOT_STATED = ("minimum", "published_trajectory", "claims")
-COUNT_COLUMNS = {
-    "metric": Column("", "column of scalars.parquet"),
-    "members": Column("", "networks, their controls, or students (every seed counts)"),
-    "u_shaped": Column("", "how many of them are U-shaped"),
-    "undecided": Column("", "how many are undecided"),
-    "measured": Column("", "of how many"),
-}
 HEAD = r"""% Every number that the report of this study states. Made by the workflow: changes are lost.
 % \input{numbers} in the preamble; \studynumber{variants/last2/mean_difference} in a sentence is that number.
 % Not here: curves of single students (tables shape and references), shares of the lowest block (minimum), the published
@@ -54,48 +27,31 @@ HEAD = r"""% Every number that the report of this study states. Made by the work
 \newcommand{\definenumber}[2]{\expandafter\newcommand\csname studynumber/#1\endcsname{#2}}"""
 
 
-class Documented(NamedTuple):
-    """A table with the unit and meaning of each column."""
+@dataclass(frozen=True)
+class Stated:
+    """Numbers of a table that the report states; `keys`: the columns that say what a row is of.
 
-    table: pd.DataFrame
-    columns: Mapping[str, Column]
+    `rows`: those that the report goes through one by one, where these are not all of the table; of what is no table of
+    the study itself `columns` says what it has.
+    """
 
-
-def document(tables: Mapping[str, Documented], names: Names) -> str:
-    """Return numbers.tex from the tables in KEYS, those that there are."""
-    parts = [HEAD]
-    for name in KEYS:
-        if name == "u_shaped":
-            found = Documented(counts(tables["shape"].table, names), COUNT_COLUMNS)
-        elif name in tables:
-            found = Documented(_stated(name, tables[name].table, names), tables[name].columns)
-        else:
-            continue
-        parts += _section(name, *found)
-    return "\n".join(parts) + "\n"
+    keys: tuple[str, ...]
+    rows: Callable[[Tables, Names], pd.DataFrame] | None = None
+    columns: Mapping[str, Column] | None = None
 
 
-def _stated(name: str, table: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return the rows of a table that the report goes through one by one."""
-    if name not in ("shape", "references"):
-        return table
-    return table[(table["probe"] == MAIN_IMAGE_SET) & table["network"].isin(names.fixed)]
+def document(tables: Tables, columns: Mapping[str, Mapping[str, Column]], names: Names) -> str:
+    """Return numbers.tex: of each question the tables in its NUMBERS; `columns` are those of the tables."""
+    found = [HEAD]
+    for part in parts():
+        for name, stated in getattr(part, "NUMBERS", {}).items():
+            table = tables[name] if stated.rows is None else stated.rows(tables, names)
+            found += _section(name, stated.keys, table, stated.columns or columns[name])
+    return "\n".join(found) + "\n"
 
 
-def counts(shape: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a metric and kind of network: how many are U-shaped, undecided, and measured."""
-    kinds = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
-    kind_of = {name: kind for kind, members in kinds.items() for name in members}
-    rows = shape[shape["probe"] == MAIN_IMAGE_SET]
-    verdicts = {"u_shaped": rows["verdict"] == U_SHAPED, "undecided": rows["verdict"] == UNDECIDED}
-    rows = rows.assign(members=rows["network"].map(kind_of), **verdicts)
-    groups = rows.groupby(["metric", "members"], sort=False)
-    return groups[["u_shaped", "undecided"]].sum().assign(measured=groups.size()).reset_index()
-
-
-def _section(name: str, table: pd.DataFrame, columns: Mapping[str, Column]) -> Iterator[str]:
+def _section(name: str, keys: tuple[str, ...], table: pd.DataFrame, columns: Mapping[str, Column]) -> Iterator[str]:
     """Yield the lines on one table: what its columns are, and the names of its numbers."""
-    keys = KEYS[name]
     numbers = [
         column
         for column in columns

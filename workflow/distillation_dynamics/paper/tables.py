@@ -7,6 +7,7 @@ caption. Cells are those of the report, so that both say the same. A table witho
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
+from types import ModuleType
 
 import pandas as pd
 
@@ -36,11 +37,15 @@ class Shown:
     place: int
 
 
+def parts() -> list[ModuleType]:
+    """Return what each question has of a paper, in their order."""
+    asked = [name for name, question in extensions.questions().items() if question.paper is not None]
+    return [import_module(f"..questions.{name}.paper", __package__) for name in asked]
+
+
 def known() -> dict[str, Shown]:
     """Return the tables of all questions by name, in their order."""
-    asked = [name for name, question in extensions.questions().items() if question.paper]
-    modules = [import_module(f"..questions.{name}.paper", __package__) for name in asked]
-    found = {table: shown for module in modules for table, shown in module.TABLES.items()}
+    found = {table: shown for part in parts() for table, shown in getattr(part, "TABLES", {}).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].place))
 
 

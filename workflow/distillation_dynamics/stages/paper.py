@@ -22,8 +22,8 @@ def main(job: PaperJob, gpus: int = 0) -> None:
     study = read_json(job.study) if job.study and Path(job.study).is_file() else None
     said = captions.named(read, names)
     sources = Sources(Path(job.sources.files[0]).read_text("utf-8"))
-    documented = {name: numbers.Documented(read[name], columns_of(table.schema)) for name, table in arrow.items()}
-    write_text(out / "numbers.tex", numbers.document(documented, names))
+    columns = {name: columns_of(table.schema) for name, table in arrow.items()}
+    write_text(out / "numbers.tex", numbers.document(read, columns, names))
     for name, text in tables.texts(read, names, said).items():
         write_text(out / f"tables/{name}.tex", text)
     for name, drawn in job.figures.items():

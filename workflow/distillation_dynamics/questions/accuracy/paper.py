@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown, Tables
 from ...spec.tables import Names
 from .answer import table
@@ -26,3 +27,4 @@ TABLES = {
         place=10,
     ),
 }  # fmt: skip
+NUMBERS = {"summary": Stated(("network",))}

@@ -1,5 +1,6 @@
 """The table on likeness of blocks of a paper."""
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown
 from .answer import nearest_table
 
@@ -18,3 +19,7 @@ TABLES = {
         place=50,
     ),
 }  # fmt: skip
+NUMBERS = {
+    "alignment": Stated(("student_block", "teacher_block")),
+    "nearest": Stated(("student_block",)),
+}

@@ -1,5 +1,6 @@
 """The tables on dose and place, and on what aligning did, of a paper."""
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown
 from ..alignment.answer import effect_table
 from .answer import contrasts
@@ -31,3 +32,7 @@ TABLES = {
         place=40,
     ),
 }  # fmt: skip
+NUMBERS = {
+    "effects": Stated(("variant", "objective", "pairs")),
+    "dose_and_place": Stated(("contrast", "variant", "other")),
+}

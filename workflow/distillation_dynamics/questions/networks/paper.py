@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown, Tables
 from ...spec.tables import Names
 from ..shape.overview import unmoved_controls
@@ -29,3 +30,4 @@ TABLES = {
         place=80,
     ),
 }  # fmt: skip
+NUMBERS = {"networks": Stated(("network", "other"))}

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown, Tables
 from ...spec.tables import Names
 from .answer import run_table
@@ -27,3 +28,7 @@ TABLES = {
         place=90,
     ),
 }  # fmt: skip
+NUMBERS = {
+    "published": Stated(("variant", "run")),
+    "published_entropy": Stated(("variant", "published_epoch")),
+}

@@ -1,10 +1,21 @@
-"""The tables on shapes over depth of a paper."""
+"""The tables and numbers on shapes over depth of a paper."""
 
 import pandas as pd
 
+from ...files import Column
+from ...paper.numbers import Stated
 from ...paper.tables import Shown, Tables
 from ...spec.tables import MAIN_IMAGE_SET, Names
+from ...statistics.u_shape import U_SHAPED, UNDECIDED
 from .overview import count_table, network_table
+
+COUNT_COLUMNS = {
+    "metric": Column("", "column of scalars.parquet"),
+    "members": Column("", "networks, their controls, or students (every seed counts)"),
+    "u_shaped": Column("", "how many of them are U-shaped"),
+    "undecided": Column("", "how many are undecided"),
+    "measured": Column("", "of how many"),
+}
 
 
 def _networks(tables: Tables, names: Names) -> pd.DataFrame:
@@ -16,6 +27,22 @@ def _counts(tables: Tables, names: Names) -> pd.DataFrame:
     shape = tables["shape"]
     tested = shape[shape["probe"] == MAIN_IMAGE_SET]
     return count_table(tested, names) if len(tested) else tested
+
+
+def _one_by_one(table: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the rows of networks and controls: the report goes through no single student."""
+    return table[(table["probe"] == MAIN_IMAGE_SET) & table["network"].isin(names.fixed)]
+
+
+def counts(shape: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return a row a metric and kind of network: how many are U-shaped, undecided, and measured."""
+    kinds = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
+    kind_of = {name: kind for kind, members in kinds.items() for name in members}
+    rows = shape[shape["probe"] == MAIN_IMAGE_SET]
+    verdicts = {"u_shaped": rows["verdict"] == U_SHAPED, "undecided": rows["verdict"] == UNDECIDED}
+    rows = rows.assign(members=rows["network"].map(kind_of), **verdicts)
+    groups = rows.groupby(["metric", "members"], sort=False)
+    return groups[["u_shaped", "undecided"]].sum().assign(measured=groups.size()).reset_index()
 
 
 TABLES = {
@@ -39,3 +66,8 @@ TABLES = {
         place=70,
     ),
 }  # fmt: skip
+NUMBERS = {
+    "shape": Stated(("network", "metric"), lambda tables, names: _one_by_one(tables["shape"], names)),
+    "u_shaped": Stated(("metric", "members"), lambda tables, names: counts(tables["shape"], names), COUNT_COLUMNS),
+    "references": Stated(("network", "block"), lambda tables, names: _one_by_one(tables["references"], names)),
+}

@@ -1,5 +1,6 @@
 """The table on variants of a paper."""
 
+from ...paper.numbers import Stated
 from ...paper.tables import Shown
 from .answer import variant_table
 
@@ -17,3 +18,8 @@ TABLES = {
         place=20,
     ),
 }  # fmt: skip
+NUMBERS = {
+    "differences": Stated(("variant", "seed")),
+    "variants": Stated(("variant",)),
+    "mcnemar": Stated(("variant", "seed")),
+}
