@@ -4,7 +4,7 @@ A `Request` names what is wanted of which blocks; `networks.answers.run` answers
 from 0, and everything is on the device where the network is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
@@ -64,6 +64,14 @@ def asked_for(part: Part | None) -> Part:
 
 class NotFinite(ValueError):
     """NaN or infinity in what a network computes; the message names block and image."""
+
+
+def check_values(values: Tensor, where: str, first: int = 0, kind: type[ValueError] = NotFinite) -> None:
+    """Raise `kind` where values [b, ...] of images, before which `first` came, hold NaN or infinity, saying `where`."""
+    finite = values.isfinite()
+    if not finite.all():
+        image = first + int((~finite.flatten(1).all(dim=1)).nonzero()[0])
+        raise kind(f"{where} image {image} holds NaN or infinity")
 
 
 @contextmanager
@@ -142,15 +150,18 @@ class Outputs:
     targets: Tensor | None = None
     positions: Tensor | None = None
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
+        """Return logits and features, changed."""
+        logits = None if self.logits is None else change(self.logits)
+        return Outputs(logits, {block: change(value) for block, value in self.features.items()})
+
     def float(self) -> "Outputs":
         """Return logits and features in float32."""
-        logits = None if self.logits is None else self.logits.float()
-        return Outputs(logits, {block: value.float() for block, value in self.features.items()})
+        return self.each(Tensor.float)
 
     def __getitem__(self, images: slice) -> "Outputs":
         """Return logits and features of a part of the batch."""
-        logits = None if self.logits is None else self.logits[images]
-        return Outputs(logits, {block: value[images] for block, value in self.features.items()})
+        return self.each(lambda value: value[images])
 
     def tensors(self) -> list[Tensor]:
         """Return logits and features in a fixed order."""
@@ -158,8 +169,7 @@ class Outputs:
 
     def requiring_gradients(self) -> "Outputs":
         """Return the same, cut from what it was computed from, as leaves that gather gradients."""
-        logits = None if self.logits is None else self.logits.detach().requires_grad_()
-        return Outputs(logits, {block: value.detach().requires_grad_() for block, value in self.features.items()})
+        return self.each(lambda value: value.detach().requires_grad_())
 
     @staticmethod
     def joined(parts: "list[Outputs]") -> "Outputs":

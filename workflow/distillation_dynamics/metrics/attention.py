@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..files import Column
-from ..outputs import AttentionMap, NotFinite, Outputs
+from ..outputs import AttentionMap, Outputs, check_values
 from .accumulator import Accumulator, Measured
 
 REQUIRES = ("attention",)
@@ -68,10 +68,7 @@ def _over_blocks(maps: Sequence[Sequence[AttentionMap]], measure: Callable[[Atte
     rows = np.full((len(maps), images), np.nan)
     for index, block in enumerate(maps):
         for layer in block:
-            broken = ~layer.weights.isfinite().flatten(1).all(dim=1)
-            if broken.any():
-                image = int(broken.nonzero()[0])
-                raise NotFinite(f"attention: block {index}, image {image} holds NaN or infinity")
+            check_values(layer.weights, f"attention: block {index},")
         if block:
             rows[index] = torch.stack([measure(layer) for layer in block]).mean(dim=0).cpu().numpy()
     return rows

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..outputs import NotFinite
+from ..outputs import check_values
 
 # Some tens of bytes a value while something is computed of a chunk.
 CHUNK_VALUES = 2**20
@@ -57,7 +57,5 @@ def extremes(chunk: Tensor, index: int, first: int = 0) -> tuple[float, float]:
     """
     low, high = (float(extreme) for extreme in chunk.aminmax())
     if not math.isfinite(low) or not math.isfinite(high):
-        broken = ~chunk.isfinite().flatten(1).all(dim=1)
-        image = first + int(broken.nonzero()[0])
-        raise NotFinite(f"features: block {index}, image {image} holds NaN or infinity")
+        check_values(chunk, f"features: block {index},", first)
     return low, high

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from ..files import Column
-from ..outputs import Outputs
+from ..outputs import Outputs, check_values
 from .accumulator import Accumulator
-from .rows import check_logits
 
 REQUIRES = ("logits", "lens")
 IMAGE_COLUMNS = {
@@ -53,12 +52,12 @@ class Metric(Accumulator):
         """Take the logits of the network and of its blocks, and labels; raise NotFinite for NaN or infinity."""
         if outputs.logits is None or not outputs.lens:
             return
-        check_logits(outputs.logits, "logits", self._seen)
+        check_values(outputs.logits, "logits,", self._seen)
         blocks = max(len(self.context.shapes), 1 + max(outputs.lens))
         empty = np.full(len(outputs.logits), np.nan)
         values = [dict.fromkeys(IMAGE_COLUMNS, empty) for _ in range(blocks)]
         for block, lens in outputs.lens.items():
-            check_logits(lens, f"lens of block {block}", self._seen)
+            check_values(lens, f"lens of block {block},", self._seen)
             values[block] = lens_scalars(lens, outputs.logits, outputs.targets)
         self.images.add(values)
         self._seen += len(outputs.logits)

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from ..files import replacing
-from ..outputs import NotFinite, Outputs, asked_for
+from ..outputs import Outputs, asked_for, check_values
 from .accumulator import Accumulator, Measured
 from .blocks import all_tokens, extremes
 from .pairs.activations import METADATA
@@ -44,13 +44,6 @@ def token_places(size: int, count: int, positions: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.stack(places))
 
 
-def check_logits(logits: torch.Tensor, what: str, first: int = 0) -> None:
-    """Raise NotFinite where logits [b, K], before which `first` images came, hold NaN or infinity; `what` they are."""
-    if not logits.isfinite().all():
-        image = first + int((~logits.isfinite().all(dim=1)).nonzero()[0])
-        raise NotFinite(f"{what}, image {image} holds NaN or infinity")
-
-
 class Metric(Accumulator):
     """The rows of a network; nothing of them is a column."""
 
@@ -72,7 +65,7 @@ class Metric(Accumulator):
         positions = asked_for(outputs.positions).cpu().numpy()
         places = {size: token_places(size, self.settings.tokens, positions) for size in {h * w for h, w in self._grids}}
         if outputs.logits is not None:
-            check_logits(outputs.logits, "logits", seen)
+            check_values(outputs.logits, "logits,", seen)
             self._add("logits", outputs.logits)
         for index, block in outputs.features.items():
             extremes(block, index, seen)

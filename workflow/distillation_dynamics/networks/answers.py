@@ -1,12 +1,11 @@
 """A network asked for what training and metrics want of it in one forward pass."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from ..outputs import Outputs, Prefix, Request
-from .blocks import TimmNetwork, chosen, classes_of, gives_prefix, intermediates, prefix_of
+from .blocks import TimmNetwork, block_names, chosen, classes_of, gives_prefix, intermediates, prefix_of
 
 
 class Passed(NamedTuple):
@@ -30,15 +29,16 @@ def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
     return outputs_of(network, request, forward(network, images, request))
 
 
-def forward(
-    network: TimmNetwork, images: Tensor, request: Request, blocks: Iterable[int] = (), end: bool = False
-) -> Passed:
-    """Pass images through a network as far as a request asks, with the tokens of further `blocks`, or to the `end`."""
-    wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *blocks}
-    to_the_end = end or request.pooled or (request.logits and classes_of(network) > 0)
+def forward(network: TimmNetwork, images: Tensor, request: Request) -> Passed:
+    """Pass images through a network as far as a request asks.
+
+    For the lens there is the last block, too: by it one finds out how the network gets from its blocks to its head.
+    """
+    lens = {*chosen(network, request.lens), len(block_names(network)) - 1} if request.lens else set()
+    wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *lens}
+    to_the_end = bool(lens) or request.pooled or (request.logits and classes_of(network) > 0)
     if wanted:
-        tokens = bool(request.prefix) or bool(set(blocks))
-        return _intermediates(network, images, sorted(wanted), tokens, to_the_end)
+        return _intermediates(network, images, sorted(wanted), bool(request.prefix or lens), to_the_end)
     return Passed(network.forward_features(images) if to_the_end else None, {}, {})
 
 

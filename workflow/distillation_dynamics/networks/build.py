@@ -1,6 +1,8 @@
 """Networks are built with timm, from a name and arguments; what they are is told without their weights."""
 
 import difflib
+from collections.abc import Callable
+from typing import TypeVar
 
 import timm
 import torch
@@ -11,6 +13,10 @@ from ..errors import StudyError
 from ..spec.images import View
 from ..spec.network import Model, Shapes
 from .blocks import block_shapes, numbered_blocks
+
+Made = TypeVar("Made")
+# What torch says where something looks at values that are not there.
+NO_VALUES = "meta tensors"
 
 
 def build(model: Model, view: View) -> nn.Module:
@@ -62,38 +68,42 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0][:200]
 
 
+def without_values(make: Callable[[], Made]) -> Made:
+    """Return what `make` makes of tensors without values or, where a network looks at some, of those on the CPU."""
+    try:
+        with torch.device("meta"):
+            return make()
+    except (RuntimeError, StudyError) as error:
+        if NO_VALUES not in str(error):
+            raise
+    return make()
+
+
 def describe(model: Model, view: View) -> tuple[int, Shapes]:
     """Return the number of a network's parameters and the shapes of its blocks, without allocating its weights.
 
     Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
     """
+    return without_values(lambda: _describe(model, view))
+
+
+def _describe(model: Model, view: View) -> tuple[int, Shapes]:
+    network = build(model, view).eval()
+    if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
+        raise StudyError(
+            f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
+            "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
+        )
+    images = torch.empty(1, view.channels, view.image_size, view.image_size)
     try:
-        return _describe(model, view, "meta")
-    except RuntimeError as error:
-        # Some networks look at values, which there are none of on this device.
-        if "meta tensors" not in str(error):
+        shapes = block_shapes(network, images)
+    except Exception as error:
+        if NO_VALUES in str(error):
             raise
-    return _describe(model, view, "cpu")
-
-
-def _describe(model: Model, view: View, device: str) -> tuple[int, Shapes]:
-    with torch.device(device):
-        network = build(model, view).eval()
-        if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
-            raise StudyError(
-                f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
-                "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
-            )
-        images = torch.empty(1, view.channels, view.image_size, view.image_size)
-        try:
-            shapes = block_shapes(network, images)
-        except Exception as error:
-            if device == "meta" and "meta tensors" in str(error):
-                raise
-            raise StudyError(
-                f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
-                f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
-            ) from error
+        raise StudyError(
+            f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
+            f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
+        ) from error
     for module in network.modules():
         if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
             _check_border(model, view.image_size, module.patch_size)

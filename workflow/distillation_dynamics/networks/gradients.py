@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import say_once
-from ..outputs import GradientOf, NotFinite
+from ..outputs import GradientOf, check_values
 from .blocks import TimmNetwork, block_names, classes_of, intermediates, prefix_of
 
 
@@ -29,7 +29,7 @@ def gradients_on(network: nn.Module, images: Tensor, labels: Tensor) -> Iterator
     """
     if any(module.training for module in network.modules()):
         raise ValueError("network: it is in training mode; call network.eval() first")
-    _check_finite(images, "images:")
+    check_values(images, "images:", kind=ValueError)
     with torch.inference_mode(False), torch.enable_grad():
         # Autograd keeps no tensor that was made under inference_mode; a copy is an ordinary one.
         yield images.detach().clone(), labels.clone()
@@ -73,7 +73,7 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
             empty.append(name)
             values = torch.full_like(features[block].detach().flatten(2).mT, torch.nan)
         else:
-            _check_finite(gradient, f"gradients: block {block},", NotFinite)
+            check_values(gradient, f"gradients: block {block},")
             values = source.layout(gradient).clone()
             values[~labelled] = torch.nan
         rows, columns = features[block].shape[2:]
@@ -155,9 +155,3 @@ def _source(outputs: Sequence[tuple[str, Tensor]], name: str, feature_bchw: Tens
 
 def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
-
-
-def _check_finite(values: Tensor, where: str, kind: type[ValueError] = ValueError) -> None:
-    broken = ~values.isfinite().flatten(1).all(dim=1)
-    if broken.any():
-        raise kind(f"{where} image {int(broken.nonzero()[0])} holds NaN or infinity")

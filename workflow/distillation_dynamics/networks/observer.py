@@ -1,5 +1,8 @@
 """A network that is measured: everything that a request may ask of it, batch after batch."""
 
+from dataclasses import replace
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +21,6 @@ class Observer:
     def __init__(self, network: nn.Module):
         self.network = network
         self.block_names = block_names(network)
-        self._reader: AttentionReader | None = None
 
     def __call__(self, images: Tensor, request: Request, labels: Tensor | None = None) -> Outputs:
         """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
@@ -42,23 +44,18 @@ class Observer:
             outputs.network, outputs.images = network, images
         return outputs
 
-    @property
+    @cached_property
     def reader(self) -> AttentionReader:
         """What reads the attention maps."""
-        if self._reader is None:
-            self._reader = AttentionReader(self.network)
-        return self._reader
+        return AttentionReader(self.network)
 
     def _passed(self, images: Tensor, request: Request) -> Outputs:
-        looked_at = chosen(self.network, request.lens)
-        if looked_at and classes_of(self.network) == 0:
+        if request.lens and classes_of(self.network) == 0:
             say_once(f"lens: its columns stay empty for {type(self.network).__name__}, which has no head")
-            looked_at = []
-        # By the last block it is found out how the network gets from its blocks to its head.
-        blocks = {*looked_at, len(self.block_names) - 1} if looked_at else set()
-        passed = forward(self.network, images, request, blocks, bool(looked_at))
+            request = replace(request, lens=())
+        passed = forward(self.network, images, request)
         outputs = outputs_of(self.network, request, passed)
-        if looked_at:
+        if request.lens:
             found = lens(self.network, asked_for(passed.final), passed.features, passed.prefix)
-            outputs.lens = {block: found[block] for block in looked_at if block in found}
+            outputs.lens = {block: found[block] for block in chosen(self.network, request.lens) if block in found}
         return outputs

@@ -19,7 +19,7 @@ from ..errors import StudyError
 from ..spec.images import View
 from ..spec.network import Model
 from .blocks import classes_of
-from .build import build, create
+from .build import build, create, without_values
 from .weights import check_finite, read_weights
 from .weights_file import header
 
@@ -155,14 +155,7 @@ def filter_of(model: Model) -> Filter:
 
     arguments = {"num_classes": model.classes, **model.args}
     with mock.patch.object(_builder, "load_pretrained", catch), torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                create(model.name, arguments, pretrained=True)
-        except RuntimeError as error:
-            # Some networks look at values, which there are none of on this device.
-            if "meta tensors" not in str(error):
-                raise
-            create(model.name, arguments, pretrained=True)
+        without_values(lambda: create(model.name, arguments, pretrained=True))
     return caught[-1] if caught else Filter({}, None)
 
 

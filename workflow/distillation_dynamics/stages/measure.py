@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,8 @@ from ..spec.measure import MeasureJob
 
 # Images at a time, and values of features at a time: the fewer images, the larger the network.
 BATCH, BATCH_VALUES = 64, 2**26
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a metric left of one checkpoint: its rows by table, and the folder of its files (None: none are kept)."""
-
-    rows: dict[str, dict[str, np.ndarray]]
-    folder: Path | None
+# What a metric left of one checkpoint: its rows by table, and the folder of its files (None: none are kept).
+Left = tuple[dict[str, dict[str, np.ndarray]], Path | None]
 
 
 class Measurement:
@@ -57,10 +50,27 @@ class Measurement:
         self.failed: StudyError | None = None
         self.seconds = 0.0
 
-    @property
-    def batch(self) -> int:
-        """Images at a time, as far as the metric says."""
-        return getattr(self.module, "BATCH", BATCH)
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Count the seconds that the metric takes here, and keep its error: the others go on."""
+        begun = time.time()
+        try:
+            yield
+        except StudyError as error:
+            self.failed = self.failed or error
+        finally:
+            self.seconds += time.time() - begun
+
+    @contextmanager
+    def files(self) -> Iterator[ExitStack]:
+        """Yield what closes the files that the metric holds open; none of them appears where it has failed."""
+        try:
+            with ExitStack() as stack:
+                yield stack
+                if self.failed is not None:
+                    raise self.failed
+        except StudyError as error:
+            self.failed = self.failed or error
 
     def reference(self, folder: Path) -> Path | None:
         """Return the file of the reference network: that of another job, or what its own first checkpoint left."""
@@ -78,12 +88,11 @@ class Measurement:
 
     def take(self, left: Left, key: dict[str, Any], folder: Path | None) -> None:
         """Take what an equal checkpoint left, under the name of this one."""
-        for table, columns in left.rows.items():
+        rows, kept = left
+        for table, columns in rows.items():
             named = {name: np.full(len(columns[name]), value) for name, value in key.items() if name in columns}
             self.tables[table].append(columns | named)
-        if folder is None or left.folder is None or not left.folder.is_dir():
-            return
-        for path in sorted(left.folder.iterdir()):
+        for path in sorted(kept.iterdir()) if folder and kept and kept.is_dir() else ():
             with replacing(folder / path.name) as temporary:
                 shutil.copyfile(path, temporary)
 
@@ -124,8 +133,8 @@ def main(
         progress.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
         observer = functools.cache(functools.partial(_observer, jobs[0], weights, device))
-        for image_set, members in _by_image_set(parts):
-            members = [part for part in members if part.failed is None]
+        for image_set in dict.fromkeys(image_set for part in parts for image_set in part.job.image_sets):
+            members = [part for part in parts if part.failed is None and image_set in part.job.image_sets]
             if members:
                 _measure(observer, weights, number, image_set, session, members, device)
     spent = time.time() - begun - sum(part.seconds for part in parts)
@@ -146,15 +155,6 @@ def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
     return Observer(network.to(device).eval().requires_grad_(False))
 
 
-def _by_image_set(parts: list[Measurement]) -> Iterator[tuple[ImageSet, list[Measurement]]]:
-    """Yield the image sets of all metrics, each with the metrics that are measured on it."""
-    members: dict[ImageSet, list[Measurement]] = {}
-    for part in parts:
-        for image_set in part.job.image_sets:
-            members.setdefault(image_set, []).append(part)
-    yield from members.items()
-
-
 def _measure(
     observer: Callable[[], Observer],
     weights: str,
@@ -167,14 +167,14 @@ def _measure(
     """Measure one checkpoint on one image set by all metrics of `parts`, but for those that an equal one has left."""
     network, images = parts[0].job.network, session.images(image_set, parts[0].job.machine.threads - 1)
     values = sum(channels * rows * columns for channels, rows, columns in network.shapes)
-    size = max(1, min(BATCH_VALUES // values, *(part.batch for part in parts)))
+    size = max(1, min(BATCH_VALUES // values, *(getattr(part.module, "BATCH", BATCH) for part in parts)))
     key = {
         "network": network.names[number], "seed": network.seed, "epoch": network.epochs[number], "probe": image_set.name
     }  # fmt: skip
     known = _known(weights, size, image_set, parts) if network.epochs[number] == 0 else {}
     for part in parts:
         if known.get(part) in session.untrained:
-            with _own(part):
+            with part.own():
                 part.take(session.untrained[known[part]], key, part.folder(number, image_set))
     parts = [part for part in parts if known.get(part) not in session.untrained]
     if not parts:
@@ -187,9 +187,9 @@ def _measure(
             context = Context(
                 *(images.positions, images.labels, images.names, network.shapes, watcher.block_names),
                 *(network.model.classes, image_set.images.view, folder),
-                *(part.reference(folder or Path()), stack.enter_context(_files(part))),
+                *(part.reference(folder or Path()), stack.enter_context(part.files())),
             )
-            with _own(part):
+            with part.own():
                 metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
@@ -202,14 +202,14 @@ def _measure(
         for part, metric in metrics.items():
             if part.failed is not None:
                 continue
-            with _own(part):
+            with part.own():
                 rows = tabulated.rows(part.module, metric, key, images, watcher.block_names, network.shapes)
                 for table, columns in rows.items():
                     part.tables[table].append(columns)
                 if metric.context.folder is not None:
                     metric.save(metric.context.folder)
                 if part in known:
-                    left[known[part]] = part, Left(rows, metric.context.folder)
+                    left[known[part]] = part, (rows, metric.context.folder)
     # Only now: a file that is closed last may still fail.
     session.untrained |= {key: rest for key, (part, rest) in left.items() if part.failed is None}
 
@@ -223,35 +223,6 @@ def _known(weights: str, size: int, image_set: ImageSet, parts: list[Measurement
         )
         for part in parts
     }
-
-
-@contextmanager
-def _files(part: Measurement) -> Iterator[ExitStack]:
-    """Yield what closes the files that a metric holds open; none of them appears where the metric has failed."""
-    try:
-        with ExitStack() as stack:
-            yield stack
-            if part.failed is not None:
-                raise part.failed
-    except StudyError as error:
-        part.failed = part.failed or error
-
-
-class _own:
-    """Counts the seconds that a metric takes, and keeps its error: the others go on."""
-
-    def __init__(self, part: Measurement):
-        self.part = part
-
-    def __enter__(self) -> None:
-        self.begun = time.time()
-
-    def __exit__(self, kind, error, trace) -> bool:
-        self.part.seconds += time.time() - self.begun
-        if isinstance(error, StudyError):
-            self.part.failed = error
-            return True
-        return False
 
 
 def _stream(
@@ -271,7 +242,7 @@ def _stream(
         for part, metric in due.items():
             request |= part.request
             if number > 1:
-                with _own(part):
+                with part.own():
                     metric.next_pass()
         for batch in images.batches(size):
             # A head of other classes has no logit of a label.
@@ -281,5 +252,5 @@ def _stream(
             outputs.positions = torch.from_numpy(batch.positions)
             for part, metric in due.items():
                 if part.failed is None:
-                    with _own(part):
+                    with part.own():
                         metric.update(outputs)
