@@ -1,5 +1,6 @@
 """The stage as a whole on a made-up study: its tables, the wording of its report, and the figures drawn from them."""
 
+import itertools
 import json
 import os
 import re
@@ -620,6 +621,21 @@ def beside_of(who, change=None, unmoved=frozenset()):
     shapes = [shape | {"network": control, "relative_range": 0.0} for control in unmoved]
     shapes = pd.DataFrame(shapes, columns=[*SHAPE_COLUMNS])
     return said_of("networks", who, networks=table if change is None else change(table), shape=shapes)
+
+
+def test_of_many_networks_the_most_alike_pairs_are_listed_and_the_table_that_holds_the_others_is_named():
+    who = names([f"n{number}" for number in range(15)], teacher=None, controls=())
+    pair = {"kind": "networks", "cka_kind": "images", "cka_rows": 300.0, "images": 300}
+    table = pd.DataFrame([pair | {"network": a, "other": b} for a, b in itertools.combinations(who.networks, 2)])
+    table = table.assign(cka=np.linspace(0, 1, len(table))).reindex(columns=list(COLUMNS["networks"]))
+    shape = pd.DataFrame(columns=[*SHAPE_COLUMNS])
+    said = said_of("networks", who, networks=table, shape=shape)
+    (lines,) = [part.splitlines() for part in said if part.startswith("|")]
+    assert len(lines) == 2 + 50 and lines[2].startswith("| n13 and n14 |"), "the most alike comes first"
+    assert "The 50 pairs most alike by CKA are listed here; the other 55 stand in networks.parquet." in said
+    said = said_of("networks", who, networks=table.head(100), shape=shape)
+    assert len(next(part for part in said if part.startswith("|")).splitlines()) == 2 + 100
+    assert not any("most alike by" in part for part in said[1:])
 
 
 def test_without_a_second_seed_there_is_no_ceiling():

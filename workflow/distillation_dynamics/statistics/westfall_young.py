@@ -91,10 +91,16 @@ def detectable(differences: np.ndarray) -> np.ndarray:
     draws = np.random.default_rng(0).standard_normal((EXPERIMENTS, seeds, seeds))
     noise = draws @ (centred / np.where(spread > 0, spread, 1)) / np.sqrt(seeds - 1)
     signs = flips(seeds, EXPERIMENT_FLIPS)
-    found = sizes(noise, signs)
+    # The two largest sizes over all comparisons, and whose the largest is, tell the largest of the others of each.
+    first, second, owner = np.zeros((3, EXPERIMENTS, len(signs)))
+    for one in range(comparisons):
+        own = sizes(noise[:, :, one].T, signs).T
+        second = np.maximum(second, np.minimum(own, first))
+        owner = np.where(own > first, one, owner)
+        first = np.maximum(own, first)
     result = np.zeros(comparisons)
     for one in np.flatnonzero(spread > 0):
-        others = np.delete(found, one, axis=2).max(axis=2, initial=0)
+        others = np.where(owner == one, second, first)
         result[one] = spread[one] * _smallest_effect(noise[:, :, one], others, signs)
     return result
 

@@ -59,27 +59,23 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     return {"trajectory": trajectory(evidence.tables["epochs"], evidence.compared, evidence.baseline)}
 
 
-def _paired(epochs: pd.DataFrame, variant: str, baseline: str) -> pd.Series:
-    """Return the gain by epoch and seed (its index), where both are measured."""
-    chosen = epochs[epochs["network"].isin([variant, baseline])].dropna(subset=["validation_top1"])
-    both = chosen.pivot(index=["epoch", "seed"], columns="network", values="validation_top1")
-    both = both.reindex(columns=[variant, baseline]).dropna()
-    return both[variant] - both[baseline]
-
-
-def _last(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> int:
-    return int(epochs.loc[epochs["network"].isin([*variants, baseline]), "epoch"].max())
+def _paired(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> tuple[int, dict[str, pd.Series]]:
+    """Return the last epoch, and variant -> gain by epoch and seed (its index), where both are measured."""
+    everyone = [*variants, baseline]
+    epochs = epochs[epochs["network"].isin(everyone)]
+    top1 = epochs.pivot(index=["epoch", "seed"], columns="network", values="validation_top1").reindex(columns=everyone)
+    return int(epochs["epoch"].max()), {name: (top1[name] - top1[baseline]).dropna() for name in variants}
 
 
 def trajectory(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
     """Return the rows of trajectory.parquet: validation top-1 against the baseline at every epoch measured in both."""
     rows = []
-    for variant in variants:
-        for epoch, gains in _paired(epochs, variant, baseline).groupby(level="epoch"):
+    last, paired = _paired(epochs, variants, baseline) if variants else (0, {})
+    for variant, by_epoch in paired.items():
+        for epoch, gains in by_epoch.groupby(level="epoch"):
             low, high = interval(gains.to_numpy())
             row = {"variant": variant, "baseline": baseline, "epoch": epoch, "seeds": len(gains)}
-            row |= {"fraction": epoch / _last(epochs, variants, baseline), "gain": float(gains.mean())}
-            rows.append(row | {"low": low, "high": high})
+            rows.append(row | {"fraction": epoch / last, "gain": float(gains.mean()), "low": low, "high": high})
     return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
 
 
@@ -114,9 +110,8 @@ def gains(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[
     by_seed: dict[tuple[str, str], pd.Series] = {}
     if not variants:
         return found
-    last = _last(epochs, variants, baseline)
-    for variant in variants:
-        paired = _paired(epochs, variant, baseline)
+    last, every = _paired(epochs, variants, baseline)
+    for variant, paired in every.items():
         mean = paired.groupby(level="epoch").mean()
         found[variant] = {"turns_at": turn(mean.index.to_numpy() / last, mean.to_numpy())}
         for third in THIRDS:

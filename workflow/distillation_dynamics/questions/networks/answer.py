@@ -15,6 +15,8 @@ from ..shape.overview import unmoved_controls
 from . import CONTROLS, MEASURES, NETWORKS, OWN, SEEDS
 
 SAID = {"cka": "CKA", "neighbours": "mutual neighbours", "procrustes": "Procrustes distance"}
+# Of more pairs than a reader goes through, so many are listed, the most alike first.
+MOST_PAIRS, SHOWN_PAIRS = 100, 50
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -26,6 +28,9 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     having = {measure: _having(rows, NETWORKS, measure) for measure in measures}
     first = next((measure for measure in measures if having[measure]), next(iter(measures), None))
     best = having[first][0] if first and having[first] else None
+    shown = rows
+    if len(rows) > MOST_PAIRS and first:
+        shown = [*having[first][:SHOWN_PAIRS], *_having(rows, SEEDS, first)[:SHOWN_PAIRS]]
     counted = [row["cka_rows"] for row in rows if not np.isnan(row["cka_rows"])]
     return {
         "networks": len(names.networks),
@@ -45,7 +50,9 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "most_alike": [{"said": SAID[m], "pair": pair_of(pairs[0])} for m, pairs in having.items() if len(pairs) > 1],
         "rows": min(counted, default=None),
         "kind": next((row["cka_kind"] for row in rows if row["cka_kind"]), ""),
-        "shown": pair_table(rows, _kind(table, OWN, set())),
+        "listed": len(shown),
+        "left_out": len(rows) - len(shown),
+        "shown": pair_table(shown, _kind(table, OWN, set())),
     }
 
 

@@ -32,7 +32,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, names: Names) -> dict[str, Any]:
-    trained, paper = trained_of(tested, names), tested[tested["role"] == "paper"]
+    trained, paper, flat = trained_of(tested, names), tested[tested["role"] == "paper"], flat_controls(tested, names)
     networks = [name for name in names.ordered if (trained["network"] == name).any()]
     own = paper[(paper["verdict"] == U_SHAPED)].to_dict("records")
     fixed, students = (paper[paper["network"].isin(who)] for who in (names.fixed, names.variants))
@@ -42,11 +42,11 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
     return {
         "counts": counts(trained),
         "students": trained["network"].isin(names.variants).any(),
-        "networks": [of_network(tested, name, names) for name in networks] if len(networks) <= ONE_BY_ONE else [],
+        "networks": [of_network(tested, name, names, flat) for name in networks] if len(networks) <= ONE_BY_ONE else [],
         "null": {"too": len(intensity & null), "of": len(intensity) if (trained["metric"] == NULL).any() else 0},
         "scale_out": _counted(trained[trained["role"] == "control"]),
         "scale": _counted(trained[trained["role"] == "scale"]),
-        "controls": [of_control(tested, *pair, names) for pair in names.controls.items()],
+        "controls": [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()],
         "too_short": len(short),
         "incomplete": main.loc[main["images_left_out"] > 0, "images_left_out"].tolist(),
         "count_table": count_table(tested, names),
@@ -83,7 +83,7 @@ def unsettled(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [(verdict, metrics) for verdict in (UNDECIDED, EMPTY) if (metrics := _spaced(rows, verdict))]
 
 
-def of_network(tested: pd.DataFrame, network: str, names: Names) -> dict[str, Any]:
+def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str, list[str]]) -> dict[str, Any]:
     """Return by which metrics a network is U-shaped, the verdict of its null, and what its control is."""
     rows = tested[tested["network"] == network]
     paper, null = rows[rows["role"] == "paper"], rows.loc[rows["metric"] == NULL, "verdict"]
@@ -99,17 +99,15 @@ def of_network(tested: pd.DataFrame, network: str, names: Names) -> dict[str, An
         "unsettled": unsettled(paper),
         "null": next(iter(null), None),
         "control": None if beside.empty else control,
-        "flat": hollow - {GRADIENT} <= set(flat_controls(tested, names).get(control or "", [])),
+        "flat": hollow - {GRADIENT} <= set(flat.get(control or "", [])),
         "too": _spaced(beside, U_SHAPED),
         "control_unsettled": unsettled(beside),
     }
 
 
-def of_control(tested: pd.DataFrame, network: str, control: str, names: Names) -> dict[str, Any]:
+def of_control(paper: pd.DataFrame, network: str, control: str, flat: list[str]) -> dict[str, Any]:
     """Return in which of the paper's metrics a control is flat, U-shaped, or neither; and what to set instead."""
-    paper = tested[(tested["network"] == control) & (tested["role"] == "paper")]
-    flat = flat_controls(tested, names).get(control, [])
-    paper = paper[~paper["metric"].isin(flat)]
+    paper = paper[(paper["network"] == control) & ~paper["metric"].isin(flat)]
     return {
         "network": network,
         "control": control,
