@@ -65,7 +65,7 @@ def test_more_images_than_there_are_cannot_be_chosen(labels):
 def test_a_split_that_a_study_does_not_have_is_named(tmp_path):
     make_folder(tmp_path / "test")
     images = split_into(tmp_path / "data", tmp_path / "test")
-    for name, choose in (("validation", Split), ("train", lambda *asked: Split.first(*asked, 3))):
+    for name, choose in (("validation", Split), ("train", lambda *asked: Split(*asked, 3, in_order=True))):
         with pytest.raises(StudyError, match=rf"data/splits\.parquet: there are no images of \w+ '{name}'; .*test$"):
             choose(images, name)
 

@@ -86,9 +86,3 @@ def test_what_breaks_off_leaves_no_file(tmp_path):
         metric.update(outputs_of([b[:4] for b in BLOCKS], positions=torch.from_numpy(POSITIONS[:4])))
         raise RuntimeError("of mine")
     assert not list(tmp_path.iterdir())
-
-
-def test_without_a_folder_nothing_is_written():
-    metric = features.Metric(Settings(), context(None, None))
-    metric.update(outputs_of(BLOCKS, positions=torch.from_numpy(POSITIONS)))
-    assert metric.compute() == {}

@@ -45,7 +45,7 @@ def test_images_added_after_the_split_leave_every_other_ones_name_pixels_and_lab
         split = Split(folder_images, name)
         assert np.array_equal(split.names, old.names) and np.array_equal(split.labels, old.labels)
         check_that_names_tell_pixels_and_labels(split, pixels[split.file])
-    first = Split.first(folder_images, "test", 7)
+    first = Split(folder_images, "test", 7, in_order=True)
     assert list(first.names) == sorted(name.encode() for name in pixels["test"])[:7]
     check_that_names_tell_pixels_and_labels(first, pixels["test"])
 

@@ -20,7 +20,7 @@ class MeasuredImages:
     def __init__(self, image_set: ImageSet, workers: int):
         source, count = image_set.split, image_set.count
         images = image_set.images
-        self.split = Split.first(images, source, count) if image_set.first else Split(images, source)
+        self.split = Split(images, source, count if image_set.first else None, image_set.first)
         there = len(self.split)
         if count is not None and count > there:
             raise StudyError(

@@ -23,29 +23,19 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 class Source(Protocol):
     """The images of a source in order: `names` [N], each another, and `labels` [N] int64 (None: not asked for).
 
-    `classes` are the numbers of the classes by name, where they have names.
+    `classes` are the numbers of the classes by name, where they have names. Of a reader with `PACKED` it has
+    `encoded()`, which yields the N encoded images (PNG, JPEG, ...) in order. Of another, whose images are read where
+    they lie, `places` [N, 2]: (offset, bytes) in the one file that the source is, or (-1, -1) where it is a folder, in
+    which the name of an image is its path.
     """
 
     names: np.ndarray
     labels: np.ndarray | None
     classes: dict[str, int] | None
-
-
-class PackedSource(Source, Protocol):
-    """A source of a reader with `PACKED`, which hands its images to the stage."""
+    places: np.ndarray
 
     def encoded(self) -> Iterator[bytes]:
-        """Yield the N encoded images (PNG, JPEG, ...) in order."""
-
-
-class PlacedSource(Source, Protocol):
-    """A source of a reader without `PACKED`, whose images are read where they lie.
-
-    `places` [N, 2]: (offset, bytes) in the one file that the source is, or (-1, -1) where it is a folder, in which the
-    name of an image is its path.
-    """
-
-    places: np.ndarray
+        """Yield the encoded images in order."""
 
 
 def files_below(root: str, suffixes: Collection[str] = SUFFIXES) -> Iterator[str]:
@@ -59,11 +49,9 @@ def files_below(root: str, suffixes: Collection[str] = SUFFIXES) -> Iterator[str
 
     for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
         below.sort()
-        yield from (os.path.join(folder, name) for name in sorted(names) if _suffix(name) in suffixes)
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+        yield from (
+            os.path.join(folder, name) for name in sorted(names) if os.path.splitext(name)[1].lower() in suffixes
+        )
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:

@@ -58,27 +58,19 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
 
 
 class Split:
-    """One split of a study's images (or `count` of them), read as evaluation or training batches.
+    """One split of a study's images (or `count` of them, evenly spread), read as evaluation or training batches.
 
-    `names` (UTF-8), `labels` (-1: none) and `groups` are those of its images, in order. A loader process that is given
-    one gets no images. Raises StudyError where there is no such split.
+    `in_order`: the first `count` images (None: all; fewer where there are fewer) of a source, train or test, in its
+    order, whatever their split. `names` (UTF-8), `labels` (-1: none) and `groups` are those of its images, in order. A
+    loader process that is given one gets no images. Raises StudyError where there is no such split or source.
     """
 
-    def __init__(self, images: Images, name: str, count: int | None = None):
-        table = _rows(images, "split", name)
-        self._take(images, table if count is None else table.iloc[balanced(table["label"].to_numpy(), count)])
-
-    @classmethod
-    def first(cls, images: Images, file: str, count: int | None) -> "Split":
-        """Return the first `count` images (None: all) of a source, train or test, in its order, whatever their split.
-
-        There are fewer where the source has fewer.
-        """
-        split = cls.__new__(cls)
-        split._take(images, _rows(images, "file", file).sort_values("index").iloc[:count])
-        return split
-
-    def _take(self, images: Images, table) -> None:
+    def __init__(self, images: Images, name: str, count: int | None = None, in_order: bool = False):
+        table = _rows(images, "file" if in_order else "split", name)
+        if in_order:
+            table = table.sort_values("index").iloc[:count]
+        elif count is not None:
+            table = table.iloc[balanced(table["label"].to_numpy(), count)]
         self.images, self.seen = images, images.view
         self.file = table["file"].iloc[0]
         self.index = table["index"].to_numpy(copy=True)

@@ -43,12 +43,6 @@ def attention_entropy(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
     return _over_blocks(maps, _entropy)
 
 
-def attention_entropy_uniform(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
-    """Entropy of attention that prefers no key, [L], in bits: log2 of the keys, mean over layers; NaN without maps."""
-    keys = [[layer.weights.shape[-1] for layer in block] for block in maps]
-    return np.array([np.log2(block).mean() if block else np.nan for block in keys])
-
-
 def attention_distance(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
     """Mean attention distance of every image, [L, B], in pixels.
 
@@ -100,9 +94,10 @@ class Metric(Accumulator):
         if any(maps):
             columns = {"attention_entropy": attention_entropy(maps), "attention_distance": attention_distance(maps)}
             self.images.add([{name: values[block] for name, values in columns.items()} for block in range(len(maps))])
-            self._uniform = attention_entropy_uniform(maps)
+            keys = [[layer.weights.shape[-1] for layer in block] for block in maps]
+            self._uniform = [np.log2(block).mean() if block else np.nan for block in keys]
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS; none of a network without any self-attention."""
         columns = super().compute()
-        return columns and columns | {"attention_entropy_uniform": list(self._uniform)}
+        return columns and columns | {"attention_entropy_uniform": self._uniform}

@@ -31,7 +31,7 @@ def dumped_tokens(count: int | None, rows: int, columns: int) -> np.ndarray | No
 
 
 class Metric(Accumulator):
-    """The dump: fills no column, and without a folder writes nothing."""
+    """The dump: fills no column."""
 
     def begin(self) -> None:
         """Choose images and tokens, and open the files."""
@@ -43,17 +43,14 @@ class Metric(Accumulator):
             (count, *(shape if tokens is None else (shape[0], len(tokens))))
             for shape, tokens in zip(context.shapes, self.tokens, strict=True)
         ]
-        self.writers = []
-        if context.folder is not None:
-            self.writers = [
-                context.stack.enter_context(npy_writer(context.folder / f"block{block:02d}.npy", shape, settings.dtype))
-                for block, shape in enumerate(self.shapes)
-            ]
+        assert context.folder is not None, "what is measured on the main image set alone keeps files"
+        self.writers = [
+            context.stack.enter_context(npy_writer(context.folder / f"block{block:02d}.npy", shape, settings.dtype))
+            for block, shape in enumerate(self.shapes)
+        ]
 
     def update(self, outputs: Outputs) -> None:
         """Write the features of those of a batch's images that are kept."""
-        if not self.writers:
-            return
         kept = torch.from_numpy(np.isin(asked_for(outputs.positions).cpu().numpy(), self.context.positions[self.kept]))
         for writer, tokens, block in zip(self.writers, self.tokens, outputs.features.values(), strict=True):
             values = block[kept.to(block.device)]

@@ -64,7 +64,8 @@ def rows(
     count, blocks = len(images.positions), len(names)
     channels, grid_rows, grid_columns = np.array(shapes).T
     # Of a network without attention nothing is computed.
-    columns = _empty(image, [np.full(count, np.nan)] * blocks) | _empty(block, [np.nan] * blocks) | columns
+    empty = dict.fromkeys(image, [np.full(count, np.nan)] * blocks) | dict.fromkeys(block, [np.nan] * blocks)
+    columns = empty | columns
     per_block = {name: np.full(blocks, value) for name, value in key.items()}
     per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
     found: dict[str, dict[str, np.ndarray]] = {}
@@ -93,10 +94,6 @@ def rows(
     for table, documented in getattr(module, "TABLES", {}).items():
         found[table] = _as_columns([own | row for row in metric.rows()[table]], NETWORK | documented)
     return found
-
-
-def _empty(names: Iterable[str], values: list) -> dict[str, list]:
-    return dict.fromkeys(names, values)
 
 
 def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str, np.ndarray]:

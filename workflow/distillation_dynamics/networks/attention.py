@@ -20,6 +20,9 @@ from ..errors import say_once
 from ..outputs import AttentionMap, Shape
 from .blocks import block_names, block_shapes, block_strides
 
+# Layers that attend among channels (XCiT, DaViT), of which there may happen to be as many as patches.
+AMONG_CHANNELS = ("XCA", "ChannelAttention", "ChannelAttentionV2")
+
 
 class Layer(NamedTuple):
     """A self-attention layer that can be read: the name of its softmax, and the first fields of its maps' geometry."""
@@ -110,12 +113,8 @@ class AttentionReader:
             return None
         prefix = weights.shape[-1] - rows * columns
         prefixes = {0, getattr(self.network, "num_prefix_tokens", 1)}
-        return Layer(name, rows, columns, prefix) if prefix in prefixes and not _of_channels(module) else None
-
-
-def _of_channels(module: nn.Module) -> bool:
-    """Whether a layer attends among channels (XCiT, DaViT), of which there may happen to be as many as patches."""
-    return type(module).__name__ in ("XCA", "ChannelAttention", "ChannelAttentionV2")
+        among_patches = prefix in prefixes and type(module).__name__ not in AMONG_CHANNELS
+        return Layer(name, rows, columns, prefix) if among_patches else None
 
 
 def _traced(network: nn.Module) -> AttentionExtract | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.pictures import decode, open_picture
-from ..data.source import PackedSource, Source, check_labels, some
+from ..data.source import Source, check_labels, some
 from ..data.split import balanced
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
@@ -122,20 +122,18 @@ def columns_of(
     groups: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Return the columns of `splits.parquet`; `places` [N, 2] of a source's images: offset and bytes."""
-    labels = {key: np.full(len(s.names), -1) if s.labels is None else s.labels for key, s in sources.items()}
-    return {
-        "split": np.concatenate([np.full(len(index), split) for split, _, index in splits]),
-        "file": np.concatenate([np.full(len(index), file) for _, file, index in splits]),
-        "index": np.concatenate([index for *_, index in splits]),
-        "label": np.concatenate([labels[file][index] for _, file, index in splits]),
-        "group": np.concatenate([groups[file][index] for _, file, index in splits]),
-        "name": np.concatenate([sources[file].names[index] for _, file, index in splits]),
-        "offset": np.concatenate([places[file][index, 0] for _, file, index in splits]),
-        "bytes": np.concatenate([places[file][index, 1] for _, file, index in splits]),
-    }
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in SPLIT_COLUMNS}
+    for split, file, index in splits:
+        source = sources[file]
+        labels = np.full(len(source.names), -1) if source.labels is None else source.labels
+        own = np.full(len(index), split), np.full(len(index), file), index
+        chosen = labels[index], groups[file][index], source.names[index], *places[file][index].T
+        for name, values in zip(parts, (*own, *chosen), strict=True):
+            parts[name].append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def pack(source: PackedSource, path: Path, arrays: Arrays | None, key: str) -> np.ndarray:
+def pack(source: Source, path: Path, arrays: Arrays | None, key: str) -> np.ndarray:
     """Copy the encoded images of a source into `path`.bin, one after the other; return their places [N, 2] there.
 
     With `arrays` they are decoded into `path`.npy, too. Raises StudyError, naming the configuration's `key` and the

@@ -53,6 +53,7 @@ SUMMARY_COLUMNS = {
     "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "mean over seeds, without the teacher's share"),
 }
+MEANS = ("validation_top1", "best_validation_top1", "test_agreement", "test_kl", "training_tflops")
 COST_COLUMNS = EPOCH_KEYS | {
     "seconds": Column("s", "its share of the wall time of training with its validations and test, start-up left out"),
     "images_per_second": Column("images/s", "training images over that time; NaN where nothing was trained"),
@@ -119,16 +120,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
         if count > 1:
             low, high = stats.t.interval(0.95, count - 1, loc=top1.mean(), scale=stats.sem(top1))
         share, images = top1.mean() / 100, group["test_images"].iloc[0]
-        means = {
-            name: group[name].mean()
-            for name in (
-                "validation_top1",
-                "best_validation_top1",
-                "test_agreement",
-                "test_kl",
-                "training_tflops",
-            )
-        }
+        means = {name: group[name].mean() for name in MEANS}
         rows.append(
             {
                 "network": network,

@@ -82,6 +82,10 @@ class Activations:
             self._known[name] = compute()
         return self._known[name]
 
+    def of_blocks(self, name: str, compute: Callable[[np.ndarray], Any]) -> list[Any]:
+        """Return what `compute` returns of the mean tokens [n, C] of each block, computed once by this `name`."""
+        return self.once(name, lambda: [compute(self.pooled(block)) for block in range(self.blocks)])
+
     def _mapped(self, name: str) -> np.ndarray:
         tensor = self._tensors[name]
         return self._data[slice(*tensor["data_offsets"])].view(TYPES[tensor["dtype"]]).reshape(tensor["shape"])

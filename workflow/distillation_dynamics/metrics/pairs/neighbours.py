@@ -24,16 +24,6 @@ PAIR_COLUMNS = {
 }
 
 
-def mutual_neighbours(x: np.ndarray, y: np.ndarray, k: int = NEIGHBOURS) -> float:
-    """Mean share of the k nearest neighbours, by cosine, that rows [n, Dx] and [n, Dy] have in common.
-
-    NaN where the rows of one all point the same way, or a row is zero. Raises ValueError unless both have n > k rows.
-    """
-    if len(x) != len(y) or not 0 < k < len(x):
-        raise ValueError(f"both must have as many rows and more than k = {k}, got {len(x)} and {len(y)}")
-    return float(_overlaps([_places(x, k)], [_places(y, k)], len(x), k)[0, 0])
-
-
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     images, shape = first.image_count, (first.blocks, second.blocks)
@@ -42,16 +32,12 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
         say_once(f"nearest neighbours need more than one image, and {first.path} has one: they stay empty")
         empty = np.full(shape, np.nan)
         return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
-    ours, theirs = (rows.once("neighbours", partial(_blocks, rows, k)) for rows in (first, second))
+    ours, theirs = (rows.of_blocks("neighbours", partial(_places, k=k)) for rows in (first, second))
     return {
         "neighbours": _overlaps(ours, theirs, images, k),
         "neighbours_chance": np.full(shape, k / (images - 1)),
         "neighbours_k": np.full(shape, k),
     }
-
-
-def _blocks(rows: Activations, k: int) -> list[np.ndarray | None]:
-    return [_places(rows.pooled(block), k) for block in range(rows.blocks)]
 
 
 def _places(rows: np.ndarray, k: int) -> np.ndarray | None:

@@ -7,8 +7,6 @@ alignment). It is not unbiased: with fewer images than channels any two networks
 images in another order tells. Imports no torch.
 """
 
-from functools import partial
-
 import numpy as np
 
 from ...files import Column
@@ -24,19 +22,9 @@ PAIR_COLUMNS = {
 }
 
 
-def procrustes_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Orthogonal Procrustes distance of rows [n, Dx] and [n, Dy], between 0 and sqrt(2).
-
-    NaN where the rows of one are all alike. Raises ValueError where the numbers of rows differ.
-    """
-    if len(x) != len(y):
-        raise ValueError(f"both must have as many rows, got {len(x)} and {len(y)}")
-    return _distance(_normalised(x), _normalised(y))
-
-
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
-    ours, theirs = (rows.once("procrustes", partial(_blocks, rows)) for rows in (first, second))
+    ours, theirs = (rows.of_blocks("procrustes", _normalised) for rows in (first, second))
     order = np.random.default_rng(0).permutation(first.image_count)
     return {
         name: np.array([[_distance(x, y[places]) for y in theirs] for x in ours])
@@ -44,11 +32,8 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     }
 
 
-def _blocks(rows: Activations) -> list[np.ndarray]:
-    return [_normalised(rows.pooled(block)) for block in range(rows.blocks)]
-
-
 def _normalised(rows: np.ndarray) -> np.ndarray:
+    """Rows less their mean, of norm 1; NaN where they are all alike."""
     rows = reduced(centred(rows))
     norm = np.linalg.norm(rows)
     return rows / norm if norm > 0 else np.full_like(rows, np.nan)
