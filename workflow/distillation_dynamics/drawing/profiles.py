@@ -91,15 +91,34 @@ def grid(
     room = ROOM.with_legend(max(names))
     note = " ".join(part for part in (note, bands(table, style, panels)) if part)
     figure, axes = sheet(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
-    for row, (column, text) in zip(axes, panels.items(), strict=True):
-        _row(row, columns, table, column, style, column in log)
+    drawn: dict[bool, set[str]] = {False: set(), True: set()}
+    for line, column in zip(axes.T, columns, strict=True):
+        own = table[table["network"].isin((*column.members, column.beside))]
+        draw = _changes if column.beside else levels
+        drawn[column.beside is not None] |= draw(dict(zip(panels, line, strict=True)), own, column, style, log)
+    for row, (name, text) in zip(axes, panels.items(), strict=True):
         row[0].set_ylabel(text)
+        for beside in (False, True):
+            alike = [one for one, column in zip(row, columns, strict=True) if (column.beside is not None) == beside]
+            _scale(alike, name in drawn[beside], name in log, beside)
     _heads(axes, columns, panels, list(log))
-    for one in axes[:-1].flat:
-        one.set_xlabel("")
-        one.tick_params(labelbottom=False)
     names_below({lowest: axes[:, place] for place, lowest in enumerate(axes[-1])}, room.below, room.gap)
     return figure, dict(zip(panels, map(list, axes), strict=True))
+
+
+def _scale(row: list[Axes], drawn: bool, log: bool, beside: bool) -> None:
+    """Let panels of one row share a scale, numbered at the first of them; without numbers where nothing is drawn."""
+    for axes in row[1:]:
+        axes.sharey(row[0])
+        axes.tick_params(labelleft=False)
+    for axes in row[:1]:
+        axes.autoscale(axis="y")
+        if not drawn:
+            axes.set_yticks([])
+        elif log:
+            log_scale(axes, about=beside)
+        else:
+            few_ticks(axes)
 
 
 def _heads(axes: np.ndarray, columns: list[PanelColumn], panels: Mapping[str, str], log: list[str]) -> None:
@@ -116,114 +135,92 @@ def _heads(axes: np.ndarray, columns: list[PanelColumn], panels: Mapping[str, st
                               fontsize=SMALL)  # fmt: skip
 
 
-def _row(row: np.ndarray, columns: list[PanelColumn], table: pd.DataFrame, name: str, style: Style, log: bool) -> None:
-    first: dict[bool, Axes] = {}
-    found = {True: False, False: False}
-    for axes, column in zip(row, columns, strict=True):
-        rows = table[table["network"].isin(column.members)]
-        if column.beside:
-            both = table[table["network"].isin([*column.members, column.beside])]
-            drawn = differences(axes, both, name, column.members, column.beside, style, log)
-        else:
-            drawn = profile(axes, rows, name, style, "", log)
-        kind = column.beside is not None
-        found[kind] |= drawn
-        if kind in first:
-            axes.sharey(first[kind])
-            axes.tick_params(labelleft=False)
-        first.setdefault(kind, axes)
-    for kind, axes in first.items():
-        axes.autoscale(axis="y")
-        if not found[kind]:
-            axes.set_yticks([])
-        elif log:
-            log_scale(axes, about=kind)
-        else:
-            few_ticks(axes)
+def levels(
+    panels: Mapping[str, Axes], table: pd.DataFrame, column: PanelColumn, style: Style, log: Iterable[str] = ()
+) -> set[str]:
+    """Draw each column of a table in `panels` over depth, of the members of a column of panels; return what is drawn.
 
-
-def profile(axes: Axes, table: pd.DataFrame, column: str, style: Style, text: str, log: bool = False) -> bool:
-    """Draw `column` over depth, `text` its name and unit, for all that have a value of it; return whether any has.
-
-    Who has none is named above. Blocks are named where all networks have the same ones; otherwise the axis is relative
-    depth. `log`: for a logarithmic axis, exact zeros being hollow markers on its lower edge.
+    Who has no value is named above. Of those in `log` exact zeros are hollow markers on the lower edge.
     """
-    names = block_names(table)
-    named, all_places = names.nunique() == 1, places_of(table)
-    looks = style.looks(table["network"])
-    absent, with_band, positive, zeros = [], style.banded(looks), False, 0
-    for name, look in looks.items():
-        rows = table[table["network"] == name]
-        if column not in rows or rows[column].isna().all():
-            absent.append(name)
+    looks, places, drawn = style.looks(table["network"]), places_of(table), set()
+    known = [name for metric in panels for name in (metric, f"{metric}_se") if name in table]
+    means = dict(iter(table.groupby(["network", "block"])[known].mean().groupby("network")))
+    for metric, axes in panels.items():
+        absent, zeros = [], 0
+        for name, look in looks.items():
+            if metric not in table or means[name][metric].isna().all():
+                absent.append(name)
+                axes.plot([], [], label=label(name), **look)
+                continue
+            values = means[name][metric].to_numpy()
+            mean = np.where(values > 0, values, np.nan) if metric in log else values
+            if np.isfinite(mean).any():
+                drawn.add(metric)
+            axes.plot(places[name], mean, label=label(name), **look)
+            if metric in log:
+                zeros += _zeros(axes, places[name][values == 0], look, zeros)
+            if name in style.banded(looks) and f"{metric}_se" in table:
+                half = INTERVAL * means[name][f"{metric}_se"].to_numpy()
+                axes.fill_between(places[name], mean - half, mean + half, color=look["color"], alpha=0.25, linewidth=0)
+        if absent:
+            most = letters(inches_of(axes)[0] + 0.3)
+            axes.set_title(_absent(absent, list(looks), style, most), loc="right", fontsize=SMALL)
+    _name_depth(list(panels.values())[-1], table)
+    return drawn
+
+
+def _changes(
+    panels: Mapping[str, Axes], table: pd.DataFrame, column: PanelColumn, style: Style, log: Iterable[str]
+) -> set[str]:
+    """Draw each column of a table in `panels` over blocks, of each member as its difference to the baseline's.
+
+    The same seeds are compared; the mean over them has, of two or more, its 95 % t interval as a band. Of those in
+    `log` they are ratios; where one would be that of zeros, a hollow marker on the lower edge says that the member's
+    value is zero. Return what is drawn.
+    """
+    drawn = set()
+    known = [metric for metric in panels if metric in table]
+    seeds = {
+        name: rows.groupby(["block", "seed"])[known].mean().unstack("seed") for name, rows in table.groupby("network")
+    }
+    for metric, axes in panels.items():
+        zeros, ratio = 0, metric in log
+        for name, look in style.looks(column.members).items():
             axes.plot([], [], label=label(name), **look)
-            continue
-        blocks = rows.groupby("block")
-        mean = blocks[column].mean().to_numpy()
-        positive |= bool((mean > 0).any())
-        drawn = np.where(mean > 0, mean, np.nan) if log else mean
-        axes.plot(all_places[name], drawn, label=label(name), **look)
-        if log:
-            zeros += _zeros(axes, all_places[name][mean == 0], look, zeros)
-        if name in with_band and f"{column}_se" in table:
-            half = INTERVAL * blocks[f"{column}_se"].mean().to_numpy()
-            axes.fill_between(
-                all_places[name], drawn - half, drawn + half, color=look["color"], alpha=0.25, linewidth=0
-            )
-    if named:
-        name_blocks(axes.xaxis, names.iloc[0])
+            if metric not in known or not {name, column.beside} <= seeds.keys():
+                continue
+            own, base = seeds[name][metric], seeds[column.beside][metric]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                each = (np.log(own / base) if ratio else own - base).to_numpy()
+            each = np.where(np.isfinite(each), each, np.nan)
+            each = each[:, np.isfinite(each).any(axis=0)]
+            if each.size == 0:
+                continue
+            drawn.add(metric)
+            mean, half = mean_and_half(each)
+            out = np.exp if ratio else np.asarray
+            axes.plot(own.index, out(mean), **look)
+            if each.shape[1] > 1:
+                band = out(mean - half), out(mean + half)
+                axes.fill_between(own.index, *band, color=look["color"], alpha=0.15, linewidth=0)
+            if ratio:
+                zeros += _zeros(axes, own.index.to_numpy()[own.mean(axis=1) == 0], look, zeros)
+        color = style.looks([column.beside])[column.beside]["color"]
+        axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
+        if metric not in drawn:
+            axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
+    _name_depth(list(panels.values())[-1], table)
+    return drawn
+
+
+def _name_depth(lowest: Axes, table: pd.DataFrame) -> None:
+    """Name the blocks below a column of panels if all have the same ones; otherwise the axis is relative depth."""
+    names = block_names(table)
+    if names.nunique() == 1:
+        name_blocks(lowest.xaxis, names.iloc[0])
     else:
-        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.set_xlabel("block" if named else "relative depth")
-    axes.set_ylabel(text)
-    if absent:
-        most = letters(inches_of(axes)[0] + 0.3)
-        axes.set_title(_absent(absent, list(looks), style, most), loc="right", fontsize=SMALL)
-    return positive if log else len(absent) < len(looks)
-
-
-def differences(
-    axes: Axes, table: pd.DataFrame, column: str, members: Iterable[str], beside: str, style: Style, ratio: bool
-) -> bool:
-    """Draw `column` of each member over blocks as its difference (or ratio) to `beside` of the same seed.
-
-    Return whether any has one. The mean over seeds has, of two or more, its 95 % t interval as a band. Where a ratio
-    would be that of zeros, a hollow marker on the lower edge says that the member's value is zero.
-    """
-    looks = style.looks(members)
-    table = table if column in table else table.assign(**{column: np.nan})
-    values = table.pivot_table(values=column, index="block", columns=["network", "seed"], dropna=False)
-    names = table.drop_duplicates("block").sort_values("block")["block_name"]
-    there = values.columns.get_level_values(0)
-    found, zeros = False, 0
-    for name, look in looks.items():
-        axes.plot([], [], label=label(name), **look)
-        if name not in there or beside not in there:
-            continue
-        own, base = values[name], values[beside]
-        shared = own.columns.intersection(base.columns)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            each = (np.log(own[shared] / base[shared]) if ratio else own[shared] - base[shared]).to_numpy()
-        each = np.where(np.isfinite(each), each, np.nan)
-        each = each[:, np.isfinite(each).any(axis=0)]
-        if each.size == 0:
-            continue
-        found = True
-        mean, half = mean_and_half(each)
-        out = np.exp if ratio else np.asarray
-        axes.plot(values.index, out(mean), **look)
-        if each.shape[1] > 1:
-            band = out(mean - half), out(mean + half)
-            axes.fill_between(values.index, *band, color=look["color"], alpha=0.15, linewidth=0)
-        if ratio:
-            zeros += _zeros(axes, values.index.to_numpy()[own.mean(axis=1) == 0], look, zeros)
-    color = style.looks([beside])[beside]["color"]
-    axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
-    name_blocks(axes.xaxis, tuple(names))
-    axes.set_xlabel("block")
-    if not found:
-        axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
-    return found
+        lowest.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    lowest.set_xlabel("block" if names.nunique() == 1 else "relative depth")
 
 
 def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, Any], before: int) -> bool:

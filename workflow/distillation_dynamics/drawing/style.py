@@ -81,10 +81,9 @@ class Style:
             "pdf.fonttype": 42,
             # Each picture as it is: a composite of many takes seconds.
             "image.composite_image": False,
-            "svg.fonttype": "none",
-            "svg.hashsalt": "distillation-dynamics",
             "axes.spines.top": False,
             "axes.spines.right": False,
+            "axes.titley": 1.0,
             "legend.frameon": False,
             "lines.linewidth": 1.0,
             "lines.markersize": 2.8,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..drawing.axis import few_ticks
 from ..drawing.layout import Room, column_title, names_below, rows_below, sheet
-from ..drawing.profiles import PanelColumn, columns_of, draw_null, final, places_of, profile, title
+from ..drawing.profiles import PanelColumn, columns_of, draw_null, final, levels, places_of, title
 from ..drawing.style import PAGE, Style, label
 from ..words import span
 
@@ -51,7 +51,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for line, column in zip(panels.T, columns, strict=True):
         _curves(line[0], line[1], bins, column, style)
         own = depth[depth["network"].isin(column.members)]
-        profile(line[2], own, BANDWIDTH, style, "")
+        levels({BANDWIDTH: line[2]}, own, column, style)
         for name in _with_null(column, style):
             null = own[own["network"] == name].groupby("block")[BANDWIDTH_NULL].mean()
             draw_null(line[2], places_of(own)[name], null, style.looks([name])[name]["color"])

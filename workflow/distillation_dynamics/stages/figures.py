@@ -3,17 +3,20 @@
 A figure of something that no network has a value of says so instead: the study is whole without it.
 """
 
+import gc
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from ..drawing.style import PAGE, TEXT, NoValue, Style, label
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
+
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
 
 # A format of print -> what would differ from run to run, left out.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
@@ -28,6 +31,16 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
     """
     style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
+    # A figure is one web of references, which lives until it is written: to search it for garbage takes a fifth of the
+    # time, and finds none.
+    gc.disable()
+    try:
+        _draw(job, style)
+    finally:
+        gc.enable()
+
+
+def _draw(job: FiguresJob, style: Style) -> None:
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
     module = import_module(f"..figures.{job.figure}", __package__)
     files = [Path(path) for path in job.files]
@@ -48,13 +61,18 @@ def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
         # Once for all formats: the layout takes as long as the drawing.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if not axis.get_label_text()):
+        # Where an empty label stands is worked out from all ticks, unless it is said.
+        axis.set_label_coords(0, 0)
     for path in files:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])
 
 
-def save_animation(animation: FuncAnimation, path: Path) -> None:
+def save_animation(animation: "FuncAnimation", path: Path) -> None:
     """Write an animation as a GIF that starts again at its end."""
+    from matplotlib.animation import PillowWriter
+
     # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.
     with tempfile.TemporaryDirectory() as folder:
         animated = Path(folder) / path.name
