@@ -69,6 +69,13 @@ def _filled(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
+def put_heads(figure: Figure, title: str, note: str) -> None:
+    """Write title and note, in lines as `heads` makes them, into a figure a page wide."""
+    height = figure.get_figheight()
+    figure.suptitle(title, x=EDGE / PAGE, y=1 - EDGE / height, ha="left", va="top")
+    figure.text(EDGE / PAGE, EDGE / height, note, gid="note", ha="left", va="bottom", fontsize=SMALL, color="0.25")
+
+
 def sheet(
     down: int, across: int, height: float | list[float], title: str, note: str = "", room: Room | None = None,
     **grid: Any,
@@ -83,19 +90,21 @@ def sheet(
     title, note = heads(title, note)
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + room.above
     bottom = EDGE + (NOTE_LINE * (1 + note.count("\n")) + APART if note else 0) + ROW * room.legend + room.below
-    inner = sum(heights) + room.between * (down - 1)
-    total = top + inner + bottom
-    figure = Figure(figsize=(PAGE, total))
+    total = top + (sum(heights) + room.between * (down - 1)) + bottom
     width = (PAGE - room.left - room.right - room.gap * (across - 1)) / across
     spec = {
         "left": room.left / PAGE, "right": 1 - room.right / PAGE, "top": 1 - top / total, "bottom": bottom / total,
         "wspace": room.gap / width, "hspace": room.between * down / sum(heights), "height_ratios": heights,
     }  # fmt: skip
-    panels = figure.subplots(down, across, squeeze=False, gridspec_kw=spec, **grid)
-    figure.suptitle(title, x=EDGE / PAGE, y=1 - EDGE / total, ha="left", va="top")
-    if note:
-        figure.text(EDGE / PAGE, EDGE / total, note, gid="note", ha="left", va="bottom", fontsize=SMALL, color="0.25")
-    return figure, panels
+    figure = Figure(figsize=(PAGE, total))
+    put_heads(figure, title, note)
+    return figure, figure.subplots(down, across, squeeze=False, gridspec_kw=spec, **grid)
+
+
+def name_below(figure: Figure, panels: np.ndarray, text: str, below: float, middle: float = PAGE / 2) -> None:
+    """Name what all panels have across, `below` inches under them, around a `middle` [inches]."""
+    lower = panels[-1, 0].get_position().y0
+    figure.supxlabel(text, x=middle / PAGE, y=lower - below / figure.get_figheight(), va="top")
 
 
 def note_of(figure: Figure) -> str:

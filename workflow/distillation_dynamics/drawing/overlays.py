@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..spec.tables import Names
-from .layout import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads
+from .layout import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, put_heads
 from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 
 # Inches: for the names of networks and for the scale; between pictures, and between groups of them; a line of text.
@@ -93,10 +93,9 @@ def canvas(height: float, title: str, note: str) -> tuple[Figure, Axes, float]:
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + APART
     total = top + height + SCALE + NOTE_LINE * (1 + note.count("\n")) + APART + EDGE
     figure = Figure(figsize=(PAGE, total))
+    put_heads(figure, title, note)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, PAGE), ylim=(total, 0))
     axes.set_axis_off()
-    figure.suptitle(title, x=EDGE / PAGE, y=1 - EDGE / total, ha="left", va="top")
-    figure.text(EDGE / PAGE, EDGE / total, note, gid="note", ha="left", va="bottom", fontsize=SMALL, color="0.25")
     _scale(axes, top + height + APART)
     return figure, axes, top
 

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of
-from ..drawing.style import PAGE, SMALL, TEXT, NoValue, Style, first_of, label
+from ..drawing.layout import EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, inches_of, put_heads
+from ..drawing.style import PAGE, SMALL, NoValue, Style, first_of, label
 from ..questions.networks import CONTROLS, NETWORKS, SEEDS, best_match, kind_of, pairs_of, picture_of
 
 # Networks side by side that are still readable on a page.
@@ -85,15 +85,15 @@ def draw_matrix(table: pd.DataFrame, column: str, scale: Scale, said: str, style
     # Of a measure without own limits the scale spans what there is.
     low = np.nanmin(values) if scale.low is None else min(scale.low, np.nanmin(values))
     high = np.nanmax(values) if scale.high is None else scale.high
+    mapped = mpl.cm.ScalarMappable(
+        mpl.colors.Normalize(low, high), mpl.colormaps[scale.colors].with_extremes(bad="0.85")
+    )
     title, note = heads("; ".join(filter(None, (said, left_out))), _reading(style, known))
     top = EDGE + TITLE_LINE * (1 + title.count("\n")) + TOP
     bottom = EDGE + NOTE_LINE * (1 + note.count("\n")) + BOTTOM
-    norm = mpl.colors.Normalize(low, high)
-    mapped = mpl.cm.ScalarMappable(norm, mpl.colormaps[scale.colors].with_extremes(bad="0.85"))
     side = min((PAGE - LEFT - RIGHT) / count, LARGEST)
     height = top + bottom + side * count
     figure = Figure(figsize=(PAGE, height))
-    # Placed by hand: a layout engine takes half a minute for 64 panels.
     panels = figure.subplots(
         count, count, squeeze=False,
         gridspec_kw={"left": LEFT / PAGE, "right": (LEFT + side * count) / PAGE, "top": 1 - top / height,
@@ -107,20 +107,18 @@ def draw_matrix(table: pd.DataFrame, column: str, scale: Scale, said: str, style
                 continue
             above = place > row
             pair = (controls.get(down), controls.get(across)) if above else (down, across)
-            _picture(axes, oriented(known, *pair), norm, mapped.cmap, scale)
+            _picture(axes, oriented(known, *pair), mapped, scale.largest)
             if not above and kind_of(down, across, names) == SEEDS:
                 axes.set_title(f"{axes.get_title()} *", fontsize=SMALL, pad=2)
             axes.tick_params(labelleft=place == 0, labelbottom=row == count - 1)
     beside = (LEFT + side * count + 0.12) / PAGE, bottom / height, 0.1 / PAGE, side * count / height
     bar = figure.colorbar(mapped, cax=figure.add_axes(beside))
-    bar.set_label(scale.text, fontsize=TEXT)
+    bar.set_label(scale.text)
     bar.outline.set_visible(False)
     middle = (LEFT + side * count / 2) / PAGE
-    below = (bottom - 0.2) / height
-    figure.supxlabel("block of the network of the column", x=middle, y=below, va="top")
+    figure.supxlabel("block of the network of the column", x=middle, y=(bottom - 0.2) / height, va="top")
     figure.supylabel("block of the network of the row", x=0.06 / PAGE, ha="left")
-    figure.suptitle(title, x=EDGE / PAGE, y=1 - EDGE / height, ha="left", va="top")
-    figure.text(EDGE / PAGE, EDGE / height, note, gid="note", ha="left", va="bottom", fontsize=SMALL, color="0.25")
+    put_heads(figure, title, note)
     return figure
 
 
@@ -144,16 +142,14 @@ def _name(axes: Axes, name: str, known: Pictures) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
 
 
-def _picture(
-    axes: Axes, picture: np.ndarray | None, norm: mpl.colors.Normalize, colors: mpl.colors.Colormap, scale: Scale
-) -> None:
+def _picture(axes: Axes, picture: np.ndarray | None, colors: mpl.cm.ScalarMappable, largest: bool) -> None:
     axes.tick_params(length=2, pad=1)
     if picture is None:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.text(0.5, 0.5, "not\ncompared", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
         return
-    axes.imshow(picture, norm=norm, cmap=colors, aspect="auto", origin="lower", interpolation="nearest")
+    axes.imshow(picture, norm=colors.norm, cmap=colors.cmap, aspect="auto", origin="lower", interpolation="nearest")
     for axis, blocks in ((axes.yaxis, len(picture)), (axes.xaxis, picture.shape[1])):
         axis.set_ticks(sorted({0, blocks - 1}))
-    axes.set_title(f"{best_match(picture, scale.largest):.2f}", fontsize=SMALL, pad=2)
+    axes.set_title(f"{best_match(picture, largest):.2f}", fontsize=SMALL, pad=2)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..drawing.axis import name_blocks
-from ..drawing.layout import Room, fitted, inches_of, sheet
+from ..drawing.layout import Room, fitted, inches_of, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 from ..statistics.thresholds import FEWEST_ROWS
 
@@ -61,12 +61,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for place, axes in enumerate(panels.flat):
         axes.set_visible(place < len(values))
         axes.tick_params(labelbottom=place + across >= len(values))
-    total = figure.get_size_inches()[1]
     lower, upper = panels[-1, 0].get_position().y0, panels[0, 0].get_position().y1
     bar = figure.colorbar(scale, cax=figure.add_axes((1 - 0.6 / PAGE, lower, 0.1 / PAGE, upper - lower)))
     bar.set_label(f"unbiased linear CKA of {what}")
     bar.outline.set_visible(False)
-    figure.supxlabel("block of the teacher", y=lower - 0.18 / total, va="top")
+    name_below(figure, panels, "block of the teacher", 0.18)
     figure.supylabel("block of the student", x=0.06 / PAGE, ha="left")
     return figure
 

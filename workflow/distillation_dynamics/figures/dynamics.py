@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..drawing.axis import name_blocks
-from ..drawing.layout import Room, fitted, sheet
+from ..drawing.layout import Room, fitted, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_probe, need
 
 TABLES = ("depth",)
@@ -79,8 +79,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         # In a narrow picture two numbers stand apart, three do not.
         places = [0, len(epochs) - 1] if len(epochs) > 1 else [0]
         axes.set_xticks(places, epochs[places])
-    below = grid[-1, 0].get_position().y0 - 0.17 / figure.get_size_inches()[1]
-    figure.supxlabel("epoch", y=below, va="top")
+    name_below(figure, grid, "epoch", 0.17)
     return figure
 
 

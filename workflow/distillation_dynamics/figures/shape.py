@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ..drawing.axis import few_ticks, name_rows
-from ..drawing.layout import NAMES, Room, sheet
+from ..drawing.layout import NAMES, Room, name_below, sheet
 from ..drawing.profiles import places_of
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
@@ -71,10 +71,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         # The lowest panel of a column carries the numbers.
         axes.tick_params(labelbottom=(row + 1, column) not in places.values())
     panels[0, 0].set_ylabel("change from the\nfirst block [doub-\nlings, or bits]")
-    below = panels[-1, 0].get_position().y0 - 0.18 / figure.get_size_inches()[1]
-    figure.supxlabel(
-        "smaller of fall and rise [doublings; entropies: bits]", x=(NAMES + PAGE) / 2 / PAGE, y=below, va="top"
-    )
+    text = "smaller of fall and rise [doublings; entropies: bits]"
+    name_below(figure, panels, text, 0.18, (NAMES + PAGE) / 2)
     return figure
 
 

@@ -6,14 +6,13 @@ the same objectives.
 """
 
 import math
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.axis import few_ticks
-from ..drawing.layout import Room, column_title, fitted, inches_of, sheet
+from ..drawing.layout import Room, column_title, fitted, inches_of, name_below, sheet
 from ..drawing.style import PAGE, SMALL, TEXT, Style, label, need
 
 TABLES = ("trajectory", "variants", "published_trajectory")
@@ -56,8 +55,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     panels[0, 0].set_xlim(0, 1.04)
     panels[0, 0].set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     few_ticks(panels[0, 0], 5)
-    below = panels[-1, 0].get_position().y0 - 0.2 / figure.get_size_inches()[1]
-    figure.supxlabel("share of training", y=below, va="top")
+    name_below(figure, panels, "share of training", 0.2)
     middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
     figure.supylabel("gain in validation\ntop-1 [points]", x=0.05 / PAGE, y=middle, ha="left")
     return figure
@@ -69,15 +67,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, theirs: pd.DataFrame, look: dict, tur
     axes.axhline(0, color="black", linewidth=0.7, zorder=1)
     axes.fill_between(rows["fraction"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
     axes.plot(rows["fraction"], rows["gain"], color=color, marker=look["marker"] if len(rows) < 15 else None)
-    published: dict[str, Any] = {
-        "color": "black",
-        "linewidth": 0.6,
-        "linestyle": ":",
-        "marker": "x",
-        "markersize": 2.6,
-        "mew": 0.7,
-    }
-    axes.plot(theirs["fraction"], theirs["gain"], **published)
+    axes.plot(theirs["fraction"], theirs["gain"], ":x", color="black", linewidth=0.6, markersize=2.6, mew=0.7)
     if turns is not None:
         axes.axvspan(turns, 1.04, color="0.9", linewidth=0, zorder=0)
         axes.axvline(turns, color="black", linewidth=0.9, linestyle=(0, (2, 1)), zorder=2)

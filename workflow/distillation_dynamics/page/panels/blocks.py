@@ -8,11 +8,7 @@ from .. import charts
 from ..panel import OWNER, Chart, PageData, Panel, choice, measure, named, slider
 
 # Table of pairs -> what it measures of two blocks.
-MEASURES = {
-    "cka": ("cka_tokens", "cka_images"),
-    "neighbours": ("neighbours",),
-    "procrustes": ("procrustes",),
-}
+MEASURES = {"cka": ("cka_tokens", "cka_images"), "neighbours": ("neighbours",), "procrustes": ("procrustes",)}
 PAIR = ["network", "other", "epoch", "block", "block_name", "other_block", "other_block_name"]
 
 
