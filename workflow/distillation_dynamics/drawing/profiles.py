@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..statistics.thresholds import INTERVAL
 from .axis import few_ticks, log_scale, name_blocks
 from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
-from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_probe, mean_and_half, need
+from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_images, mean_and_half, need
 
 # Panels side by side, variants that one of them holds, and networks with their controls.
 ACROSS, VARIANTS, NETWORKS = 4, 4, 4
@@ -34,7 +34,7 @@ class PanelColumn(NamedTuple):
 
 def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
     """Return the rows of each network's last epoch on the main images; refuse as `need` does."""
-    return last_epoch(main_probe(need(tables, name, *columns)))
+    return last_epoch(main_images(need(tables, name, *columns)))
 
 
 def title(what: str, table: pd.DataFrame, columns: Iterable[str]) -> str:
@@ -259,7 +259,7 @@ def draw_references(
     For the networks that carry a band, in the panel that has their level: at the last epoch on the main images, mean
     over seeds. `table` has the blocks that are drawn. Refuses as `need` does.
     """
-    rows = main_probe(need(tables, "references"))
+    rows = main_images(need(tables, "references"))
     for place, column in enumerate(columns_of(table["network"], style)):
         if column.beside:
             continue

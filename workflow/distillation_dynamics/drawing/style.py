@@ -164,7 +164,7 @@ def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["epoch"] == table.groupby("network")["epoch"].transform("max")]
 
 
-def main_probe(table: pd.DataFrame) -> pd.DataFrame:
+def main_images(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the main image set."""
     return table[table["probe"] == MAIN_IMAGE_SET]
 

@@ -1,7 +1,7 @@
 """What the figures of networks beside each other share: a matrix of pictures, block by block, for every pair.
 
-In: a table of pairs of blocks. Below the diagonal stand the networks, above it their controls in the mirrored place,
-both on one colour scale; the number over a picture is its mean best match (`questions.networks`).
+Below the diagonal stand the networks, above it their controls in the mirrored place, both on one colour scale; the
+number over a picture is its mean best match (`questions.networks`).
 """
 
 from typing import NamedTuple

@@ -1,7 +1,4 @@
-"""Test accuracy and agreement with the teacher, by network and variant, every seed a point.
-
-In: runs.parquet. Out: a row a network or variant. Runs of one seed are joined by a line, since they are paired.
-"""
+"""Test accuracy and agreement with the teacher, by network and variant, every seed a point."""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,4 @@
-"""How far students predict what the teacher predicts: at the end with its interval, and epoch by epoch.
-
-In: agreement.parquet. Out: the share of equal predictions and the divergence of the predicted distributions.
-"""
+"""How far students predict what the teacher predicts: at the end with its interval, and epoch by epoch."""
 
 import numpy as np
 import pandas as pd

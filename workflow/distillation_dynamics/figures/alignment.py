@@ -1,8 +1,7 @@
 """How alike are blocks before aligning, and what did aligning them do?
 
-In: alignment.parquet and effects.parquet. Out: CKA of the baseline's blocks with the teacher's; beside it what training
-added to it, and the mismatch of rank and of bandwidth. Pairs that a variant aligned by themselves are marked with the
-effects on test accuracy, one a variant; those that were only aligned together with others have none of their own.
+Pairs that a variant aligned by themselves are marked with the effects on test accuracy, one a variant; those that were
+only aligned together with others have none of their own.
 """
 
 import string

@@ -1,7 +1,4 @@
-"""How spread out self-attention is and how far it reaches, over depth.
-
-In: depth.parquet, references.parquet. Out: a figure of two panels, with the entropy of attention that prefers no key.
-"""
+"""How spread out self-attention is and how far it reaches, over depth."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,7 +1,4 @@
-"""How alike the blocks of student and teacher arrange the same images: unbiased linear CKA, a picture a variant.
-
-In: cka.parquet. Out: student block by teacher block at the last epoch on one scale; control: the untrained student.
-"""
+"""How alike the blocks of student and teacher arrange the same images: unbiased linear CKA, a picture a variant."""
 
 import math
 

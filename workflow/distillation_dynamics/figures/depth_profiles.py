@@ -1,8 +1,7 @@
 """Intensity, entropy and activation magnitude over depth, as published, and the controls that say what they measure.
 
-In: depth.parquet, references.parquet. Out: a row of panels a measure. Under each published one stand its controls: the
-same without the constant term or in one range for all networks, and what is left once the activations' scale is out.
-Beside those that depend on the width stand the levels that Gaussian tokens have.
+Under each published measure stand its controls: the same without the constant term or in one range for all networks,
+and what is left once the activations' scale is out.
 """
 
 import pandas as pd

@@ -1,8 +1,4 @@
-"""How metrics over depth change while students learn: a picture of block by epoch for each metric and variant.
-
-In: depth.parquet. Out: a row of pictures a metric, on one colour scale, the trained teacher beside students; metrics
-that a study does not measure are left out.
-"""
+"""How metrics over depth change while students learn: a picture of block by epoch for each metric and variant."""
 
 from typing import Any
 
@@ -13,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..drawing.axis import name_blocks
 from ..drawing.layout import Room, fitted, name_below, sheet
-from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_probe, need
+from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_images, need
 
 TABLES = ("depth",)
 REQUIRES = ("students",)
@@ -42,7 +38,7 @@ CAPTION = (
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the mean over seeds at every kept epoch, the first block at the bottom."""
-    table = main_probe(need(tables, "depth"))
+    table = main_images(need(tables, "depth"))
     shown, left_out = first_of(style.students(table["network"]), MOST_VARIANTS, "variants")
     students = table[table["network"].isin(shown)]
     teacher = last_epoch(table[table["network"] == style.names.teacher])

@@ -1,8 +1,4 @@
-"""Whether a variant helps: its differences to the baseline in test accuracy, seed by seed.
-
-In: variants.parquet and differences.parquet. Out: every seed a point, mean and interval beside them, and in words what
-that number of seeds can show. The control is the noise of the test images alone.
-"""
+"""Whether a variant helps: its differences to the baseline in test accuracy, seed by seed."""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,6 @@
 """Where the gradient of the label's logit lies on the patches over depth: several images, networks below one another.
 
-In: gradient_maps.parquet, and the images themselves from saliency.parquet. Out: one figure a page wide, whose columns
-are relative depths, so that first stands over first and last over last whatever the number of blocks.
+Columns are relative depths, so that first stands over first and last over last whatever the number of blocks.
 """
 
 import pandas as pd

@@ -1,7 +1,6 @@
 """How strongly the logit of an image's class depends on the patch tokens, and on the class token, of every block.
 
-In: depth.parquet. Out: a row of panels for all tokens, whose shape is tested (`shape`), for patches and for the class
-token, on logarithmic axes with exact zeros on the lower edge.
+Of all tokens the shape is tested (`shape`).
 """
 
 import pandas as pd

@@ -1,7 +1,4 @@
-"""A map of all networks, blocks and epochs: near each other lie blocks that arrange the same images alike.
-
-In: map.parquet. Out: a line a network from its first block to its last, earlier epochs fading.
-"""
+"""A map of all networks, blocks and epochs: near each other lie blocks that arrange the same images alike."""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,4 @@
-"""How many nearest images the blocks of every two networks share: mutual nearest neighbours.
-
-In: neighbours.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
-"""
+"""How many nearest images the blocks of every two networks share: mutual nearest neighbours."""
 
 import pandas as pd
 from matplotlib.figure import Figure

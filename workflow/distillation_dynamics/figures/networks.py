@@ -1,7 +1,4 @@
-"""How alike the blocks of every two networks arrange the same images: unbiased linear CKA.
-
-In: cka.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
-"""
+"""How alike the blocks of every two networks arrange the same images: unbiased linear CKA."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,7 +1,6 @@
 """Whether what is seen over depth depends on the images: ranks, entropy and intensity on every image set of a study.
 
-In: depth.parquet. Out: a column a network and a row a metric, in each panel a line an image set and, dashed, what the
-network's control has on the same images: what the control shows too comes from images and architecture alone.
+What the control of a network shows on the same images, too, comes from images and architecture alone.
 """
 
 import math
@@ -59,7 +58,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     members = [name for name in style.names.trained if (table["network"] == name).any()]
     shown, left_out = first_of(members, MOST, "networks")
     across, pages = min(len(shown), ACROSS), math.ceil(len(shown) / ACROSS)
-    rows = legend_rows([_said(table, probe) for probe in sets], 4)
+    rows = legend_rows([_said(table, image_set) for image_set in sets], 4)
     room = ROOM.with_legend(rows)
     # A row without panels holds the names of the next networks.
     heights = [*[0.8] * len(PANELS), 0.3] * pages
@@ -85,8 +84,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 def _looks(sets: list[str], style: Style) -> dict[str, dict[str, Any]]:
     colors = sns.color_palette(style.palette, len(sets))
     return {
-        probe: {"color": color, "marker": MARKERS[place % len(MARKERS)], "markersize": 2.6, "linewidth": 1}
-        for place, (probe, color) in enumerate(zip(sets, colors, strict=True))
+        image_set: {"color": color, "marker": MARKERS[place % len(MARKERS)], "markersize": 2.6, "linewidth": 1}
+        for place, (image_set, color) in enumerate(zip(sets, colors, strict=True))
     }
 
 
@@ -97,10 +96,10 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
         axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
         axes.set(xticks=[], yticks=[])
         return
-    for probe, look in looks.items():
-        rows = own[own["probe"] == probe]
+    for image_set, look in looks.items():
+        rows = own[own["probe"] == image_set]
         curve = _curve(rows[rows["network"] == name], metric)
-        axes.plot(curve.index, curve[metric], label=_said(table, probe), **look)
+        axes.plot(curve.index, curve[metric], label=_said(table, image_set), **look)
         if f"{metric}_se" in curve:
             half = INTERVAL * curve[f"{metric}_se"]
             low, high = curve[metric] - half, curve[metric] + half
@@ -120,10 +119,10 @@ def _curve(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.groupby("block")[columns].mean()
 
 
-def _said(table: pd.DataFrame, probe: str) -> str:
+def _said(table: pd.DataFrame, image_set: str) -> str:
     """Return the name of an image set as it is read, and how many images it has."""
-    count = int(table.loc[table["probe"] == probe, "images"].max())
-    return f"{label(probe)} ({count:,} image{'s' * (count != 1)})"
+    count = int(table.loc[table["probe"] == image_set, "images"].max())
+    return f"{label(image_set)} ({count:,} image{'s' * (count != 1)})"
 
 
 def _note(table: pd.DataFrame, style: Style) -> str:

@@ -1,7 +1,4 @@
-"""How far the blocks of every two networks are from being rotations of each other: Procrustes distance.
-
-In: procrustes.parquet. Out: a matrix of pictures, networks below the diagonal and their controls above it.
-"""
+"""How far the blocks of every two networks are from being rotations of each other: Procrustes distance."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,7 +1,4 @@
-"""How many directions the patch tokens fill over depth: of one image by itself, and of all images together.
-
-In: depth.parquet. Out: a row of panels a rank, the level below the limit that widths and numbers of tokens set.
-"""
+"""How many directions the patch tokens fill over depth: of one image by itself, and of all images together."""
 
 import numpy as np
 import pandas as pd

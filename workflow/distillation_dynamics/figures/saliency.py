@@ -1,6 +1,6 @@
 """Which pixels the logit of an image's class depends on: networks below one another, several images with every method.
 
-In: saliency.parquet, maps of single images. Out: one figure a page wide.
+Maps are of single images.
 """
 
 import numpy as np

@@ -1,7 +1,4 @@
-"""Walks through the depth of all networks at once: where the gradient of the label's logit lies, block after block.
-
-In: gradient_maps.parquet, and the images themselves from saliency.parquet. Out: an animation, a frame a relative depth.
-"""
+"""Walks through the depth of all networks at once: where the gradient of the label's logit lies, block after block."""
 
 import pandas as pd
 from matplotlib.animation import FuncAnimation

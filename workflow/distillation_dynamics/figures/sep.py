@@ -1,8 +1,4 @@
-"""Spectral energy pattern: which share of the tokens' energy the lowest channel frequencies hold.
-
-In: spectrum.parquet and depth.parquet. Out: of the last block the cumulative curve, folded, less what permuted channels
-have, and as published; over depth the bandwidth that holds 95 % of the energy.
-"""
+"""Spectral energy pattern: which share of the tokens' energy the lowest channel frequencies hold."""
 
 import pandas as pd
 from matplotlib.axes import Axes

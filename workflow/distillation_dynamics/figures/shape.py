@@ -1,8 +1,7 @@
 """Whether curves over depth are U-shaped: how far they fall and rise, in every network and by every metric.
 
-In: shape.parquet and depth.parquet. Out: the curves of the metrics of the claim, and below how far each falls and rises
-beside its controls: the same with the scale taken out, scale alone, and intensity after the channels were permuted;
-what these show too is no finding about channels.
+What the controls of a metric show too (the scale taken out, scale alone, permuted channels) is no finding about
+channels.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ from matplotlib.ticker import NullLocator
 from ..drawing.axis import few_ticks, name_rows
 from ..drawing.layout import NAMES, Room, name_below, sheet
 from ..drawing.profiles import places_of
-from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_probe, need
+from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_images, need
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.u_shape import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
 
@@ -39,8 +38,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw the curves, then a panel a metric and a row a network: every seed's valley with its interval."""
     if tables["shape"].empty:
         raise NoValue("none of the metrics whose shape is tested was measured")
-    table = main_probe(need(tables, "shape", "verdict"))
-    depth = last_epoch(main_probe(need(tables, "depth")))
+    table = main_images(need(tables, "shape", "verdict"))
+    depth = last_epoch(main_images(need(tables, "depth")))
     members = list(dict.fromkeys(table["network"]))
     looks = style.looks(members)
     places = _places(table)

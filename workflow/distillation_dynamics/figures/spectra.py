@@ -1,7 +1,6 @@
 """Channel-axis spectra of the first, middle and last block, against those of permuted channels.
 
-In: spectrum.parquet and depth.parquet. Out: a row of panels a network with its control, and one for a few students
-each, all as multiples of the network's mean with permuted channels, so that networks of any scale share an axis.
+All are multiples of the network's mean with permuted channels, so that networks of any scale share an axis.
 """
 
 import math

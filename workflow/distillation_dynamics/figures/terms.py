@@ -1,7 +1,7 @@
 """What drives training: the share of each term in a variant's loss, the gradient's norm and how often it is clipped.
 
-In: terms.parquet and epochs.parquet. At one weight a term can make half of one variant's loss and a tenth of another's,
-so that variants compare only beside their shares; one norm limits them only where they are clipped alike.
+At one weight a term can make half of one variant's loss and a tenth of another's, so that variants compare only beside
+their shares; one norm limits them only where they are clipped alike.
 """
 
 import math
