@@ -16,8 +16,6 @@ CAPTION = (
     "teacher, agreement with its predictions. Every seed is a point, with the 95 % binomial interval of the test "
     "images, which says nothing of other trainings. Black: mean over seeds and its 95 % t interval."
 )
-
-
 PANELS = {"test_top1": "test top-1 [%], last epoch", "test_agreement": "same prediction as the teacher [%]"}
 ROOM = Room(left=NAMES, gap=0.15, above=0.15)
 

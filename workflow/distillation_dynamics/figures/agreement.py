@@ -28,8 +28,6 @@ CAPTION = (
     "predicted distributions, means over the seeds measured. Control: how often both would agree by chance, were the "
     "images that each gets right unrelated."
 )
-
-
 ROOM = Room(left=NAMES, gap=0.5, above=0.2)
 
 

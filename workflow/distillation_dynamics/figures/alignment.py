@@ -32,8 +32,6 @@ CAPTION = (
     "difference to {baseline} in test top-1 [points] over {seeds} and its verdict; a verdict needs the joint "
     "sign-flip test. Likeness describes, and is not tested here."
 )
-
-
 # Column -> its name, colours, and what its scale reaches at least: a difference that small is none to look at.
 PANELS = {
     "cka": ("unbiased linear CKA", "viridis", 0.2),

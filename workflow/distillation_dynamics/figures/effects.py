@@ -18,8 +18,6 @@ CAPTION = (
     "last epoch), with the mean and its 95 % t interval over seeds. p: joint sign-flip test of all variants. "
     "Control: what the number of test images alone makes of no difference."
 )
-
-
 # Inches at the right, for the test in words.
 WORDS = 1.35
 ROOM = Room(left=NAMES, right=WORDS, above=0.16)

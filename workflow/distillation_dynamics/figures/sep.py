@@ -21,8 +21,6 @@ CAPTION = (
     "permuted channels; as published) and over depth: last epoch, {images}, means over the seeds measured. Control: "
     "the same tokens with permuted channels, mean and 95 % band."
 )
-
-
 TEXTS = (
     "energy in frequencies\n0..k less that of per-\nmuted channels",
     "share of the energy\nin bins 0..k, as\npublished",

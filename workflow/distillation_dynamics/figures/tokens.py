@@ -1,6 +1,6 @@
 """Geometry of the patch tokens over depth: their likeness to each other, outlying norms, distance from the first block.
 
-In: depth.parquet. Out: a row of panels a metric.
+Where a grid changes there is no likeness to the first block.
 """
 
 import pandas as pd

@@ -1,7 +1,6 @@
 """Training curves: accuracy and cross-entropy on validation images of every variant over epochs.
 
-In: epochs.parquet. Out: a column for a few variants beside the baseline. The training loss is not drawn: of each
-variant it is another sum of terms, in units of its own (`terms` has its parts).
+The training loss is not drawn: of each variant it is another sum of terms, in units of its own (`terms` has its parts).
 """
 
 import math

@@ -1,9 +1,4 @@
-"""When in training a variant gains or loses: validation accuracy against the baseline, over the schedule.
-
-In: trajectory.parquet, variants.parquet and published_trajectory.parquet. Out: a panel a variant with the mean gain,
-its interval where there are two seeds or more, the place from which the gain stays negative, and the published gain of
-the same objectives.
-"""
+"""When in training a variant gains or loses: validation accuracy against the baseline, over the schedule."""
 
 import math
 
