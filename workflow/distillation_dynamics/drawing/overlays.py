@@ -4,7 +4,8 @@ In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. A
 unit is the inch: hundreds of axes take ten times as long.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ DOWN, LARGEST = 16, 0.9
 UNTRAINED = "untrained student"
 # Of an image, how dark black is drawn; the colour of a map over it, and how opaque its largest value is.
 BLACK, COLOR, OPAQUE = 0.62, (0.78, 0.0, 0.12), 0.95
+# A map without values.
+NOTHING = np.full((1, 1), np.nan)
 
 
 def final_maps(table: pd.DataFrame, names: Names) -> pd.DataFrame:
@@ -128,7 +131,7 @@ def show(
         text = "0" if not values.any() else "no value"
         axes.text(left + width / 2, top + height / 2, text, ha="center", va="center", fontsize=SMALL, gid=name)
     limits = axes.get_xlim(), axes.get_ylim()
-    shown = blended(image, np.full((1, 1), np.nan) if values is None else values)
+    shown = blended(image, NOTHING if values is None else values)
     extent = left, left + width, top + height, top
     axes.imshow(shown, extent=extent, aspect="auto", origin="upper", interpolation="nearest", gid=name)
     axes.set(xlim=limits[0], ylim=limits[1])
@@ -150,8 +153,41 @@ def _nearest(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return values[np.ix_(*places)]
 
 
-def name_at_left(axes: Axes, name: str, middle: float, below: str = "") -> None:
-    """Write a network's name left of its row, within NAMES, and a line of small text below it."""
+def draw_maps(
+    chosen: pd.DataFrame, places: Sequence[tuple[str, int, Any]], heads: Mapping[int, str],
+    pixels: Mapping[tuple, np.ndarray], found: Mapping[tuple, np.ndarray], title: str, note: str,
+    classes: Sequence[str], below: Mapping[str, str] | None = None,
+) -> Figure:  # fmt: skip
+    """Return a figure of the images `chosen` (`examples`) side by side, each over a row of maps for every network.
+
+    `places`: network, column, and key of the map there; `heads`: column -> its name; `pixels`: network, image -> the
+    image as that network sees it; `found`: network, image, key -> map; `below`: what stands under a network's name.
+    """
+    names, across = list(dict.fromkeys(name for name, _, _ in places)), 1 + max(column for _, column, _ in places)
+    step = min((PAGE - NAMES - GROUP * len(chosen)) / (len(chosen) * across), LARGEST)
+    side, first = step - GAP, 2 * LINE + step
+    figure, axes, top = canvas(first + step * len(names), title, note)
+    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
+        left = NAMES + number * (across * step + GROUP)
+        middle = left + (across * step - GAP) / 2
+        axes.text(middle, top, class_said(class_, classes), ha="center", va="top", fontsize=TEXT)
+        any_pixels = next(picture for (_, one), picture in pixels.items() if one == image)
+        show(axes, any_pixels, (middle - side / 2, top + LINE, side, side))
+        for column, text in heads.items():
+            x = left + column * step + side / 2
+            axes.text(x, top + first - 0.02, text, ha="center", va="bottom", fontsize=SMALL)
+        for name, column, key in places:
+            box = left + column * step, top + first + names.index(name) * step, side, side
+            own, values = pixels.get((name, image), any_pixels), found.get((name, image, key), NOTHING)
+            show(axes, own, box, values, f"{name}/{image}/{key}")
+    for row, name in enumerate(names):
+        _name_at_left(axes, name, top + first + row * step + side / 2, (below or {}).get(name, ""))
+    return figure
+
+
+def _name_at_left(axes: Axes, name: str, middle: float, below: str = "") -> None:
+    """Write a network's name left of its row, within NAMES, and a line of small text below it if there is room."""
+    below = below if len(below) < 18 else ""
     text = fitted(label(name), NAMES - 0.1, TEXT, 2)
     lift = 0.06 if below else 0
     axes.text(NAMES - 0.06, middle - lift, text, ha="right", va="center", fontsize=TEXT)

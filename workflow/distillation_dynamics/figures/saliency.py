@@ -3,12 +3,11 @@
 Maps are of single images.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ..drawing import overlays
-from ..drawing.style import PAGE, SMALL, TEXT, NoValue, Style, need
+from ..drawing.style import NoValue, Style, need
 
 TABLES = ("saliency",)
 REQUIRES = ("labels",)
@@ -30,31 +29,14 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     chosen = overlays.examples(table, max(1, ACROSS // len(methods)))
     names, left_out = overlays.networks_of(table, overlays.DOWN, style)
     table = table[table["network"].isin(names) & table["image"].isin(chosen["image"])]
-    found = overlays.by_key(table, "network", "image", "method")
-    width = (PAGE - overlays.NAMES - overlays.GROUP * len(chosen)) / (len(chosen) * len(methods))
-    step = min(width, overlays.LARGEST)
-    side, first = step - overlays.GAP, 2 * overlays.LINE + step
+    places = [(name, column, method) for column, method in enumerate(methods) for name in names]
+    heads = {column: METHODS[method] for column, method in enumerate(methods)}
     count = table["image"].nunique()
     title = f"Saliency of the label's logit, last epoch ({left_out}{count} image{'s' * (count != 1)})"
     note = (
         "Largest absolute attribution over colours: gradient, SmoothGrad, integrated gradients, over the image in "
         "grey. Each map has its own scale: compare places, not sizes. 0: exactly zero everywhere."
     )
-    figure, axes, top = overlays.canvas(first + step * len(names), title, note)
-    nothing = np.full((1, 1), np.nan)
-    for number, (image, class_) in enumerate(chosen.itertuples(index=False)):
-        left = overlays.NAMES + number * (len(methods) * step + overlays.GROUP)
-        middle = left + (len(methods) * step - overlays.GAP) / 2
-        axes.text(middle, top, overlays.class_said(class_, style.classes), ha="center", va="top", fontsize=TEXT)
-        pixels = next(found[name, image, "image"] for name in names if (name, image, "image") in found)
-        overlays.show(axes, pixels, (middle - side / 2, top + overlays.LINE, side, side))
-        for column, method in enumerate(methods):
-            x = left + column * step
-            axes.text(x + side / 2, top + first - 0.02, METHODS[method], ha="center", va="bottom", fontsize=SMALL)
-            for row, name in enumerate(names):
-                box = x, top + first + row * step, side, side
-                own, values = found.get((name, image, "image"), pixels), found.get((name, image, method), nothing)
-                overlays.show(axes, own, box, values, f"{name}/{image}/{method}")
-    for row, name in enumerate(names):
-        overlays.name_at_left(axes, name, top + first + row * step + side / 2)
-    return figure
+    found = overlays.by_key(table, "network", "image", "method")
+    pixels = overlays.by_key(table[table["method"] == "image"], "network", "image")
+    return overlays.draw_maps(chosen, places, heads, pixels, found, title, note, style.classes)

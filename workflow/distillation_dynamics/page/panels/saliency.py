@@ -13,7 +13,6 @@ METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradi
 IMAGE = "image"
 # Images of a row.
 MOST = 4
-NOTHING = np.full((1, 1), np.nan)
 
 
 def panels(data: PageData) -> list[Panel]:
@@ -44,14 +43,14 @@ def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup
     arrays = {(row["network"], row["image"], row["method"]): overlays.as_array(row) for row in table.to_dict("records")}
     heads = []
     for image, label in shown:
-        pixels = arrays.get((owners.index[0], image, IMAGE), NOTHING)
+        pixels = arrays.get((owners.index[0], image, IMAGE), overlays.NOTHING)
         words = f"image {image}, {overlays.class_said(label, data.classes)}"
-        heads.append((strip([_over(pixels, NOTHING)], words), words))
+        heads.append((strip([_over(pixels, overlays.NOTHING)], words), words))
     rows = []
     for name, owner in owners.items():
         cells = []
         for image, _ in shown:
-            own, *found = (arrays.get((name, image, method), NOTHING) for method in (IMAGE, *methods))
+            own, *found = (arrays.get((name, image, method), overlays.NOTHING) for method in (IMAGE, *methods))
             cells.append(_cell(own, found, f"{named(name)}, image {image}: {said}"))
         # Whatever is chosen, the untrained student stays.
         rows.append((name, None if name == overlays.UNTRAINED else owner, cells))
