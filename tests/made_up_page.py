@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from distillation_dynamics.jobs import gathered
+from distillation_dynamics.questions.claims.finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import PageJob
-from distillation_dynamics.statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from made_up import names, study
 
 VARIANTS = ("soft", "none", "spectral_first", "spectral_last", "projector_first", "projector_last", "hard")

@@ -12,7 +12,8 @@ from distillation_dynamics.questions import gain as trajectory
 from distillation_dynamics.questions.dose import effects
 from distillation_dynamics.questions.variants import checkpoints
 from distillation_dynamics.spec.tables import Names
-from distillation_dynamics.statistics import paired, terms
+from distillation_dynamics.statistics import terms
+from distillation_dynamics.statistics.evidence import Evidence
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
 
 NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
@@ -171,7 +172,7 @@ def test_pairs_name_the_variants_that_align_them_and_their_other_pairs():
 
 def compared(runs, listed):
     """The rows of variants.parquet against soft."""
-    others = paired.others(runs, who(runs))
+    others = Evidence({}, who(runs)).compared
     gains = dict.fromkeys(others, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
     return variants.compare(runs, gains, NO_CHECKPOINTS, {"soft": SOFT} | listed, others, "soft")
 

@@ -8,10 +8,11 @@ import pytest
 
 from asked import said
 from distillation_dynamics.questions import claims
+from distillation_dynamics.questions.claims.finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting
 from distillation_dynamics.spec.training import TermSpec
-from distillation_dynamics.statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE, Evidence
+from distillation_dynamics.statistics.evidence import Evidence
 from distillation_dynamics.statistics.thresholds import NEUTRAL
 from made_up import names
 

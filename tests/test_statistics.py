@@ -309,7 +309,7 @@ def test_an_image_without_one_of_the_blocks_is_refused_by_name(tmp_path):
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     with pytest.raises(
-        StudyError, match="soft, seed 0, epoch 1, probe balanced does not hold every image once in every block"
+        StudyError, match="soft, seed 0, epoch 1, image set balanced does not hold every image once in every block"
     ):
         shape.shapes_of([path])
 

@@ -13,9 +13,8 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.questions import gain as trajectory
 from distillation_dynamics.questions import variants
 from distillation_dynamics.questions.variants import checkpoints
-from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.training import TermSpec
-from distillation_dynamics.statistics import paired, terms
+from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, curves_of, hard, runs_of, soft, who, with_pairs
 
@@ -116,7 +115,7 @@ def test_shares_are_means_over_seeds_of_epoch_one_and_of_all():
 
 def compare(runs, baseline="soft", listed=None):
     """The rows of variants.parquet; every variant but the baseline aligns the first pair, unless `listed` says more."""
-    others = paired.others(runs, who(runs, baseline))
+    others = Evidence({}, who(runs, baseline)).compared
     listed = {baseline: SOFT} | dict.fromkeys(others, with_pairs(FIRST)) | (listed or {})
     gains = dict.fromkeys(others, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
     return variants.compare(runs, gains, NO_CHECKPOINTS, listed, others, baseline)
@@ -179,11 +178,8 @@ def test_a_variant_that_lacks_the_seeds_of_the_others_is_left_out_with_a_sentenc
     assert table.loc["few", "low"] < 2 < table.loc["few", "high"]
 
 
-def test_a_baseline_without_runs_is_refused_and_one_without_others_compares_nothing():
+def test_a_baseline_without_others_compares_nothing():
     runs = runs_of(soft=[80.0])
-    with pytest.raises(StudyError, match=r"statistics.baseline: no run of a variant 'sotf'; there are soft"):
-        paired.others(runs, who(runs, "sotf"))
-    assert paired.others(runs, Names(("cait",), {}, None, (), None)) == []
     assert compare(runs).empty and list(compare(runs).columns) == list(variants.VARIANT_COLUMNS)
     assert variants.differences(runs, [], "soft").empty
     curves = curves_of({"soft": [[1, 2]]})

@@ -1,4 +1,4 @@
-"""What questions are answered from: the tables of a study and who is in them; and what is said of a claim."""
+"""What questions are answered from: the tables of a study and who is in them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,25 +10,6 @@ import pyarrow.parquet as pq
 
 from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ..spec.training import TermSpec
-from .paired import interval, others
-
-SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE = "supported", "contradicted", "undecided", "not testable here"
-NO_CONTROL = "not measured"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is said of one claim: the verdict, its numbers, those of its control, and why."""
-
-    verdict: str
-    number: str
-    control: str
-    why: str
-
-
-def untestable(why: str, number: str = "", control: str = NO_CONTROL) -> Finding:
-    """Return that a claim cannot be tested here, and why."""
-    return Finding(UNTESTABLE, number, control, why)
 
 
 @dataclass(frozen=True)
@@ -66,8 +47,8 @@ class Evidence:
 
     @property
     def compared(self) -> list[str]:
-        """The variants other than the baseline; see `paired.others`."""
-        return others(self.tables["runs"], self.names)
+        """The variants other than the baseline."""
+        return [name for name in self.names.variants if name != self.names.baseline]
 
     @property
     def labels(self) -> np.ndarray:
@@ -94,14 +75,3 @@ class Evidence:
         rows = self.read("depth", "network", "attention_entropy")
         rows = rows[rows["network"] == network]
         return None if rows.empty else bool(rows["attention_entropy"].notna().any())
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return mean and 95 % t interval over seeds of values [n]; NaN for the interval with one seed."""
-    low, high = interval(values)
-    return float(np.mean(values)), low, high
-
-
-def mean_with_interval(mean: float, low: float, high: float) -> str:
-    """Return '+0.22 [-0.09, 0.53]', or that there is no interval."""
-    return f"{mean:+.2f} [no interval]" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..errors import StudyError
-from ..spec.tables import Names
 from .westfall_young import EXACT_SEEDS, adjusted
 
 SIGN_FLIP = f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one comparison; NaN with one seed"
@@ -41,20 +39,6 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
         "high": high,
         "p_sign_flip": float(adjusted(differences[:, None])[0]),
     }
-
-
-def others(runs: pd.DataFrame, names: Names) -> list[str]:
-    """Return the variants other than the baseline, in the order of the table; none in a study without students.
-
-    Raises StudyError if the baseline has no run.
-    """
-    variants = [name for name in dict.fromkeys(runs["network"]) if name in names.variants]
-    if names.baseline is None:
-        return []
-    if names.baseline not in variants:
-        there = ", ".join(variants)
-        raise StudyError(f"statistics.baseline: no run of a variant {names.baseline!r}; there are {there}")
-    return [name for name in variants if name != names.baseline]
 
 
 def by_seed(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:

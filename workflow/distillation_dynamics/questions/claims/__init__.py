@@ -1,19 +1,19 @@
 """The papers' claims, one by one: what this study says of each, by a number, beside its control.
 
-In: the tables of the study by name. Out: the rows of `claims.parquet`. Each claim is one function in a module
-`claims_of_...`, which reads the columns that it names and nothing else; a table or column that is not there was not
-measured. A verdict speaks of this study alone: what a paper says of all networks, one network cannot support, and what
-the tests leave open is undecided.
+In: the tables of the study by name. Out: the rows of `claims.parquet`. Each claim is one function, which reads the
+columns that it names and nothing else; a table or column that is not there was not measured. A verdict speaks of this
+study alone: what a paper says of all networks, one network cannot support, and what the tests leave open is undecided.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from ...files import Column
-from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE, Evidence, Finding
+from ...statistics.evidence import Evidence
 from . import entropy, networks, students
+from .finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE, Finding
 
 TITLE = "The paper's claims, one by one"
 PLACE = 100
@@ -32,8 +32,7 @@ CLAIM_COLUMNS = {
 TABLES = {"claims": CLAIM_COLUMNS}
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """A claim, what decides it, and the function that looks at the evidence."""
 
     claim: str
@@ -100,8 +99,5 @@ CLAIMS = (
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return claims.parquet."""
-    rows = []
-    for claim in CLAIMS:
-        said = {name: getattr(claim, name) for name in ("claim", "text", "decides")}
-        rows.append(said | asdict(claim.look(evidence)))
+    rows = [(*claim[:3], *claim.look(evidence)) for claim in CLAIMS]
     return {"claims": pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))}

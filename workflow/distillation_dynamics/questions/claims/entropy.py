@@ -7,12 +7,12 @@ that each is looked at once more with the scale taken out.
 import numpy as np
 import pandas as pd
 
-from ...statistics.evidence import (
+from ...statistics.evidence import Evidence
+from .finding import (
     CONTRADICTED,
     NO_CONTROL,
     SUPPORTED,
     UNDECIDED,
-    Evidence,
     Finding,
     mean_interval,
     mean_with_interval,

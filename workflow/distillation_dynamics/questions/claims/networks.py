@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ...spec.tables import MAIN_IMAGE_SET
-from ...statistics.evidence import CONTRADICTED, NO_CONTROL, SUPPORTED, UNDECIDED, Evidence, Finding, untestable
+from ...statistics.evidence import Evidence
 from ...statistics.thresholds import FLAT, LEVEL
 from ...statistics.u_shape import NOT_U_SHAPED, U_SHAPED
+from .finding import CONTRADICTED, NO_CONTROL, SUPPORTED, UNDECIDED, Finding, untestable
 
 # A metric of the claim -> the same with the scale taken out, or None where there is no such form.
 SCALE_FREE = {"entropy": "entropy_standardised", "intensity": "intensity_per_rms", "activation_magnitude": None}
@@ -20,21 +21,14 @@ SPECTRUM = ("amplitude_p", BAND, f"{BAND}_null", f"{BAND}_null_low", f"{BAND}_nu
 def verdicts_of(evidence: Evidence) -> pd.DataFrame:
     """Return network x metric -> whether it is U-shaped on the main images; None where the test says neither.
 
-    Reads `network`, `probe`, `metric` and `verdict` of shape.parquet, and `relative_range`, where it is there, to leave
-    out curves of controls that are flat.
+    Reads `network`, `probe`, `metric`, `verdict` and `relative_range` of shape.parquet; curves of controls that are
+    flat are left out.
     """
-    rows = evidence.read("shape", "network", "probe", "metric", "verdict")
-    ranges = evidence.read("shape", "network", "probe", "metric", "relative_range")
-    flat = ranges[(ranges["relative_range"] < FLAT) & ranges["network"].isin(evidence.names.controls.values())]
-    none = set(zip(flat["network"], flat["probe"], flat["metric"], strict=True))
-    known = [
-        {"network": row["network"], "metric": row["metric"], "u": row["verdict"] == U_SHAPED}
-        for row in rows.to_dict("records")
-        if row["probe"] == MAIN_IMAGE_SET
-        and row["verdict"] in (U_SHAPED, NOT_U_SHAPED)
-        and (row["network"], row["probe"], row["metric"]) not in none
-    ]
-    return pd.DataFrame(known, columns=["network", "metric", "u"])
+    rows = evidence.read("shape", "network", "probe", "metric", "verdict", "relative_range")
+    flat = (rows["relative_range"] < FLAT) & rows["network"].isin(evidence.names.controls.values())
+    decided = rows["verdict"].isin([U_SHAPED, NOT_U_SHAPED])
+    rows = rows[(rows["probe"] == MAIN_IMAGE_SET) & decided & ~flat]
+    return rows[["network", "metric"]].assign(u=rows["verdict"] == U_SHAPED)
 
 
 def counted(found: pd.DataFrame, networks: list[str]) -> str:

@@ -2,8 +2,8 @@
 
 from ...page.html import render
 from ...page.panel import PageData, Panel
-from ...statistics.evidence import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from . import TITLE
+from .finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 
 BADGES = {SUPPORTED: "yes", CONTRADICTED: "no", UNDECIDED: "open", UNTESTABLE: "none"}
 

@@ -4,27 +4,26 @@ In: the evidence. Out: a finding a claim. Effects are paired differences to the 
 claim on all variants of a kind needs each of them, so that their intervals are not adjusted.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
 from ...spec.training import TermSpec
-from ...statistics.evidence import (
+from ...statistics.evidence import Evidence
+from ...statistics.thresholds import LIKE_DOSE, NEUTRAL
+from ..published.runs import places
+from .finding import (
     CONTRADICTED,
     NO_CONTROL,
     SUPPORTED,
     UNDECIDED,
-    Evidence,
     Finding,
     mean_interval,
     mean_with_interval,
     untestable,
 )
-from ...statistics.thresholds import LIKE_DOSE, NEUTRAL
-from ..published import places
 
 FIRST, LAST = "first", "last"
+NO_HARM, ALL_NEUTRAL = f"no harm of {NEUTRAL} points or more", f"all above -{NEUTRAL} points"
 NO_VARIANT = {place: f"no variant aligns the {place} block{'s' * (place == LAST)} alone" for place in (FIRST, LAST)}
 
 
@@ -64,8 +63,11 @@ def listed(rows: pd.DataFrame) -> str:
     )
 
 
-def _at_matched_shares(evidence: Evidence, place: str, decide: Callable[[pd.DataFrame], tuple[str, str]]) -> Finding:
-    """Decide on the variants of a place that have one of the other place with the same objective and a like share."""
+def _at_matched_shares(evidence: Evidence, place: str) -> Finding:
+    """Decide on the variants of a place that have one of the other place with the same objective and a like share.
+
+    Claim F: of the last blocks all do harm, of the first none does.
+    """
     own, other = (effects(evidence, aligning(evidence, at)) for at in (place, LAST if place == FIRST else FIRST))
     if own.empty:
         return untestable(NO_VARIANT[place] if not aligning(evidence, place) else "one seed has no interval")
@@ -82,35 +84,27 @@ def _at_matched_shares(evidence: Evidence, place: str, decide: Callable[[pd.Data
     ]
     if not any(matched):
         return untestable("no variant aligns the other place at a like share of the loss", number, listed(other))
-    verdict, why = decide(own[matched])
-    control = f"{listed(other)}; null targets (untrained teacher, shuffled images): {NO_CONTROL}"
-    return Finding(verdict, listed(own[matched]), control, why)
+    rows, control = own[matched], f"{listed(other)}; null targets (untrained teacher, shuffled images): {NO_CONTROL}"
+    cases = [
+        ((rows["high"] < 0).all(), "every interval at a like share lies below 0", "all below 0"),
+        ((rows["low"] > -NEUTRAL).all(), f"{NO_HARM} at a like share: every interval lies above", ALL_NEUTRAL),
+    ]
+    cases = cases if place == LAST else cases[::-1]
+    for verdict, (holds, why, _) in zip((SUPPORTED, CONTRADICTED), cases, strict=True):
+        if holds:
+            return Finding(verdict, listed(rows), control, why)
+    why = f"intervals at a like share lie neither {cases[0][2]} nor {cases[1][2]}"
+    return Finding(UNDECIDED, listed(rows), control, why)
 
 
 def last(evidence: Evidence) -> Finding:
     """Claim F on the last blocks."""
-
-    def decide(rows: pd.DataFrame) -> tuple[str, str]:
-        if (rows["high"] < 0).all():
-            return SUPPORTED, "every interval at a like share lies below 0"
-        if (rows["low"] > -NEUTRAL).all():
-            return CONTRADICTED, f"no harm of {NEUTRAL} points or more at a like share: every interval lies above"
-        return UNDECIDED, f"intervals at a like share lie neither all below 0 nor all above -{NEUTRAL} points"
-
-    return _at_matched_shares(evidence, LAST, decide)
+    return _at_matched_shares(evidence, LAST)
 
 
 def first(evidence: Evidence) -> Finding:
     """Claim F on the first block."""
-
-    def decide(rows: pd.DataFrame) -> tuple[str, str]:
-        if (rows["low"] > -NEUTRAL).all():
-            return SUPPORTED, f"no harm of {NEUTRAL} points or more at a like share: every interval lies above"
-        if (rows["high"] < 0).all():
-            return CONTRADICTED, "every interval at a like share lies below 0"
-        return UNDECIDED, f"intervals at a like share lie neither all above -{NEUTRAL} points nor all below 0"
-
-    return _at_matched_shares(evidence, FIRST, decide)
+    return _at_matched_shares(evidence, FIRST)
 
 
 def weight(evidence: Evidence) -> Finding:
@@ -151,7 +145,7 @@ def weight(evidence: Evidence) -> Finding:
     verdict = harmful[0] if len(set(harmful)) == 1 else UNDECIDED
     why = {
         SUPPORTED: "the interval at the smallest weight lies below 0 too",
-        CONTRADICTED: f"at the smallest weight no harm of {NEUTRAL} points or more is left, and the gain is certain",
+        CONTRADICTED: f"at the smallest weight {NO_HARM} is left, and the gain is certain",
         UNDECIDED: "the interval at the smallest weight holds 0, and the repair or its size is not certain",
     }
     return Finding(verdict, number, "; ".join(repairs), why[verdict])
@@ -206,7 +200,7 @@ def length(evidence: Evidence) -> Finding:
     if (long["high"] < 0).all():
         return Finding(SUPPORTED, listed(long), control, "every interval of the longest schedule lies below 0")
     if (long["low"] > -NEUTRAL).all():
-        return Finding(CONTRADICTED, listed(long), control, f"no harm of {NEUTRAL} points or more is left")
+        return Finding(CONTRADICTED, listed(long), control, f"{NO_HARM} is left")
     return Finding(UNDECIDED, listed(long), control, "intervals of the longest schedule hold 0 and harm")
 
 

@@ -6,7 +6,6 @@ doses, and a pair that was aligned only together with others has no effect of it
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -44,18 +43,6 @@ EFFECT_COLUMNS = (
 )
 
 
-def term_of(term: terms.TermSpec, known: Mapping[str, float]) -> dict[str, Any]:
-    """Return the columns on a term: objective, options, pairs, weight and its share of the loss."""
-    return {
-        "objective": term.name,
-        "options": terms.options_of(term),
-        "pairs": terms.named(term.pairs),
-        "weight": float("nan") if term.share is not None else term.weight,
-        "share_first": known.get("share_first", float("nan")),
-        "share_all": known.get("share_all", float("nan")),
-    }
-
-
 def effects_of(
     variants: pd.DataFrame,
     listed: Mapping[str, terms.Terms],
@@ -67,11 +54,12 @@ def effects_of(
     """
     rows = []
     for one in variants.to_dict("records"):
-        variant, baseline = one["variant"], one["baseline"]
-        only = terms.added(listed[variant], listed[baseline])
-        for term in listed[variant]:
-            if term.pairs:
-                row = {**one, **term_of(term, shares.get((variant, term.name), {})), "alone": term is only}
-                row["verdict"] = WORDS.get(westfall_young.decision(one), UNKNOWN) if row["alone"] else MIXED
-                rows.append(row)
+        variant = one["variant"]
+        only = terms.added(listed[variant], listed[one["baseline"]])
+        for term in (term for term in listed[variant] if term.pairs):
+            row = one | shares.get((variant, term.name), {}) | {"objective": term.name, "alone": term is only}
+            row |= {"options": terms.options_of(term), "pairs": terms.named(term.pairs)}
+            row |= {"weight": float("nan") if term.share is not None else term.weight}
+            verdict = WORDS.get(westfall_young.decision(one), UNKNOWN) if row["alone"] else MIXED
+            rows.append(row | {"verdict": verdict})
     return pd.DataFrame(rows).reindex(columns=list(EFFECT_COLUMNS))

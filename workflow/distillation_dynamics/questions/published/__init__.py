@@ -7,9 +7,6 @@ compared. Anything else that has the same objectives at the same places (first, 
 with what differs, and is never tested.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +15,9 @@ from scipy import stats
 
 from ...files import Column
 from ...spec.tables import MAIN_IMAGE_SET, Names, Setting
-from ...spec.training import TermSpec
 from ...statistics.evidence import Evidence
 from ...statistics.paired import interval
-from ...statistics.terms import dose_of
+from .runs import Published, counterpart, matched, read_published, soft_of
 
 TITLE = "Published beside measured"
 PLACE = 90
@@ -32,8 +28,6 @@ REQUIRES = ("students",)
 READS = ("runs", "depth", "differences")
 AGREES, DISAGREES, BASELINE = "agrees", "disagrees", "is the baseline"
 NOT_COMPARABLE, NOT_MEASURED, NOT_PUBLISHED = "not comparable", "not measured", "not published"
-# What all published runs have in common: ImageNet-1k and DeiT-Tiny, whose blocks and those of CaiT-S24 pairs count.
-CLASSES, TRAIN_IMAGES, STUDENT, BLOCKS = 1000, 1_281_167, "deit_tiny_patch16_224", (12, 24)
 PUBLISHED_COLUMNS = {
     "variant": Column("", "variant"),
     "run": Column("", "published run with the same objectives at the same places; empty: there is none"),
@@ -76,23 +70,6 @@ ENTROPY_COLUMNS = RUN | {
 }
 
 
-@dataclass(frozen=True)
-class Published:
-    """The files as frames: `top1` a row a run, `trajectory` and `entropy` by the first paper's runs."""
-
-    top1: pd.DataFrame
-    trajectory: pd.DataFrame
-    entropy: pd.DataFrame
-
-
-def read_published(files: Sequence[str]) -> Published:
-    """Read the published numbers; `files` are named top1.csv, trajectory.csv and entropy.csv."""
-    frames = {Path(file).stem: pd.read_csv(file) for file in files}
-    words = ["teacher", "objective", "pairs", "frozen", "change"]
-    frames["top1"][words] = frames["top1"][words].fillna("").astype(str)
-    return Published(**{f.name: frames[f.name] for f in fields(Published)})
-
-
 TABLES = {
     "published": PUBLISHED_COLUMNS,
     "published_trajectory": TRAJECTORY_COLUMNS,
@@ -113,91 +90,6 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     }
 
 
-def terms_of(row: dict[str, Any]) -> tuple[TermSpec, ...]:
-    """Return the terms of a published run as a study would configure them; `row` of top1.csv."""
-    if row["base"] == "none":
-        return (TermSpec("cross_entropy", 1, "", {"label_smoothing": 0.1}),)
-    terms = [
-        TermSpec("cross_entropy", 0.1, "", {"label_smoothing": 0.1}),
-        TermSpec("soft", 0.9, "", {"temperature": 1}),
-    ]
-    if row["objective"]:
-        pairs = tuple((int(s), int(t)) for s, t in (pair.split("-") for pair in row["pairs"].split()))
-        options = {"frozen": row["frozen"].lower() == "true"} if row["objective"] == "projector" else {}
-        terms.append(TermSpec(row["objective"], row["weight"], "", options, pairs))
-    return tuple(terms)
-
-
-def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, frozenset]:
-    """Return objective -> where its pairs lie: from the start where it is the first one, otherwise from the end."""
-    student, teacher = blocks
-
-    def place(pair: tuple[int, int]) -> tuple:
-        return ("first",) if tuple(pair) == (0, 0) else ("last", student - 1 - pair[0], teacher - 1 - pair[1])
-
-    return {term.name: frozenset(map(place, term.pairs)) for term in terms}
-
-
-def term_differences(ours: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
-    """Return what differs between terms of the same objectives, in words."""
-    found, published = [], {term.name: term for term in theirs}
-    for term in ours:
-        other = published[term.name]
-        if dose_of(term) != dose_of(other):
-            found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
-        for name in (f.name for f in fields(TermSpec)):
-            mine, given = getattr(term, name), getattr(other, name)
-            if name == "pairs":
-                mine, given = sorted(map(tuple, mine)), sorted(map(tuple, given))
-            one_pair = name == "reduction" and len(other.pairs) < 2
-            # What a term requires follows from its name.
-            if mine != given and name not in ("name", "requires", "weight", "share") and not one_pair:
-                found.append(f"{term.name}: {name} {mine}, published {given}")
-    return found
-
-
-def setting_differences(setting: Setting, row: dict[str, Any], train_images: float) -> list[str]:
-    """Return what differs between the study's students and a published run beside the terms, in words."""
-    epochs = row["epochs"] if row["epochs"] > 0 else "not said"
-    teacher = (setting.teacher, row["teacher"] or "none of timm's")
-    pairs = {
-        "student": (setting.student, STUDENT),
-        **({} if row["base"] == "none" else {"teacher": teacher}),
-        "classes": (setting.classes, CLASSES),
-        "training images": (train_images, TRAIN_IMAGES),
-        "epochs": (setting.epochs, epochs),
-    }
-    found = [f"{name} {_said(a)}, published {_said(b)}" for name, (a, b) in pairs.items() if a != b]
-    return found + [row["change"]] * bool(row["change"])
-
-
-def _said(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, int | float | np.number) else str(value)
-
-
-def counterpart(
-    setting: Setting, terms: Sequence[TermSpec], top1: pd.DataFrame, train_images: float
-) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the published run with the same objectives at the same places that differs least, and what differs."""
-    best, least = None, []
-    for row in top1.to_dict("records"):
-        theirs = terms_of(row)
-        if places(terms, setting.blocks) != places(theirs, BLOCKS):
-            continue
-        differs = term_differences(terms, theirs) + setting_differences(setting, row, train_images)
-        if best is None or len(differs) < len(least):
-            best, least = row, differs
-    return best, least
-
-
-def soft_of(row: dict[str, Any], top1: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the published SoftKD run of the same kind as `row`."""
-    same = top1[(top1["base"] == "soft") & (top1["objective"] == "")]
-    for name in ("paper", "teacher", "epochs", "change"):
-        same = same[same[name] == row[name]]
-    return same.to_dict("records")[0] if len(same) else None
-
-
 def table(
     published: Published, setting: Setting, runs: pd.DataFrame, differences: pd.DataFrame, names: Names
 ) -> pd.DataFrame:
@@ -205,12 +97,12 @@ def table(
     baseline = names.baseline
     assert baseline is not None, "students have a baseline"
     rows = []
-    _, of_baseline = _matched(published, setting, baseline, runs)
+    _, of_baseline = matched(published, setting, baseline, runs)
     base, _ = counterpart(setting, setting.terms[baseline], published.top1, np.nan)
     if base is None or base["objective"] or base["base"] != "soft":
         of_baseline = [f"the baseline {baseline} is not SoftKD"]
     for variant in names.variants:
-        found, differs = _matched(published, setting, variant, runs)
+        found, differs = matched(published, setting, variant, runs)
         row: dict[str, Any] = {"variant": variant, "run": "", "differs": "; ".join(differs)}
         if found is not None:
             row |= {"run": found["run"], "published_best": found["best"], "published_last": found["last"]}
@@ -224,14 +116,6 @@ def table(
         row["verdict"] = BASELINE if variant == baseline else verdict(row)
         rows.append(row)
     return pd.DataFrame(rows, columns=list(PUBLISHED_COLUMNS))
-
-
-def _matched(
-    published: Published, setting: Setting, variant: str, runs: pd.DataFrame
-) -> tuple[dict[str, Any] | None, list[str]]:
-    own = runs[runs["network"] == variant]
-    images = own["train_images"].iloc[0] if len(own) and "train_images" in own else np.nan
-    return counterpart(setting, setting.terms[variant], published.top1, images)
 
 
 def measured(differences: np.ndarray) -> dict[str, Any]:

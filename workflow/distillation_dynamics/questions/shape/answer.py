@@ -32,7 +32,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, names: Names) -> dict[str, Any]:
-    trained, paper, flat = trained_of(tested, names), tested[tested["role"] == "paper"], flat_controls(tested, names)
+    trained, paper = tested[tested["network"].isin(names.trained)], tested[tested["role"] == "paper"]
+    flat = flat_controls(tested, names)
     networks = [name for name in names.ordered if (trained["network"] == name).any()]
     own = paper[(paper["verdict"] == U_SHAPED)].to_dict("records")
     fixed, students = (paper[paper["network"].isin(who)] for who in (names.fixed, names.variants))
@@ -57,21 +58,15 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
         "undecided": len(undecided),
         "skewed": int((undecided["p_skewed"] <= LEVEL).sum()),
         "smallest_bits": smallest(BITS),
-        "other_probes": [
-            {"probe": probe, "counts": counts(_paper_and_null(rows, names))}
-            for probe, rows in shape[shape["probe"] != MAIN_IMAGE_SET].groupby("probe", sort=False)
+        "other_image_sets": [
+            {"image_set": image_set, "counts": counts(_paper_and_null(rows, names))}
+            for image_set, rows in shape[shape["probe"] != MAIN_IMAGE_SET].groupby("probe", sort=False)
         ],
     }
 
 
-def trained_of(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return the rows of all that is no control."""
-    return tested[tested["network"].isin(names.trained)]
-
-
 def _paper_and_null(rows: pd.DataFrame, names: Names) -> pd.DataFrame:
-    trained = trained_of(rows[rows["p"].notna()], names)
-    return trained[trained["role"].isin(["paper", "null"])]
+    return rows[rows["p"].notna() & rows["network"].isin(names.trained) & rows["role"].isin(["paper", "null"])]
 
 
 def _spaced(rows: pd.DataFrame, verdict: str) -> list[str]:

@@ -45,7 +45,7 @@ def curve(values: np.ndarray, scale: str) -> np.ndarray:
 
 
 def by_network(alone: pd.DataFrame) -> dict[tuple, dict[str, np.ndarray]]:
-    """Return (network, seed, epoch, probe) -> metric -> its reference by block, [L], of the frame of references."""
+    """Return (network, seed, epoch, image set) -> metric -> its reference by block, [L], of the frame of references."""
     metrics = [name for name in REFERENCE_COLUMNS if name in OF_FEATURES]
     return {
         key: {metric: rows.sort_values("block")[metric].to_numpy(dtype=np.float64) for metric in metrics}

@@ -168,7 +168,7 @@ def relative_range(profile: np.ndarray) -> float:
 
 
 def networks(path: Path) -> list[tuple[str, int, int, str]]:
-    """Return (network, seed, last epoch, probe) of all in a scalars table, in the order of the file.
+    """Return (network, seed, last epoch, image set) of all in a scalars table, in the order of the file.
 
     The published choice of images is left out: it is there to be held against what was published.
     """
@@ -182,10 +182,10 @@ def networks(path: Path) -> list[tuple[str, int, int, str]]:
             for row in groups.to_pylist():
                 key = row["network"], row["seed"], row["probe"]
                 last[key] = max(last.get(key, row["epoch_max"]), row["epoch_max"])
-    return [(network, seed, epoch, probe) for (network, seed, probe), epoch in last.items()]
+    return [(network, seed, epoch, image_set) for (network, seed, image_set), epoch in last.items()]
 
 
-def read_values(path: Path, network: str, seed: int, epoch: int, probe: str) -> Iterator[tuple[str, np.ndarray]]:
+def read_values(path: Path, network: str, seed: int, epoch: int, image_set: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (metric, values [n images, L blocks]) of one network, for the metrics of `ROLES` that the table has.
 
     Images of one group count as one, their mean. Raises StudyError where an image lacks a block.
@@ -193,7 +193,8 @@ def read_values(path: Path, network: str, seed: int, epoch: int, probe: str) -> 
     with _open(path) as file:
         names = file.schema_arrow.names
     metrics = [metric for metric in ROLES if metric in names]
-    filters = [("network", "==", network), ("seed", "==", seed), ("epoch", "==", epoch), ("probe", "==", probe)]
+    one = {"network": network, "seed": seed, "epoch": epoch, "probe": image_set}
+    filters = [(column, "==", value) for column, value in one.items()]
     table = pq.read_table(path, columns=["block", "image", "group", *metrics], filters=filters)
     block, image, group = (table[name].to_numpy() for name in ("block", "image", "group"))
     blocks, images = np.unique(block), np.unique(image)
@@ -201,8 +202,8 @@ def read_values(path: Path, network: str, seed: int, epoch: int, probe: str) -> 
     complete = len(order) == len(blocks) * len(images)
     if not (complete and np.array_equal(image[order].reshape(len(blocks), -1), np.tile(images, (len(blocks), 1)))):
         raise StudyError(
-            f"{path}: {network}, seed {seed}, epoch {epoch}, probe {probe} does not hold every image once in every "
-            "block; delete it and run snakemake again"
+            f"{path}: {network}, seed {seed}, epoch {epoch}, image set {image_set} does not hold every image once in "
+            "every block; delete it and run snakemake again"
         )
     _, places, sizes = np.unique(group[order][: len(images)], return_inverse=True, return_counts=True)
     for metric in metrics:
