@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from distillation_dynamics.data.split import Split
+from distillation_dynamics.data.streams import RandomStream
 from distillation_dynamics.errors import Interrupted
 from distillation_dynamics.jobs import record
 from distillation_dynamics.jobs.task import SHARED, Task, code_of, key_of
@@ -20,7 +21,7 @@ from distillation_dynamics.spec.runs import CHECKPOINT
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import loop, resume
 from distillation_dynamics.training.member import Member
-from distillation_dynamics.training.resume import RandomStream, States, Stop
+from distillation_dynamics.training.resume import States, Stop
 from distillation_dynamics.training.teacher import OnlineTeacher
 from helpers import run_job, tiny_study
 

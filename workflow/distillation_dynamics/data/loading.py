@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import StudyError
 from ..spec.training import Augmentation
-from .views import RandomStream, make_transform
+from .streams import drawn_from
+from .views import make_transform
 
 SECONDS_AFTER_STOP = 120
 
@@ -62,7 +63,7 @@ class _Views(Dataset):
             return position, error
         if not self.random:
             return position, self.transform(image)
-        with RandomStream(seed, view, position):
+        with drawn_from(seed, view, position):
             return position, self.transform(image)
 
 

@@ -1,14 +1,12 @@
-"""How a network sees an image: timm's transforms, and the random stream that each view of an image is drawn from.
+"""How a network sees an image: timm's transforms.
 
 A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
 """
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from timm.data import create_transform
 
@@ -68,24 +66,3 @@ def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:
         return transform(picture).permute(1, 2, 0).numpy()
 
     return pixels
-
-
-class RandomStream:
-    """Seed Python's, numpy's and torch's global generators from a key; put them back as they were at the end.
-
-    timm's augmentations draw from all three, and the training process's own stream (dropout) must not notice.
-    """
-
-    def __init__(self, *key: int):
-        self.words = np.random.SeedSequence(key).generate_state(3)
-
-    def __enter__(self) -> None:
-        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-        random.seed(int(self.words[0]))
-        np.random.seed(int(self.words[1]))  # noqa: NPY002
-        torch.manual_seed(int(self.words[2]))
-
-    def __exit__(self, *exception) -> None:
-        random.setstate(self.states[0])
-        np.random.set_state(self.states[1])  # noqa: NPY002
-        torch.set_rng_state(self.states[2])

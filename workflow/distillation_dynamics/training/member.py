@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import distributed
+from ..data.streams import RandomStream
 from ..errors import StudyError
 from ..objective import Objective
 from ..outputs import Outputs, Request
 from ..spec.training import Recipe
 from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, Log
-from .resume import RandomStream, States, log_from_state, log_to_state
+from .resume import States, log_from_state, log_to_state
 from .trainable import Trainable, count_gflops, make_optimizer, make_schedule
 
 STEPS_BETWEEN_LOG_WRITES = 50
