@@ -191,9 +191,6 @@ def test_huge_logits_do_not_overflow():
     assert agreement(student, teacher) == (0, pytest.approx(6e4, rel=1e-3))
 
 
-def test_logits_that_do_not_fit_are_errors():
-    for student, teacher in ((draw(3, 4), draw(4, 4)), (draw(3), draw(3)), (draw(0, 4), draw(0, 4))):
-        with pytest.raises(ValueError, match="logits must both be"):
-            agreement(student, teacher)
+def test_nan_in_logits_is_an_error():
     with pytest.raises(ValueError, match="NaN"):
         agreement(np.array([[np.nan, 1]]), draw(1, 2))

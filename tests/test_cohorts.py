@@ -227,12 +227,6 @@ class Keys(Progress):
         return self.variants[member]
 
 
-def test_students_of_different_seeds_or_recipes_are_no_cohort(stored, tmp_path):
-    jobs = [stored.job("none", tmp_path), run_job(stored.result, stored.folder, "none", tmp_path / "b", seed=1)]
-    with pytest.raises(ValueError, match="share images, recipe, model and seed"):
-        cohorts.main(jobs)
-
-
 def write_batch(study, folder, variants):
     """Tasks of runs under `folder`, and the file of the batch."""
     paths = []

@@ -251,11 +251,9 @@ def test_the_lens_equals_a_literal_one_and_knows_labels_without_a_logit():
     assert (same["lens_agreement"] == 100).all() and (same["lens_kl"] == 0).all() and np.isnan(same["lens_top1"]).all()
 
 
-def test_huge_logits_stay_finite_and_shapes_that_do_not_fit_are_errors():
+def test_huge_logits_stay_finite():
     found = lens.lens_scalars(torch.tensor([[3e4, -3e4]]).half(), torch.tensor([[-3e4, 3e4]]).half())
     assert found["lens_kl"][0] == pytest.approx(6e4, rel=1e-3)
-    with pytest.raises(ValueError, match="must both be"):
-        lens.lens_scalars(torch.zeros(2, 3), torch.zeros(2, 4))
 
 
 def test_blocks_that_the_head_cannot_read_are_empty_and_a_network_without_a_head_has_nothing():

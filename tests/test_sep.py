@@ -164,8 +164,6 @@ def test_rounding_adds_no_bin_to_a_bandwidth():
     assert shares[1] < 0.8
     assert sep.bandwidth(shares, 0.8) == pytest.approx(2 / 3)
     assert sep.bandwidth(shares, 0.8 + 1e-9) == 1
-    with pytest.raises(ValueError, match="level"):
-        sep.bandwidth(shares, 1.5)
 
 
 def test_half_precision_is_widened_and_chunks_change_nothing(monkeypatch):

@@ -66,12 +66,12 @@ class NotFinite(ValueError):
     """NaN or infinity in what a network computes; the message names block and image."""
 
 
-def check_values(values: Tensor, where: str, first: int = 0, kind: type[ValueError] = NotFinite) -> None:
-    """Raise `kind` where values [b, ...] of images, before which `first` came, hold NaN or infinity, saying `where`."""
+def check_values(values: Tensor, where: str, first: int = 0) -> None:
+    """Raise NotFinite where values [b, ...] of images, before which `first` came, hold NaN or infinity; `where`."""
     finite = values.isfinite()
     if not finite.all():
         image = first + int((~finite.flatten(1).all(dim=1)).nonzero()[0])
-        raise kind(f"{where} image {image} holds NaN or infinity")
+        raise NotFinite(f"{where} image {image} holds NaN or infinity")
 
 
 @contextmanager

@@ -24,10 +24,8 @@ IMAGE_COLUMNS = {
 def lens_scalars(lens: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, np.ndarray]:
     """Return the columns of IMAGE_COLUMNS, [B], of a block's logits [B, K], the network's [B, K] and labels [B].
 
-    Labels for which there is no logit (-1: no label) are none. Raises ValueError where the shapes differ.
+    Labels for which there is no logit (-1: no label) are none.
     """
-    if lens.shape != logits.shape or lens.ndim != 2:
-        raise ValueError(f"logits must both be [B, K], got {tuple(lens.shape)} and {tuple(logits.shape)}")
     said, final = lens.double(), logits.double()
     own, log = final.log_softmax(dim=1), said.log_softmax(dim=1)
     top1 = torch.full((len(said),), torch.nan, dtype=torch.float64, device=said.device)

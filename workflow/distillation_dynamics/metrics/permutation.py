@@ -158,25 +158,16 @@ class AmplitudeNull:
             np.abs(values.numpy(), out=out[first:end].numpy())
         return end
 
-    def bands(self, amplitude: np.ndarray, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean and 95 % band of the mean amplitude over `images` images, each [C // 2 + 1].
+    def bands(self, amplitude: np.ndarray, images: int) -> np.ndarray:
+        """Return mean, 95 % band and standard deviation of the mean amplitude over `images` images, [4, C // 2 + 1].
 
         `amplitude` [C // 2 + 1] is that of the order as it is, which bin 0 has under any other, too.
         """
-        found = np.tile(amplitude, (3, 1))
-        if len(self.sums):
-            for order in np.unique(self.orders[1:]):
-                drawn = self.sums[:, self.orders == order].ravel() / images
-                found[:, self.plan.orders == order] = np.stack(band(drawn))[:, None]
-        return tuple(found)
-
-    def deviation(self, images: int) -> np.ndarray:
-        """Return the standard deviation of the mean amplitude over `images` images by bin, [C // 2 + 1]."""
-        found = np.zeros(len(self.plan.orders))
-        if len(self.sums):
-            for order in np.unique(self.orders[1:]):
-                drawn = self.sums[:, self.orders == order] / images
-                found[self.plan.orders == order] = drawn.std(ddof=1) if drawn.size > 1 else 0
+        found = np.stack([amplitude, amplitude, amplitude, np.zeros(len(amplitude))])
+        for order in np.unique(self.orders[1:]) if len(self.sums) else ():
+            drawn = self.sums[:, self.orders == order] / images
+            deviation = drawn.std(ddof=1) if drawn.size > 1 else 0
+            found[:, self.plan.orders == order] = np.array([*band(drawn.ravel()), deviation])[:, None]
         return found
 
 

@@ -52,10 +52,8 @@ BLOCK_COLUMNS = {
 def rank_of_spectrum(energies: np.ndarray, share: float) -> np.ndarray:
     """Return how many leading entries of energies [..., n] hold `share` of their sum, [...]; 0 where the sum is 0.
 
-    For a rank the energies are eigenvalues of a Gram matrix, largest first. Raises ValueError unless 0 < share <= 1.
+    For a rank the energies are eigenvalues of a Gram matrix, largest first.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, got {share}")
     cumulated = np.cumsum(energies, axis=-1)
     total = cumulated[..., -1]
     short = cumulated < (1 - TOLERANCE) * share * total[..., None]

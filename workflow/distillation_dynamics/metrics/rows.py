@@ -82,14 +82,11 @@ class Metric(Accumulator):
         return {}
 
     def save(self, folder: Path) -> None:
-        """Write `rows.safetensors`; raise ValueError where the context names another number of images."""
-        names = list(self.context.names)
-        if len(names) != len(self._labels):
-            raise ValueError(f"{len(self._labels)} images came, {len(names)} are named")
+        """Write `rows.safetensors`."""
         arrays = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
         arrays |= {name: gram.cpu().numpy() for name, gram in self._grams.items()}
         facts = {
-            "names": names,
+            "names": list(self.context.names),
             "labels": self._labels,
             "grids": self._grids,
             "block_names": list(self.context.block_names),

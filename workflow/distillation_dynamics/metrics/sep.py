@@ -58,10 +58,8 @@ def bandwidth(cumulative: np.ndarray, level: float) -> np.ndarray:
     """Share of the K bins needed to hold `level` of the energy, [...], of cumulative shares [..., K].
 
     The smallest number of leading bins whose cumulative share is at least (1 - 1e-12) level, divided by K; NaN where
-    the shares are NaN. Raises ValueError unless 0 < level <= 1.
+    the shares are NaN.
     """
-    if not 0 < level <= 1:
-        raise ValueError(f"level must be above 0 and at most 1, got {level}")
     cumulative = np.asarray(cumulative)
     bins = 1 + np.sum(cumulative < (1 - TOLERANCE) * level, axis=-1)
     return np.where(np.isnan(cumulative[..., -1]), np.nan, bins / cumulative.shape[-1])

@@ -133,8 +133,8 @@ class Metric(Accumulator):
         found = []
         for sums in self._blocks.values():
             amplitude, test = sums.spectrum / self._count, gram_test(sums.gram.cpu().numpy(), self.settings)
-            mean, *band = sums.null.bands(amplitude, self._count)
-            limits = around(mean, sums.null.deviation(self._count), test.critical)
+            mean, *band, deviation = sums.null.bands(amplitude, self._count)
+            limits = around(mean, deviation, test.critical)
             bins = [_two_sided(values, sums.null.channels) for values in (amplitude, mean, *band, *limits)]
             found.append(dict(zip(BIN_COLUMNS, bins, strict=True)) | block_values("amplitude", test))
         return super().compute() | by_column(found)

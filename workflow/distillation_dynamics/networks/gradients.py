@@ -25,11 +25,10 @@ def gradients_on(network: nn.Module, images: Tensor, labels: Tensor) -> Iterator
 
     Works under `no_grad` and `inference_mode` too, if the network itself was made, loaded and moved outside
     `inference_mode`; parameters need no gradient. Raises ValueError for a network in training mode, where an image's
-    gradient would depend on its batch, and for NaN or infinity in an image.
+    gradient would depend on its batch.
     """
     if any(module.training for module in network.modules()):
         raise ValueError("network: it is in training mode; call network.eval() first")
-    check_values(images, "images:", kind=ValueError)
     with torch.inference_mode(False), torch.enable_grad():
         # Autograd keeps no tensor that was made under inference_mode; a copy is an ordinary one.
         yield images.detach().clone(), labels.clone()
@@ -48,8 +47,7 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
     that of the module which timm names or, where that is none or gives something else than the block's features, of the
     last module that gives them (MViTv2, Twins). A block whose features no module gives has gradients of NaN, which is
     said on stderr. One forward (two where modules are searched) and one backward pass; hooks are removed whatever
-    happens. Raises ValueError for a network in training mode and for NaN or infinity in an image, NotFinite for them in
-    its gradient (naming block and image).
+    happens. Raises ValueError for a network in training mode, NotFinite for NaN or infinity (naming block and image).
     """
     names = block_names(network)
     modules = dict(network.named_modules())

@@ -26,8 +26,8 @@ class Observer:
         """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
 
         One forward pass gives all but attention and gradients, which take one of their own each. Without a head there
-        are no logits and no lens. Raises ValueError where gradients are asked for without labels, or of a network in
-        training mode; NotFinite for NaN or infinity in gradients or under the lens.
+        are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode;
+        NotFinite for NaN or infinity in gradients or under the lens.
         """
         network = self.network
         with torch.no_grad():
@@ -36,9 +36,7 @@ class Observer:
                 maps = self.reader(images)
                 outputs.attention = {block: maps[block] for block in chosen(network, request.attention)}
         if request.gradients:
-            if labels is None:
-                raise ValueError("request: gradients are asked for, but no labels are given")
-            gradients = block_gradients(network, images, labels)
+            gradients = block_gradients(network, images, asked_for(labels))
             outputs.gradients = {block: gradients[block] for block in chosen(network, request.gradients)}
         if request.network:
             outputs.network, outputs.images = network, images

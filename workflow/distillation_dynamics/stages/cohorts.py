@@ -64,9 +64,6 @@ def _name(epoch: int) -> str:
 
 def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: float) -> None:
     first = jobs[0]
-    shared = {(job.images, job.seed) for job in jobs}
-    if len(shared) > 1 or any((job.recipe, job.model) != (first.recipe, first.model) for job in jobs):
-        raise ValueError("the members of a cohort share images, recipe, model and seed")
     workers = first.machine.threads - 1
     splits = {name: Split(first.images, name) for name in ("validation", "test")}
     images = Split(first.images, "train", first.recipe.train_images)

@@ -100,10 +100,8 @@ def train(
                 with shared.own(member):
                     member.update((pixels, labels), answer, epoch, recipe, images_at_a_time)
             shared.tick(due)
-            if (step + 1) % steps:
-                save_if_due(step + 1)
-                continue
-            _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
+            if (step + 1) % steps == 0:
+                _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
             save_if_due(step + 1)
         for member in active(total):
             if member.states is not None:
@@ -171,12 +169,8 @@ def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
     """Turn an error of memory into a sentence with the remedy."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if (
-            isinstance(error, RuntimeError)
-            and not isinstance(error, torch.OutOfMemoryError)
-            and ("DefaultCPUAllocator" not in str(error))
-        ):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         what = "the whole batch" if images_at_a_time is None else f"{images_at_a_time} images"
         raise StudyError(
