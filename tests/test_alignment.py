@@ -241,7 +241,7 @@ def dose_table(listed=FOUR, shares=SHARES, seeds=8, spread=0.1, **means):
     draw = np.random.default_rng(0)
     common = draw.normal(size=seeds)
     top1 = {name: means.get(name, 0) + common + draw.normal(0, spread, seeds) for name in listed}
-    members = dose.members({"soft": SOFT} | listed, terms.shares(shares), list(listed), "soft")
+    members = dose.members({"soft": SOFT} | listed, terms.shares(shares), "soft")
     return dose.table(pd.DataFrame(top1), members, "soft")
 
 
@@ -280,7 +280,7 @@ def test_a_seed_that_one_variant_lacks_is_left_out():
     draw = np.random.default_rng(1)
     top1 = pd.DataFrame(draw.normal(size=(8, 4)), columns=list(FOUR))
     top1.loc[7, "first"] = np.nan
-    members = dose.members({"soft": SOFT} | FOUR, terms.shares(SHARES), list(FOUR), "soft")
+    members = dose.members({"soft": SOFT} | FOUR, terms.shares(SHARES), "soft")
     table = dose.table(top1, members, "soft").set_index(["variant", "other"])
     assert table.loc[("last_low", "first"), "seeds"] == 7 and table.loc[("last", "last_low"), "seeds"] == 8
     assert set(table.loc[table["contrast"] != dose.OF_BOTH, "joint_seeds"]) == {7}

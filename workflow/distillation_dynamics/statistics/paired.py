@@ -28,17 +28,17 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def mean_of(values: np.ndarray, name: str, start: str = "") -> dict[str, float]:
+    """Return the mean of values [n] over seeds as `name` (NaN for n = 0), its interval as `<start>low`, `<start>high`."""
+    low, high = interval(values)
+    return {name: float(np.mean(values)) if len(values) else np.nan, f"{start}low": low, f"{start}high": high}
+
+
 def paired(differences: np.ndarray) -> dict[str, Any]:
     """Return what can be said of the differences [n] of two methods over the same n seeds (n = 0 allowed)."""
     differences = np.asarray(differences, dtype=np.float64)
-    low, high = interval(differences)
-    return {
-        "seeds": len(differences),
-        "mean_difference": float(differences.mean()) if len(differences) else np.nan,
-        "low": low,
-        "high": high,
-        "p_sign_flip": float(adjusted(differences[:, None])[0]),
-    }
+    p = float(adjusted(differences[:, None])[0])
+    return {"seeds": len(differences), **mean_of(differences, "mean_difference"), "p_sign_flip": p}
 
 
 def by_seed(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:

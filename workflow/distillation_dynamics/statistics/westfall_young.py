@@ -93,10 +93,10 @@ def detectable(differences: np.ndarray) -> np.ndarray:
     signs = flips(seeds, EXPERIMENT_FLIPS)
     # The two largest sizes over all comparisons, and whose the largest is, tell the largest of the others of each.
     first, second, owner = np.zeros((3, EXPERIMENTS, len(signs)))
-    for one in range(comparisons):
-        own = sizes(noise[:, :, one].T, signs).T
+    for place in range(comparisons):
+        own = sizes(noise[:, :, place].T, signs).T
         second = np.maximum(second, np.minimum(own, first))
-        owner = np.where(own > first, one, owner)
+        owner = np.where(own > first, place, owner)
         first = np.maximum(own, first)
     result = np.zeros(comparisons)
     for one in np.flatnonzero(spread > 0):

@@ -20,7 +20,7 @@ from ...files import Column
 from ...spec.tables import Names
 from ...statistics import terms, westfall_young
 from ...statistics.evidence import Evidence
-from ...statistics.paired import interval
+from ...statistics.paired import mean_of
 from ...statistics.thresholds import FEWEST_SEEDS, LEVEL
 
 TITLE = "Which layers should be aligned?"
@@ -166,9 +166,7 @@ def ceiling(cka: pd.DataFrame, names: Names, kind: str) -> dict[int, float]:
 
 def _gain_of(values: pd.Series) -> dict[str, Any]:
     known = values.dropna().to_numpy()
-    low, high = interval(known)
-    mean = float(known.mean()) if len(known) else np.nan
-    return {"gain": mean, "gain_low": low, "gain_high": high, "gain_seeds": len(known)}
+    return mean_of(known, "gain", "gain_") | {"gain_seeds": len(known)}
 
 
 def table(
@@ -230,9 +228,8 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
     p = westfall_young.test(pd.DataFrame(contrasts), effects=False)["p_joint"] if contrasts else {}
     for row in rows:
         values = contrasts[row["student_block"]].dropna().to_numpy()
-        low, high = interval(values)
-        row |= {"contrast": float(values.mean()) if len(values) else np.nan, "p_joint": p[row["student_block"]]}
-        row |= {"contrast_low": low, "contrast_high": high, "verdict": _verdict(row, len(values))}
+        row |= mean_of(values, "contrast", "contrast_") | {"p_joint": p[row["student_block"]]}
+        row |= {"verdict": _verdict(row, len(values))}
     return pd.DataFrame(rows, columns=list(NEAREST_COLUMNS))
 
 

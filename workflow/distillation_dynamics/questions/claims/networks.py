@@ -33,11 +33,9 @@ def verdicts_of(evidence: Evidence) -> pd.DataFrame:
 
 def counted(found: pd.DataFrame, networks: list[str]) -> str:
     """Return 'cait: entropy yes, intensity no; vit: ...' of the metrics of the claim."""
-    texts = []
-    for network in networks:
-        own = found[(found["network"] == network) & found["metric"].isin(SCALE_FREE)]
-        texts.append(f"{network}: " + ", ".join(f"{m} {'yes' if u else 'no'}" for m, u in own[["metric", "u"]].values))
-    return "; ".join(texts)
+    own = found[found["metric"].isin(SCALE_FREE)]
+    said = (own["metric"] + own["u"].map({True: " yes", False: " no"})).groupby(own["network"]).agg(", ".join)
+    return "; ".join(f"{network}: {said[network]}" for network in networks)
 
 
 def _tested(found: pd.DataFrame, names: tuple[str, ...]) -> list[str]:

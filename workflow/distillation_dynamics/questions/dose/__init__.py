@@ -73,11 +73,10 @@ TABLES = {"effects": EFFECT_COLUMNS, "dose_and_place": DOSE_COLUMNS}
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return effects.parquet and dose_and_place.parquet."""
     listed, shares = evidence.terms, terms.shares(evidence.tables.get("terms"))
-    compared, baseline = evidence.compared, evidence.baseline
-    found = members(listed, shares, compared, baseline)
+    baseline, top1 = evidence.baseline, by_seed(evidence.tables["runs"], evidence.compared, evidence.baseline)
     return {
         "effects": effects_of(evidence.tables["variants"], listed, shares),
-        "dose_and_place": table(by_seed(evidence.tables["runs"], compared, baseline), found, baseline),
+        "dose_and_place": table(top1, members(listed, shares, baseline), baseline),
     }
 
 
@@ -102,19 +101,14 @@ class Member:
 
 
 def members(
-    listed: Mapping[str, terms.Terms],
-    shares: Mapping[tuple[str, str], Mapping[str, float]],
-    variants: Sequence[str],
-    baseline: str,
+    listed: Mapping[str, terms.Terms], shares: Mapping[tuple[str, str], Mapping[str, float]], baseline: str
 ) -> list[Member]:
     """Return the variants that differ from the baseline in one term with pairs alone."""
-    found = []
-    for variant in variants:
-        term = terms.added(listed[variant], listed[baseline])
-        if term is not None:
-            share = shares.get((variant, term.name), {}).get("share_first", np.nan)
-            found.append(Member(variant, term, share))
-    return found
+    return [
+        Member(variant, term, shares.get((variant, term.name), {}).get("share_first", np.nan))
+        for variant, own in listed.items()
+        if (term := terms.added(own, listed[baseline])) is not None
+    ]
 
 
 def contrasts(found: Sequence[Member]) -> Iterator[tuple[str, Member, Member]]:

@@ -14,7 +14,7 @@ import pandas as pd
 from ...files import Column
 from ...statistics.evidence import Evidence
 from ...statistics.keys import HIGH, LOW, PAIR
-from ...statistics.paired import interval
+from ...statistics.paired import mean_of
 from ...statistics.westfall_young import test
 
 TITLE = "When does a gain arise?"
@@ -73,9 +73,8 @@ def trajectory(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> 
     last, paired = _paired(epochs, variants, baseline) if variants else (0, {})
     for variant, by_epoch in paired.items():
         for epoch, gains in by_epoch.groupby(level="epoch"):
-            low, high = interval(gains.to_numpy())
             row = {"variant": variant, "baseline": baseline, "epoch": epoch, "seeds": len(gains)}
-            rows.append(row | {"fraction": epoch / last, "gain": float(gains.mean()), "low": low, "high": high})
+            rows.append(row | {"fraction": epoch / last} | mean_of(gains.to_numpy(), "gain"))
     return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
 
 
@@ -117,11 +116,11 @@ def gains(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[
         for third in THIRDS:
             own = paired[in_third(third, paired.index.get_level_values("epoch"), last)]
             seeds = own.groupby(level="seed").mean()
-            low, high = interval(seeds.to_numpy())
-            values = {"gain": float(seeds.mean()) if len(seeds) else np.nan, "low": low, "high": high}
-            values |= {"seeds": len(seeds), "epochs": own.index.get_level_values("epoch").nunique()}
-            values |= {"all": int(in_third(third, np.arange(1, last + 1), last).sum())}
-            found[variant] |= {f"{third}_{name}": value for name, value in values.items()}
+            found[variant] |= mean_of(seeds.to_numpy(), f"{third}_gain", f"{third}_") | {
+                f"{third}_seeds": len(seeds),
+                f"{third}_epochs": own.index.get_level_values("epoch").nunique(),
+                f"{third}_all": int(in_third(third, np.arange(1, last + 1), last).sum()),
+            }
             by_seed[variant, third] = seeds
     # Those that were not measured in any seed are left out of the family by themselves.
     p = test(pd.DataFrame(by_seed), effects=False)["p_joint"]

@@ -16,7 +16,7 @@ from scipy import stats
 from ...files import Column
 from ...spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ...statistics.evidence import Evidence
-from ...statistics.paired import interval
+from ...statistics.paired import mean_of
 from .runs import Published, counterpart, matched, read_published, soft_of
 
 TITLE = "Published beside measured"
@@ -120,15 +120,12 @@ def table(
 
 def measured(differences: np.ndarray) -> dict[str, Any]:
     """Return mean, its interval and the interval of one further seed, of differences [n] over seeds."""
-    count = len(differences)
-    low, high = interval(differences)
-    mean = float(differences.mean()) if count else np.nan
-    found = {"seeds": count, "difference": mean, "low": low, "high": high, "one_low": np.nan, "one_high": np.nan}
-    if not np.isnan(low):
+    count, half = len(differences), np.nan
+    found = mean_of(differences, "difference")
+    if not np.isnan(found["low"]):
         # Of a published number of one seed: it has the spread of a seed beside the uncertainty of the mean.
         half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) * np.sqrt(1 + 1 / count)
-        found |= {"one_low": mean - half, "one_high": mean + half}
-    return found
+    return {"seeds": count, **found, "one_low": found["difference"] - half, "one_high": found["difference"] + half}
 
 
 def verdict(row: dict[str, Any]) -> str:
@@ -177,25 +174,15 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
 
 def beside(curve: np.ndarray, values: np.ndarray) -> dict[str, Any]:
     """Return how a published curve [K] over blocks and measured ones [seeds, L] change from the first to the last."""
-    changes = values[:, -1] - values[:, 0]
-    low, high = interval(changes)
-    change, published = float(changes.mean()), float(curve[-1] - curve[0])
+    found, published = mean_of(values[:, -1] - values[:, 0], "change"), float(curve[-1] - curve[0])
     blocks, direction = values.shape[1], NOT_MEASURED
-    if not np.isnan(low):
-        same = "same" if (change > 0) == (published > 0) else "opposite"
-        direction = "undecided" if low <= 0 <= high else same
+    if not np.isnan(found["low"]):
+        same = "same" if (found["change"] > 0) == (published > 0) else "opposite"
+        direction = "undecided" if found["low"] <= 0 <= found["high"] else same
     correlation = np.nan
     mean = values.mean(axis=0)
     if blocks > 2 and np.ptp(mean) > 0:
         at_ours = np.interp(np.linspace(0, 1, blocks), np.linspace(0, 1, len(curve)), curve)
         correlation = float(stats.spearmanr(mean, at_ours).statistic)
-    return {
-        "blocks": blocks,
-        "seeds": len(values),
-        "published_change": published,
-        "change": change,
-        "low": low,
-        "high": high,
-        "direction": direction,
-        "correlation": correlation,
-    }
+    found |= {"blocks": blocks, "seeds": len(values), "published_change": published}
+    return found | {"direction": direction, "correlation": correlation}
