@@ -19,18 +19,16 @@ def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame
     rows = [("runs", counted(runs)), ("hours of training", hours(cost))]
     if study is None:
         return [_table([*rows, ("made", "not recorded: study.json is missing")])]
-    config = study["configuration"]
+    config, packages = study["configuration"], {"python": "Python"}
+    packages |= {name: name for name in PACKAGES if name in study["versions"]}
     rows = [
         ("data", _data(config, study)),
         *((f"network {name}", _network(network)) for name, network in config["networks"].items()),
         *([("student", _student(config))] if "student" in config else []),
         *rows,
         ("commit", _commit(study["commit"])),
-        ("versions", ", ".join([f"Python {study['versions']['python']}", *_versions(study["versions"])])),
-        (
-            "machine",
-            f"{study['machine']['processor']}, {study['machine']['cores']} cores, {study['machine']['system']}",
-        ),
+        ("versions", ", ".join(f"{said} {study['versions'][name]}" for name, said in packages.items())),
+        ("machine", "{processor}, {cores} cores, {system}".format_map(study["machine"])),
         ("begun", f"{study['date']} (the last time that something was due)"),
     ]
     return [_table(rows)]
@@ -104,7 +102,3 @@ def _commit(commit: dict[str, Any] | None) -> str:
     if commit is None:
         return "not known (no repository)"
     return f"{commit['hash']}{'' if commit['clean'] else ', with changes that are not committed'}"
-
-
-def _versions(versions: dict[str, str]) -> list[str]:
-    return [f"{name} {versions[name]}" for name in PACKAGES if name in versions]

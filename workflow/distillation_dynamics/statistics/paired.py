@@ -29,7 +29,7 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
 
 
 def mean_of(values: np.ndarray, name: str, start: str = "") -> dict[str, float]:
-    """Return the mean of values [n] over seeds as `name` (NaN for n = 0), its interval as `<start>low`, `<start>high`."""
+    """Return the mean of values [n] over seeds as `name` (NaN: n = 0), its interval as `<start>low`, `<start>high`."""
     low, high = interval(values)
     return {name: float(np.mean(values)) if len(values) else np.nan, f"{start}low": low, f"{start}high": high}
 

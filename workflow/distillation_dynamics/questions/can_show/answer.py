@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import MAIN_IMAGE_SET, Names
+from ...spec.tables import Names
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LIKE_DOSE
 
@@ -20,16 +20,16 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     read, names = evidence.tables, evidence.names
     if not names.variants or names.teacher is None or names.baseline is None:
         return {"students": False}
-    teacher, student = (_blocks(read.get("depth"), name) for name in (names.teacher, names.baseline))
+    widths, ranks = evidence.depth("channels"), evidence.depth("channels", RANK)
+    teacher, student = (_blocks(widths, name) for name in (names.teacher, names.baseline))
     measured = not (teacher.empty or student.empty)
-    ranked = measured and RANK in teacher and teacher[RANK].notna().any()
     variants, doses = read["variants"], read.get("terms")
     return {
         "students": True,
         "measured": measured,
         "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
         "student": {"channels": int(student["channels"].iloc[-1]), "blocks": len(student)} if measured else {},
-        "directions": list(teacher[RANK]) if ranked else [],
+        "directions": list(_blocks(ranks, names.teacher)[RANK]) if measured else [],
         "cka": _contrast(read.get("cka"), names.teacher),
         "effects": list(variants["detectable_effect"].dropna()),
         "seeds": sorted(set(variants["seeds"])),
@@ -39,13 +39,10 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _blocks(depth: pd.DataFrame | None, network: str) -> pd.DataFrame:
-    """Return the rows of a network's last epoch on the main images, of its first seed, by block; empty without."""
-    if depth is None:
-        return pd.DataFrame()
-    rows = depth[(depth["network"] == network) & (depth["probe"] == MAIN_IMAGE_SET)]
-    rows = rows[(rows["epoch"] == rows["epoch"].max()) & (rows["seed"] == rows["seed"].min())]
-    return rows.sort_values("block")
+def _blocks(depth: pd.DataFrame, network: str) -> pd.DataFrame:
+    """Return the rows of a network, of its first seed, by block."""
+    rows = depth[depth["network"] == network]
+    return rows[rows["seed"] == rows["seed"].min()].sort_values("block")
 
 
 def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:

@@ -42,7 +42,7 @@ for _third, _which in THIRDS.items():
             "training (without epoch 0); NaN: not measured",
         ),
         f"{_third}_low": Column("points", f"lower end of the 95 % t interval of the gain in the {_which} third"),
-        f"{_third}_high": Column("points", "upper end of that interval"),
+        f"{_third}_high": HIGH,
         f"{_third}_seeds": Column("", f"seeds measured in both in the {_which} third"),
         f"{_third}_epochs": Column("epochs", f"epochs of the {_which} third that were validated in both, in any seed"),
         f"{_third}_all": Column("epochs", f"epochs of the {_which} third"),

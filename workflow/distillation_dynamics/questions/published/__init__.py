@@ -16,6 +16,7 @@ from scipy import stats
 from ...files import Column
 from ...spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ...statistics.evidence import Evidence
+from ...statistics.keys import HIGH, LOW
 from ...statistics.paired import mean_of
 from .runs import Published, counterpart, matched, read_published, soft_of
 
@@ -36,8 +37,8 @@ PUBLISHED_COLUMNS = {
     "published_difference": Column("points", "published_last less that of the published SoftKD of the same kind"),
     "seeds": Column("", "seeds of the study that the measured difference rests on"),
     "difference": Column("points", "measured: mean over seeds of the paired difference to the baseline in test top-1"),
-    "low": Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread"),
-    "high": Column("points", "upper end of that interval"),
+    "low": LOW,
+    "high": HIGH,
     "one_low": Column("points", "lower end of the 95 % interval in which the difference of one further seed lies"),
     "one_high": Column("points", "upper end of that interval: what a published difference of one seed is held against"),
     "comparable": Column("", "whether it is the same run: terms, networks, images and epochs"),

@@ -4,7 +4,6 @@ In: the files of `resources/published`, what the students of the study are. Out:
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,21 +59,17 @@ def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, froz
     return {term.name: frozenset(map(place, term.pairs)) for term in terms}
 
 
-def term_differences(ours: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
+def term_differences(terms: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
     """Return what differs between terms of the same objectives, in words."""
     found, published = [], {term.name: term for term in theirs}
-    for term in ours:
+    for term in terms:
         other = published[term.name]
         if dose_of(term) != dose_of(other):
             found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
-        for name in (f.name for f in fields(TermSpec)):
-            mine, given = getattr(term, name), getattr(other, name)
-            if name == "pairs":
-                mine, given = sorted(map(tuple, mine)), sorted(map(tuple, given))
-            one_pair = name == "reduction" and len(other.pairs) < 2
-            # What a term requires follows from its name.
-            if mine != given and name not in ("name", "requires", "weight", "share") and not one_pair:
-                found.append(f"{term.name}: {name} {mine}, published {given}")
+        compared = [("options", term.options, other.options), ("pairs", sorted(term.pairs), sorted(other.pairs))]
+        # Of one pair the mean is the sum.
+        compared += [("reduction", term.reduction, other.reduction)] * (len(other.pairs) > 1)
+        found += [f"{term.name}: {name} {ours}, published {given}" for name, ours, given in compared if ours != given]
     return found
 
 

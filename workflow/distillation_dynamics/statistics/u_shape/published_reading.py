@@ -5,6 +5,7 @@ evidence is the image; blocks are never resampled.
 """
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -82,9 +83,9 @@ class Resampled:
 
     def profiles(self, indices: np.ndarray) -> np.ndarray:
         """Return mean curves [R, L] of the groups `indices` [R, k], a resample a row."""
-        rows = len(indices)
-        places = indices + self.groups * np.arange(rows)[:, None]
-        counts = np.bincount(places.ravel(), minlength=rows * self.groups).reshape(rows, self.groups)
+        return self._means(_counts(indices, self.groups))
+
+    def _means(self, counts: np.ndarray) -> np.ndarray:
         return counts @ self._sums / (counts @ self._sizes)[:, None]
 
     def depth_interval(self) -> tuple[float, float]:
@@ -111,12 +112,22 @@ class Resampled:
 
     def minimum_shares(self) -> np.ndarray:
         """Return for each of all L blocks the share of resamples whose mean curve is lowest there."""
-        generator = np.random.default_rng(SEED)
-        counts = np.zeros(self.blocks)
-        for _ in range(4):
-            indices = generator.integers(self.groups, size=(RESAMPLES // 4, self.groups))
-            counts += np.bincount(self.profiles(indices).argmin(axis=1), minlength=self.blocks)
-        return counts / counts.sum()
+        lowest = [self._means(counts).argmin(axis=1) for counts in _resamples(self.groups)]
+        return np.bincount(np.concatenate(lowest), minlength=self.blocks) / RESAMPLES
+
+
+def _counts(indices: np.ndarray, groups: int) -> np.ndarray:
+    """Return how often each group is in each resample, [R, groups], of indices [R, k]."""
+    rows = len(indices)
+    places = indices + groups * np.arange(rows)[:, None]
+    return np.bincount(places.ravel(), minlength=rows * groups).reshape(rows, groups)
+
+
+@lru_cache(maxsize=2)
+def _resamples(groups: int) -> list[np.ndarray]:
+    """Return the counts of 2,000 resamples in four parts: of all networks of a study they are the same."""
+    generator = np.random.default_rng(SEED)
+    return [_counts(generator.integers(groups, size=(RESAMPLES // 4, groups)), groups) for _ in range(4)]
 
 
 def fits(profile: np.ndarray) -> tuple[float, float]:
