@@ -64,7 +64,9 @@ def rows(
     count, blocks = len(images.positions), len(names)
     channels, grid_rows, grid_columns = np.array(shapes).T
     # Of a network without attention nothing is computed.
-    empty = dict.fromkeys(image, [np.full(count, np.nan)] * blocks) | dict.fromkeys(block, [np.nan] * blocks)
+    empty: dict[str, Any] = dict.fromkeys(image, [np.full(count, np.nan)] * blocks) | dict.fromkeys(
+        block, [np.nan] * blocks
+    )
     columns = empty | columns
     per_block = {name: np.full(blocks, value) for name, value in key.items()}
     per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}

@@ -92,7 +92,9 @@ class Measurement:
         for table, columns in rows.items():
             named = {name: np.full(len(columns[name]), value) for name, value in key.items() if name in columns}
             self.tables[table].append(columns | named)
-        for path in sorted(kept.iterdir()) if folder and kept and kept.is_dir() else ():
+        if folder is None or kept is None or not kept.is_dir():
+            return
+        for path in sorted(kept.iterdir()):
             with replacing(folder / path.name) as temporary:
                 shutil.copyfile(path, temporary)
 
