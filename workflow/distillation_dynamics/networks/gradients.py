@@ -145,11 +145,7 @@ def _source(outputs: Sequence[tuple[str, Tensor]], name: str, feature_bchw: Tens
     tokens = feature_bchw[0].detach().flatten(1).mT
     for module, output in sorted(reversed(outputs), key=lambda entry: entry[0] != name):
         for layout in LAYOUTS.get(output.ndim, ()):
-            values = layout(output.detach()[:1])
-            if values.shape[2] == tokens.shape[1] and _same(values[0, -len(tokens) :], tokens):
+            values = layout(output.detach()[:1])[0, -len(tokens) :]
+            if values.shape == tokens.shape and torch.allclose(values, tokens, rtol=0, atol=0, equal_nan=True):
                 return _Source(module, output, layout)
     return None
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)

@@ -26,7 +26,7 @@ from ..networks.weights_file import other_weights
 from ..objective import Objective
 from ..spec.networks import NetworkJob
 from ..spec.runs import WEIGHTS
-from ..spec.training import Recipe, TermSpec
+from ..spec.training import TermSpec
 from ..training.evaluation import predict, top1
 from ..training.folder import write_run
 from ..training.log import Log
@@ -56,16 +56,17 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
         network = build(job.model, job.view)
     except StudyError as error:
         raise StudyError(f"{owner}.{error}") from error
-    log, images, loaded = Log(), None, None
+    log, images, loaded, seen = Log(), None, None, 0
     if job.recipe is not None and job.images is not None:
         images = Split(job.images, "train", job.recipe.train_images)
-        log = _train(job, job.recipe, network, images, splits["validation"], device, state_key)
+        log = _train(job, network, images, splits["validation"], device, state_key)
+        seen = len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
     else:
         assert job.weights is not None, "what is not trained is loaded"
         loaded = load_released(job.weights.files[0], network, job.model, job.sha256, other_weights(owner))
     workers = job.machine.threads - 1
     predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
-    result = _result(job, network, images, log)
+    result = _result(job, network, images, log.gflops_per_image * seen)
     for name, split in splits.items():
         result[f"{name}_top1"] = top1(predictions[name], split.labels)
         result[f"{name}_images"] = len(split)
@@ -81,7 +82,6 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     result |= {"loaded": loaded, "control": job.control, "control_is_identity": is_identity(twin, job.view)}
     if result["control_is_identity"]:
         print(f"{owner}.control: {no_control(job)}", file=sys.stderr, flush=True)
-    seen = _seen(job, images)
     rate = seen / log.seconds if images is not None else None
     cost = {"seconds": log.seconds, "images_per_second": rate, "device": device.type, "networks": 1}
     cost |= {"own_seconds": log.seconds, "start_seconds": 0.0}
@@ -99,33 +99,21 @@ def no_control(job: NetworkJob) -> str:
 
 
 def _train(
-    job: NetworkJob,
-    recipe: Recipe,
-    network: nn.Module,
-    images: Split,
-    validation: Split,
-    device: torch.device,
-    state_key: str,
+    job: NetworkJob, network: nn.Module, images: Split, validation: Split, device: torch.device, state_key: str
 ) -> Log:
     """Train the network in place on cross-entropy; return what happened."""
     machine = job.machine
+    assert job.recipe is not None
     term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": job.label_smoothing})
     states = States(Path(job.out) / ".resume", state_key, machine.minutes_between_states)
     member = Member(network, Objective((term,), [], []), job.seed, states=states)
-    train([member], None, images, validation, recipe, device, machine.threads - 1, machine.images_at_a_time)
+    train([member], None, images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time)
     if member.failed is not None:
         raise member.failed
     return member.log
 
 
-def _seen(job: NetworkJob, images: Split | None) -> int:
-    """Return how many images a training saw, each as often as it did."""
-    if images is None or job.recipe is None:
-        return 0
-    return len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
-
-
-def _result(job: NetworkJob, network: nn.Module, images: Split | None, log: Log) -> dict[str, Any]:
+def _result(job: NetworkJob, network: nn.Module, images: Split | None, training_gflops: float) -> dict[str, Any]:
     """Return what is known of a network before it is measured: no accuracy, and why."""
     not_measured = None if job.measures else NO_HEAD if classes_of(network) == 0 else NO_IMAGES
     return {
@@ -134,7 +122,7 @@ def _result(job: NetworkJob, network: nn.Module, images: Split | None, log: Log)
         "classes": classes_of(network),
         "train_images": None if images is None else len(images),
         "epochs": None if job.recipe is None else job.recipe.epochs,
-        "training_gflops": log.gflops_per_image * _seen(job, images),
+        "training_gflops": training_gflops,
         **{f"{split}_{what}": None for split in SPLITS for what in ("top1", "images", "chance")},
         "not_measured": not_measured,
     }

@@ -55,7 +55,8 @@ def train(
         raise StudyError(
             f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
         )
-    if images_at_a_time is not None and any(_normalises_over_images(member.student) for member in members):
+    modules = (module for member in members for module in member.student.modules())
+    if images_at_a_time is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in modules):
         raise StudyError(
             "compute.students.images_at_a_time (or compute.networks'): the network normalises over the images of a "
             "batch (BatchNorm), which parts of it would change; leave it out"
@@ -158,10 +159,6 @@ class Clock:
             member.own_seconds += self.spent[member]
             member.log.seconds += self.spent[member] + common / len(members)
         self.spent = dict.fromkeys(self.spent, 0.0)
-
-
-def _normalises_over_images(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 @contextmanager
