@@ -46,50 +46,42 @@ GAIN = {
     "gain_seeds": Column("", "seeds of which both epochs were compared"),
     "ceiling": Column("", "CKA of the teacher's block with the same block of a teacher of another seed; NaN: none"),
 }
-ALIGNMENT_COLUMNS = (
-    KEY
-    | {
-        "cka": Column("", CKA),
-        "cka_kind": Column("", "what its rows are: tokens, or images where a pair has none; empty where CKA is NaN"),
-        "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
-        "cka_seeds": Column("", "seeds that it is the mean of"),
-        "untrained_cka": Column("", "the same of epoch 0, before training"),
-    }
-    | GAIN
-    | {
-        "student_rank": Column(
-            "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
-        ),
-        "teacher_rank_reduced": Column(
-            "", "the same of the teacher's tokens, their channels reduced to the student's number"
-        ),
-        "student_bandwidth": Column(
-            "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
-        ),
-        "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
-        "aligned_by": Column("", "variants that align it, with their other pairs; empty: untried"),
-    }
-)
-NEAREST_COLUMNS = (
-    KEY
-    | {
-        "cka": Column("", f"the largest of the student's block: {CKA}"),
-        "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; -1: unknown"),
-        "untrained_cka": Column("", "CKA with that block before training"),
-    }
-    | GAIN
-    | {
-        "contrast": Column(
-            "",
-            "gain at the teacher block that is nearest in the other seeds, less the mean gain at the teacher's other "
-            "blocks, mean over seeds; the other seeds choose, so that no block is favoured for its own noise",
-        ),
-        "contrast_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
-        "contrast_high": Column("", "upper end of that interval"),
-        "p_joint": Column("", "two-sided joint sign-flip p of the contrast, over all blocks of the student"),
-        "verdict": Column("", f"{STANDS_OUT}, {NOT_SHOWN}, {TOO_FEW} or {NOT_COMPARED}"),
-    }
-)
+ALIGNMENT_COLUMNS = {
+    **KEY,
+    "cka": Column("", CKA),
+    "cka_kind": Column("", "what its rows are: tokens, or images where a pair has none; empty where CKA is NaN"),
+    "cka_rows": Column("", "rows that it rests on; NaN where CKA is"),
+    "cka_seeds": Column("", "seeds that it is the mean of"),
+    "untrained_cka": Column("", "the same of epoch 0, before training"),
+    **GAIN,
+    "student_rank": Column(
+        "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
+    ),
+    "teacher_rank_reduced": Column(
+        "", "the same of the teacher's tokens, their channels reduced to the student's number"
+    ),
+    "student_bandwidth": Column(
+        "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
+    ),
+    "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
+    "aligned_by": Column("", "variants that align it, with their other pairs; empty: untried"),
+}
+NEAREST_COLUMNS = {
+    **KEY,
+    "cka": Column("", f"the largest of the student's block: {CKA}"),
+    "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; -1: unknown"),
+    "untrained_cka": Column("", "CKA with that block before training"),
+    **GAIN,
+    "contrast": Column(
+        "",
+        "gain at the teacher block that is nearest in the other seeds, less the mean gain at the teacher's other "
+        "blocks, mean over seeds; the other seeds choose, so that no block is favoured for its own noise",
+    ),
+    "contrast_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
+    "contrast_high": Column("", "upper end of that interval"),
+    "p_joint": Column("", "two-sided joint sign-flip p of the contrast, over all blocks of the student"),
+    "verdict": Column("", f"{STANDS_OUT}, {NOT_SHOWN}, {TOO_FEW} or {NOT_COMPARED}"),
+}
 TABLES = {"alignment": ALIGNMENT_COLUMNS, "nearest": NEAREST_COLUMNS}
 MEASURES = {
     "student_rank": "rank_95",

@@ -41,31 +41,27 @@ WORDS = {
     westfall_young.UNDECIDED: "undecided",
     westfall_young.UNTESTED: TOO_FEW,
 }
-DOSE_COLUMNS = (
-    {
-        "baseline": Column("", "variant that both differ from in one term"),
-        "objective": TERM["objective"],
-        "options": TERM["options"],
-        "contrast": Column("", f"{OF_PLACE}, {OF_DOSE} or {OF_BOTH}: what the two variants differ in"),
-        "variant": Column("", "variant with the later pairs; of a contrast of dose the one with the larger share"),
-        "other": Column("", "variant that is subtracted"),
-        "pairs": TERM["pairs"],
-        "other_pairs": Column("", "pairs that the other aligns"),
-        "weight": Column("", "weight of the variant's term; NaN where it was given a share of the loss instead"),
-        "other_weight": Column("", "the same of the other's"),
-        "share": Column("", SHARE),
-        "other_share": Column("", "the same of the other's term"),
-        "level": Column("", "low, middle or high: place of the shares among contrasts of the same pairs; empty: alone"),
-        "seeds": Column("", "seeds that both have"),
-        "mean_difference": Column(
-            "points", "mean over seeds of the paired difference in test top-1, variant less other"
-        ),
-        "low": LOW,
-        "high": HIGH,
-    }
-    | JOINT
-    | {"verdict": Column("", f"{BETTER}, {WORSE}, {', '.join(WORDS.values())}, or {MIXED}")}
-)
+DOSE_COLUMNS = {
+    "baseline": Column("", "variant that both differ from in one term"),
+    "objective": TERM["objective"],
+    "options": TERM["options"],
+    "contrast": Column("", f"{OF_PLACE}, {OF_DOSE} or {OF_BOTH}: what the two variants differ in"),
+    "variant": Column("", "variant with the later pairs; of a contrast of dose the one with the larger share"),
+    "other": Column("", "variant that is subtracted"),
+    "pairs": TERM["pairs"],
+    "other_pairs": Column("", "pairs that the other aligns"),
+    "weight": Column("", "weight of the variant's term; NaN where it was given a share of the loss instead"),
+    "other_weight": Column("", "the same of the other's"),
+    "share": Column("", SHARE),
+    "other_share": Column("", "the same of the other's term"),
+    "level": Column("", "low, middle or high: place of the shares among contrasts of the same pairs; empty: alone"),
+    "seeds": Column("", "seeds that both have"),
+    "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1, variant less other"),
+    "low": LOW,
+    "high": HIGH,
+    **JOINT,
+    "verdict": Column("", f"{BETTER}, {WORSE}, {', '.join(WORDS.values())}, or {MIXED}"),
+}
 
 TABLES = {"effects": EFFECT_COLUMNS, "dose_and_place": DOSE_COLUMNS}
 

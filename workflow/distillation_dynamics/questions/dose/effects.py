@@ -23,24 +23,20 @@ TERM = {
     "pairs": Column("", "pairs of blocks that it aligns, student-teacher, from 0"),
 }
 SHARE = "share of the loss that the term has in epoch 1, mean over updates and seeds; NaN: not measured"
-EFFECT_COLUMNS = (
-    PAIR
-    | TERM
-    | {
-        "weight": Column("", "weight of the term; NaN where it was given a share of the loss instead"),
-        "share_first": Column("", SHARE),
-        "share_all": Column("", "the same over all epochs"),
-        "seeds": SEEDS,
-        "mean_difference": Column("points", "effect: mean over seeds of the paired difference in test top-1"),
-        "low": LOW,
-        "high": HIGH,
-    }
-    | JOINT
-    | {
-        "alone": Column("", "whether this term is all by which the variant differs from the baseline"),
-        "verdict": Column("", f"{HELPS}, {HARMS}, {NO_EFFECT}, {UNKNOWN}, or {MIXED}"),
-    }
-)
+EFFECT_COLUMNS = {
+    **PAIR,
+    **TERM,
+    "weight": Column("", "weight of the term; NaN where it was given a share of the loss instead"),
+    "share_first": Column("", SHARE),
+    "share_all": Column("", "the same over all epochs"),
+    "seeds": SEEDS,
+    "mean_difference": Column("points", "effect: mean over seeds of the paired difference in test top-1"),
+    "low": LOW,
+    "high": HIGH,
+    **JOINT,
+    "alone": Column("", "whether this term is all by which the variant differs from the baseline"),
+    "verdict": Column("", f"{HELPS}, {HARMS}, {NO_EFFECT}, {UNKNOWN}, or {MIXED}"),
+}
 
 
 def effects_of(

@@ -88,7 +88,6 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     return {
         "network": network,
         "measured": len(paper),
-        "images": rows["images"].tolist(),
         "u": _spaced(paper, U_SHAPED),
         "no_u": _spaced(paper, NOT_U_SHAPED),
         "unsettled": unsettled(paper),

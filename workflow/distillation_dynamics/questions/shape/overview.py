@@ -42,17 +42,9 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
             group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
         )
         beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
-        rows.append(
-            {
-                "metric": metric,
-                "role": group["role"].iloc[0],
-                "networks": _share(networks),
-                "controls": _share(beside),
-                "students": _share(students),
-                "depth, networks": span(networks["depth"]),
-                "depth, students": span(students["depth"]),
-            }
-        )
+        row = {"metric": metric, "role": group["role"].iloc[0], "networks": _share(networks)}
+        row |= {"controls": _share(beside), "students": _share(students)}
+        rows.append(row | {"depth, networks": span(networks["depth"]), "depth, students": span(students["depth"])})
     order = {metric: place for place, metric in enumerate(ROLES)}
     return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
 

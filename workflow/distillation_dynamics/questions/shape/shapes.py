@@ -19,17 +19,9 @@ import pyarrow.parquet as pq
 from ...errors import StudyError
 from ...files import Column
 from ...spec.tables import PUBLISHED_IMAGE_SET
+from ...statistics import u_shape
 from ...statistics.thresholds import FLAT, LEVEL, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
-from ...statistics.u_shape import (
-    EMPTY,
-    NO_INTERIOR,
-    NOT_U_SHAPED,
-    ONE_IMAGE,
-    U_SHAPED,
-    UNDECIDED,
-    fall_and_rise,
-    verdicts,
-)
+from ...statistics.u_shape import NOT_U_SHAPED, U_SHAPED, UNDECIDED, fall_and_rise
 from ...statistics.u_shape.published_reading import Resampled, adjusted, depth, fits, published, valley_p
 from . import references, scale
 
@@ -109,7 +101,8 @@ SHAPE_COLUMNS = KEYS | {
     "verdict": Column(
         "",
         f"{U_SHAPED} (p_adjusted <= {LEVEL:.2f}), {NOT_U_SHAPED} (p_none <= {LEVEL:.2f}), {UNDECIDED} (neither, or "
-        f"too skewed for so many images), {EMPTY} (relative_range < {FLAT:g}), {NO_INTERIOR} or {ONE_IMAGE}",
+        f"too skewed for so many images), {u_shape.EMPTY} (relative_range < {FLAT:g}), {u_shape.NO_INTERIOR} or "
+        f"{u_shape.ONE_IMAGE}",
     ),
     "verdict_published": Column(
         "", f"{U_SHAPED} (p_any_adjusted <= {LEVEL:.2f} and depth >= {SMALLEST_DEPTH:.2f}), {NOT_U_SHAPED} or empty"
@@ -259,6 +252,6 @@ def shapes_of(
     for name, p in ADJUSTED.items():
         shape[name] = families[p].transform(adjusted) if len(shape) else shape[p]
     flat = shape["relative_range"] < FLAT
-    shape["verdict"] = verdicts(shape["p_adjusted"], shape["p_skewed"], shape["p_none"], shape["blocks"], flat)
+    shape["verdict"] = u_shape.verdicts(shape["p_adjusted"], shape["p_skewed"], shape["p_none"], shape["blocks"], flat)
     shape["verdict_published"] = published(shape["p_any_adjusted"], shape["depth"])
     return shape[list(SHAPE_COLUMNS)], pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS))

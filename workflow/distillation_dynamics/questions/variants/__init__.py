@@ -29,28 +29,22 @@ DIFFERENCE_COLUMNS = PAIR | {
     "seed": Column("", "seed that both have"),
     "difference": Column("points", "test top-1 of the variant less that of the baseline, last epoch"),
 }
-VARIANT_COLUMNS = (
-    PAIR
-    | {
-        "seeds": SEEDS,
-        "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1"),
-        "low": LOW,
-        "high": HIGH,
-        "p_sign_flip": Column("", SIGN_FLIP),
-    }
-    | JOINT
-    | {
-        "evaluation_standard_error": Column(
-            "points", "standard error of one seed's difference from the number of test images alone (root mean square)"
-        )
-    }
-    | GAIN_COLUMNS
-    | {
-        "changes": Column("", "changes that lead from the terms of the baseline to those of the variant"),
-        "differs": Column("", "these changes in words; the difference is that of all of them together"),
-        "verdict": Column("", "what may be said, in words"),
-    }
-)
+VARIANT_COLUMNS = {
+    **PAIR,
+    "seeds": SEEDS,
+    "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1"),
+    "low": LOW,
+    "high": HIGH,
+    "p_sign_flip": Column("", SIGN_FLIP),
+    **JOINT,
+    "evaluation_standard_error": Column(
+        "points", "standard error of one seed's difference from the number of test images alone (root mean square)"
+    ),
+    **GAIN_COLUMNS,
+    "changes": Column("", "changes that lead from the terms of the baseline to those of the variant"),
+    "differs": Column("", "these changes in words; the difference is that of all of them together"),
+    "verdict": Column("", "what may be said, in words"),
+}
 
 
 TABLES = {"differences": DIFFERENCE_COLUMNS, "variants": VARIANT_COLUMNS, "mcnemar": MCNEMAR_COLUMNS}

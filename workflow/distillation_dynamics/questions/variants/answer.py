@@ -61,13 +61,7 @@ def checkpoint_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
     for variant, group in checkpoints.groupby("variant", sort=False):
         decided = group["p"] <= LEVEL
         more = group["only_variant_right"] > group["only_baseline_right"]
-        rows.append(
-            {
-                "variant": variant,
-                "pairs of checkpoints": len(group),
-                "better, p <= .05": int((decided & more).sum()),
-                "worse, p <= .05": int((decided & ~more).sum()),
-                "undecided": int((~decided).sum()),
-            }
-        )
+        counts = {"better, p <= .05": decided & more, "worse, p <= .05": decided & ~more, "undecided": ~decided}
+        row = {"variant": variant, "pairs of checkpoints": len(group)}
+        rows.append(row | {name: int(which.sum()) for name, which in counts.items()})
     return pd.DataFrame(rows)

@@ -48,17 +48,7 @@ def mcnemar(folders: Folders, labels: np.ndarray, variants: Sequence[str], basel
             theirs = correct(folders[variant, seed], labels)
             gained, lost = int((theirs & ~ours[seed]).sum()), int((~theirs & ours[seed]).sum())
             result = test([[0, gained], [lost, 0]], exact=gained + lost < EXACT_DISCORDANT)
-            rows.append(
-                {
-                    "variant": variant,
-                    "baseline": baseline,
-                    "seed": seed,
-                    "only_variant_right": gained,
-                    "only_baseline_right": lost,
-                    "images": len(labels),
-                    "p": float(result.pvalue),
-                }
-            )
+            rows.append((variant, baseline, seed, gained, lost, len(labels), float(result.pvalue)))
     return pd.DataFrame(rows, columns=list(MCNEMAR_COLUMNS))
 
 
