@@ -18,7 +18,6 @@ from ..networks.acceptance import check_stored
 from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.weights import load_weights
-from ..outputs import asked_for
 from ..spec.teacher_outputs import TeacherOutputsJob
 from ..spec.training import Augmentation, views_of
 from ..training.teacher import answers, file_name
@@ -37,23 +36,16 @@ def write(
     sample = next(answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))
     views = views_of(augmentation)
     assert views is not None, "answers are stored of a fixed number of views"
-    size = (views, len(images))
     check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
     with ExitStack() as stack:
-        logits = stack.enter_context(
-            npy_writer(Path(folder) / file_name(None), (*size, *asked_for(sample.logits).shape[1:]), np.float32)
-        )
-        features = {
-            block: stack.enter_context(
-                npy_writer(Path(folder) / file_name(block), (*size, *value.shape[1:]), np.float32)
-            )
-            for block, value in sample.features.items()
-        }
+        writers = []
+        for block, tensor in zip([None, *sample.features], sample.tensors(), strict=True):
+            shape = (views, len(images), *tensor.shape[1:])
+            writers.append(stack.enter_context(npy_writer(Path(folder) / file_name(block), shape, np.float32)))
         for view in range(views):
             for answer in answers(network, images, view, augmentation, blocks, device, workers):
-                logits(asked_for(answer.logits).cpu().numpy())
-                for block, value in answer.features.items():
-                    features[block](value.cpu().numpy())
+                for write_rows, tensor in zip(writers, answer.tensors(), strict=True):
+                    write_rows(tensor.cpu().numpy())
 
 
 def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
