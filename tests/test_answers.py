@@ -9,7 +9,7 @@ import zoo
 from distillation_dynamics.errors import say_once
 from distillation_dynamics.networks import blocks
 from distillation_dynamics.networks.answers import run
-from distillation_dynamics.networks.attention import AttentionReader
+from distillation_dynamics.networks.attention import attention_maps
 from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import ALL, Request
@@ -249,10 +249,9 @@ def test_a_loss_on_what_is_answered_trains_the_network():
 @torch.no_grad()
 def test_attention_is_that_of_the_reader_for_the_blocks_asked_for():
     network, images = network_of("registers"), draw()
-    reader = AttentionReader(network)
     said = Observer(network)(images, Request(attention=(0, 2)))
     assert sorted(said.attention) == [0, 2]
     for block in (0, 2):
-        (ours,), (theirs,) = said.attention[block], reader(images)[block]
+        (ours,), (theirs,) = said.attention[block], attention_maps(network, images)[block]
         assert torch.equal(ours.weights, theirs.weights) and ours.prefix == 4 and (ours.rows, ours.columns) == (4, 4)
         np.testing.assert_allclose(ours.weights.sum(dim=-1), 1, rtol=1e-9)

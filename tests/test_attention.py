@@ -9,7 +9,7 @@ import torch
 
 import zoo
 from distillation_dynamics.metrics import attention
-from distillation_dynamics.networks.attention import AttentionReader
+from distillation_dynamics.networks.attention import attention_maps, softmaxes
 from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.outputs import AttentionMap, Outputs
 
@@ -125,7 +125,7 @@ def test_every_family_gives_normalised_maps_of_its_own_windows(family):
     network, images = build(family), zoo.images()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        maps = AttentionReader(network)(images)
+        maps = attention_maps(network, images)
     for block, (layers, windows, heads, rows, columns, prefix, stride) in zip(maps, FAMILIES[family], strict=True):
         assert len(block) == layers
         for layer in block:
@@ -146,7 +146,7 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
     network, images = build(family), zoo.images()
     x = network.patch_embed(images)
     x = x + network.pos_embed if family == "cait" else network._pos_embed(x)
-    for block, (layer,) in zip(network.blocks, AttentionReader(network)(images), strict=True):
+    for block, (layer,) in zip(network.blocks, attention_maps(network, images), strict=True):
         width = x.shape[2] // 2
         q, k, _ = block.attn.qkv(block.norm1(x)).chunk(3, dim=2)
         scores = torch.stack(
@@ -163,7 +163,7 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
 @torch.no_grad()
 def test_windows_of_swin_belong_to_their_image_in_row_major_order():
     network, images = build("swin"), zoo.images()
-    layer = AttentionReader(network)(images)[0][0]
+    layer = attention_maps(network, images)[0][0]
     block = network.layers[0].blocks[0]
     x = block.norm1(network.layers[0].downsample(network.patch_embed(images)))
     attn = block.attn
@@ -183,8 +183,7 @@ def test_the_callers_network_is_left_as_it_was(family):
     before = copy.deepcopy(network.state_dict())
     fused = [getattr(module, "fused_attn", None) for module in network.modules()]
     logits = network(images)
-    reader = AttentionReader(network)
-    reader(images)
+    attention_maps(network, images)
     assert all(module.training for module in network.modules())
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert [getattr(module, "fused_attn", None) for module in network.modules()] == fused
@@ -194,20 +193,19 @@ def test_the_callers_network_is_left_as_it_was(family):
 
 def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
     network, images = build("cait"), zoo.images(4)
-    reader = AttentionReader(network)
-    whole = attention.attention_entropy(reader(images))
+    whole = attention.attention_entropy(attention_maps(network, images))
     for number in range(4):
-        alone = attention.attention_entropy(reader(images[number : number + 1]))
+        alone = attention.attention_entropy(attention_maps(network, images[number : number + 1]))
         np.testing.assert_allclose(alone[:, 0], whole[:, number], rtol=1e-12)
 
 
 @pytest.mark.parametrize("family", ["vit", "swin", "cait"])
 def test_the_stream_equals_the_whole(family):
     network, images = build(family), zoo.images(5)
-    reader, metric = AttentionReader(network), attention.Metric()
+    metric = attention.Metric()
     for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
-        metric.update(outputs_of(reader(images[part])))
-    streamed, maps = metric.compute(), reader(images)
+        metric.update(outputs_of(attention_maps(network, images[part])))
+    streamed, maps = metric.compute(), attention_maps(network, images)
     assert set(streamed) == {*attention.IMAGE_COLUMNS, *attention.BLOCK_COLUMNS}
     keys = [np.mean([np.log2(layer.weights.shape[-1]) for layer in block]) if block else np.nan for block in maps]
     np.testing.assert_allclose(streamed["attention_entropy_uniform"], keys)
@@ -218,14 +216,14 @@ def test_the_stream_equals_the_whole(family):
 
 
 def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
-    maps = AttentionReader(build("vit", depth=11))(zoo.images(1))
+    maps = attention_maps(build("vit", depth=11), zoo.images(1))
     assert [len(block) for block in maps] == [1] * 11
 
 
 def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     network = build("resnet")
-    reader, metric = AttentionReader(network), attention.Metric()
-    maps = reader(zoo.images())
+    metric = attention.Metric()
+    maps = attention_maps(network, zoo.images())
     assert maps == [[] for _ in block_names(network)]
     metric.update(outputs_of(maps))
     assert metric.compute() == {}
@@ -247,3 +245,22 @@ def test_half_precision_is_widened_before_anything_is_summed():
     wide = layer._replace(weights=layer.weights.half().double())
     for name in ("attention_entropy", "attention_distance"):
         np.testing.assert_array_equal(getattr(attention, name)([[half]]), getattr(attention, name)([[wide]]))
+
+
+def test_gradients_flow_through_what_a_pass_left():
+    network, images = build("vit"), zoo.images()
+    with softmaxes(network, ["blocks.1"]) as weights:
+        network(images)
+    assert list(weights) == ["blocks.1.attn"]
+    weights["blocks.1.attn"].square().sum().backward()
+    found = network.blocks[0].attn.qkv.weight.grad
+    assert found.abs().sum() > 0 and network.blocks[1].mlp.fc1.weight.grad is None
+    parameter, step = network.blocks[0].attn.qkv.weight, 1e-6
+    place = np.unravel_index(int(found.abs().argmax()), found.shape)
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            parameter[place] += sign * step
+            values.append(attention_maps(network, images)[1][0].weights.square().sum().item())
+            parameter[place] -= sign * step
+    np.testing.assert_allclose(found[place].item(), (values[0] - values[1]) / (2 * step), rtol=1e-5)

@@ -1,130 +1,112 @@
-"""Self-attention as it is read from a network of timm: the maps of every block.
+"""Self-attention as it is read from a network of timm: the maps of every block, as a forward pass computes them.
 
 Blocks without self-attention, as those of a ResNet, have no maps, and neither have those whose keys are no patches of
 theirs: channels (XCiT), pooled or rearranged patches (PVT, MViTv2, MaxViT). The class-attention layers of CaiT come
 after its blocks and are left out.
 """
 
-import copy
-import io
-import warnings
-from contextlib import redirect_stderr
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from timm.layers import to_2tuple
-from timm.utils import AttentionExtract
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from ..errors import say_once
 from ..outputs import AttentionMap, Shape
-from .blocks import block_names, block_shapes, block_strides
+from .blocks import block_names, block_strides, features
 
+SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 # Layers that attend among channels (XCiT, DaViT), of which there may happen to be as many as patches.
 AMONG_CHANNELS = ("XCA", "ChannelAttention", "ChannelAttentionV2")
 
 
-class Layer(NamedTuple):
-    """A self-attention layer that can be read: the name of its softmax, and the first fields of its maps' geometry."""
+class _Softmaxes(TorchFunctionMode):
+    """Keeps what the first softmax of each layer gives in a forward pass; hooks say which layer is at work."""
 
-    name: str
-    rows: int
-    columns: int
-    prefix: int
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work: list[str] = []
+        self.weights: dict[str, Tensor] = {}
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, and keep what it gives where it is a softmax."""
+        result = function(*args, **(kwargs or {}))
+        if function in SOFTMAX and self.at_work:
+            self.weights.setdefault(self.at_work[-1], result)
+        return result
+
+    @contextmanager
+    def of(self, name: str, layer: nn.Module) -> Iterator[None]:
+        """Keep those of a layer, which may be the softmax itself, by its name."""
+        begin = layer.register_forward_pre_hook(lambda *_: self.at_work.append(name))
+        end = layer.register_forward_hook(lambda *_: self.at_work.__delitem__(-1))
+        with begin, end:
+            yield
 
 
-class AttentionReader:
-    """Reads attention maps from a copy of `network`, traced once; the network itself stays as it is.
+@contextmanager
+def softmaxes(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """Return what the softmax of every self-attention layer below `blocks` gives, by layer, in the pass made inside.
 
-    The copy holds the weights that the network has now, on the device where it is now. The maps of a batch take
-    4 x L x B x heads x N^2 bytes in float32: 1.9 GB for 64 images of 224 pixels in CaiT-S24.
+    Gradients flow through it. timm's fused kernels, which never hold these weights, are off inside, in these blocks
+    alone: their attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them more time.
     """
-
-    def __init__(self, network: nn.Module):
-        for module in network.modules():
-            # What LeViT and its like keep of their weights cannot be copied; they compute it anew.
-            getattr(module, "attention_bias_cache", {}).clear()
-        self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        # timm chooses fused attention, which never holds its weights, when a layer is built.
-        layer: Any
-        for layer in self.network.modules():
-            if hasattr(layer, "fused_attn"):
-                layer.fused_attn = False
-        self.blocks = block_names(network)
-        self.strides = block_strides(network)
-        # By size of the images, since a forward pass tells: for every block its layers with their geometry.
-        self.layers: dict[torch.Size, list[list[Layer]]] = {}
-        self.extract: AttentionExtract | None = None
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> list[list[AttentionMap]]:
-        """Return, for every block, the maps of its self-attention layers for images [B, C, H, W].
-
-        A Transformer's block has one, a stage of Swin as many as it has layers. They are the softmax itself, in CaiT
-        before the second mixing of heads. A block has none without self-attention, and where that of one of its layers
-        cannot be read or is not among its patches; the first such network of its kind says so on stderr.
-        """
-        if (size := images.shape[1:]) not in self.layers:
-            self.layers[size] = self._look(images[:1])
-        layers = self.layers[size]
-        weights = self.extract(images) if self.extract and any(layers) else {}
-        return [
-            [
-                AttentionMap(weights[layer.name].unflatten(0, (len(images), -1)), *layer[1:], stride)
-                for layer in of_block
-            ]
-            for of_block, stride in zip(layers, self.strides, strict=True)
-        ]
-
-    def _look(self, image: Tensor) -> list[list[Layer]]:
-        """Find what can be read, on one image [1, C, H, W]; say what cannot."""
-        weights: dict[str, Tensor] = {}
-        unread = "no softmax of self-attention is seen there"
+    kept, blocks = _Softmaxes(), tuple(f"{block}." for block in blocks)
+    below = [(name, module) for name, module in network.named_modules() if name.startswith(blocks)]
+    fused: list[Any] = [module for _, module in below if getattr(module, "fused_attn", False)]
+    with ExitStack() as stack:
+        for name, module in below:
+            if (layer := name.removesuffix(".softmax")).endswith("attn"):
+                stack.enter_context(kept.of(layer, module))
+        for layer in fused:
+            layer.fused_attn = False
         try:
-            # Code that was traced prints its own traceback.
-            with redirect_stderr(io.StringIO()):
-                if self.extract is None:
-                    self.extract = _traced(self.network)
-                weights = self.extract(image) if self.extract else {}
-        except Exception as error:
-            unread = f"the network cannot be traced ({type(error).__name__})"
-        shapes = block_shapes(self.network, image)
-        layers: list[list[Layer]] = []
-        for block, shape in zip(self.blocks, shapes, strict=True):
-            own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
-            found = [self._layer(name, value, shape) for name, value in own.items()]
-            readable = [layer for layer in found if layer is not None]
-            layers.append(readable if len(readable) == len(found) else [])
-            if None in found:
-                name = list(own)[found.index(None)]
-                unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"
-        empty = [block for block, found in zip(self.blocks, layers, strict=True) if not found]
-        if empty:
-            which = "every block" if len(empty) == len(layers) else ", ".join(empty)
-            say_once(f"attention: its columns stay empty for {which} of {type(self.network).__name__}: {unread}")
-        return layers
-
-    def _layer(self, name: str, weights: Tensor, shape: Shape) -> Layer | None:
-        """Return the geometry of a layer from its weights for one image; None where they are not among patches."""
-        module = self.network.get_submodule(name.removesuffix(".softmax"))
-        window = getattr(module, "window_size", None)
-        rows, columns = to_2tuple(window) if window else (shape.rows, shape.columns)
-        if weights.ndim != 4 or weights.shape[-2] != weights.shape[-1] or not (window or len(weights) == 1):
-            return None
-        prefix = weights.shape[-1] - rows * columns
-        prefixes = {0, getattr(self.network, "num_prefix_tokens", 1)}
-        among_patches = prefix in prefixes and type(module).__name__ not in AMONG_CHANNELS
-        return Layer(name, rows, columns, prefix) if among_patches else None
+            with kept:
+                yield kept.weights
+        finally:
+            for layer in fused:
+                layer.fused_attn = True
 
 
-def _traced(network: nn.Module) -> AttentionExtract | None:
-    """Trace `network` for its attention weights; None where it has none."""
-    with warnings.catch_warnings():
-        # Evaluation is all that is traced for, so that nodes of training mode do not matter.
-        warnings.filterwarnings("ignore", "NOTE: The nodes obtained by tracing the model in", UserWarning)
-        try:
-            return AttentionExtract(network, method="fx")
-        except RuntimeError as error:
-            if "No node names found" in str(error):
-                return None
-            raise
+@torch.no_grad()
+def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
+    """Return, for every block, the maps of its self-attention layers for images [B, C, H, W].
+
+    A Transformer's block has one, a stage of Swin as many as it has layers. They are the softmax itself, in CaiT
+    before the second mixing of heads. A block has none without self-attention, and where that of one of its layers
+    is not among its patches; the first such network of its kind says so on stderr.
+    """
+    names = block_names(network)
+    with softmaxes(network, names) as weights:
+        shapes = [Shape(*block.shape[1:]) for block in features(network, images)]
+    unread, found = "no softmax of self-attention is seen there", []
+    for block, shape, stride in zip(names, shapes, block_strides(network), strict=True):
+        own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
+        maps = [_map(network, name, value, shape, stride, len(images)) for name, value in own.items()]
+        if None in maps:
+            name = list(own)[maps.index(None)]
+            unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"
+        found.append([] if None in maps else maps)
+    if empty := [block for block, maps in zip(names, found, strict=True) if not maps]:
+        which = "every block" if len(empty) == len(names) else ", ".join(empty)
+        say_once(f"attention: its columns stay empty for {which} of {type(network).__name__}: {unread}")
+    return found
+
+
+def _map(
+    network: nn.Module, name: str, weights: Tensor, shape: Shape, stride: float, images: int
+) -> AttentionMap | None:
+    """Return what a layer's weights [images x windows, heads, N, N] are; None where they are not among patches."""
+    layer = network.get_submodule(name)
+    window = getattr(layer, "window_size", None)
+    rows, columns = to_2tuple(window) if window else (shape.rows, shape.columns)
+    if weights.ndim != 4 or weights.shape[-2] != weights.shape[-1] or not (window or len(weights) == images):
+        return None
+    prefix = weights.shape[-1] - rows * columns
+    if prefix not in {0, getattr(network, "num_prefix_tokens", 1)} or type(layer).__name__ in AMONG_CHANNELS:
+        return None
+    return AttentionMap(weights.unflatten(0, (images, -1)), rows, columns, prefix, stride)

@@ -1,7 +1,6 @@
 """A network that is measured: everything that a request may ask of it, batch after batch."""
 
 from dataclasses import replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +8,14 @@ from torch import Tensor, nn
 from ..errors import say_once
 from ..outputs import Outputs, Request, asked_for
 from .answers import forward, outputs_of
-from .attention import AttentionReader
+from .attention import attention_maps
 from .blocks import block_names, chosen, classes_of
 from .gradients import block_gradients
 from .lens import lens
 
 
 class Observer:
-    """Answers requests to a network in evaluation mode; attention is read by a copy of it, traced once."""
+    """Answers requests to a network in evaluation mode."""
 
     def __init__(self, network: nn.Module):
         self.network = network
@@ -33,7 +32,7 @@ class Observer:
         with torch.no_grad():
             outputs = self._passed(images, request)
             if request.attention:
-                maps = self.reader(images)
+                maps = attention_maps(network, images)
                 outputs.attention = {block: maps[block] for block in chosen(network, request.attention)}
         if request.gradients:
             gradients = block_gradients(network, images, asked_for(labels))
@@ -41,11 +40,6 @@ class Observer:
         if request.network:
             outputs.network, outputs.images = network, images
         return outputs
-
-    @cached_property
-    def reader(self) -> AttentionReader:
-        """What reads the attention maps."""
-        return AttentionReader(self.network)
 
     def _passed(self, images: Tensor, request: Request) -> Outputs:
         if request.lens and classes_of(self.network) == 0:
