@@ -348,7 +348,7 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
 
 # Metrics that compute with functions of others, and so change with them.
 WITH_OTHERS = {
-    "collapse": {"rows"}, "lens": {"rows"}, "linear_probe": {"rows"}, "nearest_probe": {"rows"},
+    "collapse": {"rows"}, "linear_probe": {"rows"}, "nearest_probe": {"rows"},
     "published": {"entropy", "magnitude", "spectrum"}, "saliency": {"gradient"},
 }  # fmt: skip
 
