@@ -189,6 +189,20 @@ def test_low_pass_in_the_middle(low, verdict, why):
 def test_p_values_are_adjusted_for_the_blocks_of_a_network():
     rows = spectra({}, cait={2})
     assert look("C", {"depth": rows})["verdict"] == SUPPORTED
+
+
+@pytest.mark.parametrize(
+    "p, low",
+    [
+        ([0.04, 0.01, 0.02], [True] * 3),
+        # What stands behind one that is not small enough is none, however small.
+        ([0.03, 0.01, 0.045], [False, True, False]),
+        ([0.017, 0.01, 0.9], [True, True, False]),
+        ([], []),
+    ],
+)
+def test_holm_steps_down_from_the_smallest_p(p, low):
+    assert list(claims.networks._low_after_holm(pd.Series(p, dtype=float))) == low
     rows.loc[rows["block"] == 2, "amplitude_p"] = 0.01  # of 6 blocks: .06
     assert look("C", {"depth": rows})["verdict"] == UNDECIDED
 

@@ -118,10 +118,7 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
 
 
 def _low_after_holm(p: pd.Series) -> np.ndarray:
-    """Return which of these p values, one family, are at most LEVEL after Holm.
-
-    That of statsmodels collects garbage at each call, which takes the longer the more tables there are.
-    """
+    """Return which of these p values, one family, are at most LEVEL after Holm."""
     order = np.argsort(p.to_numpy())
     low = np.empty(len(p), dtype=bool)
     low[order] = np.maximum.accumulate(p.to_numpy()[order] * np.arange(len(p), 0, -1)) <= LEVEL
