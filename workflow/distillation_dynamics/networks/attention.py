@@ -86,11 +86,11 @@ def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap
     unread, found = "no softmax of self-attention is seen there", []
     for block, shape, stride in zip(names, shapes, block_strides(network), strict=True):
         own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
-        maps = [_map(network, name, value, shape, stride, len(images)) for name, value in own.items()]
-        if None in maps:
-            name = list(own)[maps.index(None)]
+        maps = {name: _map(network, name, value, shape, stride, len(images)) for name, value in own.items()}
+        for name in (name for name, layer in maps.items() if layer is None):
             unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"
-        found.append([] if None in maps else maps)
+        readable = [layer for layer in maps.values() if layer is not None]
+        found.append(readable if len(readable) == len(maps) else [])
     if empty := [block for block, maps in zip(names, found, strict=True) if not maps]:
         which = "every block" if len(empty) == len(names) else ", ".join(empty)
         say_once(f"attention: its columns stay empty for {which} of {type(network).__name__}: {unread}")
