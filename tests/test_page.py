@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from distillation_dynamics import extensions
+from distillation_dynamics.drawing.style import Style
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.gathered import known_tables
 from distillation_dynamics.page import document, html, looks, profiles, rows
@@ -398,4 +399,9 @@ def test_stages_stand_behind_what_they_read():
 
 def test_colours_of_a_dark_page_are_light_enough():
     assert looks.lightened("#000000") == "#9e9e9e" and looks.lightened("#ffff99") == "#ffff99"
-    assert looks.dashes("-") == [1, 0] and looks.dashes((0, (3, 1.5))) == [3, 1.5]
+
+
+def test_lines_are_strokes_and_gaps():
+    known = looks.looks(Style("colorblind", 60, WHO))
+    dashes = dict(zip(known["names"], known["dashes"], strict=True))
+    assert dashes["cait"] == [1, 0] and dashes["cait_untrained"] == [3, 1.5]

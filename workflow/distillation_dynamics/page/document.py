@@ -1,9 +1,8 @@
 """The page as a whole: panels with what the report says, answers in front, printed figures, and data for the script."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from .. import extensions
@@ -46,7 +45,11 @@ def page(
     drawn = {name for panel in found for name in panel.figures}
     for_script = {
         "tables": {name: packed(table) for panel in found for name, table in panel.tables.items()},
-        "panels": [_for_script(panel) for panel in found if panel.charts],
+        "panels": [
+            {"id": panel.id, "charts": list(map(asdict, panel.charts)), "controls": list(map(asdict, panel.controls))}
+            for panel in found
+            if panel.charts
+        ],
         "looks": looks,
         "start": start(data),
     }
@@ -84,13 +87,3 @@ def start(data: PageData) -> list[str]:
 def slug(title: str) -> str:
     """Return a title as the name of a place of the page."""
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower()).strip("-")
-
-
-def _for_script(panel: Panel) -> dict[str, Any]:
-    charts, controls = ([asdict(one) for one in parts] for parts in (panel.charts, panel.controls))
-    return {"id": panel.id, "charts": charts, "controls": controls}
-
-
-def read_assets(files: Iterable[str]) -> dict[str, str]:
-    """Return script and style of the page by file name."""
-    return {Path(file).name: Path(file).read_text(encoding="utf-8") for file in files}

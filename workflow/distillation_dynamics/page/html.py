@@ -8,14 +8,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..words import spaced
+
 # Of a line of Markdown that is escaped already: what is bold, and what is code.
 BOLD, CODE = re.compile(r"\*\*(.+?)\*\*", re.DOTALL), re.compile(r"`([^`]+)`")
 RULE = re.compile(r"^\|(?:\s*:?-+:?\s*\|)+$")
-
-
-def named(name: str) -> str:
-    """Return a column's or network's name as it is read."""
-    return name.replace("_", " ")
 
 
 @cache
@@ -25,7 +22,7 @@ def environment() -> Environment:
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters |= {"named": named, "blocks": blocks}
+    found.filters |= {"named": spaced, "blocks": blocks}
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return found
 

@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib as mpl
 
 from ..drawing.style import Style
-from ..spec.tables import Names
 
 # Of a dark page: the least lightness of a colour that is still told from the ground.
 LIGHTNESS = 0.62
@@ -14,15 +13,15 @@ DASHES = {"-": (1, 0), "--": (6, 3), ":": (1.5, 2.5), "-.": (7, 3, 1.5, 3)}
 
 
 def looks(style: Style) -> dict[str, Any]:
-    """Return the names of all that is drawn, with colour on a light and on a dark page, and dashes."""
-    names: Names = style.names
-    found = style.looks([*names.fixed, *names.variants])
+    """Return who is drawn, with colours on a light and on a dark page, and lines as strokes and gaps."""
+    found = style.looks([*style.names.fixed, *style.names.variants])
     colors = [mpl.colors.to_hex(look["color"]) for look in found.values()]
+    lines = [look["linestyle"] for look in found.values()]
     return {
         "names": list(found),
         "light": colors,
         "dark": [lightened(color) for color in colors],
-        "dashes": [dashes(look["linestyle"]) for look in found.values()],
+        "dashes": [list(map(float, DASHES[line] if isinstance(line, str) else line[1])) for line in lines],
     }
 
 
@@ -30,8 +29,3 @@ def lightened(color: str) -> str:
     """Return a colour of the same hue that is light enough for a dark page."""
     hue, light, saturation = colorsys.rgb_to_hls(*mpl.colors.to_rgb(color))
     return mpl.colors.to_hex(colorsys.hls_to_rgb(hue, max(light, LIGHTNESS), saturation))
-
-
-def dashes(line: Any) -> list[float]:
-    """Return a line style of matplotlib as lengths of strokes and gaps."""
-    return [float(length) for length in (DASHES[line] if isinstance(line, str) else line[1])]

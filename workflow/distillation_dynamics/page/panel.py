@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from ..files import Column
 from ..spec.tables import Names
-from .html import named
+from ..words import capital, spaced
 
 # How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
 HIDE, FADE, OWNER = "hide", "fade", "owner"
@@ -138,9 +138,9 @@ def measure(
     """
     options = []
     for name, (unit, meaning) in columns.items():
-        about = meaning[:1].upper() + meaning[1:] or named(name)
+        about = capital(meaning) or spaced(name)
         beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name)}
-        options.append({"value": name, "label": named(name), "unit": unit, "about": about, **beside})
+        options.append({"value": name, "label": spaced(name), "unit": unit, "about": about, **beside})
     return Control("measure", "measure", label, tuple(options))
 
 

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
-from ..spec.tables import MAIN_IMAGE_SET
+from ..drawing.style import main_images
+from ..statistics.thresholds import INTERVAL
 from ..words import over
 from . import charts
 from .panel import Control, PageData, epoch_said, measure
-from .rows import HALF, NORMAL, over_seeds
+from .rows import HALF, over_seeds
 
 KEYS = ("network", "seed", "epoch", "probe", "block", "block_name", "images")
 # Of every row, or beside a metric: no metric by itself.
@@ -40,8 +41,7 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     """
     if not data.has("depth"):
         return pd.DataFrame(), []
-    depth = data.tables["depth"]
-    depth = depth[depth["probe"] == MAIN_IMAGE_SET]
+    depth = main_images(data.tables["depth"])
     metrics = metrics_of(depth)
     beside = [name for metric in metrics for name in null_of(metric, depth).values()]
     columns = list(dict.fromkeys([*metrics, *beside]))
@@ -52,7 +52,7 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     index = table.set_index(keys).index
     for name in metrics:
         if name + "_se" in alone:
-            over_images = (NORMAL * alone[name + "_se"]).reindex(index).to_numpy()
+            over_images = (INTERVAL * alone[name + "_se"]).reindex(index).to_numpy()
             table[name + HALF] = table[name + HALF].fillna(pd.Series(over_images))
     table = table.merge(_gaussian(data, metrics), how="left", on=["network", "epoch", "block"])
     last = table["epoch"] == table.groupby("network")["epoch"].transform("max")
@@ -73,8 +73,7 @@ def null_of(metric: str, table: pd.DataFrame) -> dict[str, str]:
 def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     """Return what Gaussian tokens of a block's width and scale have of the metrics, means over seeds."""
     keys = ["network", "epoch", "block"]
-    references = data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"]))
-    references = references[references["probe"] == MAIN_IMAGE_SET]
+    references = main_images(data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"])))
     columns = [name for name in metrics if name in references and references[name].notna().any()]
     means = references.groupby(keys, as_index=False)[columns].mean() if columns else references[keys].drop_duplicates()
     return means.rename(columns={name: name + GAUSSIAN for name in columns})
@@ -82,8 +81,7 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
 
 def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
     """Return the choice between metrics, each with the columns of its nulls."""
-    depth = data.tables["depth"]
-    depth = depth[depth["probe"] == MAIN_IMAGE_SET]
+    depth = main_images(data.tables["depth"])
     beside = {name: null_of(name, depth) for name in metrics}
     for name in metrics:
         if name + GAUSSIAN in table:

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
-from scipy import stats
+from scipy.special import stdtrit
 
-# Of the normal distribution, in standard errors, and of Student's: the 95 % interval of a mean.
-NORMAL, UPPER = 1.96, 0.975
 # Digits of a measured number: more than a chart shows.
 DIGITS = 4
 HALF = "_half"
@@ -52,7 +50,7 @@ def over_seeds(table: pd.DataFrame, keys: list[str], columns: Iterable[str]) -> 
     groups = table.groupby(keys, sort=False, dropna=False)
     means, count = groups[columns].mean(), groups[columns].count()
     spread = groups[columns].std(ddof=1) / np.sqrt(count)
-    quantile = stats.t.ppf(UPPER, np.maximum(count - 1, 1))
+    quantile = stdtrit(np.maximum(count - 1, 1), 0.975)
     # No spread at all over a few seeds is chance or rounding.
     half = (spread * quantile).where((count > 1) & (spread > 0)).add_suffix(HALF)
     return pd.concat([means, half, groups["seed"].nunique().rename("seeds")], axis=1).reset_index()

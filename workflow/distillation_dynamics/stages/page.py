@@ -21,7 +21,7 @@ def main(job: PageJob, gpus: int = 0) -> None:
         columns[name] = columns_of(table.schema)
     made = read_json(job.study) if job.study and Path(job.study).is_file() else None
     data = PageData(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)
-    assets = document.read_assets(job.assets.files)
+    assets = {Path(file).name: Path(file).read_text(encoding="utf-8") for file in job.assets.files}
     figures = {name: (part.files[0], job.shows[name]) for name, part in job.figures.items()}
     look = looks.looks(Style(**job.options, names=job.names))
     text = document.page(data, read_json(job.report.files[0]), figures, look, assets)

@@ -4,8 +4,9 @@ from functools import reduce
 
 import pandas as pd
 
+from ...words import spaced
 from .. import charts
-from ..panel import OWNER, Chart, PageData, Panel, choice, measure, named, slider
+from ..panel import OWNER, Chart, PageData, Panel, choice, measure, slider
 
 # Table of pairs -> what it measures of two blocks.
 MEASURES = {"cka": ("cka_tokens", "cka_images"), "neighbours": ("neighbours",), "procrustes": ("procrustes",)}
@@ -32,7 +33,7 @@ def panels(data: PageData) -> list[Panel]:
     columns = {"pair": "networks", "block_name": "block", "other_block_name": "other's block", "value": "value"}
     meanings = {name: said for table, own in shown.items() for name, said in data.meanings(table, own).items()}
     owners = dict(zip(joined["pair"], joined[OWNER], strict=True))
-    pairs = {pair: named(pair).replace("|", "beside") for pair in owners}
+    pairs = {pair: spaced(pair).replace("|", "beside") for pair in owners}
     controls = [measure(meanings), choice("pair", "Networks", pairs, owners)]
     if joined["epoch"].notna().any():
         controls.append(slider("epoch", "Epoch", joined["epoch"].dropna()))

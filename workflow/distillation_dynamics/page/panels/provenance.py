@@ -5,8 +5,9 @@ from typing import Any
 
 import yaml
 
+from ...words import spaced
 from ..html import render
-from ..panel import PageData, Panel, named
+from ..panel import PageData, Panel
 
 # Pixels of the graph: width and height of a box, and what lies between boxes.
 BOX, BETWEEN = (128, 30), (44, 14)
@@ -16,7 +17,7 @@ Rows = list[tuple[str, Any]]
 def panels(data: PageData) -> list[Panel]:
     """Return the panel on provenance, which every study has."""
     edges = [(before, after) for before, after in data.edges if before != after]
-    hours = [(named(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
+    hours = [(spaced(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
     jobs, total = (sum(parts[at] for parts in data.hours.values()) for at in (0, 1))
     recorded = {} if data.made is None else _recorded(data.made)
     body = render(

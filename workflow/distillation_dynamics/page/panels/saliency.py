@@ -5,8 +5,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from ...drawing import overlays
+from ...words import spaced
 from ..html import render
-from ..panel import OWNER, PageData, Panel, named
+from ..panel import OWNER, PageData, Panel
 from ..pictures import strip
 
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integrated gradients"}
@@ -24,15 +25,8 @@ def panels(data: PageData) -> list[Panel]:
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
         return []
-    return [
-        Panel(
-            "saliency",
-            "Saliency",
-            body=_pictures(data, table, methods),
-            figures=("saliency", "gradient_maps"),
-            place=140,
-        )
-    ]
+    body, figures = _pictures(data, table, methods), ("saliency", "gradient_maps")
+    return [Panel("saliency", "Saliency", body=body, figures=figures, place=140)]
 
 
 def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup:
@@ -51,7 +45,7 @@ def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup
         cells = []
         for image, _ in shown:
             own, *found = (arrays.get((name, image, method), overlays.NOTHING) for method in (IMAGE, *methods))
-            cells.append(_cell(own, found, f"{named(name)}, image {image}: {said}"))
+            cells.append(_cell(own, found, f"{spaced(name)}, image {image}: {said}"))
         # Whatever is chosen, the untrained student stays.
         rows.append((name, None if name == overlays.UNTRAINED else owner, cells))
     return render("saliency.html.j2", methods=said, heads=heads, rows=rows)

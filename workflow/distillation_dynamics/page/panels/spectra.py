@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import MAIN_IMAGE_SET
+from ...drawing.style import main_images
+from ...words import spaced
 from .. import charts
-from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure, named
+from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure
 
 # Curve -> columns of its null and of the band that 95 % of such curves never leave.
 CURVES = {
@@ -34,7 +35,7 @@ def panels(data: PageData) -> list[Panel]:
     nulls = {curve: {field: name for field, name in CURVES[curve].items() if name in table} for curve in shown}
     owners = dict(zip(table["network"], table[OWNER], strict=True))
     controls = (
-        choice("network", "Network", {name: named(name) for name in owners}, owners),
+        choice("network", "Network", {name: spaced(name) for name in owners}, owners),
         choice("block", "Block", {str(block): str(block) for block in sorted(set(table["block"]))}),
         measure(data.meanings("spectrum", shown), "Curve", nulls),
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
@@ -47,8 +48,8 @@ def panels(data: PageData) -> list[Panel]:
 
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
-    table = data.tables["spectrum"]
-    table = table[(table["probe"] == MAIN_IMAGE_SET) & (table["frequency"] <= 0.5)].dropna(subset=shown, how="all")
+    table = main_images(data.tables["spectrum"])
+    table = table[table["frequency"] <= 0.5].dropna(subset=shown, how="all")
     for column, end in (("epoch", "max"), ("seed", "min")):
         table = table[table[column] == table.groupby("network")[column].transform(end)]
     place = table.groupby(["network", "block"]).cumcount()
