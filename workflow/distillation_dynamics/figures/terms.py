@@ -52,7 +52,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     note += f" Shown: {left_out}." * bool(left_out)
     # A row without panels holds the names of the next variants.
     heights = [0.7, 0.5, 0.5, 0.2] * groups
-    figure, panels = sheet(4 * groups - 1, across, heights[:-1], title, note, room, sharex=True, sharey=False)
+    figure, panels = sheet(4 * groups - 1, across, heights[:-1], title, note, room)
     for axes in panels.flat:
         axes.set_visible(False)
     rows: dict[str, list[Axes]] = {name: [] for name in PANELS}
@@ -60,8 +60,6 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         own = panels[4 * (number // across) :, number % across][:3]
         for axes, (column, text) in zip(own, PANELS.items(), strict=True):
             axes.set_visible(True)
-            if rows[column]:
-                axes.sharey(rows[column][0])
             rows[column].append(axes)
             axes.tick_params(labelleft=number % across == 0, labelbottom=False)
             if number % across == 0:
@@ -97,6 +95,13 @@ def _line(axes: Axes, epochs: pd.DataFrame, column: str, variant: str, style: St
 
 def _scales(rows: dict[str, list[Axes]]) -> None:
     share, norm, clipped = (axes[0] for axes in rows.values())
+    # Only now: as long as panels share an axis, whatever is drawn in one of them moves all.
+    for first, *others in rows.values():
+        for axes in others:
+            axes.sharey(first)
+    for axes in [axes for row in rows.values() for axes in row if axes is not share]:
+        axes.sharex(share)
+    share.autoscale(axis="x")
     share.set_ylim(0, 1)
     clipped.set_ylim(-0.03, 1.06)
     for axes in (share, clipped):
