@@ -23,6 +23,11 @@ def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> N
     axis.set_ticks(range(0, len(names), step), shown[::step])
 
 
+def names_of_blocks(table: pd.DataFrame, column: str = "block") -> tuple[str, ...]:
+    """Return the names of the blocks that a column of a table numbers, in order."""
+    return tuple(table.drop_duplicates(column).sort_values(column)[f"{column}_name"])
+
+
 def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:
     """Number the blocks of an axis, at most so many of them."""
     name_blocks(axis, tuple(map(str, range(blocks))), most)

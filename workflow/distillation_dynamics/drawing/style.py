@@ -43,6 +43,11 @@ def shade(color: tuple[float, ...], number: int, count: int) -> tuple[float, ...
     return tuple(part * (1 + amount) if amount < 0 else part + (1 - part) * amount for part in color)
 
 
+def lighter(color: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the colour of a control, from that of its network."""
+    return tuple(LIGHTER + (1 - LIGHTER) * part for part in color)
+
+
 class NoValue(StudyError):
     """There is nothing to draw: the study did not measure it, or no network has a value of it."""
 
@@ -107,9 +112,8 @@ class Style:
             mark = NETWORK_MARKERS[(number + number // len(NETWORK_MARKERS)) % len(NETWORK_MARKERS)]
             line = number % len(NETWORK_LINES)
             looks[name] = {"color": tone, "linestyle": NETWORK_LINES[line], "marker": mark}
-            light = tuple(LIGHTER + (1 - LIGHTER) * part for part in tone)
             if (control := self.names.controls.get(name)) is not None:
-                looks[control] = {"color": light, "linestyle": CONTROL_LINES[line], "marker": mark}
+                looks[control] = {"color": lighter(tone), "linestyle": CONTROL_LINES[line], "marker": mark}
         sizes = Counter(name.split("_")[0] for name in variants)
         taken: set[tuple[int, int]] = set()
         for name in variants:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..drawing.axis import name_blocks
+from ..drawing.axis import name_blocks, names_of_blocks
 from ..drawing.layout import Room, fitted, inches_of, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 from ..statistics.thresholds import FEWEST_ROWS
@@ -53,8 +53,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             if np.isfinite(row).any():
                 axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=2.6)
         axes.set_title(fitted(name, inches_of(axes)[0] + ROOM.gap, lines=1), fontsize=SMALL)
-        name_blocks(axes.xaxis, _names(table, "other_"))
-        name_blocks(axes.yaxis, _names(table, ""))
+        name_blocks(axes.xaxis, names_of_blocks(table, "other_block"))
+        name_blocks(axes.yaxis, names_of_blocks(table))
     for place, axes in enumerate(panels.flat):
         axes.set_visible(place < len(values))
         axes.tick_params(labelbottom=place + across >= len(values))
@@ -71,10 +71,6 @@ def edge(pictures: list[np.ndarray], upper: bool) -> float:
     """Return the next tenth below all values of pictures, or above them."""
     values = np.concatenate([picture[np.isfinite(picture)] for picture in pictures])
     return float(np.ceil(10 * values.max() + 1e-9) if upper else np.floor(10 * values.min() - 1e-9)) / 10
-
-
-def _names(table: pd.DataFrame, side: str) -> tuple[str, ...]:
-    return tuple(table.drop_duplicates(f"{side}block").sort_values(f"{side}block")[f"{side}block_name"])
 
 
 def _counts(table: pd.DataFrame, what: str) -> str:

@@ -1,5 +1,6 @@
 """How metrics over depth change while students learn: a picture of block by epoch for each metric and variant."""
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..drawing.axis import name_blocks
+from ..drawing.axis import name_blocks, names_of_blocks
 from ..drawing.layout import Room, fitted, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_images, need
 
@@ -46,7 +47,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if not columns:
         raise NoValue(f"none of {', '.join(ROWS)} was measured of a student")
     epochs, beside = np.unique(students["epoch"]), int(len(teacher) > 0)
-    names = _names(students)
+    names = names_of_blocks(students)
     title = f"Metrics by block and epoch ({'; '.join(filter(None, (counts(students, *columns), left_out)))})"
     note = (
         "Mean over seeds; one colour scale a row, logarithmic where it spans a factor of 10. Kept epochs stand at "
@@ -57,7 +58,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     upright = len(heads) > 7
     heads = heads if upright else [fitted(head, (PAGE - 1.6) / len(heads), lines=2) for head in heads]
     longest = max((len(line) for head in heads for line in head.splitlines()), default=0)
-    room = Room(ROOM.left, ROOM.right, ROOM.gap, ROOM.between, 0.053 * longest if upright else 0.35, ROOM.below)
+    room = replace(ROOM, above=0.053 * longest if upright else 0.35)
     widths = [*[1] * len(shown), *[TEACHER] * beside, SCALE]
     figure, grid = sheet(len(columns), len(widths), HEIGHT, title, note, room, width_ratios=widths)
     means = students.groupby(["network", "block", "epoch"])[columns].mean()
@@ -67,7 +68,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             for variant in shown
         ]
         final = [teacher.sort_values("block")[column].to_numpy()[:, None]] * beside
-        _row(figure, line, pictures, final, *ROWS[column])
+        _row(figure, line, pictures, final, column)
         name_blocks(line[0].yaxis, names, 3)
     for axes, head in zip(grid[0], heads, strict=False):
         axes.set_title(head, fontsize=SMALL, rotation=90 if upright else 0, va="bottom")
@@ -79,31 +80,17 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     return figure
 
 
-def _names(table: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(table.drop_duplicates("block").sort_values("block")["block_name"])
-
-
-def _row(
-    figure: Figure,
-    line: np.ndarray,
-    pictures: list[np.ndarray],
-    final: list[np.ndarray],
-    name: str,
-    unit: str,
-    log: bool,
-) -> None:
+def _row(figure: Figure, line: np.ndarray, pictures: list[np.ndarray], final: list[np.ndarray], column: str) -> None:
     """Draw the pictures of one metric, the teacher's `final` within their scale and, in the last panel, that scale."""
+    name, unit, log = ROWS[column]
     values = np.concatenate([picture.ravel() for picture in pictures])
     log = log or bool((values[np.isfinite(values)] > 0).all() and np.nanmax(values) > 10 * np.nanmin(values))
     scale, zero = _scale(values, log), log and bool((values == 0).any())
     # To matplotlib's types a scale may be without limits.
     norm: Any = scale.norm
     low, high = norm.vmin, norm.vmax
-    pictures = [
-        *pictures,
-        *(np.where(one == 0, 0, np.clip(one, low, high)) if log else np.clip(one, low, high) for one in final),
-    ]
-    for axes, picture in zip(line[:-1], pictures, strict=True):
+    within = [np.where(log & (one == 0), 0, np.clip(one, low, high)) for one in final]
+    for axes, picture in zip(line[:-1], [*pictures, *within], strict=True):
         # Just below the scale, where the logarithm of 0 is not: NaN alone is grey.
         shown = np.where(picture == 0, low / 2, picture) if log else picture
         axes.imshow(shown, norm=norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")

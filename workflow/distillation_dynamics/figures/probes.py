@@ -16,7 +16,6 @@ from ..drawing.layout import Room, fitted, inches_of, legend_below, legend_rows,
 from ..drawing.profiles import block_names
 from ..drawing.style import (
     CONTROL_LINES,
-    LIGHTER,
     MARKERS,
     SMALL,
     TEXT,
@@ -25,6 +24,7 @@ from ..drawing.style import (
     first_of,
     label,
     last_epoch,
+    lighter,
     need,
 )
 from ..spec.tables import PUBLISHED_IMAGE_SET
@@ -105,10 +105,9 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
             low, high = curve[metric] - half, curve[metric] + half
             axes.fill_between(curve.index, low, high, color=look["color"], alpha=0.2, linewidth=0)
         beside = _curve(rows[rows["network"] == control], metric)
-        light = tuple(LIGHTER + (1 - LIGHTER) * part for part in look["color"])
-        axes.plot(beside.index, beside[metric], color=light, linewidth=0.9, linestyle=CONTROL_LINES[0], zorder=1)
-    names = block_names(own)[name]
-    name_blocks(axes.xaxis, names, 4)
+        light = {"color": lighter(look["color"]), "linewidth": 0.9, "linestyle": CONTROL_LINES[0], "zorder": 1}
+        axes.plot(beside.index, beside[metric], **light)
+    name_blocks(axes.xaxis, block_names(own)[name], 4)
     few_ticks(axes)
     log_if_wide(axes, own[[metric]])
 

@@ -14,8 +14,8 @@ from matplotlib.ticker import NullLocator
 
 from ..drawing.axis import few_ticks, name_rows
 from ..drawing.layout import NAMES, Room, name_below, sheet
-from ..drawing.profiles import places_of
-from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, last_epoch, main_images, need
+from ..drawing.profiles import final, places_of
+from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, main_images, need
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
 from ..statistics.u_shape import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
 
@@ -39,7 +39,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if tables["shape"].empty:
         raise NoValue("none of the metrics whose shape is tested was measured")
     table = main_images(need(tables, "shape", "verdict"))
-    depth = last_epoch(main_images(need(tables, "depth")))
+    depth = final(tables, "depth")
     members = list(dict.fromkeys(table["network"]))
     looks = style.looks(members)
     places = _places(table)

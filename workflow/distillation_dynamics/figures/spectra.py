@@ -4,6 +4,7 @@ All are multiples of the network's mean with permuted channels, so that networks
 """
 
 import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -66,15 +67,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         few_ticks(line[0], 3)
         handles, texts = line[-1].get_legend_handles_labels()
         texts = [fitted(text, NAMES - 0.55, lines=2) for text in texts]
-        line[-1].legend(
-            handles,
-            texts,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            handlelength=2.9,
-            handletextpad=0.5,
-            labelspacing=0.25,
-        )  # fmt: skip
+        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "labelspacing": 0.25}
+        line[-1].legend(handles, texts, handlelength=2.9, handletextpad=0.5, **beside)
     for axes, text in zip(panels[0], PLACES, strict=True):
         column_title(axes, text)
     for axes in panels[-1]:
