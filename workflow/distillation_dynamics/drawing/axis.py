@@ -28,11 +28,6 @@ def names_of_blocks(table: pd.DataFrame, column: str = "block") -> tuple[str, ..
     return tuple(table.drop_duplicates(column).sort_values(column)[f"{column}_name"])
 
 
-def number_blocks(axis: mpl.axis.Axis, blocks: int, most: int = 8) -> None:
-    """Number the blocks of an axis, at most so many of them."""
-    name_blocks(axis, tuple(map(str, range(blocks))), most)
-
-
 def name_rows(axes: Axes, names: Sequence[str], lines: int = 2) -> None:
     """Name rows 0, 1, ... from above, each in up to `lines` within the room that `layout.NAMES` leaves at the left."""
     axes.set_yticks(range(len(names)), [fitted(label(name), NAMES - 0.12, lines=lines) for name in names])

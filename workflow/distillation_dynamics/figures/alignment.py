@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.axis import number_blocks
+from ..drawing.axis import name_blocks
 from ..drawing.layout import Room, inches_of, sheet
 from ..drawing.style import TEXT, Style, label, need
 from ..questions.dose.effects import HARMS, HELPS, MIXED, NO_EFFECT, UNKNOWN
@@ -59,8 +59,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         else:
             axes.imshow(picture, aspect="auto", origin="lower")
             axes.set_title(f"{text}: no value", loc="left")
-        number_blocks(axes.xaxis, picture.shape[1], 12)
-        number_blocks(axes.yaxis, picture.shape[0])
+        for axis, blocks, most in ((axes.xaxis, picture.shape[1], 12), (axes.yaxis, picture.shape[0], 8)):
+            name_blocks(axis, tuple(map(str, range(blocks))), most)
     shown = _mark(panels, tried, letters, effects)
     for axes in panels[1]:
         axes.set_xlabel("block of the teacher")

@@ -6,10 +6,9 @@ The training loss is not drawn: of each variant it is another sum of terms, in u
 import math
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.axis import few_ticks, log_scale
+from ..drawing.axis import few_ticks
 from ..drawing.layout import Room, names_below, rows_below, sheet
 from ..drawing.profiles import split
 from ..drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
@@ -36,7 +35,23 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     seeds = students["seed"].nunique()
     title = f"Training of the students (n = {seeds} seed{'s' * (seeds != 1)})"
     note = "Bands: 95 % t interval over seeds." if seeds > 1 else "One seed: without an interval."
-    figure, axes = beside_baseline(students, panels, title, note, style)
+    # In each panel the baseline and a few other variants.
+    shown = style.students(students["network"])
+    first = [name for name in shown if name == style.names.baseline]
+    others = [name for name in shown if name not in first]
+    parts = [[*first, *part] for part in split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [[]]]
+    width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
+    rows = max(rows_below(map(label, part), width + ROOM.gap) for part in parts)
+    room = ROOM.with_legend(rows)
+    figure, axes = sheet(len(panels), len(parts), 1.3, title, note, room, sharex=True, sharey="row")
+    for row, (line, (column, text)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for one, part in zip(line, parts, strict=True):
+            over_epochs(one, students, column, style.looks(part))
+            if row < len(panels) - 1:
+                one.set_xlabel("")
+        line[0].set_ylabel(text)
+        few_ticks(line[0], 5)
+    names_below({one: [one] for one in axes[-1]}, room.below, room.gap)
     teacher = epochs[epochs["network"] == style.names.teacher].dropna(subset=["validation_top1"]).tail(1)
     for name, value in zip(teacher["network"], teacher["validation_top1"], strict=True):
         for number, one in enumerate(axes[0]):
@@ -47,32 +62,3 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
                     xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=SMALL,
                 )  # fmt: skip
     return figure
-
-
-def beside_baseline(
-    table: pd.DataFrame, panels: dict[str, str], title: str, note: str, style: Style, log: tuple[str, ...] = ()
-) -> tuple[Figure, list[list[Axes]]]:
-    """Draw columns of a table over epochs: a row of panels each, in each panel the baseline and a few other variants.
-
-    `panels`: column -> its name and unit; those in `log` on a logarithmic axis.
-    """
-    shown = style.students(table["network"])
-    first = [name for name in shown if name == style.names.baseline]
-    others = [name for name in shown if name not in first]
-    parts = [[*first, *part] for part in split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [[]]]
-    width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
-    rows = max(rows_below(map(label, part), width + ROOM.gap) for part in parts)
-    room = ROOM.with_legend(rows)
-    figure, axes = sheet(len(panels), len(parts), 1.3, title, note, room, sharex=True, sharey="row")
-    for row, (line, (column, text)) in enumerate(zip(axes, panels.items(), strict=True)):
-        for one, part in zip(line, parts, strict=True):
-            over_epochs(one, table, column, style.looks(part))
-            if row < len(panels) - 1:
-                one.set_xlabel("")
-        line[0].set_ylabel(text)
-        if column in log:
-            log_scale(line[0])
-        else:
-            few_ticks(line[0], 5)
-    names_below({one: [one] for one in axes[-1]}, room.below, room.gap)
-    return figure, list(map(list, axes))

@@ -109,10 +109,10 @@ class PageData:
         known = self.columns.get(table, {})
         return {name: known.get(name, Column("", "")) for name in columns}
 
-    def owned(self, table: pd.DataFrame, column: str = "network") -> pd.DataFrame:
+    def owned(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with the network or variant whose choice decides on a row: of a control, its network."""
         owners = {control: name for name, control in self.names.controls.items()}
-        return table.assign(**{OWNER: table[column].replace(owners)})
+        return table.assign(**{OWNER: table["network"].replace(owners)})
 
     def role(self, name: str) -> str:
         """Return what one in the tables is: network, control or variant."""
