@@ -7,6 +7,7 @@ from .panel import HIDE, Chart, Control, PageData, measure
 from .rows import over_seeds
 
 COURSE = "validation_top1", "validation_loss", "train_loss", "gradient_norm"
+COURSE_HEADS = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
 
 
 def course_of(data: PageData) -> pd.DataFrame:
@@ -21,6 +22,5 @@ def curves(data: PageData, about: str = "") -> tuple[Chart, tuple[Control, ...],
     table = course_of(data)
     chooser = measure(data.meanings("epochs", [name for name in COURSE if name in table]))
     spec = charts.lines(charts.whole("x", "epoch", "epoch"))
-    heads = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
     about += "Means over seeds with their 95 % t interval."
-    return Chart("Training curves", about, "course", spec, heads, ("measure",), HIDE), (chooser,), table
+    return Chart("Training curves", about, "course", spec, COURSE_HEADS, ("measure",), HIDE), (chooser,), table

@@ -1,7 +1,7 @@
 """Every metric by block over epochs, beside accuracy."""
 
 from .. import charts
-from ..course import COURSE, course_of
+from ..course import COURSE, COURSE_HEADS, course_of
 from ..panel import HIDE, OWNER, Chart, PageData, Panel, slider
 from ..profiles import COLUMNS, DEPTH, choice_of, profiles
 from ..rows import HALF
@@ -38,12 +38,6 @@ def _course() -> Chart:
     """Return the chart of accuracy over training, with a line at the epoch of the slider."""
     line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
     spec = charts.lines(charts.whole("x", "epoch", "epoch"), above=(line,), params=[{"name": "at", "value": 0}])
-    return Chart(
-        "Validation top-1 [%] over training",
-        "Means over seeds with their 95 % t interval; the upright line is the epoch of the slider.",
-        "dynamics_course",
-        spec,
-        {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"},
-        follow=HIDE,
-        signals={"at": "epoch"},
-    )
+    title, about = "Validation top-1 [%] over training", "Means over seeds with their 95 % t interval; the upright line"
+    about += " is the epoch of the slider."
+    return Chart(title, about, "dynamics_course", spec, COURSE_HEADS, follow=HIDE, signals={"at": "epoch"})
