@@ -178,7 +178,8 @@ def _changes(
     `log` they are ratios; where one would be that of zeros, a hollow marker on the lower edge says that the member's
     value is zero. Return what is drawn.
     """
-    drawn = set()
+    drawn, beside = set(), column.beside
+    assert beside is not None, "differences are to a baseline"
     known = [metric for metric in panels if metric in table]
     seeds = {
         name: rows.groupby(["block", "seed"])[known].mean().unstack("seed") for name, rows in table.groupby("network")
@@ -187,9 +188,9 @@ def _changes(
         zeros, ratio = 0, metric in log
         for name, look in style.looks(column.members).items():
             axes.plot([], [], label=label(name), **look)
-            if metric not in known or not {name, column.beside} <= seeds.keys():
+            if metric not in known or not {name, beside} <= seeds.keys():
                 continue
-            own, base = seeds[name][metric], seeds[column.beside][metric]
+            own, base = seeds[name][metric], seeds[beside][metric]
             with np.errstate(divide="ignore", invalid="ignore"):
                 each = (np.log(own / base) if ratio else own - base).to_numpy()
             each = np.where(np.isfinite(each), each, np.nan)
@@ -205,7 +206,7 @@ def _changes(
                 axes.fill_between(own.index, *band, color=look["color"], alpha=0.15, linewidth=0)
             if ratio:
                 zeros += _zeros(axes, own.index.to_numpy()[own.mean(axis=1) == 0], look, zeros)
-        color = style.looks([column.beside])[column.beside]["color"]
+        color = style.looks([beside])[beside]["color"]
         axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
         if metric not in drawn:
             axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)

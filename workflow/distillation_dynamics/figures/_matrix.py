@@ -4,7 +4,7 @@ Below the diagonal stand the networks, above it their controls in the mirrored p
 number over a picture is its mean best match (`questions.networks`).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -149,7 +149,9 @@ def _picture(axes: Axes, picture: np.ndarray | None, colors: mpl.cm.ScalarMappab
         axes.spines[:].set_visible(False)
         axes.text(0.5, 0.5, "not\ncompared", transform=axes.transAxes, ha="center", va="center", fontsize=SMALL)
         return
-    axes.imshow(picture, norm=colors.norm, cmap=colors.cmap, aspect="auto", origin="lower", interpolation="nearest")
+    # To matplotlib's types a scale may be without limits.
+    norm: Any = colors.norm
+    axes.imshow(picture, norm=norm, cmap=colors.cmap, aspect="auto", origin="lower", interpolation="nearest")
     for axis, blocks in ((axes.yaxis, len(picture)), (axes.xaxis, picture.shape[1])):
         axis.set_ticks(sorted({0, blocks - 1}))
     axes.set_title(f"{best_match(picture, largest):.2f}", fontsize=SMALL, pad=2)

@@ -105,8 +105,8 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
             low, high = curve[metric] - half, curve[metric] + half
             axes.fill_between(curve.index, low, high, color=look["color"], alpha=0.2, linewidth=0)
         beside = _curve(rows[rows["network"] == control], metric)
-        light = {"color": lighter(look["color"]), "linewidth": 0.9, "linestyle": CONTROL_LINES[0], "zorder": 1}
-        axes.plot(beside.index, beside[metric], **light)
+        color = lighter(look["color"])
+        axes.plot(beside.index, beside[metric], color=color, linewidth=0.9, linestyle=CONTROL_LINES[0], zorder=1)
     name_blocks(axes.xaxis, block_names(own)[name], 4)
     few_ticks(axes)
     log_if_wide(axes, own[[metric]])
