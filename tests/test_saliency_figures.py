@@ -20,7 +20,6 @@ from distillation_dynamics.drawing.overlays import (
     share_of_largest,
 )
 from distillation_dynamics.drawing.style import Style
-from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.metrics.saliency import METHODS
 from distillation_dynamics.stages import figures as drawing
@@ -154,12 +153,6 @@ def test_a_map_without_range_is_drawn_as_nothing_or_everything():
     lonely = np.zeros((20, 20))
     lonely[3, 4] = 5
     np.testing.assert_array_equal(share_of_largest(lonely), lonely / 5)
-
-
-@pytest.mark.parametrize("name", ["saliency", "gradient_maps"])
-def test_an_empty_table_is_refused_by_name(name, tables):
-    with pytest.raises(StudyError, match=f"{name}.parquet: the table is missing or empty"):
-        figure_of(name, tables | {name: tables[name].iloc[:0]})
 
 
 @pytest.mark.parametrize("name", ["saliency", "gradient_maps", "saliency_over_depth"])
