@@ -140,11 +140,13 @@ def test_a_title_says_how_many_images_and_seeds_stand_behind_a_figure(name, tabl
     assert "320" in title and "2 seeds" in title
 
 
-def test_an_empty_table_is_refused_by_name(tables):
+def test_of_an_empty_table_there_is_nothing_to_draw_and_without_it_figures_are_refused(tables):
     for name in FIGURES:
         for table in import_module(f"distillation_dynamics.figures.{name}").TABLES:
-            with pytest.raises(StudyError, match=f"{table}.parquet: the table is missing or empty"):
+            with pytest.raises(NoValue, match=rf"\({table}.parquet is empty\)"):
                 draw(name, tables | {table: tables[table].iloc[:0]})
+            with pytest.raises(StudyError, match=f"{table}.parquet: the table is missing"):
+                draw(name, {other: rows for other, rows in tables.items() if other != table})
 
 
 def test_no_two_share_line_and_marker_and_no_two_of_a_family_a_colour():

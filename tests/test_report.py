@@ -20,8 +20,7 @@ from asked import said as said_of
 from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.drawing.layout import note_of
-from distillation_dynamics.drawing.style import PAGE, Style
-from distillation_dynamics.errors import StudyError
+from distillation_dynamics.drawing.style import PAGE, NoValue, Style
 from distillation_dynamics.jobs.task import Task, code_of, key_of
 from distillation_dynamics.questions.networks import table as pair_table
 from distillation_dynamics.questions.shape import overview as shape_tables
@@ -427,12 +426,10 @@ def test_no_text_runs_out_of_the_page_and_the_title_says_n_and_control(name, stu
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_an_empty_table_is_refused_by_name(name, two_seeds):
+def test_of_an_empty_table_there_is_nothing_to_draw(name, two_seeds):
     # That no variant aligns a pair, or that there is no published run of one, is no fault.
     for table in {*import_module(f"distillation_dynamics.figures.{name}").TABLES} - {"effects", "published_trajectory"}:
-        with pytest.raises(
-            StudyError, match=rf"{table}.parquet: the table is missing or empty|none of the metrics whose {table}"
-        ):
+        with pytest.raises(NoValue, match=rf"\({table}.parquet is empty\)|none of the metrics whose {table}"):
             draw(name, {**two_seeds[0], table: two_seeds[0][table].iloc[:0]})
 
 

@@ -109,8 +109,7 @@ def project_with(folder, finished=None, **changes):
     # Of the kinds that ask no teacher, so that they train while the teacher is made ready.
     smooth = {"cross_entropy": {"weight": 1, "label_smoothing": 0.1}}
     config["variants"] = {"none": {"cross_entropy": {"weight": 1}}, "smooth": smooth}
-    # Without a metric that reads of the reference network: a run until `measure` leaves out what follows a `measure`.
-    config["measure"]["metrics"] = ["magnitude"]
+    config["measure"]["metrics"], config["compare"]["metrics"] = ["magnitude"], ["agreement"]
     config["student"]["recipe"]["epochs"] = config["student"]["checkpoint_every"] = 10
     del config["networks"]["resnet"]
     for path, value in changes.items():
@@ -194,11 +193,11 @@ def logs(folder, stage="cohorts"):
 
 @pytest.fixture(scope="module")
 def finished(cluster, tmp_path_factory):
-    """A study run through the cluster up to what is measured: a network outgrows its memory, a training its time."""
+    """A study run through the cluster: a network outgrows its memory, a training its time."""
     folder = project_with(tmp_path_factory.mktemp("on_slurm"))
     for name in (HUNGRY, SLOW):
         (folder / name).touch()
-    workflow = Workflow(folder, cluster, "--until", "measure")
+    workflow = Workflow(folder, cluster)
     try:
         status, said = workflow.end()
     finally:
@@ -219,7 +218,11 @@ def test_gpus_go_to_the_rules_that_ask_and_memory_and_time_are_as_declared(finis
         assert job["MinMemoryNode"] == "2300M" and job["TimeLimit"] == "00:11:00"
     for job in controller(cluster, "rule_data.*", folder):
         assert "TresPerJob" not in job and job["NumCPUs"] == "1"
-    assert jobs(snakemake(folder, "-n", "--until", "measure", config="studies/cluster.yaml")) == {}
+    assert {
+        job["JobState"] for rule in ("compare", "gather") for job in controller(cluster, f"rule_{rule}_.*", folder)
+    } == {"COMPLETED"}
+    assert (folder / "results/cluster/index.html").is_file()
+    assert jobs(snakemake(folder, "-n", config="studies/cluster.yaml")) == {}
 
 
 def test_the_queue_says_whom_a_job_is_about_and_what_loses_its_node_is_queued_again(finished, cluster):

@@ -151,10 +151,12 @@ def first_of(names: list[str], most: int, what: str) -> tuple[list[str], str]:
 
 
 def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
-    """Return the table `name`; raise StudyError when it, a column or every row is missing, NoValue when a value is."""
+    """Return the table `name`; raise StudyError when it or a column is missing, NoValue when rows or values are."""
     table = tables.get(name)
-    if table is None or table.empty:
-        raise StudyError(f"{name}.parquet: the table is missing or empty, so there is nothing to draw")
+    if table is None:
+        raise StudyError(f"{name}.parquet: the table is missing, so there is nothing to draw")
+    if table.empty:
+        raise NoValue(f"the study measured nothing of it ({name}.parquet is empty)")
     for column in columns:
         if column not in table:
             raise StudyError(f"{name}.parquet: column {column} is missing, so there is nothing to draw")
