@@ -9,9 +9,9 @@ import torch
 
 import zoo
 from distillation_dynamics.metrics import attention
-from distillation_dynamics.networks.attention import attention_maps, softmaxes
+from distillation_dynamics.networks.attention import _map, attention_maps, softmaxes
 from distillation_dynamics.networks.blocks import block_names
-from distillation_dynamics.outputs import AttentionMap, Outputs
+from distillation_dynamics.outputs import AttentionMap, Outputs, Shape
 
 # For each block (layers, windows, heads, rows, columns, prefix, stride).
 FAMILIES = {
@@ -86,28 +86,11 @@ def test_entropy_and_distance_equal_literal_loops(rows, columns, prefix):
     assert np.isnan(entropy[1]).all() and np.isnan(distance[1]).all()
 
 
-@pytest.mark.parametrize("prefix", [0, 1, 2])
-def test_uniform_attention_has_log2_of_the_keys_and_the_mean_distance_of_the_grid(prefix):
-    rows, columns, stride = 1, 7, 16.0
-    tokens = rows * columns + prefix
-    layer = AttentionMap(torch.full((2, 1, 3, tokens, tokens), 1 / tokens), rows, columns, prefix, stride)
-    np.testing.assert_allclose(attention.attention_entropy([[layer]]), np.log2(tokens), rtol=1e-6)
-    # The mean of |i - j| over i, j = 1..n is (n^2 - 1) / (3 n).
-    np.testing.assert_allclose(attention.attention_distance([[layer]]), stride * 48 / 21, rtol=1e-6)
-
-
 @pytest.mark.parametrize("prefix", [0, 1])
 def test_attention_to_oneself_has_neither_entropy_nor_distance(prefix):
     layer = AttentionMap(torch.eye(12 + prefix).expand(2, 4, 3, -1, -1), 3, 4, prefix, 8.0)
     np.testing.assert_array_equal(attention.attention_entropy([[layer]]), 0)
     np.testing.assert_array_equal(attention.attention_distance([[layer]]), 0)
-
-
-def test_attention_to_the_right_neighbour_is_one_stride_far():
-    weights = torch.eye(8).roll(1, dims=1)
-    layer = AttentionMap(weights[None, None, None, :7, :7], 1, 7, 0, 14.0)
-    layer.weights[..., 6, 5] = 1
-    np.testing.assert_allclose(attention.attention_distance([[layer]]), 14)
 
 
 def test_a_query_with_all_attention_on_the_class_token_has_no_distance():
@@ -191,14 +174,6 @@ def test_the_callers_network_is_left_as_it_was(family):
     assert network(images).equal(logits)
 
 
-def test_a_reader_serves_batches_of_any_size_and_every_image_alike():
-    network, images = build("cait"), zoo.images(4)
-    whole = attention.attention_entropy(attention_maps(network, images))
-    for number in range(4):
-        alone = attention.attention_entropy(attention_maps(network, images[number : number + 1]))
-        np.testing.assert_allclose(alone[:, 0], whole[:, number], rtol=1e-12)
-
-
 @pytest.mark.parametrize("family", ["vit", "swin", "cait"])
 def test_the_stream_equals_the_whole(family):
     network, images = build(family), zoo.images(5)
@@ -218,6 +193,13 @@ def test_the_stream_equals_the_whole(family):
 def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
     maps = attention_maps(build("vit", depth=11), zoo.images(1))
     assert [len(block) for block in maps] == [1] * 11
+
+
+def test_windows_as_large_as_the_grid_of_a_layer_that_names_no_window_are_not_among_its_patches():
+    network = build("vit")
+    weights = torch.full((2, 2, 16, 16), 1 / 16)
+    assert _map(network, "blocks.0.attn", weights, Shape(12, 4, 4), 8, images=2) is not None
+    assert _map(network, "blocks.0.attn", weights.repeat(4, 1, 1, 1), Shape(12, 4, 4), 8, images=2) is None
 
 
 def test_a_network_without_attention_has_no_maps_and_fills_no_column():

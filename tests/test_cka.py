@@ -77,19 +77,6 @@ def test_a_huge_common_offset_changes_nothing(way):
     np.testing.assert_allclose(found, [[reference_cka(x, y)]], rtol=1e-9)
 
 
-def test_a_rotated_scaled_and_moved_copy_has_cka_one():
-    x = draw(50, 12)
-    rotation = np.linalg.qr(draw(12, 12, seed=1))[0]
-    assert unbiased_cka(*tensors(x, 1e-3 * x @ rotation + 5)) == pytest.approx(1, abs=1e-12)
-    assert unbiased_cka(*tensors(x, 1e6 * x)) == pytest.approx(1, abs=1e-12)
-
-
-def test_unrelated_rows_have_cka_about_zero_however_many_their_channels():
-    found = [unbiased_cka(*tensors(draw(40, 200, seed=s), draw(40, 300, seed=s + 100))) for s in range(30)]
-    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(30) < 0.05
-    assert min(found) < 0 < max(found)
-
-
 def test_four_rows_are_enough_and_three_are_not():
     x, y = draw(4, 6), draw(4, 3, seed=1)
     assert unbiased_cka(*tensors(x, y)) == pytest.approx(reference_cka(x, y), rel=1e-10)
@@ -110,12 +97,6 @@ def test_rows_all_as_far_from_each_other_have_no_cka():
     for count in range(4, 40):
         simplex = np.linalg.qr(draw(count, count, seed=count))[0]
         assert np.isnan(unbiased_cka(*tensors(simplex, draw(count, 3))))
-
-
-def test_single_precision_rows_are_summed_in_double():
-    x, y = (array.astype(np.float32) for array in related())
-    expected = reference_cka(x.astype(np.float64), y.astype(np.float64))
-    assert unbiased_cka(*tensors(x, y)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_rows_that_do_not_fit_are_errors():
@@ -171,19 +152,6 @@ def test_agreement_equals_a_literal_reference():
     expected = reference_agreement(student, teacher)
     assert 10 < expected[0] < 90
     assert agreement(student, teacher) == pytest.approx(expected, rel=1e-12)
-
-
-def test_a_teacher_agrees_with_itself_up_to_a_constant():
-    teacher = draw(9, 5)
-    equal, divergence = agreement(teacher + 7, teacher)
-    assert equal == 100
-    assert divergence == pytest.approx(0, abs=1e-14)
-
-
-def test_divergence_is_of_the_student_from_the_teacher():
-    sure, unsure = np.array([[30.0, 0]]), np.array([[0.0, 0]])
-    assert agreement(unsure, sure)[1] == pytest.approx(np.log(2))
-    assert agreement(sure, unsure)[1] == pytest.approx(15 - np.log(2), rel=1e-6)
 
 
 def test_huge_logits_do_not_overflow():

@@ -164,6 +164,13 @@ def test_cka_of_rows_is_that_of_every_pair_and_of_tokens_where_grids_are_alike(p
             assert np.isnan(found["cka_tokens"][i, j]) and found["tokens_per_image"][i, j] == 0
 
 
+def test_cka_of_tokens_is_their_own_where_all_blocks_have_one_grid(tmp_path):
+    first, second = (keep(tmp_path / str(i), *answers([(6, 2, 3), (8, 2, 3)], seed=1000 * i)) for i in range(2))
+    found = cka.compare(first, second)["cka_tokens"]
+    expected = [[cka.unbiased_cka(first.tokens(i), second.tokens(j)) for j in range(2)] for i in range(2)]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
 def test_grids_of_as_many_tokens_but_another_form_are_not_alike(tmp_path):
     first, second = (keep(tmp_path / str(i), *answers([shape])) for i, shape in enumerate([(5, 2, 3), (5, 3, 2)]))
     assert np.isnan(cka.compare(first, second)["cka_tokens"]).all()
@@ -256,15 +263,6 @@ def test_a_rotated_copy_is_the_same_network_by_every_measure(channels):
 def test_unrelated_networks_are_near_the_values_of_chance():
     shares = [mutual_neighbours(draw(80, 20, seed=s), draw(80, 30, seed=s + 50)) for s in range(10)]
     assert np.mean(shares) == pytest.approx(10 / 79, abs=0.01)
-
-
-def test_procrustes_is_a_metric():
-    blocks = [draw(20, width, seed=width) for width in (3, 8, 30)]
-    distance = np.array([[procrustes_distance(x, y) for y in blocks] for x in blocks])
-    np.testing.assert_allclose(distance, distance.T, atol=1e-12)
-    np.testing.assert_allclose(np.diag(distance), 0, atol=1e-6)
-    for i, j, k in np.ndindex(3, 3, 3):
-        assert distance[i, k] <= distance[i, j] + distance[j, k] + 1e-9
 
 
 def test_agreement_and_accuracy_are_those_of_the_logits(tmp_path, pair):

@@ -33,6 +33,9 @@ def test_distance_and_p_are_those_of_the_literal_form(kind):
         assert found.distance == pytest.approx(distances[0]) and found.p == pytest.approx(p)
         low, high = around(permuted.mean(axis=0), permuted.std(axis=0, ddof=1), found.critical)
         assert bool(((curve < low) | (curve > high)).any()) == (found.p <= 0.05)
+        # Beyond it lies one of the 39 with the observed curve, 2 of 40, and no more.
+        assert np.sum(np.array(distances[1:]) > found.critical * (1 + 1e-9)) == 1
+        assert np.isclose(distances[1:], found.critical).any()
 
 
 def test_what_no_order_changes_is_at_no_distance_and_what_has_no_values_is_nan():

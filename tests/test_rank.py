@@ -146,13 +146,6 @@ def test_tokens_along_one_direction_have_rank_one_exactly():
         np.testing.assert_allclose(pca_effective_rank([image]), 1, rtol=1e-12)
 
 
-def test_images_of_rank_one_can_need_many_directions_of_the_data_set():
-    block = np.eye(6, dtype=np.float32)[:, :, None, None] * np.ones((1, 1, 2, 2), np.float32)
-    np.testing.assert_array_equal(sample_rank([block], 0.99), np.ones((1, 6)))
-    np.testing.assert_array_equal(np.sort(pca_rank([block], 0.99)), [[1, 2, 3, 4, 5, 6]])
-    assert pca_effective_rank([block])[0] == pytest.approx(6)
-
-
 def test_an_image_of_zeros_has_no_rank():
     block = draw((3, 4, 2, 2))
     block[1] = 0
@@ -161,12 +154,6 @@ def test_an_image_of_zeros_has_no_rank():
     assert effective_rank([block])[0, 1] == 0
     found = measure(rank.Metric(), [[np.zeros((2, 3, 2, 2))]])
     assert all(np.all(np.asarray(values) == 0) for values in found.values())
-
-
-def test_blocks_of_different_widths_and_grids_are_measured_each_by_itself():
-    blocks = [draw((3, 6, 4, 4)), draw((3, 12, 2, 2))]
-    together, alone = pca_rank(blocks, 0.9), [pca_rank([block], 0.9)[0] for block in blocks]
-    np.testing.assert_array_equal(together, alone)
 
 
 def test_half_precision_is_widened_and_chunks_change_nothing(monkeypatch):

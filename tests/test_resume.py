@@ -138,9 +138,12 @@ def test_a_finished_training_keeps_its_last_state_alone(tmp_path):
     old.save(1, {"step": 1})
     old.beside.mkdir()
     states = States(tmp_path, "key", 0)
+    states.beside.mkdir()
+    (states.beside / "weights").write_bytes(b"of an epoch")
+    states.keep("weights")
     states.save(1, {"step": 1})
     states.finish(2, {"step": 2})
-    assert [path.name for path in tmp_path.iterdir()] == ["key-000000002.state"]
+    assert {path.name for path in tmp_path.iterdir()} == {"key", "key-000000002.state"}
     assert States(tmp_path, "key", 0).load() == {"step": 2}
 
 

@@ -107,28 +107,6 @@ def test_the_stream_equals_the_functions_whatever_the_batches():
             np.testing.assert_allclose(limits, np.percentile(widths, [2.5, 97.5], method="weibull"))
 
 
-@pytest.mark.parametrize("channels", [16, 17])
-def test_the_published_form_is_point_symmetric_whatever_the_tokens(channels):
-    generator = np.random.default_rng(0)
-    smooth = np.cumsum(generator.normal(size=(5, channels)), axis=1)
-    for tokens in (generator.normal(size=(5, channels)), np.eye(channels)[:3], smooth):
-        shares = np.diff(published(features_of(tokens)), prepend=0)
-        np.testing.assert_allclose(shares[1:], shares[1:][::-1], atol=1e-15)
-
-
-def test_a_wave_has_the_bandwidth_of_its_frequency():
-    waves = [np.cos(2 * np.pi * k * np.arange(16) / 16 + 0.3) for k in range(9)]
-    for k, wave in enumerate(waves):
-        folded = folded_of(features_of([wave]))
-        np.testing.assert_allclose(folded, np.arange(9) >= k, atol=1e-15)
-        assert sep.bandwidth(folded, 0.8) == (k + 1) / 9
-
-
-def test_a_one_hot_token_has_the_pattern_of_noise():
-    folded = folded_of(features_of(np.eye(16)[[3]]))
-    np.testing.assert_allclose(folded, [1 / 16, *(np.arange(3, 17, 2) / 16), 1], atol=1e-15)
-
-
 def test_a_token_counts_the_same_whatever_its_size():
     waves = np.array([np.cos(2 * np.pi * k * np.arange(16) / 16) for k in (1, 5)])
     folded = folded_of(features_of(waves * [[1e30], [1e-30]]))
@@ -147,16 +125,6 @@ def test_tokens_of_zeros_are_left_out_and_nothing_else_is_nan():
     np.testing.assert_allclose(folded_of(block), reference_folded(block), atol=1e-13)
     found = measure(sep.Metric(), [[np.zeros((2, 4, 2, 2))]])
     assert all(np.isnan(np.asarray(values)).all() for values in found.values())
-
-
-def test_a_pattern_without_order_lies_in_its_null_and_a_smooth_one_above():
-    generator = np.random.default_rng(0)
-    noise = generator.normal(size=(1, 64, 200, 1))
-    smooth = np.cumsum(noise, axis=1)
-    noise_at, smooth_at = (folded_of(block)[8] for block in (noise, smooth))
-    (_, low, high), (_, _, smooth_high) = (band(permuted(b, 99)[:, 8]) for b in (noise, smooth))
-    assert low <= noise_at <= high
-    assert smooth_at > smooth_high + 0.05
 
 
 def test_rounding_adds_no_bin_to_a_bandwidth():

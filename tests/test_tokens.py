@@ -60,23 +60,6 @@ def test_token_scalars_equal_a_literal_reference(shape, kind):
     assert_equals_reference({name: values[0] for name, values in found.items()}, block)
 
 
-def test_a_register_stands_out():
-    block = np.ones((1, 4, 2, 5), np.float32)
-    block[0, :, 1, 2] = 50
-    found = token_scalars([block])
-    assert found["token_norm_maximum"] == 100
-    assert found["token_norm_ratio"] == 50
-    assert found["token_norm_outliers"] == 0.1
-    assert found["token_cosine"] == pytest.approx(1)
-
-
-def test_opposite_and_orthogonal_tokens_have_the_cosines_of_their_pairs():
-    two = np.array([[3, 0], [-1, 0]], np.float32).T.reshape(1, 2, 2, 1)
-    axes = np.eye(5, dtype=np.float32).reshape(1, 5, 5, 1)
-    assert token_scalars([two])["token_cosine"][0, 0] == pytest.approx(-1)
-    assert token_scalars([axes])["token_cosine"][0, 0] == pytest.approx(0, abs=1e-15)
-
-
 def test_tokens_of_zeros_have_cosine_zero_with_every_other():
     block = draw((3, 6, 2, 2))
     block[0, :, 0, 1] = block[1, :, :, 0] = block[2] = 0
