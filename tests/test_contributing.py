@@ -30,7 +30,7 @@ from distillation_dynamics.spec.training import TermSpec
 
 assert extensions.objectives()["cosine"].requires == "teacher_features"
 assert extensions.metrics()["zeros"].tables == ("scalars", "depth")
-assert extensions.pair_metrics()["confusion"].requires == ("logits",)
+assert extensions.pair_metrics()["confusion"] == ("logits",)
 assert extensions.figures(known_tables())["zeros"].metrics == ("zeros",)
 assert extensions.readers()["listed"] is True
 

@@ -147,7 +147,7 @@ CASES = [(folder, text.replace(old, new, 1), said) for (folder, text), list in W
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """A copy of the folders of extensions, in which they are looked for."""
-    for folder in extensions.OTHERS:
+    for folder, _ in WRONG:
         shutil.copytree(
             *(extensions.ROOT / folder, tmp_path / folder),
             ignore=shutil.ignore_patterns("__pycache__"),
@@ -160,7 +160,7 @@ def library(tmp_path, monkeypatch):
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """Folders of extensions that hold one metric, and nothing else."""
-    for folder in extensions.OTHERS:
+    for folder, _ in WRONG:
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     (tmp_path / "metrics/rank.py").write_text(METRIC)
     monkeypatch.setattr(extensions, "ROOT", tmp_path)

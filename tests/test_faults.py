@@ -10,7 +10,7 @@ from timm.data import auto_augment as timm_augment
 from timm.data import create_transform
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.study import checks
+from distillation_dynamics.study import recipes
 from helpers import changed, load, smoke_config
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -276,7 +276,7 @@ def augmented(text: str, channels: int) -> torch.Tensor:
 @pytest.mark.parametrize("text", GOOD)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_timm_can_do_is_accepted(text, channels):
-    assert checks.auto_augment_fault(text) is None
+    assert recipes.auto_augment_fault(text) is None
     torch.manual_seed(0)
     assert augmented(text, channels).shape == (channels, 28, 28)
 
@@ -298,5 +298,5 @@ def recipe_with(config, text: str) -> dict:
 
 
 def test_the_sets_that_timm_draws_without_replacement_are_as_large_as_said():
-    sizes = {name: len(timm_augment.rand_augment_choices(name)) for name in checks.DRAWN_ONCE}
-    assert sizes == checks.DRAWN_ONCE
+    sizes = {name: len(timm_augment.rand_augment_choices(name)) for name in recipes.DRAWN_ONCE}
+    assert sizes == recipes.DRAWN_ONCE

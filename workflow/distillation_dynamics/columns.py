@@ -6,13 +6,19 @@ with the project.
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from . import extensions
 from .errors import nearest
 from .files import Column
 
-KINDS = {"IMAGE_COLUMNS": "Of images", "BLOCK_COLUMNS": "Of blocks", "BIN_COLUMNS": "Of bins"}
-PAIR_KINDS = {"PAIR_COLUMNS": "Of pairs of blocks", "NETWORK_COLUMNS": "Of pairs of networks"}
+KINDS = {
+    "IMAGE_COLUMNS": "Of images",
+    "BLOCK_COLUMNS": "Of blocks",
+    "BIN_COLUMNS": "Of bins",
+    "PAIR_COLUMNS": "Of pairs of blocks",
+    "NETWORK_COLUMNS": "Of pairs of networks",
+}
 
 
 def table(columns: dict[str, Column]) -> str:
@@ -22,29 +28,21 @@ def table(columns: dict[str, Column]) -> str:
 
 
 def section(metric: str) -> str:
-    """Return the section on a metric: its columns of images, of blocks and of bins, its own tables, and its files."""
-    module = import_module(f"{__package__}.metrics.{metric}")
+    """Return the section on a metric (`rank`, `pairs/cka`): its columns by kind, its own tables, and its files."""
+    module = import_module(f"{__package__}.metrics.{metric.replace('/', '.')}")
     parts = [f"{said}:\n\n{table(getattr(module, kind))}" for kind, said in KINDS.items() if hasattr(module, kind)]
     for name, columns in getattr(module, "TABLES", {}).items():
         parts.append(f"Its own table `{name}.parquet`, after network, seed and epoch:\n\n{table(columns)}")
     if files := getattr(module, "FILES", ()):
         named = ", ".join(f"`{file.replace('{block:02d}', '<bb>')}`" for file in files)
         parts.append(f"Files of each checkpoint, of the main image set: {named}.")
-    return "\n\n".join([f"### {metric}: `metrics/{metric}.py`", *parts]) + "\n"
-
-
-def pair_section(metric: str) -> str:
-    """Return the section on a pair metric: its columns of pairs of blocks, or of pairs of networks."""
-    module = import_module(f"{__package__}.metrics.pairs.{metric}")
-    parts = [f"{said}:\n\n{table(getattr(module, kind))}" for kind, said in PAIR_KINDS.items() if hasattr(module, kind)]
-    return "\n\n".join([f"### {metric}: `metrics/pairs/{metric}.py`", *parts]) + "\n"
+    return "\n\n".join([f"### {Path(metric).name}: `metrics/{metric}.py`", *parts]) + "\n"
 
 
 def sections() -> dict[str, str]:
     """Return the sections on all metrics and pair metrics by name."""
-    return {name: section(name) for name in extensions.metrics()} | {
-        name: pair_section(name) for name in extensions.pair_metrics()
-    }
+    pairs = {name: section(f"pairs/{name}") for name in extensions.pair_metrics()}
+    return {name: section(name) for name in extensions.metrics()} | pairs
 
 
 if __name__ == "__main__":

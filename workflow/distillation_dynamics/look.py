@@ -23,6 +23,7 @@ from .errors import StudyError
 from .files import read_json, write_text
 from .jobs import model_info
 from .networks.weights_file import HUB, LOCAL
+from .spec.tables import INDEX
 from .study.load import load
 
 RESULTS, FILE = Path("results"), "look.yaml"
@@ -198,7 +199,7 @@ def main(arguments: list[str]) -> str | None:
         # With options of snakemake that run nothing, or not everything.
         return None
     answer = answer_in(report.read_text("utf-8"))
-    print(f"\nPage: {results / 'index.html'}\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer}")
+    print(f"\nPage: {results / INDEX}\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer}")
     return None
 
 

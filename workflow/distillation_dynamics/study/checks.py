@@ -1,16 +1,14 @@
 """What is wrong with parts of a study beside each other, which no key can say alone. Imports no torch."""
 
-import math
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from .. import extensions
 from ..errors import nearest
-from ..spec.configured import Data
 from ..spec.faults import said
-from ..spec.training import Augmentation, Recipe
 from .keys import Configuration, Network
+from .recipes import recipe_faults, recipes
 from .study import STUDENT, Study
 from .terms import Share
 
@@ -35,15 +33,6 @@ ELSEWHERE = {
     **dict.fromkeys(("device", "dtype"), "compute (gpu) and recipe.precision say it"),
     **dict.fromkeys(("scriptable", "exportable", "no_jit"), "nothing is exported here"),
 }
-# What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
-MSTD = r"mstd\d+(\.\d+)?"
-AUTO_AUGMENT = {
-    "rand": rf"m\d+|n[1-9]\d*|p(0(\.\d+)?|1(\.0+)?)|{MSTD}|mmax[1-9]\d*|inc[01]|t(weights|3aw|3a)",
-    "augmix": rf"m\d+|w[1-9]\d*|d\d+|b[01]|{MSTD}|a(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)",
-    **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), MSTD),
-}
-# The transforms of these sets are drawn without replacement: so many there are.
-DRAWN_ONCE = {"weights": 15, "3aw": 14}
 
 
 def name_faults(config: Configuration) -> Iterator[str]:
@@ -121,12 +110,11 @@ def whole_faults(config: Configuration) -> Iterator[str]:
 
 def group_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each pattern of groups that is no regular expression."""
-    groups = {"data": config.data.groups} | {f"probes.{name}": part.groups for name, part in config.probes.items()}
-    for key, pattern in groups.items():
+    for key, part in {"data": config.data, **{f"probes.{name}": part for name, part in config.probes.items()}}.items():
         try:
-            re.compile(pattern or "")
+            re.compile(part.groups or "")
         except re.error as error:
-            yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
+            yield f"{key}.groups: {said(part.groups)} is no regular expression ({error}); mend it"
 
 
 def network_faults(config: Configuration) -> Iterator[str]:
@@ -156,37 +144,6 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
         yield f"{key}.weights: {weights!r} must be hf-hub:owner/name@revision or local-dir:folder"
 
 
-def image_faults(config: Configuration, data: Data) -> Iterator[str]:
-    """Yield a sentence where more images are held out, trained on or measured than there are."""
-    if data.validation is not None and data.held_out >= data.rows.get(held := data.validation.taken_from, math.inf):
-        yield (
-            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
-            f"be held out: data.{held} has {data.rows[held]} images in all"
-        )
-    size = data.left_to_train(data.rows["train"]) if "train" in data.rows else None
-    if size is not None and size <= 0:
-        size = None  # Said already: nothing would be left to train on.
-    for key, recipe in recipes(config).items():
-        images = recipe.train_images or size
-        if size is not None and images is not None and images > size:
-            yield f"{key}.train_images: {images} is more than the {size} training images there are"
-        if images is not None and recipe.batch_size > images:
-            yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
-    count = data.count_of(data.measured, data.rows)
-    for owner, images in (
-        ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)
-    ):  # fmt: skip
-        if images is not None and count is not None and images > count:
-            yield f"{owner}.images: {images} is more than the {count} {data.measured} images"
-
-
-def recipes(config: Configuration) -> dict[str, Recipe]:
-    """Return all recipes of a study by their key."""
-    found = {f"networks.{name}.recipe": part.recipe for name, part in config.networks.items()}
-    found |= {} if config.student is None else {f"{STUDENT}.recipe": config.student.recipe}
-    return {key: recipe for key, recipe in found.items() if recipe is not None}
-
-
 def argument_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each argument of a model that is no study's to give."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
@@ -199,62 +156,6 @@ def argument_faults(config: Configuration) -> Iterator[str]:
             for number in value if isinstance(value, list) else [value]:
                 if isinstance(number, int | float) and abs(number) > LARGEST_ARGUMENT:
                     yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
-
-
-def recipe_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
-    for key, recipe in recipes(config).items():
-        yield from _recipe_faults(key, recipe, config.data.classes)
-
-
-def _recipe_faults(key: str, recipe: Recipe, classes: int | None) -> Iterator[str]:
-    schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
-    if recipe.train_images is not None and classes is not None and recipe.train_images < classes:
-        yield f"{key}.train_images: {recipe.train_images} images cannot show all {classes} classes; give more"
-    if 0 < schedule.warmup_epochs >= recipe.epochs:
-        yield f"{key}.schedule.warmup_epochs: must be less than the {recipe.epochs} epochs"
-    for name in ("warmup_learning_rate", "minimum_learning_rate"):
-        if (given := getattr(schedule, name)) > rate:
-            yield f"{key}.schedule.{name}: {given:g} is more than the learning rate of {rate:g}; give less"
-    if schedule.warmup_learning_rate and not schedule.warmup_epochs:
-        yield f"{key}.schedule.warmup_learning_rate: has no meaning without warmup_epochs; give them or remove it"
-    if schedule.minimum_learning_rate and schedule.name == "constant":
-        yield f"{key}.schedule.minimum_learning_rate: has no meaning in a constant schedule; remove it"
-    if recipe.augmentation is not None:
-        yield from _augmentation_faults(f"{key}.augmentation", recipe.augmentation, recipe.epochs)
-
-
-def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:
-    if augmentation.views is not None and augmentation.views > epochs:
-        yield f"{key}.views: {augmentation.views} is more than the {epochs} epochs, which see one each"
-    low, high = augmentation.crop_scale
-    if low > high:
-        yield f"{key}.crop_scale: {low:g} is more than {high:g}; give the smaller area first"
-    if (text := augmentation.auto_augment) is None:
-        return
-    if fault := auto_augment_fault(text):
-        yield f"{key}.auto_augment: {fault}"
-    elif augmentation.color_jitter and "3a" not in text:
-        yield f"{key}.color_jitter: has no effect with auto_augment {text} (in timm); remove one of them"
-
-
-def auto_augment_fault(text: str) -> str | None:
-    """Return what timm would refuse or pass over in silence in its string `auto_augment`; None if nothing."""
-    first, *parts = text.split("-")
-    if first not in AUTO_AUGMENT:
-        return f"{said(text)} is no augmentation of timm (as rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
-    given: dict[str, str] = {}
-    for part in parts:
-        if not re.fullmatch(AUTO_AUGMENT[first], part):
-            return f"{part!r} in {text!r} is no part of {first}; give parts as timm's auto_augment names them, or none"
-        name = next(name for name in ("mstd", "mmax", "inc", part[0]) if part.startswith(name))
-        if name in given:
-            return f"{name} is given twice in {text!r}; remove one"
-        given[name] = part.removeprefix(name)
-    most = DRAWN_ONCE.get(given.get("t", ""))
-    if most is not None and int(given.get("n", 2)) > most:
-        return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"
-    return None
 
 
 def compute_faults(config: Configuration) -> Iterator[str]:
@@ -307,21 +208,17 @@ def view_notes(study: Study) -> Iterator[str]:
             and seen[part] != (tuple(value) if isinstance(value, list) else value)
         }
         if others:
-            parts = ", ".join(f"{part} {_listed(value)}" for part, value in others.items())
+            parts = ", ".join(
+                f"{part} {list(value) if isinstance(value, tuple) else value}" for part, value in others.items()
+            )
             yield (
                 f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to "
                 f"change it give networks.{name}.view"
             )
 
 
-def _listed(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
 def measure_faults(study: Study) -> Iterator[str]:
     """Yield a sentence where the network whose range is everybody's is not measured by a metric that needs it."""
-    from .. import extensions
-
     left_out = study.networks[study.reference].without
     for name, metric in extensions.metrics().items():
         if metric.reference and name in left_out and name in study.measure.metrics:

@@ -18,6 +18,7 @@ from ..spec.network import ModelInfo, ModelQuery
 from . import checks
 from .keys import Configuration, GivenView, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
+from .recipes import image_faults
 from .study import STUDENT, Study
 
 Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
@@ -35,7 +36,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     view = _whole_view(whole.view)
     data = _images("data", whole.data, view)
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
-    refuse(checks.image_faults(whole, data))
+    refuse(image_faults(whole, data))
     asked = describe(_queries(whole, view))
     model_info = {owner.removeprefix("networks."): info for owner, info in asked.items()}
     variants = _variants(whole, model_info)

@@ -1,0 +1,270 @@
+"""Readers, objectives, metrics, pair metrics, figures, questions: each is a file of its folder, known by its top.
+
+The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
+any job runs. Imports no torch.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal, NamedTuple
+
+from ..errors import StudyError
+from ..spec.keys import Key
+from ..syntax import defined
+from .file import File
+
+ROOT = Path(__file__).parent.parent
+# What else lies in a folder of extensions, beside modules whose names begin with an underscore.
+OTHERS = {
+    "metrics": {"accumulator", "blocks", "keys", "permutation", "tabulated"},
+    "metrics/pairs": {"activations"},
+}
+OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
+# Fields of outputs.Request, and of metrics/pairs/activations.Activations.
+METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
+PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
+FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "labels")
+QUESTION_REQUIRES = ("students",)
+# What the caption of a figure may name in braces; `paper.captions` says it of a study.
+CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")
+# Kinds of columns -> the table that they are in, or the means of them.
+TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS": "spectrum"}
+PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
+# What a metric may say of the images that it is measured on.
+IMAGES = ("measure", "saliency", "compare")
+# Options of every term, which an objective cannot have as its own.
+TERM_OPTIONS = ("weight", "pairs", "reduction")
+PRINT, SCREEN = ("pdf", "png"), ("gif",)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of an objective, by the words of a JSON schema; without a default it may be left out."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 (as pydantic reads it)
+
+    type: Annotated[Literal["number", "integer", "boolean", "string"], Key()]
+    default: Any = None
+    description: Annotated[str, Key()] = ""
+    enum: Annotated[tuple[str, ...], Key()] = ()
+    minimum: Annotated[float | None, Key()] = None
+    exclusiveMinimum: Annotated[float | None, Key()] = None
+    maximum: Annotated[float | None, Key()] = None
+    exclusiveMaximum: Annotated[float | None, Key()] = None
+
+
+class Objective(NamedTuple):
+    """What an objective asks for, and its options."""
+
+    requires: str
+    options: dict[str, Option]
+
+
+class Metric(NamedTuple):
+    """What a metric asks of a network, the tables and files that it writes, and which settings and images it takes.
+
+    `files` may hold {block:02d}; `reference` is one of them, that of the reference network.
+    """
+
+    requires: tuple[str, ...]
+    tables: tuple[str, ...]
+    files: tuple[str, ...]
+    options: tuple[str, ...]
+    reference: str | None
+    images: str
+
+    @property
+    def main_only(self) -> bool:
+        """Whether it is measured on the main image set alone: it fills no table that metrics share."""
+        return not set(self.tables) & set(TABLE_OF.values())
+
+    def files_of(self, blocks: int) -> tuple[str, ...]:
+        """Return the names of the files that it keeps of a network with so many blocks."""
+        return tuple(dict.fromkeys(file.format(block=block) for file in self.files for block in range(blocks)))
+
+
+class Figure(NamedTuple):
+    """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there.
+
+    `caption` says what it shows, its n, interval and control, with CAPTION_NAMES in braces; `shows` what it shows in a
+    sentence, the first of its module.
+    """
+
+    tables: tuple[str, ...]
+    metrics: tuple[str, ...]
+    formats: tuple[str, ...]
+    requires: tuple[str, ...]
+    caption: str
+    shows: str
+
+
+class Question(NamedTuple):
+    """What a question asks, its place in report and page, its own tables, and what its answer rests on.
+
+    `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
+    `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study; `panel`: whether it
+    has panels on the page; `paper`: its tables in a paper, None where it has no part in one.
+    """
+
+    title: str
+    place: int
+    tables: tuple[str, ...]
+    sources: tuple[str, ...]
+    figures: tuple[str, ...]
+    decides: str
+    reads: tuple[str, ...]
+    requires: tuple[str, ...]
+    panel: bool
+    paper: tuple[str, ...] | None
+
+
+@cache
+def _options() -> Any:
+    """Return what reads the options of an objective."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(dict[str, Option])
+
+
+def readers() -> dict[str, bool]:
+    """Return the readers of images by name, with whether the data stage packs what they read; raise as `objectives`."""
+    found = {}
+    for file in _files("data/sources"):
+        found[file.name] = file.of_type("PACKED", bool)
+        file.must_define("find", "contents", "count", "Source")
+    return found
+
+
+def objectives() -> dict[str, Objective]:
+    """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
+    from ..spec.faults import read
+
+    found = {}
+    for file in _files("objectives"):
+        requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), file.value("OPTIONS")
+        file.must_define("Loss")
+        try:
+            options = read(_options(), options, "OPTIONS")
+        except StudyError as error:
+            raise StudyError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from error
+        for name in set(options).intersection(TERM_OPTIONS):
+            raise file.fault("OPTIONS", f"{name} is an option of every term; choose another name")
+        found[file.name] = Objective(requires, options)
+    return found
+
+
+def metrics() -> dict[str, Metric]:
+    """Return the metrics of single networks by name; raise StudyError as `objectives`."""
+    from ..spec.measure import Settings
+
+    found, settings = {}, [option.name for option in fields(Settings)]
+    for file in _files("metrics"):
+        shared = [table for kind, table in TABLE_OF.items() if kind in file.names]
+        if "scalars" in shared:
+            shared.append("depth")
+        requires, files = file.texts("REQUIRES", METRIC_REQUIRES), file.texts("FILES", default=())
+        metric = Metric(
+            requires=requires,
+            tables=tuple(dict.fromkeys([*shared, *file.keys("TABLES")])),
+            files=files,
+            options=file.texts("OPTIONS", settings, default=()),
+            reference=file.one("REFERENCE", files, None),
+            images=file.one("IMAGES", IMAGES, IMAGES[0]),
+        )
+        file.must_define("Metric")
+        if shared and metric.images != IMAGES[0]:
+            columns = ", ".join(dict.fromkeys(shared))
+            raise file.fault("IMAGES", f"columns of {columns} are of the images of {IMAGES[0]}; remove it")
+        if not (metric.tables or metric.files):
+            file.must_give_one_of((*TABLE_OF, "TABLES", "FILES"), "which columns or files it writes")
+        found[file.name] = metric
+    return found
+
+
+def pair_metrics() -> dict[str, tuple[str, ...]]:
+    """Return what each metric of pairs of networks asks for, by name; raise StudyError as `objectives`."""
+    found = {}
+    for file in _files("metrics/pairs"):
+        found[file.name] = file.texts("REQUIRES", PAIR_REQUIRES)
+        file.must_define("compare")
+        file.must_give_one_of(PAIR_COLUMNS, "what it fills")
+    return found
+
+
+def figures(tables: Iterable[str]) -> dict[str, Figure]:
+    """Return the figures by name; `tables` are those that there are. Raises StudyError as `objectives`."""
+    known, measured, found = sorted(tables), [*metrics(), *pair_metrics()], {}
+    for file in _files("figures"):
+        formats = file.texts("FORMATS", default=PRINT)
+        file.allow("FORMATS", formats, SCREEN if formats == SCREEN else PRINT)
+        file.must_define("animate" if formats == SCREEN else "draw")
+        caption = file.value("CAPTION")
+        try:
+            named = [name for _, name, *_ in Formatter().parse(caption) if name is not None]
+        except (TypeError, ValueError) as error:
+            raise file.fault("CAPTION", f"must be a text, with names in braces, and not {caption!r}") from error
+        file.allow("CAPTION", named, CAPTION_NAMES)
+        found[file.name] = Figure(
+            tables=file.texts("TABLES", known),
+            metrics=file.texts("METRICS", measured, default=()),
+            formats=formats,
+            requires=file.texts("REQUIRES", FIGURE_REQUIRES, default=()),
+            caption=caption,
+            shows=file.first_sentence(),
+        )
+    return found
+
+
+def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
+    """Return the questions by name, in their order; raise StudyError as `objectives`.
+
+    `tables` are those of other stages, which questions may read; None: what they read is not checked.
+    """
+    found: dict[str, Question] = {}
+    owners: dict[str, str] = {}
+    drawn = [figure.name for figure in _files("figures")]
+    files = sorted(_files("questions", "*/__init__.py"), key=lambda file: file.of_type("PLACE", int))
+    for file in files:
+        own = file.keys("TABLES")
+        found[file.name] = Question(
+            title=file.of_type("TITLE", str),
+            place=file.of_type("PLACE", int),
+            tables=own,
+            sources=file.texts("SOURCES", default=own),
+            figures=file.texts("FIGURES", drawn, default=()),
+            decides=file.of_type("DECIDES", str, ""),
+            reads=file.texts("READS", default=()),
+            requires=file.texts("REQUIRES", QUESTION_REQUIRES, default=()),
+            panel=file.has("panel.py"),
+            paper=file.beside("paper.py").keys("TABLES") if file.has("paper.py") else None,
+        )
+        for table in own:
+            if other := owners.get(table):
+                raise file.fault("TABLES", f"{table} is a table of the question {other}; choose another name")
+        owners |= dict.fromkeys(own, file.name)
+        if own:
+            file.must_define("tables")
+        for name in ("answer.md.j2", "answer.py"):
+            if not file.has(name):
+                folder = Path(file.path).parent
+                raise StudyError(f"{folder / name}: does not exist; see the other folders of {folder.parent}")
+        file.beside("answer.py").must_define("facts")
+        if file.has("panel.py"):
+            file.beside("panel.py").must_define("panels")
+    for file in files:
+        file.allow("SOURCES", found[file.name].sources, owners)
+        if tables is not None:
+            file.allow("READS", found[file.name].reads, [*tables, *owners])
+    return found
+
+
+def _files(folder: str, pattern: str = "*.py") -> Iterator[File]:
+    """Yield the extensions of a folder: files known by their name, or folders with an `__init__.py`."""
+    for path in sorted((ROOT / folder).glob(pattern)):
+        name = path.parent.name if pattern.startswith("*/") else path.stem
+        if name not in OTHERS.get(folder, ()) and not name.startswith("_"):
+            yield File(os.path.relpath(path), name, defined(path))

@@ -1,0 +1,110 @@
+"""One file of the library as it is written: what its top assigns and defines, or the sentence that says what is wrong.
+
+Imports nothing of it.
+"""
+
+import ast
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import StudyError, did_you_mean, nearest
+from ..syntax import defined
+
+TYPES = {bool: "True or False", int: "a whole number", str: "a text"}
+
+
+class File(NamedTuple):
+    """A file with the names at its top, as `syntax.defined` returns them; all that reads it raises StudyError.
+
+    What is assigned to a name must be a literal, and without a default it must be given.
+    """
+
+    path: str
+    name: str
+    names: dict[str, ast.AST]
+
+    def has(self, name: str) -> bool:
+        """Return whether there is another file of that name in its folder."""
+        return Path(self.path).with_name(name).is_file()
+
+    def beside(self, name: str) -> "File":
+        """Return another file of its folder."""
+        path = Path(self.path).with_name(name)
+        return File(str(path), self.name, defined(path))
+
+    def fault(self, name: str, what: str) -> StudyError:
+        """Return the error that says what is wrong with what a name stands for."""
+        return StudyError(f"{self.path}: {name}: {what}")
+
+    def value(self, name: str, *default: Any) -> Any:
+        """Return what is assigned to a name."""
+        if name not in self.names:
+            if default:
+                return default[0]
+            raise self.fault(name, f"is not given; {self._hint(name)}")
+        try:
+            return ast.literal_eval(self.names[name])
+        except ValueError as error:
+            raise self.fault(name, "must be written as a plain value, since the file is read and not run") from error
+
+    def of_type(self, name: str, kind: type, *default: Any) -> Any:
+        """Return what is assigned to a name, one of TYPES."""
+        value = self.value(name, *default)
+        if type(value) is not kind:
+            raise self.fault(name, f"must be {TYPES[kind]}, and not {value!r}")
+        return value
+
+    def one(self, name: str, allowed: Collection[str], *default: Any) -> Any:
+        """Return what is assigned to a name, one of those allowed."""
+        if name in self.names:
+            self.allow(name, [self.value(name)], allowed)
+        return self.value(name, *default)
+
+    def texts(
+        self, name: str, allowed: Collection[str] | None = None, default: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        """Return the names that are assigned to a name, some of those allowed."""
+        value = self.value(name) if default is None else self.value(name, default)
+        if not (isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)):
+            raise self.fault(name, f"must be a tuple of names, and not {value!r}")
+        if allowed is not None:
+            self.allow(name, value, allowed)
+        return tuple(value)
+
+    def first_sentence(self) -> str:
+        """Return the first paragraph of its docstring, in one line; its name without one."""
+        return " ".join(self.value("__doc__", self.name).split("\n\n")[0].split())
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Return the keys of the dictionary that is assigned to a name, values unread; none where it is not."""
+        if name not in self.names:
+            return ()
+        written = self.names[name]
+        keys = written.keys if isinstance(written, ast.Dict) else [None]
+        constants: list[Any] = [key.value for key in keys if isinstance(key, ast.Constant)]
+        if len(constants) < len(keys):
+            raise self.fault(name, "must be a dictionary with its keys written out, since the file is read and not run")
+        return tuple(constants)
+
+    def allow(self, name: str, values: Iterable[Any], allowed: Collection[str]) -> None:
+        """Raise unless all values of a name are allowed."""
+        for value in values:
+            if value not in allowed:
+                raise self.fault(name, f"{value!r} is not possible; {nearest(str(value), tuple(allowed))}")
+
+    def must_define(self, *names: str) -> None:
+        """Raise unless it has these functions and classes."""
+        for name in names:
+            if name not in self.names:
+                kind = "class" if name[0].isupper() else "function"
+                raise StudyError(f"{self.path}: there is no {kind} {name}; {self._hint(name)}")
+
+    def must_give_one_of(self, names: tuple[str, ...], what: str) -> None:
+        """Raise unless one of the names is there, which say `what`."""
+        if not set(names) & self.names.keys():
+            raise StudyError(f"{self.path}: none of {', '.join(names)} is given; it must say {what}")
+
+    def _hint(self, name: str) -> str:
+        return f"{did_you_mean(name, self.names)}see the other files of {os.path.dirname(self.path)}"

@@ -1,0 +1,106 @@
+"""What is wrong with recipes: beside the images and the GPUs that there are, and in timm's words. Imports no torch."""
+
+import math
+import re
+from collections.abc import Iterator
+
+from ..errors import nearest
+from ..spec.configured import Data
+from ..spec.faults import said
+from ..spec.training import Augmentation, Recipe
+from .keys import Configuration
+from .study import STUDENT
+
+# What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
+MSTD = r"mstd\d+(\.\d+)?"
+AUTO_AUGMENT = {
+    "rand": rf"m\d+|n[1-9]\d*|p(0(\.\d+)?|1(\.0+)?)|{MSTD}|mmax[1-9]\d*|inc[01]|t(weights|3aw|3a)",
+    "augmix": rf"m\d+|w[1-9]\d*|d\d+|b[01]|{MSTD}|a(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)",
+    **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), MSTD),
+}
+# The transforms of these sets are drawn without replacement: so many there are.
+DRAWN_ONCE = {"weights": 15, "3aw": 14}
+
+
+def recipes(config: Configuration) -> dict[str, Recipe]:
+    """Return all recipes of a study by their key."""
+    found = {f"networks.{name}.recipe": part.recipe for name, part in config.networks.items()}
+    found |= {} if config.student is None else {f"{STUDENT}.recipe": config.student.recipe}
+    return {key: recipe for key, recipe in found.items() if recipe is not None}
+
+
+def recipe_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
+    classes = config.data.classes
+    for key, recipe in recipes(config).items():
+        schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
+        if recipe.train_images is not None and classes is not None and recipe.train_images < classes:
+            yield f"{key}.train_images: {recipe.train_images} images cannot show all {classes} classes; give more"
+        if 0 < schedule.warmup_epochs >= recipe.epochs:
+            yield f"{key}.schedule.warmup_epochs: must be less than the {recipe.epochs} epochs"
+        for name in ("warmup_learning_rate", "minimum_learning_rate"):
+            if (given := getattr(schedule, name)) > rate:
+                yield f"{key}.schedule.{name}: {given:g} is more than the learning rate of {rate:g}; give less"
+        if schedule.warmup_learning_rate and not schedule.warmup_epochs:
+            yield f"{key}.schedule.warmup_learning_rate: has no meaning without warmup_epochs; give them or remove it"
+        if schedule.minimum_learning_rate and schedule.name == "constant":
+            yield f"{key}.schedule.minimum_learning_rate: has no meaning in a constant schedule; remove it"
+        if recipe.augmentation is not None:
+            yield from _augmentation_faults(f"{key}.augmentation", recipe.augmentation, recipe.epochs)
+
+
+def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:
+    if augmentation.views is not None and augmentation.views > epochs:
+        yield f"{key}.views: {augmentation.views} is more than the {epochs} epochs, which see one each"
+    low, high = augmentation.crop_scale
+    if low > high:
+        yield f"{key}.crop_scale: {low:g} is more than {high:g}; give the smaller area first"
+    if (text := augmentation.auto_augment) is None:
+        return
+    if fault := auto_augment_fault(text):
+        yield f"{key}.auto_augment: {fault}"
+    elif augmentation.color_jitter and "3a" not in text:
+        yield f"{key}.color_jitter: has no effect with auto_augment {text} (in timm); remove one of them"
+
+
+def auto_augment_fault(text: str) -> str | None:
+    """Return what timm would refuse or pass over in silence in its string `auto_augment`; None if nothing."""
+    first, *parts = text.split("-")
+    if first not in AUTO_AUGMENT:
+        return f"{said(text)} is no augmentation of timm (as rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
+    given: dict[str, str] = {}
+    for part in parts:
+        if not re.fullmatch(AUTO_AUGMENT[first], part):
+            return f"{part!r} in {text!r} is no part of {first}; give parts as timm's auto_augment names them, or none"
+        name = next(name for name in ("mstd", "mmax", "inc", part[0]) if part.startswith(name))
+        if name in given:
+            return f"{name} is given twice in {text!r}; remove one"
+        given[name] = part.removeprefix(name)
+    most = DRAWN_ONCE.get(given.get("t", ""))
+    if most is not None and int(given.get("n", 2)) > most:
+        return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"
+    return None
+
+
+def image_faults(config: Configuration, data: Data) -> Iterator[str]:
+    """Yield a sentence where more images are held out, trained on or measured than there are."""
+    if data.validation is not None and data.held_out >= data.rows.get(held := data.validation.taken_from, math.inf):
+        yield (
+            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
+            f"be held out: data.{held} has {data.rows[held]} images in all"
+        )
+    size = data.left_to_train(data.rows["train"]) if "train" in data.rows else None
+    if size is not None and size <= 0:
+        size = None  # Said already: nothing would be left to train on.
+    for key, recipe in recipes(config).items():
+        images = recipe.train_images or size
+        if size is not None and images is not None and images > size:
+            yield f"{key}.train_images: {images} is more than the {size} training images there are"
+        if images is not None and recipe.batch_size > images:
+            yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
+    count = data.count_of(data.measured, data.rows)
+    for owner, images in (
+        ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)
+    ):  # fmt: skip
+        if images is not None and count is not None and images > count:
+            yield f"{owner}.images: {images} is more than the {count} {data.measured} images"
