@@ -7,7 +7,6 @@ any job runs. Imports no torch.
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, NamedTuple
@@ -122,14 +121,6 @@ class Question(NamedTuple):
     paper: tuple[str, ...] | None
 
 
-@cache
-def _options() -> Any:
-    """Return what reads the options of an objective."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(dict[str, Option])
-
-
 def readers() -> dict[str, bool]:
     """Return the readers of images by name, with whether the data stage packs what they read; raise as `objectives`."""
     found = {}
@@ -141,14 +132,16 @@ def readers() -> dict[str, bool]:
 
 def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
+    from pydantic import TypeAdapter
+
     from ..spec.faults import read
 
-    found = {}
+    found, options_of = {}, TypeAdapter(dict[str, Option])
     for file in _files("objectives"):
         requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), file.value("OPTIONS")
         file.must_define("Loss")
         try:
-            options = read(_options(), options, "OPTIONS")
+            options = read(options_of, options, "OPTIONS")
         except StudyError as error:
             raise StudyError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from error
         for name in set(options).intersection(TERM_OPTIONS):

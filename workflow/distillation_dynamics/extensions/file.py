@@ -1,7 +1,4 @@
-"""One file of the library as it is written: what its top assigns and defines, or the sentence that says what is wrong.
-
-Imports nothing of it.
-"""
+"""One file of the library as it is written: what its top assigns and defines, or a sentence on what is wrong there."""
 
 import ast
 import os

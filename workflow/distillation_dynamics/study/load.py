@@ -16,7 +16,7 @@ from ..spec.faults import read, refuse
 from ..spec.images import View
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
-from .keys import Configuration, GivenView, ProbeData, StudyData
+from .keys import Configuration, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
 from .recipes import image_faults
 from .study import STUDENT, Study
@@ -33,7 +33,8 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     refuse(fault for check in checks.CHECKS for fault in check(whole))
     networks = {name: replace(part, weights=_spelt_one_way(part.weights)) for name, part in whole.networks.items()}
     whole = replace(whole, networks=networks)
-    view = _whole_view(whole.view)
+    given = _given(whole.view)
+    view = View(**given) if given.keys() >= set(checks.VIEW) else None
     data = _images("data", whole.data, view)
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
     refuse(image_faults(whole, data))
@@ -77,12 +78,6 @@ def _spelt_one_way(weights: str | None) -> str | None:
 def _given(part: Any) -> dict[str, Any]:
     """Return the keys of a part that are not left out."""
     return {key: value for key, value in vars(part).items() if value is not None}
-
-
-def _whole_view(view: GivenView) -> View | None:
-    """Return the study's view where everything that it needs is given."""
-    given = _given(view)
-    return View(**given) if all(key in given for key in checks.VIEW) else None
 
 
 def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> Data:
