@@ -110,11 +110,12 @@ def whole_faults(config: Configuration) -> Iterator[str]:
 
 def group_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each pattern of groups that is no regular expression."""
-    for key, part in {"data": config.data, **{f"probes.{name}": part for name, part in config.probes.items()}}.items():
+    groups = {"data": config.data.groups} | {f"probes.{name}": part.groups for name, part in config.probes.items()}
+    for key, pattern in groups.items():
         try:
-            re.compile(part.groups or "")
+            re.compile(pattern or "")
         except re.error as error:
-            yield f"{key}.groups: {said(part.groups)} is no regular expression ({error}); mend it"
+            yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
 
 
 def network_faults(config: Configuration) -> Iterator[str]:
