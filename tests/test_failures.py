@@ -103,7 +103,13 @@ def fail(run, tmp_path):
             workflow=SimpleNamespace(dag=run.dag), running={job}, failed=set(), _free_resources=lambda job: None,
             get_executor=lambda job: SimpleNamespace(handle_job_error=lambda job: None),
         )  # fmt: skip
-        facts = {"jobid": run.jobs.index(job), "rule_msg": message, "log": [written(tmp_path, "log", log)], "aux": aux}
+        facts = {
+            "rule_name": job.rule.name,
+            "jobid": run.jobs.index(job),
+            "rule_msg": message,
+            "log": [written(tmp_path, "log", log)],
+            "aux": aux,
+        }
         executor = SimpleNamespace(
             print_job_error=lambda *_: run.failures.handle(
                 logging.makeLogRecord({"event": LogEvent.JOB_ERROR} | facts)

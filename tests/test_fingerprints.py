@@ -6,7 +6,7 @@ import json
 import pytest
 
 from distillation_dynamics import extensions
-from distillation_dynamics.jobs import fingerprints
+from distillation_dynamics.jobs import definitions, fingerprints
 from distillation_dynamics.jobs.task import code_of, entries_of
 from helpers import graph_of, load, smoke_config
 
@@ -68,14 +68,14 @@ OTHER = {
 def library(tmp_path, monkeypatch):
     """Write modules, by name and text, of a library; return the code of some entries to it."""
     monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
-    monkeypatch.setattr(fingerprints, "known", {})
+    monkeypatch.setattr(definitions, "known", {})
 
     def code(*entries, texts=False, **modules):
         for name, text in modules.items():
-            path = tmp_path / fingerprints.PACKAGE / f"{name.replace('__', '/')}.py"
+            path = tmp_path / definitions.PACKAGE / f"{name.replace('__', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             for folder in (path.parent, *path.parents):
-                if folder.is_relative_to(tmp_path / fingerprints.PACKAGE):
+                if folder.is_relative_to(tmp_path / definitions.PACKAGE):
                     (folder / "__init__.py").touch()
             path.write_text(text)
         fingerprints.library_at.cache_clear()
@@ -108,10 +108,10 @@ def test_what_columns_say_counts_where_it_is_shown(library):
 
 def test_what_is_remembered_of_a_module_is_what_is_read(library, monkeypatch):
     first = library("module", module=MODULE)
-    monkeypatch.setattr(fingerprints, "known", json.loads(json.dumps(fingerprints.known)))
+    monkeypatch.setattr(definitions, "known", json.loads(json.dumps(definitions.known)))
     read = []
-    real = fingerprints.parsed
-    monkeypatch.setattr(fingerprints, "parsed", lambda *given: (read.append(given), real(*given))[1])
+    real = definitions.parsed
+    monkeypatch.setattr(definitions, "parsed", lambda *given: (read.append(given), real(*given))[1])
     assert library("module", module=MODULE) == first and read == []
     assert library("module", module=MODULE + "MORE = 1\n") != first and len(read) == 1
 
@@ -185,18 +185,12 @@ UNREACHED = {
 }
 
 
-@pytest.mark.parametrize("name", REACHED)
-def test_what_a_stage_reaches_counts(library, name):
-    module, old, new = REACHED[name]
+@pytest.mark.parametrize("name", REACHED | UNREACHED)
+def test_what_a_stage_reaches_counts_and_what_it_does_not_reach_does_not(library, name):
+    module, old, new = (REACHED | UNREACHED)[name]
     before = library("stage:main", **STAGES)
-    assert old in STAGES[module] and before != library("stage:main", **{module: STAGES[module].replace(old, new)})
-
-
-@pytest.mark.parametrize("name", UNREACHED)
-def test_what_a_stage_does_not_reach_does_not_count(library, name):
-    module, old, new = UNREACHED[name]
-    before = library("stage:main", **STAGES)
-    assert old in STAGES[module] and before == library("stage:main", **{module: STAGES[module].replace(old, new)})
+    after = library("stage:main", **{module: STAGES[module].replace(old, new)})
+    assert old in STAGES[module] and (before != after) == (name in REACHED)
 
 
 def test_all_of_a_module_counts_that_is_handed_on_or_looks_into_itself(library):
@@ -228,7 +222,7 @@ class Recounted(ast.NodeTransformer):
         self.done = False
 
     def visit(self, node):
-        words = isinstance(node, ast.Call) and getattr(node.func, "id", "") in fingerprints.WORDS | fingerprints.TEXTS
+        words = isinstance(node, ast.Call) and getattr(node.func, "id", "") in definitions.WORDS | definitions.TEXTS
         words |= isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Annotated"
         if self.done or words or isinstance(node, ast.Raise):
             return node
@@ -240,8 +234,8 @@ class Recounted(ast.NodeTransformer):
 
 def rewritten(monkeypatch, change):
     """Have every module of the library read as `change` leaves its tree."""
-    monkeypatch.setattr(fingerprints, "known", {})
-    monkeypatch.setattr(fingerprints, "parsed", lambda content, path: change(ast.parse(content), path))
+    monkeypatch.setattr(definitions, "known", {})
+    monkeypatch.setattr(definitions, "parsed", lambda content, path: change(ast.parse(content), path))
     fingerprints.library_at.cache_clear()
 
 
@@ -287,7 +281,7 @@ def test_another_number_in_anything_that_is_reached_counts(entries, monkeypatch)
         module = ".".join(path.relative_to(library.root).with_suffix("").parts)
         for place, statement in enumerate(tree.body):
             recounted = Recounted()
-            names = [] if isinstance(statement, ast.Import | ast.ImportFrom) else fingerprints._names_of(statement)
+            names = [] if isinstance(statement, ast.Import | ast.ImportFrom) else definitions._names_of(statement)
             tree.body[place] = recounted.visit(statement)
             numbered.update((module, name) for name in names if recounted.done)
         return tree
@@ -307,6 +301,7 @@ PLANS = {
     "errors",
     "gpus",
     "syntax",
+    "jobs.definitions",
     "jobs.fingerprints",
     "jobs.model_info",
     "extensions",
@@ -339,9 +334,9 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
         assert code.isdisjoint(MEASURES | PLANS) and not [name for name in code if name.startswith("metrics")], task
     measuring = {entry.partition(":")[0] for task in tasks if task.stage == "measure" for entry in task.code}
     assert {"networks.attention", "networks.gradients", "networks.lens", "networks.observer"} <= measuring
-    paths = [*(fingerprints.ROOT / fingerprints.PACKAGE).rglob("*.py")]
+    paths = [*(fingerprints.ROOT / definitions.PACKAGE).rglob("*.py")]
     known = {
-        ".".join(path.relative_to(fingerprints.ROOT / fingerprints.PACKAGE).with_suffix("").parts) for path in paths
+        ".".join(path.relative_to(fingerprints.ROOT / definitions.PACKAGE).with_suffix("").parts) for path in paths
     }
     assert known >= MEASURES | PLANS, "what is looked for is there"
 

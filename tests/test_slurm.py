@@ -281,6 +281,7 @@ def test_failures_are_said_with_what_to_change_and_tried_again_only_where_that_m
     assert "compute.measure.runtime" in last and "PartitionTimeLimit" in last and "slurm/profile.yaml" in last
     assert [job["JobState"] for job in controller(cluster, "rule_measure.*", folder)] == ["CANCELLED"]
     assert "the cluster refuses the job" in last and "invalid partition" in last and "compute.students" in last
+    assert said.count("failed without a sentence") == 3, "twice in its own line, and at the end"
     assert said.count("Trying to restart") == 1, "neither what is refused nor what can never start"
 
 

@@ -14,6 +14,7 @@ import snakemake_logger_plugin_distillation as plugin
 from distillation_dynamics.jobs import record, summary, terminal
 from distillation_dynamics.jobs.costs import RECORDS, Cost
 from distillation_dynamics.jobs.eta import Job, Workload
+from distillation_dynamics.jobs.failures import Failures
 from distillation_dynamics.jobs.terminal import Subject, Terminal, duration
 
 
@@ -83,6 +84,9 @@ class Seen(logging.Handler):
         self.said.append(record.getMessage())
 
 
+FAILURES = Failures(None, lambda rule: ("compute.students",))
+
+
 class Clock:
     """A clock that a test sets."""
 
@@ -99,7 +103,7 @@ def subject(tmp_path):
     jobs = {7: job(tmp_path, seconds=60, names=[f"soft/seed{n}" for n in range(3)])}
     jobs |= {8 + n: job(tmp_path, "student", names=[f"soft/seed{n}"]) for n in range(2)}
     ends = ["Accuracy: high", "results/mine/statistics/report.md"]
-    return Subject("mine", lambda: Workload(jobs, {"threads": 2}), lambda: ends, lambda rule: ("compute.students",))
+    return Subject("mine", lambda: Workload(jobs, {"threads": 2}), lambda: ends, FAILURES.of)
 
 
 def made(subject, quiet=(), **console):
@@ -167,7 +171,7 @@ def test_a_failed_job_is_its_sentence_and_its_log_and_the_last_words_come_last(s
     send(to, LogEvent.RUN_INFO, "Job stats")
     send(to, LogEvent.JOB_INFO, jobid=7)
     send(to, message="Command 'x' returned non-zero exit status 1.", level=logging.ERROR)
-    facts = {"jobid": 7, "rule_name": "cohorts", "rule_msg": None, "log": [str(tmp_path / "log")]}
+    facts = {"jobid": 7, "rule_name": "cohorts", "rule_msg": None, "log": [str(tmp_path / "log")], "aux": {}}
     send(to, LogEvent.JOB_ERROR, "Error in rule cohorts", logging.ERROR, **facts)
     send(to, message="Exiting because a job execution failed.", level=logging.ERROR)
     send(to, message="\nWhat failed:\nTrain x: no", level=logging.ERROR, closing=True)
@@ -178,6 +182,16 @@ def test_a_failed_job_is_its_sentence_and_its_log_and_the_last_words_come_last(s
     assert lines[3:] == ["", "What failed:", "Train x: no"] and to.snakemake.said == []
 
 
+def test_a_job_that_could_never_start_says_why_in_its_own_line(subject, monkeypatch):
+    monkeypatch.setitem(FAILURES.hopeless, "8", "asks for more minutes")
+    to = made(subject)
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    facts = {"rule_name": "cohorts", "rule_msg": None, "log": [], "aux": {"external_jobid": "8"}}
+    send(to, LogEvent.JOB_ERROR, jobid=7, **facts)
+    to.close()
+    assert "FAILED  cohorts soft, 3 seeds: asks for more minutes" in to.stream.getvalue()
+
+
 def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subject):
     to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
@@ -185,7 +199,7 @@ def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subj
         send(to, LogEvent.JOB_INFO, jobid=number)
     send(to, LogEvent.JOB_FINISHED, job_id=8)
     assert "student  soft" not in to.stream.getvalue()
-    send(to, LogEvent.JOB_ERROR, jobid=9, rule_name="student", rule_msg=None, log=[])
+    send(to, LogEvent.JOB_ERROR, jobid=9, rule_name="student", rule_msg=None, log=[], aux={})
     assert "FAILED  student soft, seed 1" in to.stream.getvalue()
     assert "student  soft, seed 0 " in to.stream.getvalue().splitlines()[-1]
     to.close()
@@ -195,7 +209,7 @@ def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(subject):
     to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
     send(to, LogEvent.JOB_INFO, jobid=7)
-    send(to, LogEvent.JOB_ERROR, jobid=7, rule_name="cohorts", rule_msg=None, log=[])
+    send(to, LogEvent.JOB_ERROR, jobid=7, rule_name="cohorts", rule_msg=None, log=[], aux={})
     for number in (7, 8, 9):
         send(to, LogEvent.JOB_INFO, jobid=number)
         send(to, LogEvent.JOB_FINISHED, job_id=number)

@@ -49,7 +49,6 @@ except StudyError as error:
     sys.exit(f"the study cannot run:\n{error}{planning.where(LIBRARY.parent)}")
 
 LOGS = f"logs/{STUDY.name}"
-FLAGS = f"results/.flags/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
 ENVIRONMENT = "../../envs/environment.yaml"
 # The command line of every job: one file says all.
@@ -92,7 +91,7 @@ def plan():
                 STUDY.name,
                 workload=lambda: Workload.of(workflow, plan, Costs()),
                 answers=lambda: summary.answers(GRAPH, HASHES),
-                parts=parts_of,
+                failure=lambda record: FAILURES.of(record),
             )
     return plan
 

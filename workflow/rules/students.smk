@@ -9,7 +9,7 @@ rule student:
     input:
         lambda wildcards: batch_of(student(wildcards).needs[0]),
     output:
-        touch(f"{FLAGS}/students/{{variant}}/seed{{seed}}/{{key}}"),
+        touch(f"results/.flags/{STUDY.name}/students/{{variant}}/seed{{seed}}/{{key}}"),
     log:
         f"{LOGS}/students/{{variant}}/seed{{seed}}.{{key}}.log",
     # At once: what is measured of it waits for it.

@@ -139,16 +139,19 @@ class Failures(logging.Handler):
             return True
         dag = self.workflow.dag
         job = next(job for job in dag.needrun_jobs() if dag.jobid(job) == record.jobid)
-        if (why := self.hopeless.get(record.aux.get("external_jobid"))) is not None:
-            failure = Failure(Kind.REFUSED, why)
-        else:
-            failure = read(record.rule_msg or "", record.log, self.parts(job.rule.name))
+        failure = self.of(record)
         self._decide(job, record.jobid, failure)
         if job.attempt > job.restart_times:
             name = " ".join(str(job.message or job.rule.name).split())
             logs = [path for path in record.log if _tail(path)]
             self.final[name] = failure.sentence + "".join(f"\n    log: {path}" for path in logs[:1])
         return True
+
+    def of(self, record: Any) -> Failure:
+        """Return why the attempt failed that an event of Snakemake's log is about."""
+        if (why := self.hopeless.get(record.aux.get("external_jobid"))) is not None:
+            return Failure(Kind.REFUSED, why)
+        return read(record.rule_msg or "", record.log, self.parts(record.rule_name))
 
     def _decide(self, job: Any, number: int, failure: Failure) -> None:
         """Count an attempt for more where no other would help, and for none where it got a training further."""

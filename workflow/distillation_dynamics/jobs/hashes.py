@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import unreadable
 from ..files import sha256, write_text
-from . import fingerprints
+from . import definitions
 
 CACHE = ".hashes.json"
 # Under which a record keeps what a file is known again by.
@@ -41,8 +41,8 @@ class Hashes:
             try:
                 said = json.loads(self.path.read_text(encoding="utf-8"))
                 self.known, code = said["files"], said.get("modules", {})
-                fingerprints.known.update(code)
-                self.code = dict(fingerprints.known)
+                definitions.known.update(code)
+                self.code = dict(definitions.known)
             except (ValueError, KeyError, TypeError):
                 print(f"{self.path}: is damaged and made anew", file=sys.stderr)
 
@@ -117,10 +117,10 @@ class Hashes:
 
     def save(self) -> None:
         """Write down what was read of files and of the library's code, if anything was; what is gone is forgotten."""
-        if self.path is not None and (self.new or fingerprints.known != self.code):
+        if self.path is not None and (self.new or definitions.known != self.code):
             here = {path: facts for path, facts in self.known.items() if os.path.exists(path.removesuffix("*"))}
-            write_text(self.path, json.dumps({"files": here, "modules": fingerprints.known}))
-            self.new, self.code = False, dict(fingerprints.known)
+            write_text(self.path, json.dumps({"files": here, "modules": definitions.known}))
+            self.new, self.code = False, dict(definitions.known)
 
     def _remember(self, key: str, facts: list) -> None:
         self.known[key] = facts

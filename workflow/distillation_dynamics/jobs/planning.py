@@ -20,7 +20,7 @@ from .content import Content
 from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
-from .task import BATCHED, CARRYING, TARGETS, Task
+from .task import BATCHED, CARRYING, TARGETS, TASKS, Task
 
 # Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
@@ -57,12 +57,12 @@ def where(project: Path) -> str:
     )
 
 
-def graph_of(study: Study, is_main: bool, results: str = "results") -> tuple[Graph, Hashes]:
+def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
     """Return the jobs of a study, and the hashes that its main process remembers.
 
     Raises StudyError where images or weights cannot be read or are not the expected ones.
     """
-    hashes = Hashes(results if is_main else None)
+    hashes = Hashes("results" if is_main else None)
     known = os.environ.get(CONTENT)
     if not is_main and known and Path(known).is_file():
         content = Content(**read_json(known))
@@ -71,12 +71,12 @@ def graph_of(study: Study, is_main: bool, results: str = "results") -> tuple[Gra
         hashes.save()
     if is_main:
         name = hashlib.sha256(repr(sorted(vars(content).items())).encode()).hexdigest()[:12]
-        path = f"{results}/.tasks/content/{name}.json"
+        path = f"{TASKS}/content/{name}.json"
         write_json(path, vars(content))
         os.environ[CONTENT] = path
         for note in view_notes(study):
             print(f"note: {note}", file=sys.stderr)
-    return build_graph(study, content, results), hashes
+    return build_graph(study, content), hashes
 
 
 def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:

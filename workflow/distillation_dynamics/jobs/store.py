@@ -19,6 +19,7 @@ from ..errors import StudyError
 from ..files import read_json
 from . import record
 from .run import said_by
+from .task import FLAGS, SHARED, TASKS
 
 SHARED_STAGES = ("data", "network_weights", "networks", "teacher_outputs", "runs")
 
@@ -37,11 +38,9 @@ class Entry:
 
 
 class Store:
-    """The store of a folder of results."""
+    """The store of the folder of results."""
 
-    def __init__(self, results: str | Path = "results"):
-        self.results = Path(results)
-        self.shared = self.results / "shared"
+    results, shared = Path("results"), Path("results/shared")
 
     @property
     def studies(self) -> list[str]:
@@ -82,7 +81,7 @@ class Store:
         used = self.used(self.studies)
         return [entry for entry in self.entries() if entry.folder not in used]
 
-    def clear(self, study: str, logs: str | Path = "logs") -> list[Path]:
+    def clear(self, study: str) -> list[Path]:
         """Delete a study, and return the folders of the store that other studies use and that stay.
 
         Raises StudyError where there is no such study.
@@ -92,15 +91,15 @@ class Store:
             known = f"; there are {', '.join(self.studies)}" if self.studies else ""
             raise StudyError(f"{self.results / study}: there is no study of that name{known}")
         own, others = self.used([study]), self.used(set(self.studies) - {study})
-        hidden = [self.results / name / study for name in (".flags", ".tasks")]
-        for folder in (self.results / study, Path(logs) / study, *hidden, *unfinished, *(own - others)):
+        hidden = [Path(folder) / study for folder in (FLAGS, TASKS)]
+        for folder in (self.results / study, Path("logs") / study, *hidden, *unfinished, *(own - others)):
             shutil.rmtree(folder, ignore_errors=True)
         return sorted(own & others)
 
     def _unfinished(self, study: str) -> list[Path]:
         """Return the folders of trainings that a study began and no job has finished, by the tasks that it wrote."""
         folders = []
-        for path in (self.results / ".tasks/shared/students").rglob("*.json"):
+        for path in Path(TASKS, SHARED, "students").rglob("*.json"):
             task = read_json(path)
             folder = self.shared / "runs" / task["key"]
             if task["job"]["study"] == study and folder.is_dir() and record.read(folder / record.NAME) is None:

@@ -20,7 +20,7 @@ from rich.table import Table
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from .eta import Job, Workload
-from .failures import read
+from .failures import Failure
 from .summary import counted, number_of
 
 # Characters of a rule and of whom its job is about, where no long number wants the room.
@@ -48,13 +48,13 @@ def duration(seconds: float) -> str:
 class Subject:
     """What a run is about: the study's name, its jobs once they begin, what it answers once they are done.
 
-    `parts` are where the study says what the jobs of a rule ask for.
+    `failure`: why the job failed that an event of Snakemake's log is about.
     """
 
     name: str
     workload: Callable[[], Workload]
     answers: Callable[[], list[str]]
-    parts: Callable[[str], tuple[str, ...]]
+    failure: Callable[[Any], Failure]
 
 
 def elapsed(seconds: float) -> str:
@@ -162,7 +162,7 @@ class Terminal:
             return
         job.begun = None
         self.failed.add(record.jobid)
-        why = read(record.rule_msg or "", record.log, self.subject.parts(record.rule_name)).sentence
+        why = self.subject.failure(record).sentence
         if self.jobs_wanted:
             since = elapsed(self.clock() - self.start)
             self._say("\n    log: ".join([f"{since}  FAILED  {job.rule} {job.name}: {why}", *record.log[:1]]))
