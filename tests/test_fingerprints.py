@@ -305,6 +305,7 @@ PLANS = {
     "jobs.fingerprints",
     "jobs.model_info",
     "extensions",
+    "extensions.file",
     "study.load",
     "networks.acceptance",
     "spec.machine",
@@ -334,10 +335,9 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
         assert code.isdisjoint(MEASURES | PLANS) and not [name for name in code if name.startswith("metrics")], task
     measuring = {entry.partition(":")[0] for task in tasks if task.stage == "measure" for entry in task.code}
     assert {"networks.attention", "networks.gradients", "networks.lens", "networks.observer"} <= measuring
-    paths = [*(fingerprints.ROOT / definitions.PACKAGE).rglob("*.py")]
-    known = {
-        ".".join(path.relative_to(fingerprints.ROOT / definitions.PACKAGE).with_suffix("").parts) for path in paths
-    }
+    root = fingerprints.ROOT / definitions.PACKAGE
+    modules = (path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py"))
+    known = {".".join(parts).removesuffix(".__init__") for parts in modules}
     assert known >= MEASURES | PLANS, "what is looked for is there"
 
 
