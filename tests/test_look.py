@@ -81,12 +81,14 @@ def test_a_configuration_of_one_piece_is_read_too_and_arguments_are_kept(monkeyp
     hub(
         monkeypatch,
         tmp_path,
-        {**CFG["pretrained_cfg"], "architecture": "vit", "num_classes": 9, "model_args": {"depth": 3}},
+        {
+            **{**CFG["pretrained_cfg"], "input_size": [3, 518, 392]},
+            **{"architecture": "vit", "num_classes": 9, "model_args": {"depth": 3}},
+        },
     )
     (found,) = look.configuration_of("hf-hub:me/mine", str(flat))["networks"].values()
-    assert (
-        found["model"] == {"name": "vit", "args": {"depth": 3, "num_classes": 9}} and found["view"]["image_size"] == 518
-    )
+    assert found["model"] == {"name": "vit", "args": {"depth": 3, "num_classes": 9}}
+    assert found["view"]["channels"] == 3 and "image_size" not in found["view"], "images of a study are squares"
 
 
 def test_a_folder_and_a_file_leave_classes_and_view_to_what_the_plan_reads(tmp_path, flat):

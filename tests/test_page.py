@@ -235,6 +235,9 @@ def test_one_seed_has_no_intervals(tmp_path):
     profiles = data_of(said)["tables"]["profiles"]["columns"]
     students = [at for at, epoch in enumerate(profiles["epoch"]) if epoch is not None]
     assert {profiles["rms_half"][at] for at in students} == {None}
+    equal = pd.DataFrame({"network": "soft", "seed": [0, 1], "rms": 1.5, "entropy": [1.0, 2.0]})
+    halves = rows.over_seeds(equal, ["network"], ["rms", "entropy"])[["rms_half", "entropy_half"]]
+    assert halves.isna().to_numpy().tolist() == [[True, False]], "nor have seeds without spread"
 
 
 @pytest.mark.parametrize("table", [*tables_of(WHO)])

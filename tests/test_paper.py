@@ -63,13 +63,16 @@ def test_every_number_of_a_table_has_one_name_and_what_has_no_value_none():
     )  # fmt: skip
     columns = dict.fromkeys(table, Column("points", "what it is"))
     known = statistics.documentation() | {"effects": columns, "summary": {}}
-    said = numbers.document(empty(effects=table, shape=shapes(), summary=pd.DataFrame()), known, WHO)
+    given = {"effects": table, "shape": shapes(), "summary": pd.DataFrame()}
+    given["nearest"] = pd.DataFrame({"student_block": [0], "cka": [0.5]})
+    said = numbers.document(empty(**given), known, WHO)
     found = re.findall(r"^\\definenumber\{([^}]+)\}\{(.*?)\} % (.*)$", said, re.M)
     by_name = {name: (value, text) for name, value, text in found}
     assert len(by_name) == len(found) == said.count("\n\\definenumber")
     assert by_name["effects/last2/spectral/0-0/low"] == ("1.00", "1.0 points")
     assert by_name["effects/last2/spectral/0-0/2/low"][0] == "2.00", "of like rows their place counts"
     assert "effects/first/spectral/1-1/low" not in by_name and "alone" not in str(list(by_name))
+    assert [name for name in by_name if name.startswith("nearest")] == ["nearest/0/cka"], "keys are no numbers"
     assert "% low [points]: what it is" in said
     assert by_name["u_shaped/entropy/networks/u_shaped"][0] == "1"
     assert by_name["u_shaped/entropy/students/measured"][0] == "2"

@@ -287,15 +287,16 @@ def test_the_tables_have_a_row_for_every_metric_with_values_and_a_family_of_p_va
         [("soft", 0, 1, "balanced"), ("hard", 0, 1, "balanced")],
         **{"intensity": u, "rms": up, "entropy": np.full((60, 5), np.nan), "intensity_permuted": broken, "other": up},
     )
-    table, minimum = shape.shapes_of([path])
+    control = scalars(tmp_path / "c.parquet", [("control", -1, 0, "balanced")], intensity=up)
+    table, minimum = shape.shapes_of([path, control], controls=["control"])
     assert list(table.columns) == list(shape.SHAPE_COLUMNS) and list(minimum.columns) == list(shape.MINIMUM_COLUMNS)
     by = table[table["network"] == "soft"].set_index("metric")
     assert list(by.index) == ["intensity", "rms", "intensity_permuted"]
     assert list(by["role"]) == ["paper", "scale", "null"]
     assert list(by["verdict"]) == ["U-shaped", "not U-shaped", "U-shaped"]
     assert list(by["images"]) == [60, 60, 58] and list(by["images_left_out"]) == [0, 0, 2]
-    for _, family in table.groupby("role"):
-        # The tests of a null and of scale do not count among those of the claim.
+    for _, family in table.groupby(["role", table["network"] == "control"]):
+        # The tests of a null, of scale and of controls do not count among those of the claim.
         np.testing.assert_allclose(family["p_adjusted"], stats.false_discovery_control(family["p"]))
     whole = np.delete(broken, [3, 7], axis=0)
     assert by.loc["intensity_permuted", "p_any"] == pytest.approx(literal_valley_p(whole), rel=1e-6)
