@@ -17,7 +17,6 @@ NAN, INFINITE = float("nan"), float("inf")
 TERM = {"cross_entropy": {"weight": 1}}
 GPU = {"gpu": 1, "gpu_model": "a100"}
 SMOKE = smoke_config()
-RESNET = SMOKE["networks"]["resnet"]
 PROBE = {"source": "parquet", "test": SMOKE["data"]["test"]}
 
 
@@ -41,10 +40,6 @@ def refusal(config) -> list[str]:
         # Values that no key can have, wherever they stand.
         ("name", datetime.date(2026, 11, 24), "name: 2026-11-24 is a date, not text or a number; write it in quotes"),
         ("view.mean", [NAN], "view.mean.0: nan is no finite number"),
-        ("view.std", [INFINITE], "view.std.0: inf is no finite number"),
-        ("variants.hard.hard.weight", NAN, "variants.hard.hard.weight: nan is no finite number"),
-        ("student.recipe.optimizer.learning_rate", NAN, "student.recipe.optimizer.learning_rate: nan is no finite"),
-        ("student.recipe.optimizer.eps", -INFINITE, "student.recipe.optimizer.eps: -inf is no finite number"),
         ("networks.cait.model.args.init_values", NAN, "networks.cait.model.args.init_values: nan is no finite number"),
         ("state_minutes", INFINITE, "state_minutes: inf is no finite number"),
         ("measure.entropy_bins", 10**30, "measure.entropy_bins: the number has 31 digits; write one below 9.2e18"),
@@ -53,7 +48,6 @@ def refusal(config) -> list[str]:
         ("variants", {1: TERM}, "variants: the key 1 is no text; write it in quotes"),
         # Kinds.
         ("seeds", [True], "seeds.0: true is given, but a whole number is wanted"),
-        ("seeds", 3, "seeds: 3 is given, but a list is wanted"),
         ("seeds", [], "seeds: is empty; give something"),
         ("seeds", [0, 1, 0], "seeds: 0 is given twice; remove one"),
         ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is wanted"),
@@ -63,7 +57,6 @@ def refusal(config) -> list[str]:
             "cait",
             "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted",
         ),
-        ("view.channels", True, "view.channels: true is given, but a whole number is wanted"),
         ("view.std", [0], "view.std.0: 0 is not greater than 0"),
         ("data.train", {"a": 1}, "data.train: a mapping (keys with values) is given, but text or a list is wanted"),
         ("variants.none", {}, "variants.none: is empty; give something"),
@@ -77,18 +70,12 @@ def refusal(config) -> list[str]:
         ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
         ("student.recipe.epochs", 1e300, "student.recipe.epochs: 1e+300 is given, but a whole number is wanted"),
         (
-            "student.recipe.optimizer.learning_rate",
-            0,
-            "student.recipe.optimizer.learning_rate: 0 is not greater than 0",
-        ),
-        (
             "student.recipe.optimizer.lr",
             0.1,
             "optimizer.lr: unknown key; allowed: eps, learning_rate, name, weight_decay",
         ),
         ("networks.cait.label_smoothing", 1, "networks.cait.label_smoothing: 1 is not less than 1"),
         ("compute", {"students": {"mem_mb": "4G"}}, "compute.students.mem_mb: '4G' is given, but a whole number is"),
-        ("compute", {"students": None}, "compute.students: nothing is given, but a mapping"),
         (
             "networks.cait.sha256",
             "abc",
@@ -104,14 +91,9 @@ def refusal(config) -> list[str]:
             TERM,
             "variants.Student: is the name of a role and not of one network; choose another name",
         ),
-        ("networks.student", RESNET, "networks.student: is the name of a role and not of one network; choose another"),
         ("variants.cait", TERM, "variants.cait: is there twice; rename one"),
         ("variants.Cait", TERM, "variants.Cait: differs from cait in case alone, as file systems may not; rename one"),
-        ("variants.Hard", TERM, "variants.Hard: differs from hard in case alone, as file systems may not; rename one"),
         ("variants.Cait_untrained", TERM, "variants.Cait_untrained: the tables call the control of network cait so;"),
-        ("networks.cait_untrained", RESNET, "networks.cait_untrained: the tables call the control of network cait so"),
-        ("networks.Cait", RESNET, "networks.Cait: differs from cait in case alone, as file systems may not; rename"),
-        ("probes", {"balanced": PROBE}, "probes.balanced: the tables call images of data so; choose another name"),
         ("probes", {"Published": PROBE}, "probes.Published: the tables call images of data so; choose another name"),
         ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so that nothing would"),
         ("variants.none", {"cross_entropy": {"weight": {"share": 0.5}}}, "variants.none: every weight is a share of"),
@@ -141,13 +123,7 @@ def refusal(config) -> list[str]:
             5,
             "args.num_classes: is not to be given; remove it, data.classes says it",
         ),
-        (
-            "student.model.args.img_size",
-            32,
-            "student.model.args.img_size: is not to be given; remove it, view.image_size",
-        ),
         ("student.model.args.pretrained", True, "remove it, weights come from networks.<name>.source and .weights"),
-        ("student.model.args.features_only", True, "student.model.args.features_only: is not to be given; remove it"),
         ("student.model.args.depth", 10**12, "student.model.args.depth: 1000000000000 is more than any network has"),
         (
             "student.model.args.num_heads",
@@ -171,7 +147,6 @@ def refusal(config) -> list[str]:
             "no meaning in a constant sch",
         ),
         ("student.recipe.train_images", 9, "student.recipe.train_images: 9 images cannot show all 10 classes"),
-        ("student.recipe.clip_gradient_norm", 0, "student.recipe.clip_gradient_norm: 0 is not greater than 0"),
         ("student.recipe.augmentation", {"crop_scale": [1, 0.1]}, "crop_scale: 1 is more than 0.1; give the smaller"),
         ("student.recipe.augmentation", {"crop_scale": [0.5]}, "augmentation.crop_scale: give at least 2 values"),
         (

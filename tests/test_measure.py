@@ -331,35 +331,31 @@ def test_a_metric_that_fills_other_columns_than_it_documents_ends_alone(study, v
     assert told.failed == {0: "distillation_dynamics.metrics.magnitude: its Metric and its columns differ in rms"}
 
 
-@pytest.mark.parametrize("kind", [ValueError, RuntimeError])
-def test_a_fault_of_the_code_is_not_said_to_be_one_of_the_weights(study, vit, tmp_path, monkeypatch, kind):
+def test_a_fault_of_the_code_is_not_said_to_be_one_of_the_weights(study, vit, tmp_path, monkeypatch):
     def fail(self, outputs):
-        raise kind("of mine")
+        raise ValueError("of mine")
 
     monkeypatch.setattr(import_module("distillation_dynamics.metrics.magnitude").Metric, "update", fail)
-    with pytest.raises(kind, match=r"^of mine$"):
+    with pytest.raises(ValueError, match=r"^of mine$"):
         stage.main(study.jobs(tmp_path, vit[0], THREE))
 
 
-def broken(study, values, finite):
-    """A ViT whose second block gives what is not finite; its weights are, unless `finite` is False."""
+def broken(study):
+    """A ViT whose second block gives what is not finite; its weights are."""
     network = study.network("vit", names=("broken",))
     built = build(network.model, VIEW)
     with torch.no_grad():
-        if finite:
-            # The product is not.
-            built.blocks[1].mlp.fc1.bias[:] = built.blocks[1].mlp.fc2.weight[0] = values
-        else:
-            built.blocks[1].mlp.fc1.bias[3] = values
+        # The product is not.
+        built.blocks[1].mlp.fc1.bias[:] = built.blocks[1].mlp.fc2.weight[0] = 1e30
     path = study.folder / "broken.safetensors"
     save_weights(path, built)
     return replace(network, weights=From("broken", files=(str(path),)))
 
 
-@pytest.mark.parametrize("chosen", [("magnitude",), ("entropy", "tokens"), ("rows",), tuple(KNOWN)])
+@pytest.mark.parametrize("chosen", [("rows",), tuple(KNOWN)])
 def test_a_network_that_computes_no_numbers_is_named_by_its_file_and_leaves_no_table(study, tmp_path, chosen):
     told = Told()
-    stage.main(study.jobs(tmp_path, broken(study, 1e30, True), chosen), progress=told)
+    stage.main(study.jobs(tmp_path, broken(study), chosen), progress=told)
     assert told.ended == {} and len(told.failed) == len(chosen)
     what = r"logits, image 0" if chosen == ("rows",) else r"block 1(, image 0)?"
     for message in told.failed.values():
@@ -367,16 +363,9 @@ def test_a_network_that_computes_no_numbers_is_named_by_its_file_and_leaves_no_t
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_no_numbers_are_named_by_their_file(study, tmp_path, value):
-    with pytest.raises(StudyError, match=r"broken.safetensors: blocks.1.mlp.fc1.bias holds values that are not finite"):
-        stage.main(study.jobs(tmp_path, broken(study, value, False), ["magnitude"]))
-
-
-@pytest.mark.parametrize("family", ["tiny_vit", "vit"])
-def test_each_checkpoint_is_measured_with_its_own_weights(study, tmp_path, family):
+def test_each_checkpoint_is_measured_with_its_own_weights(study, tmp_path):
     """TinyViT keeps what it computed from its weights as long as it is evaluated."""
-    names = ("trained", "control")
+    names, family = ("trained", "control"), "tiny_vit"
     together = study.network(family, seeds=(0, 1), names=names)
     chosen = ["magnitude", "rows", "attention"]
     stage.main(study.jobs(tmp_path / "both", together, chosen))
@@ -397,13 +386,12 @@ def test_each_checkpoint_is_measured_with_its_own_weights(study, tmp_path, famil
     assert kept[0] != kept[1]
 
 
-@pytest.mark.parametrize("family", ["vit", "resnet"])
-def test_without_a_head_all_is_measured_but_what_needs_one(study, tmp_path, family):
-    network = study.network(family, classes=0)
+def test_without_a_head_all_is_measured_but_what_needs_one(study, tmp_path):
+    network = study.network("vit", classes=0)
     stage.main(study.jobs(tmp_path, network))
     table = depth(tmp_path)
     gradients = {column for column in table if column.startswith("gradient_") and not column.endswith("_se")}
-    assert empty(table) == LENS | gradients | (ATTENTION if family == "resnet" else set())
+    assert empty(table) == LENS | gradients
     rows = Activations(tmp_path / "rows/trained/rows.safetensors")
     assert rows.logits is None and set(compare(rows, rows)) == {"agreement", "kl", "top1", "other_top1"}
     assert np.isnan([*compare(rows, rows).values()]).all()

@@ -20,6 +20,7 @@ from distillation_dynamics.page import document, html, looks, profiles, rows
 from distillation_dynamics.page.panel import PageData
 from distillation_dynamics.page.panels import provenance, spectra
 from distillation_dynamics.stages import page as stage
+from helpers import graph_of, load, smoke_config
 from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
 
 EMPTY = {"meta", "input", "img", "br"}
@@ -226,6 +227,11 @@ def test_networks_alone_that_were_trained_have_their_training_curves(tmp_path):
     said = written(tmp_path, who=ALONE, tables=tables | {"epochs": pd.DataFrame(course)})
     assert "course" in sections(said) and "gain" not in sections(said)
     assert data_of(said)["tables"]["course"]["columns"]["validation_top1"] == [60.0, 70.0]
+
+
+def test_the_record_of_a_student_is_that_of_its_run_and_counts_once():
+    graph = graph_of(load(smoke_config()))
+    assert graph.page.job.records["students"] == tuple(task.record for task in graph.students.values())
 
 
 def test_one_seed_has_no_intervals(tmp_path):

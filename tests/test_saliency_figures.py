@@ -152,6 +152,7 @@ def test_a_map_without_range_is_drawn_as_nothing_or_everything():
     np.testing.assert_array_equal(share_of_largest(np.full((2, 2), 3.0)), 1)
     lonely = np.zeros((20, 20))
     lonely[3, 4] = 5
+    lonely[5, 6] = 2
     np.testing.assert_array_equal(share_of_largest(lonely), lonely / 5)
 
 

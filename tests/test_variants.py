@@ -60,6 +60,10 @@ def no_warnings():
             [cross_entropy(0.5), soft(0.5)],
             ["`cross_entropy` weight 0.5 instead of weight 0.1, `soft` weight 0.5 instead of weight 0.9"],
         ),
+        (
+            [cross_entropy(0.5), soft(0.4)],
+            ["`cross_entropy` weight 0.5 instead of weight 0.1", "`soft` weight 0.4 instead of weight 0.9"],
+        ),
         (with_pairs(FIRST), ["a `spectral` term (weight 0.2, pairs 0-0)"]),
         (
             [*with_pairs(FIRST), aligning(LAST, "projector", share=0.08, width=8)],
