@@ -1,0 +1,43 @@
+"""Logit standardisation: soft distillation of logits that each image's own mean and deviation are taken out of.
+
+tau^2 KL(softmax(z(t) / tau) || softmax(z(s) / tau)) with z(x) = (x - mean x) / sd x over the classes of an image: the
+student need not reach the size of the teacher's logits. How sure the teacher is of an image is lost with it.
+
+Source: Sun, Ren, Li, Wang, Cao, Logit Standardization in Knowledge Distillation, CVPR 2024. The default temperature is
+its code's (ImageNet, ResNet-34 to ResNet-18, 71.42 %, at weight 9).
+"""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..objective import Outputs, Term
+from ..outputs import asked_for
+
+REQUIRES = "teacher_logits"
+OPTIONS = {
+    "temperature": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "default": 2.0,
+        "description": "that the standardised logits of both are divided by",
+    }
+}
+# Added to the deviation, as published: logits that are all alike give equal probabilities.
+EPSILON = 1e-7
+
+
+class Loss(Term):
+    """Kullback-Leibler divergence from teacher to student of standardised logits [B, K], in nats."""
+
+    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+        """Return the mean over the batch."""
+        temperature = self.options["temperature"]
+        ours, theirs = (
+            (standardised(asked_for(of.logits)) / temperature).log_softmax(dim=1) for of in (student, teacher)
+        )
+        return temperature**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """Return logits [B, K] with mean 0 and deviation (of K - 1) 1 over the classes of each image."""
+    return (logits - logits.mean(dim=1, keepdim=True)) / (logits.std(dim=1, keepdim=True) + EPSILON)
