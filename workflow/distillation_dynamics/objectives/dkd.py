@@ -35,10 +35,10 @@ class Loss(Term):
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
         temperature = self.options["temperature"]
-        own, others = zip(
-            *(split(asked_for(of.logits) / temperature, labels) for of in (student, teacher)), strict=True
-        )
-        of_label, of_others = (F.kl_div(*pair, reduction="batchmean", log_target=True) for pair in (own, others))
+        own, others = split(asked_for(student.logits) / temperature, labels)
+        taught, targets = split(asked_for(teacher.logits) / temperature, labels)
+        of_label = F.kl_div(own, taught, reduction="batchmean", log_target=True)
+        of_others = F.kl_div(others, targets, reduction="batchmean", log_target=True)
         return temperature**2 * (self.options["alpha"] * of_label + self.options["beta"] * of_others)
 
 
