@@ -9,12 +9,12 @@ runs (ResNet-34 to ResNet-18, 71.70 %); for CIFAR-100 it takes beta 8 and temper
 the first 20 epochs; here it is constant.
 """
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..objective import Outputs, Term
 from ..outputs import asked_for
+from ._logits import split
 
 REQUIRES = "teacher_logits"
 OPTIONS = {
@@ -40,12 +40,3 @@ class Loss(Term):
         of_label = F.kl_div(own, taught, reduction="batchmean", log_target=True)
         of_others = F.kl_div(others, targets, reduction="batchmean", log_target=True)
         return temperature**2 * (self.options["alpha"] * of_label + self.options["beta"] * of_others)
-
-
-def split(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities (label's class, all others together) [B, 2], and of the others alone [B, K - 1]."""
-    images, classes = logits.shape
-    is_label = F.one_hot(labels, classes).bool()
-    other = logits[~is_label].reshape(images, classes - 1)
-    both = torch.stack([logits[is_label], other.logsumexp(dim=1)], dim=1)
-    return both.log_softmax(dim=1), other.log_softmax(dim=1)

@@ -8,10 +8,10 @@ its code's (ImageNet, ResNet-34 to ResNet-18, 71.42 %, at weight 9).
 """
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..objective import Outputs, Term
 from ..outputs import asked_for
+from ._logits import divergence
 
 REQUIRES = "teacher_logits"
 OPTIONS = {
@@ -31,11 +31,8 @@ class Loss(Term):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        temperature = self.options["temperature"]
-        ours, theirs = (
-            (standardised(asked_for(of.logits)) / temperature).log_softmax(dim=1) for of in (student, teacher)
-        )
-        return temperature**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        ours, theirs = (standardised(asked_for(of.logits)) for of in (student, teacher))
+        return divergence(ours, theirs, self.options["temperature"])
 
 
 def standardised(logits: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..objective import Outputs, Term
 from ..outputs import asked_for
-from .dkd import split
+from ._logits import split
 
 REQUIRES = "teacher_logits"
 OPTIONS = {

@@ -5,9 +5,10 @@ the number of elements instead of the batch makes the term smaller by the number
 """
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..objective import Outputs, Term
+from ..outputs import asked_for
+from ._logits import divergence
 
 REQUIRES = "teacher_logits"
 OPTIONS = {
@@ -25,7 +26,4 @@ class Loss(Term):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
         """Return the mean over the batch of logits [B, K]."""
-        temperature = self.options["temperature"]
-        student_log = F.log_softmax(student.logits / temperature, dim=1)
-        teacher_log = F.log_softmax(teacher.logits / temperature, dim=1)
-        return temperature**2 * F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
+        return divergence(asked_for(student.logits), asked_for(teacher.logits), self.options["temperature"])
