@@ -6,15 +6,15 @@ any job runs. Imports no torch.
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from ..errors import StudyError
-from ..spec.keys import Key
 from ..syntax import defined
 from .file import File
+from .options import Option, options_of
 
 ROOT = Path(__file__).parent.parent
 # What else lies in a folder of extensions, beside modules whose names begin with an underscore.
@@ -38,22 +38,6 @@ IMAGES = ("measure", "saliency", "compare")
 # Options of every term, which an objective cannot have as its own.
 TERM_OPTIONS = ("weight", "pairs", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of an objective, by the words of a JSON schema; without a default it may be left out."""
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 (as pydantic reads it)
-
-    type: Annotated[Literal["number", "integer", "boolean", "string"], Key()]
-    default: Any = None
-    description: Annotated[str, Key()] = ""
-    enum: Annotated[tuple[str, ...], Key()] = ()
-    minimum: Annotated[float | None, Key()] = None
-    exclusiveMinimum: Annotated[float | None, Key()] = None
-    maximum: Annotated[float | None, Key()] = None
-    exclusiveMaximum: Annotated[float | None, Key()] = None
 
 
 class Objective(NamedTuple):
@@ -132,20 +116,10 @@ def readers() -> dict[str, bool]:
 
 def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
-    from pydantic import TypeAdapter
-
-    from ..spec.faults import read
-
-    found, options_of = {}, TypeAdapter(dict[str, Option])
+    found = {}
     for file in _files("objectives"):
-        requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), file.value("OPTIONS")
+        requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), options_of(file, TERM_OPTIONS, "every term")
         file.must_define("Loss")
-        try:
-            options = read(options_of, options, "OPTIONS")
-        except StudyError as error:
-            raise StudyError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from error
-        for name in set(options).intersection(TERM_OPTIONS):
-            raise file.fault("OPTIONS", f"{name} is an option of every term; choose another name")
         found[file.name] = Objective(requires, options)
     return found
 

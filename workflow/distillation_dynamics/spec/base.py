@@ -1,16 +1,21 @@
 """Jobs and slices of a study as values: to JSON, back, and the part of them that decides what is written."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-ASIDE = "aside"
+ASIDE, LATER = "aside", "later"
 
 
 def aside(**options: Any) -> Any:
     """Return a field that says where or how a job works, and so does not decide what it writes: not in its key."""
     return field(metadata={ASIDE: True}, kw_only=True, **options)
+
+
+def later(**options: Any) -> Any:
+    """Return a field that came later than its job: it counts where it is not its default, so that older keys stay."""
+    return field(metadata={LATER: True}, **options)
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,18 @@ def to_json(part: Any) -> str:
 def counted(part: Any) -> Any:
     """Return dictionaries and lists of what counts: all fields of a job that do not stand aside; 1.0 counts as 1."""
     if is_dataclass(part):
-        return {f.name: counted(getattr(part, f.name)) for f in fields(part) if ASIDE not in f.metadata}
+        return {f.name: counted(getattr(part, f.name)) for f in fields(part) if _counts(f, getattr(part, f.name))}
     if isinstance(part, dict):
         return {key: counted(value) for key, value in part.items()}
     if isinstance(part, list | tuple):
         return [counted(value) for value in part]
     return int(part) if isinstance(part, float) and part.is_integer() else part
+
+
+def _counts(one: Field, value: Any) -> bool:
+    if LATER in one.metadata:
+        return value != (one.default if one.default_factory is MISSING else one.default_factory())
+    return ASIDE not in one.metadata
 
 
 def from_json(kind: Any, text: str) -> Any:

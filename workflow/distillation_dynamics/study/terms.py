@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from .. import extensions
 from ..spec.keys import Key
-
-KINDS = {"number": float, "integer": int, "boolean": bool, "string": str}
+from .fields import field_of, fields_of
 
 
 @dataclass(frozen=True)
@@ -38,31 +37,14 @@ class Terms:
         """Return pydantic's schema of a mapping of terms."""
         from pydantic_core import core_schema
 
-        def field_of(kind: Any, required: bool = False, **default: Any) -> Any:
-            schema = handler.generate_schema(kind)
-            if default:
-                schema = core_schema.with_default_schema(schema, **default)
-            return core_schema.typed_dict_field(schema, required=required)
-
         def term(objective: extensions.Objective) -> Any:
-            fields = {"weight": field_of(WEIGHT, required=True)}
+            fields = {"weight": field_of(handler, WEIGHT, required=True)}
             if objective.requires == "teacher_features":
-                fields |= {"pairs": field_of(PAIRS, required=True), "reduction": field_of(REDUCTION, default="mean")}
-            for name, option in objective.options.items():
-                default = {} if option.default is None else {"default": option.default}
-                fields[name] = field_of(_kind_of(option), **default)
+                fields["pairs"] = field_of(handler, PAIRS, required=True)
+                fields["reduction"] = field_of(handler, REDUCTION, default="mean")
+            fields |= fields_of(handler, objective.options)
             return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
 
         terms = {name: term(objective) for name, objective in extensions.objectives().items()}
         fields = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in terms.items()}
         return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
-
-
-def _kind_of(option: extensions.Option) -> Any:
-    """Return the type of an option, with its bounds and meaning."""
-    kind = Literal[tuple(option.enum)] if option.enum else KINDS[option.type]
-    bounds = {
-        "ge": option.minimum, "gt": option.exclusiveMinimum, "le": option.maximum, "lt": option.exclusiveMaximum
-    }  # fmt: skip
-    given: dict[str, Any] = {name: to for name, to in bounds.items() if to is not None}
-    return Annotated[kind, Key(option.description, **given)]
