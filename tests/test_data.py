@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from timm.data.distributed_sampler import RepeatAugSampler
 from torch.utils.data import DataLoader
 
 from conftest import ROOT
+from distillation_dynamics import distributed
 from distillation_dynamics.data import loading
 from distillation_dynamics.data.split import Split, balanced
 from distillation_dynamics.data.views import make_transform
@@ -102,6 +104,35 @@ def test_with_fixed_views_epochs_and_seeds_share_views(folder_images):
         for batch in split.training(6, augmentation, seed, [epoch]):
             for position, image in zip(batch.positions, batch.images, strict=True):
                 assert torch.equal(image, stored[position])
+
+
+@pytest.mark.parametrize(("repeats", "world"), [(1, 1), (3, 1), (3, 2), (4, 4), (2, 4), (5, 2)])
+def test_repeated_images_come_in_the_order_of_timms_sampler(tmp_path, monkeypatch, repeats, world):
+    split, epoch, batch_size = Split(tiny(tmp_path), "train"), 2, 16
+    order = np.random.default_rng([5, epoch]).permutation(len(split))
+    monkeypatch.setattr(distributed, "world", lambda: world)
+    for rank in range(world):
+        sampler = RepeatAugSampler(
+            range(len(split)), world, rank, shuffle=False, num_repeats=repeats, selected_round=batch_size
+        )
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        parts = list(split._parts(batch_size, replace(AUGMENTATION, repeats=repeats), 5, [epoch], 0))
+        assert [len(positions) for _, _, positions in parts] == [batch_size // world] * 5
+        np.testing.assert_array_equal(np.concatenate([p for _, _, p in parts]), order[list(sampler)])
+
+
+def test_each_repeat_of_an_image_is_another_view_in_every_epoch(folder_images):
+    split, augmentation = Split(folder_images, "train"), replace(AUGMENTATION, repeats=3)
+    batches = list(split.training(6, augmentation, 0, [0, 1]))
+    assert len(batches) == 2 * (18 // 6)
+    for batch in batches:
+        assert np.array_equal(batch.positions, np.repeat(batch.positions[::3], 3))
+        assert np.array_equal(batch.labels, split.labels[batch.positions])
+    shown = torch.cat([batch.images for batch in batches])
+    assert len({image.numpy().tobytes() for image in shown}) == len(shown) == 36
+    resumed = [batch for workers in (0, 1) for batch in split.training(6, augmentation, 0, [0, 1], workers, first=2)]
+    for ours, theirs in zip(resumed, batches[2:] * 2, strict=True):
+        assert np.array_equal(ours.positions, theirs.positions) and torch.equal(ours.images, theirs.images)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

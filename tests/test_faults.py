@@ -154,6 +154,10 @@ def refusal(config) -> list[str]:
             "color_jitter: has no effect with auto_augment rand-m9 (in timm); remove one of them",
         ),
         ("student.recipe.augmentation", {"views": 3}, "augmentation.views: 3 is more than the 2 epochs, which see one"),
+        (
+            *("student.recipe.augmentation", {"views": 2, "repeats": 3}),
+            "student.recipe.augmentation.repeats: has no meaning with views, of which an epoch shows one of each image",
+        ),
         # What jobs ask for.
         ("compute", {"students": {"gpu_model": "a100"}}, "compute.students.gpu_model: has no meaning without a GPU"),
         ("compute", {"tables": GPU}, "compute.tables.gpu: this stage has no use for a GPU; remove it"),

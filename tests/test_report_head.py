@@ -19,6 +19,7 @@ STUDY = {
                 "model": {"name": "cait_xxs24_224", "args": {"depth": 8}},
                 "recipe": {
                     **{"epochs": 2, "batch_size": 64, "train_images": 30000, "clip_gradient_norm": 1.0},
+                    "augmentation": {"repeats": 3},
                     "optimizer": {"name": "adamw", "learning_rate": 1.5e-3},
                     "schedule": {"name": "cosine"},
                 },
@@ -57,7 +58,7 @@ def test_the_head_says_what_was_run_where_and_with_what():
     for said in (
         "train train.parquet; test a and b; 57,000 train images, 10,000 test images; 10 classes",
         "| network cait | cait_xxs24_224 (depth 8), trained here: 2 epochs of 30,000 images, batches of 64, adamw at "
-        "0.0015, cosine, gradient clipped at 1",
+        "0.0015, cosine, gradient clipped at 1, each image in 3 views in a row",
         "| network dino | vit_small_patch16_224, weights hf-hub:timm/x@main",
         "1 network; 2 variants x 2 seeds (0, 1)",
         "1.00 on cpu, of 2 trainings",

@@ -20,7 +20,8 @@ SECONDS_AFTER_STOP = 120
 def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, **options) -> DataLoader:
     """Return a loader of (positions, images) for each (seed, view, positions) of `parts`.
 
-    It yields a StudyError in place of the images of a batch where one of them cannot be read.
+    A view is one for all positions of a batch, or an array of one for each. The loader yields a StudyError in place of
+    the images of a batch where one of them cannot be read.
     """
     return DataLoader(
         _Views(split, augmentation),
@@ -42,7 +43,8 @@ class _Keys:
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         for seed, view, positions in self.parts:
-            yield [(seed, view, int(position)) for position in positions]
+            views = np.broadcast_to(view, len(positions))
+            yield [(seed, int(own), int(position)) for own, position in zip(views, positions, strict=True)]
 
 
 class _Views(Dataset):

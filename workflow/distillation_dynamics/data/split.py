@@ -144,17 +144,23 @@ class Split:
 
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
         (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
+
+        With `augmentation.repeats` it is the order of timm's `RepeatAugSampler`: each image so many times in a row, in
+        another view every time, and an epoch ends after as many images as without. Batches are cut from that and
+        shared out over processes in turn, so that the views of an image are in one batch, and in different processes.
         """
         yield from self._batches(augmentation, self._parts(batch_size, augmentation, seed, epochs, first), workers)
 
     def _parts(self, batch_size, augmentation, seed: int, epochs: Iterable[int], first: int) -> Iterator[tuple]:
-        """Yield (seed, view, positions) of each batch."""
-        steps = len(self) // batch_size
+        """Yield (seed, view, positions) of each batch, its view one or, with repeats, that of each position."""
+        steps, repeats = len(self) // batch_size, 1 if augmentation is None else augmentation.repeats
         for number, epoch in enumerate(epochs):
             order = np.random.default_rng([seed, epoch]).permutation(len(self))
             view, drawn_by = view_of(augmentation, seed, epoch)
-            for part in np.split(order[: steps * batch_size], steps)[0 if number else first :]:
-                yield drawn_by, view, distributed.share(part)
+            places = np.arange(steps * batch_size).reshape(steps, batch_size)
+            for part in places[0 if number else first :]:
+                views = view if repeats == 1 else distributed.share(view * repeats + part % repeats)
+                yield drawn_by, views, distributed.share(order[part // repeats])
 
     def view(
         self,

@@ -77,14 +77,16 @@ def model_said(model: dict[str, Any]) -> str:
 
 
 def recipe_said(recipe: dict[str, Any]) -> str:
-    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping."""
+    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping, repeated images."""
     images = f"{recipe['train_images']:,} images" if recipe.get("train_images") else "all training images"
     rate = recipe["optimizer"]["learning_rate"]
     norm = recipe.get("clip_gradient_norm")
     clip = "" if norm is None else f", gradient clipped at {norm:g}"
+    repeats = (recipe.get("augmentation") or {}).get("repeats", 1)
+    repeated = "" if repeats == 1 else f", each image in {repeats} views in a row"
     return (
         f"{plural(recipe['epochs'], 'epoch')} of {images}, batches of {recipe['batch_size']}, "
-        f"{recipe['optimizer']['name']} at {rate:g}, {recipe['schedule']['name']}{clip}"
+        f"{recipe['optimizer']['name']} at {rate:g}, {recipe['schedule']['name']}{clip}{repeated}"
     )
 
 

@@ -10,6 +10,7 @@ Area = Annotated[float, Key(gt=0, le=1)]
 STEP = "when the rate moves; epoch: after each epoch as published, so that epochs 0 and 1 share a rate"
 CLIP = "largest norm of the gradient, of the network and of what the objective trains, each by itself"
 ERASED = "what an erased part holds: 0, one random colour, or one for each pixel"
+REPEATS = "views of an image among the next images of an epoch, which shows that many times fewer images; DeiT: 3"
 VIEWS = "draw only this many views of an image and reuse them; left out: a new one each epoch"
 
 
@@ -36,7 +37,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Arguments of `timm.data.create_transform`, and how many views of an image are drawn (None: one an epoch)."""
+    """Arguments of `timm.data.create_transform`, and how often an image is drawn.
+
+    `views`: so many in all (None: new ones in each epoch); `repeats`: so many in each epoch that shows the image.
+    """
 
     random_erasing: Annotated[Fraction, Key("probability that a part of an image is erased")] = 0.0
     erasing_mode: Annotated[Literal["const", "rand", "pixel"], Key(ERASED)] = "pixel"
@@ -48,6 +52,7 @@ class Augmentation:
     color_jitter: Annotated[NotNegative, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
     auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
     views: Annotated[Count | None, Key(VIEWS)] = None
+    repeats: Annotated[Count, Key(REPEATS)] = 1
 
 
 def views_of(augmentation: Augmentation | None) -> int | None:

@@ -52,6 +52,8 @@ def recipe_faults(config: Configuration) -> Iterator[str]:
 def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:
     if augmentation.views is not None and augmentation.views > epochs:
         yield f"{key}.views: {augmentation.views} is more than the {epochs} epochs, which see one each"
+    if augmentation.views is not None and augmentation.repeats > 1:
+        yield f"{key}.repeats: has no meaning with views, of which an epoch shows one of each image; remove one of them"
     low, high = augmentation.crop_scale
     if low > high:
         yield f"{key}.crop_scale: {low:g} is more than {high:g}; give the smaller area first"
