@@ -43,7 +43,7 @@ from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa
 from distillation_dynamics.jobs.publish import publish  # noqa: E402
 from distillation_dynamics.jobs.task import Task  # noqa: E402
 from distillation_dynamics.study.load import load  # noqa: E402
-from distillation_dynamics.study.study import STUDENT, Study  # noqa: E402
+from distillation_dynamics.study.study import Study  # noqa: E402
 
 CONFIG = "study.yaml"
 # Bytes of a table, a figure or a note; of arrays and weights whose size does not follow from the study.
@@ -109,7 +109,8 @@ def size_of(result: Study, task: Task, path: str) -> int:
         size, large = costs.stored_bytes(job), [path for path in task.writes if not path.endswith(TABLE)]
         return SMALL if size is None or path not in large else size // len(large)
     if name.endswith(".safetensors"):
-        return 4 * result.model_info[STUDENT if task.stage == "students" else task.name].parameters
+        owner = result.variants[task.name.partition("/")[0]].student if task.stage == "students" else task.name
+        return 4 * result.model_info[owner].parameters
     return ARRAY if name.endswith(".npy") else SMALL
 
 
@@ -174,7 +175,8 @@ def print_size(graph: Graph, images: int) -> None:
     linked = sum(len(task.writes) for task in links)
     records = sum(os.stat(task.record).st_size for task in graph.tasks)
     print(f"study {graph.study.name}: {len(graph.study.variants)} variants, {len(graph.study.seeds)} seeds, ", end="")
-    print(f"{len(graph.study.student.checkpoints)} checkpoints; {len(graph.tasks)} jobs, {images} images in folders")
+    kept = sum(len(student.checkpoints) for student in graph.study.students.values())
+    print(f"{kept} checkpoints; {len(graph.tasks)} jobs, {images} images in folders")
     print(f"{len(sizes)} files and {linked} links, {sum(sizes) / 1e6:.0f} MB that are spoken for; ", end="")
     print(f"records {records / 1e6:.1f} MB")
 

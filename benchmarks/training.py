@@ -155,7 +155,7 @@ def load(batch: int) -> tuple[Study, Recipe, Graph]:
     """Return the study of ImageNet, its recipe in float32 with this batch size, and its jobs."""
     config = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
     result = load_study(config, lambda queries: {owner: info_of(one) for owner, one in queries.items()})
-    recipe = replace(result.student.recipe, batch_size=batch, precision="float32")
+    recipe = replace(result.students["student"].recipe, batch_size=batch, precision="float32")
     return result, recipe, build_graph(result, Content({DATA: {"train": "random", "test": "random"}}))
 
 

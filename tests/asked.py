@@ -4,9 +4,10 @@ from distillation_dynamics import extensions
 from distillation_dynamics.report import document
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.statistics.evidence import Evidence
+from made_up import arms
 
 # A study of one teacher whose baseline is called soft.
-SOFT = Names(("cait",), {}, "cait", ("soft", "last"), "soft")
+SOFT = Names(("cait",), {}, "cait", arms("soft", "last"), "soft")
 
 
 def said(question, names=SOFT, **tables):

@@ -172,12 +172,14 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
     if result.needs_teacher(variant):
         weights = From("teacher", files=(str(teacher),))
         stored = None if outputs is None else str(outputs)
-        shapes = result.model_info[result.teacher].shapes
-        source = TeacherSource(result.model(result.teacher), shapes, weights, stored is not None, outputs=stored)
-    student = result.student
+        teaching = result.variants[variant].teacher
+        shapes = result.model_info[teaching].shapes
+        source = TeacherSource(result.model(teaching), shapes, weights, stored is not None, outputs=stored)
+    arm = result.variants[variant]
+    student, images = result.students[arm.student], images_of(result, folder / "data", arm.student)
     return RunJob(
-        *(images_of(result, folder / "data"), result.model(STUDENT), student.recipe, result.variants[variant], seed),
-        *(student.checkpoints, result.model_info[STUDENT].shapes, source),
+        *(images, result.model(arm.student), student.recipe, arm.terms, seed),
+        *(student.checkpoints, result.model_info[arm.student].shapes, source),
         **{"label": f"{variant} seed {seed}", "machine": Machine(**machine), "out": str(out)},
     )
 

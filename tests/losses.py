@@ -4,6 +4,7 @@ import pandas as pd
 
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.training import TermSpec
+from made_up import arms
 
 FIRST, LAST = ((0, 0),), ((3, 5),)
 
@@ -59,7 +60,7 @@ def curves_of(accuracy):
 def who(runs, baseline="soft", teacher="cait"):
     """Everyone in a table of runs but the network cait is a variant."""
     students = tuple(name for name in dict.fromkeys(runs["network"]) if name != "cait")
-    return Names(("cait",), {}, teacher, students, baseline)
+    return Names(("cait",), {}, teacher, arms(*students, teacher=teacher), baseline)
 
 
 def shares_of(**shares):

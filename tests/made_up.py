@@ -5,7 +5,7 @@ import pandas as pd
 
 from distillation_dynamics.questions.shape import references
 from distillation_dynamics.spec.base import From, from_json, to_json
-from distillation_dynamics.spec.tables import FiguresJob, Names
+from distillation_dynamics.spec.tables import Arm, FiguresJob, Names
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -39,11 +39,18 @@ FAMILIES = {
 }
 
 
+def arms(*variants, teacher="cait"):
+    """The arms of a study with one student: each variant is one."""
+    return {variant: Arm(variant, "student", teacher) for variant in variants}
+
+
 def names(networks=("teacher",), variants=(), teacher="teacher", controls=None, seeds=()):
     """Who is in the tables; every network has an untrained control unless `controls` says which ones have."""
     controls = {name: f"{name}_untrained" for name in (networks if controls is None else controls)}
     baseline = next((name for name in ("soft", *variants) if name in variants), None)
-    return Names(tuple(networks), controls, teacher, tuple(variants), baseline, tuple(map(tuple, seeds)))
+    return Names(
+        tuple(networks), controls, teacher, arms(*variants, teacher=teacher), baseline, tuple(map(tuple, seeds))
+    )
 
 
 def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), images=320):

@@ -15,6 +15,7 @@ from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
+from made_up import arms
 
 NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
 STEPS = np.arange(1, 7) / 10
@@ -52,7 +53,7 @@ def mismatch_of(cka, **columns):
 def pairs_table(cka, mismatch=None, listed=None, names=None):
     """The rows of alignment.parquet of soft beside cait."""
     found = alignment.likeness(cka, "soft", "cait")
-    top = alignment.ceiling(cka, names or Names(("cait",), {}, "cait", ("soft",), "soft"), found.kind)
+    top = alignment.ceiling(cka, names or Names(("cait",), {}, "cait", arms("soft"), "soft"), found.kind)
     return alignment.table(found, top, mismatch, listed or {}, "soft", "cait")
 
 
@@ -120,7 +121,7 @@ def test_the_ceiling_is_the_same_block_of_a_teacher_of_another_seed(turned):
     pair = ("twin", "cait") if turned else ("cait", "twin")
     twin = cka_of(pair[0], [[0.9, 0.1], [0.2, 0.8]], epoch=2, seed=-1, other=pair[1])
     cka = pd.concat([cka_of("soft", [[0.4, 0.6]]), twin])
-    names = Names(("cait", "twin", "vit"), {}, "cait", ("soft",), "soft", (("cait", "twin"),))
+    names = Names(("cait", "twin", "vit"), {}, "cait", arms("soft"), "soft", (("cait", "twin"),))
     assert pairs_table(cka, names=names)["ceiling"].to_list() == [0.9, 0.8]
     assert pairs_table(cka)["ceiling"].isna().all()
 

@@ -248,7 +248,7 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
     config["variants"]["mine"] = {"mine": {"weight": 1}}
     config["measure"]["metrics"] = ["mine"]
     loaded = load(config)
-    (term,) = loaded.variants["mine"]
+    (term,) = loaded.variants["mine"].terms
     assert (term.requires, term.options) == ("teacher_logits", {"power": 2}) and loaded.measure.metrics == ("mine",)
     config["variants"]["mine"]["mine"]["power"] = -1
     with pytest.raises(StudyError, match=r"variants\.mine\.mine\.power: -1 is less than the minimum of 0"):

@@ -190,7 +190,7 @@ def test_what_holds_itself_is_refused(config):
 def test_a_whole_number_may_be_written_as_any_number(config):
     study = load(changed(changed(config, "seeds", [1.0, 2e0]), "student.recipe.epochs", 1e1))
     assert study.seeds == (1, 2) and all(type(seed) is int for seed in study.seeds)
-    assert type(study.student.recipe.epochs) is int and study.student.recipe.epochs == 10
+    assert type(study.students["student"].recipe.epochs) is int and study.students["student"].recipe.epochs == 10
 
 
 def test_a_long_or_nested_value_is_not_written_out(config):

@@ -185,7 +185,7 @@ def text(rows, entropy=None, baseline="soft"):
     """The section of the report."""
     nothing = pd.DataFrame(columns=list(published.ENTROPY_COLUMNS))
     tables = {"published": rows.reset_index(), "published_entropy": nothing if entropy is None else entropy}
-    return "\n".join(asked.said("published", Names(("cait",), {}, "cait", (), baseline), **tables))
+    return "\n".join(asked.said("published", Names(("cait",), {}, "cait", {}, baseline), **tables))
 
 
 def test_the_report_says_what_agrees_what_does_not_and_what_was_not_measured():

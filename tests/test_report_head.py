@@ -8,9 +8,10 @@ from scipy import stats
 import asked
 from distillation_dynamics.report import head as header
 from distillation_dynamics.spec.tables import Names
+from made_up import arms
 
-NAMES = Names(("cait", "alone"), {}, "cait", ("soft", "first", "last"), "soft")
-ALONE = Names(("cait",), {}, None, (), None)
+NAMES = Names(("cait", "alone"), {}, "cait", arms("soft", "first", "last"), "soft")
+ALONE = Names(("cait",), {}, None, {}, None)
 STUDY = {
     "configuration": {
         "data": {"train": "train.parquet", "test": ["a", "b"], "classes": 10},

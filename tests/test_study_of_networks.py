@@ -67,7 +67,7 @@ def test_a_study_of_networks_alone_has_a_graph_without_trainings(config):
     graph = graph_of(config)
     stages = [task.stage for task in graph.tasks]
     assert {"data", "networks", "measure", "compare", "map", "tables", "statistics", "figures", "page"} <= {*stages}
-    assert not {*TRAINING} & {*stages} and graph.outputs is None and graph.study.teacher is None
+    assert not {*TRAINING} & {*stages} and not graph.outputs and graph.study.teacher is None
     assert (
         not graph.study.trained
         and graph.study.reference == "vit"

@@ -114,10 +114,11 @@ def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_b
     result, network, _ = tiny
     graph = graph_of(result)
     images, out = Split(images_of(result, tmp_path / "data"), "train", 80), tmp_path / "outputs"
-    blocks = graph.outputs.job.blocks
+    (task,) = graph.outputs.values()
+    blocks = task.job.blocks
     teacher_outputs.write(out, network, images, None, blocks, CPU)
     size = sum(np.load(path).nbytes for path in out.iterdir())
-    assert costs.outputs_bytes(graph) == size
+    assert costs.outputs_bytes(graph, task) == size
     monkeypatch.setattr(acceptance, "MOST_STORED", size)
     acceptance.check_stored(size, out)
     monkeypatch.setattr(acceptance, "MOST_STORED", size - 1)
@@ -151,8 +152,9 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
     graph = build_graph(
         load(config), Content({DATA: {"train": "a", "test": "b"}}, counts={DATA: counts}), str(tmp_path)
     )
-    assert graph.training_images(graph.study.student.recipe) == images
+    (task,) = graph.outputs.values()
+    assert graph.training_images(task.job.train_images) == images
     channels, rows, columns = graph.study.model_info[graph.study.teacher].shapes[0]
-    blocks = len(graph.outputs.job.blocks)
+    blocks = len(task.job.blocks)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
-    assert costs.outputs_bytes(graph) == size
+    assert costs.outputs_bytes(graph, task) == size

@@ -104,7 +104,7 @@ def test_every_part_of_every_step_is_recorded_with_its_weight(tmp_path):
 def test_clipping_is_of_the_student_and_of_the_objective_apart_unless_asked(tmp_path, jointly):
     result = tiny_study(tmp_path, **{"student.recipe.clip_gradient_norm": 0.5, "student.recipe.clip_jointly": jointly})
     student, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
-    member, recipe = Member(student, objective, 0), result.student.recipe
+    member, recipe = Member(student, objective, 0), result.students["student"].recipe
     member.begin(recipe, 5, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     parameters = [list(part.parameters()) for part in (student, objective)]
@@ -173,11 +173,12 @@ def test_projections_belong_to_the_optimiser_and_tokens_are_not_decayed(tmp_path
     network, objective = cohorts.make(run_job(result, tmp_path, "everything", tmp_path / "run", "unread"))
     objective.requires_grad_(True)
     trainable = Trainable(network, objective)
-    groups = make_optimizer(trainable, result.student.recipe).param_groups
+    recipe = result.students["student"].recipe
+    groups = make_optimizer(trainable, recipe).param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert {id(p) for p in trainable.parameters()} == set(decay)
     assert decay[id(network.pos_embed)] == decay[id(network.cls_token)] == 0
-    assert decay[id(objective.terms["projector"].projections[0].weight)] == result.student.recipe.optimizer.weight_decay
+    assert decay[id(objective.terms["projector"].projections[0].weight)] == recipe.optimizer.weight_decay
 
 
 def test_flops_of_a_linear_student_are_twice_its_forward_pass():

@@ -139,6 +139,11 @@ def student(wildcards):
     return GRAPH.students[wildcards.variant, int(wildcards.seed)]
 
 
+def outputs(wildcards):
+    """The stored outputs of a teacher, which another recipe or view of a student has others of."""
+    return next(task for task in GRAPH.outputs.values() if task.key == wildcards.key)
+
+
 def batch_of(task):
     """The flag of the batch of jobs that a due training or measurement is done in."""
     batch = plan().batch_of.get(task) if workflow.is_main_process else None

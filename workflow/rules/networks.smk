@@ -34,8 +34,8 @@ rule network:
         touch("results/.flags/shared/networks/{network}/{key}"),
     log:
         "logs/shared/networks/{network}.{key}.log",
-    # All students wait for the teacher; what is only measured waits for nobody.
-    priority: lambda wildcards: 4 if wildcards.network == STUDY.teacher else 2
+    # Students wait for their teacher; what is only measured waits for nobody.
+    priority: lambda wildcards: 4 if wildcards.network in STUDY.teachers else 2
     conda:
         ENVIRONMENT
     threads: threads_of("network")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..files import read_json
+from ..spec.base import counted, to_json
 from .task import FLAGS, GATHERING, TASKS, Task
 
 BATCHES = f"{TASKS}/batches"
@@ -78,11 +79,15 @@ def split(network: str) -> tuple[str, str]:
 
 
 def cohorts(due: Iterable[Task], size: int | None, slots: int | None) -> list[Batch]:
-    """Share the due trainings of each seed out over jobs: equal trainings once, all slots busy."""
-    by_seed: dict[int, list[Task]] = {}
+    """Share the due trainings of each student and seed out over jobs: equal trainings once, all slots busy.
+
+    Those of a job see the same batches of the same images, and are of one model.
+    """
+    alike: dict[str, list[Task]] = {}
     for task in {task.key: task for task in due}.values():
-        by_seed.setdefault(task.job.seed, []).append(task)
-    return [Batch("cohorts", tuple(tasks)) for tasks in dealt(by_seed, size, slots)]
+        job = task.job
+        alike.setdefault(to_json(counted([job.images, job.model, job.recipe, job.seed])), []).append(task)
+    return [Batch("cohorts", tuple(tasks)) for tasks in dealt(alike, size, slots)]
 
 
 def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None, slots: int | None) -> Iterator[Batch]:

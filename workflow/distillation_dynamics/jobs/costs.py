@@ -15,10 +15,9 @@ from ..files import read_json, read_table
 from ..spec.base import counted, to_json
 from ..spec.measure import MeasureJob, Settings
 from ..spec.network import Shapes
-from ..spec.training import Recipe
-from ..study.study import STUDENT
+from ..spec.training import Recipe, views_of
 from . import record
-from .batches import network_of
+from .batches import network_of, split
 from .graph import Graph
 from .hashes import IDENTITY
 from .task import BATCHED, Task
@@ -139,12 +138,11 @@ def _recipe(task: Task) -> Recipe | None:
 def _images(graph: Graph, task: Task) -> int | None:
     """Return how many images a network sees in a task; None when that is not yet known."""
     if (recipe := _recipe(task)) is not None:
-        count = _training_images(graph, recipe)
+        count = _training_images(graph, recipe.train_images)
         return None if count is None else recipe.epochs * count
     if task.stage == "teacher_outputs":
-        recipe = graph.study.distillation[0].recipe
-        count = _training_images(graph, recipe)
-        return None if count is None else (recipe.views or 1) * count
+        count = _training_images(graph, task.job.train_images)
+        return None if count is None else (views_of(task.job.augmentation) or 1) * count
     if task.stage == "measure":
         return len(task.job.network.epochs) * sum(images.count or 0 for images in task.job.image_sets)
     return 0
@@ -152,15 +150,22 @@ def _images(graph: Graph, task: Task) -> int | None:
 
 def _operations(graph: Graph, task: Task) -> float:
     """Return about how many operations a network takes for an image: 2 a parameter and place, thrice to train."""
-    kind, _, name = network_of(task).partition("/")
-    owner = {"teacher_outputs": graph.study.teacher, "networks": task.name}.get(task.stage)
-    info = graph.study.model_info[owner or (name if kind == "networks" else STUDENT)]
+    info = graph.study.model_info[_owner(graph, task)]
     places = sum(rows * columns for _, rows, columns in info.shapes) / len(info.shapes)
     return (2 if _recipe(task) is None else 6) * info.parameters * places
 
 
-def _training_images(graph: Graph, recipe: Recipe) -> int | None:
-    known = graph.training_images(recipe)
+def _owner(graph: Graph, task: Task) -> str:
+    """Return the name of the network or student that a task is about."""
+    if task.stage in ("networks", "teacher_outputs"):
+        return task.name
+    network = network_of(task)
+    name, _ = split(network)
+    return graph.study.variants[name].student if network.startswith("students/") else name
+
+
+def _training_images(graph: Graph, chosen: int | None) -> int | None:
+    known = graph.training_images(chosen)
     return _split_images(graph.data.folder) if known is None else known
 
 
@@ -173,13 +178,12 @@ def _split_images(folder: str) -> int | None:
         return None
 
 
-def outputs_bytes(graph: Graph) -> int | None:
-    """Return how many bytes the teacher's stored outputs take; None where the number of images is not yet known."""
-    student, teacher = graph.study.distillation
-    shapes, views, classes = graph.study.model_info[teacher].shapes, student.recipe.views, graph.study.data.classes
-    assert graph.outputs is not None and views is not None and classes is not None
-    count = _training_images(graph, student.recipe)
-    values = classes + sum(math.prod(shapes[block]) for block in graph.outputs.job.blocks)
+def outputs_bytes(graph: Graph, task: Task) -> int | None:
+    """Return how many bytes a teacher's stored outputs take; None where the number of images is not yet known."""
+    job, info = task.job, graph.study.model_info[task.name]
+    views, count = views_of(job.augmentation), _training_images(graph, job.train_images)
+    assert views is not None, "answers are stored of a fixed number of views"
+    values = info.classes + sum(math.prod(info.shapes[block]) for block in job.blocks)
     return None if count is None else 4 * views * count * values
 
 
@@ -204,17 +208,16 @@ def _dumped(settings: Settings, shapes: Shapes, count: int) -> int:
 
 def _stored_bytes(graph: Graph, task: Task) -> int | None:
     if task.stage == "teacher_outputs":
-        return outputs_bytes(graph)
+        return outputs_bytes(graph, task)
     return stored_bytes(task.job) if task.stage == "measure" else None
 
 
 def _weights_bytes(graph: Graph, task: Task) -> int | None:
     """Return how many bytes of weights a job leaves, nearly all that a training leaves; None where it leaves none."""
-    owner = {"students": STUDENT, "networks": task.name}.get(task.stage)
-    if owner is None:
+    if task.stage not in ("students", "networks"):
         return None
     count = sum(path.endswith(WEIGHTS) for path in task.writes if "objective" not in path)
-    return 4 * graph.study.model_info[owner].parameters * count
+    return 4 * graph.study.model_info[_owner(graph, task)].parameters * count
 
 
 def _mean(values: list[float] | None) -> float | None:

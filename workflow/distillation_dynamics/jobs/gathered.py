@@ -10,6 +10,7 @@ from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT
 from ..spec.tables import (
     INDEX,
+    Arm,
     Drawn,
     FiguresJob,
     Names,
@@ -22,7 +23,6 @@ from ..spec.tables import (
     SummaryJob,
     TablesJob,
 )
-from ..study.study import STUDENT
 from . import record
 from .graph import Graph
 from .task import STUDY_FILE, Task, with_needs
@@ -58,21 +58,22 @@ def names_of(graph: Graph) -> Names:
     """Return who is in the tables of a study."""
     study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
-    variants = tuple(study.variants)
-    return Names(tuple(controls), controls, study.teacher, variants, study.baseline, study.seeds_of_one())
+    arms = {name: Arm(arm.variant, arm.student, arm.teacher) for name, arm in study.variants.items()}
+    return Names(tuple(controls), controls, study.teacher, arms, study.baseline, study.seeds_of_one())
 
 
 def setting_of(graph: Graph) -> Setting | None:
     """Return what the students of a study are, with the published numbers to hold beside them; None without."""
     study = graph.study
-    if study.student is None or study.teacher is None:
+    if study.teacher is None:
         return None
-    models = [study.student.model, study.networks[study.teacher].model]
+    (name, one), *_ = study.students.items()
+    models = [one.model, study.networks[study.teacher].model]
     student, teacher = (f"{model.name} {model.args}" if model.args else model.name for model in models)
-    blocks = len(study.model_info[STUDENT].shapes), len(study.model_info[study.teacher].shapes)
-    files = sorted(PUBLISHED.glob("*.csv"))
-    epochs = study.student.recipe.epochs
-    return Setting(student, teacher, blocks, study.data.classes, epochs, study.variants, _by_content(files))
+    blocks = len(study.model_info[name].shapes), len(study.model_info[study.teacher].shapes)
+    terms = {name: arm.terms for name, arm in study.variants.items()}
+    published = _by_content(sorted(PUBLISHED.glob("*.csv")))
+    return Setting(student, teacher, blocks, study.data.classes, one.recipe.epochs, terms, published)
 
 
 def _by_content(files: Sequence[Path]) -> From:
@@ -186,7 +187,7 @@ def drawn(graph: Graph) -> dict[str, extensions.Figure]:
         "students": bool(study.variants), "teacher": study.teacher is not None,
         "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
         # What is about the logit of a label, or how often it is the largest.
-        "labels": any(map(study.sorts, study.networks)) or study.student is not None,
+        "labels": any(map(study.sorts, study.networks)) or bool(study.students),
     }  # fmt: skip
     measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.compare.metrics)
     tables = {*graph.tables, *SUMMARY_TABLES, *statistics_tables()}

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from ..spec.images import Images, View
 from ..spec.machine import Machine
 from ..spec.network import Checkpoints
-from ..spec.training import Recipe
 from ..study.study import Study
 from . import record
 from .content import DATA, Content, sets_of
@@ -27,7 +26,7 @@ Read = tuple[Task, Sequence[str]]
 class Weights(NamedTuple):
     """What is measured of a network: its checkpoints, the task that leaves them and the names of their files.
 
-    `owner` is the network's name, or STUDENT; `seed` None of what is no student.
+    `owner` is the name of the network or student; `seed` None of what is no student.
     """
 
     checkpoints: Checkpoints
@@ -41,9 +40,10 @@ class Weights(NamedTuple):
 class Graph:
     """The tasks of a study: `tasks` lists all, each behind those that it reads from; the others say which is which.
 
-    `sets` are those of images, `released` those that fetch weights, both by name; runs and students go by variant and
-    seed; `by_network` holds what is measured of `networks/<name>`, the reference first, and of
-    `students/<variant>/seed<k>`. A part of a study that is not there is None, or empty.
+    `sets` are those of images, `released` those that fetch weights, both by name; `outputs` are what a teacher says of
+    the training images of a student, by both names; runs and students go by arm and seed; `by_network` holds what is
+    measured of `networks/<name>`, the reference first, and of `students/<arm>/seed<k>`. A part of a study that is not
+    there is None, or empty.
     """
 
     study: Study
@@ -54,7 +54,7 @@ class Graph:
     sets: dict[str, Task] = field(default_factory=dict)
     released: dict[str, Task] = field(default_factory=dict)
     networks: dict[str, Task] = field(default_factory=dict)
-    outputs: Task | None = None
+    outputs: dict[tuple[str, str], Task] = field(default_factory=dict)
     runs: dict[tuple[str, int], Task] = field(default_factory=dict)
     students: dict[tuple[str, int], Task] = field(default_factory=dict)
     by_network: dict[str, Weights] = field(default_factory=dict)
@@ -100,11 +100,11 @@ class Graph:
         writers = {path: task for task in self.asked for path in task.writes}
         return writers | {path: self.students[pair] for pair, run in self.runs.items() for path in run.writes}
 
-    def training_images(self, recipe: Recipe) -> int | None:
-        """Return how many images a recipe trains on; None where that is not known before they are split."""
+    def training_images(self, chosen: int | None) -> int | None:
+        """Return how many images are trained on, all (None) or those `chosen`; None where only the split tells."""
         count = self.content.counts.get(DATA, {}).get("train")
-        if recipe.train_images is not None or count is None:
-            return recipe.train_images
+        if chosen is not None or count is None:
+            return chosen
         return self.study.data.left_to_train(count)
 
     def seen(self, name: str, view: View) -> Images:

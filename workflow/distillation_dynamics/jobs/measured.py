@@ -46,7 +46,7 @@ def _metrics(graph: Graph, network: str, known: dict[str, Metric]) -> list[str]:
 
 
 def _pair_metrics(study: Study, seed: int | None) -> list[str]:
-    """Return the pair metrics that are measured of networks (None), or of students of that seed with the teacher."""
+    """Return the pair metrics that are measured of networks (None), or of students of that seed with theirs."""
     return [name for name in sorted(study.compare.metrics) if name not in _left_out(study, seed)]
 
 
@@ -119,14 +119,15 @@ def _read_activations(graph: Graph, network: str) -> Read:
 
 
 def _compared(graph: Graph) -> dict[str, dict[str, Task]]:
-    """Add the comparisons: every student with the teacher, every network with every other.
+    """Add the comparisons: every student with its teacher, every network with every other.
 
     Return pair -> metric -> task.
     """
     study, pairs = graph.study, {}
     for network, weights in graph.by_network.items():
         if weights.seed is not None and _pair_metrics(study, weights.seed):
-            owner = f"networks/{study.teacher}"
+            # All checkpoints of a student have the name of its arm.
+            owner = f"networks/{study.variants[weights.checkpoints.names[0]].teacher}"
             teacher = _activations(graph, owner)[0]
             pairs[network] = network, owner, [(kept, teacher) for kept in _activations(graph, network)]
     networks = [network for network, weights in graph.by_network.items() if weights.seed is None]

@@ -97,10 +97,11 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
     slots = _slots(graph.study, workflow.resource_settings)
     plan = Plan(graph, hashes, _forced(graph, settings), slots, _asked(graph, settings))
     hashes.save()
-    if graph.outputs in plan.reasons and (size := costs.outputs_bytes(graph)) is not None:
-        check_stored(size, graph.outputs.folder)
     for task in plan.tasks:
-        if task.stage == "networks" and task not in plan.reasons:
+        due = task in plan.reasons
+        if task.stage == "teacher_outputs" and due and (size := costs.outputs_bytes(graph, task)) is not None:
+            check_stored(size, task.folder)
+        if task.stage == "networks" and not due:
             job, result = task.job, read_json(task.path("result.json"))
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
     # Without an executor Snakemake only shows something: a report, a summary.

@@ -4,13 +4,13 @@ import os
 from dataclasses import replace
 
 from ..spec.base import From
-from ..spec.images import Images
+from ..spec.images import Images, View
 from ..spec.network import Checkpoints
 from ..spec.networks import NetworkJob, WeightsJob
 from ..spec.runs import CHECKPOINT, RUN_FILES, network_files
 from ..spec.students import RunJob
 from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource
-from ..study.study import STUDENT
+from ..spec.training import Augmentation
 from . import record
 from .content import DATA, key_of, sets_of
 from .graph import Graph, Read, Weights
@@ -27,13 +27,13 @@ def add(graph: Graph) -> None:
     graph.released = {n: _released(graph, n) for n, network in study.networks.items() if network.source == "timm"}
     graph.networks = {name: _network(graph, name) for name in study.networks}
     graph.outputs = _teacher_outputs(graph)
-    pairs = [(variant, seed) for seed in (study.seeds if study.student else ()) for variant in study.variants]
+    pairs = [(arm, seed) for seed in study.seeds for arm in study.variants]
     graph.runs = {pair: _run(graph, *pair) for pair in pairs}
     graph.students = {pair: _student(graph, *pair) for pair in pairs}
     # The reference comes first: its range is everybody's.
     names = sorted(study.networks, key=lambda name: name != study.reference)
     graph.by_network = {f"networks/{name}": _weights_of_network(graph, name) for name in names}
-    graph.by_network |= {f"students/{variant}/seed{k}": _weights_of_student(graph, variant, k) for variant, k in pairs}
+    graph.by_network |= {f"students/{arm}/seed{k}": _weights_of_student(graph, arm, k) for arm, k in pairs}
 
 
 def _image_set(graph: Graph, name: str) -> Task:
@@ -71,7 +71,7 @@ def _network(graph: Graph, name: str) -> Task:
         sha256=network.sha256,
         expected_top1=network.expected_top1,
         tolerance=network.tolerance,
-        teaches=name == study.teacher,
+        teaches=name in study.teachers,
         machine=graph.machine("networks"),
         out="",
     )
@@ -86,30 +86,40 @@ def _splits(graph: Graph, name: str) -> tuple[str, ...]:
     return ("validation", "test") if graph.study.data.validation else ("test",)
 
 
-def _teacher_outputs(graph: Graph) -> Task | None:
-    """Add the outputs that are stored; None where students ask the teacher itself, or nothing."""
+def _teacher_outputs(graph: Graph) -> dict[tuple[str, str], Task]:
+    """Add the outputs that are stored, once for all students who see the same views of the same images.
+
+    Return (teacher, student) -> task, of those students who do not ask the teacher itself.
+    """
     study = graph.study
-    asking = [variant for variant in study.variants if study.needs_teacher(variant)]
-    if not asking or not study.caches_teacher:
-        return None
-    student, teacher = study.distillation
-    network, recipe = graph.networks[teacher], student.recipe
-    job = TeacherOutputsJob(
-        *(graph.seen(DATA, study.view(STUDENT)), study.model(teacher), network.files(TRAINED)),
-        *(recipe.train_images, recipe.augmentation),
-        blocks=tuple(study.teacher_blocks(*asking)),
-        machine=graph.machine("teacher_outputs"),
-        out="",
-    )
-    names = ["logits.npy", *(f"block{block:02d}.npy" for block in job.blocks)]
-    return graph.add("teacher_outputs", "", job, names, [graph.read_set(DATA), (network, [TRAINED])])
+    found: dict[tuple[str, str], Task] = {}
+    asking: dict[tuple[str, View, int | None, Augmentation | None], list[str]] = {}
+    for arm, variant in study.variants.items():
+        recipe = study.students[variant.student].recipe
+        if study.needs_teacher(arm) and recipe.views is not None:
+            shown = variant.teacher, study.view(variant.student), recipe.train_images, recipe.augmentation
+            asking.setdefault(shown, []).append(arm)
+    for (teacher, view, train_images, augmentation), arms in asking.items():
+        network = graph.networks[teacher]
+        job = TeacherOutputsJob(
+            *(graph.seen(DATA, view), study.model(teacher), network.files(TRAINED), train_images, augmentation),
+            blocks=tuple(study.teacher_blocks(*arms)),
+            machine=graph.machine("teacher_outputs"),
+            out="",
+        )
+        names = ["logits.npy", *(f"block{block:02d}.npy" for block in job.blocks)]
+        task = graph.add("teacher_outputs", teacher, job, names, [graph.read_set(DATA), (network, [TRAINED])])
+        found |= {(teacher, study.variants[arm].student): task for arm in arms}
+    return found
 
 
-def _run(graph: Graph, variant: str, seed: int) -> Task:
-    study, outputs, (student, teacher) = graph.study, graph.outputs, graph.study.distillation
+def _run(graph: Graph, arm: str, seed: int) -> Task:
+    study, variant = graph.study, graph.study.variants[arm]
+    name, teacher = variant.student, variant.teacher
+    student, outputs = study.students[name], graph.outputs.get((teacher, name))
     source: TeacherSource | None = None
     reads: list[Read] = [graph.read_set(DATA)]
-    if study.needs_teacher(variant):
+    if study.needs_teacher(arm):
         network, shapes = graph.networks[teacher], study.model_info[teacher].shapes
         stored = outputs.folder if outputs else None
         source = TeacherSource(
@@ -119,25 +129,25 @@ def _run(graph: Graph, variant: str, seed: int) -> Task:
         # counts, and by nothing else that is not in this key.
         reads.append((network, [TRAINED]))
     job = RunJob(
-        *(graph.seen(DATA, study.view(STUDENT)), study.model(STUDENT), student.recipe, study.variants[variant]),
-        *(seed, student.checkpoints, study.model_info[STUDENT].shapes, source),
+        *(graph.seen(DATA, study.view(name)), study.model(name), student.recipe, variant.terms),
+        *(seed, student.checkpoints, study.model_info[name].shapes, source),
         study=study.name,
-        label=f"{variant} seed {seed}",
+        label=f"{arm} seed {seed}",
         machine=graph.machine("students"),
         out="",
     )
     names = [*map(CHECKPOINT.format, student.checkpoints), "objective.safetensors", *RUN_FILES]
     task = graph.add(
-        "students", f"{variant}/seed{seed}", job, names, reads, [f"objectives.{term.name}" for term in job.terms]
+        "students", f"{arm}/seed{seed}", job, names, reads, [f"objectives.{term.name}" for term in job.terms]
     )
     if source and outputs:
         task.needs.append(outputs)
     return task
 
 
-def _student(graph: Graph, variant: str, seed: int) -> Task:
-    """Add the run of a variant and seed as it is published in the study: the same key, other paths."""
-    run, folder = graph.runs[variant, seed], f"{graph.home}/students/{variant}/seed{seed}"
+def _student(graph: Graph, arm: str, seed: int) -> Task:
+    """Add the run of an arm and seed as it is published in the study: the same key, other paths."""
+    run, folder = graph.runs[arm, seed], f"{graph.home}/students/{arm}/seed{seed}"
     task = replace(
         run,
         job=replace(run.job, out=folder),
@@ -160,12 +170,13 @@ def _weights_of_network(graph: Graph, name: str) -> Weights:
     return Weights(checkpoints, task, (TRAINED, CONTROL), name, None)
 
 
-def _weights_of_student(graph: Graph, variant: str, seed: int) -> Weights:
-    study, task, epochs = graph.study, graph.students[variant, seed], graph.study.distillation[0].checkpoints
+def _weights_of_student(graph: Graph, arm: str, seed: int) -> Weights:
+    study, task, name = graph.study, graph.students[arm, seed], graph.study.variants[arm].student
+    epochs = study.students[name].checkpoints
     files = tuple(map(CHECKPOINT.format, epochs))
     checkpoints = Checkpoints(
-        *(study.model(STUDENT), (variant,) * len(epochs), seed),
+        *(study.model(name), (arm,) * len(epochs), seed),
         *(epochs, tuple(f"epoch{epoch:03d}" for epoch in epochs)),
-        *(study.model_info[STUDENT].shapes, task.files(*files)),
+        *(study.model_info[name].shapes, task.files(*files)),
     )
-    return Weights(checkpoints, task, files, STUDENT, seed)
+    return Weights(checkpoints, task, files, name, seed)

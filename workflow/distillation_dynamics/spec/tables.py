@@ -13,19 +13,34 @@ INDEX = "index.html"
 
 
 @dataclass(frozen=True)
-class Names:
-    """Who is in the tables: networks in order, the teacher among them, their controls, and variants.
+class Arm:
+    """What is trained of a study: a variant of one of its students, taught by one of its networks."""
 
-    `controls`: network -> name of its control in the tables, for those that have one. `seeds` lists networks that
-    differ in their seed alone: one of them tells how far another run of the same goes.
+    variant: str
+    student: str
+    teacher: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """Who is in the tables: networks in order, the teacher among them, their controls, and arms.
+
+    `controls`: network -> name of its control in the tables, for those that have one. `arms`: each by the name that it
+    has in the tables. `seeds` lists networks that differ in their seed alone: one of them tells how far another run of
+    the same goes.
     """
 
     networks: tuple[str, ...]
     controls: dict[str, str]
     teacher: str | None
-    variants: tuple[str, ...]
+    arms: dict[str, Arm]
     baseline: str | None
     seeds: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The arms, by their names in the tables."""
+        return tuple(self.arms)
 
     @property
     def ordered(self) -> tuple[str, ...]:

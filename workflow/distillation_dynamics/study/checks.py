@@ -9,6 +9,7 @@ from ..errors import nearest
 from ..spec.faults import said
 from .keys import Configuration, Network
 from .recipes import recipe_faults, recipes
+from .students import students_of
 from .study import STUDENT, Study
 from .terms import Share
 
@@ -89,7 +90,7 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         yield f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}"
     views = {f"networks.{name}": network.view for name, network in config.networks.items()}
     trains = {f"networks.{name}": n.view for name, n in config.networks.items() if n.source == "pretrain"}
-    trains |= {} if config.student is None else {STUDENT: config.view}
+    trains |= dict.fromkeys(students_of(config), config.view)
     for key in ("train", "classes", "validation"):
         if trains and getattr(config.data, key) is None:
             yield f"data.{key}: must be given, because {next(iter(trains))} is trained"
@@ -148,7 +149,7 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
 def argument_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each argument of a model that is no study's to give."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
-    models += [] if config.student is None else [(STUDENT, config.student.model, "pretrain")]
+    models += [(name, student.model, "pretrain") for name, student in students_of(config).items()]
     for owner, model, source in models:
         for name, value in sorted(model.args.items()):
             # Of weights from elsewhere nobody else says how many classes they tell apart.
@@ -182,20 +183,21 @@ CHECKS = (
 )
 
 
-def teacher_faults(study: Study, teacher: str) -> Iterator[str]:
-    """Yield a sentence where the teacher cannot answer for the images of its students."""
-    ours, theirs = study.view(STUDENT), study.view(teacher)
-    for part, value in vars(theirs).items():
-        if value != getattr(ours, part):
+def teacher_faults(study: Study) -> Iterator[str]:
+    """Yield a sentence where a teacher cannot answer for the images of its students."""
+    for variant in study.variants.values():
+        teacher, ours = variant.teacher, study.view(variant.student)
+        for part, value in vars(study.view(teacher)).items():
+            if value != getattr(ours, part):
+                yield (
+                    f"networks.{teacher}.view.{part}: the teacher sees {value} and its students see "
+                    f"{getattr(ours, part)} (view.{part}), but they are shown the same images; give both the same"
+                )
+        if not study.sorts(teacher):
             yield (
-                f"networks.{teacher}.view.{part}: the teacher sees {value} and its students see {getattr(ours, part)} "
-                f"(view.{part}), but they are shown the same images; give both the same"
+                f"networks.{teacher}: its head has {study.model_info[teacher].classes or 'no'} outputs, but "
+                f"data.classes is {study.data.classes}; a teacher must sort the classes of its students"
             )
-    if not study.sorts(teacher):
-        yield (
-            f"networks.{teacher}: its head has {study.model_info[teacher].classes or 'no'} outputs, but data.classes "
-            f"is {study.data.classes}; a teacher must sort the classes of its students"
-        )
 
 
 def view_notes(study: Study) -> Iterator[str]:

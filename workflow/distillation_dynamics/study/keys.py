@@ -126,7 +126,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Student:
-    """The student, its recipe and the epochs whose weights are kept."""
+    """A student, its recipe and the epochs whose weights are kept."""
 
     model: Annotated[Named, Key("a model of timm")]
     recipe: Annotated[Recipe, Key("how it is trained")]

@@ -19,7 +19,8 @@ from . import checks
 from .keys import Configuration, ProbeData, StudyData
 from .pairs import pair_faults, variant_terms
 from .recipes import image_faults
-from .study import STUDENT, Study
+from .students import students_of
+from .study import Study, Variant
 
 Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
 
@@ -43,13 +44,13 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     variants = _variants(whole, model_info)
     configuration = _filled(config, whole)
     as_written = {part: configuration[part] for part in ("figures", "compute")}
-    as_given = {part: value for part, value in vars(whole).items() if part != "view"}
-    found = {"data": data, "probes": probes, "variants": variants, "model_info": model_info}
+    as_given = {part: value for part, value in vars(whole).items() if part not in ("view", "student")}
+    found = {"data": data, "probes": probes, "students": students_of(whole), "variants": variants}
+    found |= {"model_info": model_info}
     study = Study(**as_given | as_written | found, configuration=configuration)
     refuse(checks.measure_faults(study))
-    if study.teacher is not None:
-        refuse(checks.teacher_faults(study, study.teacher))
-        refuse(pair_faults(study, study.teacher))
+    refuse(checks.teacher_faults(study))
+    refuse(pair_faults(study))
     return study
 
 
@@ -97,7 +98,7 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
 
 
 def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
-    """Return what is asked of each network, and of the student, before it has weights, by the key that names it."""
+    """Return what is asked of each network and student, before it has weights, by the key that names it."""
     queries = {}
     for name, network in whole.networks.items():
         classes = whole.data.classes if network.weights is None else None
@@ -105,15 +106,19 @@ def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
         queries[f"networks.{name}"] = ModelQuery(
             **vars(network.model), classes=classes, view=given, default=view, released=released
         )
-    if whole.student is not None:
-        queries[STUDENT] = ModelQuery(**vars(whole.student.model), classes=whole.data.classes, default=view)
+    for name, student in students_of(whole).items():
+        queries[name] = ModelQuery(**vars(student.model), classes=whole.data.classes, default=view)
     return queries
 
 
-def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, tuple]:
-    """Return the variants, the plain ones first, whatever the order in the file: that order must not matter."""
+def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, Variant]:
+    """Return the arms, the plain ones first, whatever the order in the file: that order must not matter."""
     if whole.variants is None or whole.teacher is None:
         return {}
-    known = objectives(), len(model_info[STUDENT].shapes), len(model_info[whole.teacher].shapes)
-    variants = {name: variant_terms(name, terms, *known) for name, terms in whole.variants.items()}
-    return dict(sorted(variants.items(), key=lambda item: (len(item[1]), item[0])))
+    known, teacher = objectives(), whole.teacher
+    arms = {}
+    for name, terms in whole.variants.items():
+        for student in students_of(whole):
+            depths = len(model_info[student].shapes), len(model_info[teacher].shapes)
+            arms[name] = Variant(variant_terms(name, terms, known, *depths), student, teacher, name)
+    return dict(sorted(arms.items(), key=lambda item: (len(item[1].terms), item[0])))

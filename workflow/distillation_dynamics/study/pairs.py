@@ -8,7 +8,7 @@ from ..errors import StudyError
 from ..extensions import Objective
 from ..spec.faults import said
 from ..spec.training import TermSpec
-from .study import STUDENT, Study
+from .study import Study
 from .terms import Share
 
 
@@ -59,15 +59,15 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     return pairs
 
 
-def pair_faults(study: Study, teacher: str) -> Iterator[str]:
+def pair_faults(study: Study) -> Iterator[str]:
     """Yield a sentence for each pair of blocks whose grids of patches differ."""
-    student, teachers = study.model_info[STUDENT].shapes, study.model_info[teacher].shapes
-    for variant, terms in study.variants.items():
-        for term in terms:
+    for arm in study.variants.values():
+        student, teacher = study.model_info[arm.student].shapes, study.model_info[arm.teacher].shapes
+        for term in arm.terms:
             for s, t in term.pairs:
-                ours, theirs = student[s], teachers[t]
+                ours, theirs = student[s], teacher[t]
                 if ours[1:] != theirs[1:]:
                     yield (
-                        f"variants.{variant}.{term.name}.pairs: student block {s} has a {ours[1]} x {ours[2]} grid of "
-                        f"patches and teacher block {t} {theirs[1]} x {theirs[2]}; they must be equal"
+                        f"variants.{arm.variant}.{term.name}.pairs: student block {s} has a {ours[1]} x {ours[2]} grid "
+                        f"of patches and teacher block {t} {theirs[1]} x {theirs[2]}; they must be equal"
                     )

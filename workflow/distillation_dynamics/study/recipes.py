@@ -9,7 +9,7 @@ from ..spec.configured import Data
 from ..spec.faults import said
 from ..spec.training import Augmentation, Recipe
 from .keys import Configuration
-from .study import STUDENT
+from .students import students_of
 
 # What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
 MSTD = r"mstd\d+(\.\d+)?"
@@ -25,7 +25,7 @@ DRAWN_ONCE = {"weights": 15, "3aw": 14}
 def recipes(config: Configuration) -> dict[str, Recipe]:
     """Return all recipes of a study by their key."""
     found = {f"networks.{name}.recipe": part.recipe for name, part in config.networks.items()}
-    found |= {} if config.student is None else {f"{STUDENT}.recipe": config.student.recipe}
+    found |= {f"{name}.recipe": student.recipe for name, student in students_of(config).items()}
     return {key: recipe for key, recipe in found.items() if recipe is not None}
 
 

@@ -10,15 +10,29 @@ from ..spec.network import Model, ModelInfo
 from ..spec.training import TermSpec
 from .keys import CompareOptions, MeasureOptions, Network, SaliencyOptions, StatisticsOptions, Student
 
+# The name of the student of a study that has one, and does not name it.
 STUDENT = "student"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An arm of a study: the terms of its loss, and by name the student that it trains and the teacher of that.
+
+    `variant` is what the configuration calls it; variants of several students are an arm each.
+    """
+
+    terms: tuple[TermSpec, ...]
+    student: str
+    teacher: str
+    variant: str
 
 
 @dataclass(frozen=True)
 class Study:
     """A whole, valid study: its `Configuration` with image sets that were found and variants that are written out.
 
-    `teacher`, `student` and `variants` are there together or not at all. `model_info` is that of each network by name,
-    and of the student as STUDENT; `configuration` what was given, with all defaults.
+    `teacher`, `students` and `variants` (by the name of their arm) are there together or not at all. `model_info` is
+    that of each network and student by name; `configuration` what was given, with all defaults.
     """
 
     name: str
@@ -28,8 +42,8 @@ class Study:
     probes: dict[str, Data]
     networks: dict[str, Network]
     teacher: str | None
-    student: Student | None
-    variants: dict[str, tuple[TermSpec, ...]]
+    students: dict[str, Student]
+    variants: dict[str, Variant]
     measure: MeasureOptions
     saliency: SaliencyOptions
     compare: CompareOptions
@@ -59,7 +73,7 @@ class Study:
     @property
     def trained(self) -> bool:
         """Whether anything is trained."""
-        return self.student is not None or any(network.recipe for network in self.networks.values())
+        return bool(self.students) or any(network.recipe for network in self.networks.values())
 
     @property
     def reference(self) -> str:
@@ -67,36 +81,30 @@ class Study:
         return self.teacher or next(iter(self.networks))
 
     @property
-    def distillation(self) -> tuple[Student, str]:
-        """The student and the name of its teacher, of a study that has them."""
-        assert self.student is not None and self.teacher is not None
-        return self.student, self.teacher
-
-    @property
-    def caches_teacher(self) -> bool:
-        """Whether the teacher's outputs on the training images are computed once and shared by all students."""
-        return self.student is not None and self.student.recipe.views is not None
+    def teachers(self) -> set[str]:
+        """The networks that teach a student."""
+        return {variant.teacher for variant in self.variants.values()}
 
     def model(self, owner: str) -> Model:
-        """Return the model of a network, or of the student as STUDENT, with what its head has of classes."""
-        student = self.student if owner == STUDENT else None
-        return Model(**vars((student or self.networks[owner]).model), classes=self.model_info[owner].classes)
+        """Return the model of a network or student, with what its head has of classes."""
+        owners: dict[str, Network | Student] = {**self.networks, **self.students}
+        return Model(**vars(owners[owner].model), classes=self.model_info[owner].classes)
 
     def view(self, owner: str) -> View:
-        """Return how a network sees images."""
+        """Return how a network or student sees images."""
         return self.model_info[owner].view
 
     def sorts(self, owner: str) -> bool:
         """Whether the head of a network has an output for each class of the images, so that it has an accuracy."""
         return self.data.classes is not None and self.model_info[owner].classes == self.data.classes
 
-    def needs_teacher(self, variant: str) -> bool:
-        """Whether training `variant` asks the teacher anything."""
-        return any(term.requires != "labels" for term in self.variants[variant])
+    def needs_teacher(self, arm: str) -> bool:
+        """Whether training an arm asks the teacher anything."""
+        return any(term.requires != "labels" for term in self.variants[arm].terms)
 
-    def teacher_blocks(self, *variants: str) -> list[int]:
-        """Return the teacher's blocks that these variants align with, ascending."""
-        return sorted({t for v in variants for term in self.variants[v] for _, t in term.pairs})
+    def teacher_blocks(self, *arms: str) -> list[int]:
+        """Return the teacher's blocks that these arms align with, ascending."""
+        return sorted({t for arm in arms for term in self.variants[arm].terms for _, t in term.pairs})
 
     def seeds_of_one(self) -> tuple[tuple[str, ...], ...]:
         """Return the networks that differ in their seed alone, together: they are trained here alike."""
