@@ -1,4 +1,4 @@
-"""Readers, objectives, metrics, pair metrics, figures, questions: each is a file of its folder, known by its top.
+"""Readers, objectives, architectures, metrics, figures, questions: each is a file of its folder, known by its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -23,6 +23,8 @@ OTHERS = {
     "metrics/pairs": {"activations"},
 }
 OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
+# What networks.protocol knows to ask of a model.
+ARCHITECTURE_REQUIRES = ("class_token", "plain")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
@@ -45,6 +47,14 @@ class Objective(NamedTuple):
 
     requires: str
     options: dict[str, Option]
+
+
+class Architecture(NamedTuple):
+    """The options of an architecture, those that must be given, and what it is in a sentence, the first of its file."""
+
+    options: dict[str, Option]
+    required: tuple[str, ...]
+    shows: str
 
 
 class Metric(NamedTuple):
@@ -121,6 +131,24 @@ def objectives() -> dict[str, Objective]:
         requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), options_of(file, TERM_OPTIONS, "every term")
         file.must_define("Loss")
         found[file.name] = Objective(requires, options)
+    return found
+
+
+def architectures() -> dict[str, Architecture]:
+    """Return the architectures by name; raise StudyError as `objectives`."""
+    found = {}
+    for file in _files("networks/architectures"):
+        file.texts("REQUIRES", ARCHITECTURE_REQUIRES, default=())
+        options = options_of(file)
+        (_, *given), required = file.parameters("modify")
+        file.allow("OPTIONS", options, given)
+        file.allow("modify", given, options)
+        if file.of_the_library:
+            raise file.fault(
+                "modify", "the file imports from the library, but must be loaded without it; write it there"
+            )
+        without = tuple(name for name in required if name in options and options[name].default is None)
+        found[file.name] = Architecture(options, without, file.first_sentence())
     return found
 
 

@@ -12,9 +12,9 @@ from .. import extensions
 from ..spec.images import Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
-from ..spec.network import Named
 from ..spec.networks import Control
 from ..spec.training import Recipe
+from .models import Named
 from .terms import Terms
 
 # How networks, variants, image sets and the study itself may be called; faults.NAME says it in words.
