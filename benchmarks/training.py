@@ -13,7 +13,6 @@ where it is missed; the loss of the published step and that of ours must agree w
 """
 
 import argparse
-import functools
 import resource
 import sys
 import time
@@ -34,13 +33,13 @@ from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.inspection import info_of
-from distillation_dynamics.outputs import Outputs, Request
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.students import RunJob
 from distillation_dynamics.spec.training import Recipe
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.study.load import load as load_study
 from distillation_dynamics.study.study import Study
+from distillation_dynamics.training.loop import asked_of_teachers
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.teacher import OnlineTeacher
 
@@ -109,7 +108,7 @@ class Ours:
 
     def __init__(self, jobs: list[RunJob], teacher: OnlineTeacher, recipe: Recipe, device: torch.device):
         self.teacher, self.recipe, self.device = teacher, recipe, device
-        self.members = [Member(*cohorts.make(job), job.seed, cohorts.request_to_teacher(job)) for job in jobs]
+        self.members = [Member(*cohorts.make(job), job.seed, [0] * len(job.teachers)) for job in jobs]
         for member in self.members:
             member.begin(recipe, 1, device)
             member.trainable.train()
@@ -117,10 +116,10 @@ class Ours:
     def step(self, batch: Batch) -> None:
         """Make one update of every member on a batch."""
         pixels, labels = batch.images.to(self.device), batch.labels.to(self.device)
-        wanted = functools.reduce(Request.__or__, (member.to_teacher for member in self.members))
-        answer = Outputs() if wanted == Request() else self.teacher(batch, pixels, 0, wanted)
+        (parts,) = asked_of_teachers(self.members, 1)
+        said = self.teacher(batch, pixels, 0, parts) if parts else {}
         for member in self.members:
-            member.update((pixels, labels), answer, 0, self.recipe, None)
+            member.update((pixels, labels, labels), [said], self.recipe, None)
 
     def first_loss(self) -> float:
         """Return the loss of the first member's first update."""

@@ -168,18 +168,20 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
 
     `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself).
     """
-    source = None
-    if result.needs_teacher(variant):
-        weights = From("teacher", files=(str(teacher),))
-        stored = None if outputs is None else str(outputs)
-        teaching = result.variants[variant].teacher
-        shapes = result.model_info[teaching].shapes
-        source = TeacherSource(result.model(teaching), shapes, weights, stored is not None, outputs=stored)
-    arm = result.variants[variant]
+    stored, arm = None if outputs is None else str(outputs), result.variants[variant]
+    sources = tuple(
+        TeacherSource(
+            *(result.model(source.network), result.model_info[source.network].size),
+            From(f"teacher {source}", files=(str(teacher),)),
+            stored=stored is not None,
+            outputs=stored,
+        )
+        for source in arm.sources
+    )
     student, images = result.students[arm.student], images_of(result, folder / "data", arm.student)
     return RunJob(
         *(images, result.model(arm.student), student.recipe, arm.terms, seed),
-        *(student.checkpoints, result.model_info[arm.student].shapes, source),
+        *(student.checkpoints, student.gradient_logs, result.model_info[arm.student].size, sources),
         **{"label": f"{variant} seed {seed}", "machine": Machine(**machine), "out": str(out)},
     )
 

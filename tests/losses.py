@@ -1,30 +1,61 @@
 """Terms of losses and tables of accuracies, made up for the tests of what variants do."""
 
+from dataclasses import fields
+
 import pandas as pd
 
+from distillation_dynamics import extensions
+from distillation_dynamics.spec.network import BlockSize, NetworkSize
 from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.spec.teacher_outputs import NO_BLOCK
 from distillation_dynamics.spec.training import TermSpec
 from made_up import arms
 
 FIRST, LAST = ((0, 0),), ((3, 5),)
+LOGITS = ("logits", NO_BLOCK)
+
+
+# Fields of a term that are no options of its objective.
+OWN = {field.name for field in fields(TermSpec)} - {"options", "takes", "objective"}
+
+
+def term(objective, weight=None, **given):
+    """A term as a study makes it, of the first teacher if it takes anything of one; `given`: its fields and options."""
+    known = extensions.objectives()[objective]
+    own = {key: value for key, value in given.items() if key in OWN}
+    options = {key: value for key, value in given.items() if key not in OWN}
+    own = {"name": objective, "teacher": 0 if known.taught else None} | own
+    if "pairs" in own:
+        own["pairs"] = tuple(map(tuple, own["pairs"]))
+    return TermSpec(objective=objective, takes=known.takes, options=options, weight=weight, **own)
+
+
+def with_defaults(objective, weight=None, **given):
+    """A term with the defaults of its objective."""
+    defaults = {name: option.default for name, option in extensions.objectives()[objective].options.items()}
+    return term(objective, weight, **defaults | given)
 
 
 def cross_entropy(weight=0.1, label_smoothing=0.1):
-    return TermSpec("cross_entropy", weight, "labels", {"label_smoothing": label_smoothing})
+    return term("cross_entropy", weight, label_smoothing=label_smoothing)
 
 
 def soft(weight=0.9, temperature=1):
-    return TermSpec("soft", weight, "teacher_logits", {"temperature": temperature})
+    return term("soft", weight, temperature=temperature)
 
 
 def hard(weight=0.9):
-    return TermSpec("hard", weight, "teacher_logits", {})
+    return term("hard", weight)
 
 
-def aligning(pairs, name="spectral", weight=0.2, share=None, **options):
+def aligning(pairs, objective="spectral", weight=0.2, share=None, **given):
     """A term that aligns pairs of blocks."""
-    pairs = tuple(map(tuple, pairs))
-    return TermSpec(name, weight if share is None else None, "teacher_features", options, pairs, share=share)
+    return term(objective, weight if share is None else None, pairs=pairs, share=share, **given)
+
+
+def size_of(channels, blocks=1, side=4, classes=5, **more):
+    """The sizes of a network of equal blocks."""
+    return NetworkSize(classes, channels, (BlockSize(channels, side, side, **more),) * blocks)
 
 
 SOFT = (cross_entropy(), soft())

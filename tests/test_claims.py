@@ -11,17 +11,17 @@ from distillation_dynamics.questions import claims
 from distillation_dynamics.questions.claims.finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting
-from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.statistics.evidence import Evidence
 from distillation_dynamics.statistics.thresholds import NEUTRAL
+from losses import term as term_of
 from made_up import names
 
-SOFT = (TermSpec("cross_entropy", 0.1, "", {}), TermSpec("soft", 0.9, "", {}))
+SOFT = (term_of("cross_entropy", 0.1), term_of("soft", 0.9))
 
 
 def term(place, objective="spectral", weight=0.2):
     """Soft distillation and one aligned pair, of students of 4 and a teacher of 8 blocks."""
-    return (*SOFT, TermSpec(objective, weight, "", {}, ((0, 0),) if place == "first" else ((3, 7),)))
+    return (*SOFT, term_of(objective, weight, pairs=[(0, 0)] if place == "first" else [(3, 7)]))
 
 
 TERMS = {
@@ -30,7 +30,7 @@ TERMS = {
     "last": term("last"),
     "last_low": term("last", weight=0.02),
     "p_last": term("last", "projector"),
-    "both": (*SOFT, TermSpec("spectral", 0.2, "", {}, ((0, 0), (3, 7)))),
+    "both": (*SOFT, term_of("spectral", 0.2, pairs=[(0, 0), (3, 7)])),
 }
 NETWORKS = ("cait", "vit", "resnet")
 WHO = replace(names(NETWORKS, tuple(TERMS), teacher="cait"), baseline="soft")

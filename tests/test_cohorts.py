@@ -24,15 +24,15 @@ from distillation_dynamics.jobs.task import SHARED, Task, code_of, key_of
 from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
-from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.progress import Progress
 from distillation_dynamics.stages import cohorts, teacher_outputs
 from distillation_dynamics.training import loop
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.teacher import OnlineTeacher
-from distillation_dynamics.training.trainable import Trainable
+from distillation_dynamics.training.trainable import Seen, Trainable
 from helpers import images_of, run_job, tiny_study
+from losses import LOGITS
 from test_measure import FAMILIES
 
 CPU = torch.device("cpu")
@@ -88,7 +88,8 @@ class Study:
         if not online:
             self.outputs = folder / "outputs"
             images = Split(images_of(self.result, folder / "data"), "train", 80)
-            teacher_outputs.write(self.outputs, network, images, None, (0, 1, 2), CPU)
+            parts = [LOGITS, *(("features", block) for block in range(3))]
+            teacher_outputs.write(self.outputs, network, images, None, parts, CPU)
         self.alone = folder / "alone"
         for variant in VARIANTS:
             self.train([variant], self.alone)
@@ -165,7 +166,7 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
         if trains_projections and "spectral" not in terms and torch.is_grad_enabled():
             poisoned.calls += 1
             if poisoned.calls > 7:
-                parts["loss"] = parts["loss"] * float("nan")
+                parts["projector"] = parts["projector"] * float("nan")
         return parts
 
     poisoned.calls = 0
@@ -174,7 +175,7 @@ def test_a_member_that_diverges_ends_alone_and_the_others_have_their_bits(stored
     stored.train(variants, tmp_path, progress)
     (member,) = progress.failed
     assert variants[member] == "projector" and len(progress.ended) == len(variants) - 1
-    assert "training: loss became nan in epoch 2, step" in str(progress.failed[member])
+    assert "training: projector became nan in epoch 2, step" in str(progress.failed[member])
     assert not (tmp_path / "projector/result.json").exists()
     assert_equal(tmp_path, stored, [variant for variant in variants if variant != "projector"])
 
@@ -331,15 +332,15 @@ def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, variant, size):
     """Batch statistics of a projector included: the two differ by rounding alone."""
     job = stored.job(variant, tmp_path)
-    member = Member(*cohorts.make(job), 0, cohorts.request_to_teacher(job))
+    member = Member(*cohorts.make(job), 0, [0])
     member.begin(job.recipe, 5, CPU)
     member.trainable.train()
     # The student in float64; the objective works in float32.
     member.student.double()
     pixels, labels = torch.randn(16, 1, 28, 28, dtype=torch.float64), torch.arange(16) % 10
     torch.manual_seed(1)
-    answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
-    gradients = {}
+    said = {LOGITS: torch.randn(16, 10)} | {("features", b): torch.randn(16, 16, 4, 4) for b in (0, 1, 2)}
+    gradients, seen = {}, Seen(pixels, labels, labels, {0: said})
     for at_a_time in (None, size):
         for module in member.trainable.modules():
             # With parts of another size dropout draws other places: what is compared is all else.
@@ -347,7 +348,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         member.trainable.zero_grad()
-        parts = member._gradients(pixels, labels, answer, "float32", at_a_time)
+        _, parts = (member._in_parts if at_a_time else member._whole)(seen, member.when, "float32", at_a_time or 0)
         gradients[at_a_time] = {
             name: p.grad.clone() for name, p in member.trainable.named_parameters() if p.grad is not None
         }
@@ -387,7 +388,7 @@ def test_memory_that_runs_out_is_a_sentence_with_the_remedy(stored, tmp_path, mo
     def no_room(self, *arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Trainable, "outputs", no_room)
+    monkeypatch.setattr(Trainable, "said", no_room)
     with pytest.raises(
         StudyError, match=r"the whole batch at a time and 2 networks .* compute\.students\.images_at_a_time"
     ):
@@ -416,16 +417,16 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
     monkeypatch.setattr(
         member_module,
         "count_gflops",
-        lambda trainable, pixels, *rest: (seen.append(len(pixels)), real(trainable, pixels, *rest))[1],
+        lambda trainable, batch, when: (seen.append(len(batch.pixels)), real(trainable, batch, when))[1],
     )
     job = stored.job("both", tmp_path)
-    member = Member(*cohorts.make(job), 0, cohorts.request_to_teacher(job))
+    member = Member(*cohorts.make(job), 0, [0])
     member.begin(job.recipe, 5, CPU)
     member.trainable.train()
     pixels, labels = torch.randn(16, 1, 28, 28), torch.arange(16) % 10
-    answer = Outputs(torch.randn(16, 10), {b: torch.randn(16, 16, 4, 4) for b in (0, 1, 2)})
-    whole = real(member.trainable, pixels, labels, answer, member.request) / 16
-    member.update((pixels, labels), answer, 0, job.recipe, None)
+    said = {LOGITS: torch.randn(16, 10)} | {("features", b): torch.randn(16, 16, 4, 4) for b in (0, 1, 2)}
+    whole = real(member.trainable, Seen(pixels, labels, labels, {0: said}), member.when) / 16
+    member.update((pixels, labels, labels), [said], job.recipe, None)
     assert seen == [2] and member.log.gflops_per_image == pytest.approx(whole, rel=1e-12)
 
 
@@ -436,10 +437,10 @@ def test_what_a_teacher_says_does_not_depend_on_what_else_it_is_asked(family):
     teacher = OnlineTeacher(network, "float32")
     pixels = torch.randn(6, 3, 32, 32)
     depth = len(block_names(network))
-    whole = teacher(None, pixels, 0, Request(logits=True, features=ALL))
-    assert torch.equal(teacher(None, pixels, 0, Request(logits=True)).logits, whole.logits)
+    everything = [LOGITS, *(("features", block) for block in range(depth))]
+    whole = teacher(None, pixels, 0, everything)
+    assert torch.equal(teacher(None, pixels, 0, [LOGITS])[LOGITS], whole[LOGITS])
     for block in range(depth):
-        for logits in (False, True):
-            said = teacher(None, pixels, 0, Request(logits=logits, features=(block,)))
-            assert torch.equal(said.features[block], whole.features[block])
-            assert said.logits is None or torch.equal(said.logits, whole.logits)
+        for logits in ([], [LOGITS]):
+            for part, value in teacher(None, pixels, 0, [*logits, ("features", block)]).items():
+                assert torch.equal(value, whole[part])

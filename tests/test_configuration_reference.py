@@ -7,6 +7,8 @@ from distillation_dynamics import extensions, options
 from distillation_dynamics.study.keys import Configuration
 
 ROWS = [line.strip("| \n").split(" | ") for line in options.page().splitlines() if line.startswith(("| `", "| **`"))]
+OF_TERM = {"objective", "weight", "target", "pairs", "reduction", "moves.by", "moves.gate"}
+OF_TERM |= {f"course.{key}" for key in ("shape", "values", "between", "off_after")}
 KEYS = [row[0].strip("*`") for row in ROWS]
 
 
@@ -24,18 +26,17 @@ def keys(kind, above=""):
         hints = get_type_hints(parts[0], include_extras=True)
         return set().union(*(keys(hints[one.name], f"{above}.{one.name}") for one in fields(parts[0])))
     named = [part for part in parts if get_origin(part) is dict] or [kind] * (get_origin(kind) is dict)
-    if above.endswith(".model.architecture"):
-        known = extensions.architectures().items()
-        return {f"{above}.{name}.{one}".strip(".") for name, part in known for one in part.options or [""]}
     if named and above != ".variants" and not above.endswith(".args"):
         return keys(get_args(named[0])[1], f"{above}.<name>")
     return {above.removeprefix(".")}
 
 
 def test_no_key_is_left_out_and_none_is_invented():
-    terms = {f"variants.<name>.{name}" for name in extensions.objectives()}
+    known = extensions.objectives().items()
+    terms = {f"variants.<name>.{name}.{option}" for name, one in known for option in one.options}
+    terms |= {f"variants.<name>.<term>.{option}" for option in OF_TERM}
     assert {key for key in KEYS if not key.startswith("variants.")} == keys(Configuration) - {"variants"}
-    assert {key.rpartition(".")[0] for key in KEYS if key.startswith("variants.")} == terms
+    assert {key for key in KEYS if key.startswith("variants.")} == terms
     assert len(KEYS) == len(set(KEYS)) > 100
 
 
@@ -48,5 +49,5 @@ def test_values_defaults_and_what_must_be_given_are_told():
     assert "| `state_minutes` | number, at least 0 | `10.0` | minutes between saved states" in page
     assert "| **`data.source`** | `folder`, `parquet` |" in page
     assert "| `figures.dpi` | whole number, at least 50, at most 1200 | `200` |" in page
-    assert "| **`variants.<name>.soft.weight`** | number, at least 0 or mapping |" in page
+    assert "| **`variants.<name>.<term>.weight`** | number, at least 0 or mapping |" in page
     assert "| `variants.<name>.soft.temperature` | number, above 0 | `1.0` |" in page

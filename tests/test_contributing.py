@@ -10,6 +10,7 @@ import pytest
 
 USE = """
 import numpy as np, pandas as pd, torch
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from distillation_dynamics import extensions
@@ -22,29 +23,49 @@ from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.task import code_of, key_of
 from distillation_dynamics.metrics import zeros
 from distillation_dynamics.metrics.pairs import confusion
-from distillation_dynamics.objective import Objective
-from distillation_dynamics.outputs import Outputs, Shape
+from distillation_dynamics.objective import Objective, When
+from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.configured import Data
+from distillation_dynamics.spec.network import BlockSize, NetworkSize
 from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.spec.teacher_outputs import ITSELF
 from distillation_dynamics.spec.training import TermSpec
 
-assert extensions.objectives()["cosine"].requires == "teacher_features"
+assert extensions.objectives()["cosine"].takes == ("pair", "student_features", "teacher_features")
+assert extensions.targets()["mean"].kinds == ("pooled", "features", "classes")
 assert extensions.metrics()["zeros"].tables == ("scalars", "depth")
 assert extensions.pair_metrics()["confusion"] == ("logits",)
 assert extensions.figures(known_tables())["zeros"].metrics == ("zeros",)
 assert extensions.readers()["listed"] is True
 
 torch.manual_seed(0)
-term = TermSpec("cosine", 1.0, "teacher_features", {"bias": False}, ((0, 1),))
-objective = Objective((term,), [Shape(4, 2, 2)], [Shape(6, 2, 2)] * 2)
+takes = extensions.objectives()["cosine"].takes
+term = TermSpec("cosine", "cosine", takes, {"bias": False}, weight=1.0, pairs=((0, 1),), teacher=0)
+student_size, teacher_size = (NetworkSize(5, n, (BlockSize(n, 2, 2),) * 2) for n in (4, 6))
+objective = Objective((term,), student_size, [teacher_size])
 student, teacher = torch.randn(3, 4, 2, 2, requires_grad=True), torch.randn(3, 6, 2, 2)
-parts = objective(Outputs(features={0: student}), Outputs(features={1: teacher}), torch.zeros(3, dtype=torch.long))
+said, labels = {ITSELF: {("features", 0): student}, 0: {("features", 1): teacher}}, torch.zeros(3, dtype=torch.long)
+
+
+def parts_of(objective):
+    when = When(0, 1, 1)
+    return objective.weighed(objective.values(said, labels, labels, when), when)
+
+
+parts = parts_of(objective)
 weight = next(objective.parameters()).detach()
 projected, target = student.mean((2, 3)) @ weight.T, teacher.mean((2, 3))
 cosine = (projected * target).sum(1) / projected.norm(dim=1) / target.norm(dim=1)
 torch.testing.assert_close(parts["loss"], 1 - cosine.mean())
 parts["loss"].backward()
 assert student.grad.abs().sum() > 0
+
+spectral = TermSpec("late", "spectral", extensions.objectives()["spectral"].takes, {}, weight=1.0, pairs=((0, 1),),
+                    teacher=0, target="mean")
+loss = parts_of(Objective((spectral,), student_size, [teacher_size]))["late"]
+said[0]["features", 1] = teacher.mean(0, keepdim=True).expand_as(teacher)
+plain = Objective((replace(spectral, target="teacher"),), student_size, [teacher_size])
+torch.testing.assert_close(loss, parts_of(plain)["late"])
 
 metric = zeros.Metric()
 metric.update(Outputs(features={0: torch.tensor([0.0, 0.001, 0.5, 1.0]).reshape(1, 4, 1, 1)}))
@@ -140,7 +161,7 @@ def written(root, tmp_path_factory):
 
 def test_every_kind_of_extension_has_an_example(written):
     _, names = written
-    kinds = {"objectives", "metrics", "metrics/pairs", "figures", "data/sources", "questions/silence"}
+    kinds = {"objectives", "targets", "metrics", "metrics/pairs", "figures", "data/sources", "questions/silence"}
     assert {name.rpartition("/")[0] for name in names} == kinds
 
 

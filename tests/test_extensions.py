@@ -14,19 +14,11 @@ from distillation_dynamics.study import load as loading
 from helpers import graph_of, load, small_config, smoke_config
 
 OBJECTIVE = """
-REQUIRES = "teacher_logits"
 OPTIONS = {"power": {"type": "number", "minimum": 0, "default": 2}}
 
 
-class Loss: ...
-"""
-ARCHITECTURE = """
-from torch import nn
-REQUIRES = ("plain",)
-OPTIONS = {"width": {"type": "integer"}, "deep": {"type": "integer", "default": 1}}
-
-
-def modify(make, width, *, deep=1): ...
+class Loss:
+    def forward(self, student_logits, teacher_logits): ...
 """
 METRIC = """
 REQUIRES: tuple[str, ...] = ("features",)
@@ -71,23 +63,18 @@ def tables(evidence): ...
 """
 WRONG = {
     ("objectives", OBJECTIVE): [
-        ("REQUIRES", "REQUIRE", r"REQUIRES: is not given; did you mean REQUIRE\? see the other files of .*objectives"),
-        ("teacher_logits", "teacher_logit", "REQUIRES: 'teacher_logit' is not possible; did you mean teacher_logits"),
+        ("OPTIONS", "OPTION", r"OPTIONS: is not given; did you mean OPTION\? see the other files of .*objectives"),
+        ("teacher_logits", "teacher_logit", "forward: 'teacher_logit' is not possible; did you mean teacher_logits"),
+        ("teacher_logits", "teacher_logits=None", "forward: must name what it takes, each without a default"),
+        ("student_logits", "labels", "forward: takes nothing of the student"),
+        ("student_logits", "pair, student_logits", "forward: takes pair, but nothing of a block; remove it"),
+        ("forward", "froward", "there is no method forward of Loss"),
         ('"number"', '"numbr"', "OPTIONS.power.type: 'numbr' is not possible; did you mean number"),
         ("{", "[] and {", "OPTIONS: must be written as a plain value"),
         ('{"power": {"type": "number", "minimum": 0, "default": 2}}', "[3]", "OPTIONS: a list is given, but a mapping"),
         ("power", "weight", "OPTIONS: weight is an option of every term"),
         ("Loss", "Los", "there is no class Loss; did you mean Los"),
-        ("class Loss:", "class Loss", r", line 6: not valid Python \(.+\)"),
-    ],
-    ("networks/architectures", ARCHITECTURE): [
-        ('"plain"', '"plan"', "REQUIRES: 'plan' is not possible; did you mean plain"),
-        ('"integer"}', '"whole"}', "OPTIONS.width.type: 'whole' is not possible"),
-        ('"width"', '"with"', r"OPTIONS: 'with' is not possible; did you mean width\?"),
-        (', "deep": {"type": "integer", "default": 1}', "", "modify: 'deep' is not possible; allowed: width"),
-        ("modify", "modfy", r"there is no function modify; did you mean modfy\?"),
-        ("make, width, *, deep=1", "*make", "modify: must name its parameters, and have one"),
-        ("from torch import nn", "from ..blocks import chosen", "modify: the file imports from the library, but must"),
+        ("class Loss:", "class Loss", r", line 5: not valid Python \(.+\)"),
     ],
     ("metrics", METRIC): [
         ('"features"', '"feature"', "REQUIRES: 'feature' is not possible; did you mean features"),
@@ -179,7 +166,6 @@ def found():
     return {
         "data/sources": extensions.readers(),
         "objectives": extensions.objectives(),
-        "networks/architectures": extensions.architectures(),
         "metrics": extensions.metrics(),
         "metrics/pairs": extensions.pair_metrics(),
         "figures": extensions.figures(known_tables()),
@@ -267,7 +253,8 @@ def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_ar
     config["measure"]["metrics"] = ["mine"]
     loaded = load(config)
     (term,) = loaded.variants["mine"].terms
-    assert (term.requires, term.options) == ("teacher_logits", {"power": 2}) and loaded.measure.metrics == ("mine",)
+    assert (term.takes, term.options) == (("student_logits", "teacher_logits"), {"power": 2})
+    assert loaded.measure.metrics == ("mine",)
     config["variants"]["mine"]["mine"]["power"] = -1
     with pytest.raises(StudyError, match=r"variants\.mine\.mine\.power: -1 is less than the minimum of 0"):
         load(config)
@@ -311,6 +298,7 @@ def test_reading_extensions_imports_none_of_them(folders):
 def test_the_readme_names_all_that_an_objective_and_a_metric_may_ask_for(root):
     text = (root / "README.md").read_text()
     objective, metric = text.partition("- An **objective**")[2].split("- A **metric**")
-    assert all(f'`"{name}"`' in objective for name in extensions.OBJECTIVE_REQUIRES)
+    names = {name.partition("_")[2] for name in (*extensions.OF_NETWORK, *extensions.OF_BLOCK)}
+    assert all(f"`{name}`" in objective for name in (*extensions.OF_BATCH, *names))
     metric = metric.partition("- A **pair metric**")[0]
     assert all(f"`{name}`" in metric for name in (*extensions.METRIC_REQUIRES, *extensions.TABLE_OF, "TABLES"))

@@ -6,8 +6,7 @@ import torch
 
 from distillation_dynamics.extensions import objectives
 from distillation_dynamics.objective import Objective
-from distillation_dynamics.outputs import Outputs
-from distillation_dynamics.spec.training import TermSpec
+from losses import size_of, with_defaults
 
 NAMES = ("dkd", "dist", "lskd", "nkd", "wttm")
 LABELS = torch.tensor([3, 0, 4, 1, 1, 2])
@@ -18,12 +17,13 @@ def logits(seed, images=6, classes=5, scale=3.0):
 
 
 def loss_of(name, **options):
-    given = {key: option.default for key, option in objectives()[name].options.items()} | options
-    return Objective((TermSpec(name, 1.0, objectives()[name].requires, given),), [], []).terms[name]
+    size = size_of(1)
+    return Objective((with_defaults(name, 1.0, **options),), size, [size]).terms[name]
 
 
 def value(name, student, teacher, labels=LABELS, **options):
-    return loss_of(name, **options)(Outputs(logits=student), Outputs(logits=teacher), labels)
+    given = {"student_logits": student, "teacher_logits": teacher, "labels": labels}
+    return loss_of(name, **options)(**{key: given[key] for key in objectives()[name].takes})
 
 
 def softmax(x):

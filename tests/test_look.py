@@ -17,6 +17,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import ModelInfo
+from losses import size_of
 
 CFG = {
     "architecture": "vit_small_patch14_dinov2",
@@ -192,7 +193,7 @@ No.
 
 def known(monkeypatch, layer_scale=None):
     """Networks are described without their weights."""
-    told = ModelInfo(1, ((3, 4, 4),) * 4, View(3, 8, (0.5,) * 3, (0.5,) * 3), 10, layer_scale)
+    told = ModelInfo(1, size_of(3, 4, classes=10), View(3, 8, (0.5,) * 3, (0.5,) * 3), layer_scale)
     monkeypatch.setattr(look.model_info, "describe", lambda asked: dict.fromkeys(asked, told))
 
 

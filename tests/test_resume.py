@@ -70,9 +70,9 @@ def train(folder, result, states):
     torch.manual_seed(9)
     teacher = OnlineTeacher(build(result.model(result.teacher), result.view(result.teacher)), "float32")
     job = run_job(result, folder, "everything", folder / "run", "unread")
-    member = Member(*cohorts.make(job), 0, cohorts.request_to_teacher(job), states=states)
+    member = Member(*cohorts.make(job), 0, [0] * len(job.teachers), states=states)
     images, validation = (Split(job.images, name) for name in ("train", "validation"))
-    loop.train([member], teacher, images, validation, job.recipe, CPU)
+    loop.train([member], [teacher], images, validation, job.recipe, CPU)
     return member.student, member.objective, member.log
 
 

@@ -67,7 +67,11 @@ def test_every_objective_file_is_a_known_objective():
         ("networks.cait.source", "pretrian", "networks.cait.source: 'pretrian' is not possible; did you mean pretrain"),
         ("variants.everything.soft.weight", -1, "variants.everything.soft.weight: -1 is less than"),
         ("variants.everything.soft.temprature", 2, "temprature: unknown key; did you mean temperature"),
-        ("variants.everything.sotf", {"weight": 1}, "variants.everything.sotf: unknown key; did you mean soft"),
+        (
+            "variants.everything.sotf",
+            {"weight": 1},
+            "variants.everything.sotf: is the name of no objective; did you mean soft",
+        ),
         ("variants.everything.spectral.pairs", [[0, 7]], r"variants.\w+.spectral.pairs: .* teacher block 7"),
         ("variants.bad name", {"soft": {"weight": 1}}, "variants: 'bad name' is not possible; it must be"),
         ("student.recipe.batch_size", 9999, "student.recipe.batch_size: 9999 is more than the 320"),

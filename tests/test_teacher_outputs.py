@@ -12,14 +12,15 @@ from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
-from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
 from distillation_dynamics.training.teacher import CachedTeacher, OnlineTeacher
 from helpers import changed, graph_of, images_of, load, smoke_config, tiny_study
+from losses import LOGITS
 
 CPU = torch.device("cpu")
-BOTH = Request(logits=True, features=(0, 2))
+BLOCKS = [("features", 0), ("features", 2)]
+BOTH = [LOGITS, *BLOCKS]
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def tiny(tmp_path):
 
 def stored(tmp_path, result, network, augmentation=None):
     images = Split(images_of(result, tmp_path / "data"), "train", 80)
-    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, BOTH.features, CPU)
+    teacher_outputs.write(tmp_path / "outputs", network, images, augmentation, BOTH, CPU)
     return images, CachedTeacher(tmp_path / "outputs", BOTH, augmentation)
 
 
@@ -45,19 +46,17 @@ def test_stored_outputs_are_what_the_teacher_says(tmp_path, tiny):
     online = OnlineTeacher(network, "float32")
     for batch in images.training(16, None, 3, [1]):
         ours, theirs = (ask(batch, batch.images, 1, BOTH) for ask in (cached, online))
-        assert list(ours.features) == list(theirs.features) == [0, 2]
-        torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
-        for block in (0, 2):
-            torch.testing.assert_close(ours.features[block], theirs.features[block], rtol=1e-4, atol=1e-5)
+        assert list(ours) == list(theirs) == BOTH
+        for part in BOTH:
+            torch.testing.assert_close(ours[part], theirs[part], rtol=1e-4, atol=1e-5)
 
 
 def test_stored_outputs_are_given_only_as_far_as_they_are_wanted(tmp_path, tiny):
     result, network, _ = tiny
     images, cached = stored(tmp_path, result, network)
     batch = next(images.training(16, None, 3, [0]))
-    for wanted in (Request(features=(2,)), Request(logits=True)):
-        answer = cached(batch, batch.images, 0, wanted)
-        assert tuple(answer.features) == wanted.features and (answer.logits is not None) == wanted.logits
+    for wanted in ([("features", 2)], [LOGITS]):
+        assert list(cached(batch, batch.images, 0, wanted)) == wanted
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 40])
@@ -67,8 +66,8 @@ def test_a_teacher_asked_for_parts_of_a_batch_says_the_same_of_the_whole(tmp_pat
     whole, parts = (
         OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, BOTH) for at_a_time in (None, size)
     )
-    assert list(parts.features) == [0, 2]
-    for ours, theirs in zip(parts.tensors(), whole.tensors(), strict=True):
+    assert list(parts) == BOTH
+    for ours, theirs in zip(parts.values(), whole.values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -76,11 +75,11 @@ def test_each_of_a_fixed_number_of_views_has_its_own_outputs(tmp_path, tiny):
     result, network, _ = tiny
     augmentation = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, views=2)
     images, cached = stored(tmp_path, result, network, augmentation)
-    assert cached.arrays[None].shape == (2, 80, 10)
+    assert cached.arrays[LOGITS].shape == (2, 80, 10)
     online = OnlineTeacher(network, "float32")
     for epoch in (0, 3):
         for batch in images.training(16, augmentation, 1, [epoch]):
-            ours, theirs = (ask(batch, batch.images, epoch, Request(logits=True)).logits for ask in (cached, online))
+            ours, theirs = (ask(batch, batch.images, epoch, [LOGITS])[LOGITS] for ask in (cached, online))
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -106,8 +105,8 @@ def test_a_teacher_asked_for_features_alone_stops_early(tiny):
     online = OnlineTeacher(network, "float32")
     seen = []
     network.blocks[1].register_forward_hook(lambda *_: seen.append(1))
-    answer = online(None, torch.randn(2, 1, 28, 28), 0, Request(features=(0,)))
-    assert answer.logits is None and list(answer.features) == [0] and not seen
+    answer = online(None, torch.randn(2, 1, 28, 28), 0, [("features", 0)])
+    assert list(answer) == [("features", 0)] and not seen
 
 
 def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_begun(tmp_path, tiny, monkeypatch):
@@ -115,8 +114,8 @@ def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_b
     graph = graph_of(result)
     images, out = Split(images_of(result, tmp_path / "data"), "train", 80), tmp_path / "outputs"
     (task,) = graph.outputs.values()
-    blocks = task.job.blocks
-    teacher_outputs.write(out, network, images, None, blocks, CPU)
+    parts = task.job.parts
+    teacher_outputs.write(out, network, images, None, parts, CPU)
     size = sum(np.load(path).nbytes for path in out.iterdir())
     assert costs.outputs_bytes(graph, task) == size
     monkeypatch.setattr(acceptance, "MOST_STORED", size)
@@ -125,7 +124,7 @@ def test_the_room_that_stored_outputs_take_is_known_before_and_too_much_is_not_b
     with pytest.raises(
         StudyError, match=r"^student\.recipe: the teacher's outputs .* give student\.recipe\.augmentation"
     ):
-        teacher_outputs.write(tmp_path / "more", network, images, None, blocks, CPU)
+        teacher_outputs.write(tmp_path / "more", network, images, None, parts, CPU)
     assert not (tmp_path / "more").exists()
     monkeypatch.setattr(acceptance, "MOST_STORED", 1e30)
     with pytest.raises(StudyError, match=r"GB are free"):
@@ -155,6 +154,6 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
     (task,) = graph.outputs.values()
     assert graph.training_images(task.job.train_images) == images
     channels, rows, columns = graph.study.model_info[graph.study.teacher].shapes[0]
-    blocks = len(task.job.blocks)
+    blocks = sum(kind == "features" for kind, _ in task.job.parts)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
     assert costs.outputs_bytes(graph, task) == size

@@ -12,17 +12,17 @@ from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import Column
 from distillation_dynamics.networks.build import build
-from distillation_dynamics.objective import Objective
-from distillation_dynamics.outputs import Outputs, Request, Shape
-from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule, TermSpec
+from distillation_dynamics.objective import Objective, When
+from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import log as training_log
 from distillation_dynamics.training import loop
 from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.teacher import OnlineTeacher
-from distillation_dynamics.training.trainable import Trainable, count_gflops, make_optimizer, make_schedule
+from distillation_dynamics.training.trainable import Seen, Trainable, count_gflops, make_optimizer, make_schedule
 from helpers import run_job, tiny_study
+from losses import cross_entropy, size_of
 
 CPU = torch.device("cpu")
 
@@ -33,10 +33,10 @@ def run(tmp_path, seed=0, variant="everything", **changes):
     teacher_network = build(result.model(result.teacher), result.view(result.teacher))
     teacher = OnlineTeacher(teacher_network, "float32")
     job = run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=seed)
-    member = Member(*cohorts.make(job), seed, cohorts.request_to_teacher(job))
+    member = Member(*cohorts.make(job), seed, [0] * len(job.teachers))
     images, validation = (Split(job.images, name) for name in ("train", "validation"))
     before = {k: v.clone() for k, v in teacher_network.state_dict().items()}
-    loop.train([member], teacher, images, validation, job.recipe, CPU)
+    loop.train([member], [teacher], images, validation, job.recipe, CPU)
     assert all(torch.equal(before[k], v) for k, v in teacher_network.state_dict().items()), "the teacher moved"
     if member.failed is not None:
         raise member.failed
@@ -194,11 +194,9 @@ def test_flops_of_a_linear_student_are_twice_its_forward_pass():
         def forward(self, x):
             return self.layer(x)
 
-    spec = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": 0.0})
-    trainable = Trainable(Linear(), Objective((spec,), [Shape(1, 1, 1)], []))
-    gflops = count_gflops(
-        trainable, torch.randn(2, 8), torch.zeros(2, dtype=torch.long), Outputs(), Request(logits=True)
-    )
+    trainable = Trainable(Linear(), Objective((cross_entropy(1.0, 0.0),), size_of(1)))
+    labels = torch.zeros(2, dtype=torch.long)
+    gflops = count_gflops(trainable, Seen(torch.randn(2, 8), labels, labels, {}), When(0, 1, 1))
     assert gflops * 1e9 == 2 * (2 * 2 * 8 * 4)
 
 
@@ -212,7 +210,7 @@ def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
     row = torch.tensor([1.0, np.nan, 0.0, 2.0, 0.0, 0.1, np.inf, np.nan])
     assert length == 3 and len(row) + 3 == len(log.columns)
     with pytest.raises(StudyError, match=r"spectral is 0 in epoch 1, step 0; what is 0 cannot have a share"):
-        member_module._write_steps(log, [(1, 0, 1e-3, row)])
+        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)])
 
 
 def test_an_epoch_that_was_not_validated_says_nothing_of_accuracy(capsys):

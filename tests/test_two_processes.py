@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from distillation_dynamics import distributed
-from distillation_dynamics.objective import Objective
-from distillation_dynamics.outputs import Outputs, Shape
-from distillation_dynamics.spec.training import TermSpec
+from distillation_dynamics.objective import Objective, When
+from losses import LOGITS, size_of, term
 
 
 @pytest.fixture
@@ -75,14 +74,14 @@ def test_what_a_loss_takes_from_the_whole_batch_is_the_same_in_parts(both, monke
     logits = torch.randn(2, 8, 5, generator=generator)
     features = torch.randn(2, 8, 6, 2, 2, generator=generator)
     options = {"dist": {"beta": 0.0, "gamma": 1.0, "temperature": 1.0}, "projector": {"frozen": False}}[name]
-    blocks = [Shape(6, 2, 2)]
     torch.manual_seed(1)
-    pairs = ((0, 0),) if name == "projector" else ()
-    objective = Objective((TermSpec(name, 1.0, "", options, pairs),), blocks, blocks)
+    spec = term(name, 1.0, pairs=[(0, 0)] if name == "projector" else [], **options)
+    objective = Objective((spec,), size_of(6, side=2), [size_of(6, side=2)])
 
     def value(places):
-        student, teacher = (Outputs(logits[n, places], {0: features[n, places]}) for n in (0, 1))
-        return objective.terms[name](student, teacher, torch.zeros(len(places), dtype=torch.long)).item()
+        said = {n - 1: {LOGITS: logits[n, places], ("features", 0): features[n, places]} for n in (0, 1)}
+        labels = torch.zeros(len(places), dtype=torch.long)
+        return objective.values(said, labels, labels, When(0, 1, 1))[name].item()
 
     parts = both(lambda rank: value(distributed.share(np.arange(8))))
     monkeypatch.undo()

@@ -13,10 +13,9 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.questions import gain as trajectory
 from distillation_dynamics.questions import variants
 from distillation_dynamics.questions.variants import checkpoints
-from distillation_dynamics.spec.training import TermSpec
 from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
-from losses import FIRST, LAST, SOFT, aligning, cross_entropy, curves_of, hard, runs_of, soft, who, with_pairs
+from losses import FIRST, LAST, SOFT, aligning, cross_entropy, curves_of, hard, runs_of, soft, term, who, with_pairs
 
 NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
 
@@ -87,7 +86,7 @@ def test_changes_are_named_each_once(ours, changes):
         (with_pairs(FIRST, share=0.3), ["`spectral` share 0.3 of the loss instead of weight 0.2"]),
         (with_pairs([*FIRST, *LAST]), ["`spectral` pairs 0-0, 3-5 instead of 0-0"]),
         (
-            (*SOFT, TermSpec("spectral", 0.2, "teacher_features", {"dims": 2}, FIRST, "sum")),
+            (*SOFT, term("spectral", 0.2, pairs=FIRST, reduction="sum", dims=2)),
             ["`spectral` dims 2 instead of not set", "`spectral` reduction sum instead of mean"],
         ),
         (SOFT, ["no `spectral` term (weight 0.2, pairs 0-0)"]),

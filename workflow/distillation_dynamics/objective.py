@@ -1,117 +1,222 @@
 """What a student minimises: a weighted sum of named terms.
 
-A term is one file of `objectives/`, a module that holds whatever it trains (projections), so that the optimiser,
-which is built after it, knows it. `Objective` adds the terms up and hands every part out by name. All of it runs in
-float32, outside autocast.
+A term is made by one file of `objectives/`, a module that holds whatever it trains (projections), so that the
+optimiser, which is built after it, knows it. Which tensors its `forward` is handed it says by the names of its
+parameters (`extensions` lists them). `Objective` hands them out, puts controls in the teacher's place, adds the terms
+up and gives every part by name. All of it runs in float32, outside autocast.
 """
 
-from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from . import distributed
-from .outputs import Outputs, Request, Shape
+from .similarity import cka
+from .spec.network import BlockSize, NetworkSize
+from .spec.teacher_outputs import ITSELF, Part, ordered, taken
 from .spec.training import TermSpec
 
-# Updates over which a term that is given a share of the loss has just that share; then its weight is fixed.
-SHARED_UPDATES = 100
+# Updates over which a term that is given a share has just that share; then its weight is fixed.
+CALIBRATION_UPDATES = 100
+# What a term must take whose pairs move on by a gate on CKA.
+GATE_TAKES = ("student_features", "teacher_features")
+# What a network says of a batch, as far as terms take it: each part with the batch first.
+Said = Mapping[Part, Tensor]
 
 
-class Term(nn.Module, ABC):
-    """One term of the loss; a subclass named `Loss` in `objectives/<name>.py` gives `forward`."""
+class Pair(NamedTuple):
+    """The sizes of two blocks that are held against each other."""
 
-    def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
+    student: BlockSize
+    teacher: BlockSize
+
+
+class When(NamedTuple):
+    """The update that comes next: its number, how many make an epoch, and how many epochs there are."""
+
+    step: int
+    steps: int
+    epochs: int
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done."""
+        return self.step / (self.steps * self.epochs)
+
+
+class Term(nn.Module):
+    """One term of the loss; a subclass named `Loss` in `objectives/<name>.py` gives `forward`.
+
+    The parameters of `forward` are what it takes: `labels` [B]; `targets`, which are labels [B] or, where the recipe
+    mixes images, probabilities of the classes [B, K]; and of `student_` or `teacher_`: `logits` [B, K] and `pooled`
+    [B, D], what the head reads, and of the blocks of the term's pairs `features` [B, C, H, W], `classes` [B, P, C] and
+    `registers` [B, R, C], tokens that are no patches, and `attention` [B, heads, N, N], query before key. What takes
+    anything of a block is called once a pair, of which it may take the number, `pair`.
+
+    `forward` returns the unweighted value, a scalar. `teacher` is None, and `pairs` is empty, where it takes none.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], student: NetworkSize, teacher: NetworkSize | None, pairs: Sequence[Pair] = ()
+    ):
         super().__init__()
-        self.options: dict[str, Any] = dict(spec.options)
-        self.pairs = spec.pairs
-
-    @abstractmethod
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
-        """Return the unweighted value, a scalar."""
-
-
-class FeatureTerm(Term):
-    """A term over pairs of blocks; a subclass gives `distance` of one pair. Pairs are averaged or summed."""
-
-    def __init__(self, spec: TermSpec, student: list[Shape], teacher: list[Shape]):
-        super().__init__(spec, student, teacher)
-        self.scale = 1.0 if spec.reduction == "sum" else 1.0 / len(spec.pairs)
-        self.shapes = [(student[s], teacher[t]) for s, t in spec.pairs]
+        self.options, self.student, self.teacher, self.pairs = options, student, teacher, tuple(pairs)
         self.build()
 
     def build(self) -> None:
-        """Create the term's own modules; nothing by default."""
-
-    @abstractmethod
-    def distance(self, pair: int, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the distance of pair number `pair`: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
-
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
-        """Return the mean (or sum) of the pairs' distances."""
-        distances = [
-            self.distance(number, student.features[s], teacher.features[t]) for number, (s, t) in enumerate(self.pairs)
-        ]
-        return self.scale * torch.stack(distances).sum()
+        """Create the term's own modules; nothing by default. Raises StudyError where the sizes do not fit."""
 
 
 class Objective(nn.Module):
     """The weighted sum of a variant's terms.
 
-    A term may be given a share of the loss instead of a weight: in each of the first `SHARED_UPDATES` updates its
-    weight is the one with which it has that share of that batch's loss; from then on, the one with which it has it of
-    all of them together. Weights are numbers to training: no gradient flows through them.
+    A term may be given a share of the loss, or of the norms of the terms' gradients on the student's blocks, instead of
+    a weight: in each of the first `CALIBRATION_UPDATES` updates its weight is the one with which it has that share
+    there; from then on, the one with which it has it of all of them together. Its course multiplies the weight. Weights
+    are numbers to training: no gradient flows through them. `seed` is that of what stands in a teacher's place.
     """
 
     weights: Tensor
     shares: Tensor
-    updates: Tensor
     sums: Tensor
+    places: Tensor
+    alike: Tensor
 
-    def __init__(self, terms: tuple[TermSpec, ...], student: list[Shape], teacher: list[Shape]):
+    def __init__(
+        self, terms: tuple[TermSpec, ...], student: NetworkSize, teachers: Sequence[NetworkSize] = (), seed: int = 0
+    ):
         super().__init__()
-        self.terms = nn.ModuleDict(
-            {
-                term.name: import_module(f".objectives.{term.name}", __package__).Loss(term, student, teacher)
-                for term in terms
-            }
-        )
-        self.blocks = {s for term in terms for s, _ in term.pairs}
+        self.specs = {term.name: term for term in terms}
+        self.student, self.teachers, self.seed = student, tuple(teachers), seed
+        self.terms = nn.ModuleDict({term.name: self._made(term) for term in terms})
+        shares = [term.share or term.gradient_share or 0.0 for term in terms]
         # What is configured moves with the module and is no part of its state.
-        given = {"weights": [term.weight or 0.0 for term in terms], "shares": [term.share or 0.0 for term in terms]}
-        for name, values in given.items():
+        for name, values in {"weights": [term.weight or 0.0 for term in terms], "shares": shares}.items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-        self.shared = any(given["shares"])
+        self.shared, self.by_gradient = any(shares), any(term.gradient_share for term in terms)
         if self.shared:
             # Part of the state of a training, as a layer's running means are.
-            self.register_buffer("updates", torch.zeros(()))
             self.register_buffer("sums", torch.zeros(len(terms)))
+        self.gated = [term.name for term in terms if term.moves is not None and term.moves.by == "cka"]
+        self.at = [0] * len(self.gated)
+        if self.gated:
+            # The numbers of their pairs; and of the epoch the sum of each one's CKA, and of how many updates.
+            self.register_buffer("places", torch.tensor(self.at))
+            self.register_buffer("alike", torch.zeros(len(self.gated), 2))
 
-    @property
-    def request(self) -> Request:
-        """What is asked of the student: logits, and the blocks that terms align."""
-        return Request(logits=True, features=tuple(sorted(self.blocks)))
+    def _made(self, term: TermSpec) -> nn.Module:
+        teacher = None if term.teacher is None else self.teachers[term.teacher]
+        theirs = teacher or self.student
+        pairs = [Pair(self.student.blocks[s], theirs.blocks[t]) for s, t in term.pairs]
+        module = import_module(f".objectives.{term.objective}", __package__)
+        return module.Loss(dict(term.options), self.student, teacher, pairs)
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
-        """Return {"loss": weighted sum, term: unweighted value, ..., "weights": [terms]}, float32."""
-        student, teacher = student.float(), teacher.float()
+    def begin(self) -> None:
+        """Take up a state that was loaded, as far as it decides what is asked of networks."""
+        if self.gated:
+            self.at = self.places.tolist()
+
+    def calibrates(self, when: When) -> bool:
+        """Return whether an update is one of those that weights are found in."""
+        return self.shared and when.step < CALIBRATION_UPDATES
+
+    def active(self, when: When) -> list[TermSpec]:
+        """Return the terms that are computed in an update: those that weigh something, all while weights are found."""
+        terms = list(self.specs.values())
+        if self.calibrates(when):
+            return terms
+        return [term for term in terms if term.course is None or term.course.factor(when.progress) > 0]
+
+    def pairs(self, term: TermSpec, when: When) -> list[int]:
+        """Return the numbers of the pairs that a term compares in an update."""
+        if term.moves is None:
+            return list(range(len(term.pairs)))
+        if term.name in self.gated:
+            return [self.at[self.gated.index(term.name)]]
+        return [when.step // when.steps * len(term.pairs) // when.epochs]
+
+    def _numbers(self, term: TermSpec, when: When) -> Sequence[int | None]:
+        return self.pairs(term, when) or [None]
+
+    def asks(self, when: When) -> dict[int, list[Part]]:
+        """Return what is asked in an update of the student (ITSELF) and of each teacher, by its number."""
+        asked: dict[int, set[Part]] = {ITSELF: set()}
+        for term in self.active(when):
+            for number in self._numbers(term, when):
+                for name in term.takes:
+                    who, part = taken(term, name, number)
+                    if who is not None:
+                        asked.setdefault(who, set()).add(part)
+        return {who: ordered(parts) for who, parts in asked.items()}
+
+    def values(self, said: Mapping[int, Said], labels: Tensor, targets: Tensor, when: When) -> dict[str, Tensor]:
+        """Return the unweighted value of every active term, of what student (ITSELF) and teachers say, in float32."""
         with torch.autocast(labels.device.type, enabled=False):
-            parts = {name: term(student, teacher, labels) for name, term in self.terms.items()}
-        values = torch.stack(list(parts.values()))
-        weights = self._weights(values.detach())
-        return {"loss": (weights * values).sum(), **parts, "weights": weights}
+            return {term.name: self._value(term, said, labels, targets, when) for term in self.active(when)}
 
-    def _weights(self, values: Tensor) -> Tensor:
-        """Return the weight of every term in an update with these values [terms]."""
+    def _value(self, term: TermSpec, said: Mapping[int, Said], labels: Tensor, targets: Tensor, when: When) -> Tensor:
+        values = []
+        for number in self._numbers(term, when):
+            given: dict[str, Any] = {"labels": labels, "targets": targets, "pair": number}
+            for name in term.takes:
+                who, part = taken(term, name, number)
+                if who is not None:
+                    value = said[who][part].float()
+                    given[name] = value if who == ITSELF else _target(term, value, part[0], self.seed)
+            values.append(self.terms[term.name](**{name: given[name] for name in term.takes}))
+            if term.name in self.gated:
+                rows = [given[name].detach().mean(dim=(2, 3)) for name in GATE_TAKES]
+                self.alike[self.gated.index(term.name)] += torch.stack([cka(*rows), torch.ones_like(rows[0][0, 0])])
+        if not term.pairs:
+            return values[0]
+        return (1.0 if term.reduction == "sum" else 1.0 / len(values)) * torch.stack(values).sum()
+
+    def end_epoch(self) -> None:
+        """Move on the gated terms whose blocks were alike enough in the epoch."""
+        if not self.gated:
+            return
+        for number, (total, count) in enumerate(distributed.mean(self.alike.clone()).tolist()):
+            term = self.specs[self.gated[number]]
+            assert term.moves is not None and term.moves.gate is not None
+            if count and total / count >= term.moves.gate:
+                self.at[number] = min(self.at[number] + 1, len(term.pairs) - 1)
+        self.places.copy_(torch.tensor(self.at))
+        self.alike.zero_()
+
+    def weighed(self, values: dict[str, Tensor], when: When, norms: Tensor | None = None) -> dict[str, Tensor]:
+        """Return {"loss": weighted sum, term: unweighted value (NaN: not computed), ..., "weights": [terms]}.
+
+        `norms` [terms] are those of the terms' gradients on the student's blocks, where weights are found by them.
+        """
+        there = torch.stack(list(values.values()))
+        parts = {name: values.get(name, there.new_full((), torch.nan)) for name in self.specs}
+        weights = self._weights(torch.stack(list(parts.values())).detach() if norms is None else norms, when)
+        if any(term.course for term in self.specs.values()):
+            factors = [1.0 if t.course is None else t.course.factor(when.progress) for t in self.specs.values()]
+            weights = weights * torch.tensor(factors).to(weights.device, non_blocking=True)
+        own = weights if len(values) == len(parts) else weights[[name in values for name in parts]]
+        return {"loss": (own * there).sum(), **parts, "weights": weights}
+
+    def _weights(self, of: Tensor, when: When) -> Tensor:
+        """Return the weight of every term in an update, its course left out; a share is one `of` what terms have."""
         if not self.shared:
             return self.weights
-        values = distributed.mean(values)
-        first = self.updates < SHARED_UPDATES
-        self.sums += torch.where(first, values, 0.0)
-        self.updates += 1
-        of = torch.where(first, values, self.sums)
+        if self.calibrates(when):
+            of = distributed.mean(of)
+            self.sums += of
+        else:
+            of = self.sums
         # Weights are given or shared: weight x value = share x loss, and the given ones make the rest of the loss.
         loss = (self.weights * of).sum() / (1 - self.shares.sum())
         return torch.where(self.shares > 0, self.shares * loss / of, self.weights)
+
+
+def _target(term: TermSpec, values: Tensor, kind: str, seed: int) -> Tensor:
+    """Return what a term holds its student against, of what its teacher says."""
+    if term.target == "teacher":
+        return values
+    module = import_module(f".targets.{term.target}", __package__)
+    return module.target(values, kind, seed) if hasattr(module, "target") else values

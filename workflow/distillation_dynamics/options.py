@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from .extensions import TERM_OPTIONS
 from .spec.faults import resolved
 from .study.keys import Configuration
 
@@ -26,6 +27,9 @@ BOUNDS = {
 }  # fmt: skip
 MOST_VALUES = 8
 
+# Key, possible values, default and meaning.
+Row = tuple[str, str, str, str]
+
 
 def page() -> str:
     """Return the whole page: a section for each part of the configuration, a table of its keys."""
@@ -37,11 +41,27 @@ def page() -> str:
     sections = [HEAD, *_section("The study itself", _rows(alone, "", schema))]
     for name, part in parts.items():
         part = resolved(part, schema)
-        sections += _section(f"`{name}`", _rows(part, name, schema), part["description"])
+        rows = _rows(part, name, schema)
+        sections += _section(f"`{name}`", _terms(rows) if name == "variants" else rows, part["description"])
     return "\n".join(sections)
 
 
-def _section(title: str, rows: Iterator[tuple[str, str, str, str]], said: str = "") -> list[str]:
+def _terms(rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield the rows of variants, what every term has once, as that of `<term>`, before the options of objectives."""
+    common, own = {}, []
+    for key, values, default, meaning in rows:
+        objective, option = key.strip("*`").split(".")[2:4]
+        if option not in TERM_OPTIONS:
+            own.append((key, values, default, meaning))
+        elif option == "objective":
+            common["objective"] = (key.replace(f".{objective}.", ".<term>."), "a name", "", meaning)
+        else:
+            key = key.replace(f".{objective}.", ".<term>.")
+            common[key] = (key, values, default, meaning)
+    yield from (*common.values(), *own)
+
+
+def _section(title: str, rows: Iterator[Row], said: str = "") -> list[str]:
     text = f"{said[0].upper()}{said[1:]}.\n" if said else None
     table = [f"| {' | '.join(row)} |" for row in rows]
     head = ["| key | value | default | meaning |", "|---|---|---|---|"]
@@ -58,7 +78,7 @@ def _below(part: dict[str, Any]) -> dict[str, Any]:
     return part.get("properties", {}) | ({"<name>": named[0]} if named else {})
 
 
-def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[Row]:
     """Yield key, possible values, default and meaning of everything below a part."""
     for key, value in _below(part).items():
         value, name = resolved(value, root), f"{above}.{key}" if above else key

@@ -4,12 +4,11 @@ A `Request` names what is wanted of which blocks; `networks.answers.run` answers
 from 0, and everything is on the device where the network is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from .errors import StudyError
@@ -149,31 +148,3 @@ class Outputs:
     labels: Tensor | None = None
     targets: Tensor | None = None
     positions: Tensor | None = None
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
-        """Return logits and features, changed."""
-        logits = None if self.logits is None else change(self.logits)
-        return Outputs(logits, {block: change(value) for block, value in self.features.items()})
-
-    def float(self) -> "Outputs":
-        """Return logits and features in float32."""
-        return self.each(Tensor.float)
-
-    def __getitem__(self, images: slice) -> "Outputs":
-        """Return logits and features of a part of the batch."""
-        return self.each(lambda value: value[images])
-
-    def tensors(self) -> list[Tensor]:
-        """Return logits and features in a fixed order."""
-        return [*([] if self.logits is None else [self.logits]), *self.features.values()]
-
-    def requiring_gradients(self) -> "Outputs":
-        """Return the same, cut from what it was computed from, as leaves that gather gradients."""
-        return self.each(lambda value: value.detach().requires_grad_())
-
-    @staticmethod
-    def joined(parts: "list[Outputs]") -> "Outputs":
-        """Return logits and features on parts of a batch as those on the whole."""
-        logits = [part.logits for part in parts if part.logits is not None]
-        features = {b: torch.cat([part.features[b] for part in parts]) for b in parts[0].features}
-        return Outputs(torch.cat(logits) if logits else None, features)

@@ -2,7 +2,7 @@
 # diverges ends alone; its sentence waits for the rule that publishes its run.
 # Leaves:
 #   results/shared/runs/<key>/{checkpoints/epoch<nnn>,objective}.safetensors
-#   results/shared/runs/<key>/{steps,epochs,terms}.parquet
+#   results/shared/runs/<key>/{steps,epochs,terms,term_gradients}.parquet
 #   results/shared/runs/<key>/logits_{validation,test}.npy
 #   results/shared/runs/<key>/{result,cost}.json
 rule cohorts:

@@ -2,7 +2,7 @@
 # not there.
 # Leaves:
 #   results/<study>/students/<variant>/seed<k>/{checkpoints/epoch<nnn>,objective}.safetensors
-#   results/<study>/students/<variant>/seed<k>/{steps,epochs,terms}.parquet
+#   results/<study>/students/<variant>/seed<k>/{steps,epochs,terms,term_gradients}.parquet
 #   results/<study>/students/<variant>/seed<k>/logits_{validation,test}.npy
 #   results/<study>/students/<variant>/seed<k>/{result,cost}.json
 rule student:

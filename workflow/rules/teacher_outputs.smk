@@ -1,6 +1,6 @@
 # What a teacher says of the training images, once for all variants and seeds, where views are fixed.
 # Leaves:
-#   results/shared/teacher_outputs/<key>/{logits,block<bb>}.npy
+#   results/shared/teacher_outputs/<key>/{logits,pooled,block<bb>,classes<bb>,registers<bb>,attention<bb>}.npy
 rule teacher_outputs:
     input:
         lambda wildcards: flags_of(outputs(wildcards).needs),

@@ -1,4 +1,4 @@
-"""Readers, objectives, architectures, metrics, figures, questions: each is a file of its folder, known by its top.
+"""Readers, objectives, metrics, pair metrics, figures, questions: each is a file of its folder, known by its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -12,6 +12,7 @@ from string import Formatter
 from typing import NamedTuple
 
 from ..errors import StudyError
+from ..spec.teacher_outputs import BY_BLOCK, WHOLE
 from ..syntax import defined
 from .file import File
 from .options import Option, options_of
@@ -22,9 +23,12 @@ OTHERS = {
     "metrics": {"accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"activations"},
 }
-OBJECTIVE_REQUIRES = ("labels", "teacher_logits", "teacher_features")
-# What networks.protocol knows to ask of a model.
-ARCHITECTURE_REQUIRES = ("class_token", "plain")
+# What the `forward` of an objective may take: of the batch, and of student and teacher as a whole or of a block.
+OF_BATCH, OF_PAIR = ("labels", "targets"), "pair"
+OF_NETWORK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in WHOLE)
+OF_BLOCK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in BY_BLOCK)
+# What a target may say of the teacher's weights and blocks; and what stands in its place where there is none.
+TARGET_WEIGHTS, TARGET_BLOCKS, TEACHER = ("trained", "untrained"), ("given", "reversed"), "teacher"
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
@@ -38,23 +42,33 @@ PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
 # What a metric may say of the images that it is measured on.
 IMAGES = ("measure", "saliency", "compare")
 # Options of every term, which an objective cannot have as its own.
-TERM_OPTIONS = ("weight", "pairs", "reduction")
+TERM_OPTIONS = ("objective", "weight", "course", "target", "teacher", "pairs", "moves", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
 
 
 class Objective(NamedTuple):
-    """What an objective asks for, and its options."""
+    """What the `forward` of an objective takes, in order, and its options."""
 
-    requires: str
+    takes: tuple[str, ...]
     options: dict[str, Option]
 
+    @property
+    def by_block(self) -> bool:
+        """Whether it compares blocks, so that its terms have pairs."""
+        return not set(self.takes).isdisjoint(OF_BLOCK)
 
-class Architecture(NamedTuple):
-    """The options of an architecture, those that must be given, and what it is in a sentence, the first of its file."""
+    @property
+    def taught(self) -> bool:
+        """Whether it takes anything of a teacher."""
+        return any(name.startswith("teacher_") for name in self.takes)
 
-    options: dict[str, Option]
-    required: tuple[str, ...]
-    shows: str
+
+class Target(NamedTuple):
+    """What may stand in a teacher's place: of which kinds of outputs, of which weights, in which order of blocks."""
+
+    kinds: tuple[str, ...]
+    weights: str
+    blocks: str
 
 
 class Metric(NamedTuple):
@@ -128,27 +142,26 @@ def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
     found = {}
     for file in _files("objectives"):
-        requires, options = file.one("REQUIRES", OBJECTIVE_REQUIRES), options_of(file, TERM_OPTIONS, "every term")
-        file.must_define("Loss")
-        found[file.name] = Objective(requires, options)
+        takes, options = file.parameters("Loss", "forward"), options_of(file, TERM_OPTIONS, "every term")
+        file.allow("forward", takes, (*OF_BATCH, OF_PAIR, *OF_NETWORK, *OF_BLOCK))
+        found[file.name] = objective = Objective(takes, options)
+        if not any(name.startswith("student_") for name in takes):
+            raise file.fault("forward", "takes nothing of the student; give it something, such as student_logits")
+        if OF_PAIR in takes and not objective.by_block:
+            raise file.fault("forward", f"takes {OF_PAIR}, but nothing of a block; remove it")
     return found
 
 
-def architectures() -> dict[str, Architecture]:
-    """Return the architectures by name; raise StudyError as `objectives`."""
-    found = {}
-    for file in _files("networks/architectures"):
-        file.texts("REQUIRES", ARCHITECTURE_REQUIRES, default=())
-        options = options_of(file)
-        (_, *given), required = file.parameters("modify")
-        file.allow("OPTIONS", options, given)
-        file.allow("modify", given, options)
-        if file.of_the_library:
-            raise file.fault(
-                "modify", "the file imports from the library, but must be loaded without it; write it there"
-            )
-        without = tuple(name for name in required if name in options and options[name].default is None)
-        found[file.name] = Architecture(options, without, file.first_sentence())
+def targets() -> dict[str, Target]:
+    """Return what may stand in a teacher's place, by name; raise StudyError as `objectives`."""
+    found = {TEACHER: Target((*WHOLE, *BY_BLOCK), *(TARGET_WEIGHTS[0], TARGET_BLOCKS[0]))}
+    for file in _files("targets"):
+        file.must_give_one_of(("target", "WEIGHTS", "BLOCKS"), "what stands in the teacher's place")
+        found[file.name] = Target(
+            file.texts("KINDS", (*WHOLE, *BY_BLOCK), (*WHOLE, *BY_BLOCK)),
+            file.one("WEIGHTS", TARGET_WEIGHTS, TARGET_WEIGHTS[0]),
+            file.one("BLOCKS", TARGET_BLOCKS, TARGET_BLOCKS[0]),
+        )
     return found
 
 

@@ -4,7 +4,6 @@ Trainings cost seconds an image, as earlier ones of the same network on the same
 earlier ones of their stage and network. Where none tells, a table of reference costs gives a rough guess.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +14,7 @@ from ..files import read_json, read_table
 from ..spec.base import counted, to_json
 from ..spec.measure import MeasureJob, Settings
 from ..spec.network import Shapes
+from ..spec.teacher_outputs import values_of
 from ..spec.training import Recipe, views_of
 from . import record
 from .batches import network_of, split
@@ -180,11 +180,10 @@ def _split_images(folder: str) -> int | None:
 
 def outputs_bytes(graph: Graph, task: Task) -> int | None:
     """Return how many bytes a teacher's stored outputs take; None where the number of images is not yet known."""
-    job, info = task.job, graph.study.model_info[task.name]
+    job, size = task.job, graph.study.model_info[task.name].size
     views, count = views_of(job.augmentation), _training_images(graph, job.train_images)
     assert views is not None, "answers are stored of a fixed number of views"
-    values = info.classes + sum(math.prod(info.shapes[block]) for block in job.blocks)
-    return None if count is None else 4 * views * count * values
+    return None if count is None else 4 * views * count * sum(values_of(part, size) for part in job.parts)
 
 
 def stored_bytes(job: MeasureJob) -> int | None:

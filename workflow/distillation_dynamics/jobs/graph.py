@@ -7,14 +7,14 @@ and `gathered`.
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..spec.images import Images, View
 from ..spec.machine import Machine
-from ..spec.network import Checkpoints, Model
-from ..study.study import Study
+from ..spec.network import Checkpoints
+from ..study.study import Source, Study
 from . import record
 from .content import DATA, Content, sets_of
 from .task import SHARED, Task, code_of, key_of
@@ -36,16 +36,6 @@ class Weights(NamedTuple):
     seed: int | None
 
 
-def architectures_in(part: Any) -> list[str]:
-    """Return the modules of the architectures of all models in a job."""
-    found = [f"networks.architectures.{name}" for name in part.architecture] if isinstance(part, Model) else []
-    if is_dataclass(part):
-        parts: Iterable[Any] = vars(part).values()
-    else:
-        parts = part if isinstance(part, list | tuple) else part.values() if isinstance(part, dict) else ()
-    return list(dict.fromkeys([*found, *(name for inner in parts for name in architectures_in(inner))]))
-
-
 @dataclass(eq=False)
 class Graph:
     """The tasks of a study: `tasks` lists all, each behind those that it reads from; the others say which is which.
@@ -64,7 +54,7 @@ class Graph:
     sets: dict[str, Task] = field(default_factory=dict)
     released: dict[str, Task] = field(default_factory=dict)
     networks: dict[str, Task] = field(default_factory=dict)
-    outputs: dict[tuple[str, str], Task] = field(default_factory=dict)
+    outputs: dict[tuple[Source, str], Task] = field(default_factory=dict)
     runs: dict[tuple[str, int], Task] = field(default_factory=dict)
     students: dict[tuple[str, int], Task] = field(default_factory=dict)
     by_network: dict[str, Weights] = field(default_factory=dict)
@@ -145,9 +135,8 @@ class Graph:
     ) -> Task:
         """Add a task. Its files lie in `folder` of the study or, without one, in the store under its key.
 
-        `by_name` are modules that its stage loads by name; those of the architectures that it builds come to them.
+        `by_name` are modules that its stage loads by name.
         """
-        by_name = [*by_name, *architectures_in(job)]
         code = code_of(stage, *by_name)
         key = key_of(stage, job, code)
         if folder is None:

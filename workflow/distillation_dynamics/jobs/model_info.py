@@ -26,7 +26,8 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
 
     Raises StudyError beginning with the key at fault, where timm cannot build a network or a view is not known.
     """
-    keys = {owner: to_json([one, version("timm"), _code(one), _beside(owner, one)]) for owner, one in queries.items()}
+    code = version("timm"), fingerprint(MODULE)
+    keys = {owner: to_json([one, *code, _beside(owner, one)]) for owner, one in queries.items()}
     paths = {
         owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
     }
@@ -44,10 +45,6 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
         for owner, info in json.loads(done.stdout.splitlines()[-1]).items():
             write_json(missing[owner], info)
     return {owner: from_json(ModelInfo, json.dumps(read_json(path))) for owner, path in paths.items()}
-
-
-def _code(query: ModelQuery) -> list[str]:
-    return fingerprint(MODULE, *(f"networks.architectures.{name}" for name in query.architecture))
 
 
 def _beside(owner: str, query: ModelQuery) -> list[str]:

@@ -3,20 +3,24 @@
 import os
 from dataclasses import replace
 
+from ..extensions import TARGET_WEIGHTS, TEACHER
 from ..spec.base import From
 from ..spec.images import Images, View
 from ..spec.network import Checkpoints
 from ..spec.networks import NetworkJob, WeightsJob
 from ..spec.runs import CHECKPOINT, RUN_FILES, network_files
 from ..spec.students import RunJob
-from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource
+from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource, file_of
 from ..spec.training import Augmentation
+from ..study.study import Source
 from . import record
 from .content import DATA, key_of, sets_of
 from .graph import Graph, Read, Weights
 from .task import Task
 
 TRAINED, CONTROL = "trained.safetensors", "control.safetensors"
+# Which of them a teacher has.
+WEIGHTS_OF = dict(zip(TARGET_WEIGHTS, (TRAINED, CONTROL), strict=True))
 RELEASED = "model.safetensors"
 
 
@@ -86,62 +90,67 @@ def _splits(graph: Graph, name: str) -> tuple[str, ...]:
     return ("validation", "test") if graph.study.data.validation else ("test",)
 
 
-def _teacher_outputs(graph: Graph) -> dict[tuple[str, str], Task]:
+def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
     """Add the outputs that are stored, once for all students who see the same views of the same images.
 
     Return (teacher, student) -> task, of those students who do not ask the teacher itself.
     """
     study = graph.study
-    found: dict[tuple[str, str], Task] = {}
-    asking: dict[tuple[str, View, int | None, Augmentation | None], list[str]] = {}
+    found: dict[tuple[Source, str], Task] = {}
+    asking: dict[tuple[Source, View, int | None, Augmentation | None], list[str]] = {}
     for arm, variant in study.variants.items():
         recipe = study.students[variant.student].recipe
-        if study.needs_teacher(arm) and recipe.views is not None:
-            shown = variant.teacher, study.view(variant.student), recipe.train_images, recipe.augmentation
+        for source in variant.sources if recipe.views is not None else ():
+            shown = source, study.view(variant.student), recipe.train_images, recipe.augmentation
             asking.setdefault(shown, []).append(arm)
-    for (teacher, view, train_images, augmentation), arms in asking.items():
-        network = graph.networks[teacher]
+    for (source, view, train_images, augmentation), arms in asking.items():
+        network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
         job = TeacherOutputsJob(
-            *(graph.seen(DATA, view), study.model(teacher), network.files(TRAINED), train_images, augmentation),
-            blocks=tuple(study.teacher_blocks(*arms)),
+            *(graph.seen(DATA, view), study.model(source.network), network.files(file), train_images, augmentation),
+            parts=tuple(study.asked_of(source, arms)),
             machine=graph.machine("teacher_outputs"),
             out="",
         )
-        names = ["logits.npy", *(f"block{block:02d}.npy" for block in job.blocks)]
-        task = graph.add("teacher_outputs", teacher, job, names, [graph.read_set(DATA), (network, [TRAINED])])
-        found |= {(teacher, study.variants[arm].student): task for arm in arms}
+        names, reads = map(file_of, job.parts), [graph.read_set(DATA), (network, [file])]
+        task = graph.add("teacher_outputs", source.network, job, names, reads)
+        found |= {(source, study.variants[arm].student): task for arm in arms}
     return found
 
 
 def _run(graph: Graph, arm: str, seed: int) -> Task:
     study, variant = graph.study, graph.study.variants[arm]
-    name, teacher = variant.student, variant.teacher
-    student, outputs = study.students[name], graph.outputs.get((teacher, name))
-    source: TeacherSource | None = None
+    name, student = variant.student, study.students[variant.student]
     reads: list[Read] = [graph.read_set(DATA)]
-    if study.needs_teacher(arm):
-        network, shapes = graph.networks[teacher], study.model_info[teacher].shapes
-        stored = outputs.folder if outputs else None
-        source = TeacherSource(
-            study.model(teacher), shapes, network.files(TRAINED), outputs is not None, outputs=stored
+    teachers, stored = [], [graph.outputs.get((source, name)) for source in variant.sources]
+    for source, outputs in zip(variant.sources, stored, strict=True):
+        network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
+        teachers.append(
+            TeacherSource(
+                *(study.model(source.network), study.model_info[source.network].size, network.files(file)),
+                stored=outputs is not None,
+                outputs=outputs.folder if outputs else None,
+            )
         )
         # The stored outputs are checked against the teacher before they are used; they are made by its code, which
         # counts, and by nothing else that is not in this key.
-        reads.append((network, [TRAINED]))
+        reads.append((network, [file]))
     job = RunJob(
         *(graph.seen(DATA, study.view(name)), study.model(name), student.recipe, variant.terms),
-        *(seed, student.checkpoints, study.model_info[name].shapes, source),
+        seed=seed,
+        kept=student.checkpoints,
+        gradient_logs=student.gradient_logs,
+        size=study.model_info[name].size,
+        teachers=tuple(teachers),
         study=study.name,
         label=f"{arm} seed {seed}",
         machine=graph.machine("students"),
         out="",
     )
     names = [*map(CHECKPOINT.format, student.checkpoints), "objective.safetensors", *RUN_FILES]
-    task = graph.add(
-        "students", f"{arm}/seed{seed}", job, names, reads, [f"objectives.{term.name}" for term in job.terms]
-    )
-    if source and outputs:
-        task.needs.append(outputs)
+    by_name = [f"objectives.{term.objective}" for term in job.terms]
+    by_name += [f"targets.{term.target}" for term in job.terms if term.target != TEACHER]
+    task = graph.add("students", f"{arm}/seed{seed}", job, names, reads, dict.fromkeys(by_name))
+    task.needs.extend(filter(None, stored))
     return task
 
 

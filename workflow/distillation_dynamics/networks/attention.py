@@ -49,18 +49,21 @@ class _Softmaxes(TorchFunctionMode):
 
 
 @contextmanager
-def softmaxes(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+def softmaxes(
+    network: nn.Module, blocks: Iterable[str], unfused: Iterable[str] | None = None
+) -> Iterator[dict[str, Tensor]]:
     """Return what the softmax of every self-attention layer below `blocks` gives, by layer, in the pass made inside.
 
-    Gradients flow through it. timm's fused kernels, which never hold these weights, are off inside, in these blocks
-    alone: their attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them more time.
+    Gradients flow through it. timm's fused kernels, which never hold these weights, are off inside, in these blocks or
+    those of `unfused`: their attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them
+    more time.
     """
-    kept, blocks = _Softmaxes(), tuple(f"{block}." for block in blocks)
-    below = [(name, module) for name, module in network.named_modules() if name.startswith(blocks)]
-    fused: list[Any] = [module for _, module in below if getattr(module, "fused_attn", False)]
+    kept, named = _Softmaxes(), list(network.named_modules())
+    inside, plain = (tuple(f"{one}." for one in some) for some in (blocks, blocks if unfused is None else unfused))
+    fused: list[Any] = [m for name, m in named if name.startswith(plain) and getattr(m, "fused_attn", False)]
     with ExitStack() as stack:
-        for name, module in below:
-            if (layer := name.removesuffix(".softmax")).endswith("attn"):
+        for name, module in named:
+            if name.startswith(inside) and (layer := name.removesuffix(".softmax")).endswith("attn"):
                 stack.enter_context(kept.of(layer, module))
         for layer in fused:
             layer.fused_attn = False
@@ -70,6 +73,22 @@ def softmaxes(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, T
         finally:
             for layer in fused:
                 layer.fused_attn = True
+
+
+@torch.no_grad()
+def attention_heads(network: nn.Module, images: Tensor) -> list[int]:
+    """Return of how many heads each block has one attention map of all its tokens; 0 where it has none, or several."""
+    names = block_names(network)
+    with softmaxes(network, names) as weights:
+        shapes = [Shape(*block.shape[1:]) for block in features(network, images)]
+    heads = []
+    for block, shape in zip(names, shapes, strict=True):
+        own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
+        maps = [_map(network, name, value, shape, 0.0, len(images)) for name, value in own.items()]
+        one = maps[0] if len(maps) == 1 else None
+        whole = one is not None and one.weights.shape[1] == 1 and (one.rows, one.columns) == shape[1:]
+        heads.append(one.weights.shape[2] if one is not None and whole else 0)
+    return heads
 
 
 @torch.no_grad()

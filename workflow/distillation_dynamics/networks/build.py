@@ -2,8 +2,7 @@
 
 import difflib
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import timm
 import torch
@@ -12,8 +11,9 @@ from torch import nn
 
 from ..errors import StudyError
 from ..spec.images import View
-from ..spec.network import Model, Shapes
-from .blocks import block_shapes, numbered_blocks
+from ..spec.network import Model, NetworkSize
+from .blocks import numbered_blocks
+from .parts import size_of
 
 Made = TypeVar("Made")
 # What torch says where something looks at values that are not there.
@@ -23,28 +23,21 @@ NO_VALUES = "meta tensors"
 def build(model: Model, view: View) -> nn.Module:
     """Create the network with fresh weights (drawn from torch's global generator); 0 classes: without a head.
 
-    Raises StudyError when timm does not know the name or refuses the arguments, or the architecture does not fit.
+    Raises StudyError when timm does not know the name or refuses the arguments.
     """
     arguments = {
         "img_size": view.image_size, "in_chans": view.channels, "num_classes": model.classes, **model.args
     }  # fmt: skip
     if not timm.is_model(model.name):
         raise unknown(model.name)
-
-    def make(**changes: Any) -> nn.Module:
-        """Make the model of timm, with arguments changed; what is wrong with the changes, the architecture says."""
-        try:
-            return create(model.name, arguments | changes)
-        except Exception as error:
-            if changes:
-                raise
-            # Of wrong arguments timm and torch raise anything; what they say may have many lines.
-            raise StudyError(
-                f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
-                f"({_first_line(error)}); mend or remove an argument"
-            ) from error
-
-    network = _modified(model, make) if model.architecture else make()
+    try:
+        network = create(model.name, arguments)
+    except Exception as error:
+        # Of wrong arguments timm and torch raise anything; what they say may have many lines.
+        raise StudyError(
+            f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
+            f"({_first_line(error)}); mend or remove an argument"
+        ) from error
     if model.initialisation == "xavier":
         for module in network.modules():
             if isinstance(module, nn.Linear):
@@ -52,28 +45,6 @@ def build(model: Model, view: View) -> nn.Module:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     return network
-
-
-def _modified(model: Model, make: Callable[..., nn.Module]) -> nn.Module:
-    """Return the network that an architecture makes of a model."""
-    ((name, options),) = model.architecture.items()
-    try:
-        return import_module(f".architectures.{name}", __package__).modify(make, **options)
-    except StudyError:
-        raise
-    except Exception as error:
-        raise misfit(model, error) from error
-
-
-def misfit(model: Model, why: str | Exception) -> StudyError:
-    """Return the error that says why an architecture does not fit its model; a ValueError says it by itself."""
-    (name,) = model.architecture
-    said = _first_line(why) if isinstance(why, Exception) else why
-    said = said.removeprefix("ValueError: ")
-    return StudyError(
-        f"model.architecture.{name}: does not fit {model.name} with {model.args} ({said}); choose another architecture "
-        "or model, or mend an option"
-    )
 
 
 def unknown(name: str) -> StudyError:
@@ -109,15 +80,16 @@ def without_values(make: Callable[[], Made]) -> Made:
     return make()
 
 
-def describe(model: Model, view: View) -> tuple[int, Shapes]:
-    """Return the number of a network's parameters and the shapes of its blocks, without allocating its weights.
+def describe(model: Model, view: View) -> tuple[int, NetworkSize]:
+    """Return the number of a network's parameters and its sizes, without allocating its weights.
 
     Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
     """
     return without_values(lambda: _describe(model, view))
 
 
-def _describe(model: Model, view: View) -> tuple[int, Shapes]:
+@torch.no_grad()
+def _describe(model: Model, view: View) -> tuple[int, NetworkSize]:
     network = build(model, view).eval()
     if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
         raise StudyError(
@@ -126,7 +98,7 @@ def _describe(model: Model, view: View) -> tuple[int, Shapes]:
         )
     images = torch.empty(1, view.channels, view.image_size, view.image_size)
     try:
-        shapes = block_shapes(network, images)
+        size = size_of(network, images)
     except Exception as error:
         if NO_VALUES in str(error):
             raise
@@ -137,7 +109,7 @@ def _describe(model: Model, view: View) -> tuple[int, Shapes]:
     for module in network.modules():
         if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
             _check_border(model, view.image_size, module.patch_size)
-    return sum(p.numel() for p in network.parameters()), tuple((*shape,) for shape in shapes)
+    return sum(p.numel() for p in network.parameters()), size
 
 
 def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:

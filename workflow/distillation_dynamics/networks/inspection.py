@@ -5,7 +5,7 @@ Run as a program, it answers for `model_info`, which imports no torch.
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import timm
 
@@ -17,7 +17,6 @@ from ..spec.network import Model, ModelInfo, ModelQuery
 from .build import describe, unknown
 from .controls import first_layer_scale
 from .defaults import pretrained_cfg, view_of
-from .protocol import check
 from .released import check_header
 from .weights_file import is_local, local_weights
 
@@ -35,16 +34,11 @@ def info_of(query: ModelQuery) -> ModelInfo:
     view = view_of(query)
     classes = _classes_of(query, view)
     model = _model(query, classes)
-    note = None
-    if model.architecture:
-        # What is wrong with the model itself is said as such.
-        describe(replace(model, architecture={}), view)
-        note = check(model, view)
-    return ModelInfo(*describe(model, view), view, classes, first_layer_scale(model, view), note)
+    return ModelInfo(*describe(model, view), view, first_layer_scale(model, view))
 
 
 def _model(query: ModelQuery, classes: int) -> Model:
-    return Model(query.name, query.args, query.initialisation, classes, query.architecture)
+    return Model(query.name, query.args, query.initialisation, classes)
 
 
 def _classes_of(query: ModelQuery, view: View) -> int:
@@ -52,11 +46,6 @@ def _classes_of(query: ModelQuery, view: View) -> int:
     given = query.args.get("num_classes", query.classes)
     if query.released is None and given is None:
         raise StudyError(f"model.args: nothing says how many classes {query.name} tells apart; give num_classes there")
-    if query.architecture and given is None:
-        raise StudyError(
-            f"model.args: nothing says how many classes {query.name} tells apart with another architecture; give "
-            "num_classes there"
-        )
     if query.released is not None and is_local(query.released):
         try:
             path = local_weights(query.released, "")

@@ -3,10 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 
-REQUIRES = "labels"
 OPTIONS = {
     "label_smoothing": {
         "type": "number",
@@ -19,8 +17,8 @@ OPTIONS = {
 
 
 class Loss(Term):
-    """Cross-entropy between student logits [B, K] and labels [B], in nats."""
+    """Cross-entropy between student logits [B, K] and labels [B] or probabilities [B, K], in nats."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        return F.cross_entropy(asked_for(student.logits), labels, label_smoothing=self.options["label_smoothing"])
+        return F.cross_entropy(student_logits, targets, label_smoothing=self.options["label_smoothing"])

@@ -12,10 +12,8 @@ once the cross-entropy).
 from torch import Tensor
 
 from .. import distributed
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 
-REQUIRES = "teacher_logits"
 OPTIONS = {
     "beta": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within an image"},
     "gamma": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within a class"},
@@ -33,10 +31,10 @@ EPSILON = 1e-8
 class Loss(Term):
     """Both distances of logits [B, K], between 0 and 2 each at weight and temperature 1."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         """Return the weighted sum."""
         temperature = self.options["temperature"]
-        ours, theirs = ((asked_for(of.logits) / temperature).softmax(dim=1) for of in (student, teacher))
+        ours, theirs = ((logits / temperature).softmax(dim=1) for logits in (student_logits, teacher_logits))
         within_image = correlation(ours.mT, theirs.mT, len(ours.mT)).mean()
         images = len(ours) * distributed.world()
         within_class = correlation(ours, theirs, images, distributed.summed).mean()

@@ -12,11 +12,9 @@ the first 20 epochs; here it is constant.
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 from ._logits import split
 
-REQUIRES = "teacher_logits"
 OPTIONS = {
     "alpha": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of the label's class"},
     "beta": {"type": "number", "minimum": 0, "default": 0.5, "description": "weight of the other classes"},
@@ -32,11 +30,11 @@ OPTIONS = {
 class Loss(Term):
     """Both divergences of logits [B, K] with labels [B], in nats."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
         temperature = self.options["temperature"]
-        own, others = split(asked_for(student.logits) / temperature, labels)
-        taught, targets = split(asked_for(teacher.logits) / temperature, labels)
+        own, others = split(student_logits / temperature, labels)
+        taught, targets = split(teacher_logits / temperature, labels)
         of_label = F.kl_div(own, taught, reduction="batchmean", log_target=True)
         of_others = F.kl_div(others, targets, reduction="batchmean", log_target=True)
         return temperature**2 * (self.options["alpha"] * of_label + self.options["beta"] * of_others)

@@ -9,11 +9,9 @@ its code's (ImageNet, ResNet-34 to ResNet-18, 71.42 %, at weight 9).
 
 from torch import Tensor
 
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 from ._logits import divergence
 
-REQUIRES = "teacher_logits"
 OPTIONS = {
     "temperature": {
         "type": "number",
@@ -29,9 +27,9 @@ EPSILON = 1e-7
 class Loss(Term):
     """Kullback-Leibler divergence from teacher to student of standardised logits [B, K], in nats."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        ours, theirs = (standardised(asked_for(of.logits)) for of in (student, teacher))
+        ours, theirs = (standardised(logits) for logits in (student_logits, teacher_logits))
         return divergence(ours, theirs, self.options["temperature"])
 
 

@@ -10,11 +10,9 @@ takes 1 (DeiT III-S to DeiT-Tiny, 76.68 %).
 
 from torch import Tensor
 
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 from ._logits import split
 
-REQUIRES = "teacher_logits"
 OPTIONS = {
     "gamma": {"type": "number", "minimum": 0, "default": 1.5, "description": "weight of the other classes"},
     "temperature": {
@@ -29,9 +27,9 @@ OPTIONS = {
 class Loss(Term):
     """Both cross-entropies of logits [B, K] with labels [B], in nats."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the batch."""
-        temperature, logits = self.options["temperature"], [asked_for(of.logits) for of in (student, teacher)]
+        temperature, logits = self.options["temperature"], (student_logits, teacher_logits)
         (own, _), (taught, _) = (split(of, labels) for of in logits)
         (_, others), (_, targets) = (split(of / temperature, labels) for of in logits)
         of_label = -(taught[:, 0].exp() * own[:, 0]).mean()

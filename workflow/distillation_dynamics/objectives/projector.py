@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import distributed
-from ..objective import FeatureTerm
+from ..objective import Term
 
-REQUIRES = "teacher_features"
 OPTIONS = {
     "frozen": {
         "type": "boolean",
@@ -24,20 +23,18 @@ OPTIONS = {
 }
 
 
-class Loss(FeatureTerm):
+class Loss(Term):
     """Distance of projected, normalised tokens of aligned blocks (2 - 2 x correlation for unit variances)."""
 
     def build(self) -> None:
         """Create one projection a pair."""
-        self.projections = nn.ModuleList(
-            nn.Linear(student.channels, teacher.channels) for student, teacher in self.shapes
-        )
+        self.projections = nn.ModuleList(nn.Linear(pair.student.channels, pair.teacher.channels) for pair in self.pairs)
         self.projections.requires_grad_(not self.options["frozen"])
 
-    def distance(self, pair: int, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
-        projected = self.projections[pair](tokens(student))
-        return F.mse_loss(normalise(projected), normalise(tokens(teacher)))
+    def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        """Return the distance of a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        projected = self.projections[pair](tokens(student_features))
+        return F.mse_loss(normalise(projected), normalise(tokens(teacher_features)))
 
 
 def tokens(features: Tensor) -> Tensor:

@@ -6,11 +6,9 @@ the number of elements instead of the batch makes the term smaller by the number
 
 from torch import Tensor
 
-from ..objective import Outputs, Term
-from ..outputs import asked_for
+from ..objective import Term
 from ._logits import divergence
 
-REQUIRES = "teacher_logits"
 OPTIONS = {
     "temperature": {
         "type": "number",
@@ -24,6 +22,6 @@ OPTIONS = {
 class Loss(Term):
     """Kullback-Leibler divergence from teacher to student at a temperature, times its square, in nats."""
 
-    def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         """Return the mean over the batch of logits [B, K]."""
-        return divergence(asked_for(student.logits), asked_for(teacher.logits), self.options["temperature"])
+        return divergence(student_logits, teacher_logits, self.options["temperature"])

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..objective import FeatureTerm
+from ..objective import Term
 
-REQUIRES = "teacher_features"
 OPTIONS: dict[str, dict] = {}
 
 
@@ -24,12 +23,12 @@ def pool_channels(features: Tensor, channels: int) -> Tensor:
     return pooled.transpose(1, 2).unflatten(2, features.shape[2:])
 
 
-class Loss(FeatureTerm):
+class Loss(Term):
     """Spectral distance of aligned blocks, in squared activation units."""
 
-    def distance(self, pair: int, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
-        difference = student - pool_channels(teacher, student.shape[1])
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        """Return the distance of a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        difference = student_features - pool_channels(teacher_features, student_features.shape[1])
         # The transform is linear, so one transform of the difference serves both maps.
         spectrum = torch.view_as_real(torch.fft.rfft2(difference, norm="ortho"))
         return spectrum.square().mean()

@@ -120,6 +120,12 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
                 yield f"{key}: give at least {limits['min_length']} values"
             case "too_long":
                 yield f"{key}: {len(value)} values are given; give at most {limits['max_length']}"
+            case "union_tag_not_found":
+                allowed = sorted(_part(schema, above)["properties"])
+                yield f"{key}: is the name of no objective; {nearest(place[-1], allowed)}; or say its objective"
+            case "union_tag_invalid" if isinstance(value, dict) and "objective" in value:
+                given, allowed = value["objective"], sorted(_part(schema, above)["properties"])
+                yield f"{key}.objective: {said(given)} is not possible; {nearest(str(given), allowed)}"
             case "union_tag_invalid":
                 kinds = [resolved(one, schema)["type"] for one in _part(schema, place)["oneOf"]]
                 yield f"{key}: {_wrong_kind(value, kinds)}"
@@ -144,12 +150,17 @@ def _part(schema: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
         if isinstance(name, int):
             part = part["items"]
         elif name.startswith(KIND):
-            part = next(one for one in part["oneOf"] if KIND + resolved(one, schema)["type"] == name)
+            part = next(one for one in part["oneOf"] if name in _names_of(resolved(one, schema)))
         else:
             (others,) = part.get("patternProperties", {"": part.get("additionalProperties")}).values()
             part = part.get("properties", {}).get(name, others)
         part = resolved(part, schema)
     return part
+
+
+def _names_of(kind: dict[str, Any]) -> tuple[str, str]:
+    """Return by which names one of several kinds of values may be known: its type, or the objective of a term."""
+    return KIND + kind["type"], KIND + str(kind.get("properties", {}).get("objective", {}).get("const"))
 
 
 def said(value: Any) -> str:

@@ -1,27 +1,36 @@
 """A network: its timm name and arguments, its weights, and what is known of it before it has any."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from .base import From, later
+from .base import From
 from .images import View
+from .keys import Key, Text
 
+ARGS = "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
 # (channels, rows, columns) of the features of each block.
 Shapes = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A timm model; `classes` is the number of outputs of its head, 0 for none.
-
-    `architecture`: a file of networks/architectures/ that changes it, with its options; empty: as timm makes it.
-    """
+    """A timm model; `classes` is the number of outputs of its head, 0 for none."""
 
     name: str
     args: dict[str, Any]
     initialisation: str
     classes: int
-    architecture: dict[str, dict[str, Any]] = later(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A timm model as a study names it."""
+
+    name: Annotated[Text, Key("a timm model")]
+    args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)
+    initialisation: Annotated[Literal["timm", "xavier"], Key("xavier: Xavier-uniform weights of linear layers")] = (
+        "timm"
+    )
 
 
 @dataclass(frozen=True)
@@ -40,23 +49,55 @@ class ModelQuery:
     view: dict[str, Any] = field(default_factory=dict)
     default: View | None = None
     released: str | None = None
-    architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BlockSize:
+    """The sizes of one block: of its features, and how many tokens it holds that are no patches.
+
+    `classes` counts class and distillation tokens; `heads` those of its attention maps, 0 where it has no one map of
+    all its tokens (stages of several layers, windows, convolutions).
+    """
+
+    channels: int
+    rows: int
+    columns: int
+    classes: int = 0
+    registers: int = 0
+    heads: int = 0
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """The sizes of a network: its outputs (0: no head), the width of what its head reads, its blocks."""
+
+    classes: int
+    pooled: int
+    blocks: tuple[BlockSize, ...]
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a network is before it has weights: `shapes` are those of each block's features.
+    """What a network is before it has weights.
 
-    `view` and `classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale` is
-    the largest value that a LayerScale begins with, None without any; `note` what an architecture says of the network.
+    `view` and `size.classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale`
+    is the largest value that a LayerScale begins with, None without any.
     """
 
     parameters: int
-    shapes: Shapes
+    size: NetworkSize
     view: View
-    classes: int
     layer_scale: float | None = None
-    note: str | None = None
+
+    @property
+    def classes(self) -> int:
+        """Outputs of the head; 0 without one."""
+        return self.size.classes
+
+    @property
+    def shapes(self) -> Shapes:
+        """(channels, rows, columns) of the features of each block."""
+        return tuple((block.channels, block.rows, block.columns) for block in self.size.blocks)
 
 
 @dataclass(frozen=True)

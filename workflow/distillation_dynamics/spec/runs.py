@@ -7,7 +7,8 @@ WEIGHTS = ("trained.safetensors", "control.safetensors")
 LOGITS = "logits_{}.npy"
 TRAINING = ("steps.parquet", "epochs.parquet", "terms.parquet")
 RESULT = ("result.json", "cost.json")
-RUN_FILES = (LOGITS.format("validation"), LOGITS.format("test"), *TRAINING, *RESULT)
+TERM_GRADIENTS = "term_gradients.parquet"
+RUN_FILES = (LOGITS.format("validation"), LOGITS.format("test"), *TRAINING, TERM_GRADIENTS, *RESULT)
 
 
 def network_files(job: NetworkJob) -> tuple[str, ...]:

@@ -1,20 +1,74 @@
-"""What a student asks of its teacher, and the job that computes the answers once."""
+"""What students ask of a teacher, and the job that computes the answers once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .base import From, aside
 from .images import Images
 from .machine import Machine
-from .network import Model, Shapes
-from .training import Augmentation
+from .network import Model, NetworkSize
+from .training import Augmentation, TermSpec
+
+# What one may ask of a network for training, as a whole (block -1) and of a block: (kind, block).
+Part = tuple[str, int]
+WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention")
+NO_BLOCK = -1
+# The student among those who are asked; teachers have their numbers.
+ITSELF = -1
+
+
+def taken(term: TermSpec, name: str, pair: int | None) -> tuple[int | None, Part]:
+    """Return who is asked (None: nobody), and for which part, by a parameter of a term for its pair of that number."""
+    owner, _, kind = name.partition("_")
+    who = {"student": ITSELF, "teacher": term.teacher}.get(owner)
+    if kind in WHOLE or pair is None:
+        return who, (kind, NO_BLOCK)
+    return who, (kind, term.pairs[pair][owner == "teacher"])
+
+
+def taken_of(terms: Iterable[TermSpec], teacher: int) -> list[Part]:
+    """Return all that terms may take of a teacher over a training."""
+    asked = (
+        taken(term, name, pair)
+        for term in terms
+        for pair in [*range(len(term.pairs))] or [None]
+        for name in term.takes
+        if term.teacher == teacher
+    )
+    return ordered({part for who, part in asked if who == teacher})
+
+
+def ordered(parts: Iterable[Part]) -> list[Part]:
+    """Return parts in one order, those of the whole network first."""
+    return sorted(parts, key=lambda part: (part[0] not in WHOLE, part))
+
+
+def file_of(part: Part) -> str:
+    """Return the name of the file that holds a part of a teacher's outputs."""
+    kind, block = part
+    if kind in WHOLE:
+        return f"{kind}.npy"
+    return f"{'block' if kind == 'features' else kind}{block:02d}.npy"
+
+
+def values_of(part: Part, size: NetworkSize) -> int:
+    """Return how many values a part has of an image."""
+    kind, number = part
+    if kind in WHOLE:
+        return {"logits": size.classes, "pooled": size.pooled}[kind]
+    block = size.blocks[number]
+    places = block.rows * block.columns
+    if kind == "attention":
+        return block.heads * (places + block.classes + block.registers) ** 2
+    return block.channels * {"features": places, "classes": block.classes, "registers": block.registers}[kind]
 
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """The teacher of a student; `outputs` is the folder of its stored outputs, where views are fixed (`stored`)."""
+    """A teacher of a student; `outputs` is the folder of its stored outputs, where views are fixed (`stored`)."""
 
     model: Model
-    shapes: Shapes
+    size: NetworkSize
     weights: From
     stored: bool
     outputs: str | None = aside(default=None)
@@ -22,9 +76,9 @@ class TeacherSource:
 
 @dataclass(frozen=True)
 class TeacherOutputsJob:
-    """Compute the teacher's logits and `blocks` on the students' training images in every view.
+    """Compute `parts` of what the teacher says of the students' training images in every view.
 
-    The blocks stand aside: two studies may keep other blocks of one teacher in one folder.
+    The parts stand aside: two studies may keep other parts of one teacher in one folder.
     """
 
     images: Images
@@ -32,6 +86,6 @@ class TeacherOutputsJob:
     weights: From
     train_images: int | None
     augmentation: Augmentation | None
-    blocks: tuple[int, ...] = aside()
+    parts: tuple[Part, ...] = aside()
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()

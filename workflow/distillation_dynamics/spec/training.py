@@ -1,5 +1,6 @@
 """How a network is trained: recipe and terms of the loss."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -82,16 +83,65 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class TermSpec:
-    """One term of a loss: an objective's name, its weight and options, and its (student, teacher) pairs of blocks.
+class Course:
+    """How the weight of a term changes over training: a factor of it, by shares of all updates.
 
-    `share`: instead of a weight, the share of the loss that the term has over the first updates, which sets its weight.
+    Of `linear` and `cosine` the factor is the first of `values` up to the first of `between`, goes to the second, and
+    stays there; of `constant` it is 1. From `off_after` on the term is off.
+    """
+
+    shape: Annotated[Literal["constant", "linear", "cosine"], Key("how the factor of the weight goes")] = "constant"
+    values: Annotated[tuple[NotNegative, NotNegative], Key("factor of the weight at the begin and at the end")] = (
+        1.0,
+        1.0,
+    )
+    between: Annotated[tuple[Fraction, Fraction], Key("shares of the training between which it changes")] = (0.0, 1.0)
+    off_after: Annotated[float | None, Key("share of the training after which the term is off", gt=0, lt=1)] = None
+
+    def factor(self, progress: float) -> float:
+        """Return the factor of the weight after a share of the training."""
+        if self.off_after is not None and progress >= self.off_after:
+            return 0.0
+        if self.shape == "constant":
+            return 1.0
+        first, last = self.between
+        part = min(1.0, max(0.0, (progress - first) / (last - first)))
+        if self.shape == "cosine":
+            part = (1 - math.cos(math.pi * part)) / 2
+        return self.values[0] + part * (self.values[1] - self.values[0])
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How a term goes through its pairs, one at a time in the order that they are given in.
+
+    By `epoch` each has an equal part of the training. By `cka` the next one comes after an epoch in which the linear
+    CKA of the two blocks' mean tokens, mean over its updates, is at least `gate`; the last one stays.
+    """
+
+    by: Annotated[Literal["epoch", "cka"], Key("when the next pair comes: equal parts of the epochs, or a gate on CKA")]
+    gate: Annotated[float | None, Key("linear CKA, of an epoch, from which on the next pair comes", gt=0, lt=1)] = None
+
+
+@dataclass(frozen=True)
+class TermSpec:
+    """One term of a loss: its name in the variant, its objective, options and (student, teacher) pairs of blocks.
+
+    `takes` are the parameters of the objective's `forward`. Of `weight`, `share` (of the loss) and `gradient_share` (of
+    the gradients' norm over the student's blocks) one is given. `teacher` is the number of one among the run's teachers
+    (None: it takes nothing of one), `target` what stands in its place.
     """
 
     name: str
-    weight: float | None
-    requires: str
+    objective: str
+    takes: tuple[str, ...]
     options: dict[str, Any]
-    pairs: tuple[tuple[int, int], ...] = ()
-    reduction: str = "mean"
+    weight: float | None = None
     share: float | None = None
+    gradient_share: float | None = None
+    course: Course | None = None
+    pairs: tuple[tuple[int, int], ...] = ()
+    moves: Moves | None = None
+    reduction: str = "mean"
+    target: str = "teacher"
+    teacher: int | None = None

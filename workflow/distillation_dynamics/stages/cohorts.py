@@ -1,12 +1,11 @@
 """Train several variants of one student with one seed on the same batches, or one of them: a cohort.
 
 In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and
-augmented once, and the teacher asked once for all that they want of it. Out, in the folder of each run: weights at
+augmented once, and each teacher asked once for all that they want of it. Out, in the folder of each run: weights at
 every kept epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and
 test images, `result.json` and `cost.json`. Results are those of the last epoch.
 """
 
-import functools
 import shutil
 import time
 from pathlib import Path
@@ -16,17 +15,19 @@ import torch
 
 from .. import distributed
 from ..data.split import Split
-from ..files import replacing
+from ..files import replacing, write_table
 from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.weights import load_weights, save_weights
 from ..objective import Objective
-from ..outputs import Request, Shape
 from ..progress import Progress
-from ..spec.runs import CHECKPOINT
+from ..spec.base import counted, to_json
+from ..spec.runs import CHECKPOINT, TERM_GRADIENTS
 from ..spec.students import RunJob
+from ..spec.teacher_outputs import TeacherSource, ordered, taken_of
 from ..training.evaluation import predict, top1
 from ..training.folder import write_run
+from ..training.log import GRADIENT_LOG_COLUMNS
 from ..training.loop import Clock, train
 from ..training.member import Member
 from ..training.resume import States
@@ -47,14 +48,7 @@ def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
     torch.manual_seed(job.seed)
     network = build(job.model, job.images.view)
     torch.manual_seed(int(np.random.SeedSequence([job.seed, 1]).generate_state(1)[0]))
-    teacher = job.teacher.shapes if job.teacher else ()
-    return network, Objective(job.terms, [Shape(*s) for s in job.student], [Shape(*s) for s in teacher])
-
-
-def request_to_teacher(job: RunJob) -> Request:
-    """Return what the terms of a student ask of its teacher: logits, and the blocks that they align with."""
-    blocks = tuple(sorted({t for term in job.terms for _, t in term.pairs}))
-    return Request(logits=any(term.requires == "teacher_logits" for term in job.terms), features=blocks)
+    return network, Objective(job.terms, job.size, [teacher.size for teacher in job.teachers], job.seed)
 
 
 def _name(epoch: int) -> str:
@@ -67,11 +61,12 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
     workers = first.machine.threads - 1
     splits = {name: Split(first.images, name) for name in ("validation", "test")}
     images = Split(first.images, "train", first.recipe.train_images)
-    teacher = _teacher(jobs, images, device)
-    members = [_member(job, progress.state_key(number)) for number, job in enumerate(jobs)]
+    numbers = _numbers(jobs)
+    teachers = [_teacher(key, jobs, images, device) for key in numbers]
+    members = [_member(job, progress.state_key(number), numbers) for number, job in enumerate(jobs)]
     begun = time.time()
     at_a_time = first.machine.images_at_a_time
-    train(members, teacher, images, splits["validation"], first.recipe, device, workers, at_a_time)
+    train(members, teachers, images, splits["validation"], first.recipe, device, workers, at_a_time)
     trained = [member for member in members if member.failed is None]
     clock, networks = Clock(trained), [member.student for member in trained]
     logits = predict(networks, splits["test"], device, workers, lambda n: clock.own(trained[n])) if trained else []
@@ -96,24 +91,31 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
         shutil.rmtree(Path(job.out) / STATES)
 
 
-def _teacher(jobs: list[RunJob], images: Split, device: torch.device) -> CachedTeacher | OnlineTeacher | None:
-    """Return who answers for the teacher: its stored outputs, checked against it, or itself; None: nobody asks."""
-    asking = [(job, job.teacher) for job in jobs if job.teacher is not None]
-    if not asking:
-        return None
-    job, source = asking[0]
+def _key(source: TeacherSource) -> str:
+    return to_json(counted(source))
+
+
+def _numbers(jobs: list[RunJob]) -> dict[str, int]:
+    """Return the numbers of all different teachers of a cohort."""
+    return {key: n for n, key in enumerate(dict.fromkeys(_key(source) for job in jobs for source in job.teachers))}
+
+
+def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) -> CachedTeacher | OnlineTeacher:
+    """Return who answers for a teacher: its stored outputs, checked against it, or itself."""
+    asking = [(job, n, source) for job in jobs for n, source in enumerate(job.teachers) if _key(source) == key]
+    job, _, source = asking[0]
     network = build(source.model, job.images.view)
     load_weights(source.weights.files[0], network)
     if not source.stored:
         return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time)
     assert source.outputs is not None, "what is stored has a folder"
-    request = functools.reduce(Request.__or__, (request_to_teacher(job) for job, _ in asking))
-    teacher = CachedTeacher(source.outputs, request, job.recipe.augmentation)
+    parts = ordered({part for job, number, _ in asking for part in taken_of(job.terms, number)})
+    teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
     teacher.verify(network, images, device, job.seed)
     return teacher
 
 
-def _member(job: RunJob, state_key: str) -> Member:
+def _member(job: RunJob, state_key: str, numbers: dict[str, int]) -> Member:
     """Return a training that keeps its states, and the weights of the kept epochs beside them."""
     student, objective = make(job)
     states = States(Path(job.out) / STATES, state_key, job.machine.minutes_between_states)
@@ -124,7 +126,8 @@ def _member(job: RunJob, state_key: str) -> Member:
             save_weights(states.beside / _name(epoch), student)
             states.keep(_name(epoch))
 
-    return Member(student, objective, job.seed, request_to_teacher(job), keep, states)
+    teachers = [numbers[_key(source)] for source in job.teachers]
+    return Member(student, objective, job.seed, teachers, keep, states, job.gradient_logs)
 
 
 def _write(
@@ -164,4 +167,5 @@ def _write(
         "start_seconds": start_seconds,
     }
     save_weights(out / "objective.safetensors", member.objective)
+    write_table(out / TERM_GRADIENTS, log.by_block, GRADIENT_LOG_COLUMNS)
     write_run(out, predictions, log, result, cost)

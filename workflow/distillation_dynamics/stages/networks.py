@@ -24,6 +24,7 @@ from ..networks.released import load_released
 from ..networks.weights import save_weights
 from ..networks.weights_file import other_weights
 from ..objective import Objective
+from ..spec.network import NetworkSize
 from ..spec.networks import NetworkJob
 from ..spec.runs import WEIGHTS
 from ..spec.training import TermSpec
@@ -104,10 +105,11 @@ def _train(
     """Train the network in place on cross-entropy; return what happened."""
     machine = job.machine
     assert job.recipe is not None
-    term = TermSpec("cross_entropy", 1.0, "labels", {"label_smoothing": job.label_smoothing})
+    takes = ("student_logits", "targets")
+    term = TermSpec("cross_entropy", "cross_entropy", takes, {"label_smoothing": job.label_smoothing}, weight=1.0)
     states = States(Path(job.out) / ".resume", state_key, machine.minutes_between_states)
-    member = Member(network, Objective((term,), [], []), job.seed, states=states)
-    train([member], None, images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time)
+    member = Member(network, Objective((term,), NetworkSize(classes_of(network), 0, ())), job.seed, states=states)
+    train([member], [], images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time)
     if member.failed is not None:
         raise member.failed
     return member.log

@@ -1,10 +1,11 @@
 """What the teacher says of the training images: asked each time, or computed once and shared by all students.
 
-Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes the teacher's
-logits [view, image, class] and the features [view, image, channel, row, column] of the blocks that some variant aligns
-with, in float32. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
+Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes what some
+variant takes of the teacher, such as logits [view, image, class] and features [view, image, channel, row, column] of a
+block, in float32, a file each. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from ..networks.acceptance import check_stored
 from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.weights import load_weights
-from ..spec.teacher_outputs import TeacherOutputsJob
+from ..spec.teacher_outputs import Part, TeacherOutputsJob, file_of
 from ..spec.training import Augmentation, views_of
-from ..training.teacher import answers, file_name
+from ..training.teacher import answers
 
 
 def write(
@@ -28,23 +29,23 @@ def write(
     network: nn.Module,
     images: Split,
     augmentation: Augmentation | None,
-    blocks: tuple[int, ...],
+    parts: Sequence[Part],
     device: torch.device,
     workers: int = 0,
 ) -> None:
-    """Write logits and the features of `blocks` for every view of `images`, each file whole or not at all."""
-    sample = next(answers(network, images, 0, augmentation, blocks, device, positions=np.arange(1)))
+    """Write `parts` of what a network says of every view of `images`, each file whole or not at all."""
+    sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1)))
     views = views_of(augmentation)
     assert views is not None, "answers are stored of a fixed number of views"
-    check_stored(sum(tensor[0].nbytes for tensor in sample.tensors()) * views * len(images), folder)
+    check_stored(sum(tensor[0].nbytes for tensor in sample.values()) * views * len(images), folder)
     with ExitStack() as stack:
         writers = []
-        for block, tensor in zip([None, *sample.features], sample.tensors(), strict=True):
+        for part, tensor in sample.items():
             shape = (views, len(images), *tensor.shape[1:])
-            writers.append(stack.enter_context(npy_writer(Path(folder) / file_name(block), shape, np.float32)))
+            writers.append(stack.enter_context(npy_writer(Path(folder) / file_of(part), shape, np.float32)))
         for view in range(views):
-            for answer in answers(network, images, view, augmentation, blocks, device, workers):
-                for write_rows, tensor in zip(writers, answer.tensors(), strict=True):
+            for answer in answers(network, images, view, augmentation, parts, device, workers):
+                for write_rows, tensor in zip(writers, answer.values(), strict=True):
                     write_rows(tensor.cpu().numpy())
 
 
@@ -54,4 +55,4 @@ def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
     network = build(job.model, job.images.view)
     load_weights(job.weights.files[0], network)
     images = Split(job.images, "train", job.train_images)
-    write(job.out, network, images, job.augmentation, job.blocks, device, job.machine.threads - 1)
+    write(job.out, network, images, job.augmentation, job.parts, device, job.machine.threads - 1)

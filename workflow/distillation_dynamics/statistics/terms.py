@@ -16,14 +16,28 @@ from ..spec.training import TermSpec
 
 Terms = Sequence[TermSpec]
 Pair = tuple[int, int]
+# What need not be said.
+USUAL = {"course": "", "moves": "", "reduction": "mean", "target": "teacher"}
 # Weights whose sums differ by less are the same.
 SAME = 1e-9
 
 
 def dose_of(term: TermSpec) -> str:
-    """Return 'weight 0.2', or 'share 0.08 of the loss' of a term whose weight was chosen for that."""
-    share = term.share
-    return f"weight {term.weight:g}" if share is None else f"share {share:g} of the loss"
+    """Return 'weight 0.2', or 'share 0.08 of the loss' or 'of the gradients' of a term whose weight follows from it."""
+    if term.weight is not None:
+        return f"weight {term.weight:g}"
+    return f"share {term.share:g} of the loss" if term.share else f"share {term.gradient_share:g} of the gradients"
+
+
+def course_of(term: TermSpec) -> str:
+    """Return how the weight of a term changes over training, in words; '' where it does not."""
+    if term.course is None:
+        return ""
+    first, last = term.course.values
+    begin, end = term.course.between
+    shape, off = term.course.shape, term.course.off_after
+    changes = "" if shape == "constant" else f"{shape} from {first:g} to {last:g} between {begin:g} and {end:g}"
+    return ", ".join(filter(None, [changes, "" if off is None else f"off after {off:g}"]))
 
 
 def named(pairs: Sequence[Pair]) -> str:
@@ -32,16 +46,22 @@ def named(pairs: Sequence[Pair]) -> str:
 
 
 def options_of(term: TermSpec) -> str:
-    """Return the options of a term and its reduction, where that is not the mean: 'temperature 1, reduction sum'."""
-    values = dict(sorted(term.options.items()))
-    values |= {"reduction": term.reduction} if term.reduction != "mean" else {}
-    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+    """Return the options of a term, and what else it has beside weight and pairs: 'temperature 1, reduction sum'."""
+    return ", ".join(f"{name} {_value(value)}" for name, value in settings_of(term).items() if value != USUAL.get(name))
+
+
+def settings_of(term: TermSpec) -> dict[str, Any]:
+    """Return all that a term has beside its dose and pairs, by name."""
+    moves = "" if term.moves is None else f"one by one ({term.moves.by}{f' {g:g}' if (g := term.moves.gate) else ''})"
+    more = {"course": course_of(term), "moves": moves, "reduction": term.reduction, "target": term.target}
+    return dict(sorted(term.options.items())) | more
 
 
 def described(term: TermSpec) -> str:
-    """Return '`spectral` term (weight 0.2, pairs 0-0)'."""
+    """Return '`spectral` term (weight 0.2, pairs 0-0)'; of one that has a name of its own with its objective."""
     pairs = f"pairs {named(term.pairs)}" if term.pairs else ""
-    return f"`{term.name}` term ({', '.join(filter(None, [dose_of(term), pairs, options_of(term)]))})"
+    objective = term.objective if term.objective != term.name else ""
+    return f"`{term.name}` term ({', '.join(filter(None, [objective, dose_of(term), pairs, options_of(term)]))})"
 
 
 def _value(value: Any) -> str:
@@ -75,20 +95,18 @@ def _dose_change(name: str, ours: TermSpec | None, theirs: TermSpec | None) -> s
 
 def _total(terms: Terms) -> float:
     """Return the sum of weights of terms without pairs; NaN, which equals nothing, where one follows from a share."""
-    return sum(
-        np.nan if term.share is not None or term.weight is None else term.weight for term in terms if not term.pairs
-    )
+    return sum(np.nan if term.weight is None else term.weight for term in terms if not term.pairs)
 
 
 def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:
-    """Return a change for each option, the reduction and the pairs that differ between two terms of one objective."""
+    """Return a change for each option, the pairs and what else differs between two terms of one name."""
     first, second = (
-        {**term.options, "reduction": term.reduction} | ({"pairs": named(term.pairs)} if term.pairs else {})
+        settings_of(term) | {"objective": term.objective} | ({"pairs": named(term.pairs)} if term.pairs else {})
         for term in (ours, theirs)
     )
     return [
-        f"`{ours.name}` {option} {_value(first.get(option, 'not set'))} instead of "
-        f"{_value(second.get(option, 'not set'))}"
+        f"`{ours.name}` {option} {_value(first.get(option, 'not set')) or 'none'} instead of "
+        f"{_value(second.get(option, 'not set')) or 'none'}"
         for option in sorted({*first, *second})
         if first.get(option) != second.get(option)
     ]

@@ -62,13 +62,16 @@ def weight_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each variant whose terms have no weight, or share more of the loss than there is."""
     for name, terms in (config.variants or {}).items():
         weights = [options["weight"] for options in terms.values()]
-        shares = [weight.share for weight in weights if isinstance(weight, Share)]
+        given = [weight for weight in weights if isinstance(weight, Share)]
+        shares = [share for weight in given for share in vars(weight).values() if share is not None]
         if not terms:
             yield f"variants.{name}: is empty; give something"
         elif not any(weights):
             yield f"variants.{name}: every weight is 0, so that nothing would be trained; give one that is more"
+        elif len(shares) != len(given) or len({weight.share is None for weight in given}) > 1:
+            yield f"variants.{name}: a weight is a number, a share or a gradient_share, and all shares of one kind"
         elif len(shares) == len([weight for weight in weights if weight]):
-            yield f"variants.{name}: every weight is a share of the loss, of which nothing is left; give one a number"
+            yield f"variants.{name}: every weight is a share of the whole, of which nothing is left; give one a number"
         elif sum(shares) >= 1:
             yield f"variants.{name}: the shares are {sum(shares):g} together, and must be less than 1; lower one"
 
@@ -147,12 +150,10 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
 
 
 def argument_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each argument of a model that is no study's to give, and for several architectures."""
+    """Yield a sentence for each argument of a model that is no study's to give."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
     models += [(name, student.model, "pretrain") for name, student in students_of(config).items()]
     for owner, model, source in models:
-        if len(model.architecture) > 1:
-            yield f"{owner}.model.architecture: {', '.join(model.architecture)} are given; leave one"
         for name, value in sorted(model.args.items()):
             # Of weights from elsewhere nobody else says how many classes they tell apart.
             if name in ELSEWHERE and (name != "num_classes" or source == "pretrain"):
@@ -220,13 +221,6 @@ def view_notes(study: Study) -> Iterator[str]:
                 f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to "
                 f"change it give networks.{name}.view"
             )
-
-
-def architecture_notes(study: Study) -> Iterator[str]:
-    """Yield what the networks of architectures say of themselves."""
-    for name, info in study.model_info.items():
-        if info.note is not None:
-            yield f"{'networks.' if name in study.networks else ''}{name}: {info.note}"
 
 
 def measure_faults(study: Study) -> Iterator[str]:

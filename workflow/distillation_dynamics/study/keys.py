@@ -8,13 +8,13 @@ has no default is None. The terms of variants and some names are those of files 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from .. import extensions
 from ..spec.images import Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
+from ..spec.network import Named
 from ..spec.networks import Control
 from ..spec.training import Recipe
-from .models import Named
+from .names import OneOf
 from .terms import Terms
 
 # How networks, variants, image sets and the study itself may be called; faults.NAME says it in words.
@@ -43,24 +43,8 @@ PUBLISHED = "first images of data.test in file order, measured beside them; left
 GPUS = "GPUs of a job, over all of its nodes; of more than one each is a process of torchrun with its part of a batch"
 PART = "images of a process's part of a batch; left out: all of it. Bounds memory; gradients are added up"
 RUNS = "students of a seed that one job trains together; left out: as many as leave no core or GPU idle, on SLURM <= 8"
+GRADIENT_LOGS = "so many times a training, norm and direction of each term's gradient are logged by block; 0: never"
 STATES = "minutes between saved states of an unfinished training, from which it goes on; changing it reruns nothing"
-
-
-class OneOf:
-    """The name of a file of the library, of a kind that `extensions` finds."""
-
-    def __init__(self, kind: str):
-        self.kind = kind
-
-    def names(self) -> tuple[str, ...]:
-        """Return all of them."""
-        return tuple(getattr(extensions, self.kind)())
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """Return pydantic's schema of one of the names."""
-        from pydantic_core import core_schema
-
-        return core_schema.literal_schema(list(self.names()))
 
 
 METRICS, PAIR_METRICS = OneOf("metrics"), OneOf("pair_metrics")
@@ -131,6 +115,7 @@ class Student:
     model: Annotated[Named, Key("a model of timm")]
     recipe: Annotated[Recipe, Key("how it is trained")]
     checkpoint_every: Annotated[Count, Key("epochs between saved weights; the first and last always are")] = 1_000_000
+    gradient_logs: Annotated[Natural, Key(GRADIENT_LOGS)] = 20
 
     @property
     def checkpoints(self) -> tuple[int, ...]:

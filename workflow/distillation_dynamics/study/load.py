@@ -10,17 +10,17 @@ from dataclasses import is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from ..extensions import objectives
 from ..spec.configured import SOURCES, Data
 from ..spec.faults import read, refuse
 from ..spec.images import View
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
 from .keys import Configuration, ProbeData, StudyData
-from .pairs import pair_faults, variant_terms
+from .pairs import variant_terms
 from .recipes import image_faults
 from .students import students_of
 from .study import Study, Variant
+from .term_checks import term_faults
 
 Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
 
@@ -50,7 +50,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     study = Study(**as_given | as_written | found, configuration=configuration)
     refuse(checks.measure_faults(study))
     refuse(checks.teacher_faults(study))
-    refuse(pair_faults(study))
+    refuse(term_faults(study))
     return study
 
 
@@ -115,10 +115,9 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     """Return the arms, the plain ones first, whatever the order in the file: that order must not matter."""
     if whole.variants is None or whole.teacher is None:
         return {}
-    known, teacher = objectives(), whole.teacher
+    sizes, teacher = {name: info.size for name, info in model_info.items()}, whole.teacher
     arms = {}
     for name, terms in whole.variants.items():
         for student in students_of(whole):
-            depths = len(model_info[student].shapes), len(model_info[teacher].shapes)
-            arms[name] = Variant(variant_terms(name, terms, known, *depths), student, teacher, name)
+            arms[name] = Variant(*variant_terms(name, terms, sizes[student], sizes, teacher), student, teacher, name)
     return dict(sorted(arms.items(), key=lambda item: (len(item[1].terms), item[0])))

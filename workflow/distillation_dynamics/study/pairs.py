@@ -1,31 +1,54 @@
-"""The terms of variants, and the pairs of student and teacher blocks that they name. Imports no torch."""
+"""The terms of variants: whom they ask, and the pairs of blocks that they name. Imports no torch."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
+from .. import extensions
 from ..errors import StudyError
-from ..extensions import Objective
 from ..spec.faults import said
+from ..spec.network import NetworkSize
 from ..spec.training import TermSpec
-from .study import Study
+from .study import Source
 from .terms import Share
+
+# Options of a term that are its own field, as they are.
+AS_GIVEN = ("course", "moves", "reduction", "target")
 
 
 def variant_terms(
-    name: str, terms: dict[str, Any], objectives: dict[str, Objective], student_depth: int, teacher_depth: int
-) -> tuple[TermSpec, ...]:
-    """Return the terms of a variant, their pairs expanded; raise StudyError as `expand_pairs` does."""
-    specs = []
+    name: str, terms: Mapping[str, Any], student: NetworkSize, teachers: Mapping[str, NetworkSize], teacher: str
+) -> tuple[tuple[TermSpec, ...], tuple[Source, ...]]:
+    """Return the terms of a variant, their pairs expanded, and the teachers that they name by number.
+
+    A term that weighs nothing is left out. Raises StudyError as `expand_pairs` does.
+    """
+    objectives, targets = extensions.objectives(), extensions.targets()
+    specs: list[TermSpec] = []
+    sources: list[Source] = []
     for term, options in sorted(terms.items()):
-        own = {key: value for key, value in options.items() if key not in ("weight", "pairs", "reduction")}
-        key = f"variants.{name}.{term}.pairs"
-        pairs = tuple(expand_pairs(options["pairs"], student_depth, teacher_depth, key)) if "pairs" in options else ()
-        reduction = options.get("reduction", "mean")
-        weight = options["weight"]
-        number, share = (None, weight.share) if isinstance(weight, Share) else (weight, None)
-        specs.append(TermSpec(term, number, objectives[term].requires, own, pairs, reduction, share))
-    return tuple(specs)
+        given = options["weight"]
+        if given == 0:
+            continue
+        kind = options.get("objective", term)
+        objective, target = objectives[kind], targets[options.get("target", extensions.TEACHER)]
+        number: int | None = None
+        if objective.taught:
+            source = Source(teacher, target.weights)
+            if source not in sources:
+                sources.append(source)
+            number = sources.index(source)
+        depths = len(student.blocks), len((teachers[teacher] if objective.taught else student).blocks)
+        pairs: tuple[tuple[int, int], ...] = ()
+        if "pairs" in options:
+            pairs = tuple(expand_pairs(options["pairs"], *depths, f"variants.{name}.{term}.pairs"))
+        if target.blocks == "reversed":
+            pairs = tuple((s, depths[1] - 1 - t) for s, t in pairs)
+        weight = vars(given) if isinstance(given, Share) else {"weight": given}
+        own = {key: value for key, value in options.items() if key not in extensions.TERM_OPTIONS}
+        rest = {key: options[key] for key in AS_GIVEN if key in options}
+        specs.append(TermSpec(term, kind, objective.takes, own, pairs=pairs, teacher=number, **weight, **rest))
+    return tuple(specs), tuple(sources)
 
 
 def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -> list[tuple[int, int]]:
@@ -57,17 +80,3 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
                     f"{key}: {value!r} asks for {owner} block {pair[index]}; it has blocks 0 to {depth - 1}"
                 )
     return pairs
-
-
-def pair_faults(study: Study) -> Iterator[str]:
-    """Yield a sentence for each pair of blocks whose grids of patches differ."""
-    for arm in study.variants.values():
-        student, teacher = study.model_info[arm.student].shapes, study.model_info[arm.teacher].shapes
-        for term in arm.terms:
-            for s, t in term.pairs:
-                ours, theirs = student[s], teacher[t]
-                if ours[1:] != theirs[1:]:
-                    yield (
-                        f"variants.{arm.variant}.{term.name}.pairs: student block {s} has a {ours[1]} x {ours[2]} grid "
-                        f"of patches and teacher block {t} {theirs[1]} x {theirs[2]}; they must be equal"
-                    )

@@ -1,12 +1,14 @@
 """A whole, valid study as one value. Imports no torch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..spec.configured import Data
 from ..spec.images import View
 from ..spec.measure import Settings
 from ..spec.network import Model, ModelInfo
+from ..spec.teacher_outputs import Part, ordered, taken_of
 from ..spec.training import TermSpec
 from .keys import CompareOptions, MeasureOptions, Network, SaliencyOptions, StatisticsOptions, Student
 
@@ -14,14 +16,23 @@ from .keys import CompareOptions, MeasureOptions, Network, SaliencyOptions, Stat
 STUDENT = "student"
 
 
+class Source(NamedTuple):
+    """A teacher that terms take from: a network, and which of its weights: trained, or untrained, its control's."""
+
+    network: str
+    weights: str
+
+
 @dataclass(frozen=True)
 class Variant:
     """An arm of a study: the terms of its loss, and by name the student that it trains and the teacher of that.
 
-    `variant` is what the configuration calls it; variants of several students are an arm each.
+    `variant` is what the configuration calls it; variants of several students are an arm each. `sources` are the
+    teachers that terms name by number.
     """
 
     terms: tuple[TermSpec, ...]
+    sources: tuple[Source, ...]
     student: str
     teacher: str
     variant: str
@@ -99,12 +110,13 @@ class Study:
         return self.data.classes is not None and self.model_info[owner].classes == self.data.classes
 
     def needs_teacher(self, arm: str) -> bool:
-        """Whether training an arm asks the teacher anything."""
-        return any(term.requires != "labels" for term in self.variants[arm].terms)
+        """Whether training an arm asks a teacher anything."""
+        return bool(self.variants[arm].sources)
 
-    def teacher_blocks(self, *arms: str) -> list[int]:
-        """Return the teacher's blocks that these arms align with, ascending."""
-        return sorted({t for arm in arms for term in self.variants[arm].terms for _, t in term.pairs})
+    def asked_of(self, source: Source, arms: Iterable[str]) -> list[Part]:
+        """Return all that arms may take of a teacher."""
+        variants = [variant for arm in arms if source in (variant := self.variants[arm]).sources]
+        return ordered({part for one in variants for part in taken_of(one.terms, one.sources.index(source))})
 
     def seeds_of_one(self) -> tuple[tuple[str, ...], ...]:
         """Return the networks that differ in their seed alone, together: they are trained here alike."""

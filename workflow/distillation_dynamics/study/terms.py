@@ -4,22 +4,31 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from .. import extensions
-from ..spec.keys import Key
+from ..spec.keys import KIND, Key
+from ..spec.training import Course, Moves
 from .fields import field_of, fields_of
+from .names import OneOf
 
 
 @dataclass(frozen=True)
 class Share:
-    """The share of the loss that a term is given, instead of a weight."""
+    """The share that a term is given, instead of a weight: of the loss or of the gradients, over the first updates."""
 
-    share: Annotated[float, Key("of the loss over the first updates", gt=0, lt=1)]
+    share: Annotated[float | None, Key("of the loss", gt=0, lt=1)] = None
+    gradient_share: Annotated[float | None, Key("of the norms of the terms' gradients", gt=0, lt=1)] = None
 
 
+OBJECTIVE = Key("file of objectives/ that makes it; left out: that of the term's name")
 # What every term has.
 WEIGHT = Annotated[
     Annotated[float, Key(ge=0)] | Share,
-    Key("of the term in the loss, or {share: s}: the weight that gives it that share over the first updates"),
+    Key(
+        "of the term in the loss; {share: s} or {gradient_share: s}: the weight that gives it that share of the loss, "
+        "or of the norms of the terms' gradients on the student's blocks, over the first 100 updates"
+    ),
 ]
+COURSE = Annotated[Course, Key("how its weight changes over training; left out: it does not")]
+TARGET = Annotated[str, OneOf("targets"), Key("what stands in the teacher's place, as a control; left out: teacher")]
 # What a term has that compares blocks.
 PAIRS = Annotated[
     Any,
@@ -27,24 +36,40 @@ PAIRS = Annotated[
         "blocks that it compares: first, last, last2 (the last two), [student's, teacher's] from 0, or a list of these"
     ),
 ]
+MOVES = Annotated[Moves, Key("it goes through its pairs one at a time; left out: all at once")]
 REDUCTION = Annotated[Literal["mean", "sum"], Key("of what the pairs give, into one term")]
 
 
 class Terms:
-    """The terms of a variant, by objective: each at most once, none but those that there are."""
+    """The terms of a variant by name; a term whose name is no objective's says which it is of."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Return pydantic's schema of a mapping of terms."""
         from pydantic_core import core_schema
 
-        def term(objective: extensions.Objective) -> Any:
+        def term(name: str, objective: extensions.Objective) -> Any:
+            kinds: dict[str, Any] = {
+                "objective": Annotated[Literal[name], OBJECTIVE],
+                "course": COURSE,
+                "target": TARGET,
+            }
             fields = {"weight": field_of(handler, WEIGHT, required=True)}
-            if objective.requires == "teacher_features":
+            if objective.by_block:
+                kinds["moves"] = MOVES
                 fields["pairs"] = field_of(handler, PAIRS, required=True)
                 fields["reduction"] = field_of(handler, REDUCTION, default="mean")
+            fields |= {key: field_of(handler, kind) for key, kind in kinds.items()}
             fields |= fields_of(handler, objective.options)
             return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
 
-        terms = {name: term(objective) for name, objective in extensions.objectives().items()}
+        terms = {name: term(name, objective) for name, objective in extensions.objectives().items()}
         fields = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in terms.items()}
-        return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+        of_other_names = core_schema.tagged_union_schema(
+            {KIND + name: schema for name, schema in terms.items()}, _named
+        )
+        return core_schema.typed_dict_schema(fields, extra_behavior="allow", extras_schema=of_other_names)
+
+
+def _named(term: Any) -> str | None:
+    """Return the objective that a term says it is of."""
+    return KIND + str(term["objective"]) if isinstance(term, dict) and "objective" in term else None

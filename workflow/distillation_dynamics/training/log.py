@@ -40,6 +40,18 @@ TERM_COLUMNS = {
     "weight": Column("", "mean over the epoch's updates of its weight in the loss"),
     "share": Column("", "mean over the epoch's updates of weight x value / loss"),
 }
+GRADIENT_LOG_COLUMNS = {
+    "epoch": Column("epochs", "epoch of the update, 1 is the first"),
+    "step": Column("updates", "0-based number of the optimiser's update"),
+    "term": Column("", "term of the loss"),
+    "block": Column("", "0-based number of the student's block"),
+    "norm": Column(
+        "", "norm of the term's unweighted gradient on the block's parameters; NaN where the term was not computed"
+    ),
+    "cosine": Column(
+        "", "cosine of it and the gradient of the terms that take nothing of a teacher; NaN where either is 0"
+    ),
+}
 # What every row of a log begins with.
 LEADING = ("epoch", "step", "learning_rate", *GRADIENT_COLUMNS)
 
@@ -50,6 +62,8 @@ class Log:
 
     terms: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
+    # Epoch, step, and by term and block the norm of a gradient and its cosine to the task's.
+    gradients: list[tuple[int, int, list[list[list[float]]]]] = field(default_factory=list)
     epochs: dict[str, list] = field(default_factory=lambda: {name: [] for name in EPOCH_COLUMNS})
     seconds: float = 0.0
     gflops_per_image: float = 0.0
@@ -72,7 +86,9 @@ class Log:
         value, weight = np.split(table, [1 + len(self.terms)], axis=1)
         weight = np.column_stack([np.ones(len(value)), weight])
         loss = value[:, :1]
-        share = np.divide(weight * value, loss, out=np.full_like(value, np.nan), where=loss != 0)
+        # A term that is off has a weight of 0, and no value.
+        part = np.where(weight == 0, 0.0, weight * value)
+        share = np.divide(part, loss, out=np.full_like(value, np.nan), where=loss != 0)
         return {"value": value, "weight": weight, "share": share}
 
     @property
@@ -90,11 +106,28 @@ class Log:
         of_row = np.array([row[0] for row in self.rows])
         epochs = np.unique(of_row)
         means = {
-            name: np.array([values[of_row == epoch, 1:].mean(axis=0) for epoch in epochs]).ravel()
+            name: np.array([_mean(values[of_row == epoch, 1:]) for epoch in epochs]).ravel()
             for name, values in self._parts().items()
         }
         number = np.repeat(epochs.astype(np.int64), len(self.terms))
         return {"epoch": number, "term": np.tile(np.array(self.terms), len(epochs)), **means}
+
+    @property
+    def by_block(self) -> dict[str, np.ndarray]:
+        """The columns of the table of gradients: one row a logged update, term and block."""
+        values = np.array([values for _, _, values in self.gradients], dtype=np.float64)
+        if not len(values):
+            return {name: np.array([]) for name in GRADIENT_LOG_COLUMNS}
+        times, terms, blocks = values.shape[:3]
+        when = np.array([logged[:2] for logged in self.gradients], dtype=np.int64).repeat(terms * blocks, axis=0)
+        return {
+            "epoch": when[:, 0],
+            "step": when[:, 1],
+            "term": np.tile(np.repeat(np.array(self.terms), blocks), times),
+            "block": np.tile(np.arange(blocks), times * terms),
+            "norm": values[..., 0].ravel(),
+            "cosine": values[..., 1].ravel(),
+        }
 
     def of_epoch(self, epoch: int, *names: str) -> np.ndarray:
         """Return the numbers of these names of one epoch (1 is the first), [updates, names]."""
@@ -104,3 +137,14 @@ class Log:
         """Return the epoch of the highest validation top-1 (the earliest of equals), and that accuracy in percent."""
         best = int(np.nanargmax(self.epochs["validation_top1"]))
         return self.epochs["epoch"][best], self.epochs["validation_top1"][best]
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Return the means [parts] of values [updates, parts], those that are NaN left out; NaN where all are."""
+    there = np.isfinite(values)
+    if there.all():
+        return values.mean(axis=0)
+    counts = there.sum(axis=0)
+    return np.divide(
+        np.where(there, values, 0.0).sum(axis=0), counts, out=np.full(len(counts), np.nan), where=counts > 0
+    )

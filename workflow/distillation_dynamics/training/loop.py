@@ -1,16 +1,15 @@
 """One training loop for every network of a study, from a 28-pixel student to ImageNet, and for several at once.
 
-In: members (a network with an objective, which owns whatever it trains beside the network), a teacher that answers a
-batch (or None), the images and a recipe. Out: the members, trained in place, each with the log of what happened at
+In: members (a network with an objective, which owns whatever it trains beside the network), teachers that say of a
+batch what is asked, the images and a recipe. Out: the members, trained in place, each with the log of what happened at
 every step and epoch. All members see the same batches, which are read and answered once; each has its own optimiser,
 random streams and states, so that it ends in the same bits on a CPU as alone. timm makes optimiser, schedule and
 augmentation. The loop never waits for the device except to write its log.
 """
 
-import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 
 import numpy as np
@@ -20,21 +19,22 @@ from torch import Tensor, nn
 from .. import distributed
 from ..data.split import Batch, Split
 from ..errors import StudyError
-from ..outputs import Outputs, Request
+from ..objective import Said
+from ..spec.teacher_outputs import Part, ordered
 from ..spec.training import Recipe
 from .evaluation import predict, score
-from .member import NOTHING, REMEDY, Member
+from .member import REMEDY, Member
 from .resume import Stop
 
 # Several processes agree this often on whether to save a state: one of them may have been asked to stop.
 STEPS_BETWEEN_VOTES = 10
-# Answers a batch (its images on the device) in an epoch with what all members of the step ask.
-Teacher = Callable[[Batch, Tensor, int, Request], Outputs]
+# Says of a batch (its images on the device) in an epoch what all members of the step ask.
+Teacher = Callable[[Batch, Tensor, int, list[Part]], Said]
 
 
 def train(
     members: list[Member],
-    teacher: Teacher | None,
+    teachers: Sequence[Teacher],
     images: Split,
     validation: Split,
     recipe: Recipe,
@@ -95,11 +95,13 @@ def train(
                     member.trainable.train()
             pixels = batch.images.to(device, non_blocking=True)
             labels = batch.labels.to(device, non_blocking=True)
-            request = functools.reduce(Request.__or__, (member.to_teacher for member in due), NOTHING)
-            answer = Outputs() if teacher is None or request == NOTHING else teacher(batch, pixels, epoch, request)
+            asked = asked_of_teachers(due, len(teachers))
+            said = [
+                ask(batch, pixels, epoch, parts) if parts else {} for ask, parts in zip(teachers, asked, strict=True)
+            ]
             for member in due:
                 with shared.own(member):
-                    member.update((pixels, labels), answer, epoch, recipe, images_at_a_time)
+                    member.update((pixels, labels, labels), said, recipe, images_at_a_time)
             shared.tick(due)
             if (step + 1) % steps == 0:
                 _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
@@ -107,6 +109,15 @@ def train(
         for member in active(total):
             if member.states is not None:
                 member.states.finish(total, member.state())
+
+
+def asked_of_teachers(members: list[Member], teachers: int) -> list[list[Part]]:
+    """Return what members ask of each teacher in their next update."""
+    asked: list[set[Part]] = [set() for _ in range(teachers)]
+    for member in members:
+        for teacher, parts in member.asks().items():
+            asked[teacher].update(parts)
+    return [ordered(parts) for parts in asked]
 
 
 def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "Clock") -> None:

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,27 +12,29 @@ from torch import Tensor, nn
 from .. import distributed
 from ..data.streams import RandomStream
 from ..errors import StudyError
-from ..objective import Objective
-from ..outputs import Outputs, Request
+from ..objective import ITSELF, Objective, Said, When
+from ..spec.teacher_outputs import Part
 from ..spec.training import Recipe
+from .gradients import Gradients, compared
 from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, Log
 from .resume import States, log_from_state, log_to_state
-from .trainable import Trainable, count_gflops, make_optimizer, make_schedule
+from .teacher import joined
+from .trainable import Seen, Trainable, count_gflops, make_optimizer, make_schedule
 
 STEPS_BETWEEN_LOG_WRITES = 50
 # A count of operations is per image, whatever the batch.
 COUNTED_IMAGES = 2
-NOTHING = Request()
 REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
-NO_SHARE = "what is 0 cannot have a share of the loss; give a number as its weight"
+NO_SHARE = "what is 0 cannot have a share; give a number as its weight"
 
 
 class Member:
     """One training among those that see the same batches.
 
-    `to_teacher` is what it asks of the teacher. `after_epoch` is called with 0 and after every epoch. With `states` the
-    training goes on from its last saved state. `failed` is the StudyError that ended it, if one did; `own_seconds` the
-    time that went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
+    `teachers` are the numbers that its own have among all who are asked. `after_epoch` is called with 0 and after every
+    epoch. With `states` the training goes on from its last saved state. `gradient_logs`: so many times the gradients of
+    the terms are logged by block. `failed` is the StudyError that ended it, if one did; `own_seconds` the time that
+    went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
     """
 
     def __init__(
@@ -39,24 +42,28 @@ class Member:
         student: nn.Module,
         objective: Objective,
         seed: int,
-        to_teacher: Request = NOTHING,
+        teachers: Sequence[int] = (),
         after_epoch: Callable[[int], None] = lambda epoch: None,
         states: States | None = None,
+        gradient_logs: int = 0,
     ):
         self.student, self.objective, self.seed = student, objective, seed
-        self.to_teacher, self.after_epoch, self.states = to_teacher, after_epoch, states
-        self.request = objective.request
+        self.teachers, self.after_epoch, self.states = tuple(teachers), after_epoch, states
+        self.gradient_logs = gradient_logs
         self.log, self.step = Log(list(objective.terms)), 0
-        # Epoch, step and learning rate of an update, and its numbers on the device.
-        self.buffer: list[tuple[int, int, float, Tensor]] = []
+        # Epoch, step, learning rate and computed terms of an update, and its numbers on the device.
+        self.buffer: list[tuple[int, int, float, set[str], Tensor]] = []
+        self.looked: list[tuple[int, int, Tensor]] = []
         self.failed: StudyError | None = None
         self.own_seconds = 0.0
 
     def begin(self, recipe: Recipe, steps: int, device: torch.device) -> None:
         """Make optimiser and schedule, and take up the last state where there is one."""
+        self.steps, self.epochs = steps, recipe.epochs
         self.trainable = Trainable(self.student, self.objective).to(device)
         # Once: looking them up takes a twentieth of a small student's update.
         self.parameters = [list(part.parameters()) for part in (self.student, self.objective)]
+        self.blocks = list(self.trainable.by_block().values())
         self.optimizer = make_optimizer(self.trainable, recipe)
         self.schedule = make_schedule(self.optimizer, recipe, steps)
         state = self.states.load() if self.states else None
@@ -67,6 +74,7 @@ class Member:
             self.after_epoch(0)
             return
         self.trainable.load_state_dict(state["trainable"])
+        self.objective.begin()
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.log = state["step"], log_from_state(state["log"])
         if len(state["random"]) == distributed.world():
@@ -75,28 +83,43 @@ class Member:
             self.random = RandomStream(stream_of(self.seed, self.step))
         self.trainable.train()
 
+    @property
+    def when(self) -> When:
+        """The update that comes next."""
+        return When(self.step, self.steps, self.epochs)
+
+    def asks(self) -> dict[int, list[Part]]:
+        """Return what its next update asks of teachers, by their numbers among all."""
+        return {self.teachers[who]: parts for who, parts in self.objective.asks(self.when).items() if who != ITSELF}
+
     def update(
-        self, batch: tuple[Tensor, Tensor], answer: Outputs, epoch: int, recipe: Recipe, size: int | None
+        self, batch: tuple[Tensor, Tensor, Tensor], said: Sequence[Said], recipe: Recipe, size: int | None
     ) -> None:
-        """Make one update on a batch (pixels [B, C, H, W], labels [B]), `size` images at a time."""
-        pixels, labels = batch
+        """Make one update on a batch, `size` images at a time.
+
+        Of the batch there are pixels [B, C, H, W], labels [B], and targets, which are labels or probabilities [B, K];
+        of all teachers what they say of it, as far as `asks` asks.
+        """
+        when, pixels = self.when, batch[0]
+        seen = Seen(*batch, {number: said[teacher] for number, teacher in enumerate(self.teachers)})
         if recipe.schedule.step == "update":
             self.schedule.step_update(self.step)
         with self.random:
             if self.step == 0:
-                few = slice(COUNTED_IMAGES)
-                counted = count_gflops(self.trainable, pixels[few], labels[few], answer[few], self.request)
-                self.log.gflops_per_image = counted / len(labels[few])
-            parts = self._gradients(pixels, labels, answer, recipe.precision, size)
+                few = seen[:COUNTED_IMAGES]
+                self.log.gflops_per_image = count_gflops(self.trainable, few, when) / len(few.labels)
+            whole = size is None or size >= len(pixels)
+            values, parts = (self._whole if whole else self._in_parts)(seen, when, recipe.precision, size or 0)
         distributed.average_gradients(self.trainable.parameters())
         norms = self._clip(recipe)
         self.optimizer.step()
         # Now, and not before the next update: with several members theirs would lie there all at once.
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
-        values = torch.stack([parts[name].detach() for name in self.log.terms])
-        numbers = [norms, values, parts["weights"], parts["loss"].detach()[None]]
-        self.buffer.append((epoch + 1, self.step, rate, torch.cat(numbers)))
+        numbers = [norms, *(parts[name].detach()[None] for name in self.log.terms), parts["weights"]]
+        epoch = 1 + self.step // self.steps
+        row = torch.cat([*numbers, parts["loss"].detach()[None]])
+        self.buffer.append((epoch, self.step, rate, set(values), row))
         self.step += 1
         if len(self.buffer) == STEPS_BETWEEN_LOG_WRITES:
             self.write_steps()
@@ -116,35 +139,83 @@ class Member:
         own = norms[1] if groups[1] else torch.full_like(norms[0], torch.nan)
         return torch.stack([norms[0], own, (totals[0] > limit).float()])
 
-    def _gradients(self, pixels: Tensor, labels: Tensor, answer: Outputs, precision: str, size: int | None) -> dict:
-        """Leave the gradients of one batch, and return the parts of its loss.
+    def _whole(self, seen: Seen, when: When, precision: str, size: int) -> tuple[dict, dict]:
+        """Leave the gradients of one batch; return the values of its terms, and the parts of its loss."""
+        values = self.trainable(seen, when, precision)
 
-        Of a batch in parts the outputs come first, without what their gradients need; the objective sees those of the
-        whole batch, so that statistics over the batch stay what they are, and sends its gradients back part by part.
+        def gradients() -> list[Gradients]:
+            return [self._gradients([value], [None]) for value in values.values()]
+
+        parts = self.objective.weighed(values, when, self._look(values, when, gradients))
+        parts["loss"].backward()
+        return values, parts
+
+    def _in_parts(self, seen: Seen, when: When, precision: str, size: int) -> tuple[dict, dict]:
+        """Do what `_whole` does, `size` images at a time.
+
+        The outputs come first, without what their gradients need; the objective sees those of the whole batch, so that
+        statistics over the batch stay what they are, and sends its gradients back part by part.
         """
-        if size is None or size >= len(labels):
-            parts = self.trainable(pixels, labels, answer, self.request, precision)
-            parts["loss"].backward()
-            return parts
-        before = RandomStream.here()
+        before, asked = RandomStream.here(), self.objective.asks(when)[ITSELF]
+        some = [slice(start, start + size) for start in range(0, len(seen.pixels), size)]
+
+        def said(images: slice) -> dict[Part, Tensor]:
+            outputs = self.trainable.said(seen.pixels[images], asked, precision)
+            return {part: value.float() for part, value in outputs.items()}
+
+        def sent_back(sent: Sequence[Gradients], images: slice) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+            outputs = list(said(images).values())
+            for gradients in sent:
+                pairs = [(o, g[images]) for o, g in zip(outputs, gradients, strict=True) if g is not None]
+                yield [o for o, _ in pairs], [g for _, g in pairs]
+
         with torch.no_grad():
-            said = [self.trainable.outputs(part, self.request, precision).float() for part in pixels.split(size)]
-        whole = Outputs.joined(said).requiring_gradients()
-        parts = self.objective(whole, answer, labels)
+            whole = {part: value.requires_grad_() for part, value in joined([said(images) for images in some]).items()}
+        leaves = list(whole.values())
+        values = self.objective.values({ITSELF: whole, **seen.taught}, seen.labels, seen.targets, when)
+
+        def gradients() -> list[Gradients]:
+            options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
+            sent = [torch.autograd.grad(value, leaves, **options) for value in values.values()]
+            before.put_back()
+            found = [[self._gradients(*pair) for pair in sent_back(sent, images)] for images in some]
+            return [_summed(term) for term in zip(*found, strict=True)]
+
+        parts = self.objective.weighed(values, when, self._look(values, when, gradients))
         parts["loss"].backward()
         before.put_back()
-        for number, part in enumerate(pixels.split(size)):
-            own = slice(number * size, (number + 1) * size)
-            outputs = self.trainable.outputs(part, self.request, precision).float()
-            pairs = [
-                (o, w.grad[own]) for o, w in zip(outputs.tensors(), whole.tensors(), strict=True) if w.grad is not None
-            ]
-            tensors, gradients = zip(*pairs, strict=True)
-            torch.autograd.backward(tensors, gradients)
-        return parts
+        for images in some:
+            for outputs, own in sent_back([[leaf.grad for leaf in leaves]], images):
+                torch.autograd.backward(outputs, own)
+        return values, parts
+
+    def _gradients(self, outputs: list[Tensor], own: Sequence[Tensor | None]) -> Gradients:
+        """Return gradients by the parameters of all blocks, of outputs whose own gradients are known (None: 1)."""
+        parameters = [p for block in self.blocks for p in block]
+        if not outputs:
+            return [None] * len(parameters)
+        return torch.autograd.grad(outputs, parameters, own, retain_graph=True, allow_unused=True)
+
+    def _look(self, values: dict[str, Tensor], when: When, gradients: Callable[[], list[Gradients]]) -> Tensor | None:
+        """Log the gradients of the terms where it is due; return their norms [terms] where weights follow from them."""
+        objective, (total, logs) = self.objective, (self.steps * self.epochs, self.gradient_logs)
+        finds = objective.by_gradient and objective.calibrates(when)
+        due = self.step * logs // total > (self.step - 1) * logs // total
+        if not finds and not due:
+            return None
+        specs = [objective.specs[name] for name in values]
+        task = [(spec.weight or 1.0) if spec.teacher is None else 0.0 for spec in specs]
+        found = compared(gradients(), task, self.blocks)
+        if due:
+            table = found.new_full((len(objective.specs), *found.shape[1:]), torch.nan)
+            table[[name in values for name in objective.specs]] = found
+            self.looked.append((1 + self.step // self.steps, self.step, table))
+        return found[..., 0].norm(dim=1) if finds else None
 
     def write_steps(self) -> None:
         """Move buffered steps into the log, in one transfer from the device; note where a part is not finite."""
+        self.log.gradients += [(epoch, step, table.cpu().tolist()) for epoch, step, table in self.looked]
+        self.looked.clear()
         try:
             _write_steps(self.log, self.buffer)
         except StudyError as error:
@@ -155,6 +226,7 @@ class Member:
         rows = self.log.of_epoch(epoch, "learning_rate", "loss", *GRADIENT_COLUMNS)
         _, loss, *gradients = rows.mean(axis=0).tolist()
         _finish_epoch(self.log, epoch, float(rows[0, 0]), loss, *result, *gradients)
+        self.objective.end_epoch()
         self.after_epoch(epoch)
 
     def state(self) -> dict:
@@ -175,17 +247,23 @@ def _write_steps(log: Log, buffer: list) -> None:
     if not buffer:
         return
     values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
-    for (epoch, step, rate, _), row in zip(buffer, values, strict=True):
+    for (epoch, step, rate, computed, _), row in zip(buffer, values, strict=True):
         whole = [epoch, step, rate, *row]
         known = dict(zip(log.columns, whole, strict=True))
-        for term in log.terms:
+        for term in computed:
             if known[term] == 0 and not math.isfinite(known[f"weight of {term}"]):
                 raise StudyError(f"training: {term} is 0 in epoch {epoch}, step {step}; {NO_SHARE}")
-        for name in (*log.terms, "loss"):
+        for name in (*(term for term in log.terms if term in computed), "loss"):
             if not math.isfinite(known[name]):
                 raise StudyError(f"training: {name} became {known[name]} in epoch {epoch}, step {step}; {REMEDY}")
         log.rows.append(whole)
     buffer.clear()
+
+
+def _summed(parts: Sequence[Gradients]) -> Gradients:
+    """Return the sum of gradients by the same parameters; None where none of them reaches one."""
+    there = [[gradient for gradient in column if gradient is not None] for column in zip(*parts, strict=True)]
+    return [torch.stack(column).sum(dim=0) if column else None for column in there]
 
 
 def _finish_epoch(log: Log, *values: float) -> None:

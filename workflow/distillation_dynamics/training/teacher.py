@@ -1,6 +1,6 @@
 """Who answers for the teacher in training: itself, asked for every batch, or its stored outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +11,12 @@ from ..data.split import Batch, Split
 from ..data.views import view_of
 from ..errors import StudyError
 from ..files import read_npy
-from ..networks.answers import run
-from ..outputs import Blocks, Outputs, Request, asked_for
+from ..networks.parts import say_alike
+from ..spec.teacher_outputs import Part, file_of
 from ..spec.training import Augmentation, views_of
 
 BATCH = 256
 VERIFIED_IMAGES = 64
-
-
-def file_name(block: int | None) -> str:
-    """Return the name of the file with a block's features, or (None) with the logits."""
-    return "logits.npy" if block is None else f"block{block:02d}.npy"
 
 
 class OnlineTeacher:
@@ -32,31 +27,29 @@ class OnlineTeacher:
         self.precision, self.images_at_a_time = precision, images_at_a_time
 
     @torch.no_grad()
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, request: Request) -> Outputs:
-        """Return what is asked of the teacher on `pixels` [B, C, H, W]."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
+        """Return parts of what the teacher says of `pixels` [B, C, H, W]."""
         # The layout in which a Transformer lays its tokens out: a tenth sooner on a CPU, equal up to rounding.
-        parts = pixels.contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
+        images = pixels.contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            said = [run(self.network, part, request) for part in parts]
-        return said[0] if len(said) == 1 else Outputs.joined(said)
+            said = [say_alike(self.network, some, parts) for some in images]
+        return said[0] if len(said) == 1 else joined(said)
 
 
 class CachedTeacher:
     """The teacher's outputs read from files by (view, position)."""
 
-    def __init__(self, folder: str | Path, request: Request, augmentation: Augmentation | None):
-        self.folder, self.request, self.augmentation = Path(folder), request, augmentation
-        keys = [*([None] if request.logits else []), *request.features]
-        self.arrays = {key: read_npy(self.folder / file_name(key)) for key in keys}
+    def __init__(self, folder: str | Path, parts: Collection[Part], augmentation: Augmentation | None):
+        self.folder, self.augmentation = Path(folder), augmentation
+        self.arrays = {part: read_npy(self.folder / file_of(part)) for part in parts}
 
-    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, request: Request) -> Outputs:
-        """Return what is asked of the teacher on the batch's images in the view that `epoch` shows."""
+    def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
+        """Return parts of what the teacher says of the batch's images in the view that `epoch` shows."""
         view, _ = view_of(self.augmentation, 0, epoch)
-        values = {
-            key: torch.from_numpy(self.arrays[key][view, batch.positions]).to(pixels.device, non_blocking=True)
-            for key in [*([None] if request.logits else []), *request.features]
+        return {
+            part: torch.from_numpy(self.arrays[part][view, batch.positions]).to(pixels.device, non_blocking=True)
+            for part in parts
         }
-        return Outputs(values.pop(None, None), values)
 
     def verify(self, network: nn.Module, images: Split, device: torch.device, seed: int) -> None:
         """Recompute the outputs of a random part of the images; raise StudyError where a file differs."""
@@ -65,16 +58,21 @@ class CachedTeacher:
         views = views_of(self.augmentation)
         assert views is not None, "answers are stored of a fixed number of views"
         view = int(generator.integers(views))
-        blocks = self.request.features
-        answer = next(answers(network, images, view, self.augmentation, blocks, device, positions=positions))
-        for key, array in self.arrays.items():
-            expected = (asked_for(answer.logits) if key is None else answer.features[key]).cpu().numpy()
-            path = self.folder / file_name(key)
+        parts = list(self.arrays)
+        answer = next(answers(network, images, view, self.augmentation, parts, device, positions=positions))
+        for part, array in self.arrays.items():
+            expected = answer[part].cpu().numpy()
+            path = self.folder / file_of(part)
             if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
                 raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
             # Another batch size or thread count moves float32 sums by some 1e-6 of the scale, never by 1e-3.
             if not np.allclose(array[view, positions], expected, rtol=0, atol=1e-3 * np.abs(expected).max()):
                 raise StudyError(f"{path}: differs from what the teacher says now; delete it and run snakemake again")
+
+
+def joined(said: Sequence[Mapping[Part, Tensor]]) -> dict[Part, Tensor]:
+    """Return what was said of parts of a batch as what was said of the whole."""
+    return {part: torch.cat([one[part] for one in said]) for part in said[0]}
 
 
 @torch.inference_mode()
@@ -83,12 +81,12 @@ def answers(
     images: Split,
     view: int,
     augmentation: Augmentation | None,
-    blocks: Blocks,
+    parts: Sequence[Part],
     device: torch.device,
     workers: int = 0,
     positions: np.ndarray | None = None,
-) -> Iterator[Outputs]:
-    """Yield the teacher's logits and features of `blocks` on the images of one view (or those at `positions`)."""
+) -> Iterator[dict[Part, Tensor]]:
+    """Yield parts of what the teacher says of the images of one view (or those at `positions`)."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, BATCH, workers, positions):
-        yield run(network, batch.images.to(device), Request(logits=True, features=blocks))
+        yield say_alike(network, batch.images.to(device), parts)

@@ -1,6 +1,8 @@
 """What trains of a network, its optimiser and schedule (timm's), and what a step of it costs."""
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,13 +11,36 @@ from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..networks.answers import run
-from ..objective import Objective
-from ..outputs import Outputs, Request
+from ..networks.blocks import block_names
+from ..networks.parts import say
+from ..objective import ITSELF, Objective, Said, When
+from ..spec.teacher_outputs import Part
 from ..spec.training import Recipe
 
 # Optimisers of torch with a fused kernel: a tenth of a small student's time on a CPU.
 FUSED = {"adamw", "adam"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch as a member sees it: pixels [B, C, H, W], labels [B], targets (labels, or probabilities [B, K]).
+
+    `taught`: what its teachers say of it, by their number.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    targets: Tensor
+    taught: Mapping[int, Said]
+
+    def __getitem__(self, images: Any) -> "Seen":
+        """Return a part of the batch."""
+        return Seen(
+            self.pixels[images],
+            self.labels[images],
+            self.targets[images],
+            {number: {part: value[images] for part, value in said.items()} for number, said in self.taught.items()},
+        )
 
 
 class Trainable(nn.Module):
@@ -25,14 +50,23 @@ class Trainable(nn.Module):
         super().__init__()
         self.student, self.objective = student, objective
 
-    def forward(self, pixels: Tensor, labels: Tensor, answer: Outputs, request: Request, precision: str) -> dict:
-        """Return the parts of the loss on one batch: pixels [B, C, H, W], labels [B], the teacher's answer."""
-        return self.objective(self.outputs(pixels, request, precision), answer, labels)
+    def forward(self, batch: Seen, when: When, precision: str) -> dict[str, Tensor]:
+        """Return the unweighted values of the terms on one batch."""
+        said = self.said(batch.pixels, self.objective.asks(when)[ITSELF], precision)
+        return self.objective.values({ITSELF: said, **batch.taught}, batch.labels, batch.targets, when)
 
-    def outputs(self, pixels: Tensor, request: Request, precision: str) -> Outputs:
-        """Return what the student says of a batch, as far as its objective asks."""
+    def said(self, pixels: Tensor, parts: list[Part], precision: str) -> dict[Part, Tensor]:
+        """Return parts of what the student says of pixels [B, C, H, W]."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            return run(self.student, pixels, request)
+            return say(self.student, pixels, parts)
+
+    def by_block(self) -> dict[str, list[nn.Parameter]]:
+        """Return the student's trained parameters by block."""
+        named = list(self.student.named_parameters())
+        return {
+            block: [p for name, p in named if name.startswith(f"{block}.") and p.requires_grad]
+            for block in block_names(self.student)
+        }
 
     def no_weight_decay(self) -> set[str]:
         """Name the student's parameters that timm exempts from weight decay, as seen from here."""
@@ -70,7 +104,7 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
     return schedule
 
 
-def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: Outputs, request: Request) -> float:
+def count_gflops(trainable: Trainable, batch: Seen, when: When) -> float:
     """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
 
     Measured on a copy: weights, buffers, gradients, hooks and random streams stay as they were.
@@ -78,9 +112,9 @@ def count_gflops(trainable: Trainable, pixels: Tensor, labels: Tensor, answer: O
     trainable = copy.deepcopy(trainable)
     # The fused attention kernels are not counted on every device; the plain one is.
     with (
-        torch.random.fork_rng([pixels.device] if pixels.is_cuda else []),
+        torch.random.fork_rng([batch.pixels.device] if batch.pixels.is_cuda else []),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):
-        trainable(pixels, labels, answer, request, "float32")["loss"].backward()
+        sum(trainable(batch, when, "float32").values()).backward()
     return counter.get_total_flops() / 1e9

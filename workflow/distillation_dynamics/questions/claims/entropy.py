@@ -44,7 +44,7 @@ def own(evidence: Evidence) -> Finding:
     """Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
     baseline = evidence.names.baseline
     terms = () if evidence.setting is None or baseline is None else evidence.setting.terms.get(baseline, ())
-    if {term.name for term in terms} != {"cross_entropy", "soft"}:
+    if {term.objective for term in terms} != {"cross_entropy", "soft"}:
         return untestable("the baseline is not soft distillation")
     texts, signs, seeds = {}, {}, {}
     for column in (ENTROPY, STANDARDISED):

@@ -35,7 +35,7 @@ def aligning(evidence: Evidence, place: str) -> dict[str, TermSpec]:
     for variant, terms in evidence.setting.terms.items():
         aligned = [term for term in terms if term.pairs]
         if len(aligned) == 1 and variant != evidence.names.baseline:
-            where = places(aligned, evidence.setting.blocks)[aligned[0].name]
+            where = places(aligned, evidence.setting.blocks)[aligned[0].objective]
             at_end = (LAST, 0, 0) in where and (FIRST,) not in where
             if where == {(FIRST,)} if place == FIRST else at_end:
                 found[variant] = aligned[0]

@@ -87,7 +87,7 @@ class Member:
     @property
     def kind(self) -> tuple[str, str]:
         """Objective and options: only members of one kind are held beside each other."""
-        return self.term.name, terms.options_of(self.term)
+        return self.term.objective, terms.options_of(self.term)
 
     @property
     def depth(self) -> tuple[float, float]:
@@ -137,7 +137,7 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
     rows = []
     for number, (contrast, one, other) in enumerate(listed):
         row = {
-            **{"baseline": baseline, "objective": one.term.name, "options": one.kind[1], "contrast": contrast},
+            **{"baseline": baseline, "objective": one.term.objective, "options": one.kind[1], "contrast": contrast},
             **_sides(one, other),
             **paired(values[number].dropna().to_numpy()),
         }
@@ -154,9 +154,8 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
 def _sides(one: Member, other: Member) -> dict[str, Any]:
     sides: dict[str, Any] = {}
     for start, side in (("", one), ("other_", other)):
-        fixed = side.term.share is None
         sides |= {f"{start}pairs": terms.named(side.term.pairs), f"{start}share": side.share}
-        sides[f"{start}weight"] = side.term.weight if fixed else np.nan
+        sides[f"{start}weight"] = np.nan if side.term.weight is None else side.term.weight
     return sides | {"variant": one.variant, "other": other.variant}
 
 

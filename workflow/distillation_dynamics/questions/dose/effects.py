@@ -53,9 +53,9 @@ def effects_of(
         variant = one["variant"]
         only = terms.added(listed[variant], listed[one["baseline"]])
         for term in (term for term in listed[variant] if term.pairs):
-            row = one | shares.get((variant, term.name), {}) | {"objective": term.name, "alone": term is only}
+            row = one | shares.get((variant, term.name), {}) | {"objective": term.objective, "alone": term is only}
             row |= {"options": terms.options_of(term), "pairs": terms.named(term.pairs)}
-            row |= {"weight": float("nan") if term.share is not None else term.weight}
+            row |= {"weight": float("nan") if term.weight is None else term.weight}
             verdict = WORDS.get(westfall_young.decision(one), UNKNOWN) if row["alone"] else MIXED
             rows.append(row | {"verdict": verdict})
     return pd.DataFrame(rows).reindex(columns=list(EFFECT_COLUMNS))

@@ -37,16 +37,20 @@ def read_published(files: Sequence[str]) -> Published:
 def terms_of(row: dict[str, Any]) -> tuple[TermSpec, ...]:
     """Return the terms of a published run as a study would configure them; `row` of top1.csv."""
     if row["base"] == "none":
-        return (TermSpec("cross_entropy", 1, "", {"label_smoothing": 0.1}),)
+        return (_term("cross_entropy", 1, label_smoothing=0.1),)
     terms = [
-        TermSpec("cross_entropy", 0.1, "", {"label_smoothing": 0.1}),
-        TermSpec("soft", 0.9, "", {"temperature": 1}),
+        _term("cross_entropy", 0.1, label_smoothing=0.1),
+        _term("soft", 0.9, temperature=1),
     ]
     if row["objective"]:
         pairs = tuple((int(s), int(t)) for s, t in (pair.split("-") for pair in row["pairs"].split()))
         options = {"frozen": row["frozen"].lower() == "true"} if row["objective"] == "projector" else {}
-        terms.append(TermSpec(row["objective"], row["weight"], "", options, pairs))
+        terms.append(_term(row["objective"], row["weight"], pairs, **options))
     return tuple(terms)
+
+
+def _term(objective: str, weight: float, pairs: tuple[tuple[int, int], ...] = (), **options: Any) -> TermSpec:
+    return TermSpec(objective, objective, (), options, weight, pairs=pairs)
 
 
 def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, frozenset]:
@@ -56,17 +60,18 @@ def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, froz
     def place(pair: tuple[int, int]) -> tuple:
         return ("first",) if tuple(pair) == (0, 0) else ("last", student - 1 - pair[0], teacher - 1 - pair[1])
 
-    return {term.name: frozenset(map(place, term.pairs)) for term in terms}
+    return {term.objective: frozenset(map(place, term.pairs)) for term in terms}
 
 
 def term_differences(terms: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
     """Return what differs between terms of the same objectives, in words."""
-    found, published = [], {term.name: term for term in theirs}
+    found, published = [], {term.objective: term for term in theirs}
     for term in terms:
-        other = published[term.name]
+        other = published[term.objective]
         if dose_of(term) != dose_of(other):
             found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
         compared = [("options", term.options, other.options), ("pairs", sorted(term.pairs), sorted(other.pairs))]
+        compared += [(name, getattr(term, name), getattr(other, name)) for name in ("target", "course", "moves")]
         # Of one pair the mean is the sum.
         compared += [("reduction", term.reduction, other.reduction)] * (len(other.pairs) > 1)
         found += [f"{term.name}: {name} {ours}, published {given}" for name, ours, given in compared if ours != given]
