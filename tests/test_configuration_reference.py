@@ -26,6 +26,9 @@ def keys(kind, above=""):
         hints = get_type_hints(parts[0], include_extras=True)
         return set().union(*(keys(hints[one.name], f"{above}.{one.name}") for one in fields(parts[0])))
     named = [part for part in parts if get_origin(part) is dict] or [kind] * (get_origin(kind) is dict)
+    if above.endswith(".model.architecture"):
+        known = extensions.architectures().items()
+        return {f"{above}.{name}.{one}".strip(".") for name, part in known for one in part.options or [""]}
     if named and above != ".variants" and not above.endswith(".args"):
         return keys(get_args(named[0])[1], f"{above}.<name>")
     return {above.removeprefix(".")}

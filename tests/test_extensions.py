@@ -20,6 +20,14 @@ OPTIONS = {"power": {"type": "number", "minimum": 0, "default": 2}}
 class Loss:
     def forward(self, student_logits, teacher_logits): ...
 """
+ARCHITECTURE = """
+from torch import nn
+REQUIRES = ("plain",)
+OPTIONS = {"width": {"type": "integer"}, "deep": {"type": "integer", "default": 1}}
+
+
+def modify(make, width, *, deep=1): ...
+"""
 METRIC = """
 REQUIRES: tuple[str, ...] = ("features",)
 IMAGE_COLUMNS = {"mine": None}
@@ -75,6 +83,15 @@ WRONG = {
         ("power", "weight", "OPTIONS: weight is an option of every term"),
         ("Loss", "Los", "there is no class Loss; did you mean Los"),
         ("class Loss:", "class Loss", r", line 5: not valid Python \(.+\)"),
+    ],
+    ("networks/architectures", ARCHITECTURE): [
+        ('"plain"', '"plan"', "REQUIRES: 'plan' is not possible; did you mean plain"),
+        ('"integer"}', '"whole"}', "OPTIONS.width.type: 'whole' is not possible"),
+        ('"width"', '"with"', r"OPTIONS: 'with' is not possible; did you mean width\?"),
+        (', "deep": {"type": "integer", "default": 1}', "", "modify: 'deep' is not possible; allowed: width"),
+        ("modify", "modfy", r"there is no function modify; did you mean modfy\?"),
+        ("make, width, *, deep=1", "*make", "modify: must name its parameters, and have one"),
+        ("from torch import nn", "from ..blocks import chosen", "modify: the file imports from the library, but must"),
     ],
     ("metrics", METRIC): [
         ('"features"', '"feature"', "REQUIRES: 'feature' is not possible; did you mean features"),
@@ -166,6 +183,7 @@ def found():
     return {
         "data/sources": extensions.readers(),
         "objectives": extensions.objectives(),
+        "networks/architectures": extensions.architectures(),
         "metrics": extensions.metrics(),
         "metrics/pairs": extensions.pair_metrics(),
         "figures": extensions.figures(known_tables()),

@@ -1,4 +1,4 @@
-"""Readers, objectives, metrics, pair metrics, figures, questions: each is a file of its folder, known by its top.
+"""Readers, objectives, architectures, metrics, figures, questions: each is a file of its folder, known by its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -29,6 +29,8 @@ OF_NETWORK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in
 OF_BLOCK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in BY_BLOCK)
 # What a target may say of the teacher's weights and blocks; and what stands in its place where there is none.
 TARGET_WEIGHTS, TARGET_BLOCKS, TEACHER = ("trained", "untrained"), ("given", "reversed"), "teacher"
+# What networks.protocol knows to ask of a model.
+ARCHITECTURE_REQUIRES = ("class_token", "plain")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
@@ -69,6 +71,14 @@ class Target(NamedTuple):
     kinds: tuple[str, ...]
     weights: str
     blocks: str
+
+
+class Architecture(NamedTuple):
+    """The options of an architecture, those that must be given, and what it is in a sentence, the first of its file."""
+
+    options: dict[str, Option]
+    required: tuple[str, ...]
+    shows: str
 
 
 class Metric(NamedTuple):
@@ -162,6 +172,24 @@ def targets() -> dict[str, Target]:
             file.one("WEIGHTS", TARGET_WEIGHTS, TARGET_WEIGHTS[0]),
             file.one("BLOCKS", TARGET_BLOCKS, TARGET_BLOCKS[0]),
         )
+    return found
+
+
+def architectures() -> dict[str, Architecture]:
+    """Return the architectures by name; raise StudyError as `objectives`."""
+    found = {}
+    for file in _files("networks/architectures"):
+        file.texts("REQUIRES", ARCHITECTURE_REQUIRES, default=())
+        options = options_of(file)
+        (_, *given), required = file.arguments("modify")
+        file.allow("OPTIONS", options, given)
+        file.allow("modify", given, options)
+        if file.of_the_library:
+            raise file.fault(
+                "modify", "the file imports from the library, but must be loaded without it; write it there"
+            )
+        without = tuple(name for name in required if name in options and options[name].default is None)
+        found[file.name] = Architecture(options, without, file.first_sentence())
     return found
 
 

@@ -110,6 +110,27 @@ class File(NamedTuple):
             raise self.fault(method, "must name what it takes, each without a default")
         return tuple(argument.arg for argument in written.args[1:])
 
+    def arguments(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the parameters of a function, and those of them that have no default."""
+        self.must_define(name)
+        function = self.names[name]
+        if not isinstance(function, ast.FunctionDef):
+            raise self.fault(name, "must be a function")
+        given = function.args
+        if not (given.posonlyargs or given.args) or given.vararg or given.kwarg:
+            raise self.fault(name, "must name its parameters, and have one")
+        placed = [one.arg for one in (*given.posonlyargs, *given.args)]
+        without = placed[: len(placed) - len(given.defaults)]
+        without += [
+            one.arg for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if default is None
+        ]
+        return (*placed, *(one.arg for one in given.kwonlyargs)), tuple(without)
+
+    @property
+    def of_the_library(self) -> bool:
+        """Whether something at its top is imported from the library."""
+        return any(isinstance(node, ast.ImportFrom) and node.level > 0 for node in self.names.values())
+
     def must_give_one_of(self, names: tuple[str, ...], what: str) -> None:
         """Raise unless one of the names is there, which say `what`."""
         if not set(names) & self.names.keys():

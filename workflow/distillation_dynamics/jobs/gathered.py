@@ -69,7 +69,9 @@ def setting_of(graph: Graph) -> Setting | None:
         return None
     (name, one), *_ = study.students.items()
     models = [one.model, study.networks[study.teacher].model]
-    student, teacher = (f"{model.name} {model.args}" if model.args else model.name for model in models)
+    student, teacher = (
+        " ".join([model.name, *(str(part) for part in (model.args, model.architecture) if part)]) for model in models
+    )
     blocks = len(study.model_info[name].shapes), len(study.model_info[study.teacher].shapes)
     terms = {name: arm.terms for name, arm in study.variants.items()}
     published = _by_content(sorted(PUBLISHED.glob("*.csv")))

@@ -7,13 +7,13 @@ and `gathered`.
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..spec.images import Images, View
 from ..spec.machine import Machine
-from ..spec.network import Checkpoints
+from ..spec.network import Checkpoints, Model
 from ..study.study import Source, Study
 from . import record
 from .content import DATA, Content, sets_of
@@ -34,6 +34,16 @@ class Weights(NamedTuple):
     files: tuple[str, ...]
     owner: str
     seed: int | None
+
+
+def architectures_in(part: Any) -> list[str]:
+    """Return the modules of the architectures of all models in a job."""
+    found = [f"networks.architectures.{name}" for name in part.architecture] if isinstance(part, Model) else []
+    if is_dataclass(part):
+        parts: Iterable[Any] = vars(part).values()
+    else:
+        parts = part if isinstance(part, list | tuple) else part.values() if isinstance(part, dict) else ()
+    return list(dict.fromkeys([*found, *(name for inner in parts for name in architectures_in(inner))]))
 
 
 @dataclass(eq=False)
@@ -135,8 +145,9 @@ class Graph:
     ) -> Task:
         """Add a task. Its files lie in `folder` of the study or, without one, in the store under its key.
 
-        `by_name` are modules that its stage loads by name.
+        `by_name` are modules that its stage loads by name; those of the architectures that it builds come to them.
         """
+        by_name = [*by_name, *architectures_in(job)]
         code = code_of(stage, *by_name)
         key = key_of(stage, job, code)
         if folder is None:

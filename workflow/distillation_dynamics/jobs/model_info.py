@@ -26,8 +26,7 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
 
     Raises StudyError beginning with the key at fault, where timm cannot build a network or a view is not known.
     """
-    code = version("timm"), fingerprint(MODULE)
-    keys = {owner: to_json([one, *code, _beside(owner, one)]) for owner, one in queries.items()}
+    keys = {owner: to_json([one, version("timm"), _code(one), _beside(owner, one)]) for owner, one in queries.items()}
     paths = {
         owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
     }
@@ -45,6 +44,10 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
         for owner, info in json.loads(done.stdout.splitlines()[-1]).items():
             write_json(missing[owner], info)
     return {owner: from_json(ModelInfo, json.dumps(read_json(path))) for owner, path in paths.items()}
+
+
+def _code(query: ModelQuery) -> list[str]:
+    return fingerprint(MODULE, *(f"networks.architectures.{name}" for name in query.architecture))
 
 
 def _beside(owner: str, query: ModelQuery) -> list[str]:

@@ -12,7 +12,7 @@ from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
-from ..study.checks import view_notes
+from ..study.checks import architecture_notes, view_notes
 from ..study.study import Study
 from . import costs, provenance
 from .build import build_graph
@@ -74,7 +74,7 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
         path = f"{TASKS}/content/{name}.json"
         write_json(path, vars(content))
         os.environ[CONTENT] = path
-        for note in view_notes(study):
+        for note in (*view_notes(study), *architecture_notes(study)):
             print(f"note: {note}", file=sys.stderr)
     return build_graph(study, content), hashes
 

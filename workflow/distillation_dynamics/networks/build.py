@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Callable
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -23,21 +24,28 @@ NO_VALUES = "meta tensors"
 def build(model: Model, view: View) -> nn.Module:
     """Create the network with fresh weights (drawn from torch's global generator); 0 classes: without a head.
 
-    Raises StudyError when timm does not know the name or refuses the arguments.
+    Raises StudyError when timm does not know the name or refuses the arguments, or the architecture does not fit.
     """
     arguments = {
         "img_size": view.image_size, "in_chans": view.channels, "num_classes": model.classes, **model.args
     }  # fmt: skip
     if not timm.is_model(model.name):
         raise unknown(model.name)
-    try:
-        network = create(model.name, arguments)
-    except Exception as error:
-        # Of wrong arguments timm and torch raise anything; what they say may have many lines.
-        raise StudyError(
-            f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
-            f"({_first_line(error)}); mend or remove an argument"
-        ) from error
+
+    def make(**changes: Any) -> nn.Module:
+        """Make the model of timm, with arguments changed; what is wrong with the changes, the architecture says."""
+        try:
+            return create(model.name, arguments | changes)
+        except Exception as error:
+            if changes:
+                raise
+            # Of wrong arguments timm and torch raise anything; what they say may have many lines.
+            raise StudyError(
+                f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
+                f"({_first_line(error)}); mend or remove an argument"
+            ) from error
+
+    network = _modified(model, make) if model.architecture else make()
     if model.initialisation == "xavier":
         for module in network.modules():
             if isinstance(module, nn.Linear):
@@ -45,6 +53,28 @@ def build(model: Model, view: View) -> nn.Module:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     return network
+
+
+def _modified(model: Model, make: Callable[..., nn.Module]) -> nn.Module:
+    """Return the network that an architecture makes of a model."""
+    ((name, options),) = model.architecture.items()
+    try:
+        return import_module(f".architectures.{name}", __package__).modify(make, **options)
+    except StudyError:
+        raise
+    except Exception as error:
+        raise misfit(model, error) from error
+
+
+def misfit(model: Model, why: str | Exception) -> StudyError:
+    """Return the error that says why an architecture does not fit its model; a ValueError says it by itself."""
+    (name,) = model.architecture
+    said = _first_line(why) if isinstance(why, Exception) else why
+    said = said.removeprefix("ValueError: ")
+    return StudyError(
+        f"model.architecture.{name}: does not fit {model.name} with {model.args} ({said}); choose another architecture "
+        "or model, or mend an option"
+    )
 
 
 def unknown(name: str) -> StudyError:

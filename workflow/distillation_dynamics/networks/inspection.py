@@ -5,7 +5,7 @@ Run as a program, it answers for `model_info`, which imports no torch.
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import timm
 
@@ -17,6 +17,7 @@ from ..spec.network import Model, ModelInfo, ModelQuery
 from .build import describe, unknown
 from .controls import first_layer_scale
 from .defaults import pretrained_cfg, view_of
+from .protocol import check
 from .released import check_header
 from .weights_file import is_local, local_weights
 
@@ -34,11 +35,16 @@ def info_of(query: ModelQuery) -> ModelInfo:
     view = view_of(query)
     classes = _classes_of(query, view)
     model = _model(query, classes)
-    return ModelInfo(*describe(model, view), view, first_layer_scale(model, view))
+    note = None
+    if model.architecture:
+        # What is wrong with the model itself is said as such.
+        describe(replace(model, architecture={}), view)
+        note = check(model, view)
+    return ModelInfo(*describe(model, view), view, first_layer_scale(model, view), note)
 
 
 def _model(query: ModelQuery, classes: int) -> Model:
-    return Model(query.name, query.args, query.initialisation, classes)
+    return Model(query.name, query.args, query.initialisation, classes, query.architecture)
 
 
 def _classes_of(query: ModelQuery, view: View) -> int:
@@ -46,6 +52,11 @@ def _classes_of(query: ModelQuery, view: View) -> int:
     given = query.args.get("num_classes", query.classes)
     if query.released is None and given is None:
         raise StudyError(f"model.args: nothing says how many classes {query.name} tells apart; give num_classes there")
+    if query.architecture and given is None:
+        raise StudyError(
+            f"model.args: nothing says how many classes {query.name} tells apart with another architecture; give "
+            "num_classes there"
+        )
     if query.released is not None and is_local(query.released):
         try:
             path = local_weights(query.released, "")

@@ -20,7 +20,7 @@ from ..spec.images import View
 from ..spec.network import Model
 from .blocks import classes_of
 from .build import build, create, without_values
-from .weights import check_finite, read_weights
+from .weights import check_finite, check_state, load_weights, read_weights
 from .weights_file import header
 
 # Norms that only one way of pooling has, as timm calls them: left as made (1 and 0) where a file lacks them, since
@@ -48,6 +48,8 @@ def load_released(
 ) -> dict[str, Any]:
     """Load released safetensors into `network`, built from `model`, and print in one line what did not fit as it was.
 
+    Those of an architecture of this library must be just what its network holds, since timm knows no other of it.
+
     Returns it: `resampled`, name -> [shape in the file (None: of a tensor of another name), shape in the network];
     `missing`, tensors of the network that keep what they were made with; `unused`, tensors of the file that the network
     has no place for; `renamed`, whether timm renamed tensors. Values of float16 and bfloat16 are widened.
@@ -55,6 +57,9 @@ def load_released(
     Raises StudyError with `remedy` when the file is missing, damaged, not the expected one, of another architecture,
     with a head of other classes than the model's (unless these are 0), or with values that are not finite.
     """
+    if model.architecture:
+        load_weights(path, network, expected_sha256, _of_architecture(model, remedy))
+        return {"resampled": {}, "missing": [], "unused": [], "renamed": False}
     read = clean_state_dict(read_weights(path, expected_sha256, remedy))
     given = {name: value.float() if value.is_floating_point() else value for name, value in read.items()}
     timms = filter_of(model)
@@ -89,12 +94,20 @@ def check_header(path: Path, model: Model, view: View, remedy: str) -> int:
             name: torch.empty(tensor["shape"], dtype=torch.float32 if "F" in tensor["dtype"] else torch.int64)
             for name, tensor in header(path).items()
         }
+        if model.architecture:
+            check_state(path, given, network, _of_architecture(model, remedy))
+            return classes_of(network)
         timms = filter_of(model)
         try:
             state, _, _ = _fitted(path, clean_state_dict(given), network, model, timms, remedy)
         except NotImplementedError:
             state = given
     return next(iter(_rows(state, _classifiers(timms.cfg))), 0)
+
+
+def _of_architecture(model: Model, remedy: str) -> str:
+    (name,) = model.architecture
+    return f"weights of {model.name} as it was released are not those of {name}; {remedy}"
 
 
 def _where(path: str | Path, model: Model) -> str:

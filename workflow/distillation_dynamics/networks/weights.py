@@ -28,8 +28,7 @@ def load_weights(
     Raises StudyError with `remedy` when the file is missing, damaged, not the expected one, or of another model.
     """
     state = read_weights(path, expected_sha256, remedy)
-    if (said := _misfit(state, network.state_dict())) is not None:
-        raise StudyError(f"{path}: does not fit the model in the configuration ({said}); {remedy}")
+    check_state(path, state, network, remedy)
     network.load_state_dict(state, strict=True)
     check_finite(path, network, remedy)
 
@@ -52,6 +51,12 @@ def check_finite(path: str | Path, network: nn.Module, remedy: str) -> None:
     for name, value in network.state_dict().items():
         if not value.isfinite().all():
             raise StudyError(f"{path}: {name} holds values that are not finite numbers (NaN or infinity); {remedy}")
+
+
+def check_state(path: str | Path, state: dict[str, Tensor], network: nn.Module, remedy: str) -> None:
+    """Raise StudyError with `remedy` where tensors of a file are not just those of a network, by name, shape, kind."""
+    if (said := _misfit(state, network.state_dict())) is not None:
+        raise StudyError(f"{path}: does not fit the model in the configuration ({said}); {remedy}")
 
 
 def _misfit(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> str | None:

@@ -71,9 +71,15 @@ def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
 
 
 def model_said(model: dict[str, Any]) -> str:
-    """Return a model's timm name with its arguments."""
-    arguments = ", ".join(f"{name} {value}" for name, value in model["args"].items())
-    return f"{model['name']} ({arguments})" if arguments else model["name"]
+    """Return a model's timm name with its arguments, and the architecture that changes it."""
+    said = [_with(model["name"], model["args"])]
+    said += [_with(name, options) for name, options in model.get("architecture", {}).items()]
+    return " with ".join(said)
+
+
+def _with(name: str, options: dict[str, Any]) -> str:
+    given = ", ".join(f"{option} {value}" for option, value in options.items())
+    return f"{name} ({given})" if given else name
 
 
 def recipe_said(recipe: dict[str, Any]) -> str:

@@ -2,18 +2,21 @@
 
 In: a finished study, and a variant with a seed or the name of a network. Out, in `results/<study>/bundles/<name>/`:
 `model.safetensors` (the study's own file, byte for byte), `config.json`, and `README.md`, a model card; asked for,
-`model.onnx`. timm loads the folder before it is called ready, and must give the same logits.
+`model.onnx`. timm loads the folder before it is called ready, and must give the same logits. Of a network with an
+architecture of the library there is its file, too, by which and timm it is loaded.
 """
 
 import argparse
 import os
 import shutil
 import sys
-from importlib.util import find_spec
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from ..errors import StudyError
-from ..files import read_table, write_text
+from ..files import read_json, read_table, write_text
 from ..jobs import provenance
 from ..networks.weights_file import LOCAL
 from . import card
@@ -24,6 +27,7 @@ WEIGHTS, CARD = "model.safetensors", "README.md"
 IMAGES, TOLERANCE = 4, 1e-5
 # What timm knows of an architecture, whatever its weights.
 OF_ARCHITECTURE = ("architecture", "input_size", "num_classes", "pool_size", "classifier")
+ARCHITECTURES = Path(__file__).parents[1] / "networks/architectures"
 # The optional extra `onnx`.
 ONNX_NEEDS = ("onnx", "onnxruntime")
 
@@ -57,7 +61,7 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
             from .onnx import export
 
             export(loaded, images, unchecked / "model.onnx")
-        write_text(unchecked / CARD, card.document(member, said, read, onnx))
+        write_text(unchecked / CARD, card.document(member, said, read, onnx, getattr(original, "note", None)))
         shutil.rmtree(out, ignore_errors=True)
         unchecked.rename(out)
     finally:
@@ -79,27 +83,36 @@ def _original(member: Member):
 
 
 def save(member: Member, built, folder: Path) -> None:
-    """Write weights and config.json of a network as timm reads them: architecture, arguments, how it sees images."""
+    """Write weights and config.json of a network as timm reads them: architecture, arguments, how it sees images.
+
+    Of a network that an architecture of the library changes they are those of the model without it, beside its file.
+    """
     from timm.models import save_for_hf
 
-    view = member.view
+    from ..networks.build import build
+
+    view, changed = member.view, member.model.architecture
     seen = {
         "input_size": (view.channels, view.image_size, view.image_size), "interpolation": view.interpolation,
         "crop_pct": view.crop_fraction, "crop_mode": view.crop_mode, "mean": view.mean, "std": view.std,
     }  # fmt: skip
+    if changed:
+        built = build(replace(member.model, architecture={}), view)
     # Not what timm knows of weights from elsewhere, such as their licence.
     built.pretrained_cfg = {key: built.pretrained_cfg.get(key) for key in OF_ARCHITECTURE}
-    save_for_hf(built, str(folder), safe_serialization=True, data_config=seen)
+    more = {card.CHANGED: changed} if changed else {}
+    save_for_hf(built, str(folder), model_config=more, safe_serialization=True, data_config=seen)
+    for name in changed:
+        shutil.copyfile(ARCHITECTURES / f"{name}.py", folder / f"{name}.py")
     # The study's own file: its sha256 stands in the card.
     shutil.copyfile(member.weights, folder / WEIGHTS)
 
 
 def _loaded(folder: Path, original, images):
     """Return the network that timm loads; raise StudyError where it says something else than that of the study."""
-    import timm
     import torch
 
-    loaded = timm.create_model(f"{LOCAL}{folder}", pretrained=True).eval()
+    loaded = _by_timm(folder).eval()
     with torch.inference_mode():
         apart = (original(images) - loaded(images)).abs().max().item()
     if not apart <= TOLERANCE:
@@ -108,6 +121,24 @@ def _loaded(folder: Path, original, images):
             "written"
         )
     return loaded
+
+
+def _by_timm(folder: Path):
+    """Return the network of a bundle, as its card says that one loads it: by timm, and the file of its architecture."""
+    import timm
+    from safetensors.torch import load_file
+
+    said = read_json(folder / "config.json")
+    if not (changed := said.get(card.CHANGED)):
+        return timm.create_model(f"{LOCAL}{folder}", pretrained=True)
+    ((name, options),) = changed.items()
+    spec = spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None and spec.loader is not None, "it is a Python file"
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.modify(partial(timm.create_model, said["architecture"], **said["model_args"]), **options)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    return network
 
 
 def main(arguments: list[str]) -> str | None:
@@ -125,7 +156,9 @@ def main(arguments: list[str]) -> str | None:
         out = write(given.study, given.variant, given.seed, given.network, given.onnx)
     except StudyError as error:
         return f"error: {error}"
-    print(f'{out}: timm.create_model("{LOCAL}{out}", pretrained=True) loads it')
+    plain = card.CHANGED not in read_json(out / "config.json")
+    how = f'timm.create_model("{LOCAL}{out}", pretrained=True) loads it' if plain else f"{CARD} says how it is loaded"
+    print(f"{out}: {how}")
     return None
 
 

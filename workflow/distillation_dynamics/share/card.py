@@ -17,16 +17,19 @@ from ..words import listed, number, plural
 from .members import Member
 
 Tables = Mapping[str, pd.DataFrame]
+# In config.json: the file that changes the model, by its name, with its options.
+CHANGED = "changed_by"
 
 
-def document(member: Member, study: dict[str, Any], tables: Tables, onnx: bool) -> str:
-    """Return README.md of a bundle."""
-    said = {"name": member.model.name, "args": member.model.args}
+def document(member: Member, study: dict[str, Any], tables: Tables, onnx: bool, note: str | None = None) -> str:
+    """Return README.md of a bundle; `note` is what the network says of itself."""
+    said = {"name": member.model.name, "args": member.model.args, "architecture": member.model.architecture}
     parts = [
         f"# {member.name}" + ("" if member.seed is None else f", seed {member.seed}"),
         f"{model_said(said)}, {member.result['parameters']:,} parameters; of the study {study['name']} made with "
         "Distillation Dynamics.",
         "## What it is",
+        *([f"{note[0].upper()}{note[1:]}."] if note else []),
         *_made(member),
         "## What it reached",
         *_reached(member, tables),
@@ -47,7 +50,8 @@ def front_matter(member: Member, study: dict[str, Any]) -> str:
     """Return the YAML that the hub reads: library, tags and, where it was measured, the accuracy of this file."""
     task = "image-classification" if member.model.classes else "image-feature-extraction"
     tags = [task, "timm", *(["knowledge-distillation"] if member.seed is not None else [])]
-    matter: dict[str, Any] = {"library_name": "timm", "pipeline_tag": task, "tags": tags}
+    library = "pytorch" if member.model.architecture else "timm"
+    matter: dict[str, Any] = {"library_name": library, "pipeline_tag": task, "tags": tags}
     if (top1 := member.result.get("test_top1")) is not None:
         result = {
             "task": {"type": task},
@@ -147,11 +151,7 @@ def _use(member: Member, onnx: bool) -> str:
     mode = {1: "L", 3: "RGB"}.get(view.channels, "?")
     lines = [
         "```python",
-        "import timm, torch",
-        "from PIL import Image",
-        "",
-        f'network = timm.create_model("local-dir:{member.folder}", pretrained=True).eval()',
-        "transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=network))",
+        *(_changed(member) if member.model.architecture else _plain(member)),
         f'image = transform(Image.open("picture.png").convert("{mode}"))[None]',
         "with torch.inference_mode():",
         "    output = network(image)",
@@ -162,6 +162,37 @@ def _use(member: Member, onnx: bool) -> str:
     ]
     text = "\n".join(lines)
     return f"{text} `model.onnx` takes `images` [N, {size.replace(' x ', ', ')}]." if onnx else text
+
+
+def _plain(member: Member) -> list[str]:
+    return [
+        "import timm, torch",
+        "from PIL import Image",
+        "",
+        f'network = timm.create_model("local-dir:{member.folder}", pretrained=True).eval()',
+        "transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=network))",
+    ]
+
+
+def _changed(member: Member) -> list[str]:
+    """Return how a network is loaded that a file beside its weights changes."""
+    ((name, options),) = member.model.architecture.items()
+    given = "".join(f", {option}={value!r}" for option, value in options.items())
+    return [
+        "import functools, json, sys, timm, torch",
+        "from PIL import Image",
+        "from safetensors.torch import load_file",
+        "",
+        f'sys.path.append("{member.folder}")',
+        f"from {name} import modify",
+        "",
+        f'said = json.load(open("{member.folder}/config.json"))',
+        'make = functools.partial(timm.create_model, said["architecture"], **said["model_args"])',
+        f"network = modify(make{given}).eval()",
+        f'network.load_state_dict(load_file("{member.folder}/model.safetensors"))',
+        'seen = timm.data.resolve_data_config({}, pretrained_cfg=said["pretrained_cfg"])',
+        "transform = timm.data.create_transform(**seen)",
+    ]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

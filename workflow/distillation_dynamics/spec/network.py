@@ -1,36 +1,27 @@
 """A network: its timm name and arguments, its weights, and what is known of it before it has any."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from .base import From
+from .base import From, later
 from .images import View
-from .keys import Key, Text
 
-ARGS = "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
 # (channels, rows, columns) of the features of each block.
 Shapes = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A timm model; `classes` is the number of outputs of its head, 0 for none."""
+    """A timm model; `classes` is the number of outputs of its head, 0 for none.
+
+    `architecture`: a file of networks/architectures/ that changes it, with its options; empty: as timm makes it.
+    """
 
     name: str
     args: dict[str, Any]
     initialisation: str
     classes: int
-
-
-@dataclass(frozen=True)
-class Named:
-    """A timm model as a study names it."""
-
-    name: Annotated[Text, Key("a timm model")]
-    args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)
-    initialisation: Annotated[Literal["timm", "xavier"], Key("xavier: Xavier-uniform weights of linear layers")] = (
-        "timm"
-    )
+    architecture: dict[str, dict[str, Any]] = later(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,7 @@ class ModelQuery:
     view: dict[str, Any] = field(default_factory=dict)
     default: View | None = None
     released: str | None = None
+    architecture: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,13 +73,14 @@ class ModelInfo:
     """What a network is before it has weights.
 
     `view` and `size.classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale`
-    is the largest value that a LayerScale begins with, None without any.
+    is the largest value that a LayerScale begins with, None without any; `note` what an architecture says of it.
     """
 
     parameters: int
     size: NetworkSize
     view: View
     layer_scale: float | None = None
+    note: str | None = None
 
     @property
     def classes(self) -> int:

@@ -150,10 +150,12 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
 
 
 def argument_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each argument of a model that is no study's to give."""
+    """Yield a sentence for each argument of a model that is no study's to give, and for several architectures."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
     models += [(name, student.model, "pretrain") for name, student in students_of(config).items()]
     for owner, model, source in models:
+        if len(model.architecture) > 1:
+            yield f"{owner}.model.architecture: {', '.join(model.architecture)} are given; leave one"
         for name, value in sorted(model.args.items()):
             # Of weights from elsewhere nobody else says how many classes they tell apart.
             if name in ELSEWHERE and (name != "num_classes" or source == "pretrain"):
@@ -221,6 +223,13 @@ def view_notes(study: Study) -> Iterator[str]:
                 f"networks.{name}: sees images as its weights were trained ({parts}) and not as view says; to "
                 f"change it give networks.{name}.view"
             )
+
+
+def architecture_notes(study: Study) -> Iterator[str]:
+    """Yield what the networks of architectures say of themselves."""
+    for name, info in study.model_info.items():
+        if info.note is not None:
+            yield f"{'networks.' if name in study.networks else ''}{name}: {info.note}"
 
 
 def measure_faults(study: Study) -> Iterator[str]:

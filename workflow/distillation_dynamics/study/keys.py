@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from ..spec.images import Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
-from ..spec.network import Named
 from ..spec.networks import Control
 from ..spec.training import Recipe
+from .models import Named
 from .names import OneOf
 from .terms import Terms
 

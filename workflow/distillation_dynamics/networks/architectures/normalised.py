@@ -1,0 +1,34 @@
+"""A LayerNorm on the last block's output, and no lift: the control of `lift`, what normalising does by itself.
+
+features of the last block = LayerNorm(block(x)), of each token over its channels, with a scale and shift that train;
+the network's own norm and head follow as they were.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+REQUIRES = ("plain",)
+OPTIONS: dict[str, dict] = {}
+# That of the norms in ViTs.
+EPS = 1e-6
+
+
+class Normalised(nn.Module):
+    """A block, and a norm of what it gives: tokens [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, block: nn.Module, channels: int):
+        super().__init__()
+        self.block, self.norm = block, nn.LayerNorm(channels, EPS)
+
+    def forward(self, tokens: Tensor, *args, **options) -> Tensor:
+        """Return the normalised tokens; what else a block is given, it gets."""
+        return self.norm(self.block(tokens, *args, **options))
+
+
+def modify(make: Callable[..., Any]) -> nn.Module:
+    """Return the network; `make` makes the model of timm, with arguments changed."""
+    network = make()
+    network.blocks[-1] = Normalised(network.blocks[-1], network.embed_dim)
+    return network

@@ -1,0 +1,38 @@
+"""A model as a study names it: timm's, and an architecture of the library that changes it. Imports no torch."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from .. import extensions
+from ..spec.keys import Key, Text
+from .fields import fields_of
+
+ARGS = "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
+XAVIER = "xavier: Xavier-uniform weights of linear layers"
+
+
+class Architectures:
+    """The architectures that there are, each with the options of its file."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return pydantic's schema of a mapping of architectures."""
+        from pydantic_core import core_schema
+
+        fields = {}
+        for name, known in extensions.architectures().items():
+            own = fields_of(handler, known.options, known.required)
+            schema = core_schema.typed_dict_schema(
+                own, extra_behavior="forbid", metadata={"pydantic_js_updates": {"description": known.shows.rstrip(".")}}
+            )
+            fields[name] = core_schema.typed_dict_field(schema, required=False)
+        return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A timm model as a study names it."""
+
+    name: Annotated[Text, Key("a timm model")]
+    args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)
+    initialisation: Annotated[Literal["timm", "xavier"], Key(XAVIER)] = "timm"
+    architecture: Annotated[dict[str, dict[str, Any]], Architectures()] = field(default_factory=dict)
