@@ -26,6 +26,7 @@ from distillation_dynamics.metrics.pairs import confusion
 from distillation_dynamics.objective import Objective, When
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.configured import Data
+from distillation_dynamics.spec.faults import read
 from distillation_dynamics.spec.network import BlockSize, NetworkSize
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.teacher_outputs import ITSELF
@@ -66,6 +67,32 @@ loss = parts_of(Objective((spectral,), student_size, [teacher_size]))["late"]
 said[0]["features", 1] = teacher.mean(0, keepdim=True).expand_as(teacher)
 plain = Objective((replace(spectral, target="teacher"),), student_size, [teacher_size])
 torch.testing.assert_close(loss, parts_of(plain)["late"])
+
+from distillation_dynamics.errors import StudyError
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.inspection import info_of
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Model, ModelQuery
+from distillation_dynamics.study.models import Named
+
+known = extensions.architectures()["class_and_mean"]
+assert known.options["bias"].default is True and known.required == ()
+view = View(3, 32, (0.0,) * 3, (1.0,) * 3)
+args = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 2, "reg_tokens": 1}
+named = read(Named, {"name": "vit_tiny_patch16_224", "args": args, "architecture": {"class_and_mean": {"bias": False}}})
+network = build(Model(**vars(named), classes=5), view).eval().double()
+images = torch.randn(2, 3, 32, 32, dtype=torch.double)
+tokens = network.forward_features(images)
+pooled = torch.cat([tokens[:, 0], tokens[:, 2:].mean(1)], 1)
+torch.testing.assert_close(network(images), pooled @ network.head.weight.T)
+info = info_of(ModelQuery(**vars(named), classes=5, default=view))
+assert info.parameters == sum(one.numel() for one in network.parameters())
+try:
+    info_of(ModelQuery("resnet10t", {}, classes=5, default=view, architecture=named.architecture))
+except StudyError as error:
+    assert str(error).startswith("model.architecture.class_and_mean: does not fit resnet10t"), error
+else:
+    raise AssertionError("a ResNet has no class token")
 
 metric = zeros.Metric()
 metric.update(Outputs(features={0: torch.tensor([0.0, 0.001, 0.5, 1.0]).reshape(1, 4, 1, 1)}))
@@ -161,8 +188,8 @@ def written(root, tmp_path_factory):
 
 def test_every_kind_of_extension_has_an_example(written):
     _, names = written
-    kinds = {"objectives", "targets", "metrics", "metrics/pairs", "figures", "data/sources", "questions/silence"}
-    assert {name.rpartition("/")[0] for name in names} == kinds
+    kinds = {"objectives", "targets", "networks/architectures", "metrics", "metrics/pairs", "figures", "data/sources"}
+    assert {name.rpartition("/")[0] for name in names} == {*kinds, "questions/silence"}
 
 
 def test_examples_are_found_and_compute_what_they_say(written):

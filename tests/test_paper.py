@@ -217,6 +217,18 @@ def test_methods_of_networks_alone_name_their_weights_and_no_students():
     assert "Of students" not in text and "number is not recorded" in text
 
 
+def test_an_architecture_is_named_and_cited():
+    model = NETWORKS["dino"]["model"] | {"architecture": {"lift": {"width": 48}}}
+    networks = {"dino": NETWORKS["dino"] | {"model": model}}
+    study = {
+        "configuration": STUDY["configuration"] | {"measure": {"metrics": []}, "seeds": [0], "networks": networks},
+        "image_counts": {},
+    }
+    read, sources = empty(runs=runs(dino=1.0)), Sources(BIBTEX)
+    text = methods.document(study, read, ALONE, captions.named(read, ALONE), sources)
+    assert "with lift (width 48)~" in text and "2511.15572" in sources.bibliography()
+
+
 def test_methods_describe_the_tests_that_a_study_makes():
     variants = pd.DataFrame({"joint_seeds": [6, 6]})
     shape = pd.DataFrame({"p": [0.5]})

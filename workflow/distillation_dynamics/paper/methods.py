@@ -78,14 +78,19 @@ def _networks(config: dict[str, Any], sources: Sources) -> Iterator[str]:
             else f"weights {network['weights']}"
         )
         model = network["model"]
-        cited = sources.cite(f"model {model['name']}")
+        cited = _source_of(model, sources)
         control = f"; its control: {network['control']}" if network.get("control") else ""
         yield rf"{words(name)}: {words(model_said(model))}{cited}, {words(made + control)}."
 
 
+def _source_of(model: dict[str, Any], sources: Sources) -> str:
+    changed = (f"architecture {name}" for name in model.get("architecture", {}))
+    return sources.cite(f"model {model['name']}", *changed)
+
+
 def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterator[str]:
     student, recipe = config["student"], config["student"]["recipe"]
-    cited = sources.cite(f"model {student['model']['name']}")
+    cited = _source_of(student["model"], sources)
     teacher = f" Their teacher is {config['teacher']}." if config.get("teacher") else ""
     trained = f"{recipe_said(recipe)}, {recipe['precision']}"
     yield f"{words(model_said(student['model']))}{cited}, {words(trained)}."
