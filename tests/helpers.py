@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -166,15 +167,20 @@ def images_of(result: Study, folder, owner=STUDENT) -> Images:
 def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, seed=0, **machine) -> RunJob:
     """The training of one student of a study whose images lie in `folder/data`.
 
-    `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself).
+    `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself);
+    of another teacher both are those of its name with what it is: `untrained_teacher.safetensors`.
     """
-    stored, arm = None if outputs is None else str(outputs), result.variants[variant]
+    arm = result.variants[variant]
+
+    def of(source, path):
+        return str(path if source.weights == "trained" else path.with_name(f"{source.weights}_{path.name}"))
+
     sources = tuple(
         TeacherSource(
             *(result.model(source.network), result.model_info[source.network].size),
-            From(f"teacher {source}", files=(str(teacher),)),
-            stored=stored is not None,
-            outputs=stored,
+            From(f"teacher {source}", files=(of(source, Path(teacher)),)),
+            stored=outputs is not None,
+            outputs=None if outputs is None else of(source, Path(outputs)),
         )
         for source in arm.sources
     )

@@ -37,7 +37,8 @@ from test_measure import FAMILIES
 
 CPU = torch.device("cpu")
 ASK_FOR_LOGITS = {"cross_entropy": {"weight": 0.1, "label_smoothing": 0.1}, "soft": {"weight": 0.9}}
-# Labels alone, logits, features of one block or several, trained and frozen projections, features without logits.
+# Labels alone, logits, features of one block or several, trained and frozen projections, features without logits; and
+# terms whose weight or pairs change over training, controls, and another teacher.
 VARIANTS = {
     "none": {"cross_entropy": {"weight": 1}},
     "hard": {"cross_entropy": {"weight": 0.1}, "hard": {"weight": 0.9}},
@@ -47,6 +48,31 @@ VARIANTS = {
     "frozen": {**ASK_FOR_LOGITS, "projector": {"weight": 0.2, "pairs": "first", "frozen": True}},
     "features": {"cross_entropy": {"weight": 1}, "spectral": {"weight": 0.5, "pairs": [[0, 1]]}},
     "shared": {**ASK_FOR_LOGITS, "spectral": {"weight": {"share": 0.3}, "pairs": "last"}},
+    "course": {
+        **ASK_FOR_LOGITS,
+        "late": {
+            "objective": "spectral",
+            "weight": 0.2,
+            "pairs": "last",
+            "course": {"shape": "cosine", "values": [0, 1], "between": [0.3, 0.6], "off_after": 0.8},
+        },
+    },
+    "targets": {
+        **ASK_FOR_LOGITS,
+        "null": {"objective": "spectral", "weight": 0.2, "pairs": "first", "target": "zero"},
+        "other": {"objective": "spectral", "weight": 0.2, "pairs": "last", "target": "shuffled"},
+        "placebo": {"objective": "projector", "weight": 0.2, "pairs": "last", "target": "permuted"},
+    },
+    "two_teachers": {
+        **ASK_FOR_LOGITS,
+        "spectral": {"weight": 0.2, "pairs": ["first", "last"], "target": "untrained"},
+    },
+    "dose": {**ASK_FOR_LOGITS, "spectral": {"weight": {"gradient_share": 0.2}, "pairs": "last"}},
+    "moving": {
+        **ASK_FOR_LOGITS,
+        "spectral": {"weight": 0.2, "pairs": [[0, 0], [1, 2]], "moves": {"by": "cka", "gate": 0.01}},
+        "projector": {"weight": 0.1, "pairs": [[0, 0], [1, 2]], "moves": {"by": "epoch"}},
+    },
     "both": {
         **ASK_FOR_LOGITS,
         "spectral": {"weight": 0.2, "pairs": [[1, 2]]},
@@ -70,6 +96,7 @@ FILES = [
     "steps.parquet",
     "epochs.parquet",
     "terms.parquet",
+    "term_gradients.parquet",
 ]
 FILES += ["result.json", *(f"checkpoints/epoch{epoch:03d}.safetensors" for epoch in (0, 1, 2, 3))]
 
@@ -80,16 +107,15 @@ class Study:
     def __init__(self, folder, online):
         augmentation = {"student.recipe.augmentation": AUGMENTATION} if online else {}
         self.folder, self.result = folder, tiny_study(folder, **CHANGES, **augmentation)
-        torch.manual_seed(9)
-        network = build(self.result.model(self.result.teacher), self.result.view(self.result.teacher))
-        self.weights = folder / "teacher.safetensors"
-        save_weights(self.weights, network)
-        self.outputs = None
-        if not online:
-            self.outputs = folder / "outputs"
-            images = Split(images_of(self.result, folder / "data"), "train", 80)
-            parts = [LOGITS, *(("features", block) for block in range(3))]
-            teacher_outputs.write(self.outputs, network, images, None, parts, CPU)
+        self.weights, self.outputs = folder / "teacher.safetensors", None if online else folder / "outputs"
+        for seed, kind in ((9, ""), (10, "untrained_")):
+            torch.manual_seed(seed)
+            network = build(self.result.model(self.result.teacher), self.result.view(self.result.teacher))
+            save_weights(folder / f"{kind}teacher.safetensors", network)
+            if not online:
+                images = Split(images_of(self.result, folder / "data"), "train", 80)
+                parts = [LOGITS, *(("features", block) for block in range(3))]
+                teacher_outputs.write(folder / f"{kind}outputs", network, images, None, parts, CPU)
         self.alone = folder / "alone"
         for variant in VARIANTS:
             self.train([variant], self.alone)
@@ -119,8 +145,8 @@ def assert_equal(out, study, variants=tuple(VARIANTS)):
 
 
 SETS = {
-    "all eight": list(VARIANTS),
-    "all eight the other way round": list(reversed(VARIANTS)),
+    "all of them": list(VARIANTS),
+    "all of them the other way round": list(reversed(VARIANTS)),
     "two": ["both", "none"],
     "two that ask for features alone and for nothing": ["features", "none"],
     "three in some order": random.Random(4).sample(list(VARIANTS), 3),
@@ -327,7 +353,7 @@ def test_code_that_changed_after_the_plan_is_refused(stored, tmp_path):
     assert "the code was changed after the run was planned" in carry_out(batch)
 
 
-@pytest.mark.parametrize("variant", ["none", "both", "features", "projector"])
+@pytest.mark.parametrize("variant", ["none", "both", "features", "projector", "dose"])
 @pytest.mark.parametrize("size", [5, 16])
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, variant, size):
     """Batch statistics of a projector included: the two differ by rounding alone."""

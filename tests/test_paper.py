@@ -197,7 +197,7 @@ def test_methods_are_those_of_the_configuration():
         r"cait: cait\_xxs24\_224 (patch\_size 7,", r"~\cite{touvron2021cait}, trained here, 2 epochs of 640 images",
         r"float32, seed 0; its control: untrained.", "Their teacher is cait.", "Seeds: 0, 1,",
         "none is 1 cross\\_entropy", r"share is that of none + 50 \% of the loss as soft",
-        "A weight that is given as a share of the loss is set over the first updates",
+        "A weight that is given as a share of the loss is set over the first 100 updates",
         "20 images a class were held out",
         "(pairs first and last, ", r"Of students of the first seed alone: rank.",
     ):  # fmt: skip

@@ -57,7 +57,8 @@ def finished(folder, name, seed=-1, classes=10, top1=80.0, epochs=()):
         write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
         terms = {column: np.array([1.0, 2.0]) for column in TERM_COLUMNS} | {"term": np.array(["soft", "soft"])}
         write_table(folder / "terms.parquet", terms, TERM_COLUMNS)
-    return Run(name, seed, From(name, files=()), measured=bool(classes), folder=str(folder))
+    files = tuple(str(path) for path in sorted(folder.iterdir()))
+    return Run(name, seed, From(name, files=files), measured=bool(classes), folder=str(folder))
 
 
 def written(tmp_path, teacher, *listed):

@@ -17,10 +17,8 @@ from . import distributed
 from .similarity import cka
 from .spec.network import BlockSize, NetworkSize
 from .spec.teacher_outputs import ITSELF, Part, ordered, taken
-from .spec.training import TermSpec
+from .spec.training import CALIBRATION_UPDATES, TermSpec
 
-# Updates over which a term that is given a share has just that share; then its weight is fixed.
-CALIBRATION_UPDATES = 100
 # What a term must take whose pairs move on by a gate on CKA.
 GATE_TAKES = ("student_features", "teacher_features")
 # What a network says of a batch, as far as terms take it: each part with the batch first.

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import extensions
 from ..data.classes import class_names
 from ..spec.base import From
-from ..spec.runs import LOGITS, RESULT
+from ..spec.runs import LOGITS, RESULT, TERM_GRADIENTS
 from ..spec.tables import (
     INDEX,
     Arm,
@@ -29,7 +29,7 @@ from .task import STUDY_FILE, Task, with_needs
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
-SUMMARY_TABLES = ("runs", "epochs", "terms", "summary", "cost")
+SUMMARY_TABLES = ("runs", "epochs", "terms", "term_gradients", "summary", "cost")
 LIBRARY = Path(__file__).parents[1]
 RESOURCES = LIBRARY.parents[1] / "resources"
 PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
@@ -113,7 +113,13 @@ def _tables(graph: Graph) -> dict[str, Task]:
 
 def _left(task: Task) -> list[str]:
     """What the summary reads of a run: its logits and curves where it has them."""
-    names = [*(LOGITS.format(split) for split in ("validation", "test")), "epochs.parquet", "terms.parquet", *RESULT]
+    names = [
+        *(LOGITS.format(split) for split in ("validation", "test")),
+        "epochs.parquet",
+        "terms.parquet",
+        TERM_GRADIENTS,
+        *RESULT,
+    ]
     written = {path.rpartition("/")[2] for path in task.writes}
     return [name for name in names if name in written]
 

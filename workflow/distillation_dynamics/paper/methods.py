@@ -12,12 +12,15 @@ import pandas as pd
 
 from ..report.head import MAIN, counted, model_said, recipe_said
 from ..spec.tables import Names
+from ..spec.training import CALIBRATION_UPDATES
 from ..statistics.thresholds import FEWEST_SEEDS, LEVEL, POWER, SMALLEST_FACTOR
 from ..words import listed, plural
 from .latex import words
 from .sources import Sources
 
 Tables = Mapping[str, pd.DataFrame]
+# What a share is of, by its key.
+SHARE_OF = {"share": "of the loss", "gradient_share": "of the gradients"}
 
 
 def document(
@@ -105,24 +108,34 @@ def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterato
             own = {key: term for key, term in terms.items() if not (more and key in baseline)}
             texts.append(words(f"{name} is {f'that of {names.baseline} + ' * more}") + _loss(own))
     yield "; ".join(texts) + "."
-    objectives = dict.fromkeys(name for terms in config["variants"].values() for name in terms)
+    listed_terms = [(name, term) for terms in config["variants"].values() for name, term in terms.items()]
+    objectives = dict.fromkeys(term.get("objective", name) for name, term in listed_terms)
     if found := [f"{words(name)}{by}" for name in objectives if (by := sources.cite(f"objective {name}"))]:
         yield f"Sources: {listed(found)}."
-    if any(isinstance(term["weight"], dict) for terms in config["variants"].values() for term in terms.values()):
-        yield "A weight that is given as a share of the loss is set over the first updates, and fixed then."
+    for kind in dict.fromkeys(kind for _, term in listed_terms for kind in _share(term)):
+        yield f"A weight that is given as a share {SHARE_OF[kind]} is set over the first {CALIBRATION_UPDATES} updates,"
+        yield "and fixed then."
 
 
 def _loss(terms: dict[str, dict[str, Any]]) -> str:
     texts = []
     for name, term in terms.items():
-        weight = term["weight"]
-        scale = f"{100 * weight['share']:g} % of the loss as" if isinstance(weight, dict) else f"{weight:g}"
+        scales = [f"{100 * share:g} % {SHARE_OF[kind]} as" for kind, share in _share(term).items()]
+        scale = scales[0] if scales else f"{term['weight']:g}"
         options = [f"{key} {_option(value)}" for key, value in term.items() if key != "weight"]
         texts.append(words(f"{scale} {name}" + (f" ({', '.join(options)})" if options else "")))
     return " + ".join(texts)
 
 
+def _share(term: dict[str, Any]) -> dict[str, float]:
+    """Return the share that a term is given instead of a weight, by its kind; empty where it has a weight."""
+    weight = term["weight"]
+    return {kind: share for kind, share in weight.items() if share is not None} if isinstance(weight, dict) else {}
+
+
 def _option(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_option(part)}" for key, part in value.items())
     return " and ".join(map(_option, value)) if isinstance(value, list) else str(value)
 
 

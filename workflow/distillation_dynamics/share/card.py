@@ -13,6 +13,9 @@ import pandas as pd
 import yaml
 
 from ..report.head import MAIN, model_said, recipe_said
+from ..spec.base import build
+from ..spec.training import TermSpec
+from ..statistics.terms import dose_of, more_of, named
 from ..words import listed, number, plural
 from .members import Member
 
@@ -72,16 +75,17 @@ def _made(member: Member) -> Iterator[str]:
         return
     yield f"A student: {recipe_said(job['recipe'])}, seed {job['seed']}; weights of the last epoch."
     yield f"Loss: {' + '.join(_term(term) for term in job['terms'])}."
-    if job.get("teacher"):
-        yield f"Teacher: {model_said(job['teacher']['model'])}."
+    for teacher in job["teachers"]:
+        yield f"Teacher: {model_said(teacher['model'])}."
 
 
 def _term(term: dict[str, Any]) -> str:
-    weight = f"{100 * term['share']:g} % of the loss as" if term["share"] is not None else f"{term['weight']:g}"
-    options = [f"{name} {value}" for name, value in term["options"].items()]
-    pairs = [f"{student}-{teacher}" for student, teacher in term["pairs"]]
-    options += [f"student-teacher blocks {listed(pairs)}"] if pairs else []
-    return f"{weight} {term['name']}" + (f" ({', '.join(options)})" if options else "")
+    spec = build(TermSpec, term)
+    weight = f"{spec.weight:g}" if spec.weight is not None else f"({dose_of(spec)})"
+    options = [f"{name} {value}" for name, value in spec.options.items()]
+    options += [f"student-teacher blocks {named(spec.pairs)}"] if spec.pairs else []
+    options += [f"{name} {value}" for name, value in more_of(spec).items()]
+    return f"{weight} {spec.objective}" + (f" ({', '.join(options)})" if options else "")
 
 
 def _reached(member: Member, tables: Tables) -> Iterator[str]:

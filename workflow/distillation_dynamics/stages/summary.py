@@ -1,9 +1,10 @@
 """The study in one look: every run, every network and variant, what it reached and what it cost.
 
 In: what networks and students left behind (results, logits, tables of their training). Out: `runs.parquet` (a row a
-run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `summary.parquet` and
-`summary.md` (a row a network or variant), `cost.parquet` and `cost.md` (measured seconds, which differ from run to run;
-everything else is equal for equal seeds). Imports no torch.
+run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `term_gradients.parquet`
+(norm and direction of each term's gradient by block), `summary.parquet` and `summary.md` (a row a network or variant),
+`cost.parquet` and `cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds).
+Imports no torch.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..files import Column, read_json, read_npy, read_table, write_table, write_
 from ..markdown import markdown
 from ..metrics.pairs.agreement import agreement
 from ..spec.tables import Run, SummaryJob
-from ..training.log import EPOCH_COLUMNS, TERM_COLUMNS
+from ..training.log import EPOCH_COLUMNS, GRADIENT_LOG_COLUMNS, TERM_COLUMNS
 
 SPLITS = "validation", "test"
 RUN_COLUMNS = {
@@ -35,10 +36,6 @@ RUN_COLUMNS = {
     "test_images": Column("images", "number of test images; 0 where not measured"),
     "train_images": Column("images", "number of training images; 0 for weights that were not trained here"),
     "epochs": Column("epochs", "epochs of training"),
-    "updates": Column("updates", "of the optimiser in training; 0 for weights that were not trained here"),
-    "clip_gradient_norm": Column("", "largest norm of a gradient; NaN where there was no limit"),
-    "clipped": Column("", "share of the updates whose gradient was clipped; NaN where nothing was trained"),
-    "ema_decay": Column("", "of the average of weights that is measured; NaN: weights as trained"),
     "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
 }
@@ -67,7 +64,11 @@ COST_COLUMNS = EPOCH_KEYS | {
     "start_seconds": Column("s", "its share of start-up, loading and writing, on top of `seconds`"),
 }
 # What a training leaves of its course, by table.
-COURSES = {"epochs": EPOCH_KEYS | EPOCH_COLUMNS, "terms": EPOCH_KEYS | TERM_COLUMNS}
+COURSES = {
+    "epochs": EPOCH_KEYS | EPOCH_COLUMNS,
+    "terms": EPOCH_KEYS | TERM_COLUMNS,
+    "term_gradients": EPOCH_KEYS | GRADIENT_LOG_COLUMNS,
+}
 TABLES = {"runs": RUN_COLUMNS, **COURSES, "summary": SUMMARY_COLUMNS, "cost": COST_COLUMNS}
 
 
@@ -93,8 +94,7 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
         folder, logits = Path(run.folder), logits_of(run)
         key = {"network": run.network, "seed": run.seed}
         result = read_json(folder / "result.json")
-        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1}
-        row |= dict.fromkeys(("train_images", "epochs", "updates"), 0)
+        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1, "train_images": 0, "epochs": 0}
         row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
         if run.network != teacher:
@@ -104,9 +104,10 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
                     continue
                 row[f"{split}_agreement"], row[f"{split}_kl"] = agreement(logits[split], theirs[split])
         runs.append(row)
-        # Weights from elsewhere have no course.
-        if row["epochs"]:
-            for name, parts in courses.items():
+        # Weights from elsewhere have no course, and networks no terms whose gradients are compared.
+        written = {Path(file).stem for file in run.files.files}
+        for name, parts in courses.items():
+            if name in written:
                 parts.append(read_table(folder / f"{name}.parquet").assign(**key))
         costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
     joined = {

@@ -52,9 +52,17 @@ def options_of(term: TermSpec) -> str:
 
 def settings_of(term: TermSpec) -> dict[str, Any]:
     """Return all that a term has beside its dose and pairs, by name."""
+    return dict(sorted(term.options.items())) | _beside(term)
+
+
+def _beside(term: TermSpec) -> dict[str, Any]:
     moves = "" if term.moves is None else f"one by one ({term.moves.by}{f' {g:g}' if (g := term.moves.gate) else ''})"
-    more = {"course": course_of(term), "moves": moves, "reduction": term.reduction, "target": term.target}
-    return dict(sorted(term.options.items())) | more
+    return {"course": course_of(term), "moves": moves, "reduction": term.reduction, "target": term.target}
+
+
+def more_of(term: TermSpec) -> dict[str, Any]:
+    """Return what a term has beside its dose, pairs and options that is not the usual, by name."""
+    return {name: value for name, value in _beside(term).items() if value != USUAL[name]}
 
 
 def described(term: TermSpec) -> str:

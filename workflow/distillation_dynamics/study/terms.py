@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from .. import extensions
 from ..spec.keys import KIND, Key
-from ..spec.training import Course, Moves
+from ..spec.training import CALIBRATION_UPDATES, Course, Moves
 from .fields import field_of, fields_of
 from .names import OneOf
 
@@ -24,7 +24,7 @@ WEIGHT = Annotated[
     Annotated[float, Key(ge=0)] | Share,
     Key(
         "of the term in the loss; {share: s} or {gradient_share: s}: the weight that gives it that share of the loss, "
-        "or of the norms of the terms' gradients on the student's blocks, over the first 100 updates"
+        f"or of the norms of the terms' gradients on the student's blocks, over the first {CALIBRATION_UPDATES} updates"
     ),
 ]
 COURSE = Annotated[Course, Key("how its weight changes over training; left out: it does not")]
