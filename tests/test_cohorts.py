@@ -78,6 +78,13 @@ VARIANTS = {
         "spectral": {"weight": 0.2, "pairs": [[1, 2]]},
         "projector": {"weight": 0.1, "pairs": [[0, 0]]},
     },
+    # What draws at random, and what is made anew from its parameters in each update.
+    "drawn": {
+        **ASK_FOR_LOGITS,
+        "mgd": {"weight": 1, "pairs": "last"},
+        "random": {"objective": "gram", "over": "random", "sampled": 50, "weight": 1, "pairs": "first"},
+        "vkd": {"weight": 0.1, "pairs": "last"},
+    },
 }
 AUGMENTATION = {"auto_augment": "rand-m9-mstd0.5-inc1", "random_erasing": 0.25, "crop_scale": [0.5, 1.0]}
 CHANGES = {
@@ -384,7 +391,9 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
         torch.testing.assert_close(gradients[size][name], expected, rtol=2e-4, atol=1e-6, msg=name)
 
 
-def test_images_at_a_time_changes_the_losses_by_rounding_alone_and_in_parts_dropout_repeats_itself(stored, tmp_path):
+@pytest.mark.parametrize("variant", ["both", "drawn"])
+def test_images_at_a_time_changes_the_losses_by_rounding_alone(stored, tmp_path, variant):
+    """What objectives draw is the same, and other in each update."""
     import pandas as pd
 
     changes = CHANGES | {"student.model.args.drop_path_rate": 0.0, "student.model.args.proj_drop_rate": 0.0}
@@ -392,9 +401,12 @@ def test_images_at_a_time_changes_the_losses_by_rounding_alone_and_in_parts_drop
     losses = {}
     for size in (None, 7):
         out = tmp_path / f"size{size}"
-        cohorts.main([run_job(result, tmp_path, "both", out, stored.weights, stored.outputs, images_at_a_time=size)])
+        cohorts.main([run_job(result, tmp_path, variant, out, stored.weights, stored.outputs, images_at_a_time=size)])
         losses[size] = pd.read_parquet(out / "steps.parquet")["value"]
     np.testing.assert_allclose(losses[7], losses[None], rtol=1e-3)
+
+
+def test_in_parts_dropout_repeats_itself(stored, tmp_path):
     out = [stored.train(["both", "none"], tmp_path / name, images_at_a_time=7) for name in ("one", "two")]
     for name in FILES:
         assert (out[0] / "both" / name).read_bytes() == (out[1] / "both" / name).read_bytes()

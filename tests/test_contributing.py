@@ -23,29 +23,36 @@ from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.task import code_of, key_of
 from distillation_dynamics.metrics import zeros
 from distillation_dynamics.metrics.pairs import confusion
+from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.parts import say, size_of
 from distillation_dynamics.objective import Objective, When
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.configured import Data
 from distillation_dynamics.spec.faults import read
-from distillation_dynamics.spec.network import BlockSize, NetworkSize
+from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.teacher_outputs import ITSELF
 from distillation_dynamics.spec.training import TermSpec
 
-assert extensions.objectives()["cosine"].takes == ("pair", "student_features", "teacher_features")
+assert extensions.objectives()["direction"].takes == ("pair", "student_classes", "teacher_classes")
+assert set(extensions.objectives()["direction"].options) == {"bias", "normalise_target"}
+assert extensions.objectives()["sharpness"].takes == ("student_attention", "teacher_attention")
 assert extensions.targets()["mean"].kinds == ("pooled", "features", "classes")
 assert extensions.metrics()["zeros"].tables == ("scalars", "depth")
 assert extensions.pair_metrics()["confusion"] == ("logits",)
 assert extensions.figures(known_tables())["zeros"].metrics == ("zeros",)
 assert extensions.readers()["listed"] is True
 
-torch.manual_seed(0)
-takes = extensions.objectives()["cosine"].takes
-term = TermSpec("cosine", "cosine", takes, {"bias": False}, weight=1.0, pairs=((0, 1),), teacher=0)
-student_size, teacher_size = (NetworkSize(5, n, (BlockSize(n, 2, 2),) * 2) for n in (4, 6))
-objective = Objective((term,), student_size, [teacher_size])
-student, teacher = torch.randn(3, 4, 2, 2, requires_grad=True), torch.randn(3, 6, 2, 2)
-said, labels = {ITSELF: {("features", 0): student}, 0: {("features", 1): teacher}}, torch.zeros(3, dtype=torch.long)
+def made(width, heads):
+    torch.manual_seed(width)
+    args = {"patch_size": 8, "embed_dim": width, "depth": 2, "num_heads": heads}
+    return build(Model("vit_tiny_patch16_224", args, "xavier", 5), View(1, 16, (0.5,), (0.5,))).eval()
+
+
+def term_of(name, **options):
+    takes = extensions.objectives()[name].takes
+    return TermSpec(name, name, takes, options, weight=1.0, pairs=((0, 1),), teacher=0)
 
 
 def parts_of(objective):
@@ -53,14 +60,28 @@ def parts_of(objective):
     return objective.weighed(objective.values(said, labels, labels, when), when)
 
 
+ours, theirs = made(4, 2), made(6, 3)
+images, labels = torch.randn(3, 1, 16, 16), torch.zeros(3, dtype=torch.long)
+terms = term_of("direction", bias=False, normalise_target=True), term_of("sharpness")
+student_size, teacher_size = (size_of(network, images[:1]) for network in (ours, theirs))
+objective = Objective(terms, student_size, [teacher_size])
+asked = objective.asks(When(0, 1, 1))
+said = {ITSELF: say(ours, images, asked[ITSELF]), 0: say(theirs, images, asked[0])}
 parts = parts_of(objective)
-weight = next(objective.parameters()).detach()
-projected, target = student.mean((2, 3)) @ weight.T, teacher.mean((2, 3))
+token, target = said[ITSELF]["classes", 0][:, 0], said[0]["classes", 1][:, 0]
+projected = token @ next(objective.parameters()).T
+target = (target - target.mean(1, keepdim=True)) / (target.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
 cosine = (projected * target).sum(1) / projected.norm(dim=1) / target.norm(dim=1)
-torch.testing.assert_close(parts["loss"], 1 - cosine.mean())
-parts["loss"].backward()
-assert student.grad.abs().sum() > 0
+torch.testing.assert_close(parts["direction"], 1 - cosine.mean())
+entropies = [-(said[who]["attention", block] * said[who]["attention", block].log()).sum(-1).mean((1, 2)) / np.log(5)
+             for who, block in ((ITSELF, 0), (0, 1))]
+torch.testing.assert_close(parts["sharpness"], (entropies[0] - entropies[1]).square().mean())
+for name in ("direction", "sharpness"):
+    gradients = torch.autograd.grad(parts[name], ours.blocks[0].attn.qkv.weight, retain_graph=True)
+    assert gradients[0].abs().sum() > 0
 
+student, teacher = torch.randn(3, 4, 2, 2), torch.randn(3, 6, 2, 2)
+said = {ITSELF: {("features", 0): student}, 0: {("features", 1): teacher}}
 spectral = TermSpec("late", "spectral", extensions.objectives()["spectral"].takes, {}, weight=1.0, pairs=((0, 1),),
                     teacher=0, target="mean")
 loss = parts_of(Objective((spectral,), student_size, [teacher_size]))["late"]

@@ -9,7 +9,7 @@ import torch
 
 from distillation_dynamics import distributed
 from distillation_dynamics.objective import Objective, When
-from losses import LOGITS, size_of, term
+from losses import LOGITS, size_of, with_defaults
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def test_rows_that_were_shared_out_come_together_in_order(both, count):
     assert all(torch.equal(part, rows) for part in parts)
 
 
-@pytest.mark.parametrize("name", ["dist", "projector"])
+@pytest.mark.parametrize("name", ["dist", "projector", "cka", "gram", "rkd"])
 def test_what_a_loss_takes_from_the_whole_batch_is_the_same_in_parts(both, monkeypatch, name):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 8, 5, generator=generator)
     features = torch.randn(2, 8, 6, 2, 2, generator=generator)
-    options = {"dist": {"beta": 0.0, "gamma": 1.0, "temperature": 1.0}, "projector": {"frozen": False}}[name]
+    options = {"dist": {"beta": 0.0}, "gram": {"over": "images"}}.get(name, {})
     torch.manual_seed(1)
-    spec = term(name, 1.0, pairs=[(0, 0)] if name == "projector" else [], **options)
+    spec = with_defaults(name, 1.0, pairs=[] if name == "dist" else [(0, 0)], **options)
     objective = Objective((spec,), size_of(6, side=2), [size_of(6, side=2)])
 
     def value(places):

@@ -71,6 +71,15 @@ def summed(value: Tensor) -> Tensor:
     return value if world() == 1 else all_reduce(value)
 
 
+def gathered(rows: Tensor) -> Tensor:
+    """Return the rows of all processes, those of each together, with their gradient; each process has as many."""
+    if world() == 1:
+        return rows
+    whole = rows.new_zeros(world(), *rows.shape)
+    whole[rank()] = rows
+    return summed(whole).flatten(0, 1)
+
+
 def mean(values: Tensor) -> Tensor:
     """Return the mean of a tensor over processes, without a gradient."""
     if world() > 1:

@@ -18,6 +18,7 @@ from .similarity import cka
 from .spec.network import BlockSize, NetworkSize
 from .spec.teacher_outputs import ITSELF, Part, ordered, taken
 from .spec.training import CALIBRATION_UPDATES, TermSpec
+from .targets._prepared import prepared
 
 # What a term must take whose pairs move on by a gate on CKA.
 GATE_TAKES = ("student_features", "teacher_features")
@@ -214,7 +215,7 @@ class Objective(nn.Module):
 
 def _target(term: TermSpec, values: Tensor, kind: str, seed: int) -> Tensor:
     """Return what a term holds its student against, of what its teacher says."""
-    if term.target == "teacher":
-        return values
-    module = import_module(f".targets.{term.target}", __package__)
-    return module.target(values, kind, seed) if hasattr(module, "target") else values
+    if term.target != "teacher":
+        module = import_module(f".targets.{term.target}", __package__)
+        values = module.target(values, kind, seed) if hasattr(module, "target") else values
+    return prepared(values, kind, term.options)

@@ -25,5 +25,5 @@ def cka(ours: Tensor, theirs: Tensor) -> Tensor:
         return (a * b).sum() + sums - 2 / (count - 2) * (a.sum(dim=0) * b.sum(dim=0)).sum()
 
     norms = hsic(first, first) * hsic(second, second)
-    there = norms > 0
+    there = ~(norms <= 0)
     return torch.where(there, hsic(first, second) / torch.where(there, norms, 1.0).sqrt(), 0.0)

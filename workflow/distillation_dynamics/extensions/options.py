@@ -1,4 +1,8 @@
-"""The options that a file of the library has: `OPTIONS`, by the words of a JSON schema."""
+"""The options that a file of the library has: `OPTIONS`, by the words of a JSON schema, and those that files share.
+
+What several files of a folder have is declared once, in the `OPTIONS` of `_shared.py` there. A file names those that it
+takes in `SHARED`; where its own `OPTIONS` have one of that name, they say what is otherwise there (another default).
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +38,13 @@ def options_of(file: File, taken: Iterable[str] = (), whose: str = "") -> dict[s
 
     from ..spec.faults import read
 
-    given = file.value("OPTIONS")
+    sharing = "SHARED" in file.names
+    given = file.value("OPTIONS", *([{}] if sharing else []))
+    if sharing and isinstance(given, dict):
+        shared = file.beside("_shared.py").value("OPTIONS")
+        for name in file.texts("SHARED", shared):
+            own = given.get(name, {})
+            given[name] = shared[name] | own if isinstance(own, dict) else own
     try:
         options = read(TypeAdapter(dict[str, Option]), given, "OPTIONS")
     except StudyError as error:

@@ -22,6 +22,8 @@ from .blocks import block_names, block_strides, features
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 # Layers that attend among channels (XCiT, DaViT), of which there may happen to be as many as patches.
 AMONG_CHANNELS = ("XCA", "ChannelAttention", "ChannelAttentionV2")
+# Linear maps of a layer whose last part are its values -> how many parts they have.
+PARTS_OF = {"qkv": 3, "v_proj": 1}
 
 
 class _Softmaxes(TorchFunctionMode):
@@ -75,20 +77,54 @@ def softmaxes(
                 layer.fused_attn = True
 
 
+@contextmanager
+def values(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """Return the values [B, N, C] of every self-attention layer below `blocks`, by layer, in the pass made inside.
+
+    Gradients flow through them, and fused kernels stay on. They are seen where a layer makes queries, keys and values
+    by one linear map `qkv` that it calls, or values by `v_proj`.
+    """
+    found: dict[str, Tensor] = {}
+    inside = tuple(f"{block}." for block in blocks)
+    with ExitStack() as stack:
+        for name, module in network.named_modules():
+            layer, _, last = name.rpartition(".")
+            if (
+                name.startswith(inside)
+                and layer.endswith("attn")
+                and last in PARTS_OF
+                and isinstance(module, nn.Linear)
+            ):
+
+                def keep(module: nn.Module, given: Any, made: Tensor, layer: str = layer, parts: int = PARTS_OF[last]):
+                    found[layer] = made.chunk(parts, dim=-1)[-1]
+
+                stack.enter_context(module.register_forward_hook(keep))
+        yield found
+
+
 @torch.no_grad()
-def attention_heads(network: nn.Module, images: Tensor) -> list[int]:
-    """Return of how many heads each block has one attention map of all its tokens; 0 where it has none, or several."""
+def attention_sizes(network: nn.Module, images: Tensor) -> list[tuple[int, int]]:
+    """Return of how many heads each block has one attention map of all its tokens, and the width of its values.
+
+    Both are 0 where a block has none, or several; the width is 0 where values are not seen.
+    """
     names = block_names(network)
-    with softmaxes(network, names) as weights:
+    with softmaxes(network, names) as weights, values(network, names) as seen:
         shapes = [Shape(*block.shape[1:]) for block in features(network, images)]
-    heads = []
+    sizes = []
     for block, shape in zip(names, shapes, strict=True):
         own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
         maps = [_map(network, name, value, shape, 0.0, len(images)) for name, value in own.items()]
         one = maps[0] if len(maps) == 1 else None
         whole = one is not None and one.weights.shape[1] == 1 and (one.rows, one.columns) == shape[1:]
-        heads.append(one.weights.shape[2] if one is not None and whole else 0)
-    return heads
+        if one is None or not whole:
+            sizes.append((0, 0))
+            continue
+        tokens, value = one.weights.shape[-1], seen.get(next(iter(own)))
+        whole = value is not None and value.shape[:-1] == (len(images), tokens)
+        sizes.append((one.weights.shape[2], value.shape[-1] if value is not None and whole else 0))
+    return sizes
 
 
 @torch.no_grad()

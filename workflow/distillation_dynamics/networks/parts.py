@@ -1,7 +1,7 @@
 """What training asks of a network, as plain tensors by part: a kind, and a block or none."""
 
 from collections.abc import Collection, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 from torch import Tensor, nn
 
@@ -9,8 +9,11 @@ from ..outputs import Request
 from ..spec.network import BlockSize, NetworkSize
 from ..spec.teacher_outputs import NO_BLOCK, WHOLE, Part
 from .answers import run
-from .attention import attention_heads, softmaxes
+from .attention import attention_sizes, softmaxes, values
 from .blocks import block_names, classes_of
+
+# Kinds of parts that are read inside of a block, in its attention layer.
+READ_INSIDE = "attention", "values"
 
 
 def say(
@@ -19,7 +22,8 @@ def say(
     """Return parts of what a network says of images [B, C, H, W], in their order; gradients flow through all of them.
 
     `logits` [B, K]; `pooled` [B, D]; of a block `features` [B, C, H, W], `classes` [B, P, C] and `registers` [B, R, C],
-    `attention` [B, heads, N, N]. Blocks whose attention is asked for go without fused kernels, or those of `unfused`.
+    `attention` [B, heads, N, N] and `values` [B, N, C], all heads side by side. Blocks whose attention is asked for go
+    without fused kernels, or those of `unfused`.
     """
     if not parts:
         return {}
@@ -27,14 +31,17 @@ def say(
     request = Request(
         logits="logits" in blocks,
         pooled="pooled" in blocks,
-        # The pass must come as far as a block whose attention is asked for.
-        features=tuple(sorted(blocks.get("features", set()) | blocks.get("attention", set()))),
+        # The pass must come as far as a block whose attention layer is asked for.
+        features=tuple(sorted(set().union(*(blocks.get(kind, ()) for kind in ("features", *READ_INSIDE))))),
         prefix=tuple(sorted(blocks.get("classes", set()) | blocks.get("registers", set()))),
     )
     names = block_names(network)
-    attending = [names[block] for block in blocks.get("attention", ())]
-    reading: AbstractContextManager = softmaxes(network, attending, unfused) if attending else nullcontext({})
-    with reading as weights:
+    inside: dict[str, dict[str, Tensor]] = {}
+    with ExitStack() as stack:
+        for kind in (kind for kind in READ_INSIDE if kind in blocks):
+            where = [names[block] for block in blocks[kind]]
+            reading = softmaxes(network, where, unfused) if kind == "attention" else values(network, where)
+            inside[kind] = stack.enter_context(reading)
         outputs = run(network, images, request)
     found: dict[Part, Tensor] = {}
     for kind, block in parts:
@@ -42,8 +49,8 @@ def say(
             value = getattr(outputs, kind)
         elif kind == "features":
             value = outputs.features[block]
-        elif kind == "attention":
-            (value,) = (layer for name, layer in weights.items() if name.startswith(f"{names[block]}."))
+        elif kind in inside:
+            (value,) = (layer for name, layer in inside[kind].items() if name.startswith(f"{names[block]}."))
         else:
             value = getattr(outputs.prefix[block], kind)
         found[kind, block] = value
@@ -67,8 +74,8 @@ def size_of(network: nn.Module, images: Tensor) -> NetworkSize:
     asked = [("pooled", NO_BLOCK), *((kind, b) for kind in ("features", "classes", "registers") for b in blocks)]
     said = say(network, images, asked)
     sizes = []
-    for b, heads in zip(blocks, attention_heads(network, images), strict=True):
+    for b, attending in zip(blocks, attention_sizes(network, images), strict=True):
         channels, rows, columns = said["features", b].shape[1:]
         classes, registers = (said[kind, b].shape[1] for kind in ("classes", "registers"))
-        sizes.append(BlockSize(channels, rows, columns, classes, registers, heads))
+        sizes.append(BlockSize(channels, rows, columns, classes, registers, *attending))
     return NetworkSize(classes_of(network), said["pooled", NO_BLOCK].shape[1], tuple(sizes))

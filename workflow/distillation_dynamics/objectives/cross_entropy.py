@@ -1,4 +1,12 @@
-"""Cross-entropy with the label: CE_ls(s, y), mean over the batch, optionally with label smoothing."""
+"""Cross-entropy with the label: what a student minimises that nobody teaches.
+
+Formula: - sum over classes of y log softmax(s), mean over the batch
+
+y is 1 for the label and 0 for other classes, a share `label_smoothing` of it spread over all classes, or the
+probabilities of a mixed image.
+
+Source: label smoothing: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, Rethinking the Inception Architecture, CVPR 2016.
+"""
 
 from torch import Tensor
 from torch.nn import functional as F

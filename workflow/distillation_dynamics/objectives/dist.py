@@ -1,12 +1,15 @@
 """DIST: how student and teacher relate classes within an image, and images within a class, by correlation.
 
-beta (1 - mean over images of rho(s_i, t_i)) + gamma (1 - mean over classes of rho(s_j, t_j)), times tau^2, with rho
-Pearson's correlation of probabilities at temperature tau: over the classes of an image i, and over the batch's images
-of a class j. A scale or an offset of the probabilities costs nothing. The second part depends on the batch's size.
+Formula: tau^2 (beta (1 - mean over images of rho(s_i, t_i)) + gamma (1 - mean over classes of rho(s_j, t_j)))
+
+rho is Pearson's correlation of probabilities at temperature tau: over the classes of an image i, and over the batch's
+images of a class j. A scale or an offset of the probabilities costs nothing. The second part depends on the batch's
+size.
 
 Source: Huang, You, Wang, Qian, Xu, Knowledge Distillation from A Stronger Teacher, NeurIPS 2022. tau^2 is in its code
-and not in the paper. Defaults are those of its ImageNet runs (ResNet-34 to ResNet-18, 72.07 %, with twice this term and
-once the cross-entropy).
+and not in the paper. Defaults are those of its ImageNet runs, with twice this term and once the cross-entropy.
+
+Reported: ResNet-34 to ResNet-18 72.07 %, and ConvNeXt-T to DeiT-Tiny 74.07 %, 72.17 % alone (recalled and not checked).
 """
 
 from torch import Tensor
@@ -14,15 +17,10 @@ from torch import Tensor
 from .. import distributed
 from ..objective import Term
 
+SHARED = ("temperature",)
 OPTIONS = {
     "beta": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within an image"},
     "gamma": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within a class"},
-    "temperature": {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "default": 1.0,
-        "description": "that the logits of both are divided by",
-    },
 }
 # Keeps the correlation of what does not vary finite: it is 0.
 EPSILON = 1e-8

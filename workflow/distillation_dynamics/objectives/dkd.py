@@ -1,12 +1,16 @@
 """Decoupled distillation: the label's class against the rest, and the other classes among themselves, weighed apart.
 
-alpha KL((t_y, 1 - t_y) || (s_y, 1 - s_y)) + beta KL(t' || s'), times tau^2, with probabilities at temperature tau and
-t', s' those of all classes but the label's, normalised. With alpha 1 and beta 1 - t_y of each image it is soft
-distillation, which so weighs the other classes least where the teacher is sure. Each image needs one label.
+Formula: tau^2 (alpha KL((t_y, 1 - t_y) || (s_y, 1 - s_y)) + beta KL(t' || s')), mean over the batch
+
+Probabilities are those at temperature tau, t' and s' those of all classes but the label's, normalised. With alpha 1 and
+beta 1 - t_y of each image it is soft distillation, which so weighs the other classes least where the teacher is sure.
+Each image needs one label.
 
 Source: Zhao, Cui, Song, Qiu, Liang, Decoupled Knowledge Distillation, CVPR 2022. The defaults are those of its ImageNet
-runs (ResNet-34 to ResNet-18, 71.70 %); for CIFAR-100 it takes beta 8 and temperature 4. Its code raises the weight over
-the first 20 epochs; here it is constant.
+runs; for CIFAR-100 it takes beta 8 and temperature 4. Its code raises the weight over the first 20 epochs; here it is
+constant unless a course says otherwise.
+
+Reported: ResNet-34 to ResNet-18 71.70 %. ConvNeXt-T to DeiT-Tiny 73.95 %, and 72.17 % alone (recalled and not checked).
 """
 
 from torch import Tensor
@@ -15,15 +19,10 @@ from torch.nn import functional as F
 from ..objective import Term
 from ._logits import split
 
+SHARED = ("temperature",)
 OPTIONS = {
     "alpha": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of the label's class"},
     "beta": {"type": "number", "minimum": 0, "default": 0.5, "description": "weight of the other classes"},
-    "temperature": {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "default": 1.0,
-        "description": "that the logits of both are divided by",
-    },
 }
 
 

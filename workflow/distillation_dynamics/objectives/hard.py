@@ -1,6 +1,11 @@
-"""Hard distillation: cross-entropy with the class that the teacher predicts, CE(s, argmax t).
+"""Hard distillation: cross-entropy with the class that the teacher predicts.
 
-Source: Touvron et al., Training data-efficient image transformers & distillation through attention, 2021, eq. 3.
+Formula: - log softmax(s)[argmax t], mean over the batch
+
+Source: Touvron, Cord, Douze, Massa, Sablayrolles, Jegou, Training data-efficient image transformers & distillation
+through attention, ICML 2021, eq. 3. There it is the loss of a distillation token with a head of its own.
+
+Reported: RegNetY-16GF to DeiT-Tiny with such a token 74.5 % after 300 epochs.
 """
 
 from torch import Tensor

@@ -1,10 +1,15 @@
 """Logit standardisation: soft distillation of logits that each image's own mean and deviation are taken out of.
 
-tau^2 KL(softmax(z(t) / tau) || softmax(z(s) / tau)) with z(x) = (x - mean x) / sd x over the classes of an image: the
-student need not reach the size of the teacher's logits. How sure the teacher is of an image is lost with it.
+Formula: tau^2 KL(softmax(z(t) / tau) || softmax(z(s) / tau)), z(x) = (x - mean x) / sd x, mean over the batch
+
+Mean and deviation are over the classes of an image: the student need not reach the size of the teacher's logits. How
+sure the teacher is of an image is lost with it.
 
 Source: Sun, Ren, Li, Wang, Cao, Logit Standardization in Knowledge Distillation, CVPR 2024. The default temperature is
-its code's (ImageNet, ResNet-34 to ResNet-18, 71.42 %, at weight 9).
+its code's, which takes weight 9.
+
+Reported: ResNet-34 to ResNet-18 71.42 %. DeiT-Tiny of CIFAR-100 from 65.08 to 78.55 % in its table; another recipe has
+78.15 % there.
 """
 
 from torch import Tensor
@@ -12,13 +17,9 @@ from torch import Tensor
 from ..objective import Term
 from ._logits import divergence
 
+SHARED = ("temperature",)
 OPTIONS = {
-    "temperature": {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "default": 2.0,
-        "description": "that the standardised logits of both are divided by",
-    }
+    "temperature": {"default": 2.0, "description": "that the standardised logits of both are divided by"},
 }
 # Added to the deviation, as published: logits that are all alike give equal probabilities.
 EPSILON = 1e-7

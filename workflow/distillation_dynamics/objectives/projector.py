@@ -1,11 +1,15 @@
 """ProjectorKD (FitNet-like): match normalised teacher tokens by a linear projection of the student's tokens.
 
-Per pair of blocks: MSE(BN(Linear_{Cs->Ct}(student tokens)), BN(teacher tokens)), batch statistics, no affine part (an
-affine part on the teacher's side could shrink to zero and take the loss with it). The projection trains with the
-student; `frozen: true` reproduces the published runs, whose projection was created after the optimiser and so stayed at
-its random initial values.
+Formula: mean of (BN(W s + b) - BN(t))^2
 
-Source: Romero et al., FitNets, 2015; Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
+BN normalises tokens by statistics of the batch, without an affine part (which on the teacher's side could shrink to
+zero and take the loss with it). The projection trains with the student; `frozen: true` reproduces the published runs,
+whose projection was created after the optimiser and so stayed at its random initial values.
+
+Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026, after Romero et al., FitNets, ICLR 2015.
+
+Reported: CaiT-S24 to DeiT-Tiny at weight .2 beside soft, frozen: 76.87 % on the first pair, 76.72 % on the last, in its
+logs; soft alone has 76.95 %.
 """
 
 from torch import Tensor, nn

@@ -1,7 +1,14 @@
-"""Soft distillation: tau^2 KL(softmax(t / tau) || softmax(s / tau)), mean over the batch ("batchmean").
+"""Soft distillation: the student's probabilities are to be the teacher's, at a temperature.
 
-Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network, 2015. The reduction matters: dividing by
-the number of elements instead of the batch makes the term smaller by the number of classes.
+Formula: tau^2 KL(softmax(t / tau) || softmax(s / tau)), mean over the batch
+
+The reduction matters: dividing by the number of elements instead of the batch, as DeiT's code does, makes the term
+smaller by the number of classes.
+
+Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network, 2015. Temperature 1 is that of Distillation
+Dynamics, with weight .9 beside .1 of the cross-entropy; for CIFAR 4 is common.
+
+Reported: CaiT-S24 to DeiT-Tiny 76.95 % after 300 epochs and 77.95 % after 500, in the logs of Distillation Dynamics.
 """
 
 from torch import Tensor
@@ -9,14 +16,7 @@ from torch import Tensor
 from ..objective import Term
 from ._logits import divergence
 
-OPTIONS = {
-    "temperature": {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "default": 1.0,
-        "description": "that the logits of both are divided by",
-    }
-}
+SHARED = ("temperature",)
 
 
 class Loss(Term):

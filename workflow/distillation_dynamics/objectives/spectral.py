@@ -1,11 +1,15 @@
 """SpectralKD: mean squared error between spatial spectra of a student's and a teacher's feature map.
 
-Per pair of blocks: the teacher's channels are reduced to the student's number by adaptive average pooling along the
-channel axis; both maps go through the orthonormal 2-D real FFT over rows and columns; the mean squared error is taken
-over real and imaginary parts. It has no parameters. By Parseval this is a weighted spatial MSE: it says nothing about
-the channel-axis spectrum that the analysis plots.
+Formula: mean over real and imaginary parts of (F(s) - F(pool(t)))^2
+
+pool reduces the teacher's channels to the student's number by adaptive average pooling along the channel axis; F is the
+orthonormal 2-D real FFT over rows and columns. It has no parameters. By Parseval this is a weighted spatial MSE: it
+says nothing about the channel-axis spectrum that the analysis plots. Which channels are pooled together is arbitrary.
 
 Source: SpectralKD, arXiv 2412.19055; Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
+
+Reported: CaiT-S24 to DeiT-Tiny at weight .2 beside soft 77.00 % on the first pair, 76.79 % on the last, in its logs;
+soft alone has 76.95 %.
 """
 
 import torch

@@ -1,10 +1,14 @@
 """Weighted transformed teacher matching: the teacher's probabilities to a power, the student's as they are.
 
-Mean over images of U KL(q || s) with q = t^power / U and U = sum over classes of t^power: what a temperature 1 / power
-of the teacher alone does, with more weight on images of which the teacher is less sure.
+Formula: U KL(q || s), with q = t^power / U and U = sum over classes of t^power, mean over the batch
+
+That is what a temperature 1 / power of the teacher alone does, with more weight on images of which the teacher is less
+sure.
 
 Source: Zheng, Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024. Its code takes powers of
-.1 to .3 by teacher and student (DeiT III-S to DeiT-Tiny, 77.03 %); the default is their middle.
+.1 to .3 by teacher and student; the default is their middle.
+
+Reported: DeiT III-S to DeiT-Tiny 77.03 %, with ViTKD 78.04 %.
 """
 
 from torch import Tensor

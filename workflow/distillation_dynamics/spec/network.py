@@ -48,7 +48,8 @@ class BlockSize:
     """The sizes of one block: of its features, and how many tokens it holds that are no patches.
 
     `classes` counts class and distillation tokens; `heads` those of its attention maps, 0 where it has no one map of
-    all its tokens (stages of several layers, windows, convolutions).
+    all its tokens (stages of several layers, windows, convolutions), `values` is the width of the values of that
+    attention layer, 0 where they cannot be read.
     """
 
     channels: int
@@ -57,6 +58,7 @@ class BlockSize:
     classes: int = 0
     registers: int = 0
     heads: int = 0
+    values: int = 0
 
 
 @dataclass(frozen=True)

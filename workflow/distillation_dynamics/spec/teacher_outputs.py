@@ -11,7 +11,7 @@ from .training import Augmentation, TermSpec
 
 # What one may ask of a network for training, as a whole (block -1) and of a block: (kind, block).
 Part = tuple[str, int]
-WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention")
+WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention", "values")
 NO_BLOCK = -1
 # The student among those who are asked; teachers have their numbers.
 ITSELF = -1
@@ -58,8 +58,9 @@ def values_of(part: Part, size: NetworkSize) -> int:
         return {"logits": size.classes, "pooled": size.pooled}[kind]
     block = size.blocks[number]
     places = block.rows * block.columns
-    if kind == "attention":
-        return block.heads * (places + block.classes + block.registers) ** 2
+    tokens = places + block.classes + block.registers
+    if kind in ("attention", "values"):
+        return block.heads * tokens**2 if kind == "attention" else block.values * tokens
     return block.channels * {"features": places, "classes": block.classes, "registers": block.registers}[kind]
 
 

@@ -14,9 +14,10 @@ LACKED = {
     "classes": ("classes", "no class token"),
     "registers": ("registers", "no register tokens"),
     "attention": ("heads", "no attention map of all its tokens"),
+    "values": ("values", "no values of an attention layer over all its tokens that can be read"),
 }
 # Of these both sides must have the same grid of patches.
-ON_GRID = ("features", "attention")
+ON_GRID = ("features", "attention", "values")
 
 
 def term_faults(study: Study) -> Iterator[str]:

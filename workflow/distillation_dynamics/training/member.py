@@ -173,6 +173,8 @@ class Member:
             whole = {part: value.requires_grad_() for part, value in joined([said(images) for images in some]).items()}
         leaves = list(whole.values())
         values = self.objective.values({ITSELF: whole, **seen.taught}, seen.labels, seen.targets, when)
+        # What an objective drew is drawn: the next update goes on from there, and not from where the passes ended.
+        after = RandomStream.here()
 
         def gradients() -> list[Gradients]:
             options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
@@ -187,6 +189,7 @@ class Member:
         for images in some:
             for outputs, own in sent_back([[leaf.grad for leaf in leaves]], images):
                 torch.autograd.backward(outputs, own)
+        after.put_back()
         return values, parts
 
     def _gradients(self, outputs: list[Tensor], own: Sequence[Tensor | None]) -> Gradients:

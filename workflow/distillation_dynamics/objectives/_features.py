@@ -1,0 +1,25 @@
+"""What objectives on features share: tokens of a map, and the linear map of the student's channels to the teacher's."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal
+
+from ..objective import Pair
+
+
+def tokens(features: Tensor) -> Tensor:
+    """Lay [B, C, H, W] out as [B, H * W, C], row by row."""
+    return features.flatten(2).mT
+
+
+def projections(pairs: Iterable[Pair], kind: str) -> nn.ModuleList:
+    """Return a linear map of the last axis for each pair, from the student's channels to the teacher's.
+
+    `trained` and `frozen` ones have torch's first weights and a bias. `orthogonal` ones have none, and orthonormal rows
+    (or columns, where the teacher has more channels) at any time of the training, by torch's parametrization.
+    """
+    maps = nn.ModuleList(nn.Linear(s.channels, t.channels, bias=kind != "orthogonal") for s, t in pairs)
+    if kind == "orthogonal":
+        return nn.ModuleList(orthogonal(each) for each in maps)
+    return maps.requires_grad_(kind == "trained")

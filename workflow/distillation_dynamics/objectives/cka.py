@@ -1,0 +1,33 @@
+"""CKA: 1 - linear CKA of the images, as student and teacher arrange them, up to rotation and scale.
+
+Formula: 1 - HSIC(s, t) / sqrt(HSIC(s, s) HSIC(t, t))
+
+HSIC is the unbiased HSIC_1 of linear kernels of rows s [n, Cs] and t [n, Ct], a row the mean patch of an image in a
+pair of blocks. It trains nothing and takes any widths. Rows are the images of all processes: the whole batch. About 1
+for unrelated rows whatever the batch's size (and possibly above: the estimate is unbiased), 0 for the same arrangement;
+1, without a gradient, where rows are all alike or fewer than 4.
+
+It is what the metric `cka_images` computes of many images, so that a study measures what this makes smaller: a high CKA
+of its students is then no finding.
+
+Source: Kornblith, Norouzi, Lee, Hinton, Similarity of Neural Network Representations Revisited, ICML 2019; HSIC_1:
+Song, Smola, Gretton, Bedo, Borgwardt, JMLR 2012, eq. 5. As a loss, in other forms: Zhou, Shen, Shao, Gong, Lin,
+Rethinking Centered Kernel Alignment in Knowledge Distillation, IJCAI 2024.
+"""
+
+from torch import Tensor
+
+from .. import distributed
+from ..objective import Term
+from ..similarity import cka
+
+SHARED = ("normalise_target", "robust")
+
+
+class Loss(Term):
+    """1 - CKA."""
+
+    def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
+        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        rows = (distributed.gathered(features.mean(dim=(2, 3))) for features in (student_features, teacher_features))
+        return 1 - cka(*rows)
