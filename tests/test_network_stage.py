@@ -1,6 +1,7 @@
 """The stage that makes a network ready: pretrained or loaded, with its control, and measured where it can be."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from distillation_dynamics.spec.images import Images, View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.networks import NetworkJob
 from distillation_dynamics.spec.runs import network_files
-from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
+from distillation_dynamics.spec.training import Average, Mixing, Optimizer, Recipe, Schedule
 from distillation_dynamics.stages import networks as stage
 
 VIEW = View(1, 28, (0.5,), (0.5,))
@@ -117,6 +118,24 @@ def test_a_pretrained_network_leaves_weights_logits_tables_and_an_untrained_twin
     assert list(epochs["epoch"]) == list(range(9))
     assert epochs["validation_top1"].iloc[-1] == pytest.approx(result["validation_top1"])
     assert np.load(out / "logits_test.npy").shape == (40, CLASSES)
+
+
+def test_a_network_may_be_the_average_of_its_weights_over_mixed_images(tmp_path, capsys):
+    recipe = replace(RECIPE, mixing=Mixing(0.8, 1.0), clip_gradient_norm=1e-3)
+    weights = {}
+    for name, ema in (("plain", None), ("averaged", Average(0.8))):
+        result = run(replace(job_of(tmp_path / name), recipe=replace(recipe, ema=ema)))
+        assert (result["updates"], result["clip_gradient_norm"], result["clipped"]) == (40, 1e-3, 1)
+        assert result["ema_decay"] == (None if ema is None else 0.8)
+        assert "networks.vit: 100 % of its 40 updates were clipped at norm 0.001\n" in capsys.readouterr().err
+        weights[name] = load_file(tmp_path / name / "network/trained.safetensors")
+        network = build(Model("vit_tiny_patch16_224", ARGS, "timm", CLASSES), VIEW)
+        load_weights(tmp_path / name / "network/trained.safetensors", network)
+        logits = np.load(tmp_path / name / "network/logits_test.npy")
+        assert result["test_top1"] == pytest.approx(100 * np.mean(logits.argmax(1) == np.arange(40) % CLASSES))
+    far = {name: (weights["plain"][name] - value).abs().max() for name, value in weights["averaged"].items()}
+    # The rate ends near 0, so that an average of the last few weights is near the last.
+    assert 0 < far["head.weight"] < 0.1
 
 
 def test_a_network_from_a_file_is_measured_and_says_what_was_loaded(tmp_path):

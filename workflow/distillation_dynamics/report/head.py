@@ -83,17 +83,27 @@ def _with(name: str, options: dict[str, Any]) -> str:
 
 
 def recipe_said(recipe: dict[str, Any]) -> str:
-    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, clipping, repeated images."""
+    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, and what not every recipe has."""
     images = f"{recipe['train_images']:,} images" if recipe.get("train_images") else "all training images"
     rate = recipe["optimizer"]["learning_rate"]
     norm = recipe.get("clip_gradient_norm")
-    clip = "" if norm is None else f", gradient clipped at {norm:g}"
     repeats = (recipe.get("augmentation") or {}).get("repeats", 1)
-    repeated = "" if repeats == 1 else f", each image in {repeats} views in a row"
+    mixing, ema = recipe.get("mixing") or {}, recipe.get("ema")
+    more = [
+        *([] if norm is None else [f"gradient clipped at {norm:g}"]),
+        *([] if repeats == 1 else [f"each image in {repeats} views in a row"]),
+        *(f"{name} {mixing[name]:g}" for name in ("mixup", "cutmix") if mixing.get(name)),
+        *([] if ema is None else [_averaged(ema)]),
+    ]
     return (
         f"{plural(recipe['epochs'], 'epoch')} of {images}, batches of {recipe['batch_size']}, "
-        f"{recipe['optimizer']['name']} at {rate:g}, {recipe['schedule']['name']}{clip}{repeated}"
+        f"{recipe['optimizer']['name']} at {rate:g}, {', '.join([recipe['schedule']['name'], *more])}"
     )
+
+
+def _averaged(ema: dict[str, Any]) -> str:
+    warmup = " after a warm-up" if ema["warmup"] else ""
+    return f"what is measured is the average of the weights over the updates (EMA, decay {ema['decay']:g}{warmup})"
 
 
 def _network(network: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from .base import later
 from .keys import Count, Fraction, Key, Natural, NotNegative, Positive
 
 OptimizerName = Literal["adam", "adamw", "lamb", "lion", "muon", "nadamw", "radam", "sgd"]
@@ -14,6 +15,12 @@ ERASED = "what an erased part holds: 0, one random colour, or one for each pixel
 REPEATS = "views of an image among the next images of an epoch, which shows that many times fewer images; DeiT: 3"
 # Updates over which a term that is given a share has just that share; then its weight is fixed.
 CALIBRATION_UPDATES = 100
+MIXUP = "mixup: how evenly two images are mixed, alpha of a Beta distribution; 0: no mixup; DeiT: 0.8"
+CUTMIX = "cutmix: how large a part of an image another one fills, alpha of a Beta distribution; 0: no cutmix; DeiT: 1"
+MIX_MODE = "drawn once for a batch, for each pair of its images (both get a part of the other), or for each image"
+DECAY = "part of the average that an update leaves; timm: 0.9998. Of n updates it is mostly the last 1 / (1 - decay)"
+WARMUP = "decay is at most 1 - (1 + t)^(-2/3) after t updates, so that a short training does not average its beginning"
+EMA = "measure an average of the weights over the updates (timm's ModelEmaV3); left out: the weights as trained"
 VIEWS = "draw only this many views of an image and reuse them; left out: a new one each epoch"
 
 
@@ -55,7 +62,29 @@ class Augmentation:
     color_jitter: Annotated[NotNegative, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
     auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
     views: Annotated[Count | None, Key(VIEWS)] = None
-    repeats: Annotated[Count, Key(REPEATS)] = 1
+    repeats: Annotated[Count, Key(REPEATS)] = later(default=1)
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Arguments of `timm.data.Mixup`: each image of a batch is mixed with another one, and so are their labels."""
+
+    mixup: Annotated[NotNegative, Key(MIXUP)] = 0.0
+    cutmix: Annotated[NotNegative, Key(CUTMIX)] = 0.0
+    probability: Annotated[float, Key("that images are mixed at all", gt=0, le=1)] = 1.0
+    switch_probability: Annotated[Fraction, Key("of cutmix, where there is mixup too")] = 0.5
+    mode: Annotated[Literal["batch", "pair", "elem"], Key(MIX_MODE)] = "batch"
+
+
+@dataclass(frozen=True)
+class Average:
+    """An exponential moving average of the weights and buffers of a network over its updates, timm's ModelEmaV3.
+
+    It begins with the weights after the first update. What an objective trains is not averaged.
+    """
+
+    decay: Annotated[float, Key(DECAY, gt=0, lt=1)]
+    warmup: Annotated[bool, Key(WARMUP)] = False
 
 
 def views_of(augmentation: Augmentation | None) -> int | None:
@@ -77,11 +106,13 @@ class Recipe:
     clip_gradient_norm: Annotated[Positive | None, Key(CLIP)] = None
     clip_jointly: Annotated[bool, Key("clip both by the norm of both together")] = False
     augmentation: Annotated[Augmentation | None, Key("timm.data.create_transform; left out: none")] = None
+    mixing: Annotated[Mixing | None, Key("timm.data.Mixup: mixup, cutmix; left out: none")] = later(default=None)
+    ema: Annotated[Average | None, Key(EMA)] = later(default=None)
 
     @property
     def views(self) -> int | None:
-        """How many different views of an image training sees; None when each epoch draws a new one."""
-        return views_of(self.augmentation)
+        """How many different views of an image training sees; None when each epoch draws new ones, or mixes images."""
+        return None if self.mixing is not None else views_of(self.augmentation)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and
 augmented once, and each teacher asked once for all that they want of it. Out, in the folder of each run: weights at
 every kept epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and
-test images, `result.json` and `cost.json`. Results are those of the last epoch.
+test images, `result.json` and `cost.json`. Results are those of the last epoch; with `ema` in the recipe, weights and
+logits are those of the average.
 """
 
 import shutil
@@ -26,7 +27,7 @@ from ..spec.runs import CHECKPOINT, TERM_GRADIENTS
 from ..spec.students import RunJob
 from ..spec.teacher_outputs import TeacherSource, ordered, taken_of
 from ..training.evaluation import predict, top1
-from ..training.folder import write_run
+from ..training.folder import say_clipping, trained_result, write_run
 from ..training.log import GRADIENT_LOG_COLUMNS
 from ..training.loop import Clock, train
 from ..training.member import Member
@@ -68,7 +69,7 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
     at_a_time = first.machine.images_at_a_time
     train(members, teachers, images, splits["validation"], first.recipe, device, workers, at_a_time)
     trained = [member for member in members if member.failed is None]
-    clock, networks = Clock(trained), [member.student for member in trained]
+    clock, networks = Clock(trained), [member.measured for member in trained]
     logits = predict(networks, splits["test"], device, workers, lambda n: clock.own(trained[n])) if trained else []
     clock.tick(trained)
     by_member = dict(zip(map(id, trained), logits, strict=True))
@@ -123,11 +124,12 @@ def _member(job: RunJob, state_key: str, numbers: dict[str, int]) -> Member:
     def keep(epoch: int) -> None:
         # Beside the states: what is unfinished does not show among what is finished.
         if epoch in job.kept and distributed.rank() == 0:
-            save_weights(states.beside / _name(epoch), student)
+            save_weights(states.beside / _name(epoch), member.measured)
             states.keep(_name(epoch))
 
     teachers = [numbers[_key(source)] for source in job.teachers]
-    return Member(student, objective, job.seed, teachers, keep, states, job.gradient_logs)
+    member = Member(student, objective, job.seed, teachers, keep, states, job.gradient_logs)
+    return member
 
 
 def _write(
@@ -157,6 +159,7 @@ def _write(
         "best_epoch": best_epoch,
         "best_validation_top1": best_top1,
         "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
+        **trained_result(recipe, log),
     }
     cost = {
         "seconds": log.seconds,
@@ -169,3 +172,4 @@ def _write(
     save_weights(out / "objective.safetensors", member.objective)
     write_table(out / TERM_GRADIENTS, log.by_block, GRADIENT_LOG_COLUMNS)
     write_run(out, predictions, log, result, cost)
+    say_clipping(job.label, recipe, log)

@@ -29,7 +29,7 @@ from ..spec.networks import NetworkJob
 from ..spec.runs import WEIGHTS
 from ..spec.training import TermSpec
 from ..training.evaluation import predict, top1
-from ..training.folder import write_run
+from ..training.folder import say_clipping, trained_result, write_run
 from ..training.log import Log
 from ..training.loop import train
 from ..training.member import Member
@@ -60,7 +60,7 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     log, images, loaded, seen = Log(), None, None, 0
     if job.recipe is not None and job.images is not None:
         images = Split(job.images, "train", job.recipe.train_images)
-        log = _train(job, network, images, splits["validation"], device, state_key)
+        network, log = _train(job, network, images, splits["validation"], device, state_key)
         seen = len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
     else:
         assert job.weights is not None, "what is not trained is loaded"
@@ -68,6 +68,10 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     workers = job.machine.threads - 1
     predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
     result = _result(job, network, images, log.gflops_per_image * seen)
+    if job.recipe is not None:
+        result |= trained_result(job.recipe, log)
+        if distributed.rank() == 0:
+            say_clipping(owner, job.recipe, log)
     for name, split in splits.items():
         result[f"{name}_top1"] = top1(predictions[name], split.labels)
         result[f"{name}_images"] = len(split)
@@ -101,8 +105,8 @@ def no_control(job: NetworkJob) -> str:
 
 def _train(
     job: NetworkJob, network: nn.Module, images: Split, validation: Split, device: torch.device, state_key: str
-) -> Log:
-    """Train the network in place on cross-entropy; return what happened."""
+) -> tuple[nn.Module, Log]:
+    """Train the network in place on cross-entropy; return the one that is measured, and what happened."""
     machine = job.machine
     assert job.recipe is not None
     takes = ("student_logits", "targets")
@@ -112,7 +116,7 @@ def _train(
     train([member], [], images, validation, job.recipe, device, machine.threads - 1, machine.images_at_a_time)
     if member.failed is not None:
         raise member.failed
-    return member.log
+    return member.measured, member.log
 
 
 def _result(job: NetworkJob, network: nn.Module, images: Split | None, training_gflops: float) -> dict[str, Any]:

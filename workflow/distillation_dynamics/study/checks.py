@@ -177,8 +177,15 @@ def compute_faults(config: Configuration) -> Iterator[str]:
             yield f"compute.{stage}.nodes: {training.gpu} GPUs cannot be shared equally by {training.nodes} nodes"
             continue
         for key, recipe in recipes(config).items():
-            if key.startswith(stage.removesuffix("s")) and recipe.batch_size % max(1, training.gpu):
+            if not key.startswith(stage.removesuffix("s")):
+                continue
+            if recipe.batch_size % max(1, training.gpu):
                 yield f"compute.{stage}.gpu: {key}.batch_size must be a multiple of the {training.gpu} GPUs"
+            elif training.gpu and recipe.mixing is not None and recipe.batch_size % (2 * training.gpu):
+                yield (
+                    f"compute.{stage}.gpu: {key}.batch_size must be a multiple of {2 * training.gpu}, since "
+                    f"each of the {training.gpu} GPUs mixes its images in pairs"
+                )
 
 
 # What the configuration alone tells.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..errors import nearest
 from ..spec.configured import Data
 from ..spec.faults import said
-from ..spec.training import Augmentation, Recipe
+from ..spec.training import Augmentation, Mixing, Recipe
 from .keys import Configuration
 from .students import students_of
 
@@ -47,6 +47,19 @@ def recipe_faults(config: Configuration) -> Iterator[str]:
             yield f"{key}.schedule.minimum_learning_rate: has no meaning in a constant schedule; remove it"
         if recipe.augmentation is not None:
             yield from _augmentation_faults(f"{key}.augmentation", recipe.augmentation, recipe.epochs)
+        if recipe.mixing is not None:
+            yield from _mixing_faults(key, recipe, recipe.mixing)
+
+
+def _mixing_faults(key: str, recipe: Recipe, mixing: Mixing) -> Iterator[str]:
+    if not mixing.mixup and not mixing.cutmix:
+        yield f"{key}.mixing: mixes nothing; give mixup, cutmix or both more than 0, or remove it"
+    elif not (mixing.mixup and mixing.cutmix) and mixing.switch_probability != Mixing.switch_probability:
+        yield f"{key}.mixing.switch_probability: has no meaning without both mixup and cutmix; give both or remove it"
+    if recipe.batch_size % 2:
+        yield f"{key}.batch_size: {recipe.batch_size} images are no pairs, which mixing wants; give an even number"
+    if recipe.augmentation is not None and recipe.augmentation.views is not None:
+        yield f"{key}.augmentation.views: has no meaning with mixing, which shows no image twice; remove one of them"
 
 
 def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:

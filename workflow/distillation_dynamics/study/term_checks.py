@@ -27,6 +27,11 @@ def term_faults(study: Study) -> Iterator[str]:
             key = f"variants.{arm.variant}.{term.name}"
             yield from _course_faults(f"{key}.course", term)
             yield from _moves_faults(f"{key}.moves", term, study.students[arm.student].recipe.epochs)
+            if "labels" in term.takes and study.students[arm.student].recipe.mixing is not None:
+                yield (
+                    f"{key}: {term.objective} takes one label of an image, and {arm.student}.recipe.mixing mixes them; "
+                    "remove the term, or the mixing"
+                )
             yield from _target_faults(f"{key}.target", term, study, arm.sources)
             yield from _size_faults(key, term, study, arm)
 

@@ -1,5 +1,6 @@
 """The folder that a training or loading of a network leaves, filled alike by all; its names are in `spec.runs`."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from ..files import Column, write_json, write_npy, write_table
 from ..spec.runs import LOGITS, RESULT, TRAINING
+from ..spec.training import Recipe
 from .log import EPOCH_COLUMNS, STEP_COLUMNS, TERM_COLUMNS, Log
 
 
@@ -27,3 +29,22 @@ def write_run(
             write_table(out / name, columns, documentation)
     for name, value in zip(RESULT, (result, cost), strict=True):
         write_json(out / name, value)
+
+
+def trained_result(recipe: Recipe, log: Log) -> dict[str, Any]:
+    """Return what a finished training says of its updates, and of which weights were measured, for its result."""
+    return {
+        "updates": len(log.rows),
+        "clip_gradient_norm": recipe.clip_gradient_norm,
+        "clipped": log.clipped,
+        "ema_decay": None if recipe.ema is None else recipe.ema.decay,
+    }
+
+
+def say_clipping(name: str, recipe: Recipe, log: Log) -> None:
+    """Say on stderr how many updates of a finished training were clipped; nothing without a limit."""
+    if (norm := recipe.clip_gradient_norm) is not None:
+        share = f"{100 * log.clipped:.3g} %" if log.clipped else "none"
+        print(
+            f"{name}: {share} of its {len(log.rows)} updates were clipped at norm {norm:g}", file=sys.stderr, flush=True
+        )

@@ -129,6 +129,11 @@ class Log:
             "cosine": values[..., 1].ravel(),
         }
 
+    @property
+    def clipped(self) -> float:
+        """The share of all updates whose gradient was clipped; NaN before there are any."""
+        return float(self._numbers(self.rows, "clipped").mean()) if self.rows else float("nan")
+
     def of_epoch(self, epoch: int, *names: str) -> np.ndarray:
         """Return the numbers of these names of one epoch (1 is the first), [updates, names]."""
         return self._numbers([row for row in self.rows if row[0] == epoch], *names)

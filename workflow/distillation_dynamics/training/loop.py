@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from .. import distributed
 from ..data.split import Batch, Split
 from ..errors import StudyError
+from ..networks.blocks import classes_of
 from ..objective import Said
 from ..spec.teacher_outputs import Part, ordered
 from ..spec.training import Recipe
 from .evaluation import predict, score
 from .member import REMEDY, Member
+from .mixing import mixed
 from .resume import Stop
 
 # Several processes agree this often on whether to save a state: one of them may have been asked to stop.
@@ -54,6 +56,11 @@ def train(
     if recipe.batch_size % distributed.world():
         raise StudyError(
             f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
+        )
+    if recipe.mixing is not None and recipe.batch_size % (2 * distributed.world()):
+        raise StudyError(
+            f"recipe.batch_size: {recipe.batch_size} is no multiple of {2 * distributed.world()}, since each process "
+            "mixes its images in pairs"
         )
     modules = (module for member in members for module in member.student.modules())
     if images_at_a_time is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in modules):
@@ -94,14 +101,18 @@ def train(
                 for member in due:
                     member.trainable.train()
             pixels = batch.images.to(device, non_blocking=True)
-            labels = batch.labels.to(device, non_blocking=True)
+            targets = labels = batch.labels.to(device, non_blocking=True)
+            if recipe.mixing is not None:
+                # Before anyone sees them: teachers answer for what students are shown.
+                classes = classes_of(members[0].student)
+                pixels, targets = mixed(recipe.mixing, pixels, labels, classes, seed, step)
             asked = asked_of_teachers(due, len(teachers))
             said = [
                 ask(batch, pixels, epoch, parts) if parts else {} for ask, parts in zip(teachers, asked, strict=True)
             ]
             for member in due:
                 with shared.own(member):
-                    member.update((pixels, labels, labels), said, recipe, images_at_a_time)
+                    member.update((pixels, labels, targets), said, recipe, images_at_a_time)
             shared.tick(due)
             if (step + 1) % steps == 0:
                 _end_epoch(due, epoch + 1, validation, recipe, device, workers, shared)
@@ -127,11 +138,12 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
         if recipe.schedule.step == "epoch":
             member.schedule.step(done - 1)
         distributed.share_buffers(member.student)
+        distributed.share_buffers(member.measured)
     members = [member for member in members if member.failed is None]
     results = [(np.nan, np.nan)] * len(members)
     if members and (done == recipe.epochs or done % recipe.validate_every == 0):
         logits = predict(
-            [member.student for member in members], validation, device, workers, lambda n: shared.own(members[n])
+            [member.measured for member in members], validation, device, workers, lambda n: shared.own(members[n])
         )
         for member, values in zip(members, logits, strict=True):
             member.log.validation_logits = values

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from .. import distributed
@@ -66,6 +67,8 @@ class Member:
         self.blocks = list(self.trainable.by_block().values())
         self.optimizer = make_optimizer(self.trainable, recipe)
         self.schedule = make_schedule(self.optimizer, recipe, steps)
+        ema = recipe.ema
+        self.average = ModelEmaV3(self.student, ema.decay, use_warmup=ema.warmup) if ema is not None else None
         state = self.states.load() if self.states else None
         if state is None:
             # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
@@ -76,12 +79,19 @@ class Member:
         self.trainable.load_state_dict(state["trainable"])
         self.objective.begin()
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
         self.step, self.log = state["step"], log_from_state(state["log"])
         if len(state["random"]) == distributed.world():
             self.random = RandomStream.from_state(state["random"][distributed.rank()])
         else:
             self.random = RandomStream(stream_of(self.seed, self.step))
         self.trainable.train()
+
+    @property
+    def measured(self) -> nn.Module:
+        """The network that is validated, kept, tested and measured: the student or, where asked for, its average."""
+        return self.student if self.average is None else self.average.module
 
     @property
     def when(self) -> When:
@@ -121,6 +131,8 @@ class Member:
         row = torch.cat([*numbers, parts["loss"].detach()[None]])
         self.buffer.append((epoch, self.step, rate, set(values), row))
         self.step += 1
+        if self.average is not None:
+            self.average.update(self.student, self.step)
         if len(self.buffer) == STEPS_BETWEEN_LOG_WRITES:
             self.write_steps()
 
@@ -236,6 +248,8 @@ class Member:
         """Return the state before the next update."""
         self.write_steps()
         parts = {"trainable": self.trainable.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if self.average is not None:
+            parts["average"] = self.average.module.state_dict()
         random = distributed.collected(self.random.state())
         return {"step": self.step, "log": log_to_state(self.log), "random": random, **parts}
 
