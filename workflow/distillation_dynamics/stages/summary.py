@@ -36,6 +36,10 @@ RUN_COLUMNS = {
     "test_images": Column("images", "number of test images; 0 where not measured"),
     "train_images": Column("images", "number of training images; 0 for weights that were not trained here"),
     "epochs": Column("epochs", "epochs of training"),
+    "updates": Column("updates", "of the optimiser in training; 0 for weights that were not trained here"),
+    "clip_gradient_norm": Column("", "largest norm of a gradient; NaN where there was no limit"),
+    "clipped": Column("", "share of the updates whose gradient was clipped; NaN where nothing was trained"),
+    "ema_decay": Column("", "of the average of weights that is measured; NaN: weights as trained"),
     "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
 }
@@ -94,7 +98,8 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
         folder, logits = Path(run.folder), logits_of(run)
         key = {"network": run.network, "seed": run.seed}
         result = read_json(folder / "result.json")
-        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1, "train_images": 0, "epochs": 0}
+        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1}
+        row |= dict.fromkeys(("train_images", "epochs", "updates"), 0)
         row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
         if run.network != teacher:

@@ -31,5 +31,7 @@ LIKE_DOSE = 1.5
 # What a study can show: channels of the teacher to those of the student (as published), blocks neither first nor last,
 # CKA from which two blocks are called alike.
 WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE = 2.0, 3, 0.9
+# From this share of updates on whose gradient was clipped, gradients are of one length nearly always.
+NEARLY_ALL_CLIPPED = 0.9
 # Of an effect on accuracy, in points: without a harm this large, aligning is called neutral.
 NEUTRAL = 0.5

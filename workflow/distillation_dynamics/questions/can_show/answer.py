@@ -35,6 +35,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "seeds": sorted(set(variants["seeds"])),
         "largest": variants["mean_difference"].abs().max(),
         "doses": None if doses is None or doses.empty else _doses(doses, names),
+        "clipping": _clipping(read["runs"], names),
         "images": _images(read["runs"], names),
     }
 
@@ -69,6 +70,27 @@ def _doses(terms: pd.DataFrame, names: Names) -> list[dict[str, Any]]:
         found.append({
             "term": str(term), "variants": len(values), "low": values[low], "low_at": low, "high": values[high],
             "high_at": high, "apart": len(values) > 1 and values[high] > LIKE_DOSE * values[low],
+        })  # fmt: skip
+    return found
+
+
+def _clipping(runs: pd.DataFrame, names: Names) -> list[dict[str, Any]] | None:
+    """Return, by limit of the norm (None: no limit), the share of updates that were clipped; None: not recorded.
+
+    Shares are means over seeds, the lowest and the highest of all arms; updates those of each training.
+    """
+    if "clipped" not in runs:
+        return None
+    found = []
+    own = runs[runs["network"].isin(names.variants)]
+    for norm, group in own.groupby("clip_gradient_norm", dropna=False):
+        arms = group.groupby("network", sort=False)
+        shares, limit = arms["clipped"].mean(), float(norm)
+        low, high = shares.idxmin(), shares.idxmax()
+        found.append({
+            "norm": None if np.isnan(limit) else limit, "arms": list(shares.index), "low": shares[low], "low_at": low,
+            "high": shares[high], "high_at": high, "updates": sorted(set(group["updates"])),
+            "seeds": list(arms.size()),
         })  # fmt: skip
     return found
 

@@ -1,0 +1,76 @@
+"""How many updates were clipped: said at the end of a training, and with what it means in the report."""
+
+import numpy as np
+import pytest
+
+from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
+from distillation_dynamics.training.folder import say_clipping, trained_result
+from distillation_dynamics.training.log import Log
+from test_report_head import NAMES, runs, said
+
+NEARLY_ALL = "nearly all gradients were cut to one length, so that a term acts by the direction of its gradient"
+
+
+@pytest.mark.parametrize(
+    ("norms", "shares", "expected"),
+    [
+        ([np.nan] * 3, [0.0] * 3, "- Clipping: no recipe of a student limits the norm of a gradient"),
+        (
+            [1.0] * 3,
+            [0.0] * 3,
+            "- Clipping: none of the 300 updates of a training was clipped at norm 1 (mean over 2 s",
+        ),
+        (
+            *([1.0] * 3, [0.936, 0.96, 1.0]),
+            "- Clipping: 93.6 % (soft) to 100 % (last) of the 300 updates of a training were clipped at norm 1 (mean "
+            f"over 2 seeds): {NEARLY_ALL}",
+        ),
+        (
+            [2.5] * 3,
+            [0.3, 0.2, 0.4],
+            "20 % (first) to 40 % (last) of the 300 updates of a training were clipped at norm 2.5 (",
+        ),
+        ([2.5] * 3, [0.3, 0.2, 0.4], "(mean over 2 seeds)."),
+        (
+            [1.0] * 3,
+            [0.3, 0.2, 0.95],
+            ": of some nearly all gradients were cut to one length and of others not, so that eq",
+        ),
+        (
+            *([1.0, np.nan, 5.0], [0.95, 0.0, 0.1]),
+            "95 % of the 300 updates of a training were clipped at norm 1 (soft; mean over 2 seeds) and 10 % of the "
+            "300 updates of a training were clipped at norm 5 (last; mean over 2 seeds); first had no limit: of some",
+        ),
+    ],
+)
+def test_how_many_updates_were_clipped_is_said_with_the_norm_and_what_it_means(norms, shares, expected):
+    frame = runs(cait=83.0, soft=[80.0] * 2, first=[1.0] * 2, last=[1.0] * 2).assign(updates=300)
+    norm, share = (dict(zip(NAMES.variants, values, strict=True)) for values in (norms, shares))
+    frame["clip_gradient_norm"] = frame["network"].map(norm)
+    # Seeds differ, and their mean is said; the teacher's own is not.
+    frame["clipped"] = frame["network"].map(share).fillna(0.5) + 0.001 * (2 * frame["seed"] - 1)
+    assert expected in "\n".join(said(runs=frame))
+
+
+def test_a_study_whose_runs_do_not_say_is_called_so():
+    assert "- Clipping: not recorded." in said()
+
+
+@pytest.mark.parametrize(
+    ("norm", "clipped", "expected"),
+    [
+        (None, [0, 0, 0], ""),
+        (1.0, [0, 0, 0], "soft seed 0: none of its 3 updates were clipped at norm 1\n"),
+        (0.5, [1, 0, 1], "soft seed 0: 66.7 % of its 3 updates were clipped at norm 0.5\n"),
+    ],
+)
+def test_the_end_of_a_training_says_how_many_updates_were_clipped(capsys, norm, clipped, expected):
+    recipe = Recipe(1, 2, Optimizer("adamw", 1e-3), Schedule("cosine"), clip_gradient_norm=norm)
+    log = Log([])
+    log.rows = [[float(c) if name == "clipped" else 1.0 for name in log.columns] for c in clipped]
+    say_clipping("soft seed 0", recipe, log)
+    assert capsys.readouterr().err == expected
+    result = trained_result(recipe, log)
+    assert result == {
+        "updates": 3, "clip_gradient_norm": norm, "clipped": pytest.approx(sum(clipped) / 3), "ema_decay": None
+    }  # fmt: skip
