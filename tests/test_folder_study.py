@@ -51,7 +51,8 @@ def folder(tmp_path_factory):
     write_pictures(folder / "train", TRAIN, 0)
     write_pictures(folder / "val", TEST, 1)
     recipe = yaml.safe_load((ROOT / "studies/imagenet.yaml").read_text())["student"]["recipe"]
-    recipe |= {"epochs": 3, "batch_size": 8}
+    recipe |= {"epochs": 3, "batch_size": 8, "clip_gradient_norm": 1.0}
+    recipe |= {"mixing": {"mixup": 0.8, "cutmix": 1.0}, "ema": {"decay": 0.9}}
     recipe["schedule"]["warmup_epochs"] = 1
     config = {
         "name": "folder",
@@ -149,6 +150,11 @@ def test_students_train_with_every_part_of_the_loss_at_the_published_rates(resul
     cosine = 1e-5 + (2e-3 - 1e-5) * (1 + np.cos(np.pi / 3)) / 2
     np.testing.assert_allclose(rates, [1e-6, 1e-6, cosine], rtol=1e-12)
     assert np.isfinite(steps["value"]).all()
+    result = json.loads((results / "students/all/seed0/result.json").read_text())
+    assert (result["updates"], result["clip_gradient_norm"], result["ema_decay"]) == (9, 1.0, 0.9)
+    report = (results / "statistics/report.md").read_text()
+    assert "mixup 0.8, cutmix 1, what is measured is the average of the weights over the updates" in report
+    assert "of the 9 updates of a training were clipped at norm 1 (mean over 1 seed)" in report
 
 
 def test_checkpoints_features_and_figures_are_there(results):
