@@ -9,6 +9,7 @@ from distillation_dynamics.spec.network import BlockSize, NetworkSize
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.spec.teacher_outputs import NO_BLOCK
 from distillation_dynamics.spec.training import TermSpec
+from frames import frame
 from made_up import arms
 
 FIRST, LAST = ((0, 0),), ((3, 5),)
@@ -68,24 +69,24 @@ def with_pairs(pairs, **more):
 
 def runs_of(**top1):
     """A table of runs: variant -> accuracies of seeds 0, 1, ... (None: no run)."""
-    rows = [{"network": "cait", "seed": -1, "test_top1": 90.0}]
+    rows = [{"network": "cait", "seed": None, "test_top1": 90.0}]
     for variant, values in top1.items():
         rows += [
             {"network": variant, "seed": seed, "test_top1": value}
             for seed, value in enumerate(values)
             if value is not None
         ]
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 def curves_of(accuracy):
     """Training curves: variant -> for each seed the validation top-1 of epochs 1, 2, ... (NaN: not measured)."""
-    rows = [{"network": "cait", "seed": -1, "epoch": 99, "validation_top1": 90.0}]
+    rows = [{"network": "cait", "seed": None, "epoch": 99, "validation_top1": 90.0}]
     for variant, seeds in accuracy.items():
         for seed, values in enumerate(seeds):
             for epoch, value in enumerate(values, start=1):
                 rows.append({"network": variant, "seed": seed, "epoch": epoch, "validation_top1": value})
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 def who(runs, baseline="soft", teacher="cait"):

@@ -6,6 +6,7 @@ import pandas as pd
 from distillation_dynamics.questions.shape import references
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import Arm, FiguresJob, Names
+from frames import frame
 
 ACTIVATIONS = (
     *("intensity", "intensity_without_dc", "intensity_permuted", "activation_magnitude", "rms"),
@@ -60,15 +61,15 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
     """
     networks = networks or dict.fromkeys(who.networks, TEACHER)
     draw = np.random.default_rng(0)
-    members = [(name, -1, 2, networks[name]) for name in who.networks]
-    members += [(control, -1, 0, networks[name]) for name, control in who.controls.items()]
+    members = [(name, None, 2, networks[name]) for name in who.networks]
+    members += [(control, None, 0, networks[name]) for name, control in who.controls.items()]
     strength = {variant: draw.uniform(0.4, 1.6) for variant in who.variants}
     students = [(variant, seed, epoch, student) for variant in who.variants for seed in seeds for epoch in epochs]
     rows = {name: [] for name in ("depth", "spectrum", "saliency", "gradient_maps")}
     untrained = set(who.controls.values())
     for name, seed, epoch, facts in members + students:
         key = {"network": name, "seed": seed, "epoch": epoch}
-        size = 0.7 if name in untrained else 2 if seed < 0 else 0.3 + 0.2 * strength[name] * epoch
+        size = 0.7 if name in untrained else 2 if seed is None else 0.3 + 0.2 * strength[name] * epoch
         size *= draw.uniform(0.95, 1.05)
         for probe in ("balanced", "published") if name == who.reference else ("balanced",):
             place = key | {"probe": probe, "images": images if probe == "balanced" else 32}
@@ -80,7 +81,7 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
         for block, own in enumerate(facts["names"]):
             one = maps(draw, ("map",), facts["sides"][block])
             rows["gradient_maps"] += [key | row | {"block": block, "block_name": own} for row in one]
-    tables = {name: pd.DataFrame(values) for name, values in rows.items()}
+    tables = {name: frame(values) for name, values in rows.items()}
     if rows["depth"]:
         tables["references"] = references.references_of(tables["depth"])
     tables |= beside(draw, who, members, students, networks, images)
@@ -91,7 +92,7 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
 def accuracies(draw, who, seeds):
     """The tables of runs, epochs and terms."""
     runs, epochs, terms = [], [], []
-    members = [(name, -1) for name in who.networks]
+    members = [(name, None) for name in who.networks]
     for name, seed in [*members, *((variant, seed) for variant in who.variants for seed in seeds)]:
         run = {"network": name, "seed": seed}
         agreed = np.nan if name == who.teacher or who.teacher is None else draw.uniform(85, 90)
@@ -105,7 +106,7 @@ def accuracies(draw, who, seeds):
             own = ["cross_entropy", *["soft"] * (name != "none"), *["spectral"] * ("spectral" in name)]
             shares = draw.dirichlet(np.ones(len(own)))
             terms += [run | {"epoch": epoch, "term": t, "share": s} for t, s in zip(own, shares, strict=True)]
-    return {"runs": pd.DataFrame(runs), "epochs": pd.DataFrame(epochs), "terms": pd.DataFrame(terms)}
+    return {"runs": frame(runs), "epochs": frame(epochs), "terms": frame(terms)}
 
 
 def beside(draw, who, members, students, networks, images):
@@ -114,10 +115,10 @@ def beside(draw, who, members, students, networks, images):
     pairs = []
     for number, name in enumerate(who.networks):
         for other in who.networks[number + 1 :]:
-            pairs.append((name, -1, *fixed[name], other, 0.5))
+            pairs.append((name, None, *fixed[name], other, 0.5))
             both = who.controls.get(name), who.controls.get(other)
             if None not in both:
-                pairs.append((both[0], -1, *fixed[both[0]], both[1], 0.2))
+                pairs.append((both[0], None, *fixed[both[0]], both[1], 0.2))
     if who.teacher is not None:
         pairs += [(name, seed, epoch, facts, who.teacher, 0.3 if epoch else 0) for name, seed, epoch, facts in students]
     tables = {name: [] for name in ("cka", "neighbours", "procrustes", "agreement")}
@@ -125,7 +126,7 @@ def beside(draw, who, members, students, networks, images):
         if any({name, other} <= set(same) for same in who.seeds):
             alike = 0.5
         key = {"network": name, "seed": seed, "epoch": epoch}
-        key |= {"other": other, "other_seed": -1, "other_epoch": fixed[other][0], "images": images}
+        key |= {"other": other, "other_seed": None, "other_epoch": fixed[other][0], "images": images}
         top1 = 10 + 72 * (1 - np.exp(-max(epoch, 0)))
         agreed = {"agreement": top1 + 3, "kl": 2.2 * np.exp(-0.6 * max(epoch, 0)) + 0.05}
         tables["agreement"].append(key | agreed | {"top1": top1, "other_top1": 86.0})
@@ -140,20 +141,20 @@ def beside(draw, who, members, students, networks, images):
                 tables["cka"].append(here | cka | {"tokens_per_image": 4 * same_grid})
                 tables["neighbours"].append(here | {"neighbours": value / 2, "neighbours_chance": 10 / max(images, 11)})
                 tables["procrustes"].append(here | {"procrustes": 1.2 - value, "procrustes_shuffled": 1.25})
-    return {name: pd.DataFrame(values) for name, values in tables.items() if values}
+    return {name: frame(values) for name, values in tables.items() if values}
 
 
 def positions(draw, members, images):
     """The table of the map: a bent line a network, which moves as training goes on."""
     rows = []
     for name, seed, epoch, facts in members:
-        turn = sum(map(ord, name)) % 7 + 0.1 * seed
+        turn = sum(map(ord, name)) % 7 + 0.1 * (-1 if seed is None else seed)
         for block, own in enumerate(facts["names"]):
             depth = block / max(len(facts["names"]) - 1, 1)
             x, y = depth * np.cos(turn * (0.5 + 0.1 * epoch)), np.sin(turn * depth) * (0.4 + 0.05 * epoch)
             place = {"x": x + draw.normal(scale=0.01), "y": y, "explained": 0.63, "images": images}
             rows.append({"network": name, "seed": seed, "epoch": epoch, "block": block, "block_name": own} | place)
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 def maps(draw, methods, side=PIXELS, images=6):

@@ -6,6 +6,7 @@ import pandas as pd
 from distillation_dynamics.questions.dose.effects import HARMS, NO_EFFECT
 from distillation_dynamics.questions.shape.shapes import ROLES
 from distillation_dynamics.statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from frames import frame
 
 
 def statistics(who, tables, seeds=(0,)):
@@ -70,11 +71,11 @@ def shapes(who, depth, draw):
     """The table of shapes: of every metric and network, every verdict once in a while."""
     rows, last = [], depth[depth["epoch"] == depth.groupby("network")["epoch"].transform("max")]
     verdicts = [NOT_U_SHAPED, U_SHAPED, UNDECIDED, EMPTY, NO_INTERIOR]
-    for (network, seed), _ in last.groupby(["network", "seed"], sort=False):
+    for (network, seed), _ in last.groupby(["network", "seed"], sort=False, dropna=False):
         for metric, role in ROLES.items():
             valley = draw.normal(0, 0.5)
             row = {"network": network, "seed": seed, "epoch": 5, "probe": "balanced", "metric": metric, "role": role}
             row |= {"scale": "bits" if "entropy" in metric else "log", "images": 320, "p": 0.5}
             row |= {"valley": valley, "valley_low": valley - 0.1, "valley_high": valley + 0.1}
             rows.append(row | {"verdict": verdicts[int(draw.integers(len(verdicts)))]})
-    return pd.DataFrame(rows)
+    return frame(rows)

@@ -14,6 +14,7 @@ from distillation_dynamics.questions.variants import checkpoints
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
+from frames import frame
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
 from made_up import arms
 
@@ -37,10 +38,10 @@ def cka_of(network, values, epoch=5, seed=0, tokens=True, images=200, other="cai
     rows = []
     for (student, teacher), value in np.ndenumerate(np.asarray(values, dtype=float)):
         key = {"network": network, "seed": seed, "epoch": epoch, "block": student}
-        key |= {"other": other, "other_seed": -1, "other_epoch": -1, "other_block": teacher}
+        key |= {"other": other, "other_seed": None, "other_epoch": None, "other_block": teacher}
         measured = {"cka_images": value / 2, "cka_tokens": value if tokens else np.nan}
         rows.append({**key, **measured, "images": images, "tokens_per_image": 16})
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 def mismatch_of(cka, **columns):
@@ -119,7 +120,7 @@ def test_the_gain_is_that_of_the_same_seed_with_a_t_interval():
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_ceiling_is_the_same_block_of_a_teacher_of_another_seed(turned):
     pair = ("twin", "cait") if turned else ("cait", "twin")
-    twin = cka_of(pair[0], [[0.9, 0.1], [0.2, 0.8]], epoch=2, seed=-1, other=pair[1])
+    twin = cka_of(pair[0], [[0.9, 0.1], [0.2, 0.8]], epoch=2, seed=None, other=pair[1])
     cka = pd.concat([cka_of("soft", [[0.4, 0.6]]), twin])
     names = Names(("cait", "twin", "vit"), {}, "cait", arms("soft"), "soft", (("cait", "twin"),))
     assert pairs_table(cka, names=names)["ceiling"].to_list() == [0.9, 0.8]

@@ -13,6 +13,7 @@ from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting
 from distillation_dynamics.statistics.evidence import Evidence
 from distillation_dynamics.statistics.thresholds import NEUTRAL
+from frames import frame
 from losses import term as term_of
 from made_up import names
 
@@ -158,12 +159,12 @@ def spectra(kinds, blocks=6, **low):
     for name, chosen in low.items():
         for block in range(blocks):
             sure, seems = block in chosen, -block in chosen
-            row = {"network": name, "seed": -1, "epoch": 2, "probe": "balanced", "block": block}
+            row = {"network": name, "seed": None, "epoch": 2, "probe": "balanced", "block": block}
             row |= {"amplitude_p": 0.002 if sure else 0.3, "bandwidth_folded_95": 0.6 if sure or seems else 0.9}
             row |= {f"bandwidth_folded_95_null{k}": v for k, v in (("", 0.9), ("_low", 0.85), ("_high", 0.95))}
             row |= {"attention_entropy": 1.0 if kinds.get(name, True) else np.nan, "channels": 64, "pca_rank_95": 20.0}
             rows.append(row)
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 @pytest.mark.parametrize(
@@ -337,9 +338,9 @@ def test_a_single_weight_and_missing_differences():
 
 def widths(rank=40, **channels):
     """Depth rows: the channels of each variant's blocks, and the teacher's rank."""
-    rows = [{"network": "cait", "seed": -1, "channels": 64, "pca_rank_95": rank}]
+    rows = [{"network": "cait", "seed": None, "channels": 64, "pca_rank_95": rank}]
     rows += [{"network": name, "seed": 0, "channels": c, "pca_rank_95": 10} for name, c in channels.items()]
-    return pd.DataFrame(rows).assign(epoch=1, probe="balanced", block=3)
+    return frame(rows).assign(epoch=1, probe="balanced", block=3)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from distillation_dynamics import errors
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import rows as module
 from distillation_dynamics.metrics.accumulator import Context
+from distillation_dynamics.metrics.keys import MAY_BE_MISSING
 from distillation_dynamics.metrics.pairs import agreement, cka, mismatch, neighbours, procrustes
 from distillation_dynamics.metrics.pairs.activations import Activations, matched
 from distillation_dynamics.outputs import NotFinite, Outputs
@@ -308,7 +309,7 @@ def named(network, seed, epoch, rows):
 @pytest.mark.parametrize("metric", ["cka", "mismatch", "neighbours", "procrustes", "agreement"])
 def test_the_stage_writes_a_row_a_pair_of_networks_or_of_blocks(tmp_path, pair, metric):
     first, second, *_ = pair
-    sides = named("soft", 3, 2, first), named("teacher", -1, -1, second)
+    sides = named("soft", 3, 2, first), named("teacher", None, None, second)
     job = CompareJob(metric, (sides, sides[::-1], (sides[0], sides[0])), out=str(tmp_path / "out"))
     stage.main(job)
     table = pd.read_parquet(tmp_path / f"out/{metric}.parquet")
@@ -326,7 +327,9 @@ def test_the_stage_writes_a_row_a_pair_of_networks_or_of_blocks(tmp_path, pair, 
         for name, values in expected.items():
             np.testing.assert_array_equal([part.loc[place, name] for place in np.ndindex(3, 4)], values.ravel())
     row = table.iloc[0]
-    assert (row["seed"], row["epoch"], row["other_seed"], row["other_epoch"]) == (3, 2, -1, -1)
+    assert (row["seed"], row["epoch"]) == (3, 2) and row[["other_seed", "other_epoch"]].isna().all()
+    schema = pq.read_schema(tmp_path / f"out/{metric}.parquet")
+    assert {str(schema.field(name).type) for name in MAY_BE_MISSING} == {"int64"}
     assert (table["images"] == IMAGES).all() and row["other"] == "teacher"
     for field in pq.read_schema(tmp_path / f"out/{metric}.parquet"):
         assert field.metadata[b"description"]

@@ -124,7 +124,7 @@ assert np.isclose(confusion.compare(rows([0, 1, 1, 2]), rows([0, 1, 2, 2]))["sam
 assert np.isnan(confusion.compare(rows([0] * 4), rows([0] * 4))["same_mistake"])
 
 names = Names(("vit",), {"vit": "vit_untrained"}, None, {}, None)
-table = pd.DataFrame({"network": "vit", "seed": -1, "epoch": 1, "probe": "balanced", "block": [0, 1], "images": 3,
+table = pd.DataFrame({"network": "vit", "seed": None, "epoch": 1, "probe": "balanced", "block": [0, 1], "images": 3,
                       "near_zero": [0.25, 0.5]})
 drawn = figure.draw({"depth": table}, Style("colorblind", 50, names))
 assert drawn.axes[0].lines[0].get_ydata().tolist() == [25, 50]
@@ -155,7 +155,7 @@ from distillation_dynamics.spec.tables import ReportJob, StatisticsJob
 from distillation_dynamics.stages import report, statistics
 
 cost = {"device": "cpu", "seconds": 1.0, "start_seconds": 0.0, "images_per_second": np.nan}
-run = {"network": "vit", "seed": -1, "test_top1": 90.0, "test_images": 400, "test_agreement": np.nan}
+run = {"network": "vit", "seed": None, "test_top1": 90.0, "test_images": 400, "test_agreement": np.nan}
 other = table.assign(network="vit_untrained", near_zero=[0.5, 0.125])
 made = {"depth": pd.concat([table, other]).assign(channels=8)}
 made |= {"runs": pd.DataFrame([run]), "cost": pd.DataFrame([cost])}

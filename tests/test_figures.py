@@ -344,7 +344,11 @@ def test_sep_is_drawn_against_permuted_channels_and_says_one_p_a_curve_of_the_la
     depth = tables["depth"].assign(sep_folded_p=0.5)
     figure = draw("sep", tables | {"depth": depth})
     assert "whole folded curve of the last block: teacher 0.5, soft 0.5" in note_of(figure)
-    rows = tables["spectrum"].query("network == 'teacher' and probe == 'balanced' and block == 7").dropna()
+    rows = (
+        tables["spectrum"]
+        .query("network == 'teacher' and probe == 'balanced' and block == 7")
+        .dropna(subset=["sep_folded"])
+    )
     expected = rows["sep_folded"] - rows["sep_folded_null"]
     np.testing.assert_allclose(lines(figure.axes[0])["teacher"].get_ydata(), expected)
     assert [len(axes.collections) for axes in figure.axes[:2]] == [1, 1]
@@ -563,7 +567,7 @@ def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
 
 
 def test_images_without_a_label_are_said_to_have_none(alone):
-    unlabelled = {name: alone[name].assign(label=-1) for name in ("saliency", "gradient_maps")}
+    unlabelled = {name: alone[name].assign(label=None) for name in ("saliency", "gradient_maps")}
     for name in OF_IMAGES:
         assert "no label" in {text.get_text() for text in draw(name, unlabelled, ALONE).axes[0].texts}
 
@@ -619,4 +623,4 @@ def test_a_title_says_of_how_many_seeds_what_is_shown_was_measured(tables):
     depth.loc[depth["seed"] == 1, "entropy"] = np.nan
     assert counts(depth, "rms").endswith(", 2 seeds") and counts(depth, "entropy").endswith(", 1 seed")
     assert counts(depth, "rms", "entropy").endswith(", 1 or 2 seeds")
-    assert "seed" not in counts(depth[depth["seed"] < 0], "rms")
+    assert "seed" not in counts(depth[depth["seed"].isna()], "rms")

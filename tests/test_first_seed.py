@@ -35,7 +35,7 @@ def test_students_of_later_seeds_go_without_and_nothing_else_changes(graphs):
 def test_the_map_holds_students_of_the_first_seed(graphs):
     for graph in graphs:
         students = {one.seed for one in graph.map.job.activations}
-        assert students == {-1, 3}
+        assert students == {None, 3}
 
 
 def test_students_that_nothing_is_compared_of_keep_no_rows(tmp_path, graphs):

@@ -67,7 +67,7 @@ def test_the_stage_places_every_block_of_every_network(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "MOST_IMAGES", 12)
     networks = {name: answers(shapes, seed=seed) for name, shapes, seed in (("a", ONE, 0), ("b", TWO, 500))}
     rows = [keep(tmp_path / name, *said) for name, said in networks.items()]
-    job = MapJob((named("a", -1, -1, rows[0]), named("b", 2, 3, rows[1])), out=str(tmp_path))
+    job = MapJob((named("a", None, None, rows[0]), named("b", 2, 3, rows[1])), out=str(tmp_path))
     stage.main(job)
     table = pd.read_parquet(tmp_path / "map.parquet")
     first = (tmp_path / "map.parquet").read_bytes()
@@ -77,7 +77,8 @@ def test_the_stage_places_every_block_of_every_network(tmp_path, monkeypatch):
         *(("a", i) for i in range(3)),
         *(("b", i) for i in range(4)),
     ]
-    assert table["epoch"].tolist() == [-1] * 3 + [3] * 4 and (table["images"] == 12).all()
+    assert table["epoch"].isna().tolist() == [True] * 3 + [False] * 4 and (table["images"] == 12).all()
+    assert set(table["epoch"].dropna()) == {3}
     taken = [0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]
     pooled = [np.array(side.pooled(b), np.float64)[taken] for side in rows for b in range(side.blocks)]
     distances = np.array([[literal_distance(x, y) if x is not y else 0 for y in pooled] for x in pooled])

@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -28,6 +29,7 @@ from distillation_dynamics.questions.networks import cka_column
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model
 from distillation_dynamics.spec.tables import Names
+from frames import frame, minus_ones
 from helpers import copy_project, load, snakemake
 
 SMALL = {"embed_dim": 24, "num_heads": 2}
@@ -127,6 +129,18 @@ def test_a_labelled_study_that_holds_nothing_out_has_the_accuracy_of_heads_that_
 
 
 @pytest.mark.slow
+def test_networks_have_no_seed_and_released_ones_no_epoch(study):
+    assert minus_ones(study[1]) == []
+    for path in (study[1] / "tables").glob("*.parquet"):
+        table = pq.read_table(path)
+        assert str(table.schema.field("seed").type) == str(table.schema.field("epoch").type) == "int64"
+        assert table["seed"].null_count == len(table) > 0
+        epochs = dict(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+        assert {epoch for name, epoch in epochs.items() if name in NETWORKS} == {None}
+        assert {epoch for name, epoch in epochs.items() if name not in NETWORKS} <= {0}
+
+
+@pytest.mark.slow
 def test_every_table_says_which_image_set(study):
     depth = pd.read_parquet(study[1] / "tables/depth.parquet")
     counts = depth.groupby("probe")["images"].agg(["min", "max"])
@@ -199,10 +213,17 @@ def depth_of(networks, sets, blocks=3):
     for n, network in enumerate(networks):
         for s, (probe, images) in enumerate(sets.items()):
             for block in range(blocks):
-                row = {"network": network, "seed": -1, "epoch": -1, "probe": probe, "images": images, "block": block}
+                row = {
+                    "network": network,
+                    "seed": None,
+                    "epoch": None,
+                    "probe": probe,
+                    "images": images,
+                    "block": block,
+                }
                 row |= {"block_name": f"blocks.{block}", "channels": 8, "tokens": 9, "entropy_se": 0.1}
                 rows.append(row | dict.fromkeys(probes.PANELS, 1 + 100.0 * n + 10 * s + block))
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
 def style_of(networks, controls=True):

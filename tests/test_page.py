@@ -20,6 +20,7 @@ from distillation_dynamics.page import document, html, looks, profiles, rows
 from distillation_dynamics.page.panel import PageData
 from distillation_dynamics.page.panels import provenance, spectra
 from distillation_dynamics.stages import page as stage
+from frames import frame
 from helpers import graph_of, load, smoke_config
 from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
 
@@ -223,8 +224,14 @@ def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
 
 def test_networks_alone_that_were_trained_have_their_training_curves(tmp_path):
     tables = tables_of(ALONE)
-    course = {"network": "vit", "seed": -1, "epoch": [1, 2], "validation_top1": [60.0, 70.0], "validation_loss": np.nan}
-    said = written(tmp_path, who=ALONE, tables=tables | {"epochs": pd.DataFrame(course)})
+    course = {
+        "network": "vit",
+        "seed": None,
+        "epoch": [1, 2],
+        "validation_top1": [60.0, 70.0],
+        "validation_loss": np.nan,
+    }
+    said = written(tmp_path, who=ALONE, tables=tables | {"epochs": frame(course)})
     assert "course" in sections(said) and "gain" not in sections(said)
     assert data_of(said)["tables"]["course"]["columns"]["validation_top1"] == [60.0, 70.0]
 
@@ -371,7 +378,7 @@ def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images()
 
 def test_spectra_are_thinned_to_what_a_chart_shows():
     wide = pd.DataFrame({"frequency": np.linspace(0, 0.5, 385), "sep_folded": np.linspace(0, 1, 385)})
-    keys = {"network": "vit", "seed": -1, "epoch": 1, "probe": "balanced", "block": 0, "block_name": "blocks.0"}
+    keys = {"network": "vit", "seed": None, "epoch": 1, "probe": "balanced", "block": 0, "block_name": "blocks.0"}
     found = spectra.curves(data_for({"spectrum": wide.assign(**keys)}), ["sep_folded"])
     assert len(found) == spectra.MOST and found["frequency"].iloc[[0, -1]].tolist() == [0, 0.5]
     few = spectra.curves(data_for({"spectrum": wide.head(33).assign(**keys)}), ["sep_folded"])

@@ -17,6 +17,7 @@ from distillation_dynamics.paper import captions, document, figures, latex, meth
 from distillation_dynamics.paper.sources import Sources
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.stages import statistics
+from frames import frame
 from helpers import changed, load, smoke_config
 from made_up import arms
 from test_report_head import STUDY, runs
@@ -83,9 +84,9 @@ def test_every_number_of_a_table_has_one_name_and_what_has_no_value_none():
 
 
 def shapes():
-    return pd.DataFrame(
+    return frame(
         {
-            "network": ["cait", "soft", "soft"], "seed": [-1, 0, 1], "probe": "balanced", "metric": "entropy",
+            "network": ["cait", "soft", "soft"], "seed": [None, 0, 1], "probe": "balanced", "metric": "entropy",
             "fall": 0.5, "verdict": ["U-shaped", "undecided", "not U-shaped"],
         }
     )  # fmt: skip

@@ -31,6 +31,7 @@ from distillation_dynamics.spec.tables import ReportJob, Run, Setting, Statistic
 from distillation_dynamics.stages import figures as figures_stage
 from distillation_dynamics.stages import report as report_stage
 from distillation_dynamics.stages import statistics as stage
+from frames import frame
 from losses import FIRST, SOFT, cross_entropy, hard, shares_of, with_pairs
 from made_up import figure_job, names, network, study
 
@@ -53,8 +54,8 @@ def made_up(
     students, teachers = blocks
     folder.mkdir(parents=True, exist_ok=True)
     scalars = []
-    members = [(name, -1, 2, teachers) for name in who.networks]
-    members += [(name, -1, 0, teachers) for name in who.controls.values()]
+    members = [(name, None, 2, teachers) for name in who.networks]
+    members += [(name, None, 0, teachers) for name in who.controls.values()]
     members += [(name, seed, epochs, students) for name in who.variants for seed in range(seeds)]
     for name, seed, epoch, depth in members:
         place = np.linspace(-1, 1, depth)
@@ -107,9 +108,9 @@ def setting_of(terms):
 
 def networks_alone(folder, who):
     """Write what a study of networks has of runs and costs: accuracies, and nothing that was trained."""
-    runs = [ran(name, -1, 90.0) for name in who.networks]
+    runs = [ran(name, None, 90.0) for name in who.networks]
     cost = {"device": "cpu", "seconds": 1.0, "start_seconds": 0.0, "images_per_second": np.nan}
-    pd.DataFrame(runs).to_parquet(folder / "runs.parquet")
+    frame(runs).to_parquet(folder / "runs.parquet")
     pd.DataFrame([cost]).to_parquet(folder / "cost.parquet")
     return {name: file_of(folder / f"{name}.parquet") for name in ("runs", "cost")}
 
@@ -137,7 +138,7 @@ def trained(folder, who, seeds, epochs, helps, generator):
     labels = generator.integers(0, 10, size=400)
     splits = {"split": ["train"] * 7 + ["test"] * 400, "label": [0] * 7 + labels.tolist()}
     pq.write_table(pa.table(splits), folder / "splits.parquet")
-    runs, curves, listed = [ran(name, -1, 90.0) for name in who.networks], [], []
+    runs, curves, listed = [ran(name, None, 90.0) for name in who.networks], [], []
     for number, name in enumerate(who.variants):
         for seed in range(seeds):
             lift = helps * (number == 1) + generator.normal(0, 0.1)
@@ -152,7 +153,7 @@ def trained(folder, who, seeds, epochs, helps, generator):
             logits = np.eye(10)[labels] + generator.normal(0, 0.4, size=(400, 10))
             np.save(path / "logits_test.npy", logits.astype(np.float32))
             listed.append(Run(name, seed, file_of(path / "logits_test.npy"), folder=str(path)))
-    pd.DataFrame(runs).to_parquet(folder / "runs.parquet")
+    frame(runs).to_parquet(folder / "runs.parquet")
     pd.DataFrame(curves).to_parquet(folder / "epochs.parquet")
     aligning = {name: (0.3, 0.2) for name in who.variants if name.startswith("spectral")}
     shares_of(**aligning).to_parquet(folder / "terms.parquet")
@@ -164,7 +165,7 @@ def likeness(folder, who, seeds, epochs, blocks, generator, more):
     students, teachers = blocks
     grid = pd.DataFrame([{"block": s, "other_block": t} for s in range(students) for t in range(teachers)])
     grid = grid.assign(network=who.baseline, epoch=epochs, images=20, tokens_per_image=16)
-    grid = grid.assign(other=who.teacher, other_seed=-1, other_epoch=2)
+    grid = grid.assign(other=who.teacher, other_seed=None, other_epoch=2)
     apart = (grid["block"] / students - grid["other_block"] / teachers).abs()
     cka, mismatch = [] if more is None else [pd.read_parquet(more.files[0])], []
     for seed in range(seeds):
@@ -377,7 +378,7 @@ def test_a_study_without_other_variants_is_still_reported(tmp_path):
 
 def test_a_student_too_short_for_a_valley_is_said_to_be(tmp_path):
     tables, text = run(tmp_path / "study", who=names(("cait",), VARIANTS[:2], teacher="cait"), seeds=1, blocks=(2, 5))
-    students = tables["shape"]["seed"] >= 0
+    students = tables["shape"]["seed"].notna()
     assert set(tables["shape"].loc[students, "verdict"]) == {"no interior block"}
     assert tables["shape"].loc[students, ["p", "depth", "depth_low"]].isna().all(axis=None)
     assert "2 networks with fewer than 3 blocks cannot be tested." in text

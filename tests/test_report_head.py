@@ -8,6 +8,7 @@ from scipy import stats
 import asked
 from distillation_dynamics.report import head as header
 from distillation_dynamics.spec.tables import Names
+from frames import frame
 from made_up import arms
 
 NAMES = Names(("cait", "alone"), {}, "cait", arms("soft", "first", "last"), "soft")
@@ -48,10 +49,10 @@ def runs(**top1):
     """A frame of runs: name -> test top-1 of its seeds (a list: a variant), or of the network."""
     rows = []
     for name, values in top1.items():
-        for seed, value in enumerate(values) if isinstance(values, list) else [(-1, values)]:
+        for seed, value in enumerate(values) if isinstance(values, list) else [(None, values)]:
             rows.append({"network": name, "seed": seed, "test_top1": value, "test_agreement": 90.0})
     shared = {"test_images": 10000, "parameters": 7, "train_images": 6000, "epochs": 5}
-    return pd.DataFrame(rows).assign(**shared)
+    return frame(rows).assign(**shared)
 
 
 def test_the_head_says_what_was_run_where_and_with_what():
@@ -126,7 +127,7 @@ def test_the_spread_of_accuracies_is_said_in_a_sentence(top1, said):
 def depth(teacher=(64, 64, 64), student=(32, 32, 32, 32, 32), directions=(20.0, 20.0, 40.0)):
     """Means by block, with widths of teacher and student and directions of the teacher's blocks."""
     rows = [
-        {"network": "cait", "seed": -1, "epoch": 2, "probe": "balanced", "block": block, "channels": width}
+        {"network": "cait", "seed": None, "epoch": 2, "probe": "balanced", "block": block, "channels": width}
         | {"pca_rank_95_p99": need}
         for block, (width, need) in enumerate(zip(teacher, directions, strict=True))
     ]

@@ -23,6 +23,7 @@ from distillation_dynamics.drawing.style import Style
 from distillation_dynamics.figures.gradient_maps import columns_of
 from distillation_dynamics.metrics.saliency import METHODS
 from distillation_dynamics.stages import figures as drawing
+from frames import frame
 from made_up import figure_job, names
 
 VARIANTS = "soft", "spectral_first_last_sum", "projector_first_last_frozen"
@@ -40,7 +41,7 @@ def tables():
     generator = np.random.default_rng(0)
     rows = {"saliency": [], "gradient_maps": []}
     for network, blocks in BLOCKS.items():
-        for seed in (-1,) if network.startswith("teacher") else (1, 0):
+        for seed in (None,) if network.startswith("teacher") else (1, 0):
             for epoch, image in np.ndindex(2, 3):
                 key = {"network": network, "seed": seed, "epoch": epoch, "image": 7 * image, "label": image}
                 for method in ("image", *METHODS):
@@ -51,7 +52,7 @@ def tables():
                     name = {"block": block, "block_name": f"blocks.{block}"}
                     rows["gradient_maps"].append({**key, **name, "rows": 2, "columns": 2, "map": values})
     # In print networks come before students, wherever they are in the table.
-    return {name: pd.DataFrame(values).iloc[::-1] for name, values in rows.items()}
+    return {name: frame(values).iloc[::-1] for name, values in rows.items()}
 
 
 def figure_of(name, tables):
@@ -94,7 +95,7 @@ def test_classes_are_named_where_they_have_names(tables):
         figure = import_module(f"distillation_dynamics.figures.{name}").draw(tables, named)
         assert {"shirt", "boot", "bag"} < set(texts(figure))
     assert class_said(3, named.classes) == "class 3" and class_said(2, ()) == "class 2"
-    assert class_said(-1, named.classes) == class_said(np.nan, named.classes) == "no label"
+    assert class_said(pd.NA, named.classes) == class_said(np.nan, named.classes) == "no label"
 
 
 def test_the_saliency_figure_shows_the_last_epoch_of_the_lowest_seed_as_a_share_of_its_99th_percentile(tables):

@@ -14,6 +14,7 @@ from distillation_dynamics.questions.shape import shapes as shape
 from distillation_dynamics.spec.tables import PUBLISHED_IMAGE_SET
 from distillation_dynamics.statistics import thresholds
 from distillation_dynamics.statistics.u_shape import fall_and_rise
+from frames import frame
 from made_up import names
 from streams import layer_entropy
 
@@ -97,7 +98,7 @@ def test_a_change_that_is_the_same_in_all_images_is_certain(profile, p, none):
 def test_without_an_interior_block_or_a_second_image_nothing_is_tested(size):
     assert np.isnan(fall_and_rise.tested(np.ones(size), fall_and_rise.BITS)).all()
     found = fall_and_rise.sizes(np.ones(size), fall_and_rise.BITS)
-    assert np.isnan(found["fall_low"]) and (found["valley_block"] == -1) == (size[1] < 3)
+    assert np.isnan(found["fall_low"]) and (found["valley_block"] is None) == (size[1] < 3)
 
 
 def test_two_images_and_a_huge_outlier_make_no_u():
@@ -153,11 +154,11 @@ def test_the_interval_is_students_and_reaches_further_where_values_are_skewed():
 # --- what scale makes of it ---
 
 
-def written(path, curves, images=120, noise=0.01, network="dino", epoch=-1):
+def written(path, curves, images=120, noise=0.01, network="dino", epoch=None):
     """Write a scalars table of one network, metric -> mean curve; bits scatter by differences, others by factors."""
     blocks = len(next(iter(curves.values())))
     columns = {"block": np.repeat(np.arange(blocks), images), "image": np.tile(np.arange(images), blocks)}
-    table = pd.DataFrame({"network": network, "seed": -1, "epoch": epoch, "probe": "balanced", **columns})
+    table = frame({"network": network, "seed": None, "epoch": epoch, "probe": "balanced", **columns})
     for metric, curve in curves.items():
         scatter = noise * GENERATOR.normal(size=(images, blocks))
         values = curve + scatter if metric in shape.IN_BITS else curve * np.exp(scatter)
@@ -166,10 +167,10 @@ def written(path, curves, images=120, noise=0.01, network="dino", epoch=-1):
     return path
 
 
-def depth_of(curves, channels=384, network="dino", epoch=-1, **more):
+def depth_of(curves, channels=384, network="dino", epoch=None, **more):
     """The rows of depth.parquet that go with it."""
-    rows = {"network": network, "seed": -1, "epoch": epoch, "probe": "balanced", "channels": channels} | curves | more
-    return pd.DataFrame(rows | {"block": np.arange(len(next(iter(curves.values()))))})
+    rows = {"network": network, "seed": None, "epoch": epoch, "probe": "balanced", "channels": channels} | curves | more
+    return frame(rows | {"block": np.arange(len(next(iter(curves.values()))))})
 
 
 DINO_RMS = np.array([1.0, 0.75, 0.59, 0.8, 1.5, 3, 5, 8, 12, 18, 25, 30.7])
@@ -256,13 +257,13 @@ def section(table, references=NO_REFERENCES):
 def row_of(**more):
     """What is said of a row as shapes have them, a fall by 20 % and a rise by 30 %."""
     row = dict.fromkeys(shape.SHAPE_COLUMNS, np.nan)
-    row |= {"probe": "balanced", "role": "paper", "seed": -1, "blocks": 5, "p": 0.01, "images_left_out": 0}
+    row |= {"probe": "balanced", "role": "paper", "seed": None, "blocks": 5, "p": 0.01, "images_left_out": 0}
     row |= {"metric": "intensity", "network": "dino", "scale": "log", "images": 50, "valley_block": 2, "valley": 0.3}
     row |= {"fall": 20.0, "fall_low": 15.0, "fall_high": 25.0, "rise": 30.0, "rise_low": 22.0, "rise_high": 41.0}
     row |= {"verdict": "U-shaped", "verdict_published": "U-shaped", "depth": 0.5, "p_adjusted": 0.01, "p_skewed": 0.01}
     row |= {"p_none": 1.0, "p_any_adjusted": 0.01, "skew": 0.0, "relative_range": 0.3, "rms_correlation": 0.5}
     row |= {"fall_gaussian": 10.0, "fall_scale_share": 0.5, "rise_scale_share": 0.4, "fall_null": np.nan}
-    return section(pd.DataFrame([row | more]))
+    return section(frame([row | more]))
 
 
 @pytest.mark.parametrize(
@@ -391,7 +392,7 @@ def test_images_of_one_photograph_count_as_one(tmp_path):
     photograph = np.random.default_rng(1).permutation([*np.repeat(np.arange(20), 2), *range(20, 40)])
     table["group"] = photograph[table["image"]]
     table.to_parquet(path)
-    ((metric, values),) = shape.read_values(path, "dino", -1, -1, "balanced")
+    ((metric, values),) = shape.read_values(path, "dino", None, None, "balanced")
     means = table.groupby(["group", "block"])["rms"].mean().unstack()
     assert metric == "rms"
     np.testing.assert_allclose(values, means.to_numpy(), rtol=1e-12)

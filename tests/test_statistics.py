@@ -15,6 +15,7 @@ from distillation_dynamics.questions.shape import shapes as shape
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.statistics import thresholds, u_shape
 from distillation_dynamics.statistics.u_shape import published_reading
+from frames import frame
 
 GENERATOR = np.random.default_rng(7)
 
@@ -254,19 +255,19 @@ def scalars(path, members, **metrics):
             part[name] = (values + (100 * epoch if probe == "balanced" else 1e6)).T.ravel()
         parts.append(part.assign(**key))
     # Rows in no order: a reader must not rely on one.
-    pd.concat(parts).sample(frac=1, random_state=0).to_parquet(path)
+    frame(pd.concat(parts)).sample(frac=1, random_state=0).to_parquet(path)
     return path
 
 
 def test_the_last_epoch_of_each_network_is_read_on_all_images_but_the_published(tmp_path):
     values = np.array([5.0, 1, 1, 4]) + GENERATOR.normal(size=(12, 4)) * 0.1
     keys = [("soft", 1, epoch, probe) for epoch in (0, 3, 9) for probe in ("balanced", "published")]
-    keys += [("vit_untrained", -1, 0, "balanced"), ("vit_untrained", -1, 0, "textures")]
+    keys += [("vit_untrained", None, 0, "balanced"), ("vit_untrained", None, 0, "textures")]
     path = scalars(tmp_path / "s.parquet", keys, rms=values)
     assert sorted(shape.networks(path)) == [
         ("soft", 1, 9, "balanced"),
-        ("vit_untrained", -1, 0, "balanced"),
-        ("vit_untrained", -1, 0, "textures"),
+        ("vit_untrained", None, 0, "balanced"),
+        ("vit_untrained", None, 0, "textures"),
     ]
     ((metric, read),) = shape.read_values(path, "soft", 1, 9, "balanced")
     assert metric == "rms"
@@ -287,7 +288,7 @@ def test_the_tables_have_a_row_for_every_metric_with_values_and_a_family_of_p_va
         [("soft", 0, 1, "balanced"), ("hard", 0, 1, "balanced")],
         **{"intensity": u, "rms": up, "entropy": np.full((60, 5), np.nan), "intensity_permuted": broken, "other": up},
     )
-    control = scalars(tmp_path / "c.parquet", [("control", -1, 0, "balanced")], intensity=up)
+    control = scalars(tmp_path / "c.parquet", [("control", None, 0, "balanced")], intensity=up)
     table, minimum = shape.shapes_of([path, control], controls=["control"])
     assert list(table.columns) == list(shape.SHAPE_COLUMNS) and list(minimum.columns) == list(shape.MINIMUM_COLUMNS)
     by = table[table["network"] == "soft"].set_index("metric")
@@ -388,25 +389,25 @@ def test_pairs_are_told_apart_by_what_they_answer(first, second, kind):
     assert networks.kind_of(first, second, NETWORKS) == kind
 
 
-def pair_table(first, second, values, epoch=-1, **columns):
+def pair_table(first, second, values, epoch=None, **columns):
     """A table of pairs of blocks, values [L1, L2] in every column."""
     rows = []
     for (block, other), value in np.ndenumerate(np.asarray(values, dtype=float)):
-        key = {"network": first, "seed": -1, "epoch": epoch, "block": block}
-        key |= {"other": second, "other_seed": -1, "other_epoch": -1, "other_block": other, "images": 300}
+        key = {"network": first, "seed": None, "epoch": epoch, "block": block}
+        key |= {"other": second, "other_seed": None, "other_epoch": None, "other_block": other, "images": 300}
         rows.append(key | {name: value if of is None else of for name, of in columns.items()})
-    return pd.DataFrame(rows)
+    return frame(rows)
 
 
-def cka_pair(first, second, values, tokens=None, epoch=-1):
+def cka_pair(first, second, values, tokens=None, epoch=None):
     return pair_table(first, second, values, epoch, cka_images=None, cka_tokens=tokens, tokens_per_image=4)
 
 
 def test_every_pair_of_networks_has_one_row_with_what_was_measured_of_it():
     cka = pd.concat(
         [
-            cka_pair("vit", "cait", [[0.9, 0.1], [0.2, 0.5]]),
-            cka_pair("vit", "cait", [[0, 0], [0, 0]], epoch=-2),
+            cka_pair("vit", "cait", [[0.9, 0.1], [0.2, 0.5]], epoch=2),
+            cka_pair("vit", "cait", [[0, 0], [0, 0]], epoch=1),
             cka_pair("cait", "vit", [[0, 0], [0, 0]]),
             cka_pair("vit_untrained", "cait_permuted", [[0.4]]),
             cka_pair("vit", "vit_untrained", [[0.3]]),

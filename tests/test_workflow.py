@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
+from frames import minus_ones
 from helpers import jobs, network_of, shared, snakemake
 
 # Modules that draw no figure, an animation, and what asks for several image sets.
@@ -39,6 +40,12 @@ def test_every_figure_is_a_picture_that_is_not_blank(results):
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(results / "figures/saliency_over_depth.gif") as animation:
         assert animation.n_frames > 1 and np.asarray(animation.convert("L")).std() > 5
+
+
+def test_no_column_holds_a_number_for_what_is_not_there(results):
+    assert minus_ones(results) == []
+    networks = pq.read_table(results / "summary/runs.parquet").slice(0, 2).to_pydict()
+    assert (networks["network"], networks["seed"]) == (["cait", "resnet"], [None, None])
 
 
 def test_the_summary_has_every_variant_and_the_teacher(results):

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +19,8 @@ from .errors import StudyError
 # Only where arrays are written and read: a job sets its threads before numpy is imported.
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    import pyarrow as pa
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -141,16 +143,55 @@ def write_joined(
     folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
 ) -> None:
     """Write `<name>.parquet` for each table, its parts (name -> arrays) laid end to end; see `write_table`."""
-    import numpy as np
-
     for name, parts in tables.items():
-        columns = {column: np.concatenate([part[column] for part in parts]) for column in documentation[name]}
+        columns = {column: _joined([part[column] for part in parts]) for column in documentation[name]}
         write_table(folder / f"{name}.parquet", columns, documentation[name])
 
 
-def read_table(path: str | Path):
-    """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged."""
-    return read_arrow(path).to_pandas()
+def _joined(parts: Sequence[Any]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if any(isinstance(part, pd.api.extensions.ExtensionArray) for part in parts):
+        return pd.concat([pd.Series(part) for part in parts]).array
+    return np.concatenate(parts)
+
+
+def whole_numbers(values: Iterable[int | None]) -> Any:
+    """Return whole numbers of which some may be missing (None), for a column of a table: null in the file."""
+    import pandas as pd
+
+    return pd.array(list(values), dtype="Int64")
+
+
+def columns_to_write(table: "pd.DataFrame", names: Iterable[str]) -> dict[str, Any]:
+    """Return columns of a frame as `write_table` takes them: a missing whole number is null, NaN stays NaN."""
+    import pandas as pd
+
+    return {
+        name: table[name].array if isinstance(table[name].dtype, pd.Int64Dtype) else table[name].to_numpy()
+        for name in names
+    }
+
+
+def read_table(path: str | Path) -> "pd.DataFrame":
+    """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged. See `frame_of`."""
+    return frame_of(read_arrow(path))
+
+
+def frame_of(table: "pa.Table") -> "pd.DataFrame":
+    """Return an Arrow table as a DataFrame: whole numbers of which some are missing are Int64, where pandas has floats.
+
+    So a seed that is not there stays told from every seed; groups of such a column want `dropna=False`.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    frame = table.to_pandas()
+    for field in table.schema:
+        if pa.types.is_integer(field.type) and table[field.name].null_count:
+            frame[field.name] = pd.Int64Dtype().__from_arrow__(table[field.name].cast(pa.int64()))
+    return frame
 
 
 def read_arrow(path: str | Path):

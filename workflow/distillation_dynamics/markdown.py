@@ -1,6 +1,5 @@
 """Tables as Markdown."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ def markdown(table: "pd.DataFrame", documentation: Mapping[str, Column]) -> str:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
-    return str(value)
+    import pandas as pd
+
+    if pd.isna(value):
+        return "-"
+    return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}") if isinstance(value, float) else str(value)

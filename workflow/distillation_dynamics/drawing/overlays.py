@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..spec.tables import Names
+from ..statistics.checkpoints import of_first_seed
 from .layout import APART, EDGE, NOTE_LINE, TITLE_LINE, fitted, heads, put_heads
 from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 
@@ -37,7 +38,7 @@ def final_maps(table: pd.DataFrame, names: Names) -> pd.DataFrame:
     last = last_epoch(table)
     if len(untrained) and last.loc[last["network"] == names.baseline, "epoch"].max() > 0:
         last = pd.concat([untrained.assign(network=UNTRAINED), last])
-    last = last[last["seed"] == last.groupby("network")["seed"].transform("min")]
+    last = last[of_first_seed(last, "network")]
     places = {name: place for place, name in enumerate((*names.fixed, UNTRAINED, *names.variants))}
     return last.sort_values("network", key=lambda column: column.map(places).fillna(len(places)), kind="stable")
 
@@ -64,8 +65,8 @@ def examples(table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def class_said(label: float, classes: Sequence[str]) -> str:
-    """Return the name of a class where it has one, otherwise 'class 3', or that an image has no label (-1 or none)."""
-    if not label >= 0:
+    """Return the name of a class where it has one, otherwise 'class 3', or that an image has no label (missing)."""
+    if pd.isna(label):
         return "no label"
     return classes[int(label)] if label < len(classes) else f"class {int(label)}"
 

@@ -182,7 +182,8 @@ def _changes(
     assert beside is not None, "differences are to a baseline"
     known = [metric for metric in panels if metric in table]
     seeds = {
-        name: rows.groupby(["block", "seed"])[known].mean().unstack("seed") for name, rows in table.groupby("network")
+        name: rows.groupby(["block", "seed"])[known].mean().unstack("seed")
+        for name, rows in table[table["seed"].notna()].groupby("network")
     }
     for metric, axes in panels.items():
         zeros, ratio = 0, metric in log

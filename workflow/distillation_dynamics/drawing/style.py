@@ -20,6 +20,7 @@ from scipy.special import stdtrit
 
 from ..errors import StudyError
 from ..spec.tables import MAIN_IMAGE_SET, Names
+from ..statistics.checkpoints import at_last_epoch
 from ..statistics.thresholds import INTERVAL
 
 PAGE = 6.75  # inches: width of a page in print
@@ -167,7 +168,7 @@ def need(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFr
 
 def last_epoch(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each network's last epoch."""
-    return table[table["epoch"] == table.groupby("network")["epoch"].transform("max")]
+    return table[at_last_epoch(table, "network")]
 
 
 def main_images(table: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +188,7 @@ def counts(table: pd.DataFrame, *columns: str) -> str:
     """
     few, many = int(table["images"].min()), int(table["images"].max())
     images = f"{many:,}" if few == many else f"{few:,} to {many:,}"
-    students = table[table["seed"] >= 0]
+    students = table[table["seed"].notna()]
     shown = [students[students[column].notna()] for column in columns] or [students]
     seeds = sorted({rows["seed"].nunique() for rows in shown} - {0})
     several = " or ".join(map(str, dict.fromkeys(seeds[:1] + seeds[-1:])))

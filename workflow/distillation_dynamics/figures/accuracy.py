@@ -34,7 +34,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     names = list(dict.fromkeys(runs["network"]))
     columns = ["test_top1", *["test_agreement"] * bool(runs["test_agreement"].notna().any())]
     title = "Accuracy and agreement with the teacher" if len(columns) > 1 else "Accuracy"
-    images, seeds = int(runs["test_images"].iloc[0]), runs.loc[runs["seed"] >= 0, "seed"].nunique()
+    images, seeds = int(runs["test_images"].iloc[0]), runs["seed"].nunique()
     title += f" (n = {images:,} test images" + f", {seeds} seed{'s' * (seeds > 1)}" * (seeds > 0) + ")"
     height = max(0.23 * len(names), 0.5)
     figure, panels = sheet(1, len(columns), height, title, _note(absent, seeds), ROOM, sharey=True)
@@ -55,12 +55,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 def _panel(axes: Axes, runs: pd.DataFrame, column: str, names: list[str], style: Style) -> None:
     """Draw a column of the runs: seeds from above to below within a row, under them their mean."""
     looks = style.looks(names)
-    seeds = np.sort(runs["seed"].unique())
+    seeds = np.array(sorted(runs["seed"].dropna().unique()))
     for row, name in enumerate(names):
         group = runs[runs["network"] == name].sort_values("seed")
         several = len(group) > 1
-        ranks = np.searchsorted(seeds[seeds >= 0], group["seed"])
-        places = row - 0.32 + 0.45 * ranks / max(len(seeds[seeds >= 0]) - 1, 1) if several else np.array([row])
+        places = np.array([_place(row, seeds, seed) for seed in group["seed"]]) if several else np.array([row])
         half = binomial_half(group[column], group["test_images"])
         look = {"color": looks[name]["color"], "marker": looks[name]["marker"], "linestyle": "none"}
         axes.errorbar(
@@ -69,17 +68,21 @@ def _panel(axes: Axes, runs: pd.DataFrame, column: str, names: list[str], style:
         if several:
             mean, half = mean_and_half(group[column].to_numpy())
             axes.errorbar(mean, row + 0.33, xerr=half, fmt="d", color="black", markersize=2.8, elinewidth=1.1)
-    for seed in seeds[seeds >= 0]:
+    for seed in seeds:
         own = (
             runs[runs["seed"] == seed]
             .set_index("network")[column]
             .reindex([n for n in names if n in style.names.variants])
         )
-        place = -0.32 + 0.45 * np.searchsorted(seeds[seeds >= 0], seed) / max(np.sum(seeds >= 0) - 1, 1)
-        rows = [names.index(name) + place for name in own.index]
+        rows = [_place(names.index(name), seeds, seed) for name in own.index]
         axes.plot(own, rows, color="0.75", linewidth=0.4, zorder=0)
     axes.grid(axis="x", linewidth=0.3, zorder=0)
     few_ticks(axes, 6, axis="x")
+
+
+def _place(row: int, seeds: np.ndarray, seed: int) -> float:
+    """Return where the point of a seed lies within a row."""
+    return row - 0.32 + 0.45 * np.searchsorted(seeds, seed) / max(len(seeds) - 1, 1)
 
 
 def _note(absent: list[str], seeds: int) -> str:

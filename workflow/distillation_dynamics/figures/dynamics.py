@@ -46,7 +46,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     columns = [column for column in ROWS if column in students and students[column].notna().any()]
     if not columns:
         raise NoValue(f"none of {', '.join(ROWS)} was measured of a student")
-    epochs, beside = np.unique(students["epoch"]), int(len(teacher) > 0)
+    epochs, beside = np.unique(students["epoch"].astype(int)), int(len(teacher) > 0)
     names = names_of_blocks(students)
     title = f"Metrics by block and epoch ({'; '.join(filter(None, (counts(students, *columns), left_out)))})"
     note = (

@@ -1,12 +1,11 @@
 """A map of all networks, blocks and epochs: near each other lie blocks that arrange the same images alike."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.layout import Room, legend_below, legend_rows, sheet
-from ..drawing.style import Style, label, need
+from ..drawing.style import Style, label, last_epoch, need
 
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
@@ -53,16 +52,17 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 def _network(axes: Axes, table: pd.DataFrame, look: dict, name: str) -> None:
     """Draw the lines of one network: a line an epoch and seed, the last epoch marked and named."""
-    epochs = np.sort(table["epoch"].unique())
-    for (epoch, seed), rows in table.groupby(["epoch", "seed"]):
+    # Those of the last one alone where the weights are of no epoch.
+    last, epochs = last_epoch(table), sorted(table["epoch"].dropna().unique())
+    for (epoch, seed), rows in table.groupby(["epoch", "seed"], dropna=False):
         rows = rows.sort_values("block")
         x, y = rows["x"].to_numpy(), rows["y"].to_numpy()
-        if epoch != epochs[-1]:
-            age = np.searchsorted(epochs, epoch) / (len(epochs) - 1)
+        if rows.index[0] not in last.index:
+            age = epochs.index(epoch) / (len(epochs) - 1)
             faint = {"color": look["color"], "linewidth": 0.6, "alpha": FAINTEST + 0.5 * age, "zorder": 1}
             axes.plot(x, y, **faint)
             continue
-        text = name if seed == table["seed"].min() else None
+        text = name if pd.isna(seed) or seed == table["seed"].min() else None
         axes.plot(x, y, label=text, **{**look, "markersize": 2.2})
         ends = {"color": look["color"], "marker": look["marker"], "markersize": 4.5, "linestyle": "none"}
         axes.plot(x[-1:], y[-1:], **ends)
@@ -70,7 +70,6 @@ def _network(axes: Axes, table: pd.DataFrame, look: dict, name: str) -> None:
 
 
 def _behind(axes: Axes, table: pd.DataFrame) -> None:
-    last = table[table["epoch"] == table["epoch"].max()]
-    for _, rows in last.groupby("seed"):
+    for _, rows in last_epoch(table).groupby("seed", dropna=False):
         rows = rows.sort_values("block")
         axes.plot(rows["x"], rows["y"], color="0.85", linewidth=0.5, zorder=0)

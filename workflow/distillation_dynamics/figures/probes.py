@@ -126,7 +126,7 @@ def _said(table: pd.DataFrame, image_set: str) -> str:
 
 def _note(table: pd.DataFrame, style: Style) -> str:
     controls = set(style.names.controls.values()) & set(table["network"])
-    text = "Bands: 95 % interval over images" + ", mean over seeds" * (table["seed"].nunique() > 2)
+    text = "Bands: 95 % interval over images" + ", mean over seeds" * (table["seed"].nunique() > 1)
     text += (
         ". Dashed, lighter: the network's control on the same images; what it shows too takes no training."
         if controls

@@ -127,7 +127,8 @@ def _left(task: Task) -> list[str]:
 def _summary(graph: Graph) -> Task:
     """Add the summary."""
     study = graph.study
-    runs = [(name, -1, task, study.sorts(name)) for name, task in graph.networks.items()]
+    runs: list[tuple[str, int | None, Task, bool]]
+    runs = [(name, None, task, study.sorts(name)) for name, task in graph.networks.items()]
     runs += [(*pair, task, True) for pair, task in graph.students.items()]
     job = SummaryJob(
         tuple(

@@ -172,8 +172,8 @@ def _student(graph: Graph, arm: str, seed: int) -> Task:
 def _weights_of_network(graph: Graph, name: str) -> Weights:
     study, task, network = graph.study, graph.networks[name], graph.study.networks[name]
     checkpoints = Checkpoints(
-        *(study.model(name), (name, f"{name}_{network.control}"), -1),
-        *((network.recipe.epochs if network.recipe is not None else -1, 0), ("trained", network.control)),
+        *(study.model(name), (name, f"{name}_{network.control}"), None),
+        *((network.recipe.epochs if network.recipe is not None else None, 0), ("trained", network.control)),
         *(study.model_info[name].shapes, task.files(TRAINED, CONTROL)),
     )
     return Weights(checkpoints, task, (TRAINED, CONTROL), name, None)

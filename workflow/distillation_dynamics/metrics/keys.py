@@ -1,13 +1,24 @@
 """The columns that tell whose rows a table holds: of which network, checkpoint and block. Imports no torch."""
 
-from ..files import Column
+from typing import Any
+
+import numpy as np
+
+from ..files import Column, whole_numbers
 
 NETWORK = {
     "network": Column("", "name of the network, of its control, or of a student's variant"),
-    "seed": Column("", "seed of a student; -1 for networks"),
-    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, -1 weights from elsewhere"),
+    "seed": Column("", "seed of a student; null for networks"),
+    "epoch": Column("epochs", "finished epochs of its training; 0 is untrained, null of weights from elsewhere"),
 }
 BLOCK = {
     "block": Column("", "0-based number of the block"),
     "block_name": Column("", "the block's name in timm: blocks.3, layers.1, layer2"),
 }
+# Whole numbers of which some may be missing: null in the tables.
+MAY_BE_MISSING = ("seed", "epoch", "other_seed", "other_epoch")
+
+
+def filled(name: str, value: Any, count: int) -> Any:
+    """Return the column `name` of so many rows that all have one value."""
+    return whole_numbers([value] * count) if name in MAY_BE_MISSING else np.full(count, value)

@@ -26,7 +26,7 @@ IMAGES = "saliency"
 BATCH = 16
 _IMAGE = {
     "image": Column("", "0-based position in the split"),
-    "label": Column("", "class of the image, whose logit is explained; -1 for none"),
+    "label": Column("", "class of the image, whose logit is explained; null for none"),
     "rows": Column("pixels or patches", "rows of the map"),
     "columns": Column("pixels or patches", "columns of the map"),
 }
@@ -155,4 +155,4 @@ def _rows(key: dict[str, Any], outputs: Outputs, maps: Tensor) -> Iterator[dict[
     positions, labels = asked_for(outputs.positions).tolist(), asked_for(outputs.labels).tolist()
     for position, label, values in zip(positions, labels, maps.float().cpu().numpy(), strict=True):
         shape = {"rows": values.shape[0], "columns": values.shape[1]}
-        yield {**key, "image": position, "label": label, **shape, "map": values.ravel()}
+        yield {**key, "image": position, "label": label if label >= 0 else None, **shape, "map": values.ravel()}

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..data.image_set import MeasuredImages
 from ..errors import StudyError
-from ..files import Column
+from ..files import Column, whole_numbers
 from ..spec.network import Shapes
 from .accumulator import Accumulator
-from .keys import BLOCK, NETWORK
+from .keys import BLOCK, MAY_BE_MISSING, NETWORK, filled
 
 IMAGE_SET = {
     "probe": Column("", "balanced: images spread over the classes; published: the first test images; or one of probes"),
@@ -28,7 +28,7 @@ SPECTRUM_KEYS = KEYS | {
 }
 SCALAR_KEYS = KEYS | {
     "image": Column("", "0-based position in the split that is measured; of the published images in the test source"),
-    "label": Column("", "class of the image; -1 where it has none"),
+    "label": Column("", "class of the image; null where it has none"),
     "group": Column("", "number of its group: images of one photograph count as one in tests over images"),
 }
 STANDARD_ERROR = "_se"
@@ -68,7 +68,7 @@ def rows(
         block, [np.nan] * blocks
     )
     columns = empty | columns
-    per_block = {name: np.full(blocks, value) for name, value in key.items()}
+    per_block = {name: filled(name, value, blocks) for name, value in key.items()}
     per_block |= {"block": np.arange(blocks), "block_name": np.array(names)}
     found: dict[str, dict[str, np.ndarray]] = {}
     if image or block:
@@ -88,7 +88,7 @@ def rows(
     if image:
         found["scalars"] = {name: np.repeat(values, count) for name, values in per_block.items()} | {
             "image": np.tile(images.positions, blocks),
-            "label": np.tile(images.labels, blocks),
+            "label": whole_numbers(label if label >= 0 else None for label in np.tile(images.labels, blocks)),
             "group": np.tile(images.groups, blocks),
             **{name: np.concatenate(columns[name]).astype(np.float32) for name in image},
         }
@@ -99,10 +99,13 @@ def rows(
 
 
 def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return rows as columns; of maps, whose sizes may differ, as arrays of arrays."""
+    """Return rows as columns; of maps, whose sizes may differ, as arrays of arrays. None is a missing whole number."""
     columns = {}
     for name in names:
         values = [row[name] for row in listed]
+        if name in MAY_BE_MISSING or any(value is None for value in values):
+            columns[name] = whole_numbers(values)
+            continue
         columns[name] = np.empty(len(values), dtype=object) if values and np.ndim(values[0]) else np.array(values)
         if columns[name].dtype == object:
             columns[name][:] = values

@@ -122,8 +122,8 @@ class PageData:
 
 
 def epoch_said(epoch: float) -> str:
-    """Return an epoch as it is read; -1 is that of weights from elsewhere."""
-    return "as released" if epoch < 0 else f"{epoch:.0f}"
+    """Return an epoch as it is read; weights from elsewhere have none."""
+    return "as released" if pd.isna(epoch) else f"{epoch:.0f}"
 
 
 def measure(

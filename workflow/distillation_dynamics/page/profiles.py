@@ -3,6 +3,7 @@
 import pandas as pd
 
 from ..drawing.style import main_images
+from ..statistics.checkpoints import at_last_epoch
 from ..statistics.thresholds import INTERVAL
 from ..words import over
 from . import charts
@@ -36,8 +37,8 @@ def metrics_of(depth: pd.DataFrame) -> list[str]:
 def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     """Return a row a block and epoch of every network, and the metrics: means over seeds and half of an interval.
 
-    The interval is over seeds of students, and over images of networks, of which there is one run. `epoch` is NaN where
-    a network has one checkpoint, which is shown at every epoch of the students. No metrics where none was measured.
+    The interval is over seeds of students, and over images of networks, of which there is one run. `epoch` is missing
+    where a network has one checkpoint, shown at every epoch of the students. No metrics where none was measured.
     """
     if not data.has("depth"):
         return pd.DataFrame(), []
@@ -48,14 +49,14 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     keys = ["network", "epoch", "block", "block_name"]
     table = over_seeds(depth, keys, columns)
     table = table.drop(columns=[name + HALF for name in columns if name not in metrics])
-    alone = depth[depth["seed"] < 0].set_index(keys)
+    alone = depth[depth["seed"].isna()].set_index(keys)
     index = table.set_index(keys).index
     for name in metrics:
         if name + "_se" in alone:
             over_images = (INTERVAL * alone[name + "_se"]).reindex(index).to_numpy()
             table[name + HALF] = table[name + HALF].fillna(pd.Series(over_images))
     table = table.merge(_gaussian(data, metrics), how="left", on=["network", "epoch", "block"])
-    last = table["epoch"] == table.groupby("network")["epoch"].transform("max")
+    last = at_last_epoch(table, "network")
     depth_of = table["block"] / table.groupby("network")["block"].transform("max").clip(lower=1)
     table = table.assign(role=table["network"].map(data.role), last=last, depth=depth_of)
     table["epoch_said"] = table["epoch"].map(epoch_said)
@@ -75,7 +76,11 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     keys = ["network", "epoch", "block"]
     references = main_images(data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"])))
     columns = [name for name in metrics if name in references and references[name].notna().any()]
-    means = references.groupby(keys, as_index=False)[columns].mean() if columns else references[keys].drop_duplicates()
+    means = (
+        references.groupby(keys, as_index=False, dropna=False)[columns].mean()
+        if columns
+        else references[keys].drop_duplicates()
+    )
     return means.rename(columns={name: name + GAUSSIAN for name in columns})
 
 
@@ -93,5 +98,5 @@ def _n(depth: pd.DataFrame, metric: str) -> str:
     """Return how many images and seeds a metric rests on."""
     rows = depth[depth[metric].notna()]
     images = f"n = {int(rows['images'].max()):,} images"
-    seeds = rows[rows["seed"] >= 0].groupby("network")["seed"].nunique()
+    seeds = rows[rows["seed"].notna()].groupby("network")["seed"].nunique()
     return images + (f", {over(seeds)} of each variant" if len(seeds) else "")

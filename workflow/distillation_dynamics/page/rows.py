@@ -1,6 +1,6 @@
 """Data of the page: tables as columns of few digits, each once, that the script turns into rows.
 
-A column of text is a list of its different values and their numbers; NaN and infinity are null.
+A column of text is a list of its different values and their numbers; NaN, infinity and what is missing are null.
 """
 
 import math
@@ -26,7 +26,7 @@ def _column(values: pd.Series) -> Any:
     if is_bool_dtype(values):
         return [bool(value) for value in values]
     if is_integer_dtype(values):
-        return [int(value) for value in values]
+        return [None if pd.isna(value) else int(value) for value in values]
     if is_numeric_dtype(values):
         return [rounded(value) for value in values]
     codes, levels = pd.factorize(values)
@@ -53,4 +53,4 @@ def over_seeds(table: pd.DataFrame, keys: list[str], columns: Iterable[str]) -> 
     quantile = stdtrit(np.maximum(count - 1, 1), 0.975)
     # No spread at all over a few seeds is chance or rounding.
     half = (spread * quantile).where((count > 1) & (spread > 0)).add_suffix(HALF)
-    return pd.concat([means, half, groups["seed"].nunique().rename("seeds")], axis=1).reset_index()
+    return pd.concat([means, half, groups["seed"].nunique(dropna=False).rename("seeds")], axis=1).reset_index()

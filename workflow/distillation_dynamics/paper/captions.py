@@ -16,7 +16,7 @@ NONE = "an unrecorded number of"
 def named(tables: Mapping[str, pd.DataFrame], names: Names) -> dict[str, str]:
     """Return what stands for each of `extensions.CAPTION_NAMES` in captions of this study."""
     runs = tables["runs"]
-    seeds = runs.loc[runs["seed"] >= 0, "seed"].nunique()
+    seeds = runs["seed"].nunique()
     return {
         "students": f"{plural(len(names.variants), 'variant')}, {plural(seeds, 'seed')}" if names.variants else "none",
         "seeds": plural(seeds, "seed") if seeds else "no seed",

@@ -71,7 +71,7 @@ def _section(name: str, keys: tuple[str, ...], table: pd.DataFrame, columns: Map
         place = f"/{seen[of]}" if seen[of] > 1 else ""
         for column in numbers:
             value, unit = row[column], columns[column].unit
-            if np.isfinite(value):
+            if pd.notna(value) and np.isfinite(value):
                 full = comment(f"{value!r} {unit}")
                 yield rf"\definenumber{{{of}{place}/{column}}}{{{shown(value, unit, column)}}} {full}"
 

@@ -40,7 +40,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 def counted(runs: pd.DataFrame) -> str:
     """Return how many networks, variants and seeds there are."""
-    students = runs[runs["seed"] >= 0]
+    students = runs[runs["seed"].notna()]
     networks = plural(len(runs) - len(students), "network")
     if students.empty:
         return networks

@@ -27,13 +27,13 @@ FOLDERS = ("tables", "summary", "statistics")
 FEATURES = "features"
 FEATURE_COLUMNS = {
     "network": Column("", "network, its control, or variant"),
-    "seed": Column("", "seed of the student; -1 for networks"),
+    "seed": Column("", "seed of the student; null for networks"),
     "checkpoint": Column("", "which of its weights: epoch of a student, trained or control of a network"),
     "block": Column("", "0-based block"),
     "block_name": Column("", "name of the block in timm"),
     "image": Column("", "0-based place in the split that is measured"),
     "image_name": Column("", "name of the image"),
-    "label": Column("", "class; -1 without labels"),
+    "label": Column("", "class; null without labels"),
     "shape": Column("", "shape of the feature: channels, rows, columns; or channels, tokens"),
     "feature": Column("activation units", "patch tokens of the block, row-major in that shape"),
 }
@@ -86,18 +86,18 @@ def _features(folder: Path, out: Path) -> list[Subset]:
     rows = 0
     for kept in sorted((folder / "measure").glob("*/**/features")):
         network, seed = _owner(kept.parent.relative_to(folder / "measure").parts)
-        name = network if seed < 0 else f"{network}_seed{seed}"
+        name = network if seed is None else f"{network}_seed{seed}"
         with replacing(out / f"{FEATURES}/{name}.parquet") as temporary:
             rows += _write_features(temporary, kept, network, seed)
     return [Subset(FEATURES, f"{FEATURES}/*.parquet", rows, FEATURE_COLUMNS)] if rows else []
 
 
-def _owner(parts: tuple[str, ...]) -> tuple[str, int]:
+def _owner(parts: tuple[str, ...]) -> tuple[str, int | None]:
     """Return network and seed of a folder of measurements: networks/<name>, or students/<variant>/seed<k>."""
-    return parts[1], int(parts[2].removeprefix("seed")) if len(parts) > 2 else -1
+    return parts[1], int(parts[2].removeprefix("seed")) if len(parts) > 2 else None
 
 
-def _write_features(path: Path, kept: Path, network: str, seed: int) -> int:
+def _write_features(path: Path, kept: Path, network: str, seed: int | None) -> int:
     """Write the features of all checkpoints of a network, a block at a time; return how many rows these are."""
     fields = [
         pa.field(name, FEATURE_TYPES[name], metadata={"unit": unit, "description": description})
@@ -118,7 +118,11 @@ def _write_features(path: Path, kept: Path, network: str, seed: int) -> int:
                     "shape": shape,
                 }  # fmt: skip
                 columns = {column: [value] * len(flat) for column, value in columns.items()}
-                columns |= {"image": meta["images"], "image_name": meta["names"], "label": meta["labels"]}
+                columns |= {
+                    "image": meta["images"],
+                    "image_name": meta["names"],
+                    "label": [label if label >= 0 else None for label in meta["labels"]],
+                }
                 writer.write_table(pa.table(columns | {"feature": list(flat)}, schema=writer.schema))
                 rows += len(flat)
     return rows
@@ -139,8 +143,8 @@ def card(study: dict[str, Any], subsets: Iterable[Subset]) -> str:
         f"What a study of Distillation Dynamics measured, made by {made}; its configuration stands at the end. "
         f'Every table is one with a split: `datasets.load_dataset(folder, {subsets[0].name!r}, split="train")`, '
         "or `pandas.read_parquet` of the file. Units and meanings of columns travel in the files, too.",
-        "Intervals and tests are in the tables of statistics, with their n; seed -1 is a network, of which there is "
-        f"one. {_pixels(subsets)}",
+        "Intervals and tests are in the tables of statistics, with their n; a network, of which there is one, has no "
+        f"seed (null). {_pixels(subsets)}",
         "Licence: not recorded; whoever shares this chooses one, and adds it above as `license:`.",
         *(
             f"## {subset.name}\n\n{subset.rows:,} rows, `{subset.files}`.\n\n{column_table(subset.columns)}"

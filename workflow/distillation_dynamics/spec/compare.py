@@ -11,8 +11,8 @@ class KeptActivations:
     """What one network says at one checkpoint, kept in a file; name, seed and epoch are those of the tables."""
 
     network: str
-    seed: int
-    epoch: int
+    seed: int | None
+    epoch: int | None
     file: From
 
 

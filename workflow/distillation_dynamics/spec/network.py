@@ -99,13 +99,14 @@ class ModelInfo:
 class Checkpoints:
     """Weights files of one architecture, with the name, seed and epoch that each has in the tables.
 
-    `folders` are names for what is kept of each; `shapes` those of the blocks' features.
+    `seed` is None of what is no student, an epoch None of weights that were not trained here. `folders` are names for
+    what is kept of each; `shapes` those of the blocks' features.
     """
 
     model: Model
     names: tuple[str, ...]
-    seed: int
-    epochs: tuple[int, ...]
+    seed: int | None
+    epochs: tuple[int | None, ...]
     folders: tuple[str, ...]
     shapes: Shapes
     weights: From

@@ -67,11 +67,11 @@ class Names:
 class Run:
     """What one training or loading left, with the network (or variant) and seed that it has in the study.
 
-    Networks of `networks` have seed -1. `measured`: whether it has logits and an accuracy.
+    `seed` is None of networks. `measured`: whether it has logits and an accuracy.
     """
 
     network: str
-    seed: int
+    seed: int | None
     files: From
     measured: bool = True
     folder: str = aside()

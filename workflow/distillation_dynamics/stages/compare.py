@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import StudyError
 from ..files import Column, write_joined
-from ..metrics.keys import BLOCK, NETWORK
+from ..metrics.keys import BLOCK, NETWORK, filled
 from ..metrics.pairs.activations import Activations, matched
 from ..spec.compare import CompareJob, KeptActivations
 
@@ -77,6 +77,7 @@ def _part(
         keys |= {"other_block": other, "other_block_name": np.array(second.block_names)[other]}
     keys["images"] = first.image_count
     size = int(np.prod(shape))
-    return {name: np.broadcast_to(value, size) for name, value in keys.items()} | {
-        name: values.ravel() for name, values in columns.items()
+    sides = {
+        name: value if isinstance(value, np.ndarray) else filled(name, value, size) for name, value in keys.items()
     }
+    return sides | {name: values.ravel() for name, values in columns.items()}

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.linalg import eigh, eigvalsh
 
 from ..errors import StudyError, say_once
-from ..files import Column, write_joined
+from ..files import Column, whole_numbers, write_joined
 from ..metrics._linear import centred
-from ..metrics.keys import BLOCK, NETWORK
+from ..metrics.keys import BLOCK, MAY_BE_MISSING, NETWORK
 from ..metrics.pairs.activations import Activations, matched
 from ..spec.compare import MapJob
 
@@ -105,7 +105,7 @@ def main(job: MapJob, gpus: int = 0) -> None:
     if not placed.all():
         say_once(f"map: {np.sum(~placed)} of {len(placed)} blocks see no difference between images and have no place")
     count = len(placed)
-    columns = {name: np.array(values) for name, values in keys.items()}
+    columns = {name: whole_numbers(own) if name in MAY_BE_MISSING else np.array(own) for name, own in keys.items()}
     columns |= {"x": points[:, 0], "y": points[:, 1], "explained": np.full(count, explained)}
     columns["images"] = np.full(count, len(taken))
     write_joined(Path(job.out), {"map": [columns]}, {"map": COLUMNS})

@@ -22,6 +22,7 @@ from ..errors import StudyError
 from ..files import replacing, sha256, write_joined
 from ..metrics import tabulated
 from ..metrics.accumulator import Accumulator, Context
+from ..metrics.keys import filled
 from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.observer import Observer
@@ -90,7 +91,7 @@ class Measurement:
         """Take what an equal checkpoint left, under the name of this one."""
         rows, kept = left
         for table, columns in rows.items():
-            named = {name: np.full(len(columns[name]), value) for name, value in key.items() if name in columns}
+            named = {name: filled(name, value, len(columns[name])) for name, value in key.items() if name in columns}
             self.tables[table].append(columns | named)
         if folder is None or kept is None or not kept.is_dir():
             return

@@ -6,7 +6,7 @@ In: tables of the study, its report, printed figures, study.json, and the record
 from pathlib import Path
 
 from ..drawing.style import Style
-from ..files import columns_of, read_arrow, read_json, write_text
+from ..files import columns_of, frame_of, read_arrow, read_json, write_text
 from ..page import document, looks
 from ..page.panel import PageData
 from ..spec.tables import INDEX, PageJob
@@ -17,7 +17,7 @@ def main(job: PageJob, gpus: int = 0) -> None:
     tables, columns = {}, {}
     for name, part in job.tables.items():
         table = read_arrow(part.files[0])
-        tables[name] = table.to_pandas()
+        tables[name] = frame_of(table)
         columns[name] = columns_of(table.schema)
     made = read_json(job.study) if job.study and Path(job.study).is_file() else None
     data = PageData(job.names, tables, columns, made, hours_of(job.records), job.edges, job.classes)

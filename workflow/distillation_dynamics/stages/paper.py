@@ -8,7 +8,7 @@ In: the tables of summary and statistics, means by block, the figures' PDFs with
 import shutil
 from pathlib import Path
 
-from ..files import columns_of, read_arrow, read_json, replacing, write_text
+from ..files import columns_of, frame_of, read_arrow, read_json, replacing, write_text
 from ..paper import captions, document, figures, methods, numbers, tables
 from ..paper.sources import Sources
 from ..spec.tables import PaperJob
@@ -18,7 +18,7 @@ def main(job: PaperJob, gpus: int = 0) -> None:
     """Write the parts of a paper, and the document that puts them together."""
     out, names = Path(job.out), job.names
     arrow = {name: read_arrow(part.files[0]) for name, part in job.tables.items()}
-    read = {name: table.to_pandas() for name, table in arrow.items()}
+    read = {name: frame_of(table) for name, table in arrow.items()}
     study = read_json(job.study) if job.study and Path(job.study).is_file() else None
     said = captions.named(read, names)
     sources = Sources(Path(job.sources.files[0]).read_text("utf-8"))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .. import extensions
-from ..files import Column, read_table, write_json, write_table
+from ..files import Column, columns_to_write, read_table, write_json, write_table
 from ..spec.tables import StatisticsJob
 from ..statistics.evidence import Evidence
 
@@ -32,14 +32,13 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     evidence = Evidence(
         *(read | {name: pd.DataFrame(columns=list(own)) for name, own in columns.items()}, job.names, job.setting),
         scalars=[Path(part.files[0]) for part in job.scalars],
-        students={(run.network, run.seed): Path(run.folder) for run in job.students},
+        students={(run.network, run.seed): Path(run.folder) for run in job.students if run.seed is not None},
         splits=Path(job.tables["splits"].files[0]) if "splits" in job.tables else None,
     )
     for name in job.asked:
         evidence.tables.update(_module(name).tables(evidence))
     for name, documented in columns.items():
-        values = {column: evidence.tables[name][column].to_numpy() for column in documented}
-        write_table(out / f"{name}.parquet", values, documented)
+        write_table(out / f"{name}.parquet", columns_to_write(evidence.tables[name], documented), documented)
     write_json(out / "numbers.json", numbers(evidence.tables, columns))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..files import Column, read_json, read_npy, read_table, write_table, write_text
+from ..files import Column, columns_to_write, read_json, read_npy, read_table, whole_numbers, write_table, write_text
 from ..markdown import markdown
 from ..metrics.pairs.agreement import agreement
 from ..spec.tables import Run, SummaryJob
@@ -22,10 +22,12 @@ from ..training.log import EPOCH_COLUMNS, GRADIENT_LOG_COLUMNS, TERM_COLUMNS
 SPLITS = "validation", "test"
 RUN_COLUMNS = {
     "network": Column("", "network, or variant"),
-    "seed": Column("", "seed of the student; -1 for networks"),
+    "seed": Column("", "seed of the student; null for networks"),
     "validation_top1": Column("%", "top-1 of the last epoch on the validation images; NaN where not measured"),
     "test_top1": Column("%", "top-1 of the last epoch on the test images; NaN where not measured"),
-    "best_epoch": Column("epochs", "epoch of the best validation top-1 (recorded, never used); -1 where there is none"),
+    "best_epoch": Column(
+        "epochs", "epoch of the best validation top-1 (recorded, never used); null where there is none"
+    ),
     "best_validation_top1": Column("%", "validation top-1 of that epoch"),
     "validation_agreement": Column("%", "validation images on which it and the teacher predict the same class"),
     "validation_kl": Column("nats", "mean KL(teacher || it) of the predicted distributions, validation images"),
@@ -98,7 +100,7 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
         folder, logits = Path(run.folder), logits_of(run)
         key = {"network": run.network, "seed": run.seed}
         result = read_json(folder / "result.json")
-        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": -1}
+        row = dict.fromkeys(RUN_COLUMNS, np.nan) | key | {"best_epoch": None}
         row |= dict.fromkeys(("train_images", "epochs", "updates"), 0)
         row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
@@ -113,13 +115,15 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
         written = {Path(file).stem for file in run.files.files}
         for name, parts in courses.items():
             if name in written:
-                parts.append(read_table(folder / f"{name}.parquet").assign(**key))
+                course = read_table(folder / f"{name}.parquet")
+                parts.append(course.assign(network=run.network, seed=whole_numbers([run.seed] * len(course))))
         costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
     joined = {
         name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COURSES[name]))
         for name, parts in courses.items()
     }
-    return {"runs": pd.DataFrame(runs), **joined, "cost": pd.DataFrame(costs)}
+    missing = {"seed": "Int64", "best_epoch": "Int64"}
+    return {"runs": pd.DataFrame(runs).astype(missing), **joined, "cost": pd.DataFrame(costs).astype({"seed": "Int64"})}
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
@@ -153,8 +157,7 @@ def main(job: SummaryJob, gpus: int = 0) -> None:
     tables = collect(job.runs, job.teacher)
     tables["summary"] = summary = summarise(tables["runs"])
     for name, documentation in TABLES.items():
-        columns = {column: tables[name][column].to_numpy() for column in documentation}
-        write_table(out / f"{name}.parquet", columns, documentation)
+        write_table(out / f"{name}.parquet", columns_to_write(tables[name], documentation), documentation)
     write_text(out / "summary.md", _titled("What every network and variant reached", summary, SUMMARY_COLUMNS))
     write_text(out / "cost.md", _titled("What every run cost", tables["cost"], COST_COLUMNS))
 

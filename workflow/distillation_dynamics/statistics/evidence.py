@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ..spec.training import TermSpec
+from .checkpoints import at_last_epoch
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Evidence:
         keys = ("network", "seed", "epoch", "probe", "block")
         rows = self.read("depth", *keys, *columns)
         rows = rows[rows["probe"] == MAIN_IMAGE_SET].dropna(subset=list(columns))
-        return rows[rows["epoch"] == rows.groupby(["network", "seed"])["epoch"].transform("max")]
+        return rows[at_last_epoch(rows, "network", "seed")]
 
     def with_attention(self, network: str) -> bool | None:
         """Return whether a network has attention; None where that was not measured."""

@@ -43,5 +43,5 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
 
 def by_seed(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
     """Return test top-1 of each variant less that of the baseline, in points: a row a seed, NaN where not both."""
-    top1 = runs.pivot(index="seed", columns="network", values="test_top1").sort_index()
+    top1 = runs[runs["seed"].notna()].pivot(index="seed", columns="network", values="test_top1").sort_index()
     return top1[list(variants)].sub(top1[baseline], axis=0)

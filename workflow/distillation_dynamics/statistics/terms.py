@@ -134,7 +134,7 @@ def shares(table: pd.DataFrame | None) -> dict[tuple[str, str], dict[str, float]
     """
     if table is None:
         return {}
-    by_seed = table[table["epoch"] > 0].groupby(["network", "term", "seed"])["share"].mean()
+    by_seed = table[table["epoch"] > 0].groupby(["network", "term", "seed"], dropna=False)["share"].mean()
     first = table[table["epoch"] == 1].groupby(["network", "term"])["share"].mean()
     every = by_seed.groupby(["network", "term"]).mean()
     return {key: {"share_first": float(first.get(key, np.nan)), "share_all": float(every[key])} for key in every.index}

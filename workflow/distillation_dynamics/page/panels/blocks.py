@@ -19,7 +19,10 @@ def panels(data: PageData) -> list[Panel]:
     shown = {table: names for table, names in shown.items() if names}
     if not shown:
         return []
-    means = [data.tables[name].groupby(PAIR, sort=False, as_index=False)[own].mean() for name, own in shown.items()]
+    means = [
+        data.tables[name].groupby(PAIR, sort=False, as_index=False, dropna=False)[own].mean()
+        for name, own in shown.items()
+    ]
     joined = reduce(lambda one, other: one.merge(other, how="outer", on=PAIR, sort=False), means)
     # A student is shown at the epoch of the slider, a network as it is; students come first.
     student = joined["network"].isin(data.names.variants)

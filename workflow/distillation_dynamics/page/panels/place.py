@@ -18,7 +18,7 @@ def panels(data: PageData) -> list[Panel]:
         f"{int(table['images'].max()):,} images alike.{said} Of students the first seed."
     )
     role = table["network"].map(data.role)
-    first = table["block"] == table.groupby(["network", "epoch"])["block"].transform("min")
+    first = table["block"] == table.groupby(["network", "epoch"], dropna=False)["block"].transform("min")
     epoch = table["epoch"].where(role == "variant")
     points = data.owned(table.assign(role=role, first=first, epoch_said=table["epoch"].map(epoch_said), epoch=epoch))
     points = points[[OWNER, "network", "role", "epoch", "epoch_said", "block", "block_name", "first", "x", "y"]]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ...drawing.style import main_images
+from ...statistics.checkpoints import at_last_epoch, of_first_seed
 from ...words import spaced
 from .. import charts
 from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure
@@ -50,8 +51,8 @@ def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
     table = main_images(data.tables["spectrum"])
     table = table[table["frequency"] <= 0.5].dropna(subset=shown, how="all")
-    for column, end in (("epoch", "max"), ("seed", "min")):
-        table = table[table[column] == table.groupby("network")[column].transform(end)]
+    table = table[at_last_epoch(table, "network")]
+    table = table[of_first_seed(table, "network")]
     place = table.groupby(["network", "block"]).cumcount()
     count = table.groupby(["network", "block"])["frequency"].transform("size")
     # The bins whose place is a new whole number of MOST: first and last are among them.

@@ -16,7 +16,7 @@ def panels(data: PageData) -> list[Panel]:
     runs = data.tables["runs"].dropna(subset=["test_top1"])
     seeds = runs[["network", "seed"]].assign(kind="seed", value=runs["test_top1"])
     # Networks of which there is one run have no seed.
-    seeds["seed"] = seeds["seed"].map(lambda seed: "-" if seed < 0 else str(seed))
+    seeds["seed"] = seeds["seed"].map(lambda seed: "-" if pd.isna(seed) else str(int(seed)))
     names = {"test_top1": "value", "test_top1_low": "low", "test_top1_high": "high"}
     means = data.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)

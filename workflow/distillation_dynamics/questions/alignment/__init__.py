@@ -19,6 +19,7 @@ import pandas as pd
 from ...files import Column
 from ...spec.tables import Names
 from ...statistics import terms, westfall_young
+from ...statistics.checkpoints import at_last_epoch
 from ...statistics.evidence import Evidence
 from ...statistics.paired import mean_of
 from ...statistics.thresholds import FEWEST_SEEDS, LEVEL
@@ -69,7 +70,7 @@ ALIGNMENT_COLUMNS = {
 NEAREST_COLUMNS = {
     **KEY,
     "cka": Column("", f"the largest of the student's block: {CKA}"),
-    "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; -1: unknown"),
+    "untrained_block": Column("", "0-based block of the teacher that the untrained one is most like; null: unknown"),
     "untrained_cka": Column("", "CKA with that block before training"),
     **GAIN,
     "contrast": Column(
@@ -128,7 +129,7 @@ class Likeness:
 def at_epoch(table: pd.DataFrame, network: str, other: str, last: bool = True) -> pd.DataFrame:
     """Return the rows of a network beside another: those of the last epoch of each seed, or of epoch 0."""
     table = table[(table["network"] == network) & (table["other"] == other)]
-    return table[table["epoch"] == (table.groupby("seed")["epoch"].transform("max") if last else 0)]
+    return table[at_last_epoch(table, "seed") if last else table["epoch"] == 0]
 
 
 def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
@@ -213,7 +214,7 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
             known = before.notna().any()
             row: dict[str, Any] = {"baseline": baseline, "student_block": int(block), "teacher_block": at}
             row |= {"cka": float(trained[block][at]), "ceiling": top.get(at, np.nan)}
-            row |= {"untrained_block": int(before.idxmax()) if known else -1}
+            row |= {"untrained_block": int(before.idxmax()) if known else None}
             row |= {"untrained_cka": float(before.max()) if known else np.nan}
             rows.append(row | _gain_of(gains[block][at]))
             contrasts[int(block)] = _contrast(found.trained.loc[gains.index, block], gains[block])
@@ -222,7 +223,7 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
         values = contrasts[row["student_block"]].dropna().to_numpy()
         row |= mean_of(values, "contrast", "contrast_") | {"p_joint": p[row["student_block"]]}
         row |= {"verdict": _verdict(row, len(values))}
-    return pd.DataFrame(rows, columns=list(NEAREST_COLUMNS))
+    return pd.DataFrame(rows, columns=list(NEAREST_COLUMNS)).astype({"untrained_block": "Int64"})
 
 
 def _contrast(trained: pd.DataFrame, gains: pd.DataFrame) -> pd.Series:

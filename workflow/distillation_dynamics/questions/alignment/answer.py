@@ -75,7 +75,7 @@ def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
             "student block": row["student_block"],
             "nearest teacher block": row["teacher_block"],
             "CKA": number(row["cka"]),
-            "nearest before training": "-" if row["untrained_block"] < 0 else row["untrained_block"],
+            "nearest before training": "-" if pd.isna(row["untrained_block"]) else row["untrained_block"],
             "CKA before": number(row["untrained_cka"]),
             "gain at the nearest": with_interval(row["gain"], row["gain_low"], row["gain_high"], "+"),
             "gain above the other blocks'": with_interval(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...spec.tables import Names
+from ...statistics.checkpoints import of_first_seed
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LIKE_DOSE
 
@@ -43,7 +44,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 def _blocks(depth: pd.DataFrame, network: str) -> pd.DataFrame:
     """Return the rows of a network, of its first seed, by block."""
     rows = depth[depth["network"] == network]
-    return rows[rows["seed"] == rows["seed"].min()].sort_values("block")
+    return rows[of_first_seed(rows, "network")].sort_values("block")
 
 
 def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:
@@ -98,7 +99,7 @@ def _clipping(runs: pd.DataFrame, names: Names) -> list[dict[str, Any]] | None:
 def _images(runs: pd.DataFrame, names: Names) -> dict[str, Any]:
     """Return on how many images students and teacher were trained, and what labels alone give on the teacher's."""
     teacher, student = (runs[runs["network"] == name].iloc[0] for name in (names.teacher, names.baseline))
-    alike = (runs["seed"] < 0) & (runs["parameters"] == student["parameters"])
+    alike = runs["seed"].isna() & (runs["parameters"] == student["parameters"])
     control = runs[alike & (runs["train_images"] == teacher["train_images"])].head(1).to_dict("records")
     counts = {"ours": int(student["train_images"]), "theirs": int(teacher["train_images"])}
     return counts | {"control": control[0] if control else None}

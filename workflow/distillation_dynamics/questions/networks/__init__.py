@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...files import Column
 from ...spec.tables import Names
+from ...statistics.checkpoints import at_last_epoch
 from ...statistics.evidence import Evidence
 
 TITLE = "Networks beside each other"
@@ -85,7 +86,7 @@ def pairs_of(table: pd.DataFrame | None, names: Names) -> dict[Pair, pd.DataFram
     everyone = names.fixed
     table = table[table["network"].isin(everyone) & table["other"].isin(everyone)]
     for epoch in ("epoch", "other_epoch"):
-        table = table[table[epoch] == table.groupby(["network", "other"], sort=False)[epoch].transform("max")]
+        table = table[at_last_epoch(table, "network", "other", epoch=epoch)]
     for (first, second), rows in table.groupby(["network", "other"], sort=False):
         if first != second and kind_of(first, second, names) is not None and (second, first) not in found:
             found[first, second] = rows

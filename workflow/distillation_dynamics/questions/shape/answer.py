@@ -121,7 +121,7 @@ def counts(trained: pd.DataFrame) -> dict[str, Any]:
     return {
         "metrics": _counted(paper.assign(metric=paper["metric"].astype(metrics)).sort_values("metric", kind="stable")),
         "images": trained["images"].tolist(),
-        "seeds": trained.loc[trained["seed"] >= 0, "seed"].nunique(),
+        "seeds": trained["seed"].nunique(),
         "intensity": len(u_shaped(trained[trained["metric"] == "intensity"])),
         "null": next(iter(_counted(null)), None),
     }

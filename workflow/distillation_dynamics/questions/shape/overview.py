@@ -79,7 +79,9 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                     "metric": metric,
                     "verdict": one["verdict"],
                     "falls by": change(one, "fall", interval=True),
-                    "to block": f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
+                    "to block": "-"
+                    if pd.isna(one["valley_block"])
+                    else f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
                     "rises by": change(one, "rise", interval=True),
                     "p": number(one["p_adjusted"], ".2g"),
                     "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),

@@ -15,16 +15,18 @@ from scipy.special import gammaln, xlog1py, xlogy
 from ...files import Column
 from ...spec.measure import STANDARDISED_RANGE
 from ...spec.tables import PUBLISHED_IMAGE_SET
+from ...statistics.checkpoints import at_last_epoch
 
 # Values of the tokens that are simulated: the mean entropy of these has a standard error below .002 bits.
 VALUES = 2**18
 SEED = 0
 NETWORK = {
     "network": Column("", "name of a network, of its control, or of a variant"),
-    "seed": Column("", "seed of the student; -1 for networks"),
-    "epoch": Column("epochs", "the last measured epoch; 0 is untrained, -1 weights that were not trained here"),
+    "seed": Column("", "seed of the student; null for networks"),
+    "epoch": Column("epochs", "the last measured epoch; 0 is untrained, null of weights that were not trained here"),
     "probe": Column("", "image set"),
 }
+MAY_BE_MISSING = {"seed": "Int64", "epoch": "Int64"}
 KEYS = NETWORK | {"block": Column("", "0-based number of the block")}
 REFERENCE_COLUMNS = KEYS | {
     "channels": Column("", "channels of the block's features, C"),
@@ -57,10 +59,10 @@ def references_of(depth: pd.DataFrame) -> pd.DataFrame:
 
     What a block's row does not tell (no RMS, no entropy measured) is NaN. The published choice of images is left out.
     """
-    keys = ["network", "seed", "probe"]
     rows = depth[depth["probe"] != PUBLISHED_IMAGE_SET]
-    rows = rows[rows["epoch"] == rows.groupby(keys)["epoch"].transform("max")]
-    return pd.DataFrame([_row(one) for one in rows.to_dict("records")], columns=list(REFERENCE_COLUMNS))
+    rows = rows[at_last_epoch(rows, "network", "seed", "probe")]
+    found = pd.DataFrame([_row(one) for one in rows.to_dict("records")], columns=list(REFERENCE_COLUMNS))
+    return found.astype(MAY_BE_MISSING)
 
 
 def _row(one: dict) -> dict:

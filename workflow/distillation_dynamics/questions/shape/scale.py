@@ -45,11 +45,16 @@ def curve(values: np.ndarray, scale: str) -> np.ndarray:
 
 
 def by_network(alone: pd.DataFrame) -> dict[tuple, dict[str, np.ndarray]]:
-    """Return (network, seed, epoch, image set) -> metric -> its reference by block, [L], of the frame of references."""
+    """Return (network, seed, epoch, image set) -> metric -> its reference by block, [L], of the frame of references.
+
+    A seed or epoch that is not there is None.
+    """
     metrics = [name for name in REFERENCE_COLUMNS if name in OF_FEATURES]
     return {
-        key: {metric: rows.sort_values("block")[metric].to_numpy(dtype=np.float64) for metric in metrics}
-        for key, rows in alone.groupby(list(NETWORK), sort=False)
+        tuple(None if pd.isna(part) else part for part in key): {
+            metric: rows.sort_values("block")[metric].to_numpy(dtype=np.float64) for metric in metrics
+        }
+        for key, rows in alone.groupby(list(NETWORK), sort=False, dropna=False)
     }
 
 
@@ -61,7 +66,7 @@ def beside(row: dict[str, Any], curves: dict[str, np.ndarray], alone: dict[str, 
     found = dict.fromkeys(COLUMNS, np.nan)
     metric, scale, block = row["metric"], row["scale"], row["valley_block"]
     rms = curves.get("rms")
-    if row["role"] != "paper" or scale == LINEAR or block < 0:
+    if row["role"] != "paper" or scale == LINEAR or block is None:
         return found
     if rms is not None:
         found["rms_correlation"] = _correlation(curves[metric], rms)

@@ -7,6 +7,8 @@ claim about a kind of network needs several of them. Blocks are never resampled.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ SHAPE_COLUMNS = KEYS | {
         "",
         "log (all values positive: changes are factors), bits (differences), or linear (shares of the largest mean)",
     ),
-    "valley_block": Column("", "0-based interior block of the lowest mean on that scale; -1 without one"),
+    "valley_block": Column("", "0-based interior block of the lowest mean on that scale; null without one"),
     "fall": Column(PERCENT, "by how much the mean on that scale falls from the first block to valley_block"),
     "fall_low": Column(PERCENT, f"lower end {INTERVAL}"),
     "fall_high": Column(PERCENT, "upper end of it"),
@@ -160,13 +162,14 @@ def relative_range(profile: np.ndarray) -> float:
     return float(np.ptp(profile) / most) if most > 0 else 0.0
 
 
-def networks(path: Path) -> list[tuple[str, int, int, str]]:
+def networks(path: Path) -> list[tuple[str, int | None, int | None, str]]:
     """Return (network, seed, last epoch, image set) of all in a scalars table, in the order of the file.
 
-    The published choice of images is left out: it is there to be held against what was published.
+    A seed or epoch that is not there is None. The published choice of images is left out: it is there to be held
+    against what was published.
     """
     with _open(path) as file:
-        last: dict[tuple[str, int, str], int] = {}
+        last: dict[tuple[str, int | None, str], int | None] = {}
         # In batches: these columns repeat the same few values over millions of rows.
         for batch in file.iter_batches(columns=["network", "seed", "epoch", "probe"]):
             table = pa.Table.from_batches([batch])
@@ -174,11 +177,14 @@ def networks(path: Path) -> list[tuple[str, int, int, str]]:
             groups = table.group_by(["network", "seed", "probe"], use_threads=False).aggregate([("epoch", "max")])
             for row in groups.to_pylist():
                 key = row["network"], row["seed"], row["probe"]
-                last[key] = max(last.get(key, row["epoch_max"]), row["epoch_max"])
+                known = [epoch for epoch in (last.get(key), row["epoch_max"]) if epoch is not None]
+                last[key] = max(known, default=None)
     return [(network, seed, epoch, image_set) for (network, seed, image_set), epoch in last.items()]
 
 
-def read_values(path: Path, network: str, seed: int, epoch: int, image_set: str) -> Iterator[tuple[str, np.ndarray]]:
+def read_values(
+    path: Path, network: str, seed: int | None, epoch: int | None, image_set: str
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (metric, values [n images, L blocks]) of one network, for the metrics of `ROLES` that the table has.
 
     Images of one group count as one, their mean. Raises StudyError where an image lacks a block.
@@ -187,16 +193,17 @@ def read_values(path: Path, network: str, seed: int, epoch: int, image_set: str)
         names = file.schema_arrow.names
     metrics = [metric for metric in ROLES if metric in names]
     one = {"network": network, "seed": seed, "epoch": epoch, "probe": image_set}
-    filters = [(column, "==", value) for column, value in one.items()]
-    table = pq.read_table(path, columns=["block", "image", "group", *metrics], filters=filters)
+    own = [pc.field(name).is_null() if value is None else pc.field(name) == value for name, value in one.items()]
+    table = pq.read_table(path, columns=["block", "image", "group", *metrics], filters=reduce(and_, own))
     block, image, group = (table[name].to_numpy() for name in ("block", "image", "group"))
     blocks, images = np.unique(block), np.unique(image)
     order = np.lexsort((image, block))
     complete = len(order) == len(blocks) * len(images)
     if not (complete and np.array_equal(image[order].reshape(len(blocks), -1), np.tile(images, (len(blocks), 1)))):
+        of = "".join(f", {name} {one[name]}" for name in ("seed", "epoch") if one[name] is not None)
         raise StudyError(
-            f"{path}: {network}, seed {seed}, epoch {epoch}, image set {image_set} does not hold every image once in "
-            "every block; delete it and run snakemake again"
+            f"{path}: {network}{of}, image set {image_set} does not hold every image once in every block; delete it "
+            "and run snakemake again"
         )
     _, places, sizes = np.unique(group[order][: len(images)], return_inverse=True, return_counts=True)
     for metric in metrics:
@@ -248,10 +255,12 @@ def shapes_of(
     # Without a row where the study measures none of these metrics.
     derived = ("p_adjusted", "p_any_adjusted", "verdict", "verdict_published")
     shape = pd.DataFrame(rows, columns=[name for name in SHAPE_COLUMNS if name not in derived])
+    shape = shape.astype(references.MAY_BE_MISSING | {"valley_block": "Int64"})
     families = shape.groupby(["role", shape["network"].isin(controls)], sort=False)
     for name, p in ADJUSTED.items():
         shape[name] = families[p].transform(adjusted) if len(shape) else shape[p]
     flat = shape["relative_range"] < FLAT
     shape["verdict"] = u_shape.verdicts(shape["p_adjusted"], shape["p_skewed"], shape["p_none"], shape["blocks"], flat)
     shape["verdict_published"] = published(shape["p_any_adjusted"], shape["depth"])
-    return shape[list(SHAPE_COLUMNS)], pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS))
+    lowest = pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS)).astype(references.MAY_BE_MISSING)
+    return shape[list(SHAPE_COLUMNS)], lowest

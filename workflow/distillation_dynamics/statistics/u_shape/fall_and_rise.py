@@ -142,16 +142,16 @@ def interval(difference: np.ndarray, comparisons: int) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str]:
+def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str | None]:
     """Return fall, rise and the smaller of both at the lowest interior block of values [n, L], with their intervals.
 
     `fall`, `rise` with `_low`, `_high`: see `percent`. `valley` with its own: in doublings, bits or shares. The lowest
-    block has the lowest mean on the scale; intervals allow for having searched all interior ones. NaN, and block -1,
+    block has the lowest mean on the scale; intervals allow for having searched all interior ones. NaN, and no block,
     without an interior block.
     """
     names = [f"{name}{end}" for name in ("fall", "rise", "valley") for end in ("", "_low", "_high")]
     if values.shape[1] < 3:
-        return {"scale": scale, "valley_block": -1, **dict.fromkeys(names, np.nan)}
+        return {"scale": scale, "valley_block": None, **dict.fromkeys(names, np.nan)}
     both = changes(values, scale)
     inner = values.shape[1] - 2
     place = int(both[0].mean(axis=0).argmax())
