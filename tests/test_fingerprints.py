@@ -308,6 +308,7 @@ PLANS = {
     "extensions.file",
     "study.load",
     "networks.acceptance",
+    "networks.protocol",
     "spec.machine",
     "look",
 }

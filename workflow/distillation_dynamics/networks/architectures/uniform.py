@@ -7,6 +7,7 @@ network says which it is.
 
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -36,9 +37,9 @@ def modify(make: Callable[..., Any], width: int) -> nn.Module:
         aim = count(narrow) - last(narrow) + last(wide) + width * (channels + 1)
         step = heads if getattr(narrow, "rope", None) is None else 4 * heads
         widths = range(channels, width + step, step)
-        place = bisect_left(widths, aim, key=lambda w: count(make(embed_dim=w)))
-        near = widths[max(0, place - 1) : place + 1]
-        chosen = min(near, key=lambda w: abs(count(make(embed_dim=w)) - aim))
+        size = cache(lambda w: count(make(embed_dim=w)))
+        place = bisect_left(widths, aim, key=size)
+        chosen = min(widths[max(0, place - 1) : place + 1], key=lambda w: abs(size(w) - aim))
     network = make(embed_dim=chosen)
     network.note = (
         f"{chosen} channels in every block, where {channels} were: {count(network):,} parameters; with a last block of "
