@@ -294,7 +294,7 @@ def test_another_number_in_anything_that_is_reached_counts(entries, monkeypatch)
 
 
 MEASURES = {
-    "networks.attention", "networks.gradients", "networks.lens", "networks.observer", "networks.defaults",
+    "networks.gradients", "networks.lens", "networks.observer", "networks.defaults",
     "networks.inspection", "data.image_set", "spec.measure", "spec.compare", "spec.tables",
 }  # fmt: skip
 PLANS = {
