@@ -26,9 +26,12 @@ from helpers import run_job, tiny_study
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A tiny study with a trainable projector, its folder, and weights of its teacher."""
-    folder = tmp_path_factory.mktemp("distributed")
+    return made(tmp_path_factory.mktemp("distributed"))
+
+
+def made(folder, **more):
     changes = {"variants.everything.projector.frozen": False, "student.recipe.epochs": 16}
-    result = tiny_study(folder, **changes, **{"student.recipe.clip_gradient_norm": 1.0})
+    result = tiny_study(folder, **changes, **{"student.recipe.clip_gradient_norm": 1.0}, **more)
     torch.manual_seed(3)
     network = build(result.model(result.teacher), result.view(result.teacher))
     save_weights(folder / "teacher.safetensors", network)
@@ -90,6 +93,18 @@ def test_two_processes_have_the_losses_and_the_student_of_one(study, two):
 
 @pytest.mark.slow
 def test_two_processes_that_are_stopped_go_on_to_the_same_bits(study, two):
+    stopped(study, two)
+
+
+@pytest.mark.slow
+def test_two_processes_mix_their_images_and_average_to_the_same_bits_after_a_stop(tmp_path):
+    study = made(tmp_path, **{"student.recipe.mixing": {"mixup": 0.8}, "student.recipe.ema": {"decay": 0.9}})
+    train(study, tmp_path / "two")
+    stopped(study, tmp_path / "two")
+
+
+def stopped(study, two):
+    """Stop a training, let it go on, and hold it against what `two` processes left that were not stopped."""
     out = study[0] / "broken"
     process = launch(study, out, minutes=0)
     while not list(out.glob(".resume/*.state")):

@@ -3,6 +3,7 @@
 import pytest
 
 from distillation_dynamics.report.head import recipe_said
+from distillation_dynamics.study.recipes import average_notes
 from helpers import changed, load, smoke_config
 from test_faults import refusal
 
@@ -49,6 +50,20 @@ def test_a_term_of_one_label_is_refused_where_labels_are_mixed(name):
         f"variants.one.late: {name} takes one label of an image, and student.recipe.mixing mixes them; remove the "
         "term, or the mixing"
     )
+
+
+def test_an_average_that_is_mostly_of_the_beginning_is_noted():
+    def notes(images=320, **ema):
+        study = load(changed(smoke_config(), "student.recipe.ema", {"decay": 0.999} | ema))
+        return list(average_notes(study, lambda recipe: images))
+
+    # 2 epochs of 5 batches: .999^9 of the average.
+    assert notes() == [
+        "student.recipe.ema.decay: 99 % of the average that is measured are the weights after the first of 10 updates; "
+        "lower it, or set warmup: true"
+    ]
+    assert notes(decay=0.77) == [] and notes(decay=0.78) != []  # .77^9 = .095, .78^9 = .107
+    assert notes(warmup=True) == [] and notes(images=None) == []
 
 
 def test_each_gpu_mixes_pairs_of_its_own():

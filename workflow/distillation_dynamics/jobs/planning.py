@@ -13,6 +13,7 @@ from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
 from ..study.checks import architecture_notes, view_notes
+from ..study.recipes import average_notes
 from ..study.study import Study
 from . import costs, provenance
 from .build import build_graph
@@ -74,9 +75,12 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
         path = f"{TASKS}/content/{name}.json"
         write_json(path, vars(content))
         os.environ[CONTENT] = path
-        for note in (*view_notes(study), *architecture_notes(study)):
+    graph = build_graph(study, content)
+    if is_main:
+        averages = average_notes(study, lambda recipe: graph.training_images(recipe.train_images))
+        for note in (*view_notes(study), *architecture_notes(study), *averages):
             print(f"note: {note}", file=sys.stderr)
-    return build_graph(study, content), hashes
+    return graph, hashes
 
 
 def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..errors import nearest
 from ..spec.configured import Data
@@ -10,6 +10,7 @@ from ..spec.faults import said
 from ..spec.training import Augmentation, Mixing, Recipe
 from .keys import Configuration
 from .students import students_of
+from .study import Study
 
 # What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
 MSTD = r"mstd\d+(\.\d+)?"
@@ -18,6 +19,8 @@ AUTO_AUGMENT = {
     "augmix": rf"m\d+|w[1-9]\d*|d\d+|b[01]|{MSTD}|a(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)",
     **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), MSTD),
 }
+# Of an average of weights that holds a larger part of those after the first update, it is said.
+MOST_OF_FIRST = 0.1
 # The transforms of these sets are drawn without replacement: so many there are.
 DRAWN_ONCE = {"weights": 15, "3aw": 14}
 
@@ -60,6 +63,29 @@ def _mixing_faults(key: str, recipe: Recipe, mixing: Mixing) -> Iterator[str]:
         yield f"{key}.batch_size: {recipe.batch_size} images are no pairs, which mixing wants; give an even number"
     if recipe.augmentation is not None and recipe.augmentation.views is not None:
         yield f"{key}.augmentation.views: has no meaning with mixing, which shows no image twice; remove one of them"
+
+
+def student_key(study: Study, name: str) -> str:
+    """Return the key of a student of a study."""
+    return f"students.{name}" if "students" in study.configuration else name
+
+
+def average_notes(study: Study, images: Callable[[Recipe], int | None]) -> Iterator[str]:
+    """Yield a sentence for each average of weights that is mostly of the beginning; `images` of a recipe, where known.
+
+    With a warm-up none is: an update that follows n others leaves at most 1 - (n + 1)^(-2/3) of the average.
+    """
+    found = {f"networks.{name}.recipe": network.recipe for name, network in study.networks.items()}
+    found |= {f"{student_key(study, name)}.recipe": student.recipe for name, student in study.students.items()}
+    for key, recipe in found.items():
+        if recipe is None or recipe.ema is None or recipe.ema.warmup or (count := images(recipe)) is None:
+            continue
+        updates = count // recipe.batch_size * recipe.epochs
+        if (first := recipe.ema.decay ** (updates - 1)) > MOST_OF_FIRST:
+            yield (
+                f"{key}.ema.decay: {100 * first:.0f} % of the average that is measured are the weights after the first "
+                f"of {updates} updates; lower it, or set warmup: true"
+            )
 
 
 def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from .. import extensions
 from ..spec.network import BlockSize
 from ..spec.training import TermSpec
+from .recipes import student_key
 from .study import Source, Study, Variant
 
 # What a term must take whose pairs move on by a gate on CKA.
@@ -29,8 +30,8 @@ def term_faults(study: Study) -> Iterator[str]:
             yield from _moves_faults(f"{key}.moves", term, study.students[arm.student].recipe.epochs)
             if "labels" in term.takes and study.students[arm.student].recipe.mixing is not None:
                 yield (
-                    f"{key}: {term.objective} takes one label of an image, and {arm.student}.recipe.mixing mixes them; "
-                    "remove the term, or the mixing"
+                    f"{key}: {term.objective} takes one label of an image, and "
+                    f"{student_key(study, arm.student)}.recipe.mixing mixes them; remove the term, or the mixing"
                 )
             yield from _target_faults(f"{key}.target", term, study, arm.sources)
             yield from _size_faults(key, term, study, arm)
