@@ -7,6 +7,7 @@ sum stays the same, since a term cannot leave such a sum without its weight goin
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..spec.training import TermSpec
 Terms = Sequence[TermSpec]
 Pair = tuple[int, int]
 # What need not be said.
-USUAL = {"course": "", "moves": "", "reduction": "mean", "target": "teacher"}
+TEACHER = "teacher"
+USUAL = {"course": "", "moves": "", "reduction": "mean", "target": TEACHER}
 # Weights whose sums differ by less are the same.
 SAME = 1e-9
 
@@ -125,6 +127,31 @@ def added(ours: Terms, theirs: Terms) -> TermSpec | None:
     names = {term.name for term in theirs}
     new = [term for term in ours if term.pairs and term.name not in names]
     return new[0] if len(new) == 1 and len(differences(ours, theirs)) == 1 else None
+
+
+def is_control(ours: Terms, theirs: Terms) -> bool:
+    """Return whether `ours` are `theirs` but for what stands in the teacher's place, which is the teacher in `theirs`.
+
+    What terms are called does not matter; of blocks in reverse order only the student's are the same.
+    """
+    if all(term.target == TEACHER for term in ours) or any(term.target != TEACHER for term in theirs):
+        return False
+    left = list(theirs)
+    for term in ours:
+        like = next((other for other in left if _but_for_the_target(term, other)), None)
+        if like is None:
+            return False
+        left.remove(like)
+    return not left
+
+
+def _but_for_the_target(ours: TermSpec, theirs: TermSpec) -> bool:
+    same = replace(ours, name=theirs.name, target=theirs.target)
+    if ours.target != TEACHER:
+        same = replace(same, teacher=theirs.teacher)
+        if [s for s, _ in ours.pairs] == [s for s, _ in theirs.pairs]:
+            same = replace(same, pairs=theirs.pairs)
+    return same == theirs
 
 
 def shares(table: pd.DataFrame | None) -> dict[tuple[str, str], dict[str, float]]:

@@ -25,15 +25,16 @@ from ...statistics.keys import HIGH, JOINT, LOW
 from ...statistics.paired import by_seed, paired
 from ...statistics.thresholds import LIKE_DOSE
 from ...statistics.westfall_young import BETTER, WORSE
+from .doses import DOSE_BY_EPOCH_COLUMNS, doses_of
 from .effects import EFFECT_COLUMNS, SHARE, TERM, effects_of
 
 TITLE = "Dose and place"
 PLACE = 70
 FIGURES = ("terms", "effects")
-SOURCES = ("dose_and_place", "effects")
+SOURCES = ("dose_and_place", "effects", "doses")
 DECIDES = "the same places at several shares of the loss, and several places at one share, over the same seeds"
 REQUIRES = ("students",)
-READS = ("runs", "terms", "variants")
+READS = ("runs", "terms", "term_gradients", "variants")
 OF_PLACE, OF_DOSE, OF_BOTH = "place", "dose", "place and dose"
 TOO_FEW, MIXED = "too few seeds for a test", "place and dose differ"
 WORDS = {
@@ -63,16 +64,17 @@ DOSE_COLUMNS = {
     "verdict": Column("", f"{BETTER}, {WORSE}, {', '.join(WORDS.values())}, or {MIXED}"),
 }
 
-TABLES = {"effects": EFFECT_COLUMNS, "dose_and_place": DOSE_COLUMNS}
+TABLES = {"effects": EFFECT_COLUMNS, "dose_and_place": DOSE_COLUMNS, "doses": DOSE_BY_EPOCH_COLUMNS}
 
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Return effects.parquet and dose_and_place.parquet."""
+    """Return effects.parquet, dose_and_place.parquet and doses.parquet."""
     listed, shares = evidence.terms, terms.shares(evidence.tables.get("terms"))
     baseline, top1 = evidence.baseline, by_seed(evidence.tables["runs"], evidence.compared, evidence.baseline)
     return {
         "effects": effects_of(evidence.tables["variants"], listed, shares),
         "dose_and_place": table(top1, members(listed, shares, baseline), baseline),
+        "doses": doses_of(listed, evidence.tables.get("terms"), evidence.tables.get("term_gradients")),
     }
 
 

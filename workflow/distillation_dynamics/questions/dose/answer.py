@@ -1,4 +1,4 @@
-"""Dose and place: what the words of the answer are told. In: dose_and_place.parquet and effects.parquet."""
+"""Dose and place: what the words of the answer are told. In: dose_and_place, effects and doses.parquet."""
 
 from typing import Any
 
@@ -25,6 +25,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "tested": sorted(tested, key=lambda row: ORDER.index(row["verdict"])),
         "mixed": found[found["contrast"] == OF_BOTH].to_dict("records"),
         "contrasts": contrasts(found),
+        "doses": doses(evidence.tables["doses"]),
     }
 
 
@@ -45,3 +46,18 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
         }
         for row in table.to_dict("records")
     )
+
+
+def doses(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a term with pairs, as the report shows it."""
+    rows = []
+    for (variant, term), group in table[table["pairs"] != ""].groupby(["variant", "term"], sort=False):
+        ends = group.sort_values("epoch").iloc[[0, -1]]
+        shown = {
+            name: " to ".join(number(scale * value, ".2g") for value in ends[column])
+            for name, column, scale in (
+                ("of the loss", "share", 100), ("of the gradients", "gradient_share", 100), ("cosine", "cosine", 1),
+            )
+        }  # fmt: skip
+        rows.append({"variant": variant, "term": term, "given": group["given"].iloc[0]} | shown)
+    return pd.DataFrame(rows)

@@ -1,0 +1,33 @@
+"""Controls: what the words of the answer are told. In: controls.parquet."""
+
+from typing import Any
+
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from ...words import number, with_interval
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    found = evidence.tables["controls"]
+    return {"rows": found.to_dict("records"), "controls": controls(found)}
+
+
+def controls(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a control, as the report shows it."""
+    return pd.DataFrame(
+        {
+            "variant": row["variant"],
+            "control": row["control"],
+            "in the teacher's place": f"{row['target']} ({row['term']})",
+            "variant less control": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
+            "control less baseline": "it is the baseline"
+            if row["control"] == row["baseline"]
+            else with_interval(row["control_gain"], row["control_low"], row["control_high"], "+"),
+            "seeds": row["seeds"],
+            "p": number(row["p_joint"], ".2g"),
+            "detectable": number(row["detectable_effect"]),
+        }
+        for row in table.to_dict("records")
+    )
