@@ -187,7 +187,7 @@ def effects_of(listed, shares=None, **differences):
 
 
 def test_objectives_of_opposite_effect_on_one_pair_are_never_averaged():
-    listed = {"s": with_pairs(LAST), "p": with_pairs(LAST, name="projector")}
+    listed = {"s": with_pairs(LAST), "p": with_pairs(LAST, objective="projector")}
     table = effects_of(listed, s=STEPS, p=-STEPS)
     assert table[["objective", "pairs", "verdict"]].to_numpy().tolist() == [
         ["spectral", "3-5", effects.HELPS],

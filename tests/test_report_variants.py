@@ -187,6 +187,9 @@ def test_thirds_of_training_that_were_not_or_only_partly_validated_are_named():
 # --- dose and place ---
 
 
+DOSES = pd.DataFrame(columns=list(dose.DOSE_BY_EPOCH_COLUMNS))
+
+
 def contrast(kind=dose.OF_PLACE, **more):
     row = dict.fromkeys(dose.DOSE_COLUMNS, NAN) | {
         "contrast": kind,
@@ -245,7 +248,7 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
     ],
 )
 def test_the_answer_on_dose_and_place(rows, said):
-    assert asked.said("dose", dose_and_place=pd.DataFrame(rows), effects=ALONE)[0] == f"**{said}**"
+    assert asked.said("dose", dose_and_place=pd.DataFrame(rows), effects=ALONE, doses=DOSES)[0] == f"**{said}**"
 
 
 def test_without_shares_or_variants_dose_and_place_are_not_testable():
@@ -255,12 +258,14 @@ def test_without_shares_or_variants_dose_and_place_are_not_testable():
         (ALONE.assign(share_first=NAN), "the share of the loss that each term has was not measured."),
         (ALONE[:0], "no variant differs from soft in one term with pairs of blocks alone."),
     ):
-        assert asked.said("dose", dose_and_place=none, effects=effects_of) == [f"**Not testable: {answer}**"]
+        assert asked.said("dose", dose_and_place=none, effects=effects_of, doses=DOSES) == [
+            f"**Not testable: {answer}**"
+        ]
 
 
 def test_two_places_at_one_weight_are_said_to_differ_in_dose_too():
     mixed = contrast(dose.OF_BOTH, other_share=0.08, p_joint=NAN, detectable_effect=NAN, verdict=dose.MIXED)
-    paragraphs = asked.said("dose", dose_and_place=pd.DataFrame([mixed, contrast()]), effects=ALONE)
+    paragraphs = asked.said("dose", dose_and_place=pd.DataFrame([mixed, contrast()]), effects=ALONE, doses=DOSES)
     assert paragraphs[1] == (
         "At one weight (0.2) last (3-5) has 54 % of the loss and first (0-0) 8 %: a difference of place and of dose, "
         "which tells of neither."

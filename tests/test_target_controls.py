@@ -54,7 +54,7 @@ def rows(listed, **top1):
         (
             STEPS - 1.0,
             "not found",
-            "no difference was found between last and the same with zero in the teacher's place",
+            "no difference was found between last and the same with zero in the",
         ),
         (STEPS[:3], "untested", "not tested, for want of seeds: last beside the same with zero in the teacher's place"),
         (np.array([2.0, 0.1, -0.1, 2.2, 0.2, 1.9, -0.2, 1.5]), "undecided", "undecided whether last differs from the"),

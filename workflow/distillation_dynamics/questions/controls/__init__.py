@@ -1,8 +1,8 @@
 """Does a term take what this teacher says? Variants beside the same with a control in the teacher's place.
 
 In: test top-1 by seed, the terms of each variant. Out: the rows of `controls.parquet`: a variant and its control differ
-in the target of a term (zeros, another image, an untrained network, ...) and in nothing else. All of them are one family
-of joint sign flips. A permuted teacher is a placebo: the order of its channels means nothing.
+in the target of a term (zeros, another image, an untrained network, ...) and in nothing else. All of them are one
+family of joint sign flips. A permuted teacher is a placebo: the order of its channels means nothing.
 """
 
 import pandas as pd

@@ -43,7 +43,7 @@ def doses_of(
     specs = {(variant, term.name): term for variant, own in listed.items() for term in own}
     if by_epoch is None or by_epoch.empty:
         return pd.DataFrame(columns=list(DOSE_BY_EPOCH_COLUMNS))
-    table = by_epoch[KEYS + ["share", "weight"]].copy()
+    table = by_epoch[[*KEYS, "share", "weight"]].copy()
     table[["gradient_share", "cosine"]] = np.nan
     if gradients is not None and not gradients.empty:
         table = table.drop(columns=["gradient_share", "cosine"]).merge(_by_epoch(gradients, table), "left", on=KEYS)
