@@ -52,7 +52,7 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     tested = westfall_young.test(pd.DataFrame(values))
     rows = []
     for number, (variant, control) in enumerate(pairs):
-        baseline = evidence.names.baseline_of(control)
+        baseline = evidence.baseline
         gain = by_seed(runs, [control], baseline)[control].dropna()
         of = [term for term in listed[control] if term.target != terms.TEACHER]
         differences = values[number].dropna()
