@@ -7,7 +7,7 @@ from distillation_dynamics.statistics.evidence import Evidence
 from made_up import arms
 
 # A study of one teacher whose baseline is called soft.
-SOFT = Names(("cait",), {}, "cait", arms("soft", "last"), "soft")
+SOFT = Names(("cait",), {}, "cait", arms("soft", "last"), {"student": "soft"})
 
 
 def said(question, names=SOFT, **tables):

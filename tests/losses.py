@@ -92,7 +92,7 @@ def curves_of(accuracy):
 def who(runs, baseline="soft", teacher="cait"):
     """Everyone in a table of runs but the network cait is a variant."""
     students = tuple(name for name in dict.fromkeys(runs["network"]) if name != "cait")
-    return Names(("cait",), {}, teacher, arms(*students, teacher=teacher), baseline)
+    return Names(("cait",), {}, teacher, arms(*students, teacher=teacher), {"student": baseline})
 
 
 def shares_of(**shares):

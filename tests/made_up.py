@@ -48,9 +48,9 @@ def arms(*variants, teacher="cait"):
 def names(networks=("teacher",), variants=(), teacher="teacher", controls=None, seeds=()):
     """Who is in the tables; every network has an untrained control unless `controls` says which ones have."""
     controls = {name: f"{name}_untrained" for name in (networks if controls is None else controls)}
-    baseline = next((name for name in ("soft", *variants) if name in variants), None)
+    baselines = {"student": next(name for name in ("soft", *variants) if name in variants)} if variants else {}
     return Names(
-        tuple(networks), controls, teacher, arms(*variants, teacher=teacher), baseline, tuple(map(tuple, seeds))
+        tuple(networks), controls, teacher, arms(*variants, teacher=teacher), baselines, tuple(map(tuple, seeds))
     )
 
 

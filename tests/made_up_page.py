@@ -71,7 +71,8 @@ def _of_students(who, seeds):
     one = {"one_low": -2.0, "one_high": 2.0, "seeds": len(seeds), "verdict": "not comparable", "run": "SoftKD"}
     beside = [{"variant": v, "published_difference": 0.1, "difference": 0.2, **interval, **one} for v in others[:2]]
     pairs = [
-        {"student_block": s, "teacher_block": t, "cka": 0.1 * s + 0.05 * t, "untrained_cka": 0.1, "gain": 0.2}
+        {"baseline": who.baseline, "student_block": s, "teacher_block": t, "cka": 0.1 * s + 0.05 * t}
+        | {"untrained_cka": 0.1, "gain": 0.2}
         | {"gain_low": 0.1, "gain_high": 0.3, "cka_seeds": 2, "aligned_by": "spectral_first" if s == t == 0 else ""}
         for s in range(4) for t in range(8)
     ]  # fmt: skip

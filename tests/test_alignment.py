@@ -11,12 +11,9 @@ from distillation_dynamics.questions import alignment, dose, variants
 from distillation_dynamics.questions import gain as trajectory
 from distillation_dynamics.questions.dose import effects
 from distillation_dynamics.questions.variants import checkpoints
-from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.statistics import terms
-from distillation_dynamics.statistics.evidence import Evidence
 from frames import frame
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
-from made_up import arms
 
 NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
 STEPS = np.arange(1, 7) / 10
@@ -51,10 +48,10 @@ def mismatch_of(cka, **columns):
     return keys.assign(**same | columns)
 
 
-def pairs_table(cka, mismatch=None, listed=None, names=None):
+def pairs_table(cka, mismatch=None, listed=None, seeds=()):
     """The rows of alignment.parquet of soft beside cait."""
     found = alignment.likeness(cka, "soft", "cait")
-    top = alignment.ceiling(cka, names or Names(("cait",), {}, "cait", arms("soft"), "soft"), found.kind)
+    top = alignment.ceiling(cka, "cait", seeds, found.kind)
     return alignment.table(found, top, mismatch, listed or {}, "soft", "cait")
 
 
@@ -122,8 +119,7 @@ def test_the_ceiling_is_the_same_block_of_a_teacher_of_another_seed(turned):
     pair = ("twin", "cait") if turned else ("cait", "twin")
     twin = cka_of(pair[0], [[0.9, 0.1], [0.2, 0.8]], epoch=2, seed=None, other=pair[1])
     cka = pd.concat([cka_of("soft", [[0.4, 0.6]]), twin])
-    names = Names(("cait", "twin", "vit"), {}, "cait", arms("soft"), "soft", (("cait", "twin"),))
-    assert pairs_table(cka, names=names)["ceiling"].to_list() == [0.9, 0.8]
+    assert pairs_table(cka, seeds=(("cait", "twin"),))["ceiling"].to_list() == [0.9, 0.8]
     assert pairs_table(cka)["ceiling"].isna().all()
 
 
@@ -174,9 +170,9 @@ def test_pairs_name_the_variants_that_align_them_and_their_other_pairs():
 
 def compared(runs, listed):
     """The rows of variants.parquet against soft."""
-    others = Evidence({}, who(runs)).compared
-    gains = dict.fromkeys(others, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
-    return variants.compare(runs, gains, NO_CHECKPOINTS, {"soft": SOFT} | listed, others, "soft")
+    against = who(runs).against
+    gains = dict.fromkeys(against, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
+    return variants.compare(runs, gains, NO_CHECKPOINTS, {"soft": SOFT} | listed, against)
 
 
 def effects_of(listed, shares=None, **differences):
@@ -243,8 +239,8 @@ def dose_table(listed=FOUR, shares=SHARES, seeds=8, spread=0.1, **means):
     draw = np.random.default_rng(0)
     common = draw.normal(size=seeds)
     top1 = {name: means.get(name, 0) + common + draw.normal(0, spread, seeds) for name in listed}
-    members = dose.members({"soft": SOFT} | listed, terms.shares(shares), "soft")
-    return dose.table(pd.DataFrame(top1), members, "soft")
+    members = dose.members({"soft": SOFT} | listed, terms.shares(shares), dict.fromkeys(listed, "soft"))
+    return dose.table(pd.DataFrame(top1), members)
 
 
 def test_place_is_told_at_a_like_dose_and_dose_at_one_place():
@@ -282,8 +278,8 @@ def test_a_seed_that_one_variant_lacks_is_left_out():
     draw = np.random.default_rng(1)
     top1 = pd.DataFrame(draw.normal(size=(8, 4)), columns=list(FOUR))
     top1.loc[7, "first"] = np.nan
-    members = dose.members({"soft": SOFT} | FOUR, terms.shares(SHARES), "soft")
-    table = dose.table(top1, members, "soft").set_index(["variant", "other"])
+    members = dose.members({"soft": SOFT} | FOUR, terms.shares(SHARES), dict.fromkeys(FOUR, "soft"))
+    table = dose.table(top1, members).set_index(["variant", "other"])
     assert table.loc[("last_low", "first"), "seeds"] == 7 and table.loc[("last", "last_low"), "seeds"] == 8
     assert set(table.loc[table["contrast"] != dose.OF_BOTH, "joint_seeds"]) == {7}
 

@@ -10,7 +10,7 @@ from asked import said
 from distillation_dynamics.questions import claims
 from distillation_dynamics.questions.claims.finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import Setting
+from distillation_dynamics.spec.tables import Setting, Trained
 from distillation_dynamics.statistics.evidence import Evidence
 from distillation_dynamics.statistics.thresholds import NEUTRAL
 from frames import frame
@@ -34,8 +34,16 @@ TERMS = {
     "both": (*SOFT, term_of("spectral", 0.2, pairs=[(0, 0), (3, 7)])),
 }
 NETWORKS = ("cait", "vit", "resnet")
-WHO = replace(names(NETWORKS, tuple(TERMS), teacher="cait"), baseline="soft")
-SETTING = Setting("vit", "cait", (4, 8), 10, 5, TERMS, From("key", files=()))
+WHO = replace(names(NETWORKS, tuple(TERMS), teacher="cait"), baselines={"student": "soft"})
+
+
+def setting_of(terms):
+    """Students of four blocks, taught by a network of eight."""
+    arms = {name: Trained("vit", "cait", (4, 8), 5, own) for name, own in terms.items()}
+    return Setting(arms, 10, From("key", files=()))
+
+
+SETTING = setting_of(TERMS)
 
 
 def rows_of(tables, who=WHO, setting=SETTING):
@@ -296,7 +304,7 @@ def test_one_seed_has_no_interval_and_decides_nothing():
     tables = {"variants": effects(first=(np.nan, np.nan), last=(np.nan, np.nan)), "effects": doses(first=0.1, last=0.1)}
     found = look("F last", tables)
     assert found["verdict"] == UNTESTABLE and found["why"] == "one seed has no interval"
-    assert look("F last", tables, setting=replace(SETTING, terms={"soft": SOFT}))["why"] == (
+    assert look("F last", tables, setting=setting_of({"soft": SOFT}))["why"] == (
         "no variant aligns the last blocks alone"
     )
 
@@ -405,7 +413,7 @@ def test_soft_distillation_forms_the_u_by_itself():
     assert look("I soft", entropies(soft=FLAT))["verdict"] == UNDECIDED  # without spread there is no interval
     assert look("I soft", entropies(soft=U, seeds=1))["verdict"] == UNTESTABLE
     assert look("I soft", entropies(soft=U[:2]))["verdict"] == UNTESTABLE
-    other = replace(SETTING, terms=TERMS | {"soft": term("last")})
+    other = setting_of(TERMS | {"soft": term("last")})
     assert "not soft distillation" in look("I soft", entropies(soft=U), setting=other)["why"]
     without = entropies(soft=U)["depth"].drop(columns="entropy_standardised")
     found = look("I soft", {"depth": without})

@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 from distillation_dynamics import extensions, options
+from distillation_dynamics.spec.tables import WHO
 from distillation_dynamics.study.keys import Configuration
 
 ROWS = [line.strip("| \n").split(" | ") for line in options.page().splitlines() if line.startswith(("| `", "| **`"))]
@@ -37,7 +38,7 @@ def keys(kind, above=""):
 def test_no_key_is_left_out_and_none_is_invented():
     known = extensions.objectives().items()
     terms = {f"variants.<name>.{name}.{option}" for name, one in known for option in one.options}
-    terms |= {f"variants.<name>.<term>.{option}" for option in OF_TERM}
+    terms |= {f"variants.<name>.<term>.{option}" for option in OF_TERM} | {f"variants.<name>.{who}" for who in WHO}
     assert {key for key in KEYS if not key.startswith("variants.")} == keys(Configuration) - {"variants"}
     assert {key for key in KEYS if key.startswith("variants.")} == terms
     assert len(KEYS) == len(set(KEYS)) > 100

@@ -123,7 +123,7 @@ rows = lambda classes: SimpleNamespace(logits=np.eye(3)[classes], labels=np.arra
 assert np.isclose(confusion.compare(rows([0, 1, 1, 2]), rows([0, 1, 2, 2]))["same_mistake"], 100 * 2 / 3)
 assert np.isnan(confusion.compare(rows([0] * 4), rows([0] * 4))["same_mistake"])
 
-names = Names(("vit",), {"vit": "vit_untrained"}, None, {}, None)
+names = Names(("vit",), {"vit": "vit_untrained"}, None, {}, {})
 table = pd.DataFrame({"network": "vit", "seed": None, "epoch": 1, "probe": "balanced", "block": [0, 1], "images": 3,
                       "near_zero": [0.25, 0.5]})
 drawn = figure.draw({"depth": table}, Style("colorblind", 50, names))

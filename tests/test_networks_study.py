@@ -228,7 +228,7 @@ def depth_of(networks, sets, blocks=3):
 
 def style_of(networks, controls=True):
     own = {name: f"{name}_untrained" for name in networks} if controls else {}
-    return Style("colorblind", 100, Names(tuple(networks), own, None, {}, None))
+    return Style("colorblind", 100, Names(tuple(networks), own, None, {}, {}))
 
 
 def visible(figure):

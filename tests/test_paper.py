@@ -22,8 +22,8 @@ from helpers import changed, load, smoke_config
 from made_up import arms
 from test_report_head import STUDY, runs
 
-WHO = Names(("cait",), {"cait": "cait_untrained"}, "cait", arms("soft", "last2"), "soft")
-ALONE = Names(("vit",), {"vit": "vit_untrained"}, None, {}, None)
+WHO = Names(("cait",), {"cait": "cait_untrained"}, "cait", arms("soft", "last2"), {"student": "soft"})
+ALONE = Names(("vit",), {"vit": "vit_untrained"}, None, {}, {})
 SAID = {name: f"<{name}>" for name in extensions.CAPTION_NAMES}
 NETWORKS = STUDY["configuration"]["networks"]
 QUESTIONS = extensions.questions()
@@ -190,7 +190,7 @@ def test_methods_are_those_of_the_configuration():
     config = changed(config, "seeds", [0, 1])
     config = changed(config, "measure.first_seed_only", ["rank"])
     study = recorded(config)
-    who = Names(("cait", "resnet"), {}, "cait", arms(*study["configuration"]["variants"]), "none")
+    who = Names(("cait", "resnet"), {}, "cait", arms(*study["configuration"]["variants"]), {"student": "none"})
     read = empty(runs=runs(cait=83.0, none=[1.0, 2.0], share=[1.0, 2.0]))
     text = methods.document(study, read, who, captions.named(read, who), Sources(BIBTEX))
     for said in (

@@ -27,7 +27,7 @@ from distillation_dynamics.questions.shape import overview as shape_tables
 from distillation_dynamics.questions.shape.references import REFERENCE_COLUMNS
 from distillation_dynamics.questions.shape.shapes import SHAPE_COLUMNS, shapes_of
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import ReportJob, Run, Setting, StatisticsJob
+from distillation_dynamics.spec.tables import ReportJob, Run, Setting, StatisticsJob, Trained
 from distillation_dynamics.stages import figures as figures_stage
 from distillation_dynamics.stages import report as report_stage
 from distillation_dynamics.stages import statistics as stage
@@ -103,7 +103,8 @@ def made_up(
 def setting_of(terms):
     """Students of four blocks, taught by a network of six, beside the published numbers."""
     files = tuple(map(str, sorted((ROOT / "resources/published").glob("*.csv"))))
-    return Setting("vit", "cait", (4, 6), 10, 5, terms, From("published", files=files))
+    arms = {name: Trained("vit", "cait", (4, 6), 5, own) for name, own in terms.items()}
+    return Setting(arms, 10, From("published", files=files))
 
 
 def networks_alone(folder, who):

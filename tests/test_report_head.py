@@ -11,8 +11,8 @@ from distillation_dynamics.spec.tables import Names
 from frames import frame
 from made_up import arms
 
-NAMES = Names(("cait", "alone"), {}, "cait", arms("soft", "first", "last"), "soft")
-ALONE = Names(("cait",), {}, None, {}, None)
+NAMES = Names(("cait", "alone"), {}, "cait", arms("soft", "first", "last"), {"student": "soft"})
+ALONE = Names(("cait",), {}, None, {}, {})
 STUDY = {
     "configuration": {
         "data": {"train": "train.parquet", "test": ["a", "b"], "classes": 10},

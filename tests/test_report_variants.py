@@ -310,12 +310,22 @@ def test_the_answer_on_pairs_of_blocks(rows, said):
 
 def near(block=0, **more):
     row = dict.fromkeys(measured.NEAREST_COLUMNS, NAN) | {"student_block": block, "teacher_block": 0, "cka": 0.8}
-    row |= {"untrained_block": 0, "untrained_cka": 0.74, "gain": 0.06, "gain_low": 0.01, "gain_high": 0.11}
+    row |= {
+        "baseline": "soft",
+        "untrained_block": 0,
+        "untrained_cka": 0.74,
+        "gain": 0.06,
+        "gain_low": 0.01,
+        "gain_high": 0.11,
+    }
     return row | {"gain_seeds": 8, "verdict": measured.NOT_SHOWN} | more
 
 
 PAIRS = pd.DataFrame(
-    [dict.fromkeys(measured.ALIGNMENT_COLUMNS, NAN) | {"cka_kind": "tokens", "cka_rows": 900, "cka_seeds": 8}]
+    [
+        dict.fromkeys(measured.ALIGNMENT_COLUMNS, NAN)
+        | {"baseline": "soft", "cka_kind": "tokens", "cka_rows": 900, "cka_seeds": 8}
+    ]
 )
 
 

@@ -371,7 +371,7 @@ def test_without_any_value_there_is_no_best_match():
 
 
 NETWORKS = Names(
-    ("vit", "vit2", "cait"), {"vit": "vit_untrained", "cait": "cait_permuted"}, None, {}, None, (("vit", "vit2"),)
+    ("vit", "vit2", "cait"), {"vit": "vit_untrained", "cait": "cait_permuted"}, None, {}, {}, (("vit", "vit2"),)
 )
 
 

@@ -52,8 +52,8 @@ def test_every_metric_file_is_a_known_metric_and_all_are_measured_unless_some_ar
 
 
 def test_the_baseline_is_the_plainest_variant_unless_one_is_named(config):
-    assert load(config).baseline == "none"
-    assert load(changed(config, "statistics", {"baseline": "hard"})).baseline == "hard"
+    assert load(config).baselines == {"student": "none"}
+    assert load(changed(config, "statistics", {"baseline": "hard"})).baselines == {"student": "hard"}
 
 
 def test_every_objective_file_is_a_known_objective():

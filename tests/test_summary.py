@@ -62,7 +62,7 @@ def finished(folder, name, seed=None, classes=10, top1=80.0, epochs=()):
 
 
 def written(tmp_path, teacher, *listed):
-    summary.main(SummaryJob(listed, teacher, out=str(tmp_path / "out")))
+    summary.main(SummaryJob(listed, teacher, {}, out=str(tmp_path / "out")))
     names = ("runs", "epochs", "summary", "cost")
     return {name: pd.read_parquet(tmp_path / f"out/{name}.parquet") for name in names}
 

@@ -116,17 +116,20 @@ def test_shares_are_means_over_seeds_of_epoch_one_and_of_all():
 # --- differences and verdicts ---
 
 
+HARD = {"hard": "soft"}
+
+
 def compare(runs, baseline="soft", listed=None):
     """The rows of variants.parquet; every variant but the baseline aligns the first pair, unless `listed` says more."""
-    others = Evidence({}, who(runs, baseline)).compared
-    listed = {baseline: SOFT} | dict.fromkeys(others, with_pairs(FIRST)) | (listed or {})
-    gains = dict.fromkeys(others, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
-    return variants.compare(runs, gains, NO_CHECKPOINTS, listed, others, baseline)
+    against = who(runs, baseline).against
+    listed = {baseline: SOFT} | dict.fromkeys(against, with_pairs(FIRST)) | (listed or {})
+    gains = dict.fromkeys(against, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
+    return variants.compare(runs, gains, NO_CHECKPOINTS, listed, against)
 
 
 def test_only_seeds_that_both_have_are_compared():
     runs = runs_of(soft=[80.0, 81, None, 83], hard=[81.0, None, 99, 85])
-    assert variants.differences(runs, ["hard"], "soft").to_dict("list") == {
+    assert variants.differences(runs, HARD).to_dict("list") == {
         "variant": ["hard", "hard"],
         "baseline": ["soft", "soft"],
         "seed": [0, 3],
@@ -184,9 +187,9 @@ def test_a_variant_that_lacks_the_seeds_of_the_others_is_left_out_with_a_sentenc
 def test_a_baseline_without_others_compares_nothing():
     runs = runs_of(soft=[80.0])
     assert compare(runs).empty and list(compare(runs).columns) == list(variants.VARIANT_COLUMNS)
-    assert variants.differences(runs, [], "soft").empty
+    assert variants.differences(runs, {}).empty
     curves = curves_of({"soft": [[1, 2]]})
-    assert trajectory.trajectory(curves, [], "soft").empty and trajectory.gains(curves, [], "soft") == {}
+    assert trajectory.trajectory(curves, {}).empty and trajectory.gains(curves, {}) == {}
 
 
 # --- checkpoints ---
@@ -209,7 +212,7 @@ def students(folder, labels, **wrong):
 def test_mcnemar_counts_the_images_that_only_one_checkpoint_gets_right(tmp_path):
     labels = np.arange(60) % 3
     folders = students(tmp_path, labels, soft=[[0, 1, 2], []], hard=[[2, 3], list(range(30))])
-    table = checkpoints.mcnemar(folders, labels, ["hard"], "soft")
+    table = checkpoints.mcnemar(folders, labels, HARD)
     assert table[["seed", "only_variant_right", "only_baseline_right"]].to_numpy().tolist() == [[0, 2, 1], [1, 0, 30]]
     exact = stats.binomtest(1, 3).pvalue
     assert list(table["p"]) == pytest.approx([exact, stats.chi2.sf((30 - 1) ** 2 / 30, 1)])
@@ -217,7 +220,7 @@ def test_mcnemar_counts_the_images_that_only_one_checkpoint_gets_right(tmp_path)
 
 def test_checkpoints_that_agree_in_every_image_have_p_one(tmp_path):
     labels = np.arange(9) % 3
-    table = checkpoints.mcnemar(students(tmp_path, labels, soft=[[1]], hard=[[1]]), labels, ["hard"], "soft")
+    table = checkpoints.mcnemar(students(tmp_path, labels, soft=[[1]], hard=[[1]]), labels, HARD)
     assert table["p"].iloc[0] == 1 and checkpoints.evaluation_error(table) == 0
 
 
@@ -231,7 +234,7 @@ def test_the_error_of_a_difference_is_that_of_its_paired_images():
 def test_logits_of_another_number_of_images_are_refused(tmp_path):
     folders = students(tmp_path, np.arange(9) % 3, soft=[[1]], hard=[[1]])
     with pytest.raises(StudyError, match=r"logits_test.npy has 9 images and the test split 8"):
-        checkpoints.mcnemar(folders, np.arange(8) % 3, ["hard"], "soft")
+        checkpoints.mcnemar(folders, np.arange(8) % 3, HARD)
 
 
 def test_labels_are_those_of_the_test_images_in_the_order_of_the_table(tmp_path):
@@ -246,7 +249,7 @@ def test_labels_are_those_of_the_test_images_in_the_order_of_the_table(tmp_path)
 def test_gains_are_paired_at_epochs_measured_in_both():
     nan = np.nan
     curves = curves_of({"soft": [[1.0, nan, 5, 6], [2.0, 3, 6, nan]], "hard": [[2.0, 4, 5, 5], [4.0, 5, 5, 9]]})
-    table = trajectory.trajectory(curves, ["hard"], "soft")
+    table = trajectory.trajectory(curves, HARD)
     assert table[["epoch", "fraction", "seeds", "gain"]].to_numpy().tolist() == [
         [1, 0.25, 2, 1.5],
         [2, 0.5, 1, 2.0],
@@ -294,7 +297,7 @@ def gains_of(**gains):
     epochs = len(next(iter(gains.values()))[0])
     level = {"soft": [[50.0] * epochs] * count}
     curves = curves_of(level | {name: 50 + np.array(seeds, dtype=float) for name, seeds in gains.items()})
-    return trajectory.gains(curves, list(gains), "soft")
+    return trajectory.gains(curves, dict.fromkeys(gains, "soft"))
 
 
 def test_early_and_late_gains_have_an_interval_and_a_joint_test_over_seeds():

@@ -50,7 +50,11 @@ def _terms(rows: Iterator[Row]) -> Iterator[Row]:
     """Yield the rows of variants, what every term has once, as that of `<term>`, before the options of objectives."""
     common, own = {}, []
     for key, values, default, meaning in rows:
-        objective, option = key.strip("*`").split(".")[2:4]
+        objective, *options = key.strip("*`").split(".")[2:]
+        if not options:
+            yield key, values, default, meaning
+            continue
+        option = options[0]
         if option not in TERM_OPTIONS:
             own.append((key, values, default, meaning))
         elif option == "objective":

@@ -16,6 +16,12 @@ def listed(items: Iterable[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
+def of_each(what: str, names: Iterable[str]) -> str:
+    """Return the name of what all students have one of, or of several `the baseline of each student (a, b)`."""
+    different = list(dict.fromkeys(names))
+    return different[0] if len(different) == 1 else f"the {what} of each student ({', '.join(different)})"
+
+
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
     """Return '0.41 [0.35, 0.47]', or the value alone where there is no interval."""
     text = number(value, f"{sign}.2f")

@@ -47,7 +47,7 @@ def bands(table: pd.DataFrame, style: Style, columns: Iterable[str]) -> str:
     several = set(table.loc[table["images"] > 1, "network"])
     text = ", ".join(map(label, style.banded(several)))
     said = [f"Bands: 95 % interval over images ({text})"] * bool(text)
-    students = [name for name in style.students(table["network"]) if name != style.names.baseline]
+    students = [name for name in style.students(table["network"]) if name in style.names.against]
     if students:
         seeds = table[table["network"].isin(students)].dropna(subset=list(columns), how="all")["seed"].nunique()
         what = "95 % t interval over seeds, paired" if seeds > 1 else "no interval, one seed was measured"
@@ -59,15 +59,20 @@ def columns_of(shown: Iterable[str], style: Style) -> list[PanelColumn]:
     """Return who stands in which column of panels: networks, their controls and the baseline, then other variants."""
     shown = list(dict.fromkeys(shown))
     networks = [name for name in style.names.ordered if {name, style.names.controls.get(name)} & set(shown)]
-    others = [name for name in style.students(shown) if name != style.names.baseline]
-    beside = style.names.baseline if style.names.baseline in shown else None
+    others = [name for name in style.students(shown) if name in style.names.against]
+    beside = [name for name in style.names.baselines.values() if name in shown]
     left = max(1, min(ACROSS, len(networks))) if not others else 1 if len(networks) <= NETWORKS else 2
     right = min(ACROSS - left, math.ceil(len(others) / VARIANTS))
     columns = []
     for number, part in enumerate(split(networks, left) or [[]]):
         pairs = [one for name in part for one in (name, style.names.controls.get(name)) if one in shown]
-        columns.append(PanelColumn((*pairs, beside) if number == 0 and beside is not None else (*pairs,)))
-    return [*columns, *(PanelColumn(tuple(part), beside) for part in split(others, right))]
+        columns.append(PanelColumn((*pairs, *beside) if number == 0 else (*pairs,)))
+    if not beside:
+        return [*columns, *(PanelColumn(tuple(part)) for part in split(others, right))]
+    for baseline in beside:
+        own = [name for name in others if style.names.baseline_of(name) == baseline]
+        columns += [PanelColumn(tuple(part), baseline) for part in split(own, max(1, right // len(beside)))]
+    return columns
 
 
 def split(names: list[str], parts: int) -> list[list[str]]:

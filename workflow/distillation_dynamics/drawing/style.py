@@ -133,8 +133,7 @@ class Style:
 
     def banded(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` whose intervals and nulls are drawn; those of all would hide each other."""
-        both = self.names.reference, self.names.baseline
-        return [name for name in both if name is not None and name in shown]
+        return [name for name in (self.names.reference, *self.names.baselines.values()) if name in shown]
 
     def students(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` that are variants."""
@@ -177,8 +176,9 @@ def main_images(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def against(table: pd.DataFrame, style: Style) -> pd.DataFrame:
-    """Return the rows of a table of pairs that hold students beside the teacher."""
-    return table[table["network"].isin(style.names.variants) & (table["other"] == style.names.teacher)]
+    """Return the rows of a table of pairs that hold students beside their teacher."""
+    teachers = {name: arm.teacher for name, arm in style.names.arms.items()}
+    return table[table["other"] == table["network"].map(teachers)]
 
 
 def counts(table: pd.DataFrame, *columns: str) -> str:

@@ -28,7 +28,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     runs = need(tables, "runs", "test_top1")
     absent = list(dict.fromkeys(runs.loc[runs["test_top1"].isna(), "network"]))
     runs = runs[runs["test_top1"].notna()]
-    teacher, runs = (runs[(runs["network"] == style.names.teacher) == is_one] for is_one in (True, False))
+    teacher, runs = (runs[runs["network"].isin(style.names.teachers) == is_one] for is_one in (True, False))
     if runs.empty:
         teacher, runs = runs, teacher
     names = list(dict.fromkeys(runs["network"]))
@@ -41,12 +41,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     for axes, column in zip(panels[0], columns, strict=True):
         _panel(axes, runs, column, names, style)
         axes.set_xlabel(PANELS[column])
-    if len(teacher):
-        value, name = teacher["test_top1"].iloc[0], label(teacher["network"].iloc[0])
+    for number, (name, value) in enumerate(zip(teacher["network"], teacher["test_top1"], strict=True)):
         panels[0, 0].axvline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))
         panels[0, 0].annotate(
-            f"teacher ({name}) {value:.1f}", (value, 1), xycoords=("data", "axes fraction"),
-            xytext=(2, 2), ha="right", textcoords="offset points", fontsize=SMALL,
+            f"teacher ({label(name)}) {value:.1f}", (value, 1), xycoords=("data", "axes fraction"),
+            xytext=(2, 2 + number * SMALL), ha="right", textcoords="offset points", fontsize=SMALL,
         )  # fmt: skip
     name_rows(panels[0, 0], names)
     return figure

@@ -44,7 +44,9 @@ ROOM = Room(left=0.42, right=0.62, gap=0.95, between=0.5, above=0.2, below=0.36,
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw student block by teacher block; a mark's form is the verdict, its letter stands before the effects below."""
-    table = need(tables, "alignment", "student_block").copy()
+    # Of several students the first.
+    table = need(tables, "alignment", "student_block")
+    table = table[table["baseline"] == table["baseline"].iloc[0]].copy()
     effects = tables["effects"]
     table["rank"] = np.log2(table["student_rank"] / table["teacher_rank_reduced"])
     table["bandwidth"] = table["student_bandwidth"] - table["teacher_bandwidth_reduced"]

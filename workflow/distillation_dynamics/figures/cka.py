@@ -30,9 +30,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         raise NoValue("no student was compared with the teacher (cka.parquet)")
     whole = table["cka_tokens"].notna().sum() >= table["cka_images"].notna().sum()
     column = "cka_tokens" if whole else "cka_images"
-    untrained = table[(table["epoch"] == 0) & (table["network"] == style.names.baseline)]
+    baselines = style.names.baselines
+    untrained = table[(table["epoch"] == 0) & table["network"].isin(baselines.values())]
     trained = last_epoch(table[table["epoch"] > 0])
-    pictures = {"untrained student": untrained} if len(untrained) else {}
+    titles = {arm: f"untrained {name if len(baselines) > 1 else 'student'}" for name, arm in baselines.items()}
+    pictures = {titles[arm]: rows for arm, rows in untrained.groupby("network", sort=False)}
     pictures |= {label(name): rows for name, rows in trained.groupby("network", sort=False)}
     across = min(ACROSS, max(len(pictures), 2))
     down = math.ceil(len(pictures) / across)

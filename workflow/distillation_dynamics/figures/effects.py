@@ -9,7 +9,7 @@ from ..drawing.axis import few_ticks, name_rows
 from ..drawing.layout import NAMES, Room, sheet
 from ..drawing.style import SMALL, Style, label, need
 from ..statistics.thresholds import INTERVAL, LEVEL
-from ..words import over
+from ..words import of_each, over
 
 TABLES = ("variants", "differences")
 REQUIRES = ("variants",)
@@ -27,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each variant's paired differences around the baseline at 0, with the mean's 95 % t interval."""
     variants = need(tables, "variants", "mean_difference")
     differences = need(tables, "differences", "difference")
-    baseline = label(variants["baseline"].iloc[0])
+    baseline = label(of_each("baseline", variants["baseline"]))
     several = int(variants["seeds"].max()) > 1
     note = "Points: seeds, paired" + "; black: mean and 95 % t interval over seeds" * several
     note += "" if several else ", without interval of training"

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from ..drawing.axis import few_ticks, log_scale
 from ..drawing.layout import Room, column_title, fitted, inches_of, legend_below, legend_rows, sheet
 from ..drawing.style import TEXT, NoValue, Style, first_of, label, need, over_epochs
+from ..words import of_each
 
 TABLES = ("terms", "epochs")
 REQUIRES = ("students",)
@@ -48,7 +49,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     title = (
         f"Terms of the loss, norm of the gradient before clipping, and clipping (n = {seeds} seed{'s' * (seeds != 1)})"
     )
-    note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {label(style.names.baseline or '')}."
+    grey = label(of_each("baseline", style.names.baselines.values()))
+    note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {grey}."
     note += f" Shown: {left_out}." * bool(left_out)
     # A row without panels holds the names of the next variants.
     heights = [0.7, 0.5, 0.5, 0.2] * groups
@@ -87,7 +89,7 @@ def _bars(axes: Axes, terms: pd.DataFrame, colors: dict) -> None:
 def _line(axes: Axes, epochs: pd.DataFrame, column: str, variant: str, style: Style) -> None:
     """Draw one variant over epochs, the baseline thin in grey behind it."""
     looks = style.looks([variant])
-    baseline = epochs[epochs["network"] == style.names.baseline].groupby("epoch")[column].mean()
+    baseline = epochs[epochs["network"] == style.names.baseline_of(variant)].groupby("epoch")[column].mean()
     axes.plot(baseline.index, baseline, color="0.6", linewidth=0.7, zorder=1)
     over_epochs(axes, epochs, column, looks)
     axes.set_xlabel("")

@@ -37,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     note = "Bands: 95 % t interval over seeds." if seeds > 1 else "One seed: without an interval."
     # In each panel the baseline and a few other variants.
     shown = style.students(students["network"])
-    first = [name for name in shown if name == style.names.baseline]
+    first = [name for name in shown if name in style.names.baselines.values()]
     others = [name for name in shown if name not in first]
     parts = [[*first, *part] for part in split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [[]]]
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
@@ -52,7 +52,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         line[0].set_ylabel(text)
         few_ticks(line[0], 5)
     names_below({one: [one] for one in axes[-1]}, room.below, room.gap)
-    teacher = epochs[epochs["network"] == style.names.teacher].dropna(subset=["validation_top1"]).tail(1)
+    teacher = epochs[epochs["network"].isin(style.names.teachers)].dropna(subset=["validation_top1"])
+    teacher = teacher.groupby("network", sort=False).tail(1)
     for name, value in zip(teacher["network"], teacher["validation_top1"], strict=True):
         for number, one in enumerate(axes[0]):
             one.axhline(value, color="black", linewidth=0.8, linestyle=(0, (6, 3)))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from ..drawing.axis import few_ticks
 from ..drawing.layout import Room, column_title, fitted, inches_of, name_below, sheet
 from ..drawing.style import PAGE, SMALL, TEXT, Style, label, need
+from ..words import of_each
 
 TABLES = ("trajectory", "variants", "published_trajectory")
 REQUIRES = ("variants",)
@@ -32,7 +33,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     looks, seeds = style.looks(variants), int(table["seeds"].max())
     across = min(ACROSS, len(variants))
     down = math.ceil(len(variants) / across)
-    baseline = label(table["baseline"].iloc[0])
+    baseline = label(of_each("baseline", table["baseline"]))
     title = f"Gain over {baseline} during training, paired by seed (n = {seeds} seed{'s' * (seeds != 1)})"
     figure, panels = sheet(down, across, 1.1, title, _note(seeds, published), ROOM, sharex=True, sharey=True)
     for axes, variant in zip(panels.flat, variants, strict=False):

@@ -22,6 +22,7 @@ from ..spec.tables import (
     StatisticsJob,
     SummaryJob,
     TablesJob,
+    Trained,
 )
 from . import record
 from .graph import Graph
@@ -59,23 +60,23 @@ def names_of(graph: Graph) -> Names:
     study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
     arms = {name: Arm(arm.variant, arm.student, arm.teacher) for name, arm in study.variants.items()}
-    return Names(tuple(controls), controls, study.teacher, arms, study.baseline, study.seeds_of_one())
+    return Names(tuple(controls), controls, study.teacher, arms, study.baselines, study.seeds_of_one())
 
 
 def setting_of(graph: Graph) -> Setting | None:
     """Return what the students of a study are, with the published numbers to hold beside them; None without."""
-    study = graph.study
-    if study.teacher is None:
-        return None
-    (name, one), *_ = study.students.items()
-    models = [one.model, study.networks[study.teacher].model]
-    student, teacher = (
-        " ".join([model.name, *(str(part) for part in (model.args, model.architecture) if part)]) for model in models
-    )
-    blocks = len(study.model_info[name].shapes), len(study.model_info[study.teacher].shapes)
-    terms = {name: arm.terms for name, arm in study.variants.items()}
+    study, arms = graph.study, {}
+    for name, arm in study.variants.items():
+        student = study.students[arm.student]
+        models = [student.model, study.networks[arm.teacher].model]
+        said, taught = (
+            " ".join([model.name, *(str(part) for part in (model.args, model.architecture) if part)])
+            for model in models
+        )
+        blocks = len(study.model_info[arm.student].shapes), len(study.model_info[arm.teacher].shapes)
+        arms[name] = Trained(said, taught, blocks, student.recipe.epochs, arm.terms)
     published = _by_content(sorted(PUBLISHED.glob("*.csv")))
-    return Setting(student, teacher, blocks, study.data.classes, one.recipe.epochs, terms, published)
+    return Setting(arms, study.data.classes, published) if arms else None
 
 
 def _by_content(files: Sequence[Path]) -> From:
@@ -136,6 +137,7 @@ def _summary(graph: Graph) -> Task:
             for network, seed, task, measured in runs
         ),
         study.teacher,
+        {arm: variant.teacher for arm, variant in study.variants.items()},
         out="",
     )
     names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]

@@ -80,7 +80,7 @@ def start(data: PageData) -> list[str]:
     if data.has("variants", "mean_difference"):
         ordered = data.tables["variants"].dropna(subset=["mean_difference"]).sort_values("mean_difference")["variant"]
         furthest = [*ordered.head(FURTHEST), *ordered.tail(FURTHEST)]
-    chosen = {names.reference, names.baseline, *furthest}
+    chosen = {names.reference, *names.baselines.values(), *furthest}
     return [name for name in names.trained if name in chosen]
 
 

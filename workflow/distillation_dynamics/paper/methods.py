@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..report.head import MAIN, counted, model_said, recipe_said
-from ..spec.tables import Names
+from ..report.head import MAIN, counted, model_said, recipe_said, students_of
+from ..spec.tables import WHO, Names
 from ..spec.training import CALIBRATION_UPDATES
 from ..statistics.thresholds import FEWEST_SEEDS, LEVEL, POWER, SMALLEST_FACTOR
-from ..words import listed, plural
+from ..words import listed, of_each, plural
 from .latex import words
 from .sources import Sources
 
@@ -35,7 +35,7 @@ def document(
             ("Study", f"{words(counted(tables['runs']))}, after {sources.cite('study').lstrip('~')}."),
             ("Images", _images(config, study, sources)),
             ("Networks", " ".join(_networks(config, sources))),
-            *([("Students", " ".join(_students(config, names, sources)))] if "student" in config else []),
+            *([("Students", " ".join(_students(config, names, sources)))] if names.arms else []),
             ("Measurements", " ".join(_measurements(config, said, sources))),
         ]
     tests = list(_tests(tables, names, sources))
@@ -92,23 +92,30 @@ def _source_of(model: dict[str, Any], sources: Sources) -> str:
 
 
 def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterator[str]:
-    student, recipe = config["student"], config["student"]["recipe"]
-    cited = _source_of(student["model"], sources)
+    for who, student in students_of(config):
+        recipe, cited = student["recipe"], _source_of(student["model"], sources)
+        trained = f"{recipe_said(recipe)}, {recipe['precision']}"
+        name = f"{who.strip()}: " if who else ""
+        yield f"{words(name + model_said(student['model']))}{cited}, {words(trained)}."
     teacher = f" Their teacher is {config['teacher']}." if config.get("teacher") else ""
-    trained = f"{recipe_said(recipe)}, {recipe['precision']}"
-    yield f"{words(model_said(student['model']))}{cited}, {words(trained)}."
     yield words(f"Seeds: {', '.join(map(str, config['seeds']))}, the same for all variants.{teacher}")
     yield "The loss of each variant:"
+    variants = {
+        name: {key: term for key, term in given.items() if key not in WHO} for name, given in config["variants"].items()
+    }
     assert names.baseline is not None, "students have a baseline"
-    baseline = config["variants"][names.baseline]
-    texts = [f"{words(names.baseline)} is {_loss(baseline)}"]
-    for name, terms in config["variants"].items():
-        if name != names.baseline:
+    first = names.arms[names.baseline].variant
+    baseline = variants[first]
+    texts = [f"{words(first)} is {_loss(baseline)}"]
+    for name, terms in variants.items():
+        if name != first:
             more = baseline.items() <= terms.items()
             own = {key: term for key, term in terms.items() if not (more and key in baseline)}
-            texts.append(words(f"{name} is {f'that of {names.baseline} + ' * more}") + _loss(own))
+            whom = [f"{key} {config['variants'][name][key]}" for key in WHO if key in config["variants"][name]]
+            said = f"{name}{f' ({listed(whom)})' * bool(whom)} is {f'that of {first} + ' * more}"
+            texts.append(words(said) + _loss(own))
     yield "; ".join(texts) + "."
-    listed_terms = [(name, term) for terms in config["variants"].values() for name, term in terms.items()]
+    listed_terms = [(name, term) for terms in variants.values() for name, term in terms.items()]
     objectives = dict.fromkeys(term.get("objective", name) for name, term in listed_terms)
     if found := [f"{words(name)}{by}" for name in objectives if (by := sources.cite(f"objective {name}"))]:
         yield f"Sources: {listed(found)}."
@@ -160,8 +167,9 @@ def _cited(kind: str, names: Iterable[str], sources: Sources) -> str:
 def _tests(tables: Tables, names: Names, sources: Sources) -> Iterator[str]:
     variants, shape, mcnemar = (tables.get(name) for name in ("variants", "shape", "mcnemar"))
     if variants is not None and len(variants):
+        baseline = of_each("baseline", names.baselines.values())
         yield words(
-            f"Variants are held against {names.baseline} by differences in the last epoch's test top-1, paired by "
+            f"Variants are held against {baseline} by differences in the last epoch's test top-1, paired by "
             "seed, with 95 % t intervals over seeds."
         )
         if (variants["joint_seeds"] >= FEWEST_SEEDS).any():

@@ -49,7 +49,7 @@ def section(name: str, question: Question, evidence: Evidence) -> Section:
 
 def said(name: str, question: Question, evidence: Evidence) -> Sequence[str]:
     """Return the paragraphs of a question, the answer first; that it cannot be asked where students are missing."""
-    if question.requires and evidence.names.baseline is None:
+    if question.requires and not evidence.names.baselines:
         return [NO_STUDENTS]
     answer = import_module(f"..questions.{name}.answer", __package__)
     return rendered(f"questions/{name}/answer.md.j2", **answer.facts(evidence))

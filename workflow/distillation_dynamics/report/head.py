@@ -24,7 +24,7 @@ def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame
     rows = [
         ("data", _data(config, study)),
         *((f"network {name}", _network(network)) for name, network in config["networks"].items()),
-        *([("student", _student(config))] if "student" in config else []),
+        *((f"student{name}", _student(student, config["teacher"])) for name, student in students_of(config)),
         *rows,
         ("commit", _commit(study["commit"])),
         ("versions", ", ".join(f"{said} {study['versions'][name]}" for name, said in packages.items())),
@@ -111,9 +111,14 @@ def _network(network: dict[str, Any]) -> str:
     return f"{model_said(network['model'])}, {made}"
 
 
-def _student(config: dict[str, Any]) -> str:
-    student = config["student"]
-    return f"{model_said(student['model'])}, {recipe_said(student['recipe'])}; teacher {config['teacher']}"
+def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the students of a configuration with what stands behind the word student: a name where they have one."""
+    named = [(f" {name}", student) for name, student in config.get("students", {}).items()]
+    return [("", config["student"])] if "student" in config else named
+
+
+def _student(student: dict[str, Any], teacher: str) -> str:
+    return f"{model_said(student['model'])}, {recipe_said(student['recipe'])}; teacher {teacher}"
 
 
 def _commit(commit: dict[str, Any] | None) -> str:

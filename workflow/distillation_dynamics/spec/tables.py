@@ -8,6 +8,8 @@ from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
 MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET = "balanced", "published"
+# What a variant says beside its terms: which student it trains, and by whom that is taught.
+WHO = ("student", "teacher")
 # The page, in the folder of its study.
 INDEX = "index.html"
 
@@ -27,20 +29,40 @@ class Names:
 
     `controls`: network -> name of its control in the tables, for those that have one. `arms`: each by the name that it
     has in the tables. `seeds` lists networks that differ in their seed alone: one of them tells how far another run of
-    the same goes.
+    the same goes. `baselines`: student -> the arm that its others are held against.
     """
 
     networks: tuple[str, ...]
     controls: dict[str, str]
     teacher: str | None
     arms: dict[str, Arm]
-    baseline: str | None
+    baselines: dict[str, str]
     seeds: tuple[tuple[str, ...], ...] = ()
 
     @property
     def variants(self) -> tuple[str, ...]:
         """The arms, by their names in the tables."""
         return tuple(self.arms)
+
+    @property
+    def baseline(self) -> str | None:
+        """The baseline of the first student, where one stands for all."""
+        return next(iter(self.baselines.values()), None)
+
+    @property
+    def against(self) -> dict[str, str]:
+        """Arm -> the baseline that it is held against, of all arms that are none."""
+        return {name: self.baseline_of(name) for name in self.arms if name != self.baseline_of(name)}
+
+    def baseline_of(self, arm: str) -> str:
+        """Return the arm that one is held against: the baseline of its student."""
+        return self.baselines[self.arms[arm].student]
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The networks that teach an arm, the study's teacher before others."""
+        taught = dict.fromkeys(arm.teacher for arm in self.arms.values())
+        return tuple(sorted(taught, key=lambda name: name != self.teacher))
 
     @property
     def ordered(self) -> tuple[str, ...]:
@@ -88,28 +110,43 @@ class TablesJob:
 
 @dataclass(frozen=True)
 class SummaryJob:
-    """Collect accuracy, agreement with the teacher and cost."""
+    """Collect accuracy, agreement with the teacher and cost; `taught`: arm -> its teacher."""
 
     runs: tuple[Run, ...]
     teacher: str | None
+    taught: dict[str, str]
     out: str = aside()
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What the students of a study are, to be held beside published ones.
+class Trained:
+    """What an arm is: `student` and `teacher` are timm's names, with arguments where there are any.
 
-    `student` and `teacher` are timm's names, with arguments where there are any; `blocks` the numbers of their blocks,
-    `classes` those of the images (None: no labels), `terms` those of each variant. `published`: the published numbers.
+    `blocks` are the numbers of their blocks.
     """
 
     student: str
     teacher: str
     blocks: tuple[int, int]
-    classes: int | None
     epochs: int
-    terms: dict[str, tuple[TermSpec, ...]]
+    terms: tuple[TermSpec, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the arms of a study are, by name, to be held beside published ones.
+
+    `classes` are those of the images (None: no labels). `published`: the published numbers.
+    """
+
+    arms: dict[str, Trained]
+    classes: int | None
     published: From
+
+    @property
+    def terms(self) -> dict[str, tuple[TermSpec, ...]]:
+        """The terms of each arm."""
+        return {name: arm.terms for name, arm in self.arms.items()}
 
 
 @dataclass(frozen=True)

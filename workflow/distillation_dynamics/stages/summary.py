@@ -7,6 +7,7 @@ run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss
 Imports no torch.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,12 @@ def logits_of(run: Run) -> dict[str, np.ndarray]:
     return {split: read_npy(folder / f"logits_{split}.npy") for split in measured}
 
 
-def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFrame]:
-    """Return the tables `runs`, `epochs`, `terms` and `cost`; what a run does not have is NaN."""
-    theirs = next((logits_of(run) for run in listed if run.network == teacher), {})
+def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Return the tables `runs`, `epochs`, `terms` and `cost`; what a run does not have is NaN.
+
+    Networks are held against the `teacher` of the study, variants against their own (`taught`: variant -> teacher).
+    """
+    answers = {run.network: logits_of(run) for run in listed if run.network in (teacher, *taught.values())}
     runs, costs = [], []
     courses: dict[str, list[pd.DataFrame]] = {name: [] for name in COURSES}
     for run in listed:
@@ -104,6 +108,7 @@ def collect(listed: tuple[Run, ...], teacher: str | None) -> dict[str, pd.DataFr
         row |= dict.fromkeys(("train_images", "epochs", "updates"), 0)
         row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
+        theirs = answers.get(taught.get(run.network, teacher or ""), {})
         if run.network != teacher:
             for split in logits.keys() & theirs.keys():
                 # Heads of other classes cannot be held against each other.
@@ -154,7 +159,7 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 def main(job: SummaryJob, gpus: int = 0) -> None:
     """Collect all runs of the study."""
     out = Path(job.out)
-    tables = collect(job.runs, job.teacher)
+    tables = collect(job.runs, job.teacher, job.taught)
     tables["summary"] = summary = summarise(tables["runs"])
     for name, documentation in TABLES.items():
         write_table(out / f"{name}.parquet", columns_to_write(tables[name], documentation), documentation)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from ..spec.tables import MAIN_IMAGE_SET, Names, Setting
 from ..spec.training import TermSpec
+from ..words import of_each
 from .checkpoints import at_last_epoch
 
 
@@ -31,25 +32,18 @@ class Evidence:
 
     @property
     def baseline(self) -> str:
-        """The variant that others are held against, of a study with students."""
-        assert self.names.baseline is not None, "students have a baseline"
-        return self.names.baseline
+        """The variant that others are held against, as a sentence says it; of several students that of each."""
+        return of_each("baseline", self.names.baselines.values())
 
     @property
     def teacher(self) -> str:
-        """The teacher, of a study with students."""
-        assert self.names.teacher is not None, "students have a teacher"
-        return self.names.teacher
+        """The teacher of the students, as a sentence says it; of several that of each."""
+        return of_each("teacher", self.names.teachers)
 
     @property
     def terms(self) -> Mapping[str, tuple[TermSpec, ...]]:
         """Variant -> the terms of its loss; empty without students."""
         return {} if self.setting is None else self.setting.terms
-
-    @property
-    def compared(self) -> list[str]:
-        """The variants other than the baseline."""
-        return [name for name in self.names.variants if name != self.names.baseline]
 
     @property
     def labels(self) -> np.ndarray:

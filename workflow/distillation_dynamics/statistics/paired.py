@@ -4,7 +4,7 @@ The unit of evidence is the seed. In: differences of n shared seeds. Out: what i
 comparisons at once are tested in `westfall_young`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
     return {"seeds": len(differences), **mean_of(differences, "mean_difference"), "p_sign_flip": p}
 
 
-def by_seed(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
-    """Return test top-1 of each variant less that of the baseline, in points: a row a seed, NaN where not both."""
+def by_seed(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
+    """Return test top-1 of each variant less that of its baseline, in points: a row a seed, NaN where not both."""
     top1 = runs[runs["seed"].notna()].pivot(index="seed", columns="network", values="test_top1").sort_index()
-    return top1[list(variants)].sub(top1[baseline], axis=0)
+    return pd.DataFrame({name: top1[name] - top1[baseline] for name, baseline in against.items()}, index=top1.index)

@@ -9,11 +9,10 @@ from ..errors import nearest
 from ..spec.faults import said
 from .keys import Configuration, Network
 from .recipes import recipe_faults, recipes
-from .students import students_of
+from .students import arms_of, key_of, student_faults, students_of, terms_of
 from .study import STUDENT, Study
 from .terms import Share
 
-TOGETHER = ("teacher", "student", "variants")
 # Parts of a view that nobody can guess.
 VIEW = ("channels", "image_size", "mean", "std")
 # No network has so many of anything.
@@ -37,12 +36,12 @@ ELSEWHERE = {
 
 
 def name_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each study, network, variant or image set whose name is taken."""
+    """Yield a sentence for each study, network, arm of a variant or image set whose name is taken."""
     if config.name.lower() in STUDY_NAMES:
         yield f"name: results/{config.name} is there for all studies; choose another name"
     controls = {f"{name}_{network.control}".lower(): name for name, network in config.networks.items()}
     names = [(f"networks.{name}", name) for name in config.networks]
-    names += [(f"variants.{name}", name) for name in config.variants or {}]
+    names += [(f"variants.{arm.variant}", name) for name, arm in arms_of(config)]
     first: dict[str, str] = {}
     for key, name in names:
         if name.lower() == STUDENT:
@@ -51,6 +50,7 @@ def name_faults(config: Configuration) -> Iterator[str]:
             yield f"{key}: the tables call the control of network {controls[name.lower()]} so; choose another name"
         if other := first.get(name.lower()):
             why = "is there twice" if other == name else f"differs from {other} in case alone, as file systems may not"
+            why = why if key.endswith(f".{name}") else f"its arm {name} {why}"
             yield f"{key}: {why}; rename one"
         first.setdefault(name.lower(), name)
     for name in config.probes:
@@ -60,7 +60,8 @@ def name_faults(config: Configuration) -> Iterator[str]:
 
 def weight_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each variant whose terms have no weight, or share more of the loss than there is."""
-    for name, terms in (config.variants or {}).items():
+    for name, variant in (config.variants or {}).items():
+        terms = terms_of(variant)
         weights = [options["weight"] for options in terms.values()]
         given = [weight for weight in weights if isinstance(weight, Share)]
         shares = [share for weight in given for share in vars(weight).values() if share is not None]
@@ -78,9 +79,10 @@ def weight_faults(config: Configuration) -> Iterator[str]:
 
 def whole_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each part of the study that another asks for."""
-    given = [key for key in TOGETHER if getattr(config, key) is not None]
-    if given and len(given) < len(TOGETHER):
-        missing, together = ", ".join(key for key in TOGETHER if key not in given), ", ".join(TOGETHER)
+    there = {"teacher": config.teacher, STUDENT: config.student or config.students, "variants": config.variants}
+    given = [key for key, value in there.items() if value is not None]
+    if given and len(given) < len(there):
+        missing, together = ", ".join(key for key in there if key not in given), ", ".join(there)
         yield f"{missing}: must be given too, because {given[0]} is; or leave out all of {together}"
     if not config.networks:
         yield "networks: is empty; give at least one network"
@@ -93,7 +95,7 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         yield f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}"
     views = {f"networks.{name}": network.view for name, network in config.networks.items()}
     trains = {f"networks.{name}": n.view for name, n in config.networks.items() if n.source == "pretrain"}
-    trains |= dict.fromkeys(students_of(config), config.view)
+    trains |= {key_of(config, name): config.view for name in students_of(config)}
     for key in ("train", "classes", "validation"):
         if trains and getattr(config.data, key) is None:
             yield f"data.{key}: must be given, because {next(iter(trains))} is trained"
@@ -152,7 +154,7 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
 def argument_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each argument of a model that is no study's to give, and for several architectures."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
-    models += [(name, student.model, "pretrain") for name, student in students_of(config).items()]
+    models += [(key_of(config, name), student.model, "pretrain") for name, student in students_of(config).items()]
     for owner, model, source in models:
         if len(model.architecture) > 1:
             yield f"{owner}.model.architecture: {', '.join(model.architecture)} are given; leave one"
@@ -190,8 +192,8 @@ def compute_faults(config: Configuration) -> Iterator[str]:
 
 # What the configuration alone tells.
 CHECKS = (
-    *(name_faults, weight_faults, whole_faults, group_faults, network_faults, argument_faults, recipe_faults),
-    compute_faults,
+    *(name_faults, weight_faults, whole_faults, student_faults, group_faults, network_faults, argument_faults),
+    *(recipe_faults, compute_faults),
 )
 
 

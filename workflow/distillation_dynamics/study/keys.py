@@ -44,6 +44,10 @@ GPUS = "GPUs of a job, over all of its nodes; of more than one each is a process
 PART = "images of a process's part of a batch; left out: all of it. Bounds memory; gradients are added up"
 RUNS = "students of a seed that one job trains together; left out: as many as leave no core or GPU idle, on SLURM <= 8"
 GRADIENT_LOGS = "so many times a training, norm and direction of each term's gradient are logged by block; 0: never"
+BASELINE = (
+    "the variant that others of the same student are held against; left out: that of fewest terms, of all students"
+)
+STUDENTS = "several of them, by name; a variant that names none of them trains all, each with its own baseline"
 STATES = "minutes between saved states of an unfinished training, from which it goes on; changing it reruns nothing"
 
 
@@ -159,9 +163,7 @@ class CompareOptions:
 class StatisticsOptions:
     """What is tested."""
 
-    baseline: Annotated[str | None, Key("the variant that others are held against; left out: that of fewest terms")] = (
-        None
-    )
+    baseline: Annotated[str | None, Key(BASELINE)] = None
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,9 @@ class Configuration:
     )
     view: Annotated[GivenView, Key(VIEW)] = GivenView()
     networks: Annotated[dict[Name, Network], Key("networks that are measured, by name")] = field(default_factory=dict)
-    teacher: Annotated[str | None, Key("the name of one of the networks")] = None
+    teacher: Annotated[str | None, Key("the name of one of the networks; variants may have others")] = None
     student: Annotated[Student | None, Key("the network that learns from the teacher")] = None
+    students: Annotated[dict[Name, Student] | None, Key(STUDENTS, min_length=1)] = None
     variants: Annotated[Variants | None, Key("terms of the loss, which is the sum of weight x term", min_length=1)] = (
         None
     )

@@ -18,7 +18,7 @@ from . import checks
 from .keys import Configuration, ProbeData, StudyData
 from .pairs import variant_terms
 from .recipes import image_faults
-from .students import students_of
+from .students import arms_of, key_of, students_of, terms_of
 from .study import Study, Variant
 from .term_checks import term_faults
 
@@ -40,7 +40,7 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
     refuse(image_faults(whole, data))
     asked = describe(_queries(whole, view))
-    model_info = {owner.removeprefix("networks."): info for owner, info in asked.items()}
+    model_info = {owner.partition(".")[2] or owner: info for owner, info in asked.items()}
     variants = _variants(whole, model_info)
     configuration = _filled(config, whole)
     as_written = {part: configuration[part] for part in ("figures", "compute")}
@@ -107,7 +107,8 @@ def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
             **vars(network.model), classes=classes, view=given, default=view, released=released
         )
     for name, student in students_of(whole).items():
-        queries[name] = ModelQuery(**vars(student.model), classes=whole.data.classes, default=view)
+        query = ModelQuery(**vars(student.model), classes=whole.data.classes, default=view)
+        queries[key_of(whole, name)] = query
     return queries
 
 
@@ -115,9 +116,9 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     """Return the arms, the plain ones first, whatever the order in the file: that order must not matter."""
     if whole.variants is None or whole.teacher is None:
         return {}
-    sizes, teacher = {name: info.size for name, info in model_info.items()}, whole.teacher
-    arms = {}
-    for name, terms in whole.variants.items():
-        for student in students_of(whole):
-            arms[name] = Variant(*variant_terms(name, terms, sizes[student], sizes, teacher), student, teacher, name)
+    sizes, arms = {name: info.size for name, info in model_info.items()}, {}
+    for name, arm in arms_of(whole):
+        given = terms_of(whole.variants[arm.variant])
+        terms = variant_terms(arm.variant, given, sizes[arm.student], sizes, arm.teacher)
+        arms[name] = Variant(*terms, arm.student, arm.teacher, arm.variant)
     return dict(sorted(arms.items(), key=lambda item: (len(item[1].terms), item[0])))

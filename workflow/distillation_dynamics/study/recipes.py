@@ -9,7 +9,7 @@ from ..spec.configured import Data
 from ..spec.faults import said
 from ..spec.training import Augmentation, Mixing, Recipe
 from .keys import Configuration
-from .students import students_of
+from .students import key_of, students_of
 from .study import Study
 
 # What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
@@ -28,7 +28,7 @@ DRAWN_ONCE = {"weights": 15, "3aw": 14}
 def recipes(config: Configuration) -> dict[str, Recipe]:
     """Return all recipes of a study by their key."""
     found = {f"networks.{name}.recipe": part.recipe for name, part in config.networks.items()}
-    found |= {f"{name}.recipe": student.recipe for name, student in students_of(config).items()}
+    found |= {f"{key_of(config, name)}.recipe": student.recipe for name, student in students_of(config).items()}
     return {key: recipe for key, recipe in found.items() if recipe is not None}
 
 

@@ -1,9 +1,76 @@
-"""The students that a configuration names, and the arms of its variants. Imports no torch."""
+"""Who is trained: the students that a configuration names, and the arms of its variants. Imports no torch."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..errors import nearest
+from ..spec.faults import said
+from ..spec.tables import WHO, Arm
 from .keys import Configuration, Student
 from .study import STUDENT
 
+# A name in the tables is one of a file, too.
+LONGEST = 64
+
 
 def students_of(config: Configuration) -> dict[str, Student]:
-    """Return the students of a study by name."""
+    """Return the students of a study by name; one that is not named is called STUDENT."""
+    if config.students is not None:
+        return config.students
     return {} if config.student is None else {STUDENT: config.student}
+
+
+def key_of(config: Configuration, student: str) -> str:
+    """Return the key under which a student stands in a configuration."""
+    return STUDENT if config.students is None else f"students.{student}"
+
+
+def terms_of(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the terms of a variant as it is written, without whom it trains and who teaches."""
+    return {name: term for name, term in variant.items() if name not in WHO}
+
+
+def arms_of(config: Configuration) -> list[tuple[str, Arm]]:
+    """Return the arms of a study with the name of each in the tables, which a wrong study may have twice.
+
+    A variant that names no student trains all of them; where these are several, their names are in those of its arms.
+    """
+    students = students_of(config)
+    found = []
+    for variant, given in (config.variants or {}).items():
+        teacher = given.get("teacher") or config.teacher or ""
+        for student in students if "student" not in given else [given["student"]]:
+            alone = "student" in given or len(students) == 1
+            found.append((variant if alone else f"{variant}-{student}", Arm(variant, student, teacher)))
+    return found
+
+
+def student_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each student, teacher or baseline that is not there, or that nothing asks for."""
+    students, variants = students_of(config), config.variants or {}
+    if config.student is not None and config.students is not None:
+        yield "student, students: are both given, and student is the short form of one; put it among students"
+        return
+    for name in students if config.students is not None else ():
+        for network in config.networks:
+            if name.lower() == network.lower():
+                yield f"students.{name}: a network is called so, too; rename one"
+    for variant, given in variants.items():
+        if "student" in given and (student := given["student"]) not in students:
+            yield f"variants.{variant}.student: there is no student {said(student)}; {nearest(student, students)}"
+        if "teacher" in given and (teacher := given["teacher"]) not in config.networks:
+            known = nearest(teacher, config.networks)
+            yield f"variants.{variant}.teacher: there is no network {said(teacher)}; {known}"
+    arms, baseline = arms_of(config), config.statistics.baseline
+    for name in students if variants else ():
+        own = [arm.variant for _, arm in arms if arm.student == name]
+        if not own:
+            yield f"{key_of(config, name)}: no variant trains it; remove it, or leave `student` out of one"
+        elif baseline in variants and baseline not in own:
+            yield (
+                f"statistics.baseline: variant {baseline} does not train student {name}; leave `student` out of it, or "
+                "leave the baseline out"
+            )
+    for name, arm in arms:
+        if len(name) > LONGEST:
+            yield f"variants.{arm.variant}: its arm {name} has a name of more than {LONGEST} characters; shorten one"

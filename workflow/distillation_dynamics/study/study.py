@@ -66,9 +66,17 @@ class Study:
     configuration: dict[str, Any] = field(repr=False, compare=False)
 
     @property
-    def baseline(self) -> str | None:
-        """The variant that others are held against; None without variants."""
-        return self.statistics.baseline or next(iter(self.variants), None)
+    def baselines(self) -> dict[str, str]:
+        """Student -> the arm that its others are held against: that of the baseline.
+
+        Left out, it is the variant of fewest terms that trains all students; without any, each has its own.
+        """
+        own: dict[str, dict[str, str]] = {name: {} for name in self.students}
+        for arm, one in self.variants.items():
+            own[one.student].setdefault(one.variant, arm)
+        of_all = (one.variant for one in self.variants.values() if all(one.variant in arms for arms in own.values()))
+        baseline = self.statistics.baseline or next(of_all, "")
+        return {name: arms.get(baseline, next(iter(arms.values()))) for name, arms in own.items()}
 
     @property
     def first_seed_only(self) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from .. import extensions
 from ..spec.keys import KIND, Key
+from ..spec.tables import WHO
 from ..spec.training import CALIBRATION_UPDATES, Course, Moves
 from .fields import field_of, fields_of
 from .names import OneOf
@@ -37,11 +38,15 @@ PAIRS = Annotated[
     ),
 ]
 MOVES = Annotated[Moves, Key("it goes through its pairs one at a time; left out: all at once")]
+WHOM = {
+    "student": "the one that it trains; left out: all of them, each as a variant of its own",
+    "teacher": "the network that teaches it; left out: the study's",
+}
 REDUCTION = Annotated[Literal["mean", "sum"], Key("of what the pairs give, into one term")]
 
 
 class Terms:
-    """The terms of a variant by name; a term whose name is no objective's says which it is of."""
+    """The terms of a variant by name, and WHO; a term whose name is no objective's says which it is of."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Return pydantic's schema of a mapping of terms."""
@@ -64,6 +69,7 @@ class Terms:
 
         terms = {name: term(name, objective) for name, objective in extensions.objectives().items()}
         fields = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in terms.items()}
+        fields |= {name: field_of(handler, Annotated[str, Key(WHOM[name])]) for name in WHO}
         of_other_names = core_schema.tagged_union_schema(
             {KIND + name: schema for name, schema in terms.items()}, _named
         )

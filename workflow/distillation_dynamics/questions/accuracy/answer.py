@@ -18,8 +18,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     students = known[known["network"].isin(names.variants)]
     return {
         "students": bool(names.variants),
-        "teacher": names.teacher,
-        "taught": known.loc[known["network"] == names.teacher, "test_top1"].tolist(),
+        "taught": known[known["network"].isin(names.teachers)].set_index("network")["test_top1"].to_dict(),
+        "one": len(names.teachers) == 1 == len(names.baselines),
         "means": students.groupby("network", sort=False)["test_top1"].mean().to_dict(),
         "seeds": students["seed"].nunique(),
         "missing": [name for name in dict.fromkeys(runs["network"]) if name not in set(known["network"])],
@@ -41,7 +41,7 @@ def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
         said = "- (no spread)" if count > 1 else "- (one run)"
     share = top1.mean() / 100
     role = "variant" if name in names.variants else "network"
-    role = {names.teacher: "teacher", names.baseline: "baseline"}.get(name, role)
+    role = "teacher" if name in names.teachers else "baseline" if name in names.baselines.values() else role
     return {
         "network": name,
         "what": role,

@@ -9,7 +9,7 @@ of the teacher too, and beside the ceiling, the teacher of another seed. A block
 training made the student's block more like it than like the teacher's other blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...files import Column
-from ...spec.tables import Names
+from ...spec.tables import Arm
 from ...statistics import terms, westfall_young
 from ...statistics.checkpoints import at_last_epoch
 from ...statistics.evidence import Evidence
@@ -95,16 +95,23 @@ BLOCKS = ["block", "other_block"]
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return alignment.parquet and nearest.parquet; nothing where CKA was not measured."""
-    names, baseline, teacher = evidence.names, evidence.baseline, evidence.teacher
-    if "cka" not in evidence.tables:
+    names, tables = evidence.names, evidence.tables
+    if "cka" not in tables:
         return {}
-    found = likeness(evidence.tables["cka"], baseline, teacher)
-    top = ceiling(evidence.tables["cka"], names, found.kind)
-    mismatch = evidence.tables.get("mismatch")
-    return {
-        "alignment": table(found, top, mismatch, evidence.terms, baseline, teacher),
-        "nearest": nearest(found, top, baseline),
-    }
+    parts: dict[str, list[pd.DataFrame]] = {"alignment": [], "nearest": []}
+    for baseline in names.baselines.values():
+        own = names.arms[baseline]
+        # Of others of the same student, what their teacher's blocks are is another thing.
+        listed = {name: terms for name, terms in evidence.terms.items() if _of(names.arms[name]) == _of(own)}
+        found = likeness(tables["cka"], baseline, own.teacher)
+        top = ceiling(tables["cka"], own.teacher, names.seeds, found.kind)
+        parts["alignment"].append(table(found, top, tables.get("mismatch"), listed, baseline, own.teacher))
+        parts["nearest"].append(nearest(found, top, baseline))
+    return {name: pd.concat(own, ignore_index=True) if len(own) > 1 else own[0] for name, own in parts.items()}
+
+
+def _of(arm: Arm) -> tuple[str, str]:
+    return arm.student, arm.teacher
 
 
 @dataclass(frozen=True)
@@ -148,10 +155,13 @@ def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
     return Likeness(trained, untrained, "tokens" if by_token else "images", rows)
 
 
-def ceiling(cka: pd.DataFrame, names: Names, kind: str) -> dict[int, float]:
-    """Return teacher block -> CKA with the same block of a teacher of another seed, mean over these; empty: none."""
-    twins = {name for same in names.seeds if names.teacher in same for name in same} - {names.teacher}
-    found = [at_epoch(cka, *pair) for twin in sorted(twins) for pair in ((names.teacher, twin), (twin, names.teacher))]
+def ceiling(cka: pd.DataFrame, teacher: str, seeds: Iterable[Sequence[str]], kind: str) -> dict[int, float]:
+    """Return teacher block -> CKA with the same block of a teacher of another seed, mean over these; empty: none.
+
+    `seeds` lists networks that differ in their seed alone.
+    """
+    twins = {name for same in seeds if teacher in same for name in same} - {teacher}
+    found = [at_epoch(cka, *pair) for twin in sorted(twins) for pair in ((teacher, twin), (twin, teacher))]
     rows = pd.concat(found) if found else cka.iloc[:0]
     rows = rows[rows["block"] == rows["other_block"]]
     return rows.groupby("block")[f"cka_{kind}"].mean().to_dict()

@@ -14,13 +14,24 @@ from . import NOT_COMPARED, STANDS_OUT, TOO_FEW
 
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
-    effects, alignment, nearest = (evidence.tables[name] for name in ("effects", "alignment", "nearest"))
-    out, rest = (nearest[(nearest["verdict"] == STANDS_OUT) == stands] for stands in (True, False))
+    effects = evidence.tables["effects"]
     return {
         "baseline": evidence.baseline,
-        "teacher": evidence.teacher,
         "effects": effects.to_dict("records"),
         "effect_table": effect_table(effects),
+        "likenesses": [_likeness(evidence, baseline) for baseline in evidence.names.baselines.values()],
+    }
+
+
+def _likeness(evidence: Evidence, baseline: str) -> dict[str, Any]:
+    """Return how alike the blocks of the students of a baseline are to those of their teacher."""
+    alignment, nearest = (
+        table[table["baseline"] == baseline] for table in (evidence.tables[name] for name in ("alignment", "nearest"))
+    )
+    out, rest = (nearest[(nearest["verdict"] == STANDS_OUT) == stands] for stands in (True, False))
+    return {
+        "baseline": baseline,
+        "teacher": evidence.names.arms[baseline].teacher,
         "measured": len(alignment) > 0,
         "rows": alignment["cka_rows"].min(),
         "kind": next(filter(None, alignment["cka_kind"]), ""),

@@ -17,7 +17,9 @@ def panels(data: PageData) -> list[Panel]:
         "the gain of the one on the other. A framed pair was aligned by a variant (hover for which). Likeness decides "
         "nothing about what aligning does."
     )
+    # Of several students the first.
     table = data.tables["alignment"]
+    table = table[table["baseline"] == data.names.baseline]
     aligned = table["aligned_by"].fillna("").astype(str)
     table = table[["student_block", "teacher_block", *shown, "cka_seeds"]].assign(
         aligned_by=aligned, aligned=aligned != ""

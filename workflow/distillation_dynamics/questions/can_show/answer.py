@@ -19,25 +19,39 @@ RANK = "pca_rank_95_p99"
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names; None or empty where it was not measured."""
     read, names = evidence.tables, evidence.names
-    if not names.variants or names.teacher is None or names.baseline is None:
+    if not names.arms:
         return {"students": False}
-    widths, ranks = evidence.depth("channels"), evidence.depth("channels", RANK)
-    teacher, student = (_blocks(widths, name) for name in (names.teacher, names.baseline))
-    measured = not (teacher.empty or student.empty)
     variants, doses = read["variants"], read.get("terms")
+    # One arm of each student and teacher; of students the baseline, where it has that teacher.
+    beside = {(arm.student, arm.teacher): name for name, arm in reversed(names.arms.items())}
+    beside |= {(names.arms[name].student, names.arms[name].teacher): name for name in names.baselines.values()}
+    pairs = sorted(beside.items(), key=lambda pair: list(names.arms).index(pair[1]))
     return {
         "students": True,
-        "measured": measured,
-        "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
-        "student": {"channels": int(student["channels"].iloc[-1]), "blocks": len(student)} if measured else {},
-        "directions": list(_blocks(ranks, names.teacher)[RANK]) if measured else [],
-        "cka": _contrast(read.get("cka"), names.teacher),
+        "pairs": [_pair(evidence, arm, of, len(pairs) > 1) for of, arm in pairs],
+        "teachers": list(names.teachers),
         "effects": list(variants["detectable_effect"].dropna()),
         "seeds": sorted(set(variants["seeds"])),
         "largest": variants["mean_difference"].abs().max(),
         "doses": None if doses is None or doses.empty else _doses(doses, names),
         "clipping": _clipping(read["runs"], names),
-        "images": _images(read["runs"], names),
+    }
+
+
+def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> dict[str, Any]:
+    """Return what is known of a student, by one of its arms, and its teacher; `who`: which, where there are several."""
+    (name, taught), read = of, evidence.tables
+    widths, ranks = evidence.depth("channels"), evidence.depth("channels", RANK)
+    teacher, student = (_blocks(widths, one) for one in (taught, arm))
+    measured = not (teacher.empty or student.empty)
+    return {
+        "who": f" ({name} taught by {taught})" if several else "",
+        "measured": measured,
+        "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
+        "student": {"channels": int(student["channels"].iloc[-1]), "blocks": len(student)} if measured else {},
+        "directions": list(_blocks(ranks, taught)[RANK]) if measured else [],
+        "cka": _contrast(read.get("cka"), taught),
+        "images": _images(read["runs"], taught, arm),
     }
 
 
@@ -61,7 +75,7 @@ def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:
 def _doses(terms: pd.DataFrame, names: Names) -> list[dict[str, Any]]:
     """Return the shares of the loss, in the first epoch, of terms that only some variants have, from low to high."""
     own = terms[terms["network"].isin(names.variants)]
-    common = set(own.loc[own["network"] == names.baseline, "term"])
+    common = set(own.loc[own["network"].isin(names.baselines.values()), "term"])
     own = own[~own["term"].isin(common) & (own["epoch"] == own["epoch"].min())]
     shares = own.groupby(["term", "network"], sort=False)["share"].mean()
     found = []
@@ -96,9 +110,9 @@ def _clipping(runs: pd.DataFrame, names: Names) -> list[dict[str, Any]] | None:
     return found
 
 
-def _images(runs: pd.DataFrame, names: Names) -> dict[str, Any]:
+def _images(runs: pd.DataFrame, taught: str, arm: str) -> dict[str, Any]:
     """Return on how many images students and teacher were trained, and what labels alone give on the teacher's."""
-    teacher, student = (runs[runs["network"] == name].iloc[0] for name in (names.teacher, names.baseline))
+    teacher, student = (runs[runs["network"] == name].iloc[0] for name in (taught, arm))
     alike = runs["seed"].isna() & (runs["parameters"] == student["parameters"])
     control = runs[alike & (runs["train_images"] == teacher["train_images"])].head(1).to_dict("records")
     counts = {"ours": int(student["train_images"]), "theirs": int(teacher["train_images"])}

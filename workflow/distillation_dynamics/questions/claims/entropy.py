@@ -42,24 +42,28 @@ def phases(evidence: Evidence, column: str) -> pd.DataFrame:
 
 def own(evidence: Evidence) -> Finding:
     """Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
-    baseline = evidence.names.baseline
-    terms = () if evidence.setting is None or baseline is None else evidence.setting.terms.get(baseline, ())
-    if {term.objective for term in terms} != {"cross_entropy", "soft"}:
+    listed, parts = evidence.terms, {"cross_entropy", "soft"}
+    baselines = [
+        one for one in evidence.names.baselines.values() if {term.objective for term in listed.get(one, ())} == parts
+    ]
+    if not baselines:
         return untestable("the baseline is not soft distillation")
-    texts, signs, seeds = {}, {}, {}
-    for column in (ENTROPY, STANDARDISED):
-        found = phases(evidence, column)
-        found = found[found.index.get_level_values("network") == baseline]
-        means = {part: mean_interval(found[part].to_numpy()) for part in ("fall", "rise")} if len(found) else {}
-        texts[column] = ", ".join(f"{part} {mean_with_interval(*value)} bits" for part, value in means.items())
-        signs[column] = [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
-        seeds[column] = len(found)
-    if seeds[ENTROPY] < 2:
-        return untestable(
-            f"its entropy is known of {seeds[ENTROPY]} students of three blocks or more, and two are needed"
-        )
-    number = f"{baseline}: {texts[ENTROPY]}, {seeds[ENTROPY]} seeds"
-    return _with_scale_out(signs, number, texts[STANDARDISED], "it falls to an interior block and rises from it")
+    texts: dict[str, list[str]] = {ENTROPY: [], STANDARDISED: []}
+    signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
+    for column in texts:
+        every = phases(evidence, column)
+        for baseline in baselines:
+            found = every[every.index.get_level_values("network") == baseline]
+            if column == ENTROPY and len(found) < 2:
+                return untestable(
+                    f"its entropy is known of {len(found)} students of three blocks or more, and two are needed"
+                )
+            means = {part: mean_interval(found[part].to_numpy()) for part in ("fall", "rise")} if len(found) else {}
+            said = ", ".join(f"{part} {mean_with_interval(*value)} bits" for part, value in means.items())
+            texts[column].append(f"{baseline}: {said}, {len(found)} seeds" if column == ENTROPY else said)
+            signs[column] += [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
+    number, control = ("; ".join(filter(None, texts[column])) for column in texts)
+    return _with_scale_out(signs, number, control, "it falls to an interior block and rises from it")
 
 
 def _with_scale_out(signs: dict[str, list], number: str, control: str, said_of_it: str) -> Finding:
@@ -83,8 +87,11 @@ def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
     signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
     for column in texts:
         values = phases(evidence, column)[part].unstack("network")
-        for name in [name for name in variants if {name, evidence.names.baseline} <= set(values.columns)]:
-            pairs = (values[evidence.names.baseline] - values[name]).dropna().to_numpy()
+        known = {name: evidence.names.baseline_of(name) for name in variants if name in values}
+        for name, baseline in known.items():
+            if baseline not in values:
+                continue
+            pairs = (values[baseline] - values[name]).dropna().to_numpy()
             if len(pairs) > 1:
                 mean, low, high = mean_interval(pairs)
                 texts[column].append(f"{name} {mean_with_interval(-mean, -high, -low)} bits, {len(pairs)} seeds")

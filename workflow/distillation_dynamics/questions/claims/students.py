@@ -32,10 +32,10 @@ def aligning(evidence: Evidence, place: str) -> dict[str, TermSpec]:
     found: dict[str, TermSpec] = {}
     if evidence.setting is None:
         return found
-    for variant, terms in evidence.setting.terms.items():
-        aligned = [term for term in terms if term.pairs]
-        if len(aligned) == 1 and variant != evidence.names.baseline:
-            where = places(aligned, evidence.setting.blocks)[aligned[0].objective]
+    for variant, arm in evidence.setting.arms.items():
+        aligned = [term for term in arm.terms if term.pairs]
+        if len(aligned) == 1 and variant in evidence.names.against:
+            where = places(aligned, arm.blocks)[aligned[0].objective]
             at_end = (LAST, 0, 0) in where and (FIRST,) not in where
             if where == {(FIRST,)} if place == FIRST else at_end:
                 found[variant] = aligned[0]
@@ -119,7 +119,8 @@ def weight(evidence: Evidence) -> Finding:
     rows = rows.assign(dose=rows["share"] if known else [terms[name].weight for name in rows.index])
     groups: dict[tuple, list[str]] = {}
     for name in rows.index:
-        groups.setdefault((terms[name].name, tuple(sorted(terms[name].pairs))), []).append(name)
+        key = evidence.names.baseline_of(name), terms[name].objective, tuple(sorted(terms[name].pairs))
+        groups.setdefault(key, []).append(name)
     together = [rows.loc[names].sort_values("dose") for names in groups.values()]
     several = [own for own in together if own["dose"].nunique() > 1]
     if not several:

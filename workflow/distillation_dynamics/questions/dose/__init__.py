@@ -70,26 +70,27 @@ TABLES = {"effects": EFFECT_COLUMNS, "dose_and_place": DOSE_COLUMNS, "doses": DO
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return effects.parquet, dose_and_place.parquet and doses.parquet."""
     listed, shares = evidence.terms, terms.shares(evidence.tables.get("terms"))
-    baseline, top1 = evidence.baseline, by_seed(evidence.tables["runs"], evidence.compared, evidence.baseline)
+    against = evidence.names.against
     return {
         "effects": effects_of(evidence.tables["variants"], listed, shares),
-        "dose_and_place": table(top1, members(listed, shares, baseline), baseline),
+        "dose_and_place": table(by_seed(evidence.tables["runs"], against), members(listed, shares, against)),
         "doses": doses_of(listed, evidence.tables.get("terms"), evidence.tables.get("term_gradients")),
     }
 
 
 @dataclass(frozen=True)
 class Member:
-    """A variant that differs from the baseline in one term with pairs; `share`: of the loss in epoch 1."""
+    """A variant that differs from its baseline in one term with pairs; `share`: of the loss in epoch 1."""
 
     variant: str
+    baseline: str
     term: TermSpec
     share: float
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Objective and options: only members of one kind are held beside each other."""
-        return self.term.objective, terms.options_of(self.term)
+    def kind(self) -> tuple[str, str, str]:
+        """Baseline, objective and options: only members of one kind are held beside each other."""
+        return self.baseline, self.term.objective, terms.options_of(self.term)
 
     @property
     def depth(self) -> tuple[float, float]:
@@ -99,13 +100,15 @@ class Member:
 
 
 def members(
-    listed: Mapping[str, terms.Terms], shares: Mapping[tuple[str, str], Mapping[str, float]], baseline: str
+    listed: Mapping[str, terms.Terms],
+    shares: Mapping[tuple[str, str], Mapping[str, float]],
+    against: Mapping[str, str],
 ) -> list[Member]:
-    """Return the variants that differ from the baseline in one term with pairs alone."""
+    """Return the variants that differ from their baseline (`against`) in one term with pairs alone."""
     return [
-        Member(variant, term, shares.get((variant, term.name), {}).get("share_first", np.nan))
-        for variant, own in listed.items()
-        if (term := terms.added(own, listed[baseline])) is not None
+        Member(variant, baseline, term, shares.get((variant, term.name), {}).get("share_first", np.nan))
+        for variant, baseline in against.items()
+        if (term := terms.added(listed[variant], listed[baseline])) is not None
     ]
 
 
@@ -127,10 +130,10 @@ def contrasts(found: Sequence[Member]) -> Iterator[tuple[str, Member, Member]]:
             yield OF_BOTH, late, early
 
 
-def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.DataFrame:
+def table(top1: pd.DataFrame, found: Sequence[Member]) -> pd.DataFrame:
     """Return the rows of dose_and_place.parquet; `top1` has a row a seed and a column a variant, NaN where not run.
 
-    Any common level of a seed in `top1` (that of the baseline) may have been subtracted.
+    Any common level of a seed and baseline in `top1` (that of the baseline) may have been subtracted.
     """
     listed = list(contrasts(found))
     values = {number: top1[one.variant] - top1[other.variant] for number, (_, one, other) in enumerate(listed)}
@@ -139,7 +142,8 @@ def table(top1: pd.DataFrame, found: Sequence[Member], baseline: str) -> pd.Data
     rows = []
     for number, (contrast, one, other) in enumerate(listed):
         row = {
-            **{"baseline": baseline, "objective": one.term.objective, "options": one.kind[1], "contrast": contrast},
+            **dict(zip(("baseline", "objective", "options"), one.kind, strict=True)),
+            "contrast": contrast,
             **_sides(one, other),
             **paired(values[number].dropna().to_numpy()),
         }
@@ -165,7 +169,7 @@ def _with_levels(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the levels of contrasts of place: of the same pairs the smallest shares are low."""
     table["level"] = ""
     place = table[table["contrast"] == OF_PLACE]
-    for _, group in place.groupby(["objective", "options", "pairs", "other_pairs"]):
+    for _, group in place.groupby(["baseline", "objective", "options", "pairs", "other_pairs"]):
         order = (group["share"] * group["other_share"]).sort_values(kind="stable").index
         if len(order) > 1:
             table.loc[order, "level"] = "middle"

@@ -5,7 +5,7 @@ the last third of training. A third without a validated epoch has no gain: it wa
 that there is none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,24 +56,31 @@ TABLES = {"trajectory": TRAJECTORY_COLUMNS}
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return trajectory.parquet; the gains in thirds of training are columns of variants.parquet."""
-    return {"trajectory": trajectory(evidence.tables["epochs"], evidence.compared, evidence.baseline)}
+    return {"trajectory": trajectory(evidence.tables["epochs"], evidence.names.against)}
 
 
-def _paired(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> tuple[int, dict[str, pd.Series]]:
-    """Return the last epoch, and variant -> gain by epoch and seed (its index), where both are measured."""
-    everyone = [*variants, baseline]
+def _paired(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, tuple[int, pd.Series]]:
+    """Return variant -> the last epoch of it or its baseline; gains by epoch and seed, where both are measured."""
+    everyone = list(dict.fromkeys([*against, *against.values()]))
     epochs = epochs[epochs["network"].isin(everyone)]
+    last = epochs.groupby("network")["epoch"].max().reindex(everyone, fill_value=0)
     top1 = epochs.pivot(index=["epoch", "seed"], columns="network", values="validation_top1").reindex(columns=everyone)
-    return int(epochs["epoch"].max()), {name: (top1[name] - top1[baseline]).dropna() for name in variants}
+    return {
+        name: (int(last[[name, baseline]].max()), (top1[name] - top1[baseline]).dropna())
+        for name, baseline in against.items()
+    }
 
 
-def trajectory(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
-    """Return the rows of trajectory.parquet: validation top-1 against the baseline at every epoch measured in both."""
+def trajectory(epochs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of trajectory.parquet: validation top-1 of each variant less that of its baseline (`against`).
+
+    There is one at every epoch that was measured in both.
+    """
     rows = []
-    last, paired = _paired(epochs, variants, baseline) if variants else (0, {})
-    for variant, by_epoch in paired.items():
+    paired = _paired(epochs, against) if against else {}
+    for variant, (last, by_epoch) in paired.items():
         for epoch, gains in by_epoch.groupby(level="epoch"):
-            row = {"variant": variant, "baseline": baseline, "epoch": epoch, "seeds": len(gains)}
+            row = {"variant": variant, "baseline": against[variant], "epoch": epoch, "seeds": len(gains)}
             rows.append(row | {"fraction": epoch / last} | mean_of(gains.to_numpy(), "gain"))
     return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
 
@@ -99,18 +106,17 @@ def in_third(third: str, epoch: np.ndarray, last: int) -> np.ndarray:
     return (epoch > 0) & (3 * epoch <= last) if third == "early" else 3 * epoch > 2 * last
 
 
-def gains(epochs: pd.DataFrame, variants: Sequence[str], baseline: str) -> dict[str, dict[str, Any]]:
-    """Return variant -> the columns of GAIN_COLUMNS.
+def gains(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return variant -> the columns of GAIN_COLUMNS; `against`: variant -> its baseline.
 
     A seed's gain is the mean over the measured epochs of the third. The early and late gains of all variants are one
     family.
     """
     found: dict[str, dict[str, Any]] = {}
     by_seed: dict[tuple[str, str], pd.Series] = {}
-    if not variants:
+    if not against:
         return found
-    last, every = _paired(epochs, variants, baseline)
-    for variant, paired in every.items():
+    for variant, (last, paired) in _paired(epochs, against).items():
         mean = paired.groupby(level="epoch").mean()
         found[variant] = {"turns_at": turn(mean.index.to_numpy() / last, mean.to_numpy())}
         for third in THIRDS:

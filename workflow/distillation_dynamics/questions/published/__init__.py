@@ -95,21 +95,21 @@ def table(
     published: Published, setting: Setting, runs: pd.DataFrame, differences: pd.DataFrame, names: Names
 ) -> pd.DataFrame:
     """Return the rows of published.parquet, one a variant; `differences` are those of differences.parquet."""
-    baseline = names.baseline
-    assert baseline is not None, "students have a baseline"
-    rows = []
-    _, of_baseline = matched(published, setting, baseline, runs)
-    base, _ = counterpart(setting, setting.terms[baseline], published.top1, np.nan)
-    if base is None or base["objective"] or base["base"] != "soft":
-        of_baseline = [f"the baseline {baseline} is not SoftKD"]
+    rows, of_baselines = [], {}
+    for baseline in names.baselines.values():
+        _, of_baselines[baseline] = matched(published, setting, baseline, runs)
+        base, _ = counterpart(setting, baseline, published.top1, np.nan)
+        if base is None or base["objective"] or base["base"] != "soft":
+            of_baselines[baseline] = [f"the baseline {baseline} is not SoftKD"]
     for variant in names.variants:
+        baseline = names.baseline_of(variant)
         found, differs = matched(published, setting, variant, runs)
         row: dict[str, Any] = {"variant": variant, "run": "", "differs": "; ".join(differs)}
         if found is not None:
             row |= {"run": found["run"], "published_best": found["best"], "published_last": found["last"]}
             soft = soft_of(found, published.top1)
             row["published_difference"] = np.nan if soft is None else found["last"] - soft["last"]
-            differs = [*differs, *(f"baseline: {text}" for text in of_baseline if text not in differs)]
+            differs = [*differs, *(f"baseline: {text}" for text in of_baselines[baseline] if text not in differs)]
             row["differs"] = "; ".join(differs)
         row["comparable"] = found is not None and not differs
         own = differences.loc[differences["variant"] == variant, "difference"].to_numpy(dtype=np.float64)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import Setting
+from ...spec.tables import Setting, Trained
 from ...spec.training import TermSpec
 from ...statistics.terms import dose_of
 
@@ -78,16 +78,16 @@ def term_differences(terms: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> l
     return found
 
 
-def setting_differences(setting: Setting, row: dict[str, Any], train_images: float) -> list[str]:
-    """Return what differs between the study's students and a published run beside the terms, in words."""
+def setting_differences(arm: Trained, classes: int | None, row: dict[str, Any], train_images: float) -> list[str]:
+    """Return what differs between an arm of the study and a published run beside the terms, in words."""
     epochs = row["epochs"] if row["epochs"] > 0 else "not said"
-    teacher = (setting.teacher, row["teacher"] or "none of timm's")
+    teacher = (arm.teacher, row["teacher"] or "none of timm's")
     pairs = {
-        "student": (setting.student, STUDENT),
+        "student": (arm.student, STUDENT),
         **({} if row["base"] == "none" else {"teacher": teacher}),
-        "classes": (setting.classes, CLASSES),
+        "classes": (classes, CLASSES),
         "training images": (train_images, TRAIN_IMAGES),
-        "epochs": (setting.epochs, epochs),
+        "epochs": (arm.epochs, epochs),
     }
     found = [f"{name} {_said(a)}, published {_said(b)}" for name, (a, b) in pairs.items() if a != b]
     return found + [row["change"]] * bool(row["change"])
@@ -98,15 +98,15 @@ def _said(value: Any) -> str:
 
 
 def counterpart(
-    setting: Setting, terms: Sequence[TermSpec], top1: pd.DataFrame, train_images: float
+    setting: Setting, variant: str, top1: pd.DataFrame, train_images: float
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the published run with the same objectives at the same places that differs least, and what differs."""
-    best, least = None, []
+    best, least, arm = None, [], setting.arms[variant]
     for row in top1.to_dict("records"):
         theirs = terms_of(row)
-        if places(terms, setting.blocks) != places(theirs, BLOCKS):
+        if places(arm.terms, arm.blocks) != places(theirs, BLOCKS):
             continue
-        differs = term_differences(terms, theirs) + setting_differences(setting, row, train_images)
+        differs = term_differences(arm.terms, theirs) + setting_differences(arm, setting.classes, row, train_images)
         if best is None or len(differs) < len(least):
             best, least = row, differs
     return best, least
@@ -126,4 +126,4 @@ def matched(
     """Return `counterpart` of a variant; `runs` are those of runs.parquet."""
     own = runs[runs["network"] == variant]
     images = own["train_images"].iloc[0] if len(own) and "train_images" in own else np.nan
-    return counterpart(setting, setting.terms[variant], published.top1, images)
+    return counterpart(setting, variant, published.top1, images)

@@ -5,7 +5,7 @@ of `differences.parquet` and `variants.parquet`. The unit of evidence is the see
 the joint sign flips of `westfall_young`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -52,22 +52,22 @@ TABLES = {"differences": DIFFERENCE_COLUMNS, "variants": VARIANT_COLUMNS, "mcnem
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return differences.parquet, variants.parquet and mcnemar.parquet."""
-    runs, compared, baseline = evidence.tables["runs"], evidence.compared, evidence.baseline
-    checkpoints = mcnemar(evidence.students, evidence.labels, compared, baseline)
-    found = gains(evidence.tables["epochs"], compared, baseline)
+    runs, against = evidence.tables["runs"], evidence.names.against
+    checkpoints = mcnemar(evidence.students, evidence.labels, against)
+    found = gains(evidence.tables["epochs"], against)
     return {
-        "differences": differences(runs, compared, baseline),
-        "variants": compare(runs, found, checkpoints, evidence.terms, compared, baseline),
+        "differences": differences(runs, against),
+        "variants": compare(runs, found, checkpoints, evidence.terms, against),
         "mcnemar": checkpoints,
     }
 
 
-def differences(runs: pd.DataFrame, variants: Sequence[str], baseline: str) -> pd.DataFrame:
-    """Return the rows of differences.parquet."""
-    found = by_seed(runs, variants, baseline)
+def differences(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of differences.parquet; `against`: variant -> its baseline."""
+    found = by_seed(runs, against)
     rows = [
         {"variant": variant, "baseline": baseline, "seed": seed, "difference": difference}
-        for variant in variants
+        for variant, baseline in against.items()
         for seed, difference in found[variant].dropna().items()
     ]
     return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
@@ -103,17 +103,17 @@ def compare(
     gains: Mapping[str, Mapping[str, Any]],
     checkpoints: pd.DataFrame,
     listed: Mapping[str, terms.Terms],
-    variants: Sequence[str],
-    baseline: str,
+    against: Mapping[str, str],
 ) -> pd.DataFrame:
     """Return the rows of variants.parquet.
 
-    `gains`: variant -> columns of GAIN_COLUMNS; `checkpoints`: rows of mcnemar.parquet; `listed`: variant -> terms.
+    `gains`: variant -> columns of GAIN_COLUMNS; `checkpoints`: rows of mcnemar.parquet; `listed`: variant -> terms;
+    `against`: variant -> its baseline.
     """
-    found = by_seed(runs, variants, baseline)
+    found = by_seed(runs, against)
     tested = westfall_young.test(found)
     rows = []
-    for variant in variants:
+    for variant, baseline in against.items():
         changes = terms.differences(listed[variant], listed[baseline])
         row = {
             "variant": variant,

@@ -4,7 +4,7 @@ In: the students' test logits and the labels. Out: the rows of `mcnemar.parquet`
 checkpoints are measured, not what a method does when it is trained again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +38,18 @@ def correct(folder: Path, labels: np.ndarray) -> np.ndarray:
     return np.asarray(logits).argmax(axis=1) == labels
 
 
-def mcnemar(folders: Folders, labels: np.ndarray, variants: Sequence[str], baseline: str) -> pd.DataFrame:
-    """Return the rows of mcnemar.parquet for the seeds of which both folders are given; labels [N] as the logits."""
+def mcnemar(folders: Folders, labels: np.ndarray, against: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of mcnemar.parquet for the seeds of which both folders are given; labels [N] as the logits.
+
+    `against`: variant -> its baseline.
+    """
     rows = []
-    ours = {seed: correct(folder, labels) for (variant, seed), folder in folders.items() if variant == baseline}
-    for variant in variants:
-        for seed in sorted(seed for name, seed in folders if name == variant and seed in ours):
-            theirs = correct(folders[variant, seed], labels)
-            gained, lost = int((theirs & ~ours[seed]).sum()), int((~theirs & ours[seed]).sum())
+    baselines = set(against.values())
+    ours = {pair: correct(folder, labels) for pair, folder in folders.items() if pair[0] in baselines}
+    for variant, baseline in against.items():
+        for seed in sorted(seed for name, seed in folders if name == variant and (baseline, seed) in ours):
+            theirs, own = correct(folders[variant, seed], labels), ours[baseline, seed]
+            gained, lost = int((theirs & ~own).sum()), int((~theirs & own).sum())
             rows.append((variant, baseline, seed, gained, lost, len(labels), mcnemar_p(gained, lost)))
     return pd.DataFrame(rows, columns=list(MCNEMAR_COLUMNS))
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from ...page import charts
 from ...page.panel import FADE, Chart, PageData, Panel
+from ...words import of_each
 from ..accuracy.panel import COLUMNS
 from . import TITLE
 
@@ -17,7 +18,7 @@ def panels(data: PageData) -> list[Panel]:
     seeds = data.tables["differences"].rename(columns=names)[["network", "seed", "value"]]
     seeds = seeds.assign(kind="seed", seed=seeds["seed"].map(str))
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
-    baseline = data.names.baseline
+    baseline = of_each("baseline", data.names.baselines.values())
     about = (
         f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: every seed. "
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
