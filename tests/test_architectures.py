@@ -380,3 +380,19 @@ def test_code_of_an_architecture_is_in_the_keys_of_jobs_that_build_it_and_of_no_
 def test_what_is_misspelt_is_one_sentence(given, said):
     with pytest.raises(StudyError, match=f"^{re.escape(said)}[^\n]*$"):
         load(changed(small_config(), "student.model.architecture", given))
+
+
+@pytest.mark.parametrize("architecture", CHANGED, ids=ALL)
+def test_a_network_without_a_head_is_changed_alike(architecture):
+    asked = replace(model(architecture), classes=0)
+    info = info_of(query(asked))
+    assert info.classes == 0 and info.size.pooled == info.shapes[-1][0]
+
+
+def test_without_an_architecture_a_network_is_timms_to_the_bit():
+    asked = zoo.model("vit")
+    torch.manual_seed(5)
+    own = build(asked, zoo.view(SIZE)).state_dict()
+    torch.manual_seed(5)
+    timms = timm.create_model(asked.name, img_size=SIZE, num_classes=5, **asked.args).state_dict()
+    assert own.keys() == timms.keys() and all(value.equal(timms[name]) for name, value in own.items())
