@@ -48,12 +48,12 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
         if arms[variant].student == arms[control].student and arms[variant].teacher == arms[control].teacher
         if terms.is_control(listed[control], listed[variant])
     ]
-    values = {number: by_seed(runs, [one], other)[one] for number, (one, other) in enumerate(pairs)}
+    values = {number: by_seed(runs, {one: other})[one] for number, (one, other) in enumerate(pairs)}
     tested = westfall_young.test(pd.DataFrame(values))
     rows = []
     for number, (variant, control) in enumerate(pairs):
-        baseline = evidence.baseline
-        gain = by_seed(runs, [control], baseline)[control].dropna()
+        baseline = evidence.names.baseline_of(control)
+        gain = by_seed(runs, {control: baseline})[control].dropna()
         of = [term for term in listed[control] if term.target != terms.TEACHER]
         differences = values[number].dropna()
         row = {
