@@ -177,7 +177,7 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
 
     sources = tuple(
         TeacherSource(
-            *(result.model(source.network), result.model_info[source.network].size),
+            *(result.model(source.network), result.view(source.network), result.model_info[source.network].size),
             From(f"teacher {source}", files=(of(source, Path(teacher)),)),
             stored=outputs is not None,
             outputs=None if outputs is None else of(source, Path(outputs)),

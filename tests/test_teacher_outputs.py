@@ -1,5 +1,7 @@
 """What a teacher says of the training images: stored and asked for alike, and the room that it takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,9 +14,10 @@ from distillation_dynamics.jobs.content import DATA, Content
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
-from distillation_dynamics.training.teacher import CachedTeacher, OnlineTeacher
+from distillation_dynamics.training.teacher import CachedTeacher, Conversion, OnlineTeacher
 from helpers import changed, graph_of, images_of, load, smoke_config, tiny_study
 from losses import LOGITS
 
@@ -157,3 +160,41 @@ def test_outputs_of_so_many_images_as_are_trained_on_are_planned(tmp_path, taken
     blocks = sum(kind == "features" for kind, _ in task.job.parts)
     size = None if images is None else 4 * images * (10 + blocks * channels * rows * columns)
     assert costs.outputs_bytes(graph, task) == size
+
+
+STUDENTS, TEACHERS = (
+    View(1, 28, (0.3,), (0.4,)),
+    View(3, 56, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), interpolation="bilinear"),
+)
+
+
+def test_what_a_teacher_sees_is_the_students_picture_in_its_own_view():
+    raw = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    pixels = (raw - 0.3) / 0.4
+    seen = Conversion(STUDENTS, replace(TEACHERS, image_size=28))(pixels)
+    for channel, (mean, std) in enumerate(zip(TEACHERS.mean, TEACHERS.std, strict=True)):
+        torch.testing.assert_close(seen[:, channel], (raw[:, 0] - mean) / std)
+    larger = Conversion(STUDENTS, TEACHERS)(pixels)
+    assert larger.shape == (2, 3, 56, 56)
+    as_values = larger * torch.tensor(TEACHERS.std).view(1, 3, 1, 1) + torch.tensor(TEACHERS.mean).view(1, 3, 1, 1)
+    torch.testing.assert_close(as_values[:, 1].mean(dim=(1, 2)), raw[:, 0].mean(dim=(1, 2)), rtol=1e-2, atol=0)
+    assert Conversion(STUDENTS, STUDENTS)(pixels) is pixels
+
+
+def test_a_teacher_of_another_view_answers_stored_and_asked_alike(tmp_path, tiny):
+    result, _, _ = tiny
+    view, name = result.view(result.teacher), result.teacher
+    theirs = replace(view, mean=(0.1,), std=(0.7,), image_size=56)
+    torch.manual_seed(0)
+    network, see = build(result.model(name), theirs), Conversion(view, theirs)
+    images = Split(images_of(result, tmp_path / "data"), "train", 80)
+    teacher_outputs.write(tmp_path / "outputs", network, images, None, BOTH, CPU, see=see)
+    cached, online = CachedTeacher(tmp_path / "outputs", BOTH, None), OnlineTeacher(network, "float32", None, see)
+    cached.verify(network, images, CPU, seed=0, see=see)
+    batch = next(images.training(16, None, 3, [0]))
+    ours, asked = (ask(batch, batch.images, 0, BOTH) for ask in (cached, online))
+    for part in BOTH:
+        torch.testing.assert_close(ours[part], asked[part], rtol=1e-4, atol=1e-5)
+    assert ours["features", 0].shape[2:] == tuple(2 * side for side in result.model_info[name].shapes[0][1:])
+    with pytest.raises(StudyError, match="differs from what the teacher says now"):
+        cached.verify(network, images, CPU, seed=0, see=Conversion(view, replace(theirs, mean=(0.5,))))

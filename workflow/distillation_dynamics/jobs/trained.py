@@ -71,11 +71,12 @@ def _network(graph: Graph, name: str) -> Task:
     job = NetworkJob(
         *(images, _splits(graph, name), study.view(name), study.model(name), network.seed, network.control),
         *(network.recipe, network.label_smoothing if trained else None, weights),
+        head=network.head,
         name=name,
         sha256=network.sha256,
         expected_top1=network.expected_top1,
         tolerance=network.tolerance,
-        teaches=name in study.teachers,
+        teaches=name in study.teachers and study.sorts(name),
         machine=graph.machine("networks"),
         out="",
     )
@@ -106,7 +107,9 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
     for (source, view, train_images, augmentation), arms in asking.items():
         network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
         job = TeacherOutputsJob(
-            *(graph.seen(DATA, view), study.model(source.network), network.files(file), train_images, augmentation),
+            *(graph.seen(DATA, view), study.model(source.network), study.view(source.network), network.files(file)),
+            train_images=train_images,
+            augmentation=augmentation,
             parts=tuple(study.asked_of(source, arms)),
             machine=graph.machine("teacher_outputs"),
             out="",
@@ -126,7 +129,8 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
         network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
         teachers.append(
             TeacherSource(
-                *(study.model(source.network), study.model_info[source.network].size, network.files(file)),
+                *(study.model(source.network), study.view(source.network), study.model_info[source.network].size),
+                weights=network.files(file),
                 stored=outputs is not None,
                 outputs=outputs.folder if outputs else None,
             )

@@ -103,7 +103,8 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
                 beside = [other["loc"] for other in faults if other["type"] == "missing"]
                 yield f"{named(above)}: {', '.join(one[-1] for one in beside if one[:-1] == above)} must be given"
             case "literal_error":
-                allowed = [str(one) for one in _part(schema, place)["enum"]]
+                part = _part(schema, place)
+                allowed = [str(one) for one in part.get("enum", [part.get("const")])]
                 yield f"{key}: {said(value)} is not possible; {nearest(str(value), allowed)}"
             case "string_pattern_mismatch" if place[-1] == "[key]":
                 yield f"{named(above[:-1])}: {said(value)} is not possible; it must be {NAME}"

@@ -1,10 +1,11 @@
 """The jobs that make a network ready: its weights from elsewhere, and the network itself with its control."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from .base import From, aside
+from .base import From, aside, later
 from .images import Images, View
+from .keys import Count, Key
 from .machine import Machine
 from .network import Model
 from .training import Recipe
@@ -25,13 +26,21 @@ class WeightsJob:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A head for a network that has none."""
+
+    probe: Annotated[Literal["linear"], Key("a linear classifier on its pooled features, trained on data.train")]
+    images: Annotated[Count | None, Key("of data.train, spread over the classes; left out: 50,000, or all")] = None
+
+
+@dataclass(frozen=True)
 class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
     `images` are those that it is trained on and whose classes its head sorts, in its `view`; None where it is not
     trained and has no head for them: then nothing is said of its accuracy. `measures`: the splits of them that its
     accuracy is measured on. What is expected of it stands aside: it decides whether the study goes on, not what the
-    network is. `teaches`: it must beat chance clearly.
+    network is. `teaches`: it must beat chance clearly. `head`: that of the model is none of the weights', and trained.
     """
 
     images: Images | None
@@ -43,6 +52,7 @@ class NetworkJob:
     recipe: Recipe | None
     label_smoothing: float | None
     weights: From | None
+    head: Head | None = later(default=None)
     name: str = aside(default="")
     sha256: str | None = aside(default=None)
     expected_top1: float | None = aside(default=None)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .base import From, aside
-from .images import Images
+from .images import Images, View
 from .machine import Machine
 from .network import Model, NetworkSize
 from .training import Augmentation, TermSpec
@@ -66,9 +66,10 @@ def values_of(part: Part, size: NetworkSize) -> int:
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher of a student; `outputs` is the folder of its stored outputs, where views are fixed (`stored`)."""
+    """A teacher of a student and its view; `outputs`: the folder of what it says, where views are fixed (`stored`)."""
 
     model: Model
+    view: View
     size: NetworkSize
     weights: From
     stored: bool
@@ -77,13 +78,14 @@ class TeacherSource:
 
 @dataclass(frozen=True)
 class TeacherOutputsJob:
-    """Compute `parts` of what the teacher says of the students' training images in every view.
+    """Compute `parts` of what a teacher says of the students' training images, which it sees in its own `view`.
 
     The parts stand aside: two studies may keep other parts of one teacher in one folder.
     """
 
     images: Images
     model: Model
+    view: View
     weights: From
     train_images: int | None
     augmentation: Augmentation | None

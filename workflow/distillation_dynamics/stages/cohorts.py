@@ -32,7 +32,7 @@ from ..training.log import GRADIENT_LOG_COLUMNS
 from ..training.loop import Clock, train
 from ..training.member import Member
 from ..training.resume import States
-from ..training.teacher import CachedTeacher, OnlineTeacher
+from ..training.teacher import CachedTeacher, Conversion, OnlineTeacher
 
 STATES = ".resume"
 
@@ -105,14 +105,14 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
     """Return who answers for a teacher: its stored outputs, checked against it, or itself."""
     asking = [(job, n, source) for job in jobs for n, source in enumerate(job.teachers) if _key(source) == key]
     job, _, source = asking[0]
-    network = build(source.model, job.images.view)
+    network, see = build(source.model, source.view), Conversion(job.images.view, source.view)
     load_weights(source.weights.files[0], network)
     if not source.stored:
-        return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time)
+        return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time, see)
     assert source.outputs is not None, "what is stored has a folder"
     parts = ordered({part for job, number, _ in asking for part in taken_of(job.terms, number)})
     teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
-    teacher.verify(network, images, device, job.seed)
+    teacher.verify(network, images, device, job.seed, see)
     return teacher
 
 

@@ -5,6 +5,7 @@ epochs, and `result.json`.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..networks.blocks import classes_of
 from ..networks.build import build
 from ..networks.controls import control, is_identity
 from ..networks.device import device as device_of
+from ..networks.probe import add_head
 from ..networks.released import load_released
 from ..networks.weights import save_weights
 from ..networks.weights_file import other_weights
@@ -38,6 +40,8 @@ from ..training.resume import States
 # Why a network that has no accuracy has none.
 NO_HEAD, NO_IMAGES = "it has no head", "no images are given whose classes its head sorts"
 SPLITS = ("validation", "test")
+# On so many images a head is trained, where a study names no number and has more.
+PROBE_IMAGES = 50_000
 
 
 def main(job: NetworkJob, gpus: int = 0, state_key: str = "networks") -> None:
@@ -53,8 +57,9 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     for name, split in splits.items():
         _check_labels(owner, name, split.labels, job.model.classes)
     torch.manual_seed(job.seed)
+    model = job.model if job.head is None else replace(job.model, classes=0)
     try:
-        network = build(job.model, job.view)
+        network = build(model, job.view)
     except StudyError as error:
         raise StudyError(f"{owner}.{error}") from error
     log, images, loaded, seen = Log(), None, None, 0
@@ -64,10 +69,11 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
         seen = len(images) // job.recipe.batch_size * job.recipe.batch_size * job.recipe.epochs
     else:
         assert job.weights is not None, "what is not trained is loaded"
-        loaded = load_released(job.weights.files[0], network, job.model, job.sha256, other_weights(owner))
+        loaded = load_released(job.weights.files[0], network, model, job.sha256, other_weights(owner))
     workers = job.machine.threads - 1
+    probed = _probe(job, network, splits, device) if job.head is not None else {}
     predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
-    result = _result(job, network, images, log.gflops_per_image * seen)
+    result = _result(job, network, images, log.gflops_per_image * seen) | probed
     if job.recipe is not None:
         result |= trained_result(job.recipe, log)
         if distributed.rank() == 0:
@@ -93,6 +99,18 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
     write_run(out, predictions, None if images is None else log, result, cost)
     for name, weights in zip(WEIGHTS, (network, twin), strict=True):
         save_weights(out / name, weights)
+
+
+def _probe(job: NetworkJob, network: nn.Module, splits: dict[str, Split], device: torch.device) -> dict[str, Any]:
+    """Give the network its head, trained on as many images as are asked for; return what was done."""
+    assert job.images is not None and job.head is not None
+    images = Split(job.images, "train", job.head.images)
+    if job.head.images is None and len(images) > PROBE_IMAGES:
+        images = Split(job.images, "train", PROBE_IMAGES)
+    try:
+        return add_head(network, job.model.classes, images, splits.get("validation"), device, job.machine.threads - 1)
+    except StudyError as error:
+        raise StudyError(f"networks.{job.name}.{error}") from error
 
 
 def no_control(job: NetworkJob) -> str:

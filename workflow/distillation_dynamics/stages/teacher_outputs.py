@@ -21,7 +21,7 @@ from ..networks.device import device as device_of
 from ..networks.weights import load_weights
 from ..spec.teacher_outputs import Part, TeacherOutputsJob, file_of
 from ..spec.training import Augmentation, views_of
-from ..training.teacher import answers
+from ..training.teacher import AS_IT_IS, Conversion, answers
 
 
 def write(
@@ -32,9 +32,10 @@ def write(
     parts: Sequence[Part],
     device: torch.device,
     workers: int = 0,
+    see: Conversion = AS_IT_IS,
 ) -> None:
     """Write `parts` of what a network says of every view of `images`, each file whole or not at all."""
-    sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1)))
+    sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1), see=see))
     views = views_of(augmentation)
     assert views is not None, "answers are stored of a fixed number of views"
     check_stored(sum(tensor[0].nbytes for tensor in sample.values()) * views * len(images), folder)
@@ -44,7 +45,7 @@ def write(
             shape = (views, len(images), *tensor.shape[1:])
             writers.append(stack.enter_context(npy_writer(Path(folder) / file_of(part), shape, np.float32)))
         for view in range(views):
-            for answer in answers(network, images, view, augmentation, parts, device, workers):
+            for answer in answers(network, images, view, augmentation, parts, device, workers, see=see):
                 for write_rows, tensor in zip(writers, answer.values(), strict=True):
                     write_rows(tensor.cpu().numpy())
 
@@ -52,7 +53,8 @@ def write(
 def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
     """Compute the teacher's outputs on the students' training images, once."""
     device = device_of(gpus)
-    network = build(job.model, job.images.view)
+    network = build(job.model, job.view)
     load_weights(job.weights.files[0], network)
     images = Split(job.images, "train", job.train_images)
-    write(job.out, network, images, job.augmentation, job.parts, device, job.machine.threads - 1)
+    see = Conversion(job.images.view, job.view)
+    write(job.out, network, images, job.augmentation, job.parts, device, job.machine.threads - 1, see)

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from .. import extensions
 from ..errors import nearest
 from ..spec.faults import said
+from ..spec.network import ModelInfo
 from .keys import Configuration, Network
 from .recipes import recipe_faults, recipes
 from .students import arms_of, key_of, student_faults, students_of, terms_of
@@ -96,10 +97,14 @@ def whole_faults(config: Configuration) -> Iterator[str]:
     views = {f"networks.{name}": network.view for name, network in config.networks.items()}
     trains = {f"networks.{name}": n.view for name, n in config.networks.items() if n.source == "pretrain"}
     trains |= {key_of(config, name): config.view for name in students_of(config)}
+    heads = [f"networks.{name}.head" for name, network in config.networks.items() if network.head]
+    for key in ("train", "classes") if heads and not trains else ():
+        if getattr(config.data, key) is None:
+            yield f"data.{key}: must be given, because {heads[0]} is trained"
     for key in ("train", "classes", "validation"):
         if trains and getattr(config.data, key) is None:
             yield f"data.{key}: must be given, because {next(iter(trains))} is trained"
-        if not trains and key != "classes" and getattr(config.data, key) is not None:
+        if not (trains or heads) and key != "classes" and getattr(config.data, key) is not None:
             yield f"data.{key}: has no meaning where nothing is trained; remove it"
     if trains and config.data.classes == 1:
         yield f"data.classes: {next(iter(trains))} cannot be trained to tell 1 class; give two or more"
@@ -135,7 +140,7 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
     if source == "pretrain":
         if network.recipe is None:
             yield f"{key}.recipe: must be given, because {key}.source is pretrain"
-        for part in ("weights", "sha256"):
+        for part in ("weights", "sha256", "head"):
             if getattr(network, part) is not None:
                 yield f"{key}.{part}: has no meaning with source pretrain; remove it or choose timm or checkpoint"
         return
@@ -198,20 +203,15 @@ CHECKS = (
 
 
 def teacher_faults(study: Study) -> Iterator[str]:
-    """Yield a sentence where a teacher cannot answer for the images of its students."""
+    """Yield a sentence where a teacher cannot see the images of its students."""
     for variant in study.variants.values():
-        teacher, ours = variant.teacher, study.view(variant.student)
-        for part, value in vars(study.view(teacher)).items():
-            if value != getattr(ours, part):
+        for source in variant.sources:
+            ours, theirs = study.view(variant.student), study.view(source.network)
+            if ours.channels > theirs.channels:
                 yield (
-                    f"networks.{teacher}.view.{part}: the teacher sees {value} and its students see "
-                    f"{getattr(ours, part)} (view.{part}), but they are shown the same images; give both the same"
+                    f"networks.{source.network}.view.channels: the teacher sees grey images and its students colours, "
+                    "which it cannot tell; give both the same"
                 )
-        if not study.sorts(teacher):
-            yield (
-                f"networks.{teacher}: its head has {study.model_info[teacher].classes or 'no'} outputs, but "
-                f"data.classes is {study.data.classes}; a teacher must sort the classes of its students"
-            )
 
 
 def view_notes(study: Study) -> Iterator[str]:
@@ -239,6 +239,16 @@ def architecture_notes(study: Study) -> Iterator[str]:
     for name, info in study.model_info.items():
         if info.note is not None:
             yield f"{'networks.' if name in study.networks else ''}{name}: {info.note}"
+
+
+def head_faults(config: Configuration, model_info: Mapping[str, ModelInfo]) -> Iterator[str]:
+    """Yield a sentence for each network that is to get a head and has one."""
+    for name, network in config.networks.items():
+        if network.head is not None and model_info[name].classes:
+            yield (
+                f"networks.{name}.head: it has a head of {model_info[name].classes} outputs; remove head, or give "
+                "num_classes: 0 in its model.args"
+            )
 
 
 def measure_faults(study: Study) -> Iterator[str]:

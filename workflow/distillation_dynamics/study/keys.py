@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from ..spec.images import Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
-from ..spec.networks import Control
+from ..spec.networks import Control, Head
 from ..spec.training import Recipe
 from .models import Named
 from .names import OneOf
@@ -105,6 +105,7 @@ class Network:
     seed: Annotated[Seed, Key("of the random numbers: initial weights, order of images, control")] = 0
     weights: Annotated[Text | None, Key(WEIGHTS)] = None
     sha256: Annotated[Sha256 | None, Key("64 hexadecimal digits in lower case, of the file of weights")] = None
+    head: Annotated[Head | None, Key("of a network without one, so that it teaches logits; left out: none")] = None
     view: Annotated[GivenView, Key("left out: timm's for released weights, the study's for others")] = GivenView()
     control: Annotated[Control, Key(CONTROL)] = "untrained"
     without: Annotated[Metrics, Key("metrics that are not measured of it", unique=True)] = ()

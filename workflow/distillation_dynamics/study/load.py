@@ -41,6 +41,8 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     refuse(image_faults(whole, data))
     asked = describe(_queries(whole, view))
     model_info = {owner.partition(".")[2] or owner: info for owner, info in asked.items()}
+    refuse(checks.head_faults(whole, model_info))
+    model_info |= {name: _with_head(model_info[name], whole) for name, part in whole.networks.items() if part.head}
     variants = _variants(whole, model_info)
     configuration = _filled(config, whole)
     as_written = {part: configuration[part] for part in ("figures", "compute")}
@@ -110,6 +112,13 @@ def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
         query = ModelQuery(**vars(student.model), classes=whole.data.classes, default=view)
         queries[key_of(whole, name)] = query
     return queries
+
+
+def _with_head(info: ModelInfo, whole: Configuration) -> ModelInfo:
+    """Return a network with the head that it gets: a linear layer with an output a class."""
+    size, classes = info.size, whole.data.classes or 0
+    more = classes * (size.pooled + 1)
+    return replace(info, parameters=info.parameters + more, size=replace(size, classes=classes))
 
 
 def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, Variant]:

@@ -1,7 +1,7 @@
 """A whole, valid study as one value. Imports no torch."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from ..spec.configured import Data
@@ -107,7 +107,11 @@ class Study:
     def model(self, owner: str) -> Model:
         """Return the model of a network or student, with what its head has of classes."""
         owners: dict[str, Network | Student] = {**self.networks, **self.students}
-        return Model(**vars(owners[owner].model), classes=self.model_info[owner].classes)
+        named = owners[owner].model
+        if owner in self.networks and self.networks[owner].head is not None:
+            # It is loaded without a head, as its arguments may say, and has one from then on.
+            named = replace(named, args={key: value for key, value in named.args.items() if key != "num_classes"})
+        return Model(**vars(named), classes=self.model_info[owner].classes)
 
     def view(self, owner: str) -> View:
         """Return how a network or student sees images."""

@@ -95,8 +95,9 @@ def _size_faults(key: str, term: TermSpec, study: Study, arm: Variant) -> Iterat
     if network is not None and "teacher_logits" in term.takes and not study.sorts(network):
         yield (
             f"{key}: {term.objective} takes the teacher's logits, but the head of networks.{network} has "
-            f"{theirs.classes or 'no'} outputs and data.classes is {study.data.classes}; give both the same, or choose "
-            "an objective of features"
+            f"{theirs.classes or 'no'} outputs and data.classes is {study.data.classes}; "
+            + ("give it head: {probe: linear}" if theirs.classes == 0 else "give both the same")
+            + ", or choose an objective of features"
         )
     for s, t in term.pairs:
         ours, other = student.blocks[s], theirs.blocks[t]

@@ -2,16 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..data.split import Batch, Split
 from ..data.views import view_of
 from ..errors import StudyError
 from ..files import read_npy
 from ..networks.parts import say_alike
+from ..spec.images import View
 from ..spec.teacher_outputs import Part, file_of
 from ..spec.training import Augmentation, views_of
 
@@ -19,18 +22,51 @@ BATCH = 256
 VERIFIED_IMAGES = 64
 
 
+class Conversion(NamedTuple):
+    """Makes of pixels as a student sees them what a teacher sees, as timm's distillation does; None: they are alike.
+
+    The student's mean and deviation are taken out and the teacher's put in, a grey image becomes three equal channels,
+    and the size is the teacher's. What of an image is seen is up to the student's crop.
+    """
+
+    ours: View | None = None
+    theirs: View | None = None
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return pixels [B, C, H, W] for the teacher, [B, C', H', W']; the same where nothing differs."""
+        ours, theirs = self.ours, self.theirs
+        if ours is None or theirs is None:
+            return pixels
+        # Of parts that are alike not even a last bit moves.
+        if (ours.channels, ours.mean, ours.std) != (theirs.channels, theirs.mean, theirs.std):
+            given = (ours.mean, ours.std, theirs.mean, theirs.std)
+            mean, std, own_mean, own_std = (pixels.new_tensor(values).view(1, -1, 1, 1) for values in given)
+            pixels = (pixels * std + mean - own_mean) / own_std
+        if ours.image_size != theirs.image_size:
+            size, mode = (theirs.image_size, theirs.image_size), theirs.interpolation
+            pixels = F.interpolate(pixels, size, mode=mode, antialias=True)
+        return pixels
+
+
+AS_IT_IS = Conversion()
+
+
 class OnlineTeacher:
     """The teacher itself, asked for every batch, `images_at_a_time` of it (None: all)."""
 
-    def __init__(self, network: nn.Module, precision: str, images_at_a_time: int | None = None):
+    def __init__(
+        self, network: nn.Module, precision: str, images_at_a_time: int | None = None, see: Conversion = AS_IT_IS
+    ):
         self.network = network.eval().requires_grad_(False)
-        self.precision, self.images_at_a_time = precision, images_at_a_time
+        self.precision, self.images_at_a_time, self.see = precision, images_at_a_time, see
 
     @torch.no_grad()
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
         """Return parts of what the teacher says of `pixels` [B, C, H, W]."""
         # The layout in which a Transformer lays its tokens out: a tenth sooner on a CPU, equal up to rounding.
-        images = pixels.contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
+        images = (
+            self.see(pixels).contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
+        )
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             said = [say_alike(self.network, some, parts) for some in images]
         return said[0] if len(said) == 1 else joined(said)
@@ -51,7 +87,9 @@ class CachedTeacher:
             for part in parts
         }
 
-    def verify(self, network: nn.Module, images: Split, device: torch.device, seed: int) -> None:
+    def verify(
+        self, network: nn.Module, images: Split, device: torch.device, seed: int, see: Conversion = AS_IT_IS
+    ) -> None:
         """Recompute the outputs of a random part of the images; raise StudyError where a file differs."""
         generator = np.random.default_rng(seed)
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
@@ -59,7 +97,7 @@ class CachedTeacher:
         assert views is not None, "answers are stored of a fixed number of views"
         view = int(generator.integers(views))
         parts = list(self.arrays)
-        answer = next(answers(network, images, view, self.augmentation, parts, device, positions=positions))
+        answer = next(answers(network, images, view, self.augmentation, parts, device, positions=positions, see=see))
         for part, array in self.arrays.items():
             expected = answer[part].cpu().numpy()
             path = self.folder / file_of(part)
@@ -85,8 +123,9 @@ def answers(
     device: torch.device,
     workers: int = 0,
     positions: np.ndarray | None = None,
+    see: Conversion = AS_IT_IS,
 ) -> Iterator[dict[Part, Tensor]]:
     """Yield parts of what the teacher says of the images of one view (or those at `positions`)."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, BATCH, workers, positions):
-        yield say_alike(network, batch.images.to(device), parts)
+        yield say_alike(network, see(batch.images.to(device)), parts)
