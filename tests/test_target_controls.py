@@ -9,7 +9,7 @@ from distillation_dynamics.questions import controls
 from distillation_dynamics.questions.dose import answer
 from distillation_dynamics.questions.dose.doses import doses_of
 from distillation_dynamics.spec.base import From
-from distillation_dynamics.spec.tables import Setting
+from distillation_dynamics.spec.tables import Setting, Trained
 from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
 from losses import SOFT, aligning, runs_of, who
@@ -42,7 +42,8 @@ def test_what_differs_in_more_than_a_target_controls_nothing(ours):
 
 def rows(listed, **top1):
     runs = runs_of(**top1)
-    setting = Setting("vit", "cait", (4, 6), 10, 5, {"soft": SOFT} | listed, From("key", files=()))
+    arms = {name: Trained("vit", "cait", (4, 6), 5, own) for name, own in ({"soft": SOFT} | listed).items()}
+    setting = Setting(arms, 10, From("key", files=()))
     return controls.tables(Evidence({"runs": runs}, who(runs), setting))["controls"]
 
 
