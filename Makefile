@@ -1,11 +1,12 @@
-# `make run` runs the default study, `make test` the tests of each day, `make test-all` every test, `make lint` what checks
-# style and types, `make why` tells what would run, `make columns` the columns of metrics, `make bundle` and `make dataset`
-# write what is shared, `make files` lists the files of a study, `make unused` what no study uses, `make clear STUDY=name`
-# deletes a study; all set up .venv first.
+# `make run` runs the default study, `make test` the tests of each day, `make test-all` every test, `make lint` what
+# checks style and types, `make why` tells what would run, `make columns` the columns of metrics, `make options` every
+# key of a configuration, `make objectives` every objective, `make bundle` and `make dataset` write what is shared,
+# `make files` lists the files of a study, `make unused` what no study uses, `make clear STUDY=name` deletes a study;
+# all set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all lint lowest why look columns options bundle dataset files unused clear setup
+.PHONY: run test test-all lint lowest why look columns options objectives bundle dataset files unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
 
@@ -48,6 +49,10 @@ columns: setup
 # Every key of a configuration: docs/configuration.md.
 options: setup
 	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.options
+
+# Every objective, with formula, cost and source: docs/objectives.md.
+objectives: setup
+	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.catalogue
 
 # One network of a finished study as a folder that plain timm loads, with a model card:
 # make bundle STUDY=default VARIANT=soft SEED=0, or NETWORK=vit; ONNX=1 writes it as ONNX, too.

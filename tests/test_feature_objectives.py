@@ -271,7 +271,10 @@ def test_a_frozen_map_stays_and_an_orthogonal_one_stays_orthogonal(name):
     assert student.grad.abs().sum() > 0
     for pair in ((STUDENT, TEACHER), (TEACHER, STUDENT), (STUDENT, STUDENT)):
         term, given = made(name, pair, projector="orthogonal"), both(seed=61, pair=pair)
-        optimizer, first = torch.optim.Adam(term.parameters(), lr=0.1), term.projections[0].weight.detach().clone()
+        optimizer, first = (
+            torch.optim.AdamW(term.parameters(), 0.1, weight_decay=0.1),
+            term.projections[0].weight.detach().clone(),
+        )
         for _ in range(3):
             optimizer.zero_grad()
             value(term, *given).backward()

@@ -19,7 +19,9 @@ def projections(pairs: Iterable[Pair], kind: str) -> nn.ModuleList:
     `trained` and `frozen` ones have torch's first weights and a bias. `orthogonal` ones have none, and orthonormal rows
     (or columns, where the teacher has more channels) at any time of the training, by torch's parametrization.
     """
+    # Not by torch's own choice for matrices that are not square (Householder's), which keeps signs among its parameters
+    # and rounds them: the first step with weight decay makes them, and the whole map, 0.
     maps = nn.ModuleList(nn.Linear(s.channels, t.channels, bias=kind != "orthogonal") for s, t in pairs)
     if kind == "orthogonal":
-        return nn.ModuleList(orthogonal(each) for each in maps)
+        return nn.ModuleList(orthogonal(each, orthogonal_map="cayley") for each in maps)
     return maps.requires_grad_(kind == "trained")

@@ -12,9 +12,9 @@ so with patches alone. Of a weight of 0 the smallest number stands in the logari
 
 The student's maps come from its own forward pass without a fused kernel, which costs time and memory for those blocks.
 
-Source: Wang, Wei, Dong, Bao, Yang, Zhou, MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, section 3.1, for the
-last layer of language models; for vision Wang, Yang, van de Weijer, Attention Distillation, BMVC 2022, match the maps
-of the last block (recalled and not checked).
+Source: Wang, Wei, Dong, Bao, Yang, Zhou, MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, section 3.1. That is
+of the last layer of language models; for vision Wang, Yang, van de Weijer, Attention Distillation, BMVC 2022, match the
+maps of the last block (recalled and not checked).
 """
 
 import torch

@@ -10,8 +10,8 @@ for unrelated rows whatever the batch's size (and possibly above: the estimate i
 It is what the metric `cka_images` computes of many images, so that a study measures what this makes smaller: a high CKA
 of its students is then no finding.
 
-Source: Kornblith, Norouzi, Lee, Hinton, Similarity of Neural Network Representations Revisited, ICML 2019; HSIC_1:
-Song, Smola, Gretton, Bedo, Borgwardt, JMLR 2012, eq. 5. As a loss, in other forms: Zhou, Shen, Shao, Gong, Lin,
+Source: Kornblith, Norouzi, Lee, Hinton, Similarity of Neural Network Representations Revisited, ICML 2019. HSIC_1 is
+eq. 5 of Song, Smola, Gretton, Bedo, Borgwardt, JMLR 2012. As a loss, in other forms: Zhou, Shen, Shao, Gong, Lin,
 Rethinking Centered Kernel Alignment in Knowledge Distillation, IJCAI 2024.
 """
 

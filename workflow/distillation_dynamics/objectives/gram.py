@@ -11,7 +11,7 @@ those of `random` of each; they are drawn by torch's generator of the CPU, which
 cosines 0.
 
 Source: Hao, Guo, Jia, Han, Tang, Zhang, Hu, Wang, Learning Efficient Vision Transformers via Fine-Grained Manifold
-Distillation, NeurIPS 2022, and its code, whose README names these weights; those of the code itself are 1.
+Distillation, NeurIPS 2022. The README of its code names these weights; those of the code itself are 1.
 
 Reported: CaiT-S24 to DeiT-Tiny 76.4 to 76.5 %; a reproduction in an issue of the code has 75.7 %.
 """

@@ -9,7 +9,7 @@ the map is there all the same.
 A map that trains can take over what the student should learn. `frozen` keeps its first weights, as the published runs
 of Distillation Dynamics did unawares (see `projector`); `orthogonal` keeps angles and lengths (see `vkd`).
 
-Source: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3, which has
+Source: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3. That has
 half of the sum of squares; its regressor is a convolution or a fully connected layer.
 
 Reported: common code gives it a weight of 100 for convolutional networks. For DeiT-Tiny taught by ConvNeXt-T a table

@@ -9,8 +9,8 @@ Values are those of the block's self-attention layer, before it weighs them. The
 relation heads of equal width d, by default as many as divide the attention heads of both (with equal numbers these
 themselves); so heads and widths may differ. Tokens that both networks have are compared, as in `attention`.
 
-Source: Wang, Wei, Dong, Bao, Yang, Zhou, MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, section 3.2, which
-adds it to the divergence of attention in the last layer (`attention` here); relation heads: Wang, Bao, Huang, Dong,
+Source: Wang, Wei, Dong, Bao, Yang, Zhou, MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, section 3.2. There it
+is added to the divergence of attention in the last layer (`attention` here); relation heads: Wang, Bao, Huang, Dong,
 Wei, MiniLMv2, 2021. Both are of language models; no number for a vision Transformer is known to us.
 """
 

@@ -10,8 +10,8 @@ that trains; G is two 3 x 3 convolutions with a ReLU between. All of it is throw
 `generated` of the term's pairs, the last ones, are generated. As published: `pairs: [[0, 0], [1, 1], last]` with
 `reduction: sum`. There features of the last block are taken after the final norm; here, as everywhere, before it.
 
-Source: Yang, Li, Zeng, Li, Yuan, Li, ViTKD: Practical Guidelines for ViT Feature Knowledge Distillation, 2022, and its
-code, of which the defaults are. Its sums make a weight depend on the size: 3e-5 x 196 x 384 = 2.26 of a mean for DeiT.
+Source: Yang, Li, Zeng, Li, Yuan, Li, ViTKD: Practical Guidelines for ViT Feature Knowledge Distillation, 2022. The
+defaults are those of its code. Sums make a weight depend on the size: 3e-5 x 196 x 384 = 2.26 of a mean for DeiT.
 
 Reported: DeiT III-S to DeiT-Tiny 76.06 %, with NKD 77.78 %, where the student alone has 74.42 % in that recipe.
 """

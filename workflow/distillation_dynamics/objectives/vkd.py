@@ -6,11 +6,11 @@ s and t are the patches of a pair of blocks, and smoothL1(x) = x^2 / 2 for |x| <
 no parameters.
 
 An orthogonal map can neither scale nor mix away what the student should learn. It is torch's parametrization, as in the
-authors' code, and is made anew from its parameters in each update. With another distance or of every patch: `mse` with
-`projector: orthogonal`.
+authors' code, but by Cayley's map: torch's default for two widths becomes 0 with weight decay (seen with torch 2.14).
+With another distance or of every patch: `mse` with `projector: orthogonal`.
 
-Source: Miles, Elezi, Deng, V_kD: Improving Knowledge Distillation using Orthogonal Projections, CVPR 2024, and its
-code, of which it takes the weight 1. There the block is the last one, and soft distillation of a token comes with it.
+Source: Miles, Elezi, Deng, V_kD: Improving Knowledge Distillation using Orthogonal Projections, CVPR 2024. The authors'
+code takes the weight 1. There the block is the last one, and soft distillation of a token comes with it.
 
 Reported: DeiT-Tiny reaches 78.3 % in the paper, and 79.2 % in its code's log with one GPU. These compare with no other
 number here: a RegNetY-160 teaches, and the student has a convolutional stem and a distillation token.
