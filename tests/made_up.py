@@ -42,7 +42,14 @@ FAMILIES = {
 
 def arms(*variants, teacher="cait"):
     """The arms of a study with one student: each variant is one."""
-    return {variant: Arm(variant, "student", teacher) for variant in variants}
+    return {variant: Arm(variant, "student", teacher, terms_of(variant)) for variant in variants}
+
+
+def terms_of(variant):
+    """The terms that a variant of this name would have, each called as its objective."""
+    kind = variant.partition("_")[0]
+    alone = {"none": ("cross_entropy",), "soft": ("cross_entropy", "soft"), "hard": ("cross_entropy", "hard")}
+    return tuple((name, name) for name in alone.get(kind, ("cross_entropy", "soft", kind)))
 
 
 def names(networks=("teacher",), variants=(), teacher="teacher", controls=None, seeds=()):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 
-from distillation_dynamics import columns, extensions
+from distillation_dynamics import arms, columns, extensions
 from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.stages import compare, data, statistics, summary
 from distillation_dynamics.stages import map as placing
@@ -21,6 +21,7 @@ OWN = (
 )
 OWN_PAIRS = "agreement", "cka", "mismatch", "neighbours", "procrustes"
 TABLES = {
+    "arms": arms.COLUMNS,
     "splits": data.SPLIT_COLUMNS,
     "steps": log.STEP_COLUMNS,
     "epochs": log.EPOCH_COLUMNS,

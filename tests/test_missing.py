@@ -125,7 +125,7 @@ def test_a_run_without_seed_or_best_epoch_has_none_in_the_summary(tmp_path):
     (tmp_path / "result.json").write_text(result)
     (tmp_path / "cost.json").write_text(cost.replace("}", ', "start_seconds": 0}'))
     run = Run("dino", None, From("dino", files=()), measured=False, folder=str(tmp_path))
-    summary.main(SummaryJob((run,), None, out=str(tmp_path / "out")))
+    summary.main(SummaryJob((run,), None, {}, out=str(tmp_path / "out")))
     for table, columns in {"runs": ("seed", "best_epoch"), "cost": ("seed",)}.items():
         written = pq.read_table(tmp_path / f"out/{table}.parquet")
         assert [written.to_pydict()[name] for name in columns] == [[None]] * len(columns)

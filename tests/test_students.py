@@ -1,6 +1,7 @@
 """A study of several students and teachers: who is trained by whom, what is refused, what each is held against."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -39,13 +40,17 @@ def graph():
 
 
 def test_a_variant_trains_all_students_unless_it_names_one(graph):
-    assert names_of(graph).arms == {
+    arms = names_of(graph).arms
+    assert {name: replace(arm, terms=()) for name, arm in arms.items()} == {
         "none-narrow": Arm("none", "narrow", "cait"),
         "none-wide": Arm("none", "wide", "cait"),
         "soft-narrow": Arm("soft", "narrow", "cait"),
         "soft-wide": Arm("soft", "wide", "cait"),
         "from_other": Arm("from_other", "wide", "other"),
     }
+    assert {name: arms[f"none-{name}"].terms for name in ("narrow", "wide")} == dict.fromkeys(
+        ("narrow", "wide"), (("cross_entropy", "cross_entropy"),)
+    )
 
 
 def test_the_short_form_of_one_student_is_the_same_study():

@@ -12,6 +12,7 @@ from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, SummaryJob
 from distillation_dynamics.stages import summary
 from distillation_dynamics.training.log import EPOCH_COLUMNS, TERM_COLUMNS
+from made_up import arms
 
 
 def runs(values):
@@ -62,7 +63,7 @@ def finished(folder, name, seed=None, classes=10, top1=80.0, epochs=()):
 
 
 def written(tmp_path, teacher, *listed):
-    summary.main(SummaryJob(listed, teacher, {}, out=str(tmp_path / "out")))
+    summary.main(SummaryJob(listed, teacher, arms("soft"), out=str(tmp_path / "out")))
     names = ("runs", "epochs", "summary", "cost")
     return {name: pd.read_parquet(tmp_path / f"out/{name}.parquet") for name in names}
 

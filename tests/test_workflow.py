@@ -48,6 +48,22 @@ def test_no_column_holds_a_number_for_what_is_not_there(results):
     assert (networks["network"], networks["seed"]) == (["cait", "resnet"], [None, None])
 
 
+def test_every_table_with_networks_says_who_is_a_student_of_whom(results):
+    found = 0
+    for path in results.glob("[st]*/*.parquet"):
+        schema = pq.read_schema(path)
+        if "network" not in schema.names:
+            continue
+        place = schema.names.index("network") + 1
+        assert tuple(schema.names[place : place + 3]) == ("student", "variant", "teacher"), path
+        table = pq.read_table(path, columns=["network", "student", "variant", "teacher"])
+        rows = {tuple(row.values()) for row in table.to_pylist()}
+        named = {(name, "student", name, "cait") if name in VARIANTS else (name, None, None, None) for name, *_ in rows}
+        assert rows == named
+        found += 1
+    assert found > 15
+
+
 def test_the_summary_has_every_variant_and_the_teacher(results):
     summary = pd.read_parquet(results / "summary/summary.parquet")
     assert list(summary["network"]) == ["cait", "resnet", *VARIANTS]

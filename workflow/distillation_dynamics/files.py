@@ -124,17 +124,33 @@ def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Map
 
     Raises KeyError when the columns and `documentation` do not name the same set.
     """
+    write_arrow(path, table_of(columns, documentation))
+
+
+def table_of(columns: Mapping[str, Any], documentation: Mapping[str, Column]) -> "pa.Table":
+    """Return `columns` (name -> values) as an Arrow table, documented; raise KeyError where the two differ in names."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if set(columns) != set(documentation):
-        raise KeyError(f"{path}: columns and documentation differ in {sorted(set(columns) ^ set(documentation))}")
+        raise KeyError(f"columns and documentation differ in {sorted(set(columns) ^ set(documentation))}")
     arrays = [pa.array(columns[name]) for name in documentation]
     fields = [
-        pa.field(name, array.type, metadata={"unit": column.unit, "description": column.description})
-        for (name, column), array in zip(documentation.items(), arrays, strict=True)
+        field_of(name, array.type, column) for (name, column), array in zip(documentation.items(), arrays, strict=True)
     ]
-    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def field_of(name: str, kind: "pa.DataType", column: Column) -> "pa.Field":
+    """Return the field of a column, its unit and meaning in the metadata."""
+    import pyarrow as pa
+
+    return pa.field(name, kind, metadata={"unit": column.unit, "description": column.description})
+
+
+def write_arrow(path: str | Path, table: "pa.Table") -> None:
+    """Write an Arrow table as Parquet, whole or not at all."""
+    import pyarrow.parquet as pq
+
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

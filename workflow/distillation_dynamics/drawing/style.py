@@ -1,8 +1,9 @@
 """How every figure looks: sizes, fonts, and one colour, line and marker per network wherever it appears.
 
-Networks are dark tones, each with its own marker; a control is its network's, lighter and dashed. The family of a
-variant (none, soft, hard, spectral, projector) is its colour, its place in the family its shade and line, both its
-marker. No two share line and marker, so that figures stay readable for the colour-blind and in grey print.
+Networks are dark tones, each with its own marker; a control is its network's, lighter and dashed. An objective has a
+colour, which is that of its terms too. A variant has the colour of the objective that marks it, the one among its own
+that the fewest variants have; its place among those that are marked alike is its shade and line, both its marker. No
+two share line and marker, so that figures stay readable for the colour-blind and in grey print.
 """
 
 from collections import Counter
@@ -97,14 +98,12 @@ class Style:
         mpl.rcParams.update(settings)
 
     def looks(self, shown: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return colour, line style and marker of each of `shown`; a family (the name up to '_') shares a colour."""
+        """Return colour, line style and marker of each of `shown`; those marked by one objective share a colour."""
         return {name: self._all_looks[name] for name in dict.fromkeys(shown)}
 
     @cached_property
     def _all_looks(self) -> dict[str, dict[str, Any]]:
-        colors = sns.color_palette(self.palette)
-        variants = self.names.variants
-        families = list(dict.fromkeys(name.split("_")[0] for name in variants))
+        marks, places = self._marks, list(self._hues)
         count: dict[str, int] = {}
         looks: dict[str, dict[str, Any]] = {}
         for number, name in enumerate(self.names.ordered):
@@ -115,21 +114,50 @@ class Style:
             looks[name] = {"color": tone, "linestyle": NETWORK_LINES[line], "marker": mark}
             if (control := self.names.controls.get(name)) is not None:
                 looks[control] = {"color": lighter(tone), "linestyle": CONTROL_LINES[line], "marker": mark}
-        sizes = Counter(name.split("_")[0] for name in variants)
+        sizes = Counter(marks.values())
         taken: set[tuple[int, int]] = set()
-        for name in variants:
-            family = name.split("_")[0]
-            number, place = count.get(family, 0), families.index(family)
-            count[family] = number + 1
+        for name, objective in marks.items():
+            number, place = count.get(objective, 0), places.index(objective)
+            count[objective] = number + 1
             line, marker = number % len(DASHES), place + number
             # A later turn of all lines comes with other markers.
             while (line, marker % len(MARKERS)) in taken and len(taken) < len(DASHES) * len(MARKERS):
                 marker += 1
                 line = (line + (marker % len(MARKERS) == 0)) % len(DASHES)
             taken.add((line, marker % len(MARKERS)))
-            color = shade(mpl.colors.to_rgb(colors[place % len(colors)]), number, sizes[family])
+            color = shade(self._hues[objective], number, sizes[objective])
             looks[name] = {"color": color, "linestyle": DASHES[line], "marker": MARKERS[marker % len(MARKERS)]}
         return looks
+
+    @cached_property
+    def _hues(self) -> dict[str, tuple[float, ...]]:
+        """The colour of each objective, in the order in which variants name them."""
+        colors = sns.color_palette(self.palette)
+        named = dict.fromkeys(objective for arm in self.names.arms.values() for _, objective in arm.terms)
+        return {objective: mpl.colors.to_rgb(colors[place % len(colors)]) for place, objective in enumerate(named)}
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        """The objective that marks each variant; of several that equally few have, the last one."""
+        own = {name: list(dict.fromkeys(dict(arm.terms).values())) for name, arm in self.names.arms.items()}
+        having = Counter(objective for objectives in own.values() for objective in objectives)
+        return {name: min(reversed(objectives), key=having.__getitem__) for name, objectives in own.items()}
+
+    def terms(self) -> dict[str, Any]:
+        """Return the colour of each term by its name: that of its objective, in shades where it has several terms.
+
+        A name that stands for another objective in a later variant keeps the colour of the first.
+        """
+        objectives: dict[str, str] = {}
+        for arm in self.names.arms.values():
+            for term, objective in arm.terms:
+                objectives.setdefault(term, objective)
+        sizes, count = Counter(objectives.values()), Counter[str]()
+        found = {}
+        for term, objective in objectives.items():
+            found[term] = shade(self._hues[objective], count[objective], sizes[objective])
+            count[objective] += 1
+        return found
 
     def banded(self, shown: Iterable[str]) -> list[str]:
         """Return those of `shown` whose intervals and nulls are drawn; those of all would hide each other."""

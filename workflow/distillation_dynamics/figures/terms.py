@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -42,7 +41,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         raise NoValue("no student was trained (terms.parquet)")
     variants, left_out = first_of(list(dict.fromkeys(terms["network"])), MOST, "variants")
     names = list(dict.fromkeys(terms["term"]))
-    colors = dict(zip(names, sns.color_palette(style.palette, len(names)), strict=True))
+    colors = {name: style.terms()[name] for name in names}
     across = min(ACROSS, len(variants))
     groups, seeds = math.ceil(len(variants) / across), terms["seed"].nunique()
     room = ROOM.with_legend(legend_rows(names, 6))

@@ -24,6 +24,7 @@ from ..spec.tables import (
     TablesJob,
     Trained,
 )
+from ..study.study import Variant
 from . import record
 from .graph import Graph
 from .task import STUDY_FILE, Task, with_needs
@@ -59,8 +60,12 @@ def names_of(graph: Graph) -> Names:
     """Return who is in the tables of a study."""
     study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
-    arms = {name: Arm(arm.variant, arm.student, arm.teacher) for name, arm in study.variants.items()}
+    arms = {name: _arm(arm) for name, arm in study.variants.items()}
     return Names(tuple(controls), controls, study.teacher, arms, study.baselines, study.seeds_of_one())
+
+
+def _arm(arm: Variant) -> Arm:
+    return Arm(arm.variant, arm.student, arm.teacher, tuple((term.name, term.objective) for term in arm.terms))
 
 
 def setting_of(graph: Graph) -> Setting | None:
@@ -104,7 +109,8 @@ def _tables(graph: Graph) -> dict[str, Task]:
     found = {}
     for table, tasks in _by_table(graph).items():
         file = f"{table}.parquet"
-        job = TablesJob(table, tuple(tuple(task.files(file) for task in beside) for beside in tasks), out="")
+        parts = tuple(tuple(task.files(file) for task in beside) for beside in tasks)
+        job = TablesJob(table, parts, names_of(graph).arms, out="")
         reads = [(task, [file]) for beside in tasks for task in beside]
         found[table] = graph.add(
             "tables", table, job, [file], reads, folder="tables", record_name=f".{table}{record.NAME}"
@@ -137,7 +143,7 @@ def _summary(graph: Graph) -> Task:
             for network, seed, task, measured in runs
         ),
         study.teacher,
-        {arm: variant.teacher for arm, variant in study.variants.items()},
+        names_of(graph).arms,
         out="",
     )
     names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]

@@ -8,8 +8,10 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-# Put in by the script: domain and range of networks' colours and dashes, their order, and the colour of ink.
-COLORS, DASHES, NAMES, INK = "looks.colors", "looks.dashes", "looks.names", "looks.ink"
+# Put in by the script: domain and range of networks' colours and dashes, and of terms' colours, the order of networks,
+# and the colour of ink.
+COLORS, DASHES, TERMS = "looks.colors", "looks.dashes", "looks.terms"
+NAMES, INK = "looks.names", "looks.ink"
 HEIGHT, STEP = 260, {"step": 22}
 NETWORK = {"field": "network", "type": "nominal", "legend": None}
 COLOR: Spec = {"color": NETWORK | {"scale": COLORS}}

@@ -1,4 +1,4 @@
-"""Colour and line of every network on the page, those of the printed figures; lighter ones where the page is dark."""
+"""Colours of networks and terms on the page and lines, those of the printed figures; lighter where it is dark."""
 
 import colorsys
 from typing import Any
@@ -13,14 +13,20 @@ DASHES = {"-": (1, 0), "--": (6, 3), ":": (1.5, 2.5), "-.": (7, 3, 1.5, 3)}
 
 
 def looks(style: Style) -> dict[str, Any]:
-    """Return who is drawn, with colours on a light and on a dark page, and lines as strokes and gaps."""
+    """Return who is drawn, with colours on a light and on a dark page, and lines as strokes and gaps; and `terms`."""
     found = style.looks([*style.names.fixed, *style.names.variants])
     colors = [mpl.colors.to_hex(look["color"]) for look in found.values()]
+    terms = {name: mpl.colors.to_hex(color) for name, color in style.terms().items()}
     lines = [look["linestyle"] for look in found.values()]
     return {
         "names": list(found),
         "light": colors,
         "dark": [lightened(color) for color in colors],
+        "terms": {
+            "names": list(terms),
+            "light": list(terms.values()),
+            "dark": [lightened(color) for color in terms.values()],
+        },
         "dashes": [list(map(float, DASHES[line] if isinstance(line, str) else line[1])) for line in lines],
     }
 

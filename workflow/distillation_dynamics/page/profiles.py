@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from .. import arms
 from ..drawing.style import main_images
 from ..statistics.checkpoints import at_last_epoch
 from ..statistics.thresholds import INTERVAL
@@ -12,7 +13,10 @@ from .rows import HALF, over_seeds
 
 KEYS = ("network", "seed", "epoch", "probe", "block", "block_name", "images")
 # Of every row, or beside a metric: no metric by itself.
-FACTS = (*KEYS, "channels", "tokens", "entropy_bins", "range_low", "range_high", "fixed_low", "fixed_high")
+FACTS = (
+    *(*KEYS, *arms.COLUMNS, "channels", "tokens"),
+    *("entropy_bins", "range_low", "range_high", "fixed_low", "fixed_high"),
+)
 BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99")
 # Those that the questions are about come first.
 FIRST = ("entropy", "activation_magnitude", "intensity", "gradient_magnitude", "rms", "effective_rank", "token_cosine")

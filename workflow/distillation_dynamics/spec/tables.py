@@ -16,11 +16,15 @@ INDEX = "index.html"
 
 @dataclass(frozen=True)
 class Arm:
-    """What is trained of a study: a variant of one of its students, taught by one of its networks."""
+    """What is trained of a study: a variant of one of its students, taught by one of its networks.
+
+    `terms`: (name, objective) of each term of its loss; empty before a configuration is read as a whole.
+    """
 
     variant: str
     student: str
     teacher: str
+    terms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,20 +105,21 @@ class Run:
 
 @dataclass(frozen=True)
 class TablesJob:
-    """Lay the tables of all networks end to end, those of several metrics side by side."""
+    """Lay the tables of all networks end to end, those of several metrics side by side; `arms`: see Names."""
 
     table: str
     tables: tuple[tuple[From, ...], ...]
+    arms: dict[str, Arm]
     out: str = aside()
 
 
 @dataclass(frozen=True)
 class SummaryJob:
-    """Collect accuracy, agreement with the teacher and cost; `taught`: arm -> its teacher."""
+    """Collect accuracy, agreement with the teacher and cost; `arms`: see Names."""
 
     runs: tuple[Run, ...]
     teacher: str | None
-    taught: dict[str, str]
+    arms: dict[str, Arm]
     out: str = aside()
 
 

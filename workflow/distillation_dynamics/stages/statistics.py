@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from .. import extensions
-from ..files import Column, columns_to_write, read_table, write_json, write_table
+from ..arms import write_of_study
+from ..files import Column, columns_to_write, read_table, write_json
 from ..spec.tables import StatisticsJob
 from ..statistics.evidence import Evidence
 
@@ -38,7 +39,8 @@ def main(job: StatisticsJob, gpus: int = 0) -> None:
     for name in job.asked:
         evidence.tables.update(_module(name).tables(evidence))
     for name, documented in columns.items():
-        write_table(out / f"{name}.parquet", columns_to_write(evidence.tables[name], documented), documented)
+        values = columns_to_write(evidence.tables[name], documented)
+        write_of_study(out / f"{name}.parquet", values, documented, job.names.arms)
     write_json(out / "numbers.json", numbers(evidence.tables, columns))
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..files import Column, columns_to_write, read_json, read_npy, read_table, whole_numbers, write_table, write_text
+from ..arms import write_of_study
+from ..files import Column, columns_to_write, read_json, read_npy, read_table, whole_numbers, write_text
 from ..markdown import markdown
 from ..metrics.pairs.agreement import agreement
 from ..spec.tables import Run, SummaryJob
@@ -159,10 +160,11 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 def main(job: SummaryJob, gpus: int = 0) -> None:
     """Collect all runs of the study."""
     out = Path(job.out)
-    tables = collect(job.runs, job.teacher, job.taught)
+    tables = collect(job.runs, job.teacher, {name: arm.teacher for name, arm in job.arms.items()})
     tables["summary"] = summary = summarise(tables["runs"])
     for name, documentation in TABLES.items():
-        write_table(out / f"{name}.parquet", columns_to_write(tables[name], documentation), documentation)
+        columns = columns_to_write(tables[name], documentation)
+        write_of_study(out / f"{name}.parquet", columns, documentation, job.arms)
     write_text(out / "summary.md", _titled("What every network and variant reached", summary, SUMMARY_COLUMNS))
     write_text(out / "cost.md", _titled("What every run cost", tables["cost"], COST_COLUMNS))
 

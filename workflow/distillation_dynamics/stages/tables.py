@@ -1,24 +1,25 @@
 """The tables stage: join the tables of all networks, those of several metrics side by side.
 
 In: tables of one name, of networks (or pairs of them) by metric. Out: one study-level table of the same name, in which
-a column that a network has no metric for is empty. Imports no torch.
+a column that a network has no metric for is empty, and student, variant and teacher stand beside the network. Imports
+no torch.
 """
 
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ..arms import with_arms
 from ..errors import StudyError
-from ..files import read_arrow, replacing
+from ..files import read_arrow, write_arrow
 from ..spec.tables import TablesJob
 
 
 def main(job: TablesJob, gpus: int = 0) -> None:
     """Join the tables."""
     joined = [beside([read_arrow(path) for part in parts for path in part.files]) for parts in job.tables]
-    with replacing(Path(job.out) / f"{job.table}.parquet") as temporary:
-        pq.write_table(pa.concat_tables(joined, promote_options="default"), temporary, compression="zstd")
+    table = with_arms(pa.concat_tables(joined, promote_options="default"), job.arms)
+    write_arrow(Path(job.out) / f"{job.table}.parquet", table)
 
 
 def beside(tables: list[pa.Table]) -> pa.Table:

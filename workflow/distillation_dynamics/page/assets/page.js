@@ -27,10 +27,11 @@
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const looks = () => {
-    const { names, dashes } = page.looks;
+    const { names, dashes, terms } = page.looks;
     return {
       "looks.colors": { domain: names, range: dark.matches ? page.looks.dark : page.looks.light },
       "looks.dashes": { domain: names, range: dashes },
+      "looks.terms": { domain: terms.names, range: dark.matches ? terms.dark : terms.light },
       "looks.names": names,
       "looks.ink": style("--ink"),
     };

@@ -14,7 +14,7 @@ def panels(data: PageData) -> list[Panel]:
     table = table[table["network"].isin(data.names.variants)].assign(value=100 * table["share"])
     about = "What part of the loss each of its terms is, mean over the updates of an epoch and over seeds."
     legend = {"orient": "top", "title": None, "columns": 2, "labelLimit": 130}
-    color = {"color": {"field": "term", "type": "nominal", "scale": {"scheme": "tableau10"}, "legend": legend}}
+    color = {"color": {"field": "term", "type": "nominal", "scale": charts.TERMS, "legend": legend}}
     spec = charts.bars(charts.number("x", "value", "share of the loss [%]", scale={"domainMax": 100}), color)
     columns = {"network": "variant", "epoch": "epoch", "term": "term", "value": "share [%]", "seeds": "seeds"}
     chart = Chart("Share of the loss [%]", about, "terms", spec, columns, ("epoch",), FADE)
