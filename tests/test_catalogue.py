@@ -2,7 +2,10 @@
 
 import json
 
+import yaml
+
 from distillation_dynamics import catalogue, extensions
+from helpers import load
 
 # Those that come with the project: a new one is documented by its file alone.
 OWN = (
@@ -50,3 +53,13 @@ def test_every_formula_and_source_ends_where_its_sentence_does():
     assert rows()["at"][5].endswith("ICLR 2017, eq. 2")
     assert rows()["dist"][5].endswith("NeurIPS 2022")
     assert not [name for name, row in rows().items() if row[2].startswith("`.") or row[5].endswith((".", ",", "eq"))]
+
+
+def test_the_study_of_objectives_has_each_at_a_weight_and_at_a_tenth_of_the_gradient(root, monkeypatch):
+    monkeypatch.chdir(root)
+    study = load(yaml.safe_load((root / "studies/objectives.yaml").read_text()))
+    terms = {name: variant.terms for name, variant in study.variants.items()}
+    weighed = {term.objective for own in terms.values() for term in own if term.weight is not None}
+    shared = {term.objective for own in terms.values() for term in own if term.gradient_share == 0.1}
+    assert weighed == set(OWN) and shared == set(OWN) - {"cross_entropy", "soft"}
+    assert len(study.seeds) == 6 and study.statistics.baseline == "soft"

@@ -9,6 +9,7 @@ import torch
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.network import BlockSize
+from helpers import changed, load, smoke_config
 from terms import STUDENT, TEACHER, made
 
 
@@ -188,3 +189,30 @@ def test_what_is_not_a_number_is_not_hidden(name):
         given = [random(n, *shape).abs() for n, shape in enumerate(shapes.get(name, [(3, 13, 6), (3, 13, 10)]))]
         given[which][1] = torch.nan
         assert made(name)(0, *given).isnan()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "objective", "said"),
+    [
+        ("cait", "class_token", "teacher block 2 has no class token, as class_token asks; choose another"),
+        ("resnet", "attention", "teacher block 3 has no attention map of all its tokens, as attention asks"),
+        (
+            "resnet",
+            "value_relation",
+            "teacher block 3 has no values of an attention layer over all its tokens",
+        ),
+    ],
+)
+def test_blocks_that_lack_what_an_objective_takes_are_refused_before_anything_runs(teacher, objective, said):
+    variants = {"mine": {"cross_entropy": {"weight": 1}, objective: {"weight": 1, "pairs": "last"}}}
+    config = changed(changed(smoke_config(), "variants", variants), "teacher", teacher)
+    with pytest.raises(StudyError) as refused:
+        load(config)
+    assert f"variants.mine.{objective}.pairs: {said}" in str(refused.value)
+
+
+@pytest.mark.parametrize("objective", ["attention", "value_relation"])
+def test_a_teacher_of_patches_alone_teaches_by_its_attention_layers(objective):
+    variants = {"mine": {"cross_entropy": {"weight": 1}, objective: {"weight": 1, "pairs": "last"}}}
+    study = load(changed(smoke_config(), "variants", variants))
+    assert {term.objective for term in study.variants["mine"].terms} == {"cross_entropy", objective}
