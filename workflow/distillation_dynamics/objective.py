@@ -52,8 +52,9 @@ class Term(nn.Module):
     The parameters of `forward` are what it takes: `labels` [B]; `targets`, which are labels [B] or, where the recipe
     mixes images, probabilities of the classes [B, K]; and of `student_` or `teacher_`: `logits` [B, K] and `pooled`
     [B, D], what the head reads, and of the blocks of the term's pairs `features` [B, C, H, W], `classes` [B, P, C] and
-    `registers` [B, R, C], tokens that are no patches, and `attention` [B, heads, N, N], query before key. What takes
-    anything of a block is called once a pair, of which it may take the number, `pair`.
+    `registers` [B, R, C], tokens that are no patches, and of its attention layer `attention` [B, heads, N, N], query
+    before key, and `values` [B, N, C], heads side by side. What takes anything of a block is called once a pair, of
+    which it may take the number, `pair`.
 
     `forward` returns the unweighted value, a scalar. `teacher` is None, and `pairs` is empty, where it takes none.
     """
