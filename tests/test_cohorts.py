@@ -266,7 +266,7 @@ def write_batch(study, folder, variants):
     paths = []
     for variant in variants:
         job = study.job(variant, folder, minutes_between_states=0.0)
-        by_name = tuple(f"objectives.{term.name}" for term in job.terms)
+        by_name = tuple(f"objectives.{term.objective}" for term in job.terms)
         code = code_of("students", *by_name)
         writes = tuple(f"{job.out}/{name}" for name in [*FILES, "cost.json"])
         key = key_of("students", job, code)
@@ -321,19 +321,21 @@ def stop(batch, kind, at):
 
 
 def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(stored, tmp_path):
-    variants = ["none", "both", "projector"]
+    variants = ["none", "both", "projector", "course", "two_teachers", "dose", "moving"]
     batch = write_batch(stored, tmp_path, variants)
     assert "not finished: stopped by SIGTERM before update" in stop(batch, signal.SIGTERM, 4)
     stop(batch, signal.SIGKILL, 9)
     process = start(batch)
     said = process.communicate()[1]
-    assert process.returncode == 0 and said.count("resume: going on from") == 3
+    assert process.returncode == 0 and said.count("resume: going on from") == len(variants)
     assert_equal(tmp_path, stored, variants)
     # A second time there is nothing to do, and torch is not even imported.
     (tmp_path / "torch.py").write_text(NO_TORCH)
     process = start(batch, first=[tmp_path])
     said = process.communicate()[1]
-    assert process.returncode == 0 and said.count("is already what it should be") == 3 and "epoch" not in said
+    assert (
+        process.returncode == 0 and said.count("is already what it should be") == len(variants) and "epoch" not in said
+    )
     assert not list(tmp_path.glob("*/.resume"))
 
 

@@ -42,7 +42,7 @@ def command(study, out, minutes=10):
     folder, result = study
     weights = folder / "teacher.safetensors"
     job = run_job(result, folder, "everything", out, weights, threads=2, minutes_between_states=float(minutes))
-    by_name = tuple(f"objectives.{term.name}" for term in job.terms)
+    by_name = tuple(f"objectives.{term.objective}" for term in job.terms)
     code = code_of("students", *by_name)
     key = key_of("students", job, code)
     task = Task("students", "", key, job, code, {}, (f"{out}/result.json",), f"{out}/{record.NAME}", SHARED, by_name)
