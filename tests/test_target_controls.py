@@ -55,10 +55,14 @@ def rows(listed, **top1):
         (
             STEPS - 1.0,
             "not found",
-            "no difference was found between last and the same with zero in the",
+            "last and the same with zero in the teacher's place: no difference found (+0.00 [",
         ),
-        (STEPS[:3], "untested", "not tested, for want of seeds: last beside the same with zero in the teacher's place"),
-        (np.array([2.0, 0.1, -0.1, 2.2, 0.2, 1.9, -0.2, 1.5]), "undecided", "undecided whether last differs from the"),
+        (STEPS[:3], "untested", "last and the same with zero in the teacher's place: too few seeds for a test ("),
+        (
+            np.array([2.0, 0.1, -0.1, 2.2, 0.2, 1.9, -0.2, 1.5]),
+            "undecided",
+            "last and the same with zero in the teacher's place: undecided (+0.95 [",
+        ),
     ],
 )
 def test_a_variant_is_held_against_its_control(difference, verdict, words):
