@@ -312,6 +312,18 @@ def test_shares_that_are_all_there_is_are_refused():
         load(mixed)
 
 
+def test_a_training_in_which_nothing_weighs_anything_for_a_while_is_refused():
+    late = {"shape": "linear", "values": [0, 1], "between": [0.5, 0.8]}
+    early = {"course": {"off_after": 0.4}}
+    plain = {"cross_entropy": {"weight": 1} | early, "soft": {"weight": 1, "course": late}}
+    with pytest.raises(StudyError, match=r"variants\.plain: after 0\.4 of the training no term weighs anything"):
+        load(changed(study_config(), "variants.plain", plain))
+    plain["cross_entropy"] = {"weight": 1, "course": {"off_after": 0.6}}
+    assert len(load(changed(study_config(), "variants.plain", plain)).variants["plain"].terms) == 2
+    with pytest.raises(StudyError, match=r"variants\.plain: after 0 of the training no term weighs anything"):
+        load(changed(study_config(), "variants.plain", {"soft": {"weight": 1, "course": late}}))
+
+
 def test_a_name_that_is_no_objective_says_so():
     with pytest.raises(StudyError, match=r"variants\.plain\.sft: is the name of no objective; did you mean soft\?"):
         load(changed(study_config(), "variants.plain.sft", {"weight": 1}))

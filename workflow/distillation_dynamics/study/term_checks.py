@@ -1,6 +1,6 @@
 """What is wrong with the terms of variants, beside their networks and with what else is said of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .. import extensions
 from ..spec.network import BlockSize
@@ -8,6 +8,8 @@ from ..spec.training import TermSpec
 from .recipes import student_key
 from .study import Source, Study, Variant
 
+# Less than any share of a training that somebody writes.
+STEP = 1e-9
 # What a term must take whose pairs move on by a gate on CKA.
 GATE_TAKES = {"student_features", "teacher_features"}
 # Kinds of outputs that a block may lack: what counts them, and the lack in words.
@@ -24,6 +26,10 @@ ON_GRID = ("features", "attention", "values")
 def term_faults(study: Study) -> Iterator[str]:
     """Yield a sentence for each term that its networks, or other keys, make impossible."""
     for arm in study.variants.values():
+        if (share := _nothing_from(arm.terms)) is not None:
+            yield (
+                f"variants.{arm.variant}: after {share:g} of the training no term weighs anything; give one no course"
+            )
         for term in arm.terms:
             key = f"variants.{arm.variant}.{term.name}"
             yield from _course_faults(f"{key}.course", term)
@@ -35,6 +41,16 @@ def term_faults(study: Study) -> Iterator[str]:
                 )
             yield from _target_faults(f"{key}.target", term, study, arm.sources)
             yield from _size_faults(key, term, study, arm)
+
+
+def _nothing_from(terms: Sequence[TermSpec]) -> float | None:
+    """Return a share of the training after which all courses are 0; None where some term always weighs something."""
+    courses = [term.course for term in terms if term.course is not None]
+    if len(courses) < len(terms):
+        return None
+    # Between these shares no course begins or ends to be 0.
+    ends = {0.0, *(share for course in courses for share in (*course.between, course.off_after or 1.0))}
+    return next((end for end in sorted(ends) if not any(course.factor(end + STEP) for course in courses)), None)
 
 
 def _course_faults(key: str, term: TermSpec) -> Iterator[str]:

@@ -268,8 +268,9 @@ def _write_steps(log: Log, buffer: list) -> None:
         whole = [epoch, step, rate, *row]
         known = dict(zip(log.columns, whole, strict=True))
         for term in computed:
-            if known[term] == 0 and not math.isfinite(known[f"weight of {term}"]):
-                raise StudyError(f"training: {term} is 0 in epoch {epoch}, step {step}; {NO_SHARE}")
+            if math.isfinite(known[term]) and not math.isfinite(known[f"weight of {term}"]):
+                what = "is 0" if known[term] == 0 else "has no gradient on the student's blocks"
+                raise StudyError(f"training: {term} {what} in epoch {epoch}, step {step}; {NO_SHARE}")
         for name in (*(term for term in log.terms if term in computed), "loss"):
             if not math.isfinite(known[name]):
                 raise StudyError(f"training: {name} became {known[name]} in epoch {epoch}, step {step}; {REMEDY}")
