@@ -320,6 +320,8 @@ def test_a_training_in_which_nothing_weighs_anything_for_a_while_is_refused():
         load(changed(study_config(), "variants.plain", plain))
     plain["cross_entropy"] = {"weight": 1, "course": {"off_after": 0.6}}
     assert len(load(changed(study_config(), "variants.plain", plain)).variants["plain"].terms) == 2
+    fading = {"soft": {"weight": 1, "course": {"shape": "linear", "values": [1, 0]}}}
+    assert load(changed(study_config(), "variants.plain", fading)).variants["plain"].terms
     with pytest.raises(StudyError, match=r"variants\.plain: after 0 of the training no term weighs anything"):
         load(changed(study_config(), "variants.plain", {"soft": {"weight": 1, "course": late}}))
 

@@ -49,7 +49,7 @@ def _nothing_from(terms: Sequence[TermSpec]) -> float | None:
     if len(courses) < len(terms):
         return None
     # Between these shares no course begins or ends to be 0.
-    ends = {0.0, *(share for course in courses for share in (*course.between, course.off_after or 1.0))}
+    ends = {0.0, *(share for course in courses for share in (*course.between, course.off_after or 1.0))} - {1.0}
     return next((end for end in sorted(ends) if not any(course.factor(end + STEP) for course in courses)), None)
 
 
