@@ -8,7 +8,7 @@ from distillation_dynamics.spec.tables import WHO
 from distillation_dynamics.study.keys import Configuration
 
 ROWS = [line.strip("| \n").split(" | ") for line in options.page().splitlines() if line.startswith(("| `", "| **`"))]
-OF_TERM = {"objective", "weight", "target", "pairs", "reduction", "moves.by", "moves.gate"}
+OF_TERM = {"objective", "weight", "target", "teacher", "pairs", "reduction", "moves.by", "moves.gate"}
 OF_TERM |= {f"course.{key}" for key in ("shape", "values", "between", "off_after")}
 KEYS = [row[0].strip("*`") for row in ROWS]
 

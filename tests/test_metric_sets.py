@@ -15,7 +15,8 @@ from distillation_dynamics import extensions
 from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import dynamics
 from distillation_dynamics.files import write_table
-from distillation_dynamics.jobs.gathered import drawn, names_of
+from distillation_dynamics.jobs.gathered import drawn
+from distillation_dynamics.jobs.who import names_of
 from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights

@@ -52,6 +52,24 @@ def test_constant_features_give_the_frequencies_of_the_classes():
     assert not weight.any() and softmax(bias) == pytest.approx([0.75, 0.25], abs=1e-4)
 
 
+def test_a_feature_that_is_always_the_same_and_large_tells_nothing(monkeypatch):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    rows = np.column_stack([generator.normal(size=(200, 4)) + 2 * np.eye(3, 4)[labels], np.full(200, 1e8 + 0.1)])
+    monkeypatch.setattr(probe, "pooled", lambda *given: rows)
+    small = Model("vit_tiny_patch16_224", {"embed_dim": 5, "num_heads": 1, "depth": 1}, "timm", 0)
+    network = build(small, load(smoke_config()).view("cait"))
+
+    class Images(list):
+        """As many images as there are labels."""
+
+    images = Images(range(200))
+    images.labels = labels
+    probe.add_head(network, 3, images, None, CPU)
+    weight = network.get_classifier().weight.detach()
+    assert weight[:, 4].abs().max() < 1e-6 and weight.abs().max() < 100
+
+
 @pytest.fixture
 def no_head(tmp_path, monkeypatch):
     """The stage on made-up images, and weights of a network without a head."""

@@ -11,7 +11,7 @@ from scipy import stats
 import asked
 from conftest import ROOT
 from distillation_dynamics.figures import trajectory as drawn
-from distillation_dynamics.jobs.gathered import setting_of
+from distillation_dynamics.jobs.who import setting_of
 from distillation_dynamics.questions import published
 from distillation_dynamics.spec.base import from_json, to_json
 from distillation_dynamics.spec.tables import Names, Setting

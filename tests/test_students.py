@@ -8,7 +8,7 @@ import pytest
 
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import batches
-from distillation_dynamics.jobs.gathered import names_of, setting_of
+from distillation_dynamics.jobs.who import names_of, setting_of
 from distillation_dynamics.spec.base import counted, to_json
 from distillation_dynamics.spec.tables import Arm
 from distillation_dynamics.statistics.evidence import Evidence
@@ -173,3 +173,24 @@ def test_a_study_of_two_students_and_two_teachers_runs_and_reports(tmp_path):
     assert "the baseline of each student (none-narrow, none-wide)" in " ".join(report.split())
     result = [json.loads((home / f"students/soft-{one}/seed0/result.json").read_text()) for one in ("narrow", "wide")]
     assert result[0]["parameters"] < result[1]["parameters"]
+
+
+def test_a_term_may_have_a_teacher_of_its_own_and_differs_by_it():
+    config = small_config(**{"variants.everything.soft.teacher": "other"})
+    config["networks"]["other"] = changed(config["networks"]["cait"], "seed", 5)
+    study = load(config)
+    arm = study.variants["everything"]
+    networks = {term.name: arm.sources[term.teacher].network for term in arm.terms if term.teacher is not None}
+    assert networks["soft"] == "other" and set(networks.values()) == {"other", "cait"}
+    assert study.teachers == {"cait", "other"}
+    graph = graph_of(study)
+    assert {source.network for source, _ in graph.outputs} == {"cait", "other"}
+    assert len(graph.runs["everything", 0].job.teachers) == 2 and graph.networks["other"].job.teaches
+    (soft,) = [term for term in setting_of(graph).terms["everything"] if term.name == "soft"]
+    assert soft.options["teacher"] == "other"
+    for path, value, said in (
+        ("variants.everything.soft.teacher", "otter", "soft.teacher: there is no network 'otter'; did you mean other"),
+        ("variants.everything.cross_entropy.teacher", "other", "cross_entropy.teacher: unknown key"),
+    ):
+        with pytest.raises(StudyError, match=said):
+            load(changed(config, path, value))

@@ -15,10 +15,10 @@ from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import Content
-from distillation_dynamics.jobs.gathered import names_of
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
 from distillation_dynamics.jobs.plan import Plan
+from distillation_dynamics.jobs.who import names_of
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import Model

@@ -1,40 +1,32 @@
 """The tasks of a study that gather what networks left: tables, summary, statistics, report, figures, page, paper."""
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from .. import extensions
 from ..data.classes import class_names
-from ..spec.base import From
 from ..spec.runs import LOGITS, RESULT, TERM_GRADIENTS
 from ..spec.tables import (
     INDEX,
-    Arm,
     Drawn,
     FiguresJob,
-    Names,
     PageJob,
     PaperJob,
     ReportJob,
     Run,
-    Setting,
     StatisticsJob,
     SummaryJob,
     TablesJob,
-    Trained,
 )
-from ..study.study import Variant
 from . import record
 from .graph import Graph
 from .task import STUDY_FILE, Task, with_needs
+from .who import by_content, names_of, setting_of
 
 # Per-image scalars stay with their networks: of ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "term_gradients", "summary", "cost")
 LIBRARY = Path(__file__).parents[1]
-RESOURCES = LIBRARY.parents[1] / "resources"
-PUBLISHED, SOURCES = RESOURCES / "published", RESOURCES / "sources.bib"
+SOURCES = LIBRARY.parents[1] / "resources/sources.bib"
 # Script, style and templates of the page, and Vega, which draws its charts.
 PAGE = LIBRARY / "page"
 ASSETS = (
@@ -54,40 +46,6 @@ def add(graph: Graph) -> None:
     graph.figures = {name: _figure(graph, name, figure, owners, classes) for name, figure in figures.items()}
     graph.page = _page(graph, figures, owners, classes)
     graph.paper = _paper(graph, figures)
-
-
-def names_of(graph: Graph) -> Names:
-    """Return who is in the tables of a study."""
-    study = graph.study
-    controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
-    arms = {name: _arm(arm) for name, arm in study.variants.items()}
-    return Names(tuple(controls), controls, study.teacher, arms, study.baselines, study.seeds_of_one())
-
-
-def _arm(arm: Variant) -> Arm:
-    return Arm(arm.variant, arm.student, arm.teacher, tuple((term.name, term.objective) for term in arm.terms))
-
-
-def setting_of(graph: Graph) -> Setting | None:
-    """Return what the students of a study are, with the published numbers to hold beside them; None without."""
-    study, arms = graph.study, {}
-    for name, arm in study.variants.items():
-        student = study.students[arm.student]
-        models = [student.model, study.networks[arm.teacher].model]
-        said, taught = (
-            " ".join([model.name, *(str(part) for part in (model.args, model.architecture) if part)])
-            for model in models
-        )
-        blocks = len(study.model_info[arm.student].shapes), len(study.model_info[arm.teacher].shapes)
-        arms[name] = Trained(said, taught, blocks, student.recipe.epochs, arm.terms)
-    published = _by_content(sorted(PUBLISHED.glob("*.csv")))
-    return Setting(arms, study.data.classes, published) if arms else None
-
-
-def _by_content(files: Sequence[Path]) -> From:
-    """Return files that come with the project, as what a job reads."""
-    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return From(content, files=tuple(map(str, files)))
 
 
 def _by_table(graph: Graph) -> dict[str, list[list[Task]]]:
@@ -187,7 +145,7 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
     job = ReportJob(
         names_of(graph),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
-        _by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
+        by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
@@ -275,7 +233,7 @@ def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, T
     shows = {name: drawn[name].shows for name in figures}
     job = PageJob(
         *(names_of(graph), tables, figures, shows, graph.report.files("report.json"), graph.study.figures),
-        *(_by_content(ASSETS), tuple(edges)),
+        *(by_content(ASSETS), tuple(edges)),
         classes=classes if "saliency" in owners else (),
         study=f"{graph.home}/{STUDY_FILE}",
         records=records,
@@ -295,7 +253,7 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
         names_of(graph),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         {name: Drawn(figure.caption, task.files(f"{name}.pdf")) for name, (figure, task) in drawn_here.items()},
-        _by_content([SOURCES]),
+        by_content([SOURCES]),
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )

@@ -71,7 +71,8 @@ def add_head(
     if not np.isfinite(rows).all():
         raise StudyError("weights: its pooled features are not finite; give other weights")
     centre, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread[spread == 0] = 1.0
+    # Of what is always the same rounding leaves a spread, which nothing may be divided by.
+    spread[spread <= 1e-12 * np.abs(centre)] = 1.0
     others = None if held is None else (pooled(network, held, device, workers) - centre) / spread
 
     def held_out(weight: np.ndarray, bias: np.ndarray) -> float:

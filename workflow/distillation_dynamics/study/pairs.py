@@ -21,7 +21,8 @@ def variant_terms(
 ) -> tuple[tuple[TermSpec, ...], tuple[Source, ...]]:
     """Return the terms of a variant, their pairs expanded, and the teachers that they name by number.
 
-    A term that weighs nothing is left out. Raises StudyError as `expand_pairs` does.
+    `teacher` teaches all terms that name no other. A term that weighs nothing is left out. Raises StudyError as
+    `expand_pairs` does.
     """
     objectives, targets = extensions.objectives(), extensions.targets()
     specs: list[TermSpec] = []
@@ -33,12 +34,13 @@ def variant_terms(
         kind = options.get("objective", term)
         objective, target = objectives[kind], targets[options.get("target", extensions.TEACHER)]
         number: int | None = None
+        taught_by = options.get("teacher", teacher)
         if objective.taught:
-            source = Source(teacher, target.weights)
+            source = Source(taught_by, target.weights)
             if source not in sources:
                 sources.append(source)
             number = sources.index(source)
-        depths = len(student.blocks), len((teachers[teacher] if objective.taught else student).blocks)
+        depths = len(student.blocks), len((teachers[taught_by] if objective.taught else student).blocks)
         pairs: tuple[tuple[int, int], ...] = ()
         if "pairs" in options:
             pairs = tuple(expand_pairs(options["pairs"], *depths, f"variants.{name}.{term}.pairs"))

@@ -139,6 +139,10 @@ def image_faults(config: Configuration, data: Data) -> Iterator[str]:
             yield f"{key}.train_images: {images} is more than the {size} training images there are"
         if images is not None and recipe.batch_size > images:
             yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
+    for name, network in config.networks.items():
+        images = network.head.images if network.head is not None else None
+        if size is not None and images is not None and images > size:
+            yield f"networks.{name}.head.images: {images} is more than the {size} training images there are"
     count = data.count_of(data.measured, data.rows)
     for owner, images in (
         ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)

@@ -61,6 +61,10 @@ def student_faults(config: Configuration) -> Iterator[str]:
         if "teacher" in given and (teacher := given["teacher"]) not in config.networks:
             known = nearest(teacher, config.networks)
             yield f"variants.{variant}.teacher: there is no network {said(teacher)}; {known}"
+        for name, term in terms_of(given).items():
+            if "teacher" in term and (teacher := term["teacher"]) not in config.networks:
+                known = nearest(teacher, config.networks)
+                yield f"variants.{variant}.{name}.teacher: there is no network {said(teacher)}; {known}"
     arms, baseline = arms_of(config), config.statistics.baseline
     for name in students if variants else ():
         own = [arm.variant for _, arm in arms if arm.student == name]

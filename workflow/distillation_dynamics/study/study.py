@@ -102,7 +102,8 @@ class Study:
     @property
     def teachers(self) -> set[str]:
         """The networks that teach a student."""
-        return {variant.teacher for variant in self.variants.values()}
+        sources = (source.network for variant in self.variants.values() for source in variant.sources)
+        return {*sources, *(variant.teacher for variant in self.variants.values())}
 
     def model(self, owner: str) -> Model:
         """Return the model of a network or student, with what its head has of classes."""

@@ -29,6 +29,7 @@ WEIGHT = Annotated[
     ),
 ]
 COURSE = Annotated[Course, Key("how its weight changes over training; left out: it does not")]
+TEACHER = Annotated[str, Key("the network that it takes from; left out: that of its variant")]
 TARGET = Annotated[str, OneOf("targets"), Key("what stands in the teacher's place, as a control; left out: teacher")]
 # What a term has that compares blocks.
 PAIRS = Annotated[
@@ -57,7 +58,7 @@ class Terms:
                 "objective": Annotated[Literal[name], OBJECTIVE],
                 "course": COURSE,
                 "target": TARGET,
-            }
+            } | ({"teacher": TEACHER} if objective.taught else {})
             fields = {"weight": field_of(handler, WEIGHT, required=True)}
             if objective.by_block:
                 kinds["moves"] = MOVES

@@ -1,0 +1,57 @@
+"""Who is in a study, as the jobs that gather are told: names of networks and arms, and what each arm is."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..spec.base import From
+from ..spec.tables import Arm, Names, Setting, Trained
+from ..spec.training import TermSpec
+from ..study.study import Study, Variant
+from .graph import Graph
+
+PUBLISHED = Path(__file__).parents[3] / "resources/published"
+
+
+def names_of(graph: Graph) -> Names:
+    """Return who is in the tables of a study."""
+    study = graph.study
+    controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
+    arms = {name: _arm(arm) for name, arm in study.variants.items()}
+    return Names(tuple(controls), controls, study.teacher, arms, study.baselines, study.seeds_of_one())
+
+
+def _arm(arm: Variant) -> Arm:
+    return Arm(arm.variant, arm.student, arm.teacher, tuple((term.name, term.objective) for term in arm.terms))
+
+
+def setting_of(graph: Graph) -> Setting | None:
+    """Return what the students of a study are, with the published numbers to hold beside them; None without."""
+    study, arms = graph.study, {}
+    for name, arm in study.variants.items():
+        student = study.students[arm.student]
+        models = [student.model, study.networks[arm.teacher].model]
+        said, taught = (
+            " ".join([model.name, *(str(part) for part in (model.args, model.architecture) if part)])
+            for model in models
+        )
+        blocks = len(study.model_info[arm.student].shapes), len(study.model_info[arm.teacher].shapes)
+        arms[name] = Trained(said, taught, blocks, student.recipe.epochs, _with_teachers(study, arm))
+    published = by_content(sorted(PUBLISHED.glob("*.csv")))
+    return Setting(arms, study.data.classes, published) if arms else None
+
+
+def _with_teachers(study: Study, arm: Variant) -> tuple[TermSpec, ...]:
+    """Return the terms of an arm, another teacher than the study's being an option of those that take from it."""
+    networks = [None if term.teacher is None else arm.sources[term.teacher].network for term in arm.terms]
+    return tuple(
+        term if name in (None, study.teacher) else replace(term, options=term.options | {"teacher": name})
+        for term, name in zip(arm.terms, networks, strict=True)
+    )
+
+
+def by_content(files: Sequence[Path]) -> From:
+    """Return files that come with the project, as what a job reads."""
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return From(content, files=tuple(map(str, files)))
