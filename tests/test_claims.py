@@ -361,6 +361,9 @@ def test_width(narrow, wide, verdict):
     assert found["verdict"] == verdict and found["control"].endswith("40 directions, students have 32 to 48 channels")
     few = look("E", {"variants": given, "depth": widths(rank=12, soft=48, last=48, last_low=32, narrow_soft=32)})
     assert few["verdict"] == UNTESTABLE and "needs no more directions" in few["why"]
+    other = replace(WHO, arms=WHO.arms | {"last_low": replace(WHO.arms["last_low"], teacher="vit")})
+    two = look("E", {"variants": given, "depth": widths(soft=48, last=48, last_low=32, narrow_soft=32, vit=64)}, other)
+    assert "last block: 10 (vit), 40 (cait) directions" in two["control"] and two["verdict"] == verdict
     # Against a baseline of another width nothing can be held.
     deep = widths(rank=60, soft=48, last=48, last_low=32)
     mixed = look("E", {"variants": effects(last=wide, last_low=narrow), "depth": deep})

@@ -171,10 +171,13 @@ def width(evidence: Evidence) -> Finding:
     depth = evidence.depth("channels", "pca_rank_95").sort_values("block").groupby("network").last()
     rows = by_level(evidence, depth["channels"])
     control = NO_CONTROL
-    if evidence.names.teacher in depth.index and len(rows):
-        need = depth.loc[evidence.names.teacher, "pca_rank_95"]
-        control = f"teacher's last block: {need:.0f} directions, students have {_range(rows['level'])} channels"
-        if need <= rows["level"].min():
+    teachers = dict.fromkeys(evidence.names.arms[name].teacher for name in rows.index)
+    needs = depth["pca_rank_95"].reindex([name for name in teachers if name in depth.index])
+    if len(needs):
+        which = {name: f" ({name})" * (len(needs) > 1) for name in needs.index}
+        texts = [f"{need:.0f}{which[name]}" for name, need in needs.items()]
+        control = f"teacher's last block: {', '.join(texts)} directions, students have {_range(rows['level'])} channels"
+        if needs.max() <= rows["level"].min():
             return untestable("the teacher's last block needs no more directions than the students have", "", control)
     if rows["level"].nunique() < 2:
         return untestable("students of one width; it takes several, each with its baseline", listed(rows), control)
