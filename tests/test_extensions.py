@@ -298,6 +298,12 @@ def test_a_metric_that_fills_no_shared_table_is_measured_on_the_main_image_set_a
     assert found()["metrics"]["mine"].main_only
 
 
+def test_an_objective_cannot_be_called_as_a_key_of_a_variant(library):
+    (library / "objectives/teacher.py").write_text(OBJECTIVE)
+    with pytest.raises(StudyError, match=r"objectives/teacher\.py: teacher is a key of every variant; choose another"):
+        load(small_config())
+
+
 def test_a_misspelt_extension_is_said_when_a_study_is_planned(library):
     (library / "metrics/mine.py").write_text(METRIC.replace("features", "feature"))
     with pytest.raises(StudyError, match=r"metrics/mine\.py: REQUIRES"):

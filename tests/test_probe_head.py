@@ -202,3 +202,10 @@ def test_a_network_that_has_a_head_gets_no_other(tmp_path):
     changes["networks.dino"] |= {"model": DINO | {"args": arguments}}
     with pytest.raises(StudyError, match=r"networks\.dino\.head: it has a head of 10 outputs; remove head, or give"):
         planned(tmp_path, changes)
+
+
+def test_a_changed_network_gets_no_head(tmp_path):
+    changes = dino_config(tmp_path)
+    changes["networks.dino"]["model"] = DINO | {"architecture": {"normalised": {}}}
+    with pytest.raises(StudyError, match=r"networks\.dino\.head: goes with models of timm as they are"):
+        planned(tmp_path, changes)

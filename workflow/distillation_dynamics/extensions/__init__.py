@@ -49,6 +49,8 @@ CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "basel
 PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
 # What a metric may say of the images that it is measured on.
 IMAGES = ("measure", "saliency", "compare")
+# Keys of a variant that are no terms of its loss.
+OF_VARIANT = ("student", "teacher")
 # Options of every term, which an objective cannot have as its own.
 TERM_OPTIONS = ("objective", "weight", "course", "target", "teacher", "pairs", "moves", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
@@ -67,6 +69,8 @@ def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
     found = {}
     for file in _files("objectives"):
+        if file.name in OF_VARIANT:
+            raise StudyError(f"{file.path}: {file.name} is a key of every variant; choose another name")
         takes, options = file.parameters("Loss", "forward"), options_of(file, TERM_OPTIONS, "every term")
         file.allow("forward", takes, (*OF_BATCH, OF_PAIR, *OF_NETWORK, *OF_BLOCK))
         found[file.name] = objective = Objective(takes, options)

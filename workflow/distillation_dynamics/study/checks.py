@@ -137,6 +137,8 @@ def network_faults(config: Configuration) -> Iterator[str]:
 
 def _source_faults(key: str, network: Network) -> Iterator[str]:
     source, weights = network.source, network.weights
+    if network.head is not None and network.model.architecture:
+        yield f"{key}.head: goes with models of timm as they are; remove it, or model.architecture"
     if source == "pretrain":
         if network.recipe is None:
             yield f"{key}.recipe: must be given, because {key}.source is pretrain"
