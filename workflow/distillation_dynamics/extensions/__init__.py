@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Formatter
 
 from ..errors import StudyError
+from ..spec.tables import WHO
 from ..spec.teacher_outputs import BY_BLOCK, WHOLE
 from ..syntax import defined
 from .file import File
@@ -49,8 +50,6 @@ CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "basel
 PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
 # What a metric may say of the images that it is measured on.
 IMAGES = ("measure", "saliency", "compare")
-# Keys of a variant that are no terms of its loss.
-OF_VARIANT = ("student", "teacher")
 # Options of every term, which an objective cannot have as its own.
 TERM_OPTIONS = ("objective", "weight", "course", "target", "teacher", "pairs", "moves", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
@@ -69,7 +68,7 @@ def objectives() -> dict[str, Objective]:
     """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
     found = {}
     for file in _files("objectives"):
-        if file.name in OF_VARIANT:
+        if file.name in WHO:
             raise StudyError(f"{file.path}: {file.name} is a key of every variant; choose another name")
         takes, options = file.parameters("Loss", "forward"), options_of(file, TERM_OPTIONS, "every term")
         file.allow("forward", takes, (*OF_BATCH, OF_PAIR, *OF_NETWORK, *OF_BLOCK))
