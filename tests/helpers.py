@@ -168,12 +168,14 @@ def run_job(result: Study, folder, variant, out, teacher=None, outputs=None, see
     """The training of one student of a study whose images lie in `folder/data`.
 
     `teacher` is the weights file of its teacher, `outputs` the folder of its stored outputs (None: it is asked itself);
-    of another teacher both are those of its name with what it is: `untrained_teacher.safetensors`.
+    of another teacher both have its name before theirs, or `untrained`: `resnet_teacher.safetensors`.
     """
     arm = result.variants[variant]
 
     def of(source, path):
-        return str(path if source.weights == "trained" else path.with_name(f"{source.weights}_{path.name}"))
+        named = [source.network] if source.network != arm.teacher else []
+        named += [source.weights] if source.weights != "trained" else []
+        return str(path.with_name("_".join([*named, path.name])))
 
     sources = tuple(
         TeacherSource(

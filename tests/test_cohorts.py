@@ -63,9 +63,14 @@ VARIANTS = {
         "other": {"objective": "spectral", "weight": 0.2, "pairs": "last", "target": "shuffled"},
         "placebo": {"objective": "projector", "weight": 0.2, "pairs": "last", "target": "permuted"},
     },
-    "two_teachers": {
+    "untrained": {
         **ASK_FOR_LOGITS,
         "spectral": {"weight": 0.2, "pairs": ["first", "last"], "target": "untrained"},
+    },
+    "two_teachers": {
+        "cross_entropy": {"weight": 0.1},
+        "soft": {"weight": 0.9, "teacher": "resnet"},
+        "spectral": {"weight": 0.2, "pairs": "last"},
     },
     "dose": {**ASK_FOR_LOGITS, "spectral": {"weight": {"gradient_share": 0.2}, "pairs": "last"}},
     "moving": {
@@ -115,13 +120,14 @@ class Study:
         augmentation = {"student.recipe.augmentation": AUGMENTATION} if online else {}
         self.folder, self.result = folder, tiny_study(folder, **CHANGES, **augmentation)
         self.weights, self.outputs = folder / "teacher.safetensors", None if online else folder / "outputs"
-        for seed, kind in ((9, ""), (10, "untrained_")):
+        teacher, features = self.result.teacher, [("features", block) for block in range(3)]
+        asked = {"": (teacher, [LOGITS, *features]), "untrained_": (teacher, features), "resnet_": ("resnet", [LOGITS])}
+        for seed, (kind, (name, parts)) in enumerate(asked.items(), 9):
             torch.manual_seed(seed)
-            network = build(self.result.model(self.result.teacher), self.result.view(self.result.teacher))
+            network = build(self.result.model(name), self.result.view(name))
             save_weights(folder / f"{kind}teacher.safetensors", network)
             if not online:
                 images = Split(images_of(self.result, folder / "data"), "train", 80)
-                parts = [LOGITS, *(("features", block) for block in range(3))]
                 teacher_outputs.write(folder / f"{kind}outputs", network, images, None, parts, CPU)
         self.alone = folder / "alone"
         for variant in VARIANTS:
@@ -321,7 +327,7 @@ def stop(batch, kind, at):
 
 
 def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(stored, tmp_path):
-    variants = ["none", "both", "projector", "course", "two_teachers", "dose", "moving"]
+    variants = ["none", "both", "projector", "course", "untrained", "two_teachers", "dose", "moving"]
     batch = write_batch(stored, tmp_path, variants)
     assert "not finished: stopped by SIGTERM before update" in stop(batch, signal.SIGTERM, 4)
     stop(batch, signal.SIGKILL, 9)
