@@ -256,8 +256,8 @@ def test_other_words_anywhere_in_the_library_plan_nothing_but_what_shows_them(en
     before = {entry: code_of(*entry) for entry in entries}
     rewritten(monkeypatch, lambda tree, path: Reworded().visit(tree))
     changed = {entry for entry in entries if code_of(*entry) != before[entry]}
-    # Of columns: tables of their own, whose texts are shown in documents.
-    assert {stage for stage, *_ in changed} == {"summary", "statistics", "report", "page", "paper"}
+    # Of columns: tables of their own, whose texts are shown in documents, and those that tables of a study get.
+    assert {stage for stage, *_ in changed} == {"tables", "summary", "statistics", "report", "page", "paper"}
 
 
 def test_titles_and_what_decides_are_of_report_and_page_alone():

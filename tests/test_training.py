@@ -210,12 +210,12 @@ def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
     row = torch.tensor([1.0, np.nan, 0.0, 2.0, 0.0, 0.1, np.inf, np.nan])
     assert length == 3 and len(row) + 3 == len(log.columns)
     with pytest.raises(StudyError, match=r"spectral is 0 in epoch 1, step 0; what is 0 cannot have a share"):
-        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)])
+        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
     row[4] = 0.5
     with pytest.raises(
         StudyError, match=r"spectral has no gradient on the student's blocks in epoch 1, step 0; what is"
     ):
-        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)])
+        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
 
 
 def test_an_epoch_that_was_not_validated_says_nothing_of_accuracy(capsys):

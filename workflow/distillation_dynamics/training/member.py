@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,7 +232,8 @@ class Member:
         self.log.gradients += [(epoch, step, table.cpu().tolist()) for epoch, step, table in self.looked]
         self.looked.clear()
         try:
-            _write_steps(self.log, self.buffer)
+            shared = [spec.name for spec in self.objective.specs.values() if spec.weight is None]
+            _write_steps(self.log, self.buffer, shared)
         except StudyError as error:
             self.failed = error
 
@@ -259,15 +260,15 @@ def stream_of(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step, distributed.rank(), distributed.world()]).generate_state(1)[0])
 
 
-def _write_steps(log: Log, buffer: list) -> None:
-    """Move buffered steps into the log, in one transfer from the device."""
+def _write_steps(log: Log, buffer: list, shared: Collection[str] = ()) -> None:
+    """Move buffered steps into the log, in one transfer from the device; `shared` terms are given no weight."""
     if not buffer:
         return
     values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
     for (epoch, step, rate, computed, _), row in zip(buffer, values, strict=True):
         whole = [epoch, step, rate, *row]
         known = dict(zip(log.columns, whole, strict=True))
-        for term in computed:
+        for term in computed.intersection(shared):
             if math.isfinite(known[term]) and not math.isfinite(known[f"weight of {term}"]):
                 what = "is 0" if known[term] == 0 else "has no gradient on the student's blocks"
                 raise StudyError(f"training: {term} {what} in epoch {epoch}, step {step}; {NO_SHARE}")

@@ -1,0 +1,21 @@
+"""The table of controls of a paper."""
+
+from ...paper.numbers import Stated
+from ...paper.tables import Shown
+from .answer import controls
+
+TABLES = {
+    "controls": Shown(
+        "Controls: differences in test top-1 [points] between variants and the same with something else in the "
+        "teacher's place, paired by seed, with the 95 % t interval. p: all of them in one sign-flip test.",
+        {
+            "variant": "variant", "control": "control", "in the teacher's place": "in the teacher's place",
+            "variant less control": "less control [95 % interval]",
+            "control less baseline": "control less baseline [95 % interval]", "seeds": "seeds", "p": "joint p",
+        },
+        "lllrrrr",
+        lambda tables, names: controls(tables["controls"]),
+        place=25,
+    )
+}  # fmt: skip
+NUMBERS = {"controls": Stated(("variant", "control"))}
