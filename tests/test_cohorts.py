@@ -389,7 +389,8 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(stored, tmp_path, varia
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         member.trainable.zero_grad()
-        _, parts = (member._in_parts if at_a_time else member._whole)(seen, member.when, "float32", at_a_time or 0)
+        given = seen, member.when, "float32"
+        _, parts = member._in_parts(*given, at_a_time) if at_a_time else member._whole(*given)
         gradients[at_a_time] = {
             name: p.grad.clone() for name, p in member.trainable.named_parameters() if p.grad is not None
         }

@@ -17,11 +17,9 @@ from . import distributed
 from .similarity import cka
 from .spec.network import BlockSize, NetworkSize
 from .spec.teacher_outputs import ITSELF, Part, ordered, taken
-from .spec.training import CALIBRATION_UPDATES, TermSpec
+from .spec.training import CALIBRATION_UPDATES, GATE_TAKES, TEACHER, TermSpec
 from .targets._prepared import prepared
 
-# What a term must take whose pairs move on by a gate on CKA.
-GATE_TAKES = ("student_features", "teacher_features")
 # What a network says of a batch, as far as terms take it: each part with the batch first.
 Said = Mapping[Part, Tensor]
 
@@ -216,7 +214,7 @@ class Objective(nn.Module):
 
 def _target(term: TermSpec, values: Tensor, kind: str, seed: int) -> Tensor:
     """Return what a term holds its student against, of what its teacher says."""
-    if term.target != "teacher":
+    if term.target != TEACHER:
         module = import_module(f".targets.{term.target}", __package__)
         values = module.target(values, kind, seed) if hasattr(module, "target") else values
     return prepared(values, kind, term.options)

@@ -13,6 +13,7 @@ from string import Formatter
 from ..errors import StudyError
 from ..spec.tables import WHO
 from ..spec.teacher_outputs import BY_BLOCK, WHOLE
+from ..spec.training import TEACHER
 from ..syntax import defined
 from .file import File
 from .kinds import (
@@ -36,8 +37,8 @@ OTHERS = {
     "metrics": {"accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"activations"},
 }
-# What a target may say of the teacher's weights and blocks; and what stands in its place where there is none.
-TARGET_WEIGHTS, TARGET_BLOCKS, TEACHER = ("trained", "untrained"), ("given", "reversed"), "teacher"
+# What a target may say of the teacher's weights and blocks.
+TARGET_WEIGHTS, TARGET_BLOCKS = ("trained", "untrained"), ("given", "reversed")
 # What networks.protocol knows to ask of a model.
 ARCHITECTURE_REQUIRES = ("class_token", "plain")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from ..extensions import TARGET_WEIGHTS, TEACHER
+from ..extensions import TARGET_WEIGHTS
 from ..spec.base import From
 from ..spec.images import Images, View
 from ..spec.network import Checkpoints
@@ -11,7 +11,7 @@ from ..spec.networks import NetworkJob, WeightsJob
 from ..spec.runs import CHECKPOINT, RUN_FILES, network_files
 from ..spec.students import RunJob
 from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource, file_of
-from ..spec.training import Augmentation
+from ..spec.training import TEACHER, Augmentation
 from ..study.study import Source
 from . import record
 from .content import DATA, key_of, sets_of

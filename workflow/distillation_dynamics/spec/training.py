@@ -13,6 +13,10 @@ STEP = "when the rate moves; epoch: after each epoch as published, so that epoch
 CLIP = "largest norm of the gradient, of the network and of what the objective trains, each by itself"
 ERASED = "what an erased part holds: 0, one random colour, or one for each pixel"
 REPEATS = "views of an image among the next images of an epoch, which shows that many times fewer images; DeiT: 3"
+# What a term holds its student against, unless it says otherwise.
+TEACHER = "teacher"
+# What a term must take whose pairs move on by a gate on CKA.
+GATE_TAKES = ("student_features", "teacher_features")
 # Updates over which a term that is given a share has just that share; then its weight is fixed.
 CALIBRATION_UPDATES = 100
 MIXUP = "mixup: how evenly two images are mixed, alpha of a Beta distribution; 0: no mixup; DeiT: 0.8"
@@ -176,5 +180,5 @@ class TermSpec:
     pairs: tuple[tuple[int, int], ...] = ()
     moves: Moves | None = None
     reduction: str = "mean"
-    target: str = "teacher"
+    target: str = TEACHER
     teacher: int | None = None

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..spec.training import TermSpec
+from ..spec.training import TEACHER, TermSpec
 
 Terms = Sequence[TermSpec]
 Pair = tuple[int, int]
 # What need not be said.
-TEACHER = "teacher"
 USUAL = {"course": "", "moves": "", "reduction": "mean", "target": TEACHER}
 # Weights whose sums differ by less are the same.
 SAME = 1e-9

@@ -10,13 +10,14 @@ from dataclasses import is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
+from .. import extensions
 from ..spec.configured import SOURCES, Data
 from ..spec.faults import read, refuse
 from ..spec.images import View
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
 from .keys import Configuration, ProbeData, StudyData
-from .pairs import variant_terms
+from .pairs import Known, variant_terms
 from .recipes import image_faults
 from .students import arms_of, key_of, students_of, terms_of
 from .study import Study, Variant
@@ -125,9 +126,10 @@ def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[st
     """Return the arms, the plain ones first, whatever the order in the file: that order must not matter."""
     if whole.variants is None or whole.teacher is None:
         return {}
-    sizes, arms = {name: info.size for name, info in model_info.items()}, {}
+    sizes = {name: info.size for name, info in model_info.items()}
+    known, arms = Known(extensions.objectives(), extensions.targets(), sizes), {}
     for name, arm in arms_of(whole):
         given = terms_of(whole.variants[arm.variant])
-        terms = variant_terms(arm.variant, given, sizes[arm.student], sizes, arm.teacher)
+        terms = variant_terms(arm.variant, given, known, arm.student, arm.teacher)
         arms[name] = Variant(*terms, arm.student, arm.teacher, arm.variant)
     return dict(sorted(arms.items(), key=lambda item: (len(item[1].terms), item[0])))

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import extensions
 from ..errors import StudyError
 from ..spec.faults import said
 from ..spec.network import NetworkSize
-from ..spec.training import TermSpec
+from ..spec.training import TEACHER, TermSpec
 from .study import Source
 from .terms import Share
 
@@ -16,15 +16,22 @@ from .terms import Share
 AS_GIVEN = ("course", "moves", "reduction", "target")
 
 
+class Known(NamedTuple):
+    """What variants may name: objectives and targets, which are read of all their files once, and sizes of networks."""
+
+    objectives: Mapping[str, extensions.Objective]
+    targets: Mapping[str, extensions.Target]
+    sizes: Mapping[str, NetworkSize]
+
+
 def variant_terms(
-    name: str, terms: Mapping[str, Any], student: NetworkSize, teachers: Mapping[str, NetworkSize], teacher: str
+    name: str, terms: Mapping[str, Any], known: Known, student: str, teacher: str
 ) -> tuple[tuple[TermSpec, ...], tuple[Source, ...]]:
     """Return the terms of a variant, their pairs expanded, and the teachers that they name by number.
 
-    `teacher` teaches all terms that name no other. A term that weighs nothing is left out. Raises StudyError as
-    `expand_pairs` does.
+    They train the `student`; `teacher` teaches all terms that name no other. A term that weighs nothing is left out.
+    Raises StudyError as `expand_pairs` does.
     """
-    objectives, targets = extensions.objectives(), extensions.targets()
     specs: list[TermSpec] = []
     sources: list[Source] = []
     for term, options in sorted(terms.items()):
@@ -32,7 +39,7 @@ def variant_terms(
         if given == 0:
             continue
         kind = options.get("objective", term)
-        objective, target = objectives[kind], targets[options.get("target", extensions.TEACHER)]
+        objective, target = known.objectives[kind], known.targets[options.get("target", TEACHER)]
         number: int | None = None
         taught_by = options.get("teacher", teacher)
         if objective.taught:
@@ -40,7 +47,8 @@ def variant_terms(
             if source not in sources:
                 sources.append(source)
             number = sources.index(source)
-        depths = len(student.blocks), len((teachers[taught_by] if objective.taught else student).blocks)
+        beside = taught_by if objective.taught else student
+        depths = len(known.sizes[student].blocks), len(known.sizes[beside].blocks)
         pairs: tuple[tuple[int, int], ...] = ()
         if "pairs" in options:
             pairs = tuple(expand_pairs(options["pairs"], *depths, f"variants.{name}.{term}.pairs"))

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from .. import extensions
 from ..spec.network import BlockSize
-from ..spec.training import TermSpec
+from ..spec.training import GATE_TAKES, TEACHER, TermSpec
 from .recipes import student_key
 from .study import Source, Study, Variant
 
 # Less than any share of a training that somebody writes.
 STEP = 1e-9
-# What a term must take whose pairs move on by a gate on CKA.
-GATE_TAKES = {"student_features", "teacher_features"}
 # Kinds of outputs that a block may lack: what counts them, and the lack in words.
 LACKED = {
     "classes": ("classes", "no class token"),
@@ -80,14 +78,14 @@ def _moves_faults(key: str, term: TermSpec, epochs: int) -> Iterator[str]:
         yield f"{key}.gate: must be given by cka"
     if moves.by == "epoch" and moves.gate is not None:
         yield f"{key}.gate: has no meaning by epoch; remove it"
-    if moves.by == "cka" and not set(term.takes) >= GATE_TAKES:
+    if moves.by == "cka" and not set(GATE_TAKES) <= set(term.takes):
         yield f"{key}.by: cka is of the features of both, which {term.objective} does not take; choose epoch"
     if moves.by == "epoch" and len(term.pairs) > epochs:
         yield f"{key}.by: {epochs} epochs are too few to go through {len(term.pairs)} pairs; give fewer pairs"
 
 
 def _target_faults(key: str, term: TermSpec, study: Study, sources: tuple[Source, ...]) -> Iterator[str]:
-    if term.target == extensions.TEACHER:
+    if term.target == TEACHER:
         return
     if term.teacher is None:
         yield f"{key}: {term.objective} takes nothing of a teacher, in whose place something could stand; remove it"

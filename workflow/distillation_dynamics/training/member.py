@@ -110,7 +110,7 @@ class Member:
         Of the batch there are pixels [B, C, H, W], labels [B], and targets, which are labels or probabilities [B, K];
         of all teachers what they say of it, as far as `asks` asks.
         """
-        when, pixels = self.when, batch[0]
+        when = self.when
         seen = Seen(*batch, {number: said[teacher] for number, teacher in enumerate(self.teachers)})
         if recipe.schedule.step == "update":
             self.schedule.step_update(self.step)
@@ -118,8 +118,10 @@ class Member:
             if self.step == 0:
                 few = seen[:COUNTED_IMAGES]
                 self.log.gflops_per_image = count_gflops(self.trainable, few, when) / len(few.labels)
-            whole = size is None or size >= len(pixels)
-            values, parts = (self._whole if whole else self._in_parts)(seen, when, recipe.precision, size or 0)
+            if size is None or size >= len(seen.pixels):
+                values, parts = self._whole(seen, when, recipe.precision)
+            else:
+                values, parts = self._in_parts(seen, when, recipe.precision, size)
         distributed.average_gradients(self.trainable.parameters())
         norms = self._clip(recipe)
         self.optimizer.step()
@@ -151,7 +153,7 @@ class Member:
         own = norms[1] if groups[1] else torch.full_like(norms[0], torch.nan)
         return torch.stack([norms[0], own, (totals[0] > limit).float()])
 
-    def _whole(self, seen: Seen, when: When, precision: str, size: int) -> tuple[dict, dict]:
+    def _whole(self, seen: Seen, when: When, precision: str) -> tuple[dict, dict]:
         """Leave the gradients of one batch; return the values of its terms, and the parts of its loss."""
         values = self.trainable(seen, when, precision)
 

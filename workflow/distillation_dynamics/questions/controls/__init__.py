@@ -8,6 +8,7 @@ family of joint sign flips. A permuted teacher is a placebo: the order of its ch
 import pandas as pd
 
 from ...files import Column
+from ...spec.training import TEACHER
 from ...statistics import terms, westfall_young
 from ...statistics.evidence import Evidence
 from ...statistics.keys import HIGH, JOINT, LOW, SEEDS
@@ -54,7 +55,7 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     for number, (variant, control) in enumerate(pairs):
         baseline = evidence.names.baseline_of(control)
         gain = by_seed(runs, {control: baseline})[control].dropna()
-        of = [term for term in listed[control] if term.target != terms.TEACHER]
+        of = [term for term in listed[control] if term.target != TEACHER]
         differences = values[number].dropna()
         row = {
             "variant": variant,

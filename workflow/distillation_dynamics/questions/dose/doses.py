@@ -43,10 +43,11 @@ def doses_of(
     specs = {(variant, term.name): term for variant, own in listed.items() for term in own}
     if by_epoch is None or by_epoch.empty:
         return pd.DataFrame(columns=list(DOSE_BY_EPOCH_COLUMNS))
-    table = by_epoch[[*KEYS, "share", "weight"]].copy()
-    table[["gradient_share", "cosine"]] = np.nan
-    if gradients is not None and not gradients.empty:
-        table = table.drop(columns=["gradient_share", "cosine"]).merge(_by_epoch(gradients, table), "left", on=KEYS)
+    table = by_epoch[[*KEYS, "share", "weight"]]
+    if gradients is None or gradients.empty:
+        table = table.assign(gradient_share=np.nan, cosine=np.nan)
+    else:
+        table = table.merge(_by_epoch(gradients, table), "left", on=KEYS)
     rows = []
     for (variant, term, epoch), group in table.groupby(["network", "term", "epoch"], sort=False):
         if (spec := specs.get((variant, term))) is not None:
