@@ -1,13 +1,16 @@
 """A student ends in the same bits alone and in any cohort; each member ends, stops and goes on by itself."""
 
+import importlib.util
 import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +19,7 @@ import torch
 
 import zoo
 from conftest import ROOT
+from distillation_dynamics import errors
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
@@ -225,6 +229,98 @@ def test_when_all_members_diverge_the_cohort_ends(tmp_path, stored):
     progress = Silent()
     cohorts.main(jobs, progress=progress)
     assert sorted(progress.failed) == [0, 1] and progress.ended == []
+
+
+# What a term does -> what is said of it. It stands in the ninth line of its file.
+FORWARD = "def forward(self, student_logits, teacher_logits): "
+RAISES = {
+    "build": ("def build(self): raise ValueError('no\\nroom')", r"objectives/mine\.py, line 9: ValueError: no room; "),
+    "forward": (FORWARD + "return 1 / 0", r"mine\.py, line 9: ZeroDivisionError"),
+    "forward, later": (
+        "calls = 0\n"
+        "    def forward(self, student_logits, teacher_logits):\n"
+        "        Loss.calls += 1\n"
+        "        return student_logits.mean() if Loss.calls < 8 else teacher_logits[len(teacher_logits)]",
+        r"mine\.py, line 12: IndexError",
+    ),
+    "backward": (FORWARD + "return Bad.apply(student_logits)", r"mine\.py, line 7: KeyError: 'a gradient'"),
+    "no number": (FORWARD + "return None", r"mine\.py, line 9: returned None; return one number"),
+    "a text": (FORWARD + "return 'low'", r"mine\.py, line 9: returned 'low'; return one number"),
+    "many numbers": (FORWARD + "return student_logits", r"returned torch.float32 \(2, 10\); return one number"),
+    "a whole number": (FORWARD + "return student_logits.argmax()", r"returned torch.int64 \(\); return one number"),
+    "what others are handed": (
+        FORWARD + "return teacher_logits.div_(4).sub(student_logits).mean()",
+        r"line 9: it \(or the term's target\) changes teacher_logits in place, which others are handed, too",
+    ),
+}
+MINE = """import torch
+from distillation_dynamics.objective import Term
+class Bad(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x.mean()
+    @staticmethod
+    def backward(ctx, y): raise KeyError("a gradient")
+class Loss(Term):
+    {}
+"""
+
+
+def own_module(monkeypatch, tmp_path, kind, text):
+    """Put a file that people might add into the library, as far as this process sees it."""
+    path = tmp_path / "workflow/distillation_dynamics" / kind / "mine.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    monkeypatch.setattr(errors, "LIBRARY", str(path.parents[1]))
+    spec = importlib.util.spec_from_file_location(f"distillation_dynamics.{kind}.mine", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+
+
+def with_mine(study, out, **term):
+    """Jobs of two variants and, between them, one with a term of its own."""
+    jobs = [study.job(variant, out) for variant in ("soft", "both", "spectral")]
+    terms = jobs[0].terms
+    mine = replace(
+        terms[-1], **{"name": "mine", "objective": "mine", "takes": ("student_logits", "teacher_logits")} | term
+    )
+    jobs[1] = replace(jobs[1], terms=(terms[0], mine), out=str(out / "mine"))
+    return jobs
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_a_member_whose_objective_fails_ends_alone_with_file_and_line(stored, tmp_path, monkeypatch, name):
+    own_module(monkeypatch, tmp_path, "objectives", MINE.format(RAISES[name][0]))
+    progress = Silent()
+    cohorts.main(with_mine(stored, tmp_path), progress=progress)
+    assert list(progress.failed) == [1] and sorted(progress.ended) == [0, 2]
+    assert re.search(RAISES[name][1], str(progress.failed[1])) and "\n" not in str(progress.failed[1])
+    assert not (tmp_path / "mine/result.json").exists()
+    assert_equal(tmp_path, stored, ["soft", "spectral"])
+
+
+def test_a_member_whose_target_fails_ends_alone_with_file_and_line(stored, tmp_path, monkeypatch):
+    own_module(monkeypatch, tmp_path, "targets", "def target(values, kind, seed):\n    return values.no_such\n")
+    progress = Silent()
+    cohorts.main(with_mine(stored, tmp_path, name="mine", objective="soft", target="mine"), progress=progress)
+    assert re.search(r"targets/mine\.py, line 2: AttributeError", str(progress.failed[1]))
+    assert_equal(tmp_path, stored, ["soft", "spectral"])
+
+
+def test_a_cohort_none_of_whose_members_can_begin_ends(stored, tmp_path, monkeypatch):
+    own_module(monkeypatch, tmp_path, "objectives", MINE.format(RAISES["build"][0]))
+    progress = Silent()
+    cohorts.main(with_mine(stored, tmp_path)[1:2], progress=progress)
+    assert list(progress.failed) == [0] and progress.ended == []
+
+
+def test_memory_that_runs_out_is_not_a_members_own(stored, tmp_path, monkeypatch):
+    own_module(
+        monkeypatch, tmp_path, "objectives",
+        MINE.format("def forward(self, student_logits, teacher_logits): raise MemoryError"),
+    )  # fmt: skip
+    with pytest.raises(StudyError, match="memory ran out with the whole batch at a time and 3 networks"):
+        cohorts.main(with_mine(stored, tmp_path), progress=Silent())
 
 
 class Killed(Exception):

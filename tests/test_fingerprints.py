@@ -25,14 +25,37 @@ class Columns:
     rate: Annotated[float, Key("above 0", gt=0)] = 0.1
 
 
-def work(value):
+def work(value: Given, other_value=None) -> "float":
     """Work."""
     if value > LIMIT:
         raise StudyError(f"{value} is too much; take less than {LIMIT}")
     print("working", value)
     if value < 0:
         raise ValueError("no value")
+    total: float = 0.0
+    "What follows is checked."
+    assert value != 7, f"{value} is no value"
+    try:
+        half: int
+        half = value // 2
+    except TypeError as error:
+        raise Unfit("not whole:" + str(value), value) from error
+    if half == 1:
+        raise NoValue("nothing to draw")
     return other.add(value, 1)
+
+
+Given = Mapping[str, int]
+WORDS: dict[str, int] = {"a": 1}
+
+
+class Log:
+    """A log."""
+
+    rows: list
+
+    last: int = 0
+    """The last row."""
 
 
 CAPTION = "A figure."
@@ -49,17 +72,37 @@ SAME = {
     "what is printed": ('"working", value', '"at work"'),
     "what a column says of itself": ('"seconds"', '"minutes"'),
     "a caption": ("A figure.", "Some figure."),
+    "the type of a parameter": ("value: Given", "value: int | None"),
+    "that a parameter has a type": ("other_value=None", "other_value: int | None = None"),
+    "what a function returns, as a type": ('-> "float"', "-> int"),
+    "the type of a variable": ("total: float = 0.0", "total = 0.0"),
+    "a variable that is declared": ("        half: int\n", ""),
+    "the type of a constant": ("WORDS: dict[str, int]", "WORDS: Mapping[str, int]"),
+    "the name of a type": ("Mapping[str, int]\nWORDS", "Mapping[str, float]\nWORDS"),
+    "the type of an attribute of a class": ("rows: list", "rows: tuple"),
+    "the words of an assert": ("is no value", "cannot be"),
+    "that an assert has words": (', f"{value} is no value"', ""),
+    "the words of an error of one's own": ('"not whole:"', '"no whole number:"'),
+    "a text that stands alone": ('"What follows is checked."', '"And now."'),
+    "what is said below an attribute": ("The last row.", "The newest row."),
 }
 OTHER = {
     "a constant": ("LIMIT = 3", "LIMIT = 4"),
     "a condition": ("value > LIMIT", "value >= LIMIT"),
     "an option": ('"type": "number"', '"type": "integer"'),
-    "a type": ("Annotated[float,", "Annotated[int,"),
     "a default": ("= 0.1", "= 0.2"),
     "the kind of an error": ("raise StudyError", "raise ValueError"),
     "what is returned": ("value, 1", "value, 2"),
     "the name of a column": ("    a = Column", "    b = Column"),
     "an error whose words compute something": ('f"{value} is', 'f"{(value := 2)} is'),
+    "the name of a parameter": ("other_value=None", "another=None"),
+    "the default of a parameter": ("other_value=None", "other_value=1"),
+    "an assert": ("assert value != 7", "assert value != 8"),
+    "an assert whose words compute something": ('f"{value} is no', 'f"{(value := 2)} is no'),
+    "what an error carries beside its words": ("str(value), value)", "str(value), half)"),
+    "what a figure shows in its place": ("nothing to draw", "nothing to show"),
+    "the name of an attribute": ("rows: list", "lines: list"),
+    "the value of an attribute": ("last: int = 0", "last: int = 1"),
     "an error that is no longer raised": ("        raise StudyError", "        StudyError"),
 }
 
@@ -97,6 +140,30 @@ def test_meaning_counts(library, name):
     old, new = OTHER[name]
     assert old in MODULE
     assert library("module", module=MODULE) != library("module", module=MODULE.replace(old, new))
+
+
+FIELDS = "@dataclass\nclass Job:\n    size: int\n    names: ClassVar[tuple] = ()\n\n\nText = str | None\n"
+
+
+def test_types_count_where_code_reads_them(library):
+    """Of fields in the rooms whose classes are built from text, and where a dataclass itself looks."""
+
+    def counts(room, old, new):
+        assert old in FIELDS
+        first = library(f"{room}.jobs", **{f"{room}__jobs": FIELDS})
+        return first != library(f"{room}.jobs", **{f"{room}__jobs": FIELDS.replace(old, new)})
+
+    assert counts("spec", "size: int", "size: float") and not counts("training", "size: int", "size: float")
+    assert counts("extensions", "size: int", 'size: Annotated[float, Key("of it")]')
+    assert counts("study", "Text = str", "Text = int") and not counts("training", "Text = str", "Text = int")
+    assert counts("training", "ClassVar[tuple]", "tuple"), "it would be a field"
+
+
+def test_a_class_that_only_types_name_counts(library):
+    stage = "from .shapes import Shape\ndef main(job: Shape, others: 'list[Other]'):\n    return job.area\n"
+    shapes = "class Shape:\n    area = 1\nclass Other:\n    area = 2\n"
+    first = library("stage:main", stage=stage, shapes=shapes)
+    assert first != library("stage:main", shapes=shapes.replace("= 1", "= 3")), "its attributes are used"
 
 
 def test_what_columns_say_counts_where_it_is_shown(library):

@@ -18,6 +18,7 @@ import torch
 
 import stand_ins
 from conftest import ROOT
+from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_json
 from distillation_dynamics.jobs import batches, fingerprints, listing, model_info, planning, provenance, record, run
@@ -231,9 +232,12 @@ NOTHING = {
     "another spelling of a number": setting("variants.hard.hard.weight", 0.90),
     "the words of an error": edit("training/loop.py", "is more than the", "exceeds the"),
     "what a training prints": edit(
-        "training/member.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'
+        "training/written.py", 'f"epoch {epoch}: learning rate', 'f"Epoch {epoch}: learning rate'
     ),
     "a docstring": edit("networks/blocks.py", '"""Return timm', '"""Gives timm'),
+    "a type hint": edit("training/member.py", "def _clip(self, recipe: Recipe)", "def _clip(self, recipe)"),
+    "the words of an assert": edit("stages/cohorts.py", '"what is stored has a folder"', '"it has a folder"'),
+    "the words of an error of Python": edit("networks/gradients.py", "it is in training", "it is not in"),
     "what a column says of itself": edit("training/log.py", "rate of this update", "its rate"),
     "a new function": edit("files.py", "def sha256(", "def unused():\n    return 1\n\n\ndef sha256("),
     "a comment": edit("data/split.py", "import numpy", "import  numpy"),
@@ -282,6 +286,7 @@ SOMETHING = {
     "the comparison": (setting("compare.images", 60), []),
     "the baseline": (setting("statistics", {"baseline": "hard"}), []),
     "a figure": (edit("figures/accuracy.py", "0.23 * len", "0.22 * len"), []),
+    "what a figure shows": (edit("figures/accuracy.py", '"""', '"""So: '), []),
     "what a figure says": (edit("figures/accuracy.py", "CAPTION = (", 'CAPTION = (\n    "So: "'), []),
     "what a column of the curves says": (edit("training/log.py", "finished epochs; 0 is", "epochs; 0 is"), []),
     "colours": (setting("figures", {"palette": "muted"}), []),
@@ -330,6 +335,14 @@ def test_a_change_trains_what_it_must_and_after_one_run_nothing_is_stale(project
     trained = {name.partition("/")[0] for name in stand_ins.trained(project.run())}
     assert trained == set(expected)
     project.check()
+
+
+def test_the_page_says_what_a_figure_shows_as_its_file_says_it_now(project, monkeypatch):
+    """What a figure shows is the first sentence of its file, which changes nothing of the figure."""
+    monkeypatch.setattr(extensions, "ROOT", project.library.folder / LIBRARY)
+    edit("figures/accuracy.py", '"""', '"""So: ')(project)
+    plan = project.plan()
+    assert [task.stage for task in plan.reasons] == ["page"] and "So: " in plan.graph.page.job.shows["accuracy"]
 
 
 # Ten pairs each day, fifty with what is slow.

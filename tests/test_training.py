@@ -16,8 +16,7 @@ from distillation_dynamics.objective import Objective, When
 from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import log as training_log
-from distillation_dynamics.training import loop
-from distillation_dynamics.training import member as member_module
+from distillation_dynamics.training import loop, written
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.teacher import OnlineTeacher
 from distillation_dynamics.training.trainable import Seen, Trainable, count_gflops, make_optimizer, make_schedule
@@ -210,18 +209,18 @@ def test_a_term_that_is_zero_cannot_be_given_a_share_and_says_so():
     row = torch.tensor([1.0, np.nan, 0.0, 2.0, 0.0, 0.1, np.inf, np.nan])
     assert length == 3 and len(row) + 3 == len(log.columns)
     with pytest.raises(StudyError, match=r"spectral is 0 in epoch 1, step 0; what is 0 cannot have a share"):
-        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
+        written.write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
     row[4] = 0.5
     with pytest.raises(
         StudyError, match=r"spectral has no gradient on the student's blocks in epoch 1, step 0; what is"
     ):
-        member_module._write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
+        written.write_steps(log, [(1, 0, 1e-3, {"cross_entropy", "spectral"}, row)], ["spectral"])
 
 
 def test_an_epoch_that_was_not_validated_says_nothing_of_accuracy(capsys):
     nothing = [np.nan] * (len(training_log.EPOCH_COLUMNS) - 4)
     for accuracy in (np.nan, 71.5):
-        member_module._finish_epoch(training_log.Log([]), 1, 1e-3, 0.5, accuracy, *nothing)
+        written.finish_epoch(training_log.Log([]), 1, 1e-3, 0.5, accuracy, *nothing)
     first, second = capsys.readouterr().err.splitlines()
     assert first == "epoch 1: learning rate 1.000e-03, train loss 0.5000"
     assert second.endswith("validation top-1 71.50 %")

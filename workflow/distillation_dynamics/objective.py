@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import distributed
+from .errors import StudyError, place_of
 from .similarity import cka
 from .spec.network import BlockSize, NetworkSize
 from .spec.teacher_outputs import ITSELF, Part, ordered, taken
@@ -159,12 +160,19 @@ class Objective(nn.Module):
         values = []
         for number in self._numbers(term, when):
             given: dict[str, Any] = {"labels": labels, "targets": targets, "pair": number}
+            shared = {name: given[name] for name in term.takes if name in ("labels", "targets")}
             for name in term.takes:
                 who, part = taken(term, name, number)
                 if who is not None:
-                    value = said[who][part].float()
-                    given[name] = value if who == ITSELF else _target(term, value, part[0], self.seed)
-            values.append(self.terms[term.name](**{name: given[name] for name in term.takes}))
+                    given[name] = said[who][part].float()
+                    if who != ITSELF:
+                        shared[name] = given[name]
+            before = {name: tensor._version for name, tensor in shared.items()}
+            for name in shared.keys() - {"labels", "targets"}:
+                given[name] = _target(term, given[name], name.partition("_")[2], self.seed)
+            value = self.terms[term.name](**{name: given[name] for name in term.takes})
+            _check(self.terms[term.name], value, [name for name in shared if shared[name]._version != before[name]])
+            values.append(value)
             if term.name in self.gated:
                 rows = [given[name].detach().mean(dim=(2, 3)) for name in GATE_TAKES]
                 self.alike[self.gated.index(term.name)] += torch.stack([cka(*rows), torch.ones_like(rows[0][0, 0])])
@@ -210,6 +218,18 @@ class Objective(nn.Module):
         # Weights are given or shared: weight x value = share x loss, and the given ones make the rest of the loss.
         loss = (self.weights * of).sum() / (1 - self.shares.sum())
         return torch.where(self.shares > 0, self.shares * loss / of, self.weights)
+
+
+def _check(term: nn.Module, value: Any, changed: Sequence[str]) -> None:
+    """Raise StudyError where a term returned no number, or `changed` in place what others are handed, too."""
+    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+        what = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.80}"
+        raise StudyError(f"{place_of(type(term).forward)}: returned {what}; return one number, a tensor without axes")
+    if changed:
+        raise StudyError(
+            f"{place_of(type(term).forward)}: it (or the term's target) changes {', '.join(changed)} in place, which "
+            "others are handed, too; make a new tensor"
+        )
 
 
 def _target(term: TermSpec, values: Tensor, kind: str, seed: int) -> Tensor:

@@ -1,8 +1,9 @@
 """The modules of the library as their definitions: what each means, without its words, and what it refers to.
 
-Of a definition its meaning counts: comments, layout, docstrings, the words of errors and of what is printed, captions,
-what `Annotated` says beside a type and what OPTIONS say that one means do not; what columns say of themselves
-(`Column`) counts only where it is shown. All is read from the syntax tree.
+Of a definition its meaning counts: comments, layout, docstrings, the words of errors, of asserts and of what is
+printed, captions, what `Annotated` says beside a type and what OPTIONS say that one means do not; what columns say of
+themselves (`Column`) counts only where it is shown. Types count where code reads them, which are those of fields in the
+rooms of `TYPED`; elsewhere they only tell which classes are used. All is read from the syntax tree.
 """
 
 import ast
@@ -16,11 +17,15 @@ from ..syntax import parsed
 
 PACKAGE = __package__.partition(".")[0]
 # Calls and names whose words are for a person, and calls whose words are shown in tables.
-WORDS, CAPTIONS, TEXTS = {"Interrupted", "NotFinite", "StudyError", "print", "say_once"}, {"CAPTION"}, {"Column"}
+WORDS, CAPTIONS, TEXTS = {"Interrupted", "NotFinite", "print", "say_once"}, {"CAPTION"}, {"Column"}
+# Errors whose words a figure shows.
+SHOWN = {"NoValue"}
 # Decorators that do nothing but return a function, by their last name; what others do is done by importing a module.
 PURE = {"abstractmethod", "cache", "contextmanager", "dataclass", "inference_mode", "lru_cache", "no_grad"}
 # By these a module looks into itself: whatever uses one needs all of it.
 REFLECTION = {"__import__", "eval", "exec", "globals"}
+# Rooms of classes whose types of fields are read (`spec.base.build`, pydantic), and what dataclasses read of a type.
+TYPED, OF_DATACLASSES = ("spec", "study", "extensions"), ("ClassVar", "InitVar", "KW_ONLY")
 # In the place of a definition: all of a module's, and what it does by being imported.
 ALL, IMPORT = "*", ""
 
@@ -166,11 +171,22 @@ class _Reader:
             pairs = zip(option.keys, option.values, strict=True)
             told = [pair for pair in pairs if getattr(pair[0], "value", None) != "description"]
             option.keys, option.values = [key for key, _ in told], [value for _, value in told]
-        left: list[ast.AST] = [statement]
+        plain = self._without_type(statement, field=False) or ast.Pass()
+        left: list[ast.AST] = [plain]
         while left:
             node = left.pop()
             left += self._parts_of(node)
-        return ast.unparse(statement)
+        return "" if self._is_type(name, plain) else ast.unparse(plain)
+
+    def _is_type(self, name: str, statement: ast.stmt) -> bool:
+        """Return whether a statement only gives a type a name, `Said = Mapping[Part, Tensor]`, that no code reads."""
+        if self._typed or not isinstance(statement, ast.Assign) or not name[:1].isupper() or name.isupper():
+            return False
+        return isinstance(statement.value, ast.Subscript | ast.BinOp)
+
+    @property
+    def _typed(self) -> bool:
+        return self.module.partition(".")[0] in TYPED
 
     def _parts_of(self, node: ast.AST) -> Iterable[ast.AST]:
         """Take the words out of a node and note what it refers to; return those of its parts that are to be read."""
@@ -184,25 +200,55 @@ class _Reader:
             name = getattr(node.func, "id", None)
             if name in TEXTS:
                 self.texts.append(ast.unparse(node))
-            if name in WORDS | TEXTS:
+            if name in WORDS | TEXTS or str(_last_name(node)).endswith("Error"):
                 _without_words(node)
         elif isinstance(node, ast.Raise):
-            if isinstance(node.exc, ast.Call) and str(_last_name(node.exc)).endswith("Error"):
-                _without_words(node.exc)
+            if isinstance(node.exc, ast.Call) and _last_name(node.exc) not in SHOWN:
+                node.exc.args = [one for one in node.exc.args if not _is_text(one)]
+        elif isinstance(node, ast.Assert):
+            node.msg = None if node.msg is not None and not _assigns(node.msg) else node.msg
         elif isinstance(node, ast.Subscript):
             if getattr(node.value, "id", None) == "Annotated" and isinstance(node.slice, ast.Tuple):
                 node.slice = node.slice.elts[0]
-        elif isinstance(node, ast.arg | ast.AnnAssign):
+        elif isinstance(node, ast.arg):
             self._refer_to_type(node.annotation)
-        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            self._refer_to_type(getattr(node, "returns", None))
-            node.body = (node.body[1:] or [ast.Pass()]) if _docstring(node.body[0]) else node.body
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self._refer_to_type(node.returns)
+            node.returns = None
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(statements := getattr(node, name, None), list):
+                fields = isinstance(node, ast.ClassDef)
+                left = [self._without_type(one, fields) for one in statements if not _docstring(one)]
+                setattr(node, name, [one for one in left if one is not None] or ([ast.Pass()] if statements else []))
         return ast.iter_child_nodes(node)
 
+    def _without_type(self, statement: ast.stmt, field: bool) -> ast.stmt | None:
+        """Return an assignment without its type; of a `field` of a class its name stays, and the type where it is read.
+
+        Anything else stays as it is; None of a variable that is declared alone.
+        """
+        if not isinstance(statement, ast.AnnAssign):
+            return statement
+        self._refer_to_type(statement.annotation)
+        if field:
+            said = ast.unparse(statement.annotation)
+            if not (self._typed or any(word in said for word in OF_DATACLASSES)):
+                statement.annotation = ast.Constant(value=None)
+            return statement
+        if statement.value is None:
+            return None
+        return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
+
     def _refer_to_type(self, kind: ast.expr | None) -> None:
-        """Note the names in a type that is written as a text, or has parts that are."""
+        """Note the names in a type: of what its values do is called only by them, with no other word of the class."""
         for part in ast.walk(kind) if kind else ():
-            if isinstance(part, ast.Constant):
+            if isinstance(part, ast.Name):
+                self._refer(part.id)
+            elif isinstance(part, ast.Attribute):
+                if isinstance(part.value, ast.Name) and part.value.id in self.imports:
+                    self._refer(part.value.id, part.attr)
+            elif isinstance(part, ast.Constant):
                 self._refer(str(part.value))
 
     def _refer(self, name: str, *rest: str) -> None:
@@ -217,8 +263,20 @@ class _Reader:
 
 def _without_words(node: ast.Call) -> None:
     """Take out what a call is given, unless that is also assigned to a name."""
-    if not any(isinstance(one, ast.NamedExpr) for one in ast.walk(node)):
+    if not _assigns(node):
         node.args, node.keywords = [], []
+
+
+def _assigns(node: ast.AST) -> bool:
+    return any(isinstance(one, ast.NamedExpr) for one in ast.walk(node))
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Return whether an argument is a text that assigns nothing: written down, filled in, or put together of such."""
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or _is_text(node.right)
+    written = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return written and not _assigns(node)
 
 
 def _docstring(statement: ast.stmt) -> bool:

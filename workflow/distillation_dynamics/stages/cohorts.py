@@ -16,6 +16,7 @@ import torch
 
 from .. import distributed
 from ..data.split import Split
+from ..errors import at_fault, is_memory
 from ..files import replacing, write_table
 from ..networks.build import build
 from ..networks.device import device as device_of
@@ -64,7 +65,10 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
     images = Split(first.images, "train", first.recipe.train_images)
     numbers = _numbers(jobs)
     teachers = [_teacher(key, jobs, images, device) for key in numbers]
-    members = [_member(job, progress.state_key(number), numbers) for number, job in enumerate(jobs)]
+    begun_by = {number: _begun(number, job, progress, numbers) for number, job in enumerate(jobs)}
+    members = [member for member in begun_by.values() if member is not None]
+    if not members:
+        return
     begun = time.time()
     at_a_time = first.machine.images_at_a_time
     train(members, teachers, images, splits["validation"], first.recipe, device, workers, at_a_time)
@@ -77,7 +81,9 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
         return
     # What is nobody's own: start-up, and everything after the last step.
     spent = time.time() - begun - sum(member.log.seconds for member in members)
-    for number, (job, member) in enumerate(zip(jobs, members, strict=True)):
+    for number, job in enumerate(jobs):
+        if (member := begun_by[number]) is None:
+            continue
         if member.failed is not None:
             progress.fail(number, member.failed)
             continue
@@ -114,6 +120,18 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
     teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
     teacher.verify(network, images, device, job.seed, see)
     return teacher
+
+
+def _begun(number: int, job: RunJob, progress: Progress, numbers: dict[str, int]) -> Member | None:
+    """Return a training; None where its terms cannot be made, which is its own failure."""
+    try:
+        return _member(job, progress.state_key(number), numbers)
+    except Exception as error:
+        if is_memory(error):
+            raise
+        if distributed.rank() == 0:
+            progress.fail(number, at_fault(error))
+        return None
 
 
 def _member(job: RunJob, state_key: str, numbers: dict[str, int]) -> Member:

@@ -18,15 +18,16 @@ from torch import Tensor, nn
 
 from .. import distributed
 from ..data.split import Batch, Split
-from ..errors import StudyError
+from ..errors import StudyError, is_memory
 from ..networks.blocks import classes_of
 from ..objective import Said
 from ..spec.teacher_outputs import Part, ordered
 from ..spec.training import Recipe
 from .evaluation import predict, score
-from .member import REMEDY, Member
+from .member import Member
 from .mixing import mixed
 from .resume import Stop
+from .written import REMEDY
 
 # Several processes agree this often on whether to save a state: one of them may have been asked to stop.
 STEPS_BETWEEN_VOTES = 10
@@ -133,6 +134,7 @@ def asked_of_teachers(members: list[Member], teachers: int) -> list[list[Part]]:
 
 def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "Clock") -> None:
     """Validate, where it is due, and close the epoch of all members whose losses are finite."""
+    members = [member for member in members if member.failed is None]
     for member in members:
         member.write_steps()
         if recipe.schedule.step == "epoch":
@@ -190,7 +192,7 @@ def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not is_memory(error):
             raise
         what = "the whole batch" if images_at_a_time is None else f"{images_at_a_time} images"
         raise StudyError(

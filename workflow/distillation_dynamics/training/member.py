@@ -1,8 +1,7 @@
 """One training among those that see the same batches: a network, its objective, optimiser, random stream and log."""
 
 import math
-import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from .. import distributed
 from ..data.streams import RandomStream
-from ..errors import StudyError
+from ..errors import StudyError, at_fault, is_memory
 from ..objective import ITSELF, Objective, Said, When
 from ..spec.teacher_outputs import Part
 from ..spec.training import Recipe
@@ -21,12 +20,11 @@ from .log import EPOCH_COLUMNS, GRADIENT_COLUMNS, Log
 from .resume import States, log_from_state, log_to_state
 from .teacher import joined
 from .trainable import Seen, Trainable, count_gflops, make_optimizer, make_schedule
+from .written import finish_epoch, write_steps
 
 STEPS_BETWEEN_LOG_WRITES = 50
 # A count of operations is per image, whatever the batch.
 COUNTED_IMAGES = 2
-REMEDY = "lower recipe.optimizer.learning_rate or set recipe.clip_gradient_norm"
-NO_SHARE = "what is 0 cannot have a share; give a number as its weight"
 
 
 class Member:
@@ -73,7 +71,7 @@ class Member:
         if state is None:
             # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
             self.random = RandomStream(self.seed if distributed.rank() == 0 else stream_of(self.seed, 0))
-            _finish_epoch(self.log, 0, *[np.nan] * (len(EPOCH_COLUMNS) - 1))
+            finish_epoch(self.log, 0, *[np.nan] * (len(EPOCH_COLUMNS) - 1))
             self.after_epoch(0)
             return
         self.trainable.load_state_dict(state["trainable"])
@@ -105,19 +103,42 @@ class Member:
     def update(
         self, batch: tuple[Tensor, Tensor, Tensor], said: Sequence[Said], recipe: Recipe, size: int | None
     ) -> None:
-        """Make one update on a batch, `size` images at a time.
+        """Make one update on a batch, `size` images at a time; what goes wrong in it is said in `failed`.
 
         Of the batch there are pixels [B, C, H, W], labels [B], and targets, which are labels or probabilities [B, K];
-        of all teachers what they say of it, as far as `asks` asks.
+        of all teachers what they say of it, as far as `asks` asks. Memory that runs out is everybody's, and raised.
         """
-        when = self.when
         seen = Seen(*batch, {number: said[teacher] for number, teacher in enumerate(self.teachers)})
+        if self.step == 0:
+            self._try(lambda: self._count(seen))
+            # Before the processes first wait for each other: nearly all that can go wrong goes wrong here.
+            if distributed.anywhere(self.failed is not None, seen.labels.device):
+                self.failed = self.failed or StudyError("training: failed in another process, whose log has the reason")
+                return
+        self._try(lambda: self._update(seen, recipe, size))
+        if self.failed is not None and distributed.world() > 1:
+            # The other processes wait for this one, and would wait for ever.
+            raise self.failed
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            if is_memory(error):
+                raise
+            self.failed = at_fault(error)
+
+    def _count(self, seen: Seen) -> None:
+        """Count the operations of an update, on few images of which the objective gets copies."""
+        few = seen[:COUNTED_IMAGES].copied()
+        with self.random:
+            self.log.gflops_per_image = count_gflops(self.trainable, few, self.when) / len(few.labels)
+
+    def _update(self, seen: Seen, recipe: Recipe, size: int | None) -> None:
+        when = self.when
         if recipe.schedule.step == "update":
             self.schedule.step_update(self.step)
         with self.random:
-            if self.step == 0:
-                few = seen[:COUNTED_IMAGES]
-                self.log.gflops_per_image = count_gflops(self.trainable, few, when) / len(few.labels)
             if size is None or size >= len(seen.pixels):
                 values, parts = self._whole(seen, when, recipe.precision)
             else:
@@ -235,7 +256,7 @@ class Member:
         self.looked.clear()
         try:
             shared = [spec.name for spec in self.objective.specs.values() if spec.weight is None]
-            _write_steps(self.log, self.buffer, shared)
+            write_steps(self.log, self.buffer, shared)
         except StudyError as error:
             self.failed = error
 
@@ -243,7 +264,7 @@ class Member:
         """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
         rows = self.log.of_epoch(epoch, "learning_rate", "loss", *GRADIENT_COLUMNS)
         _, loss, *gradients = rows.mean(axis=0).tolist()
-        _finish_epoch(self.log, epoch, float(rows[0, 0]), loss, *result, *gradients)
+        finish_epoch(self.log, epoch, float(rows[0, 0]), loss, *result, *gradients)
         self.objective.end_epoch()
         self.after_epoch(epoch)
 
@@ -262,36 +283,7 @@ def stream_of(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step, distributed.rank(), distributed.world()]).generate_state(1)[0])
 
 
-def _write_steps(log: Log, buffer: list, shared: Collection[str] = ()) -> None:
-    """Move buffered steps into the log, in one transfer from the device; `shared` terms are given no weight."""
-    if not buffer:
-        return
-    values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
-    for (epoch, step, rate, computed, _), row in zip(buffer, values, strict=True):
-        whole = [epoch, step, rate, *row]
-        known = dict(zip(log.columns, whole, strict=True))
-        for term in computed.intersection(shared):
-            if math.isfinite(known[term]) and not math.isfinite(known[f"weight of {term}"]):
-                what = "is 0" if known[term] == 0 else "has no gradient on the student's blocks"
-                raise StudyError(f"training: {term} {what} in epoch {epoch}, step {step}; {NO_SHARE}")
-        for name in (*(term for term in log.terms if term in computed), "loss"):
-            if not math.isfinite(known[name]):
-                raise StudyError(f"training: {name} became {known[name]} in epoch {epoch}, step {step}; {REMEDY}")
-        log.rows.append(whole)
-    buffer.clear()
-
-
 def _summed(parts: Sequence[Gradients]) -> Gradients:
     """Return the sum of gradients by the same parameters; None where none of them reaches one."""
     there = [[gradient for gradient in column if gradient is not None] for column in zip(*parts, strict=True)]
     return [torch.stack(column).sum(dim=0) if column else None for column in there]
-
-
-def _finish_epoch(log: Log, *values: float) -> None:
-    """Close an epoch with the values of EPOCH_COLUMNS, and say what it came to."""
-    for column, item in zip(EPOCH_COLUMNS, values, strict=True):
-        log.epochs[column].append(item)
-    epoch, rate, loss, accuracy = values[:4]
-    if epoch > 0 and distributed.rank() == 0:
-        validated = "" if math.isnan(accuracy) else f", validation top-1 {accuracy:.2f} %"
-        print(f"epoch {epoch}: learning rate {rate:.3e}, train loss {loss:.4f}{validated}", file=sys.stderr, flush=True)

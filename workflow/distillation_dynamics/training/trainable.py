@@ -42,6 +42,11 @@ class Seen:
             {number: {part: value[images] for part, value in said.items()} for number, said in self.taught.items()},
         )
 
+    def copied(self) -> "Seen":
+        """Return a batch that shares no memory with this one."""
+        taught = {number: {part: value.clone() for part, value in said.items()} for number, said in self.taught.items()}
+        return Seen(self.pixels.clone(), self.labels.clone(), self.targets.clone(), taught)
+
 
 class Trainable(nn.Module):
     """Everything that trains: the student and the objective's own modules."""
