@@ -147,14 +147,19 @@ def test_classes_are_called_what_their_source_calls_them(tmp_path):
     for name in ("class10", "class9", "b"):
         (tmp_path / "images" / name).mkdir(parents=True)
     folder, packed = (f"{tmp_path}/images",), (f"{ROOT}/resources/fashion_mnist/test-00000-of-00001.parquet",)
-    assert class_names("folder", folder, 3) == ("b", "class9", "class10")
-    assert class_names("parquet", packed, 10)[1] == "Trouser"
     write_parquet(tmp_path / "plain.parquet", [0, 1])
+    plain, nowhere = (f"{tmp_path}/plain.parquet",), (f"{tmp_path}/nowhere",)
+
+    def names(source, files, classes):
+        return class_names(Data(source, files, source == "parquet", {}, classes=classes))
+
+    assert names("folder", folder, 3) == ("b", "class9", "class10")
+    assert names("parquet", packed, 10)[1] == "Trouser"
     for source, files, classes in (
-        ("folder", folder, 2), ("folder", folder, None), ("folder", (f"{tmp_path}/nowhere",), 3),
-        ("parquet", packed, 9), ("parquet", (f"{tmp_path}/plain.parquet",), 2),
+        ("folder", folder, 2), ("folder", folder, None), ("folder", nowhere, 3), ("parquet", packed, 9),
+        ("parquet", plain, 2),
     ):  # fmt: skip
-        assert class_names(source, files, classes) == ()
+        assert names(source, files, classes) == ()
 
 
 def test_the_readers_that_there_are_say_what_the_plan_asks_without_torch():

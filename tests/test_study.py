@@ -90,6 +90,17 @@ def test_every_objective_file_is_a_known_objective():
         ),
         ("view.image_size", 29, r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* an image_size of 28$"),
         ("data", {**SMALL, "train": ["a", "b"]}, r"^data.train: with data.source: folder give one folder or .tar"),
+        (
+            "data",
+            {**SMALL, "columns": {"image": "img"}},
+            r"^data.columns: has no meaning with source folder; remove it$",
+        ),
+        ("data.columns", {"lable": "x"}, "data.columns.lable: unknown key; did you mean label"),
+        (
+            "data.columns",
+            {"label": "kind"},
+            r"^data.train: \S+ has no column kind, .* as in data.columns: {label: label}",
+        ),
         ("data.source", "folder", r"^data.train: \S+parquet is no folder and no .tar; .* data.source: parquet$"),
         ("view.mean", [0.1, 0.2], "view.mean: 2 values given for 1 channels"),
         ("networks.cait.weights", "x.safetensors", "networks.cait.weights: has no meaning with source pretrain"),

@@ -3,14 +3,18 @@
 import os
 from importlib import import_module
 
+from ..spec.configured import Data
+from .source import options_of
 
-def class_names(source: str, files: tuple[str, ...], classes: int | None) -> tuple[str, ...]:
-    """Return the names of the classes in order of their numbers, as the reader `source` finds them in its files.
+
+def class_names(data: Data) -> tuple[str, ...]:
+    """Return the names of the classes in order of their numbers, as the reader of a set finds them in its test images.
 
     Nothing where nothing names them, or another number of classes than the study has.
     """
-    named = getattr(import_module(f".sources.{source}", __package__), "class_names", None)
-    if named is None or classes is None or not files or not os.path.exists(files[0]):
+    reader = import_module(f".sources.{data.source}", __package__)
+    named = getattr(reader, "class_names", None)
+    if named is None or data.classes is None or not os.path.exists(data.test[0]):
         return ()
-    names = named(files)
-    return names if len(names) == classes else ()
+    names = named(data.test, **options_of(reader, data))
+    return names if len(names) == data.classes else ()

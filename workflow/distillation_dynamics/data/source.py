@@ -3,14 +3,15 @@
 At its top, for the plan, and so without torch: `find(value, key)`, the paths that a configuration means, spelt one way;
 `contents(paths, key)`, the files that count as its content, by which the plan knows whether images changed;
 `count(paths, classes, key)`, the number of images, or None where only a listing tells; and `PACKED`, a literal: whether
-the stage copies the encoded images into one file. It may define `class_names(paths)`, those of the classes in order.
-Then the class `Source(paths, classes, key)`. All raise StudyError naming the configuration's `key`. With `classes` None
-labels are not asked for.
+the stage copies the encoded images into one file. It may define `class_names(paths)`, those of the classes in order,
+`classes_in(paths, key)`, the number of classes that labels tell (None: nothing does without a listing), and `OPTIONS`,
+a literal: keys of `data`, of READER_KEYS, that all of these but `find` take by name. Then the class `Source(paths,
+classes, key)`. All raise StudyError naming the configuration's `key`. With `classes` None labels are not asked for.
 """
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +19,15 @@ from ..errors import StudyError, unreadable
 
 # By which files are known as images: timm's.
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+# Keys of `data` that some readers take and others do not.
+READER_KEYS = ("columns",)
+
+
+def options_of(reader: Any, images: Any) -> dict[str, Any]:
+    """Return what a reader is told by name, of an image set or its job: the keys that its OPTIONS name."""
+    return {key: getattr(images, key) for key in getattr(reader, "OPTIONS", ())}
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from string import Formatter
 
+from ..data.source import READER_KEYS
 from ..errors import StudyError
 from ..spec.tables import WHO
 from ..spec.teacher_outputs import BY_BLOCK, WHOLE
@@ -61,6 +62,7 @@ def readers() -> dict[str, bool]:
     found = {}
     for file in _files("data/sources"):
         found[file.name] = file.of_type("PACKED", bool)
+        file.texts("OPTIONS", READER_KEYS, default=())
         file.must_define("find", "contents", "count", "Source")
     return found
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from ..data.source import options_of
 from ..errors import StudyError
 from ..networks.weights_file import LOCAL, check_safetensors, local_weights, other_weights
 from ..spec.configured import Data
@@ -62,7 +63,7 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
             )
             found[source] = "missing"
             continue
-        files = reader.contents(paths, f"{key}.{source}")
+        files = reader.contents(paths, f"{key}.{source}", **options_of(reader, data))
         found[source] = hashes.of_source(paths, files, data.trust_times)
         if os.path.isdir(paths[0]) and not data.packed:
             # Each is an image, which is read where it lies.

@@ -42,7 +42,7 @@ def add(graph: Graph) -> None:
     graph.statistics = _statistics(graph)
     figures, owners, data = drawn(graph), _owners(graph), graph.study.data
     graph.report = _report(graph, owners)
-    classes = class_names(data.source, data.files["test"], data.classes)
+    classes = class_names(data)
     graph.figures = {name: _figure(graph, name, figure, owners, classes) for name, figure in figures.items()}
     graph.page = _page(graph, figures, owners, classes)
     graph.paper = _paper(graph, figures)

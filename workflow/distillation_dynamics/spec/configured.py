@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .data import Arrays, DataJob
+from .data import COLUMNS, Arrays, Columns, DataJob
 from .images import Images, Validation, View
 
 # Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
@@ -30,6 +30,7 @@ class Data:
     images: int | None = None
     view: View | None = None
     groups: str | None = None
+    columns: Columns = COLUMNS
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
@@ -71,7 +72,7 @@ class Data:
     def job(self, content: dict[str, str], key: str = "data", out: str = "") -> DataJob:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
         return DataJob(
-            *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups),
+            *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups, self.columns),
             train=self.train,
             test=self.test,
             key=key,

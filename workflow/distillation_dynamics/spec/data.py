@@ -1,9 +1,22 @@
 """The job of the data stage."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from .base import aside
+from .base import aside, later
 from .images import Validation, View
+from .keys import Key, Text
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of Parquet files are read."""
+
+    image: Annotated[Text, Key("holds encoded images, paths of their files, or structs of both")] = "image"
+    label: Annotated[Text, Key("holds the classes: numbers from 0, or words, which are numbered")] = "label"
+
+
+COLUMNS = Columns()
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class DataJob:
     they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
     (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
     one array a source, too. `groups`: a regular expression of names, those that match alike being one photograph's.
-    `key` names the set in sentences.
+    `columns` are those of Parquet files. `key` names the set in sentences.
     """
 
     source: str
@@ -45,6 +58,7 @@ class DataJob:
     packed: bool
     arrays: Arrays | None
     groups: str | None = None
+    columns: Columns = later(default=COLUMNS)
     train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
     key: str = aside(default="data")

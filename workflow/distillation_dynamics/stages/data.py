@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.pictures import decode, open_picture
-from ..data.source import Source, check_labels, some
+from ..data.source import Source, check_labels, options_of, some
 from ..data.split import balanced
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
@@ -37,7 +37,8 @@ SPLIT_COLUMNS = {
 def main(job: DataJob, gpus: int = 0) -> None:
     """List the images of the sources, copy them where the reader hands them out, and write the splits."""
     reader = import_module(f"..data.sources.{job.source}", __package__)
-    sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}") for key, files in job.sources.items()}
+    told = options_of(reader, job)
+    sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}", **told) for key, files in job.sources.items()}
     check_classes(sources, job)
     splits = splits_of(sources, job)
     places = {
@@ -58,7 +59,7 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
         if named.keys() == {key, other} and (lacking := named[other].keys() - named[key].keys()):
             raise StudyError(
                 f"{job.key}.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but {job.key}.{other} has; "
-                "the two must have the same classes (subfolders)"
+                "the two must have the same classes"
             )
 
 

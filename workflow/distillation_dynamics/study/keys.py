@@ -8,6 +8,7 @@ has no default is None. The terms of variants and some names are those of files 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from ..spec.data import COLUMNS, Columns
 from ..spec.images import Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
@@ -30,6 +31,7 @@ Palette = Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"]
 SOURCE = "parquet: Hugging Face's layout; folder: timm's readers (folder or .tar); or another file of data/sources/"
 FILES = "a path; of Parquet files a path, a pattern (train-*.parquet) or a list of them, read in that order"
 CLASSES = "number of classes; left out: the images have no labels"
+READ_COLUMNS = "which columns of Parquet files are read"
 GROUPS = "regular expression: images whose names match alike (in its first group) are one photograph's, and count once"
 SPREAD = "images of the validation split, spread evenly over the classes; left out: {}, or all where there are fewer"
 FIRST_SEED = "those of them that are measured of the students of the first seed alone"
@@ -65,6 +67,7 @@ class ProbeData:
     test: Annotated[Paths, Key(FILES)]
     classes: Annotated[Count | None, Key(CLASSES)] = None
     groups: Annotated[Text | None, Key(GROUPS)] = None
+    columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
     images: Annotated[Count | None, Key("so many of them, spread evenly; left out: all")] = None
 
 
@@ -77,6 +80,7 @@ class StudyData:
     train: Annotated[Paths | None, Key(FILES)] = None
     classes: Annotated[Count | None, Key(CLASSES)] = None
     groups: Annotated[Text | None, Key(GROUPS)] = None
+    columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
     trust_times: Annotated[bool, Key("images count by size and time of change of their files, not by content")] = False
     validation: Annotated[Validation | None, Key("which images are held out for every choice")] = None
 

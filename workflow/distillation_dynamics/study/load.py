@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .. import extensions
+from ..data.source import READER_KEYS, options_of
 from ..spec.configured import SOURCES, Data
 from ..spec.faults import read, refuse
 from ..spec.images import View
@@ -90,11 +91,13 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
     Raises StudyError where there is none, or one that cannot be used.
     """
     reader = import_module(f"..data.sources.{part.source}", __package__)
-    files, rows = {}, {}
+    told, files, rows = options_of(reader, part), {}, {}
+    others = (name for name in READER_KEYS if name not in told and getattr(part, name) != getattr(type(part), name))
+    refuse(f"{key}.{name}: has no meaning with source {part.source}; remove it" for name in others)
     for source in SOURCES:
         if (given := getattr(part, source, None)) is not None:
             files[source] = tuple(reader.find(list(given) if isinstance(given, tuple) else given, f"{key}.{source}"))
-            count = reader.count(files[source], part.classes, f"{key}.{source}")
+            count = reader.count(files[source], part.classes, f"{key}.{source}", **told)
             if count is not None:
                 rows[source] = count
     return Data(**_given(part) | files, packed=reader.PACKED, rows=rows, view=view)

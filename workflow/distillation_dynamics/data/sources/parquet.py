@@ -1,194 +1,231 @@
 """Parquet files of images, as Hugging Face ships them: found, checked by their footers, read a few rows at a time.
 
-A source is one file or several (its shards), read in the order given. Column `image` holds encoded images, as structs
-{bytes, path} or as bytes; column `label` holds whole numbers from 0, and is not looked at where there are no classes.
-Imports no torch.
+A source is one file or several (its shards), read in the order given. What a column may hold is said in `_columns`; the
+labels are not looked at where there are no classes. Imports no torch.
 """
 
-import glob
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from ...errors import StudyError
-from ..source import check_labels
+from ...spec.data import COLUMNS, Columns
+from ..source import check_labels, some
+from . import _columns, _shards
+from ._columns import Footer
+from ._rows import NoLabelError, by_path, bytes_of, labels_of, paths_of
 
 PACKED = True
-IMAGES_AT_A_TIME, LABELS_AT_A_TIME = 64, 2**16
-# Bytes of a column that are read ahead; left alone, pyarrow reads all of a group of rows.
-READ_AHEAD = 2**20
+OPTIONS = ("columns",)
 
 
 def find(value: str | list[str], key: str) -> list[str]:
-    """Return the files that a path, a pattern (its files by name) or a list of them means.
+    """Return the files that a path, a pattern (its files in natural order) or a list of them means.
 
     Raises StudyError naming the configuration's `key` where there is none, one twice, or not every shard.
     """
-    files: list[str] = []
-    for path in [value] if isinstance(value, str) else value:
-        path = os.path.normpath(path)
-        if os.path.isdir(path):
-            raise StudyError(f"{key}: {path} is a folder; name the files in it, such as {path}/train-*.parquet")
-        if os.path.isfile(path):
-            files.append(path)
+    return _shards.found(value, key)
+
+
+def contents(paths: Iterable[str], key: str, columns: Columns = COLUMNS) -> list[str]:
+    """Return the files, and those of images that they name; raise StudyError where some of these are not there."""
+    paths = list(paths)
+    named: dict[str, None] = {}
+    first = ""
+    for path in paths:
+        footer = _columns.checked(path, columns, None, key)
+        if not by_path(footer, columns.image):
             continue
-        found = sorted(name for name in glob.glob(path) if os.path.isfile(name))
-        if not found:
-            missing = f"no file matches {path}" if glob.has_magic(path) else f"the file {path} does not exist"
-            raise StudyError(f"{key}: {missing}; give Parquet files of images: a path, a pattern or a list")
-        _check_all_there(path, found, key)
-        files += found
-    if twice := {path for path in files if files.count(path) > 1}:
-        raise StudyError(f"{key}: {min(twice)} is given twice; name each file once")
-    return files
-
-
-def _check_all_there(pattern: str, files: list[str], key: str) -> None:
-    """Raise StudyError where files named `-00003-of-00294` are not all there: a download that was not finished."""
-    totals = {int(match[1]) for path in files if (match := re.search(r"-of-(\d+)\.\w+$", path))}
-    if len(totals) == 1 and (total := totals.pop()) != len(files):
+        first = first or path
+        for encoded, name in zip(bytes_of(footer, columns.image), paths_of(footer, columns.image), strict=True):
+            if encoded is None and name:
+                named[_columns.file_of(path, name)] = None
+    if missing := [file for file in named if not os.path.isfile(file)]:
         raise StudyError(
-            f"{key}: {pattern} matches {len(files)} of {total} shards; fetch the others, or list the files to be used"
+            f"{key}: {len(missing)} of {len(named)} images that {first} names are not there "
+            f"({some(map(_short, missing))}); put them there, by their paths from the folder of the Parquet file"
         )
+    return [*paths, *named]
 
 
-def contents(paths: Iterable[str], key: str) -> list[str]:
-    """Return the files."""
-    return list(paths)
+def _short(name: str, most: int = 100) -> str:
+    return name if len(name) <= most else f"{name[: most // 2]}...{name[-most // 2 :]}"
 
 
-def class_names(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return what the footer of the first file says in Hugging Face's way; nothing where it does not."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def class_names(paths: Iterable[str], columns: Columns = COLUMNS) -> tuple[str, ...]:
+    """Return what the classes are called, in order of their numbers; nothing where nothing names them."""
+    paths = list(paths)
     try:
-        said = json.loads((pq.read_schema(next(iter(paths))).metadata or {}).get(b"huggingface", b"{}"))
-        return tuple(map(str, said["info"]["features"]["label"]["names"]))
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        footer = Footer.read(paths[0], "")
+        column = columns.label
+        if column not in footer.holds("label"):
+            return ()
+        return footer.class_names(column) or (tuple(_words(paths, column)) if footer.is_word(column) else ())
+    except StudyError:
         # What is wrong with a file is said where it is read; one without names is none the worse.
         return ()
 
 
-def count(paths: Iterable[str], classes: int | None, key: str) -> int:
+def classes_in(paths: Iterable[str], key: str, columns: Columns = COLUMNS) -> int | None:
+    """Return one more than the highest label, or how many words there are; None where some image has no label.
+
+    Raises StudyError naming the configuration's `key` where a footer cannot be read.
+    """
+    footers = [Footer.read(path, key) for path in paths]
+    if any(columns.label not in footer.holds("label") for footer in footers):
+        return None
+    words = {footer.is_word(columns.label) for footer in footers}
+    try:
+        if len(words) > 1:
+            return None
+        if True in words:
+            return len(_words([footer.path for footer in footers], columns.label))
+        bounds = [_bounds(footer, columns.label) for footer in footers]
+    except NoLabelError:
+        return None
+    return None if min(low for low, _ in bounds) < 0 else 1 + max(high for _, high in bounds)
+
+
+def looked_at(paths: Iterable[str], key: str) -> tuple[Columns, int | None]:
+    """Return which columns of files that nobody described hold images and labels, and how many classes there are.
+
+    Raises StudyError where files cannot be read, shards are missing, or more than one column could hold the images.
+    """
+    paths = list(paths)
+    _shards.check_whole(paths, key)
+    columns = _columns.guessed(Footer.read(paths[0], key), key)
+    classes = classes_in(paths, key, columns) if columns.label else None
+    if classes is None or classes < 2:
+        return Columns(image=columns.image), None
+    return columns, max(classes, len(class_names(paths, columns)))
+
+
+def count(paths: Iterable[str], classes: int | None, key: str, columns: Columns = COLUMNS) -> int:
     """Return the number of images of all files, from their footers.
 
-    Raises StudyError naming the configuration's `key` where a footer tells that its file cannot be used.
+    Raises StudyError naming the configuration's `key` where a footer, or words for labels, tell that files cannot be
+    used.
     """
-    return sum(_images_in(path, classes, key) for path in paths)
-
-
-def _images_in(path: str, classes: int | None, key: str) -> int:
-    """Return the number of images of a file, from its footer.
-
-    Raises StudyError naming the configuration's `key` where the footer tells that file or columns cannot be used.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_metadata(path)
-        schema = metadata.schema.to_arrow_schema()
-    except (pa.ArrowException, OSError) as error:
-        raise StudyError(f"{key}: {path} is not a readable Parquet file ({error}); fetch it again") from error
-    if missing := ({"image"} if classes is None else {"image", "label"}) - set(schema.names):
-        without = ", or leave out data.classes where images have no labels" if missing == {"label"} else ""
-        raise StudyError(
-            f"{key}: {path} has no column {' and '.join(sorted(missing))}, only {', '.join(schema.names)}; rename them"
-            + without
-        )
-    kind = schema.field("image").type
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        kind = kind.field("bytes").type
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise StudyError(
-            f"{key}: column image of {path} holds {schema.field('image').type}; it must hold encoded images (PNG, "
-            "JPEG), as bytes or as Hugging Face's structs of bytes and path"
-        )
-    if metadata.num_rows == 0:
-        raise StudyError(f"{key}: {path} holds no images; leave it out or fetch it again")
+    footers = [_columns.checked(path, columns, classes, key) for path in paths]
     if classes is not None:
-        _check_label_column(path, metadata, schema, classes, key)
-    return metadata.num_rows
+        for footer in footers:
+            _check_labels_by(footer, columns.label, classes, key)
+        _numbers_of_words(footers, columns.label, classes, key)
+    return sum(footer.metadata.num_rows for footer in footers)
 
 
-def _check_label_column(path: str, metadata: Any, schema: Any, classes: int, key: str) -> None:
-    import pyarrow as pa
-
-    if not pa.types.is_integer(schema.field("label").type):
-        raise StudyError(
-            f"{key}: column label of {path} holds {schema.field('label').type}; it must hold whole numbers from 0 to "
-            f"{classes - 1} (data.classes)"
-        )
-    for facts in _statistics(metadata, "label"):
+def _check_labels_by(footer: Footer, column: str, classes: int, key: str) -> None:
+    """Raise StudyError naming the configuration's `key` where a footer tells that labels cannot be used."""
+    for facts in footer.statistics(column):
         if facts.has_null_count and facts.null_count:
             raise StudyError(
-                f"{key}: {facts.null_count} rows of {path} have no label (null); give them one, or leave them out"
+                f"{key}: {facts.null_count} rows of {footer.path} have no {column} (null); give them one, or leave "
+                "them out"
             )
-        if facts.has_min_max:
-            check_labels(np.array([facts.min, facts.max]), classes, f"{key}: {path}")
+        if facts.has_min_max and not footer.is_word(column):
+            check_labels(np.array([int(facts.min), int(facts.max)]), classes, f"{key}: {footer.path}")
 
 
-def _statistics(metadata: Any, column: str) -> Iterator[Any]:
-    """Yield what a footer says of a column in each group of rows that it says anything of."""
-    (number,) = (n for n in range(metadata.num_columns) if metadata.schema.column(n).path == column)
-    for group in range(metadata.num_row_groups):
-        facts = metadata.row_group(group).column(number).statistics
-        if facts is not None:
-            yield facts
+def _bounds(footer: Footer, column: str) -> tuple[int, int]:
+    """Return the lowest and the highest label of a file, by its footer where that tells; raise where one lacks."""
+    facts = list(footer.statistics(column))
+    if footer.nulls(column) == 0 and all(one.has_min_max for one in facts):
+        found = [int(bound) for one in facts for bound in (one.min, one.max)]
+    else:
+        found = [int(bound) for part in labels_of(footer, column) for bound in (np.min(part), np.max(part))]
+    return min(found, default=0), max(found, default=-1)
+
+
+def _words(paths: Iterable[str], column: str) -> list[str]:
+    """Return all words that label images of files, in plain order."""
+    parts = (part for path in paths for part in labels_of(Footer.read(path, ""), column))
+    return sorted({str(word) for part in parts for word in part})
+
+
+def _numbers_of_words(footers: Iterable[Footer], column: str, classes: int, key: str) -> dict[str, int] | None:
+    """Return the number of each class by the word for it; None where labels are numbers.
+
+    Words are numbered as Hugging Face's metadata name the classes, else in plain order. Raises StudyError naming the
+    configuration's `key` where they are not as many as the study's classes, or some files have words and some numbers.
+    """
+    footers = list(footers)
+    words = [footer.is_word(column) for footer in footers]
+    if not any(words):
+        return None
+    if not all(words):
+        raise StudyError(
+            f"{key}: column {column} holds words in {footers[words.index(True)].path} and numbers in "
+            f"{footers[words.index(False)].path}; give files of one kind"
+        )
+    found = _words([footer.path for footer in footers], column)
+    names = footers[0].class_names(column)
+    if names and (unknown := set(found) - set(names)):
+        raise StudyError(
+            f"{key}: {footers[0].path} has images of {some(unknown)} in column {column}, which its metadata do not "
+            f"name ({some(names)}); mend one"
+        )
+    numbered = {word: number for number, word in enumerate(names or found)}
+    if len(numbered) != classes:
+        raise StudyError(
+            f"{key.rpartition('.')[0]}.classes: {classes} is given, but column {column} of {key} names "
+            f"{len(numbered)} ({some(numbered)})"
+        )
+    return numbered
 
 
 class Source:
-    """The images of Parquet files, each named by its file and row; see `data.source`.
+    """The images of Parquet files, each named by its file and row, and its path where it has one; see `data.source`.
 
     Raises StudyError where a file is damaged or a row lacks its label, and, while they are read, its image.
     """
 
-    classes = None
-
-    def __init__(self, paths: Iterable[str], classes: int | None, key: str):
-        self.paths = list(paths)
+    def __init__(self, paths: Iterable[str], classes: int | None, key: str, columns: Columns = COLUMNS):
+        self.footers = [_columns.checked(path, columns, classes, key) for path in paths]
+        self.column, self.classes, self.labels = columns.image, None, None
         # Files of one name in several folders are told apart by theirs.
-        above = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in self.paths])
-        names, labels = [], []
-        for path in self.paths:
-            short = os.path.relpath(os.path.abspath(path), above)
-            names += [f"{short}, row {row}" for row in range(_images_in(path, classes, key))]
-            if classes is not None:
-                labels += [part.to_numpy().astype(np.int64) for part in _read(path, "label", LABELS_AT_A_TIME)]
+        above = os.path.commonpath([os.path.dirname(os.path.abspath(footer.path)) for footer in self.footers])
+        names = []
+        for footer in self.footers:
+            short = os.path.relpath(os.path.abspath(footer.path), above)
+            of_files = enumerate(paths_of(footer, columns.image))
+            names += [f"{short}, row {row}" + (f": {name}" if name else "") for row, name in of_files]
         self.names = np.array(names)
-        self.labels = None if classes is None else np.concatenate(labels)
+        if classes is not None:
+            self.classes = _numbers_of_words(self.footers, columns.label, classes, key)
+            parts = [self._numbers(footer, columns.label, classes, key) for footer in self.footers]
+            self.labels = np.concatenate(parts)
+
+    def _numbers(self, footer: Footer, column: str, classes: int, key: str) -> np.ndarray:
+        parts = []
+        for part in labels_of(footer, column):
+            if self.classes is not None:
+                values = np.array([self.classes[word] for word in part])
+            else:
+                values = np.asarray(part)
+                check_labels(values, classes, f"{key}: {footer.path}")
+            parts.append(values.astype(np.int64))
+        return np.concatenate(parts)
 
     def encoded(self) -> Iterator[bytes]:
         """Yield the encoded images in order, with no more than some rows in memory at a time."""
-        for path in self.paths:
-            for images in _read(path, "image", IMAGES_AT_A_TIME):
-                yield from images.to_pylist()
+        for footer in self.footers:
+            named = by_path(footer, self.column)
+            both = zip(bytes_of(footer, self.column), paths_of(footer, self.column), strict=True)
+            for row, (encoded, name) in enumerate(both):
+                if encoded is None and not (name and named):
+                    raise StudyError(
+                        f"{footer.path}: row {row} has no encoded image (null); give it one, or leave it out"
+                    )
+                yield _content(footer.path, row, name or "") if encoded is None else encoded
 
 
-def _read(path: str, column: str, rows_at_a_time: int) -> Iterator[Any]:
-    """Yield a column of a file, some rows at a time; raise StudyError where it is damaged or a row has none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    first = 0
+def _content(path: str, row: int, name: str) -> bytes:
+    file = _columns.file_of(path, name)
     try:
-        with pq.ParquetFile(path, buffer_size=READ_AHEAD, pre_buffer=False) as file:
-            for batch in file.iter_batches(rows_at_a_time, columns=[column]):
-                values = batch[column]
-                if pa.types.is_struct(values.type):
-                    # Unlike `field`, this knows of structs that are null themselves.
-                    values = pc.struct_field(values, "bytes")
-                if values.null_count:
-                    row = first + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
-                    what = "encoded image" if column == "image" else column
-                    raise StudyError(f"{path}: row {row} has no {what} (null); give it one, or leave it out")
-                yield values
-                first += len(batch)
-    except (pa.ArrowException, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file of images and labels ({error})") from error
+        if not os.path.isfile(file):
+            raise FileNotFoundError("there is no such file")
+        with open(file, "rb") as opened:
+            return opened.read()
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: row {row}: the image {_short(file)} cannot be read ({error}); mend it") from error
