@@ -6,6 +6,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# The value of a variable as one word for the shell, whatever is in it; and an option with it, where the command gives it.
+quoted = '$(subst ','\'',$(value $(1)))'
+given = $(if $(and $(filter command,$(origin $(1))),$(value $(1))),$(2)=$(call quoted,$(1)))
+
 .PHONY: run test test-all lint lowest why look columns options objectives bundle dataset files unused clear setup
 run: setup
 	. $(BIN)/activate && snakemake --cores all
@@ -37,10 +41,14 @@ why: setup
 	@. $(BIN)/activate && snakemake --dry-run --cores all --quiet progress rules reason host $(ARGS)
 
 # What one network does to images: make look NETWORK=hf-hub:owner/name IMAGES=folder (or a .safetensors file with MODEL=,
-# or local-dir:folder); it writes the study, runs it, and ends with its figures and answer.
+# or local-dir:folder), SIZE= pixels of its images, GROUPS= regular expression of names that are one photograph's, NAME=,
+# FEATURES=1 to keep features; it writes the study, runs it, and ends with its figures and answer.
 look: setup
-	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.look '$(NETWORK)' '$(IMAGES)' \
-	    $(if $(MODEL),--model $(MODEL)) $(if $(NAME),--name $(NAME)) $(ARGS)
+	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.look $(call quoted,NETWORK) \
+	    $(call quoted,IMAGES) $(call given,MODEL,--model) $(call given,NAME,--name) $(call given,SIZE,--size) \
+	    $(call given,GROUPS,--groups) $(if $(filter-out 0 no,$(FEATURES)),--features) $(ARGS)
+# A shell has a variable of this name.
+unexport GROUPS
 
 # The columns of every metric; make columns ARGS=rank of one.
 columns: setup

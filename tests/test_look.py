@@ -1,6 +1,7 @@
 """One command looks into one network: the configuration that it writes, and what it says in the end."""
 
 import json
+import os
 import subprocess
 from types import SimpleNamespace
 
@@ -12,8 +13,13 @@ import yaml
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
-from distillation_dynamics import look
+from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import model_info
+from distillation_dynamics.look import __main__ as look
+from distillation_dynamics.look import network as networks
+from distillation_dynamics.look.configuration import Asked, announced, configuration_of, studied, write
+from distillation_dynamics.look.images import data_of
 from distillation_dynamics.networks.inspection import info_of
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.network import ModelInfo
@@ -28,6 +34,7 @@ CFG = {
     },
 }  # fmt: skip
 DINOV2 = "vit_small_patch14_dinov2"
+ASKED = Asked("", "")
 
 
 def pictures(folder, *names):
@@ -51,14 +58,14 @@ def hub(monkeypatch, tmp_path, config):
         asked.append((repository, file, revision))
         return str(path)
 
-    monkeypatch.setattr(look, "hf_hub_download", download)
+    monkeypatch.setattr(networks, "hf_hub_download", download)
     return asked
 
 
 @pytest.mark.parametrize(("given", "revision"), [("", "main"), ("@" + "a" * 40, "a" * 40)])
 def test_a_hubs_network_is_that_which_its_configuration_says(monkeypatch, tmp_path, flat, given, revision):
     asked = hub(monkeypatch, tmp_path, CFG)
-    found = look.configuration_of(f"hf-hub:timm/{DINOV2}.lvd142m{given}", str(flat))
+    found = configuration_of(Asked(f"hf-hub:timm/{DINOV2}.lvd142m{given}", str(flat)))
     assert asked == [(f"timm/{DINOV2}.lvd142m", "config.json", revision)]
     name = f"{DINOV2}_lvd142m"
     assert found == {
@@ -73,6 +80,7 @@ def test_a_hubs_network_is_that_which_its_configuration_says(monkeypatch, tmp_pa
                     "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.3], "crop_fraction": 1.0, "crop_mode": "center",
                     "interpolation": "bicubic", "channels": 3, "image_size": 518,
                 },
+                "without": ["features"],
             }
         },
     }  # fmt: skip
@@ -87,7 +95,7 @@ def test_a_configuration_of_one_piece_is_read_too_and_arguments_are_kept(monkeyp
             **{"architecture": "vit", "num_classes": 9, "model_args": {"depth": 3}},
         },
     )
-    (found,) = look.configuration_of("hf-hub:me/mine", str(flat))["networks"].values()
+    (found,) = configuration_of(Asked("hf-hub:me/mine", str(flat)))["networks"].values()
     assert found["model"] == {"name": "vit", "args": {"depth": 3, "num_classes": 9}}
     assert found["view"]["channels"] == 3 and "image_size" not in found["view"], "images of a study are squares"
 
@@ -97,17 +105,21 @@ def test_a_folder_and_a_file_leave_classes_and_view_to_what_the_plan_reads(tmp_p
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CFG))
     for given in (str(folder), f"local-dir:{folder}"):
-        found = look.configuration_of(given, str(flat))
+        found = configuration_of(Asked(given, str(flat)))
         assert found["name"] == "look_my_net"
         assert found["networks"]["my_net"] == {
-            "source": "timm", "model": {"name": DINOV2}, "weights": f"local-dir:{folder}"
+            "source": "timm", "model": {"name": DINOV2}, "weights": f"local-dir:{folder}",
+            "without": ["features"],
         }  # fmt: skip
     file = folder / "mae.safetensors"
     file.write_bytes(b"")
-    found = look.configuration_of(str(file), str(flat), "other", "vit_base_patch16_224")
+    found = configuration_of(Asked(str(file), str(flat), "other", "vit_base_patch16_224"))
     assert found["networks"] == {
-        "other": {"source": "checkpoint", "model": {"name": "vit_base_patch16_224"}, "weights": str(file)}
-    }
+        "other": {
+            "source": "checkpoint", "model": {"name": "vit_base_patch16_224"}, "weights": str(file),
+            "without": ["features"],
+        }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -117,7 +129,7 @@ def test_a_folder_and_a_file_leave_classes_and_view_to_what_the_plan_reads(tmp_p
         ("flat/a.jpg", "flat", None, r"^NETWORK: nothing beside the weights of flat/a\.jpg says which model .* MODEL="),
         ("flat", "flat", None, r"^NETWORK: nothing beside the weights of flat says which model"),
         ("net", "nowhere", None, r"^IMAGES: nowhere is no folder, \.tar or \.parquet file"),
-        ("net", "net", None, r"^IMAGES: no pictures lie in net; give a folder that holds some"),
+        ("net", "net", None, r"^IMAGES: the folder net holds no images"),
         ("net", "flat", "...", r"^NAME: no letter or digit"),
     ],
 )
@@ -126,22 +138,22 @@ def test_what_cannot_be_looked_at_is_a_sentence(tmp_path, flat, monkeypatch, cap
     (tmp_path / "net/config.json").write_text(json.dumps(CFG))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match=message):
-        look.configuration_of(network, images, name)
+        configuration_of(Asked(network, images, name))
 
 
 def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch, flat):
     def unreachable(*_, **__):
         raise LocalEntryNotFoundError("no")
 
-    monkeypatch.setattr(look, "hf_hub_download", unreachable)
+    monkeypatch.setattr(networks, "hf_hub_download", unreachable)
     with pytest.raises(StudyError, match=r"^NETWORK: the hub cannot be reached for me/mine@main; .* give the folder"):
-        look.configuration_of("hf-hub:me/mine", str(flat))
+        configuration_of(Asked("hf-hub:me/mine", str(flat)))
 
 
 @pytest.mark.parametrize(
     ("files", "classes"),
     [
-        (("cat/1.jpg", "dog/2.jpg", "dog/more/3.jpg"), 3),
+        (("cat/1.jpg", "dog/2.jpg", "dog/more/3.jpg"), 2),
         (("cat/1.jpg", "dog/2.jpg", "0.jpg"), None),
         (("all/1.jpg", "all/2.jpg"), None),
         (("a/cat/1.jpg", "b/cat/2.jpg", "b/dog/3.jpg"), 2),
@@ -150,7 +162,7 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch, flat):
 def test_folders_of_pictures_are_classes_where_all_pictures_have_one(tmp_path, files, classes):
     (tmp_path / "images/empty").mkdir(parents=True)
     (tmp_path / "images/readme.txt").write_text("no picture")
-    assert look._data(str(pictures(tmp_path / "images", *files))).get("classes") == classes
+    assert data_of(str(pictures(tmp_path / "images", *files))).get("classes") == classes
 
 
 @pytest.mark.parametrize(
@@ -163,12 +175,29 @@ def test_folders_of_pictures_are_classes_where_all_pictures_have_one(tmp_path, f
     ],
 )
 def test_labels_of_parquet_files_are_classes(tmp_path, columns, classes):
-    for number in (1, 0):
+    for number in (10, 2):
         pq.write_table(pa.table({"image": [b"", b"", b""], **columns}), tmp_path / f"part-{number}.parquet")
-    both = [str(tmp_path / f"part-{number}.parquet") for number in (0, 1)]
-    for images, test in ((tmp_path, both), (tmp_path / "part-1.parquet", both[1:])):
-        found = look._data(str(images))
+    both = [str(tmp_path / f"part-{number}.parquet") for number in (2, 10)]
+    for images, test in ((tmp_path, both), (tmp_path / "part-10.parquet", both[1:])):
+        found = data_of(str(images))
         assert found == {"source": "parquet", "test": test} | ({} if classes is None else {"classes": classes})
+
+
+def test_columns_of_other_names_are_found_as_the_reader_finds_them(tmp_path):
+    image = pa.array([{"bytes": b"x", "path": None}] * 3)
+    pq.write_table(pa.table({"img": image, "fine_label": [0, 1, 1]}), tmp_path / "a.parquet")
+    assert data_of(str(tmp_path)) == {
+        "source": "parquet",
+        "test": [str(tmp_path / "a.parquet")],
+        "columns": {"image": "img", "label": "fine_label"},
+        "classes": 2,
+    }
+
+
+def test_a_shard_that_is_missing_is_a_sentence_of_the_reader(tmp_path):
+    pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "train-00000-of-00002.parquet")
+    with pytest.raises(StudyError, match=r"^IMAGES: .* shard 1 of 2 is missing"):
+        data_of(str(tmp_path))
 
 
 REPORT = """# Answers
@@ -194,7 +223,7 @@ No.
 def known(monkeypatch, layer_scale=None):
     """Networks are described without their weights."""
     told = ModelInfo(1, size_of(3, 4, classes=10), View(3, 8, (0.5,) * 3, (0.5,) * 3), layer_scale)
-    monkeypatch.setattr(look.model_info, "describe", lambda asked: dict.fromkeys(asked, told))
+    monkeypatch.setattr(model_info, "describe", lambda asked: dict.fromkeys(asked, told))
 
 
 @pytest.mark.parametrize(
@@ -207,11 +236,11 @@ def known(monkeypatch, layer_scale=None):
 )
 def test_a_control_is_chosen_where_the_untrained_twin_would_be_the_identity(monkeypatch, flat, model, control):
     # In this process, and as of weights that nobody has to fetch.
-    monkeypatch.setattr(look.model_info, "describe", lambda them: {owner: info_of(one) for owner, one in them.items()})
+    monkeypatch.setattr(model_info, "describe", lambda them: {owner: info_of(one) for owner, one in them.items()})
     network = {"source": "timm", "model": model, "weights": "hf-hub:me/mine@main"}
     given = {"name": "look_it", "data": {"source": "folder", "test": str(flat)}, "networks": {"it": network}}
     chosen = {} if control is None else {"control": control}
-    assert look.with_control(given) == given | {"networks": {"it": network | chosen}}
+    assert studied(given, ASKED)[0] == given | {"networks": {"it": network | chosen}}
 
 
 @pytest.mark.parametrize(
@@ -221,7 +250,160 @@ def test_a_layer_scale_that_lets_blocks_do_something_leaves_the_twin(monkeypatch
     known(monkeypatch, layer_scale)
     network = {"source": "timm", "model": {"name": "vit"}, "weights": "hf-hub:me/mine@main"}
     given = {"name": "look_it", "data": {"source": "folder", "test": str(flat)}, "networks": {"it": network}}
-    assert ("control" in look.with_control(given)["networks"]["it"]) == chosen
+    assert ("control" in studied(given, ASKED)[0]["networks"]["it"]) == chosen
+
+
+def test_a_size_and_groups_are_the_studys_and_everything_is_found_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pictures(tmp_path / "my [data] it's", "a_1.jpg", "a_2.jpg")
+    (tmp_path / "vit [1].safetensors").write_bytes(b"")
+    asked = Asked(
+        "~/vit [1].safetensors", "~/my [data] it's", model=DINOV2, size="224", groups=r"^(.+)_\d+$", features=True
+    )
+    assert configuration_of(asked) == {
+        "name": "look_vit_1",
+        "data": {"source": "folder", "test": f"{tmp_path}/my [data] it's", "groups": r"^(.+)_\d+$"},
+        "networks": {
+            "vit_1": {
+                "source": "checkpoint", "model": {"name": DINOV2}, "weights": f"{tmp_path}/vit [1].safetensors",
+                "view": {"image_size": 224},
+            }
+        },
+    }  # fmt: skip
+
+
+def test_a_size_that_is_asked_for_goes_before_what_a_hub_says(monkeypatch, tmp_path, flat):
+    hub(monkeypatch, tmp_path, CFG | {"model_args": {"img_size": 518, "in_chans": 3, "depth": 3}})
+    for size, expected in ((None, 518), ("224", 224)):
+        (found,) = configuration_of(Asked("hf-hub:me/mine", str(flat), size=size))["networks"].values()
+        assert found["view"]["image_size"] == expected and found["view"]["channels"] == 3
+        assert found["model"]["args"] == {"depth": 3, "num_classes": 0}, "a study says sizes in its view"
+
+
+TINY = {"source": "timm", "model": {"name": DINOV2, "args": {"depth": 2, "embed_dim": 12, "num_heads": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("size", "groups", "message"),
+    [
+        ("225", None, r"^SIZE: \S+ cuts images into patches of 14 x 14 .* not cover 225 .* such as SIZE=224 or 238$"),
+        ("3", None, r"^SIZE: 3 is less than the minimum of 4"),
+        ("224", "(", r"^GROUPS: '\(' is no regular expression"),
+    ],
+)
+def test_a_size_that_does_not_fit_and_a_wrong_pattern_are_sentences_of_the_command(
+    monkeypatch, flat, size, groups, message
+):
+    def asked_of(queries):
+        try:
+            return {owner: info_of(query) for owner, query in queries.items()}
+        except StudyError as error:
+            raise StudyError(f"networks.it.{error}") from error
+
+    monkeypatch.setattr(model_info, "describe", asked_of)
+    network = TINY | {"weights": "hf-hub:me/mine@main", "view": {"image_size": int(size)}}
+    data = {"source": "folder", "test": str(flat)} | ({} if groups is None else {"groups": groups})
+    with pytest.raises(StudyError, match=message) as said:
+        studied({"name": "look_it", "data": data, "networks": {"it": network}}, Asked("", "", size=size))
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("size", ["", "22.4", "-224", "224px", "\u00b2"])
+def test_a_size_that_is_no_number_is_a_sentence(tmp_path, flat, size):
+    (tmp_path / "vit.safetensors").write_bytes(b"")
+    with pytest.raises(StudyError, match=r"^SIZE: .* is no whole number of pixels; .* SIZE=224$"):
+        configuration_of(Asked(str(tmp_path / "vit.safetensors"), str(flat), model="vit", size=size))
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (False, "features are not written; FEATURES=1 writes them ({})"),
+        (True, "features will be written: {}; without FEATURES=1 they are left out"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("images", "side", "size"),
+    [
+        # 2 blocks, 3 channels, 16-bit numbers, network and control.
+        (3, 4, "about 0 MB"),
+        (3, 400, f"about {3 * 2 * 3 * 400 * 400 * 2 * 2 / 1e6:.0f} MB"),
+        (3, 4000, f"about {3 * 2 * 3 * 4000 * 4000 * 2 * 2 / 1e9:.1f} GB"),
+        # Of more images 320 are measured.
+        (330, 300, f"about {320 * 2 * 3 * 300 * 300 * 2 * 2 / 1e6:.0f} MB"),
+    ],
+)
+def test_what_features_would_take_is_said_before_anything_is_written(
+    tmp_path, monkeypatch, features, said, images, side, size
+):
+    monkeypatch.chdir(tmp_path)
+    told = ModelInfo(1, size_of(3, 2, side, 10), View(3, 8, (0.5,) * 3, (0.5,) * 3))
+    monkeypatch.setattr(model_info, "describe", lambda asked: dict.fromkeys(asked, told))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(images):
+        (folder / f"{number}.png").write_bytes(b"")
+    (tmp_path / "vit.safetensors").write_bytes(b"")
+    asked = Asked("vit.safetensors", str(folder), model="vit", features=features)
+    lines = announced(*studied(configuration_of(asked), asked))
+    whole = f"{size}, of every block and token of the images that are measured, network and control"
+    assert lines == [f"vit: looks at {images} images, brought to 8 x 8 pixels", said.format(whole)]
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_file_of_a_look_that_somebody_changed_stays(tmp_path):
+    path, first, second = tmp_path / "look.yaml", {"name": "look_a", "size": 518}, {"name": "look_a", "size": 224}
+    assert "it said something else" not in write(path, first)
+    assert yaml.safe_load(path.read_text()) == first
+    assert write(path, first).endswith("as before")
+    assert (
+        write(path, second).endswith("(it said something else before)") and yaml.safe_load(path.read_text()) == second
+    )
+    for changed in (path.read_text().replace("224", "280"), path.read_text() + "# mine\nseeds: [1]\n", "name: [", ""):
+        path.write_text(changed)
+        with pytest.raises(StudyError, match=r"look\.yaml: was changed by hand, .*NAME=.*or delete the file$"):
+            write(path, first)
+        assert path.read_text() == changed
+    path.write_text("# my own words\nsize: 518\nname: look_a\n")
+    assert write(path, first).endswith("as before") and path.read_text().startswith("# my own words")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["NETWORK=a b", "IMAGES=~/my [data]"], ["a b", "~/my [data]"]),
+        (['NETWORK=it\'s "here"', "IMAGES=$HOME"], ['it\'s "here"', "$HOME"]),
+        (
+            ["NETWORK=n", "IMAGES=i", r"GROUPS=^(.+)$(x|_\d+$", "SIZE=224", "NAME=my look", "MODEL=vit", "FEATURES=1"],
+            [
+                *("n", "i", "--model=vit", "--name=my look", "--size=224", r"--groups=^(.+)$(x|_\d+$", "--features"),
+            ],
+        ),
+        (["NETWORK=n", "IMAGES=i", "SIZE=", "FEATURES=0", "ARGS=--keep-going -n"], ["n", "i", "--keep-going", "-n"]),
+        ([], ["", ""]),
+    ],
+)
+def test_make_hands_every_word_on_as_it_is_given(tmp_path, given, expected):
+    (tmp_path / "activate").write_text(f"PATH={tmp_path}:$PATH\n")
+    (tmp_path / "python").write_text("#!/bin/sh\nfor word; do printf '%s\\n' \"$word\"; done\n")
+    (tmp_path / "python").chmod(0o755)
+    command = ["make", "-s", "-o", "setup", "-C", str(ROOT), "look", f"BIN={tmp_path}", *given]
+    # What the machine says of itself is nothing that a look is asked for.
+    environment = os.environ | {"NAME": "machine", "GROUPS": "1", "MODEL": "Dell"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines() == ["-m", "distillation_dynamics.look", *expected]
+
+
+@pytest.mark.parametrize(
+    ("network", "images", "message"),
+    [("", "flat", r"^NETWORK: is not given"), ("net", "", r"^IMAGES: is not given")],
+)
+def test_what_is_not_given_is_said(tmp_path, monkeypatch, network, images, message):
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path / "flat", "a.jpg")
+    (tmp_path / "net").write_bytes(b"")
+    with pytest.raises(StudyError, match=message):
+        configuration_of(Asked(network, images, model="vit"))
 
 
 def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, flat, monkeypatch, capsys):
@@ -243,7 +425,7 @@ def test_the_study_is_run_and_its_figures_and_its_answer_are_named(tmp_path, fla
     (command,) = ran
     assert command[2:] == ["snakemake", "--cores", "all", "--configfile", "results/look_mine/look.yaml", "--keep-going"]
     written = yaml.safe_load((tmp_path / "results/look_mine/look.yaml").read_text())
-    assert written == look.configuration_of("vit.safetensors", str(flat), "mine", "vit_tiny_patch16_224")
+    assert written == configuration_of(Asked("vit.safetensors", str(flat), "mine", "vit_tiny_patch16_224"))
     assert capsys.readouterr().out.endswith(
         "Page: results/look_mine/index.html\nFigures: results/look_mine/figures\n\n"
         "Is it U-shaped? **1 of 1 networks is, in entropy.**\n\nIts control is flat.\n"

@@ -92,6 +92,70 @@ def test_a_folders_own_configuration_says_how_its_weights_see(tmp_path):
         assert found.classes == 7
 
 
+EVA = ("eva02_tiny_patch14_224", SMALL, 56, 0)
+DISTILLED = ("deit_tiny_distilled_patch16_224", SMALL, 64, 4)
+
+
+@pytest.mark.parametrize(
+    ("network", "rename", "side", "patch"),
+    [
+        (DINOV2, facebook_dinov2, 4, 14),
+        (REGISTERS, dict, 4, 14),
+        (REGISTERS, facebook_dinov2, 4, 14),
+        (("vit_base_patch32_clip_quickgelu_224", SMALL, 96, 6), openai_clip, 3, 32),
+        (EVA, dict, 4, 14),
+        (DISTILLED, dict, 4, 16),
+        (DISTILLED, lambda state: {f"module.{name}": value for name, value in state.items()}, 4, 16),
+    ],
+)
+def test_weights_of_a_file_see_images_of_the_size_that_their_positions_are_of(tmp_path, network, rename, side, patch):
+    model, args, size, classes = network
+    args = {**args, "num_classes": 0}
+    _, made = network_of(model, args, size, classes)
+    path = save(tmp_path / "weights.safetensors", rename(made.state_dict()))
+    own = info_of(ModelQuery(model, args, released=str(path)))
+    assert own.view.image_size == side * patch == size and own.resampled is None
+    assert (own.size.blocks[0].rows, own.size.blocks[0].columns) == (side, side)
+    known = timm.models.get_pretrained_cfg(model)
+    assert own.view.mean == known.mean and own.view.image_size != known.input_size[1]
+    given = info_of(ModelQuery(model, args, view={"image_size": 6 * patch}, released=str(path)))
+    assert given.view.image_size == 6 * patch and given.resampled == (side, 6)
+    assert given.resampling == f"its grid of positions is resampled from {side} x {side} to 6 x 6"
+
+
+def test_weights_of_a_hub_are_resampled_from_the_size_that_timm_says_of_them():
+    for asked, expected in ((224, (37, 16)), (518, None)):
+        found = info_of(ModelQuery("vit_small_patch14_dinov2", SMALL, view={"image_size": asked}, released=HUB))
+        assert found.resampled == expected, asked
+    assert info_of(ModelQuery("vit_small_patch14_dinov2", SMALL, released=HUB)).view.image_size == 518
+    # Networks without a position a patch, and those that are trained here, have none to resample.
+    assert info_of(ModelQuery("test_resnet", {}, view={"image_size": 96}, released="hf-hub:a/b@1")).resampled is None
+    assert info_of(ModelQuery(VIT, ARGS, classes=10, default=DEFAULT)).resampled is None
+
+
+def test_what_a_folder_says_of_its_weights_goes_before_their_positions(tmp_path):
+    _, network = network_of(*DINOV2)
+    save(tmp_path / "model.safetensors", network.state_dict())
+    asked = ModelQuery(DINOV2[0], DINOV2[1], released=f"local-dir:{tmp_path}")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": DINOV2[0], "hidden_size": 24}))
+    cfg = {"input_size": [3, 28, 28], "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1]}
+    assert info_of(ModelQuery(DINOV2[0], DINOV2[1], released=f"local-dir:{tmp_path}", default=view(98))) == info_of(
+        ModelQuery(DINOV2[0], DINOV2[1], released=f"local-dir:{tmp_path}", default=view(98), view={"image_size": 56})
+    )
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": DINOV2[0], "pretrained_cfg": cfg}))
+    found = info_of(asked)
+    assert found.view.image_size == 28 and found.resampled == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "near"), [(225, 14, "224 or 238"), (237, 14, "224 or 238"), (5, 7, "7"), (30, (6, 4), "24 or 36")]
+)
+def test_a_size_that_patches_do_not_cover_names_the_nearest_ones(size, patch, near):
+    asked = ModelQuery(VIT, ARGS | {"patch_size": patch}, classes=3, default=DEFAULT, view={"image_size": size})
+    with pytest.raises(StudyError, match=rf"do not cover {size} .* such as an image_size of {near}$"):
+        info_of(asked)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -29,6 +29,13 @@ STUDY = {
             "dino": {"model": {"name": "vit_small_patch16_224", "args": {}}, "weights": "hf-hub:timm/x@main"},
         },
     },
+    "networks": {
+        "cait": {"view": {"image_size": 24}, "resampling": None},
+        "dino": {
+            "view": {"image_size": 256},
+            "resampling": "its grid of positions is resampled from 14 x 14 to 16 x 16",
+        },
+    },
     "image_counts": {"main": {"train": 57000, "test": 10000, "other": None}},
     "commit": {"hash": "abc", "clean": True},
     "versions": {"python": "3.12.1", "torch": "2.11", "numpy": "2.1"},
@@ -60,8 +67,9 @@ def test_the_head_says_what_was_run_where_and_with_what():
     for said in (
         "train train.parquet; test a and b; 57,000 train images, 10,000 test images; 10 classes",
         "| network cait | cait_xxs24_224 (depth 8), trained here: 2 epochs of 30,000 images, batches of 64, adamw at "
-        "0.0015, cosine, gradient clipped at 1, each image in 3 views in a row",
-        "| network dino | vit_small_patch16_224, weights hf-hub:timm/x@main",
+        "0.0015, cosine, gradient clipped at 1, each image in 3 views in a row; images of 24 x 24 pixels |",
+        "| network dino | vit_small_patch16_224, weights hf-hub:timm/x@main; images of 256 x 256 pixels, its grid of "
+        "positions is resampled from 14 x 14 to 16 x 16 |",
         "1 network; 2 variants x 2 seeds (0, 1)",
         "1.00 on cpu, of 2 trainings",
         "| abc |",

@@ -88,7 +88,11 @@ def test_every_objective_file_is_a_known_objective():
             1000000,
             r"^data.validation.per_class: 1000000 images of each of 10 classes .*: data.train has 10000 images in all$",
         ),
-        ("view.image_size", 29, r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* an image_size of 28$"),
+        (
+            "view.image_size",
+            29,
+            r"^model.args: \w+ cuts images into patches of 7 x 7 pixels, .* an image_size of 28 or 35$",
+        ),
         ("data", {**SMALL, "train": ["a", "b"]}, r"^data.train: with data.source: folder give one folder or .tar"),
         (
             "data",

@@ -12,7 +12,7 @@ from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
-from ..study.checks import architecture_notes, view_notes
+from ..study.checks import architecture_notes, resampling_notes, view_notes
 from ..study.recipes import average_notes
 from ..study.study import Study
 from . import costs, provenance
@@ -78,7 +78,7 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
     graph = build_graph(study, content)
     if is_main:
         averages = average_notes(study, lambda recipe: graph.training_images(recipe.train_images))
-        for note in (*view_notes(study), *architecture_notes(study), *averages):
+        for note in (*view_notes(study), *resampling_notes(study), *architecture_notes(study), *averages):
             print(f"note: {note}", file=sys.stderr)
     return graph, hashes
 

@@ -52,7 +52,12 @@ def describe(graph: Graph) -> dict[str, Any]:
         "image_counts": content.counts,
         "weights": content.weights,
         "networks": {
-            owner: {"parameters": info.parameters, "classes": info.classes, "view": vars(info.view)}
+            owner: {
+                "parameters": info.parameters,
+                "classes": info.classes,
+                "view": vars(info.view),
+                "resampling": info.resampling,
+            }
             for owner, info in study.model_info.items()
         },
         "code": dict(entry.split(":") for entry in fingerprint(*entries, texts=True)),

@@ -1,6 +1,7 @@
 """Networks are built with timm, from a name and arguments; what they are is told without their weights."""
 
 import difflib
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
@@ -126,6 +127,9 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize]:
             f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
             "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
         )
+    for module in network.modules():
+        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
+            _check_border(model, view.image_size, module.patch_size)
     images = torch.empty(1, view.channels, view.image_size, view.image_size)
     try:
         size = size_of(network, images)
@@ -136,16 +140,15 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize]:
             f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
             f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
         ) from error
-    for module in network.modules():
-        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
-            _check_border(model, view.image_size, module.patch_size)
     return sum(p.numel() for p in network.parameters()), size
 
 
 def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:
     """Raise StudyError where patches do not cover an image: timm would leave out its right and lower border."""
     if any(image_size % side for side in patch):
-        near = max(1, round(image_size / patch[0])) * patch[0]
+        step = math.lcm(*patch)
+        below = image_size // step * step
+        near = " or ".join(str(size) for size in (below, below + step) if size)
         raise StudyError(
             f"model.args: {model.name} cuts images into patches of {patch[0]} x {patch[1]} pixels, which do not cover "
             f"{image_size} (its image_size); choose sizes that divide evenly, such as an image_size of {near}"

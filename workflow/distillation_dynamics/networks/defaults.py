@@ -11,7 +11,7 @@ from ..errors import StudyError
 from ..files import read_json
 from ..spec.images import View
 from ..spec.network import ModelQuery
-from .weights_file import LOCAL
+from .weights_file import LOCAL, is_local
 
 TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
 
@@ -24,9 +24,7 @@ def pretrained_cfg(query: ModelQuery) -> dict[str, Any] | None:
     """
     if query.released is None:
         return None
-    config = Path(query.released.removeprefix(LOCAL)) / "config.json"
-    if query.released.startswith(LOCAL) and config.is_file():
-        said = read_json(config)
+    if query.released.startswith(LOCAL) and (said := _beside(query.released)) is not None:
         known = said.get("pretrained_cfg", said)
         return known | {key: said[key] for key in ("num_classes",) if key in said}
     hub = TIMMS.match(query.released)
@@ -72,3 +70,20 @@ def view_of(query: ModelQuery) -> View:
                 f"view.{name} with one a channel"
             )
     return View(**known | {"image_size": int(rows)})
+
+
+def size_is_said(query: ModelQuery) -> bool:
+    """Whether somebody says the size of images for a network itself: the study, or `config.json` beside its weights."""
+    if "image_size" in query.view or "img_size" in query.args:
+        return True
+    released = query.released or ""
+    if not released.startswith(LOCAL):
+        return not is_local(released)
+    said = _beside(released) or {}
+    return said.get("pretrained_cfg", said).get("input_size") is not None
+
+
+def _beside(released: str) -> dict[str, Any] | None:
+    """Return what `config.json` in a local folder of weights says; None without one."""
+    config = Path(released.removeprefix(LOCAL)) / "config.json"
+    return read_json(config) if config.is_file() else None

@@ -16,7 +16,8 @@ from ..spec.images import View
 from ..spec.network import Model, ModelInfo, ModelQuery
 from .build import describe, unknown
 from .controls import first_layer_scale
-from .defaults import pretrained_cfg, view_of
+from .defaults import pretrained_cfg, size_is_said, view_of
+from .positions import trained_side
 from .protocol import check
 from .released import check_header
 from .weights_file import is_local, local_weights
@@ -40,7 +41,15 @@ def info_of(query: ModelQuery) -> ModelInfo:
         # What is wrong with the model itself is said as such.
         describe(replace(model, architecture={}), view)
         note = check(model, view)
-    return ModelInfo(*describe(model, view), view, first_layer_scale(model, view), note)
+    parameters, size = describe(model, view)
+    side = None if query.released is None else trained_side(query, model, view, size, pretrained_cfg(query) or {})
+    if side is not None and side != size.blocks[0].rows and not size_is_said(query):
+        # Of the same model there are weights of several sizes, and timm knows those of one.
+        view = replace(view, image_size=view.image_size * side // size.blocks[0].rows)
+        parameters, size = describe(model, view)
+    rows = size.blocks[0].rows
+    resampled = None if side in (None, rows) else (side, rows)
+    return ModelInfo(parameters, size, view, first_layer_scale(model, view), note, resampled)
 
 
 def _model(query: ModelQuery, classes: int) -> Model:

@@ -23,7 +23,10 @@ def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame
     packages |= {name: name for name in PACKAGES if name in study["versions"]}
     rows = [
         ("data", _data(config, study)),
-        *((f"network {name}", _network(network)) for name, network in config["networks"].items()),
+        *(
+            (f"network {name}", _network(network, study["networks"][name]))
+            for name, network in config["networks"].items()
+        ),
         *((f"student{name}", _student(student, config["teacher"])) for name, student in students_of(config)),
         *rows,
         ("commit", _commit(study["commit"])),
@@ -106,9 +109,11 @@ def _averaged(ema: dict[str, Any]) -> str:
     return f"what is measured is the average of the weights over the updates (EMA, decay {ema['decay']:g}{warmup})"
 
 
-def _network(network: dict[str, Any]) -> str:
+def _network(network: dict[str, Any], known: dict[str, Any]) -> str:
     made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
-    return f"{model_said(network['model'])}, {made}"
+    side, resampling = known["view"]["image_size"], known["resampling"]
+    seen = [f"images of {side} x {side} pixels", *([] if resampling is None else [resampling])]
+    return f"{model_said(network['model'])}, {made}; {', '.join(seen)}"
 
 
 def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -75,7 +75,8 @@ class ModelInfo:
     """What a network is before it has weights.
 
     `view` and `size.classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale`
-    is the largest value that a LayerScale begins with, None without any; `note` what an architecture says of it.
+    is the largest value that a LayerScale begins with, None without any; `note` what an architecture says of it;
+    `resampled` the side of the grid of positions in released weights and here, None where they are equal or not known.
     """
 
     parameters: int
@@ -83,11 +84,20 @@ class ModelInfo:
     view: View
     layer_scale: float | None = None
     note: str | None = None
+    resampled: tuple[int, int] | None = None
 
     @property
     def classes(self) -> int:
         """Outputs of the head; 0 without one."""
         return self.size.classes
+
+    @property
+    def resampling(self) -> str | None:
+        """What is done to the positions of released weights; None where nothing is."""
+        if self.resampled is None:
+            return None
+        before, after = (f"{side} x {side}" for side in self.resampled)
+        return f"its grid of positions is resampled from {before} to {after}"
 
     @property
     def shapes(self) -> Shapes:

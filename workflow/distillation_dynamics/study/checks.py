@@ -236,6 +236,13 @@ def view_notes(study: Study) -> Iterator[str]:
             )
 
 
+def resampling_notes(study: Study) -> Iterator[str]:
+    """Yield a sentence for each network whose weights were trained on another grid of patches."""
+    for name in study.networks:
+        if (said := study.model_info[name].resampling) is not None:
+            yield f"networks.{name}: {said}, for images of {study.view(name).image_size} pixels"
+
+
 def architecture_notes(study: Study) -> Iterator[str]:
     """Yield what the networks of architectures say of themselves."""
     for name, info in study.model_info.items():

@@ -1,0 +1,70 @@
+"""Look into one network without writing a configuration: `python -m distillation_dynamics.look NETWORK IMAGES`.
+
+In: released weights (`hf-hub:owner/name`, a folder or a .safetensors file) and pictures (a folder, a .tar or Parquet
+files). Out: a study of that network alone, whose configuration lies beside its results; it is run, and its
+figures and its answer to "is it U-shaped?" are named. Imports no torch.
+"""
+
+import argparse
+import subprocess
+import sys
+from itertools import takewhile
+from pathlib import Path
+
+from ..errors import StudyError
+from ..spec.tables import INDEX
+from .configuration import Asked, announced, configuration_of, studied, write
+
+RESULTS, FILE = Path("results"), "look.yaml"
+QUESTION = "## Is it U-shaped?"
+
+
+def answer_in(report: str) -> str:
+    """Return what a study's `report.md` answers to "is it U-shaped?", without its tables."""
+    section = report.partition(QUESTION)[2].partition("\n## ")[0]
+    paragraphs = [part.strip() for part in section.split("\n\n") if part.strip()]
+    return "\n\n".join(takewhile(lambda part: not part.startswith("|"), paragraphs))
+
+
+def main(arguments: list[str]) -> str | None:
+    """Look into a network; return the sentence with which it failed, None where it did not."""
+    asked, others = _asked(arguments)
+    try:
+        configuration, study = studied(configuration_of(asked), asked)
+        path = RESULTS / configuration["name"] / FILE
+        for said in announced(configuration, study):
+            print(said, flush=True)
+        print(write(path, configuration), flush=True)
+    except StudyError as error:
+        return f"error: {error}"
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", str(path), *others]
+    if status := subprocess.run(command, check=False).returncode:
+        return f"error: snakemake ended with status {status}; what it said stands above"
+    results = RESULTS / configuration["name"]
+    report = results / "statistics/report.md"
+    if not report.is_file():
+        # With options of snakemake that run nothing, or not everything.
+        return None
+    answer = answer_in(report.read_text("utf-8"))
+    print(f"\nPage: {results / INDEX}\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer}")
+    return None
+
+
+def _asked(arguments: list[str]) -> tuple[Asked, list[str]]:
+    """Return what a command asks for, and its options of snakemake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m distillation_dynamics.look", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("network", help="hf-hub:owner/name[@revision], a folder, or a .safetensors file")
+    parser.add_argument("images", help="a folder or .tar of pictures, or Parquet files")
+    parser.add_argument("--name", help="of the network in tables and figures")
+    parser.add_argument("--model", help="the timm model, where nothing beside the weights says it")
+    parser.add_argument("--size", help="side of the square images that it sees, pixels; left out: as its weights do")
+    parser.add_argument("--groups", help="regular expression: images whose names match alike are one photograph's")
+    parser.add_argument("--features", action="store_true", help="write the features of all blocks, which are large")
+    given, others = parser.parse_known_args(arguments)
+    return Asked(**vars(given)), others
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""The study of one network: its configuration, what it would write, and the file that it stands in."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import StudyError
+from ..files import write_text
+from ..jobs import costs, model_info
+from ..jobs.build import build_graph
+from ..jobs.content import DATA, Content
+from ..study.load import load
+from ..study.study import Study
+from .images import count_of, data_of
+from .network import network_of
+
+# What a look leaves out unless it is asked for: of all metrics it writes the most by far.
+FEATURES = "features"
+# With a LayerScale that begins below it, the blocks of an untrained twin are the identity, and it is no control.
+SMALLEST_SCALE = 1e-2
+MARK = "# Written by `make look`, which leaves this file alone once it is changed; sha256 of what follows: "
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a look is asked for, as the command says it; `size` in pixels, `groups` a regular expression."""
+
+    network: str
+    images: str
+    name: str | None = None
+    model: str | None = None
+    size: str | None = None
+    groups: str | None = None
+    features: bool = False
+
+
+def configuration_of(asked: Asked) -> dict[str, Any]:
+    """Return the configuration of a study that looks at one network.
+
+    Raises StudyError where it is not known what the network or the images are.
+    """
+    given, named = network_of(asked.network, asked.model, _pixels(asked.size))
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", asked.name or named).strip("_-")[:50]
+    if not name:
+        raise StudyError("NAME: no letter or digit of it is left for a folder; give another name")
+    if not asked.features:
+        given["without"] = [FEATURES]
+    return {"name": f"look_{name}", "data": data_of(asked.images, asked.groups), "networks": {name: given}}
+
+
+def _pixels(size: str | None) -> int | None:
+    if size is None or (size.isascii() and size.isdigit()):
+        return None if size is None else int(size)
+    raise StudyError(f"SIZE: {size!r} is no whole number of pixels; give the side of the square image, SIZE=224")
+
+
+def studied(configuration: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Study]:
+    """Return the configuration with a control that is one, where the untrained twin would be none, and its study.
+
+    Raises StudyError, in the words of the command, where the study cannot be run.
+    """
+    (name,) = configuration["networks"]
+    try:
+        study = load(configuration, model_info.describe)
+        scale = study.model_info[name].layer_scale
+        if scale is not None and scale < SMALLEST_SCALE:
+            network = configuration["networks"][name] | {"control": "unit_layer_scale"}
+            configuration = configuration | {"networks": {name: network}}
+            study = load(configuration, model_info.describe)
+    except StudyError as error:
+        raise StudyError(_in_words_of(asked, name, str(error))) from error
+    return configuration, study
+
+
+def _in_words_of(asked: Asked, name: str, said: str) -> str:
+    """Return a fault with the names that the command has for the keys of the study."""
+    words = {"data.groups: ": "GROUPS: ", "data.test: ": "IMAGES: ", f"networks.{name}.weights: ": "NETWORK: "}
+    words[f"networks.{name}.model.name: "] = "MODEL: "
+    if asked.size is not None:
+        words |= {f"networks.{name}.view.image_size: ": "SIZE: ", f"networks.{name}.model.args: ": "SIZE: "}
+        said = said.replace("such as an image_size of ", "such as SIZE=")
+    for key, word in words.items():
+        said = re.sub(rf"^{re.escape(key)}", word, said, flags=re.MULTILINE)
+    return said
+
+
+def announced(configuration: dict[str, Any], study: Study) -> list[str]:
+    """Return what a look says before it writes anything: its images, and how many bytes of features it leaves."""
+    (name,) = study.networks
+    count, side = count_of(study.data), study.view(name).image_size
+    size, most = _bytes_of_features(configuration, count), "about" if count is not None else "at most"
+    said = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
+    of_all = f"{most} {said}, of every block and token of the images that are measured, network and control"
+    if FEATURES in study.networks[name].without:
+        features = f"features are not written; FEATURES=1 writes them ({of_all})"
+    else:
+        features = f"features will be written: {of_all}; without FEATURES=1 they are left out"
+    pictures = "the images" if count is None else f"{count:,} image{'s' * (count != 1)}"
+    return [f"{name}: looks at {pictures}, brought to {side} x {side} pixels", features]
+
+
+def _bytes_of_features(configuration: dict[str, Any], count: int | None) -> int:
+    """Return how many bytes of features the study would leave if it was asked for them."""
+    ((name, network),) = configuration["networks"].items()
+    network = {key: value for key, value in network.items() if key != "without"}
+    study = load(configuration | {"networks": {name: network}}, model_info.describe)
+    content = Content({DATA: {"test": ""}}, {name: ""}, counts={DATA: {} if count is None else {"test": count}})
+    measured = build_graph(study, content).of("measure")
+    return sum(costs.stored_bytes(task.job) or 0 for task in measured if task.job.metric == FEATURES)
+
+
+def write(path: Path, configuration: dict[str, Any]) -> str:
+    """Write a configuration into its file, and return what was done; a file that somebody changed stays.
+
+    Raises StudyError where that asks for something else.
+    """
+    body = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
+    before = path.read_text("utf-8") if path.is_file() else None
+    if before is not None and _read(before) == configuration:
+        return f"{path} says what is looked at, as before"
+    if before is not None and not _is_own(before):
+        raise StudyError(
+            f"{path}: was changed by hand, and this look asks for something else; run what it says with `snakemake "
+            f"--cores all --configfile {path}`, or give this look another name (NAME=), or delete the file"
+        )
+    write_text(path, f"{MARK}{_hash(body)}\n{body}")
+    said = f"{path} says what is looked at; change it and run snakemake with it for more"
+    return said if before is None else f"{said} (it said something else before)"
+
+
+def _read(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
+def _is_own(text: str) -> bool:
+    """Whether a file is as a look left it."""
+    first, _, body = text.partition("\n")
+    return first == f"{MARK}{_hash(body)}"
+
+
+def _hash(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
