@@ -2,7 +2,7 @@
 
 import torch
 
-from distillation_dynamics.metrics import entropy
+from distillation_dynamics.metrics import _histogram
 from distillation_dynamics.metrics.blocks import checked, extremes
 from distillation_dynamics.outputs import Outputs
 
@@ -29,8 +29,8 @@ def token_entropy(features, bins=100, limits=None):
     if limits is None:
         lows, highs = zip(*(extremes(block, index) for index, block in enumerate(blocks)), strict=True)
         limits = min(lows), max(highs)
-    edges = entropy.bin_edges(bins, *limits)
-    return [entropy.token_entropy(block, index, edges) for index, block in enumerate(blocks)]
+    edges = _histogram.bin_edges(bins, *limits)
+    return [_histogram.token_entropy(block, index, edges) for index, block in enumerate(blocks)]
 
 
 def layer_entropy(features, bins=100, limits=None):

@@ -17,7 +17,7 @@ PAIRS = [import_module(f"distillation_dynamics.metrics.pairs.{name}") for name i
 # Those that come with the project: a new one is documented by its file alone.
 OWN = (
     *("attention", "collapse", "covariance", "entropy", "features", "gradient", "lens", "linear_probe", "magnitude"),
-    *("nearest_probe", "published", "rank", "rows", "saliency", "sep", "spectrum", "tokens"),
+    *("nearest_entropy", "nearest_probe", "published", "rank", "rows", "saliency", "sep", "spectrum", "tokens"),
 )
 OWN_PAIRS = "agreement", "cka", "mismatch", "neighbours", "procrustes"
 TABLES = {

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from distillation_dynamics import metrics
 from distillation_dynamics.files import read_json, write_json
+from distillation_dynamics.metrics import _histogram
 from distillation_dynamics.metrics import entropy as entropy_module
 from distillation_dynamics.metrics import magnitude as magnitude_module
 from distillation_dynamics.metrics import spectrum as spectrum_module
@@ -56,9 +57,9 @@ def magnitude_of(features):
 
 
 def standardised(features):
-    edges = entropy_module.bin_edges(100, *STANDARDISED_RANGE)
+    edges = _histogram.bin_edges(100, *STANDARDISED_RANGE)
     return [
-        entropy_module.token_entropy(torch.from_numpy(block), index, edges, standardise=True)
+        _histogram.token_entropy(torch.from_numpy(block), index, edges, standardise=True)
         for index, block in enumerate(features)
     ]
 
@@ -229,9 +230,12 @@ def test_every_kind_of_range_counts_as_numpy_does(limits):
 
 def test_the_way_of_a_gpu_counts_as_that_of_a_cpu():
     tokens = draw((3, 17, 12))
-    edges = entropy_module.bin_edges(50, float(tokens.min()), float(tokens.max()))
-    on_gpu = entropy_module._entropy_on_gpu(torch.from_numpy(tokens), edges)
-    np.testing.assert_allclose(on_gpu, entropy_module._entropy(tokens, edges), atol=1e-13)
+    edges = _histogram.bin_edges(50, float(tokens.min()), float(tokens.max()))
+    index = _histogram._searched(torch.from_numpy(tokens), edges)
+    np.testing.assert_array_equal(index, _histogram._bin_indices(tokens, edges))
+    counts = torch.arange(24) % 18
+    on_gpu = _histogram._bits_on_gpu(counts, 17, 6)
+    np.testing.assert_allclose(on_gpu, _histogram._bits(counts.numpy(), 17, 6), atol=1e-13)
 
 
 def test_standardised_entropy_equals_a_literal_reference_and_forgets_the_scale():
@@ -258,7 +262,7 @@ def test_streams_agree_with_the_functions_on_the_union_of_batches(sizes, tmp_pat
     features = draw((3, 8, 12, 2, 3))
     _, magnitude = stream(magnitude_module, features, sizes)
     np.testing.assert_allclose(np.mean(magnitude["activation_magnitude"], axis=1), magnitude_of(features))
-    write_json(tmp_path / "range.json", {"low": -1.0, "high": 0.5})
+    write_json(tmp_path / "range.json", {"low": -1.0, "high": 0.5, "inner_low": -0.9, "inner_high": 0.4})
     metric, entropy = stream(entropy_module, features, sizes, Context(reference=tmp_path / "range.json"))
     for name, limits in (("entropy", None), ("entropy_fixed_range", (-1.0, 0.5))):
         expected = np.mean(token_entropy(features, limits=limits), axis=(2, 3))
@@ -271,7 +275,8 @@ def test_streams_agree_with_the_functions_on_the_union_of_batches(sizes, tmp_pat
     assert (entropy["range_low"], entropy["range_high"]) == ([features.min()] * 3, [features.max()] * 3)
     assert [entropy[name] for name in ("fixed_low", "fixed_high", "entropy_bins")] == [[-1] * 3, [0.5] * 3, [100] * 3]
     metric.save(tmp_path / "own")
-    assert read_json(tmp_path / "own" / entropy_module.REFERENCE) == {"low": features.min(), "high": features.max()}
+    kept = read_json(tmp_path / "own" / entropy_module.REFERENCE)
+    assert (kept["low"], kept["high"]) == (features.min(), features.max())
     metric, spectrum = stream(spectrum_module, features, sizes, permutations=20, group=3)
     np.testing.assert_allclose(spectrum["amplitude"], spectrum_of(features), rtol=1e-12)
     np.testing.assert_allclose(np.mean(spectrum["intensity"], axis=1), intensity_of(features))

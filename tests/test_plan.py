@@ -280,7 +280,7 @@ SOMETHING = {
     "the teacher": (setting("networks.cait.label_smoothing", 0.1), ["hard", "everything"]),
     "the normalisation": (setting("view.mean", [0.3]), ["none", "hard", "everything"]),
     "the images": (images, ["none", "hard", "everything"]),
-    "a metric": (edit("metrics/entropy.py", "CHUNK_VALUES = 2**18", "CHUNK_VALUES = 2**16"), []),
+    "a metric": (edit("metrics/nearest_entropy.py", "CHUNK_VALUES = 2**18", "CHUNK_VALUES = 2**16"), []),
     "an option of a metric": (setting("measure.entropy_bins", 50), []),
     "the probe set": (setting("measure.images", 30), []),
     "the comparison": (setting("compare.images", 60), []),

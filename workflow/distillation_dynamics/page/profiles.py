@@ -17,7 +17,7 @@ FACTS = (
     *(*KEYS, *arms.COLUMNS, "channels", "tokens"),
     *("entropy_bins", "range_low", "range_high", "fixed_low", "fixed_high"),
 )
-BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99")
+BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99", "_shifted", "_without_extreme")
 # Those that the questions are about come first.
 FIRST = ("entropy", "activation_magnitude", "intensity", "gradient_magnitude", "rms", "effective_rank", "token_cosine")
 # A metric -> the column of its null, where it is not <metric>_null.

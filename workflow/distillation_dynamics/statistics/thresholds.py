@@ -16,6 +16,9 @@ SMALLEST_DEPTH = 0.10
 MOST_SKEW = 0.08
 # Of fewer images nothing tells how skewed their values are; of so many that all agree in a sign, skewness is no matter.
 FEWEST_IMAGES = 20
+# Of an entropy: from this RMS per bin on, where the bins begin moves it by less than .01 bits, a seventh of the least
+# change, whether values are normal or heavy-tailed (benchmarks/bins.py). Below it nothing is said of a shape.
+LEAST_RMS_PER_BIN = 2.0
 # A U is one of scale where scale alone makes at least this share of both its fall and its rise.
 MOST_OF_IT = 0.90
 # Of a curve over depth: with a smaller (max - min) / max |value| it is flat, as where all blocks are the identity.

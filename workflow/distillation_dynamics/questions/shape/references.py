@@ -102,12 +102,16 @@ def gaussian_entropy(channels: int, deviation: float, bins: int, low: float, hig
     """Return the expected entropy [bits] of `channels` independent normal values in equal bins from low to high.
 
     Values outside count in the end bins. The count of a bin is binomial, so that the expectation of -p log2 p has a
-    closed form, summed over the bins. Where low == high, half a unit lies on either side.
+    closed form. Where low == high, half a unit lies on either side.
     """
     if low == high:
         low, high = low - 0.5, high + 0.5
     inner = stats.norm.cdf(np.linspace(low, high, bins + 1)[1:-1] / deviation)
-    probability = np.diff(np.concatenate([[0.0], inner, [1.0]]))
+    return expected_entropy(np.diff(np.concatenate([[0.0], inner, [1.0]])), channels)
+
+
+def expected_entropy(probability: np.ndarray, channels: int) -> float:
+    """Return the expected entropy [bits] of `channels` independent values that fall into bins with probability [B]."""
     counts = np.arange(channels + 1)
     share = counts[1:] / channels
     bits = np.concatenate([[0.0], -share * np.log2(share)])
