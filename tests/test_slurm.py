@@ -181,7 +181,7 @@ def end_processes_in(folder):
 def controller(cluster, pattern, folder):
     """What the controller says of the jobs of `folder` whose comment (rule and wildcards) matches, in their order."""
     said = subprocess.check_output(["scontrol", "show", "job"], env=cluster, text=True)
-    blocks = [dict(re.findall(r"(\w+)=(\S+)", block)) for block in said.split("\n\n") if "JobId" in block]
+    blocks = [dict(re.findall(r"([\w/]+)=(\S+)", block)) for block in said.split("\n\n") if "JobId" in block]
     found = [b for b in blocks if re.fullmatch(pattern, b.get("Comment", "")) and b["WorkDir"] == str(folder)]
     return sorted(found, key=lambda block: int(block["JobId"]))
 
@@ -249,14 +249,16 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster):
 
 
 def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, start, tmp_path):
-    compute = COMPUTE | {"students": {"gpu": 2, "nodes": 2, "mem_mb": 2000, "runtime": 9}}
+    students = {"gpu": 4, "gpu_model": "fake", "nodes": 2, "threads": 2, "mem_mb": 3000, "runtime": 9}
+    compute = COMPUTE | {"students": students}
     folder = project_with(tmp_path, finished.folder, compute=compute)
     shutil.rmtree(folder / "results/shared/runs")
     target = "results/cluster/students/none/seed0/steps.parquet"
     status, said = start(folder, "--until", "students").end()
     assert status == 0, said[-5000:]
     (job,) = controller(cluster, "rule_cohorts.*", tmp_path)
-    assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:1"
+    assert job["NumNodes"] == "2" and job["NodeList"] == "node[1-2]" and job["TresPerNode"] == "gres:gpu:fake:2"
+    assert (job["NumTasks"], job["CPUs/Task"]) == ("2", "2")
     ours, theirs = (pd.read_parquet(path / target) for path in (folder, finished.folder))
     np.testing.assert_allclose(ours["value"], theirs["value"], rtol=2e-4)
 
@@ -283,6 +285,31 @@ def test_failures_are_said_with_what_to_change_and_tried_again_only_where_that_m
     assert "the cluster refuses the job" in last and "invalid partition" in last and "compute.students" in last
     assert said.count("failed without a sentence") == 3, "twice in its own line, and at the end"
     assert said.count("Trying to restart") == 1, "neither what is refused nor what can never start"
+
+
+def test_a_partition_that_is_closed_to_the_account_refuses_in_one_sentence(cluster, start, tmp_path):
+    folder = project_with(tmp_path)
+    status, said = start(folder, "--until", "data", "--set-resources", "data:slurm_partition=closed").end()
+    last = said.partition("What failed:")[2]
+    assert status != 0 and "is not allowed with its account" in last and "closed allows others" in last
+    assert "slurm_account or slurm_partition in slurm/profile.yaml" in last
+    assert [job["JobState"] for job in controller(cluster, "rule_data.*", folder)] == ["CANCELLED"]
+
+
+def test_what_makes_room_goes_on_and_what_somebody_cancels_does_not(finished, cluster, start, tmp_path):
+    folder = project_with(tmp_path, finished.folder, **ENDLESS, **{"compute.students.runtime": 60})
+    workflow = start(folder, "--until", "students", "--set-resources", "cohorts:slurm_partition=loose")
+    workflow.wait_for(lambda: "epoch 1:" in logs(folder), "training")
+    command = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap", "sleep 1"]
+    subprocess.run(command, env=cluster, check=True, cwd=tmp_path, capture_output=True)
+    workflow.wait_for(lambda: "resume: going on from" in logs(folder), "second job")
+    first, second = controller(cluster, "rule_cohorts.*", folder)
+    assert first["JobState"] == "PREEMPTED" and "made room for a job that goes before it" in workflow.said
+    subprocess.run(["scancel", second["JobId"]], env=cluster, check=True)
+    status, said = workflow.end()
+    last = said.partition("What failed:")[2]
+    assert status != 0 and "was cancelled with scancel" in last and "runtime" not in last
+    assert len(controller(cluster, "rule_cohorts.*", folder)) == 2 and said.count("Trying to restart") == 1
 
 
 def test_what_is_preempted_or_left_by_a_killed_run_goes_on_and_is_not_made_twice(finished, cluster, start, tmp_path):

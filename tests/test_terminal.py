@@ -11,7 +11,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import TestLogHandlerBase
 
 import snakemake_logger_plugin_distillation as plugin
-from distillation_dynamics.jobs import record, summary, terminal
+from distillation_dynamics.jobs import causes, record, summary, terminal
 from distillation_dynamics.jobs.costs import RECORDS, Cost
 from distillation_dynamics.jobs.eta import Job, Workload
 from distillation_dynamics.jobs.failures import Failures
@@ -190,6 +190,35 @@ def test_a_job_that_could_never_start_says_why_in_its_own_line(subject, monkeypa
     send(to, LogEvent.JOB_ERROR, jobid=7, **facts)
     to.close()
     assert "FAILED  cohorts soft, 3 seeds: asks for more minutes" in to.stream.getvalue()
+
+
+def test_a_cluster_that_takes_no_more_jobs_is_said_once_and_is_no_failure(subject):
+    to = made(subject)
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    full = "SLURM sbatch failed. The error message was 'sbatch: error: QOSMaxSubmitJobPerUserLimit'."
+    for _ in range(3):
+        for number in (7, 8):
+            send(to, LogEvent.JOB_INFO, jobid=number)
+            send(to, LogEvent.JOB_ERROR, jobid=number, rule_name="cohorts", rule_msg=full, log=[], aux={})
+            send(to, message=f"Trying to restart job {number}.")
+    send(to, message="Trying to restart job 9.")
+    to.close()
+    said = to.stream.getvalue()
+    assert "FAILED" not in said and said.count("the cluster takes no more jobs now") == 1
+    assert to.snakemake.said == ["Trying to restart job 9."] and "failed" not in said
+
+
+def test_a_full_disk_is_said_once_and_a_log_only_where_it_says_something(subject, tmp_path, monkeypatch):
+    (tmp_path / "log").touch()
+    monkeypatch.setattr(causes.tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(28, "No space")))
+    to = made(subject)
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    for number in (7, 8):
+        facts = {"rule_name": "cohorts", "rule_msg": "", "log": [str(tmp_path / "log")], "aux": {}}
+        send(to, LogEvent.JOB_ERROR, jobid=number, created=float(number), **facts)
+    to.close()
+    said = to.stream.getvalue()
+    assert said.count(f"No space: {tmp_path}") == 1 and "log:" not in said and "2 failed" in said
 
 
 def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subject):

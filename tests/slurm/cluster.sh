@@ -64,6 +64,8 @@ GresTypes=gpu
 NodeName=node[1-2] NodeHostname=$HOST NodeAddr=127.0.0.1 Port=[$((PORT + 1))-$((PORT + 2))] CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:fake:$GPUS State=UNKNOWN
 PartitionName=main Nodes=node[1-2] Default=YES MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=1 State=UP
 PartitionName=short Nodes=node[1-2] MaxTime=1 DefMemPerCPU=1000 PriorityTier=1 State=UP
+PartitionName=closed Nodes=node[1-2] AllowAccounts=others MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=1 State=UP
+PartitionName=loose Nodes=node[1-2] PreemptMode=CANCEL MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=1 State=UP
 PartitionName=urgent Nodes=node[1-2] MaxTime=INFINITE DefMemPerCPU=1000 PriorityTier=10 State=UP
 CONF
     # Wrappers: the executor removes SLURM_* variables, SLURM_CONF among them, before it calls srun in a job.

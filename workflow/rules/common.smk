@@ -189,9 +189,7 @@ def resources_of(rule):
     if trains:
         resources["slurm_extra"] = slurm.signal_before(resources["runtime"])
     if nodes > 1:
-        # As an MPI job: the rule itself calls srun, and GPUs are asked for by node.
-        gres = ":".join(filter(None, ["gpu", model, str(gpu // nodes)]))
-        resources |= {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "mpi": "srun"}
+        resources |= slurm.over_nodes(nodes, gpu, model)
     elif gpu and model:
         resources["gpu_model"] = model
     return resources

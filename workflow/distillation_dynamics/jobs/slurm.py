@@ -1,12 +1,15 @@
 """What a run on SLURM needs beyond its executor: jobs that can never start, jobs of an earlier run, a quick end.
 
 What stands in for snakemake-executor-plugin-slurm (2.8) and Snakemake (9.27), each with a test that fails when they
-change (tests/test_failures.py):
+change (tests/test_attend.py):
 
 - `attend` replaces the executor's pause between two looks at its jobs, which grows to three minutes, for which a
   failure goes unseen, and which Ctrl-C waits for. Upstream: snakemake/snakemake-executor-plugin-slurm#252, for which
   snakemake/snakemake-interface-executor-plugins#97 lets an event end the pause. In the pause it looks for jobs that can
   never start: to the executor they are jobs that wait, and no upstream issue asks for more.
+- `attend` also replaces what the executor makes of three things. It passes states on as sacct says them (`CANCELLED by
+  1000`), which it does not know as failures; it waits for ever for what was preempted and not queued again; and without
+  an account it asks sacct by a command that cannot be (`sacct ... | tail -1` without a shell).
 - `failures.Failures` moves the count of a failed job's attempts, since Snakemake allows all failures of a rule equally
   many. Upstream: snakemake/snakemake#2441.
 """
@@ -17,33 +20,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from .failures import PROFILE, Failures, keys_with
+from . import pending as pending_reasons
+from .causes import PREEMPTED, PROFILE, keys_with
+from .failures import Failures
+from .pending import OF_PARTITION, Fate
 
-# Why SLURM will never start a job as it is -> what to change, in the stage's part of the study or in the profile.
-STUCK = {
-    r"PartitionTimeLimit|MaxWallDurationPerJob": "asks for more minutes than its partition or account allows: lower "
-    "{runtime} (a training goes on in the next attempt), or name another partition in {profile}",
-    r"PartitionNodeLimit|MaxNodePerJob": "asks for more nodes than allowed: lower {nodes}, or name another "
-    "partition in {profile}",
-    r"MaxCpuPer|MinCpu": "asks for a number of cores that is not allowed: change {threads}",
-    r"MaxMem|MinMem": "asks for an amount of memory that is not allowed: change {mem_mb}",
-    r"MaxGRESPer|MinGRES": "asks for a number of GPUs that is not allowed: change {gpu}",
-    r"Account": "is not allowed with its account: name another slurm_account in {profile}",
-    r"QOS(NotAllowed)?$|InvalidQOS": "is not allowed with its QOS: name another qos in {profile}",
-    r"BadConstraints|PartitionConfig": "asks for what no node of its partition has: change {keys} in the study, or the "
-    "partition in {profile}",
-}
-# Why SLURM will not start a job until somebody does something; it stays where it is.
-WAITING = {
-    r"Grp\w*Minutes(?!Run)": "waits for an account whose budget is used up: name another slurm_account in {profile}",
-    r"JobHeld": "is held: scontrol release lets it go",
-}
-# An account or QOS at its limit waits for others to end; that passes.
-PASSES = re.compile(r"Max(Jobs|Submit)|GrpCpuLimit|GrpGRES$|RunMinutes", re.IGNORECASE)
-OPTIONS = ("runtime", "nodes", "threads", "mem_mb", "gpu")
+# A job that waits for others of its limit is named when none of them has run for so long.
+SECONDS_ALONE = 180
 # What the executor leaves in a job's comment: rule and wildcards, of which a batch's names its members.
 COMMENT = re.compile(r"rule_(\w+?)(?:_wildcards_(.*))?")
 
@@ -54,6 +41,9 @@ class Queued(NamedTuple):
     number: str
     state: str
     reason: str
+    account: str
+    qos: str
+    partition: str
     rule: str
     wildcards: str
 
@@ -66,23 +56,40 @@ def signal_before(minutes: int) -> str:
     return f"--signal=TERM@{min(300, 15 * minutes)}"
 
 
+def over_nodes(nodes: int, gpus: int, model: str | None) -> dict[str, int | str]:
+    """Return the resources of a job that starts a task on each of several nodes, which share its GPUs equally.
+
+    As an MPI job: the rule itself calls srun, and GPUs are asked for by node. Where the executor sees GPUs it takes
+    `tasks` for the tasks of each, unless it is told that there are none.
+    """
+    gres = ":".join(filter(None, ["gpu", model, str(gpus // nodes)]))
+    return {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+
+
 def queued(folder: str) -> list[Queued]:
     """Return this user's jobs that a run in `folder` sent and that have not ended.
 
     Nothing where squeue is not there or silent: a cluster that does not answer says so when a job is sent.
     """
-    # The last column may hold anything, as a folder does.
-    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format=%i|%T|%r|%k|%Z"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
+    # The last columns may hold anything, as a folder does; a reason in words holds no bar.
+    lines = _squeue("--user", getpass.getuser(), "--format=%i|%T|%r|%a|%q|%P|%k|%Z") or []
     here, own, jobs = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID"), []
-    for line in answer.splitlines():
-        number, state, reason, comment, where = (part.strip() for part in line.split("|", 4))
-        if (known := COMMENT.fullmatch(comment)) and os.path.realpath(where) == here and number != own:
-            jobs.append(Queued(number, state, reason, known[1], known[2] or ""))
+    for line in lines:
+        *facts, comment, where = (part.strip() for part in line.split("|", 7))
+        if (known := COMMENT.fullmatch(comment)) and os.path.realpath(where) == here and facts[0] != own:
+            jobs.append(Queued._make([*facts, known[1], known[2] or ""]))
     return jobs
+
+
+def _squeue(*options: str) -> list[str] | None:
+    """Return what squeue says of jobs, None where it does not answer."""
+    try:
+        done = subprocess.run(
+            ["squeue", "--noheader", *options], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.splitlines()
 
 
 def say_queued(folder: str) -> None:
@@ -97,49 +104,102 @@ def say_queued(folder: str) -> None:
         )
 
 
-def stuck(reason: str, parts: tuple[str, ...]) -> tuple[str, bool] | None:
-    """Return why a pending job does not start and what to change, and whether it never can as it is.
+class Stuck:
+    """Looks for jobs that do not start, and says once of each why, and what to change; cancels those that never can.
 
-    `parts` are those of the study that say what the job asks for. None where SLURM's reason passes by itself.
+    `parts` are those of the study by which the jobs of a rule ask.
     """
-    if PASSES.search(reason):
-        return None
-    keys = {option: keys_with(parts, option) for option in OPTIONS} | {"keys": keys_with(parts), "profile": PROFILE}
-    for sentences, never in ((WAITING, False), (STUCK, True)):
-        for pattern, sentence in sentences.items():
-            if re.search(pattern, reason):
-                return f"{sentence.format(**keys)} (SLURM: {reason})", never
-    return None
 
+    def __init__(self, failures: Failures, parts: Callable[[str], tuple[str, ...]], clock=time.monotonic):
+        self.failures, self.parts, self.clock = failures, parts, clock
+        self.named: set[str] = set()
+        # Job -> since when it waits for others to end, of which there are none.
+        self.alone: dict[str, float] = {}
 
-def end_stuck(folder: str, failures: Failures, parts: Callable[[str], tuple[str, ...]], named: set[str]) -> None:
-    """Print which jobs do not start and what to change, but those that are `named`; cancel those that never can."""
-    for job in queued(folder):
-        found = stuck(job.reason, parts(job.rule)) if job.state == "PENDING" and job.number not in named else None
-        if found is None:
-            continue
-        why, never = found
-        named.add(job.number)
+    def look(self, folder: str) -> None:
+        """Look at the jobs that a run in `folder` sent."""
+        pending = [job for job in queued(folder) if job.state == "PENDING" and job.number not in self.named]
+        found = {job: pending_reasons.meaning(job.reason) for job in pending}
+        shared = [job for job, reason in found.items() if reason is not None and reason.fate is Fate.SHARED]
+        alone = set(shared) - beside(shared)
+        self.alone = {job.number: self.alone.get(job.number, self.clock()) for job in alone}
+        for job, reason in found.items():
+            if reason is None:
+                self._say(job, f"is not started by SLURM: {job.reason}")
+            elif job in alone and self.clock() - self.alone[job.number] > SECONDS_ALONE:
+                asked = keys_with(self.parts(job.rule))
+                self._say(
+                    job, f"waits for jobs to end that share a limit with it, and none runs: lower {asked}, or name "
+                    f"another slurm_account or qos in {PROFILE} (SLURM: {job.reason})",
+                )  # fmt: skip
+            elif reason.fate in (Fate.STAYS, Fate.NEVER):
+                why = pending_reasons.sentence(job.reason, reason, self.parts(job.rule))
+                self._say(job, why)
+                # Of several partitions the next may take it.
+                if reason.fate is Fate.NEVER and not ("," in job.partition and OF_PARTITION.match(job.reason)):
+                    self.failures.hopeless[job.number] = why
+                    subprocess.run(["scancel", job.number], capture_output=True, timeout=60, check=False)
+
+    def _say(self, job: Queued, why: str) -> None:
+        self.named.add(job.number)
         print(f"SLURM job {job} {why}", file=sys.stderr, flush=True)
-        if never:
-            failures.hopeless[job.number] = why
-            subprocess.run(["scancel", job.number], capture_output=True, timeout=60, check=False)
+
+
+def beside(jobs: list[Queued]) -> set[Queued]:
+    """Return those of some jobs that wait for others which run: of the user, or else by account, QOS or partition.
+
+    All of them where SLURM does not answer.
+    """
+    if not jobs:
+        return set()
+    lines = _squeue("--states=RUNNING,COMPLETING,CONFIGURING,SUSPENDED,STOPPED", "--format=%u|%a|%q|%P")
+    if lines is None:
+        return set(jobs)
+    running, user = [tuple(part.strip() for part in line.split("|")) for line in lines], getpass.getuser()
+    users, others = {line[0] for line in running}, {part for line in running for part in line[1:]}
+    return {
+        job
+        for job in jobs
+        if (user in users if "PerUser" in job.reason else {job.account, job.qos, *job.partition.split(",")} & others)
+    }
+
+
+def plain(states: dict[str, str], folder: str) -> dict[str, str]:
+    """Return number -> state of jobs as the executor knows states.
+
+    It knows no CANCELLED `by 1000`, as sacct says it, and waits for ever for a job that was PREEMPTED and that SLURM
+    did not queue again.
+    """
+    active = {job.number for job in queued(folder)} if "PREEMPTED" in states.values() else set()
+    found = {}
+    for number, state in states.items():
+        state = state.partition(" ")[0]
+        found[number] = PREEMPTED if state == "PREEMPTED" and number not in active else state
+    return found
 
 
 def attend(failures: Failures, parts: Callable[[str], tuple[str, ...]]) -> None:
-    """Have the executor pause as long as the profile says between two looks at its jobs, and not beyond the run.
+    """Have the executor look at its jobs as often as the profile says, know all states, and guess no account.
 
     In each pause jobs that cannot start are looked for; `parts` are those of the study for a rule.
     """
-    from snakemake_executor_plugin_slurm import Executor
+    import snakemake_executor_plugin_slurm as plugin
 
-    named: set[str] = set()
+    stuck, query, account = Stuck(failures, parts), plugin.query_job_status, plugin.Executor.get_account_arg
 
     async def sleep(executor: Any) -> None:
-        await asyncio.to_thread(end_stuck, os.getcwd(), failures, parts, named)
+        await asyncio.to_thread(stuck.look, os.getcwd())
         for _ in range(2 * executor.workflow.executor_settings.init_seconds_before_status_checks):
             if not executor.wait:
                 return
             await asyncio.sleep(0.5)
 
-    Executor.sleep = sleep
+    async def query_plain(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:
+        states, seconds = await query(command, logger)
+        return (None if states is None else await asyncio.to_thread(plain, states, os.getcwd())), seconds
+
+    def get_account_arg(executor: Any, job: Any) -> Iterator[str]:
+        return account(executor, job) if job.resources.get("slurm_account") else iter([""])
+
+    plugin.Executor.sleep, plugin.query_job_status = sleep, query_plain
+    plugin.Executor.get_account_arg = get_account_arg

@@ -5,6 +5,7 @@ gets them. Where the workflow follows nothing (another workflow, a dry run) Snak
 """
 
 import logging
+import re
 import textwrap
 import threading
 import time
@@ -19,8 +20,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from .causes import Failure, Kind
 from .eta import Job, Workload
-from .failures import Failure
+from .failures import logs_of
 from .summary import counted, number_of
 
 # Characters of a rule and of whom its job is about, where no long number wants the room.
@@ -33,7 +35,11 @@ NOTHING = "Nothing to be done"
 # What is worth saying all the same: another attempt, and where a file lies that somebody asked for.
 WORTH = ("Trying to restart", "Efficiency report")
 # What it says of a failed job, and of there being one, beside the job's own sentence.
-REPEATED = ("returned non-zero exit status", "Exiting because a job", "At least one job did not complete")
+REPEATED = (
+    *("returned non-zero exit status", "died with <Signals"),
+    *("Exiting because a job", "At least one job did not complete"),
+)
+RESTART = re.compile(r"Trying to restart job (\d+)")
 
 
 def duration(seconds: float) -> str:
@@ -87,6 +93,9 @@ class Terminal:
         self.workload: Workload | None = None
         self.start = clock()
         self.failed: set[int] = set()
+        # Jobs that the cluster did not take yet, and sentences that need no second time.
+        self.refused: set[int] = set()
+        self.said: set[str] = set()
         self.bar = Live(console=console, get_renderable=self._bar, refresh_per_second=1, transient=True)
         self.over = threading.Event()
 
@@ -109,7 +118,8 @@ class Terminal:
             if not (self.workload is not None and any(words in text for words in REPEATED)):
                 self._say_as_snakemake(record)
         elif text.startswith(WORTH) or (self.workload is None and event != LogEvent.RESOURCES_INFO):
-            if not text.startswith(CHATTER):
+            restarted = RESTART.match(text)
+            if not text.startswith(CHATTER) and not (restarted and int(restarted[1]) in self.refused):
                 self._say_as_snakemake(record)
             if text.startswith(NOTHING):
                 self._answer()
@@ -161,11 +171,20 @@ class Terminal:
         if self.subject is None or self.workload is None or (job := self.workload.jobs.get(record.jobid)) is None:
             return
         job.begun = None
+        why, since = self.subject.failure(record), elapsed(self.clock() - self.start)
+        if why.kind is Kind.FULL:
+            # It waits, as others do: nothing failed.
+            self.refused.add(record.jobid)
+            if self.jobs_wanted and why.sentence not in self.said:
+                self.said.add(why.sentence)
+                self._say(f"{since}  {why.sentence}")
+            return
         self.failed.add(record.jobid)
-        why = self.subject.failure(record).sentence
-        if self.jobs_wanted:
-            since = elapsed(self.clock() - self.start)
-            self._say("\n    log: ".join([f"{since}  FAILED  {job.rule} {job.name}: {why}", *record.log[:1]]))
+        self.refused.discard(record.jobid)
+        if self.jobs_wanted and not (why.kind is Kind.DISK and why.sentence in self.said):
+            self.said.add(why.sentence)
+            words = f"{since}  FAILED  {job.rule} {job.name}: {why.sentence}"
+            self._say("\n    log: ".join([words, *logs_of(record)[:1]]))
         if job.rule == "student":
             self._say_ended(job)
 

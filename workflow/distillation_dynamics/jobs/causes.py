@@ -1,0 +1,226 @@
+"""Why an attempt of a job failed, from the words of its log, of Snakemake and of SLURM.
+
+A job that ends by itself leaves a sentence of ours in its log. One that is ended from outside leaves none, or that of
+another process of it, so that how it ended is looked at first: as what SLURM lists it, and by which signal any of its
+processes died (its own, one of torchrun's, a loader's).
+"""
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+PROFILE = "slurm/profile.yaml"
+# The end of a log that is looked at.
+TAIL = 20_000
+OUT_OF_MEMORY = re.compile(r"OUT_OF_MEMORY|oom.kill|exceeded (job |step )?memory limit", re.IGNORECASE)
+STOPPED = re.compile(r"^not finished: (.*?)(?: before update (\d+))?;", re.MULTILINE)
+REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
+STATE = re.compile(r"SLURM status is: '(\w+)")
+# Refusals that pass when other jobs end.
+FULL = re.compile(r"MaxSubmitJob|MaxJobs|temporarily|try again", re.IGNORECASE)
+# Says of a job that SLURM ended it to make room and did not queue it again; `slurm.attend` gives it, since to the
+# executor a state of PREEMPTED is one that waits.
+PREEMPTED = "ERROR"
+# How it is said by which signal a process died: by Python, as a status of a shell, by torchrun, by PyTorch's loader and
+# by srun.
+SIGNALS = (
+    re.compile(r"<Signals\.(?P<name>SIG\w+): \d+>"),
+    re.compile(r"\bexit (?:status|code) (?P<status>\d+)"),
+    re.compile(r"\bSignal \d+ \((?P<name>SIG\w+)\) received by PID"),
+    re.compile(r"\bexitcode\s*: -(?P<number>\d+)"),
+    re.compile(r"\bgot signal: (?P<number>\d+)"),
+    re.compile(r"is killed by signal: (?P<words>[A-Z][a-z]+(?: [a-z]+)?)"),
+    re.compile(r"^srun: error: .*: (?P<words>[A-Z][a-z]+(?: [a-z]+)?)(?: \(core dumped\))?$", re.MULTILINE),
+)
+WORDS = {signal.strsignal(number): number.name for number in signal.Signals}
+# A loader process that is killed may be found gone before it is known why.
+GONE = re.compile(r"DataLoader worker \(pid\(s\) [\d, ]+\) exited unexpectedly")
+BUS_ERROR = re.compile(r"Unexpected bus error encountered in worker")
+NO_SPACE = re.compile(r"OSError: \[Errno \d+\] (No space left on device|Disk quota exceeded)(?:: (.*))?$", re.MULTILINE)
+
+
+class Kind(Enum):
+    """Why an attempt failed."""
+
+    SENTENCE = "said what is wrong"
+    STOPPED = "was asked to stop"
+    MEMORY = "ran out of memory"
+    SHARED_MEMORY = "ran out of shared memory"
+    DISK = "found a disk full"
+    TIME = "reached its time limit"
+    CANCELLED = "was cancelled by somebody"
+    PREEMPTED = "made room for others"
+    REFUSED = "was refused by the cluster"
+    FULL = "was refused while other jobs wait or run"
+    OTHER = "failed"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed attempt: why, in words for the terminal, and before which update a training was stopped."""
+
+    kind: Kind
+    sentence: str
+    step: int | None = None
+
+
+def keys_with(parts: Iterable[str], option: str = "") -> str:
+    """Return the keys of an option (or of all of them) in the parts of a study that say what a job asks for."""
+    return " or ".join(f"{part}.{option}".rstrip(".") for part in parts)
+
+
+def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
+    """Return why an attempt failed, from the words of the executor and the ends of the job's log files.
+
+    `message`: what SLURM's executor says of the job, on one machine how its command ended. `parts` are those of the
+    study that say what the job asks for, as compute.students.
+    """
+    logs, parts = list(logs), list(parts)
+    return (
+        _refused(message, parts)
+        or _ended(message, "\n".join(map(tail, logs)), parts)
+        or _disk(logs)
+        or Failure(Kind.OTHER, f"failed without a sentence; {_end(message, logs)}")
+    )
+
+
+def _refused(message: str, parts: list[str]) -> Failure | None:
+    if (refused := REFUSED.search(message)) is not None:
+        why = " ".join(refused[1].split())
+        if FULL.search(why):
+            return Failure(Kind.FULL, f"the cluster takes no more jobs now ({why}); `jobs` in {PROFILE} bounds them")
+        return Failure(
+            Kind.REFUSED,
+            f"the cluster refuses the job ({why}); account, qos and partition stand in {PROFILE}, what is asked for "
+            f"under {keys_with(parts)} in the study",
+        )
+    if "Job submission failed with exception" in message:
+        why = message.partition("exception:")[2].partition("For further error details")[0]
+        return Failure(
+            Kind.REFUSED, f"the job could not be sent ({' '.join(why.split())}); what is the cluster's is in {PROFILE}"
+        )
+    return None
+
+
+def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
+    """Return what ended a job from outside, or else its own sentence."""
+    state = found[1] if (found := STATE.search(message)) is not None else ""
+    signals, runtime, memory = (
+        signals_in(message + "\n" + text),
+        keys_with(parts, "runtime"),
+        keys_with(parts, "mem_mb"),
+    )
+    stopped = STOPPED.search(text)
+    step = int(stopped[2]) if stopped is not None and stopped[2] else None
+    late = state == "TIMEOUT" or "DUE TO TIME LIMIT" in text
+    if state == "CANCELLED" and not late:
+        return Failure(Kind.CANCELLED, "was cancelled with scancel; the same command goes on from where it was")
+    if OUT_OF_MEMORY.search(message + text):
+        return Failure(Kind.MEMORY, f"ran out of memory; raise {memory}")
+    if not late and state != PREEMPTED:
+        bus_error = "SIGBUS" in signals or BUS_ERROR.search(text)
+        if "SIGKILL" in signals or (GONE.search(text) and not bus_error):
+            return Failure(Kind.MEMORY, _killed(memory, bool(state)))
+        if bus_error:
+            return Failure(
+                Kind.SHARED_MEMORY,
+                "a process of it died of a bus error, as where /dev/shm is full: give it more (of a container: "
+                f"--shm-size=2g), or lower {keys_with(parts, 'threads')}, whose processes share it",
+            )
+    if (sentence := _sentence(text)) is not None:
+        return Failure(Kind.SENTENCE, sentence)
+    if state == PREEMPTED:
+        return Failure(Kind.PREEMPTED, "made room for a job that goes before it (SLURM: PREEMPTED)", step)
+    if state in ("NODE_FAIL", "BOOT_FAIL"):
+        return Failure(Kind.OTHER, f"lost its node (SLURM: {state})", step)
+    if step is not None:
+        its_time = f", {runtime} is its time" if state else "; the same command goes on from there"
+        return Failure(Kind.STOPPED, f"{stopped[1]} before update {step}{its_time}", step)  # type: ignore[index]
+    if late:
+        return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
+    if stopped is not None or "SIGTERM" in signals:
+        if state:
+            why = f"was stopped (SIGTERM) before its first update, as before a time limit; raise {runtime}"
+        else:
+            why = "was stopped by SIGTERM; the same command makes it"
+        return Failure(Kind.STOPPED, why, 0)
+    if crashed := signals - {"SIGINT"}:
+        return Failure(Kind.OTHER, f"a process of it died of {min(crashed)}")
+    return None
+
+
+def _killed(memory: str, on_cluster: bool) -> str:
+    why = "a process of it was killed (SIGKILL), as the kernel does where memory runs out"
+    if on_cluster:
+        return f"{why}; raise {memory}"
+    # Alone on the machine `mem_mb` bounds nothing unless Snakemake is told what there is.
+    return f"{why}: raise {memory}, and run with --resources mem_mb=N, so that jobs wait for N MB of the machine's"
+
+
+def signals_in(text: str) -> set[str]:
+    """Return the names of the signals by which processes died, as a text says it.
+
+    >>> sorted(signals_in("Command 'x' died with <Signals.SIGKILL: 9>. y returned non-zero exit status 143."))
+    ['SIGKILL', 'SIGTERM']
+    """
+    names = set()
+    for pattern in SIGNALS:
+        for found in pattern.finditer(text):
+            known = found.groupdict()
+            number = int(known.get("number") or 0) or int(known.get("status") or 0) - 128
+            if (name := known.get("name") or WORDS.get(known.get("words"))) is None and number in _NUMBERS:
+                name = signal.Signals(number).name
+            names |= {name} if name else set()
+    return names
+
+
+_NUMBERS = {int(number) for number in signal.Signals}
+
+
+def _disk(logs: list[str]) -> Failure | None:
+    """Return that a disk is full, where a traceback says so, or the log could not be written."""
+    if (found := NO_SPACE.search("\n".join(map(tail, logs)))) is not None:
+        where = f": {found[2]}" if found[2] else ", where it writes"
+        return Failure(Kind.DISK, f"{found[1]}{where}; free some, and run the same command again")
+    folder = os.path.dirname(logs[0]) if logs else ""
+    try:
+        with tempfile.TemporaryFile(dir=folder or ".", buffering=0) as file:
+            file.write(b"x" * 4096)
+            os.fsync(file)
+    except OSError as error:
+        return Failure(Kind.DISK, f"{error.strerror}: {folder}; its log cannot be written")
+    return None
+
+
+def _end(message: str, logs: list[str]) -> str:
+    """Return what the job's own log, the first, ends with (of a traceback the error), or that it says nothing."""
+    for log, what in zip(logs, ("its log", "SLURM's log of it"), strict=False):
+        if lines := [line.strip() for line in tail(log).splitlines() if line.strip()]:
+            return f"{what} ends with {lines[-1]}"
+    status = re.search(r"exit status \d+", message)
+    return "its log is empty" + (f", and it ended with {status[0]}" if status else "")
+
+
+def tail(path: str) -> str:
+    """Return the end of a log; nothing where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - TAIL))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _sentence(text: str) -> str | None:
+    """Return what stands behind the last `error: ` at the beginning of a line, down to what others wrote after it."""
+    found = list(re.finditer(r"^error: ", text, re.MULTILINE))
+    if not found:
+        return None
+    lines = text[found[-1].end() :].splitlines()
+    # Snakemake's own lines, in the log of the cluster, stand behind an empty line or begin with a date.
+    end = next((n for n, line in enumerate(lines) if not line.strip() or re.match(r"\[|srun|slurmstepd", line)), None)
+    return "\n".join(lines[:end])
