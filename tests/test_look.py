@@ -185,7 +185,9 @@ def test_labels_of_parquet_files_are_classes(tmp_path, columns, classes):
 
 def test_columns_of_other_names_are_found_as_the_reader_finds_them(tmp_path):
     image = pa.array([{"bytes": b"x", "path": None}] * 3)
-    pq.write_table(pa.table({"img": image, "fine_label": [0, 1, 1]}), tmp_path / "a.parquet")
+    said = {"info": {"features": {"fine_label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+    table = pa.table({"img": image, "fine_label": [0, 1, 1], "coarse_label": [0, 0, 0]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(said)}), tmp_path / "a.parquet")
     assert data_of(str(tmp_path)) == {
         "source": "parquet",
         "test": [str(tmp_path / "a.parquet")],
