@@ -103,7 +103,7 @@ def accuracies(draw, who, seeds):
     for name, seed in [*members, *((variant, seed) for variant in who.variants for seed in seeds)]:
         run = {"network": name, "seed": seed}
         agreed = np.nan if name == who.teacher or who.teacher is None else draw.uniform(85, 90)
-        accuracy = {"test_top1": draw.uniform(80, 84), "test_images": 10_000, "test_agreement": agreed}
+        accuracy = {"test_top1": draw.uniform(80, 84), "test_images": 10_000, "test_agreement": agreed, "loaded": ""}
         runs.append(run | accuracy)
         for epoch in (1, 2):
             measured = {"validation_top1": draw.uniform(70, 85), "train_loss": draw.uniform(0.3, 1)}

@@ -141,6 +141,21 @@ def test_what_cannot_be_looked_at_is_a_sentence(tmp_path, flat, monkeypatch, cap
         configuration_of(Asked(network, images, name))
 
 
+def test_a_folder_of_transformers_is_looked_at_as_the_model_that_it_is_of(tmp_path, flat):
+    folder = tmp_path / "dino"
+    folder.mkdir()
+    said = {"model_type": "dinov2", "architectures": ["Dinov2Model"], "hidden_size": 384, "num_hidden_layers": 12}
+    (folder / "config.json").write_text(json.dumps(said | {"patch_size": 14}))
+    (found,) = configuration_of(Asked(str(folder), str(flat)))["networks"].values()
+    assert found["model"] == {"name": DINOV2} and found["weights"] == f"local-dir:{folder}" and "view" not in found
+    (folder / "config.json").write_text(json.dumps(said | {"model_type": "swin", "architectures": ["SwinModel"]}))
+    with pytest.raises(StudyError, match=r"^NETWORK: config\.json of .* is that of transformers \(SwinModel\), which"):
+        configuration_of(Asked(str(folder), str(flat)))
+    asked = Asked(str(folder), str(flat), model="swin_tiny_patch4_window7_224")
+    (found,) = configuration_of(asked)["networks"].values()
+    assert found["model"] == {"name": "swin_tiny_patch4_window7_224"}
+
+
 def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch, flat):
     def unreachable(*_, **__):
         raise LocalEntryNotFoundError("no")

@@ -213,7 +213,7 @@ def test_the_header_of_a_released_file_says_its_classes_before_anything_is_loade
     path = save(tmp_path / "model.safetensors", rename(network.state_dict()))
     # OpenAI's projection is a head only if one is asked for.
     expected = 6 if name == "clip" else found
-    assert check_header(path, Model(model, now, "timm", 0), view(other), "") == expected
+    assert check_header(path, Model(model, now, "timm", 0), view(other), "") == (expected, None)
     asked = ModelQuery(model, now, view={"image_size": other}, released=str(path), default=view(other))
     assert info_of(asked).classes == expected
 

@@ -14,6 +14,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import sha256
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
+from distillation_dynamics.networks.released import AS_IT_IS
 from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images, View
@@ -145,7 +146,7 @@ def test_a_network_from_a_file_is_measured_and_says_what_was_loaded(tmp_path):
     load_weights(tmp_path / "network/trained.safetensors", loaded)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
     assert result["source"] == "weights" and result["train_images"] is None and result["training_gflops"] == 0
-    assert result["loaded"] == {"resampled": {}, "missing": [], "unused": [], "renamed": False}
+    assert result["loaded"] == AS_IT_IS
     for name in ("validation", "test"):
         logits = np.load(tmp_path / f"network/logits_{name}.npy")
         labels = np.arange(len(logits)) % CLASSES

@@ -58,7 +58,7 @@ def runs(**top1):
     for name, values in top1.items():
         for seed, value in enumerate(values) if isinstance(values, list) else [(None, values)]:
             rows.append({"network": name, "seed": seed, "test_top1": value, "test_agreement": 90.0})
-    shared = {"test_images": 10000, "parameters": 7, "train_images": 6000, "epochs": 5}
+    shared = {"test_images": 10000, "parameters": 7, "train_images": 6000, "epochs": 5, "loaded": ""}
     return frame(rows).assign(**shared)
 
 
@@ -78,6 +78,14 @@ def test_the_head_says_what_was_run_where_and_with_what():
         "2026-01-02T03:04:05+00:00",
     ):
         assert said in text, said
+
+
+def test_the_head_says_how_weights_from_elsewhere_were_read():
+    table = runs(cait=83.0, dino=80.0)
+    table.loc[table["network"] == "dino", "loaded"] = "names read without module."
+    (text,) = header.section(STUDY, table, COST)
+    assert "vit_small_patch16_224, weights hf-hub:timm/x@main (names read without module.); images of 256" in text
+    assert text.count("names read") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.files import Column, write_json, write_table
+from distillation_dynamics.files import Column, read_json, write_json, write_table
 from distillation_dynamics.markdown import markdown
 from distillation_dynamics.metrics.pairs.agreement import agreement
+from distillation_dynamics.networks.released import AS_IT_IS
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Run, SummaryJob
 from distillation_dynamics.stages import summary
@@ -118,3 +119,20 @@ def test_a_teacher_without_logits_leaves_no_agreement_and_missing_logits_are_nam
     (tmp_path / "tornNone/logits_test.npy").unlink()
     with pytest.raises(StudyError, match=r"tornNone/logits_test.npy does not exist"):
         written(tmp_path, None, run)
+
+
+def test_how_weights_from_elsewhere_were_read_is_said_of_them_alone(tmp_path):
+    def loaded(name, **said):
+        run = finished(tmp_path, name)
+        path = f"{run.folder}/result.json"
+        write_json(path, read_json(path) | {"loaded": AS_IT_IS | said})
+        return run
+
+    changed = {"prefix": "module.", "library": "transformers", "resampled": {"pos_embed": [[1, 5], [1, 17]]}}
+    listed = (loaded("dino", **changed, unused=list("abcde")), loaded("own"), finished(tmp_path, "trained"))
+    assert list(written(tmp_path, None, *listed)["runs"]["loaded"]) == [
+        "names read without module.; names of transformers brought to timm's; pos_embed resampled from [1, 5] to "
+        "[1, 17]; not used: a, b, c and 2 more",
+        "",
+        "",
+    ]

@@ -2,7 +2,7 @@
 
 import json
 import os
-import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -136,17 +136,18 @@ def test_the_header_tells_names_types_and_shapes_without_the_values(tmp_path):
     assert header(path) == {"a": {"dtype": "F32", "shape": [3, 2]}, "b": {"dtype": "I64", "shape": []}}
 
 
-@pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin", "old.pt", "model.safetensors"])
-@pytest.mark.parametrize("key", [None, "model", "state_dict"])
-def test_pickles_are_not_read_and_the_command_that_is_said_converts_them(tmp_path, tiny, name, key):
+@pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin", "old.pt", "model.safetensors", "my 'best'.ckpt"])
+def test_pickles_are_not_read_and_the_command_that_is_said_converts_them(tmp_path, tiny, name):
     network, _ = tiny
-    folder = tmp_path / "given"
+    folder = tmp_path / "a folder"
     folder.mkdir()
     state = network.state_dict()
-    torch.save(state if key is None else {key: state}, folder / name, _use_new_zipfile_serialization=name != "old.pt")
+    torch.save({"model": state}, folder / name, _use_new_zipfile_serialization=name != "old.pt")
     with pytest.raises(StudyError, match=rf"{name} is a pickle, which is not read, since it can run code") as error:
         check_safetensors(local_weights(str(folder / name), "networks.vit"), other_weights("networks.vit"))
-    exec(re.search(r'python -c "(.+)"$', str(error.value))[1], {})
+    command = shlex.split(str(error.value).partition("convert it: ")[2])
+    assert command[:3] == ["python", "-m", "distillation_dynamics.convert"]
+    subprocess.run([sys.executable, *command[1:]], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")})
     (converted,) = folder.glob("*.safetensors")
     given = load_file(converted)
     assert given.keys() == state.keys() and all(torch.equal(given[name], value) for name, value in state.items())
@@ -154,6 +155,19 @@ def test_pickles_are_not_read_and_the_command_that_is_said_converts_them(tmp_pat
         converted.unlink()
         said = rf"^networks\.vit\.weights: .* must hold a model\.safetensors; {name} is a pickle, .* convert it"
         with pytest.raises(StudyError, match=said):
+            local_weights(f"local-dir:{folder}", "networks.vit")
+
+
+def test_a_folder_of_other_safetensors_says_what_to_do(tmp_path):
+    for names, said in (
+        (["my_net.safetensors"], r"; name the file itself, \S+my_net\.safetensors$"),
+        (["a.safetensors", "b.safetensors"], r"; it holds a\.safetensors, b\.safetensors: join what are parts"),
+    ):
+        folder = tmp_path / names[0]
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(b"")
+        with pytest.raises(StudyError, match=r"must hold a model\.safetensors" + said):
             local_weights(f"local-dir:{folder}", "networks.vit")
 
 

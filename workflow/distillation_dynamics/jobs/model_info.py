@@ -51,13 +51,12 @@ def _code(query: ModelQuery) -> list[str]:
 
 
 def _beside(owner: str, query: ModelQuery) -> list[str]:
-    """Return hashes of what is read of local weights: their header, and the `config.json` beside them."""
+    """Return hashes of what is read of local weights: their header, and files of configuration beside them."""
     if query.released is None or not is_local(query.released):
         return []
     path = local_weights(query.released, owner)
     check_safetensors(path, other_weights(owner))
     parts = [to_json(header(path)).encode()]
-    config = path.with_name("config.json")
-    if query.released.startswith(LOCAL) and config.is_file():
-        parts.append(config.read_bytes())
+    beside = [path.with_name(name) for name in ("config.json", "preprocessor_config.json")]
+    parts += [file.read_bytes() for file in beside if query.released.startswith(LOCAL) and file.is_file()]
     return [hashlib.sha256(part).hexdigest() for part in parts]

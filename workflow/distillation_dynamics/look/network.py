@@ -10,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from ..errors import StudyError
 from ..files import read_json
+from ..networks.beside import is_of_transformers, said_of, timm_name
 from ..networks.weights_file import HUB, LOCAL
 
 # A study's names of them, and those of timm's `pretrained_cfg`.
@@ -42,7 +43,13 @@ def network_of(network: str, model: str | None, size: int | None) -> tuple[dict[
         config, weights, named, source = {}, str(path), path.stem, "checkpoint"
     else:
         raise StudyError(f"NETWORK: {network} is no file or folder; give one, or {HUB}owner/name of a hub")
-    model = model or config.get("architecture")
+    model = model or config.get("architecture") or timm_name(config)
+    if model is None and is_of_transformers(config):
+        raise StudyError(
+            f"NETWORK: config.json of {network} is that of transformers ({said_of(config)}), which names no model of "
+            "timm; give its name, MODEL=vit_small_patch16_224; ViT, DeiT, DINOv2 and CLIP's vision are read, of others "
+            "take timm's own weights"
+        )
     if model is None:
         raise StudyError(
             f"NETWORK: nothing beside the weights of {network} says which model of timm they are of; give its name, "

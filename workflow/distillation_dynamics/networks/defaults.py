@@ -11,6 +11,7 @@ from ..errors import StudyError
 from ..files import read_json
 from ..spec.images import View
 from ..spec.network import ModelQuery
+from .beside import cfg_beside, is_of_transformers
 from .weights_file import LOCAL, is_local
 
 TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
@@ -20,19 +21,29 @@ def pretrained_cfg(query: ModelQuery) -> dict[str, Any] | None:
     """Return timm's `pretrained_cfg` of released weights; None of a network that has none.
 
     It is that of `config.json` beside them in a local folder; else that which timm knows for the model, of the weights
-    that the hub's name of timm (`timm/<model>.<tag>`) or the model's name says.
+    that the hub's name of timm (`timm/<model>.<tag>`) or the model's name says. Where transformers wrote that file,
+    `preprocessor_config.json` counts before what timm knows.
     """
     if query.released is None:
         return None
-    if query.released.startswith(LOCAL) and (said := _beside(query.released)) is not None:
-        known = said.get("pretrained_cfg", said)
-        return known | {key: said[key] for key in ("num_classes",) if key in said}
+    beside: dict[str, Any] = {}
+    if said := config_beside(query.released):
+        if not is_of_transformers(said):
+            known = said.get("pretrained_cfg", said)
+            return known | {key: said[key] for key in ("num_classes",) if key in said}
+        beside = cfg_beside(Path(query.released.removeprefix(LOCAL)))
     hub = TIMMS.match(query.released)
-    known = None
+    cfg = None
     if hub and hub["name"].partition(".")[0] == query.name.partition(".")[0]:
-        known = get_pretrained_cfg(hub["name"])
-    known = known or get_pretrained_cfg(query.name)
-    return None if known is None else known.to_dict()
+        cfg = get_pretrained_cfg(hub["name"])
+    cfg = cfg or get_pretrained_cfg(query.name)
+    return beside or None if cfg is None else cfg.to_dict() | beside
+
+
+def config_beside(released: str) -> dict[str, Any]:
+    """Return `config.json` of a local folder of weights; empty where there is none."""
+    path = Path(released.removeprefix(LOCAL)) / "config.json"
+    return read_json(path) if released.startswith(LOCAL) and path.is_file() else {}
 
 
 def view_of(query: ModelQuery) -> View:
@@ -79,11 +90,7 @@ def size_is_said(query: ModelQuery) -> bool:
     released = query.released or ""
     if not released.startswith(LOCAL):
         return not is_local(released)
-    said = _beside(released) or {}
+    said = config_beside(released)
+    if is_of_transformers(said):
+        said = cfg_beside(Path(released.removeprefix(LOCAL)))
     return said.get("pretrained_cfg", said).get("input_size") is not None
-
-
-def _beside(released: str) -> dict[str, Any] | None:
-    """Return what `config.json` in a local folder of weights says; None without one."""
-    config = Path(released.removeprefix(LOCAL)) / "config.json"
-    return read_json(config) if config.is_file() else None

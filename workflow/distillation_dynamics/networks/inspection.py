@@ -14,9 +14,10 @@ from ..spec.base import build as read
 from ..spec.base import to_json
 from ..spec.images import View
 from ..spec.network import Model, ModelInfo, ModelQuery
+from .beside import other_activation
 from .build import describe, unknown
 from .controls import first_layer_scale
-from .defaults import pretrained_cfg, size_is_said, view_of
+from .defaults import config_beside, pretrained_cfg, size_is_said, view_of
 from .positions import trained_side
 from .protocol import check
 from .released import check_header
@@ -33,10 +34,12 @@ def info_of(query: ModelQuery) -> ModelInfo:
     """
     if not timm.is_model(query.name):
         raise unknown(query.name)
+    config = {} if query.released is None else config_beside(query.released)
+    if "act_layer" not in query.args and (said := other_activation(config, query.name)):
+        raise StudyError(f"model.name: {said}")
     view = view_of(query)
-    classes = _classes_of(query, view)
+    classes, note = _classes_of(query, view)
     model = _model(query, classes)
-    note = None
     if model.architecture:
         # What is wrong with the model itself is said as such.
         describe(replace(model, architecture={}), view)
@@ -56,8 +59,11 @@ def _model(query: ModelQuery, classes: int) -> Model:
     return Model(query.name, query.args, query.initialisation, classes, query.architecture)
 
 
-def _classes_of(query: ModelQuery, view: View) -> int:
-    """Return how many classes the head of a network has: as the study says, else as its weights have; 0 for none."""
+def _classes_of(query: ModelQuery, view: View) -> tuple[int, str | None]:
+    """Return how many classes the head of a network has: as the study says, else as its weights have; 0 for none.
+
+    And what is said of how the names in local weights are read.
+    """
     given = query.args.get("num_classes", query.classes)
     if query.released is None and given is None:
         raise StudyError(f"model.args: nothing says how many classes {query.name} tells apart; give num_classes there")
@@ -69,14 +75,14 @@ def _classes_of(query: ModelQuery, view: View) -> int:
     if query.released is not None and is_local(query.released):
         try:
             path = local_weights(query.released, "")
-            found = check_header(path, _model(query, int(given or 0)), view, REMEDY)
+            found, note = check_header(path, _model(query, int(given or 0)), view, REMEDY)
         except StudyError as error:
             said = str(error).removeprefix(".")
             raise StudyError(said if said.startswith(("model.", "weights:")) else f"weights: {said}") from error
-        return found if given is None else int(given)
+        return found if given is None else int(given), note
     if given is None:
         given = (pretrained_cfg(query) or {}).get("num_classes", 0)
-    return int(given)
+    return int(given), None
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame
     rows = [
         ("data", _data(config, study)),
         *(
-            (f"network {name}", _network(network, study["networks"][name]))
+            (f"network {name}", _network(network, study["networks"][name], _loaded(runs, name)))
             for name, network in config["networks"].items()
         ),
         *((f"student{name}", _student(student, config["teacher"])) for name, student in students_of(config)),
@@ -109,11 +109,16 @@ def _averaged(ema: dict[str, Any]) -> str:
     return f"what is measured is the average of the weights over the updates (EMA, decay {ema['decay']:g}{warmup})"
 
 
-def _network(network: dict[str, Any], known: dict[str, Any]) -> str:
+def _network(network: dict[str, Any], known: dict[str, Any], loaded: str) -> str:
     made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
     side, resampling = known["view"]["image_size"], known["resampling"]
     seen = [f"images of {side} x {side} pixels", *([] if resampling is None else [resampling])]
-    return f"{model_said(network['model'])}, {made}; {', '.join(seen)}"
+    return f"{model_said(network['model'])}, {made}{f' ({loaded})' if loaded else ''}; {', '.join(seen)}"
+
+
+def _loaded(runs: pd.DataFrame, name: str) -> str:
+    """Return how a network's weights from elsewhere were read; empty where they were taken as they are."""
+    return next(iter(runs.loc[runs["network"] == name, "loaded"]), "")
 
 
 def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

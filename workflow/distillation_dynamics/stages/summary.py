@@ -18,6 +18,7 @@ from ..arms import write_of_study
 from ..files import Column, columns_to_write, read_json, read_npy, read_table, whole_numbers, write_text
 from ..markdown import markdown
 from ..metrics.pairs.agreement import agreement
+from ..networks.weights_file import described
 from ..spec.tables import Run, SummaryJob
 from ..training.log import EPOCH_COLUMNS, GRADIENT_LOG_COLUMNS, TERM_COLUMNS
 
@@ -46,6 +47,9 @@ RUN_COLUMNS = {
     "ema_decay": Column("", "of the average of weights that is measured; NaN: weights as trained"),
     "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
+    "loaded": Column(
+        "", "how weights from elsewhere were read: names, sizes, what is missing or unused; empty: as they are"
+    ),
 }
 EPOCH_KEYS = {name: RUN_COLUMNS[name] for name in ("network", "seed")}
 SUMMARY_COLUMNS = {
@@ -109,6 +113,7 @@ def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, s
         row |= dict.fromkeys(("train_images", "epochs", "updates"), 0)
         row |= {"test_images": len(logits.get("test", ())), "training_tflops": result["training_gflops"] / 1e3}
         row |= {name: value for name, value in result.items() if name in RUN_COLUMNS and value is not None}
+        row["loaded"] = described(result["loaded"]) if result.get("loaded") else ""
         theirs = answers.get(taught.get(run.network, teacher or ""), {})
         if run.network != teacher:
             for split in logits.keys() & theirs.keys():
