@@ -41,10 +41,8 @@ PICTURES = {
     "16-bit grey PNG": (Image.fromarray(HIGH), "PNG", GREY),
     "16-bit grey TIFF": (Image.fromarray(HIGH), "TIFF", GREY),
     "16-bit PGM": (pgm(), None, GREY),
-    "grey with alpha": (Image.fromarray(np.stack([GREY, GREY // 2], axis=2), "LA"), "PNG", GREY),
     "palette": (palette(), "PNG", GREY),
     "1 bit": (Image.fromarray(GREY > 99), "PNG", (GREY > 99) * np.uint8(255)),
-    "RGBA": (Image.fromarray(np.dstack([GREY, GREY, GREY, GREY // 2])), "PNG", GREY),
     "CMYK": (Image.fromarray(np.dstack([GREY * 0] * 3 + [255 - GREY]), "CMYK"), "TIFF", GREY),
 }
 

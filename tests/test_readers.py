@@ -20,7 +20,7 @@ from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import Images, ImageSet, Validation
 from distillation_dynamics.stages import data as stage
 from helpers import write_parquet
-from pictures import GREY_VIEW
+from pictures import GREY_VIEW, write_pictures
 
 # Images [N, H, W] and labels [N] in an .npz.
 NPZ = """
@@ -144,8 +144,8 @@ def test_a_folder_may_hold_files_of_suffixes_that_its_reader_knows(tmp_path, mon
 
 
 def test_classes_are_called_what_their_source_calls_them(tmp_path):
-    for name in ("class10", "class9", "b"):
-        (tmp_path / "images" / name).mkdir(parents=True)
+    write_pictures(tmp_path / "images", [f"{name}/0.png" for name in ("class10", "class9", "b")])
+    (tmp_path / "images/empty").mkdir()
     folder, packed = (f"{tmp_path}/images",), (f"{ROOT}/resources/fashion_mnist/test-00000-of-00001.parquet",)
     write_parquet(tmp_path / "plain.parquet", [0, 1])
     plain, nowhere = (f"{tmp_path}/plain.parquet",), (f"{tmp_path}/nowhere",)
@@ -153,7 +153,7 @@ def test_classes_are_called_what_their_source_calls_them(tmp_path):
     def names(source, files, classes):
         return class_names(Data(source, files, source == "parquet", {}, classes=classes))
 
-    assert names("folder", folder, 3) == ("b", "class9", "class10")
+    assert names("folder", folder, 3) == ("b", "class10", "class9")
     assert names("parquet", packed, 10)[1] == "Trouser"
     for source, files, classes in (
         ("folder", folder, 2), ("folder", folder, None), ("folder", nowhere, 3), ("parquet", packed, 9),

@@ -21,7 +21,7 @@ from ..files import read_npy, read_table
 from ..spec.images import Images
 from ..spec.training import Augmentation
 from .loading import loader_of
-from .pictures import decode
+from .pictures import decode, why
 from .views import view_of
 
 # Which images are held out must not change with a study's seeds.
@@ -104,12 +104,14 @@ class Split:
         try:
             if offset < 0:
                 with open(self.name(position), "rb") as file:
-                    return decode(file, self.seen.channels)
+                    return decode(file, self.seen.channels, self.images.background)
             with open(self.root, "rb") as file:
                 file.seek(offset)
-                return decode(io.BytesIO(file.read(size)), self.seen.channels)
+                return decode(io.BytesIO(file.read(size)), self.seen.channels, self.images.background)
         except Exception as error:
-            raise StudyError(f"{self.name(position)}: cannot be decoded as an image ({error}); replace it") from error
+            raise StudyError(
+                f"{self.name(position)}: cannot be decoded as an image ({why(error)}); replace it"
+            ) from error
 
     def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
         """Yield all images in order, as they are evaluated (resized, cropped, normalised).

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .data import COLUMNS, Arrays, Columns, DataJob
-from .images import Images, Validation, View
+from .images import WHITE, Images, Validation, View
 
 # Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
 MOST_DECODED = 8e9
@@ -16,7 +16,8 @@ class Data:
     """An image set of a study: that of `data`, or one of `probes` (which has no training images).
 
     `rows` is the number of images by source, where it is known before they are listed. `packed`: whether the stage
-    copies them into one file a source. `view`: that of the student, in which they may be decoded.
+    copies them into one file a source. `view`: that of the student, in which they may be decoded. `background`: the
+    colour that transparent parts show.
     """
 
     source: str
@@ -31,6 +32,8 @@ class Data:
     view: View | None = None
     groups: str | None = None
     columns: Columns = COLUMNS
+    background: str = WHITE
+    label_depth: int = 1
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
@@ -45,7 +48,7 @@ class Data:
             return None
         if sum(self.rows.values()) * view.image_size**2 * view.channels > MOST_DECODED:
             return None
-        return Arrays.of(view)
+        return Arrays.of(view, self.background)
 
     @property
     def held_out(self) -> int:
@@ -73,6 +76,7 @@ class Data:
         """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
         return DataJob(
             *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups, self.columns),
+            label_depth=self.label_depth,
             train=self.train,
             test=self.test,
             key=key,
@@ -82,4 +86,5 @@ class Data:
     def seen(self, view: View, key: str, folder: str) -> Images:
         """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
         sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
-        return Images(key, view, self.arrays is not None and Arrays.of(view) == self.arrays, folder=folder, **sources)
+        in_memory = self.arrays is not None and Arrays.of(view, self.background) == self.arrays
+        return Images(key, view, in_memory, folder=folder, background=self.background, **sources)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from .base import aside, later
-from .images import Validation, View
+from .images import WHITE, Validation, View
 from .keys import Key, Text
 
 
@@ -23,7 +23,8 @@ COLUMNS = Columns()
 class Arrays:
     """How images are decoded into arrays: as an evaluation sees them, but for the normalisation.
 
-    `mean` fills the borders of crop mode border, and stands for nothing else.
+    `mean` fills the borders of crop mode border, and stands for nothing else. `background`: the colour that transparent
+    parts show.
     """
 
     channels: int
@@ -32,12 +33,14 @@ class Arrays:
     interpolation: str
     crop_mode: str = "center"
     mean: tuple[float, ...] = ()
+    background: str = later(default=WHITE)
 
     @classmethod
-    def of(cls, view: View) -> "Arrays":
+    def of(cls, view: View, background: str = WHITE) -> "Arrays":
         """Return how images are decoded for a view; views that differ only in their normalisation share arrays."""
         mean = view.mean if view.crop_mode == "border" else ()
-        return cls(*(view.channels, view.image_size, view.crop_fraction, view.interpolation, view.crop_mode), mean=mean)
+        as_seen = view.channels, view.image_size, view.crop_fraction, view.interpolation, view.crop_mode
+        return cls(*as_seen, mean=mean, background=background)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class DataJob:
     they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
     (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
     one array a source, too. `groups`: a regular expression of names, those that match alike being one photograph's.
-    `columns` are those of Parquet files. `key` names the set in sentences.
+    `columns` are those of Parquet files, `label_depth` says which folder names the class. `key` names the set in
+    sentences.
     """
 
     source: str
@@ -59,6 +63,7 @@ class DataJob:
     arrays: Arrays | None
     groups: str | None = None
     columns: Columns = later(default=COLUMNS)
+    label_depth: int = later(default=1)
     train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
     key: str = aside(default="data")

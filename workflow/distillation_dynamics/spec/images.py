@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .base import aside
+from .base import aside, later
 from .keys import Key
+
+# What transparent parts of a picture show, unless a study says otherwise.
+WHITE = "white"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Images:
     """The images that a job reads, in one view; `in_memory` where the data stage decoded them into arrays, too.
 
     `folder` is that of the data stage, with the splits. `train` and `test`: the folder that names in the splits belong
-    to, or the file (a .tar, or one that the data stage packed) that the images lie in.
+    to, or the file (a .tar, or one that the data stage packed) that the images lie in. `background`: the colour that
+    transparent parts show.
     """
 
     key: str
@@ -42,6 +46,7 @@ class Images:
     folder: str = aside()
     train: str = aside(default="")
     test: str = aside()
+    background: str = later(default=WHITE)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.pictures import decode, open_picture
+from ..data.pictures import decode, why
 from ..data.source import Source, check_labels, options_of, some
 from ..data.split import balanced
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
 from ..files import Column, npy_writer, replacing, write_table
 from ..spec.data import Arrays, DataJob
+from ..spec.images import WHITE
 
 SPLIT_COLUMNS = {
     "split": Column("", "train, validation or test"),
@@ -50,17 +51,35 @@ def main(job: DataJob, gpus: int = 0) -> None:
 
 
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:
-    """Raise StudyError where labels are none of the classes, or classes of one source are not those of the other."""
+    """Number named classes alike in all sources.
+
+    Raises StudyError where labels are none of the classes, or a source has images of others than that which is trained
+    on.
+    """
+    named = {key: source for key, source in sources.items() if source.classes is not None}
+    if job.classes is None:
+        return
     for key, source in sources.items():
-        if source.labels is not None and job.classes is not None:
+        if source.labels is not None and key not in named:
             check_labels(source.labels, job.classes, f"{job.key}.{key}")
-    named = {key: source.classes for key, source in sources.items() if source.classes is not None}
-    for key, other in (("train", "test"), ("test", "train")):
-        if named.keys() == {key, other} and (lacking := named[other].keys() - named[key].keys()):
+    if not named:
+        return
+    # The images that are trained on are of all classes; of some there may be none to test.
+    whole = named.get("train", named.get("test"))
+    assert whole is not None and whole.classes is not None
+    if len(whole.classes) != job.classes:
+        raise StudyError(whole.not_of(job.classes))
+    for source in named.values():
+        own = source.classes
+        assert own is not None and source.labels is not None
+        if lacking := own.keys() - whole.classes.keys():
             raise StudyError(
-                f"{job.key}.{key}: {job.sources[key][0]} has no images of {some(lacking)}, but {job.key}.{other} has; "
-                "the two must have the same classes"
+                f"{job.key}.train: {job.train[0]} has no images of {some(lacking)}, but {job.key}.test has; the two "
+                "must have the same classes"
             )
+        # One number a class, whatever source has images of it.
+        source.labels = np.array([whole.classes[name] for name in own])[source.labels]
+        source.classes = whole.classes
 
 
 def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, np.ndarray]]:
@@ -150,11 +169,11 @@ def pack(source: Source, path: Path, arrays: Arrays | None, key: str) -> np.ndar
             pixels = evaluation_pixels(arrays)
         for name, encoded in zip(source.names, source.encoded(), strict=True):
             try:
-                # Where nothing is decoded, a look at it tells at least whether it is an image.
-                file = io.BytesIO(encoded)
-                picture = open_picture(file) if arrays is None else decode(file, arrays.channels)
+                # Where no array is made of it, to see that it can be.
+                channels, background = (3, WHITE) if arrays is None else (arrays.channels, arrays.background)
+                picture = decode(io.BytesIO(encoded), channels, background)
             except Exception as error:
-                raise StudyError(f"{key}: {name}: cannot be decoded as an image ({error}); replace it") from error
+                raise StudyError(f"{key}: {name}: cannot be decoded as an image ({why(error)}); replace it") from error
             if arrays is not None:
                 append(pixels(picture))
             packed.write(encoded)

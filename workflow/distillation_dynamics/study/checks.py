@@ -129,6 +129,16 @@ def group_faults(config: Configuration) -> Iterator[str]:
             yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
 
 
+def level_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each level of folders that is none."""
+    levels = {"data": config.data.label_depth} | {
+        f"probes.{name}": one.label_depth for name, one in config.probes.items()
+    }
+    for key, level in levels.items():
+        if level == 0:
+            yield f"{key}.label_depth: 0 is no level of folders; give 1 for the top, or -1 for that of the images"
+
+
 def network_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each key of a network that its source does not go with."""
     for name, network in config.networks.items():
@@ -199,8 +209,8 @@ def compute_faults(config: Configuration) -> Iterator[str]:
 
 # What the configuration alone tells.
 CHECKS = (
-    *(name_faults, weight_faults, whole_faults, student_faults, group_faults, network_faults, argument_faults),
-    *(recipe_faults, compute_faults),
+    *(name_faults, weight_faults, whole_faults, student_faults, group_faults, level_faults, network_faults),
+    *(argument_faults, recipe_faults, compute_faults),
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from ..spec.data import COLUMNS, Columns
-from ..spec.images import Validation
+from ..spec.images import WHITE, Validation
 from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
 from ..spec.networks import Control, Head
@@ -25,14 +25,17 @@ Sha256 = Annotated[str, Key(pattern="^[0-9a-f]{64}$")]
 GpuModel = Annotated[str, Key(pattern="^[A-Za-z0-9_.-]+$")]
 Means = Annotated[tuple[float, ...], Key(min_length=1, max_length=3)]
 Deviations = Annotated[tuple[Positive, ...], Key(min_length=1, max_length=3)]
+Level = Annotated[int, Key(ge=-100, le=100)]
 Origin = Literal["pretrain", "timm", "checkpoint"]
 Palette = Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"]
 
-SOURCE = "parquet: Hugging Face's layout; folder: timm's readers (folder or .tar); or another file of data/sources/"
+SOURCE = "parquet: Hugging Face's layout; folder: folders, or a .tar, of pictures; or another file of data/sources/"
 FILES = "a path; of Parquet files a path, a pattern (train-*.parquet) or a list of them, read in that order"
 CLASSES = "number of classes; left out: the images have no labels"
 READ_COLUMNS = "which columns of Parquet files are read"
 GROUPS = "regular expression: images whose names match alike (in its first group) are one photograph's, and count once"
+LEVEL = "which folder names the class: 1 that below the source, 2 the next, ...; -1 that which an image lies in, ..."
+BACKGROUND = "a colour (white, #ffffff): what transparent parts of pictures show"
 SPREAD = "images of the validation split, spread evenly over the classes; left out: {}, or all where there are fewer"
 FIRST_SEED = "those of them that are measured of the students of the first seed alone"
 VIEW = "how a network sees an image; of the student, and of networks that have none of their own"
@@ -68,6 +71,8 @@ class ProbeData:
     classes: Annotated[Count | None, Key(CLASSES)] = None
     groups: Annotated[Text | None, Key(GROUPS)] = None
     columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
+    label_depth: Annotated[Level, Key(LEVEL)] = 1
+    background: Annotated[Text, Key(BACKGROUND)] = WHITE
     images: Annotated[Count | None, Key("so many of them, spread evenly; left out: all")] = None
 
 
@@ -81,6 +86,8 @@ class StudyData:
     classes: Annotated[Count | None, Key(CLASSES)] = None
     groups: Annotated[Text | None, Key(GROUPS)] = None
     columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
+    label_depth: Annotated[Level, Key(LEVEL)] = 1
+    background: Annotated[Text, Key(BACKGROUND)] = WHITE
     trust_times: Annotated[bool, Key("images count by size and time of change of their files, not by content")] = False
     validation: Annotated[Validation | None, Key("which images are held out for every choice")] = None
 

@@ -6,15 +6,17 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from .. import extensions
 from ..data.source import READER_KEYS, options_of
+from ..errors import StudyError
 from ..spec.configured import SOURCES, Data
-from ..spec.faults import read, refuse
-from ..spec.images import View
+from ..spec.faults import read, refuse, said
+from ..spec.images import WHITE, View
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
 from .keys import Configuration, ProbeData, StudyData
@@ -100,7 +102,23 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
             count = reader.count(files[source], part.classes, f"{key}.{source}", **told)
             if count is not None:
                 rows[source] = count
-    return Data(**_given(part) | files, packed=reader.PACKED, rows=rows, view=view)
+    seen = {"packed": reader.PACKED, "rows": rows, "view": view, "background": _colour(part.background, key)}
+    return Data(**_given(part) | files | seen)
+
+
+def _colour(given: str, key: str) -> str:
+    """Return a colour spelt one way; raise StudyError where it is none, or one that is transparent itself."""
+    if given == WHITE:
+        return given
+    # Only here: the library of pictures takes longer to import than all of this.
+    from PIL import ImageColor
+
+    parts: tuple[int, ...] = ()
+    with suppress(ValueError):
+        parts = ImageColor.getrgb(given)
+    if len(parts) != 3:
+        raise StudyError(f"{key}.background: {said(given)} is no colour; give a name (white) or its parts (#ffffff)")
+    return WHITE if parts == (255,) * 3 else "#{:02x}{:02x}{:02x}".format(*parts)
 
 
 def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:

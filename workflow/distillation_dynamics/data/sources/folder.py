@@ -1,22 +1,23 @@
-"""Images as files in a folder, or in a .tar (of .tars), found with timm's readers.
+"""Images as files in a folder, or in a .tar (of .tars).
 
-With classes each lies in the subfolder of its class; without, folders are only a part of its name. Importing this
-imports no torch.
+With classes each lies in a folder of its class, of the level that `label_depth` says: 1 is that below the source
+itself, -1 that which the image lies in. Without, folders are only a part of its name. Importing this imports no torch.
 """
 
 import os
-import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ...errors import StudyError
-from ..source import SUFFIXES, files_below, some
+from ..source import SYSTEMS_OWN, LeftOut, files_below, is_ignored, natural, picture_suffixes, some
 
 PACKED = False
+OPTIONS = ("label_depth",)
 # In a WebDataset the files of a sample follow each other: of so many members of a .tar one must be its class.
 MEMBERS_OF_A_SAMPLE = 100
 
@@ -25,8 +26,8 @@ def find(value: str | list[str], key: str) -> list[str]:
     """Return the one folder or .tar that a path means; raise StudyError naming `key` where it is anything else."""
     if isinstance(value, list):
         raise StudyError(f"{key}: with data.source: folder give one folder or .tar, not a list")
-    path = os.path.normpath(value)
-    if os.path.isfile(path) and Path(path).suffix != ".tar":
+    path = os.path.normpath(os.path.expanduser(value))
+    if os.path.exists(path) and not os.path.isdir(path) and (not os.path.isfile(path) or Path(path).suffix != ".tar"):
         raise StudyError(
             f"{key}: {path} is no folder and no .tar; give a folder (or .tar) of images, with one subfolder a class "
             "where data.classes is given, or Parquet files with data.source: parquet"
@@ -34,51 +35,65 @@ def find(value: str | list[str], key: str) -> list[str]:
     return [path]
 
 
-def contents(paths: Iterable[str], key: str) -> list[str]:
+def contents(paths: Iterable[str], key: str, label_depth: int = 1) -> list[str]:
     """Return the images of a folder, or the .tar; raise StudyError where the folder holds none, or cannot be read."""
     (root,) = paths
     if os.path.isfile(root):
         return [root]
-    if not (files := list(files_below(root))):
+    left_out = LeftOut()
+    if not (files := list(files_below(root, left_out=left_out))):
         raise StudyError(
-            f"{key}: the folder {root} holds no images ({', '.join(sorted(SUFFIXES))}); give a folder of images, or "
-            "files with source: parquet"
+            f"{key}: the folder {root} holds no images{_beside(left_out)}; give a folder of images, or files with "
+            "source: parquet"
         )
     return files
 
 
-def count(paths: Iterable[str], classes: int | None, key: str) -> int | None:
+def count(paths: Iterable[str], classes: int | None, key: str, label_depth: int = 1) -> int | None:
     """Return None: only a listing tells how many images there are."""
     return None
 
 
-def class_names(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the subfolders in natural order; nothing of a .tar."""
+def class_names(paths: Iterable[str], label_depth: int = 1) -> tuple[str, ...]:
+    """Return the names of the classes that a folder has images of, in order of their numbers; nothing of a .tar."""
     (root,) = paths
-    folders = [part.name for part in Path(root).iterdir() if part.is_dir()] if os.path.isdir(root) else []
-    return tuple(sorted(folders, key=lambda name: [int(part) if part.isdigit() else part for part in _parts(name)]))
+    if not os.path.isdir(root):
+        return ()
+    return tuple(_names_at(label_depth, (os.path.relpath(file, root) for file in files_below(root))))
 
 
-def _parts(name: str) -> list[str]:
-    return re.split(r"(\d+)", name.lower())
+def class_of(name: str, label_depth: int) -> str | None:
+    """Return the class of an image by its path in the source; None where it lies in no folder of that level."""
+    folders = name.split(os.sep)[:-1]
+    place = label_depth - 1 if label_depth > 0 else label_depth
+    return folders[place] if -len(folders) <= place < len(folders) else None
+
+
+def _names_at(label_depth: int, names: Iterable[str]) -> list[str]:
+    """Return the classes of images by their paths, in order of their numbers."""
+    return sorted({found for name in names if (found := class_of(name, label_depth)) is not None})
+
+
+def _beside(left_out: LeftOut) -> str:
+    return f", only {left_out}" if left_out.counts else ""
 
 
 class Source:
     """The images of a folder or .tar, in the natural order of their names; see `data.source`.
 
-    Raises StudyError naming the configuration's `key` when it holds none, and, with classes, when some are in no
-    subfolder or the subfolders with images are not as many.
+    Raises StudyError naming the configuration's `key` when it holds none, and, with classes, when some lie in no folder
+    of a class.
     """
 
     classes: dict[str, int] | None = None
     labels: np.ndarray | None = None
 
-    def __init__(self, paths: Iterable[str], classes: int | None, key: str):
+    def __init__(self, paths: Iterable[str], classes: int | None, key: str, label_depth: int = 1):
         (self.root,) = paths
+        self.label_depth, self.left_out = label_depth, LeftOut()
         if classes is not None and os.path.isfile(self.root):
             self._refuse_a_webdataset(key)
-        listed, rows = self._listed(key)
-        names, numbers, places = zip(*rows, strict=True)
+        names, places = zip(*self._listed(key), strict=True)
         try:
             "".join(names).encode()
         except UnicodeEncodeError as error:
@@ -87,8 +102,34 @@ class Source:
         self.names, self.places = np.array(names), np.array(places, dtype=np.int64)
         if classes is None:
             return
-        self._check_classes(listed, classes, key)
-        self.classes, self.labels = listed, np.array(numbers, dtype=np.int64)
+        own = [class_of(name, label_depth) for name in names]
+        if None in own:
+            raise StudyError(self._no_class(names[own.index(None)], key))
+        numbers = {name: number for number, name in enumerate(_names_at(label_depth, names))}
+        self.classes, self.labels = numbers, np.array([numbers[name] for name in own if name], dtype=np.int64)
+
+    def not_of(self, classes: int) -> str:
+        """Return the sentence of a source that has images of other classes than the study's."""
+        of = "subfolders" if self.label_depth == 1 else f"folders of level {self.label_depth}"
+        said = f"data.classes: {classes} is given, but {self.root} has images in {len(self.classes or ())} {of}"
+        if empty := min(self._empty(), default=None):
+            return f"{said}; {empty} holds none"
+        said += f" ({some(self.classes or ())})"
+        for level in range(1, 1 + max(str(name).count(os.sep) for name in self.names)):
+            if len(names := _names_at(level, map(str, self.names))) == classes:
+                return f"{said}; with data.label_depth: {level} they are {some(names)}"
+        return said
+
+    def _no_class(self, name: str, key: str) -> str:
+        if os.sep not in name:
+            return (
+                f"{key}: images lie in {self.root} itself; put each into the subfolder of its class, or leave out "
+                "data.classes"
+            )
+        return (
+            f"{key}: {name} lies in no folder of level {self.label_depth} of {self.root}; put it into that of its "
+            "class, or give another data.label_depth"
+        )
 
     def _refuse_a_webdataset(self, key: str) -> None:
         try:
@@ -108,58 +149,55 @@ class Source:
             "class where data.classes is given"
         )
 
-    def _listed(self, key: str) -> tuple[dict[str, int], list[tuple[str, int, tuple[int, int]]]]:
-        """Return the numbers of the leaf folders by name, and (name, number, place) of all images in order."""
-        from timm.utils.misc import natural_key
-
+    def _listed(self, key: str) -> list[tuple[str, tuple[int, int]]]:
+        """Return (name, place) of all images in order."""
         try:
-            classes, rows = self._in_tar() if os.path.isfile(self.root) else self._in_folder()
+            rows = self._in_tar() if os.path.isfile(self.root) else self._in_folder()
         except (OSError, tarfile.TarError) as error:
             raise self._unreadable(key, error) from error
         if not rows:
-            raise self._unreadable(key, f"it holds no images ({', '.join(sorted(SUFFIXES))})")
-        # Names that are alike to timm, such as 7.jpg and 07.jpg, would stand in the order of the file system.
-        return classes, sorted(rows, key=lambda row: (natural_key(row[0]), row[0]))
+            raise self._unreadable(key, f"it holds no images{_beside(self.left_out)}")
+        return sorted(rows, key=lambda row: natural(row[0]))
 
-    def _in_folder(self):
-        from timm.data.readers.reader_image_folder import find_images_and_targets
-
+    def _in_folder(self) -> list[tuple[str, tuple[int, int]]]:
         if not os.path.isdir(self.root):
             raise FileNotFoundError("it does not exist")
-        samples, classes = find_images_and_targets(self.root, sort=False)
-        return classes, [(os.path.relpath(path, self.root), number, (-1, -1)) for path, number in samples]
+        found = files_below(self.root, left_out=self.left_out)
+        return [(os.path.relpath(path, self.root), (-1, -1)) for path in found]
 
-    def _in_tar(self):
-        from timm.data.readers.reader_image_in_tar import extract_tarinfos
-
-        try:
-            # No list of a .tar's members beside it: that would be a pickle.
-            samples, numbers, classes, _ = extract_tarinfos(self.root, cache_tarinfo=False, sort=False)
-        except ValueError:
-            return {}, []  # What timm comes to where there are no images.
+    def _in_tar(self) -> list[tuple[str, tuple[int, int]]]:
         rows = {}
-        for (member, _, parent), number in zip(samples, numbers, strict=True):
-            # A .tar is not compressed: its images are read from their place, without a list of them in every process.
-            inside = 0 if parent is None else parent.offset_data
-            folder = "" if parent is None else os.path.splitext(parent.path)[0]
-            name = os.path.normpath(os.path.join(folder, member.path))
-            # Of several members of one name the last counts, as where a .tar is unpacked.
-            rows[name] = name, number, (inside + member.offset_data, member.size)
-        return classes, list(rows.values())
+        with open(self.root, "rb") as file:
+            # A .tar is not compressed: its images are read from their place. Of several members of one name the last
+            # counts, as where a .tar is unpacked.
+            for name, place in self._members(file, 0, ""):
+                rows[name] = name, place
+        return list(rows.values())
 
-    def _check_classes(self, listed: dict[str, int], classes: int, key: str) -> None:
-        """Raise StudyError where the subfolders are not the classes of the study."""
-        if listed.keys() & {"", "."}:
-            raise StudyError(
-                f"{key}: images lie in {self.root} itself; put each into the subfolder of its class, or leave out "
-                "data.classes"
-            )
-        if len(listed) != classes:
-            empty = min(self._empty(), default=None)
-            raise StudyError(
-                f"data.classes: {classes} is given, but {self.root} has images in {len(listed)} subfolders"
-                + (f"; {empty} holds none" if empty else f" ({some(listed)})")
-            )
+    def _members(self, file: IO[bytes], inside: int, folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield name and place of the images of a .tar that begins `inside` bytes from the start of the source."""
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                name = os.path.normpath(os.path.join(os.sep, folder, member.name.lstrip(os.sep))).lstrip(os.sep)
+                base, suffix = os.path.splitext(name)
+                if member.isdir():
+                    continue
+                if any(map(is_ignored, name.split(os.sep))):
+                    self.left_out.add(SYSTEMS_OWN, os.path.basename(name))
+                elif not member.isfile() or member.issparse():
+                    self.left_out.add("links or other members without content", os.path.basename(name))
+                elif suffix.lower() == ".tar" and (packed := tar.extractfile(member)) is not None:
+                    yield from self._members(packed, inside + member.offset_data, base)
+                elif suffix.lower() in picture_suffixes():
+                    yield name, (inside + member.offset_data, member.size)
+                else:
+                    self.left_out.add(suffix.lower() or "without a suffix", os.path.basename(name))
 
     def _empty(self) -> list[str]:
-        return [folder for folder, below, _ in os.walk(self.root) if not below and not any(files_below(folder))]
+        """Return the folders without folders, and without images, in them."""
+        found = []
+        for folder, below, _ in os.walk(self.root):
+            below[:] = [name for name in below if not is_ignored(name)]
+            if not below and not any(files_below(folder)):
+                found.append(folder)
+        return found
