@@ -14,8 +14,8 @@ import yaml
 
 import stand_ins
 from conftest import ROOT
+from distillation_dynamics.jobs import planning
 from distillation_dynamics.jobs.build import build_graph
-from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.hashes import Hashes
 from helpers import STUDY, copied, jobs, load, small_config, snakemake, write_study
 
@@ -48,7 +48,7 @@ def check(folder, monkeypatch):
     with monkeypatch.context() as there:
         there.chdir(folder)
         study = load(yaml.safe_load((folder / STUDY).read_text()))
-        assert stand_ins.stale(build_graph(study, Content.read(study, Hashes()))) == []
+        assert stand_ins.stale(build_graph(study, planning.content_of(study, Hashes()))) == []
 
 
 def edit(folder, name, old, new):

@@ -347,8 +347,11 @@ def test_a_metric_that_fills_other_columns_than_it_documents_is_an_error(tmp_pat
     first, second, *_ = pair
     job = CompareJob("cka", ((named("a", 0, 0, first), named("b", 0, 0, second)),), out=str(tmp_path / "o"))
     for found, message in (
-        ({"cka_images": np.zeros((3, 4))}, "differ in cka_tokens, tokens_per_image"),
-        (dict.fromkeys(cka.PAIR_COLUMNS, np.zeros((4, 3))), r"must return cka_images as \(3, 4\), not \(4, 3\)"),
+        ({"cka_images": np.zeros((3, 4))}, r"returned nothing of cka_tokens, tokens_per_image, which"),
+        (
+            dict.fromkeys(cka.PAIR_COLUMNS, np.zeros((4, 3))),
+            r"as cka_images; wanted is a number for each pair of blocks, \[3, 4\]",
+        ),
     ):
         monkeypatch.setattr(cka, "compare", lambda a, b, found=found: found)
         with pytest.raises(StudyError, match=message):

@@ -1,5 +1,6 @@
 """Figures show what the tables say, are equal for equal tables, and refuse empty ones in a sentence."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from distillation_dynamics.drawing.layout import note_of
 from distillation_dynamics.drawing.style import NoValue, Style, counts, label
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import spectra, terms
-from made_up import FAMILIES, RESNET, SWIN, names, network, study
+from distillation_dynamics.files import Column, write_table
+from distillation_dynamics.stages import figures as stage
+from made_up import FAMILIES, RESNET, SWIN, figure_job, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
 OF_PAIRS = ["networks", "neighbours", "procrustes"]
@@ -624,3 +627,37 @@ def test_a_title_says_of_how_many_seeds_what_is_shown_was_measured(tables):
     assert counts(depth, "rms").endswith(", 2 seeds") and counts(depth, "entropy").endswith(", 1 seed")
     assert counts(depth, "rms", "entropy").endswith(", 1 or 2 seeds")
     assert "seed" not in counts(depth[depth["seed"].isna()], "rms")
+
+
+WRONG = {
+    "nothing": ("pass", r"figures/mine\.py, line 2: draw returned None; return a Figure of matplotlib"),
+    "something else": ("return 3", r"line 2: draw returned 3; return a Figure"),
+    "an empty figure": ("return figure.Figure()", r"line 2: draw returned an empty figure; raise NoValue instead"),
+    "empty axes": ("return figure.Figure().subplots().figure", r"line 2: draw returned an empty figure"),
+    "a column that is not there": (
+        "return tables['runs']['top5']",
+        r"mine\.py, line 3: KeyError: 'top5'; none of its tables \(runs\) has such a column",
+    ),
+    "an attribute that is not there": ("return tables['runs'].top5", r"line 3: AttributeError: .* no attribute 'top5'"),
+    "a table that is not there": (
+        "return tables['depth']",
+        r"line 3: KeyError: 'depth'; none of its tables \(runs\) has",
+    ),
+    "text for a number": ("return figure.Figure().subplots().plot(['a'], [{}])", r"line 3: \w+Error"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_figure_that_fails_is_one_sentence_with_file_and_line(tmp_path, monkeypatch, name):
+    path = tmp_path / "figures/mine.py"
+    path.parent.mkdir()
+    path.write_text(f"from matplotlib import figure\ndef draw(tables, style):\n    {WRONG[name][0]}\n")
+    spec = importlib.util.spec_from_file_location("distillation_dynamics.figures.mine", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    write_table(tmp_path / "runs.parquet", {"network": ["vit"]}, {"network": Column("", "who")})
+    job = figure_job("mine", (tmp_path / "runs.parquet",), style_of(WHO), [tmp_path / "mine.png"])
+    with pytest.raises(StudyError, match=WRONG[name][1]) as error:
+        stage.main(job)
+    assert "\n" not in str(error.value) and not (tmp_path / "mine.png").exists()

@@ -331,7 +331,9 @@ def test_a_metric_that_fills_other_columns_than_it_documents_ends_alone(study, v
     monkeypatch.setattr(module, "IMAGE_COLUMNS", columns)
     told = Told()
     stage.main(study.jobs(tmp_path, network, THREE), progress=told)
-    assert told.failed == {0: "distillation_dynamics.metrics.magnitude: its Metric and its columns differ in rms"}
+    assert re.search(
+        r"metrics/magnitude\.py, line \d+: of_block returned rms, which its file does not document$", told.failed[0]
+    )
 
 
 def test_a_fault_of_the_code_is_not_said_to_be_one_of_the_weights(study, vit, tmp_path, monkeypatch):
@@ -339,7 +341,7 @@ def test_a_fault_of_the_code_is_not_said_to_be_one_of_the_weights(study, vit, tm
         raise ValueError("of mine")
 
     monkeypatch.setattr(import_module("distillation_dynamics.metrics.magnitude").Metric, "update", fail)
-    with pytest.raises(ValueError, match=r"^of mine$"):
+    with pytest.raises(StudyError, match=r"metrics/magnitude\.py: ValueError: of mine$"):
         stage.main(study.jobs(tmp_path, vit[0], THREE))
 
 

@@ -19,8 +19,8 @@ from distillation_dynamics import look
 from distillation_dynamics.drawing.layout import note_of
 from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import probes
+from distillation_dynamics.jobs import planning
 from distillation_dynamics.jobs.build import build_graph
-from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.gathered import drawn
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
@@ -204,7 +204,7 @@ def test_image_sets_are_drawn_where_there_are_several_and_their_metrics_were_mea
 
 def graph_of(config) -> Graph:
     study = load(config)
-    return build_graph(study, Content.read(study, Hashes()))
+    return build_graph(study, planning.content_of(study, Hashes()))
 
 
 def depth_of(networks, sets, blocks=3):

@@ -4,7 +4,8 @@ import difflib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ EXTENSIONS = (
     *("objectives", "targets", "networks/architectures", "metrics", "figures", "questions", "data/sources"),
     *("page/panels",),
 )
-LONGEST = 300
+LONGEST, LONGEST_VALUE = 300, 60
 
 
 class StudyError(Exception):
@@ -42,6 +43,15 @@ def place_of(function: Callable[..., Any]) -> str:
     return f"{os.path.relpath(code.co_filename)}, line {code.co_firstlineno}"
 
 
+def said_of(value: Any) -> str:
+    """Return in short what a value is: its type and shape, or what it says."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} {getattr(value, 'dtype', '')} {list(shape)}"
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({type(value).__name__})"
+
+
 def unreadable(path: str, error: OSError) -> StudyError:
     """Return the error that says why a file or folder cannot be read."""
     reason = "a link to nothing" if os.path.islink(path) else error.strerror
@@ -54,31 +64,49 @@ def is_memory(error: BaseException) -> bool:
     return out or "DefaultCPUAllocator" in str(error)
 
 
-def at_fault(error: Exception) -> StudyError:
+def at_fault(error: Exception, path: str | None = None) -> StudyError:
     """Return the sentence on an error that nobody foresaw: in which file and line it arose, and what it says.
 
-    Of the files that it came through the innermost extension, or without one the innermost file of the library. The
-    traceback goes to the log.
+    That is where it came through `path`; without one, or where it did not, the innermost extension, and without one the
+    innermost file of the library. The traceback goes to the log.
     """
     if isinstance(error, StudyError):
         return error
     traceback.print_exception(error)
-    inside = os.path.join(LIBRARY, "")
-    passed = [
-        (frame.filename, frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(inside)
-    ]
-    of_people = [place for place in passed if place[0].removeprefix(inside).startswith(_FOLDERS)]
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    of_library = [place for place in frames if place[0].startswith(os.path.join(LIBRARY, ""))]
+    chosen = (
+        [place for place in frames if place[0] == path]
+        or ([(path, None)] if path else [place for place in of_library if _of_extension(place[0])])
+        or of_library
+    )
     said = " ".join(str(error).split())[:LONGEST]
     what = f"{type(error).__name__}{f': {said}' if said else ''}"
-    if not passed:
+    if not chosen:
         return StudyError(what)
-    path, line = (of_people or passed)[-1]
-    return StudyError(f"{os.path.relpath(path)}, line {line}: {what}; the traceback stands in the log")
+    file, line = chosen[-1]
+    return StudyError(f"{os.path.relpath(file)}{f', line {line}' if line else ''}: {what}")
 
 
-_FOLDERS = tuple(os.path.join(*folder.split("/"), "") for folder in EXTENSIONS)
+def _of_extension(path: str) -> bool:
+    """Return whether a file of the library lies in a folder that people add files to."""
+    below = os.path.relpath(path, LIBRARY)
+    return below.startswith(tuple(os.path.join(*folder.split("/"), "") for folder in EXTENSIONS))
+
+
+@contextmanager
+def extensions_named() -> Iterator[None]:
+    """Raise what an extension fails with as a sentence with its file and line; other errors stay what they are."""
+    try:
+        yield
+    except (StudyError, Interrupted):
+        raise
+    except Exception as error:
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        inside = any(file.startswith(os.path.join(LIBRARY, "")) and _of_extension(file) for file in files)
+        if not inside or is_memory(error):
+            raise
+        raise at_fault(error) from error
 
 
 @cache

@@ -22,13 +22,15 @@ class Content:
     """What is in the files that come from outside, as hashes: images by set and source, and weights by network.
 
     `missing` says what is not there yet: a plan can be made without it, a run cannot. `counts` are the numbers of
-    images by set and source, where they are known before they are listed.
+    images by set and source, where they are known before they are listed. `columns`: what the columns of the metrics'
+    tables say of themselves, unit and meaning by table; empty where that is not asked.
     """
 
     images: dict[str, dict[str, str]]
     weights: dict[str, str] = field(default_factory=dict)
     missing: str | None = None
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    columns: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, study: Study, hashes: Hashes) -> "Content":

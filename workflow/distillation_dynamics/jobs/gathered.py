@@ -68,7 +68,8 @@ def _tables(graph: Graph) -> dict[str, Task]:
     for table, tasks in _by_table(graph).items():
         file = f"{table}.parquet"
         parts = tuple(tuple(task.files(file) for task in beside) for beside in tasks)
-        job = TablesJob(table, parts, names_of(graph).arms, out="")
+        said = {name: (unit, text) for name, (unit, text) in graph.content.columns.get(table, {}).items()}
+        job = TablesJob(table, parts, names_of(graph).arms, said, out="")
         reads = [(task, [file]) for beside in tasks for task in beside]
         found[table] = graph.add(
             "tables", table, job, [file], reads, folder="tables", record_name=f".{table}{record.NAME}"

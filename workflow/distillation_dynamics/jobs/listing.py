@@ -14,9 +14,9 @@ from typing import NamedTuple
 from ..study.load import load
 from . import model_info, provenance
 from .build import build_graph
-from .content import Content
 from .hashes import Hashes
 from .plan import Plan
+from .planning import content_of
 from .run import RESULTS, said_by
 
 AS_ASKED = "as the study asks"
@@ -52,7 +52,7 @@ def print_files(study: str, what: Iterable[str]) -> None:
     _, known = provenance.read(study)
     hashes = Hashes(RESULTS)
     result = load(known["configuration"], model_info.describe)
-    plan = Plan(build_graph(result, Content.read(result, hashes)), hashes)
+    plan = Plan(build_graph(result, content_of(result, hashes)), hashes)
     hashes.save()
     lines = [File("file", "stage", "key", "written", "state"), *files(plan, what)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ..networks.acceptance import check_stored, check_teacher
 from ..study.checks import architecture_notes, resampling_notes, view_notes
 from ..study.recipes import average_notes
 from ..study.study import Study
-from . import costs, provenance
+from . import costs, provenance, tried
 from .build import build_graph
 from .content import Content
 from .graph import Graph
@@ -58,17 +59,22 @@ def where(project: Path) -> str:
     )
 
 
+def content_of(study: Study, hashes: Hashes) -> Content:
+    """Return what is in images and weights, and what the columns of metrics say; raise StudyError as both do."""
+    return replace(Content.read(study, hashes), columns=tried.columns(study))
+
+
 def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
     """Return the jobs of a study, and the hashes that its main process remembers.
 
-    Raises StudyError where images or weights cannot be read or are not the expected ones.
+    Raises StudyError where images or weights cannot be read or are not the expected ones, or a metric fails.
     """
     hashes = Hashes("results" if is_main else None)
     known = os.environ.get(CONTENT)
     if not is_main and known and Path(known).is_file():
         content = Content(**read_json(known))
     else:
-        content = Content.read(study, hashes)
+        content = content_of(study, hashes)
         hashes.save()
     if is_main:
         name = hashlib.sha256(repr(sorted(vars(content).items())).encode()).hexdigest()[:12]

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import threads
-from ..errors import Interrupted, StudyError
+from ..errors import Interrupted, StudyError, extensions_named
 from ..files import read_json, write_text
 from ..progress import Progress
 from ..spec.base import to_json
@@ -79,7 +79,8 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
     # What is there stays until here: a job that cannot start loses nothing.
     record.remove(task)
     options = {"state_key": state_key(task, inputs)} if task.stage == "networks" else {}
-    main(task.job, gpus, **options)
+    with extensions_named():
+        main(task.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
         seconds = round(time.time() - start, 3)
         record.write(task, inputs, seconds=seconds, threads=count, gpus=gpus)

@@ -18,6 +18,7 @@ from ..outputs import Outputs
 from ..spec.images import View
 from ..spec.measure import Settings
 from ..spec.network import Shapes
+from . import _returned
 
 # Column name -> one entry a block: [N] for a per-image column, a number for a per-block one, [C] for a per-bin one.
 Measured = dict[str, list[Any]]
@@ -66,7 +67,13 @@ class Accumulator:
 
     def update(self, outputs: Outputs) -> None:
         """Take what the network says of one batch."""
-        self.images.add([self.of_block(block, index) for index, block in outputs.features.items()])
+        self.images.add([self._of_block(block, index) for index, block in outputs.features.items()])
+
+    def _of_block(self, block: torch.Tensor, index: int) -> Mapping[str, np.ndarray]:
+        found = self.of_block(block, index)
+        wanted = _returned.columns(self.of_block, found, found if isinstance(found, Mapping) else ())
+        said = "numbers of the images"
+        return {n: _returned.numbers(self.of_block, n, values, (len(block),), said) for n, values in wanted.items()}
 
     def of_block(self, block: torch.Tensor, index: int) -> Mapping[str, np.ndarray | torch.Tensor]:
         """Return the columns [b] of a batch's images in block number `index`, [b, C, H, W]."""

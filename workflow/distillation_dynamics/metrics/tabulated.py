@@ -1,14 +1,14 @@
 """The rows that a metric adds to the tables: of images, of blocks, of channel bins, and of tables of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..data.image_set import MeasuredImages
-from ..errors import StudyError
 from ..files import Column, whole_numbers
 from ..spec.network import Shapes
+from . import _returned
 from .accumulator import Accumulator
 from .keys import BLOCK, MAY_BE_MISSING, NETWORK, filled
 
@@ -58,10 +58,8 @@ def rows(
     Raises StudyError where the metric computes other columns than its file documents.
     """
     image, block, bins = (getattr(module, f"{kind}_COLUMNS", {}) for kind in ("IMAGE", "BLOCK", "BIN"))
-    columns = metric.compute() if image or block or bins else {}
-    if columns and (differing := sorted({*image, *block, *bins} ^ set(columns))):
-        raise StudyError(f"{module.__name__}: its Metric and its columns differ in {', '.join(differing)}")
     count, blocks = len(images.positions), len(names)
+    columns = _columns(metric, image, block, bins, count, shapes) if image or block or bins else {}
     channels, grid_rows, grid_columns = np.array(shapes).T
     # Of a network without attention nothing is computed.
     empty: dict[str, Any] = dict.fromkeys(image, [np.full(count, np.nan)] * blocks) | dict.fromkeys(
@@ -92,10 +90,38 @@ def rows(
             "group": np.tile(images.groups, blocks),
             **{name: np.concatenate(columns[name]).astype(np.float32) for name in image},
         }
-    own = {name: key[name] for name in NETWORK}
-    for table, documented in getattr(module, "TABLES", {}).items():
-        found[table] = _as_columns([own | row for row in metric.rows()[table]], NETWORK | documented)
+    own, tables = {name: key[name] for name in NETWORK}, getattr(module, "TABLES", {})
+    of_tables = _returned.rows(metric.rows, metric.rows(), tables) if tables else {}
+    for table, documented in tables.items():
+        found[table] = _as_columns([own | row for row in of_tables[table]], NETWORK | documented)
     return found
+
+
+def _columns(
+    metric: Accumulator, image: Iterable[str], block: Iterable[str], bins: Iterable[str], count: int, shapes: Shapes
+) -> dict[str, list[Any]]:
+    """Return what a metric computes of each column, an array or number a block; nothing where it can tell none.
+
+    Raises StudyError where that is something else than the metric's file documents.
+    """
+    returned = metric.compute()
+    # What is inherited only lays values end to end.
+    own = (one for one in (metric.compute, metric.of_block, metric.update) if one.__module__ != Accumulator.__module__)
+    compute = next(own, metric.compute)
+    if isinstance(returned, Mapping) and not returned:
+        return {}
+    kinds: dict[str, tuple[str, list[tuple[int, ...]]]] = {}
+    kinds |= dict.fromkeys(image, ("a number for each image", [(count,)] * len(shapes)))
+    kinds |= dict.fromkeys(block, ("a number", [()] * len(shapes)))
+    kinds |= dict.fromkeys(bins, ("a number for each channel", [(channels,) for channels, _, _ in shapes]))
+    _returned.columns(compute, returned, kinds)
+    return {
+        name: [
+            _returned.numbers(compute, name, entry, size, what)
+            for entry, size in zip(_returned.listed(compute, name, returned[name], len(shapes)), sizes, strict=True)
+        ]
+        for name, (what, sizes) in kinds.items()
+    }
 
 
 def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """The jobs that gather: tables, summary, statistics, report, figures, page and paper of a study."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .base import From, aside
@@ -105,11 +105,15 @@ class Run:
 
 @dataclass(frozen=True)
 class TablesJob:
-    """Lay the tables of all networks end to end, those of several metrics side by side; `arms`: see Names."""
+    """Lay the tables of all networks end to end, those of several metrics side by side; `arms`: see Names.
+
+    `columns`: unit and meaning of each column of a metric, as its file says them now.
+    """
 
     table: str
     tables: tuple[tuple[From, ...], ...]
     arms: dict[str, Arm]
+    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
     out: str = aside()
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import StudyError
 from ..files import Column, write_joined
+from ..metrics import _returned
 from ..metrics.keys import BLOCK, NETWORK, filled
 from ..metrics.pairs.activations import Activations, matched
 from ..spec.compare import CompareJob, KeptActivations
@@ -64,11 +64,9 @@ def _part(
     by_block = hasattr(metric, "PAIR_COLUMNS")
     shape = (first.blocks, second.blocks) if by_block else ()
     said = metric.PAIR_COLUMNS if by_block else metric.NETWORK_COLUMNS
-    columns = {name: np.asarray(values) for name, values in metric.compare(first, second).items()}
-    if differing := sorted(set(said) ^ set(columns)):
-        raise StudyError(f"{metric.__file__}: compare and its columns differ in {', '.join(differing)}")
-    if wrong := [name for name, values in columns.items() if values.shape != shape]:
-        raise StudyError(f"{metric.__file__}: compare must return {wrong[0]} as {shape}, not {columns[wrong[0]].shape}")
+    returned, what = metric.compare(first, second), "a number for each pair of blocks" if by_block else "a number"
+    returned = _returned.columns(metric.compare, returned, said)
+    columns = {name: _returned.numbers(metric.compare, name, returned[name], shape, what) for name in said}
     keys: dict[str, Any] = {name: getattr(pair[0], name) for name in NETWORK}
     keys |= dict(zip(_of_other(NETWORK), (getattr(pair[1], name) for name in NETWORK), strict=True))
     if by_block:

@@ -5,13 +5,19 @@ A figure of something that no network has a value of says so instead: the study 
 
 import gc
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from ..drawing.style import PAGE, TEXT, NoValue, Style, label
+from ..errors import StudyError, at_fault, place_of, said_of
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
 
@@ -45,14 +51,44 @@ def _draw(job: FiguresJob, style: Style) -> None:
     module = import_module(f"..figures.{job.figure}", __package__)
     files = [Path(path) for path in job.files]
     if [path.suffix for path in files] == [".gif"]:
-        save_animation(module.animate(tables, style), files[0])
+        with _named(module, tables):
+            save_animation(_checked(module.animate, module.animate(tables, style), Animation), files[0])
         return
     try:
-        figure = module.draw(tables, style)
+        with _named(module, tables):
+            figure = _checked(module.draw, module.draw(tables, style), Figure)
     except NoValue as error:
         figure = Figure(figsize=(PAGE, 1.0))
         figure.text(0.5, 0.5, f"{label(job.figure)}: {error}", ha="center", va="center", fontsize=TEXT, wrap=True)
-    save_figure(figure, files, style)
+    with _named(module, tables):
+        save_figure(figure, files, style)
+
+
+@contextmanager
+def _named(module: ModuleType, tables: Mapping[str, pd.DataFrame]) -> Iterator[None]:
+    """Raise what a figure fails with as a sentence with its file and line; of a column, whether it is in no table."""
+    try:
+        yield
+    except (StudyError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        said = at_fault(error, module.__file__)
+        known = {column for table in tables.values() for column in table}
+        if isinstance(error, KeyError) and error.args and error.args[0] not in known:
+            raise StudyError(f"{said}; none of its tables ({', '.join(tables)}) has such a column") from error
+        raise said from error
+
+
+def _checked(function: Callable[..., Any], returned: Any, kind: type) -> Any:
+    """Return what a figure returned; raise StudyError where it is no figure, or one on which nothing is drawn."""
+    if not isinstance(returned, kind):
+        what = f"{function.__name__} returned {said_of(returned)}"
+        raise StudyError(f"{place_of(function)}: {what}; return a {kind.__name__} of matplotlib")
+    if isinstance(returned, Figure):
+        own = (returned.texts, returned.lines, returned.images, returned.patches)
+        if not (any(own) or any(axes.has_data() or axes.texts or axes.tables for axes in returned.axes)):
+            raise StudyError(f"{place_of(function)}: draw returned an empty figure; raise NoValue instead")
+    return returned
 
 
 def save_figure(figure: Figure, files: list[Path], style: Style) -> None:

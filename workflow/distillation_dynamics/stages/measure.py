@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ..data.image_set import MeasuredImages
-from ..errors import StudyError
+from ..errors import StudyError, at_fault, is_memory
 from ..files import replacing, sha256, write_joined
 from ..metrics import tabulated
 from ..metrics.accumulator import Accumulator, Context
@@ -27,7 +27,7 @@ from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
-from ..outputs import Outputs, Request, computed_with
+from ..outputs import NotFinite, Outputs, Request, computed_with
 from ..progress import Progress
 from ..spec.base import to_json
 from ..spec.images import ImageSet
@@ -57,8 +57,13 @@ class Measurement:
         begun = time.time()
         try:
             yield
-        except StudyError as error:
-            self.failed = self.failed or error
+        except NotFinite:
+            # Of the network, and so of all metrics.
+            raise
+        except Exception as error:
+            if is_memory(error):
+                raise
+            self.failed = self.failed or at_fault(error, self.module.__file__)
         finally:
             self.seconds += time.time() - begun
 
@@ -143,7 +148,9 @@ def main(
     spent = time.time() - begun - sum(part.seconds for part in parts)
     for part in parts:
         if part.failed is None:
-            write_joined(Path(part.job.out), part.tables, part.columns)
+            with part.own():
+                write_joined(Path(part.job.out), part.tables, part.columns)
+        if part.failed is None:
             # What no metric alone caused (reading, the network itself) is shared equally.
             progress.end(part.number, part.seconds + spent / len(parts))
         else:

@@ -5,13 +5,14 @@ a column that a network has no metric for is empty, and student, variant and tea
 no torch.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
 from ..arms import with_arms
 from ..errors import StudyError
-from ..files import read_arrow, write_arrow
+from ..files import Column, field_of, read_arrow, write_arrow
 from ..spec.tables import TablesJob
 
 
@@ -19,7 +20,15 @@ def main(job: TablesJob, gpus: int = 0) -> None:
     """Join the tables."""
     joined = [beside([read_arrow(path) for part in parts for path in part.files]) for parts in job.tables]
     table = with_arms(pa.concat_tables(joined, promote_options="default"), job.arms)
-    write_arrow(Path(job.out) / f"{job.table}.parquet", table)
+    write_arrow(Path(job.out) / f"{job.table}.parquet", documented(table, job.columns))
+
+
+def documented(table: pa.Table, columns: Mapping[str, tuple[str, str]]) -> pa.Table:
+    """Return a table whose columns say of themselves what is said of them now, and not when they were measured."""
+    fields = [
+        field_of(one.name, one.type, Column(*columns[one.name])) if one.name in columns else one for one in table.schema
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def beside(tables: list[pa.Table]) -> pa.Table:

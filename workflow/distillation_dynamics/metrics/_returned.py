@@ -1,0 +1,54 @@
+"""What metrics return, held against what is wanted: a sentence with file and line where it is something else."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import StudyError, place_of, said_of
+
+
+def columns(function: Callable[..., Any], returned: Any, wanted: Collection[str]) -> Mapping[str, Any]:
+    """Return what a function returned, columns by name; raise StudyError where it is not those that are wanted."""
+    if not isinstance(returned, Mapping):
+        raise _fault(function, said_of(returned), f"a mapping of {', '.join(wanted)}")
+    more, lacking = ([str(one) for one in a if one not in b] for a, b in ((returned, wanted), (wanted, returned)))
+    said = [f"{', '.join(more)}, which its file does not document"] if more else []
+    said += [f"nothing of {', '.join(lacking)}, which its file documents"] if lacking else []
+    if said:
+        raise StudyError(f"{place_of(function)}: {function.__name__} returned {' and '.join(said)}")
+    return returned
+
+
+def listed(function: Callable[..., Any], name: str, values: Any, count: int, what: str = "block") -> Sequence[Any]:
+    """Return the entries of a column; raise StudyError where there is not one for each of `count` blocks."""
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__") or len(values) != count:
+        raise _fault(function, f"{said_of(values)} as {name}", f"one entry a {what}, {count} here")
+    return values
+
+
+def numbers(function: Callable[..., Any], name: str, value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Return an entry of a column as an array of numbers; raise StudyError where it has another type or shape."""
+    try:
+        array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError) as error:
+        raise _fault(function, f"{said_of(value)} as {name}", f"{what}, {list(shape)}") from error
+    if array.dtype.kind not in "fiub" or array.shape != shape:
+        raise _fault(function, f"{said_of(value)} as {name}", f"{what}, {list(shape)}" if shape else what)
+    return array
+
+
+def rows(function: Callable[..., Any], returned: Any, tables: Mapping[str, Iterable[str]]) -> Mapping[str, list]:
+    """Return the rows of each table; raise StudyError where they are not those that a file documents."""
+    for table, names in tables.items():
+        listing = returned.get(table) if isinstance(returned, Mapping) else None
+        if not isinstance(listing, list | tuple):
+            what = said_of(listing) if isinstance(returned, Mapping) else said_of(returned)
+            raise _fault(function, f"{what} for {table}", "a list of rows by table")
+        for row in listing:
+            columns(function, row, list(names))
+    return returned
+
+
+def _fault(function: Callable[..., Any], what: str, wanted: str) -> StudyError:
+    return StudyError(f"{place_of(function)}: {function.__name__} returned {what}; wanted is {wanted}")
