@@ -10,15 +10,19 @@ import pandas as pd
 from ...spec.tables import MAIN_IMAGE_SET, Names
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL, ONE_BY_ONE
-from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from ...statistics.u_shape.fall_and_rise import BITS, smallest
 from ...words import spaced
+from .bins import OTHER_BINS
 from .levels import levels
 from .overview import GRADIENT, count_table, flat_controls, network_table, others, u_shaped
-from .row import told
+from .row import of_scale, reason, told
 from .shapes import ROLES
 
 NULL = "intensity_permuted"
+# A metric of the claim -> the same with the scale taken out; how a sentence calls that.
+SCALE_FREE = {"intensity": "intensity_per_rms", "entropy": "entropy_standardised"}
+FREE_NAMES = {"intensity_per_rms": "intensity over RMS", "entropy_standardised": "entropy of standardised tokens"}
 REMEDIES = "unit_layer_scale", "permuted"
 
 
@@ -47,6 +51,8 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
         "null": {"too": len(intensity & null), "of": len(intensity) if (trained["metric"] == NULL).any() else 0},
         "scale_out": _counted(trained[trained["role"] == "control"]),
         "scale": _counted(trained[trained["role"] == "scale"]),
+        "without_bins": _counted(trained[trained["role"] == "no bins"]),
+        "other_bins": OTHER_BINS,
         "controls": [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()],
         "too_short": len(short),
         "incomplete": main.loc[main["images_left_out"] > 0, "images_left_out"].tolist(),
@@ -73,9 +79,18 @@ def _spaced(rows: pd.DataFrame, verdict: str) -> list[str]:
     return [spaced(metric) for metric in rows.loc[rows["verdict"] == verdict, "metric"]]
 
 
-def unsettled(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Return (undecided or flat, metrics) of rows of which neither a U nor none was found."""
-    return [(verdict, metrics) for verdict in (UNDECIDED, EMPTY) if (metrics := _spaced(rows, verdict))]
+def unsettled(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return verdict (undecided, not resolved or flat), metrics and `few`, of rows with neither a U nor none.
+
+    `few`: of entropies that are not resolved, over how many bins tokens spread where these are too few; else None.
+    """
+    found = []
+    for verdict in (UNDECIDED, NOT_RESOLVED, EMPTY):
+        own = rows[rows["verdict"] == verdict]
+        few = [row["rms_per_bin"] for row in own.to_dict("records") if reason(row) == "too few bins"]
+        if len(own):
+            found.append({"verdict": verdict, "metrics": _spaced(own, verdict), "few": min(few, default=None)})
+    return found
 
 
 def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str, list[str]]) -> dict[str, Any]:
@@ -91,11 +106,26 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
         "u": _spaced(paper, U_SHAPED),
         "no_u": _spaced(paper, NOT_U_SHAPED),
         "unsettled": unsettled(paper),
+        **_of_scale(rows, paper),
         "null": next(iter(null), None),
         "control": None if beside.empty else control,
         "flat": hollow - {GRADIENT} <= set(flat.get(control or "", [])),
         "too": _spaced(beside, U_SHAPED),
         "control_unsettled": unsettled(beside),
+    }
+
+
+def _of_scale(rows: pd.DataFrame, paper: pd.DataFrame) -> dict[str, Any]:
+    """Return which of a network's metrics have a U of scale, one of them as a row, and how its scale-free form varies.
+
+    `scale_free`: the form's name and its range as a share of its largest mean over blocks; None where not measured.
+    """
+    own = [told(row) for row in paper.to_dict("records") if of_scale(row)]
+    free = rows[rows["metric"] == SCALE_FREE.get(own[0]["metric"])] if own else rows.iloc[:0]
+    return {
+        "of_scale": [spaced(row["metric"]) for row in own],
+        "example": own[0] if own else None,
+        "scale_free": None if free.empty else (FREE_NAMES[free["metric"].iloc[0]], free["relative_range"].iloc[0]),
     }
 
 

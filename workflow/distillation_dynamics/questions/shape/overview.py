@@ -4,9 +4,9 @@ import pandas as pd
 
 from ...spec.tables import MAIN_IMAGE_SET, Names
 from ...statistics.thresholds import FLAT
-from ...statistics.u_shape import EMPTY, U_SHAPED, UNDECIDED
+from ...statistics.u_shape import EMPTY, NOT_RESOLVED, U_SHAPED, UNDECIDED
 from ...words import number, span, with_interval
-from .row import change
+from .row import change, of_scale
 from .shapes import ROLES
 
 # Of gradients a flat curve says nothing about what the blocks do to features.
@@ -54,8 +54,9 @@ def _share(rows: pd.DataFrame) -> str:
 
 
 def others(rows: pd.DataFrame) -> str:
-    """Return ' (2 undecided, 1 flat)', of rows that are neither U-shaped nor not; '' without any."""
-    found = [(int((rows["verdict"] == verdict).sum()), verdict) for verdict in (UNDECIDED, EMPTY)]
+    """Return ' (1 a U of scale, 2 undecided)' of rows: U of scale, and neither U-shaped nor not; '' without any."""
+    found = [(sum(map(of_scale, rows.to_dict("records"))), "a U of scale")]
+    found += [(int((rows["verdict"] == verdict).sum()), verdict) for verdict in (UNDECIDED, NOT_RESOLVED, EMPTY)]
     named = ", ".join(f"{count} {verdict}" for count, verdict in found if count)
     return f" ({named})" if named else ""
 
@@ -83,7 +84,8 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                     if pd.isna(one["valley_block"])
                     else f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
                     "rises by": change(one, "rise", interval=True),
-                    "p": number(one["p_adjusted"], ".2g"),
+                    # Where the bins decide, it is p of nothing.
+                    "p": "-" if one["verdict"] == NOT_RESOLVED else number(one["p_adjusted"], ".2g"),
                     "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),
                     "depth": _depth(one),
                     "absolute depth": number(one["depth_absolute"], ".2g"),

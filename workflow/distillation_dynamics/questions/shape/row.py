@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ...statistics.thresholds import FEWEST_IMAGES, LEVEL, SMALLEST_DEPTH
-from ...statistics.u_shape import EMPTY, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from ...statistics.thresholds import FEWEST_IMAGES, LEAST_RMS_PER_BIN, LEVEL, MOST_OF_IT, SMALLEST_DEPTH
+from ...statistics.u_shape import EMPTY, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from ...statistics.u_shape.fall_and_rise import BITS, LINEAR, smallest
 from ...words import number
 
@@ -51,9 +51,21 @@ def change(row: dict[str, Any], name: str, interval: bool = False) -> str:
     return text + unit + ends
 
 
+def scale_made(row: dict[str, Any]) -> float:
+    """Return the part that scale makes of the fall and of the rise, the smaller of both; NaN where it is not known."""
+    return float(np.min([row["fall_scale_share"], row["rise_scale_share"]]))
+
+
+def of_scale(row: dict[str, Any]) -> bool:
+    """Return whether a row is U-shaped and scale makes nearly all of its fall and of its rise."""
+    return row["verdict"] == U_SHAPED and scale_made(row) >= MOST_OF_IT
+
+
 def reason(row: dict[str, Any]) -> str:
     """Return why a row is undecided, or why its verdict differs from the published reading or from the eye; or ''."""
     verdict, published = row["verdict"], row["verdict_published"]
+    if verdict == NOT_RESOLVED:
+        return "too few bins" if row["rms_per_bin"] < LEAST_RMS_PER_BIN else "other bins"
     if verdict == UNDECIDED:
         if row["p_skewed"] > LEVEL:
             return "near the smallest change"

@@ -6,7 +6,7 @@ distribution of the block of the minimum). The unit of evidence is the image: it
 claim about a kind of network needs several of them. Blocks are never resampled.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -22,14 +22,14 @@ from ...errors import StudyError
 from ...files import Column
 from ...spec.tables import PUBLISHED_IMAGE_SET
 from ...statistics import u_shape
-from ...statistics.thresholds import FLAT, LEVEL, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
+from ...statistics.thresholds import FLAT, LEAST_RMS_PER_BIN, LEVEL, MOST_SKEW, SMALLEST_DEPTH, SMALLEST_FACTOR
 from ...statistics.u_shape import NOT_U_SHAPED, U_SHAPED, UNDECIDED, fall_and_rise
 from ...statistics.u_shape.published_reading import Resampled, adjusted, depth, fits, published, valley_p
-from . import references, scale
+from . import bins, references, scale
 
 # The metrics of the claim (paper); the same with the scale or the constant term taken out, or with one range for all
 # (control); scale itself (scale); and intensity after each image's channels were permuted (null): what a network shows
-# there too is no finding about the order of channels.
+# there too is no finding about the order of channels. Entropies without bins stand beside those of the claim.
 ROLES = {
     "intensity": "paper",
     "entropy": "paper",
@@ -42,14 +42,18 @@ ROLES = {
     "rms": "scale",
     "token_standard_deviation": "scale",
     "intensity_permuted": "null",
+    "entropy_nearest": "no bins",
+    "entropy_nearest_standardised": "no bins",
 }
-IN_BITS = "entropy", "entropy_fixed_range", "entropy_standardised"
+IN_BITS = *bins.PER_BIN, "entropy_nearest", "entropy_nearest_standardised"
 KEYS = references.NETWORK | {"metric": Column("", "column of scalars.parquet")}
-INTERVAL = "of the 95 % interval of it, images being the unit, Bonferroni over interior blocks"
+INTERVAL = "of the 95 % interval of it over images, Bonferroni over interior blocks; of an entropy over all its bins"
 PERCENT = "%, or bits of an entropy"
 SHAPE_COLUMNS = KEYS | {
     "role": Column(
-        "", "paper (a metric of the claim), control (scale taken out), scale (RMS), null (channels permuted)"
+        "",
+        "paper (a metric of the claim), control (scale taken out), scale (RMS), null (channels permuted), no bins "
+        "(entropy by nearest neighbours)",
     ),
     "blocks": Column("", "number of blocks"),
     "images": Column("images", "images the row rests on; those of one group (`data.groups`) count as one"),
@@ -100,11 +104,14 @@ SHAPE_COLUMNS = KEYS | {
     "minimum_high": Column("", "upper end of it"),
     "minimum_share": Column("", "share of the bootstrap resamples whose minimum is minimum_block"),
     **scale.COLUMNS,
+    **bins.COLUMNS,
+    **bins.VERDICTS,
     "verdict": Column(
         "",
         f"{U_SHAPED} (p_adjusted <= {LEVEL:.2f}), {NOT_U_SHAPED} (p_none <= {LEVEL:.2f}), {UNDECIDED} (neither, or "
-        f"too skewed for so many images), {u_shape.EMPTY} (relative_range < {FLAT:g}), {u_shape.NO_INTERIOR} or "
-        f"{u_shape.ONE_IMAGE}",
+        f"too skewed for so many images), {u_shape.EMPTY} (relative_range < {FLAT:g}), {u_shape.NOT_RESOLVED} (an "
+        f"entropy whose rms_per_bin < {LEAST_RMS_PER_BIN:g} or that has another verdict in other bins), "
+        f"{u_shape.NO_INTERIOR} or {u_shape.ONE_IMAGE}",
     ),
     "verdict_published": Column(
         "", f"{U_SHAPED} (p_any_adjusted <= {LEVEL:.2f} and depth >= {SMALLEST_DEPTH:.2f}), {NOT_U_SHAPED} or empty"
@@ -185,13 +192,13 @@ def networks(path: Path) -> list[tuple[str, int | None, int | None, str]]:
 def read_values(
     path: Path, network: str, seed: int | None, epoch: int | None, image_set: str
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (metric, values [n images, L blocks]) of one network, for the metrics of `ROLES` that the table has.
+    """Yield (column, values [n images, L blocks]) of one network: of `ROLES` and `bins.READ` those that the table has.
 
     Images of one group count as one, their mean. Raises StudyError where an image lacks a block.
     """
     with _open(path) as file:
         names = file.schema_arrow.names
-    metrics = [metric for metric in ROLES if metric in names]
+    metrics = [metric for metric in (*ROLES, *bins.READ) if metric in names]
     one = {"network": network, "seed": seed, "epoch": epoch, "probe": image_set}
     own = [pc.field(name).is_null() if value is None else pc.field(name) == value for name, value in one.items()]
     table = pq.read_table(path, columns=["block", "image", "group", *metrics], filters=reduce(and_, own))
@@ -238,11 +245,13 @@ def shapes_of(
     for path in paths:
         for one in networks(path):
             key = dict(zip(references.NETWORK, one, strict=True))
-            for metric, values in read_values(path, *one):
+            values_of = dict(read_values(path, *one))
+            for metric, values in values_of.items():
                 finite = np.isfinite(values).all(axis=1)
-                if not finite.any():
+                if metric not in ROLES or not finite.any():
                     continue
                 row, shares = measure(values[finite], metric in IN_BITS)
+                row |= bins.beside(row, metric, values_of, finite)
                 curves.setdefault(one, {})[metric] = scale.curve(values[finite], row["scale"])
                 left_out = int((~finite).sum())
                 named = {**key, "metric": metric}
@@ -252,15 +261,31 @@ def shapes_of(
     for row in rows:
         one = tuple(row[name] for name in references.NETWORK)
         row |= scale.beside(row, curves[one], known.get(one, {}))
-    # Without a row where the study measures none of these metrics.
-    derived = ("p_adjusted", "p_any_adjusted", "verdict", "verdict_published")
-    shape = pd.DataFrame(rows, columns=[name for name in SHAPE_COLUMNS if name not in derived])
-    shape = shape.astype(references.MAY_BE_MISSING | {"valley_block": "Int64"})
-    families = shape.groupby(["role", shape["network"].isin(controls)], sort=False)
-    for name, p in ADJUSTED.items():
-        shape[name] = families[p].transform(adjusted) if len(shape) else shape[p]
-    flat = shape["relative_range"] < FLAT
-    shape["verdict"] = u_shape.verdicts(shape["p_adjusted"], shape["p_skewed"], shape["p_none"], shape["blocks"], flat)
-    shape["verdict_published"] = published(shape["p_any_adjusted"], shape["depth"])
     lowest = pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS)).astype(references.MAY_BE_MISSING)
-    return shape[list(SHAPE_COLUMNS)], lowest
+    return _judged(rows, controls), lowest
+
+
+def _judged(rows: list[dict[str, Any]], controls: Collection[str]) -> pd.DataFrame:
+    """Return the table of shapes: p values adjusted within their families, and verdicts."""
+    shape = pd.DataFrame(rows)
+    # Without a row where the study measures none of these metrics.
+    shape = shape.reindex(columns=list(dict.fromkeys([*SHAPE_COLUMNS, *shape])))
+    shape = shape.astype(references.MAY_BE_MISSING | dict.fromkeys(("valley_block", "rms_per_bin_block"), "Int64"))
+    families = shape["role"], shape["network"].isin(controls)
+
+    def adjust(p: pd.Series) -> pd.Series:
+        return p.groupby(list(families), sort=False).transform(adjusted) if len(p) else p
+
+    flat = shape["relative_range"] < FLAT
+    for name, p in ADJUSTED.items():
+        shape[name] = adjust(shape[p])
+
+    def verdict_of(stands_for: Mapping[str, str]) -> np.ndarray:
+        p = {
+            name: adjust(shape[stands_for.get(name, name)].fillna(shape[name])) for name in ("p", "p_skewed", "p_none")
+        }
+        return u_shape.verdicts(p["p"], p["p_skewed"], p["p_none"], shape["blocks"], flat)
+
+    shape[[*bins.VERDICTS, "verdict"]] = bins.resolved(shape, verdict_of)
+    shape["verdict_published"] = published(shape["p_any_adjusted"], shape["depth"])
+    return shape[list(SHAPE_COLUMNS)]

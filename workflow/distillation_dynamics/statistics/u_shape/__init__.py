@@ -5,6 +5,10 @@ import numpy as np
 from ..thresholds import LEVEL
 
 U_SHAPED, NOT_U_SHAPED, UNDECIDED, EMPTY = "U-shaped", "not U-shaped", "undecided", "flat"
+# Of an entropy whose bins decide.
+NOT_RESOLVED = "not resolved"
+# What a test says; the others say that there was none.
+TESTED = U_SHAPED, NOT_U_SHAPED, UNDECIDED, EMPTY
 NO_INTERIOR, ONE_IMAGE = "no interior block", "one image"
 
 

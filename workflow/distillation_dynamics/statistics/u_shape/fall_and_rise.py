@@ -142,8 +142,8 @@ def interval(difference: np.ndarray, comparisons: int) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str | None]:
-    """Return fall, rise and the smaller of both at the lowest interior block of values [n, L], with their intervals.
+def sizes(values: np.ndarray, scale: str, block: int | None = None) -> dict[str, float | int | str | None]:
+    """Return fall, rise and the smaller of both at the lowest interior block of values [n, L], or at `block`.
 
     `fall`, `rise` with `_low`, `_high`: see `percent`. `valley` with its own: in doublings, bits or shares. The lowest
     block has the lowest mean on the scale; intervals allow for having searched all interior ones. NaN, and no block,
@@ -154,7 +154,7 @@ def sizes(values: np.ndarray, scale: str) -> dict[str, float | int | str | None]
         return {"scale": scale, "valley_block": None, **dict.fromkeys(names, np.nan)}
     both = changes(values, scale)
     inner = values.shape[1] - 2
-    place = int(both[0].mean(axis=0).argmax())
+    place = int(both[0].mean(axis=0).argmax()) if block is None else block - 1
     found = []
     for change in both:
         own = change[:, place]
