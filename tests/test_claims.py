@@ -114,12 +114,13 @@ def test_shape(hollow, verdict, why):
     assert found["verdict"] == verdict and why in found["why"]
 
 
-def test_shape_says_which_metrics_and_leaves_other_images_and_open_verdicts_out():
+def test_shape_says_which_metrics_and_leaves_other_images_out():
     rows = shapes(cait=PAPER[:1])
     rows = pd.concat([rows, shapes(cait=PAPER + FREE).assign(probe="other")])
-    rows.loc[rows["metric"] == "intensity", "verdict"] = "too skewed for 32 images"
+    rows.loc[rows["metric"] == "intensity", "verdict"] = "undecided"
     found = look("A", {"shape": rows})
-    assert found["number"] == "cait: entropy yes, activation_magnitude no" and found["verdict"] == UNDECIDED
+    assert found["number"] == "cait: entropy yes, intensity undecided, activation_magnitude no"
+    assert found["verdict"] == UNDECIDED and found["why"].endswith("in this network: intensity of cait is undecided")
     assert found["control"] == "scale taken out, U-shaped: cait 0 of 2"
 
 
@@ -133,12 +134,12 @@ def test_shape_says_which_metrics_and_leaves_other_images_and_open_verdicts_out(
         (
             {"cait": PAPER, "vit": PAPER, "cait_untrained": PAPER[:1], "vit_untrained": ()},
             UNDECIDED,
-            "a control has a U",
+            "cait_untrained has a U in entropy",
         ),
         (
             {"cait": PAPER, "vit": PAPER[:1], "cait_untrained": (), "vit_untrained": ()},
             UNDECIDED,
-            "not every metric",
+            "vit is not U-shaped in intensity and activation magnitude",
         ),
         ({"cait": PAPER, "vit": PAPER, "cait_untrained": ()}, UNDECIDED, "was not measured"),
         # A network without attention is none of those that it is about.
@@ -155,7 +156,70 @@ def test_a_control_that_is_flat_is_none():
     rows = shapes(cait=PAPER, vit=PAPER, cait_untrained=(), vit_untrained=())
     assert look("B", {"shape": rows})["verdict"] == SUPPORTED
     rows.loc[rows["network"] == "cait_untrained", "relative_range"] = 1e-5
-    assert look("B", {"shape": rows})["verdict"] == UNDECIDED
+    found = look("B", {"shape": rows})
+    assert found["verdict"] == UNDECIDED and found["why"] == "cait_untrained is flat over depth and no control"
+
+
+def open_shapes(of, *metrics, verdict="not resolved", hollow=PAPER):
+    """Return rows of two networks and controls without a U, in which `metrics` of `of` are open."""
+    rows = shapes(cait=hollow, vit=hollow, cait_untrained=(), vit_untrained=())
+    rows.loc[(rows["network"] == of) & rows["metric"].isin(metrics), "verdict"] = verdict
+    return rows
+
+
+@pytest.mark.parametrize("verdict", ["not resolved", "undecided", "flat"])
+@pytest.mark.parametrize(
+    "hollow, why",
+    [
+        (PAPER + FREE, "those of these metrics that are decided are U-shaped in these 2 networks: "),
+        ((), "none of these metrics that is decided is U-shaped in these 2 networks: "),
+        (PAPER[1:2], "some of these metrics are U-shaped, others are not in these 2 networks: "),
+    ],
+)
+def test_an_entropy_that_is_open_is_said_to_be_and_decides_nothing(hollow, why, verdict):
+    found = look("A", {"shape": open_shapes("vit", "entropy", verdict=verdict, hollow=hollow)})
+    assert found["verdict"] == UNDECIDED and found["why"] == f"{why}entropy of vit is {verdict}"
+    assert f"vit: entropy {verdict}, intensity" in found["number"] and "all are" not in found["why"]
+
+
+def test_a_metric_that_was_not_measured_is_none_of_all():
+    rows = shapes(cait=PAPER + FREE)
+    found = look("A", {"shape": rows[rows["metric"] != "entropy"]})
+    assert found["verdict"] == UNDECIDED and found["why"].endswith("in this network: entropy of cait was not measured")
+
+
+def test_where_nothing_is_decided_that_is_said():
+    found = look("A", {"shape": open_shapes("cait", *PAPER)[lambda rows: rows["network"] == "cait"]})
+    assert found["verdict"] == UNDECIDED and found["why"].startswith("none of these metrics is decided in this network")
+
+
+def test_a_network_without_attention_is_none_that_the_shape_is_claimed_of():
+    kinds = {"depth": attention(cait=True, resnet=False)}
+    assert "no trained network with attention" in look("A", kinds | {"shape": shapes(resnet=PAPER + FREE)})["why"]
+    found = look("A", kinds | {"shape": shapes(resnet=PAPER + FREE, cait=())})
+    assert found["verdict"] == CONTRADICTED and "resnet" not in found["number"] + found["control"]
+
+
+@pytest.mark.parametrize(
+    "of, metrics, hollow, verdict, why",
+    [
+        ("vit", PAPER[:1], PAPER, UNDECIDED, "entropy of vit is not resolved"),
+        ("vit", PAPER[:1], (), CONTRADICTED, "not universal: no U in cait"),
+        ("vit_untrained", PAPER[:2], PAPER, UNDECIDED, "whether vit_untrained has a U in entropy and intensity is not"),
+    ],
+)
+def test_what_is_open_makes_no_u_universal_and_none_of_it_absent(of, metrics, hollow, verdict, why):
+    found = look("B", {"shape": open_shapes(of, *metrics, hollow=hollow)})
+    assert found["verdict"] == verdict and why in found["why"] and "vit" not in found["why"].partition("no U in")[2]
+
+
+def test_a_control_whose_verdict_is_open_does_not_have_the_same_u():
+    rows = shapes(cait=PAPER, vit=PAPER, cait_untrained=PAPER, vit_untrained=())
+    rows.loc[(rows["network"] == "cait_untrained") & (rows["metric"] == "entropy"), "verdict"] = "not resolved"
+    found = look("B", {"shape": rows})
+    assert (
+        found["verdict"] == UNDECIDED and found["why"] == "cait_untrained has a U in intensity and activation magnitude"
+    )
 
 
 # --- spectra ---
@@ -235,6 +299,28 @@ def test_late_stages(low, verdict):
     if verdict != UNTESTABLE:
         assert "cait: top-1 80.0 %, rank 20 of 64 directions" in found["control"]
         assert "resnet: top-1 not measured" in found["control"]
+
+
+@pytest.mark.parametrize(
+    "low, measured, why",
+    [
+        ({"cait": {5}, "resnet": {5}}, False, "whether cait and resnet have attention was not measured"),
+        ({"cait": {5}}, False, "whether cait has attention was not measured (metric attention)"),
+        ({"cait": {5}, "vit": {5}}, True, "no network without attention was measured"),
+        ({"resnet": {5}}, True, "no network with attention was measured"),
+    ],
+)
+def test_what_late_stages_lack_is_said_as_it_is(low, measured, why):
+    rows = spectra({"resnet": False}, **low)
+    found = look("D", {"depth": rows if measured else rows.drop(columns="attention_entropy")})
+    assert found["verdict"] == UNTESTABLE and found["why"].startswith(why)
+    nothing = look("D", {"depth": rows.assign(amplitude_p=np.nan)})
+    assert nothing["why"] == "no spectrum of a last block was tested against permuted channels"
+
+
+def test_one_kind_that_is_low_pass_is_not_said_to_be_so_too():
+    found = look("D", {"depth": spectra({"resnet": False}, cait={5}, vit={5}, resnet={-5})})
+    assert found["verdict"] == CONTRADICTED and found["why"] == "in these networks: with attention all are low-pass"
 
 
 # --- students ---
@@ -322,8 +408,8 @@ def repaired(gain):
     [
         (HARM, HARM, 0.1, SUPPORTED, "smallest weight lies below 0 too"),
         (NONE, HARM, 0.6, CONTRADICTED, "the gain is certain"),
-        (OPEN, HARM, 0.6, UNDECIDED, "holds 0"),
-        (NONE, HARM, -0.1, UNDECIDED, "holds 0"),
+        (OPEN, HARM, 0.6, UNDECIDED, "is not below 0"),
+        (NONE, HARM, -0.1, UNDECIDED, "is not below 0"),
         (NONE, NONE, 0.1, UNTESTABLE, "nothing to repair"),
     ],
 )
@@ -336,6 +422,15 @@ def test_a_smaller_weight(low, high, gain, verdict, why):
             found["control"].startswith(f"last_low less last: {gain * 1.05 - 1e-9 * np.sign(gain):+.2f} [")
             and "p_last" not in found["number"]
         )
+
+
+def test_sets_of_variants_that_differ_in_a_smaller_weight_are_said_to():
+    terms = TERMS | {"p_low": term("last", "projector", 0.02)}
+    who = replace(names(NETWORKS, tuple(terms), teacher="cait"), baselines={"student": "soft"})
+    tables = {"variants": effects(last=HARM, last_low=HARM, p_last=HARM, p_low=NONE), "differences": repaired(0.6)}
+    rows = [tables["differences"], tables["differences"].replace({"last": "p_last", "last_low": "p_low"})]
+    found = look("G", tables | {"differences": pd.concat(rows)}, who, setting_of(terms))
+    assert found["verdict"] == UNDECIDED and found["why"] == "the sets of variants differ: supported, contradicted"
 
 
 def test_a_single_weight_and_missing_differences():

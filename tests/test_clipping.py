@@ -41,6 +41,11 @@ NEARLY_ALL = "nearly all gradients were cut to one length, so that a term acts b
             "95 % of the 300 updates of a training were clipped at norm 1 (soft; mean over 2 seeds) and 10 % of the "
             "300 updates of a training were clipped at norm 5 (last; mean over 2 seeds); first had no limit: of some",
         ),
+        (
+            [1.0, np.nan, 5.0],
+            [0.95, 0.0, 0.99],
+            "; first had no limit: of the others nearly all gradients were cut to one",
+        ),
     ],
 )
 def test_how_many_updates_were_clipped_is_said_with_the_norm_and_what_it_means(norms, shares, expected):

@@ -224,12 +224,21 @@ def test_a_study_without_students_tests_nothing():
         (depth(), ["3 of the teacher, 5 of the student, 3 of them neither first nor last."]),
         (
             depth(),
-            ["20 of 64 directions in the teacher's first block and 40 of 64 in its last, more than the student's 32"],
+            [
+                "takes 40 of 64 directions in the teacher's last block, more than the student's 32 channels: that late",
+                "In its first block it takes 20 of 64, no more than the student's 32 there.",
+            ],
         ),
         (
-            depth(directions=(9.0, 9.0, 32.0)),
-            ["32 of 64 in its last, no more than the student's 32 channels: they fit"],
+            depth(directions=(58.0, 9.0, 32.4)),
+            [
+                "takes 32 of 64 directions in the teacher's last block, no more than the student's 32 channels: they",
+                "In its first block it takes 58 of 64, more than the student's 32 there.",
+            ],
         ),
+        (depth(student=(8,) * 5), ["a ratio of 8.00; more room than the published study"]),
+        (depth(student=(128,) * 5), ["a ratio of 0.50; less room than the published study"]),
+        (depth(student=(8, 8, 32), directions=(20.0, 9.0, 9.0)), ["20 of 64, more than the student's 8 there"]),
         (depth().drop(columns="pca_rank_95_p99"), ["- Directions that the teacher's blocks need: not measured."]),
     ],
 )
@@ -244,10 +253,11 @@ def test_room_in_width_blocks_and_directions_is_measured_against_the_student(fra
     [
         (
             cka(),
-            "CKA of the teacher's first and last block is 0.50 of tokens, 0.70 of images (they would be called alike",
+            "CKA of the teacher's first and last block is 0.50 of tokens, 0.70 of images (they are called alike where",
         ),
         (cka(0.95, 0.91), "are alike (CKA 0.95 of tokens, 0.91 of images; 0.90 or more)"),
         (cka(np.nan, 0.7), "is 0.70 of images (they"),
+        (cka(0.95, 0.7), "is 0.95 of tokens, 0.70 of images (they are called alike where all of it is 0.90 or more)"),
         (cka(np.nan, np.nan), "Contrast of the teacher's first and last block: not measured."),
         (cka()[:0], "Contrast of the teacher's first and last block: not measured."),
     ],
@@ -262,7 +272,7 @@ def test_contrast_is_that_of_the_teachers_first_and_last_block(frame, expected):
         (terms(), "spectral has 8 % (first) to 54 % (last) of the loss in the first epoch; beyond a factor of 1.5"),
         (
             terms(0.4, 0.5),
-            "spectral has 40 % (first) to 50 % (last) of the loss in the first epoch; within a factor of 1.5",
+            "spectral has 40 % (first) to 50 % (last) of the loss in the first epoch; variants of one term lie within",
         ),
     ],
 )
@@ -273,7 +283,11 @@ def test_shares_of_the_loss_are_held_against_each_other(frame, expected):
 def test_a_term_of_one_variant_has_one_share_and_common_terms_none():
     frame = terms()
     text = "\n".join(said(terms=frame[frame["network"] != "last"]))
-    assert "spectral has 8 % of the loss in the first epoch (first)" in text and "soft has" not in text
+    assert "spectral has 8 % of the loss in the first epoch (first)." in text and "soft has" not in text
+    # Terms of one variant each are held against nothing.
+    frame.loc[(frame["network"] == "last") & (frame["term"] == "spectral"), "term"] = "projector"
+    text = "\n".join(said(terms=frame))
+    assert "and projector has 54 % of the loss in the first epoch (last)." in text and "a factor" not in text
     assert not any(line.startswith("- Dose") for line in said(terms=frame[frame["term"] == "soft"]))
 
 
@@ -289,6 +303,7 @@ def test_the_smallest_effect_is_told_by_variant_beside_the_largest_that_was_seen
     [
         ({}, "- Images: teacher and students see the same 6,000 training images."),
         ({"cait": 0}, "- Images: the teacher's weights come from elsewhere, and the students see 6,000 images."),
+        ({"cait": 900}, "- Images: the teacher was trained on 900 images, fewer than the 6,000 of the students."),
         ({"cait": 30000}, "part of what distillation gives may be those images, and no control tells how much"),
         ({"cait": 30000, "alone": 30000}, "(5 epochs, network alone) the student's architecture reaches 79.00 %"),
     ],

@@ -347,19 +347,19 @@ def on_alignment(rows=(), **tables):
         (
             [near(), near(1, cka=0.67)],
             "Student blocks 0 and 1 are nearest to teacher block 0 (CKA 0.67 to 0.80); before training CKA with the "
-            "nearest is 0.74 already, with the same block in 2 of 2, so that training is not shown to have made them "
+            "nearest is 0.74, with the same block in 2 of 2, so that training is not shown to have made them "
             "so.",
         ),
         (
             [near(verdict=measured.TOO_FEW, gain_seeds=1, untrained_block=3)],
-            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74 "
-            "already, with the same block in 0 of 1, so that training is not shown to have made them so. 1 seed allows "
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74, "
+            "with the same block in 0 of 1, so that training is not shown to have made them so. 1 seed allows "
             "no interval and no test.",
         ),
         (
             [near(verdict=measured.TOO_FEW, gain_seeds=3)],
-            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74 "
-            "already, with the same block in 1 of 1, so that training is not shown to have made them so. 3 seeds allow "
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74, "
+            "with the same block in 1 of 1, so that training is not shown to have made them so. 3 seeds allow "
             "no test, which needs 6.",
         ),
         (

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...files import Column
 from ...statistics.evidence import Evidence
-from . import entropy, networks, students
+from . import entropy, networks, shapes, students
 from .finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE, Finding
 
 TITLE = "The paper's claims, one by one"
@@ -48,11 +48,11 @@ CLAIMS = (
     ),
     Claim(
         *("A", "Entropy and magnitude over depth are U-shaped"),
-        *("the test of a valley, of trained networks; more than scale only where its control has none", networks.shape),
+        *("the test of a valley, of trained networks; more than scale only where its control has none", shapes.shape),
     ),
     Claim(
         *("B", "The U is learned, and universal"),
-        *("the same of several networks with attention, and of their controls", networks.learned),
+        *("the same of several networks with attention, and of their controls", shapes.learned),
     ),
     Claim(
         *("C", "Spectra over channels are flat early, low-pass in the middle and flat late"),

@@ -1,4 +1,4 @@
-"""Claims on trained networks: the shape of their metrics over depth, and their spectra along channels.
+"""Claims on the spectra of trained networks along channels.
 
 In: the evidence. Out: a finding a claim. Networks are those of the study, students are not among them.
 """
@@ -6,97 +6,13 @@ In: the evidence. Out: a finding a claim. Networks are those of the study, stude
 import numpy as np
 import pandas as pd
 
-from ...spec.tables import MAIN_IMAGE_SET
 from ...statistics.evidence import Evidence
-from ...statistics.thresholds import FLAT, LEVEL
-from ...statistics.u_shape import NOT_U_SHAPED, U_SHAPED
+from ...statistics.thresholds import LEVEL
+from ...words import listed
 from .finding import CONTRADICTED, NO_CONTROL, SUPPORTED, UNDECIDED, Finding, untestable
 
-# A metric of the claim -> the same with the scale taken out, or None where there is no such form.
-SCALE_FREE = {"entropy": "entropy_standardised", "intensity": "intensity_per_rms", "activation_magnitude": None}
 BAND = "bandwidth_folded_95"
 SPECTRUM = ("amplitude_p", BAND, f"{BAND}_null", f"{BAND}_null_low", f"{BAND}_null_high")
-
-
-def verdicts_of(evidence: Evidence) -> pd.DataFrame:
-    """Return network x metric -> whether it is U-shaped on the main images; None where the test says neither.
-
-    Reads `network`, `probe`, `metric`, `verdict` and `relative_range` of shape.parquet; curves of controls that are
-    flat are left out.
-    """
-    rows = evidence.read("shape", "network", "probe", "metric", "verdict", "relative_range")
-    flat = (rows["relative_range"] < FLAT) & rows["network"].isin(evidence.names.controls.values())
-    decided = rows["verdict"].isin([U_SHAPED, NOT_U_SHAPED])
-    rows = rows[(rows["probe"] == MAIN_IMAGE_SET) & decided & ~flat]
-    return rows[["network", "metric"]].assign(u=rows["verdict"] == U_SHAPED)
-
-
-def counted(found: pd.DataFrame, networks: list[str]) -> str:
-    """Return 'cait: entropy yes, intensity no; vit: ...' of the metrics of the claim."""
-    own = found[found["metric"].isin(SCALE_FREE)]
-    said = (own["metric"] + own["u"].map({True: " yes", False: " no"})).groupby(own["network"]).agg(", ".join)
-    return "; ".join(f"{network}: {said[network]}" for network in networks)
-
-
-def _tested(found: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
-    having = set(found.loc[found["metric"].isin(SCALE_FREE), "network"])
-    return [name for name in names if name in having]
-
-
-def _u(found: pd.DataFrame, network: str | None, metrics: list[str]) -> list[bool]:
-    return list(found.loc[(found["network"] == network) & found["metric"].isin(metrics), "u"])
-
-
-def shape(evidence: Evidence) -> Finding:
-    """Claim A: U-shaped in all of the paper's metrics, and still so with the scale taken out."""
-    found = verdicts_of(evidence)
-    networks = _tested(found, evidence.names.ordered)
-    if not networks:
-        return untestable("the shape of no trained network was tested")
-    number = counted(found, networks)
-    all_of_them = [u for name in networks for u in _u(found, name, list(SCALE_FREE))]
-    free = {name: _u(found, name, [free for free in SCALE_FREE.values() if free]) for name in networks}
-    control = "scale taken out, U-shaped: " + "; ".join(
-        f"{name} {sum(values)} of {len(values)}" if values else f"{name} {NO_CONTROL}" for name, values in free.items()
-    )
-    here = "in this network" if len(networks) == 1 else f"in these {len(networks)} networks"
-    if not any(all_of_them):
-        return Finding(CONTRADICTED, number, control, f"none of these metrics is U-shaped {here}")
-    if not all(all_of_them):
-        return Finding(UNDECIDED, number, control, f"some of these metrics are U-shaped {here}, others are not")
-    if all(values and all(values) for values in free.values()):
-        return Finding(SUPPORTED, number, control, f"all are U-shaped {here}, with the scale taken out too")
-    why = f"all are U-shaped {here}, but not with the scale taken out, as far as that was measured: a U of scale"
-    return Finding(UNDECIDED, number, control, why)
-
-
-def learned(evidence: Evidence) -> Finding:
-    """Claim B: U-shaped in several networks with attention, and in none of their controls."""
-    found, names = verdicts_of(evidence), evidence.names
-    networks = [name for name in _tested(found, names.ordered) if evidence.with_attention(name) is not False]
-    if not networks:
-        return untestable("the shape of no trained network with attention was tested")
-    number = counted(found, networks)
-    controls = {name: _tested(found, (names.controls.get(name, ""),)) for name in networks}
-    control = counted(found, [one for own in controls.values() for one in own]) or NO_CONTROL
-    without = [name for name in networks if not any(_u(found, name, list(SCALE_FREE)))]
-    if without:
-        return Finding(CONTRADICTED, number, control, f"not universal: no U in {', '.join(without)}")
-    already = []
-    for name, own in controls.items():
-        hollow = list(found.loc[(found["network"] == name) & found["u"], "metric"])
-        already += [one for one in own if all(_u(found, one, [m for m in hollow if m in SCALE_FREE]) or [False])]
-    if already:
-        return Finding(CONTRADICTED, number, control, f"not learned: {', '.join(already)} has the same U")
-    if len(networks) < 2:
-        return untestable("universal takes several networks, and here is one", number, control)
-    whole = all(all(_u(found, name, list(SCALE_FREE))) for name in networks)
-    clean = all(own and not any(_u(found, own[0], list(SCALE_FREE))) for own in controls.values())
-    if whole and clean:
-        return Finding(SUPPORTED, number, control, f"in these {len(networks)} networks and on these images")
-    open_ones = ["not every metric of every network is U-shaped"] * (not whole)
-    open_ones += ["a control has a U in some metric, or was not measured"] * (not clean)
-    return Finding(UNDECIDED, number, control, "; ".join(open_ones))
 
 
 def spectra(evidence: Evidence) -> pd.DataFrame:
@@ -167,19 +83,25 @@ def late(evidence: Evidence) -> Finding:
     plain, attending = rows[kinds.eq(False)], rows[kinds.eq(True)]
     number = "; ".join(f"{row['network']}: {_band(row)}" for _, row in rows.iterrows())
     if plain.empty or attending.empty:
-        missing = "without" if plain.empty else "with"
-        return untestable(f"no network {missing} attention, known to be so, was measured", number)
+        return untestable(_missing(rows, kinds, "without" if plain.empty else "with"), number)
     control = _accuracy_and_rank(evidence, list(rows["network"]))
     if plain["low"].all() and attending["like_chance"].all():
         return Finding(SUPPORTED, number, control, "in these networks; whether their accuracies are alike: see there")
     if plain["like_chance"].all() or attending["low"].all():
-        why = (
-            "without attention none is low-pass"
-            if plain["like_chance"].all()
-            else "with attention all are low-pass too"
-        )
+        why = "without attention none is low-pass" if plain["like_chance"].all() else "with attention all are low-pass"
         return Finding(CONTRADICTED, number, control, f"in these networks: {why}")
     return Finding(UNDECIDED, number, control, "networks of one kind differ, or are not certain to differ from chance")
+
+
+def _missing(rows: pd.DataFrame, kinds: pd.Series, kind: str) -> str:
+    """Return why there is no network `kind` ("with", "without") attention among those whose last spectrum is known."""
+    if rows.empty:
+        return "no spectrum of a last block was tested against permuted channels"
+    unknown = list(rows.loc[kinds.isna(), "network"])
+    if unknown:
+        have = "has" if len(unknown) == 1 else "have"
+        return f"whether {listed(unknown)} {have} attention was not measured (metric attention)"
+    return f"no network {kind} attention was measured"
 
 
 def _accuracy_and_rank(evidence: Evidence, networks: list[str]) -> str:

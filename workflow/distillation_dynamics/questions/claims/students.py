@@ -147,9 +147,10 @@ def weight(evidence: Evidence) -> Finding:
     why = {
         SUPPORTED: "the interval at the smallest weight lies below 0 too",
         CONTRADICTED: f"at the smallest weight {NO_HARM} is left, and the gain is certain",
-        UNDECIDED: "the interval at the smallest weight holds 0, and the repair or its size is not certain",
+        UNDECIDED: "the interval at the smallest weight is not below 0, and the repair or its size is not certain",
     }
-    return Finding(verdict, number, "; ".join(repairs), why[verdict])
+    said = why[verdict] if len(set(harmful)) == 1 else f"the sets of variants differ: {', '.join(harmful)}"
+    return Finding(verdict, number, "; ".join(repairs), said)
 
 
 def by_level(evidence: Evidence, levels: pd.Series) -> pd.DataFrame:
@@ -186,7 +187,7 @@ def width(evidence: Evidence) -> Finding:
         return Finding(SUPPORTED, listed(rows), control, "it costs the narrowest student more: intervals apart")
     if narrow["low"].min() > wide["high"].max():
         return Finding(CONTRADICTED, listed(rows), control, "it costs the widest student more: intervals apart")
-    return Finding(UNDECIDED, listed(rows), control, "intervals of the narrowest and the widest student overlap")
+    return Finding(UNDECIDED, listed(rows), control, "intervals of narrowest and widest student are not all apart")
 
 
 def _range(values: pd.Series) -> str:
@@ -205,7 +206,8 @@ def length(evidence: Evidence) -> Finding:
         return Finding(SUPPORTED, listed(long), control, "every interval of the longest schedule lies below 0")
     if (long["low"] > -NEUTRAL).all():
         return Finding(CONTRADICTED, listed(long), control, f"{NO_HARM} is left")
-    return Finding(UNDECIDED, listed(long), control, "intervals of the longest schedule hold 0 and harm")
+    why = f"intervals of the longest schedule lie neither all below 0 nor {ALL_NEUTRAL}"
+    return Finding(UNDECIDED, listed(long), control, why)
 
 
 def convolution(evidence: Evidence) -> Finding:
