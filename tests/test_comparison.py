@@ -12,6 +12,7 @@ import torch
 from distillation_dynamics import errors
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics import rows as module
+from distillation_dynamics.metrics._linear import nearest
 from distillation_dynamics.metrics.accumulator import Context
 from distillation_dynamics.metrics.keys import MAY_BE_MISSING
 from distillation_dynamics.metrics.pairs import agreement, cka, mismatch, neighbours, procrustes
@@ -43,13 +44,14 @@ def answers(shapes, images=IMAGES, classes=CLASSES, seed=0):
     return (logits if classes else None), features
 
 
-def keep(folder, logits, features, names=None, labels=None, sizes=None, positions=None):
+def keep(folder, logits, features, names=None, labels=None, sizes=None, positions=None, groups=()):
     """The rows of such answers, through the metric."""
     images = len(features[0])
     names = [f"{i}.png" for i in range(images)] if names is None else names
     labels = np.arange(images) % CLASSES if labels is None else np.array(labels)
     positions = np.arange(5, 5 + images) if positions is None else positions
-    context = Context(names=names, block_names=[f"blocks.{i}" for i in range(len(features))])
+    blocks = [f"blocks.{i}" for i in range(len(features))]
+    context = Context(names=names, block_names=blocks, groups=np.array(groups, dtype=int))
     metric = module.Metric(Settings(tokens=TOKENS), context)
     start = 0
     for size in sizes or (images,):
@@ -209,7 +211,8 @@ def literal_neighbours(x, y, k):
 
 
 def mutual_neighbours(x, y, k=neighbours.NEIGHBOURS):
-    return neighbours._overlaps([neighbours._places(x, k)], [neighbours._places(y, k)], len(x), k)[0, 0]
+    near = [[None if (found := nearest(rows, k)) is None else found[0]] for rows in (x, y)]
+    return neighbours._overlaps(*near, len(x), k)[0, 0]
 
 
 def procrustes_distance(x, y):

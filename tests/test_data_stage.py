@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from distillation_dynamics.data.groups import groups_of
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
@@ -140,7 +141,7 @@ def source_of(labels):
 def split(sources, classes, validation):
     job = DataJob("parquet", classes, validation, {}, True, None, **{key: (key,) for key in sources}, out="")
     stage.check_classes(sources, job)
-    return stage.splits_of(sources, job)
+    return stage.splits_of(sources, groups_of({key: one.names for key, one in sources.items()}, None, "data"), job)
 
 
 def test_images_that_cannot_be_held_out_for_want_of_classes_or_a_source_are_a_sentence():
@@ -151,21 +152,6 @@ def test_images_that_cannot_be_held_out_for_want_of_classes_or_a_source_are_a_se
         split(sources, 10, Validation("train", 2))
     with pytest.raises(StudyError, match=r"^data\.validation: images are held out by class; give data\.classes, or ho"):
         split({"test": SimpleNamespace(names=np.full(3, ""), labels=None, classes=None)}, None, Validation("test", 2))
-
-
-def test_images_whose_names_match_alike_are_one_group():
-    def names(*listed):
-        return SimpleNamespace(names=listed)
-
-    sources = {"train": names("a_1.png", "a_2.png", "b.png"), "test": names("a_3.png", "c.png", "d/c_1.png")}
-    alone = stage.groups_of(sources, None)
-    assert {key: list(values) for key, values in alone.items()} == {"train": [0, 1, 2], "test": [3, 4, 5]}
-    for pattern in (r"^(\w)_", r"^[a-z](?=_)"):
-        found = stage.groups_of(sources, pattern)
-        one = found["train"][0]
-        assert found["train"][1] == one == found["test"][0]
-        rest = [found["train"][2], *found["test"][1:]]
-        assert len({one, *rest}) == 4
 
 
 def test_the_groups_of_the_splits_are_those_of_the_names(tmp_path):

@@ -10,19 +10,28 @@ from .blocks import extremes
 from .rows import mean_tokens
 
 
-def missing(labels: np.ndarray) -> str:
-    """Return why labels [n] (-1: none) do not tell classes apart, '' where they do: two classes of two images each."""
+def missing(labels: np.ndarray, groups: np.ndarray | None = None) -> str:
+    """Return why labels [n] (-1: none) do not tell classes apart, '' where they do: two classes of two images each.
+
+    With `groups` [n], of images of two groups each, so that a class is known without any one of them.
+    """
     counts = np.unique_counts(labels[labels >= 0]).counts
     if len(counts) == 0:
         return "the images have no labels"
     if len(counts) == 1:
         return "all images are of one class"
-    return "a class has only one image" if counts.min() < 2 else ""
+    if counts.min() < 2:
+        return "a class has only one image"
+    if groups is not None:
+        pairs = np.unique(np.stack([labels, groups])[:, labels >= 0], axis=1)
+        if np.unique_counts(pairs[0]).counts.min() < 2:
+            return "all images of a class are of one group (data.groups), without which nothing is known of it"
+    return ""
 
 
-def indices(labels: np.ndarray) -> np.ndarray:
+def indices(labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Return labels [n] as places among the classes that there are; raise ValueError where `missing` says why not."""
-    if why := missing(labels):
+    if why := missing(labels, groups):
         raise ValueError(f"labels: {why}")
     if labels.min() < 0:
         raise ValueError("labels: an image has none")
@@ -30,7 +39,12 @@ def indices(labels: np.ndarray) -> np.ndarray:
 
 
 class ByClass(Accumulator):
-    """Collects mean patch tokens; a subclass says in `of_classes` what it measures of them."""
+    """Collects mean patch tokens; a subclass says in `of_classes` what it measures of them.
+
+    `HOLDS_OUT`: whether it tells images of a group by those of others, so that a class must be of two groups.
+    """
+
+    HOLDS_OUT = False
 
     def begin(self) -> None:
         """Begin with no images."""
@@ -46,16 +60,20 @@ class ByClass(Accumulator):
         self._labels += asked_for(outputs.labels).tolist()
         self._positions += asked_for(outputs.positions).tolist()
 
-    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
-        """Return the columns of one block: rows [n, C] in float64, labels [n] and positions [n] of the images."""
+    def of_classes(
+        self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray, groups: np.ndarray
+    ) -> dict[str, float]:
+        """Return the columns of one block: rows [n, C] in float64; labels, positions and groups [n] of the images."""
         raise NotImplementedError
 
     def compute(self) -> Measured:
         """Return the columns, none where images have no labels or too few; those without a label do not count."""
         labels, positions = np.array(self._labels), np.array(self._positions)
-        if why := missing(labels):
+        groups = self.groups_of(len(labels))
+        if why := missing(labels, groups if self.HOLDS_OUT else None):
             say_once(f"{type(self).__module__.rpartition('.')[2]}: {why}: its columns stay empty")
             return {}
         counted = labels >= 0
         blocks = [torch.cat(parts).numpy()[counted] for parts in zip(*self._rows, strict=True)]
-        return by_column([self.of_classes(rows, labels[counted], positions[counted]) for rows in blocks])
+        of_images = labels[counted], positions[counted], groups[counted]
+        return by_column([self.of_classes(rows, *of_images) for rows in blocks])

@@ -26,11 +26,29 @@ def reduced(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(triangular.T)
 
 
-def nearest(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the places [n, k] of the k rows nearest to each by cosine, itself left out, and the cosines [n, k].
+def sizes_of(groups: np.ndarray) -> np.ndarray:
+    """Return how many images are in the group of each, itself among them, [n], of groups [n]."""
+    found = np.unique(groups, return_inverse=True, return_counts=True)
+    return found[2][found[1]]
 
-    The k stand in no order. None where all rows point the same way, or one has no direction.
+
+def of_groups(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the mean row of each group [G, C] in float64, groups [n] in their order; the rows where each is alone."""
+    first, places, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)[1:]
+    if len(sizes) == len(rows):
+        return rows
+    sums = np.zeros((len(sizes), rows.shape[1]))
+    np.add.at(sums, places, rows)
+    return (sums / sizes[:, None])[np.argsort(first)]
+
+
+def nearest(rows: np.ndarray, k: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the places [n, k] of the k rows nearest to each by cosine, and the cosines [n, k].
+
+    Left out are the row itself and, with `groups` [n], all others of its group. The k stand in no order. None where all
+    rows point the same way, or one has no direction.
     """
+    groups = np.arange(len(rows)) if groups is None else groups
     rows = rows.astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not lengths.all():
@@ -41,8 +59,7 @@ def nearest(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray] | None:
     places, near, step = [], [], max(1, CHUNK_VALUES // len(rows))
     for start in range(0, len(rows), step):
         cosines = rows[start : start + step] @ rows.T
-        own = np.arange(len(cosines))
-        cosines[own, start + own] = -np.inf
+        cosines[groups[start : start + step, None] == groups] = -np.inf
         places.append(np.argpartition(-cosines, k - 1, axis=1)[:, :k])
         near.append(np.take_along_axis(cosines, places[-1], axis=1))
     return np.concatenate(places), np.concatenate(near)

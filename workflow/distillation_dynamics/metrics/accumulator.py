@@ -29,7 +29,8 @@ DEFAULTS = Settings()
 class Context:
     """What a metric may know before the first batch: of the images that are measured, and of the network.
 
-    `positions` [N], `labels` [N] (-1: none) and `names` [N] of the images, in the order in which they come; `shapes`
+    `positions` [N], `labels` [N] (-1: none), `names` [N] and `groups` [N] (equal for images of one photograph; empty:
+    each is alone) of the images, in the order in which they come; `shapes`
     and `block_names` of the L blocks; `classes`, the outputs of the head (0: none); how the network sees images. Files
     go into `folder` (None: none are kept); `reference` is the file of the reference network that the metric's file
     names in `REFERENCE` (None: this is the reference network). What must be closed whatever happens, `stack` closes.
@@ -44,6 +45,7 @@ class Context:
     view: View | None = None
     folder: Path | None = None
     reference: Path | None = None
+    groups: np.ndarray = field(default_factory=lambda: np.arange(0))
     stack: ExitStack = field(default_factory=ExitStack)
 
 
@@ -86,6 +88,10 @@ class Accumulator:
     def compute(self) -> Measured:
         """Return every column of the metric, one entry a block, after the last pass; none where it cannot be told."""
         return self.images.joined()
+
+    def groups_of(self, count: int) -> np.ndarray:
+        """Return the group of each of the `count` images that came, [count]: equal for those of one photograph."""
+        return self.context.groups if len(self.context.groups) else np.arange(count)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return the rows of each table that the metric's file names in `TABLES`."""

@@ -45,6 +45,8 @@ def nc1(rows: np.ndarray, labels: np.ndarray) -> float:
 class Metric(ByClass):
     """NC1 of every block."""
 
-    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+    def of_classes(
+        self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray, groups: np.ndarray
+    ) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
         return {"nc1": nc1(rows, labels)}

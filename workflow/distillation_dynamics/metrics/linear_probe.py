@@ -1,9 +1,10 @@
 """How well a linear map of a block's mean patch token tells the classes apart: top-1 of ridge regression, held out.
 
 In: mean patch tokens [n, C] and labels [n]. Out: percent. Closed form, to one-hot classes, intercept free; every image
-is predicted once, from the other four of five folds. The penalty is a fixed share of the spectrum: RIDGE times the mean
-eigenvalue of the training rows' centred second moment (its trace over the min(n - 1, C) eigenvalues that there are), so
-that neither scale nor rotation of the channels matters.
+is predicted once, from the other four of five folds. Images of one group (of one photograph) are in one fold; where all
+images of a class are of one group, nothing of it can be told. The penalty is a fixed share of the spectrum: RIDGE times
+the mean eigenvalue of the training rows' centred second moment (its trace over the min(n - 1, C) eigenvalues that there
+are), so that neither scale nor rotation of the channels matters.
 """
 
 import numpy as np
@@ -23,16 +24,25 @@ BLOCK_COLUMNS = {
 }
 
 
-def probe_folds(labels: np.ndarray, positions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return the fold 0..4 of each image, [n], from labels [n] and positions [n] of the images.
+def probe_folds(
+    labels: np.ndarray, positions: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the fold 0..4 of each image, [n], from labels, positions and groups [n] of the images (None: each alone).
 
-    Images of a class are spread evenly over folds in an order drawn from `seed` and each image's position; the order
-    in which the images come does not matter.
+    Groups of a class (of most of their images, the lowest where two have as many) are spread evenly over folds in an
+    order drawn from `seed` and the first of each group's positions; the order in which the images come does not matter.
     """
-    drawn = np.array([np.random.default_rng([seed, int(position)]).random() for position in positions])
-    fold = np.empty(len(labels), dtype=np.int64)
-    fold[np.lexsort((positions, drawn, labels))] = np.arange(len(labels)) % FOLDS
-    return fold
+    of_group = np.arange(len(labels)) if groups is None else np.unique_inverse(groups).inverse_indices
+    count = of_group.max() + 1
+    classes = np.unique_inverse(labels)
+    votes = np.bincount(of_group * len(classes.values) + classes.inverse_indices, minlength=count * len(classes.values))
+    most = votes.reshape(count, -1).argmax(axis=1)
+    first = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(first, of_group, positions)
+    drawn = np.array([np.random.default_rng([seed, int(position)]).random() for position in first])
+    fold = np.empty(count, dtype=np.int64)
+    fold[np.lexsort((first, drawn, most))] = np.arange(count) % FOLDS
+    return fold[of_group]
 
 
 def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
@@ -65,8 +75,12 @@ def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
 class Metric(ByClass):
     """The probe of every block."""
 
-    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+    HOLDS_OUT = True
+
+    def of_classes(
+        self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray, groups: np.ndarray
+    ) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
         share = np.unique_counts(labels).counts.max() / len(labels)
-        top1 = linear_probe_top1(rows, labels, probe_folds(labels, positions, self.settings.seed))
+        top1 = linear_probe_top1(rows, labels, probe_folds(labels, positions, self.settings.seed, groups))
         return {"linear_probe_top1": top1, "linear_probe_chance": 100 * share}

@@ -1,15 +1,16 @@
 """How well the nearest images by a block's mean patch token tell an image's class: leave-one-out top-1.
 
 In: mean patch tokens [n, C] and labels [n]. Out: percent. Near by cosine; the k nearest other images vote, k = 10 or,
-where the smallest class has fewer others, as many as it has. Of classes with equal votes that wins whose cosines add
-up to more.
+where a class has fewer others, as many as it has. Of classes with equal votes that wins whose cosines add up to more.
+Images of one group (of one photograph) are none of the others; where all images of a class are of one group, nothing of
+it can be told.
 """
 
 import numpy as np
 
 from ..files import Column
 from ._classes import ByClass, indices
-from ._linear import nearest
+from ._linear import nearest, sizes_of
 
 REQUIRES = ("features",)
 NEIGHBOURS = 10
@@ -18,14 +19,16 @@ BLOCK_COLUMNS = {
 }
 
 
-def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray) -> float:
-    """Leave-one-out top-1 in percent of rows [n, C] with labels [n].
+def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Leave-one-out top-1 in percent of rows [n, C] with labels [n]; with `groups` [n] a whole group is left out.
 
     NaN where all rows point the same way, or one is zero. Raises ValueError for fewer than two classes, or a class of
-    one image.
+    one image or group.
     """
-    classes = indices(labels)
-    found = nearest(rows, min(NEIGHBOURS, int(np.bincount(classes).min()) - 1))
+    groups = np.arange(len(labels)) if groups is None else groups
+    classes = indices(labels, groups)
+    # Of each class those that are of another group than any one of its images.
+    found = nearest(rows, min(NEIGHBOURS, _fewest_others(classes, groups)), groups)
     if found is None:
         return np.nan
     places, cosines = found
@@ -36,9 +39,20 @@ def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray) -> float:
     return 100 * float(np.mean(votes.reshape(-1, count).argmax(axis=1) == classes))
 
 
+def _fewest_others(classes: np.ndarray, groups: np.ndarray) -> int:
+    """Return how many images of its class at least are of other groups than an image."""
+    places = np.unique_inverse(groups).inverse_indices
+    alike = sizes_of(classes * len(groups) + places)
+    return int((np.bincount(classes)[classes] - alike).min())
+
+
 class Metric(ByClass):
     """The probe of every block."""
 
-    def of_classes(self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray) -> dict[str, float]:
+    HOLDS_OUT = True
+
+    def of_classes(
+        self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray, groups: np.ndarray
+    ) -> dict[str, float]:
         """Return the columns of BLOCK_COLUMNS."""
-        return {"nearest_probe_top1": nearest_probe_top1(rows, labels)}
+        return {"nearest_probe_top1": nearest_probe_top1(rows, labels, groups)}

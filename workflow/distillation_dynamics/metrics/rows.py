@@ -88,6 +88,7 @@ class Metric(Accumulator):
         facts = {
             "names": list(self.context.names),
             "labels": self._labels,
+            "groups": self.groups_of(len(self._labels)).tolist(),
             "grids": self._grids,
             "block_names": list(self.context.block_names),
             "tokens_per_image": [min(h * w, self.settings.tokens) for h, w in self._grids],

@@ -40,7 +40,7 @@ def documentation(metric: Any) -> dict[str, dict[str, Column]]:
     means = {}
     for name, column in image.items():
         means[name] = Column(column.unit, f"mean over images: {column.description}")
-        means[name + STANDARD_ERROR] = Column(column.unit, f"standard error over images of {name}")
+        means[name + STANDARD_ERROR] = Column(column.unit, f"standard error over images (or groups) of {name}")
     found = {
         "scalars": SCALAR_KEYS | image if image else None,
         "depth": DEPTH_KEYS | block | means if image or block else None,
@@ -73,7 +73,7 @@ def rows(
         sizes = {"channels": channels, "tokens": grid_rows * grid_columns, "images": np.full(blocks, count)}
         found["depth"] = per_block | sizes | {name: np.array(columns[name], dtype=np.float64) for name in block}
         for name in image:
-            statistics = [_mean_and_error(values) for values in columns[name]]
+            statistics = [_mean_and_error(values, images.groups) for values in columns[name]]
             found["depth"][name], found["depth"][name + STANDARD_ERROR] = np.array(statistics).T
     if bins:
         numbers = np.concatenate([np.arange(c) for c in channels])
@@ -138,8 +138,17 @@ def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str,
     return columns
 
 
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean over the images that have a value, and its standard error; NaN where none (or one) has."""
-    values = values[~np.isnan(values)]
+def _mean_and_error(values: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Mean over the images that have a value, and its standard error; NaN where none (or one) has.
+
+    Where images of one group have values, the error is that of means over clusters: what images of a group are off the
+    mean adds up before it is squared (Liang and Zeger, 1986, with G / (G - 1) of G groups).
+    """
+    has = ~np.isnan(values)
+    values, places = values[has], np.unique(groups[has], return_inverse=True)[1]
     mean = values.mean() if len(values) else np.nan
-    return mean, values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    count = places.max() + 1 if len(places) else 0
+    if count == len(values):
+        return mean, values.std(ddof=1) / np.sqrt(len(values)) if count > 1 else np.nan
+    off = np.bincount(places, values - mean)
+    return mean, np.sqrt(count / (count - 1) * np.square(off).sum()) / len(values) if count > 1 else np.nan

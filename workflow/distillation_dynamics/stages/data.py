@@ -7,16 +7,15 @@ job maps.
 """
 
 import io
-import re
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
+from ..data.groups import groups_of, held_out, not_of
 from ..data.pictures import decode, why
 from ..data.source import Source, check_labels, options_of, some
-from ..data.split import balanced
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
 from ..files import Column, npy_writer, replacing, write_table
@@ -41,12 +40,12 @@ def main(job: DataJob, gpus: int = 0) -> None:
     told = options_of(reader, job)
     sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}", **told) for key, files in job.sources.items()}
     check_classes(sources, job)
-    splits = splits_of(sources, job)
+    groups = groups_of({key: source.names for key, source in sources.items()}, job.groups, job.key)
+    splits = splits_of(sources, groups, job)
     places = {
         key: pack(source, Path(job.out) / key, job.arrays, f"{job.key}.{key}") if job.packed else source.places
         for key, source in sources.items()
     }
-    groups = groups_of(sources, job.groups)
     write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places, groups), SPLIT_COLUMNS)
 
 
@@ -82,10 +81,13 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
         source.classes = whole.classes
 
 
-def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, np.ndarray]]:
+def splits_of(
+    sources: dict[str, Source], groups: dict[str, np.ndarray], job: DataJob
+) -> list[tuple[str, str, np.ndarray]]:
     """Return (split, source, positions in it) of each split: one a source, and what is held out of one of them.
 
-    Raises StudyError when a class has no image to train on, or too few to hold some out.
+    Images of whose group (`groups` [N] by source) some are held out are in no other split. Raises StudyError when a
+    class has no image to train on, or too few to hold some out.
     """
     splits = [(key, key, np.arange(len(source.names))) for key, source in sources.items()]
     if job.classes is None and job.validation is not None:
@@ -108,31 +110,21 @@ def splits_of(sources: dict[str, Source], job: DataJob) -> list[tuple[str, str, 
             f"data.validation.per_class: {count} images of {_class(sources[held], scarce)} cannot be held out: "
             f"data.{held} has only {counts[held][scarce]} of it"
         )
-    validation = balanced(labels[held], count * job.classes)
-    splits = [(key, key, np.setdiff1d(rows, validation) if key == held else rows) for key, _, rows in splits]
+    validation = held_out(labels[held], groups[held], count)
+    rest = not_of(validation, groups[held])
+    left = np.bincount(labels[held][rest], minlength=job.classes)
+    if not left.all():
+        raise StudyError(
+            f"data.validation.per_class: where {count} images of {_class(sources[held], int(left.argmin()))} are held "
+            f"out with all of their groups (data.groups), data.{held} has no other of it; hold out fewer, or none"
+        )
+    splits = [(key, key, rest if key == held else rows) for key, _, rows in splits]
     return [*splits[:-1], ("validation", held, validation), splits[-1]]
 
 
 def _class(source: Source, number: int) -> str:
     """Name a class as the user knows it."""
     return f"class {next((name for name, value in (source.classes or {}).items() if value == number), number)}"
-
-
-def groups_of(sources: dict[str, Source], pattern: str | None) -> dict[str, np.ndarray]:
-    """Return the number of the group [N] of each image of a source; without a pattern each is alone."""
-    counts = [len(source.names) for source in sources.values()]
-    if pattern is None:
-        numbers = np.arange(sum(counts))
-    else:
-        named = re.compile(pattern)
-        # What matches nothing stands under its own name, which is that of no group.
-        found = [
-            f"group {match[min(1, named.groups)]}" if (match := named.search(str(name))) else f"{key} {name}"
-            for key, source in sources.items()
-            for name in source.names
-        ]
-        numbers = np.unique(found, return_inverse=True)[1]
-    return dict(zip(sources, np.split(numbers, np.cumsum(counts)[:-1]), strict=True))
 
 
 def columns_of(

@@ -3,6 +3,7 @@
 In: the mean patch tokens of every block, of the same images. Out: `map.parquet`, a point a block. The distance is the
 angle between centred linear kernels, arccos of biased linear CKA, which is a metric (Williams et al., NeurIPS 2021);
 the plane is that of classical scaling (Torgerson, 1952). Not unbiased: with few images any two networks come near.
+Images of one group (of one photograph) count as one, their mean.
 """
 
 from pathlib import Path
@@ -88,13 +89,13 @@ def main(job: MapJob, gpus: int = 0) -> None:
         rows = Activations(named.file.files[0])
         if first is None:
             first = rows
-            count = rows.image_count
+            count = len(rows.first_images)
             taken = np.unique(np.linspace(0, count - 1, min(count, MOST_IMAGES)).round().astype(int))
         matched(first, rows)
         for block, name in enumerate(rows.block_names):
             for key, value in zip(keys, (named.network, named.seed, named.epoch, block, name), strict=True):
                 keys[key].append(value)
-            vectors.append(kernel_vector(rows.pooled(block)[taken]))
+            vectors.append(kernel_vector(rows.photographs(block)[taken]))
     if first is None:
         raise StudyError("the map has no network to show; name one under networks in the study")
     placed = np.array([bool(np.isfinite(vector[0])) for vector in vectors])

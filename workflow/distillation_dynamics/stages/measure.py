@@ -197,7 +197,7 @@ def _measure(
             context = Context(
                 *(images.positions, images.labels, images.names, network.shapes, watcher.block_names),
                 *(network.model.classes, image_set.images.view, folder),
-                *(part.reference(folder or Path()), stack.enter_context(part.files())),
+                *(part.reference(folder or Path()), images.groups, stack.enter_context(part.files())),
             )
             with part.own():
                 metrics[part] = part.module.Metric(part.job.settings, context)

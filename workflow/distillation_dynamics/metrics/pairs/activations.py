@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ...errors import StudyError
+from .._linear import of_groups
 
 # The one key of the file's metadata: several come in an order that changes from process to process.
 METADATA = "rows"
@@ -22,7 +23,8 @@ TYPES = {"F32": np.float32, "F64": np.float64}
 class Activations:
     """The rows of one network: n images, L blocks, block b with C_b channels.
 
-    `names` [n] of the images, in order; `labels` [n] (-1: none); `grids`: (rows, columns) of patch tokens by block;
+    `names` [n] of the images, in order; `labels` [n] (-1: none); `groups` [n], equal for images of one photograph;
+    `grids`: (rows, columns) of patch tokens by block;
     `block_names`; `tokens_per_image` by block. Raises StudyError where the file is missing or damaged.
     """
 
@@ -44,6 +46,7 @@ class Activations:
             ) from error
         self.names: list[str] = facts["names"]
         self.labels = np.array(facts["labels"], dtype=np.int64)
+        self.groups = np.array(facts["groups"], dtype=np.int64)
         self.grids = [tuple(grid) for grid in facts["grids"]]
         self.block_names: list[str] = facts["block_names"]
         self.tokens_per_image: list[int] = facts["tokens_per_image"]
@@ -68,6 +71,15 @@ class Activations:
         """The mean patch token of every image, [n, C], float32."""
         return self._mapped(f"pooled{block:02d}")
 
+    def photographs(self, block: int) -> np.ndarray:
+        """The mean patch token of every photograph, [G, C]: the mean of its images, or `pooled` where each has one."""
+        return of_groups(self.pooled(block), self.groups)
+
+    @property
+    def first_images(self) -> np.ndarray:
+        """The places of the first image of every photograph, [G], ascending."""
+        return np.sort(np.unique(self.groups, return_index=True)[1])
+
     def tokens(self, block: int) -> np.ndarray:
         """Patch tokens at k random places of every image, [n k, C], float32, image after image."""
         return self._mapped(f"tokens{block:02d}")
@@ -82,9 +94,9 @@ class Activations:
             self._known[name] = compute()
         return self._known[name]
 
-    def of_blocks(self, name: str, compute: Callable[[np.ndarray], Any]) -> list[Any]:
-        """Return what `compute` returns of the mean tokens [n, C] of each block, computed once by this `name`."""
-        return self.once(name, lambda: [compute(self.pooled(block)) for block in range(self.blocks)])
+    def of_blocks(self, name: str, compute: Callable[[int], Any]) -> list[Any]:
+        """Return what `compute` returns of the number of each block, computed once by this `name`."""
+        return self.once(name, lambda: [compute(block) for block in range(self.blocks)])
 
     def _mapped(self, name: str) -> np.ndarray:
         tensor = self._tensors[name]

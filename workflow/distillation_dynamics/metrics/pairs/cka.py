@@ -7,13 +7,14 @@ for unrelated ones, possibly a little below. Sources: HSIC_1 of Song et al., JML
 HSIC_1 is unbiased for rows that are drawn independently. Never let the rows of an estimate be the tokens of one image:
 they share its content, so that CKA then compares the layout of the grid (position embeddings, smoothness) and not what
 tells images apart, and it is high for any two networks. Rows are images, or a few tokens of each of many images at the
-same places in both networks. Imports no torch.
+same places in both networks. Images of one group (of one photograph) are not drawn independently, either: as rows they
+count as one, their mean, and of their tokens those of the first are rows. Imports no torch.
 
 Of rows with mean 0, X [n, D] with squared norms a and Y with b, eq. 5 needs the linear kernels only through
 |X^T Y|^2 = <X X^T, Y Y^T>: HSIC_1 = (|X^T Y|^2 - n / (n - 2) a.b + sum(a) sum(b) / ((n - 1) (n - 2))) / (n (n - 3)).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,25 +62,38 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     shape = first.blocks, second.blocks
     columns = {name: np.full(shape, np.nan) for name in ("cka_images", "cka_tokens")}
     columns["tokens_per_image"] = np.zeros(shape, dtype=np.int64)
-    if first.image_count < FEWEST:
-        say_once(f"CKA needs at least {FEWEST} images, and {first.path} has {first.image_count}: it stays empty")
+    images = len(first.first_images)
+    if images < FEWEST:
+        say_once(f"CKA needs at least {FEWEST} images (or groups), and {first.path} has {images}: it stays empty")
     else:
-        columns["cka_images"] = _compared(first, second, "pooled", range(shape[0]), range(shape[1]))
+        columns["cka_images"] = _compared(first, second, Activations.photographs, range(shape[0]), range(shape[1]))
     for grid in sorted({*first.grids} & {*second.grids}):
         rows, others = ([b for b in range(side.blocks) if side.grids[b] == grid] for side in (first, second))
         tokens = first.tokens_per_image[rows[0]]
         columns["tokens_per_image"][np.ix_(rows, others)] = tokens
-        if first.image_count * tokens >= FEWEST:
-            columns["cka_tokens"][np.ix_(rows, others)] = _compared(first, second, "tokens", rows, others)
+        if images * tokens >= FEWEST:
+            columns["cka_tokens"][np.ix_(rows, others)] = _compared(first, second, _tokens, rows, others)
     return columns
 
 
+def _tokens(rows: Activations, block: int) -> np.ndarray:
+    """Tokens of the first image of every photograph, image after image."""
+    tokens, kept = rows.tokens(block), rows.first_images
+    if len(kept) == rows.image_count:
+        return tokens
+    return tokens.reshape(rows.image_count, -1, tokens.shape[1])[kept].reshape(-1, tokens.shape[1])
+
+
 def _compared(
-    first: Activations, second: Activations, kind: str, blocks: Sequence[int], others: Sequence[int]
+    first: Activations,
+    second: Activations,
+    kind: Callable[[Activations, int], np.ndarray],
+    blocks: Sequence[int],
+    others: Sequence[int],
 ) -> np.ndarray:
     sides, owns = [], []
     for rows, chosen in ((first, blocks), (second, others)):
-        side = _Side.of([getattr(rows, kind)(block) for block in chosen], f"{rows.path}: {kind}")
+        side = _Side.of([kind(rows, block) for block in chosen], f"{rows.path}: {kind.__name__.strip('_')}")
         sides.append(side)
         owns.append(rows.once(("hsic", kind, *chosen), partial(_own, side)))
     return _shares(_hsic(*sides), *owns)

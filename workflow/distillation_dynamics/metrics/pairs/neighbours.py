@@ -1,7 +1,8 @@
 """Mutual nearest neighbours: how far two networks find the same images alike.
 
 In: mean patch tokens of the same n images. Out: the mean share of an image's k nearest neighbours in one network that
-are among its k nearest in the other; near by cosine, the image itself left out. Source: Huh et al., The Platonic
+are among its k nearest in the other; near by cosine, the image itself and others of its group (of one photograph) left
+out. Source: Huh et al., The Platonic
 Representation Hypothesis, ICML 2024 (k = 10). Imports no torch.
 """
 
@@ -12,36 +13,39 @@ from scipy import sparse
 
 from ...errors import say_once
 from ...files import Column
-from .._linear import nearest
+from .._linear import nearest, sizes_of
 from .activations import Activations
 
 REQUIRES = ("pooled",)
 NEIGHBOURS = 10
 PAIR_COLUMNS = {
     "neighbours": Column("", f"mean share of the {NEIGHBOURS} nearest images (by cosine) that are the same in both"),
-    "neighbours_chance": Column("", "what unrelated networks would reach, k / (images - 1)"),
-    "neighbours_k": Column("images", f"k: {NEIGHBOURS}, or all others where these are fewer"),
+    "neighbours_chance": Column("", "what unrelated networks would reach, k / (images - 1); of images of other groups"),
+    "neighbours_k": Column("images", f"k: {NEIGHBOURS}, or all others (of other groups) where these are fewer"),
 }
 
 
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
     images, shape = first.image_count, (first.blocks, second.blocks)
-    k = min(NEIGHBOURS, images - 1)
+    others = images - sizes_of(first.groups)
+    k = min(NEIGHBOURS, int(others.min()))
     if k == 0:
-        say_once(f"nearest neighbours need more than one image, and {first.path} has one: they stay empty")
+        say_once(f"nearest neighbours need images of two groups, and {first.path} has those of one: they stay empty")
         empty = np.full(shape, np.nan)
         return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
-    ours, theirs = (rows.of_blocks("neighbours", partial(_places, k=k)) for rows in (first, second))
+    # Exactly that of one image where all have as many others.
+    chance = k / others[0] + np.mean(k / others - k / others[0])
+    ours, theirs = (rows.of_blocks("neighbours", partial(_places, rows, k)) for rows in (first, second))
     return {
         "neighbours": _overlaps(ours, theirs, images, k),
-        "neighbours_chance": np.full(shape, k / (images - 1)),
+        "neighbours_chance": np.full(shape, chance),
         "neighbours_k": np.full(shape, k),
     }
 
 
-def _places(rows: np.ndarray, k: int) -> np.ndarray | None:
-    found = nearest(rows, k)
+def _places(rows: Activations, k: int, block: int) -> np.ndarray | None:
+    found = nearest(rows.pooled(block), k, rows.groups)
     return None if found is None else found[0]
 
 

@@ -4,8 +4,11 @@ In: mean patch tokens [n, Dx] and [n, Dy] of the same n images. Of both the mean
 made 1; then the distance is min over orthogonal Q of |X - Y Q| = sqrt(2 - 2 |X^T Y|_*), |.|_* the nuclear norm, between
 0 (the same up to rotation, scale and origin) and sqrt(2). Source: Williams et al., NeurIPS 2021 (eq. 4 with the linear
 alignment). It is not unbiased: with fewer images than channels any two networks come near, which the distance of the
-images in another order tells. Imports no torch.
+images in another order tells. Images of one group (of one photograph) count as one, their mean: side by side they are
+no coincidence, which another order would make of them. Imports no torch.
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -24,12 +27,16 @@ PAIR_COLUMNS = {
 
 def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
     """Return the columns of PAIR_COLUMNS, [L1, L2]."""
-    ours, theirs = (rows.of_blocks("procrustes", _normalised) for rows in (first, second))
-    order = np.random.default_rng(0).permutation(first.image_count)
+    ours, theirs = (rows.of_blocks("procrustes", partial(_of_block, rows)) for rows in (first, second))
+    order = np.random.default_rng(0).permutation(len(first.first_images))
     return {
         name: np.array([[_distance(x, y[places]) for y in theirs] for x in ours])
         for name, places in (("procrustes", slice(None)), ("procrustes_shuffled", order))
     }
+
+
+def _of_block(rows: Activations, block: int) -> np.ndarray:
+    return _normalised(rows.photographs(block))
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,106 @@
+"""Which images are of one photograph, by what a regular expression finds in their names, and how these are held out."""
+
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..errors import StudyError
+from ..spec.faults import said
+from .split import SPLIT_SEED, balanced
+
+# Of computing time, for all names together: what goes through them once takes a few microseconds each.
+SECONDS, SECONDS_A_NAME = 10.0, 1e-3
+
+
+class _TooLongError(Exception):
+    """The time is up."""
+
+
+def groups_of(names: Mapping[str, np.ndarray], pattern: str | None, key: str) -> dict[str, np.ndarray]:
+    """Return the number of the group [N] of each image of a source, of their names [N] by source.
+
+    Images are of one group where `pattern` matches their names alike (in its first group, where it has one); what it
+    does not match is alone, as each is without a pattern. Raises StudyError naming the configuration's `key` where it
+    matches no name, or takes too long.
+    """
+    counts = [len(own) for own in names.values()]
+    if pattern is None:
+        numbers = np.arange(sum(counts))
+    else:
+        found = _found(names, pattern, key)
+        if all(match is None for own in found.values() for match in own):
+            first = next(str(own[0]) for own in names.values())
+            raise StudyError(f"{key}.groups: {said(pattern)} matches the name of no image, such as {first}; mend it")
+        # What matches nothing stands under its own name, which is that of no group.
+        marks = [
+            f"{source} {name}" if match is None else f"group {match}"
+            for source, own in names.items()
+            for name, match in zip(own, found[source], strict=True)
+        ]
+        numbers = np.unique(marks, return_inverse=True)[1]
+    return dict(zip(names, np.split(numbers, np.cumsum(counts)[:-1]), strict=True))
+
+
+def _found(names: Mapping[str, np.ndarray], pattern: str, key: str) -> dict[str, list[str | None]]:
+    """Return what the pattern finds in each name."""
+    named, name = re.compile(pattern), ""
+    found: dict[str, list[str | None]] = {source: [] for source in names}
+    try:
+        with _within(SECONDS + SECONDS_A_NAME * sum(map(len, names.values()))):
+            for source, own in names.items():
+                for name in map(str, own):
+                    match = named.search(name)
+                    found[source].append(None if match is None else match[min(1, named.groups)])
+    except _TooLongError as error:
+        raise StudyError(
+            f"{key}.groups: {said(pattern)} takes too long to match (it was at {name}); write it so that no part that "
+            "repeats can match the same text in several ways, as (a+)+ does"
+        ) from error
+    return found
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise _TooLongError where what is inside takes more seconds of computing time than these.
+
+    A search for a regular expression looks for signals while it goes on, so that one ends it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only there signals are heard.
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def held_out(labels: np.ndarray, groups: np.ndarray, per_class: int, seed: int = SPLIT_SEED) -> np.ndarray:
+    """Return the positions, ascending, of `per_class` images of each class, from as few groups as that takes.
+
+    Of labels and groups [N]; groups come in an order drawn from `seed`. Where each image is alone see `balanced`.
+    """
+    places = np.unique_inverse(groups).inverse_indices
+    if places.max() + 1 == len(places):
+        return balanced(labels, per_class * len(np.unique(labels)), seed)
+    generator = np.random.default_rng(seed)
+    rank = generator.permutation(places.max() + 1)[places]
+    order = np.lexsort((generator.permutation(len(labels)), rank))
+    chosen = [order[labels[order] == value][:per_class] for value in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def not_of(held: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the positions of images of which none of the same group is held out, of groups [N]."""
+    return np.flatnonzero(~np.isin(groups, groups[held]))
