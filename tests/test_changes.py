@@ -3,6 +3,7 @@
 What a plan finds due is said by test_plan, without a process; here is what only a whole run of Snakemake can show.
 """
 
+import base64
 import re
 import shutil
 import subprocess
@@ -64,6 +65,19 @@ def test_after_a_run_nothing_is_to_be_done_whatever_was_touched_or_lost(project,
             path.touch()
     shutil.rmtree(project / "results/.flags")
     check(project, monkeypatch)
+
+
+def test_what_a_killed_run_was_writing_is_no_reason_where_it_lies_whole_now(project, monkeypatch):
+    """As where a finished `results/shared` is copied in; and a job that runs all the same is a line like any other."""
+    incomplete = project / ".snakemake/incomplete"
+    incomplete.mkdir(parents=True, exist_ok=True)
+    flags = [path.relative_to(project) for path in (project / "results/.flags").rglob("*") if path.is_file()]
+    assert any("shared/data" in str(flag) for flag in flags)
+    for flag in flags:
+        (incomplete / base64.b64encode(str(flag).encode()).decode()).write_text("{}")
+    check(project, monkeypatch)
+    said = run(project, "--forcerun", next(str(flag) for flag in flags if "shared/data" in str(flag)))
+    assert "Traceback" not in said and "Logging error" not in said and re.search(r"\bdata +main\b", said)
 
 
 def test_one_variant_changed_trains_one_student_with_the_declared_threads(project, monkeypatch):

@@ -78,3 +78,17 @@ def test_what_the_time_rests_on_is_the_least_of_it():
 )
 def test_a_job_is_called_by_whom_it_is_about(given, name):
     assert job(**given).name == name
+
+
+def test_a_job_that_the_plan_does_not_have_is_that_of_its_task_and_what_nobody_knows_is_none():
+    done = SimpleNamespace(flag="data", name="main", stage="data")
+    plan = SimpleNamespace(graph=SimpleNamespace(tasks=[done]), batches=[], reasons={})
+    needed = [
+        SimpleNamespace(is_norun=False, output=[flag], threads=1, resources={}, rule=SimpleNamespace(name="data"))
+        for flag in ("data", "somebody_elses")
+    ]
+    dag = SimpleNamespace(needrun_jobs=lambda: needed, jobid=needed.index)
+    workflow = SimpleNamespace(dag=dag, resource_settings=SimpleNamespace(nodes=None, cores=1), global_resources={})
+    costs = SimpleNamespace(of_job=lambda graph, tasks: Cost(1.0, RECORDS))
+    workload = Workload.of(workflow, plan, costs)
+    assert [job.tasks for job in workload.jobs.values()] == [(done,)] and workload.limits == {"threads": 1}

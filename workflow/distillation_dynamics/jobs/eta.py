@@ -71,12 +71,14 @@ class Workload:
 
     @classmethod
     def of(cls, workflow: Any, plan: Plan, costs: Costs) -> "Workload":
-        """Return the jobs that Snakemake is about to run; those that only ask for others are none."""
-        parts = {task.flag: (task,) for task in plan.reasons} | {batch.flag: batch.tasks for batch in plan.batches}
+        """Return the jobs that Snakemake is about to run; those that only ask for others are none.
+
+        Snakemake may run more than the plan has (`--force`): what is done then finds itself done.
+        """
+        parts = {task.flag: (task,) for task in plan.graph.tasks} | {batch.flag: batch.tasks for batch in plan.batches}
         jobs = {}
         for job in list(workflow.dag.needrun_jobs()):
-            if not job.is_norun:
-                tasks = parts[str(job.output[0])]
+            if not job.is_norun and (tasks := parts.get(str(job.output[0]))) is not None:
                 takes = {"threads": job.threads, "gpu": int(job.resources.get("gpu", 0))}
                 # A student is published in no time beside what is trained and measured.
                 cost = Cost(0.0, RECORDS) if job.rule.name == "student" else costs.of_job(plan.graph, tasks)
