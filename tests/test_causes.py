@@ -92,6 +92,17 @@ ENDED = {
         *("exit status 1", LOADER.format("Bus error"), Kind.SHARED_MEMORY),
         "/dev/shm is full: give it more (of a container: --shm-size=2g)",
     ),
+    "a loader without shared memory, said otherwise": (
+        *(
+            "",
+            "RuntimeError: unable to allocate shared memory(shm) for file </torch_7_1>: No space left on device (28)\n",
+        ),
+        *(Kind.SHARED_MEMORY, "/dev/shm is full"),
+    ),
+    "several GPUs without shared memory": (
+        *("", "Error while creating shared memory segment /dev/shm/nccl-x (size 9637888)\n", Kind.SHARED_MEMORY),
+        "/dev/shm is full",
+    ),
     "a process without shared memory": (DIED.format("SIGBUS: 7"), "", Kind.SHARED_MEMORY, "/dev/shm is full"),
     "a crash": (DIED.format("SIGSEGV: 11"), "", Kind.OTHER, "a process of it died of SIGSEGV"),
     "time, by its state": (state("TIMEOUT"), "epoch 3\n", Kind.TIME, f"{KEYS}.runtime"),
@@ -153,16 +164,38 @@ def test_what_slurm_wrote_in_its_own_log_is_told_where_that_of_the_job_is_empty(
     assert read(FAILED, logs, PARTS).sentence.endswith("SLURM's log of it ends with bash: python: command not found")
 
 
+def test_of_a_log_only_the_last_attempt_counts(tmp_path):
+    log = tmp_path / "log"
+    begin = "echo \"== attempt of $(date '+%F %T')\" 2> /dev/null >> log; "
+    assert begin.replace("log", "{log:q}") in (ROOT / "workflow/rules/common.smk").read_text().replace('\\"', '"')
+    for said in ("error: the first", "error: the second"):
+        subprocess.run(["bash", "-c", f"{begin}echo '{said}' >> log"], cwd=tmp_path, check=True)
+        assert read(FAILED, [str(log)], PARTS).sentence == said.removeprefix("error: ")
+    subprocess.run(["bash", "-c", begin], cwd=tmp_path, check=True)
+    assert read(FAILED, [str(log)], PARTS).sentence.endswith("its log is empty") and "the first" in log.read_text()
+
+
 def test_a_log_that_cannot_be_written_is_the_reason(tmp_path, monkeypatch):
-    log = written(tmp_path, "log", "")
-
-    def full(**options):
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(causes.tempfile, "TemporaryFile", full)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs/mine/measure").mkdir(parents=True)
+    log = "logs/mine/measure/log"
+    (tmp_path / log).mkdir()
+    assert read(FAILED, [log], PARTS).sentence.startswith(f"Is a directory: {log};")
+    (tmp_path / log).rmdir()
+    monkeypatch.setattr(causes.tempfile, "TemporaryFile", raising(OSError(28, os.strerror(28))))
     failure = read(FAILED, [log], PARTS)
-    assert failure.kind is Kind.DISK and failure.sentence.startswith(f"No space left on device: {tmp_path};")
-    assert read(FAILED, [written(tmp_path, "log", "error: x\n")], PARTS).sentence == "x", "it could say why"
+    assert failure.kind is Kind.DISK and failure.sentence.startswith("No space left on device: logs/mine;")
+    (tmp_path / log).write_text("error: x\n")
+    assert read(FAILED, [log], PARTS).sentence == "x", "it could say why"
+
+
+def raising(error):
+    """A function that raises an error."""
+
+    def function(*arguments, **options):
+        raise error
+
+    return function
 
 
 def test_a_job_of_several_stages_names_the_key_of_each():

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import ROOT
+from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import locks
 
 # Holds the lock of the record given, says so, and waits for its end.
@@ -67,8 +69,55 @@ def test_a_lock_is_waited_for_with_a_word_and_ends_with_its_holder(tmp_path, hol
         assert len(looks) >= 3, "only after the holder was dead"
         assert f"process {os.getpid()}" in locks.path_of(task(tmp_path / "a")).read_text()
     said = capsys.readouterr().err
-    assert said.count("waiting for process") == 1 and "(SLURM job 77), which makes it" in said
+    assert said.count("waiting for process") == 1 and "(SLURM job 77), which makes it since 20" in said
     assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+RUN = """
+    import sys, time
+    from distillation_dynamics.jobs import locks
+    locks.hold_folder(".")
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def another(tmp_path, monkeypatch):
+    """Starts a run in the folder that this process works in; it goes on until it is told to end."""
+    monkeypatch.chdir(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(RUN)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+    )  # fmt: skip
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_run_in_a_folder_is_refused_with_who_works_there_since_when(tmp_path, another):
+    with pytest.raises(StudyError) as refused:
+        locks.hold_folder(".")
+    said = str(refused.value)
+    assert f"{tmp_path}: the run of process {another.pid} on {socket.gethostname()}, begun 20" in said
+    assert "works here; wait for its end, or work in a clone" in said
+    another.communicate("end\n")
+    assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+def test_whose_run_was_killed_in_a_folder_is_said_where_it_is_still_locked(tmp_path, another, monkeypatch, capsys):
+    at_exit = []
+    monkeypatch.setattr(locks.atexit, "register", at_exit.append)
+    another.kill()
+    another.wait()
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/0.output.lock").touch()
+    locks.hold_folder(".")
+    said = capsys.readouterr().err
+    assert said.startswith(f"the run of process {another.pid} on ") and "ended here without unlocking" in said
+    at_exit[0]()
+    assert not (tmp_path / "run.lock").exists()
 
 
 def test_two_processes_that_want_several_do_not_wait_for_each_other(tmp_path, holder):

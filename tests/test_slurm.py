@@ -329,7 +329,7 @@ def test_what_is_preempted_or_left_by_a_killed_run_goes_on_and_is_not_made_twice
     assert f"{old['JobId']} (cohorts none+smooth-seed0-" in workflow.said and f"scancel {old['JobId']}" in workflow.said
     assert f"(SLURM job {old['JobId']}), which makes it" in logs(folder)
     subprocess.run(["scancel", old["JobId"]], env=cluster, check=True)
-    workflow.wait_for(lambda: logs(folder).count("resume: going on from") == 2, "training by the second job")
+    workflow.wait_for(lambda: logs(folder).count("resume: going on from") == 4, "training by the second job")
     begin = time.monotonic()
     workflow.process.send_signal(signal.SIGINT)
     status, _ = workflow.end()

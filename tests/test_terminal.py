@@ -218,7 +218,7 @@ def test_a_full_disk_is_said_once_and_a_log_only_where_it_says_something(subject
         send(to, LogEvent.JOB_ERROR, jobid=number, created=float(number), **facts)
     to.close()
     said = to.stream.getvalue()
-    assert said.count(f"No space: {tmp_path}") == 1 and "log:" not in said and "2 failed" in said
+    assert said.count("No space: ") == 1 and "log:" not in said and "2 failed" in said
 
 
 def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subject):

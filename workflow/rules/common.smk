@@ -23,7 +23,7 @@ from snakemake.resources import Resource
 
 from distillation_dynamics import gpus
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import batches, model_info, planning, reports, slurm, summary, why
+from distillation_dynamics.jobs import batches, locks, model_info, planning, reports, slurm, summary, why
 from distillation_dynamics.jobs.costs import Costs
 from distillation_dynamics.jobs.eta import Workload
 from distillation_dynamics.jobs.failures import Failures
@@ -51,8 +51,11 @@ except StudyError as error:
 LOGS = f"logs/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
 ENVIRONMENT = "../../envs/environment.yaml"
+# An attempt adds to the log: one that finds all done leaves what the one before it said. `causes` knows the line, and
+# says why the log cannot be written.
+BEGIN = "echo \"== attempt of $(date '+%F %T')\" 2> /dev/null >> {log:q}; "
 # The command line of every job: one file says all.
-CARRY_OUT = "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} > {log:q} 2>&1"
+CARRY_OUT = BEGIN + "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} >> {log:q} 2>&1"
 CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
@@ -78,6 +81,9 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
 def plan():
     """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
     try:
+        # Without an executor Snakemake only shows something.
+        if workflow.executor_plugin is not None and not workflow.dryrun and workflow.execution_settings.lock:
+            locks.hold_folder()
         plan = planning.plan_of(GRAPH, HASHES, workflow)
     except StudyError as error:
         # An error in an input function would be shown with its traceback.
@@ -216,7 +222,7 @@ def launcher(stage, resources):
     return (
         f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --cpus-per-task={STUDY.compute[stage]['threads']} "
         f"torchrun --nnodes {nodes} --nproc-per-node {gpus // nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID "
-        '--rdzv-endpoint "$(hostname):$((20000 + SLURM_JOB_ID % 40000))"'
+        '--rdzv-endpoint "$(python -m distillation_dynamics.jobs.rendezvous)"'
     )
 
 

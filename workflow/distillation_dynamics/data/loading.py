@@ -1,28 +1,41 @@
-"""Loader processes that draw views of the images of a split."""
+"""Loader processes that draw views of the images of a split.
+
+Images pass to the training in shared memory (/dev/shm), of which a container has 64 MB unless it is told otherwise.
+What does not fit goes through a pipe, which is slower and leaves the same bits.
+"""
 
 import copy
+import os
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..errors import StudyError
+from ..errors import StudyError, say_once
 from ..spec.training import Augmentation
 from .streams import drawn_from
 from .views import make_transform
 
 SECONDS_AFTER_STOP = 120
+SHARED = "/dev/shm"
+# What the queues of loader processes need there.
+BYTES_OF_QUEUES = 100_000
+REMEDY = "give it more (of a container: --shm-size=2g)"
 
 
 def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, **options) -> DataLoader:
     """Return a loader of (positions, images) for each (seed, view, positions) of `parts`.
 
-    A view is one for all positions of a batch, or an array of one for each. The loader yields a StudyError in place of
-    the images of a batch where one of them cannot be read.
+    A view is one for all positions of a batch, or an array of one for each. What the loader yields for images is
+    read by `images_of`.
     """
+    if workers and (free := shared_bytes()) is not None and free < BYTES_OF_QUEUES:
+        say_once(f"{SHARED} is full or not there: images are read without loader processes; {REMEDY}")
+        workers, options = 0, {}
     return DataLoader(
         _Views(split, augmentation),
         batch_sampler=_Keys(parts),
@@ -76,7 +89,39 @@ def _outlive_a_request_to_stop(worker: int) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(SECONDS_AFTER_STOP))
 
 
-def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, Tensor | StudyError]:
+def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, Tensor | np.ndarray | StudyError]:
     positions, images = zip(*items, strict=True)
     errors = [image for image in images if isinstance(image, StudyError)]
-    return np.array(positions), errors[0] if errors else torch.stack(images)
+    if errors:
+        return np.array(positions), errors[0]
+    batch = torch.stack(images)
+    # Tensors go through shared memory, arrays do not.
+    return np.array(positions), batch if _fits(batch.nbytes) else batch.numpy()
+
+
+def _fits(size: int) -> bool:
+    """Whether so many bytes fit into shared memory, though all loader processes here may ask at the same time."""
+    if (worker := get_worker_info()) is None or (free := shared_bytes()) is None:
+        return True
+    return free > size * (1 + worker.num_workers) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def shared_bytes() -> int | None:
+    """Return how much shared memory is free; None where it is no file system, and so has no such limit."""
+    if sys.platform != "linux":
+        return None
+    try:
+        there = os.statvfs(SHARED)
+    except OSError:
+        return 0
+    return there.f_bavail * there.f_frsize
+
+
+def images_of(loaded: Tensor | np.ndarray | StudyError) -> Tensor:
+    """Return the images of a batch that a loader yields; raise the error where one of them cannot be read."""
+    if isinstance(loaded, StudyError):
+        raise loaded
+    if isinstance(loaded, np.ndarray):
+        say_once(f"{SHARED} is too small for batches of images: they go through pipes, which is slower; {REMEDY}")
+        return torch.from_numpy(loaded)
+    return loaded

@@ -20,7 +20,7 @@ from ..errors import StudyError, nearest
 from ..files import read_npy, read_table
 from ..spec.images import Images
 from ..spec.training import Augmentation
-from .loading import loader_of
+from .loading import images_of, loader_of
 from .pictures import decode, why
 from .views import view_of
 
@@ -185,10 +185,8 @@ class Split:
         yield from self._loaded(loader_of(self, augmentation, parts, workers))
 
     def _loaded(self, loader: DataLoader) -> Iterator[Batch]:
-        for positions, images in loader:
-            if isinstance(images, StudyError):
-                raise images
-            yield Batch(positions, images, torch.from_numpy(self.labels[positions]))
+        for positions, loaded in loader:
+            yield Batch(positions, images_of(loaded), torch.from_numpy(self.labels[positions]))
 
     def _from_array(self, positions: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(self.array[self.index[positions]]).permute(0, 3, 1, 2)

@@ -16,6 +16,8 @@ from enum import Enum
 PROFILE = "slurm/profile.yaml"
 # The end of a log that is looked at.
 TAIL = 20_000
+# With it each attempt begins in a log (workflow/rules/common.smk).
+ATTEMPT = re.compile(r"^== attempt of .*\n", re.MULTILINE)
 OUT_OF_MEMORY = re.compile(r"OUT_OF_MEMORY|oom.kill|exceeded (job |step )?memory limit", re.IGNORECASE)
 STOPPED = re.compile(r"^not finished: (.*?)(?: before update (\d+))?;", re.MULTILINE)
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
@@ -39,7 +41,10 @@ SIGNALS = (
 WORDS = {signal.strsignal(number): number.name for number in signal.Signals}
 # A loader process that is killed may be found gone before it is known why.
 GONE = re.compile(r"DataLoader worker \(pid\(s\) [\d, ]+\) exited unexpectedly")
-BUS_ERROR = re.compile(r"Unexpected bus error encountered in worker")
+# How PyTorch's loader and NCCL say that shared memory is full.
+BUS_ERROR = re.compile(
+    r"Unexpected bus error encountered in worker|unable to \w+ .*</torch_|creating shared memory segment /dev/shm"
+)
 NO_SPACE = re.compile(r"OSError: \[Errno \d+\] (No space left on device|Disk quota exceeded)(?:: (.*))?$", re.MULTILINE)
 
 
@@ -128,7 +133,7 @@ def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
         if bus_error:
             return Failure(
                 Kind.SHARED_MEMORY,
-                "a process of it died of a bus error, as where /dev/shm is full: give it more (of a container: "
+                "died of a bus error or the like, as where /dev/shm is full: give it more (of a container: "
                 f"--shm-size=2g), or lower {keys_with(parts, 'threads')}, whose processes share it",
             )
     if (sentence := _sentence(text)) is not None:
@@ -186,13 +191,19 @@ def _disk(logs: list[str]) -> Failure | None:
     if (found := NO_SPACE.search("\n".join(map(tail, logs)))) is not None:
         where = f": {found[2]}" if found[2] else ", where it writes"
         return Failure(Kind.DISK, f"{found[1]}{where}; free some, and run the same command again")
-    folder = os.path.dirname(logs[0]) if logs else ""
+    if not logs:
+        return None
+    folder = os.path.dirname(logs[0]) or "."
     try:
-        with tempfile.TemporaryFile(dir=folder or ".", buffering=0) as file:
+        if os.path.exists(logs[0]):
+            os.close(os.open(logs[0], os.O_WRONLY | os.O_APPEND))
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.write(b"x" * 4096)
             os.fsync(file)
     except OSError as error:
-        return Failure(Kind.DISK, f"{error.strerror}: {folder}; its log cannot be written")
+        # Of all logs of the study, so that it is one sentence for all its jobs.
+        place = error.filename if error.filename == logs[0] else "/".join(folder.split("/")[:2])
+        return Failure(Kind.DISK, f"{error.strerror}: {place}; the logs cannot be written")
     return None
 
 
@@ -206,11 +217,11 @@ def _end(message: str, logs: list[str]) -> str:
 
 
 def tail(path: str) -> str:
-    """Return the end of a log; nothing where there is none."""
+    """Return the end of a log, of its last attempt; nothing where there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - TAIL))
-            return file.read().decode("utf-8", "replace")
+            return ATTEMPT.split(file.read().decode("utf-8", "replace"))[-1]
     except OSError:
         return ""
 

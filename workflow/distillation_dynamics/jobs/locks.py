@@ -1,9 +1,10 @@
-"""One process at a time writes the files of a task: a lock that ends with its holder, however that ends.
+"""One process at a time writes the files of a task, and one run works in a folder: locks that end with their holders.
 
-The lock is on a file beside the record, which says who holds it. The other processes of a training by several
-(torchrun) go on when the first of them has it.
+A lock is on a file, beside the record of a task or beside what Snakemake remembers of a folder, which says who holds it
+and since when. The other processes of a training by several (torchrun) go on when the first of them has it.
 """
 
+import atexit
 import errno
 import os
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..errors import StudyError
 from . import record
 from .task import Task
 
@@ -49,22 +51,59 @@ def _held(task: Task) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            holder = _text(path).partition(" ")[2] or "another process"
-            print(f"{task}: waiting for {holder}, which makes it", file=sys.stderr, flush=True)
+            holder = _text(path).partition(" ")[2] or "another process, which makes it"
+            print(f"{task}: waiting for {holder}", file=sys.stderr, flush=True)
             lock.acquire(poll_interval=SECONDS_BETWEEN_LOOKS)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         print(f"{path}: this file system has no locks; see that no other run makes the same now", file=sys.stderr)
-    job = os.environ.get("SLURM_JOB_ID")
-    who = f"process {os.getpid()} on {socket.gethostname()}" + (f" (SLURM job {job})" if job else "")
-    path.write_text(f"{_run()} {who}", encoding="utf-8")
+    path.write_text(f"{_run()} {_who()}, which makes it since {_now()}", encoding="utf-8")
     try:
         yield
     finally:
         # Before the lock goes: one who waits finds that the file has no name any more, and takes a new one.
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def hold_folder(folder: str | Path = ".snakemake") -> None:
+    """Have this run alone work in the folder that Snakemake keeps its memory in, until the process ends.
+
+    Raises StudyError naming the run that does. Snakemake's own lock comes too late (by then the second plan is made)
+    and does not say whose it is; of one that a killed run left behind it is said whose it was.
+    """
+    path = Path(folder) / "run.lock"
+    path.parent.mkdir(exist_ok=True)
+    lock, before = FileLock(path, fallback_to_soft=False), _text(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StudyError(
+            f"{Path.cwd()}: {_text(path) or 'another run'}, works here; wait for its end, or work in a clone (what "
+            "both keep in one results/shared is made once)"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return
+    if before and any((Path(folder) / "locks").glob("*")):
+        print(f"{before}, ended here without unlocking the folder", file=sys.stderr, flush=True)
+    path.write_text(f"the run of {_who()}, begun {_now()}", encoding="utf-8")
+
+    @atexit.register
+    def let_go() -> None:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who() -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"process {os.getpid()} on {socket.gethostname()}" + (f" (SLURM job {job})" if job else "")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 @contextmanager
