@@ -53,11 +53,11 @@ ENDED = {
     ),
     "a stop before the first update": (
         *(FAILED, "not finished: stopped by SIGTERM; run again\n", Kind.STOPPED),
-        f"before its first update, as before a time limit; raise {KEYS}.runtime",
+        f"(SIGTERM) while it made no updates, as before a time limit; raise {KEYS}.runtime",
     ),
     "a stop before Python began": (
         *(FAILED, "srun: error: node1: task 0: Terminated\n", Kind.STOPPED),
-        f"before its first update, as before a time limit; raise {KEYS}.runtime",
+        f"(SIGTERM) while it made no updates, as before a time limit; raise {KEYS}.runtime",
     ),
     "a stop of torchrun before its processes began": (
         *(FAILED, "SignalException: Process 3 got signal: 15\n", Kind.STOPPED),
@@ -130,6 +130,7 @@ ENDED = {
         *(state(causes.PREEMPTED), "srun: error: node1: task 0: Killed\n", Kind.PREEMPTED),
         "made room for a job that goes before it",
     ),
+    "a state that nobody expects": (state("DEADLINE"), "", Kind.OTHER, "without a sentence (SLURM: DEADLINE); its log"),
     "a node that failed": (state("NODE_FAIL"), "", Kind.OTHER, "lost its node"),
     "a full disk, in a traceback": (
         *("", "Traceback\nOSError: [Errno 28] No space left on device\n", Kind.DISK),
@@ -146,6 +147,10 @@ ENDED = {
     ),
     "a refusal": (REFUSED.format("Invalid account or account/partition"), "", Kind.REFUSED, "slurm/profile.yaml"),
     "a full cluster": (REFUSED.format("QOSMaxSubmitJobPerUserLimit"), "", Kind.FULL, "`jobs` in slurm/profile.yaml"),
+    "a cluster that is away": (
+        *(REFUSED.format("Batch job submission failed: Unable to contact slurm controller"), "", Kind.FULL),
+        "does not answer now",
+    ),
     "an account that is not there": (
         *("Job submission failed with exception: no account x\nFor further error details", "", Kind.REFUSED),
         "(no account x)",
@@ -162,6 +167,11 @@ def test_why_an_attempt_failed_is_told_from_the_executor_and_the_log(tmp_path, s
 def test_what_slurm_wrote_in_its_own_log_is_told_where_that_of_the_job_is_empty(tmp_path):
     logs = [written(tmp_path, "log", ""), written(tmp_path, "slurm.log", "bash: python: command not found\n")]
     assert read(FAILED, logs, PARTS).sentence.endswith("SLURM's log of it ends with bash: python: command not found")
+
+
+def test_only_of_a_training_it_is_said_that_it_made_no_updates():
+    said = causes._ended(FAILED, "not finished: stopped by SIGTERM; run again", ["compute.measure"]).sentence
+    assert said == "was stopped (SIGTERM), as before a time limit; raise compute.measure.runtime"
 
 
 def test_of_a_log_only_the_last_attempt_counts(tmp_path):

@@ -244,6 +244,7 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster):
     attempts = controller(cluster, "rule_cohorts_.*", finished.folder)
     assert len(attempts) > 1 and attempts[-1]["JobState"] == "COMPLETED"
     assert {(job["TimeLimit"], job["MinMemoryNode"]) for job in attempts} == {("00:02:00", "2200M")}
+    assert "sacct" not in finished.said and "account" not in finished.said, "none is guessed"
     assert "stopped by SIGTERM before update" in finished.said and "Trying to restart" in finished.said
     assert logs(finished.folder).count("resume: going on from") >= 2, "both members go on"
 

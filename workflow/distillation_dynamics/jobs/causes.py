@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 PROFILE = "slurm/profile.yaml"
+# Where a study says what trainings ask for, whose next attempt goes on where the last one was.
+TRAININGS = {"compute.networks", "compute.students"}
 # The end of a log that is looked at.
 TAIL = 20_000
 # With it each attempt begins in a log (workflow/rules/common.smk).
@@ -23,7 +25,8 @@ STOPPED = re.compile(r"^not finished: (.*?)(?: before update (\d+))?;", re.MULTI
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
 STATE = re.compile(r"SLURM status is: '(\w+)")
 # Refusals that pass when other jobs end.
-FULL = re.compile(r"MaxSubmitJob|MaxJobs|temporarily|try again", re.IGNORECASE)
+AWAY = re.compile(r"Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted", re.IGNORECASE)
+FULL = re.compile(rf"MaxSubmitJob|MaxJobs|temporarily|try again|{AWAY.pattern}", re.IGNORECASE)
 # Says of a job that SLURM ended it to make room and did not queue it again; `slurm.attend` gives it, since to the
 # executor a state of PREEMPTED is one that waits.
 PREEMPTED = "ERROR"
@@ -89,14 +92,22 @@ def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
         _refused(message, parts)
         or _ended(message, "\n".join(map(tail, logs)), parts)
         or _disk(logs)
-        or Failure(Kind.OTHER, f"failed without a sentence; {_end(message, logs)}")
+        or Failure(Kind.OTHER, f"failed without a sentence{_state(message)}; {_end(message, logs)}")
     )
+
+
+def _state(message: str) -> str:
+    """Return as what SLURM lists a job that ended, where that tells more than that it failed."""
+    found = STATE.search(message)
+    return f" (SLURM: {found[1]})" if found is not None and found[1] != "FAILED" else ""
 
 
 def _refused(message: str, parts: list[str]) -> Failure | None:
     if (refused := REFUSED.search(message)) is not None:
         why = " ".join(refused[1].split())
         if FULL.search(why):
+            if AWAY.search(why):
+                return Failure(Kind.FULL, f"the cluster does not answer now ({why}); it is asked again")
             return Failure(Kind.FULL, f"the cluster takes no more jobs now ({why}); `jobs` in {PROFILE} bounds them")
         return Failure(
             Kind.REFUSED,
@@ -149,7 +160,8 @@ def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
         return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
     if stopped is not None or "SIGTERM" in signals:
         if state:
-            why = f"was stopped (SIGTERM) before its first update, as before a time limit; raise {runtime}"
+            idle = " while it made no updates" if set(parts) <= TRAININGS else ""
+            why = f"was stopped (SIGTERM){idle}, as before a time limit; raise {runtime}"
         else:
             why = "was stopped by SIGTERM; the same command makes it"
         return Failure(Kind.STOPPED, why, 0)

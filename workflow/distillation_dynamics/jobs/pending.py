@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from .causes import PROFILE, keys_with
+from .causes import PROFILE, TRAININGS, keys_with
 
 
 class Fate(Enum):
@@ -111,8 +111,6 @@ WHAT = {
     "billing": ("what its account is billed for", "keys"),
 }
 OPTIONS = ("runtime", "nodes", "threads", "mem_mb", "gpu")
-# Stages whose next attempt goes on where the last one was.
-TRAININGS = {"compute.networks", "compute.students"}
 
 
 def meaning(reason: str) -> Reason | None:
