@@ -76,7 +76,7 @@ def test_a_lock_is_waited_for_with_a_word_and_ends_with_its_holder(tmp_path, hol
 RUN = """
     import sys, time
     from distillation_dynamics.jobs import locks
-    locks.hold_folder(".")
+    locks.hold_study("mine", ".")
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -98,9 +98,9 @@ def another(tmp_path, monkeypatch):
 
 def test_a_second_run_in_a_folder_is_refused_with_who_works_there_since_when(tmp_path, another):
     with pytest.raises(StudyError) as refused:
-        locks.hold_folder(".")
+        locks.hold_study("mine", ".")
     said = str(refused.value)
-    assert f"{tmp_path}: the run of process {another.pid} on {socket.gethostname()}, begun 20" in said
+    assert f"{tmp_path}: process {another.pid} on {socket.gethostname()}, which runs mine since 20" in said
     assert "works here; wait for its end, or work in a clone" in said
     another.communicate("end\n")
     assert not list(tmp_path.iterdir()), "nothing is left"
@@ -113,11 +113,27 @@ def test_whose_run_was_killed_in_a_folder_is_said_where_it_is_still_locked(tmp_p
     another.wait()
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks/0.output.lock").touch()
-    locks.hold_folder(".")
+    locks.hold_study("mine", ".")
     said = capsys.readouterr().err
-    assert said.startswith(f"the run of process {another.pid} on ") and "ended here without unlocking" in said
+    assert said.startswith(f"process {another.pid} on ") and "ended here without unlocking" in said
     at_exit[0]()
-    assert not (tmp_path / "run.lock").exists()
+    assert not (tmp_path / "mine.run.lock").exists()
+
+
+def test_a_run_of_another_study_in_the_folder_is_said_where_it_may_be_in_the_way(
+    tmp_path, another, monkeypatch, capsys
+):
+    monkeypatch.setattr(locks.atexit, "register", lambda let_go: let_go)
+    locks.hold_study("other", ".")
+    assert capsys.readouterr().err == "", "Snakemake has no lock of its own: they do not meet"
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks/0.output.lock").touch()
+    locks.hold_study("third", ".")
+    assert f"process {another.pid} on {socket.gethostname()}, which runs mine since" in (
+        said := capsys.readouterr().err
+    )
+    assert said.splitlines()[0].endswith(", works here, too")
+    assert (tmp_path / "mine.run.lock").exists()
 
 
 def test_two_processes_that_want_several_do_not_wait_for_each_other(tmp_path, holder):

@@ -83,7 +83,7 @@ def plan():
     try:
         # Without an executor Snakemake only shows something.
         if workflow.executor_plugin is not None and not workflow.dryrun and workflow.execution_settings.lock:
-            locks.hold_folder()
+            locks.hold_study(STUDY.name)
         plan = planning.plan_of(GRAPH, HASHES, workflow)
     except StudyError as error:
         # An error in an input function would be shown with its traceback.

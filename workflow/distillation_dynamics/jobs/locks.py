@@ -67,13 +67,13 @@ def _held(task: Task) -> Iterator[None]:
         lock.release()
 
 
-def hold_folder(folder: str | Path = ".snakemake") -> None:
-    """Have this run alone work in the folder that Snakemake keeps its memory in, until the process ends.
+def hold_study(name: str, folder: str | Path = ".snakemake") -> None:
+    """Have this run alone make a study in the folder that Snakemake keeps its memory in, until the process ends.
 
     Raises StudyError naming the run that does. Snakemake's own lock comes too late (by then the second plan is made)
-    and does not say whose it is; of one that a killed run left behind it is said whose it was.
+    and does not say whose it is; so runs of other studies that may have it are said, and those that were killed.
     """
-    path = Path(folder) / "run.lock"
+    path = Path(folder) / f"{name}.run.lock"
     path.parent.mkdir(exist_ok=True)
     lock, before = FileLock(path, fallback_to_soft=False), _text(path)
     try:
@@ -87,14 +87,28 @@ def hold_folder(folder: str | Path = ".snakemake") -> None:
         if error.errno not in NO_LOCKS:
             raise
         return
-    if before and any((Path(folder) / "locks").glob("*")):
-        print(f"{before}, ended here without unlocking the folder", file=sys.stderr, flush=True)
-    path.write_text(f"the run of {_who()}, begun {_now()}", encoding="utf-8")
+    if any((Path(folder) / "locks").glob("*")):
+        others = [other for other in sorted(Path(folder).glob("*.run.lock")) if other != path]
+        for said, works in [(before, False), *((_text(other), _is_held(other)) for other in others)]:
+            if said:
+                how = "works here, too" if works else "ended here without unlocking the folder"
+                print(f"{said}, {how}", file=sys.stderr, flush=True)
+    path.write_text(f"{_who()}, which runs {name} since {_now()}", encoding="utf-8")
 
     @atexit.register
     def let_go() -> None:
         path.unlink(missing_ok=True)
         lock.release()
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process has the lock on a file."""
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        with lock.acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
 
 
 def _who() -> str:
