@@ -174,17 +174,6 @@ def test_only_of_a_training_it_is_said_that_it_made_no_updates():
     assert said == "was stopped (SIGTERM), as before a time limit; raise compute.measure.runtime"
 
 
-def test_of_a_log_only_the_last_attempt_counts(tmp_path):
-    log = tmp_path / "log"
-    begin = "echo \"== attempt of $(date '+%F %T')\" 2> /dev/null >> log; "
-    assert begin.replace("log", "{log:q}") in (ROOT / "workflow/rules/common.smk").read_text().replace('\\"', '"')
-    for said in ("error: the first", "error: the second"):
-        subprocess.run(["bash", "-c", f"{begin}echo '{said}' >> log"], cwd=tmp_path, check=True)
-        assert read(FAILED, [str(log)], PARTS).sentence == said.removeprefix("error: ")
-    subprocess.run(["bash", "-c", begin], cwd=tmp_path, check=True)
-    assert read(FAILED, [str(log)], PARTS).sentence.endswith("its log is empty") and "the first" in log.read_text()
-
-
 def test_a_log_that_cannot_be_written_is_the_reason(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "logs/mine/measure").mkdir(parents=True)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import snakemake.api  # noqa: F401 (before its parts, which import each other)
 from snakemake.executors.local import Executor as LocalExecutor
+from snakemake.jobs import Job as SnakemakeJob
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -158,6 +159,31 @@ def test_how_a_command_on_this_machine_died_is_taken_from_what_snakemake_said_be
     assert "was killed (SIGKILL)" in run.failures.last_words() and run.failures.times_of_memory("cohorts", ["a"]) == 2
     assert not fail(Job(retries=0), "", None)
     assert run.failures.ended == {}, "of another job nothing was said"
+
+
+def test_a_log_is_put_aside_when_its_job_begins_again_and_not_where_nothing_begins(run, tmp_path):
+    log = tmp_path / "log.log"
+
+    def begin(**how):
+        run.failures.workflow = SimpleNamespace(**{"dryrun": False, "touch": False} | how)
+        facts = {"event": LogEvent.JOB_INFO, "levelno": logging.INFO, "log": [str(log), str(tmp_path / "none.log")]}
+        run.failures.handle(logging.makeLogRecord(facts))
+
+    for said in ("first", "second"):
+        log.write_text(said)
+        begin(dryrun=True), begin(touch=True)
+        assert log.read_text() == said
+        begin()
+    log.touch()
+    begin()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "log.1.log": "first", "log.2.log": "second", "log.log": "",
+    }  # fmt: skip
+
+
+def test_snakemake_removes_the_logs_of_a_job_that_begins():
+    """When it does not, `failures.keep` need not put them aside."""
+    assert "for f in self.log:\n            await f.remove(" in inspect.getsource(SnakemakeJob.remove_existing_output)
 
 
 def test_snakemake_says_how_a_command_died_in_the_thread_that_reports_the_job():

@@ -27,4 +27,4 @@ rule cohorts:
     message:
         "Train {params.labels}"
     shell:
-        BEGIN + "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} >> {log:q} 2>&1"
+        "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} > {log:q} 2>&1"

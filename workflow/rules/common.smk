@@ -51,11 +51,8 @@ except StudyError as error:
 LOGS = f"logs/{STUDY.name}"
 # With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
 ENVIRONMENT = "../../envs/environment.yaml"
-# An attempt adds to the log: one that finds all done leaves what the one before it said. `causes` knows the line, and
-# says why the log cannot be written.
-BEGIN = "echo \"== attempt of $(date '+%F %T')\" 2> /dev/null >> {log:q}; "
 # The command line of every job: one file says all.
-CARRY_OUT = BEGIN + "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} >> {log:q} 2>&1"
+CARRY_OUT = "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} > {log:q} 2>&1"
 CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 

@@ -48,4 +48,4 @@ rule network:
     message:
         "Make the network {wildcards.network} ready"
     shell:
-        BEGIN + "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} >> {log:q} 2>&1"
+        "exec {params.launcher} -m distillation_dynamics {params.task:q} --gpus {params.gpus} > {log:q} 2>&1"

@@ -27,4 +27,4 @@ rule student:
     message:
         "Publish the student {wildcards.variant}, seed {wildcards.seed}"
     shell:
-        BEGIN + "python -m distillation_dynamics.jobs.publish {params.task:q} {params.run:q} >> {log:q} 2>&1"
+        "python -m distillation_dynamics.jobs.publish {params.task:q} {params.run:q} > {log:q} 2>&1"

@@ -18,8 +18,6 @@ PROFILE = "slurm/profile.yaml"
 TRAININGS = {"compute.networks", "compute.students"}
 # The end of a log that is looked at.
 TAIL = 20_000
-# With it each attempt begins in a log (workflow/rules/common.smk).
-ATTEMPT = re.compile(r"^== attempt of .*\n", re.MULTILINE)
 OUT_OF_MEMORY = re.compile(r"OUT_OF_MEMORY|oom.kill|exceeded (job |step )?memory limit", re.IGNORECASE)
 STOPPED = re.compile(r"^not finished: (.*?)(?: before update (\d+))?;", re.MULTILINE)
 REFUSED = re.compile(r"sbatch failed\. The error message was '(.*?)'\.?\s*$", re.MULTILINE | re.DOTALL)
@@ -229,11 +227,11 @@ def _end(message: str, logs: list[str]) -> str:
 
 
 def tail(path: str) -> str:
-    """Return the end of a log, of its last attempt; nothing where there is none."""
+    """Return the end of a log; nothing where there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - TAIL))
-            return ATTEMPT.split(file.read().decode("utf-8", "replace"))[-1]
+            return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -7,11 +7,13 @@ on as often as it takes; only a job that ran out of memory gets more.
 
 import contextlib
 import logging
+import os
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -51,7 +53,10 @@ class Failures(logging.Handler):
 
     def handle(self, record: Any) -> bool:
         """Take note of a failed job. (Not `emit`, which would hold a lock while a full cluster is waited for.)"""
-        if getattr(record, "event", None) != LogEvent.JOB_ERROR:
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO and not (self.workflow.dryrun or self.workflow.touch):
+            keep(record.log)
+        if event != LogEvent.JOB_ERROR:
             if record.levelno >= logging.ERROR and (ended := COMMAND.search(record.getMessage())) is not None:
                 self.ended[record.thread] = ended[0]
             return True
@@ -104,6 +109,18 @@ class Failures(logging.Handler):
     def last_words(self) -> str:
         """Return why each job failed that was not tried again; nothing where none was."""
         return "\n".join(["\nWhat failed:", *map(": ".join, self.final.items())]) if self.final else ""
+
+
+def keep(logs: list[str]) -> None:
+    """Put logs of a job aside that is about to begin, and whose logs Snakemake removes: x.log becomes x.1.log.
+
+    What an earlier attempt did stands there alone, of one that goes on elsewhere (a job of a killed run) still.
+    """
+    for path in logs:
+        stem, suffix = os.path.splitext(path)
+        with contextlib.suppress(OSError):
+            if os.path.getsize(path):
+                os.rename(path, next(p for n in count(1) if not os.path.exists(p := f"{stem}.{n}{suffix}")))
 
 
 def note(failure: Failure, logs: list[str]) -> None:
