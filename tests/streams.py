@@ -13,12 +13,18 @@ def outputs_of(blocks, **more):
 
 
 def measure(metric, batches):
-    """Stream batches (outputs, or the blocks of features) through all passes of a metric; return what it computed."""
-    batches = [batch if isinstance(batch, Outputs) else outputs_of(batch) for batch in batches]
+    """Stream batches through all passes of a metric; return what it computed.
+
+    A batch is outputs, or the blocks of features, or what `attend` is given and outputs.
+    """
+    pairs = [batch if isinstance(batch, tuple) else ((), batch) for batch in batches]
+    pairs = [(maps, batch if isinstance(batch, Outputs) else outputs_of(batch)) for maps, batch in pairs]
     for number in range(metric.passes):
         if number:
             metric.next_pass()
-        for batch in batches:
+        for maps, batch in pairs:
+            for given in maps:
+                metric.attend(*given)
             metric.update(batch)
     return metric.compute()
 

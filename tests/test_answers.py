@@ -13,6 +13,7 @@ from distillation_dynamics.networks.attention import attention_maps
 from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import ALL, Request
+from distillation_dynamics.spec.measure import Batches
 
 FAMILIES = (
     *("vit", "registers", "mean_pooled_with_registers", "mean_pooled", "distilled", "eva", "cait", "swin"),
@@ -42,13 +43,17 @@ def close(ours, theirs):
 @torch.no_grad()
 def test_all_that_is_asked_for_is_answered_as_the_network_itself_says_it(family, classes):
     network, images, labels = network_of(family, classes), draw(), torch.tensor([0, 4, 2])
-    said = Observer(network)(images, EVERYTHING, labels)
+    attended = []
+    said = Observer(network)(images, EVERYTHING, labels, lambda *given: attended.append(given))
     depth = range(len(blocks.block_names(network)))
     assert (said.logits is None) == (classes == 0)
     if classes:
         close(said.logits, network(images))
     close(said.pooled, network.forward_head(network.forward_features(images), pre_logits=True))
-    assert list(said.features) == list(said.prefix) == list(said.attention) == list(said.gradients) == list(depth)
+    assert list(said.features) == list(said.prefix) == list(said.gradients) == list(depth)
+    assert [given[:2] for given in attended] == [
+        (block, number) for block, maps in enumerate(attention_maps(network, images)) for number in range(len(maps))
+    ]
     assert said.network is network and said.images is images
     for block, values in enumerate(blocks.features(network, images)):
         close(said.features[block], values)
@@ -180,7 +185,7 @@ def test_without_a_head_there_is_no_logit_no_lens_and_no_gradient_and_that_is_sa
     say_once.cache_clear()
     network, images = network_of(family, classes=0), draw()
     for _ in range(2):
-        said = Observer(network)(images, EVERYTHING, torch.tensor([0, 1, 2]))
+        said = Observer(network)(images, EVERYTHING, torch.tensor([0, 1, 2]), lambda *given: None)
     assert said.logits is None and said.lens == {} and said.pooled is not None
     for of in said.gradients.values():
         assert of.patches.isnan().all() and (of.prefix is None or of.prefix.classes.isnan().all())
@@ -226,7 +231,7 @@ def test_gradients_disturb_nothing_else():
     network.requires_grad_(False)
     observer = Observer(network)
     with torch.no_grad():
-        said = observer(images, EVERYTHING, torch.tensor([0, 1, 2]))
+        said = observer(images, EVERYTHING, torch.tensor([0, 1, 2]), lambda *given: None)
         plain = run(network, images, Request(logits=True, features=ALL))
     pairs = [(said.logits, plain.logits), *((said.features[block], value) for block, value in plain.features.items())]
     for tensor, other in pairs:
@@ -250,9 +255,16 @@ def test_a_loss_on_what_is_answered_trains_the_network():
 @torch.no_grad()
 def test_attention_is_that_of_the_reader_for_the_blocks_asked_for():
     network, images = network_of("registers"), draw()
-    said = Observer(network)(images, Request(attention=(0, 2)))
-    assert sorted(said.attention) == [0, 2]
+    attended, several = {}, []
+    Observer(network)(
+        images, Request(attention=(0, 2)), take=lambda block, number, maps: attended.update({block: maps})
+    )
+    assert sorted(attended) == [0, 2]
+    at_a_time = Observer(network, Batches(attention=2))
+    at_a_time(images, Request(attention=(0, 2)), take=lambda *given: several.append(given))
+    assert [(block, len(maps.weights)) for block, _, maps in several] == [(0, 2), (2, 2), (0, 1), (2, 1)]
     for block in (0, 2):
-        (ours,), (theirs,) = said.attention[block], attention_maps(network, images)[block]
+        ours, (theirs,) = attended[block], attention_maps(network, images)[block]
+        close(torch.cat([maps.weights for of, _, maps in several if of == block]), theirs.weights)
         assert torch.equal(ours.weights, theirs.weights) and ours.prefix == 4 and (ours.rows, ours.columns) == (4, 4)
         np.testing.assert_allclose(ours.weights.sum(dim=-1), 1, rtol=1e-9)

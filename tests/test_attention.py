@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 
 import zoo
 from distillation_dynamics.metrics import attention
-from distillation_dynamics.networks.attention import _map, attention_maps, softmaxes
+from distillation_dynamics.metrics.accumulator import Context
+from distillation_dynamics.networks.attention import _grid, attend, attention_layers, attention_maps, softmaxes
 from distillation_dynamics.networks.blocks import block_names
 from distillation_dynamics.outputs import AttentionMap, Outputs, Shape
 
@@ -37,8 +39,8 @@ def random_map(shape, rows, columns, prefix, stride=3.0, sharpness=2.0, seed=0):
     return AttentionMap((sharpness * logits).softmax(dim=-1), rows, columns, prefix, stride)
 
 
-def outputs_of(maps):
-    return Outputs(attention=dict(enumerate(maps)))
+def metric_of(network):
+    return attention.Metric(context=Context(block_names=block_names(network)))
 
 
 def reference_entropy(block, image):
@@ -177,9 +179,11 @@ def test_the_callers_network_is_left_as_it_was(family):
 @pytest.mark.parametrize("family", ["vit", "swin", "cait"])
 def test_the_stream_equals_the_whole(family):
     network, images = build(family), zoo.images(5)
-    metric = attention.Metric()
-    for part in (slice(0, 2), slice(2, 3), slice(3, 5)):
-        metric.update(outputs_of(attention_maps(network, images[part])))
+    metric, layers = metric_of(network), attention_layers(network, images)
+    for batch in (slice(0, 2), slice(2, 5)):
+        for part in images[batch].split(2):
+            attend(network, part, layers, metric.attend)
+        metric.update(Outputs())
     streamed, maps = metric.compute(), attention_maps(network, images)
     assert set(streamed) == {*attention.IMAGE_COLUMNS, *attention.BLOCK_COLUMNS}
     keys = [np.mean([np.log2(layer.weights.shape[-1]) for layer in block]) if block else np.nan for block in maps]
@@ -197,19 +201,55 @@ def test_a_block_has_no_maps_of_blocks_whose_number_only_begins_like_its_own():
 
 def test_windows_as_large_as_the_grid_of_a_layer_that_names_no_window_are_not_among_its_patches():
     network = build("vit")
-    weights = torch.full((2, 2, 16, 16), 1 / 16)
-    assert _map(network, "blocks.0.attn", weights, Shape(12, 4, 4), 8, images=2) is not None
-    assert _map(network, "blocks.0.attn", weights.repeat(4, 1, 1, 1), Shape(12, 4, 4), 8, images=2) is None
+    assert _grid(network, "blocks.0.attn", torch.Size([2, 2, 16, 16]), Shape(12, 4, 4), images=2) == (4, 4, 0)
+    assert _grid(network, "blocks.0.attn", torch.Size([8, 2, 16, 16]), Shape(12, 4, 4), images=2) is None
 
 
 def test_a_network_without_attention_has_no_maps_and_fills_no_column():
     network = build("resnet")
-    metric = attention.Metric()
+    metric = metric_of(network)
     maps = attention_maps(network, zoo.images())
     assert maps == [[] for _ in block_names(network)]
-    metric.update(outputs_of(maps))
+    attend(network, zoo.images(), attention_layers(network, zoo.images()), metric.attend)
+    metric.update(Outputs())
     assert metric.compute() == {}
     assert attention.attention_entropy(maps).shape == (4, 0)
+
+
+def test_maps_are_given_away_one_by_one_and_gone_afterwards():
+    network, images, alive, seen = build("vit", depth=3), zoo.images(), [], []
+
+    def take(block, number, layer):
+        assert [ref() is None for ref in alive] == [True] * block
+        alive.append(weakref.ref(layer.weights.untyped_storage()))
+        seen.append((block, number, layer.weights.shape))
+
+    attend(network, images, attention_layers(network, images[:1]), take)
+    assert seen == [(block, 0, (2, 1, 2, 17, 17)) for block in range(3)]
+
+
+@pytest.mark.parametrize("values", [1, 2 * 17 * 17, 2**20])
+def test_maps_are_widened_a_few_images_at_a_time(values, monkeypatch):
+    maps, measures = (
+        attention_maps(build("vit"), zoo.images(5)),
+        (attention.attention_entropy, attention.attention_distance),
+    )
+    whole = [measure(maps) for measure in measures]
+    monkeypatch.setattr(attention, "CHUNK_VALUES", values)
+    for measure, expected in zip(measures, whole, strict=True):
+        np.testing.assert_allclose(measure(maps), expected, rtol=1e-14)
+
+
+def test_nan_in_the_stream_names_the_image_among_all():
+    network, images = build("vit"), zoo.images(5)
+    metric, layers = metric_of(network), attention_layers(network, images)
+    attend(network, images[:2], layers, metric.attend)
+    metric.update(Outputs())
+    attend(network, images[2:4], layers, metric.attend)
+    layer = random_map((1, 1, 2), 4, 4, 1)
+    layer.weights[0, 0, 1, 3, 3] = np.nan
+    with pytest.raises(ValueError, match="attention: block 1, image 4 holds NaN or infinity"):
+        metric.attend(1, 0, layer)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

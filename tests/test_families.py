@@ -45,9 +45,11 @@ def measured(name, network, labels=LABELS[0], images=5, batch=2):
     )
     batches = []
     for part in torch.arange(images).split(batch):
-        outputs = Observer(network)(pixels[part], Request.of(module.REQUIRES), labels[part])
+        maps: list = []
+        asked = Request.of(module.REQUIRES)
+        outputs = Observer(network)(pixels[part], asked, labels[part], lambda *given, of=maps: of.append(given))
         outputs.labels, outputs.targets, outputs.positions = labels[part], labels[part], part
-        batches.append(outputs)
+        batches.append((maps, outputs))
     metric = module.Metric(Settings(permutations=39), context)
     return module, metric, measure(metric, batches), shapes
 

@@ -28,7 +28,7 @@ from distillation_dynamics.networks.weights import load_weights, save_weights
 from distillation_dynamics.progress import Progress
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images, ImageSet, View
-from distillation_dynamics.spec.measure import MeasureJob
+from distillation_dynamics.spec.measure import Batches, MeasureJob
 from distillation_dynamics.spec.network import Checkpoints, Model
 from distillation_dynamics.stages import measure as stage
 from pictures import make_folder, split_into
@@ -88,7 +88,7 @@ class Study:
         epochs = tuple(range(len(seeds)))
         return Checkpoints(model, names, 0, epochs, names, shapes, From("weights", files=tuple(map(str, paths))))
 
-    def jobs(self, out, network, chosen=tuple(KNOWN), image_sets=None, reference=None):
+    def jobs(self, out, network, chosen=tuple(KNOWN), image_sets=None, reference=None, batches=Batches()):  # noqa: B008
         """The jobs that measure a network by the metrics `chosen`; `reference` is the folder of another's."""
         image_sets, listed = self.image_sets() if image_sets is None else image_sets, []
         for name in chosen:
@@ -97,7 +97,7 @@ class Study:
                 read = From("reference", files=(str(reference / name / "trained" / metric.reference),))
             options = {option: value for option, value in OPTIONS.items() if option in metric.options}
             own = image_sets[:1] if metric.main_only else image_sets
-            job = MeasureJob(name, network, own, options, read, out=str(out / name))
+            job = MeasureJob(name, network, own, options, read, batches, out=str(out / name))
             listed.append(from_json(MeasureJob, to_json(job)))
         return listed
 
@@ -479,10 +479,9 @@ def test_batches_of_any_size_measure_the_same_but_for_rounding(study, tmp_path, 
     network = study.network(family)
     stage.main(study.jobs(tmp_path / "whole", network))
     for size in (1, 4):
-        monkeypatch.setattr(stage, "BATCH", size)
-        monkeypatch.setattr(stage, "BATCH_VALUES", size * sum(int(np.prod(shape)) for shape in network.shapes))
         parts = tmp_path / str(size)
-        stage.main(study.jobs(parts, network))
+        # Others at a time inside of a batch, too.
+        stage.main(study.jobs(parts, network, batches=Batches(size, max(1, size - 1), max(1, size - 2))))
         for path in (tmp_path / "whole").rglob("*.parquet"):
             name = path.relative_to(tmp_path / "whole")
             ours, theirs = pd.read_parquet(path), pd.read_parquet(parts / name)
@@ -502,15 +501,14 @@ def test_memory_is_that_of_one_batch_not_of_all_images(study, tmp_path, monkeypa
     alive = []
 
     class Counting(Observer):
-        def __call__(self, images, request, labels=None):
-            said = super().__call__(images, request, labels)
+        def __call__(self, images, request, labels=None, take=None):
+            said = super().__call__(images, request, labels, take)
             alive.append(sum(block.numel() for block in said.features.values()))
             return said
 
     network = study.network("vit")
     monkeypatch.setattr(stage, "Observer", Counting)
-    monkeypatch.setattr(stage, "BATCH_VALUES", 2 * 3 * 12 * 16)
-    stage.main(study.jobs(tmp_path, network, ["magnitude"], image_sets=study.image_sets(5)[:1]))
+    stage.main(study.jobs(tmp_path, network, ["magnitude"], study.image_sets(5)[:1], batches=Batches(2)))
     assert alive == [2 * 3 * 12 * 16] * 2 + [3 * 12 * 16]
 
 

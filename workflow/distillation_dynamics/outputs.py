@@ -24,9 +24,9 @@ class Request:
     """What is asked of a network for a batch of images.
 
     `logits` [B, K]. By block: `features`, its patch tokens as [B, C, H, W]; `prefix`, its class, distillation and
-    register tokens; `attention`, its attention maps; `gradients`, those of the label's logit by its output; `lens`, the
-    logits that the head gives of it. `pooled`: what the head reads, [B, D]. `network`: the network itself, and the
-    images as it sees them.
+    register tokens; `attention`, its attention maps, given away layer by layer and in no `Outputs`; `gradients`, those
+    of the label's logit by its output; `lens`, the logits that the head gives of it. `pooled`: what the head reads,
+    [B, D]. `network`: the network itself, and the images as it sees them.
     """
 
     logits: bool = False
@@ -139,7 +139,6 @@ class Outputs:
     logits: Tensor | None = None
     features: dict[int, Tensor] = field(default_factory=dict)
     prefix: dict[int, Prefix] = field(default_factory=dict)
-    attention: dict[int, list[AttentionMap]] = field(default_factory=dict)
     gradients: dict[int, GradientOf] = field(default_factory=dict)
     lens: dict[int, Tensor] = field(default_factory=dict)
     pooled: Tensor | None = None

@@ -11,6 +11,7 @@ from ..spec.tables import MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET
 from ..study.study import Study
 from .content import DATA, sets_of
 from .graph import Graph, Read
+from .memory import batches
 from .task import Task
 
 # The metric that keeps of a network what comparisons take of it, and its file.
@@ -68,6 +69,7 @@ def _measured(graph: Graph, network: str, name: str, metric: Metric) -> Task:
     checkpoints, options = weights.checkpoints, graph.study.settings(metric.options)
     job = MeasureJob(
         *(name, checkpoints, _image_sets(graph, network, metric), options, reference),
+        batches=batches(graph.study.model_info[weights.owner]),
         machine=graph.machine("measure"),
         out="",
     )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..outputs import Outputs
+from ..outputs import AttentionMap, Outputs
 from ..spec.images import View
 from ..spec.measure import Settings
 from ..spec.network import Shapes
@@ -30,10 +30,11 @@ class Context:
     """What a metric may know before the first batch: of the images that are measured, and of the network.
 
     `positions` [N], `labels` [N] (-1: none), `names` [N] and `groups` [N] (equal for images of one photograph; empty:
-    each is alone) of the images, in the order in which they come; `shapes`
-    and `block_names` of the L blocks; `classes`, the outputs of the head (0: none); how the network sees images. Files
-    go into `folder` (None: none are kept); `reference` is the file of the reference network that the metric's file
-    names in `REFERENCE` (None: this is the reference network). What must be closed whatever happens, `stack` closes.
+    each is alone) of the images, in the order in which they come; `shapes` and `block_names` of the L blocks;
+    `classes`, the outputs of the head (0: none); how the network sees images; `at_a_time`, how many images may pass it
+    at once for gradients. Files go into `folder` (None: none are kept); `reference` is the file of the reference
+    network that the metric's file names in `REFERENCE` (None: this is the reference network). What must be closed
+    whatever happens, `stack` closes.
     """
 
     positions: np.ndarray = field(default_factory=lambda: np.arange(0))
@@ -43,6 +44,7 @@ class Context:
     block_names: Sequence[str] = ()
     classes: int = 0
     view: View | None = None
+    at_a_time: int = 64
     folder: Path | None = None
     reference: Path | None = None
     groups: np.ndarray = field(default_factory=lambda: np.arange(0))
@@ -66,6 +68,12 @@ class Accumulator:
 
     def begin(self) -> None:
         """Prepare what is filled batch after batch."""
+
+    def attend(self, block: int, number: int, layer: AttentionMap) -> None:
+        """Take the maps of attention layer `number` of a block, as a forward pass of the next batch comes to it.
+
+        They are of as many of its images as fit the memory, in order, and go when this returns.
+        """
 
     def update(self, outputs: Outputs) -> None:
         """Take what the network says of one batch."""

@@ -1,10 +1,11 @@
 """Self-attention: how spread out it is (entropy) and how far it reaches (mean attention distance).
 
-In: the attention maps of every block, as `attention_maps` reads them from a network of timm. Out: float64, in bits and
-pixels, one value a block and image. Blocks without self-attention among their patches have no maps.
+In: the attention maps of every block, layer by layer as a forward pass computes them; none is kept. Out: float64, in
+bits and pixels, one value a block and image. Blocks without self-attention among their patches have no maps.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from ..outputs import AttentionMap, Outputs, check_values
 from .accumulator import Accumulator, Measured
 
 REQUIRES = ("attention",)
+# Weights that are widened at a time.
+CHUNK_VALUES = 2**20
 IMAGE_COLUMNS = {
     "attention_entropy": Column(
         "bits",
@@ -64,8 +67,14 @@ def _over_blocks(maps: Sequence[Sequence[AttentionMap]], measure: Callable[[Atte
         for layer in block:
             check_values(layer.weights, f"attention: block {index},")
         if block:
-            rows[index] = torch.stack([measure(layer) for layer in block]).mean(dim=0).cpu().numpy()
+            rows[index] = torch.stack([_by_image(layer, measure) for layer in block]).mean(dim=0).cpu().numpy()
     return rows
+
+
+def _by_image(layer: AttentionMap, measure: Callable[[AttentionMap], Tensor]) -> Tensor:
+    """Return what `measure` gives of all images of a layer, [b], a few at a time."""
+    images = max(1, CHUNK_VALUES // math.prod(layer.weights.shape[1:]))
+    return torch.cat([measure(layer._replace(weights=weights)) for weights in layer.weights.split(images)])
 
 
 def _entropy(layer: AttentionMap) -> Tensor:
@@ -82,22 +91,50 @@ def _distance(layer: AttentionMap) -> Tensor:
     return reach.nanmean(dim=(1, 2, 3))
 
 
+# Columns, as far as they are those of an image.
+MEASURES = {"attention_entropy": _entropy, "attention_distance": _distance}
+
+
 class Metric(Accumulator):
     """Attention entropy and distance, streamed.
 
     A network without any self-attention fills no column.
     """
 
+    def begin(self) -> None:
+        """Begin with no images."""
+        self._seen = 0
+        # By block and number of the layer: what MEASURES give of some images after others, and the keys of a query.
+        self._taken: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+        self._keys: dict[tuple[int, int], int] = {}
+
+    def attend(self, block: int, number: int, layer: AttentionMap) -> None:
+        """Take the maps of a layer; raise NotFinite for NaN or infinity."""
+        taken = self._taken[block, number]
+        first = self._seen + sum(part.shape[1] for part in taken)
+        check_values(layer.weights, f"attention: block {block},", first)
+        taken.append(torch.stack([_by_image(layer, measure) for measure in MEASURES.values()]))
+        self._keys[block, number] = layer.weights.shape[-1]
+
     def update(self, outputs: Outputs) -> None:
-        """Take the attention maps of every block for a batch of images."""
-        maps = list(outputs.attention.values())
-        if any(maps):
-            columns = {"attention_entropy": attention_entropy(maps), "attention_distance": attention_distance(maps)}
-            self.images.add([{name: values[block] for name, values in columns.items()} for block in range(len(maps))])
-            keys = [[layer.weights.shape[-1] for layer in block] for block in maps]
-            self._uniform = [np.log2(block).mean() if block else np.nan for block in keys]
+        """Take that all maps of a batch have come."""
+        if not self._taken:
+            return
+        layers: dict[int, list[Tensor]] = defaultdict(list)
+        for (block, _), parts in sorted(self._taken.items()):
+            layers[block].append(torch.cat(parts, dim=1))
+        self._taken.clear()
+        means = {block: torch.stack(of).mean(dim=0).cpu().numpy() for block, of in layers.items()}
+        images = next(iter(means.values())).shape[1]
+        empty = np.full((len(MEASURES), images), np.nan)
+        self._seen += images
+        blocks = range(len(self.context.block_names))
+        self.images.add([dict(zip(MEASURES, means.get(block, empty), strict=True)) for block in blocks])
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS; none of a network without any self-attention."""
         columns = super().compute()
-        return columns and columns | {"attention_entropy_uniform": self._uniform}
+        blocks = range(len(self.context.block_names))
+        keys = [[keys for (of, _), keys in self._keys.items() if of == block] for block in blocks]
+        uniform = [np.log2(layers).mean() if layers else np.nan for layers in keys]
+        return columns and columns | {"attention_entropy_uniform": uniform}

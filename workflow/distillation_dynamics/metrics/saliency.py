@@ -55,13 +55,15 @@ METHODS = ("gradient", "smoothgrad", "integrated_gradients")
 SAMPLES = 50  # noisy copies of an image in SmoothGrad
 SD = 0.15  # of that noise, as a share of the image's range
 STEPS = 50  # of the path in Integrated Gradients
-# Copies of an image that go through the network at once.
+# Copies of an image that go through the network at once, where they fit the memory.
 CHUNK = 10
 # Of the noise of SmoothGrad: one for all networks and checkpoints, so that they see the same noise.
 NOISE_SEED = 0
 
 
-def saliency(network: nn.Module, images: Tensor, labels: Tensor, method: str, seed: int = 0) -> Tensor:
+def saliency(
+    network: nn.Module, images: Tensor, labels: Tensor, method: str, seed: int = 0, chunk: int = CHUNK
+) -> Tensor:
     """Attributions of each image's logit of its label to its values, [B, C, H, W] float32, on the images' device.
 
     With f the label's logit and x the image:
@@ -72,24 +74,24 @@ def saliency(network: nn.Module, images: Tensor, labels: Tensor, method: str, se
     `integrated_gradients`: x times the mean of df/dx at k x / STEPS, k = 0..STEPS - 1, signed: a left Riemann sum along
     the line from zero, the data's mean colour, to x (Sundararajan, Taly, Yan, ICML 2017).
 
-    Raises ValueError for a network in training mode.
+    `chunk` copies of an image go through the network at once. Raises ValueError for a network in training mode.
     """
     with gradients_on(network, images, labels) as (copies, targets):
         rows = [
-            _attribute(network, image, target, method, seed)
+            _attribute(network, image, target, method, seed, chunk)
             for image, target in zip(copies.split(1), targets.split(1), strict=True)
         ]
     return torch.cat(rows).detach().float()
 
 
-def _attribute(network: nn.Module, image: Tensor, target: Tensor, method: str, seed: int) -> Tensor:
+def _attribute(network: nn.Module, image: Tensor, target: Tensor, method: str, seed: int, chunk: int) -> Tensor:
     """Attributions of one image [1, C, H, W]."""
     image.requires_grad_()
     if method == "gradient":
         return Saliency(network).attribute(image, target=target)
     if method == "integrated_gradients":
         return IntegratedGradients(network).attribute(
-            image, target=target, n_steps=STEPS, method="riemann_left", internal_batch_size=CHUNK
+            image, target=target, n_steps=STEPS, method="riemann_left", internal_batch_size=chunk
         )
     low, high = image.detach().aminmax()
     with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
@@ -99,7 +101,7 @@ def _attribute(network: nn.Module, image: Tensor, target: Tensor, method: str, s
             target=target,
             nt_type="smoothgrad",
             nt_samples=SAMPLES,
-            nt_samples_batch_size=CHUNK,
+            nt_samples_batch_size=chunk,
             stdevs=SD * float(high - low),
         )
 
@@ -127,7 +129,7 @@ class Metric(Accumulator):
         """Take the network, its images, and the gradients by every block for a batch of images."""
         assert self.context.view is not None
         maps = {"image": intensity(asked_for(outputs.images), self.context.view)}
-        maps |= {method: _maps(outputs, method) for method in self.settings.methods}
+        maps |= {method: _maps(outputs, method, min(CHUNK, self.context.at_a_time)) for method in self.settings.methods}
         for method, values in maps.items():
             self._rows["saliency"].setdefault(method, []).extend(_rows({"method": method}, outputs, values))
         for block, gradient in outputs.gradients.items():
@@ -139,14 +141,15 @@ class Metric(Accumulator):
         return {table: [row for rows in parts.values() for row in rows] for table, parts in self._rows.items()}
 
 
-def _maps(outputs: Outputs, method: str) -> Tensor:
+def _maps(outputs: Outputs, method: str, chunk: int) -> Tensor:
     """One map an image, [B, H, W]; NaN for images whose label the head has no logit for."""
     network, images = asked_for(outputs.network), asked_for(outputs.images)
     labels = asked_for(outputs.targets).to(images.device)
     maps = torch.full((len(images), *images.shape[2:]), torch.nan, device=images.device)
     labelled = known(network, labels)
     if labelled.any():
-        maps[labelled] = saliency_map(saliency(network, images[labelled], labels[labelled], method, NOISE_SEED))
+        found = saliency(network, images[labelled], labels[labelled], method, NOISE_SEED, chunk)
+        maps[labelled] = saliency_map(found)
     return maps
 
 

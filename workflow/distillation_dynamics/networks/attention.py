@@ -5,9 +5,9 @@ theirs: channels (XCiT), pooled or rearranged patches (PVT, MViTv2, MaxViT). The
 after its blocks and are left out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timm.layers import to_2tuple
@@ -26,24 +26,30 @@ AMONG_CHANNELS = ("XCA", "ChannelAttention", "ChannelAttentionV2")
 PARTS_OF = {"qkv": 3, "v_proj": 1}
 
 
-class _Softmaxes(TorchFunctionMode):
-    """Keeps what the first softmax of each layer gives in a forward pass; hooks say which layer is at work."""
+# Takes block, number of the layer in its block, and the maps of a layer.
+Attend = Callable[[int, int, AttentionMap], None]
 
-    def __init__(self) -> None:
+
+class _Softmaxes(TorchFunctionMode):
+    """Gives away what the first softmax of each layer gives in a forward pass; hooks say which layer is at work."""
+
+    def __init__(self, take: Callable[[str, Tensor], Any]) -> None:
         super().__init__()
+        self.take = take
         self.at_work: list[str] = []
-        self.weights: dict[str, Tensor] = {}
+        self.taken: set[str] = set()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, and keep what it gives where it is a softmax."""
+        """Call a function of torch, and give away what it gives where it is a softmax."""
         result = function(*args, **(kwargs or {}))
-        if function in SOFTMAX and self.at_work:
-            self.weights.setdefault(self.at_work[-1], result)
+        if function in SOFTMAX and self.at_work and self.at_work[-1] not in self.taken:
+            self.taken.add(self.at_work[-1])
+            self.take(self.at_work[-1], result)
         return result
 
     @contextmanager
     def of(self, name: str, layer: nn.Module) -> Iterator[None]:
-        """Keep those of a layer, which may be the softmax itself, by its name."""
+        """Give away those of a layer, which may be the softmax itself, by its name."""
         begin = layer.register_forward_pre_hook(lambda *_: self.at_work.append(name))
         end = layer.register_forward_hook(lambda *_: self.at_work.__delitem__(-1))
         with begin, end:
@@ -56,11 +62,23 @@ def softmaxes(
 ) -> Iterator[dict[str, Tensor]]:
     """Return what the softmax of every self-attention layer below `blocks` gives, by layer, in the pass made inside.
 
-    Gradients flow through it. timm's fused kernels, which never hold these weights, are off inside, in these blocks or
-    those of `unfused`: their attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them
-    more time.
+    Gradients flow through it. All layers' weights are kept; see `reading`.
     """
-    kept, named = _Softmaxes(), list(network.named_modules())
+    weights: dict[str, Tensor] = {}
+    with reading(network, blocks, weights.__setitem__, unfused):
+        yield weights
+
+
+@contextmanager
+def reading(
+    network: nn.Module, blocks: Iterable[str], take: Callable[[str, Tensor], Any], unfused: Iterable[str] | None = None
+) -> Iterator[None]:
+    """Give `take` the name of every self-attention layer below `blocks`, and what its softmax gives, as it appears.
+
+    timm's fused kernels, which never hold these weights, are off inside, in these blocks or those of `unfused`: their
+    attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them more time.
+    """
+    kept, named = _Softmaxes(take), list(network.named_modules())
     inside, plain = (tuple(f"{one}." for one in some) for some in (blocks, blocks if unfused is None else unfused))
     fused: list[Any] = [m for name, m in named if name.startswith(plain) and getattr(m, "fused_attn", False)]
     with ExitStack() as stack:
@@ -71,7 +89,7 @@ def softmaxes(
             layer.fused_attn = False
         try:
             with kept:
-                yield kept.weights
+                yield
         finally:
             for layer in fused:
                 layer.fused_attn = True
@@ -115,53 +133,93 @@ def attention_sizes(network: nn.Module, images: Tensor) -> list[tuple[int, int]]
     sizes = []
     for block, shape in zip(names, shapes, strict=True):
         own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
-        maps = [_map(network, name, value, shape, 0.0, len(images)) for name, value in own.items()]
-        one = maps[0] if len(maps) == 1 else None
-        whole = one is not None and one.weights.shape[1] == 1 and (one.rows, one.columns) == shape[1:]
-        if one is None or not whole:
+        grids = [_grid(network, name, value.shape, shape, len(images)) for name, value in own.items()]
+        one = grids[0] if len(grids) == 1 else None
+        layer, given = next(iter(own.items()), ("", images))
+        if one is None or len(given) != len(images) or one[:2] != shape[1:]:
             sizes.append((0, 0))
             continue
-        tokens, value = one.weights.shape[-1], seen.get(next(iter(own)))
+        heads, tokens, _ = given.shape[1:]
+        value = seen.get(layer)
         whole = value is not None and value.shape[:-1] == (len(images), tokens)
-        sizes.append((one.weights.shape[2], value.shape[-1] if value is not None and whole else 0))
+        sizes.append((heads, value.shape[-1] if value is not None and whole else 0))
     return sizes
 
 
-@torch.no_grad()
-def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
-    """Return, for every block, the maps of its self-attention layers for images [B, C, H, W].
+class Layer(NamedTuple):
+    """Where the maps of an attention layer belong: its block, its number there, and the fields of `AttentionMap`."""
 
-    A Transformer's block has one, a stage of Swin as many as it has layers. They are the softmax itself, in CaiT
-    before the second mixing of heads. A block has none without self-attention, and where that of one of its layers
-    is not among its patches; the first such network of its kind says so on stderr.
+    block: int
+    number: int
+    rows: int
+    columns: int
+    prefix: int
+    stride: float
+
+
+@torch.no_grad()
+def attention_layers(network: nn.Module, images: Tensor) -> dict[str, Layer]:
+    """Return by name the self-attention layers whose maps are among patches, for images [B, C, H, W] of any number.
+
+    A Transformer's block has one, a stage of Swin as many as it has layers. A block has none without self-attention,
+    and where that of one of its layers is not among its patches; the first such network of its kind says so on stderr.
     """
-    names = block_names(network)
-    with softmaxes(network, names) as weights:
+    names, sizes = block_names(network), dict[str, torch.Size]()
+    with reading(network, names, lambda name, weights: sizes.update({name: weights.shape})):
         shapes = [Shape(*block.shape[1:]) for block in features(network, images)]
-    unread, found = "no softmax of self-attention is seen there", []
-    for block, shape, stride in zip(names, shapes, block_strides(network), strict=True):
-        own = {name: value for name, value in weights.items() if name.startswith(f"{block}.")}
-        maps = {name: _map(network, name, value, shape, stride, len(images)) for name, value in own.items()}
-        for name in (name for name, layer in maps.items() if layer is None):
-            unread = f"{name} gives weights {list(own[name].shape)}, which are not among its patches"
-        readable = [layer for layer in maps.values() if layer is not None]
-        found.append(readable if len(readable) == len(maps) else [])
-    if empty := [block for block, maps in zip(names, found, strict=True) if not maps]:
+    unread, found, empty = "no softmax of self-attention is seen there", dict[str, Layer](), []
+    for number, (block, shape, stride) in enumerate(zip(names, shapes, block_strides(network), strict=True)):
+        own = {name: size for name, size in sizes.items() if name.startswith(f"{block}.")}
+        grids = {name: _grid(network, name, size, shape, len(images)) for name, size in own.items()}
+        for name in (name for name, grid in grids.items() if grid is None):
+            unread = f"{name} gives weights {list(own[name])}, which are not among its patches"
+        readable = {name: grid for name, grid in grids.items() if grid is not None}
+        if len(readable) < len(grids) or not grids:
+            empty.append(block)
+        else:
+            found |= {name: Layer(number, n, *grid, stride) for n, (name, grid) in enumerate(readable.items())}
+    if empty:
         which = "every block" if len(empty) == len(names) else ", ".join(empty)
         say_once(f"attention: its columns stay empty for {which} of {type(network).__name__}: {unread}")
     return found
 
 
-def _map(
-    network: nn.Module, name: str, weights: Tensor, shape: Shape, stride: float, images: int
-) -> AttentionMap | None:
-    """Return what a layer's weights [images x windows, heads, N, N] are; None where they are not among patches."""
+@torch.no_grad()
+def attend(network: nn.Module, images: Tensor, layers: dict[str, Layer], take: Attend) -> None:
+    """Give `take` the maps of `layers` for images [B, C, H, W], each as it appears in one forward pass, and keep none.
+
+    They are the softmax itself, in CaiT before the second mixing of heads.
+    """
+
+    def given(name: str, weights: Tensor) -> None:
+        if (layer := layers.get(name)) is not None:
+            maps = weights.unflatten(0, (len(images), -1))
+            take(layer.block, layer.number, AttentionMap(maps, *layer[2:]))
+
+    names = block_names(network)
+    with reading(network, names, given):
+        features(network, images, [len(names) - 1])
+
+
+def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
+    """Return, for every block, the maps of its self-attention layers for images [B, C, H, W], all at once."""
+    found: list[list[AttentionMap]] = [[] for _ in block_names(network)]
+    layers = attention_layers(network, images)
+    attend(network, images, layers, lambda block, number, maps: found[block].append(maps))
+    return found
+
+
+def _grid(network: nn.Module, name: str, size: torch.Size, shape: Shape, images: int) -> tuple[int, int, int] | None:
+    """Return rows, columns and other tokens of a layer's weights of `size` [images x windows, heads, N, N].
+
+    None where they are not among patches.
+    """
     layer = network.get_submodule(name)
     window = getattr(layer, "window_size", None)
     rows, columns = to_2tuple(window) if window else (shape.rows, shape.columns)
-    if weights.ndim != 4 or weights.shape[-2] != weights.shape[-1] or not (window or len(weights) == images):
+    if len(size) != 4 or size[-2] != size[-1] or not (window or size[0] == images):
         return None
-    prefix = weights.shape[-1] - rows * columns
+    prefix = size[-1] - rows * columns
     if prefix not in {0, getattr(network, "num_prefix_tokens", 1)} or type(layer).__name__ in AMONG_CHANNELS:
         return None
-    return AttentionMap(weights.unflatten(0, (images, -1)), rows, columns, prefix, stride)
+    return rows, columns, prefix

@@ -13,8 +13,9 @@ from torch import nn
 
 from ..errors import StudyError
 from ..spec.images import View
-from ..spec.network import Model, NetworkSize
+from ..spec.network import Footprint, Model, NetworkSize
 from .blocks import numbered_blocks
+from .footprint import footprint_of
 from .parts import size_of
 
 Made = TypeVar("Made")
@@ -111,8 +112,8 @@ def without_values(make: Callable[[], Made]) -> Made:
     return make()
 
 
-def describe(model: Model, view: View) -> tuple[int, NetworkSize]:
-    """Return the number of a network's parameters and its sizes, without allocating its weights.
+def describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
+    """Return the number of a network's parameters, its sizes and what an image costs, without allocating its weights.
 
     Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
     """
@@ -120,7 +121,7 @@ def describe(model: Model, view: View) -> tuple[int, NetworkSize]:
 
 
 @torch.no_grad()
-def _describe(model: Model, view: View) -> tuple[int, NetworkSize]:
+def _describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
     network = build(model, view).eval()
     if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
         raise StudyError(
@@ -140,7 +141,7 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize]:
             f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
             f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
         ) from error
-    return sum(p.numel() for p in network.parameters()), size
+    return sum(p.numel() for p in network.parameters()), size, footprint_of(network, images)
 
 
 def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import say_once
-from ..outputs import GradientOf, check_values
+from ..outputs import GradientOf, Prefix, check_values
 from .blocks import TimmNetwork, block_names, classes_of, intermediates, prefix_of
 
 
@@ -51,13 +51,18 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
     """
     names = block_names(network)
     modules = dict(network.named_modules())
+    count, labelled = len(images), known(network, labels)
+    if not labelled.any():
+        # One image tells the shapes; of the others nothing would come but NaN.
+        images, labels, labelled = images[:1], labels[:1], labelled[:1]
     with gradients_on(network, images, labels) as (leaf, target):
         leaf.requires_grad_()
-        for watched in ({name: modules[name] for name in names if name in modules}, modules):
-            logits, features, outputs = _watch(network, leaf, watched, len(names))
-            sources = [_source(outputs, name, features[block]) for block, name in enumerate(names)]
-            if None not in sources:
-                break
+        seen = _sources(network, leaf, names, {name: modules[name] for name in names if name in modules})
+        if None in seen[2]:
+            # What the pass left goes before another.
+            del seen
+            seen = _sources(network, leaf, names, modules)
+        logits, features, sources = seen
         labelled = known(network, target)
         gradients = _by_output(logits, target, labelled, [source.output for source in sources if source])
     blocks, empty = [], []
@@ -76,10 +81,23 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
             values[~labelled] = torch.nan
         rows, columns = features[block].shape[2:]
         tokens = values.shape[1] - rows * columns
+        values = values.expand(count, -1, -1)
         prefix = prefix_of(network, values[:, :tokens]) if tokens else None
         blocks.append(GradientOf(values[:, tokens:], prefix, rows, columns))
     _say(network, labelled, empty)
     return blocks
+
+
+def joined(parts: Sequence[list[GradientOf]]) -> list[GradientOf]:
+    """Return the gradients of some images after others as those of all of them."""
+    return parts[0] if len(parts) == 1 else [_joined(of) for of in zip(*parts, strict=True)]
+
+
+def _joined(parts: Sequence[GradientOf]) -> GradientOf:
+    patches = torch.cat([part.patches for part in parts])
+    prefixes = [part.prefix for part in parts if part.prefix is not None]
+    prefix = Prefix(*map(torch.cat, zip(*prefixes, strict=True))) if prefixes else None
+    return parts[0]._replace(patches=patches, prefix=prefix)
 
 
 def _by_output(logits: Tensor, labels: Tensor, labelled: Tensor, found: list[Tensor]) -> Iterator[Tensor | None]:
@@ -102,6 +120,14 @@ def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
         say_once(
             f"gradient: its columns stay empty for {which}: no module on the way to the logit gives these features"
         )
+
+
+def _sources(
+    network: TimmNetwork, images: Tensor, names: list[str], modules: dict[str, nn.Module]
+) -> tuple[Tensor, list[Tensor], list["_Source | None"]]:
+    """Return what the head says, all blocks' features, and which output of `modules` each is; None where none is."""
+    logits, features, outputs = _watch(network, images, modules, len(names))
+    return logits, features, [_source(outputs, name, features[block]) for block, name in enumerate(names)]
 
 
 def _watch(

@@ -44,15 +44,15 @@ def info_of(query: ModelQuery) -> ModelInfo:
         # What is wrong with the model itself is said as such.
         describe(replace(model, architecture={}), view)
         note = check(model, view)
-    parameters, size = describe(model, view)
+    parameters, size, footprint = describe(model, view)
     side = None if query.released is None else trained_side(query, model, view, size, pretrained_cfg(query) or {})
     if side is not None and side != size.blocks[0].rows and not size_is_said(query):
         # Of the same model there are weights of several sizes, and timm knows those of one.
         view = replace(view, image_size=view.image_size * side // size.blocks[0].rows)
-        parameters, size = describe(model, view)
+        parameters, size, footprint = describe(model, view)
     rows = size.blocks[0].rows
     resampled = None if side in (None, rows) else (side, rows)
-    return ModelInfo(parameters, size, view, first_layer_scale(model, view), note, resampled)
+    return ModelInfo(parameters, size, view, first_layer_scale(model, view), note, resampled, footprint)
 
 
 def _model(query: ModelQuery, classes: int) -> Model:

@@ -7,39 +7,57 @@ from torch import Tensor, nn
 
 from ..errors import say_once
 from ..outputs import Outputs, Request, asked_for
+from ..spec.measure import Batches
 from .answers import forward, outputs_of
-from .attention import attention_maps
+from .attention import Attend, Layer, attend, attention_layers
 from .blocks import block_names, chosen, classes_of
-from .gradients import block_gradients
+from .gradients import block_gradients, joined
 from .lens import lens
+
+# By how many images layers are found whose maps are among patches.
+FEW = 2
+USUAL = Batches()
 
 
 class Observer:
-    """Answers requests to a network in evaluation mode."""
+    """Answers requests to a network in evaluation mode; `batches` bounds what it has in memory while it does."""
 
-    def __init__(self, network: nn.Module):
-        self.network = network
+    def __init__(self, network: nn.Module, batches: Batches = USUAL):
+        self.network, self.batches = network, batches
         self.block_names = block_names(network)
+        self._layers: dict[str, Layer] | None = None
 
-    def __call__(self, images: Tensor, request: Request, labels: Tensor | None = None) -> Outputs:
+    def __call__(
+        self, images: Tensor, request: Request, labels: Tensor | None = None, take: Attend | None = None
+    ) -> Outputs:
         """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
 
-        One forward pass gives all but attention and gradients, which take one of their own each. Without a head there
-        are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode;
-        NotFinite for NaN or infinity in gradients or under the lens.
+        Attention maps go to `take`, layer by layer, and are not kept. One forward pass gives all but attention and
+        gradients, which take one of their own each, of so many images at a time as `batches` says. Without a head there
+        are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode; NotFinite
+        for NaN or infinity in gradients or under the lens.
         """
         network = self.network
         with torch.no_grad():
             outputs = self._passed(images, request)
-            if request.attention:
-                maps = attention_maps(network, images)
-                outputs.attention = {block: maps[block] for block in chosen(network, request.attention)}
+        if request.attention:
+            blocks = chosen(network, request.attention)
+            layers = {name: layer for name, layer in self._layers_for(images).items() if layer.block in blocks}
+            for part in images.split(self.batches.attention):
+                attend(network, part, layers, asked_for(take))
         if request.gradients:
-            gradients = block_gradients(network, images, asked_for(labels))
+            size = self.batches.gradients
+            parts = zip(images.split(size), asked_for(labels).split(size), strict=True)
+            gradients = joined([block_gradients(network, *part) for part in parts])
             outputs.gradients = {block: gradients[block] for block in chosen(network, request.gradients)}
         if request.network:
             outputs.network, outputs.images = network, images
         return outputs
+
+    def _layers_for(self, images: Tensor) -> dict[str, Layer]:
+        if self._layers is None:
+            self._layers = attention_layers(self.network, images[:FEW])
+        return self._layers
 
     def _passed(self, images: Tensor, request: Request) -> Outputs:
         if request.lens and classes_of(self.network) == 0:

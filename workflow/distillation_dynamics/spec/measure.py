@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from .base import From, aside
+from .base import From, aside, later
 from .images import ImageSet
 from .keys import Count, Key
 from .machine import Machine
@@ -44,6 +44,19 @@ class Settings(SharedSettings):
 
 
 @dataclass(frozen=True)
+class Batches:
+    """Images that pass a network at a time, as many as fit the memory (`jobs.memory`).
+
+    `images`: those of a batch; of these at a time for attention maps and for gradients. Their number moves last bits,
+    so that it counts where it is another than usual.
+    """
+
+    images: int = 64
+    attention: int = 64
+    gradients: int = 64
+
+
+@dataclass(frozen=True)
 class MeasureJob:
     """Measure a network at all its checkpoints by `metric`, on `image_sets`, the first of which is the main one.
 
@@ -56,6 +69,7 @@ class MeasureJob:
     image_sets: tuple[ImageSet, ...]
     options: dict[str, Any]
     reference: From | None
+    batches: Batches = later(default_factory=Batches)
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 

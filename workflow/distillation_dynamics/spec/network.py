@@ -71,6 +71,20 @@ class NetworkSize:
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """What one image costs in a network, beside its weights: bytes in float32, and operations (2 a multiply-add).
+
+    `forward` and `attention`: the most that one operation reads and makes, with fused attention and with the maps of
+    a layer; `graph`: what a pass keeps for gradients by the image; `operations`: of a forward pass.
+    """
+
+    forward: int = 0
+    attention: int = 0
+    graph: int = 0
+    operations: int = 0
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What a network is before it has weights.
 
@@ -85,6 +99,7 @@ class ModelInfo:
     layer_scale: float | None = None
     note: str | None = None
     resampled: tuple[int, int] | None = None
+    footprint: Footprint = Footprint()
 
     @property
     def classes(self) -> int:

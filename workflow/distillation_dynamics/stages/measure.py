@@ -1,8 +1,9 @@
 """The measure stage: stream images through a network at each of its checkpoints, once a pass for all metrics together.
 
-In: weights, one or several sets of images, and the metrics that are due. Images pass in batches, so that memory is
-that of one batch. Out, in the folder of each metric: the tables that its file documents, for all checkpoints together,
-and the files that it keeps of each checkpoint. Metrics are computed on float32 features. The stage knows none by name.
+In: weights, one or several sets of images, and the metrics that are due. Images pass in batches, as many at a time as
+the job says, so that memory is that of one batch. Out, in the folder of each metric: the tables that its file
+documents, for all checkpoints together, and the files that it keeps of each checkpoint. Metrics are computed on float32
+features. The stage knows none by name.
 """
 
 import functools
@@ -27,14 +28,12 @@ from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
-from ..outputs import NotFinite, Outputs, Request, computed_with
+from ..outputs import AttentionMap, NotFinite, Outputs, Request, computed_with
 from ..progress import Progress
 from ..spec.base import to_json
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
 
-# Images at a time, and values of features at a time: the fewer images, the larger the network.
-BATCH, BATCH_VALUES = 64, 2**26
 # What a metric left of one checkpoint: its rows by table, and the folder of its files (None: none are kept).
 Left = tuple[dict[str, dict[str, np.ndarray]], Path | None]
 
@@ -162,7 +161,7 @@ def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
     # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
     network = build(job.network.model, job.image_sets[0].images.view)
     load_weights(weights, network)
-    return Observer(network.to(device).eval().requires_grad_(False))
+    return Observer(network.to(device).eval().requires_grad_(False), job.batches)
 
 
 def _measure(
@@ -176,8 +175,8 @@ def _measure(
 ) -> None:
     """Measure one checkpoint on one image set by all metrics of `parts`, but for those that an equal one has left."""
     network, images = parts[0].job.network, session.images(image_set, parts[0].job.machine.threads - 1)
-    values = sum(channels * rows * columns for channels, rows, columns in network.shapes)
-    size = max(1, min(BATCH_VALUES // values, *(getattr(part.module, "BATCH", BATCH) for part in parts)))
+    batches = parts[0].job.batches
+    size = min(batches.images, *(getattr(part.module, "BATCH", batches.images) for part in parts))
     key = {
         "network": network.names[number], "seed": network.seed, "epoch": network.epochs[number], "probe": image_set.name
     }  # fmt: skip
@@ -196,7 +195,7 @@ def _measure(
             folder = part.folder(number, image_set)
             context = Context(
                 *(images.positions, images.labels, images.names, network.shapes, watcher.block_names),
-                *(network.model.classes, image_set.images.view, folder),
+                *(network.model.classes, image_set.images.view, batches.gradients, folder),
                 *(part.reference(folder or Path()), images.groups, stack.enter_context(part.files())),
             )
             with part.own():
@@ -254,13 +253,22 @@ def _stream(
             if number > 1:
                 with part.own():
                     metric.next_pass()
+
+        def attend(block: int, number: int, layer: AttentionMap, due: dict[Measurement, Accumulator] = due) -> None:
+            for part, metric in due.items():
+                if part.failed is None and part.request.attention:
+                    with part.own():
+                        metric.attend(block, number, layer)
+
         for batch in images.batches(size):
             # A head of other classes has no logit of a label.
             targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
-            outputs: Outputs = observer(batch.images.to(device), request, targets.to(device))
+            outputs: Outputs = observer(batch.images.to(device), request, targets.to(device), attend)
             outputs.labels, outputs.targets = batch.labels, targets
             outputs.positions = torch.from_numpy(batch.positions)
             for part, metric in due.items():
                 if part.failed is None:
                     with part.own():
                         metric.update(outputs)
+            # What one batch left goes before the next one.
+            del outputs

@@ -1,0 +1,44 @@
+"""What measuring takes of the memory: how many images at a time, and how much memory a job asks for.
+
+In: what is known of a network before it has weights (`ModelInfo`). One budget bounds each of the three things that grow
+with the images of a batch: what a batch leaves for the metrics, the attention maps of a layer, and the graph of a pass
+for gradients. So the memory of a job hardly depends on the network, until one image alone takes more than the budget.
+"""
+
+from ..spec.measure import Batches
+from ..spec.network import ModelInfo
+
+# Bytes of one of the three.
+BUDGET = 2**29
+# Of what an operation reads and makes, so many times is in memory: what lies beside it, and what the allocator keeps.
+SLACK = 2
+# Bytes of a value of the block that metrics look at: three copies in float64.
+COPIES = 3 * 8
+USUAL = Batches()
+
+
+def of_image(info: ModelInfo) -> Batches:
+    """Return the bytes of one image: in a batch that metrics see, in a layer's attention, in a pass for gradients.
+
+    A batch holds the image, features and gradients of all blocks, the features once more while they are put in order or
+    joined with other tokens, and copies of one block.
+    """
+    image = 4 * info.view.channels * info.view.image_size**2
+    values = [channels * rows * columns for channels, rows, columns in info.shapes]
+    cost, features = info.footprint, 4 * sum(values)
+    return Batches(
+        image + 3 * features + COPIES * max(values) + SLACK * cost.forward,
+        image + SLACK * cost.attention,
+        image + features + SLACK * cost.graph,
+    )
+
+
+def batches(info: ModelInfo) -> Batches:
+    """Return how many images pass a network at a time: as many as usual, or as fit the budget, at least one."""
+    one = of_image(info)
+    images = _fitting(one.images, USUAL.images)
+    return Batches(images, _fitting(one.attention, images), _fitting(one.gradients, images))
+
+
+def _fitting(size: int, most: int) -> int:
+    return max(1, min(most, BUDGET // size))
