@@ -21,10 +21,12 @@ from distillation_dynamics.jobs.costs import stored_bytes
 from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.metrics.pairs.activations import Activations
 from distillation_dynamics.metrics.pairs.agreement import compare
+from distillation_dynamics.networks import kept
 from distillation_dynamics.networks.blocks import block_names, block_shapes, features
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.networks.weights import load_weights, save_weights
+from distillation_dynamics.outputs import ALL, Outputs, Request
 from distillation_dynamics.progress import Progress
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.images import Images, ImageSet, View
@@ -535,3 +537,37 @@ def test_fifty_thousand_images_of_the_published_teacher_take_a_gigabyte(study):
     assert 0.3e9 < kept < 1e9
     # All tokens in float32 would be this much.
     assert size("features", dump_images=50_000, dtype="float32") > 361e9
+
+
+@pytest.mark.parametrize("most, passed", [(0, 4), (2**30, 2), (10 * 3 * 12 * 16 * 4, 3)])
+def test_what_fits_is_kept_for_the_second_pass_and_has_the_same_bits(study, vit, tmp_path, monkeypatch, most, passed):
+    """15 images in batches of 10 and 5: of both, none, or the first; entropy passes twice, magnitude once."""
+    network, batches = study.network("vit"), []
+
+    class Counting(Observer):
+        def __call__(self, images, request, labels=None, take=None):
+            batches.append(len(images))
+            return super().__call__(images, request, labels, take)
+
+    def measured(folder, most):
+        monkeypatch.setattr(stage, "Kept", lambda later: kept.Kept(later, most))
+        stage.main(
+            study.jobs(folder, network, ["entropy", "magnitude", "rank"], study.image_sets()[:1], None, Batches(10))
+        )
+        return files_in(folder)
+
+    monkeypatch.setattr(stage, "Observer", Counting)
+    found = measured(tmp_path / "one", most)
+    assert len(batches) == passed and found == measured(tmp_path / "none", 0)
+
+
+def test_attention_or_gradients_of_a_second_pass_are_not_kept():
+    outputs = Outputs(features={0: torch.zeros(2, 3, 4, 4)})
+    for later in (Request(), Request(features=ALL, attention=ALL), Request(gradients=ALL), Request(network=True)):
+        of = kept.Kept(later)
+        of.add(outputs)
+        assert of.outputs == []
+    of = kept.Kept(Request(features=ALL, prefix=ALL), most=600)
+    for _ in range(3):
+        of.add(outputs)
+    assert len(of.outputs) == 1, "384 bytes each"

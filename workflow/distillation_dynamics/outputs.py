@@ -4,9 +4,11 @@ A `Request` names what is wanted of which blocks; `networks.answers.run` answers
 from 0, and everything is on the device where the network is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor, nn
@@ -43,6 +45,11 @@ class Request:
         """Return the request for everything that `names` (fields of it) name, of all blocks."""
         asked: dict[str, Any] = {f.name: ALL if f.default == () else True for f in fields(cls) if f.name in names}
         return cls(**asked)
+
+    @classmethod
+    def joined(cls, requests: Iterable["Request"]) -> "Request":
+        """Return the request for all that some ask for."""
+        return reduce(or_, requests, cls())
 
     def __or__(self, other: "Request") -> "Request":
         """Return the request for what either asks for."""

@@ -53,10 +53,10 @@ class MadeUp(MeasuredImages):
         self.positions = self.labels = self.groups = np.arange(IMAGES)
         self.names = [f"image {number}" for number in range(IMAGES)]
 
-    def batches(self, size: int) -> Iterator[Batch]:
+    def batches(self, size: int, first: int = 0) -> Iterator[Batch]:
         """Yield both at once, or one by one."""
         pixels = torch.randn(IMAGES, VIEW.channels, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
-        for chosen in torch.arange(IMAGES).split(size):
+        for chosen in torch.arange(IMAGES).split(size)[first // size :]:
             yield Batch(self.positions[chosen.numpy()], pixels[chosen], chosen)
 
 

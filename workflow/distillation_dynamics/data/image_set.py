@@ -39,6 +39,7 @@ class MeasuredImages:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the images in order, as they are evaluated, `size` at a time."""
-        yield from self.split.view(0, None, size, self.workers, self.positions)
+    def batches(self, size: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the images in order, as they are evaluated, `size` at a time, without those before the `first`."""
+        if first < len(self):
+            yield from self.split.view(0, None, size, self.workers, self.positions[first:])

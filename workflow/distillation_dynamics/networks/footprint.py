@@ -58,7 +58,8 @@ class _Fused(TorchFunctionMode):
         """Call a function of torch; of attention none that makes maps."""
         if function is not F.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
-        query, key, value = args[:3]
+        given = dict(zip(("query", "key", "value"), args, strict=False)) | (kwargs or {})
+        query, key, value = (given[name] for name in ("query", "key", "value"))
         of_keys = (key.square().sum(dim=-1, keepdim=True) * value).mean(dim=-2, keepdim=True)
         return query.square().sum(dim=-1, keepdim=True) * of_keys
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ import numpy as np
 import torch
 
 from ..data.image_set import MeasuredImages
+from ..data.split import Batch
 from ..errors import StudyError, at_fault, is_memory
 from ..files import replacing, sha256, write_joined
 from ..metrics import tabulated
 from ..metrics.accumulator import Accumulator, Context
 from ..metrics.keys import filled
+from ..networks.attention import Attend
 from ..networks.build import build
 from ..networks.device import device as device_of
+from ..networks.kept import Kept
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
 from ..outputs import AttentionMap, NotFinite, Outputs, Request, computed_with
@@ -243,32 +247,52 @@ def _stream(
     sorts: bool,
 ) -> None:
     """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
+    kept = Kept(Request.joined(part.request for part, metric in metrics.items() if metric.passes > 1))
     for number in range(1, 1 + max((metric.passes for metric in metrics.values()), default=0)):
         due = {part: metric for part, metric in metrics.items() if metric.passes >= number and part.failed is None}
         if not due:
             return
-        request = Request()
-        for part, metric in due.items():
-            request |= part.request
-            if number > 1:
+        if number > 1:
+            for part, metric in due.items():
                 with part.own():
                     metric.next_pass()
 
-        def attend(block: int, number: int, layer: AttentionMap, due: dict[Measurement, Accumulator] = due) -> None:
-            for part, metric in due.items():
-                if part.failed is None and part.request.attention:
-                    with part.own():
-                        metric.attend(block, number, layer)
-
-        for batch in images.batches(size):
-            # A head of other classes has no logit of a label.
-            targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
-            outputs: Outputs = observer(batch.images.to(device), request, targets.to(device), attend)
-            outputs.labels, outputs.targets = batch.labels, targets
-            outputs.positions = torch.from_numpy(batch.positions)
+        request = Request.joined(part.request for part in due)
+        ask = _asking(observer, request, _attending(due), device, sorts)
+        # Each goes before the next one is made.
+        for outputs in chain(kept.outputs[:], map(ask, images.batches(size, size * len(kept.outputs)))):
+            if number == 1:
+                kept.add(outputs)
             for part, metric in due.items():
                 if part.failed is None:
                     with part.own():
                         metric.update(outputs)
-            # What one batch left goes before the next one.
             del outputs
+
+
+def _attending(due: dict[Measurement, Accumulator]) -> Attend:
+    """Return what gives attention maps to those who ask for them."""
+
+    def attend(block: int, number: int, layer: AttentionMap) -> None:
+        for part, metric in due.items():
+            if part.failed is None and part.request.attention:
+                with part.own():
+                    metric.attend(block, number, layer)
+
+    return attend
+
+
+def _asking(
+    observer: Observer, request: Request, attend: Attend, device: torch.device, sorts: bool
+) -> Callable[[Batch], Outputs]:
+    """Return what passes a batch through the network."""
+
+    def ask(batch: Batch) -> Outputs:
+        # A head of other classes has no logit of a label.
+        targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
+        outputs = observer(batch.images.to(device), request, targets.to(device), attend)
+        outputs.labels, outputs.targets = batch.labels, targets
+        outputs.positions = torch.from_numpy(batch.positions)
+        return outputs
+
+    return ask

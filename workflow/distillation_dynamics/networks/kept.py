@@ -1,0 +1,45 @@
+"""What a network said of the first images of a pass, so that they need not go through it again in the next one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..outputs import Outputs, Prefix, Request
+
+# Bytes of all that is kept.
+MOST = 2**30
+
+
+class Kept:
+    """Keeps the outputs of batches, as far as they fit; `later`: what following passes ask for.
+
+    Features alone, and what one pass gives beside them, are kept.
+    """
+
+    def __init__(self, later: Request, most: int = MOST):
+        self.outputs: list[Outputs] = []
+        nothing = later == Request() or bool(later.attention or later.gradients or later.network)
+        self.left = 0 if nothing else most
+
+    def add(self, outputs: Outputs) -> None:
+        """Keep what was said of the next batch; from the first on that does not fit none is kept."""
+        if not self.left:
+            return
+        # Other tokens are a part of all of them, which would stay.
+        prefix = {block: Prefix(*(part.clone() for part in parts)) for block, parts in outputs.prefix.items()}
+        kept = replace(outputs, prefix=prefix, gradients={}, network=None, images=None)
+        size = sum(tensor.nbytes for tensor in _tensors(kept))
+        if size <= self.left:
+            self.outputs.append(kept)
+            self.left -= size
+        else:
+            self.left = 0
+
+
+def _tensors(outputs: Outputs) -> Iterator[Tensor]:
+    parts = (outputs.logits, outputs.pooled, *outputs.features.values(), *outputs.lens.values())
+    yield from (part for part in parts if isinstance(part, torch.Tensor))
+    for prefix in outputs.prefix.values():
+        yield from prefix
