@@ -53,9 +53,8 @@ def test_what_other_networks_took_says_nothing_and_reference_costs_are_said_to_b
     left_by(graph_of(load(small_config(**{"student.model.args.depth": 3}))).runs["none", 0])
     cost = costs.Costs().of(plan.graph, run)
     info = plan.graph.study.model_info["student"]
-    places = {rows * columns for _, rows, columns in info.shapes}.pop()
     start, each = costs.SECONDS["students"]
-    expected = start + 640 * (each + 6 * info.parameters * places / costs.OPERATIONS_A_SECOND)
+    expected = start + 640 * (each + 3 * info.footprint.operations / costs.OPERATIONS_A_SECOND)
     assert (cost.seconds, cost.source) == (pytest.approx(expected), costs.REFERENCE)
     said = why.report(plan)
     assert students_row(plan)[3] == "~" and re.search(r"^total +\d+ +\d+ +~ ", said, re.M)
@@ -136,3 +135,46 @@ def test_what_a_metric_leaves_is_told_by_what_it_left_of_the_same_network(plan):
 
     assert of("students/hard/seed0", "entropy") == costs.Cost(2.0, costs.RECORDS, 340)
     assert of("networks/cait", "entropy").bytes is None and of("students/hard/seed0", "magnitude").bytes is None
+
+
+def measured(graph, seconds, network="networks/cait", metric="magnitude"):
+    """What a metric of a network leaves that took so many seconds."""
+    task = graph.measured[network][metric]
+    facts = {"stage": "measure", "key": task.key, "inputs": {}, "files": {}, "seconds": seconds, "packages": {}}
+    write_json(task.record, facts | {"job": counted(task.job), "code": list(task.code)})
+    return task
+
+
+@pytest.mark.parametrize("side, images", [(28, 40), (56, 10), (56, 40)])
+def test_seconds_follow_tokens_and_images(plan, side, images):
+    """A run at 28 pixels tells of one at 56: by the operations of the blocks, and not as long."""
+    task = measured(plan.graph, 10.0)
+    other = graph_of(load(small_config(**{"view.image_size": side, "measure.images": images})))
+    same, (shapes, others) = (
+        other.measured["networks/cait"]["magnitude"],
+        (graph.by_network["networks/cait"].checkpoints.shapes for graph in (plan.graph, other)),
+    )
+
+    def operations(shapes):
+        return sum(24 * h * w * c**2 + 4 * (h * w) ** 2 * c for c, h, w in shapes)
+
+    counts = [sum(one.count for one in of.job.image_sets) for of in (task, same)]
+    expected = 10 * operations(others) / operations(shapes) * counts[1] / counts[0]
+    found = costs.Costs().of(other, same)
+    assert found.source == costs.RECORDS and found.seconds == pytest.approx(expected)
+    assert (side == 28) or operations(others) > 4 * operations(shapes)
+
+
+def test_a_training_at_another_size_costs_an_image_by_what_it_computes(plan):
+    left_by(plan.graph.runs["none", 0])
+    larger = graph_of(load(small_config(**{"view.image_size": 56})))
+    small, large = (costs.Costs().of(graph, graph.runs["none", 0]).seconds for graph in (plan.graph, larger))
+    tokens = [graph.study.model_info["student"].shapes[0][1] ** 2 for graph in (plan.graph, larger)]
+    assert tokens[1] == 4 * tokens[0] and 4 * small < large < 16 * small
+
+
+def test_of_a_network_without_blocks_of_known_size_pixels_count():
+    assert costs.work({"view": {"image_size": 518}}) / costs.work({"view": {"image_size": 224}}) == (518 / 224) ** 2
+    assert costs.work({}) == 1
+    sets = [{"count": 3}, {"count": None}]
+    assert costs.work({"network": {"shapes": [[2, 3, 1]], "epochs": [0, 1]}, "image_sets": sets}) == 6 * (288 + 72)

@@ -1,7 +1,8 @@
 """What jobs cost: seconds and bytes, from the records of earlier jobs under `results/` where those tell.
 
 Trainings cost seconds an image, as earlier ones of the same network on the same kind of device; other tasks the mean of
-earlier ones of their stage and network. Where none tells, a table of reference costs gives a rough guess.
+earlier ones of their stage and network. Both are scaled by what is computed: images, tokens, channels and blocks. Where
+none tells, a table of reference costs gives a rough guess.
 """
 
 from collections.abc import Iterable
@@ -45,6 +46,8 @@ SECONDS = {
     "paper": (3, 0),
 }
 SECONDS_TO_START = 3
+# A training passes forward and back; all metrics of a network share its passes.
+PASSES = {"networks": 3.0, "students": 3.0, "measure": 0.1}
 OPERATIONS_A_SECOND = 1.6e10
 # Stages whose jobs are those of a rule are asked for, and told of, by its name.
 ASKED_AS = {stage: rule for rule in ("measure", "compare", "tables") for stage in BATCHED[rule]}
@@ -78,12 +81,12 @@ class Costs:
             if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
                 continue  # A link: its run is counted in the store.
             kind = known["stage"], _network_of(known["job"])
-            self.seconds.setdefault(kind, []).append(known["seconds"])
+            self.seconds.setdefault(kind, []).append(known["seconds"] / work(known["job"]))
             self.bytes.setdefault(kind, []).append(sum(file[IDENTITY][0] for file in known["files"].values()))
             if known["stage"] in ("networks", "students"):
-                self._training(kind, path.parent / "cost.json")
+                self._training(kind, path.parent / "cost.json", work(known["job"]))
 
-    def _training(self, kind: tuple[str, str], path: Path) -> None:
+    def _training(self, kind: tuple[str, str], path: Path, size: float) -> None:
         """Remember the seconds of an image, a student's share of what a cohort shares among them."""
         try:
             cost = read_json(path)
@@ -92,15 +95,16 @@ class Costs:
         if cost["images_per_second"]:
             images = cost["seconds"] * cost["images_per_second"]
             seconds = cost["seconds"] + cost["start_seconds"]
-            self.seconds.setdefault((*kind, cost["device"]), []).append(seconds / images)
+            self.seconds.setdefault((*kind, cost["device"]), []).append(seconds / images / size)
 
     def of(self, graph: Graph, task: Task) -> Cost:
         """Return what a task costs by itself; of one of a cohort its share."""
-        kind, images = (task.stage, _network_of(counted(task.job))), _images(graph, task)
-        known = self.seconds.get(kind)
+        job, images = counted(task.job), _images(graph, task)
+        kind, size = (task.stage, _network_of(job)), work(job)
+        known = [size * rate for rate in self.seconds.get(kind, ())]
         if _recipe(task) is not None:
             device = "cuda" if asked(graph, task)["gpu"] else "cpu"
-            known = [images * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
+            known = [images * size * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
         sizes = _stored_bytes(graph, task), _mean(self.bytes.get(kind)), _weights_bytes(graph, task)
         size = next((size for size in sizes if size is not None), None)
         if known:
@@ -109,7 +113,8 @@ class Costs:
             return Cost(0.0, REQUEST, size)
         start, each = SECONDS[task.stage]
         if images:
-            each += _operations(graph, task) / OPERATIONS_A_SECOND
+            operations = graph.study.model_info[_owner(graph, task)].footprint.operations
+            each += PASSES.get(task.stage, 1) * operations / OPERATIONS_A_SECOND
         return Cost(start + images * each, REFERENCE, size)
 
     def of_job(self, graph: Graph, tasks: Iterable[Task]) -> Cost:
@@ -131,6 +136,21 @@ def _network_of(job: dict) -> str:
     return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
 
 
+def work(job: dict) -> float:
+    """Return what a job computes, as far as it says sizes, to scale the seconds of jobs of its stage and network by.
+
+    Of an image they are the operations of blocks of a Transformer, 24 N C^2 + 4 N^2 C by tokens N and channels C, or
+    where no sizes of blocks are said its pixels. What is measured counts images and checkpoints, too.
+    """
+    network = job.get("network") or {}
+    blocks = [(one["channels"], one["rows"] * one["columns"]) for one in (job.get("size") or {}).get("blocks", ())]
+    blocks = blocks or [(channels, rows * columns) for channels, rows, columns in network.get("shapes", ())]
+    view = job.get("view") or {}
+    of_image = sum(24 * n * c * c + 4 * n * n * c for c, n in blocks) or view.get("image_size", 1) ** 2
+    images = sum(one["count"] or 0 for one in job.get("image_sets", ()))
+    return of_image * max(1, images) * max(1, len(network.get("epochs", ())))
+
+
 def _recipe(task: Task) -> Recipe | None:
     return getattr(task.job, "recipe", None) if task.stage in ("networks", "students") else None
 
@@ -146,13 +166,6 @@ def _images(graph: Graph, task: Task) -> int | None:
     if task.stage == "measure":
         return len(task.job.network.epochs) * sum(images.count or 0 for images in task.job.image_sets)
     return 0
-
-
-def _operations(graph: Graph, task: Task) -> float:
-    """Return about how many operations a network takes for an image: 2 a parameter and place, thrice to train."""
-    info = graph.study.model_info[_owner(graph, task)]
-    places = sum(rows * columns for _, rows, columns in info.shapes) / len(info.shapes)
-    return (2 if _recipe(task) is None else 6) * info.parameters * places
 
 
 def _owner(graph: Graph, task: Task) -> str:
