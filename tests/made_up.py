@@ -184,6 +184,9 @@ def depth_row(draw, facts, block, size, trained):
     values |= {"rms": rms, "intensity_per_rms": values["intensity"] / rms}
     values |= {name: 3 + np.log2(rms) / 2 + draw.normal(scale=0.1) for name in ENTROPIES}
     values |= {"entropy_standardised": 4.6 + draw.normal(scale=0.05), "clipped_share": 0.02 * depth * size}
+    # In the first blocks tokens spread over too few bins.
+    spread = {"rms_per_bin": 1.2 + 6 * depth, "rms_per_bin_fixed_range": 1.6 + 6 * depth}
+    values |= spread | {"rms_per_bin_standardised": 10.0, "entropy_nearest": 1 + np.log2(rms)}
     limit = min(channels, tokens)
     values |= {name: 1 + (limit - 1) * draw.uniform(0.4, 0.9) for name in ("sample_rank_95", "effective_rank")}
     values |= {name: 1 + (channels - 1) * draw.uniform(0.3, 0.8) for name in ("pca_rank_95", "pca_effective_rank")}

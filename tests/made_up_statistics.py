@@ -5,7 +5,14 @@ import pandas as pd
 
 from distillation_dynamics.questions.dose.effects import HARMS, NO_EFFECT
 from distillation_dynamics.questions.shape.shapes import ROLES
-from distillation_dynamics.statistics.u_shape import EMPTY, NO_INTERIOR, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from distillation_dynamics.statistics.u_shape import (
+    EMPTY,
+    NO_INTERIOR,
+    NOT_RESOLVED,
+    NOT_U_SHAPED,
+    U_SHAPED,
+    UNDECIDED,
+)
 from frames import frame
 
 
@@ -70,7 +77,7 @@ def aligned(who, depth, others, seeds, draw):
 def shapes(who, depth, draw):
     """The table of shapes: of every metric and network, every verdict once in a while."""
     rows, last = [], depth[depth["epoch"] == depth.groupby("network")["epoch"].transform("max")]
-    verdicts = [NOT_U_SHAPED, U_SHAPED, UNDECIDED, EMPTY, NO_INTERIOR]
+    verdicts = [NOT_U_SHAPED, U_SHAPED, UNDECIDED, NOT_RESOLVED, EMPTY, NO_INTERIOR]
     for (network, seed), _ in last.groupby(["network", "seed"], sort=False, dropna=False):
         for metric, role in ROLES.items():
             valley = draw.normal(0, 0.5)

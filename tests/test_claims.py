@@ -537,6 +537,32 @@ def test_what_aligning_does_to_the_entropy(claim, variant, less, more):
         assert both["verdict"] == CONTRADICTED
 
 
+def in_bins(tables, per_bin=5.0, **other):
+    """Return tables of entropies with so many bins a token, and the entropies in other bins: column -> factor."""
+    depth = tables["depth"]
+    more = {f"entropy_fixed_range_{name}": depth["entropy_fixed_range"] * factor for name, factor in other.items()}
+    return {"depth": depth.assign(rms_per_bin_fixed_range=per_bin, **more)}
+
+
+@pytest.mark.parametrize("claim, variant", [("I soft", "soft"), ("I last", "last"), ("I first", "first")])
+def test_an_entropy_whose_bins_decide_it_decides_no_claim(claim, variant):
+    less = {"last": [3, 1, 1, 2]} if variant == "last" else {"first": [2, 1, 1, 3]}
+    tables = entropies(soft=U, **less)
+    assert look(claim, in_bins(tables, shifted=1.01, without_extreme=0.99))["verdict"] == SUPPORTED
+    found = look(claim, in_bins(tables, per_bin=1.9))
+    assert found["verdict"] == UNTESTABLE and "spread over too few bins of their entropy" in found["why"]
+    for name in ("shifted", "without_extreme"):
+        found = look(claim, in_bins(tables, **{name: -1}))
+        assert found["verdict"] == UNDECIDED and found["why"].endswith("lies elsewhere: not resolved")
+
+
+def test_a_variant_whose_bins_decide_is_left_out_of_a_claim():
+    tables = in_bins(entropies(soft=U, last=[3, 1, 1, 2], p_last=[3, 1, 1, 4]))
+    tables["depth"].loc[tables["depth"]["network"] == "p_last", "rms_per_bin_fixed_range"] = 0.5
+    found = look("I last", tables)
+    assert found["verdict"] == SUPPORTED and "p_last" not in found["number"]
+
+
 # --- the report ---
 
 

@@ -14,7 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..statistics.bins import PER_BIN, too_few
 from ..statistics.thresholds import INTERVAL
+from . import hollow
 from .axis import few_ticks, log_scale, name_blocks
 from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
 from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_images, mean_and_half, need
@@ -94,7 +96,7 @@ def grid(
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(columns) - 1)) / len(columns)
     names = [rows_below(map(label, column.members), width + ROOM.gap) for column in columns]
     room = ROOM.with_legend(max(names))
-    note = " ".join(part for part in (note, bands(table, style, panels)) if part)
+    note = " ".join(part for part in (note, bands(table, style, panels), hollow.note(table, panels)) if part)
     figure, axes = sheet(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
     drawn: dict[bool, set[str]] = {False: set(), True: set()}
     for line, column in zip(axes.T, columns, strict=True):
@@ -148,7 +150,7 @@ def levels(
     Who has no value is named above. Of those in `log` exact zeros are hollow markers on the lower edge.
     """
     looks, places, drawn = style.looks(table["network"]), places_of(table), set()
-    known = [name for metric in panels for name in (metric, f"{metric}_se") if name in table]
+    known = [name for metric in panels for name in (metric, f"{metric}_se", PER_BIN.get(metric, "")) if name in table]
     means = dict(iter(table.groupby(["network", "block"])[known].mean().groupby("network")))
     for metric, axes in panels.items():
         absent, zeros = [], 0
@@ -162,6 +164,7 @@ def levels(
             if np.isfinite(mean).any():
                 drawn.add(metric)
             axes.plot(places[name], mean, label=label(name), **look)
+            hollow.mark_too_few(axes, places[name], mean, too_few(means[name], metric).to_numpy(), look)
             if metric in log:
                 zeros += _zeros(axes, places[name][values == 0], look, zeros)
             if name in style.banded(looks) and f"{metric}_se" in table:

@@ -23,10 +23,13 @@ PANELS = {
     "entropy": "entropy,\nown range\n[bits]",
     "entropy_fixed_range": "entropy,\none range\n[bits]",
     "entropy_standardised": "entropy,\nstandard-\nised [bits]",
+    "entropy_nearest": "entropy,\nno bins\n[bits]",
     "activation_magnitude": "magnitude\n[act. units]",
     "rms": "RMS\n[act. units]",
     "token_standard_deviation": "deviation\nin a token\n[act. units]",
 }
+# Shown where it was measured.
+NO_BINS = ("entropy_nearest",)
 # What grows and falls in factors.
 FACTORS = (
     *("intensity", "intensity_without_dc", "intensity_per_rms"),
@@ -43,7 +46,8 @@ CAPTION = (
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, of each variant its ratio or difference to the baseline, and the controls."""
-    table = final(tables, "depth", *PANELS, "intensity_permuted", "clipped_share")
+    known = [name for name in PANELS if name not in NO_BINS]
+    table = final(tables, "depth", *known, "intensity_permuted", "clipped_share")
     reference = style.names.reference
     own = table[table["network"] == reference].sort_values("block")
     note = f"{_clipped(table)} {_permuted(own)} DC: the constant term; act.: activation. Dash-dotted: Gaussian tokens "
@@ -54,7 +58,11 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         first = f"first {count} images" if count > 1 else "first image"
         note += f"; crosses: {label(reference)} on the published choice, the {first}"
     what = "Patch tokens over depth, each measure above its controls"
-    figure, rows = grid(table, style, PANELS, what, f"{note}.", log=FACTORS, height=0.66)
+    left_out = NO_BINS if table.get("entropy_nearest", pd.Series(dtype=float)).isna().all() else ()
+    panels = {name: text for name, text in PANELS.items() if name not in left_out}
+    figure, rows = grid(
+        table, style, panels, what, f"{note}.", log=FACTORS, height=0.6 if len(panels) == len(PANELS) else 0.66
+    )
     draw_references({column: rows[column] for column in OF_WIDTH}, tables, table, style)
     place, column = next(
         (place, column)
@@ -76,7 +84,8 @@ def _beside(panels: dict[str, Axes], own: pd.DataFrame, published: pd.DataFrame,
         published = published.sort_values("block")
         look = {"color": color, "markersize": 2.6, "markeredgewidth": 0.6, "label": "_published"}
         for name, axes in panels.items():
-            axes.plot(places, published[name], "x", **look)
+            if name in published:
+                axes.plot(places, published[name], "x", **look)
 
 
 def _clipped(table: pd.DataFrame) -> str:

@@ -9,8 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..drawing.axis import name_blocks, names_of_blocks
+from ..drawing.hollow import hatch_too_few
+from ..drawing.hollow import note as note_of
 from ..drawing.layout import Room, fitted, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, first_of, label, last_epoch, main_images, need
+from ..statistics.bins import PER_BIN, too_few
 
 TABLES = ("depth",)
 REQUIRES = ("students",)
@@ -54,6 +57,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         "equal distances, 0 is untrained; blocks upwards from the first. The scale is that of students: a teacher "
         "beyond it has the colour of its end. Grey: no value. White: exactly zero."
     )
+    note = " ".join(filter(None, (note, note_of(students, columns, "Hatched"))))
     heads = [*(label(name) for name in shown), *["teacher,\nfinal"] * beside]
     upright = len(heads) > 7
     heads = heads if upright else [fitted(head, (PAGE - 1.6) / len(heads), lines=2) for head in heads]
@@ -61,7 +65,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     room = replace(ROOM, above=0.053 * longest if upright else 0.35)
     widths = [*[1] * len(shown), *[TEACHER] * beside, SCALE]
     figure, grid = sheet(len(columns), len(widths), HEIGHT, title, note, room, width_ratios=widths)
-    means = students.groupby(["network", "block", "epoch"])[columns].mean()
+    per_bin = [PER_BIN[column] for column in columns if PER_BIN.get(column) in students]
+    means = students.groupby(["network", "block", "epoch"])[columns + per_bin].mean()
     for column, line in zip(columns, grid, strict=True):
         pictures = [
             means.loc[variant, column].unstack("epoch").reindex(range(len(names)), columns=epochs).to_numpy()
@@ -69,6 +74,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         ]
         final = [teacher.sort_values("block")[column].to_numpy()[:, None]] * beside
         _row(figure, line, pictures, final, column)
+        for axes, variant in zip(line, shown, strict=False):
+            few = too_few(means.loc[variant], column).unstack("epoch", fill_value=False)
+            hatch_too_few(axes, few.reindex(range(len(names)), columns=epochs, fill_value=False).to_numpy())
         name_blocks(line[0].yaxis, names, 3)
     for axes, head in zip(grid[0], heads, strict=False):
         axes.set_title(head, fontsize=SMALL, rotation=90 if upright else 0, va="bottom")

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..drawing.axis import few_ticks, log_if_wide, name_blocks
+from ..drawing.hollow import mark_too_few, note
 from ..drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
 from ..drawing.profiles import block_names
 from ..drawing.style import (
@@ -28,6 +29,7 @@ from ..drawing.style import (
     need,
 )
 from ..spec.tables import PUBLISHED_IMAGE_SET
+from ..statistics.bins import PER_BIN, too_few
 from ..statistics.thresholds import INTERVAL
 
 TABLES = ("depth",)
@@ -100,6 +102,7 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
         rows = own[own["probe"] == image_set]
         curve = _curve(rows[rows["network"] == name], metric)
         axes.plot(curve.index, curve[metric], label=_said(table, image_set), **look)
+        mark_too_few(axes, curve.index, curve[metric], too_few(curve, metric).to_numpy(), look)
         if f"{metric}_se" in curve:
             half = INTERVAL * curve[f"{metric}_se"]
             low, high = curve[metric] - half, curve[metric] + half
@@ -113,8 +116,8 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str, name: str, control: str
 
 
 def _curve(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the mean over seeds by block, and that of the standard error where there is one."""
-    columns = [column for column in (metric, f"{metric}_se") if column in rows]
+    """Return the mean over seeds by block, and that of the standard error and of RMS per bin where there is one."""
+    columns = [column for column in (metric, f"{metric}_se", PER_BIN.get(metric, "")) if column in rows]
     return rows.groupby("block")[columns].mean()
 
 
@@ -139,4 +142,4 @@ def _note(table: pd.DataFrame, style: Style) -> str:
             f" The smallest set has {tokens:,} tokens for up to {widest:,} channels: a rank of so few grows with their "
             "number."
         )
-    return f"{text} Cov.: covariance; act.: activation."
+    return " ".join(filter(None, (text, note(table, PANELS), "Cov.: covariance; act.: activation.")))

@@ -13,16 +13,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ..drawing.axis import few_ticks, name_rows
+from ..drawing.hollow import mark_too_few
 from ..drawing.layout import NAMES, Room, name_below, sheet
 from ..drawing.profiles import final, places_of
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, main_images, need
+from ..statistics.bins import PER_BIN, TOO_FEW, too_few
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
-from ..statistics.u_shape import EMPTY, NO_INTERIOR, U_SHAPED, UNDECIDED
+from ..statistics.u_shape import EMPTY, NO_INTERIOR, NOT_RESOLVED, U_SHAPED, UNDECIDED
 
 TABLES = ("shape", "depth")
-ROLES = {"paper": "metric of the claim", "control": "control", "scale": "scale itself", "null": "null"}
+ROLES = {
+    "paper": "metric of the claim",
+    "control": "control",
+    "scale": "scale itself",
+    "null": "null",
+    "no bins": "entropy without bins",
+}
+# The page has it: a panel more would be a row more.
+NOT_DRAWN = ("entropy_nearest_standardised",)
 ACROSS = 4
-SHADE = {"paper": "white", "control": "0.96", "scale": "0.96", "null": "0.91"}
+SHADE = {"paper": "white", "control": "0.96", "scale": "0.96", "null": "0.91", "no bins": "0.96"}
 SMALLEST = np.log2(SMALLEST_FACTOR)
 # Inches: of a curve, and of a network's row.
 CURVE, LINE = 0.95, 0.112
@@ -30,7 +40,7 @@ ROOM = Room(left=NAMES, gap=0.22, between=0.42, above=0.3, below=0.36)
 CAPTION = (
     "Whether curves over depth are U-shaped: the curves of the claim's metrics, and the smaller of fall and rise by "
     "network and metric, last epoch, {images}, every seed measured, with the 95 % interval over images. Controls: "
-    "each network's own, the metrics with scale taken out, scale itself, and permuted channels."
+    "each network's own, the metrics with scale taken out, scale itself, permuted channels, and entropy without bins."
 )
 
 
@@ -39,6 +49,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     if tables["shape"].empty:
         raise NoValue("none of the metrics whose shape is tested was measured")
     table = main_images(need(tables, "shape", "verdict"))
+    table = table[~table["metric"].isin(NOT_DRAWN)]
     depth = final(tables, "depth")
     members = list(dict.fromkeys(table["network"]))
     looks = style.looks(members)
@@ -97,7 +108,11 @@ def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, lo
             {**looks[name], "zorder": 3} if name in shaped else {"color": "0.7", "linewidth": 0.6, "zorder": 1}
         )
         if len(change):
-            axes.plot(places[name][change.index], change.where(np.isfinite(change)), **look)
+            shown = change.where(np.isfinite(change))
+            axes.plot(places[name][change.index], shown, **look)
+            if PER_BIN.get(metric) in rows:
+                few = too_few(rows.groupby("block")[[PER_BIN[metric]]].mean(), metric)
+                mark_too_few(axes, places[name][change.index], shown, few.to_numpy(), look)
     axes.set_xticks([0, 0.5, 1], ["first", "", "last"])
     axes.axhline(0, color="black", linewidth=0.4, zorder=0)
     few_ticks(axes)
@@ -132,13 +147,24 @@ def _panel(axes: Axes, table: pd.DataFrame, members: list[str], looks: dict) -> 
             text = "flat" if flat.all() else f"{flat.sum()} flat"
             axes.text(0, row, text, fontsize=SMALL, va="center", ha="center", color=color)
         valley, low, high = group[["valley", "valley_low", "valley_high"]].to_numpy().T
-        axes.hlines(places[~flat], low[~flat], high[~flat], color=color, linewidth=0.7)
-        for verdict in dict.fromkeys(verdicts[~flat]):
+        # Where the bins decide, the interval over all of them is dashed, and a cross stands for no verdict.
+        open_ = verdicts == NOT_RESOLVED
+        for which, line in ((~flat & ~open_, "-"), (open_, (0, (2, 1.5)))):
+            axes.hlines(places[which], low[which], high[which], color=color, linewidth=0.7, linestyle=line)
+        axes.plot(valley[open_], places[open_], "x", color=color, markersize=size, mew=0.6)
+        for verdict in dict.fromkeys(verdicts[~flat & ~open_]):
             own = verdicts == verdict
             look = {"color": color, "markerfacecolor": {U_SHAPED: color, UNDECIDED: "0.75"}.get(verdict, "white")}
             axes.plot(valley[own], places[own], marker, **look, markersize=size, mew=0.6)
         if len(group) and (verdicts == NO_INTERIOR).all():
             axes.text(0, row, NO_INTERIOR, fontsize=SMALL, va="center", ha="center", color=color)
+
+
+def _marks(table: pd.DataFrame) -> str:
+    """Return what crosses and hollow markers say, where there are any."""
+    if not (table["verdict"] == NOT_RESOLVED).any():
+        return ""
+    return f", cross on a dashed interval: not resolved, its bins decide (hollow in curves: {TOO_FEW})"
 
 
 def _note(table: pd.DataFrame, style: Style) -> str:
@@ -150,6 +176,6 @@ def _note(table: pd.DataFrame, style: Style) -> str:
     return (
         f"Curves: U-shaped ones in the colours of the rows, others grey. Rows: 95 % interval over images; filled: "
         f"U-shaped (adjusted p <= {LEVEL:.2f} of no fall and rise by {SMALLEST:.2f}, a factor of {SMALLEST_FACTOR:g}, "
-        f"dashed), grey: undecided. Trained networks where intensity is U-shaped: {said['intensity']}; its null, "
-        f"permuted channels: {said['intensity_permuted']}."
+        f"dashed), grey: undecided{_marks(table)}. Trained networks where intensity is U-shaped: {said['intensity']}; "
+        f"its null, permuted channels: {said['intensity_permuted']}."
     )

@@ -6,6 +6,8 @@ is light or dark; so are axes' colours and what marks say on hovering. Data is c
 
 from typing import Any
 
+from ..statistics.thresholds import LEAST_RMS_PER_BIN
+
 Spec = dict[str, Any]
 
 # Put in by the script: domain and range of networks' colours and dashes, and of terms' colours, the order of networks,
@@ -17,6 +19,8 @@ NETWORK = {"field": "network", "type": "nominal", "legend": None}
 COLOR: Spec = {"color": NETWORK | {"scale": COLORS}}
 DASH: Spec = {"strokeDash": NETWORK | {"scale": DASHES}}
 IN_INK: Spec = {"color": {"value": INK}}
+# Points of an entropy whose tokens spread over too few bins.
+HOLLOW = f"isValid(datum.per_bin) && datum.per_bin < {LEAST_RMS_PER_BIN:g}"
 # A row a network, in the order of the study; what is not chosen is faded.
 ROWS: Spec = {
     "y": {"field": "network", "type": "nominal", "sort": NAMES, "title": None, "axis": {"labelLimit": 130}},
@@ -79,6 +83,7 @@ def lines(x: Spec, nulls: bool = False, above: tuple[Spec, ...] = (), **more: An
     layers += [
         marks("line", number("y", "value") | DASH, strokeWidth=2),
         marks("point", number("y", "value"), filled=True, size=36),
+        marks("point", number("y", "value") | {"color": {"value": "white"}}, HOLLOW, filled=True, size=14),
     ]
     return chart([*layers, *above], encoding=x | COLOR, **more)
 

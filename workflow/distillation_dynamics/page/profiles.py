@@ -4,6 +4,7 @@ import pandas as pd
 
 from .. import arms
 from ..drawing.style import main_images
+from ..statistics.bins import PER_BIN
 from ..statistics.checkpoints import at_last_epoch
 from ..statistics.thresholds import INTERVAL
 from ..words import over
@@ -49,7 +50,9 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     depth = main_images(data.tables["depth"])
     metrics = metrics_of(depth)
     beside = [name for metric in metrics for name in null_of(metric, depth).values()]
-    columns = list(dict.fromkeys([*metrics, *beside]))
+    columns = list(
+        dict.fromkeys([*metrics, *beside, *(PER_BIN[name] for name in metrics if PER_BIN.get(name) in depth)])
+    )
     keys = ["network", "epoch", "block", "block_name"]
     table = over_seeds(depth, keys, columns)
     table = table.drop(columns=[name + HALF for name in columns if name not in metrics])
@@ -95,6 +98,8 @@ def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Contro
     for name in metrics:
         if name + GAUSSIAN in table:
             beside[name]["gaussian"] = name + GAUSSIAN
+        if PER_BIN.get(name) in table:
+            beside[name]["per_bin"] = PER_BIN[name]
     return measure(data.meanings("depth", metrics), "Metric", beside, {name: _n(depth, name) for name in metrics})
 
 

@@ -1,5 +1,6 @@
 """Every metric by block over epochs, beside accuracy."""
 
+from ...statistics.bins import TOO_FEW
 from .. import charts
 from ..course import COURSE, COURSE_HEADS, course_of
 from ..panel import HIDE, OWNER, Chart, PageData, Panel, slider
@@ -14,7 +15,7 @@ def panels(data: PageData) -> list[Panel]:
         return []
     about = (
         "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
-        "95 % t interval over seeds of students; of networks, of the mean over images."
+        f"95 % t interval over seeds of students; of networks, of the mean over images. White in the middle: {TOO_FEW}."
     )
     where = {"role": ["variant", "network"]}
     drawn = [

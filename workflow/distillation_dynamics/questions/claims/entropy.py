@@ -1,13 +1,17 @@
 """Claims on the entropy of students over depth: its fall to the lowest block, its rise from it, and what changes them.
 
 In: the evidence. Out: a finding a claim. Entropy under the teacher's range follows the scale of the activations, so
-that each is looked at once more with the scale taken out.
+that each is looked at once more with the scale taken out; and it must say the same in other bins, of students whose
+tokens spread over enough of them.
 """
 
 import numpy as np
 import pandas as pd
 
+from ...statistics.bins import PER_BIN, too_few
 from ...statistics.evidence import Evidence
+from ...words import listed
+from ..shape.bins import OTHER_BINS
 from .finding import (
     CONTRADICTED,
     NO_CONTROL,
@@ -21,6 +25,7 @@ from .finding import (
 from .students import FIRST, LAST, NO_VARIANT, aligning
 
 ENTROPY, STANDARDISED = "entropy_fixed_range", "entropy_standardised"
+OTHERS = tuple(f"{ENTROPY}_{name}" for name in OTHER_BINS)
 
 
 def phases(evidence: Evidence, column: str) -> pd.DataFrame:
@@ -40,6 +45,17 @@ def phases(evidence: Evidence, column: str) -> pd.DataFrame:
     return pd.DataFrame(list(found.values()), index=index, columns=["fall", "rise"])
 
 
+def _unresolved(evidence: Evidence, students: list[str]) -> list[str]:
+    """Return those of students in some block of whom tokens spread over too few bins, on average over seeds."""
+    rows = evidence.depth(PER_BIN[ENTROPY])
+    few = too_few(rows.groupby(["network", "block"])[[PER_BIN[ENTROPY]]].mean(), ENTROPY)
+    return [name for name in students if name in set(few[few].index.get_level_values("network"))]
+
+
+def _too_few(students: list[str]) -> Finding:
+    return untestable(f"tokens of {listed(students)} spread over too few bins of their entropy: its bins decide it")
+
+
 def own(evidence: Evidence) -> Finding:
     """Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
     listed, parts = evidence.terms, {"cross_entropy", "soft"}
@@ -48,8 +64,10 @@ def own(evidence: Evidence) -> Finding:
     ]
     if not baselines:
         return untestable("the baseline is not soft distillation")
-    texts: dict[str, list[str]] = {ENTROPY: [], STANDARDISED: []}
-    signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
+    if few := _unresolved(evidence, baselines):
+        return _too_few(few)
+    texts: dict[str, list[str]] = {column: [] for column in (ENTROPY, STANDARDISED, *OTHERS)}
+    signs: dict[str, list[float]] = {column: [] for column in texts}
     for column in texts:
         every = phases(evidence, column)
         for baseline in baselines:
@@ -62,13 +80,15 @@ def own(evidence: Evidence) -> Finding:
             said = ", ".join(f"{part} {mean_with_interval(*value)} bits" for part, value in means.items())
             texts[column].append(f"{baseline}: {said}, {len(found)} seeds" if column == ENTROPY else said)
             signs[column] += [np.sign(low) if low * high > 0 else 0 for _, low, high in means.values()]
-    number, control = ("; ".join(filter(None, texts[column])) for column in texts)
+    number, control = ("; ".join(filter(None, texts[column])) for column in (ENTROPY, STANDARDISED))
     return _with_scale_out(signs, number, control, "it falls to an interior block and rises from it")
 
 
 def _with_scale_out(signs: dict[str, list], number: str, control: str, said_of_it: str) -> Finding:
     """Return the finding on effects that are to be positive, under the teacher's range and with the scale taken out."""
     control = f"standardised: {control or NO_CONTROL}"
+    if any(signs[other] and signs[other] != signs[ENTROPY] for other in OTHERS):
+        return Finding(UNDECIDED, number, control, "in other bins, as good, an interval lies elsewhere: not resolved")
     if all(sign > 0 for sign in signs[ENTROPY]):
         if signs[STANDARDISED] and all(sign > 0 for sign in signs[STANDARDISED]):
             return Finding(SUPPORTED, number, control, f"{said_of_it}, with the scale taken out too")
@@ -83,8 +103,14 @@ def _less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
     variants = aligning(evidence, place)
     if not variants:
         return untestable(NO_VARIANT[place])
-    texts: dict[str, list[str]] = {ENTROPY: [], STANDARDISED: []}
-    signs: dict[str, list[float]] = {ENTROPY: [], STANDARDISED: []}
+    few = _unresolved(evidence, [*variants, *map(evidence.names.baseline_of, variants)])
+    variants = {
+        name: term for name, term in variants.items() if not {name, evidence.names.baseline_of(name)} & set(few)
+    }
+    if not variants:
+        return _too_few(list(dict.fromkeys(few)))
+    texts: dict[str, list[str]] = {column: [] for column in (ENTROPY, STANDARDISED, *OTHERS)}
+    signs: dict[str, list[float]] = {column: [] for column in texts}
     for column in texts:
         values = phases(evidence, column)[part].unstack("network")
         known = {name: evidence.names.baseline_of(name) for name in variants if name in values}

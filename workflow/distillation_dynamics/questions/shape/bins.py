@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...files import Column
+from ...statistics.bins import PER_BIN
 from ...statistics.thresholds import LEAST_RMS_PER_BIN
 from ...statistics.u_shape import NOT_RESOLVED, TESTED
 from ...statistics.u_shape.fall_and_rise import BITS, sizes, tested
@@ -18,12 +19,6 @@ from ...statistics.u_shape.fall_and_rise import BITS, sizes, tested
 OTHER_BINS = {
     "shifted": "bins shifted by half of one",
     "without_extreme": "bins over the range without its most extreme image",
-}
-# An entropy with bins -> the column of how many of them its tokens spread over.
-PER_BIN = {
-    "entropy": "rms_per_bin",
-    "entropy_fixed_range": "rms_per_bin_fixed_range",
-    "entropy_standardised": "rms_per_bin_standardised",
 }
 # Other columns of scalars.parquet that are read for these.
 READ = (*PER_BIN.values(), *(f"{metric}_{name}" for metric in PER_BIN for name in OTHER_BINS))

@@ -3,6 +3,7 @@
 from ...page import charts
 from ...page.panel import HIDE, Chart, Control, PageData, Panel
 from ...page.profiles import COLUMNS, DEPTH, choice_of, profiles
+from ...statistics.bins import TOO_FEW
 from . import TITLE
 
 
@@ -14,7 +15,7 @@ def panels(data: PageData) -> list[Panel]:
     about = (
         "Every metric over depth at the last epoch. Beside a network its control (dashed, lighter); beside a metric "
         "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
-        "of the same width and scale would have (dash-dotted)."
+        f"of the same width and scale would have (dash-dotted). White in the middle: {TOO_FEW}."
     )
     controls = (
         choice_of(data, table, metrics),
