@@ -151,6 +151,13 @@ def test_a_stop_before_the_first_update_counts_no_attempt_but_where_it_comes_aga
     assert tries == [True, True, True, False], "the first is for nothing"
 
 
+def test_the_log_of_a_job_that_was_stopped_before_it_could_speak_says_so(fail, tmp_path):
+    fail(Job(), "", "SLURM status is: 'FAILED'. Command 'x' died with <Signals.SIGTERM: 15>.")
+    assert "was stopped (SIGTERM)" in (tmp_path / "log").read_text()
+    fail(Job(), "not finished: stopped by SIGTERM; run again\n")
+    assert (tmp_path / "log").read_text() == "not finished: stopped by SIGTERM; run again\n"
+
+
 def test_how_a_command_on_this_machine_died_is_taken_from_what_snakemake_said_before(run, fail, tmp_path):
     job = Job(retries=0)
     assert not fail(job, "", None, before=KILLED)

@@ -41,7 +41,7 @@ LIMIT = 600
 # Jobs that make networks ready, as the controller knows them.
 NETWORKS = r"rule_network_wildcards_.*"
 # Files in the folder of a study under which its jobs do not go smoothly. (The code that counts is that of all tests.)
-HUNGRY, BROKEN, SLOW = "hungry", "broken", "slow"
+HUNGRY, BROKEN, SLOW, LATE = "hungry", "broken", "slow", "late"
 ADDED = {
     "networks": f"""
 
@@ -56,6 +56,7 @@ def main(*arguments, **options):
         time.sleep(3)
     _main(*arguments, **options)
 """,
+    # One that begins its updates late, behind the signal of a short time limit.
     # On no machine fast enough to be done before its limit: until there is a state 100 updates take a second each.
     "cohorts": f"""
 
@@ -64,6 +65,13 @@ class Member(Member):
         if Path("{SLOW}").is_file() and not any(self.states.folder.glob("*.state")):
             time.sleep(1)
         super().update(*arguments)
+
+_main_at_once = main
+
+def main(*arguments, **options):
+    if Path("{LATE}").is_file():
+        time.sleep(200)
+    _main_at_once(*arguments, **options)
 """,
 }
 ALIVE = ("RUNNING", "PENDING", "COMPLETING", "CONFIGURING", "REQUEUED")
@@ -247,6 +255,16 @@ def test_a_training_over_its_time_limit_goes_on_and_finishes(finished, cluster):
     assert "sacct" not in finished.said and "account" not in finished.said, "none is guessed"
     assert "stopped by SIGTERM before update" in finished.said and "Trying to restart" in finished.said
     assert logs(finished.folder).count("resume: going on from") >= 2, "both members go on"
+
+
+def test_a_time_limit_before_the_first_update_is_said_as_one_and_counts_no_attempt(finished, cluster, start, tmp_path):
+    folder = project_with(tmp_path, finished.folder, **{"compute.students.runtime": 1})
+    shutil.rmtree(folder / "results/shared/runs")
+    (folder / LATE).touch()
+    workflow = start(folder, "--until", "students", "--retries", "1")
+    workflow.wait_for(lambda: workflow.said.count("Trying to restart") == 2, "third attempt")
+    assert "compute.students.runtime" in workflow.said and "time limit" in workflow.said
+    assert "failed without a sentence" not in workflow.said
 
 
 def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, start, tmp_path):

@@ -125,7 +125,8 @@ def keep(logs: list[str]) -> None:
 
 def note(failure: Failure, logs: list[str]) -> None:
     """Leave in a job's own log, the first, how it was ended from outside, of which it knew nothing itself."""
-    if failure.kind in FROM_OUTSIDE and logs:
+    silent = failure.kind is Kind.STOPPED and bool(logs) and not tail(logs[0])
+    if logs and (failure.kind in FROM_OUTSIDE or silent):
         with contextlib.suppress(OSError), open(logs[0], "a", encoding="utf-8") as file:
             file.write(f"{failure.sentence}\n")
 
