@@ -95,9 +95,9 @@ def test_the_most_extreme_image_is_that_whose_absence_narrows_the_range_most(tmp
     }  # fmt: skip
 
 
-def limits_of(values, size):
+def limits_of(values, size, groups=()):
     """Return the limits of images [B, ...] in batches, each image its values in two blocks."""
-    limits = Limits()
+    limits = Limits(groups)
     for batch in torch.tensor(values, dtype=torch.float32)[:, None, None, None].split(size):
         limits.add({0: batch[..., :1], 1: batch[..., 1:]})
     return limits
@@ -112,6 +112,19 @@ def test_limits_equal_those_of_all_values(seed, size):
     rest = [(one.min(), one.max()) for one in (np.delete(values, image, axis=0) for image in range(8))]
     low, high = limits.without_extreme
     assert (low, high) in rest and high - low == min(b - a for a, b in rest)
+
+
+def test_images_of_one_group_are_left_out_together():
+    values = [[-9.0, 1], [0, 8], [-2, 9], [-8, 0], [-1, 2]]
+    assert limits_of(values, 2).without_extreme == (-8, 9)
+    assert limits_of(values, 2, groups=[0, 1, 2, 0, 3]).without_extreme == (-2, 9)
+    assert limits_of(values, 1, groups=[7] * 5).without_extreme == (-9, 9)
+    features = drawn()
+    groups = np.array([0, 1, 2, 3, 4, 4])
+    metric = entropy.Metric(context=Context(groups=groups))
+    found = measure(metric, [[torch.from_numpy(b[:3]) for b in features], [torch.from_numpy(b[3:]) for b in features]])
+    rest = features[:, :4]
+    assert (found["inner_low"], found["inner_high"]) == ([rest.min()] * 3, [rest.max()] * 3)
 
 
 def test_one_image_leaves_the_range_that_it_has():

@@ -3,18 +3,22 @@
 In: features, blocks [B, C, H, W], batch after batch. Memory is that of four values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from torch import Tensor
 
 from .blocks import extremes
 
 
 class Limits:
-    """The two smallest and the two largest values of different images, and which images they are of."""
+    """The two smallest and the two largest values of different images, and which images they are of.
 
-    def __init__(self):
-        self.seen = 0
+    `groups`: of every image that will come; those of one group count as one. Empty: each is alone.
+    """
+
+    def __init__(self, groups: np.ndarray | Sequence[int] = ()):
+        self.groups, self.seen = groups, 0
         # Number of an image -> its value, the outermost first; the largest values with the sign turned.
         self._ends: tuple[dict[int, float], dict[int, float]] = ({}, {})
 
@@ -27,12 +31,13 @@ class Limits:
                 if len(end) < 2 or outermost < max(end.values()):
                     rows = block.flatten(1)
                     values = (rows.amin(dim=1) if sign > 0 else -rows.amax(dim=1)).tolist()
-                    self._take(end, {self.seen + number: value for number, value in enumerate(values)})
+                    self._take(end, values)
         self.seen += len(block)
 
-    def _take(self, end: dict[int, float], values: dict[int, float]) -> None:
-        """Keep of what was seen and of these values those of the two images that reach farthest out."""
-        for image, value in values.items():
+    def _take(self, end: dict[int, float], values: Sequence[float]) -> None:
+        """Keep of what was seen and of a batch's values those of the two images that reach farthest out."""
+        for number, value in enumerate(values, self.seen):
+            image = int(self.groups[number]) if len(self.groups) else number
             end[image] = min(value, end.get(image, value))
         kept = sorted(end.items(), key=lambda one: (one[1], one[0]))[:2]
         end.clear()
@@ -47,7 +52,7 @@ class Limits:
     @property
     def without_extreme(self) -> tuple[float, float]:
         """The same without the image whose absence narrows the range most; of one image, all that there is."""
-        if self.seen < 2:
+        if len(self._ends[0]) < 2:
             return self.all
         ranges = []
         for image in sorted({next(iter(end)) for end in self._ends}):

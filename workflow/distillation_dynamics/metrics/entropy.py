@@ -73,7 +73,7 @@ class Ranged(Accumulator):
 
     def begin(self) -> None:
         """Begin with an empty range."""
-        self.limits = Limits()
+        self.limits = Limits(self.context.groups)
 
     @property
     def low(self) -> float:
