@@ -15,7 +15,8 @@ from distillation_dynamics.jobs import causes, record, summary, terminal
 from distillation_dynamics.jobs.costs import RECORDS, Cost
 from distillation_dynamics.jobs.eta import Job, Workload
 from distillation_dynamics.jobs.failures import Failures
-from distillation_dynamics.jobs.terminal import Subject, Terminal, duration
+from distillation_dynamics.jobs.terminal import Subject, Terminal
+from distillation_dynamics.progress import Pace, duration, so_far
 
 
 class TestPlugin(TestLogHandlerBase):
@@ -340,3 +341,42 @@ def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_i
     assert summary.answers(graph, None) == [*expected, str(tmp_path / "index.html")]
     monkeypatch.setattr(record, "fault", lambda *_: "is of another key")
     assert summary.answers(graph, None) == []
+
+
+def test_a_long_job_says_at_intervals_how_far_it_is_and_a_short_one_nothing(capsys):
+    clock = Clock()
+    pace = Pace(400, clock)
+    for _ in range(10):
+        clock.now += 25
+        pace.add(40)
+    # After 75, 150 and 225 s.
+    assert capsys.readouterr().err.splitlines() == [
+        "so far: 120 of 400 images, about 3 min left",
+        "so far: 240 of 400 images, about 2 min left",
+        "so far: 360 of 400 images, about 25 s left",
+    ]
+    clock.now = 0.0
+    short = Pace(400, clock)
+    for _ in range(10):
+        clock.now += 5
+        short.add(40)
+    assert capsys.readouterr().err == ""
+
+
+def test_of_a_log_the_last_line_counts_that_says_how_far_the_job_is():
+    assert so_far("note\nso far: 1 of 3 images, x\nso far: 2 of 3 images, y\nmore") == "2 of 3 images, y"
+    assert so_far("not so far: 1") == so_far("") == ""
+
+
+def test_of_a_single_running_job_its_log_says_how_far_it_is(subject, tmp_path):
+    to, log = made(subject), tmp_path / "job.log"
+    log.write_text("so far: 120 of 400 images, about 3 min left\n")
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    send(to, LogEvent.JOB_INFO, jobid=7, log=[str(log)])
+    assert to.progress(60.0).endswith("running: cohorts (120 of 400 images, about 3 min left)")
+    log.unlink()
+    assert to.progress(60.0).endswith("running: cohorts")
+    log.write_text("so far: 120 of 400 images, about 3 min left\n")
+    send(to, LogEvent.JOB_INFO, jobid=8, log=[])
+    assert to.progress(60.0).endswith("running: cohorts, student")
+    to.close()

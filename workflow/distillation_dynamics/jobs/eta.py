@@ -27,7 +27,7 @@ ABOUT_NETWORKS = ("cohorts", "measure", "compare", "student")
 class Job:
     """A job of Snakemake: its rule, what it carries out, what it takes of the machine, what it should cost.
 
-    `begun` and `ended`: seconds of a clock.
+    `begun` and `ended`: seconds of a clock; `log`: the file in which it says how far it is.
     """
 
     rule: str
@@ -36,6 +36,7 @@ class Job:
     cost: Cost
     begun: float | None = None
     ended: float | None = None
+    log: str | None = None
 
     @property
     def took(self) -> float:

@@ -20,7 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from .causes import Failure, Kind
+from ..progress import duration, so_far
+from .causes import Failure, Kind, tail
 from .eta import Job, Workload
 from .failures import logs_of
 from .summary import counted, number_of
@@ -40,14 +41,6 @@ REPEATED = (
     *("Exiting because a job", "At least one job did not complete"),
 )
 RESTART = re.compile(r"Trying to restart job (\d+)")
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it: 42 s, 12 min, 3.4 h, 2.1 days."""
-    for unit, size, places, limit in (("s", 1, 0, 99.5), ("min", 60, 0, 99.5 * 60), ("h", 3600, 1, 48 * 3600)):
-        if seconds < limit:
-            return f"{seconds / size:.{places}f} {unit}"
-    return f"{seconds / 86400:.1f} days"
 
 
 @dataclass(frozen=True)
@@ -158,7 +151,7 @@ class Terminal:
 
     def _job_begins(self, record: Any) -> None:
         if self.workload is not None and (job := self.workload.jobs.get(record.jobid)) is not None:
-            job.begun = self.clock()
+            job.begun, job.log = self.clock(), next(iter(getattr(record, "log", None) or ()), None)
             self.failed.discard(record.jobid)
 
     def _job_ends(self, record: Any) -> None:
@@ -207,7 +200,10 @@ class Terminal:
         done, count = len(self.workload.ended), len(self.workload.jobs)
         # All is done only when the last job is.
         share = min(int(100 * self.workload.share(self.start, now)), 99 if done < count else 100)
-        running = ", ".join(dict.fromkeys(job.rule for job in self.workload.running))
+        jobs = self.workload.running
+        running = ", ".join(dict.fromkeys(job.rule for job in jobs))
+        if len(jobs) == 1 and jobs[0].log is not None and (said := so_far(tail(jobs[0].log))):
+            running += f" ({said})"
         left = f"{self._left(now)} left" + (f"; running: {running}" if running else "")
         return f"{share} %, {done} of {counted(count, 'job')}, {left}"
 

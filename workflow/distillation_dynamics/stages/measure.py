@@ -33,7 +33,7 @@ from ..networks.kept import Kept
 from ..networks.observer import Observer
 from ..networks.weights import load_weights
 from ..outputs import AttentionMap, NotFinite, Outputs, Request, computed_with
-from ..progress import Progress
+from ..progress import Pace, Progress
 from ..spec.base import to_json
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
@@ -117,6 +117,7 @@ class Session:
     def __init__(self):
         self.opened: dict[ImageSet, MeasuredImages] = {}
         self.untrained: dict[str, Left] = {}
+        self.pace = Pace(0)
 
     def images(self, image_set: ImageSet, workers: int) -> MeasuredImages:
         """Return the images of an image set, opened once."""
@@ -134,17 +135,18 @@ def main(
 ) -> None:
     """Measure one network by all of `jobs`; `start` is when this process began, as time.time() says it."""
     progress, begun = progress or Progress(), time.time() if start is None else start
-    session = session or Session()
-    device = device_of(gpus)
+    session, device = session or Session(), device_of(gpus)
     # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
     torch.backends.cudnn.allow_tf32 = False
-    parts = [Measurement(number, job) for number, job in enumerate(jobs)]
-    checkpoints = jobs[0].network
+    parts, checkpoints = [Measurement(number, job) for number, job in enumerate(jobs)], jobs[0].network
+    image_sets = list(dict.fromkeys(image_set for part in parts for image_set in part.job.image_sets))
+    opened = [session.images(image_set, jobs[0].machine.threads - 1) for image_set in image_sets]
+    session.pace = Pace(len(checkpoints.weights.files) * sum(map(len, opened)))
     for part in parts:
         progress.begin(part.number)
     for number, weights in enumerate(checkpoints.weights.files):
         observer = functools.cache(functools.partial(_observer, jobs[0], weights, device))
-        for image_set in dict.fromkeys(image_set for part in parts for image_set in part.job.image_sets):
+        for image_set in image_sets:
             members = [part for part in parts if part.failed is None and image_set in part.job.image_sets]
             if members:
                 _measure(observer, weights, number, image_set, session, members, device)
@@ -206,7 +208,8 @@ def _measure(
                 metrics[part] = part.module.Metric(part.job.settings, context)
         try:
             with computed_with(weights):
-                _stream(watcher, images, metrics, size, device, image_set.classes == network.model.classes)
+                sorts = image_set.classes == network.model.classes
+                _stream(watcher, images, metrics, size, device, sorts, session.pace)
         except StudyError as error:
             # What the network itself computes is wrong for all.
             for part in parts:
@@ -245,6 +248,7 @@ def _stream(
     size: int,
     device: torch.device,
     sorts: bool,
+    pace: Pace,
 ) -> None:
     """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
     kept = Kept(Request.joined(part.request for part, metric in metrics.items() if metric.passes > 1))
@@ -252,17 +256,15 @@ def _stream(
         due = {part: metric for part, metric in metrics.items() if metric.passes >= number and part.failed is None}
         if not due:
             return
-        if number > 1:
-            for part, metric in due.items():
-                with part.own():
-                    metric.next_pass()
-
-        request = Request.joined(part.request for part in due)
-        ask = _asking(observer, request, _attending(due), device, sorts)
+        for part, metric in due.items() if number > 1 else ():
+            with part.own():
+                metric.next_pass()
+        ask = _asking(observer, Request.joined(part.request for part in due), _attending(due), device, sorts)
         # Each goes before the next one is made.
         for outputs in chain(kept.outputs[:], map(ask, images.batches(size, size * len(kept.outputs)))):
             if number == 1:
                 kept.add(outputs)
+                pace.add(size if outputs.positions is None else len(outputs.positions))
             for part, metric in due.items():
                 if part.failed is None:
                     with part.own():
@@ -291,8 +293,7 @@ def _asking(
         # A head of other classes has no logit of a label.
         targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
         outputs = observer(batch.images.to(device), request, targets.to(device), attend)
-        outputs.labels, outputs.targets = batch.labels, targets
-        outputs.positions = torch.from_numpy(batch.positions)
+        outputs.labels, outputs.targets, outputs.positions = batch.labels, targets, torch.from_numpy(batch.positions)
         return outputs
 
     return ask
