@@ -172,7 +172,8 @@ def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatc
 
 def content_of(train, test):
     """What a plan reads of a study on two folders."""
-    data = smoke_config()["data"] | {"source": "folder", "train": str(train), "test": str(test)}
+    data = smoke_config()["data"] | {"source": "folder", "train": str(train), "test": str(test), "classes": 2}
+    data["validation"] = {"taken_from": "train", "per_class": 100}
     return Content.read(load(smoke_config() | {"data": data}), Hashes())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -175,7 +176,7 @@ def test_labels_of_any_type_are_numbers_and_their_names_are_kept(tmp_path, name,
     ("labels", "metadata", "message"),
     [
         (["a", None, "b"], None, r"1 rows of \S+a\.parquet have no label \(null\)"),
-        (WORDS, None, r"^data\.classes: 3 is given, but column label of data\.test names 2 \(ant, bee\)$"),
+        ([*"abcd"], None, r"^data\.classes: 3 is given, but column label of data\.test names 4 \(a, b, c, d\)$"),
         (
             ["ant", "dog", "bee"],
             CLASS_LABEL,
@@ -184,9 +185,33 @@ def test_labels_of_any_type_are_numbers_and_their_names_are_kept(tmp_path, name,
     ],
 )
 def test_words_that_are_not_the_classes_are_a_sentence(tmp_path, labels, metadata, message):
-    path = written(tmp_path / "a.parquet", PICTURES, pa.array(labels), metadata)
+    path = written(tmp_path / "a.parquet", (PICTURES * 2)[: len(labels)], pa.array(labels), metadata)
     with pytest.raises(StudyError, match=message):
         reader.count([path], 3, "data.test")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ([0, 1, 1], [0, 2, 1], r"^data\.classes: 3 is given, but data\.train has no image of class 2$"),
+        ([0, 2, 2], [0, 0, 0], None),
+        (WORDS, ["ant"] * 3, r"^data\.classes: 3 is given, but column label of data\.train names 2 \(ant, bee\)$"),
+        (["a", "b", "c"], ["a", "c", "c"], None),
+        (None, [0, 0, 1], None),
+        (None, WORDS, r"^data\.classes: 3 is given, but column label of data\.test names 2 \(ant, bee\)$"),
+    ],
+)
+def test_other_classes_than_the_labels_tell_are_refused_when_a_study_is_planned(tmp_path, train, test, message):
+    given = {"train": train, "test": test}
+    paths = {
+        key: (written(tmp_path / f"{key}.parquet", PICTURES, pa.array(values)),)
+        for key, values in given.items()
+        if values is not None
+    }
+    data = Data("parquet", rows=dict.fromkeys(paths, 3), packed=True, classes=3, **paths)
+    study = type("Study", (), {"data": data, "probes": {}, "networks": {}})
+    with nullcontext() if message is None else pytest.raises(StudyError, match=message):
+        assert Content.read(study, Hashes()).counts == {DATA: dict.fromkeys(paths, 3)}
 
 
 def test_words_and_numbers_are_not_mixed_and_lacking_columns_are_named(tmp_path):

@@ -14,6 +14,7 @@ from distillation_dynamics.study.keys import Network, Student
 from distillation_dynamics.study.pairs import expand_pairs
 from helpers import changed, graph_of, load, smoke_config
 
+PROBE = {key: smoke_config()["data"][key] for key in ("source", "test")} | {"images": 10_001}
 SMALL = smoke_config()["data"] | {"source": "folder", "test": "test"}
 
 
@@ -78,6 +79,22 @@ def test_every_objective_file_is_a_known_objective():
         ("networks.cait.recipe.train_images", 99999, "networks.cait.recipe.train_images: 99999 is more than the 9800"),
         ("measure.images", 5000, "measure.images: 5000 is more than the 200"),
         ("compare.images", 5000, "compare.images: 5000 is more than the 200"),
+        (
+            "measure.published_images",
+            10001,
+            "^measure.published_images: 10001 is more than the 10000 images of",
+        ),
+        ("probes", {"p": PROBE}, "^probes.p.images: 10001 is more than the 10000 images of probes.p.test$"),
+        (
+            "measure",
+            {"metrics": ["entropy"], "first_seed_only": ["rank"]},
+            "^measure.first_seed_only: rank is not measured; remove it, or add it to measure.metrics$",
+        ),
+        (
+            "compare",
+            {"metrics": ["cka"], "first_seed_only": ["cka", "agreement"]},
+            "^compare.first_seed_only: agreement is not measured; remove it, or add it to compare.metrics$",
+        ),
         ("measure.metrics", ["entropi"], r"measure.metrics.0: 'entropi' is not possible; did you mean entropy"),
         ("measure.permutations", 5, "measure.permutations: 5 is less than the minimum of 20"),
         ("statistics", {"baseline": "hrad"}, "statistics.baseline: there is no variant 'hrad'; did you mean hard"),

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..data.source import options_of
 from ..errors import StudyError
@@ -70,7 +71,26 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
         if os.path.isdir(paths[0]) and not data.packed:
             # Each is an image, which is read where it lies.
             counts[source] = len(files)
+    if missing is None:
+        _check_classes(key, data, reader)
     return found, counts, missing
+
+
+def _check_classes(key: str, data: Data, reader: Any) -> None:
+    """Raise StudyError where a set is said to have other classes than its labels tell, as far as they are known now."""
+    source = "train" if data.train else "test"
+    paths, name, told = data.files[source], f"{key}.{source}", options_of(reader, data)
+    if data.classes is None or not hasattr(reader, "classes_in"):
+        return
+    if reader.classes_in(paths, name, **told) in (None, data.classes):
+        return
+    # In the words of the stage that splits them.
+    images = reader.Source(paths, data.classes, name, **told)
+    if images.classes is not None and len(images.classes) != data.classes:
+        raise StudyError(images.not_of(data.classes))
+    lacking = set(range(data.classes)) - set(images.labels.tolist())
+    if data.train and lacking:
+        raise StudyError(f"{key}.classes: {data.classes} is given, but {name} has no image of class {min(lacking)}")
 
 
 def _warn_of(images: dict[str, str], counts: dict[str, int]) -> None:

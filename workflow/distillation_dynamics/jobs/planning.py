@@ -13,12 +13,15 @@ from .. import gpus
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
+from ..spec.faults import read, refuse
 from ..study.checks import architecture_notes, resampling_notes, view_notes
+from ..study.counts import image_faults
+from ..study.keys import Configuration
 from ..study.recipes import average_notes
 from ..study.study import Study
 from . import costs, provenance, tried
 from .build import build_graph
-from .content import Content
+from .content import Content, key_of, sets_of
 from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
@@ -60,8 +63,16 @@ def where(project: Path) -> str:
 
 
 def content_of(study: Study, hashes: Hashes) -> Content:
-    """Return what is in images and weights, and what the columns of metrics say; raise StudyError as both do."""
-    return replace(Content.read(study, hashes), columns=tried.columns(study))
+    """Return what is in images and weights, and what the columns of metrics say.
+
+    Raises StudyError as both do, and where there are fewer images than the study asks for.
+    """
+    content, sets = Content.read(study, hashes), sets_of(study)
+    if any(content.counts[name] != data.rows for name, data in sets.items()):
+        # Of folders it is only known now.
+        counts = {key_of(name): content.counts[name] for name in sets}
+        refuse(image_faults(read(Configuration, study.configuration), study.data, counts))
+    return replace(content, columns=tried.columns(study))
 
 
 def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:

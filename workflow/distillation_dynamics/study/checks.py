@@ -184,6 +184,14 @@ def argument_faults(config: Configuration) -> Iterator[str]:
                     yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
 
 
+def first_seed_faults(config: Configuration) -> Iterator[str]:
+    """Yield a sentence for each metric that is to be measured of the first seed alone, and is not measured at all."""
+    for owner, part in (("measure", config.measure), ("compare", config.compare)):
+        for name in part.first_seed_only:
+            if name not in part.metrics:
+                yield f"{owner}.first_seed_only: {name} is not measured; remove it, or add it to {owner}.metrics"
+
+
 def compute_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each request to the machine that cannot work."""
     for stage, compute in vars(config.compute).items():
@@ -210,7 +218,7 @@ def compute_faults(config: Configuration) -> Iterator[str]:
 # What the configuration alone tells.
 CHECKS = (
     *(name_faults, weight_faults, whole_faults, student_faults, group_faults, level_faults, network_faults),
-    *(argument_faults, recipe_faults, compute_faults),
+    *(argument_faults, recipe_faults, first_seed_faults, compute_faults),
 )
 
 

@@ -19,9 +19,9 @@ from ..spec.faults import read, refuse, said
 from ..spec.images import WHITE, View
 from ..spec.network import ModelInfo, ModelQuery
 from . import checks
+from .counts import image_faults
 from .keys import Configuration, ProbeData, StudyData
 from .pairs import Known, variant_terms
-from .recipes import image_faults
 from .students import arms_of, key_of, students_of, terms_of
 from .study import Study, Variant
 from .term_checks import term_faults
@@ -42,7 +42,8 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
     view = View(**given) if given.keys() >= set(checks.VIEW) else None
     data = _images("data", whole.data, view)
     probes = {name: _images(f"probes.{name}", part) for name, part in whole.probes.items()}
-    refuse(image_faults(whole, data))
+    rows = {"data": data.rows} | {f"probes.{name}": probe.rows for name, probe in probes.items()}
+    refuse(image_faults(whole, data, rows))
     asked = describe(_queries(whole, view))
     model_info = {owner.partition(".")[2] or owner: info for owner, info in asked.items()}
     refuse(checks.head_faults(whole, model_info))

@@ -1,11 +1,9 @@
 """What is wrong with recipes: beside the images and the GPUs that there are, and in timm's words. Imports no torch."""
 
-import math
 import re
 from collections.abc import Callable, Iterator
 
 from ..errors import nearest
-from ..spec.configured import Data
 from ..spec.faults import said
 from ..spec.training import Augmentation, Mixing, Recipe
 from .keys import Configuration
@@ -121,31 +119,3 @@ def auto_augment_fault(text: str) -> str | None:
     if most is not None and int(given.get("n", 2)) > most:
         return f"n{given['n']} in {text!r}: of t{given['t']} at most {most} are drawn"
     return None
-
-
-def image_faults(config: Configuration, data: Data) -> Iterator[str]:
-    """Yield a sentence where more images are held out, trained on or measured than there are."""
-    if data.validation is not None and data.held_out >= data.rows.get(held := data.validation.taken_from, math.inf):
-        yield (
-            f"data.validation.per_class: {data.validation.per_class} images of each of {data.classes} classes cannot "
-            f"be held out: data.{held} has {data.rows[held]} images in all"
-        )
-    size = data.left_to_train(data.rows["train"]) if "train" in data.rows else None
-    if size is not None and size <= 0:
-        size = None  # Said already: nothing would be left to train on.
-    for key, recipe in recipes(config).items():
-        images = recipe.train_images or size
-        if size is not None and images is not None and images > size:
-            yield f"{key}.train_images: {images} is more than the {size} training images there are"
-        if images is not None and recipe.batch_size > images:
-            yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
-    for name, network in config.networks.items():
-        images = network.head.images if network.head is not None else None
-        if size is not None and images is not None and images > size:
-            yield f"networks.{name}.head.images: {images} is more than the {size} training images there are"
-    count = data.count_of(data.measured, data.rows)
-    for owner, images in (
-        ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)
-    ):  # fmt: skip
-        if images is not None and count is not None and images > count:
-            yield f"{owner}.images: {images} is more than the {count} {data.measured} images"

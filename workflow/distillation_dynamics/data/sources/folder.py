@@ -62,6 +62,12 @@ def class_names(paths: Iterable[str], label_depth: int = 1) -> tuple[str, ...]:
     return tuple(_names_at(label_depth, (os.path.relpath(file, root) for file in files_below(root))))
 
 
+def classes_in(paths: Iterable[str], key: str, label_depth: int = 1) -> int | None:
+    """Return how many classes a folder has images of; None of a .tar, which is listed only when it is split."""
+    (root,) = paths
+    return len(class_names([root], label_depth)) if os.path.isdir(root) else None
+
+
 def class_of(name: str, label_depth: int) -> str | None:
     """Return the class of an image by its path in the source; None where it lies in no folder of that level."""
     folders = name.split(os.sep)[:-1]

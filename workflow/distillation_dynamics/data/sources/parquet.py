@@ -5,7 +5,7 @@ labels are not looked at where there are no classes. Imports no torch.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -147,7 +147,7 @@ def _numbers_of_words(footers: Iterable[Footer], column: str, classes: int, key:
     """Return the number of each class by the word for it; None where labels are numbers.
 
     Words are numbered as Hugging Face's metadata name the classes, else in plain order. Raises StudyError naming the
-    configuration's `key` where they are not as many as the study's classes, or some files have words and some numbers.
+    configuration's `key` where they are more than the study's classes, or some files have words and some numbers.
     """
     footers = list(footers)
     words = [footer.is_word(column) for footer in footers]
@@ -166,12 +166,16 @@ def _numbers_of_words(footers: Iterable[Footer], column: str, classes: int, key:
             f"name ({some(names)}); mend one"
         )
     numbered = {word: number for number, word in enumerate(names or found)}
-    if len(numbered) != classes:
-        raise StudyError(
-            f"{key.rpartition('.')[0]}.classes: {classes} is given, but column {column} of {key} names "
-            f"{len(numbered)} ({some(numbered)})"
-        )
+    if len(numbered) > classes:
+        raise StudyError(_other_classes(numbered, classes, column, key))
     return numbered
+
+
+def _other_classes(numbered: Mapping[str, int], classes: int, column: str, key: str) -> str:
+    return (
+        f"{key.rpartition('.')[0]}.classes: {classes} is given, but column {column} of {key} names {len(numbered)} "
+        f"({some(numbered)})"
+    )
 
 
 class Source:
@@ -182,7 +186,8 @@ class Source:
 
     def __init__(self, paths: Iterable[str], classes: int | None, key: str, columns: Columns = COLUMNS):
         self.footers = [_columns.checked(path, columns, classes, key) for path in paths]
-        self.column, self.classes, self.labels = columns.image, None, None
+        self.columns, self.key = columns, key
+        self.classes, self.labels = None, None
         # Files of one name in several folders are told apart by theirs.
         above = os.path.commonpath([os.path.dirname(os.path.abspath(footer.path)) for footer in self.footers])
         names = []
@@ -207,11 +212,16 @@ class Source:
             parts.append(values.astype(np.int64))
         return np.concatenate(parts)
 
+    def not_of(self, classes: int) -> str:
+        """Return the sentence of a source whose words are not those of so many classes."""
+        return _other_classes(self.classes or {}, classes, self.columns.label, self.key)
+
     def encoded(self) -> Iterator[bytes]:
         """Yield the encoded images in order, with no more than some rows in memory at a time."""
         for footer in self.footers:
-            named = by_path(footer, self.column)
-            both = zip(bytes_of(footer, self.column), paths_of(footer, self.column), strict=True)
+            column = self.columns.image
+            named = by_path(footer, column)
+            both = zip(bytes_of(footer, column), paths_of(footer, column), strict=True)
             for row, (encoded, name) in enumerate(both):
                 if encoded is None and not (name and named):
                     raise StudyError(
