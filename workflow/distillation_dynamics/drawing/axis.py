@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 from .layout import NAMES, fitted
 from .style import block_label, label
 
+# Of a change that counts: axes that go no further than so many of it are linear.
+FEW = 4
+
 
 def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
     """Name the blocks at places 0, 1, ... of an axis, at most `most` of them; by number where that tells them apart."""
@@ -66,3 +69,33 @@ def log_scale(axes: Axes, about: bool = False) -> None:
     axes.yaxis.set_major_locator(locator)
     axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+
+
+def signed_scale(axes: Axes, low: float, high: float, around: float, most: int = 4) -> None:
+    """Let the x axis of changes run from `low` < 0 to `high` > 0 with a few round numbers, 0 among them.
+
+    Linear where it goes no further than a few times `around`; else linear as far as that and logarithmic beyond.
+    """
+    if max(-low, high) > FEW * around:
+        axes.set_xscale("symlog", linthresh=around, linscale=0.4)
+    axes.set_xlim(low, high)
+    ticks = signed_ticks(low, high, axes.transData, most)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+
+
+def signed_ticks(low: float, high: float, placed: mpl.transforms.Transform, most: int = 4) -> list[float]:
+    """Return 0 and round numbers between two ends, none nearer to another than a part in `most` of the axis."""
+    decade = math.floor(math.log10(max(-low, high)))
+    sizes = [step * 10.0**power for power in range(decade - 3, decade + 1) for step in (1, 2, 5)]
+    candidates = [sign * size for size in sizes for sign in (1, -1) if low <= sign * size <= high]
+
+    def place(value: float) -> float:
+        return float(placed.transform((value, 0))[0])
+
+    width, taken = place(high) - place(low), [0.0]
+    # Of each size the rounder number first; of those the outermost, which say how far the axis goes.
+    for value in sorted(candidates, key=lambda value: (-abs(value), value < 0)):
+        if all(abs(place(value) - place(other)) >= width / most for other in taken):
+            taken.append(value)
+    return sorted(round(value, 12) for value in taken)

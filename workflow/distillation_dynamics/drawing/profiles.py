@@ -173,7 +173,8 @@ def levels(
         if absent:
             most = letters(inches_of(axes)[0] + 0.3)
             axes.set_title(_absent(absent, list(looks), style, most), loc="right", fontsize=SMALL)
-    _name_depth(list(panels.values())[-1], table)
+    lowest = list(panels.values())[-1]
+    lowest.set_xlabel(name_depth(lowest, table))
     return drawn
 
 
@@ -219,18 +220,19 @@ def _changes(
         axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
         if metric not in drawn:
             axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
-    _name_depth(list(panels.values())[-1], table)
+    lowest = list(panels.values())[-1]
+    lowest.set_xlabel(name_depth(lowest, table))
     return drawn
 
 
-def _name_depth(lowest: Axes, table: pd.DataFrame) -> None:
-    """Name the blocks below a column of panels if all have the same ones; otherwise the axis is relative depth."""
+def name_depth(axes: Axes, table: pd.DataFrame) -> str:
+    """Name the blocks below a panel if all networks have the same ones, else number relative depth; return which."""
     names = block_names(table)
     if names.nunique() == 1:
-        name_blocks(lowest.xaxis, names.iloc[0])
-    else:
-        lowest.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    lowest.set_xlabel("block" if names.nunique() == 1 else "relative depth")
+        name_blocks(axes.xaxis, names.iloc[0])
+        return "block"
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    return "relative depth"
 
 
 def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, Any], before: int) -> bool:

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from ..drawing.axis import few_ticks, name_rows
+from ..drawing.axis import few_ticks, name_rows, signed_scale
 from ..drawing.hollow import mark_too_few
 from ..drawing.layout import NAMES, Room, name_below, sheet
-from ..drawing.profiles import final, places_of
+from ..drawing.profiles import final, name_depth, places_of
 from ..drawing.style import PAGE, SMALL, NoValue, Style, counts, label, main_images, need
 from ..statistics.bins import PER_BIN, TOO_FEW, too_few
 from ..statistics.thresholds import LEVEL, SMALLEST_FACTOR
@@ -71,11 +70,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_facecolor(SHADE[roles[metric]])
         axes.set_title(f"{label(metric)}\n({ROLES[roles[metric]]})")
         _panel(axes, rows, members, looks)
-        # Linear about 0, as far as the smallest change that counts.
-        axes.set_xscale("symlog", linthresh=SMALLEST, linscale=0.4)
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks([-1, 0, 1], ["-1", "0", "1"])
-        axes.set_xlim(*_reach(table))
+        signed_scale(axes, *_reach(table), SMALLEST)
         name_rows(axes, members, lines=1)
         axes.tick_params(labelleft=column == 0)
         # The lowest panel of a column carries the numbers.
@@ -87,17 +82,16 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _reach(table: pd.DataFrame) -> tuple[float, float]:
-    """Return what the axis of valleys spans: all of them, and a doubling to both sides."""
+    """Return what the axis of valleys spans: all of them, and to both sides more than the smallest that counts."""
     values = table[["valley", "valley_low", "valley_high"]].to_numpy()
     values = values[np.isfinite(values)]
-    return 1.2 * min(-1.0, values.min(initial=0)), 1.2 * max(1.0, values.max(initial=0))
+    return 1.2 * min(-SMALLEST, values.min(initial=0)), 1.2 * max(1.5 * SMALLEST, values.max(initial=0))
 
 
 def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, looks: dict) -> None:
     """Draw a metric over depth as change from the first block: in colour where it is U-shaped, otherwise grey."""
     metric = found["metric"].iloc[0]
     axes.set_visible(True)
-    axes.set_title(f"{label(metric)},\nover depth")
     places, shaped = places_of(depth), set(found.loc[found["verdict"] == U_SHAPED, "network"])
     for name in sorted(set(depth["network"]) & set(looks), key=lambda name: (name in shaped, list(looks).index(name))):
         rows = depth[depth["network"] == name]
@@ -113,7 +107,7 @@ def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, lo
             if PER_BIN.get(metric) in rows:
                 few = too_few(rows.groupby("block")[[PER_BIN[metric]]].mean(), metric)
                 mark_too_few(axes, places[name][change.index], shown, few.to_numpy(), look)
-    axes.set_xticks([0, 0.5, 1], ["first", "", "last"])
+    axes.set_title(f"{label(metric)},\nby {name_depth(axes, depth)}")
     axes.axhline(0, color="black", linewidth=0.4, zorder=0)
     few_ticks(axes)
 
