@@ -168,7 +168,7 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch, flat):
 @pytest.mark.parametrize(
     ("files", "classes"),
     [
-        (("cat/1.jpg", "dog/2.jpg", "dog/more/3.jpg"), 2),
+        (("cat/1.jpg", "dog/2.jpg", "dog/more/3.webp", ".ipynb_checkpoints/4.jpg", "dog/._2.jpg"), 2),
         (("cat/1.jpg", "dog/2.jpg", "0.jpg"), None),
         (("all/1.jpg", "all/2.jpg"), None),
         (("a/cat/1.jpg", "b/cat/2.jpg", "b/dog/3.jpg"), 2),
@@ -360,11 +360,13 @@ def test_what_features_would_take_is_said_before_anything_is_written(
     folder.mkdir()
     for number in range(images):
         (folder / f"{number}.png").write_bytes(b"")
+    (folder / "readme.txt").write_bytes(b"")
     (tmp_path / "vit.safetensors").write_bytes(b"")
     asked = Asked("vit.safetensors", str(folder), model="vit", features=features)
     lines = announced(*studied(configuration_of(asked), asked))
     whole = f"{size}, of every block and token of the images that are measured, network and control"
-    assert lines == [f"vit: looks at {images} images, brought to 8 x 8 pixels", said.format(whole)]
+    looked, left_out = f"vit: looks at {images} images, brought to 8 x 8 pixels", "left out: 1 .txt (readme.txt)"
+    assert lines == [looked, left_out, said.format(whole)]
     assert not (tmp_path / "results").exists()
 
 

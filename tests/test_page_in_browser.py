@@ -116,6 +116,41 @@ def test_sliders_measures_and_switches_change_what_is_shown(browser, page):
     assert fewer == names - 1 and none == 0 < nulls
 
 
+def test_values_that_span_a_factor_of_ten_have_a_logarithmic_axis_that_a_key_switches(browser, page):
+    seen = browse(browser, page, """
+        const shape = section("shape"), box = one('input[name="scale"]', shape), select = one("select", shape);
+        const measures = [...select.options].map((option) => option.textContent);
+        const ticks = () => all(".drawing svg g.role-axis-label text", shape).map((text) => text.textContent);
+        const scale = () => JSON.parse(document.getElementById("page-data").textContent)
+            .panels.find((panel) => panel.id === "shape").controls.find((one) => one.kind === "measure")
+            .options.map((option) => option.scale);
+        const out = { scales: scale(), measures, boxes: [] };
+        for (const wanted of ["log", "linear", "only linear"]) {
+          const at = out.scales.indexOf(wanted);
+          if (at < 0) continue;
+          await change(select, at);
+          out.boxes.push([wanted, box.checked, box.disabled]);
+        }
+        await change(select, out.scales.indexOf("log"));
+        const before = ticks();
+        box.focus();
+        out.focused = document.activeElement === box;
+        await change(box);
+        out.off = [box.checked, String(ticks()) !== String(before)];
+        await change(box);
+        out.on = [box.checked, String(ticks()) === String(before)];
+        await change(box);
+        await change(select, out.scales.indexOf("linear"));
+        await change(select, out.scales.indexOf("log"));
+        out.again = box.checked;
+        return out;""")  # fmt: skip
+    assert {tuple(one) for one in seen["boxes"]} <= {
+        ("log", True, False), ("linear", False, False), ("only linear", False, True)
+    }  # fmt: skip
+    assert {"log", "linear"} <= {wanted for wanted, _, _ in seen["boxes"]}
+    assert seen["focused"] and seen["off"] == [False, True] and seen["on"] == [True, True] and seen["again"]
+
+
 def test_a_mark_says_on_hovering_what_its_row_of_the_table_says(browser, page):
     seen = browse(browser, page, """
         const point = one('.mark-symbol path', section("dynamics")), box = point.getBoundingClientRect();

@@ -82,10 +82,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
 
 
 def _reach(table: pd.DataFrame) -> tuple[float, float]:
-    """Return what the axis of valleys spans: all of them, and to both sides more than the smallest that counts."""
+    """Return what the axis of valleys spans: all of them, 0, and the smallest that counts."""
     values = table[["valley", "valley_low", "valley_high"]].to_numpy()
     values = values[np.isfinite(values)]
-    return 1.2 * min(-SMALLEST, values.min(initial=0)), 1.2 * max(1.5 * SMALLEST, values.max(initial=0))
+    return 1.2 * min(-SMALLEST / 4, values.min(initial=0)), 1.2 * max(SMALLEST, values.max(initial=0))
 
 
 def _curves(axes: Axes, depth: pd.DataFrame, found: pd.DataFrame, scale: str, looks: dict) -> None:

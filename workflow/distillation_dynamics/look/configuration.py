@@ -91,7 +91,7 @@ def _in_words_of(asked: Asked, name: str, said: str) -> str:
 def announced(configuration: dict[str, Any], study: Study) -> list[str]:
     """Return what a look says before it writes anything: its images, and how many bytes of features it leaves."""
     (name,) = study.networks
-    count, side = count_of(study.data), study.view(name).image_size
+    (count, beside), side = count_of(study.data), study.view(name).image_size
     size, most = _bytes_of_features(configuration, count), "about" if count is not None else "at most"
     said = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
     of_all = f"{most} {said}, of every block and token of the images that are measured, network and control"
@@ -100,7 +100,8 @@ def announced(configuration: dict[str, Any], study: Study) -> list[str]:
     else:
         features = f"features will be written: {of_all}; without FEATURES=1 they are left out"
     pictures = "the images" if count is None else f"{count:,} image{'s' * (count != 1)}"
-    return [f"{name}: looks at {pictures}, brought to {side} x {side} pixels", features]
+    looked = f"{name}: looks at {pictures}, brought to {side} x {side} pixels"
+    return [looked, *([f"left out: {beside}"] if beside else []), features]
 
 
 def _bytes_of_features(configuration: dict[str, Any], count: int | None) -> int:

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..data.source import LeftOut, files_below
 from ..errors import StudyError
 from ..spec.configured import Data
 from ..spec.data import COLUMNS
@@ -32,13 +33,15 @@ def data_of(images: str, groups: str | None = None) -> dict[str, Any]:
     return said | ({} if groups is None else {"groups": groups})
 
 
-def count_of(data: Data) -> int | None:
-    """Return how many pictures there are, as their reader counts them; None of a .tar, which is only listed later."""
+def count_of(data: Data) -> tuple[int | None, str]:
+    """Return how many pictures there are and what lies beside them, as their reader says; None: of a .tar."""
     if "test" in data.rows:
-        return data.rows["test"]
+        return data.rows["test"], ""
     if not os.path.isdir(data.test[0]):
-        return None
-    return len(_reader(data.source).contents(data.test, KEY))
+        # It is only listed when it is read.
+        return None, ""
+    left_out = LeftOut()
+    return len(list(files_below(data.test[0], left_out=left_out))), str(left_out)
 
 
 def _reader(source: str) -> Any:
@@ -55,7 +58,8 @@ def _parquet(path: Path) -> tuple[dict[str, Any], int | None]:
 
 
 def _folders(root: Path) -> int | None:
-    """Return how many folders below one hold pictures; None where some lie in none of them, or all in one."""
-    files = _reader("folder").contents([str(root)], KEY)
-    first, *others = {Path(file).relative_to(root).parts[:-1][:1] for file in files}
-    return None if not others or () in (first, *others) else 1 + len(others)
+    """Return how many classes the folders of pictures are; None where a picture lies in none of them, or all in one."""
+    reader = _reader("folder")
+    files = reader.contents([str(root)], KEY)
+    classes = {reader.class_of(os.path.relpath(file, root), Data.label_depth) for file in files}
+    return None if None in classes or len(classes) == 1 else len(classes)

@@ -14,6 +14,8 @@ Spec = dict[str, Any]
 # and the colour of ink.
 COLORS, DASHES, TERMS = "looks.colors", "looks.dashes", "looks.terms"
 NAMES, INK = "looks.names", "looks.ink"
+# Put in as well: `log` or `linear`, as the switch of a panel says.
+SWITCHED = "scales.y"
 HEIGHT, STEP = 260, {"step": 22}
 NETWORK = {"field": "network", "type": "nominal", "legend": None}
 COLOR: Spec = {"color": NETWORK | {"scale": COLORS}}
@@ -70,20 +72,28 @@ def line_at_zero(axis: str) -> Spec:
     return line_at(axis, 0, opacity=0.6)
 
 
-def lines(x: Spec, nulls: bool = False, above: tuple[Spec, ...] = (), **more: Any) -> Spec:
-    """Return a line a network over x, `value`, with the band `low` to `high`, and its null where `nulls`."""
-    layers = [marks("area", between("y", "low", "high"), opacity=0.14)]
+def lines(x: Spec, nulls: bool = False, above: tuple[Spec, ...] = (), switched: bool = False, **more: Any) -> Spec:
+    """Return a line a network over x, `value`, with the band `low` to `high`, and its null where `nulls`.
+
+    `switched`: a switch of the panel says whether the axis of values is logarithmic.
+    """
+    scale = {"scale": {"type": SWITCHED, "zero": False}} if switched else {}
+
+    def y(field: str) -> Spec:
+        return number("y", field, **scale)
+
+    layers = [marks("area", y("low") | {"y2": {"field": "high"}}, opacity=0.14)]
     if nulls:
-        null_band = between("y", "null_low", "null_high") | IN_INK | {"detail": {"field": "network"}}
+        null_band = y("null_low") | {"y2": {"field": "null_high"}} | IN_INK | {"detail": {"field": "network"}}
         layers += [
             marks("area", null_band, opacity=0.12),
-            marks("line", number("y", "null"), strokeDash=[2, 3], strokeWidth=1.2, opacity=0.9),
-            marks("line", number("y", "gaussian"), strokeDash=[8, 3, 1, 3], strokeWidth=1),
+            marks("line", y("null"), strokeDash=[2, 3], strokeWidth=1.2, opacity=0.9),
+            marks("line", y("gaussian"), strokeDash=[8, 3, 1, 3], strokeWidth=1),
         ]
     layers += [
-        marks("line", number("y", "value") | DASH, strokeWidth=2),
-        marks("point", number("y", "value"), filled=True, size=36),
-        marks("point", number("y", "value") | {"color": {"value": "white"}}, HOLLOW, filled=True, size=14),
+        marks("line", y("value") | DASH, strokeWidth=2),
+        marks("point", y("value"), filled=True, size=36),
+        marks("point", y("value") | {"color": {"value": "white"}}, HOLLOW, filled=True, size=14),
     ]
     return chart([*layers, *above], encoding=x | COLOR, **more)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -17,14 +18,18 @@ from ..words import capital, spaced
 
 # How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
 HIDE, FADE, OWNER = "hide", "fade", "owner"
+# Positive values that span such a factor have a logarithmic axis: on another the smaller ones lie on a line.
+WIDE = 10
 
 
 @dataclass(frozen=True)
 class Control:
-    """Something to choose: `kind` is choice, slider, measure or toggle; `field` the column that choice and slider pick.
+    """Something to choose: `kind` is choice, slider, measure, toggle or scale; `field` the column that is picked.
 
-    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is and its n. A
-    toggle that is off empties the columns `clears` or hides the rows whose column `field` is `hides`.
+    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is, its n, and
+    `scale`: the axis that it begins with, `log` or `linear`, or `only linear`, where values are not all above 0. A
+    toggle that is off empties the columns `clears` or hides the rows whose column `field` is `hides`. A scale switches
+    between a logarithmic axis and a linear one, in charts of `charts.lines(switched=True)`.
     """
 
     kind: str
@@ -131,17 +136,29 @@ def measure(
     label: str = "Measure",
     fields: Mapping[str, Mapping[str, str]] | None = None,
     n: Mapping[str, str] | None = None,
+    shown: pd.DataFrame | None = None,
 ) -> Control:
     """Return the choice of the column that is shown as `value`, its half interval beside it.
 
     `fields`: column -> what else of the chart comes with it (field -> column); `n`: column -> what it rests on.
+    `shown`: the table that has them, by whose values each has its axis.
     """
     options = []
     for name, (unit, meaning) in columns.items():
         about = capital(meaning) or spaced(name)
         beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name)}
+        if shown is not None:
+            beside["scale"] = scale_of(shown[name])
         options.append({"value": name, "label": spaced(name), "unit": unit, "about": about, **beside})
     return Control("measure", "measure", label, tuple(options))
+
+
+def scale_of(values: pd.Series) -> str:
+    """Return the axis of values: `log` where they span a factor of WIDE, `only linear` where some are not above 0."""
+    known = values[np.isfinite(values.astype(float))]
+    if known.empty or known.min() <= 0:
+        return "only linear"
+    return "log" if known.max() >= WIDE * known.min() else "linear"
 
 
 def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> Control:
@@ -149,6 +166,10 @@ def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> C
     values = sorted({int(value) for value in values})
     options = tuple({"value": value, "label": str(value)} for value in values)
     return Control("slider", name, label, options, field=name, start=len(values) - 1 if last else 0)
+
+
+# The switch between a logarithmic axis and a linear one.
+SCALE = Control("scale", "scale", "Logarithmic axis")
 
 
 def choice(name: str, label: str, values: Mapping[str, str], owners: Mapping[str, str] | None = None) -> Control:

@@ -22,7 +22,10 @@ BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99", "_shif
 # Those that the questions are about come first.
 FIRST = ("entropy", "activation_magnitude", "intensity", "gradient_magnitude", "rms", "effective_rank", "token_cosine")
 # A metric -> the column of its null, where it is not <metric>_null.
-NULLS = {"intensity": "intensity_permuted"}
+NULLS = {
+    "intensity": "intensity_permuted",
+    **dict.fromkeys(("linear_probe_top1", "nearest_probe_top1"), "linear_probe_chance"),
+}
 NULL = "_null"
 GAUSSIAN = "_gaussian"
 DEPTH = charts.number("x", "depth", "depth of the block, first to last")
@@ -100,7 +103,9 @@ def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Contro
             beside[name]["gaussian"] = name + GAUSSIAN
         if PER_BIN.get(name) in table:
             beside[name]["per_bin"] = PER_BIN[name]
-    return measure(data.meanings("depth", metrics), "Metric", beside, {name: _n(depth, name) for name in metrics})
+    return measure(
+        data.meanings("depth", metrics), "Metric", beside, {name: _n(depth, name) for name in metrics}, table
+    )
 
 
 def _n(depth: pd.DataFrame, metric: str) -> str:

@@ -88,6 +88,7 @@
       let out = { ...row, faded: chart.follow === "fade" && !chosen.has(row.owner) };
       for (const control of controls) {
         const state = panel.state[control.name];
+        if (control.kind === "scale") continue;
         if (control.kind === "toggle") {
           if (control.hides && !state && row[control.field] === control.hides) out = null;
           if (!state) for (const name of control.clears) if (out) out[name] = null;
@@ -114,16 +115,17 @@
   };
 
   const draw = async (panel, drawn) => {
-    const rows = shown(panel, drawn.chart);
+    const rows = shown(panel, drawn.chart), scale = isLog(panel) ? "log" : "linear";
+    if (scale === "log" && drawn.isSwitched) aboveZero(rows);
     drawn.rows = rows;
     drawn.nothing.hidden = rows.length > 0;
     drawn.drawing.hidden = rows.length === 0;
-    if (drawn.view && drawn.isDark === dark.matches) {
+    if (drawn.view && drawn.isDark === dark.matches && (!drawn.isSwitched || drawn.scale === scale)) {
       for (const [name, control] of Object.entries(drawn.chart.signals)) drawn.view.signal(name, numberOf(panel, control));
       await drawn.view.data("rows", rows).resize().runAsync();
     } else {
       drawn.view?.finalize();
-      const spec = { ...filled(drawn.chart.spec, looks()), description: drawn.chart.description, config: config() };
+      const spec = { ...filled(drawn.chart.spec, { ...looks(), "scales.y": scale }), description: drawn.chart.description, config: config() };
       spec.autosize = { type: "fit-x", contains: "padding" };
       spec.datasets = { rows };
       for (const param of spec.params ?? []) {
@@ -136,9 +138,22 @@
       drawn.view = (await vegaEmbed(drawn.drawing, spec, options)).view;
       drawn.drawing.hidden = rows.length === 0;
       drawn.isDark = dark.matches;
+      drawn.scale = scale;
     }
     key(drawn);
     if (drawn.behind.open) fill(drawn);
+  };
+  // Whether the axis of values is logarithmic: as the switch says, or until it is used as the measure has it.
+  const isLog = (panel) => {
+    const at = panel.controls.find((one) => one.kind === "scale"), measure = panel.controls.find((one) => one.kind === "measure");
+    const scale = measure && optionOf(measure, panel.state).scale;
+    return Boolean(at) && scale !== "only linear" && (panel.state[at.name] ?? scale === "log");
+  };
+  // Where a band or a null reaches 0, it ends at the smallest value that is drawn.
+  const BANDS = ["low", "high", "null", "null_low", "null_high", "gaussian"];
+  const aboveZero = (rows) => {
+    const least = Math.min(...rows.map((row) => row.value).filter((value) => value > 0));
+    for (const row of rows) for (const name of BANDS) if (row[name] !== null && row[name] <= 0) row[name] = least;
   };
   const numberOf = (panel, name) => {
     const control = panel.controls.find((one) => one.name === name);
@@ -219,7 +234,8 @@
       const nothing = make("p", { class: "nothing" }, "Nothing is chosen that has a value of this.");
       nothing.hidden = true;
       const behind = make("details", {}, make("summary", {}, "The data as a table"));
-      const drawn = { chart, drawing, nothing, behind, key: make("ul", { class: "key", "aria-label": "Lines" }), rows: [] };
+      const isSwitched = JSON.stringify(chart.spec).includes('"scales.y"');
+      const drawn = { chart, isSwitched, drawing, nothing, behind, key: make("ul", { class: "key", "aria-label": "Lines" }), rows: [] };
       behind.addEventListener("toggle", () => behind.open && fill(drawn));
       panel.drawn.push(drawn);
       const caption = make("figcaption", {}, chart.description);
@@ -232,7 +248,18 @@
       make("div", { class: `charts ${boxes.length > 1 ? "two" : ""}` }, ...boxes));
   };
   const field = (panel, control) => {
-    const change = (value) => { panel.state[control.name] = value; update(panel); };
+    const change = (value) => {
+      panel.state[control.name] = value;
+      // Another measure begins with its own axis.
+      if (control.kind === "measure") for (const one of panel.controls) if (one.kind === "scale") panel.state[one.name] = null;
+      update(panel);
+    };
+    if (control.kind === "scale") {
+      panel.state[control.name] = null;
+      control.box = make("input", { type: "checkbox", name: control.name });
+      control.box.addEventListener("change", () => change(control.box.checked));
+      return make("label", {}, control.box, control.label);
+    }
     if (control.kind === "toggle") {
       panel.state[control.name] = Boolean(control.start);
       const box = make("input", { type: "checkbox", name: control.name });
@@ -288,6 +315,11 @@
     if (measure) {
       const option = optionOf(measure, panel.state);
       const unit = option.unit ? ` [${option.unit}]` : "";
+      for (const control of panel.controls) {
+        if (control.kind !== "scale") continue;
+        control.box.checked = isLog(panel);
+        control.box.disabled = option.scale === "only linear";
+      }
       panel.about.textContent = `${option.label}${unit}: ${option.about}${option.n ? ` (${option.n})` : ""}.`;
     }
     narrow(panel);

@@ -3,7 +3,7 @@
 from ...statistics.bins import TOO_FEW
 from .. import charts
 from ..course import COURSE, COURSE_HEADS, course_of
-from ..panel import HIDE, OWNER, Chart, PageData, Panel, slider
+from ..panel import HIDE, OWNER, SCALE, Chart, PageData, Panel, slider
 from ..profiles import COLUMNS, DEPTH, choice_of, profiles
 from ..rows import HALF
 
@@ -17,10 +17,9 @@ def panels(data: PageData) -> list[Panel]:
         "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
         f"95 % t interval over seeds of students; of networks, of the mean over images. White in the middle: {TOO_FEW}."
     )
+    spec = charts.lines(DEPTH, switched=True)
     where = {"role": ["variant", "network"]}
-    drawn = [
-        Chart("Metric by block", about, "profiles", charts.lines(DEPTH), COLUMNS, ("measure", "epoch"), HIDE, where)
-    ]
+    drawn = [Chart("Metric by block", about, "profiles", spec, COLUMNS, ("measure", "epoch", SCALE.name), HIDE, where)]
     tables = {"profiles": table}
     if data.has("epochs", COURSE[0]):
         drawn.append(_course())
@@ -29,7 +28,7 @@ def panels(data: PageData) -> list[Panel]:
         half = own[COURSE[0] + HALF]
         own = own.assign(low=own["value"] - half, high=own["value"] + half)
         tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
-    controls = (choice_of(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()))
+    controls = (choice_of(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()), SCALE)
     figures = "dynamics", "rank", "tokens", "attention", "gradients"
     title = "Dynamics: metric by block and epoch"
     return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures, place=70)]

@@ -7,7 +7,7 @@ from ...drawing.style import main_images
 from ...statistics.checkpoints import at_last_epoch, of_first_seed
 from ...words import spaced
 from .. import charts
-from ..panel import OWNER, Chart, Control, PageData, Panel, choice, measure
+from ..panel import OWNER, SCALE, Chart, Control, PageData, Panel, choice, measure
 
 # Curve -> columns of its null and of the band that 95 % of such curves never leave.
 CURVES = {
@@ -38,10 +38,11 @@ def panels(data: PageData) -> list[Panel]:
     controls = (
         choice("network", "Network", {name: spaced(name) for name in owners}, owners),
         choice("block", "Block", {str(block): str(block) for block in sorted(set(table["block"]))}),
-        measure(data.meanings("spectrum", shown), "Curve", nulls),
+        measure(data.meanings("spectrum", shown), "Curve", nulls, shown=table),
+        SCALE,
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
     )
-    spec = charts.lines(charts.number("x", "frequency", "frequency [cycles per channel]"), nulls=True)
+    spec = charts.lines(charts.number("x", "frequency", "frequency [cycles per channel]"), nulls=True, switched=True)
     names = tuple(control.name for control in controls)
     chart = Chart("Spectrum over channels", about, "spectra", spec, COLUMNS, names)
     return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"), place=90)]

@@ -1,7 +1,7 @@
 """Every metric over depth at the last epoch, beside its control, its null and Gaussian tokens."""
 
 from ...page import charts
-from ...page.panel import HIDE, Chart, Control, PageData, Panel
+from ...page.panel import HIDE, SCALE, Chart, Control, PageData, Panel
 from ...page.profiles import COLUMNS, DEPTH, choice_of, profiles
 from ...statistics.bins import TOO_FEW
 from . import TITLE
@@ -19,11 +19,12 @@ def panels(data: PageData) -> list[Panel]:
     )
     controls = (
         choice_of(data, table, metrics),
+        SCALE,
         Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True),
         Control("toggle", "nulls", "Null of permuted channels", clears=("null", "null_low", "null_high"), start=True),
         Control("toggle", "gaussian", "Gaussian tokens", clears=("gaussian",), start=False),
     )
-    names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True)
+    names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True, switched=True)
     chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]})
     title, figures = "Is it U-shaped? Profiles over depth", ("shape", "depth_profiles", "probes")
     return [Panel("shape", title, (chart,), controls, {"profiles": table}, TITLE, figures, place=80)]

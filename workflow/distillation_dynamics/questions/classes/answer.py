@@ -1,0 +1,49 @@
+"""How well do blocks tell the classes apart? What the words of the answer are told."""
+
+from typing import Any
+
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from ...words import number
+
+NAN = float("nan")
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names: of each probe the networks with their controls; the table, networks first."""
+    found = evidence.tables["class_probes"]
+    return {
+        "probes": {
+            probe: networks for probe in ("linear", "nearest") if (networks := _networks(found, evidence, probe))
+        },
+        "chance": found["chance"].max() if len(found) else NAN,
+        "images": int(found["images"].max()) if len(found) else 0,
+        "rows": shown(found),
+    }
+
+
+def _networks(found: pd.DataFrame, evidence: Evidence, probe: str) -> list[dict[str, Any]]:
+    """Return the networks that have a value of a probe, each with the best of its control (NaN: none)."""
+    rows = {row["network"]: row for row in found[found["probe"] == probe].to_dict("records")}
+    controls = evidence.names.controls
+    return [
+        rows[name] | {"control": rows.get(controls.get(name), {}).get("top1", NAN)}
+        for name in evidence.names.ordered
+        if name in rows
+    ]
+
+
+def shown(found: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a network and probe, as it is read."""
+    return pd.DataFrame(
+        {
+            "network": row["network"],
+            "probe": row["probe"],
+            "best block": row["block_name"],
+            "best": number(row["top1"], ".1f"),
+            "last block": number(row["last_top1"], ".1f"),
+            "chance": number(row["chance"], ".1f"),
+        }
+        for row in found.to_dict("records")
+    )
