@@ -445,7 +445,7 @@ def test_of_an_empty_table_there_is_nothing_to_draw(name, two_seeds):
 def test_shape_fills_the_marks_of_u_shaped_networks_alone(two_seeds):
     table = two_seeds[0]["shape"]
     for axes in draw("shape", two_seeds[0]).axes:
-        if not axes.get_visible() or "over depth" in axes.get_title():
+        if not axes.get_visible() or "\nby " in axes.get_title():
             continue
         metric = axes.get_title().splitlines()[0].replace(" ", "_")
         rows = table[table["metric"] == metric]
