@@ -53,5 +53,5 @@ def test_values_defaults_and_what_must_be_given_are_told():
     assert "| `state_minutes` | number, at least 0 | `10.0` | minutes between saved states" in page
     assert "| **`data.source`** | `folder`, `parquet` |" in page
     assert "| `figures.dpi` | whole number, at least 50, at most 1200 | `200` |" in page
-    assert "| **`variants.<name>.<term>.weight`** | number, at least 0 or mapping |" in page
-    assert "| `variants.<name>.soft.temperature` | number, above 0 | `1.0` |" in page
+    assert "| **`variants.<name>.<term>.weight`** | number, at least 0, at most 1e+06 or mapping |" in page
+    assert "| `variants.<name>.soft.temperature` | number, at least 0.001, at most 1000 | `1.0` |" in page

@@ -57,7 +57,7 @@ def refusal(config) -> list[str]:
             "cait",
             "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted",
         ),
-        ("view.std", [0], "view.std.0: 0 is not greater than 0"),
+        ("view.std", [0], "view.std.0: 0 is less than the minimum of 0.0001"),
         ("data.train", {"a": 1}, "data.train: a mapping (keys with values) is given, but text or a list is wanted"),
         ("variants.none", {}, "variants.none: is empty; give something"),
         (
@@ -68,7 +68,11 @@ def refusal(config) -> list[str]:
         ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is wanted; give it"),
         ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is wanted; write it without"),
         ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
-        ("student.recipe.epochs", 1e300, "student.recipe.epochs: 1e+300 is given, but a whole number is wanted"),
+        (
+            "student.recipe.epochs",
+            1e300,
+            "student.recipe.epochs: 1e+300 is too large a number to be meant; give 0, or one between 1e-12 and 1e+12",
+        ),
         (
             "student.recipe.optimizer.lr",
             0.1,

@@ -4,9 +4,10 @@ import ast
 import json
 
 import pytest
+from pydantic import TypeAdapter
 
 from distillation_dynamics import extensions
-from distillation_dynamics.jobs import definitions, fingerprints
+from distillation_dynamics.jobs import definitions, fingerprints, meaning
 from distillation_dynamics.jobs.task import code_of, entries_of
 from helpers import graph_of, load, smoke_config
 
@@ -175,7 +176,8 @@ def test_what_columns_say_counts_where_it_is_shown(library):
 
 def test_what_is_remembered_of_a_module_is_what_is_read(library, monkeypatch):
     first = library("module", module=MODULE)
-    monkeypatch.setattr(definitions, "known", json.loads(json.dumps(definitions.known)))
+    said = json.dumps(definitions.known)
+    monkeypatch.setattr(definitions, "known", TypeAdapter(definitions.Known).validate_json(said))
     read = []
     real = definitions.parsed
     monkeypatch.setattr(definitions, "parsed", lambda *given: (read.append(given), real(*given))[1])
@@ -228,6 +230,40 @@ STAGES = {
     "class Unit:\n    size = 1\nclass Square:\n    pass\n",
     "shapes__base": "class Shape:\n    sides = 0\nclass Other:\n    sides = 0\n",
 }  # fmt: skip
+PACKAGES = """
+import numpy as np
+import PIL.Image
+from scipy import linalg
+from matplotlib.figure import Figure
+import json
+def main(job: Figure):
+    return np.mean(json.loads(job))
+def second(job):
+    import pandas as pd
+    return pd.DataFrame(linalg.inv(job)), PIL.Image.new
+"""
+
+
+def test_packages_are_those_that_what_is_reached_computes_with(library):
+    """Not those of other definitions, nor what only types name."""
+    library("stage:main", stage=PACKAGES, more="from .stage import second\ndef main(job):\n    return second(job)\n")
+    assert fingerprints.packages("stage:main") == ("numpy",)
+    assert fingerprints.packages("more:main") == ("pandas", "pillow", "scipy")
+
+
+def test_each_stage_records_the_packages_that_it_computes_with():
+    tasks = {str(task): set(task.packages) for task in graph_of(load(smoke_config())).tasks}
+    figure, statistics = tasks["figures accuracy"], tasks["statistics"]
+    drawing = {"matplotlib", "seaborn"}
+    assert figure >= drawing | {"numpy", "pandas", "pyarrow"} and "torch" not in figure
+    assert statistics >= {"numpy", "scipy", "pandas"} and statistics.isdisjoint(drawing | {"torch", "timm"})
+    spectrum, rank = tasks["measure networks/cait/spectrum"], tasks["measure networks/cait/rank"]
+    assert spectrum >= {"torch", "timm", "numpy", "scipy"} and rank >= {"torch", "timm", "numpy"}
+    assert "scipy" not in rank
+    assert "torch" in tasks["compare students/none/seed0/mismatch"]
+    assert "torch" not in tasks["compare students/none/seed0/cka"]
+
+
 REACHED = {
     "what main calls": ("tools", "math.sin", "math.cos"),
     "what that reads": ("tools", "FACTOR = 2", "FACTOR = 4"),
@@ -289,7 +325,7 @@ class Recounted(ast.NodeTransformer):
         self.done = False
 
     def visit(self, node):
-        words = isinstance(node, ast.Call) and getattr(node.func, "id", "") in definitions.WORDS | definitions.TEXTS
+        words = isinstance(node, ast.Call) and getattr(node.func, "id", "") in meaning.WORDS | meaning.TEXTS
         words |= isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Annotated"
         if self.done or words or isinstance(node, ast.Raise):
             return node

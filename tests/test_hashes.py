@@ -60,7 +60,7 @@ def test_the_memory_may_be_lost_or_damaged(tmp_path, capsys):
     (tmp_path / "a").write_bytes(b"one")
     known = Hashes(tmp_path)
     assert known.of(tmp_path / "a") == hashlib.sha256(b"one").hexdigest()
-    assert "is damaged and made anew" in capsys.readouterr().err
+    assert "is not what was written there; it is made anew" in capsys.readouterr().err
     known.save()
     assert set(json.loads((tmp_path / hashes.CACHE).read_text())["files"]) == {str(tmp_path / "a")}
     (tmp_path / "a").unlink()

@@ -47,7 +47,8 @@ def test_the_temperature_is_one_option_with_two_defaults():
     assert {name: one["temperature"].default for name, one in known.items()} == {
         "dist": 1.0, "dkd": 1.0, "lskd": 2.0, "nkd": 1.0, "soft": 1.0
     }  # fmt: skip
-    assert all(one["temperature"].exclusiveMinimum == 0 for one in known.values())
+    bounds = {(one["temperature"].minimum, one["temperature"].maximum) for one in known.values()}
+    assert bounds == {(0.001, 1000)}
 
 
 def test_terms_that_are_handed_features_of_a_teacher_share_what_is_done_to_them():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from distillation_dynamics.objective import CALIBRATION_UPDATES, Objective, When
+from distillation_dynamics.objective import Objective, When
 from distillation_dynamics.spec.teacher_outputs import ITSELF
+from distillation_dynamics.spec.training import CALIBRATION_UPDATES
 from losses import LOGITS, size_of
 from losses import term as losses_term
 

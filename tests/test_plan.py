@@ -248,6 +248,7 @@ NOTHING = {
     "metrics without the workflow": edit("metrics/__init__.py", "for number in range", "for number in  range"),
     "how a job is carried out": edit("jobs/run.py", "is already what it should be", "is there"),
     "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
+    "what only pairs that move need": edit("objectives/_gate.py", "total / count >=", "total / count >"),
     "a metric that is not measured": edit("metrics/tokens.py", "import torch\n", "import torch\nUNUSED = 1\n"),
     "the memory of hashes is lost": lambda project: (project.plan(), remove(".hashes.json")(project)),
     "flags are lost": remove(".flags"),
@@ -614,6 +615,48 @@ def test_packages_are_a_warning_and_on_demand_a_reason(project, capsys):
     lines = project.run()
     assert "measure networks/cait/entropy" in lines and "measure networks/cait/magnitude" not in lines
     project.check()
+
+
+@pytest.mark.parametrize(
+    ("stage", "package"),
+    [("figures", "matplotlib"), ("statistics", "scipy"), ("measure", "numpy"), ("tables", "pyarrow")],
+)
+def test_another_version_of_any_package_is_said_where_it_was_used(project, capsys, stage, package):
+    paths = [Path(task.record) for task in project.plan().graph.of(stage)]
+    for path in paths:
+        known = json.loads(path.read_text())
+        known["packages"][package] = "0.1"
+        path.write_text(json.dumps(known))
+    plan = project.plan()
+    plan.say()
+    assert plan.reasons == {}
+    assert f"the results of {len(paths)} jobs were made with {package} 0.1, here is" in capsys.readouterr().err
+    setting("package_versions", "rerun")(project)
+    reasons = project.plan().reasons
+    assert {task.stage for task, reason in reasons.items() if f"made with {package} 0.1" in reason} == {stage}
+    assert not {"students", "networks", "data"} & {task.stage for task in reasons}
+    project.run()
+    project.check()
+
+
+def test_what_only_some_trainings_need_trains_those_alone(project):
+    """Shares of the loss, and pairs that move by a gate."""
+    plain = {"cross_entropy": {"weight": 1}}
+    shared = {"hard": {"weight": {"share": 0.3}}}
+    gated = {"spectral": {"weight": 1, "pairs": [[0, 0], [1, 1]], "moves": {"by": "cka", "gate": 0.5}}}
+    setting("variants", {"none": plain, "shared": plain | shared, "gated": plain | gated})(project)
+    project.run()
+    for edited, expected in (
+        (edit("spec/training.py", "CALIBRATION_UPDATES = 100", "CALIBRATION_UPDATES = 50"), ["shared"]),
+        (edit("objectives/_calibration.py", "1 - shares.sum()", "1.0 - shares.sum()"), ["shared"]),
+        (edit("objectives/_gate.py", "total / count >=", "total / count >"), ["gated"]),
+    ):
+        edited(project)
+        plan = project.plan()
+        assert {run.name.partition("/")[0] for run in plan.training} == set(expected)
+        assert not {"networks", "teacher_outputs", "data"} & {task.stage for task in plan.reasons}
+        project.run(plan)
+        project.check()
 
 
 def test_forced_students_train_anew(project):

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from distillation_dynamics import objective as objective_module
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.metrics.pairs.cka import unbiased_cka
-from distillation_dynamics.objective import CALIBRATION_UPDATES, Objective, When
+from distillation_dynamics.objective import Objective, When
+from distillation_dynamics.objectives import _calibration
 from distillation_dynamics.similarity import cka
 from distillation_dynamics.spec.teacher_outputs import ITSELF
-from distillation_dynamics.spec.training import Course, Moves
+from distillation_dynamics.spec.training import CALIBRATION_UPDATES, Course, Moves
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training.gradients import compared
 from helpers import changed, load, run_job, smoke_config, tiny_study
@@ -184,7 +184,7 @@ def test_cka_of_a_batch_is_the_metric_and_has_a_gradient(images):
 
 
 def test_a_share_of_the_gradients_is_held_and_fixed_then(monkeypatch):
-    monkeypatch.setattr(objective_module, "CALIBRATION_UPDATES", 3)
+    monkeypatch.setattr(_calibration, "CALIBRATION_UPDATES", 3)
     specs = (cross_entropy(0.5, 0.0), soft(2.0), term("spectral", pairs=[(0, 0)], gradient_share=0.2))
     made, sums, fixed = Objective(specs, STUDENT, [TEACHER]), np.zeros(3), []
     for step in range(5):

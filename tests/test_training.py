@@ -1,5 +1,6 @@
 """The training loop: rates as published, equal bits for equal seeds, a frozen teacher, and failures in a sentence."""
 
+from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -17,6 +18,7 @@ from distillation_dynamics.spec.training import Optimizer, Recipe, Schedule
 from distillation_dynamics.stages import cohorts
 from distillation_dynamics.training import log as training_log
 from distillation_dynamics.training import loop, written
+from distillation_dynamics.training import member as member_module
 from distillation_dynamics.training.member import Member
 from distillation_dynamics.training.teacher import OnlineTeacher
 from distillation_dynamics.training.trainable import Seen, Trainable, count_gflops, make_optimizer, make_schedule
@@ -144,15 +146,27 @@ def test_the_students_start_does_not_depend_on_the_variant(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(starts[0].parameters(), other.parameters(), strict=True))
 
 
-def test_weights_that_only_the_last_update_spoils_end_the_training_too(tmp_path):
-    changes = {"epochs": 1, "batch_size": 80, "optimizer": {"name": "adamw", "learning_rate": 1e38}}
+def use_rate(monkeypatch, rate):
+    """Have optimisers begin with a learning rate that no study may have."""
+    real = member_module.make_optimizer
+
+    def made(trainable, recipe):
+        return real(trainable, replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate)))
+
+    monkeypatch.setattr(member_module, "make_optimizer", made)
+
+
+def test_weights_that_only_the_last_update_spoils_end_the_training_too(tmp_path, monkeypatch):
+    changes = {"epochs": 1, "batch_size": 80, "optimizer": {"name": "adamw", "learning_rate": 1.0}}
+    use_rate(monkeypatch, 1e38)
     with pytest.raises(StudyError, match=r"training: the validation loss became (nan|inf) in epoch 1; lower"):
         run(tmp_path, **{f"student.recipe.{key}": value for key, value in changes.items()})
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path, monkeypatch):
+    use_rate(monkeypatch, 1e30)
     with pytest.raises(StudyError, match=r"training: \w+ became (nan|inf) in epoch \d+, step \d+; lower"):
-        run(tmp_path, **{"student.recipe.optimizer.learning_rate": 1e30})
+        run(tmp_path)
 
 
 @pytest.mark.parametrize("name", get_args(get_type_hints(Optimizer)["name"]))

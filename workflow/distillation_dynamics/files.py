@@ -46,6 +46,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         # On the disk before it has its name: a node that goes down must not leave an empty file.
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        if path.is_dir() and not path.is_symlink():
+            _remove_folder(path)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in NO_ROOM:
@@ -54,6 +56,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove an empty folder that stands where a file belongs; raise StudyError where somebody's files are in it."""
+    try:
+        path.rmdir()
+    except OSError as error:
+        raise StudyError(f"{path}: is a folder, where a file of the study belongs; move it away") from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -73,7 +83,7 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; run snakemake to make it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is not valid JSON ({error}); delete it and run snakemake again") from error
 
 

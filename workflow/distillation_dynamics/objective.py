@@ -8,17 +8,16 @@ up and gives every part by name. All of it runs in float32, outside autocast.
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from . import distributed
 from .errors import StudyError, place_of
-from .similarity import cka
 from .spec.network import BlockSize, NetworkSize
 from .spec.teacher_outputs import ITSELF, Part, ordered, taken
-from .spec.training import CALIBRATION_UPDATES, GATE_TAKES, TEACHER, TermSpec
+from .spec.training import TEACHER, TermSpec
 from .targets._prepared import prepared
 
 # What a network says of a batch, as far as terms take it: each part with the batch first.
@@ -73,9 +72,9 @@ class Objective(nn.Module):
     """The weighted sum of a variant's terms.
 
     A term may be given a share of the loss, or of the norms of the terms' gradients on the student's blocks, instead of
-    a weight: in each of the first `CALIBRATION_UPDATES` updates its weight is the one with which it has that share
-    there; from then on, the one with which it has it of all of them together. Its course multiplies the weight. Weights
-    are numbers to training: no gradient flows through them. `seed` is that of what stands in a teacher's place.
+    a weight (`objectives/_calibration.py`): in each of the first updates its weight is the one with which it has that
+    share there; from then on, the one with which it has it of all of them together. Its course multiplies the weight.
+    Weights are numbers to training: no gradient flows through them. `seed` is that of what stands in a teacher's place.
     """
 
     weights: Tensor
@@ -120,7 +119,7 @@ class Objective(nn.Module):
 
     def calibrates(self, when: When) -> bool:
         """Return whether an update is one of those that weights are found in."""
-        return self.shared and when.step < CALIBRATION_UPDATES
+        return self.shared and _part("calibration").calibrates(when.step)
 
     def active(self, when: When) -> list[TermSpec]:
         """Return the terms that are computed in an update: those that weigh something, all while weights are found."""
@@ -174,8 +173,7 @@ class Objective(nn.Module):
             _check(self.terms[term.name], value, [name for name in shared if shared[name]._version != before[name]])
             values.append(value)
             if term.name in self.gated:
-                rows = [given[name].detach().mean(dim=(2, 3)) for name in GATE_TAKES]
-                self.alike[self.gated.index(term.name)] += torch.stack([cka(*rows), torch.ones_like(rows[0][0, 0])])
+                self.alike[self.gated.index(term.name)] += _part("gate").alike(given)
         if not term.pairs:
             return values[0]
         return (1.0 if term.reduction == "sum" else 1.0 / len(values)) * torch.stack(values).sum()
@@ -184,11 +182,7 @@ class Objective(nn.Module):
         """Move on the gated terms whose blocks were alike enough in the epoch."""
         if not self.gated:
             return
-        for number, (total, count) in enumerate(distributed.mean(self.alike.clone()).tolist()):
-            term = self.specs[self.gated[number]]
-            assert term.moves is not None and term.moves.gate is not None
-            if count and total / count >= term.moves.gate:
-                self.at[number] = min(self.at[number] + 1, len(term.pairs) - 1)
+        self.at = _part("gate").moved([self.specs[name] for name in self.gated], self.at, self.alike)
         self.places.copy_(torch.tensor(self.at))
         self.alike.zero_()
 
@@ -210,14 +204,12 @@ class Objective(nn.Module):
         """Return the weight of every term in an update, its course left out; a share is one `of` what terms have."""
         if not self.shared:
             return self.weights
-        if self.calibrates(when):
-            of = distributed.mean(of)
-            self.sums += of
-        else:
-            of = self.sums
-        # Weights are given or shared: weight x value = share x loss, and the given ones make the rest of the loss.
-        loss = (self.weights * of).sum() / (1 - self.shares.sum())
-        return torch.where(self.shares > 0, self.shares * loss / of, self.weights)
+        return _part("calibration").weights(when.step, of, self.weights, self.shares, self.sums)
+
+
+def _part(name: str) -> ModuleType:
+    """Return a part of the objective that only some trainings need; its code counts for those alone."""
+    return import_module(f".objectives._{name}", __package__)
 
 
 def _check(term: nn.Module, value: Any, changed: Sequence[str]) -> None:

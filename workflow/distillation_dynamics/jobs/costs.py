@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import StudyError
-from ..files import read_json, read_table
+from ..files import read_table
 from ..spec.base import counted, to_json
 from ..spec.measure import MeasureJob, Settings
 from ..spec.network import Shapes
 from ..spec.teacher_outputs import values_of
 from ..spec.training import Recipe, views_of
-from . import record
+from . import own, record
 from .batches import network_of, split
 from .graph import Graph
 from .hashes import IDENTITY
@@ -71,6 +71,16 @@ class Cost:
         return cls(sum(cost.seconds for cost in costs), max((cost.source for cost in costs), default=RECORDS), size)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What `cost.json` of a training says, as far as it tells what another one costs."""
+
+    seconds: float
+    start_seconds: float
+    images_per_second: float | None
+    device: str
+
+
 class Costs:
     """What earlier jobs took, by stage and network: what another network took says nothing."""
 
@@ -80,22 +90,22 @@ class Costs:
         for path, known in record.all_under(results):
             if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
                 continue  # A link: its run is counted in the store.
-            kind = known["stage"], _network_of(known["job"])
-            self.seconds.setdefault(kind, []).append(known["seconds"] / work(known["job"]))
+            try:
+                kind, size = (known["stage"], _network_of(known["job"])), work(known["job"])
+            except (AttributeError, KeyError, TypeError, ValueError):
+                continue  # Its job is no job: nothing is known of it.
+            self.seconds.setdefault(kind, []).append(known["seconds"] / size)
             self.bytes.setdefault(kind, []).append(sum(file[IDENTITY][0] for file in known["files"].values()))
             if known["stage"] in ("networks", "students"):
-                self._training(kind, path.parent / "cost.json", work(known["job"]))
+                self._training(kind, path.parent / "cost.json", size)
 
     def _training(self, kind: tuple[str, str], path: Path, size: float) -> None:
         """Remember the seconds of an image, a student's share of what a cohort shares among them."""
-        try:
-            cost = read_json(path)
-        except StudyError:
-            return  # Damage is the plan's to say; here it only means that nothing is known.
-        if cost["images_per_second"]:
-            images = cost["seconds"] * cost["images_per_second"]
-            seconds = cost["seconds"] + cost["start_seconds"]
-            self.seconds.setdefault((*kind, cost["device"]), []).append(seconds / images / size)
+        cost = own.read(path, Trained)
+        if cost is not None and cost.seconds and cost.images_per_second:
+            images = cost.seconds * cost.images_per_second
+            seconds = cost.seconds + cost.start_seconds
+            self.seconds.setdefault((*kind, cost.device), []).append(seconds / images / size)
 
     def of(self, graph: Graph, task: Task) -> Cost:
         """Return what a task costs by itself; of one of a cohort its share."""
@@ -187,7 +197,7 @@ def _split_images(folder: str) -> int | None:
     """Return the number of training images in a split, read once for all jobs of a plan; None before it is there."""
     try:
         return int((read_table(Path(folder) / "splits.parquet")["split"] == "train").sum())
-    except StudyError:
+    except (StudyError, KeyError):
         return None
 
 

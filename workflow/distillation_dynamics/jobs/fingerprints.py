@@ -5,14 +5,15 @@ names from those that a stage begins with, through whatever modules. A class cou
 handed on itself. What a module does by being imported counts for all that import it; that is nothing where it only
 imports, defines and assigns, as the library's modules do.
 
-Of a definition its meaning counts, as `definitions` says. All is read from the syntax tree. Objectives, metrics and
+Of a definition its meaning counts, as `meaning` says. All is read from the syntax tree. Objectives, metrics and
 figures are imported by name at run time, which the tree does not show; whoever asks for a fingerprint names them.
 """
 
 from functools import cache
 from pathlib import Path
 
-from .definitions import ALL, IMPORT, PACKAGE, Module, Reference, hash_of, read
+from .definitions import PACKAGE, Module, hash_of, read
+from .meaning import ALL, COUNTED, IMPORT, Reference
 
 ROOT = Path(__file__).parents[2]
 # Modules that cannot change what a stage writes: which GPU it takes, who hears of it, what is planned, which names
@@ -28,6 +29,11 @@ def fingerprint(*entries: str, texts: bool = False) -> list[str]:
     return list(library_at(ROOT).fingerprint(entries, texts))
 
 
+def packages(*entries: str) -> tuple[str, ...]:
+    """Return the packages of `meaning.COUNTED` that what `entries` reach uses, as they are installed, sorted."""
+    return library_at(ROOT).packages(entries)
+
+
 class Library:
     """The modules of the library under `root`, each read once."""
 
@@ -36,6 +42,7 @@ class Library:
         self._modules: dict[str, Module | None] = {}
         self._steps: dict[Reference, tuple[set[tuple[str, str]], list[Reference]]] = {}
         self._reached: dict[str, frozenset[tuple[str, str]]] = {}
+        self._packages: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._fingerprints: dict[tuple[tuple[str, ...], bool], list[str]] = {}
 
     def fingerprint(self, entries: tuple[str, ...], texts: bool) -> list[str]:
@@ -50,6 +57,14 @@ class Library:
                     by_module.setdefault(name, []).append(":".join(parts))
             self._fingerprints[asked] = sorted(f"{name}:{hash_of(*sorted(parts))}" for name, parts in by_module.items())
         return self._fingerprints[asked]
+
+    def packages(self, entries: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the `packages` of entries."""
+        if entries not in self._packages:
+            reached = set().union(*(self.reached(entry) for entry in entries))
+            used = (self.module(name).definitions[definition].packages for name, definition in reached)
+            self._packages[entries] = tuple(sorted({COUNTED[name] for names in used for name in names}))
+        return self._packages[entries]
 
     def module(self, name: str) -> Module:
         """Return a module that is there."""

@@ -158,6 +158,23 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
 
 def drawn(graph: Graph) -> dict[str, extensions.Figure]:
     """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
+    lacking = left_out(graph)
+    return {name: figure for name, figure in _of_those_there(graph).items() if name not in lacking}
+
+
+def left_out(graph: Graph) -> dict[str, set[str]]:
+    """Return the figures that lack a metric or table in this study, each with what it lacks."""
+    measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(graph.study.compare.metrics)
+    tables = {*graph.tables, *SUMMARY_TABLES, *statistics_tables()}
+    lacking = {
+        name: {*figure.metrics} - measured | {*figure.tables} - tables
+        for name, figure in _of_those_there(graph).items()
+    }
+    return {name: what for name, what in lacking.items() if what}
+
+
+def _of_those_there(graph: Graph) -> dict[str, extensions.Figure]:
+    """Return the figures whose students, networks and so on are in the study."""
     study = graph.study
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
@@ -165,15 +182,8 @@ def drawn(graph: Graph) -> dict[str, extensions.Figure]:
         # What is about the logit of a label, or how often it is the largest.
         "labels": any(map(study.sorts, study.networks)) or bool(study.students),
     }  # fmt: skip
-    measured = {metric for tasks in graph.measured.values() for metric in tasks} | set(study.compare.metrics)
-    tables = {*graph.tables, *SUMMARY_TABLES, *statistics_tables()}
-    return {
-        name: figure
-        for name, figure in extensions.figures(known_tables()).items()
-        if measured.issuperset(figure.metrics)
-        and tables.issuperset(figure.tables)
-        and all(map(there.get, figure.requires))
-    }
+    known = extensions.figures(known_tables())
+    return {name: figure for name, figure in known.items() if all(map(there.get, figure.requires))}
 
 
 def statistics_tables() -> tuple[str, ...]:

@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import unreadable
 from ..files import sha256, write_text
-from . import definitions
+from . import definitions, own
 
 CACHE = ".hashes.json"
 # Under which a record keeps what a file is known again by.
@@ -29,6 +30,14 @@ def identity(status: os.stat_result) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """What is remembered: of a file its identity, of a folder what tells its files, with the hash; and modules."""
+
+    files: dict[str, tuple[int, int, int, int, str] | tuple[str, str]]
+    modules: definitions.Known
+
+
 class Hashes:
     """SHA-256 of files and sources, remembered in `folder`; without one, for as long as this object lives."""
 
@@ -36,15 +45,11 @@ class Hashes:
         self.path = None if folder is None else Path(folder) / CACHE
         self.known: dict[str, list] = {}
         self.new = False
-        self.code: dict[str, list] = {}
-        if self.path is not None and self.path.is_file():
-            try:
-                said = json.loads(self.path.read_text(encoding="utf-8"))
-                self.known, code = said["files"], said.get("modules", {})
-                definitions.known.update(code)
-                self.code = dict(definitions.known)
-            except (ValueError, KeyError, TypeError):
-                print(f"{self.path}: is damaged and made anew", file=sys.stderr)
+        self.code: definitions.Known = {}
+        if self.path is not None and (said := own.read(self.path, Remembered)) is not None:
+            self.known = {path: list(facts) for path, facts in said.files.items()}
+            definitions.known.update(said.modules)
+            self.code = dict(definitions.known)
 
     def of(self, path: str | Path) -> str:
         """Return the SHA-256 of a file's content; raise StudyError where it cannot be read."""

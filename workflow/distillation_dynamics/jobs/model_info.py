@@ -12,10 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..errors import StudyError
-from ..files import read_json, write_json
+from ..files import write_json
 from ..networks.weights_file import LOCAL, check_safetensors, header, is_local, local_weights, other_weights
-from ..spec.base import from_json, to_json
+from ..spec.base import build, to_json
 from ..spec.network import ModelInfo, ModelQuery
+from . import own
 from .fingerprints import fingerprint
 
 MODULE = "networks.inspection"
@@ -30,7 +31,8 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
     paths = {
         owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
     }
-    if missing := {owner: path for owner, path in paths.items() if not path.is_file()}:
+    found = {owner: own.read(path, ModelInfo) for owner, path in paths.items()}
+    if missing := {owner: path for owner, path in paths.items() if found[owner] is None}:
         print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
         text = to_json({owner: queries[owner] for owner in missing})
         command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{MODULE}", text]
@@ -43,7 +45,8 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
             raise StudyError(last.removeprefix("error: "))
         for owner, info in json.loads(done.stdout.splitlines()[-1]).items():
             write_json(missing[owner], info)
-    return {owner: from_json(ModelInfo, json.dumps(read_json(path))) for owner, path in paths.items()}
+            found[owner] = build(ModelInfo, info)
+    return {owner: info for owner, info in found.items() if info is not None}
 
 
 def _code(query: ModelQuery) -> list[str]:

@@ -4,6 +4,8 @@ Hashes, records, tasks, what is known of networks and of earlier costs: none of 
 could not be read.
 """
 
+import os
+import stat
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +21,9 @@ def read(path: str | Path, kind: type[Kind]) -> Kind | None:
     One that cannot be read, or holds something else, counts as not there, which is said once.
     """
     try:
+        # Of what is no file a read may never end.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(f"{path}: is no file")
         # A type may be one of several, of which type checkers know no hash.
         asked: Any = kind
         return _adapter(asked).validate_json(Path(path).read_bytes())

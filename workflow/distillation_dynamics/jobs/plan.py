@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json, write_json
-from . import record
+from ..files import write_json
+from . import own, record
 from .batches import Batch, cohorts, gathering, label_of, of_networks
 from .differences import difference
 from .graph import Graph
@@ -203,7 +203,7 @@ class Plan:
                 "labels": list(dict.fromkeys(label_of(task) for task in batch.tasks)),
                 "needs": list(dict.fromkeys(path for task in batch.tasks for path in self._waits_for(task, batch))),
             }
-            if not Path(batch.file).is_file() or read_json(batch.file) != value:
+            if own.read(batch.file, dict) != value:
                 write_json(batch.file, value)
 
     def _waits_for(self, task: Task, batch: Batch) -> Iterator[str]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -19,9 +19,14 @@ from ..study.counts import image_faults
 from ..study.keys import Configuration
 from ..study.recipes import average_notes
 from ..study.study import Study
-from . import costs, provenance, tried
+from . import costs, own, provenance, tried
 from .build import build_graph
+<<<<<<< HEAD
 from .content import Content, key_of, sets_of
+=======
+from .content import Content
+from .gathered import left_out
+>>>>>>> 0342450 (Our own files are read as what they should be or made anew; packages are recorded by what uses them; numbers that cannot be meant are refused)
 from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
@@ -82,9 +87,8 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
     """
     hashes = Hashes("results" if is_main else None)
     known = os.environ.get(CONTENT)
-    if not is_main and known and Path(known).is_file():
-        content = Content(**read_json(known))
-    else:
+    content = own.read(known, Content) if known and not is_main else None
+    if content is None:
         content = content_of(study, hashes)
         hashes.save()
     if is_main:
@@ -95,9 +99,27 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
     graph = build_graph(study, content)
     if is_main:
         averages = average_notes(study, lambda recipe: graph.training_images(recipe.train_images))
-        for note in (*view_notes(study), *resampling_notes(study), *architecture_notes(study), *averages):
+        of_networks = *view_notes(study), *resampling_notes(study), *architecture_notes(study)
+        for note in (*of_networks, *averages, *equal_notes(graph), *figure_notes(graph)):
             print(f"note: {note}", file=sys.stderr)
     return graph, hashes
+
+
+def equal_notes(graph: Graph) -> Iterator[str]:
+    """Yield a sentence for variants that are one training, under several names."""
+    alike: dict[str, list[str]] = {}
+    for (arm, seed), run in graph.runs.items():
+        if seed == graph.study.seeds[0]:
+            alike.setdefault(run.key, []).append(arm)
+    for arms in (arms for arms in alike.values() if len(arms) > 1):
+        yield f"variants: {', '.join(arms)} have equal terms: they are one training, under several names"
+
+
+def figure_notes(graph: Graph) -> Iterator[str]:
+    """Yield a sentence on the figures that the study leaves out, because it does not measure what they show."""
+    if lacking := left_out(graph):
+        what = sorted(set().union(*lacking.values()))
+        yield f"figures left out: {', '.join(lacking)}, since the study does not measure {', '.join(what)}"
 
 
 def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
@@ -128,7 +150,7 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
     # Without an executor Snakemake only shows something: a report, a summary.
     begin = workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
-    if begin and (plan.reasons or not Path(graph.home, provenance.STUDY_FILE).is_file()):
+    if begin and (plan.reasons or own.read(Path(graph.home, provenance.STUDY_FILE), dict) is None):
         provenance.write(graph)
     plan.say()
     return plan

@@ -36,7 +36,10 @@ def read(study: str, results: str | Path = "results") -> tuple[Path, dict[str, A
         known = sorted(path.parent.name for path in Path(results).glob(f"*/{STUDY_FILE}"))
         hint = nearest(study, known) if known else "run one first"
         raise StudyError(f"STUDY: {folder} holds no study; {hint}")
-    return folder, read_json(folder / STUDY_FILE)
+    known = read_json(folder / STUDY_FILE)
+    if not isinstance(known, dict) or not isinstance(known.get("configuration"), dict):
+        raise StudyError(f"{folder / STUDY_FILE}: does not say what the study is; run the study again, which writes it")
+    return folder, known
 
 
 def describe(graph: Graph) -> dict[str, Any]:

@@ -24,7 +24,7 @@ LINKED = "linked"
 def main(student: Task, run: Task) -> None:
     """Publish a run as a student of a study; raise StudyError where it is not finished or not whole."""
     if record.read(run.record) is None and failure(run).is_file():
-        raise StudyError(failure(run).read_text(encoding="utf-8").strip().removeprefix("error: "))
+        raise StudyError(failure(run).read_text(encoding="utf-8", errors="replace").strip().removeprefix("error: "))
     publish(run, student)
     print(f"{student}: published from {run.folder}", file=sys.stderr)
 

@@ -7,26 +7,51 @@ not by what a workflow remembers of a path.
 import os
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, cast
+
+from annotated_types import Ge, Len
+from typing_extensions import TypedDict
 
 from ..errors import StudyError
-from ..files import read_json, sha256, write_json
+from ..files import sha256, write_json
 from ..spec.base import counted
+from . import own
 from .hashes import IDENTITY, Hashes, identity
 from .task import Task
 
 NAME = ".record.json"
 
 
+class Facts(TypedDict):
+    """What a record says of a file."""
+
+    identity: Annotated[list[int], Len(4, 4)]
+    sha256: str
+
+
+class Record(TypedDict):
+    """What a record holds, beside what the process says of itself (threads, GPUs)."""
+
+    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012 (as pydantic reads it)
+
+    stage: str
+    name: str
+    key: str
+    seconds: Annotated[float, Ge(0)]
+    packages: dict[str, str]
+    inputs: dict[str, str]
+    files: dict[str, Facts]
+    job: dict[str, Any]
+    code: list[str]
+    linked: NotRequired[list[str]]
+
+
 def read(path: str | Path) -> dict[str, Any] | None:
-    """Return a record; None where there is none that can be read."""
-    try:
-        record = read_json(path)
-    except StudyError:
-        return None
-    return record if isinstance(record, dict) and {"key", "files", "inputs", "stage"} <= set(record) else None
+    """Return a record, a `Record`; None where there is none that can be read."""
+    # Beside what pydantic knows of it, it is a dictionary as any other.
+    return cast(dict[str, Any] | None, own.read(path, Record))
 
 
 def all_under(*folders: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -121,7 +146,10 @@ def other_packages(record: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 @cache
 def _version(package: str) -> str:
-    return version(package)
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def content(path: str, record_path: str, hashes: Hashes) -> str:

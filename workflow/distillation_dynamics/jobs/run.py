@@ -249,7 +249,8 @@ def main(start: float) -> None:
 
 def _carry_out(path: str, gpus: int, start: float) -> None:
     value = read_json(path)
-    if "tasks" in value:
+    listed = value.get("tasks") if isinstance(value, dict) else None
+    if isinstance(listed, list) and all(isinstance(one, str) for one in listed):
         run_batch(value, gpus, start)
         return
     hashes, task = Hashes(RESULTS), Task.read(path)

@@ -14,10 +14,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from ..errors import StudyError
-from ..files import read_json
-from . import record
+from . import own, record
 from .run import said_by
 from .task import FLAGS, SHARED, TASKS
 
@@ -35,6 +37,13 @@ class Entry:
     def __str__(self) -> str:
         state = "" if self.finished else ", unfinished"
         return f"{self.folder} ({self.bytes / 1e6:.1f} MB{state})"
+
+
+class Unfinished(TypedDict):
+    """What is read of the task of a training."""
+
+    key: str
+    job: dict[str, Any]
 
 
 class Store:
@@ -100,9 +109,11 @@ class Store:
         """Return the folders of trainings that a study began and no job has finished, by the tasks that it wrote."""
         folders = []
         for path in Path(TASKS, SHARED, "students").rglob("*.json"):
-            task = read_json(path)
+            task = own.read(path, Unfinished)
+            if task is None or task["job"].get("study") != study:
+                continue
             folder = self.shared / "runs" / task["key"]
-            if task["job"]["study"] == study and folder.is_dir() and record.read(folder / record.NAME) is None:
+            if folder.is_dir() and record.read(folder / record.NAME) is None:
                 folders.append(folder)
         return folders
 

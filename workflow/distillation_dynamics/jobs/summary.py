@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StudyError
-from ..files import read_json
 from ..spec.tables import INDEX
-from . import record
+from . import own, record
 from .graph import Graph
 from .hashes import Hashes
 from .task import Task
@@ -35,10 +33,7 @@ def counted(count: int, what: str) -> str:
 
 
 def _read(task: Task, name: str) -> dict[str, Any]:
-    try:
-        return read_json(task.path(name))
-    except StudyError:
-        return {}
+    return own.read(task.path(name), dict) or {}
 
 
 def _top1(tasks: Sequence[Task]) -> str:

@@ -13,11 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..errors import StudyError
 from ..files import read_json, write_json
 from ..spec.base import From, build, counted, to_json
-from .fingerprints import fingerprint
+from . import own
+from .fingerprints import fingerprint, packages
 
-# Stage -> (module of its job's class, its name, packages whose version may change numbers).
+# Stage -> (module of its job's class, its name, packages that it always imports and whose version may change numbers).
 STAGES = {
     "data": ("data", "DataJob", ("torch", "timm")),
     "network_weights": ("networks", "WeightsJob", ()),
@@ -87,8 +89,9 @@ class Task:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Packages whose version may change what the job writes."""
-        return STAGES[self.stage][2]
+        """Packages whose version may change what the job writes: those of its stage, and those that its code uses."""
+        used = packages(*entries_of(self.stage, *self.by_name))
+        return tuple(dict.fromkeys([*STAGES[self.stage][2], *used]))
 
     @property
     def folder(self) -> str:
@@ -121,15 +124,18 @@ class Task:
         path = path or self.file
         value = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "needs"}
         value["job"] = asdict(self.job)
-        if not Path(path).is_file() or to_json(read_json(path)) != to_json(value):
+        if to_json(own.read(path, dict)) != to_json(value):
             write_json(path, value)
 
     @classmethod
     def read(cls, path: str | Path) -> "Task":
         """Read one back; raise StudyError where there is none."""
         value = read_json(path)
-        value["job"] = build(job_class(value["stage"]), value["job"])
-        return cls(**value | {name: tuple(value[name]) for name in ("code", "writes", "by_name")})
+        try:
+            value["job"] = build(job_class(value["stage"]), value["job"])
+            return cls(**value | {name: tuple(value[name]) for name in ("code", "writes", "by_name")})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StudyError(f"{path}: is no task; run the same command again, which writes it anew") from error
 
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()

@@ -153,6 +153,8 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
     names = [*map(CHECKPOINT.format, student.checkpoints), "objective.safetensors", *RUN_FILES]
     by_name = [f"objectives.{term.objective}" for term in job.terms]
     by_name += [f"targets.{term.target}" for term in job.terms if term.target != TEACHER]
+    by_name += ["objectives._calibration" for term in job.terms if term.weight is None]
+    by_name += ["objectives._gate" for term in job.terms if term.moves is not None and term.moves.by == "cka"]
     task = graph.add("students", f"{arm}/seed{seed}", job, names, reads, dict.fromkeys(by_name))
     task.needs.extend(filter(None, stored))
     return task

@@ -7,7 +7,8 @@ teacher's part in one place (`targets/_prepared.py`), before an objective is han
 OPTIONS = {
     "temperature": {
         "type": "number",
-        "exclusiveMinimum": 0,
+        "minimum": 0.001,
+        "maximum": 1000,
         "default": 1.0,
         "description": "that the logits of both are divided by",
     },

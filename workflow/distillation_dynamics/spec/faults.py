@@ -31,6 +31,8 @@ BEYOND = {
     "greater_than": ("gt", "not greater than"),
     "less_than": ("lt", "not less than"),
 }
+# No number of a study is meant beyond these: what is computed of it in float32 overflows or vanishes.
+SMALLEST_MEANT, LARGEST_MEANT = 1e-12, 1e12
 WHOLE = "the configuration"
 NAME = "at most 64 letters, digits, _, - and dots, the first a letter or digit, the last no dot"
 
@@ -77,11 +79,23 @@ def of_values(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterat
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield f"{name}: {value} is no finite number; write one"
+        else:
+            yield from _not_meant(name, value)
     elif isinstance(value, int):
         if not -LARGEST <= value < LARGEST:
             yield f"{name}: the number has {math.ceil(value.bit_length() / 3.3219)} digits; write one below 9.2e18"
+        else:
+            yield from _not_meant(name, value)
     elif value is not None:
         yield f"{name}: {value} is a {type(value).__name__}, not text or a number; write it in quotes"
+
+
+def _not_meant(name: str, value: float) -> Iterator[str]:
+    """Yield a sentence on a number so large or small that it cannot be meant."""
+    if value and not SMALLEST_MEANT <= abs(value) <= LARGEST_MEANT:
+        what = "large" if abs(value) > 1 else "small"
+        allowed = f"0, or one between {SMALLEST_MEANT:g} and {LARGEST_MEANT:g}"
+        yield f"{name}: {value:g} is too {what} a number to be meant; give {allowed}"
 
 
 def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator[str]:

@@ -9,6 +9,8 @@ from .keys import Count, Fraction, Key, Natural, NotNegative, Positive
 
 OptimizerName = Literal["adam", "adamw", "lamb", "lion", "muon", "nadamw", "radam", "sgd"]
 Area = Annotated[float, Key(gt=0, le=1)]
+Factor = Annotated[float, Key(ge=0, le=1e6)]
+Jitter = Annotated[float, Key(ge=0, le=100)]
 STEP = "when the rate moves; epoch: after each epoch as published, so that epochs 0 and 1 share a rate"
 CLIP = "largest norm of the gradient, of the network and of what the objective trains, each by itself"
 ERASED = "what an erased part holds: 0, one random colour, or one for each pixel"
@@ -33,8 +35,8 @@ class Optimizer:
     """A timm optimiser."""
 
     name: Annotated[OptimizerName, Key("timm's name of it")]
-    learning_rate: Annotated[Positive, Key("the largest rate, of an update by one batch")]
-    weight_decay: Annotated[NotNegative, Key("of weight matrices; biases and scales have none")] = 0.05
+    learning_rate: Annotated[Positive, Key("the largest rate, of an update by one batch", le=1000)]
+    weight_decay: Annotated[NotNegative, Key("of weight matrices; biases and scales have none", le=100)] = 0.05
     eps: Annotated[float, Key("added to the denominator of an update", gt=0, le=1)] = 1e-8
 
 
@@ -44,8 +46,8 @@ class Schedule:
 
     name: Annotated[Literal["cosine", "constant"], Key("how the learning rate goes on after the warm-up")]
     warmup_epochs: Annotated[Natural, Key("epochs in which the learning rate rises to its largest; 0: none")] = 0
-    warmup_learning_rate: Annotated[NotNegative, Key("learning rate that the warm-up begins with")] = 0.0
-    minimum_learning_rate: Annotated[NotNegative, Key("learning rate that a cosine ends with")] = 0.0
+    warmup_learning_rate: Annotated[NotNegative, Key("learning rate that the warm-up begins with", le=1000)] = 0.0
+    minimum_learning_rate: Annotated[NotNegative, Key("learning rate that a cosine ends with", le=1000)] = 0.0
     step: Annotated[Literal["update", "epoch"], Key(STEP)] = "update"
 
 
@@ -63,7 +65,7 @@ class Augmentation:
         1.0,
     )
     horizontal_flip: Annotated[Fraction, Key("probability that an image is mirrored")] = 0.5
-    color_jitter: Annotated[NotNegative, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
+    color_jitter: Annotated[Jitter, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
     auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
     views: Annotated[Count | None, Key(VIEWS)] = None
     repeats: Annotated[Count, Key(REPEATS)] = later(default=1)
@@ -73,8 +75,8 @@ class Augmentation:
 class Mixing:
     """Arguments of `timm.data.Mixup`: each image of a batch is mixed with another one, and so are their labels."""
 
-    mixup: Annotated[NotNegative, Key(MIXUP)] = 0.0
-    cutmix: Annotated[NotNegative, Key(CUTMIX)] = 0.0
+    mixup: Annotated[NotNegative, Key(MIXUP, le=1000)] = 0.0
+    cutmix: Annotated[NotNegative, Key(CUTMIX, le=1000)] = 0.0
     probability: Annotated[float, Key("that images are mixed at all", gt=0, le=1)] = 1.0
     switch_probability: Annotated[Fraction, Key("of cutmix, where there is mixup too")] = 0.5
     mode: Annotated[Literal["batch", "pair", "elem"], Key(MIX_MODE)] = "batch"
@@ -107,7 +109,7 @@ class Recipe:
     precision: Annotated[Literal["float32", "bfloat16"], Key("bfloat16: autocast; losses stay in float32")] = "float32"
     validate_every: Annotated[Count, Key("epochs between validations; the last epoch is always validated")] = 1
     train_images: Annotated[Count | None, Key("images of a fixed class-balanced subset; left out: all")] = None
-    clip_gradient_norm: Annotated[Positive | None, Key(CLIP)] = None
+    clip_gradient_norm: Annotated[float | None, Key(CLIP, ge=1e-6, le=1e6)] = None
     clip_jointly: Annotated[bool, Key("clip both by the norm of both together")] = False
     augmentation: Annotated[Augmentation | None, Key("timm.data.create_transform; left out: none")] = None
     mixing: Annotated[Mixing | None, Key("timm.data.Mixup: mixup, cutmix; left out: none")] = later(default=None)
@@ -128,7 +130,7 @@ class Course:
     """
 
     shape: Annotated[Literal["constant", "linear", "cosine"], Key("how the factor of the weight goes")] = "constant"
-    values: Annotated[tuple[NotNegative, NotNegative], Key("factor of the weight at the begin and at the end")] = (
+    values: Annotated[tuple[Factor, Factor], Key("factor of the weight at the begin and at the end")] = (
         1.0,
         1.0,
     )

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from ..extensions.options import Option
 from ..spec.keys import Key
 
+# Of an option that says no bound: nobody means more.
+LARGEST = 1e6
 KINDS = {"number": float, "integer": int, "boolean": bool, "string": str}
 
 
@@ -35,4 +37,7 @@ def _kind_of(option: Option) -> Any:
         "ge": option.minimum, "gt": option.exclusiveMinimum, "le": option.maximum, "lt": option.exclusiveMaximum
     }  # fmt: skip
     given: dict[str, Any] = {name: to for name, to in bounds.items() if to is not None}
+    if option.type == "number" and not option.enum:
+        given |= {"ge": -LARGEST} if not {"ge", "gt"} & given.keys() else {}
+        given |= {"le": LARGEST} if not {"le", "lt"} & given.keys() else {}
     return Annotated[kind, Key(option.description, **given)]

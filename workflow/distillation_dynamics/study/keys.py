@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from ..spec.data import COLUMNS, Columns
 from ..spec.images import WHITE, Validation
-from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Positive, Seed, Text
+from ..spec.keys import Count, Key, Natural, NotNegative, Percent, Seed, Text
 from ..spec.measure import Method, Settings, SharedSettings
 from ..spec.networks import Control, Head
 from ..spec.training import Recipe
@@ -23,8 +23,8 @@ Name = Annotated[str, Key(pattern="^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-
 Paths = Text | Annotated[tuple[Text, ...], Key(min_length=1)]
 Sha256 = Annotated[str, Key(pattern="^[0-9a-f]{64}$")]
 GpuModel = Annotated[str, Key(pattern="^[A-Za-z0-9_.-]+$")]
-Means = Annotated[tuple[float, ...], Key(min_length=1, max_length=3)]
-Deviations = Annotated[tuple[Positive, ...], Key(min_length=1, max_length=3)]
+Means = Annotated[tuple[Annotated[float, Key(ge=-1e4, le=1e4)], ...], Key(min_length=1, max_length=3)]
+Deviations = Annotated[tuple[Annotated[float, Key(ge=1e-4, le=1e4)], ...], Key(min_length=1, max_length=3)]
 Level = Annotated[int, Key(ge=-100, le=100)]
 Origin = Literal["pretrain", "timm", "checkpoint"]
 Palette = Literal["bright", "colorblind", "dark", "deep", "muted", "pastel"]

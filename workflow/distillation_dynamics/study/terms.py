@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from .. import extensions
 from ..spec.keys import KIND, Key
 from ..spec.tables import WHO
-from ..spec.training import CALIBRATION_UPDATES, Course, Moves
+from ..spec.training import CALIBRATION_UPDATES, Course, Factor, Moves
 from .fields import field_of, fields_of
 from .names import OneOf
 
@@ -22,7 +22,7 @@ class Share:
 OBJECTIVE = Key("file of objectives/ that makes it; left out: that of the term's name")
 # What every term has.
 WEIGHT = Annotated[
-    Annotated[float, Key(ge=0)] | Share,
+    Factor | Share,
     Key(
         "of the term in the loss; {share: s} or {gradient_share: s}: the weight that gives it that share of the loss, "
         f"or of the norms of the terms' gradients on the student's blocks, over the first {CALIBRATION_UPDATES} updates"

@@ -142,7 +142,7 @@ class States:
 
     def _paths(self) -> list[Path]:
         """This training's states, the newest first."""
-        return sorted(self.folder.glob(f"{self.key}-*.state"), reverse=True)
+        return sorted((path for path in self.folder.glob(f"{self.key}-*.state") if path.is_file()), reverse=True)
 
 
 def _say(sentence: str) -> None:
