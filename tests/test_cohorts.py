@@ -236,7 +236,7 @@ def test_when_all_members_diverge_the_cohort_ends(tmp_path, stored, monkeypatch)
 # What a term does -> what is said of it. It stands in the ninth line of its file.
 FORWARD = "def forward(self, student_logits, teacher_logits): "
 RAISES = {
-    "build": ("def build(self): raise ValueError('no\\nroom')", r"objectives/mine\.py, line 9: ValueError: no room; "),
+    "build": ("def build(self): raise ValueError('no\\nroom')", r"objectives/mine\.py, line 9: ValueError: no room$"),
     "forward": (FORWARD + "return 1 / 0", r"mine\.py, line 9: ZeroDivisionError"),
     "forward, later": (
         "calls = 0\n"

@@ -28,7 +28,15 @@ def left_by(task, networks=5, own=8.0, common=2.0, start=1.5, device="cpu"):
     cost = {"seconds": own + common, "images_per_second": images / (own + common), "device": device}
     cost |= {"networks": networks, "own_seconds": own if device == "cpu" else None, "start_seconds": start}
     write_json(f"{task.folder}/cost.json", cost)
-    facts = {"stage": task.stage, "key": task.key, "inputs": {}, "files": {}, "seconds": 11.5, "packages": {}}
+    facts = {
+        "stage": task.stage,
+        "name": task.name,
+        "key": task.key,
+        "inputs": {},
+        "files": {},
+        "seconds": 11.5,
+        "packages": {},
+    }
     write_json(task.record, facts | {"job": counted(task.job), "code": list(task.code)})
 
 
@@ -126,9 +134,10 @@ def test_what_a_metric_leaves_is_told_by_what_it_left_of_the_same_network(plan):
     """Of most metrics nothing else tells how large their tables are."""
     task = plan.graph.measured["students/none/seed0"]["entropy"]
     assert costs.Costs().of(plan.graph, task).bytes is None
-    facts = {"stage": "measure", "key": task.key, "inputs": {}, "seconds": 2.0, "packages": {}, "code": []}
-    facts |= {"files": {"a": {"identity": [300, 0, 0, 0]}, "b": {"identity": [40, 0, 0, 0]}}}
-    write_json(task.record, facts | {"job": counted(task.job)})
+    facts = {"stage": "measure", "name": "", "key": task.key, "inputs": {}, "seconds": 2.0, "packages": {}, "code": []}
+    sizes = {"a": 300, "b": 40}
+    files = {name: {"identity": [size, 0, 0, 0], "sha256": ""} for name, size in sizes.items()}
+    write_json(task.record, facts | {"files": files, "job": counted(task.job)})
 
     def of(network, metric):
         return costs.Costs().of(plan.graph, plan.graph.measured[network][metric])

@@ -15,6 +15,7 @@ import pytest
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.files import write_json
 from distillation_dynamics.jobs import locks
 
 # Holds the lock of the record given, says so, and waits for its end.
@@ -163,7 +164,8 @@ def test_the_other_processes_of_a_training_go_on_when_the_first_has_the_lock(tmp
             assert not steps, "the same training"
 
     def then(seconds):
-        (tmp_path / "b").write_text('{"key": "k", "files": {}, "inputs": {}, "stage": "students"}')
+        said = {"key": "k", "stage": "students", "name": "b", "seconds": 1.0, "code": []}
+        write_json(tmp_path / "b", said | {key: {} for key in ("files", "inputs", "packages", "job")})
 
     monkeypatch.setattr(locks.time, "sleep", then)
     with locks.held([task(tmp_path / "b")]):
