@@ -46,8 +46,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         # On the disk before it has its name: a node that goes down must not leave an empty file.
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        if path.is_dir() and not path.is_symlink():
-            _remove_folder(path)
+        if path.is_dir():
+            remove(path)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno in NO_ROOM:
@@ -58,8 +58,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _remove_folder(path: Path) -> None:
-    """Remove an empty folder that stands where a file belongs; raise StudyError where somebody's files are in it."""
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, or an empty folder in its place; raise StudyError where files are in that."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
     try:
         path.rmdir()
     except OSError as error:

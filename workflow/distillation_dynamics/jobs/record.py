@@ -15,6 +15,7 @@ from annotated_types import Ge, Len
 from typing_extensions import TypedDict
 
 from ..errors import StudyError
+from ..files import remove as remove_file
 from ..files import sha256, write_json
 from ..spec.base import counted
 from . import own
@@ -64,7 +65,7 @@ def all_under(*folders: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def remove(task: Task) -> None:
     """Remove the record of files that are about to be written anew."""
-    Path(task.record).unlink(missing_ok=True)
+    remove_file(Path(task.record))
 
 
 def write(task: Task, inputs: dict[str, str], **facts: Any) -> None:
