@@ -149,7 +149,15 @@ def test_what_a_metric_leaves_is_told_by_what_it_left_of_the_same_network(plan):
 def measured(graph, seconds, network="networks/cait", metric="magnitude"):
     """What a metric of a network leaves that took so many seconds."""
     task = graph.measured[network][metric]
-    facts = {"stage": "measure", "key": task.key, "inputs": {}, "files": {}, "seconds": seconds, "packages": {}}
+    facts = {
+        "stage": "measure",
+        "name": "",
+        "key": task.key,
+        "inputs": {},
+        "files": {},
+        "seconds": seconds,
+        "packages": {},
+    }
     write_json(task.record, facts | {"job": counted(task.job), "code": list(task.code)})
     return task
 
