@@ -21,12 +21,8 @@ from ..study.recipes import average_notes
 from ..study.study import Study
 from . import costs, own, provenance, tried
 from .build import build_graph
-<<<<<<< HEAD
 from .content import Content, key_of, sets_of
-=======
-from .content import Content
 from .gathered import left_out
->>>>>>> 0342450 (Our own files are read as what they should be or made anew; packages are recorded by what uses them; numbers that cannot be meant are refused)
 from .graph import Graph
 from .hashes import Hashes
 from .plan import Plan
