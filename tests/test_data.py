@@ -246,7 +246,7 @@ def test_what_is_decoded_into_arrays_gives_the_bits_of_what_is_decoded_image_by_
         (tmp_path / f"{arrays}").mkdir()
         images[arrays] = tiny(tmp_path / f"{arrays}", arrays=arrays, view=view)
     files = {path.name for path in Path(images[False].folder).iterdir()}
-    assert files == {"splits.parquet", "train.bin", "test.bin"}
+    assert files == {"pictures.json", "splits.parquet", "train.bin", "test.bin"}
     ours, theirs = (Split(images[arrays], "train") for arrays in (True, False))
     assert np.array_equal(ours.names, theirs.names) and np.array_equal(ours.labels, theirs.labels)
     transform = make_transform(view, None)

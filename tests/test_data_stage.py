@@ -40,7 +40,7 @@ def test_what_is_written_is_what_the_job_says(tmp_path):
     pack_into(tmp_path / "b", [], [tmp_path / "test.parquet"], classes=2, validation=None)
     pack_into(tmp_path / "c", [], [tmp_path / "test.parquet"], classes=2, validation=None, arrays=False)
     written = {folder: {path.name for path in (tmp_path / folder).iterdir()} for folder in "abc"}
-    alone = {"splits.parquet"}
+    alone = {"pictures.json", "splits.parquet"}
     assert written == {"a": alone, "b": alone | {"test.bin", "test.npy"}, "c": alone | {"test.bin"}}
 
 

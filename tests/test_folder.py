@@ -81,7 +81,7 @@ def test_a_name_that_is_not_utf_8_is_a_sentence(tmp_path, pack):
 @pytest.mark.parametrize("pack", [as_tar, as_tar_of_tars])
 def test_a_tar_gives_the_names_labels_and_pixels_of_the_folder_it_was_made_of(folder_images, tmp_path, pack):
     packed = split_into(tmp_path / "packed", pack(tmp_path / "test"), pack(tmp_path / "train"), 3, HELD_OUT)
-    assert {path.name for path in (tmp_path / "packed").iterdir()} == {"splits.parquet"}
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == {"pictures.json", "splits.parquet"}
     assert not list(tmp_path.glob("*.pickle"))
     tables = [read_table(tmp_path / folder / "splits.parquet") for folder in ("data", "packed")]
     assert (tables[0][["offset", "bytes"]] == -1).all(axis=None) and (tables[1][["offset", "bytes"]] > 0).all(axis=None)
@@ -95,10 +95,19 @@ def test_a_tar_gives_the_names_labels_and_pixels_of_the_folder_it_was_made_of(fo
 
 
 def test_a_broken_image_in_a_tar_is_named_with_it(folder_images, tmp_path):
-    (tmp_path / "train/class1/2.jpg").write_bytes(b"not a picture")
-    packed = split_into(tmp_path / "packed", as_tar(tmp_path / "test"), as_tar(tmp_path / "train"), 3, HELD_OUT)
-    with pytest.raises(StudyError, match=r"train\.tar: class1/2\.jpg: cannot be decoded as an image"):
-        list(Split(packed, "train").evaluation(4))
+    train = as_tar(tmp_path / "train")
+    packed = split_into(tmp_path / "packed", as_tar(tmp_path / "test"), train, 3, HELD_OUT)
+    split = Split(packed, "train")
+    (position,) = np.flatnonzero(split.names == b"class1/2.jpg")
+    with open(train, "r+b") as file:
+        file.seek(split.offsets[position, 0])
+        file.write(b"spoiled since")
+    with pytest.raises(
+        StudyError, match=r"train\.tar: class1/2\.jpg: cannot be decoded as an image \(it is no picture"
+    ):
+        list(split.evaluation(4))
+    with pytest.raises(StudyError, match=r"^data\.train: 1 of 18 images cannot be read: class1/2\.jpg \(it is no"):
+        split_into(tmp_path / "again", as_tar(tmp_path / "test"), train, 3, HELD_OUT)
 
 
 FLAT = ["10.jpg", "9.jpg", "a.png", "07.jpg", "7.jpg"]

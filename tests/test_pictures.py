@@ -12,11 +12,10 @@ from PIL import Image
 from timm.data.auto_augment import AugmentOp
 
 from distillation_dynamics.data.pictures import decode
-from distillation_dynamics.data.sources import parquet
 from distillation_dynamics.data.split import Split
 from distillation_dynamics.data.views import evaluation_pixels, make_transform
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.spec.data import Arrays
+from distillation_dynamics.spec.data import Arrays, DataJob
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.stages import data as stage
 from pictures import HUGGING_FACE, as_tar, encoded, make_folder, split_into, tiny
@@ -59,11 +58,11 @@ def test_pictures_of_any_kind_are_read_right(name, channels):
 
 
 def pack(folder, content, arrays):
-    """Pack a Parquet file of one image; return the pixels that it was decoded into."""
+    """Split a Parquet file of one image; return the pixels that it was decoded into."""
     path = folder / "a.parquet"
     pq.write_table(pa.table({"image": pa.array([{"bytes": content, "path": None}], HUGGING_FACE)}), path)
-    stage.pack(parquet.Source([str(path)], None, "data.test"), folder / "a", arrays, "data.test")
-    return None if arrays is None else np.load(folder / "a.npy")[0]
+    stage.main(DataJob("parquet", None, None, {}, True, arrays, test=(str(path),), out=str(folder / "out")))
+    return None if arrays is None else np.load(folder / "out/test.npy")[0]
 
 
 def test_a_16_bit_picture_is_read_the_same_from_a_folder_a_tar_and_a_parquet_file(tmp_path):
@@ -83,20 +82,24 @@ def test_pictures_of_which_nobody_knows_what_is_white_are_refused(tmp_path, kind
     content = encoded(Image.fromarray(GREY.astype(kind)), "TIFF")
     make_folder(tmp_path / "test")
     (tmp_path / "test/class0/0.jpg").write_bytes(content)
-    said = r"decoded.* \(its pixels are 32-bit numbers \(mode [IF]\), of which none is known to be white\); replace it"
-    with pytest.raises(StudyError, match=rf"class0/0\.jpg: cannot be {said}"):
-        list(Split(split_into(tmp_path / "data", tmp_path / "test"), "test").evaluation(4))
+    said = (
+        r"\(its pixels are 32-bit numbers \(mode [IF]\), of which none is known to be white\); replace or remove them"
+    )
+    with pytest.raises(StudyError, match=rf"^data\.test: 1 of 18 images cannot be read: class0/0\.jpg {said}, or give"):
+        split_into(tmp_path / "data", tmp_path / "test")
     for arrays in (None, Arrays(1, 28, 1.0, "bicubic")):
-        with pytest.raises(StudyError, match=rf"^data\.test: a\.parquet, row 0: cannot be {said}"):
+        with pytest.raises(StudyError, match=rf"^data\.test: 1 of 1 images cannot be read: a\.parquet, row 0 {said}$"):
             pack(tmp_path, content, arrays)
-    assert not list(tmp_path.glob("a.[bn]*"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("arrays", [None, Arrays(1, 28, 1.0, "bicubic")])
 def test_what_is_no_image_is_named_where_it_is_packed(tmp_path, arrays):
-    with pytest.raises(StudyError, match=r"^data\.test: a\.parquet, row 0: cannot be decoded as an image \(.+\); rep"):
+    with pytest.raises(
+        StudyError, match=r"^data\.test: 1 of 1 images cannot be read: a\.parquet, row 0 \(it is no pic"
+    ):
         pack(tmp_path, b"not a picture", arrays)
-    assert not list(tmp_path.glob("a.[bn]*"))
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_the_strongest_posterisation_of_randaugment_works():

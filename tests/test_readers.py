@@ -148,6 +148,10 @@ def test_classes_are_called_what_their_source_calls_them(tmp_path):
     (tmp_path / "images/empty").mkdir()
     folder, packed = (f"{tmp_path}/images",), (f"{ROOT}/resources/fashion_mnist/test-00000-of-00001.parquet",)
     write_parquet(tmp_path / "plain.parquet", [0, 1])
+    write_pictures(tmp_path / "few", ["b/0.png"])
+    assert class_names(Data("folder", (f"{tmp_path}/few",), False, {}, train=folder, classes=3)) == (
+        "b", "class10", "class9",
+    )  # fmt: skip
     plain, nowhere = (f"{tmp_path}/plain.parquet",), (f"{tmp_path}/nowhere",)
 
     def names(source, files, classes):

@@ -1,6 +1,7 @@
 # Images: each set (that of `data` is called main, the others are `probes`) is decoded or listed once, and split.
 # Leaves:
 #   results/shared/data/<key>/splits.parquet
+#   results/shared/data/<key>/pictures.json
 #   results/shared/data/<key>/{train,test}.{bin,npy}
 rule data:
     output:

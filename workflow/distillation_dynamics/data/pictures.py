@@ -70,16 +70,19 @@ def open_picture(file) -> Image.Image:
     return picture
 
 
-def read(file, channels: int, background: str = WHITE) -> tuple[Image.Image, Told]:
+def read(file, channels: int, background: str = WHITE, whole: bool = True) -> tuple[Image.Image, Told]:
     """Return an encoded picture in grey (of 1 channel) or in colours, of 8 bit, and what is to be said of it.
 
-    It stands up as its EXIF says; parts that are transparent show the `background`, a colour. Raises an exception where
-    it cannot be decoded, and ValueError where its pixels cannot be told in 8 bit.
+    It stands up as its EXIF says; parts that are transparent show the `background`, a colour. Not `whole`, a JPEG is
+    read in an eighth of its size. Raises an exception where it cannot be decoded, and ValueError where its pixels
+    cannot be told in 8 bit.
     """
     opened = open_picture(file)
     # In this order: EXIF of a PNG may stand behind its pixels.
     raw_mode = raw_mode_of(opened)
     turned = _orientation(opened)
+    if not whole:
+        opened.draft(opened.mode, (1, 1))
     try:
         opened.load()
     except UnidentifiedImageError as error:
@@ -117,7 +120,7 @@ def on_ground(picture: Image.Image, background: str) -> tuple[Image.Image, bool]
 
 def why(error: Exception) -> str:
     """Return why a picture cannot be decoded, as a part of a sentence."""
-    return str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -80,7 +80,7 @@ class Source(Protocol):
     `not_of(classes)` is then the sentence of a source whose classes are not as many. Of a reader with `PACKED` it has
     `encoded()`, which yields the N encoded images (PNG, JPEG, ...) in order. Of another, whose images are read where
     they lie, `places` [N, 2]: (offset, bytes) in the one file that the source is, or (-1, -1) where it is a folder, in
-    which the name of an image is its path.
+    which the name of an image is its path. It may have `left_out`, a LeftOut of what else lies there.
     """
 
     names: np.ndarray

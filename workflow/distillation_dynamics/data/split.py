@@ -1,7 +1,6 @@
 """One split of a study's images, read as batches for training and evaluation."""
 
 import atexit
-import io
 import os
 import weakref
 from collections.abc import Generator, Iterable, Iterator
@@ -22,6 +21,7 @@ from ..spec.images import Images
 from ..spec.training import Augmentation
 from .loading import images_of, loader_of
 from .pictures import decode, why
+from .reading import opened
 from .views import view_of
 
 # Which images are held out must not change with a study's seeds.
@@ -102,12 +102,8 @@ class Split:
         """Return one image; raise StudyError naming the file when it cannot be decoded."""
         offset, size = map(int, self.offsets[position])
         try:
-            if offset < 0:
-                with open(self.name(position), "rb") as file:
-                    return decode(file, self.seen.channels, self.images.background)
-            with open(self.root, "rb") as file:
-                file.seek(offset)
-                return decode(io.BytesIO(file.read(size)), self.seen.channels, self.images.background)
+            with opened(self.root, self.names[position].decode(), offset, size) as file:
+                return decode(file, self.seen.channels, self.images.background)
         except Exception as error:
             raise StudyError(
                 f"{self.name(position)}: cannot be decoded as an image ({why(error)}); replace it"

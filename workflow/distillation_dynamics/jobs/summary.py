@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..spec.data import PICTURES
 from ..spec.tables import INDEX
 from . import own, record
 from .graph import Graph
@@ -23,8 +24,16 @@ def number_of(tasks: Sequence[Task]) -> str:
     """Return the number that matters of what a job left: top-1 and images a second, or how much was made of what."""
     if tasks[0].stage in ("networks", "students"):
         return ", ".join(filter(None, [_top1(tasks), _speed(tasks)]))
+    if tasks[0].stage == "data":
+        return counted(sum(seen["images"] for task in tasks for seen in _read(task, PICTURES).values()), "image")
     kinds = Counter(COUNTED[task.stage] for task in tasks if task.stage in COUNTED)
     return ", ".join(counted(count, kind) for kind, count in kinds.items())
+
+
+def notes_of(tasks: Sequence[Task]) -> list[str]:
+    """Return what a job has to say of the images that it read."""
+    read = [_read(task, PICTURES) for task in tasks if task.stage == "data"]
+    return [f"data.{source}: {note}" for one in read for source, seen in one.items() for note in seen["notes"]]
 
 
 def counted(count: int, what: str) -> str:

@@ -24,7 +24,7 @@ from ..progress import duration, so_far
 from .causes import Failure, Kind, tail
 from .eta import Job, Workload
 from .failures import logs_of
-from .summary import counted, number_of
+from .summary import counted, notes_of, number_of
 
 # Characters of a rule and of whom its job is about, where no long number wants the room.
 WHOM = 35
@@ -193,6 +193,8 @@ class Terminal:
         if ended and self.jobs_wanted:
             together = replace(ended[0], tasks=tuple(task for one in ended for task in one.tasks))
             self._say(line(together, self.clock() - self.start, self.console.width))
+            for note in notes_of(together.tasks):
+                self._say_wrapped(f"note: {note}")
 
     def progress(self, now: float) -> str:
         """Return how much is done, and how long the rest takes."""

@@ -42,6 +42,7 @@ def add(graph: Graph) -> None:
 
 def _image_set(graph: Graph, name: str) -> Task:
     job = sets_of(graph.study)[name].job(graph.content.images[name], key_of(name))
+    job = replace(job, machine=graph.machine("data"))
     return graph.add("data", name, job, job.files, by_name=[f"data.sources.{job.source}"])
 
 

@@ -34,6 +34,7 @@ class Data:
     columns: Columns = COLUMNS
     background: str = WHITE
     label_depth: int = 1
+    broken_images: int = 0
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
@@ -77,6 +78,7 @@ class Data:
         return DataJob(
             *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups, self.columns),
             label_depth=self.label_depth,
+            broken_images=self.broken_images,
             train=self.train,
             test=self.test,
             key=key,

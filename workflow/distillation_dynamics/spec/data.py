@@ -6,6 +6,7 @@ from typing import Annotated
 from .base import aside, later
 from .images import WHITE, Validation, View
 from .keys import Key, Text
+from .machine import Machine
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Columns:
 
 
 COLUMNS = Columns()
+# What was seen of the images when they were split.
+PICTURES = "pictures.json"
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class DataJob:
     they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
     (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
     one array a source, too. `groups`: a regular expression of names, those that match alike being one photograph's.
-    `columns` are those of Parquet files, `label_depth` says which folder names the class. `key` names the set in
-    sentences.
+    So many `broken_images` are left out; where there are more, all are refused. `columns` are those of Parquet files,
+    `label_depth` says which folder names the class. `key` names the set in sentences.
     """
 
     source: str
@@ -66,6 +69,8 @@ class DataJob:
     label_depth: int = later(default=1)
     train: tuple[str, ...] = aside(default=())
     test: tuple[str, ...] = aside()
+    broken_images: int = aside(default=0)
+    machine: Machine = aside(default=Machine())
     key: str = aside(default="data")
     out: str = aside()
 
@@ -78,4 +83,4 @@ class DataJob:
     def files(self) -> tuple[str, ...]:
         """The names of the files that it writes."""
         endings = [*(["bin"] if self.packed else []), *(["npy"] if self.arrays else [])]
-        return ("splits.parquet", *(f"{key}.{ending}" for ending in endings for key in self.sources))
+        return ("splits.parquet", PICTURES, *(f"{key}.{ending}" for ending in endings for key in self.sources))

@@ -7,20 +7,23 @@ job maps.
 """
 
 import io
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data.groups import groups_of, held_out, not_of
-from ..data.pictures import decode, why
+from ..data.pictures import Told, read, why
+from ..data.reading import Seen, in_order, looked_at, opened
 from ..data.source import Source, check_labels, options_of, some
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
-from ..files import Column, npy_writer, replacing, write_table
-from ..spec.data import Arrays, DataJob
-from ..spec.images import WHITE
+from ..files import Column, npy_writer, replacing, write_json, write_table
+from ..spec.data import PICTURES, DataJob
 
 SPLIT_COLUMNS = {
     "split": Column("", "train, validation or test"),
@@ -35,18 +38,48 @@ SPLIT_COLUMNS = {
 
 
 def main(job: DataJob, gpus: int = 0) -> None:
-    """List the images of the sources, copy them where the reader hands them out, and write the splits."""
+    """List the images of the sources, read them all, copy them where the reader hands them out, write the splits."""
     reader = import_module(f"..data.sources.{job.source}", __package__)
     told = options_of(reader, job)
     sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}", **told) for key, files in job.sources.items()}
     check_classes(sources, job)
     groups = groups_of({key: source.names for key, source in sources.items()}, job.groups, job.key)
-    splits = splits_of(sources, groups, job)
-    places = {
-        key: pack(source, Path(job.out) / key, job.arrays, f"{job.key}.{key}") if job.packed else source.places
-        for key, source in sources.items()
-    }
+    # What is wrong with the splits is said before all images are read.
+    splits_of(sources, groups, job)
+    found = {key: (pack if job.packed else look)(source, key, job) for key, source in sources.items()}
+    seen, places = {key: one for key, (one, _) in found.items()}, {key: one for key, (_, one) in found.items()}
+    try:
+        check_broken(seen, job)
+    except StudyError:
+        for name in job.files:
+            Path(job.out, name).unlink(missing_ok=True)
+        raise
+    splits = splits_of(sources, groups, job, {key: list(one.broken) for key, one in seen.items()})
+    write_json(Path(job.out) / PICTURES, {key: _said(key, sources[key], one, job) for key, one in seen.items()})
     write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places, groups), SPLIT_COLUMNS)
+
+
+def _said(key: str, source: Source, seen: Seen, job: DataJob) -> dict[str, Any]:
+    """Return what is recorded of the images of a source, and say what the user may not expect."""
+    left_out = getattr(source, "left_out", None)
+    notes = seen.notes()
+    if left_out is not None and left_out.counts:
+        notes.append(f"beside the images, and left out: {left_out}")
+    for note in notes:
+        print(f"note: {job.key}.{key}: {note}", file=sys.stderr)
+    counts = {} if left_out is None else dict(left_out.counts)
+    return seen.record() | {"left_out": counts, "notes": notes}
+
+
+def check_broken(seen: dict[str, Seen], job: DataJob) -> None:
+    """Raise StudyError where more images cannot be read than may be left out, or all of a source."""
+    broken = {key: one for key, one in seen.items() if one.broken}
+    count = sum(len(one.broken) for one in broken.values())
+    none = [key for key, one in broken.items() if len(one.broken) == len(one.names)]
+    if count > job.broken_images or none:
+        said = "; ".join(f"{job.key}.{key}: {one.cannot_be_read()}" for key, one in broken.items())
+        without = "" if none else f", or give {job.key}.broken_images: {count} to go on without them"
+        raise StudyError(f"{said}; replace or remove them{without}")
 
 
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:
@@ -82,19 +115,27 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
 
 
 def splits_of(
-    sources: dict[str, Source], groups: dict[str, np.ndarray], job: DataJob
+    sources: dict[str, Source],
+    groups: dict[str, np.ndarray],
+    job: DataJob,
+    broken: Mapping[str, Sequence[int]] | None = None,
 ) -> list[tuple[str, str, np.ndarray]]:
     """Return (split, source, positions in it) of each split: one a source, and what is held out of one of them.
 
-    Images of whose group (`groups` [N] by source) some are held out are in no other split. Raises StudyError when a
-    class has no image to train on, or too few to hold some out.
+    Images at the positions `broken` of a source are in none. Images of whose group (`groups` [N] by source) some are
+    held out are in no other split. Raises StudyError when a class has no image to train on, or too few to hold some
+    out.
     """
-    splits = [(key, key, np.arange(len(source.names))) for key, source in sources.items()]
+    there = {
+        key: np.setdiff1d(np.arange(len(source.names)), np.array((broken or {}).get(key, []), dtype=np.int64))
+        for key, source in sources.items()
+    }
+    splits = [(key, key, rows) for key, rows in there.items()]
     if job.classes is None and job.validation is not None:
         raise StudyError("data.validation: images are held out by class; give data.classes, or hold none out")
     if job.classes is None:
         return splits
-    labels = {key: source.labels for key, source in sources.items() if source.labels is not None}
+    labels = {key: source.labels[there[key]] for key, source in sources.items() if source.labels is not None}
     counts = {key: np.bincount(own, minlength=job.classes) for key, own in labels.items()}
     if "train" in counts and 0 in counts["train"]:
         name = _class(sources["train"], int(counts["train"].argmin()))
@@ -110,14 +151,16 @@ def splits_of(
             f"data.validation.per_class: {count} images of {_class(sources[held], scarce)} cannot be held out: "
             f"data.{held} has only {counts[held][scarce]} of it"
         )
-    validation = held_out(labels[held], groups[held], count)
-    rest = not_of(validation, groups[held])
+    of_held = groups[held][there[held]]
+    validation = held_out(labels[held], of_held, count)
+    rest = not_of(validation, of_held)
     left = np.bincount(labels[held][rest], minlength=job.classes)
     if not left.all():
         raise StudyError(
             f"data.validation.per_class: where {count} images of {_class(sources[held], int(left.argmin()))} are held "
             f"out with all of their groups (data.groups), data.{held} has no other of it; hold out fewer, or none"
         )
+    validation, rest = there[held][validation], there[held][rest]
     splits = [(key, key, rest if key == held else rows) for key, _, rows in splits]
     return [*splits[:-1], ("validation", held, validation), splits[-1]]
 
@@ -145,29 +188,57 @@ def columns_of(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def pack(source: Source, path: Path, arrays: Arrays | None, key: str) -> np.ndarray:
-    """Copy the encoded images of a source into `path`.bin, one after the other; return their places [N, 2] there.
+def look(source: Source, key: str, job: DataJob) -> tuple[Seen, np.ndarray]:
+    """Read all images of a source where they lie; return what was seen of them, and their places [N, 2]."""
+    seen, (root,) = Seen(source.names), job.sources[key]
 
-    With `arrays` they are decoded into `path`.npy, too. Raises StudyError, naming the configuration's `key` and the
-    image, where one is none.
+    def of_part(part: Sequence[tuple[str, np.ndarray]]) -> list[Told | str]:
+        return [_looked_at(root, name, place) for name, place in part]
+
+    for part in in_order(of_part, zip(source.names, source.places, strict=True), job.machine.threads):
+        for told in part:
+            seen.add(told)
+    return seen, source.places
+
+
+def _looked_at(root: str, name: str, place: np.ndarray) -> Told | str:
+    try:
+        with opened(root, name, *map(int, place)) as file:
+            return looked_at(file)
+    except OSError as error:
+        return why(error)
+
+
+def pack(source: Source, key: str, job: DataJob) -> tuple[Seen, np.ndarray]:
+    """Copy the encoded images of a source into one file, one after the other; decode them where the job says so.
+
+    Return what was seen of them, and their places [N, 2] in `<key>.bin`. In `<key>.npy` one that cannot be read is
+    black.
     """
-    sizes = []
+    seen, sizes, arrays, path = Seen(source.names), [], job.arrays, Path(job.out) / key
+    pixels = None if arrays is None else evaluation_pixels(arrays)
+
+    def decoded(encoded: bytes) -> tuple[bytes, np.ndarray | None, Told | str]:
+        if arrays is None or pixels is None:
+            return encoded, None, looked_at(io.BytesIO(encoded))
+        try:
+            picture, told = read(io.BytesIO(encoded), arrays.channels, arrays.background)
+            return encoded, pixels(picture), told
+        except Exception as error:
+            return encoded, np.zeros(shape[1:], np.uint8), why(error)
+
     with ExitStack() as stack:
         packed = stack.enter_context(open(stack.enter_context(replacing(path.with_suffix(".bin"))), "wb"))
         if arrays is not None:
-            side = arrays.image_size
-            shape = (len(source.names), side, side, arrays.channels)
+            shape = len(source.names), arrays.image_size, arrays.image_size, arrays.channels
             append = stack.enter_context(npy_writer(path.with_suffix(".npy"), shape, np.uint8))
-            pixels = evaluation_pixels(arrays)
-        for name, encoded in zip(source.names, source.encoded(), strict=True):
-            try:
-                # Where no array is made of it, to see that it can be.
-                channels, background = (3, WHITE) if arrays is None else (arrays.channels, arrays.background)
-                picture = decode(io.BytesIO(encoded), channels, background)
-            except Exception as error:
-                raise StudyError(f"{key}: {name}: cannot be decoded as an image ({why(error)}); replace it") from error
-            if arrays is not None:
-                append(pixels(picture))
-            packed.write(encoded)
-            sizes.append(len(encoded))
-    return np.stack([np.cumsum([0, *sizes[:-1]]), sizes], axis=1)
+        for part in in_order(lambda part: list(map(decoded, part)), source.encoded(), job.machine.threads):
+            for encoded, array, told in part:
+                seen.add(told)
+                packed.write(encoded)
+                sizes.append(len(encoded))
+                if array is not None:
+                    append(array)
+        if len(sizes) != len(source.names):
+            raise ValueError(f"{len(sizes)} images were handed out of {len(source.names)}")
+    return seen, np.stack([np.cumsum([0, *sizes[:-1]]), sizes], axis=1)

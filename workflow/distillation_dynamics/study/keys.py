@@ -35,6 +35,7 @@ CLASSES = "number of classes; left out: the images have no labels"
 READ_COLUMNS = "which columns of Parquet files are read"
 GROUPS = "regular expression: images whose names match alike (in its first group) are one photograph's, and count once"
 LEVEL = "which folder names the class: 1 that below the source, 2 the next, ...; -1 that which an image lies in, ..."
+BROKEN = "at most so many images that cannot be read are left out; where there are more, they are named and refused"
 BACKGROUND = "a colour (white, #ffffff): what transparent parts of pictures show"
 SPREAD = "images of the validation split, spread evenly over the classes; left out: {}, or all where there are fewer"
 FIRST_SEED = "those of them that are measured of the students of the first seed alone"
@@ -73,6 +74,7 @@ class ProbeData:
     columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
     label_depth: Annotated[Level, Key(LEVEL)] = 1
     background: Annotated[Text, Key(BACKGROUND)] = WHITE
+    broken_images: Annotated[Natural, Key(BROKEN)] = 0
     images: Annotated[Count | None, Key("so many of them, spread evenly; left out: all")] = None
 
 
@@ -88,6 +90,7 @@ class StudyData:
     columns: Annotated[Columns, Key(READ_COLUMNS)] = COLUMNS
     label_depth: Annotated[Level, Key(LEVEL)] = 1
     background: Annotated[Text, Key(BACKGROUND)] = WHITE
+    broken_images: Annotated[Natural, Key(BROKEN)] = 0
     trust_times: Annotated[bool, Key("images count by size and time of change of their files, not by content")] = False
     validation: Annotated[Validation | None, Key("which images are held out for every choice")] = None
 

@@ -1,0 +1,120 @@
+"""All images of a source, read once when they are split: which cannot be, and what is to be said of the others."""
+
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..words import plural
+from .pictures import Told, read, why
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# Images that a thread reads at a time.
+PART = 16
+# Images that a sentence names.
+MOST_NAMED = 5
+
+
+@contextmanager
+def opened(root: str, name: str, offset: int, size: int) -> Iterator[Any]:
+    """Open an image where it lies: in a folder, or with an offset from 0 on inside of the file `root`."""
+    if offset < 0:
+        with open(os.path.join(root, name), "rb") as file:
+            yield file
+    else:
+        with open(root, "rb") as file:
+            file.seek(offset)
+            yield io.BytesIO(file.read(size))
+
+
+def in_order(work: Callable[[Sequence[Item]], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Yield what `work` makes of some items at a time, in their order, with a few parts ahead in other threads."""
+    due, rest = deque[Any](), iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        while part := list(islice(rest, PART)):
+            due.append(pool.submit(work, part))
+            if len(due) > threads:
+                yield due.popleft().result()
+        while due:
+            yield due.popleft().result()
+
+
+def looked_at(file, whole: bool = False) -> Told | str:
+    """Return what is to be said of an encoded image, or why it cannot be read; all of it is decoded.
+
+    Unless it is wanted `whole`, a JPEG is decoded in an eighth of its size, which takes all of its bytes and less time.
+    """
+    try:
+        return read(file, 3, whole=whole)[1]
+    except Exception as error:
+        return why(error)
+
+
+@dataclass
+class Seen:
+    """What was seen of the images of a source. `names`: of all; `broken`: why images cannot be read, by position."""
+
+    names: np.ndarray
+    broken: dict[int, str] = field(default_factory=dict)
+    turned: int = 0
+    transparent: int = 0
+    several: int = 0
+    low: list[tuple[int, str]] = field(default_factory=list)
+    position: int = 0
+
+    def add(self, told: Told | str) -> None:
+        """Count the next image."""
+        if isinstance(told, str):
+            self.broken[self.position] = told
+        else:
+            self.turned += told.turned
+            self.transparent += told.transparent
+            self.several += told.several
+            if told.largest is not None:
+                self.low.append((told.largest, str(self.names[self.position])))
+        self.position += 1
+
+    def cannot_be_read(self) -> str:
+        """Return how many images cannot be read and why, as a part of a sentence; of the first by their names."""
+        named = [f"{self.names[position]} ({self.broken[position]})" for position in sorted(self.broken)[:MOST_NAMED]]
+        more = ", ..." if len(self.broken) > MOST_NAMED else ""
+        return f"{len(self.broken)} of {len(self.names)} images cannot be read: {', '.join(named)}{more}"
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        low = {"images": len(self.low), "largest": max(self.low)[0], "first": self.low[0][1]} if self.low else None
+        return {
+            "images": len(self.names) - len(self.broken),
+            "turned": self.turned,
+            "transparent": self.transparent,
+            "several": self.several,
+            "low": low,
+            "broken": {str(self.names[position]): why for position, why in sorted(self.broken.items())},
+        }
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each thing that the user may not expect."""
+        found = []
+        if self.turned:
+            found.append(f"{plural(self.turned, 'image')} turned as EXIF says")
+        if self.transparent:
+            found.append(f"{plural(self.transparent, 'image')} with transparent parts, which show data.background")
+        if self.several:
+            found.append(f"{plural(self.several, 'file')} of several pictures, of which the first is read")
+        if self.low:
+            found.append(
+                f"{plural(len(self.low), 'image')} of 16 bit (first {self.low[0][1]}) with values from 0 to "
+                f"{max(self.low)[0]:,} only, and nothing that says what is white: taken as full 16 bit, which is dark; "
+                "scale them, or say it in them (sBIT of PNG, MaxSampleValue of TIFF)"
+            )
+        if self.broken:
+            found.append(f"{self.cannot_be_read()}; they are left out")
+        return found
