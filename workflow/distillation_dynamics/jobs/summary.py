@@ -33,7 +33,7 @@ def number_of(tasks: Sequence[Task]) -> str:
 def notes_of(tasks: Sequence[Task]) -> list[str]:
     """Return what a job has to say of the images that it read."""
     read = [_read(task, PICTURES) for task in tasks if task.stage == "data"]
-    return [f"data.{source}: {note}" for one in read for source, seen in one.items() for note in seen["notes"]]
+    return [note for one in read for seen in one.values() for note in seen["notes"]]
 
 
 def counted(count: int, what: str) -> str:

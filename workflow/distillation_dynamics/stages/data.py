@@ -65,8 +65,9 @@ def _said(key: str, source: Source, seen: Seen, job: DataJob) -> dict[str, Any]:
     notes = seen.notes()
     if left_out is not None and left_out.counts:
         notes.append(f"beside the images, and left out: {left_out}")
+    notes = [f"{job.key}.{key}: {note}" for note in notes]
     for note in notes:
-        print(f"note: {job.key}.{key}: {note}", file=sys.stderr)
+        print(f"note: {note}", file=sys.stderr)
     counts = {} if left_out is None else dict(left_out.counts)
     return seen.record() | {"left_out": counts, "notes": notes}
 
