@@ -16,6 +16,9 @@ from PIL import Image
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import model_info
+from distillation_dynamics.jobs.build import build_graph
+from distillation_dynamics.jobs.content import Content
+from distillation_dynamics.jobs.gathered import drawn
 from distillation_dynamics.look import __main__ as look
 from distillation_dynamics.look import network as networks
 from distillation_dynamics.look.configuration import Asked, announced, configuration_of, studied, write
@@ -460,3 +463,15 @@ def test_a_run_that_fails_and_a_network_that_is_none_end_with_an_error(tmp_path,
         ["vit.safetensors", str(flat), "--model", "vit_tiny_patch16_224"]
     )
     assert look.main(["nowhere", str(flat)]).startswith("error: NETWORK: nowhere is no file or folder")
+
+
+@pytest.mark.parametrize("folders", [("cat", "dog"), ("", "")])
+def test_a_look_at_labelled_pictures_has_a_figure_of_probes_and_one_at_others_has_none(tmp_path, monkeypatch, folders):
+    known(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    images = pictures(tmp_path / "images", *(os.path.join(name, f"{n}.jpg") for n, name in enumerate(folders)))
+    (tmp_path / "vit.safetensors").write_bytes(b"")
+    asked = Asked("vit.safetensors", str(images), model="vit")
+    _, study = studied(configuration_of(asked), asked)
+    graph = build_graph(study, Content({"main": {"test": ""}}, {"vit": ""}))
+    assert ("class_probes" in drawn(graph)) == bool(folders[0])

@@ -75,7 +75,12 @@ def made_up(request):
 def asked(name, who, tables):
     """Whether a study has all that a figure asks for."""
     there = {"students": bool(who.variants), "teacher": who.teacher is not None, "variants": len(who.variants) > 1}
-    there |= {"networks": len(who.networks) > 1, "labels": True, "probes": tables["depth"]["probe"].nunique() > 2}
+    there |= {
+        "networks": len(who.networks) > 1,
+        "labels": True,
+        "classes": True,
+        "probes": tables["depth"]["probe"].nunique() > 2,
+    }
     return all(map(there.get, FIGURES[name].requires))
 
 

@@ -45,7 +45,7 @@ ARCHITECTURE_REQUIRES = ("class_token", "plain")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
-FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "labels")
+FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "classes", "labels")
 QUESTION_REQUIRES = ("students",)
 # What the caption of a figure may name in braces; `paper.captions` says it of a study.
 CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")

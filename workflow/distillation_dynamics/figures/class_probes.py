@@ -11,7 +11,7 @@ from ..drawing.style import Style
 
 TABLES = ("depth",)
 METRICS = ("linear_probe", "nearest_probe")
-REQUIRES = ("labels",)
+REQUIRES = ("classes",)
 PANELS = {"linear_probe_top1": "linear probe\ntop-1 [%]", "nearest_probe_top1": "nearest images\ntop-1 [%]"}
 CHANCE = "linear_probe_chance"
 CAPTION = (

@@ -179,6 +179,7 @@ def _of_those_there(graph: Graph) -> dict[str, extensions.Figure]:
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
         "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
+        "classes": study.data.classes is not None,
         # What is about the logit of a label, or how often it is the largest.
         "labels": any(map(study.sorts, study.networks)) or bool(study.students),
     }  # fmt: skip
