@@ -579,7 +579,7 @@ def test_operations_are_counted_on_two_images_and_are_those_of_the_whole_batch(s
 def test_what_a_teacher_says_does_not_depend_on_what_else_it_is_asked(family):
     """Its logits alone, a block alone, or everything at once: the same bits, whatever the architecture."""
     network = zoo.network(family)
-    teacher = OnlineTeacher(network, "float32")
+    teacher = OnlineTeacher(network)
     pixels = torch.randn(6, 3, 32, 32)
     depth = len(block_names(network))
     everything = [LOGITS, *(("features", block) for block in range(depth))]

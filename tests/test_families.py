@@ -18,7 +18,10 @@ from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.measure import Settings
 from streams import measure
 
-FAMILIES = ("vit", "registers", "distilled", "headless", "one_block", "cait", "swin", "resnet")
+FAMILIES = (
+    *("vit", "registers", "distilled", "headless", "one_block", "cait", "swin", "resnet"),
+    *("dinov3", "beit", "naflex", "naflex_radio"),
+)
 METRICS = ("attention", "entropy", "gradient", "magnitude", "published", "rank", "sep", "spectrum", "tokens")
 KINDS = ("IMAGE_COLUMNS", "BLOCK_COLUMNS", "BIN_COLUMNS")
 GRADIENTS = ("gradient_magnitude", "gradient_magnitude_patches")
@@ -78,7 +81,9 @@ def check_that_columns_are_documented(name, family, measured, folder):
     empty = {column for column, values in found.items() if all(np.isnan(value).all() for value in values)}
     if name == "gradient":
         expected = {
-            "registers": set(),
+            **{key: set() for key in ("registers", "dinov3", "naflex_radio")},
+            "naflex": {"gradient_magnitude_class"},
+            "beit": {"gradient_magnitude_registers"},
             "vit": {"gradient_magnitude_registers"},
             "distilled": {"gradient_magnitude_registers"},
             "one_block": {"gradient_magnitude_registers"},

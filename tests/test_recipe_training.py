@@ -69,7 +69,7 @@ class Trained:
                 own(batch, *rest)
 
             member.update = watched
-        loop.train([member], [OnlineTeacher(self.teacher, "float32")], *self.splits(variant), job.recipe, CPU)
+        loop.train([member], [OnlineTeacher(self.teacher)], *self.splits(variant), job.recipe, CPU)
         assert member.failed is None
         return member
 

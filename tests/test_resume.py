@@ -68,7 +68,7 @@ def whole(tmp_path_factory):
 
 def train(folder, result, states):
     torch.manual_seed(9)
-    teacher = OnlineTeacher(build(result.model(result.teacher), result.view(result.teacher)), "float32")
+    teacher = OnlineTeacher(build(result.model(result.teacher), result.view(result.teacher)))
     job = run_job(result, folder, "everything", folder / "run", "unread")
     member = Member(*cohorts.make(job), 0, [0] * len(job.teachers), states=states)
     images, validation = (Split(job.images, name) for name in ("train", "validation"))

@@ -7,6 +7,7 @@ import copy
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -107,7 +108,16 @@ def test_figures_of_a_study_of_networks_alone_ask_for_no_student_teacher_or_vari
 def test_the_study_of_released_networks_is_valid(monkeypatch):
     monkeypatch.chdir(ROOT)
     study = load(yaml.safe_load((ROOT / "studies/networks.yaml").read_text()))
-    assert len(study.networks) == 7 and study.teacher is None and not study.trained
+    assert len(study.networks) == 17 and study.teacher is None and not study.trained
+    for name, network in study.networks.items():
+        # Names of the hub are those of timm's registry, of the very model, and a twin is a control.
+        assert network.weights.removeprefix("hf-hub:timm/").partition("@")[0] in timm.list_pretrained()
+        scale = study.model_info[name].layer_scale
+        assert network.control == ("unit_layer_scale" if scale is not None and scale < 1e-2 else "untrained"), name
+    blocks = {name: info.size.blocks[0] for name, info in study.model_info.items()}
+    tokens = {name: (block.classes, block.registers) for name, block in blocks.items()}
+    assert tokens["dinov3"] == tokens["eupe"] == tokens["dinov2_registers"] == (1, 4) and tokens["radio"] == (1, 7)
+    assert tokens["siglip2"] == tokens["siglip2_naflex"] == (0, 0) and tokens["beit"] == tokens["flexivit"] == (1, 0)
     assert study.model_info["mae"].classes == 0 and study.model_info["resnet101"].classes == 1000
 
 

@@ -15,6 +15,7 @@ from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
 from distillation_dynamics.spec.images import View
+from distillation_dynamics.spec.teacher_outputs import TEACHER_PRECISION
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
 from distillation_dynamics.training.teacher import CachedTeacher, Conversion, OnlineTeacher
@@ -46,7 +47,7 @@ def stored(tmp_path, result, network, augmentation=None):
 def test_stored_outputs_are_what_the_teacher_says(tmp_path, tiny):
     result, network, _ = tiny
     images, cached = stored(tmp_path, result, network)
-    online = OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network)
     for batch in images.training(16, None, 3, [1]):
         ours, theirs = (ask(batch, batch.images, 1, BOTH) for ask in (cached, online))
         assert list(ours) == list(theirs) == BOTH
@@ -66,9 +67,7 @@ def test_stored_outputs_are_given_only_as_far_as_they_are_wanted(tmp_path, tiny)
 def test_a_teacher_asked_for_parts_of_a_batch_says_the_same_of_the_whole(tmp_path, tiny, size):
     result, network, _ = tiny
     batch = next(Split(images_of(result, tmp_path / "data"), "train").training(16, None, 3, [0]))
-    whole, parts = (
-        OnlineTeacher(network, "float32", at_a_time)(batch, batch.images, 0, BOTH) for at_a_time in (None, size)
-    )
+    whole, parts = (OnlineTeacher(network, at_a_time)(batch, batch.images, 0, BOTH) for at_a_time in (None, size))
     assert list(parts) == BOTH
     for ours, theirs in zip(parts.values(), whole.values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -79,7 +78,7 @@ def test_each_of_a_fixed_number_of_views_has_its_own_outputs(tmp_path, tiny):
     augmentation = Augmentation(0.25, "pixel", (0.5, 1.0), 0.5, 0.0, views=2)
     images, cached = stored(tmp_path, result, network, augmentation)
     assert cached.arrays[LOGITS].shape == (2, 80, 10)
-    online = OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network)
     for epoch in (0, 3):
         for batch in images.training(16, augmentation, 1, [epoch]):
             ours, theirs = (ask(batch, batch.images, epoch, [LOGITS])[LOGITS] for ask in (cached, online))
@@ -105,7 +104,7 @@ def test_the_check_of_stored_outputs_passes_when_whole_and_fails_when_corrupt(tm
 
 def test_a_teacher_asked_for_features_alone_stops_early(tiny):
     _, network, _ = tiny
-    online = OnlineTeacher(network, "float32")
+    online = OnlineTeacher(network)
     seen = []
     network.blocks[1].register_forward_hook(lambda *_: seen.append(1))
     answer = online(None, torch.randn(2, 1, 28, 28), 0, [("features", 0)])
@@ -189,7 +188,7 @@ def test_a_teacher_of_another_view_answers_stored_and_asked_alike(tmp_path, tiny
     network, see = build(result.model(name), theirs), Conversion(view, theirs)
     images = Split(images_of(result, tmp_path / "data"), "train", 80)
     teacher_outputs.write(tmp_path / "outputs", network, images, None, BOTH, CPU, see=see)
-    cached, online = CachedTeacher(tmp_path / "outputs", BOTH, None), OnlineTeacher(network, "float32", None, see)
+    cached, online = CachedTeacher(tmp_path / "outputs", BOTH, None), OnlineTeacher(network, None, see)
     cached.verify(network, images, CPU, seed=0, see=see)
     batch = next(images.training(16, None, 3, [0]))
     ours, asked = (ask(batch, batch.images, 0, BOTH) for ask in (cached, online))
@@ -198,3 +197,21 @@ def test_a_teacher_of_another_view_answers_stored_and_asked_alike(tmp_path, tiny
     assert ours["features", 0].shape[2:] == tuple(2 * side for side in result.model_info[name].shapes[0][1:])
     with pytest.raises(StudyError, match="differs from what the teacher says now"):
         cached.verify(network, images, CPU, seed=0, see=Conversion(view, replace(theirs, mean=(0.5,))))
+
+
+def test_a_teacher_answers_in_one_precision_whatever_a_student_trains_in(tmp_path, tiny):
+    result, _, _ = tiny
+    network = build(result.model(result.teacher), result.view(result.teacher))
+    images = Split(images_of(result, tmp_path / "data"), "train", 80)
+    teacher_outputs.write(tmp_path / "outputs", network, images, None, BOTH, CPU)
+    cached, online = CachedTeacher(tmp_path / "outputs", BOTH, None), OnlineTeacher(network)
+    batch = next(images.training(16, None, 3, [0]))
+    plain = online(batch, batch.images, 0, BOTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (batch.images[0, 0] @ batch.images[0, 0].T).dtype == torch.bfloat16
+        asked = online(batch, batch.images, 0, BOTH)
+    stored = cached(batch, batch.images, 0, BOTH)
+    for part in BOTH:
+        assert asked[part].dtype == stored[part].dtype == getattr(torch, TEACHER_PRECISION)
+        assert torch.equal(asked[part], plain[part])
+        torch.testing.assert_close(asked[part], stored[part], rtol=1e-4, atol=1e-5)

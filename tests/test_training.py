@@ -32,7 +32,7 @@ def run(tmp_path, seed=0, variant="everything", **changes):
     result = tiny_study(tmp_path, **changes)
     torch.manual_seed(9)
     teacher_network = build(result.model(result.teacher), result.view(result.teacher))
-    teacher = OnlineTeacher(teacher_network, "float32")
+    teacher = OnlineTeacher(teacher_network)
     job = run_job(result, tmp_path, variant, tmp_path / "run", "unread", seed=seed)
     member = Member(*cohorts.make(job), seed, [0] * len(job.teachers))
     images, validation = (Split(job.images, name) for name in ("train", "validation"))

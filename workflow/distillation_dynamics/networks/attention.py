@@ -95,30 +95,44 @@ def reading(
                 layer.fused_attn = True
 
 
+class _Linears(TorchFunctionMode):
+    """Keeps the last part of what some linear maps give in a forward pass, by layer; told by their weight.
+
+    Not by a module's call: BEiT and DINOv3's way with biases hand the weight of `qkv` to torch themselves.
+    """
+
+    def __init__(self, layers: dict[int, tuple[str, int]]):
+        super().__init__()
+        # By the identity of a weight: the layer, and how many parts its map has.
+        self.layers = layers
+        self.values: dict[str, Tensor] = {}
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, and keep what it gives where it is one of the maps."""
+        result = function(*args, **(kwargs or {}))
+        if function is F.linear:
+            weight = args[1] if len(args) > 1 else (kwargs or {}).get("weight")
+            if id(weight) in self.layers:
+                layer, parts = self.layers[id(weight)]
+                self.values[layer] = result.chunk(parts, dim=-1)[-1]
+        return result
+
+
 @contextmanager
 def values(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
     """Return the values [B, N, C] of every self-attention layer below `blocks`, by layer, in the pass made inside.
 
     Gradients flow through them, and fused kernels stay on. They are seen where a layer makes queries, keys and values
-    by one linear map `qkv` that it calls, or values by `v_proj`.
+    by one linear map `qkv`, or values by `v_proj`.
     """
-    found: dict[str, Tensor] = {}
     inside = tuple(f"{block}." for block in blocks)
-    with ExitStack() as stack:
-        for name, module in network.named_modules():
-            layer, _, last = name.rpartition(".")
-            if (
-                name.startswith(inside)
-                and layer.endswith("attn")
-                and last in PARTS_OF
-                and isinstance(module, nn.Linear)
-            ):
-
-                def keep(module: nn.Module, given: Any, made: Tensor, layer: str = layer, parts: int = PARTS_OF[last]):
-                    found[layer] = made.chunk(parts, dim=-1)[-1]
-
-                stack.enter_context(module.register_forward_hook(keep))
-        yield found
+    layers: dict[int, tuple[str, int]] = {}
+    for name, module in network.named_modules():
+        layer, _, last = name.rpartition(".")
+        if name.startswith(inside) and layer.endswith("attn") and last in PARTS_OF and isinstance(module, nn.Linear):
+            layers[id(module.weight)] = layer, PARTS_OF[last]
+    with _Linears(layers) as linears:
+        yield linears.values
 
 
 @torch.no_grad()

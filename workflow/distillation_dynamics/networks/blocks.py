@@ -76,10 +76,14 @@ def gives_prefix(network: TimmNetwork) -> bool:
     return "return_prefix_tokens" in parameters and getattr(network, "num_prefix_tokens", 0) > 0
 
 
+def registers_of(network: nn.Module) -> int:
+    """Return how many registers a network has: a parameter `reg_token` [1, R, C], in itself or in a part of it."""
+    return sum(value.shape[1] for name, value in network.named_parameters() if name.rpartition(".")[2] == "reg_token")
+
+
 def prefix_of(network: nn.Module, tokens: Tensor) -> Prefix:
     """Split tokens [B, P + R, C] before the patches into class and distillation tokens, and registers after them."""
-    registers = getattr(network, "reg_token", None)
-    count = 0 if registers is None else registers.shape[1]
+    count = registers_of(network)
     # A block may hold fewer tokens than the network has in its last ones: then none of them are registers.
     if tokens.shape[1] != getattr(network, "num_prefix_tokens", 0):
         count = 0

@@ -1,20 +1,19 @@
 """Networks are built with timm, from a name and arguments; what they are is told without their weights."""
 
 import difflib
-import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
 
 import timm
 import torch
-from timm.layers import PatchEmbed
 from torch import nn
 
 from ..errors import StudyError
 from ..spec.images import View
 from ..spec.network import Footprint, Model, NetworkSize
-from .blocks import numbered_blocks
+from .blocks import block_strides, numbered_blocks
+from .border import leaving_out, left_out, not_divided
 from .footprint import footprint_of
 from .parts import size_of
 
@@ -128,29 +127,24 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
             f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
             "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
         )
-    for module in network.modules():
-        if isinstance(module, PatchEmbed) and not module.dynamic_img_pad:
-            _check_border(model, view.image_size, module.patch_size)
-    images = torch.empty(1, view.channels, view.image_size, view.image_size)
-    try:
-        size = size_of(network, images)
-    except Exception as error:
-        if NO_VALUES in str(error):
-            raise
-        raise StudyError(
-            f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
-            f"{view.image_size} pixels ({_first_line(error)}); choose sizes that divide evenly"
-        ) from error
+    side = view.image_size
+    images = torch.empty(1, view.channels, side, side)
+    with leaving_out(network, side) as cuts:
+        try:
+            size = size_of(network, images)
+        except Exception as error:
+            if NO_VALUES in str(error):
+                raise
+            if cuts:
+                raise left_out(model, side, cuts[0]) from error
+            patch, *others = {round(stride) for stride in block_strides(network)}
+            if side % patch and not others:
+                # A Transformer whose patches are cut by reshaping the image, as those of NaFlexVit.
+                raise not_divided(model, side, patch) from error
+            raise StudyError(
+                f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "
+                f"{side} pixels ({_first_line(error)}); choose sizes that divide evenly"
+            ) from error
+    if cuts:
+        raise left_out(model, side, cuts[0])
     return sum(p.numel() for p in network.parameters()), size, footprint_of(network, images)
-
-
-def _check_border(model: Model, image_size: int, patch: tuple[int, int]) -> None:
-    """Raise StudyError where patches do not cover an image: timm would leave out its right and lower border."""
-    if any(image_size % side for side in patch):
-        step = math.lcm(*patch)
-        below = image_size // step * step
-        near = " or ".join(str(size) for size in (below, below + step) if size)
-        raise StudyError(
-            f"model.args: {model.name} cuts images into patches of {patch[0]} x {patch[1]} pixels, which do not cover "
-            f"{image_size} (its image_size); choose sizes that divide evenly, such as an image_size of {near}"
-        )

@@ -18,7 +18,7 @@ from .beside import other_activation
 from .build import describe, unknown
 from .controls import first_layer_scale
 from .defaults import config_beside, pretrained_cfg, size_is_said, view_of
-from .positions import trained_side
+from .positions import own_side, trained_side
 from .protocol import check
 from .released import check_header
 from .weights_file import is_local, local_weights
@@ -45,12 +45,16 @@ def info_of(query: ModelQuery) -> ModelInfo:
         describe(replace(model, architecture={}), view)
         note = check(model, view)
     parameters, size, footprint = describe(model, view)
-    side = None if query.released is None else trained_side(query, model, view, size, pretrained_cfg(query) or {})
+    own = own_side(model, view)
+    side = None
+    if query.released is not None and own is None:
+        side = trained_side(query, model, view, size, pretrained_cfg(query) or {})
     if side is not None and side != size.blocks[0].rows and not size_is_said(query):
         # Of the same model there are weights of several sizes, and timm knows those of one.
         view = replace(view, image_size=view.image_size * side // size.blocks[0].rows)
         parameters, size, footprint = describe(model, view)
     rows = size.blocks[0].rows
+    side = own or side
     resampled = None if side in (None, rows) else (side, rows)
     return ModelInfo(parameters, size, view, first_layer_scale(model, view), note, resampled, footprint)
 

@@ -1,11 +1,13 @@
 """The grid of positions that released weights were trained on: as the header of their file says, or as timm does.
 
 Weights whose position embedding has a token a patch were trained at one size of images; at another timm resamples it.
+Networks for images of any size (NaFlexVit) hold a grid of their own, and resample it for each.
 """
 
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,21 @@ def trained_side(query: ModelQuery, model: Model, view: View, size: NetworkSize,
     pixels = (cfg.get("input_size") or (0, 0))[1]
     side, rest = divmod(pixels * first.rows, view.image_size)
     return side if side and not rest else None
+
+
+def own_side(model: Model, view: View) -> int | None:
+    """Return rows (and columns) of the grid that a network holds whatever its images' size is; None of others."""
+    grids = [_grid(model, view)]
+    if grids[0] is not None:
+        grids.append(_grid(model, replace(view, image_size=2 * view.image_size)))
+    return grids[0] if grids[0] == grids[-1] else None
+
+
+def _grid(model: Model, view: View) -> int | None:
+    """Return the side of a position embedding [1, rows, columns, C] of a network; None without one, or of no square."""
+    state = without_values(lambda: build(model, view)).state_dict()
+    shapes = [value.shape for name, value in state.items() if NAME.search(name) and value.ndim == 4]
+    return next((rows for one, rows, columns, _ in shapes if one == 1 and rows == columns), None)
 
 
 def _tokens(shapes: Mapping[str, Sequence[int]], channels: int) -> int | None:

@@ -27,9 +27,10 @@ class Network(Protocol):
     """A network as the library asks it; B images [B, C, H, W], K classes (0: none, and no logits).
 
     Where they are there, these count, too: `num_prefix_tokens` (class, distillation and register tokens, before the
-    patches) and `reg_token` [1, R, C], by which `forward_intermediates(return_prefix_tokens=True)` is asked for other
-    tokens and they are told apart; `norm` and `blocks_token_only`, between the last block and what `forward_head` reads
-    (the lens); modules named `attn` in blocks (attention). Weights are its `state_dict`, whose values are finite.
+    patches) and `reg_token` [1, R, C], its own or a part's, by which `forward_intermediates(return_prefix_tokens=True)`
+    is asked for other tokens and they are told apart; `norm` and `blocks_token_only`, between the last block and what
+    `forward_head` reads (the lens); modules named `attn` in blocks (attention). Weights are its `state_dict`, whose
+    values are finite.
     """
 
     # Of every block in order `module`, the name of the module that gives its features, and `reduction`, the distance of

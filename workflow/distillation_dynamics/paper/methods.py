@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..report.head import MAIN, counted, model_said, recipe_said, students_of
 from ..spec.tables import WHO, Names
+from ..spec.teacher_outputs import TEACHER_PRECISION
 from ..spec.training import CALIBRATION_UPDATES
 from ..statistics.thresholds import FEWEST_SEEDS, LEVEL, POWER, SMALLEST_FACTOR
 from ..words import listed, of_each, plural
@@ -97,7 +98,9 @@ def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterato
         trained = f"{recipe_said(recipe)}, {recipe['precision']}"
         name = f"{who.strip()}: " if who else ""
         yield f"{words(name + model_said(student['model']))}{cited}, {words(trained)}."
-    teacher = f" Their teacher is {config['teacher']}." if config.get("teacher") else ""
+    teacher = ""
+    if config.get("teacher"):
+        teacher = f" Their teacher is {config['teacher']}. What teachers say is computed in {TEACHER_PRECISION}."
     yield words(f"Seeds: {', '.join(map(str, config['seeds']))}, the same for all variants.{teacher}")
     yield "The loss of each variant:"
     variants = {

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ..files import Column
 from ..markdown import markdown
+from ..spec.teacher_outputs import TEACHER_PRECISION
 from ..words import listed, plural
 
 TABLE = {"": Column("", ""), "what": Column("", "")}
@@ -128,7 +129,9 @@ def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _student(student: dict[str, Any], teacher: str) -> str:
-    return f"{model_said(student['model'])}, {recipe_said(student['recipe'])}; teacher {teacher}"
+    recipe = student["recipe"]
+    said = f"{model_said(student['model'])}, {recipe_said(recipe)}, {recipe['precision']}"
+    return f"{said}; teacher {teacher}, whose answers are {TEACHER_PRECISION}"
 
 
 def _commit(commit: dict[str, Any] | None) -> str:

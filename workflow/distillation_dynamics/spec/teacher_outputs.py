@@ -13,6 +13,8 @@ from .training import Augmentation, TermSpec
 Part = tuple[str, int]
 WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention", "values")
 NO_BLOCK = -1
+# In what a teacher computes its answers, whatever its students train in, so that stored and asked ones are the same.
+TEACHER_PRECISION = "float32"
 # The student among those who are asked; teachers have their numbers.
 ITSELF = -1
 

@@ -106,7 +106,10 @@ class Recipe:
     batch_size: Annotated[int, Key("images of an update, over all GPUs of the job", ge=2)]
     optimizer: Annotated[Optimizer, Key("a timm optimiser")]
     schedule: Annotated[Schedule, Key("the learning rate over training")]
-    precision: Annotated[Literal["float32", "bfloat16"], Key("bfloat16: autocast; losses stay in float32")] = "float32"
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Key("bfloat16: autocast of what is trained; losses and teachers stay in float32"),
+    ] = "float32"
     validate_every: Annotated[Count, Key("epochs between validations; the last epoch is always validated")] = 1
     train_images: Annotated[Count | None, Key("images of a fixed class-balanced subset; left out: all")] = None
     clip_gradient_norm: Annotated[float | None, Key(CLIP, ge=1e-6, le=1e6)] = None

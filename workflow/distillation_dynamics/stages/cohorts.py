@@ -26,7 +26,7 @@ from ..progress import Progress
 from ..spec.base import counted, to_json
 from ..spec.runs import CHECKPOINT, TERM_GRADIENTS
 from ..spec.students import RunJob
-from ..spec.teacher_outputs import TeacherSource, ordered, taken_of
+from ..spec.teacher_outputs import TEACHER_PRECISION, TeacherSource, ordered, taken_of
 from ..training.evaluation import predict, top1
 from ..training.folder import say_clipping, trained_result, write_run
 from ..training.log import GRADIENT_LOG_COLUMNS
@@ -114,7 +114,7 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
     network, see = build(source.model, source.view), Conversion(job.images.view, source.view)
     load_weights(source.weights.files[0], network)
     if not source.stored:
-        return OnlineTeacher(network.to(device), job.recipe.precision, job.machine.images_at_a_time, see)
+        return OnlineTeacher(network.to(device), job.machine.images_at_a_time, see)
     assert source.outputs is not None, "what is stored has a folder"
     parts = ordered({part for job, number, _ in asking for part in taken_of(job.terms, number)})
     teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
@@ -177,6 +177,7 @@ def _write(
         "best_epoch": best_epoch,
         "best_validation_top1": best_top1,
         "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
+        "teacher_precision": TEACHER_PRECISION if job.teachers else None,
         **trained_result(recipe, log),
     }
     cost = {

@@ -1,4 +1,7 @@
-"""Who answers for the teacher in training: itself, asked for every batch, or its stored outputs."""
+"""Who answers for the teacher in training: itself, asked for every batch, or its stored outputs.
+
+Both are in `spec.teacher_outputs.TEACHER_PRECISION`, float32, whatever precision a student trains in.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,13 +55,11 @@ AS_IT_IS = Conversion()
 
 
 class OnlineTeacher:
-    """The teacher itself, asked for every batch, `images_at_a_time` of it (None: all)."""
+    """The teacher itself, asked for every batch, `images_at_a_time` of it (None: all), in TEACHER_PRECISION."""
 
-    def __init__(
-        self, network: nn.Module, precision: str, images_at_a_time: int | None = None, see: Conversion = AS_IT_IS
-    ):
+    def __init__(self, network: nn.Module, images_at_a_time: int | None = None, see: Conversion = AS_IT_IS):
         self.network = network.eval().requires_grad_(False)
-        self.precision, self.images_at_a_time, self.see = precision, images_at_a_time, see
+        self.images_at_a_time, self.see = images_at_a_time, see
 
     @torch.no_grad()
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
@@ -67,7 +68,8 @@ class OnlineTeacher:
         images = (
             self.see(pixels).contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         )
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        # As stored answers are computed: whatever its students train in, the teacher is the same.
+        with torch.autocast(pixels.device.type, enabled=False):
             said = [say_alike(self.network, some, parts) for some in images]
         return said[0] if len(said) == 1 else joined(said)
 
