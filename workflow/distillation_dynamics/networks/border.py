@@ -1,4 +1,4 @@
-"""Whether a network sees an image to its border: layers that look at it in steps may leave out what is behind the last.
+"""Whether a network sees an image to its border: layers that cut it into patches may leave out what is behind the last.
 
 A layer is told by what it does: a convolution over the whole image, whatever class or network it belongs to.
 """
@@ -18,6 +18,9 @@ def leaving_out(network: nn.Module, image_size: int) -> Iterator[list[nn.Conv2d]
     found: list[nn.Conv2d] = []
 
     def look(layer: nn.Conv2d, given: tuple[Tensor], made: Tensor) -> None:
+        # What overlaps (an Inception's first layer) is no cut into patches.
+        if any(side > step for side, step in zip(layer.kernel_size, layer.stride, strict=True)):
+            return
         # What pads by itself before it cuts makes as many places as cover the image.
         if given[0].shape[-2:] == (image_size, image_size) and min(_ends(layer, *made.shape[-2:])) < image_size:
             found.append(layer)
@@ -32,31 +35,27 @@ def leaving_out(network: nn.Module, image_size: int) -> Iterator[list[nn.Conv2d]
 def left_out(model: Model, image_size: int, layer: nn.Conv2d) -> StudyError:
     """Return the error that names a size of images to the border of which a convolution looks."""
     (rows, columns), steps = layer.kernel_size, layer.stride
-    how = f"cuts images into patches of {rows} x {columns} pixels, which do"
-    if layer.kernel_size != steps:
-        how = f"looks at {rows} x {columns} pixels in steps of {steps[0]} x {steps[1]}, which does"
 
     def covers(size: int) -> bool:
         padding = [_side(layer.padding, axis) for axis in (0, 1)]
         places = [(size + 2 * padding[axis] - _reach(layer, axis)) // steps[axis] + 1 for axis in (0, 1)]
         return min(places) > 0 and min(_ends(layer, *places)) >= size
 
-    return _error(model, image_size, how, covers)
+    return _error(model, image_size, f"{rows} x {columns}", covers)
 
 
 def not_divided(model: Model, image_size: int, patch: int) -> StudyError:
     """Return the error for a size that a network refuses since its patches do not divide it."""
-    how = f"cuts images into patches of {patch} x {patch} pixels, which do"
-    return _error(model, image_size, how, lambda size: size % patch == 0)
+    return _error(model, image_size, f"{patch} x {patch}", lambda size: size % patch == 0)
 
 
-def _error(model: Model, image_size: int, how: str, covers: Callable[[int], bool]) -> StudyError:
+def _error(model: Model, image_size: int, patch: str, covers: Callable[[int], bool]) -> StudyError:
     below = next((size for size in range(image_size - 1, 0, -1) if covers(size)), None)
     above = next(size for size in range(image_size + 1, 2 * image_size + 1000) if covers(size))
     near = " or ".join(str(size) for size in (below, above) if size)
     return StudyError(
-        f"model.args: {model.name} {how} not cover {image_size} (its image_size); choose sizes that divide evenly, "
-        f"such as an image_size of {near}"
+        f"model.args: {model.name} cuts images into patches of {patch} pixels, which do not cover {image_size} (its "
+        f"image_size); choose sizes that divide evenly, such as an image_size of {near}"
     )
 
 
