@@ -131,7 +131,8 @@ def test_what_a_plan_reads_of_a_metric_are_literals_that_exist():
             for node in tree.body
             if isinstance(node, ast.Assign)
             for target in node.targets
-            if target.id in ("REQUIRES", "OPTIONS", "FILES", "REFERENCE", "IMAGES", "BATCH")
+            if isinstance(target, ast.Name)
+            and target.id in ("REQUIRES", "OPTIONS", "FILES", "REFERENCE", "IMAGES", "BATCH")
         }
         assert said["REQUIRES"] and set(said["REQUIRES"]) <= fields
         assert set(said.get("OPTIONS", ())) <= settings
