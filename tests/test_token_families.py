@@ -166,7 +166,7 @@ def test_what_pads_by_itself_covers_the_border(kind, pads):
         with pytest.raises(StudyError, match=r"patches of 8 x 8 pixels, which do not cover 36 .* of 32 or 40$"):
             describe(model, zoo.view(36))
         return
-    _, size = describe(model, zoo.view(36))
+    _, size, _ = describe(model, zoo.view(36))
     assert (size.blocks[0].rows, size.blocks[0].columns) == (5, 5)
 
 
