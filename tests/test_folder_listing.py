@@ -59,7 +59,7 @@ def test_what_systems_leave_is_neither_an_image_nor_a_class(littered, pack):
         assert len(reader.contents([str(root)], "k")) == 3 and reader.class_names([str(root)]) == ("cat", "dog")
         said = data_of(str(root))
         assert said == {"source": "folder", "test": str(root), "classes": 2}
-        assert count_of(Data("folder", (str(root),), False, {}, classes=2)) == 3
+        assert count_of(Data("folder", (str(root),), False, {}, classes=2))[0] == 3
 
 
 def test_every_format_is_an_image_for_reader_count_and_look(tmp_path):
@@ -72,7 +72,7 @@ def test_every_format_is_an_image_for_reader_count_and_look(tmp_path):
     assert {f".{suffix.lower()}" for suffix in kinds} <= picture_suffixes()
     assert len(source_of(tmp_path / "photos", 2).names) == 2 * len(kinds)
     assert len(reader.contents([str(tmp_path / "photos")], "k")) == 2 * len(kinds)
-    assert count_of(Data("folder", (str(tmp_path / "photos"),), False, {})) == 2 * len(kinds)
+    assert count_of(Data("folder", (str(tmp_path / "photos"),), False, {}))[0] == 2 * len(kinds)
     stage.main(DataJob("folder", 2, None, {}, False, None, test=(f"{tmp_path}/photos",), out=f"{tmp_path}/out"))
     assert len(read_table(tmp_path / "out/splits.parquet")) == 2 * len(kinds)
 
