@@ -110,11 +110,11 @@ class Costs:
     def of(self, graph: Graph, task: Task) -> Cost:
         """Return what a task costs by itself; of one of a cohort its share."""
         job, images = counted(task.job), _images(graph, task)
-        kind, size = (task.stage, _network_of(job)), work(job)
-        known = [size * rate for rate in self.seconds.get(kind, ())]
+        kind, whole = (task.stage, _network_of(job)), work(job)
+        known = [whole * rate for rate in self.seconds.get(kind, ())]
         if _recipe(task) is not None:
             device = "cuda" if asked(graph, task)["gpu"] else "cpu"
-            known = [images * size * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
+            known = [images * whole * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
         sizes = _stored_bytes(graph, task), _mean(self.bytes.get(kind)), _weights_bytes(graph, task)
         size = next((size for size in sizes if size is not None), None)
         if known:

@@ -32,7 +32,7 @@ class Kept:
         kept = replace(outputs, prefix=prefix, gradients={}, network=None, images=None)
         size = sum(tensor.nbytes for tensor in _tensors(kept))
         if size <= self.left:
-            self.outputs.append(kept)
+            self.outputs.append(replace(kept, features=_in_one_block(kept.features)))
             self.left -= size
         else:
             self.left = 0
@@ -43,3 +43,16 @@ def _tensors(outputs: Outputs) -> Iterator[Tensor]:
     yield from (part for part in parts if isinstance(part, torch.Tensor))
     for prefix in outputs.prefix.values():
         yield from prefix
+
+
+def _in_one_block(features: dict[int, Tensor]) -> dict[int, Tensor]:
+    """Return the same features in one block of memory, which the allocator maps apart where it is large.
+
+    Many that stay, amid those that go, would leave holes in the heap several times their size. Other layouts than rows
+    of the last axis stay as they are: sums go along them.
+    """
+    if not all(values.is_contiguous() for values in features.values()):
+        return features
+    flat = torch.cat([values.reshape(-1) for values in features.values()])
+    parts = flat.split([values.numel() for values in features.values()])
+    return {block: part.view(of.shape) for (block, of), part in zip(features.items(), parts, strict=True)}
