@@ -116,7 +116,7 @@ WHOLE = {
     "inputs": {"a": "b"}, "files": {"x": {"identity": [1, 2, 3, 4], "sha256": "s"}}, "job": {"metric": "rank"},
     "code": ["m:h"], "threads": 1, "gpus": 0,
 }  # fmt: skip
-NEEDED = WHOLE.keys() - {"threads", "gpus"}
+NEEDED = [key for key in WHOLE if key not in ("threads", "gpus")]
 NO_RECORD = {
     **{f"without {key}": {k: v for k, v in WHOLE.items() if k != key} for key in NEEDED},
     **{f"{key} is null": WHOLE | {key: None} for key in NEEDED},

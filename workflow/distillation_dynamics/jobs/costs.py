@@ -116,16 +116,16 @@ class Costs:
             device = "cuda" if asked(graph, task)["gpu"] else "cpu"
             known = [images * whole * rate for rate in self.seconds.get((*kind, device), ()) if images is not None]
         sizes = _stored_bytes(graph, task), _mean(self.bytes.get(kind)), _weights_bytes(graph, task)
-        size = next((size for size in sizes if size is not None), None)
+        left = next((size for size in sizes if size is not None), None)
         if known:
-            return Cost(sum(known) / len(known), RECORDS, size)
+            return Cost(sum(known) / len(known), RECORDS, left)
         if asked(graph, task)["gpu"] or images is None:
-            return Cost(0.0, REQUEST, size)
+            return Cost(0.0, REQUEST, left)
         start, each = SECONDS[task.stage]
         if images:
             operations = graph.study.model_info[_owner(graph, task)].footprint.operations
             each += PASSES.get(task.stage, 1) * operations / OPERATIONS_A_SECOND
-        return Cost(start + images * each, REFERENCE, size)
+        return Cost(start + images * each, REFERENCE, left)
 
     def of_job(self, graph: Graph, tasks: Iterable[Task]) -> Cost:
         """Return what a job costs that carries out tasks; at most what it asks for, where nothing tells of one."""
