@@ -11,6 +11,7 @@ from ..spec.measure import Batches
 from .answers import forward, outputs_of
 from .attention import Attend, Layer, attend, attention_layers
 from .blocks import block_names, chosen, classes_of
+from .device import give_back
 from .gradients import block_gradients, joined
 from .lens import lens
 
@@ -38,6 +39,8 @@ class Observer:
         for NaN or infinity in gradients or under the lens.
         """
         network = self.network
+        # What was used for the batch before.
+        give_back()
         with torch.no_grad():
             outputs = self._passed(images, request)
         if request.attention:
