@@ -210,6 +210,8 @@ def depth_row(draw, facts, block, size, trained):
     values |= {"bandwidth_95": 0.95, "bandwidth_folded_95": draw.uniform(0.7, 0.95), "bandwidth_folded_95_null": band}
     values |= {"bandwidth_folded_95_null_low": band - 0.03, "bandwidth_folded_95_null_high": band + 0.03}
     values |= {"amplitude_p": draw.uniform(0.005, 1), "sep_folded_p": draw.uniform(0.005, 1)}
+    told = 40 + 30 * depth + 10 * trained
+    values |= {"linear_probe_top1": told, "nearest_probe_top1": told - 5, "linear_probe_chance": 12.5}
     return values | errors | {"channels": channels, "tokens": tokens}
 
 

@@ -38,7 +38,9 @@ def carry_out(task):
     for path in task.writes:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         said = content(task, path, salt)
-        if path.endswith(".json"):
+        if path.endswith("pictures.json"):
+            said = json.dumps({"test": {"images": 3, "notes": [], "said": said}})
+        elif path.endswith(".json"):
             said = json.dumps(FIGURES | {"said": said})
         Path(path).write_text(said)
 
@@ -103,7 +105,8 @@ def stale(graph):
             expected = content(task, path)
             said = Path(path).read_text() if Path(path).is_file() else "missing"
             if path.endswith(".json") and said.startswith("{"):
-                said = json.loads(said)["said"]
+                read = json.loads(said)
+                said = read.get("test", read)["said"]
             if said != expected:
                 wrong.append(path)
     return wrong

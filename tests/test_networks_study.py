@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from distillation_dynamics import look
+from distillation_dynamics.look import __main__ as look
 from distillation_dynamics.drawing.layout import note_of
 from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import probes

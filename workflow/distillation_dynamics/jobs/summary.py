@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,32 @@ MOST_ANSWERS = 3
 COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tables": "table", "figures": "figure"}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is told of the images of a source, of what was seen when they were split."""
+
+    images: int
+    notes: list[str]
+
+
 def number_of(tasks: Sequence[Task]) -> str:
     """Return the number that matters of what a job left: top-1 and images a second, or how much was made of what."""
     if tasks[0].stage in ("networks", "students"):
         return ", ".join(filter(None, [_top1(tasks), _speed(tasks)]))
     if tasks[0].stage == "data":
-        return counted(sum(seen["images"] for task in tasks for seen in _read(task, PICTURES).values()), "image")
+        return counted(sum(seen.images for seen in _seen(tasks)), "image")
     kinds = Counter(COUNTED[task.stage] for task in tasks if task.stage in COUNTED)
     return ", ".join(counted(count, kind) for kind, count in kinds.items())
 
 
 def notes_of(tasks: Sequence[Task]) -> list[str]:
     """Return what a job has to say of the images that it read."""
-    read = [_read(task, PICTURES) for task in tasks if task.stage == "data"]
-    return [note for one in read for seen in one.values() for note in seen["notes"]]
+    return [note for seen in _seen([task for task in tasks if task.stage == "data"]) for note in seen.notes]
+
+
+def _seen(tasks: Sequence[Task]) -> list[Seen]:
+    read = [own.read(task.path(PICTURES), dict[str, Seen]) or {} for task in tasks]
+    return [seen for one in read for seen in one.values()]
 
 
 def counted(count: int, what: str) -> str:
