@@ -31,6 +31,17 @@ def test_as_many_images_pass_at_a_time_as_fit_the_budget(size, images, attention
         assert count * one <= memory.BUDGET < (count + 1) * one or count in (1, images)
 
 
+@pytest.mark.parametrize("size, most", [(224, 4000), (518, 5000)])
+def test_a_job_asks_for_what_its_batches_and_what_is_kept_take(size, most):
+    one = info(size)
+    sizes = zip(vars(memory.batches(one)).values(), vars(memory.of_image(one)).values(), strict=True)
+    parts = sum(images * size for images, size in sizes)
+    assert memory.megabytes(one) == (memory.PROCESS + 2**30 + parts + 8 * one.parameters) // 10**6
+    assert 3650 < memory.megabytes(one) < most
+    tiny = info_of(ModelQuery("vit_tiny_patch16_224", {}, classes=10, default=View(1, 32, (0.5,), (0.5,))))
+    assert memory.megabytes(tiny) == 0, "the study's own number is enough"
+
+
 @pytest.mark.parametrize("size", [224, 518])
 def test_an_image_costs_what_its_attention_and_its_graph_hold(size):
     cost, tokens, width, heads, blocks = info(size).footprint, (size // 14) ** 2 + 1, 384, 6, 12

@@ -39,7 +39,7 @@ PAIRS = [("attention", "gradient"), ("attention", "sep"), ("rank", "tokens"), ("
 FILL = [name for name, metric in KNOWN.items() if {*metric.tables} & {*extensions.TABLE_OF.values()}]
 SETS = [*((name,) for name in FILL), *PAIRS]
 # Metrics with a column whose shape over depth is tested.
-TESTED = {"entropy", "gradient", "magnitude", "spectrum"}
+TESTED = {"entropy", "gradient", "magnitude", "nearest_entropy", "spectrum"}
 OPTIONS = {"permutations": 20}
 STYLE = Style("colorblind", 50, names(variants=("none",)))
 

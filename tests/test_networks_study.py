@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from distillation_dynamics.look import __main__ as look
 from distillation_dynamics.drawing.layout import note_of
 from distillation_dynamics.drawing.style import NoValue, Style
 from distillation_dynamics.figures import probes
@@ -24,6 +23,7 @@ from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.gathered import drawn
 from distillation_dynamics.jobs.graph import Graph
 from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.look import __main__ as look
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.questions.networks import cka_column
 from distillation_dynamics.spec.images import View

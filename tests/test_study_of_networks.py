@@ -78,7 +78,9 @@ def test_a_study_of_networks_alone_has_a_graph_without_trainings(config):
         job = task.job
         assert job.recipe is None and job.images is None and job.measures == (), "no accuracy, and no images for it"
     assert [job.train for job in (graph.sets["main"].job,)] == [()]
-    assert graph.statistics.job.asked == ("shape", "networks", "claims"), "no question that is about students"
+    assert graph.statistics.job.asked == ("shape", "networks", "classes", "claims"), (
+        "no question that is about students"
+    )
     names = names_of(graph)
     assert names.teacher is None and names.variants == () and names.baseline is None
     assert names.controls == {"vit": "vit_untrained", "resnet": "resnet_untrained"}

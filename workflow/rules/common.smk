@@ -27,6 +27,7 @@ from distillation_dynamics.jobs import batches, locks, model_info, planning, rep
 from distillation_dynamics.jobs.costs import Costs
 from distillation_dynamics.jobs.eta import Workload
 from distillation_dynamics.jobs.failures import Failures
+from distillation_dynamics.jobs.memory import megabytes
 from distillation_dynamics.jobs.task import CARRYING, TARGETS
 from distillation_dynamics.jobs.terminal import Subject
 from distillation_dynamics.study import configuration
@@ -181,6 +182,9 @@ def resources_of(rule):
     compute = [STUDY.compute[stage] for stage in stages_of(rule)]
     nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
     gpu, memory = max(c["gpu"] for c in compute), max(c["mem_mb"] for c in compute)
+    if rule == "measure":
+        # Whatever the study says, what its largest network takes.
+        memory = max(memory, *map(megabytes, STUDY.model_info.values()))
     resources = {
         "gpu": gpu,
         "mem_mb": lambda wildcards: memory * FAILURES.times_of_memory(rule, wildcards),

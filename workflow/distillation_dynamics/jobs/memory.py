@@ -5,7 +5,7 @@ with the images of a batch: what a batch leaves for the metrics, the attention m
 for gradients. So the memory of a job hardly depends on the network, until one image alone takes more than the budget.
 """
 
-from ..spec.measure import Batches
+from ..spec.measure import KEPT, Batches
 from ..spec.network import ModelInfo
 
 # Bytes of one of the three.
@@ -15,6 +15,8 @@ SLACK = 2
 # Bytes of a value of the block that metrics look at: three copies in float64.
 COPIES = 3 * 8
 USUAL = Batches()
+# Of a process beside its batches: torch, and what the allocator holds. A ViT-S/14 at 224 pixels takes 3.65 GB in all.
+PROCESS = 1_500_000_000
 
 
 def of_image(info: ModelInfo) -> Batches:
@@ -42,3 +44,15 @@ def batches(info: ModelInfo) -> Batches:
 
 def _fitting(size: int, most: int) -> int:
     return max(1, min(most, BUDGET // size))
+
+
+def megabytes(info: ModelInfo) -> int:
+    """Return the memory of a process that measures a network, MB: its weights, all three parts, and what is kept.
+
+    0 for one of which as many images as usual fit the budget: what the study asks for is enough.
+    """
+    if batches(info) == USUAL:
+        return 0
+    sizes = zip(vars(of_image(info)).values(), vars(batches(info)).values(), strict=True)
+    parts = sum(size * images for size, images in sizes)
+    return (PROCESS + KEPT + parts + 2 * 4 * info.parameters) // 10**6

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from ..outputs import Outputs, Prefix, Request
-
-# Bytes of all that is kept.
-MOST = 2**30
+from ..spec.measure import KEPT
 
 
 class Kept:
@@ -18,7 +16,7 @@ class Kept:
     Features alone, and what one pass gives beside them, are kept.
     """
 
-    def __init__(self, later: Request, most: int = MOST):
+    def __init__(self, later: Request, most: int = KEPT):
         self.outputs: list[Outputs] = []
         nothing = later == Request() or bool(later.attention or later.gradients or later.network)
         self.left = 0 if nothing else most

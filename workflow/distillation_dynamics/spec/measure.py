@@ -11,6 +11,8 @@ from .network import Checkpoints
 
 # The outer edges of the bins of `entropy_standardised`, in standard deviations.
 STANDARDISED_RANGE = -5.0, 5.0
+# Bytes of what a network said of the first images of a pass, which the next pass need not ask again.
+KEPT = 2**30
 
 
 Method = Literal["gradient", "smoothgrad", "integrated_gradients"]
