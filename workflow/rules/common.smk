@@ -182,7 +182,9 @@ def resources_of(rule):
     compute = [STUDY.compute[stage] for stage in stages_of(rule)]
     nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
     gpu, memory = max(c["gpu"] for c in compute), max(c["mem_mb"] for c in compute)
-    if rule == "measure":
+    # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
+    measures = rule == "measure"
+    if measures:
         # Whatever the study says, what its largest network takes.
         memory = max(memory, *map(megabytes, STUDY.model_info.values()))
     resources = {
@@ -191,7 +193,7 @@ def resources_of(rule):
         # The same in each attempt: a training goes on, and a partition has its limit.
         "runtime": sum(c["runtime"] for c in compute),
     }
-    # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
+    # As above.
     trains = rule in ("network", "cohorts")
     if trains:
         resources["slurm_extra"] = slurm.signal_before(resources["runtime"])
