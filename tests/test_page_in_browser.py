@@ -60,7 +60,7 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for(browser, page):
             open: all("details.folded[open]").length, empty: all(".nothing:not([hidden])").length,
         };""")  # fmt: skip
     assert len(seen["drawn"]) == 16 and min(seen["drawn"]) > 5
-    assert len(seen["panels"]) == 13 and seen["chosen"] == "6 of 9"
+    assert len(seen["panels"]) == 14 and seen["chosen"] == "6 of 9"
     assert seen["open"] == 0 and seen["empty"] == 0
 
 
