@@ -95,12 +95,24 @@ def test_a_whole_study_has_every_section_in_the_order_of_reading(whole):
             "terms",
             "published",
         ),
-        *("dynamics", "shape", "spectra", "networks", "map", "alignment", "cka", "saliency", "cost", "provenance"),
+        *(
+            "dynamics",
+            "shape",
+            "classes",
+            "spectra",
+            "networks",
+            "map",
+            "alignment",
+            "cka",
+            "saliency",
+            "cost",
+            "provenance",
+        ),
         "a-question-without-a-panel",
     ]
     panels = {panel["id"] for panel in data_of(whole)["panels"]}
     places = {one["data-panel"] for one in Read(whole).all("div") if "data-panel" in one}
-    assert panels == places and len(panels) == 13
+    assert panels == places and len(panels) == 14
     links = {one["href"] for one in Read(whole).all("a")}
     assert links >= {f"#{name}" for name in sections(whole) if name not in ("study", "what-this-study-can-show")}
     assert {link.removeprefix("#") for link in links} <= {one.get("id") for _, one in Read(whole).tags}
@@ -212,7 +224,20 @@ def test_names_that_look_like_html_stay_text(tmp_path):
 def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
     said = written(tmp_path, who=ALONE, report=report_of(["Networks beside each other"]))
     assert sections(said) == [
-        *("answers", "study", "accuracy", "claims", "shape", "spectra", "networks", "map", "cka", "saliency", "course"),
+        *(
+            "answers",
+            "study",
+            "accuracy",
+            "claims",
+            "shape",
+            "classes",
+            "spectra",
+            "networks",
+            "map",
+            "cka",
+            "saliency",
+            "course",
+        ),
         *("cost", "provenance"),
     ]
     assert "What are cait, vit like inside, block by block" in Read(said).words
