@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
-from distillation_dynamics.jobs import model_info
+from distillation_dynamics.jobs import asking, model_info
 from distillation_dynamics.networks import inspection
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.defaults import view_of
@@ -252,7 +252,7 @@ def in_process(monkeypatch):
                 return subprocess.CompletedProcess(command, 1, "", str(error))
         return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
 
-    monkeypatch.setattr(model_info.subprocess, "run", run)
+    monkeypatch.setattr(asking.subprocess, "run", run)
     return asked
 
 

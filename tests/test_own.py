@@ -9,7 +9,7 @@ import pytest
 
 from distillation_dynamics.errors import StudyError, say_once
 from distillation_dynamics.files import write_json, write_text
-from distillation_dynamics.jobs import model_info, own, provenance, record, run, summary
+from distillation_dynamics.jobs import asking, model_info, own, provenance, record, run, summary
 from distillation_dynamics.jobs import store as jobs_store
 from distillation_dynamics.jobs.content import Content
 from distillation_dynamics.jobs.costs import Costs
@@ -102,7 +102,7 @@ def test_what_is_known_of_networks_is_asked_again(tmp_path, monkeypatch, name, c
         calls.append(command)
         return SimpleNamespace(returncode=0, stdout=model_info.to_json({"networks.vit": info}), stderr="")
 
-    monkeypatch.setattr(model_info.subprocess, "run", answer)
+    monkeypatch.setattr(asking.subprocess, "run", answer)
     assert model_info.describe(queries, tmp_path) == {"networks.vit": info}
     assert model_info.describe(queries, tmp_path) == {"networks.vit": info} and len(calls) == 1
     (path,) = tmp_path.iterdir()

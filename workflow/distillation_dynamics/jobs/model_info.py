@@ -5,8 +5,6 @@ it depends on, so that planning a study costs nothing the second time. Imports n
 """
 
 import hashlib
-import json
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +15,7 @@ from ..networks.weights_file import LOCAL, check_safetensors, header, is_local, 
 from ..spec.base import build, to_json
 from ..spec.network import ModelInfo, ModelQuery
 from . import own
+from .asking import UnansweredError, ask
 from .fingerprints import fingerprint
 
 MODULE = "networks.inspection"
@@ -34,16 +33,15 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
     found = {owner: own.read(path, ModelInfo) for owner, path in paths.items()}
     if missing := {owner: path for owner, path in paths.items() if found[owner] is None}:
         print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
-        text = to_json({owner: queries[owner] for owner in missing})
-        command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{MODULE}", text]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        try:
+            answered = ask(MODULE, to_json({owner: queries[owner] for owner in missing}))
+        except UnansweredError as error:
+            last = str(error)
             if not last.startswith("error: "):
                 names = " and ".join(f"{owner}.model ({queries[owner].name})" for owner in missing)
                 last = f"{names}: cannot be described ({last}); choose other arguments or another model"
-            raise StudyError(last.removeprefix("error: "))
-        for owner, info in json.loads(done.stdout.splitlines()[-1]).items():
+            raise StudyError(last.removeprefix("error: ")) from error
+        for owner, info in answered.items():
             write_json(missing[owner], info)
             found[owner] = build(ModelInfo, info)
     return {owner: info for owner, info in found.items() if info is not None}

@@ -7,7 +7,6 @@ others is kept under `results/.metrics/`, named by their code and settings, so t
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..files import write_json
 from ..spec.base import to_json
 from ..study.study import Study
 from . import own
+from .asking import UnansweredError, ask
 from .fingerprints import fingerprint
 from .measured import ACTIVATIONS
 
@@ -88,13 +88,11 @@ def _known(study: Study, paths: dict[str, str], cache: Path) -> dict[str, Known]
 
 
 def _tried(metrics: dict[str, dict[str, Any]], pairs: list[str]) -> dict[str, Any]:
-    text = json.dumps({"metrics": metrics, "pairs": pairs})
-    command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{MODULE}", text]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise StudyError(f"measure.metrics: {', '.join([*metrics, *pairs])} cannot be tried on two images ({last})")
-    return json.loads(done.stdout.splitlines()[-1])
+    try:
+        return ask(MODULE, json.dumps({"metrics": metrics, "pairs": pairs}))
+    except UnansweredError as error:
+        names = ", ".join([*metrics, *pairs])
+        raise StudyError(f"measure.metrics: {names} cannot be tried on two images ({error})") from error
 
 
 def _path(name: str) -> str:

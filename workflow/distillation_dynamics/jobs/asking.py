@@ -1,0 +1,22 @@
+"""What only a process that imports torch can tell a plan, which does not: asked of a module of the library."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+
+class UnansweredError(Exception):
+    """The module ended without an answer; the text is the last line that it said."""
+
+
+def ask(module: str, text: str) -> Any:
+    """Return what `python -m <module> <text>` prints as its last line, JSON.
+
+    Raises UnansweredError where it fails.
+    """
+    command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{module}", text]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise UnansweredError((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+    return json.loads(done.stdout.splitlines()[-1])
