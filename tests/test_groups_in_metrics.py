@@ -12,7 +12,7 @@ from distillation_dynamics.metrics.pairs import agreement, cka, mismatch, neighb
 from distillation_dynamics.outputs import Outputs
 from distillation_dynamics.spec.measure import Settings
 from test_comparison import ONE, TWO, answers, keep, literal_procrustes
-from test_probes import literal_probe
+from test_probes import literal_nearest, literal_probe
 
 PROBES = [linear_probe, nearest_probe]
 
@@ -110,24 +110,6 @@ def test_folds_of_groups_that_hold_images_of_several_classes_go_by_most_of_them(
     assert all(len(set(fold[groups == group])) == 1 for group in groups)
 
 
-def literal_nearest_probe(rows, labels, groups, most=10):
-    images = range(len(rows))
-    k = min(most, *(sum(labels[j] == labels[i] and groups[j] != groups[i] for j in images) for i in images))
-    right = 0
-    for i in images:
-        cosine = {
-            j: rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j])
-            for j in images
-            if groups[j] != groups[i]
-        }
-        votes = {}
-        for j in sorted(cosine, key=cosine.get, reverse=True)[:k]:
-            count, total = votes.get(labels[j], (0, 0))
-            votes[labels[j]] = count + 1, total + cosine[j]
-        right += max(votes, key=votes.get) == labels[i]
-    return 100 * right / len(rows)
-
-
 @pytest.mark.parametrize(("photographs", "each", "classes"), [(20, 3, 4), (8, 5, 2), (30, 2, 5), (6, 2, 3)])
 def test_the_nearest_probe_equals_a_literal_one_of_other_groups(photographs, each, classes, monkeypatch):
     monkeypatch.setattr("distillation_dynamics.metrics._linear.CHUNK_VALUES", 100)
@@ -136,7 +118,7 @@ def test_the_nearest_probe_equals_a_literal_one_of_other_groups(photographs, eac
         rows = rows + draw(classes, 6, seed=seed + 100)[labels]
         groups[:2] = groups[0], groups[0]  # A group of two classes, perhaps.
         found = nearest_probe.nearest_probe_top1(rows, labels, groups)
-        assert found == pytest.approx(literal_nearest_probe(rows, labels, groups))
+        assert found == pytest.approx(literal_nearest(rows, labels, groups))
 
 
 @pytest.mark.parametrize("module", PROBES)
