@@ -1,4 +1,4 @@
-"""Makes the image sets of studies/real_networks.yaml from Debian packages: objects, textures and drawings, 64 images each.
+"""Makes image sets of studies/real_networks.yaml from Debian packages: 64 objects, 64 textures and 64 drawings.
 
     apt-get download tuxpaint-stamps-default openarena-081-textures openclipart-png
     for package in *.deb; do dpkg-deb -x $package packages; done
