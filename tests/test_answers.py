@@ -262,7 +262,7 @@ def test_attention_is_that_of_the_reader_for_the_blocks_asked_for():
     assert sorted(attended) == [0, 2]
     at_a_time = Observer(network, Batches(attention=2))
     at_a_time(images, Request(attention=(0, 2)), take=lambda *given: several.append(given))
-    assert [(block, len(maps.weights)) for block, _, maps in several] == [(0, 2), (2, 2), (0, 1), (2, 1)]
+    assert [(block, len(maps.weights)) for block, _, maps in several] == [(0, 2), (0, 1), (2, 2), (2, 1)]
     for block in (0, 2):
         ours, (theirs,) = attended[block], attention_maps(network, images)[block]
         close(torch.cat([maps.weights for of, _, maps in several if of == block]), theirs.weights)

@@ -11,8 +11,8 @@ import torch
 import zoo
 from distillation_dynamics.metrics import attention
 from distillation_dynamics.metrics.accumulator import Context
-from distillation_dynamics.networks.attention import _grid, attend, attention_layers, attention_maps, softmaxes
-from distillation_dynamics.networks.blocks import block_names
+from distillation_dynamics.networks.attention import _grid, attending, attention_layers, attention_maps, softmaxes
+from distillation_dynamics.networks.blocks import block_names, features
 from distillation_dynamics.outputs import AttentionMap, Outputs, Shape
 
 # For each block (layers, windows, heads, rows, columns, prefix, stride).
@@ -29,8 +29,19 @@ FAMILIES = {
 }
 
 
+# Of their own biases, rotations and windows.
+FAMILIES_BESIDE = [*FAMILIES, "registers", "beit", "dinov3", "eva", "naflex", "tiny_vit", "levit", "volo"]
+
+
 def build(family, **more):
     return zoo.network(family, noise=0.3, **more).double()
+
+
+@torch.no_grad()
+def attend(network, images, layers, take, at_a_time=2):
+    """Pass images through a network, and give its maps to `take`; return the features."""
+    with attending(network, layers, take, len(images), at_a_time):
+        return features(network, images)
 
 
 def random_map(shape, rows, columns, prefix, stride=3.0, sharpness=2.0, seed=0):
@@ -145,6 +156,28 @@ def test_maps_are_the_softmax_of_queries_and_keys(family):
         x = block(x)
 
 
+@pytest.mark.parametrize("at_a_time", [1, 2, 3])
+@pytest.mark.parametrize("family", FAMILIES_BESIDE)
+@torch.no_grad()
+def test_maps_beside_fused_kernels_are_those_without_and_leave_the_pass_as_it_is(family, at_a_time):
+    network, images, found = build(family), zoo.images(3), {}
+    layers = attention_layers(network, images)
+
+    def take(block, number, layer):
+        found.setdefault((block, number), []).append(layer.weights.clone())
+
+    given = attend(network, images, layers, take, at_a_time)
+    assert all(a.equal(b) for a, b in zip(given, features(network, images), strict=True))
+    with softmaxes(network, block_names(network)) as weights:
+        features(network, images)
+    assert layers and found.keys() == {(layer.block, layer.number) for layer in layers.values()}
+    for name, layer in layers.items():
+        parts = found[layer.block, layer.number]
+        assert [len(part) for part in parts] == [len(part) for part in images.split(at_a_time)]
+        expected = weights[name].unflatten(0, (3, -1))
+        torch.testing.assert_close(torch.cat(parts), expected, rtol=1e-9, atol=1e-13)
+
+
 @torch.no_grad()
 def test_windows_of_swin_belong_to_their_image_in_row_major_order():
     network, images = build("swin"), zoo.images()
@@ -181,8 +214,7 @@ def test_the_stream_equals_the_whole(family):
     network, images = build(family), zoo.images(5)
     metric, layers = metric_of(network), attention_layers(network, images)
     for batch in (slice(0, 2), slice(2, 5)):
-        for part in images[batch].split(2):
-            attend(network, part, layers, metric.attend)
+        attend(network, images[batch], layers, metric.attend)
         metric.update(Outputs())
     streamed, maps = metric.compute(), attention_maps(network, images)
     assert set(streamed) == {*attention.IMAGE_COLUMNS, *attention.BLOCK_COLUMNS}

@@ -70,9 +70,9 @@ class Accumulator:
         """Prepare what is filled batch after batch."""
 
     def attend(self, block: int, number: int, layer: AttentionMap) -> None:
-        """Take the maps of attention layer `number` of a block, as a forward pass of the next batch comes to it.
+        """Take the maps of attention layer `number` of a block, as the forward pass of the next batch comes to it.
 
-        They are of as many of its images as fit the memory, in order, and go when this returns.
+        They are of as many of its images as fit the memory, those after them come next, and go when this returns.
         """
 
     def update(self, outputs: Outputs) -> None:

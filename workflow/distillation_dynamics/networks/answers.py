@@ -19,10 +19,10 @@ class Passed(NamedTuple):
 def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
     """Return what is asked of `network` for images [B, C, H, W], as far as one forward pass tells it.
 
-    That are logits and pooled features, and by block features and other tokens; `observer` answers for attention,
-    gradients and the lens. The pass ends at the last block asked for where nothing after it is. Blocks without other
-    tokens, or of which timm gives none, have an empty `Prefix`; without a head there are no logits. Gradients flow back
-    to the network's parameters unless the caller turned them off.
+    That are logits and pooled features, and by block features and other tokens; `observer` answers for attention, which
+    it reads in the same pass, gradients and the lens. The pass ends at the last block asked for where nothing after it
+    is. Blocks without other tokens, or of which timm gives none, have an empty `Prefix`; without a head there are no
+    logits. Gradients flow back to the network's parameters unless the caller turned them off.
     """
     if request == Request(logits=True) and classes_of(network) > 0:
         return Outputs(network(images))
@@ -33,9 +33,11 @@ def forward(network: TimmNetwork, images: Tensor, request: Request) -> Passed:
     """Pass images through a network as far as a request asks.
 
     For the lens there is the last block, too: by it one finds out how the network gets from its blocks to its head.
+    For attention the pass goes as far as it is asked for.
     """
     lens = {*chosen(network, request.lens), len(block_names(network)) - 1} if request.lens else set()
-    wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *lens}
+    attention = chosen(network, request.attention)[-1:]
+    wanted = {*chosen(network, request.features), *chosen(network, request.prefix), *lens, *attention}
     to_the_end = bool(lens) or request.pooled or (request.logits and classes_of(network) > 0)
     if wanted:
         return _intermediates(network, images, sorted(wanted), bool(request.prefix or lens), to_the_end)

@@ -31,25 +31,43 @@ Attend = Callable[[int, int, AttentionMap], None]
 
 
 class _Softmaxes(TorchFunctionMode):
-    """Gives away what the first softmax of each layer gives in a forward pass; hooks say which layer is at work."""
+    """Gives away what the first softmax of each layer gives in a forward pass; hooks say which layer is at work.
 
-    def __init__(self, take: Callable[[str, Tensor], Any]) -> None:
+    `fused` takes what a fused kernel is given where one stands in place of a softmax.
+    """
+
+    def __init__(self, take: Callable[[str, Tensor], Any], fused: Callable[..., Any] | None = None) -> None:
         super().__init__()
-        self.take = take
+        self.take, self.fused = take, fused
         self.at_work: list[str] = []
         self.taken: set[str] = set()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, and give away what it gives where it is a softmax."""
+        """Call a function of torch, and give away what it gives if it is a softmax, or is given if it is fused."""
         result = function(*args, **(kwargs or {}))
-        if function in SOFTMAX and self.at_work and self.at_work[-1] not in self.taken:
-            self.taken.add(self.at_work[-1])
-            self.take(self.at_work[-1], result)
+        if self.at_work and (name := self.at_work[-1]) not in self.taken:
+            if function in SOFTMAX:
+                self.taken.add(name)
+                self.take(name, result)
+            elif function is F.scaled_dot_product_attention and self.fused is not None:
+                self.taken.add(name)
+                self.fused(name, *args, **(kwargs or {}))
         return result
 
     @contextmanager
-    def of(self, name: str, layer: nn.Module) -> Iterator[None]:
-        """Give away those of a layer, which may be the softmax itself, by its name."""
+    def below(self, network: nn.Module, blocks: Iterable[str]) -> Iterator[None]:
+        """Give away those of every self-attention layer below `blocks` in the pass made inside."""
+        inside = tuple(f"{block}." for block in blocks)
+        with ExitStack() as stack:
+            for name, module in network.named_modules():
+                # A softmax may be a layer of its own.
+                if name.startswith(inside) and (layer := name.removesuffix(".softmax")).endswith("attn"):
+                    stack.enter_context(self._of(layer, module))
+            stack.enter_context(self)
+            yield
+
+    @contextmanager
+    def _of(self, name: str, layer: nn.Module) -> Iterator[None]:
         begin = layer.register_forward_pre_hook(lambda *_: self.at_work.append(name))
         end = layer.register_forward_hook(lambda *_: self.at_work.__delitem__(-1))
         with begin, end:
@@ -78,21 +96,17 @@ def reading(
     timm's fused kernels, which never hold these weights, are off inside, in these blocks or those of `unfused`: their
     attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them more time.
     """
-    kept, named = _Softmaxes(take), list(network.named_modules())
-    inside, plain = (tuple(f"{one}." for one in some) for some in (blocks, blocks if unfused is None else unfused))
-    fused: list[Any] = [m for name, m in named if name.startswith(plain) and getattr(m, "fused_attn", False)]
-    with ExitStack() as stack:
-        for name, module in named:
-            if name.startswith(inside) and (layer := name.removesuffix(".softmax")).endswith("attn"):
-                stack.enter_context(kept.of(layer, module))
+    plain = tuple(f"{block}." for block in (blocks if unfused is None else unfused))
+    modules: Iterable[tuple[str, Any]] = network.named_modules()
+    fused = [module for name, module in modules if name.startswith(plain) and getattr(module, "fused_attn", False)]
+    for layer in fused:
+        layer.fused_attn = False
+    try:
+        with _Softmaxes(take).below(network, blocks):
+            yield
+    finally:
         for layer in fused:
-            layer.fused_attn = False
-        try:
-            with kept:
-                yield
-        finally:
-            for layer in fused:
-                layer.fused_attn = True
+            layer.fused_attn = True
 
 
 class _Linears(TorchFunctionMode):
@@ -198,28 +212,53 @@ def attention_layers(network: nn.Module, images: Tensor) -> dict[str, Layer]:
     return found
 
 
-@torch.no_grad()
-def attend(network: nn.Module, images: Tensor, layers: dict[str, Layer], take: Attend) -> None:
-    """Give `take` the maps of `layers` for images [B, C, H, W], each as it appears in one forward pass, and keep none.
+@contextmanager
+def attending(
+    network: nn.Module, layers: dict[str, Layer], take: Attend, images: int, at_a_time: int
+) -> Iterator[None]:
+    """Give `take` the maps of `layers`, each as it appears in the one pass of `images` images made inside; keep none.
 
-    They are the softmax itself, in CaiT before the second mixing of heads.
+    They come of `at_a_time` images after others, and are the softmax itself, in CaiT before the second mixing of heads.
+    Fused kernels stay on, so that the pass gives what it does without this: their maps are computed beside them.
     """
 
     def given(name: str, weights: Tensor) -> None:
         if (layer := layers.get(name)) is not None:
-            maps = weights.unflatten(0, (len(images), -1))
-            take(layer.block, layer.number, AttentionMap(maps, *layer[2:]))
+            maps = weights.unflatten(0, (images, -1))
+            for part in maps.split(at_a_time):
+                take(layer.block, layer.number, AttentionMap(part, *layer[2:]))
 
-    names = block_names(network)
-    with reading(network, names, given):
-        features(network, images, [len(names) - 1])
+    def fused(name: str, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *more, **options):
+        if (layer := layers.get(name)) is None:
+            return
+        windows = len(query) // images
+        for start in range(0, len(query), at_a_time * windows):
+            part = slice(start, start + at_a_time * windows)
+            mask = attn_mask
+            if mask is not None and mask.ndim == query.ndim and len(mask) > 1:
+                # Of its own in every image or window.
+                mask = mask[part]
+            # What the kernel computes, as torch defines it; of the values one channel, of which nothing is kept.
+            inputs = query[part], key[part], value[part, ..., :1], mask
+            weights = torch.ops.aten._scaled_dot_product_attention_math(*inputs, *more, **options)[1]
+            take(layer.block, layer.number, AttentionMap(weights.unflatten(0, (-1, windows)), *layer[2:]))
+            del weights
+
+    with _Softmaxes(given, fused).below(network, block_names(network)):
+        yield
 
 
+@torch.no_grad()
 def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
     """Return, for every block, the maps of its self-attention layers for images [B, C, H, W], all at once."""
-    found: list[list[AttentionMap]] = [[] for _ in block_names(network)]
-    layers = attention_layers(network, images)
-    attend(network, images, layers, lambda block, number, maps: found[block].append(maps))
+    names, layers = block_names(network), attention_layers(network, images)
+    found: list[list[AttentionMap]] = [[] for _ in names]
+
+    def keep(block: int, number: int, maps: AttentionMap) -> None:
+        found[block].append(maps)
+
+    with attending(network, layers, keep, len(images), len(images)):
+        features(network, images, [len(names) - 1])
     return found
 
 

@@ -1,5 +1,6 @@
 """A network that is measured: everything that a request may ask of it, batch after batch."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -9,7 +10,7 @@ from ..errors import say_once
 from ..outputs import Outputs, Request, asked_for
 from ..spec.measure import Batches
 from .answers import forward, outputs_of
-from .attention import Attend, Layer, attend, attention_layers
+from .attention import Attend, Layer, attending, attention_layers
 from .blocks import block_names, chosen, classes_of
 from .device import give_back
 from .gradients import block_gradients, joined
@@ -33,21 +34,16 @@ class Observer:
     ) -> Outputs:
         """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
 
-        Attention maps go to `take`, layer by layer, and are not kept. One forward pass gives all but attention and
-        gradients, which take one of their own each, of so many images at a time as `batches` says. Without a head there
-        are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode; NotFinite
-        for NaN or infinity in gradients or under the lens.
+        One forward pass gives all but gradients, which take one of their own, of so many images at a time as `batches`
+        says. Attention maps go to `take`, layer by layer, of so many images at a time, too, and are not kept. Without a
+        head there are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode;
+        NotFinite for NaN or infinity in gradients or under the lens.
         """
         network = self.network
         # What was used for the batch before.
         give_back()
         with torch.no_grad():
-            outputs = self._passed(images, request)
-        if request.attention:
-            blocks = chosen(network, request.attention)
-            layers = {name: layer for name, layer in self._layers_for(images).items() if layer.block in blocks}
-            for part in images.split(self.batches.attention):
-                attend(network, part, layers, asked_for(take))
+            outputs = self._passed(images, request, take)
         if request.gradients:
             size = self.batches.gradients
             parts = zip(images.split(size), asked_for(labels).split(size), strict=True)
@@ -57,18 +53,23 @@ class Observer:
             outputs.network, outputs.images = network, images
         return outputs
 
-    def _layers_for(self, images: Tensor) -> dict[str, Layer]:
-        if self._layers is None:
-            self._layers = attention_layers(self.network, images[:FEW])
-        return self._layers
-
-    def _passed(self, images: Tensor, request: Request) -> Outputs:
+    def _passed(self, images: Tensor, request: Request, take: Attend | None) -> Outputs:
         if request.lens and classes_of(self.network) == 0:
             say_once(f"lens: its columns stay empty for {type(self.network).__name__}, which has no head")
             request = replace(request, lens=())
-        passed = forward(self.network, images, request)
+        with self._attending(images, request, take):
+            passed = forward(self.network, images, request)
         outputs = outputs_of(self.network, request, passed)
         if request.lens:
             found = lens(self.network, asked_for(passed.final), passed.features, passed.prefix)
             outputs.lens = {block: found[block] for block in chosen(self.network, request.lens) if block in found}
         return outputs
+
+    def _attending(self, images: Tensor, request: Request, take: Attend | None) -> AbstractContextManager[None]:
+        if not request.attention:
+            return nullcontext()
+        if self._layers is None:
+            self._layers = attention_layers(self.network, images[:FEW])
+        blocks = chosen(self.network, request.attention)
+        layers = {name: layer for name, layer in self._layers.items() if layer.block in blocks}
+        return attending(self.network, layers, asked_for(take), len(images), self.batches.attention)
