@@ -43,7 +43,7 @@ def _all_tables(who, seeds):
     spread = np.nan if len(seeds) == 1 else 0.5
     ends = {"test_top1_low": means.to_numpy() - spread, "test_top1_high": means.to_numpy() + spread}
     tables["summary"] = pd.DataFrame({"network": means.index, "test_top1": means.to_numpy(), **ends})
-    cost = {"seconds": 4.0, "start_seconds": 1.0, "device": "cpu", "images_per_second": 90.0}
+    cost = {"seconds": 4.0, "start_seconds": 1.0, "device": "cpu", "images_per_second": 90.0, "peak_mb": 800.0}
     tables["cost"] = runs[["network", "seed"]].assign(**cost)
     verdicts = SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE
     tables["claims"] = pd.DataFrame(

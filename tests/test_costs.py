@@ -41,7 +41,7 @@ def left_by(task, networks=5, own=8.0, common=2.0, start=1.5, device="cpu"):
 
 
 def students_row(plan):
-    (line,) = re.findall(r"^students +\d.*$", why.report(plan), re.M)
+    (line,) = re.findall(r"^students +\d.*$", why.report(plan, costs.Costs()), re.M)
     return line.split()
 
 
@@ -64,7 +64,7 @@ def test_what_other_networks_took_says_nothing_and_reference_costs_are_said_to_b
     start, each = costs.SECONDS["students"]
     expected = start + 640 * (each + 3 * info.footprint.operations / costs.OPERATIONS_A_SECOND)
     assert (cost.seconds, cost.source) == (pytest.approx(expected), costs.REFERENCE)
-    said = why.report(plan)
+    said = why.report(plan, costs.Costs())
     assert students_row(plan)[3] == "~" and re.search(r"^total +\d+ +\d+ +~ ", said, re.M)
     assert said.count("a rough guess from reference costs") == 1 and "<=" not in said
 
@@ -77,7 +77,7 @@ def test_jobs_on_gpus_of_which_no_record_tells_take_at_most_what_they_ask_for(pl
     cost = costs.Costs().of_job(plan.graph, [run])
     assert (cost.seconds, cost.source) == (1800, costs.REQUEST), "they trained on a CPU"
     assert students_row(plan)[1:7] == ["3", "2", "<=", "1.000", "<=", "1.000"]
-    assert "<=: no earlier job tells; so much time do the jobs ask for" in why.report(plan)
+    assert "<=: no earlier job tells; so much time do the jobs ask for" in why.report(plan, costs.Costs())
     left_by(run, device="cuda")
     assert costs.Costs().of(plan.graph, run).source == costs.RECORDS
 
@@ -103,7 +103,7 @@ def test_every_stage_has_reference_costs_and_a_network_that_is_larger_costs_more
 
 
 def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
-    lines = why.report(plan).splitlines()
+    lines = why.report(plan, costs.Costs()).splitlines()
     assert "students none/seed0, hard/seed0, everything/seed0: was not made yet" in lines
     assert "tables depth, spectrum, cka, map: was not made yet" in lines
     networks = "networks/cait, students/none/seed0, students/hard/seed0, students/everything/seed0"
@@ -114,7 +114,11 @@ def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
 
 def test_a_row_counts_jobs_and_not_what_is_made_in_them(plan):
     """The map is made in a job with comparisons, and all that gathers in one."""
-    rows = {line.split()[0]: line.split()[1:3] for line in why.report(plan).splitlines() if re.match(r"\w+ +\d", line)}
+    rows = {
+        line.split()[0]: line.split()[1:3]
+        for line in why.report(plan, costs.Costs()).splitlines()
+        if re.match(r"\w+ +\d", line)
+    }
     batches = [batch.stage for batch in plan.batches]
     assert "map" not in rows and rows["compare"] == [str(len(plan.due("compare")) + 1), str(batches.count("compare"))]
     assert rows["measure"] == ["16", str(batches.count("measure"))] and rows["tables"][1] == "1"
@@ -195,3 +199,80 @@ def test_of_a_network_without_blocks_of_known_size_pixels_count():
     assert costs.work({}) == 1
     sets = [{"count": 3}, {"count": None}]
     assert costs.work({"network": {"shapes": [[2, 3, 1]], "epochs": [0, 1]}, "image_sets": sets}) == 6 * (288 + 72)
+
+
+def left(task, peak, **facts):
+    """What a task leaves whose process took so much memory."""
+    facts = {"name": "", "key": task.key, "inputs": {}, "files": {}, "seconds": 1.0, "packages": {}, "code": []} | facts
+    write_json(task.record, facts | {"stage": task.stage, "job": counted(task.job), "peak_mb": peak})
+
+
+def one_of_each(graph):
+    """The first task of each stage; of students a run, not what is published of it."""
+    return {task.stage: task for task in reversed(graph.tasks)}
+
+
+def test_a_job_asks_for_what_the_study_says_where_no_earlier_one_tells(plan):
+    known, compute = costs.Costs(), plan.graph.study.compute
+    for stage, task in one_of_each(plan.graph).items():
+        assert known.mem_mb(plan.graph, [task]) == compute[costs.ASKED_AS.get(stage, stage)]["mem_mb"], stage
+    assert known.mem_mb(plan.graph, []) == 0
+
+
+def test_a_job_asks_for_a_quarter_more_than_the_most_that_one_of_its_stage_took(plan):
+    for stage, task in one_of_each(plan.graph).items():
+        left(task, 9000.1)
+        assert costs.Costs().mem_mb(plan.graph, [task]) == 11251, stage
+        left(task, 100.0)
+        assert costs.Costs().mem_mb(plan.graph, [task]) == costs.asked(plan.graph, task)["mem_mb"], stage
+    runs = [plan.graph.runs[arm, 0] for arm in ("none", "hard")]
+    for run, peak in zip(runs, (4000.0, 5000.0), strict=True):
+        left(run, peak)
+    everything = plan.graph.runs["everything", 0]
+    assert [costs.Costs().mem_mb(plan.graph, [run]) for run in (*runs, everything)] == [6250] * 3, "of one kind"
+    assert costs.Costs().mem_mb(plan.graph, [plan.graph.data, runs[0]]) == 6250
+
+
+@pytest.mark.parametrize(
+    "change, stage, others",
+    [
+        ({"student.model.args.depth": 3}, "students", True),
+        ({"student.recipe.batch_size": 8}, "students", True),
+        ({"student.recipe.epochs": 7}, "students", False),
+        ({"view.image_size": 56}, "measure", True),
+        ({"measure.images": 20}, "measure", False),
+        ({"data.broken_images": 1}, "data", False),
+        ({"view.image_size": 56}, "data", True),
+        ({"name": "another"}, "figures", True),
+        ({"figures": {"dpi": 77}}, "figures", False),
+    ],
+)
+def test_only_jobs_that_are_alike_tell_of_memory(plan, change, stage, others):
+    task = one_of_each(plan.graph)[stage]
+    left(task, 50_000.0)
+    graph = graph_of(load(small_config(**change)))
+    same = one_of_each(graph)[stage]
+    expected = costs.asked(graph, same)["mem_mb"] if others else 62_500
+    assert costs.Costs().mem_mb(graph, [same]) == expected
+
+
+def test_a_record_that_says_no_memory_or_nothing_sensible_is_passed_over(plan):
+    task = plan.graph.networks["cait"]
+    asked = costs.asked(plan.graph, task)["mem_mb"]
+    for damaged in (-1.0, "much", 1e300):
+        left(task, damaged)
+        assert record.read(task.record) is None and costs.Costs().mem_mb(plan.graph, [task]) == asked
+    left(task, 0.0)
+    assert record.read(task.record) is not None and costs.Costs().mem_mb(plan.graph, [task]) == asked
+
+
+def test_measuring_asks_for_what_its_own_network_is_reckoned_to_take(plan, monkeypatch):
+    infos = plan.graph.study.model_info
+    monkeypatch.setattr(costs, "megabytes", lambda info: 7000 if info is infos["cait"] else 0)
+    known = costs.Costs()
+    teacher, student = (plan.graph.measured[name]["entropy"] for name in ("networks/cait", "students/hard/seed0"))
+    asked = costs.asked(plan.graph, student)["mem_mb"]
+    assert [known.mem_mb(plan.graph, tasks) for tasks in ([teacher], [student], [student, teacher])] == [
+        *(7000, asked, 7000)
+    ]
+    assert known.mem_mb(plan.graph, [plan.graph.networks["cait"]]) == costs.asked(plan.graph, teacher)["mem_mb"]

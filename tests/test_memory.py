@@ -1,19 +1,34 @@
 """Memory of measuring: what an image costs, how many pass at a time, and what a process takes of it."""
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 
 import zoo
-from distillation_dynamics.jobs import memory
+from distillation_dynamics.jobs import memory, record, run
+from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.footprint import footprint_of
 from distillation_dynamics.networks.inspection import info_of
-from distillation_dynamics.spec.base import counted, to_json
-from distillation_dynamics.spec.images import View
+from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.spec.base import From, counted, to_json
+from distillation_dynamics.spec.images import ImageSet, View
 from distillation_dynamics.spec.measure import Batches, MeasureJob
-from distillation_dynamics.spec.network import BlockSize, Footprint, ModelInfo, ModelQuery, NetworkSize
+from distillation_dynamics.spec.network import (
+    BlockSize,
+    Checkpoints,
+    Footprint,
+    Model,
+    ModelInfo,
+    ModelQuery,
+    NetworkSize,
+)
+from pictures import make_folder, split_into
 
 # A ViT-S/14 as DINOv2's: 12 blocks of 384 channels and 6 heads.
 SMALL = "vit_small_patch14_dinov2"
@@ -94,3 +109,85 @@ def test_usual_batches_are_in_no_key_and_others_are():
     job = MeasureJob("magnitude", None, (), {}, None, out="")
     assert "batches" not in to_json(counted(job))
     assert json.loads(to_json(counted(replace(job, batches=Batches(32)))))["batches"]["images"] == 32
+
+
+MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
+# What a process of torch takes before it computes anything, MB; 400 to 800 by its version.
+TORCH = 200
+MEASURE = """
+import json, sys
+from distillation_dynamics.jobs.run import peak_mb
+from distillation_dynamics.spec.base import from_json
+from distillation_dynamics.spec.measure import MeasureJob
+from distillation_dynamics.stages import measure
+measure.main([from_json(MeasureJob, json.dumps(job)) for job in json.load(open(sys.argv[1]))])
+print(peak_mb())
+"""
+
+
+def alone(*command):
+    """Run Python by a shell, which is small: a process begins with the peak of the one that starts it."""
+    line = f"{shlex.join([sys.executable, *map(str, command)])}; exit $?"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_peak_is_that_of_the_process_and_of_all_of_torchrun_on_a_machine(monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    ballast = bytearray(300_000_000)
+    one = run.peak_mb()
+    assert len(ballast) / 1e6 < one < MACHINE
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert run.peak_mb() == pytest.approx(4 * one, rel=0.05)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    before = float(alone("-c", "from distillation_dynamics.jobs.run import peak_mb; print(peak_mb())"))
+    code = "from distillation_dynamics.jobs.run import peak_mb; x = b'1' * 500_000_000; del x; print(peak_mb())"
+    assert before + 450 < float(alone("-c", code)) < before + 600, "what was given back counts, too"
+
+
+def test_units_are_those_of_the_system(monkeypatch):
+    usage = {run.resource.RUSAGE_SELF: 3_000_000, run.resource.RUSAGE_CHILDREN: 5_000_000}
+    monkeypatch.setattr(run.resource, "getrusage", lambda who: type("Usage", (), {"ru_maxrss": usage[who]}))
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for platform, expected in (("linux", 5120.0), ("darwin", 5.0)):
+        monkeypatch.setattr(run.sys, "platform", platform)
+        assert run.peak_mb() == expected
+
+
+def test_every_job_of_a_study_records_a_peak(project):
+    results = project / "results"
+    found = list(record.all_under(results))
+    assert found and all(0 < known["peak_mb"] < MACHINE for _, known in found)
+    computed = [known["peak_mb"] for _, known in found if known["stage"] in ("networks", "students", "measure")]
+    assert computed and min(computed) > TORCH
+    by_key = {known["key"]: known["peak_mb"] for path, known in found if "runs" in path.parts}
+    published = [known for path, known in found if known["stage"] == "students" and "runs" not in path.parts]
+    assert published and all(known["peak_mb"] == by_key[known["key"]] for known in published)
+
+
+def test_a_measurement_stays_under_what_it_is_reckoned_to_take(tmp_path):
+    """Four blocks of a ViT-S/14 at 224 pixels, by what asks for attention maps, gradients, and all features."""
+    query = ModelQuery(SMALL, {"depth": 4}, classes=0, default=View(3, 224, (0.5,) * 3, (0.5,) * 3))
+    known, model = info_of(query), Model(SMALL, {"depth": 4}, "timm", 0)
+    make_folder(tmp_path / "pictures", 2, 14)
+    images = split_into(tmp_path / "data", tmp_path / "pictures", classes=2, view=known.view)
+    save_weights(tmp_path / "model.safetensors", build(model, known.view))
+    weights = From("weights", files=(str(tmp_path / "model.safetensors"),))
+    network = Checkpoints(model, ("vit",), None, (None,), ("trained",), known.shapes, weights)
+    batches = memory.batches(known)
+    assert batches.gradients < 28 and memory.megabytes(known) > 0
+    jobs = [
+        MeasureJob(name, network, (ImageSet("balanced", images, "test", 28, 2),), options, None, batches, out=out)
+        for name, options in (
+            ("attention", {}),
+            ("gradient", {}),
+            ("entropy", {"entropy_bins": 100}),
+            ("magnitude", {}),
+        )
+        for out in [str(tmp_path / name)]
+    ]
+    (tmp_path / "jobs.json").write_text(f"[{', '.join(map(to_json, jobs))}]")
+    (tmp_path / "measure.py").write_text(MEASURE)
+    peak = float(alone(tmp_path / "measure.py", tmp_path / "jobs.json").split()[-1])
+    assert TORCH < peak < memory.megabytes(known)

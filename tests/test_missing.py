@@ -124,7 +124,9 @@ def test_a_run_without_seed_or_best_epoch_has_none_in_the_summary(tmp_path):
     cost = '{"seconds": 1.0, "images_per_second": null, "device": "cpu", "networks": 1, "own_seconds": 1}'
     (tmp_path / "result.json").write_text(result)
     (tmp_path / "cost.json").write_text(cost.replace("}", ', "start_seconds": 0}'))
-    run = Run("dino", None, From("dino", files=()), measured=False, folder=str(tmp_path))
+    (tmp_path / ".record.json").write_text("{}")
+    where = {"folder": str(tmp_path), "record": str(tmp_path / ".record.json")}
+    run = Run("dino", None, From("dino", files=()), measured=False, **where)
     summary.main(SummaryJob((run,), None, {}, out=str(tmp_path / "out")))
     for table, columns in {"runs": ("seed", "best_epoch"), "cost": ("seed",)}.items():
         written = pq.read_table(tmp_path / f"out/{table}.parquet")

@@ -54,13 +54,15 @@ def finished(folder, name, seed=None, classes=10, top1=80.0, epochs=()):
     write_json(folder / "result.json", {"parameters": 7, "training_gflops": 3.0} | accuracy | trained)
     cost = {"seconds": 1.0, "images_per_second": None, "device": "cpu", "networks": 1, "own_seconds": 1.0}
     write_json(folder / "cost.json", cost | {"start_seconds": 0.0})
+    write_json(folder / ".record.json", {"seconds": 1.5} | ({} if seed is None else {"peak_mb": 700.5 + seed}))
     if epochs:
         curves = {column: np.array([float(epoch) for epoch in epochs]) for column in EPOCH_COLUMNS}
         write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
         terms = {column: np.array([1.0, 2.0]) for column in TERM_COLUMNS} | {"term": np.array(["soft", "soft"])}
         write_table(folder / "terms.parquet", terms, TERM_COLUMNS)
     files = tuple(str(path) for path in sorted(folder.iterdir()))
-    return Run(name, seed, From(name, files=files), measured=bool(classes), folder=str(folder))
+    record = str(folder / ".record.json")
+    return Run(name, seed, From(name, files=files), measured=bool(classes), folder=str(folder), record=record)
 
 
 def written(tmp_path, teacher, *listed):
@@ -119,6 +121,14 @@ def test_a_teacher_without_logits_leaves_no_agreement_and_missing_logits_are_nam
     (tmp_path / "tornNone/logits_test.npy").unlink()
     with pytest.raises(StudyError, match=r"tornNone/logits_test.npy does not exist"):
         written(tmp_path, None, run)
+
+
+def test_the_memory_that_a_run_took_stands_beside_its_seconds(tmp_path):
+    tables = written(tmp_path, "cait", *(finished(tmp_path, *who) for who in (("cait",), ("soft", 0), ("soft", 1))))
+    assert tables["cost"]["peak_mb"].isna().tolist() == [True, False, False], "a record without it is an earlier one's"
+    assert list(tables["cost"]["peak_mb"][1:]) == [700.5, 701.5]
+    text = (tmp_path / "out/cost.md").read_text()
+    assert "| peak_mb [MB] |" in text and "- `peak_mb` [MB]: most memory of the process that made it" in text
 
 
 def test_how_weights_from_elsewhere_were_read_is_said_of_them_alone(tmp_path):

@@ -27,7 +27,6 @@ from distillation_dynamics.jobs import batches, locks, model_info, planning, rep
 from distillation_dynamics.jobs.costs import Costs
 from distillation_dynamics.jobs.eta import Workload
 from distillation_dynamics.jobs.failures import Failures
-from distillation_dynamics.jobs.memory import megabytes
 from distillation_dynamics.jobs.task import CARRYING, TARGETS
 from distillation_dynamics.jobs.terminal import Subject
 from distillation_dynamics.study import configuration
@@ -76,6 +75,12 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and gpu
 
 
 @cache
+def costs():
+    """What earlier jobs took, as their records say: read once, and only where something is about to run."""
+    return Costs()
+
+
+@cache
 def plan():
     """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
     try:
@@ -88,12 +93,12 @@ def plan():
         sys.exit(f"the study cannot run:\n{error}")
     slurm.say_queued(os.getcwd())
     if workflow.dryrun:
-        print(why.report(plan), file=sys.stderr)
+        print(why.report(plan, costs()), file=sys.stderr)
     for handler in workflow.logger_manager.get_log_handlers():
         if isinstance(handler, LogHandler) and handler.terminal is not None:
             handler.terminal.subject = Subject(
                 STUDY.name,
-                workload=lambda: Workload.of(workflow, plan, Costs()),
+                workload=lambda: Workload.of(workflow, plan, costs()),
                 answers=lambda: summary.answers(GRAPH, HASHES),
                 failure=lambda record: FAILURES.of(record),
             )
@@ -181,19 +186,14 @@ def resources_of(rule):
     """What the configuration's `compute` says that a job of a rule needs; memory grows with each time that it ran out."""
     compute = [STUDY.compute[stage] for stage in stages_of(rule)]
     nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
-    gpu, memory = max(c["gpu"] for c in compute), max(c["mem_mb"] for c in compute)
-    # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
-    measures = rule == "measure"
-    if measures:
-        # Whatever the study says, what its largest network takes.
-        memory = max(memory, *map(megabytes, STUDY.model_info.values()))
+    gpu = max(c["gpu"] for c in compute)
     resources = {
         "gpu": gpu,
-        "mem_mb": lambda wildcards: memory * FAILURES.times_of_memory(rule, wildcards),
+        "mem_mb": lambda wildcards: memory_of(rule, wildcards) * FAILURES.times_of_memory(rule, wildcards),
         # The same in each attempt: a training goes on, and a partition has its limit.
         "runtime": sum(c["runtime"] for c in compute),
     }
-    # As above.
+    # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
     trains = rule in ("network", "cohorts")
     if trains:
         resources["slurm_extra"] = slurm.signal_before(resources["runtime"])
@@ -202,6 +202,20 @@ def resources_of(rule):
     elif gpu and model:
         resources["gpu_model"] = model
     return resources
+
+
+def memory_of(rule, wildcards):
+    """What a job of a rule asks for: what the study says, or more where its networks or earlier jobs tell."""
+    memory = max(STUDY.compute[stage]["mem_mb"] for stage in stages_of(rule))
+    # A job that has begun has what it asked for.
+    return max(memory, costs().mem_mb(GRAPH, tasks_of(wildcards))) if workflow.is_main_process else memory
+
+
+def tasks_of(wildcards):
+    """The tasks that a job carries out: of a batch all that are due, of what is done alone the one of its key."""
+    if "batch" in wildcards.keys():
+        return [task for batch in plan().batches if batch.name == wildcards.batch for task in batch.tasks]
+    return [task for task in GRAPH.tasks if task.key == wildcards.key]
 
 
 def threads_of(rule):

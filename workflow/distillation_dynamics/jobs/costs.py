@@ -1,10 +1,12 @@
-"""What jobs cost: seconds and bytes, from the records of earlier jobs under `results/` where those tell.
+"""What jobs cost: seconds, bytes and memory, from the records of earlier jobs under `results/` where those tell.
 
 Trainings cost seconds an image, as earlier ones of the same network on the same kind of device; other tasks the mean of
 earlier ones of their stage and network. Both are scaled by what is computed: images, tokens, channels and blocks. Where
-none tells, a table of reference costs gives a rough guess.
+none tells, a table of reference costs gives a rough guess. Memory is the most that an earlier job of the stage took, of
+the same network (sizes of its blocks and batches, too), images, or study.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +23,7 @@ from . import own, record
 from .batches import network_of, split
 from .graph import Graph
 from .hashes import IDENTITY
+from .memory import megabytes
 from .task import BATCHED, Task
 
 WEIGHTS = ".safetensors"
@@ -46,6 +49,8 @@ SECONDS = {
     "paper": (3, 0),
 }
 SECONDS_TO_START = 3
+# A job asks for so many times the memory that an earlier one took.
+MARGIN = 1.25
 # A training passes forward and back; all metrics of a network share its passes.
 PASSES = {"networks": 3.0, "students": 3.0, "measure": 0.1}
 OPERATIONS_A_SECOND = 1.6e10
@@ -87,14 +92,17 @@ class Costs:
     def __init__(self, results: str = "results"):
         self.seconds: dict[tuple[str, ...], list[float]] = {}
         self.bytes: dict[tuple[str, ...], list[float]] = {}
+        self.peaks: dict[str, float] = {}
         for path, known in record.all_under(results):
             if path.parts[-4:-3] == ("students",) and known["stage"] == "students":
                 continue  # A link: its run is counted in the store.
             try:
                 kind, size = (known["stage"], _network_of(known["job"])), work(known["job"])
+                alike = _alike(known["stage"], known["job"], path.relative_to(results).parts[0])
             except (AttributeError, KeyError, TypeError, ValueError):
                 continue  # Its job is no job: nothing is known of it.
             self.seconds.setdefault(kind, []).append(known["seconds"] / size)
+            self.peaks[alike] = max(self.peaks.get(alike, 0.0), known.get("peak_mb", 0.0))
             self.bytes.setdefault(kind, []).append(sum(file[IDENTITY][0] for file in known["files"].values()))
             if known["stage"] in ("networks", "students"):
                 self._training(kind, path.parent / "cost.json", size)
@@ -135,6 +143,19 @@ class Costs:
             return replace(cost, seconds=60.0 * asked(graph, tasks[0])["runtime"])
         return replace(cost, seconds=cost.seconds + SECONDS_TO_START * (cost.source == REFERENCE))
 
+    def mem_mb(self, graph: Graph, tasks: Iterable[Task]) -> int:
+        """Return the memory that a job asks for which carries out tasks, MB.
+
+        The most of what the study says, what measuring is reckoned to take, and with a margin what earlier jobs took.
+        """
+        found = [0]
+        for task in tasks:
+            peak = self.peaks.get(_alike(task.stage, counted(task.job), task.scope), 0.0)
+            found += [asked(graph, task)["mem_mb"], math.ceil(MARGIN * peak)]
+            if task.stage == "measure":
+                found.append(megabytes(graph.study.model_info[_owner(graph, task)]))
+        return max(found)
+
 
 def asked(graph: Graph, task: Task) -> dict[str, int]:
     """Return what the job of a task asks for: a part of `compute` in the study."""
@@ -144,6 +165,16 @@ def asked(graph: Graph, task: Task) -> dict[str, int]:
 def _network_of(job: dict) -> str:
     """Return what tells the network of a job, and its metric, from others; empty for one without."""
     return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
+
+
+def _alike(stage: str, job: dict, scope: str) -> str:
+    """Return what jobs have in common that take about as much memory: stage, and network, images or study."""
+    network, recipe = job.get("network") or {}, job.get("recipe") or {}
+    model = job.get("model") or network.get("model")
+    if model is not None:
+        sizes = network.get("shapes"), job.get("size"), job.get("view"), recipe.get("batch_size")
+        return to_json([stage, model, sizes])
+    return to_json([stage, job["content"], job["arrays"]] if stage == "data" else [stage, scope])
 
 
 def work(job: dict) -> float:

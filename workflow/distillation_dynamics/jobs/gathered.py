@@ -98,7 +98,7 @@ def _summary(graph: Graph) -> Task:
     runs += [(*pair, task, True) for pair, task in graph.students.items()]
     job = SummaryJob(
         tuple(
-            Run(network, seed, task.files(*_left(task)), measured=measured, folder=task.folder)
+            Run(network, seed, task.files(*_left(task)), measured=measured, folder=task.folder, record=task.record)
             for network, seed, task, measured in runs
         ),
         study.teacher,

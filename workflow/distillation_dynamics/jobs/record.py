@@ -1,4 +1,4 @@
-"""What a finished job left behind, beside its files: its key and job, hashes of what it read and wrote, its seconds.
+"""What a finished job left behind, beside its files: its key and job, hashes of what it read and wrote, what it took.
 
 A record travels with the files and says what they are: results are judged by it, wherever they were copied from, and
 not by what a workflow remembers of a path.
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, cast
 
-from annotated_types import Ge, Len
+from annotated_types import Ge, Le, Len
 from typing_extensions import TypedDict
 
 from ..errors import StudyError
@@ -41,6 +41,7 @@ class Record(TypedDict):
     name: str
     key: str
     seconds: Annotated[float, Ge(0)]
+    peak_mb: NotRequired[Annotated[float, Ge(0), Le(1e9)]]
     packages: dict[str, str]
     inputs: dict[str, str]
     files: dict[str, Facts]

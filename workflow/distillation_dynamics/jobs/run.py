@@ -9,6 +9,7 @@ is waited for, and not made twice.
 import argparse
 import hashlib
 import os
+import resource
 import shutil
 import stat
 import sys
@@ -83,10 +84,22 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
         main(task.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
         seconds = round(time.time() - start, 3)
-        record.write(task, inputs, seconds=seconds, threads=count, gpus=gpus)
+        record.write(task, inputs, seconds=seconds, peak_mb=peak_mb(), threads=count, gpus=gpus)
         say_done(task, seconds)
         # Only now: a training that is killed before finds itself finished.
         shutil.rmtree(Path(task.record).parent / STATES, ignore_errors=True)
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process had up to now, or a child of it that has ended if that had more, MB.
+
+    Of processes of one training (torchrun) each on this machine is taken for as large as this one. Not a sum over
+    children: a loader holds nearly all of its pages together with this process, and one that starts another program is
+    taken for as large as its parent (of torch's import there always is one).
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    used = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(used * unit * int(os.environ.get("LOCAL_WORLD_SIZE", "1")) / 1e6, 1)
 
 
 def threads_of(task: Task) -> int:
@@ -163,8 +176,10 @@ class Recorded(Progress):
 
     def end(self, job: int, seconds: float) -> None:
         """The files of a member are written; its part of the job took so many seconds."""
-        record.write(*self.due[job], seconds=round(seconds, 3), threads=self.threads, gpus=self.gpus)
-        say_done(self.due[job][0], seconds)
+        task, inputs = self.due[job]
+        took = round(seconds, 3)
+        record.write(task, inputs, seconds=took, peak_mb=peak_mb(), threads=self.threads, gpus=self.gpus)
+        say_done(task, seconds)
 
     def fail(self, job: int, error: StudyError) -> None:
         """A member ended with an error."""

@@ -16,12 +16,12 @@ NOTES = {
 }
 
 
-def report(plan: Plan, results: str = "results") -> str:
+def report(plan: Plan, costs: Costs) -> str:
     """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
     if not plan.reasons:
         return f"{plan.graph.study.name}: all results are what the study asks for; nothing would run."
     lines = [f"{name}: {why}" for name, why in _why(plan)]
-    return "\n".join([*lines, "", *table(plan, Costs(results))])
+    return "\n".join([*lines, "", *table(plan, costs)])
 
 
 def _why(plan: Plan) -> Iterable[tuple[str, str]]:

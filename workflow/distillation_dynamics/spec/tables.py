@@ -93,7 +93,7 @@ class Names:
 class Run:
     """What one training or loading left, with the network (or variant) and seed that it has in the study.
 
-    `seed` is None of networks. `measured`: whether it has logits and an accuracy.
+    `seed` is None of networks. `measured`: whether it has logits and an accuracy. `record`: what is known of its job.
     """
 
     network: str
@@ -101,6 +101,7 @@ class Run:
     files: From
     measured: bool = True
     folder: str = aside()
+    record: str = aside(default="")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 In: what networks and students left behind (results, logits, tables of their training). Out: `runs.parquet` (a row a
 run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `term_gradients.parquet`
 (norm and direction of each term's gradient by block), `summary.parquet` and `summary.md` (a row a network or variant),
-`cost.parquet` and `cost.md` (measured seconds, which differ from run to run; everything else is equal for equal seeds).
+`cost.parquet` and `cost.md` (measured seconds and memory, which differ from run to run; everything else is equal for
+equal seeds).
 Imports no torch.
 """
 
@@ -74,6 +75,9 @@ COST_COLUMNS = EPOCH_KEYS | {
     "networks": Column("networks", "trained together by the same process on the same batches"),
     "own_seconds": Column("s", "of its share what it alone caused, equal parts of the rest left out; NaN on a GPU"),
     "start_seconds": Column("s", "its share of start-up, loading and writing, on top of `seconds`"),
+    "peak_mb": Column(
+        "MB", "most memory of the process that made it, over all of torchrun on a machine; NaN where not recorded"
+    ),
 }
 # What a training leaves of its course, by table.
 COURSES = {
@@ -128,7 +132,8 @@ def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, s
             if name in written:
                 course = read_table(folder / f"{name}.parquet")
                 parts.append(course.assign(network=run.network, seed=whole_numbers([run.seed] * len(course))))
-        costs.append(key | {name: np.nan if v is None else v for name, v in read_json(folder / "cost.json").items()})
+        cost = read_json(folder / "cost.json") | {"peak_mb": read_json(run.record).get("peak_mb")}
+        costs.append(key | {name: np.nan if value is None else value for name, value in cost.items()})
     joined = {
         name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COURSES[name]))
         for name, parts in courses.items()

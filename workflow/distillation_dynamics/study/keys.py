@@ -196,7 +196,13 @@ class Compute:
     gpu: Annotated[int, Key("GPUs of a job", ge=0, le=1)] = 0
     gpu_model: Annotated[GpuModel | None, Key("a name as the cluster has it, such as a100; left out: any")] = None
     threads: Annotated[int, Key("cores of a job, and threads that it computes with", ge=1, le=1024)] = 1
-    mem_mb: Annotated[int, Key("memory of a job, MB; measuring asks for more where a network takes it", ge=500)] = 3000
+    mem_mb: Annotated[
+        int,
+        Key(
+            "memory of a job, MB; more is asked for where earlier jobs, or what is measured of a network, took it",
+            ge=500,
+        ),
+    ] = 3000
     runtime: Annotated[Count, Key("time that a cluster gives a job, minutes")] = 60
 
 

@@ -1,4 +1,4 @@
-"""What every run cost: measured seconds and counted operations."""
+"""What every run cost: measured seconds and memory, and counted operations."""
 
 from ...files import Column
 from .. import charts
@@ -11,6 +11,7 @@ MEASURES = {
     "training_tflops": Column(
         "1e12 operations", "of training, 2 a multiply-add, without the teacher's share, sum over seeds"
     ),
+    "peak_mb": Column("MB", "most memory of a process that made it"),
 }
 
 
@@ -21,7 +22,8 @@ def panels(data: PageData) -> list[Panel]:
     cost, runs = (data.tables[name].groupby("network", sort=False) for name in ("cost", "runs"))
     sums = cost[["seconds", "start_seconds"]].sum().assign(runs=cost.size(), device=cost["device"].first())
     sums = sums.assign(training_tflops=runs["training_tflops"].sum(), parameters=runs["parameters"].first())
-    about = "Measured seconds differ from run to run; variants of a seed that train together share what they share."
+    sums = sums.assign(peak_mb=cost["peak_mb"].max())
+    about = "What is measured differs from run to run; variants of a seed that train together share what they share."
     spec = charts.bars({"x": {"field": "value", "type": "quantitative", "title": None}})
     chart = Chart("Cost of all runs", about, "cost", spec, COLUMNS, ("measure",), FADE)
     return [Panel("cost", "Cost", (chart,), (measure(MEASURES),), {"cost": data.owned(sums.reset_index())}, place=160)]
