@@ -12,6 +12,8 @@ from pathlib import Path
 LIBRARY = "workflow/distillation_dynamics"
 # In a folder with this file stages that it names write other bits each time, like those of a GPU.
 OTHER_BITS = "other_bits"
+# Images that the data stage left out, and why.
+BROKEN: dict[str, str] = {}
 # While this file is there no stage goes on.
 HOLD = "hold"
 # What plans read of results.
@@ -39,7 +41,7 @@ def carry_out(task):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         said = content(task, path, salt)
         if path.endswith("pictures.json"):
-            said = json.dumps({"test": {"images": 3, "notes": [], "said": said}})
+            said = json.dumps({"test": {"images": 3, "notes": [], "broken": BROKEN, "said": said}})
         elif path.endswith(".json"):
             said = json.dumps(FIGURES | {"said": said})
         Path(path).write_text(said)

@@ -1,5 +1,7 @@
 """Images of one photograph are known by their names, and held out together."""
 
+import json
+import re
 import signal
 
 import numpy as np
@@ -100,3 +102,50 @@ def test_no_photograph_is_in_training_and_validation(tmp_path):
         match=r"^data\.validation\.per_class: where 11 images of class class0 are held out with all of their",
     ):
         split(tmp_path, r"(photo\d+)_", per_class=11)
+
+
+def literal(splits, numbers):
+    """(one, other) -> images of the other that are of a group that one has, image by image, of all two splits."""
+    found = {}
+    for place, (one, file, rows) in enumerate(splits):
+        for other, other_file, other_rows in splits[place + 1 :]:
+            own = {numbers[file][row] for row in rows}
+            found[one, other] = [row for row in other_rows if numbers[other_file][row] in own]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_images_of_one_photograph_in_two_splits_are_counted_and_the_first_is_named(seed):
+    generator = np.random.default_rng(seed)
+    numbers = {"train": generator.integers(0, 30, 40), "test": generator.integers(0, 30, 25)}
+    names = {key: np.array([f"{key}{row}.png" for row in range(len(own))]) for key, own in numbers.items()}
+    rows = generator.permutation(40)
+    splits = [("train", "train", rows[:25]), ("validation", "train", rows[25:]), ("test", "test", np.arange(25))]
+    said = groups.in_both(splits, numbers, names)
+    expected = {pair: rows for pair, rows in literal(splits, numbers).items() if rows}
+    assert len(said) == len(expected) == 3
+    for sentence, ((one, other), both) in zip(said, expected.items(), strict=True):
+        whole = len(next(rows for name, _, rows in splits if name == other))
+        file = {"validation": "train"}.get(other, other)
+        start = f"{len(both)} of {whole} {other} images are of a photograph (data.groups) that {one} images are of, "
+        assert sentence.startswith(f"{start}too, such as {names[file][both[0]]}: ")
+    nothing = np.array([], dtype=int)
+    assert groups.in_both([("train", "train", nothing), *splits[2:]], numbers, names) == []
+    apart = {"train": np.arange(40), "test": np.arange(40, 65)}
+    assert groups.in_both(splits, apart, names) == []
+
+
+def test_what_is_trained_and_tested_on_is_said_once_and_recorded(tmp_path, capsys):
+    names = [
+        f"class{label}/photo{label}{photo}_{crop}.jpg" for label in (0, 1) for photo in range(4) for crop in (0, 1)
+    ]
+    write_pictures(tmp_path / "train", names)
+    write_pictures(tmp_path / "test", ["class0/photo00_7.jpg", "class0/other_1.jpg", "class1/photo13_7.jpg"])
+    split(tmp_path, r"(photo\d+)_")
+    notes = json.loads((tmp_path / "out/pictures.json").read_text())["test"]["notes"]
+    said = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines() if "photograph" in line]
+    assert said == notes and all(note.startswith("data.test: ") for note in notes)
+    together = sum(int(re.search(r": (\d) of 3 test images are of a photograph", note)[1]) for note in notes)
+    assert together == 2, "each of the two is of a photograph that train or validation has"
+    split(tmp_path, None)
+    assert "photograph" not in capsys.readouterr().err

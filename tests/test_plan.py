@@ -799,6 +799,27 @@ def test_a_teacher_that_is_not_what_is_expected_stops_the_plan(fresh):
         planning.graph_of(load(copy.deepcopy(fresh.config), describe), True)
 
 
+def test_images_that_were_left_out_stop_a_plan_that_allows_fewer(fresh, monkeypatch):
+    """How many may be left out is in no key: what another study allowed is there for all, and is checked by each."""
+    broken = {"a.png": "it is empty", "b.png": "it is no picture of a format that is read here"}
+    monkeypatch.setattr(stand_ins, "BROKEN", broken)
+    setting("data.broken_images", 3)(fresh)
+    fresh.run()
+    fresh.check()
+    for allowed in (2, 3):
+        setting("data.broken_images", allowed)(fresh)
+        assert fresh.plan().reasons == {}
+        planning.plan_of(fresh.graph(), Hashes(), Workflow)
+    for allowed in (0, 1):
+        setting("data.broken_images", allowed)(fresh)
+        with pytest.raises(StudyError) as error:
+            planning.plan_of(fresh.graph(), Hashes(), Workflow)
+        assert str(error.value) == (
+            "data.test: 2 of 5 images cannot be read: a.png (it is empty), b.png (it is no picture of a format that is "
+            "read here); replace or remove them, or give data.broken_images: 2 to go on without them"
+        )
+
+
 def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(project, monkeypatch):
     monkeypatch.setattr(acceptance, "MOST_STORED", 1000)
     planning.plan_of(project.graph(), Hashes(), Workflow)

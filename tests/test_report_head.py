@@ -88,6 +88,14 @@ def test_the_head_says_how_weights_from_elsewhere_were_read():
     assert text.count("names read") == 1
 
 
+def test_the_head_says_what_was_noted_of_the_images_and_nothing_where_nothing_was():
+    notes = ["data.train: 2 images turned as EXIF says", "data.test: 3 of 9 test images are of a photograph"]
+    for study in (STUDY, None):
+        (text,) = header.section(study, runs(cait=83.0), COST, notes)
+        assert f"| images | {'; '.join(notes)} |" in text
+        assert "| images |" not in header.section(study, runs(cait=83.0), COST)[0]
+
+
 @pytest.mark.parametrize(
     ("commit", "said"),
     [

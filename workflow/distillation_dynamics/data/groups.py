@@ -3,13 +3,15 @@
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 
 import numpy as np
 
 from ..errors import StudyError
 from ..spec.faults import said
+from ..words import plural
 from .split import SPLIT_SEED, balanced
 
 # Of computing time, for all names together: what goes through them once takes a few microseconds each.
@@ -99,6 +101,25 @@ def held_out(labels: np.ndarray, groups: np.ndarray, per_class: int, seed: int =
     order = np.lexsort((generator.permutation(len(labels)), rank))
     chosen = [order[labels[order] == value][:per_class] for value in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
+
+
+def in_both(
+    splits: Sequence[tuple[str, str, np.ndarray]], groups: Mapping[str, np.ndarray], names: Mapping[str, np.ndarray]
+) -> list[str]:
+    """Return a sentence for each two splits that hold images of one group: (split, source, positions in it) of each.
+
+    `groups` and `names` [N] are those of the images of each source.
+    """
+    found = []
+    for (one, file, rows), (other, other_file, other_rows) in combinations(splits, 2):
+        both = np.flatnonzero(np.isin(groups[other_file][other_rows], groups[file][rows]))
+        if len(both):
+            found.append(
+                f"{len(both):,} of {plural(len(other_rows), f'{other} image')} are of a photograph (data.groups) that "
+                f"{one} images are of, too, such as {names[other_file][other_rows[both[0]]]}: they are no test of what "
+                "was learned of others; keep all images of a photograph in one of the two"
+            )
+    return found
 
 
 def not_of(held: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import io
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..errors import StudyError
 from ..words import plural
 from .pictures import Told, read, why
 
@@ -82,11 +83,9 @@ class Seen:
                 self.low.append((told.largest, str(self.names[self.position])))
         self.position += 1
 
-    def cannot_be_read(self) -> str:
-        """Return how many images cannot be read and why, as a part of a sentence; of the first by their names."""
-        named = [f"{self.names[position]} ({self.broken[position]})" for position in sorted(self.broken)[:MOST_NAMED]]
-        more = ", ..." if len(self.broken) > MOST_NAMED else ""
-        return f"{len(self.broken)} of {len(self.names)} images cannot be read: {', '.join(named)}{more}"
+    def why_broken(self) -> dict[str, str]:
+        """Return why images cannot be read, by their names in order."""
+        return {str(self.names[position]): why for position, why in sorted(self.broken.items())}
 
     def record(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
@@ -97,7 +96,7 @@ class Seen:
             "transparent": self.transparent,
             "several": self.several,
             "low": low,
-            "broken": {str(self.names[position]): why for position, why in sorted(self.broken.items())},
+            "broken": self.why_broken(),
         }
 
     def notes(self) -> list[str]:
@@ -116,5 +115,25 @@ class Seen:
                 "scale them, or say it in them (sBIT of PNG, MaxSampleValue of TIFF)"
             )
         if self.broken:
-            found.append(f"{self.cannot_be_read()}; they are left out")
+            found.append(f"{cannot_be_read(self.why_broken(), len(self.names))}; they are left out")
         return found
+
+
+def cannot_be_read(broken: Mapping[str, str], images: int) -> str:
+    """Return how many of some images cannot be read and why (by name), as a part of a sentence that names the first."""
+    named = [f"{name} ({why})" for name, why in islice(broken.items(), MOST_NAMED)]
+    more = ", ..." if len(broken) > MOST_NAMED else ""
+    return f"{len(broken)} of {images} images cannot be read: {', '.join(named)}{more}"
+
+
+def check_broken(broken: Mapping[str, Mapping[str, str]], images: Mapping[str, int], allowed: int, key: str) -> None:
+    """Raise StudyError where more images cannot be read than are `allowed`, or all of a source.
+
+    `broken`: source -> name -> why; `images`: of each source all; `key` names the image set.
+    """
+    count = sum(map(len, broken.values()))
+    none = any(len(own) == images[source] for source, own in broken.items() if own)
+    if count > allowed or none:
+        said = "; ".join(f"{key}.{one}: {cannot_be_read(own, images[one])}" for one, own in broken.items() if own)
+        without = "" if none else f", or give {key}.broken_images: {count} to go on without them"
+        raise StudyError(f"{said}; replace or remove them{without}")

@@ -25,6 +25,14 @@ SYSTEMS = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 ) | {"thumbs.db", "desktop.ini"}
 SYSTEMS_OWN = "hidden or the system's"
+# What is left out of other kinds than the suffix of a file: one, and several.
+AROUND, NO_FILE = "link to a folder around it", "pipe, socket or device"
+NO_CONTENT = "link or other member without content"
+SEVERAL = {
+    AROUND: "links to folders around them",
+    NO_FILE: "pipes, sockets or devices",
+    NO_CONTENT: "links or other members without content",
+}
 # Folders in which nobody keeps images, and which have no end.
 SYSTEM = frozenset({"/", "/proc", "/sys", "/dev"})
 
@@ -41,7 +49,10 @@ class LeftOut:
         self.first.setdefault(kind, name)
 
     def __str__(self) -> str:
-        kinds = [f"{count} {kind} ({self.first[kind]})" for kind, count in self.counts.most_common(MOST_KINDS)]
+        kinds = [
+            f"{count} {SEVERAL.get(kind, kind) if count > 1 else kind} ({self.first[kind]})"
+            for kind, count in self.counts.most_common(MOST_KINDS)
+        ]
         return ", ".join(kinds) + (", ..." if len(self.counts) > MOST_KINDS else "")
 
 
@@ -122,11 +133,11 @@ def files_below(root: str, suffixes: Collection[str] | None = None, left_out: Le
             elif os.path.isdir(entry.path) if linked else entry.is_dir():
                 real = os.path.realpath(entry.path) if linked else os.path.join(way[-1], entry.name)
                 if real in SYSTEM or (linked and any(f"{one}{os.sep}".startswith(f"{real}{os.sep}") for one in way)):
-                    left_out.add("links to folders around them", entry.name)
+                    left_out.add(AROUND, entry.name)
                 else:
                     below.append((entry.path, (*way, real)))
             elif os.path.exists(entry.path) and not os.path.isfile(entry.path) if linked else not entry.is_file():
-                left_out.add("pipes, sockets or devices", entry.name)
+                left_out.add(NO_FILE, entry.name)
             elif (suffix := os.path.splitext(entry.name)[1].lower()) in suffixes:
                 yield entry.path
             else:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .. import extensions
 from ..data.classes import class_names
+from ..spec.data import PICTURES
 from ..spec.runs import LOGITS, RESULT, TERM_GRADIENTS
 from ..spec.tables import (
     INDEX,
@@ -147,10 +148,12 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
         names_of(graph),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
+        tuple(task.files(PICTURES) for task in graph.sets.values()),
         study=f"{graph.home}/{STUDY_FILE}",
         out="",
     )
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
+    reads += [(task, [PICTURES]) for task in graph.sets.values()]
     code = [f"questions.{name}{module}" for name in questions for module in ("", ".answer")]
     files = ["report.md", "report.json"]
     return graph.add("report", "", job, files, reads, code, folder="statistics", record_name=f".report{record.NAME}")

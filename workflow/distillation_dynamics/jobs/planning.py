@@ -10,9 +10,11 @@ from itertools import chain
 from pathlib import Path
 
 from .. import gpus
+from ..data.reading import check_broken
 from ..errors import StudyError
 from ..files import NO_ROOM, read_json, write_json
 from ..networks.acceptance import check_stored, check_teacher
+from ..spec.data import PICTURES
 from ..spec.faults import read, refuse
 from ..study.checks import architecture_notes, resampling_notes, view_notes
 from ..study.counts import image_faults
@@ -140,6 +142,8 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
         due = task in plan.reasons
         if task.stage == "teacher_outputs" and due and (size := costs.outputs_bytes(graph, task)) is not None:
             check_stored(size, task.folder)
+        if task.stage == "data" and not due:
+            _check_left_out(task)
         if task.stage == "networks" and not due:
             job, result = task.job, read_json(task.path("result.json"))
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
@@ -150,6 +154,14 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
         provenance.write(graph)
     plan.say()
     return plan
+
+
+def _check_left_out(task: Task) -> None:
+    """Raise StudyError where a split that is there leaves more images out than the study allows by now."""
+    said = read_json(task.path(PICTURES))
+    broken = {source: one["broken"] for source, one in said.items()}
+    images = {source: one["images"] + len(one["broken"]) for source, one in said.items()}
+    check_broken(broken, images, task.job.broken_images, task.job.key)
 
 
 def _asked(graph: Graph, settings) -> list[Task] | None:

@@ -32,10 +32,10 @@ class Section:
 
 
 def sections(
-    questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None = None
+    questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None, notes: Sequence[str]
 ) -> list[Section]:
-    """Return the report; `study` is what study.json holds, None where it is not there."""
-    first = head.section(study, evidence.tables["runs"], evidence.tables["cost"])
+    """Return the report; `study` is what study.json holds, None where it is not there; `notes` are on the images."""
+    first = head.section(study, evidence.tables["runs"], evidence.tables["cost"], notes)
     return [Section("", "", "", tuple(first)), *(section(*one, evidence) for one in questions.items())]
 
 

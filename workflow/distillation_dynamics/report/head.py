@@ -1,5 +1,6 @@
 """What a report is of: the head of the document, from `study.json`, the runs and their measured seconds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,9 +16,15 @@ PACKAGES = ("torch", "timm", "snakemake")
 MAIN = "main"
 
 
-def section(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
-    """Return the table at the head of a report; `study` is what study.json holds, None where it is not there."""
-    rows = [("runs", counted(runs)), ("hours of training", hours(cost))]
+def section(
+    study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, notes: Sequence[str] = ()
+) -> list[str]:
+    """Return the table at the head of a report; `study` is what study.json holds, None where it is not there.
+
+    `notes`: what the data stage said of the images.
+    """
+    seen = [("images", "; ".join(notes))] if notes else []
+    rows = [*seen, ("runs", counted(runs)), ("hours of training", hours(cost))]
     if study is None:
         return [_table([*rows, ("made", "not recorded: study.json is missing")])]
     config, packages = study["configuration"], {"python": "Python"}

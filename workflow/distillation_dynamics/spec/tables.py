@@ -179,12 +179,14 @@ class StatisticsJob:
 class ReportJob:
     """Answer the study's questions in words, from their tables and those of other stages, by name.
 
-    `templates`: the words; `study`: the file that says what the study is and who made it, for the head.
+    `templates`: the words; `pictures`: what was seen of each image set; `study`: the file that says what the study is
+    and who made it: both for the head.
     """
 
     names: Names
     tables: dict[str, From]
     templates: From
+    pictures: tuple[From, ...] = ()
     study: str = aside(default="")
     out: str = aside()
 

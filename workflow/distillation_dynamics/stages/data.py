@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.groups import groups_of, held_out, not_of
+from ..data.groups import groups_of, held_out, in_both, not_of
 from ..data.pictures import Told, read, why
-from ..data.reading import Seen, in_order, looked_at, opened
+from ..data.reading import Seen, check_broken, in_order, looked_at, opened
 from ..data.source import Source, check_labels, options_of, some
 from ..data.views import evaluation_pixels
 from ..errors import StudyError
@@ -49,38 +49,31 @@ def main(job: DataJob, gpus: int = 0) -> None:
     found = {key: (pack if job.packed else look)(source, key, job) for key, source in sources.items()}
     seen, places = {key: one for key, (one, _) in found.items()}, {key: one for key, (_, one) in found.items()}
     try:
-        check_broken(seen, job)
+        broken = {key: one.why_broken() for key, one in seen.items()}
+        check_broken(broken, {key: len(one.names) for key, one in seen.items()}, job.broken_images, job.key)
     except StudyError:
         for name in job.files:
             Path(job.out, name).unlink(missing_ok=True)
         raise
     splits = splits_of(sources, groups, job, {key: list(one.broken) for key, one in seen.items()})
-    write_json(Path(job.out) / PICTURES, {key: _said(key, sources[key], one, job) for key, one in seen.items()})
+    shared = [] if job.groups is None else in_both(splits, groups, {key: one.names for key, one in sources.items()})
+    # What is tested on is of the test images, and so is what is to be said of it.
+    notes = {key: [*one.notes(), *(shared if key == "test" else [])] for key, one in seen.items()}
+    said = {key: _said(key, sources[key], one.record(), notes[key], job) for key, one in seen.items()}
+    write_json(Path(job.out) / PICTURES, said)
     write_table(Path(job.out) / "splits.parquet", columns_of(splits, sources, places, groups), SPLIT_COLUMNS)
 
 
-def _said(key: str, source: Source, seen: Seen, job: DataJob) -> dict[str, Any]:
+def _said(key: str, source: Source, seen: dict[str, Any], notes: list[str], job: DataJob) -> dict[str, Any]:
     """Return what is recorded of the images of a source, and say what the user may not expect."""
     left_out = getattr(source, "left_out", None)
-    notes = seen.notes()
     if left_out is not None and left_out.counts:
         notes.append(f"beside the images, and left out: {left_out}")
     notes = [f"{job.key}.{key}: {note}" for note in notes]
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     counts = {} if left_out is None else dict(left_out.counts)
-    return seen.record() | {"left_out": counts, "notes": notes}
-
-
-def check_broken(seen: dict[str, Seen], job: DataJob) -> None:
-    """Raise StudyError where more images cannot be read than may be left out, or all of a source."""
-    broken = {key: one for key, one in seen.items() if one.broken}
-    count = sum(len(one.broken) for one in broken.values())
-    none = [key for key, one in broken.items() if len(one.broken) == len(one.names)]
-    if count > job.broken_images or none:
-        said = "; ".join(f"{job.key}.{key}: {one.cannot_be_read()}" for key, one in broken.items())
-        without = "" if none else f", or give {job.key}.broken_images: {count} to go on without them"
-        raise StudyError(f"{said}; replace or remove them{without}")
+    return seen | {"left_out": counts, "notes": notes}
 
 
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:

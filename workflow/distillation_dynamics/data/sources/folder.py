@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from ...errors import StudyError
-from ..source import SYSTEMS_OWN, LeftOut, files_below, is_ignored, natural, picture_suffixes, some
+from ..source import NO_CONTENT, SYSTEMS_OWN, LeftOut, files_below, is_ignored, natural, picture_suffixes, some
 
 PACKED = False
 OPTIONS = ("label_depth",)
@@ -191,7 +191,7 @@ class Source:
                 if any(map(is_ignored, name.split(os.sep))):
                     self.left_out.add(SYSTEMS_OWN, os.path.basename(name))
                 elif not member.isfile() or member.issparse():
-                    self.left_out.add("links or other members without content", os.path.basename(name))
+                    self.left_out.add(NO_CONTENT, os.path.basename(name))
                 elif suffix.lower() == ".tar" and (packed := tar.extractfile(member)) is not None:
                     yield from self._members(packed, inside + member.offset_data, base)
                 elif suffix.lower() in picture_suffixes():
