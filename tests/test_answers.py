@@ -268,3 +268,22 @@ def test_attention_is_that_of_the_reader_for_the_blocks_asked_for():
         close(torch.cat([maps.weights for of, _, maps in several if of == block]), theirs.weights)
         assert torch.equal(ours.weights, theirs.weights) and ours.prefix == 4 and (ours.rows, ours.columns) == (4, 4)
         np.testing.assert_allclose(ours.weights.sum(dim=-1), 1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["registers", "swin"])
+def test_gradients_without_a_label_take_the_pass_of_one_image_in_all(family):
+    network, images, none, passed = network_of(family), draw(), torch.full((3,), -1), []
+    observer, wanted = Observer(network, Batches(gradients=2)), Request(gradients=ALL)
+    network.patch_embed.register_forward_hook(lambda module, inputs, output: passed.append(len(inputs[0])))
+    batches = [observer(images[:count], wanted, none[:count]).gradients for count in (3, 2)]
+    assert passed == [1]
+    labelled = observer(images, wanted, torch.tensor([0, -1, 4])).gradients
+    for block, gradient in labelled.items():
+        for count, unlabelled in zip((3, 2), (batch[block] for batch in batches), strict=True):
+            pairs = [
+                (unlabelled.patches, gradient.patches),
+                *zip(unlabelled.prefix or (), gradient.prefix or (), strict=True),
+            ]
+            assert all(one.shape == of[:count].shape and one.isnan().all() for one, of in pairs)
+            assert (unlabelled.prefix is None) == (gradient.prefix is None) and unlabelled[2:] == gradient[2:]
+        assert gradient.patches.isnan().flatten(1).any(dim=1).tolist() == [False, True, False]

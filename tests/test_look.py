@@ -74,6 +74,7 @@ def test_a_hubs_network_is_that_which_its_configuration_says(monkeypatch, tmp_pa
     assert found == {
         "name": f"look_{name}",
         "data": {"source": "folder", "test": str(flat)},
+        "measure": {"published_images": 0},
         "networks": {
             name: {
                 "source": "timm",
@@ -283,6 +284,7 @@ def test_a_size_and_groups_are_the_studys_and_everything_is_found_at_home(tmp_pa
     assert configuration_of(asked) == {
         "name": "look_vit_1",
         "data": {"source": "folder", "test": f"{tmp_path}/my [data] it's", "groups": r"^(.+)_\d+$"},
+        "measure": {"published_images": 0},
         "networks": {
             "vit_1": {
                 "source": "checkpoint", "model": {"name": DINOV2}, "weights": f"{tmp_path}/vit [1].safetensors",

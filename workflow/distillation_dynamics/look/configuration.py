@@ -49,7 +49,9 @@ def configuration_of(asked: Asked) -> dict[str, Any]:
         raise StudyError("NAME: no letter or digit of it is left for a folder; give another name")
     if not asked.features:
         given["without"] = [FEATURES]
-    return {"name": f"look_{name}", "data": data_of(asked.images, asked.groups), "networks": {name: given}}
+    said = {"name": f"look_{name}", "data": data_of(asked.images, asked.groups)}
+    # Of the published data set; here they would be the first ones of those that are measured anyway.
+    return said | {"measure": {"published_images": 0}, "networks": {name: given}}
 
 
 def _pixels(size: str | None) -> int | None:

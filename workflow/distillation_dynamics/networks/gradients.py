@@ -88,6 +88,21 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
     return blocks
 
 
+def repeated(gradients: Sequence[GradientOf], count: int) -> list[GradientOf]:
+    """Return the gradients of one image as those of `count` alike."""
+
+    def expanded(values: Tensor) -> Tensor:
+        return values.expand(count, -1, -1)
+
+    return [
+        gradient._replace(
+            patches=expanded(gradient.patches),
+            prefix=None if gradient.prefix is None else Prefix(*map(expanded, gradient.prefix)),
+        )
+        for gradient in gradients
+    ]
+
+
 def joined(parts: Sequence[list[GradientOf]]) -> list[GradientOf]:
     """Return the gradients of some images after others as those of all of them."""
     return parts[0] if len(parts) == 1 else [_joined(of) for of in zip(*parts, strict=True)]

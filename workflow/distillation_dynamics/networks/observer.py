@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import say_once
-from ..outputs import Outputs, Request, asked_for
+from ..outputs import GradientOf, Outputs, Request, asked_for
 from ..spec.measure import Batches
 from .answers import forward, outputs_of
 from .attention import Attend, Layer, attending, attention_layers
 from .blocks import block_names, chosen, classes_of
 from .device import give_back
-from .gradients import block_gradients, joined
+from .gradients import block_gradients, joined, known, repeated
 from .lens import lens
 
 # By how many images layers are found whose maps are among patches.
@@ -28,6 +28,7 @@ class Observer:
         self.network, self.batches = network, batches
         self.block_names = block_names(network)
         self._layers: dict[str, Layer] | None = None
+        self._unlabelled: list[GradientOf] | None = None
 
     def __call__(
         self, images: Tensor, request: Request, labels: Tensor | None = None, take: Attend | None = None
@@ -45,9 +46,7 @@ class Observer:
         with torch.no_grad():
             outputs = self._passed(images, request, take)
         if request.gradients:
-            size = self.batches.gradients
-            parts = zip(images.split(size), asked_for(labels).split(size), strict=True)
-            gradients = joined([block_gradients(network, *part) for part in parts])
+            gradients = self._gradients(images, asked_for(labels))
             outputs.gradients = {block: gradients[block] for block in chosen(network, request.gradients)}
         if request.network:
             outputs.network, outputs.images = network, images
@@ -64,6 +63,15 @@ class Observer:
             found = lens(self.network, asked_for(passed.final), passed.features, passed.prefix)
             outputs.lens = {block: found[block] for block in chosen(self.network, request.lens) if block in found}
         return outputs
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> list[GradientOf]:
+        if known(self.network, labels).any():
+            parts = zip(images.split(self.batches.gradients), labels.split(self.batches.gradients), strict=True)
+            return joined([block_gradients(self.network, *part) for part in parts])
+        if self._unlabelled is None:
+            # NaN alone, whose shapes one image tells once.
+            self._unlabelled = block_gradients(self.network, images[:1], labels[:1])
+        return repeated(self._unlabelled, len(images))
 
     def _attending(self, images: Tensor, request: Request, take: Attend | None) -> AbstractContextManager[None]:
         if not request.attention:
