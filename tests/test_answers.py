@@ -280,10 +280,8 @@ def test_gradients_without_a_label_take_the_pass_of_one_image_in_all(family):
     labelled = observer(images, wanted, torch.tensor([0, -1, 4])).gradients
     for block, gradient in labelled.items():
         for count, unlabelled in zip((3, 2), (batch[block] for batch in batches), strict=True):
-            pairs = [
-                (unlabelled.patches, gradient.patches),
-                *zip(unlabelled.prefix or (), gradient.prefix or (), strict=True),
-            ]
+            prefixes = zip(unlabelled.prefix or (), gradient.prefix or (), strict=True)
+            pairs = [(unlabelled.patches, gradient.patches), *prefixes]
             assert all(one.shape == of[:count].shape and one.isnan().all() for one, of in pairs)
             assert (unlabelled.prefix is None) == (gradient.prefix is None) and unlabelled[2:] == gradient[2:]
         assert gradient.patches.isnan().flatten(1).any(dim=1).tolist() == [False, True, False]

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from distillation_dynamics.metrics.blocks import mean_tokens
 from distillation_dynamics.metrics.pairs import cka as module
 from distillation_dynamics.metrics.pairs.agreement import agreement
 from distillation_dynamics.metrics.pairs.cka import cka, unbiased_cka
-from distillation_dynamics.metrics.rows import mean_tokens, tokens_at
+from distillation_dynamics.metrics.rows import tokens_at
 
 
 def draw(*shape, seed=0):

@@ -6,8 +6,7 @@ import torch
 from ..errors import say_once
 from ..outputs import Outputs, asked_for
 from .accumulator import Accumulator, Measured, by_column
-from .blocks import extremes
-from .rows import mean_tokens
+from .blocks import extremes, mean_tokens
 
 
 def missing(labels: np.ndarray, groups: np.ndarray | None = None) -> str:

@@ -1,17 +1,36 @@
 """The input that metrics share: features, block by block, a few images at a time. l block, b image, c channel, h, w."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..outputs import check_values
 
-# Some tens of bytes a value while something is computed of a chunk.
-CHUNK_VALUES = 2**20
+# A chunk in float64, and what is computed from it, stay in a processor's cache.
+CHUNK_VALUES = 2**18
+Found = TypeVar("Found")
+
+
+def once(compute: Callable[[Tensor], Found]) -> Callable[[Tensor], Found]:
+    """Return a function of a block that computes what `compute` does once, whatever the number of metrics that ask.
+
+    It is kept as long as the block is there. All are handed the same: none may change it.
+    """
+    known = WeakTensorKeyDictionary()
+
+    @functools.wraps(compute)
+    def found(block: Tensor) -> Found:
+        if block not in known:
+            known[block] = compute(block)
+        return known[block]
+
+    return found
 
 
 def checked(block: Any, index: int) -> Tensor:
@@ -34,10 +53,8 @@ def image_chunks(block: Tensor, index: int, values: int | None = None) -> Iterat
 
     `index` is the block's position in its network, for the messages. Raises NotFinite for NaN or infinity.
     """
-    images = max(1, (values or CHUNK_VALUES) // math.prod(block.shape[1:]))
-    for number, chunk in enumerate(block.split(images)):
-        extremes(chunk, index, number * images)
-        yield chunk
+    extremes(block, index)
+    yield from block.split(max(1, (values or CHUNK_VALUES) // math.prod(block.shape[1:])))
 
 
 def by_image(block: Tensor, index: int, measure: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -45,17 +62,24 @@ def by_image(block: Tensor, index: int, measure: Callable[[Tensor], Tensor]) -> 
     return torch.cat([measure(chunk.double()) for chunk in image_chunks(block, index)]).cpu().numpy()
 
 
-def all_tokens(images: Tensor) -> Tensor:
-    """Return the tokens of images [b, C, H, W] as rows [b H W, C] in float64."""
-    return images.double().movedim(1, 3).flatten(0, 2)
-
-
-def extremes(chunk: Tensor, index: int, first: int = 0) -> tuple[float, float]:
-    """Return the smallest and the largest value of images [b, C, H, W], of which `first` come before them in `index`.
+def extremes(block: Tensor, index: int, first: int = 0) -> tuple[float, float]:
+    """Return the smallest and the largest value of a block [B, C, H, W], before whose images `first` others came.
 
     NaN and infinity survive in the extremes, which take one look at the data. Raises NotFinite where there are any.
     """
-    low, high = (float(extreme) for extreme in chunk.aminmax())
+    low, high = _extremes(block)
     if not math.isfinite(low) or not math.isfinite(high):
-        check_values(chunk, f"features: block {index},", first)
+        check_values(block, f"features: block {index},", first)
     return low, high
+
+
+@once
+def _extremes(block: Tensor) -> tuple[float, float]:
+    low, high = block.aminmax()
+    return float(low), float(high)
+
+
+@once
+def mean_tokens(block: Tensor) -> Tensor:
+    """Return one row an image, the mean of its patch tokens, [B, C] in float64, of a block [B, C, H, W]."""
+    return block.double().mean(dim=(2, 3))

@@ -10,10 +10,7 @@ rounding and counts as 0. A rank is reached when the cumulated energy is at leas
 that rounding does not add a direction. An image of zeros has rank 0 and effective rank 0.
 """
 
-from collections import defaultdict
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +19,9 @@ from torch import Tensor
 
 from ..files import Column, replacing
 from ..outputs import Outputs
+from ._moments import Moments, moments
 from .accumulator import Accumulator, ImageValues, Measured
-from .blocks import all_tokens, by_image, image_chunks
+from .blocks import by_image
 
 REQUIRES = ("features",)
 FILES = ("grams.safetensors",)
@@ -103,30 +101,6 @@ def _ranks(rank: str, energies: np.ndarray) -> dict[str, np.ndarray]:
     return {_name(rank, share): rank_of_spectrum(energies, share) for share in SHARES}
 
 
-class _Moments:
-    """Of all tokens of a block: `gram` [C, C], the sum of x x^T, `sum` [C], and their number."""
-
-    def __init__(self):
-        self.gram: Any = 0
-        self.sum: Any = 0
-        self.tokens = 0
-
-    def add(self, block: Tensor, index: int) -> None:
-        """Take images [b, C, H, W]."""
-        gram: Any = 0
-        total: Any = 0
-        for chunk in image_chunks(block, index):
-            tokens = all_tokens(chunk)
-            gram, total = gram + tokens.mT @ tokens, total + tokens.sum(dim=0)
-            self.tokens += len(tokens)
-        self.gram, self.sum = self.gram + gram, self.sum + total
-
-    @cached_property
-    def basis(self) -> Tensor:
-        """Eigenvectors of the Gram matrix as columns, largest eigenvalue first."""
-        return torch.linalg.eigh(self.gram).eigenvectors.flip(-1)
-
-
 class Metric(Accumulator):
     """Ranks of images: pass one finds those of each by itself and the moments of all, pass two projects on these."""
 
@@ -134,7 +108,8 @@ class Metric(Accumulator):
 
     def begin(self) -> None:
         """Begin with no sums."""
-        self.moments: dict[int, _Moments] = defaultdict(_Moments)
+        self.moments: dict[int, Moments] = {}
+        self._bases: dict[int, Tensor] = {}
         self._projected = ImageValues()
 
     def update(self, outputs: Outputs) -> None:
@@ -146,12 +121,15 @@ class Metric(Accumulator):
 
     def of_block(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
         """Return what is told of a batch's images by themselves."""
-        self.moments[index].add(block, index)
+        self.moments[index] = moments(block, index).joined(self.moments.get(index))
         spectra = by_image(block, index, _spectra)
         return _ranks("sample", spectra) | {"effective_rank": _effective_rank(spectra)}
 
     def _project(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
-        basis = self.moments[index].basis
+        if index not in self._bases:
+            # Eigenvectors as columns, largest eigenvalue first.
+            self._bases[index] = torch.linalg.eigh(self.moments[index].gram).eigenvectors.flip(-1)
+        basis = self._bases[index]
         return _ranks("pca", by_image(block, index, lambda images: (images.flatten(2).mT @ basis).square().sum(dim=1)))
 
     def compute(self) -> Measured:
@@ -161,7 +139,7 @@ class Metric(Accumulator):
             f"{name}_p99": [np.percentile(values, 99) for values in images[name]]
             for name in (_name(rank, share) for rank in _RANKS for share in SHARES)
         }
-        spectra = [_eigenvalues(moments.gram).cpu().numpy() for moments in self.moments.values()]
+        spectra = [_eigenvalues(of.gram).cpu().numpy() for of in self.moments.values()]
         return images | percentiles | {"pca_effective_rank": [float(_effective_rank(values)) for values in spectra]}
 
     def save(self, folder: Path) -> None:
@@ -172,6 +150,7 @@ class Metric(Accumulator):
         """
         arrays = {"tokens": np.array([of.tokens for of in self.moments.values()], dtype=np.float64)}
         for block, of in self.moments.items():
-            arrays |= {f"gram{block:02d}": of.gram.cpu().numpy(), f"sum{block:02d}": of.sum.cpu().numpy()}
+            total = of.tokens * of.mean
+            arrays |= {f"gram{block:02d}": of.gram.cpu().numpy(), f"sum{block:02d}": total.cpu().numpy()}
         with replacing(folder / "grams.safetensors") as temporary:
             save_file(arrays, temporary)

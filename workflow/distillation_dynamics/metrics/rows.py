@@ -16,19 +16,15 @@ from safetensors.numpy import save_file
 
 from ..files import replacing
 from ..outputs import Outputs, asked_for, check_values
+from ._moments import Moments, moments
 from .accumulator import Accumulator, Measured
-from .blocks import all_tokens, extremes
+from .blocks import extremes, mean_tokens
 from .pairs.activations import METADATA
 
 REQUIRES = ("features", "logits")
 OPTIONS = ("tokens",)
 FILES = ("rows.safetensors",)
 IMAGES = "compare"
-
-
-def mean_tokens(block: torch.Tensor) -> torch.Tensor:
-    """Return one row an image, the mean of its patch tokens, [b, C] in float64, of a block [b, C, H, W]."""
-    return block.double().mean(dim=(2, 3))
 
 
 def tokens_at(block: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -50,7 +46,7 @@ class Metric(Accumulator):
     def begin(self) -> None:
         """Begin with no images."""
         self._parts: dict[str, list[np.ndarray]] = {}
-        self._grams: dict[str, torch.Tensor] = {}
+        self._moments: dict[int, Moments] = {}
         self._grids: list[tuple[int, int]] = []
         self._labels: list[int] = []
 
@@ -71,8 +67,7 @@ class Metric(Accumulator):
             extremes(block, index, seen)
             self._add(f"pooled{index:02d}", mean_tokens(block))
             self._add(f"tokens{index:02d}", tokens_at(block, places[block.shape[2] * block.shape[3]]))
-            tokens = all_tokens(block)
-            self._grams[f"gram{index:02d}"] = self._grams.get(f"gram{index:02d}", 0) + tokens.mT @ tokens
+            self._moments[index] = moments(block, index).joined(self._moments.get(index))
 
     def _add(self, name: str, rows: torch.Tensor) -> None:
         self._parts.setdefault(name, []).append(rows.float().cpu().numpy())
@@ -84,7 +79,7 @@ class Metric(Accumulator):
     def save(self, folder: Path) -> None:
         """Write `rows.safetensors`."""
         arrays = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
-        arrays |= {name: gram.cpu().numpy() for name, gram in self._grams.items()}
+        arrays |= {f"gram{index:02d}": of.gram.cpu().numpy() for index, of in self._moments.items()}
         facts = {
             "names": list(self.context.names),
             "labels": self._labels,

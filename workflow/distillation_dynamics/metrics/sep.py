@@ -12,8 +12,6 @@ The mean over tokens of the energy shares needs only M, the sum of u u^T over th
 matrix a block serves all bins and all permutations (`_gram`). `_global` is the one test of the folded curve.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,8 +21,9 @@ from ..outputs import Outputs
 from ..spec.measure import Settings
 from ._global import around, bin_columns, block_columns, block_values, global_test
 from ._gram import energies, lags
+from ._moments import channels_by_tokens, gram
 from .accumulator import Accumulator, Measured, by_column
-from .blocks import all_tokens, image_chunks
+from .blocks import extremes
 from .permutation import band, permutations
 
 REQUIRES = ("features",)
@@ -119,13 +118,11 @@ class Metric(Accumulator):
 
 def _unit_gram(block: Tensor, index: int) -> Tensor:
     """Sum over the tokens of a block of u u^T, u = x / |x|, [C, C]; tokens of zeros add nothing."""
-    gram: Any = 0
-    for chunk in image_chunks(block, index):
-        tokens = all_tokens(chunk)
-        norms = torch.linalg.vector_norm(tokens, dim=1, keepdim=True)
-        unit = tokens / torch.where(norms > 0, norms, 1)
-        gram = gram + unit.mT @ unit
-    return gram
+    extremes(block, index)
+    tokens_cn = channels_by_tokens(block)
+    norms = torch.linalg.vector_norm(tokens_cn, dim=0)
+    tokens_cn /= torch.where(norms > 0, norms, 1)
+    return gram(tokens_cn)
 
 
 def _columns(gram: np.ndarray, settings: Settings) -> dict[str, np.ndarray | float]:

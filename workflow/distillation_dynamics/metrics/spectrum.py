@@ -9,7 +9,6 @@ by some 1e-7 of its token's largest), float64 ones in float64; means are taken i
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -22,6 +21,7 @@ from ..outputs import Outputs
 from ..spec.measure import Settings
 from ._global import GlobalTest, around, bin_columns, block_columns, block_values, global_test
 from ._gram import energies, lags
+from ._moments import Moments, moments
 from .accumulator import Accumulator, Measured, by_column
 from .blocks import image_chunks
 from .permutation import AmplitudeNull, permutations
@@ -65,7 +65,6 @@ class _Sums:
         self.spectrum = np.zeros(channels // 2 + 1)
         self.groups: list[np.ndarray] = []
         self.null = AmplitudeNull(channels, settings.permutations, settings.seed)
-        self.gram: Any = 0.0
 
 
 class Metric(Accumulator):
@@ -77,6 +76,7 @@ class Metric(Accumulator):
     def begin(self) -> None:
         """Begin with no sums."""
         self._blocks: dict[int, _Sums] = {}
+        self._moments: dict[int, Moments] = {}
         self._count = 0
 
     def update(self, outputs: Outputs) -> None:
@@ -90,12 +90,10 @@ class Metric(Accumulator):
         if index not in self._blocks:
             self._blocks[index] = _Sums(channels, self.settings)
         sums, spectra, squares = self._blocks[index], [], []
+        self._moments[index] = moments(block, index).joined(self._moments.get(index))
         for chunk in image_chunks(block, index, CHUNK_VALUES):
             spectra.append(_chunk_spectra(chunk))
-            wide = chunk.double()
-            squares.append(wide.square().mean(dim=(1, 2, 3)).cpu().numpy())
-            tokens_cn = wide.movedim(1, 0).flatten(1)
-            sums.gram = sums.gram + tokens_cn @ tokens_cn.mT
+            squares.append(chunk.double().square().mean(dim=(1, 2, 3)).cpu().numpy())
         spectra_bk = np.concatenate(spectra)
         permuted = [sums.null.update(chunk) for chunk in image_chunks(block, index, NULL_VALUES)]
         sums.spectrum += spectra_bk.sum(axis=0)
@@ -131,8 +129,9 @@ class Metric(Accumulator):
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS, BLOCK_COLUMNS and BIN_COLUMNS."""
         found = []
-        for sums in self._blocks.values():
-            amplitude, test = sums.spectrum / self._count, gram_test(sums.gram.cpu().numpy(), self.settings)
+        for index, sums in self._blocks.items():
+            test = gram_test(self._moments[index].gram.cpu().numpy(), self.settings)
+            amplitude = sums.spectrum / self._count
             mean, *band, deviation = sums.null.bands(amplitude, self._count)
             limits = around(mean, deviation, test.critical)
             bins = [_two_sided(values, sums.null.channels) for values in (amplitude, mean, *band, *limits)]
