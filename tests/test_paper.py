@@ -17,6 +17,7 @@ from distillation_dynamics.paper import captions, document, figures, latex, meth
 from distillation_dynamics.paper.sources import Sources
 from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.stages import statistics
+from distillation_dynamics.statistics.westfall_young import LEAST_DRAWN
 from frames import frame
 from helpers import changed, load, smoke_config
 from made_up import arms
@@ -44,6 +45,7 @@ def empty(**given):
         (-2.4367, "points", "low", r"\ensuremath{-2.44}"),
         (77.112, "%", "test_top1", "77.11"),
         (0.03125, "", "p_joint", "0.031"),
+        (LEAST_DRAWN, "", "early_p", r"\ensuremath{\leq 1.9\times10^{-6}}"),
         (4.03e-13, "", "p", r"\ensuremath{4\times10^{-13}}"),
         (10000, "images", "images", "10,000"),
         (1000.0, "", "cka_rows", "1,000"),

@@ -352,7 +352,7 @@ def test_nothing_is_called_significant_with_fewer_than_six_seeds(seeds, tmp_path
     tables, text = run(tmp_path / "study", seeds=seeds, helps=5.0)
     assert not re.search("significan", text, re.IGNORECASE)
     assert not tables["variants"]["verdict"].str.contains("significan").any()
-    assert set(tables["effects"]["verdict"]) == {"not enough evidence"}
+    assert set(tables["effects"]["verdict"]) == {"too few seeds for a test"}
     answer = sections(text)["Does a variant help?"]
     if seeds == 1:
         assert answer.startswith("**One seed cannot tell: differences to soft run from")
@@ -379,7 +379,7 @@ def test_checkpoints_are_said_to_be_no_evidence_about_methods(two_seeds):
 def test_a_study_without_other_variants_is_still_reported(tmp_path):
     tables, text = run(tmp_path / "study", who=names(("cait",), ["soft"], teacher="cait"), seeds=1)
     assert "There is no variant besides the baseline soft" in text
-    assert "Not enough evidence: no variant aligns any pair of blocks." in text
+    assert "Not testable here: no variant aligns any pair of blocks." in text
     for name in ("variants", "differences", "mcnemar", "trajectory", "effects", "dose_and_place"):
         assert tables[name].empty and list(tables[name].columns) == list(COLUMNS[name])
 

@@ -19,7 +19,13 @@ def row_of(variant="hard", **more):
     row = {"variant": variant, "baseline": "soft", "seeds": 8, "mean_difference": 0.1, "low": -0.2, "high": 0.4}
     row |= {"p_sign_flip": 0.5, "p_joint": 0.6, "joint_seeds": 8, "joint_comparisons": 2, "smallest_p": 2 / 2**8}
     row |= {"detectable_effect": 0.7, "evaluation_standard_error": 0.3, "turns_at": NAN, "changes": 1}
-    row |= {"differs": "a `hard` term (weight 0.9)", "verdict": "no difference found"}
+    row |= {
+        "sd_paired": 0.4,
+        "sd_unpaired": 0.5,
+        "correlation": 0.3,
+        "differs": "a `hard` term (weight 0.9)",
+        "verdict": "no difference found",
+    }
     for third in ("early", "late"):
         row |= {f"{third}_gain": 0.0, f"{third}_low": -1.0, f"{third}_high": 1.0, f"{third}_p": 1.0}
         row |= {f"{third}_seeds": 8, f"{third}_epochs": 2, f"{third}_all": 2}
@@ -62,14 +68,14 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
         (
             [row_of(low=0.05, high=0.15), row_of("none", mean_difference=-0.2, high=-0.1, low=-0.3)],
             "No difference to soft was found in 2 variants tested over 8 seeds (joint sign flips): differences to soft "
-            "run from -0.20 (none) to +0.10 points (hard); undecided are hard (+0.10 points) and none (-0.20 points), "
-            "whose own 95 % intervals exclude 0 while the test of all does not.",
+            "run from -0.20 (none) to +0.10 points (hard); the own 95 % intervals of hard (+0.10 points) and "
+            "none (-0.20 points) exclude 0, which the test of all does not bear out.",
         ),
         (
             [row_of(p_joint=0.01, mean_difference=1.0), row_of("last", high=-0.1), row_of("none")],
             "hard (+1.00 points) differs significantly from soft, of 3 variants tested over 8 seeds (joint sign "
-            "flips); undecided is last (+0.10 points), whose own 95 % interval excludes 0 while the test of all does "
-            "not; in the other no difference was found.",
+            "flips); the own 95 % interval of last (+0.10 points) excludes 0, which the test of all does not bear "
+            "out; in the other no difference was found.",
         ),
         (
             [row_of(seeds=3, joint_seeds=3, smallest_p=0.25)],
@@ -206,49 +212,66 @@ def contrast(kind=dose.OF_PLACE, **more):
         "low": -1.9,
         "high": -1.05,
     }
-    return row | {"p_joint": 0.008, "joint_seeds": 8, "detectable_effect": 0.6, "verdict": "worse"} | more
+    return (
+        row
+        | {"p_joint": 0.008, "joint_seeds": 8, "joint_comparisons": 2, "detectable_effect": 0.6, "verdict": "worse"}
+        | more
+    )
 
 
 ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "said", "each"),
     [
         (
             [contrast(level="high")],
-            "Over 8 seeds: place matters (spectral, 3-5 against 0-0, high share: 54 and 40 % of the loss: last less "
-            "first -1.48 [-1.90, -1.05] points, p 0.008).",
+            "Of 1 contrast of place the later is worse in 1 (last less first), over 8 seeds.",
+            "place matters (spectral, 3-5 against 0-0, high share: 54 and 40 % of the loss: last less first -1.48 "
+            "[-1.90, -1.05] points, p 0.008 of 2 contrasts).",
         ),
         (
             [
                 contrast(verdict="no difference found", level="low", share=0.11, other_share=0.08),
                 contrast(dose.OF_DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
             ],
-            "Over 8 seeds: dose matters (spectral, at 3-5, 54 against 11 % of the loss: last less last_low "
-            "-1.48 [-1.90, -1.05] points, p 0.008); no effect of place was found (spectral, 3-5 against 0-0, "
-            "low share: 11 and 8 % of the loss: last less first -1.48 [-1.90, -1.05] points; 0.6 would be found with "
-            "80 % power).",
+            "Of 1 contrast of place none shows a difference; of 1 contrast of dose the larger is worse in 1 (last less "
+            "last_low), over 8 seeds.",
+            "dose matters (spectral, at 3-5, 54 against 11 % of the loss: last less last_low -1.48 [-1.90, -1.05] "
+            "points, p 0.008 of 2 contrasts); no effect of place was found (spectral, 3-5 against 0-0, low share: 11 "
+            "and 8 % of the loss: last less first -1.48 [-1.90, -1.05] points, none larger than 1.90; 0.6 would be "
+            "found with 80 % power).",
         ),
         (
-            [contrast(verdict="undecided", p_joint=0.09)],
-            "Over 8 seeds: undecided whether place matters (spectral, 3-5 against 0-0, 54 and 40 % of the loss: last "
-            "less first -1.48 [-1.90, -1.05] points, p 0.09).",
+            [
+                contrast(),
+                contrast(variant="last2", verdict="better", p_joint=0.024, mean_difference=0.24, low=0.1, high=0.39),
+                contrast(variant="p", verdict="no difference found", mean_difference=-0.06, low=-0.52, high=0.4),
+                contrast(variant="q", verdict=dose.TOO_FEW),
+            ],
+            "Of 4 contrasts of place the later is worse in 1 (last less first) and better in 1 (last2 less first); in "
+            "1 no difference was found; 1 not tested, over 8 seeds.",
+            "place matters (spectral, 3-5 against 0-0, 54 and 40 % of the loss: last2 less first +0.24 [+0.10, +0.39] "
+            "points, p 0.024 of 2 contrasts); place matters",
         ),
         (
             [contrast(dose.OF_DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
-            "Over 1 seed: undecided whether dose matters (spectral, at 3-5, 54 against 40 % of the loss: last less "
-            "first -1.48 points; a test needs 6 seeds).",
+            "No contrast of dose (1) was tested, over 1 seed.",
+            "dose was not tested (spectral, at 3-5, 54 against 40 % of the loss: last less first -1.48 points; a test "
+            "needs 6 seeds).",
         ),
         (
             [contrast(dose.OF_BOTH)],
             "Not testable: of 2 variants no two of one objective align other pairs at a like share of the loss, or the "
             "same pairs at another share.",
+            "",
         ),
     ],
 )
-def test_the_answer_on_dose_and_place(rows, said):
-    assert asked.said("dose", dose_and_place=pd.DataFrame(rows), effects=ALONE, doses=DOSES)[0] == f"**{said}**"
+def test_the_answer_on_dose_and_place(rows, said, each):
+    answer = asked.said("dose", dose_and_place=pd.DataFrame(rows), effects=ALONE, doses=DOSES)[0]
+    assert answer.startswith(f"**{said}**{' One by one: ' * bool(each)}{each}")
 
 
 def test_without_shares_or_variants_dose_and_place_are_not_testable():
@@ -293,15 +316,15 @@ def effect(**more):
             "-0.37 points). Differences to soft over 8 seeds.",
         ),
         (
-            [effect(verdict=effects.NO_EFFECT), effect(variant="b", seeds=2, mean_difference=NAN)],
-            "No effect was found of spectral at 3-5 (last, +0.26 points); not enough evidence on spectral at 3-5 "
-            "(b, - points). Differences to soft over 2 to 8 seeds.",
+            [effect(verdict=effects.NO_EFFECT, low=-0.08, high=0.6), effect(variant="b", seeds=2, mean_difference=NAN)],
+            "No effect was found of spectral at 3-5 (last, +0.26 points, none larger than 0.60); too few seeds for a "
+            "test of spectral at 3-5 (b, - points). Differences to soft over 2 to 8 seeds.",
         ),
         (
             [effect(verdict=effects.MIXED, pairs="0-0, 3-5")],
             "Not of this term alone: spectral at 0-0, 3-5 (last, +0.26 points). Differences to soft over 8 seeds.",
         ),
-        ([], "Not enough evidence: no variant aligns any pair of blocks."),
+        ([], "Not testable here: no variant aligns any pair of blocks."),
     ],
 )
 def test_the_answer_on_pairs_of_blocks(rows, said):

@@ -101,12 +101,12 @@ def test_a_card_names_the_interval_where_there_are_seeds(here):
     }  # fmt: skip
     variant = {
         "variant": "hard", "baseline": "none", "seeds": 6, "mean_difference": 1.0, "low": 0.5, "high": 1.5,
-        "p_joint": 0.031, "joint_seeds": 6, "verdict": "better",
+        "p_joint": 0.031, "joint_seeds": 6, "joint_comparisons": 2, "verdict": "better",
     }  # fmt: skip
     tables = {"summary": pd.DataFrame([row]), "variants": pd.DataFrame([variant])}
     text = card.document(member, json.loads(Path("results/smoke/study.json").read_text()), tables, True)
     assert "Mean over 6 seeds: 77.10 %, 95 % t interval 76.00 to 78.00." in text
-    assert "+1.00 points, 95 % t interval +0.50 to +1.50, joint sign-flip p 0.031 (better)." in text
+    assert "+1.00 points, 95 % t interval +0.50 to +1.50, p 0.031 in a joint sign-flip test of 2 variants (" in text
     assert "whose number is not recorded" in text and "`model.onnx` takes `images` [N, 1, 28, 28]." in text
     none = card._difference(variant | {"seeds": 0})
     assert none == "It shares no seed with none: no difference is known."

@@ -60,8 +60,8 @@ def rows(listed, **top1):
         (STEPS[:3], "untested", "last and the same with zero in the teacher's place: too few seeds for a test ("),
         (
             np.array([2.0, 0.1, -0.1, 2.2, 0.2, 1.9, -0.2, 1.5]),
-            "undecided",
-            "last and the same with zero in the teacher's place: undecided (+0.95 [",
+            "not found",
+            "last and the same with zero in the teacher's place: no difference found (+0.95 [",
         ),
     ],
 )

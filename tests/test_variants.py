@@ -146,10 +146,34 @@ def test_every_variant_but_teacher_and_baseline_is_tested_with_the_others():
     assert list(table.index) == ["a", "b", "c"]
     assert list(table["p_sign_flip"]) == list(table["p_joint"]) == [2 / 2**8, 2 / 2**8, 1]
     assert set(table["smallest_p"]) == {2 / 2**8} and set(table["joint_comparisons"]) == {3}
-    assert table.loc["a", "verdict"] == "significantly better (joint sign-flip p 0.0078, 8 seeds)"
+    assert (
+        table.loc["a", "verdict"] == "significantly better (p 0.0078 in a joint sign-flip test of 3 variants, 8 seeds)"
+    )
     assert table.loc["b", "verdict"].startswith("significantly worse")
-    assert table.loc["c", "verdict"].startswith("no difference found (joint sign-flip p 1, 8 seeds)")
+    assert table.loc["c", "verdict"].startswith("no difference found (p 1 in a joint sign-flip test of 3 variants")
     assert set(table["changes"]) == {1} and set(table["differs"]) == {"a `spectral` term (weight 0.2, pairs 0-0)"}
+
+
+def test_two_nearly_equal_arms_have_one_verdict_and_a_size_each():
+    """A little above and a little below what would be found: both are not found, and none is called open."""
+    draw = np.random.default_rng(0).normal(size=(8, 2))
+    found = compare(runs_of(soft=[80.0] * 8, a=80.2 + draw[:, 0], b=80.7 + draw[:, 1]))["verdict"]
+    assert all(text.startswith("no difference found, none larger than ") for text in found)
+    assert all("would be found with 80 % power" in text for text in found) and len(set(found)) == 2
+
+
+def test_the_spread_of_paired_and_unpaired_differences_stand_side_by_side():
+    common = np.array([1.0, -1, 2, 0, 3])
+    runs = runs_of(soft=80 + common, same=81 + common, turned=80 - common, few=[80.0, 81, None, None, None])
+    table = compare(runs).set_index("variant")
+    spread = common.std(ddof=1)
+    assert table.loc["same", ["sd_paired", "sd_unpaired", "correlation"]].to_list() == pytest.approx(
+        [0, np.sqrt(2) * spread, 1]
+    )
+    assert table.loc["turned", ["sd_paired", "correlation"]].to_list() == pytest.approx([2 * spread, -1])
+    assert table.loc["few", "sd_paired"] == pytest.approx(np.std([-1, 2], ddof=1))
+    assert np.isnan(table.loc["few", "correlation"])
+    assert compare(runs_of(soft=[80.0], hard=[81.0]))[["sd_paired", "sd_unpaired", "correlation"]].isna().all(axis=None)
 
 
 def test_detectable_effects_are_those_of_each_variants_own_spread():
@@ -170,7 +194,7 @@ def test_verdicts_say_what_a_number_of_seeds_cannot_do():
     assert apart["verdict"].iloc[0] == "no seed in common: nothing can be said"
     # Six seeds, a large mean and a spread that is larger still.
     wide = compare(runs_of(soft=[80.0] * 6, hard=80 + np.array([2.0, 2, 2, 2, 2, -0.5])))
-    assert wide["verdict"].iloc[0].startswith(("not decided", "no difference found (joint sign-flip p 0.062"))
+    assert wide["verdict"].iloc[0].startswith("no difference found, none larger than 2.65 points (p 0.062 in a joint")
 
 
 def test_a_variant_that_lacks_the_seeds_of_the_others_is_left_out_with_a_sentence():

@@ -80,22 +80,33 @@ def test_no_number_of_comparisons_makes_the_smallest_p_larger(seeds, smallest, c
 
 
 def test_flips_are_all_or_drawn_and_what_was_seen_is_among_them():
-    every = westfall_young.flips(6)
+    every = np.vstack([*westfall_young.flips(6)])
     signs = {tuple(row) for row in every} | {tuple(-row) for row in every}
     assert signs == set(itertools.product([-1.0, 1.0], repeat=6)) and (every[0] == 1).all()
-    drawn = westfall_young.flips(20)
-    assert drawn.shape == (2**15 + 1, 20) and (drawn[0] == 1).all() and set(np.unique(drawn)) == {-1.0, 1.0}
-    assert westfall_young.smallest_p(20) == 1 / len(drawn) and np.array_equal(drawn, westfall_young.flips(20))
+    # In blocks, each flip once.
+    blocks = [block @ 2.0 ** np.arange(16) for block in westfall_young.flips(16)]
+    assert len(blocks) == 2 and len(set(np.concatenate(blocks))) == 2**15
+    drawn = np.vstack([*westfall_young.flips(21)])
+    assert drawn.shape == (2**19 + 1, 21) and (drawn[0] == 1).all() and set(np.unique(drawn)) == {-1.0, 1.0}
+    assert westfall_young.smallest_p(21) == 1 / len(drawn) == westfall_young.LEAST_DRAWN
+    assert np.array_equal(drawn, np.vstack([*westfall_young.flips(21)]))
+    assert westfall_young.smallest_p(20) == 2 / 2**20 and sum(map(len, westfall_young.flips(20))) == 2**19
 
 
-def test_beyond_sixteen_seeds_drawn_flips_come_near_all_of_them():
-    differences = np.random.default_rng(0).normal([0, 0.4, 0.6], 1, size=(17, 3))
-    found = westfall_young.sizes(differences, westfall_young.flips(17, 2**16))
-    assert westfall_young.adjusted(differences).max() == pytest.approx(
-        (found.max(axis=1) >= found[0].min()).mean(), abs=0.5
-    )
-    alone = (found[:, 2] >= found[0, 2] - 1e-10).mean()
-    assert westfall_young.adjusted(differences[:, 2:])[0] == pytest.approx(alone, abs=0.01)
+def test_twenty_seeds_are_counted_and_more_are_drawn():
+    same = np.outer(1 + np.arange(26) / 100, [1.0, -1, 1])
+    assert set(westfall_young.adjusted(same[:20])) == {2 / 2**20}
+    assert set(westfall_young.adjusted(same)) == {westfall_young.LEAST_DRAWN}
+    # Drawn ones come near the p of a normal sum.
+    draw = np.random.default_rng(0).normal(0.3, 1, size=(40, 1))
+    expected = 2 * stats.norm.sf(abs(draw.sum()) / np.sqrt(np.square(draw).sum()))
+    assert westfall_young.adjusted(draw)[0] == pytest.approx(expected, abs=0.005)
+
+
+def test_a_p_that_no_drawn_flip_beats_is_said_to_be_at_most():
+    assert westfall_young.p_said(westfall_young.LEAST_DRAWN) == "<= 1.9e-06"
+    assert westfall_young.p_said(2 / 2**20) == "1.9e-06" and westfall_young.p_said(np.nan) == "-"
+    assert westfall_young.p_said(0.03125) == "0.031" and westfall_young.p_said(1.0) == "1"
 
 
 def test_a_unit_and_a_huge_outlier_change_nothing_but_the_evidence():
@@ -200,16 +211,18 @@ def test_with_few_seeds_there_is_a_p_that_cannot_reach_five_percent_and_with_one
         (8, 0.05, -1.0, 0.5, westfall_young.WORSE),
         (8, 0.2, 1.0, 1.5, westfall_young.NOT_FOUND),
         (8, 0.2, 1.0, np.nan, westfall_young.NOT_FOUND),
-        (8, 0.2, -3.0, 3.5, westfall_young.UNDECIDED),
-        # The interval of this comparison alone excludes 0, the test of all does not.
-        (8, 0.2, 1.0, 0.5, westfall_young.UNDECIDED),
-        (8, 0.2, -1.0, 0.5, westfall_young.UNDECIDED),
+        # However large the difference seen or its interval: the test of all decides.
+        (8, 0.2, -3.0, 3.5, westfall_young.NOT_FOUND),
+        (8, 0.2, 1.0, 0.5, westfall_young.NOT_FOUND),
+        (8, 0.2, -1.0, 0.5, westfall_young.NOT_FOUND),
     ],
 )
-def test_a_decision_needs_seeds_a_test_and_an_effect_that_could_have_been_found(seeds, p, mean, width, decided):
+def test_a_decision_needs_seeds_and_the_test_of_all(seeds, p, mean, width, decided):
     row = {"joint_seeds": seeds, "p_joint": p, "mean_difference": mean, "detectable_effect": 2.0}
     row |= {"low": mean - width, "high": mean + width}
     assert westfall_young.decision(row) == decided
+    left = westfall_young.largest(row)
+    assert np.isnan(left) if np.isnan(width) else left == abs(mean) + width
 
 
 # --- one comparison ---

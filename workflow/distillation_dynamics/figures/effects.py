@@ -9,6 +9,7 @@ from ..drawing.axis import few_ticks, name_rows
 from ..drawing.layout import NAMES, Room, sheet
 from ..drawing.style import SMALL, Style, label, need
 from ..statistics.thresholds import INTERVAL, LEVEL
+from ..statistics.westfall_young import p_said
 from ..words import of_each, over
 
 TABLES = ("variants", "differences")
@@ -77,4 +78,5 @@ def _words(one: dict) -> str:
         return f"n = {one['seeds']}: no test{changes}"
     if one["smallest_p"] > LEVEL:
         return f"n = {one['joint_seeds']}: cannot reach 5 %{changes}"
-    return f"n = {one['joint_seeds']}: p = {one['p_joint']:.2g}{changes}"
+    p = p_said(one["p_joint"])
+    return f"n = {one['joint_seeds']}: p {p if p.startswith('<') else f'= {p}'}{changes}"

@@ -13,6 +13,8 @@ ESCAPED = {
 # A hyphen before a number is its sign, unless it stands between two.
 SIGN = re.compile(r"(?<![\w.\])])-(?=\.?\d)")
 POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([-+]\d+)\b")
+# "<= " once it is escaped.
+AT_MOST = rf"{ESCAPED['<']}= "
 # The environment of a table that runs over pages.
 LONG = "longtable"
 
@@ -23,8 +25,9 @@ def escape(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """Return escaped text whose negative numbers have a minus sign, and powers of ten theirs."""
-    return POWER.sub(lambda found: rf"\({found[1]}\times10^{{{int(found[2])}}}\)", SIGN.sub(r"\(-\)", escape(text)))
+    """Return escaped text whose negative numbers have a minus sign, and powers of ten and "at most" theirs."""
+    text = SIGN.sub(r"\(-\)", escape(text)).replace(AT_MOST, r"\(\leq\) ")
+    return POWER.sub(lambda found: rf"\({found[1]}\times10^{{{int(found[2])}}}\)", text)
 
 
 def cell(text: str) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..files import Column
 from ..spec.tables import Names
+from ..statistics.westfall_young import p_said
 from .latex import POWER, comment
 from .tables import Tables, parts
 
@@ -81,11 +82,11 @@ def shown(value: float, unit: str, column: str) -> str:
     if isinstance(value, int) or abs(value) >= 1000:
         text = f"{value:,.0f}"
     elif column == "p" or column.startswith("p_") or column.endswith("_p"):
-        text = f"{value:.2g}"
+        text = p_said(value).replace("<= ", r"\leq ")
     elif unit == "points" or unit.startswith("%"):
         text = f"{value:.2f}"
     else:
         text = f"{value:.3g}"
     if found := POWER.search(text):
         return rf"\ensuremath{{{text[: found.start()]}{found[1]}\times10^{{{int(found[2])}}}}}"
-    return rf"\ensuremath{{{text}}}" if text.startswith("-") else text
+    return rf"\ensuremath{{{text}}}" if text.startswith(("-", "\\")) else text

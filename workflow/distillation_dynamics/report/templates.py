@@ -18,6 +18,7 @@ from .. import words
 from ..files import Column
 from ..markdown import markdown
 from ..statistics import thresholds
+from ..statistics.westfall_young import p_said
 
 ROOT = Path(__file__).parents[1]
 # Characters that stand for the empty lines of a template and for the dashes of its lists: a value may be a dash, too.
@@ -73,7 +74,7 @@ def _environment() -> Environment:
     # The text is Markdown: the page escapes it.
     environment = Environment(loader=FunctionLoader(_source), undefined=StrictUndefined, autoescape=False)
     named = (words.plural, words.listed, words.number, words.span, words.spaced, words.over, words.capital)
-    environment.filters |= {function.__name__: function for function in (*named, percent, between, table)}
+    environment.filters |= {function.__name__: function for function in (*named, percent, between, table, p_said)}
     environment.tests["missing"] = pd.isna
     environment.globals |= {"with_interval": words.with_interval, "thresholds": thresholds}
     return environment

@@ -16,7 +16,8 @@ from ..report.head import MAIN, model_said, recipe_said
 from ..spec.base import build
 from ..spec.training import TermSpec
 from ..statistics.terms import dose_of, more_of, named
-from ..words import listed, number, plural
+from ..statistics.westfall_young import p_said
+from ..words import listed, plural
 from .members import Member
 
 Tables = Mapping[str, pd.DataFrame]
@@ -126,7 +127,11 @@ def _difference(row: dict[str, Any]) -> str:
     interval = (
         "without an interval" if math.isnan(row["low"]) else f"95 % t interval {row['low']:+.2f} to {row['high']:+.2f}"
     )
-    test = f"joint sign-flip p {number(row['p_joint'], '.2g')}" if row["joint_seeds"] else "not tested"
+    test = (
+        f"p {p_said(row['p_joint'])} in a joint sign-flip test of {plural(int(row['joint_comparisons']), 'variant')}"
+        if row["joint_seeds"]
+        else "not tested"
+    )
     seeds = plural(int(row["seeds"]), "seed")
     mean = f"{row['mean_difference']:+.2f} points"
     return f"Difference to {row['baseline']}, paired over {seeds}: {mean}, {interval}, {test} ({row['verdict']})."

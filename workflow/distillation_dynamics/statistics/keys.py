@@ -18,7 +18,9 @@ JOINT = {
     ),
     "joint_seeds": Column("", "seeds that the joint test rests on, which all its comparisons have; 0 where left out"),
     "joint_comparisons": Column("", "comparisons that are tested jointly; 0 where left out"),
-    "smallest_p": Column("", "smallest p_joint that this number of seeds allows, 2 / 2^seeds"),
+    "smallest_p": Column(
+        "", "smallest p_joint that this number of seeds allows, 2 / 2^seeds; beyond 20 seeds of drawn flips: at most"
+    ),
     "detectable_effect": Column(
         "points",
         "mean difference of this comparison alone that the joint test finds with 80 % power at 5 %, simulated with "

@@ -41,7 +41,26 @@ def paired(differences: np.ndarray) -> dict[str, Any]:
     return {"seeds": len(differences), **mean_of(differences, "mean_difference"), "p_sign_flip": p}
 
 
+def spreads(runs: pd.DataFrame, variant: str, baseline: str) -> dict[str, float]:
+    """Return what pairing gains: the spread over seeds of the difference, paired and not, and how the two correlate."""
+    both = _top1(runs)[[variant, baseline]].dropna()
+    own, other = both[variant].to_numpy(), both[baseline].to_numpy()
+    if len(both) < 2:
+        return dict.fromkeys(("sd_paired", "sd_unpaired", "correlation"), np.nan)
+    known = len(both) > 2 and min(np.ptp(own), np.ptp(other)) > 0
+    return {
+        "sd_paired": float((own - other).std(ddof=1)),
+        "sd_unpaired": float(np.sqrt(own.var(ddof=1) + other.var(ddof=1))),
+        "correlation": float(np.corrcoef(own, other)[0, 1]) if known else np.nan,
+    }
+
+
 def by_seed(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
     """Return test top-1 of each variant less that of its baseline, in points: a row a seed, NaN where not both."""
-    top1 = runs[runs["seed"].notna()].pivot(index="seed", columns="network", values="test_top1").sort_index()
+    top1 = _top1(runs)
     return pd.DataFrame({name: top1[name] - top1[baseline] for name, baseline in against.items()}, index=top1.index)
+
+
+def _top1(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return test top-1 in %: a row a seed, a column a variant."""
+    return runs[runs["seed"].notna()].pivot(index="seed", columns="network", values="test_top1").sort_index()

@@ -13,39 +13,57 @@ Instead of t = mean / (SD / sqrt(n)) stands |sum| / sqrt(n sum of squares), 0 to
 where all differences of a flip are equal (t would be infinite), and 0 where they are 0 in all seeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..words import number
 from .thresholds import FEWEST_SEEDS, LEVEL, POWER
 
-EXACT_SEEDS = 16  # up to here all 2^n flips are listed; beyond, as many are drawn, always the same
+# Up to so many seeds all 2^n flips are counted (half of them: a flip and its opposite count once); with more, as many
+# are drawn, always the same.
+EXACT_SEEDS = 20
+FLIPS = 2 ** (EXACT_SEEDS - 1)
+# What no drawn flip beats has this p, which no count of all flips gives: the true one may be smaller.
+LEAST_DRAWN = 1 / (FLIPS + 1)
+BLOCK = 2**14  # flips at a time, which bounds the memory
 # Sizes that differ by less are equal: sums that are equal on paper differ by rounding.
 TOLERANCE = 1e-10
 # Of the simulation that tells what effect would be found: experiments, flips of each, halvings of the step.
 EXPERIMENTS, EXPERIMENT_FLIPS, HALVINGS = 4000, 256, 10
 # In standard deviations: an effect that is not found below this is not found.
 LARGEST = 64.0
-BETTER, WORSE, NOT_FOUND, UNDECIDED, UNTESTED = "better", "worse", "not found", "undecided", "untested"
+BETTER, WORSE, NOT_FOUND, UNTESTED = "better", "worse", "not found", "untested"
 
 
-def flips(seeds: int, most: int = 2 ** (EXACT_SEEDS - 1)) -> np.ndarray:
-    """Return signs [flips, seeds], the first row all +1; a flip and its opposite count once, by sign of the first seed.
+def flips(seeds: int, most: int = FLIPS) -> Iterator[np.ndarray]:
+    """Yield signs [flips, seeds] in blocks, the first row all +1; of a flip and its opposite one.
 
     All 2^(seeds - 1) where they are no more than `most`, otherwise the first row and `most` that are drawn.
     """
     if 2 ** (seeds - 1) <= most:
-        numbers = np.arange(2 ** (seeds - 1))
-        return 1.0 - 2 * (numbers[:, None] >> np.arange(seeds - 1, -1, -1) & 1)
-    drawn = np.random.default_rng(0).choice([-1.0, 1.0], size=(most, seeds))
-    return np.vstack([np.ones(seeds), drawn])
+        for start in range(0, 2 ** (seeds - 1), BLOCK):
+            numbers = np.arange(start, min(start + BLOCK, 2 ** (seeds - 1)))
+            yield 1.0 - 2 * (numbers[:, None] >> np.arange(seeds - 1, -1, -1) & 1)
+        return
+    yield np.ones((1, seeds))
+    draw = np.random.default_rng(0)
+    for start in range(0, most, BLOCK):
+        yield draw.choice([-1.0, 1.0], size=(min(BLOCK, most - start), seeds))
 
 
 def smallest_p(seeds: int) -> float:
-    """Return the smallest p that this number of seeds allows: 2 / 2^n where all flips are listed; NaN for n < 2."""
-    return np.nan if seeds < 2 else 1.0 / min(2 ** (seeds - 1), 2 ** (EXACT_SEEDS - 1) + 1)
+    """Return the smallest p that this number of seeds allows: 2 / 2^n where all flips are counted; NaN for n < 2."""
+    if seeds < 2:
+        return np.nan
+    return 2.0 ** (1 - seeds) if seeds <= EXACT_SEEDS else LEAST_DRAWN
+
+
+def p_said(p: float) -> str:
+    """Return a p as it is shown: '0.031', '<= 1.9e-06' where no drawn flip beats what was seen, '-' for NaN."""
+    return f"{'<= ' if p == LEAST_DRAWN else ''}{number(p, '.2g')}"
 
 
 def sizes(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -60,18 +78,24 @@ def sizes(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
 def adjusted(differences: np.ndarray) -> np.ndarray:
     """Return the two-sided p [m] of mean 0 in each of m comparisons, adjusted for all; differences [n, m], finite.
 
-    NaN for n < 2. Exact up to 16 seeds. With m = 1 it is the sign-flip test of one comparison.
+    NaN for n < 2. Exact up to 20 seeds. With m = 1 it is the sign-flip test of one comparison.
     """
     seeds, comparisons = differences.shape
     if seeds < 2:
         return np.full(comparisons, np.nan)
-    found = sizes(np.asarray(differences, dtype=np.float64), flips(seeds))
-    order = np.argsort(-found[0], kind="stable")
-    found = found[:, order]
-    # At each place the largest of this comparison and of all that were seen to be smaller.
-    most = np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
+    rows = np.asarray(differences, dtype=np.float64)
+    seen = sizes(rows, np.ones((1, seeds)))[0]
+    order = np.argsort(-seen, kind="stable")
+    rows, seen = rows[:, order], seen[order]
+    counted, beaten = 0, np.zeros(comparisons)
+    for signs in flips(seeds):
+        found = sizes(rows, signs)
+        # At each place the largest of this comparison and of all that were seen to be smaller.
+        most = np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
+        beaten += (most >= seen - TOLERANCE).sum(axis=0)
+        counted += len(signs)
     p = np.empty(comparisons)
-    p[order] = np.maximum.accumulate((most >= found[0] - TOLERANCE).mean(axis=0))
+    p[order] = np.maximum.accumulate(beaten / counted)
     return p
 
 
@@ -90,7 +114,7 @@ def detectable(differences: np.ndarray) -> np.ndarray:
     spread = np.sqrt(np.square(centred).sum(axis=0) / (seeds - 1))
     draws = np.random.default_rng(0).standard_normal((EXPERIMENTS, seeds, seeds))
     noise = draws @ (centred / np.where(spread > 0, spread, 1)) / np.sqrt(seeds - 1)
-    signs = flips(seeds, EXPERIMENT_FLIPS)
+    signs = np.vstack([*flips(seeds, EXPERIMENT_FLIPS)])
     # The two largest sizes over all comparisons, and whose the largest is, tell the largest of the others of each.
     first, second, owner = np.zeros((3, EXPERIMENTS, len(signs)))
     for place in range(comparisons):
@@ -166,12 +190,15 @@ def test(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
 def decision(row: Mapping[str, Any]) -> str:
     """Return what the joint test decides of a comparison with its mean_difference, low, high and columns of `test`.
 
-    NOT_FOUND where what was seen is no larger than what would have been found and the interval of this comparison alone
-    holds 0, otherwise UNDECIDED; UNTESTED with fewer than 6 seeds.
+    Where none is found, `largest` says what is left; UNTESTED with fewer than 6 seeds.
     """
     if row["joint_seeds"] < FEWEST_SEEDS:
         return UNTESTED
-    if row["p_joint"] <= LEVEL:
-        return BETTER if row["mean_difference"] > 0 else WORSE
-    apart = row["low"] > 0 or row["high"] < 0
-    return NOT_FOUND if abs(row["mean_difference"]) <= row["detectable_effect"] and not apart else UNDECIDED
+    if row["p_joint"] > LEVEL:
+        return NOT_FOUND
+    return BETTER if row["mean_difference"] > 0 else WORSE
+
+
+def largest(row: Mapping[str, Any]) -> float:
+    """Return the largest effect, either way, that the 95 % interval of a comparison alone holds; NaN without one."""
+    return max(abs(row["low"]), abs(row["high"]))

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ...statistics.evidence import Evidence
+from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
 from . import NOT_COMPARED, STANDS_OUT, TOO_FEW
 
@@ -71,7 +72,7 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
             "share of the loss": " / ".join(number(100 * row[name], ".2g") for name in ("share_first", "share_all")),
             "effect": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
             "seeds": row["seeds"],
-            "p": number(row["p_joint"], ".2g"),
+            "p": p_said(row["p_joint"]),
             "detectable": number(row["detectable_effect"]),
             "verdict": row["verdict"],
         }
@@ -93,7 +94,7 @@ def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
                 row["contrast"], row["contrast_low"], row["contrast_high"], "+"
             ),
             "seeds": row["gain_seeds"],
-            "p": number(row["p_joint"], ".2g"),
+            "p": p_said(row["p_joint"]),
             "ceiling": number(row["ceiling"]),
             "verdict": row["verdict"],
         }

@@ -34,7 +34,7 @@ CONTROL_COLUMNS = {
     "control_gain": Column("points", "mean over seeds of the paired difference in test top-1, control less baseline"),
     "control_low": LOW,
     "control_high": HIGH,
-    "verdict": Column("", "better, worse, not found, undecided or untested: of the variant, held against its control"),
+    "verdict": Column("", "better, worse, not found or untested: of the variant, held against its control"),
 }
 TABLES = {"controls": CONTROL_COLUMNS}
 

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ...statistics.evidence import Evidence
+from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
 
 
@@ -26,7 +27,7 @@ def controls(table: pd.DataFrame) -> pd.DataFrame:
             if row["control"] == row["baseline"]
             else with_interval(row["control_gain"], row["control_low"], row["control_high"], "+"),
             "seeds": row["seeds"],
-            "p": number(row["p_joint"], ".2g"),
+            "p": p_said(row["p_joint"]),
             "detectable": number(row["detectable_effect"]),
         }
         for row in table.to_dict("records")

@@ -39,7 +39,6 @@ OF_PLACE, OF_DOSE, OF_BOTH = "place", "dose", "place and dose"
 TOO_FEW, MIXED = "too few seeds for a test", "place and dose differ"
 WORDS = {
     westfall_young.NOT_FOUND: "no difference found",
-    westfall_young.UNDECIDED: "undecided",
     westfall_young.UNTESTED: TOO_FEW,
 }
 DOSE_COLUMNS = {

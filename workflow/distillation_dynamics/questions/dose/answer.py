@@ -7,7 +7,7 @@ import pandas as pd
 from ...statistics import westfall_young
 from ...statistics.evidence import Evidence
 from ...words import number, with_interval
-from . import OF_BOTH, WORDS
+from . import OF_BOTH, OF_DOSE, OF_PLACE, TOO_FEW, WORDS
 
 # What is decided comes first.
 ORDER = (westfall_young.BETTER, westfall_young.WORSE, *WORDS.values())
@@ -22,11 +22,27 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "baseline": evidence.baseline,
         "alone": len(alone),
         "measured": alone["share_first"].notna().any(),
+        "counts": [
+            _counted(tested, *kind)
+            for kind in ((OF_PLACE, "later"), (OF_DOSE, "larger"))
+            if any(row["contrast"] == kind[0] for row in tested)
+        ],
         "tested": sorted(tested, key=lambda row: ORDER.index(row["verdict"])),
         "mixed": found[found["contrast"] == OF_BOTH].to_dict("records"),
         "contrasts": contrasts(found),
         "doses": doses(evidence.tables["doses"]),
     }
+
+
+def _counted(tested: list[dict[str, Any]], contrast: str, more: str) -> dict[str, Any]:
+    """Return of how many contrasts of a kind the side with `more` of it (later, larger) is worse, and better."""
+    own = [row for row in tested if row["contrast"] == contrast]
+    named = {
+        verdict: [f"{row['variant']} less {row['other']}" for row in own if row["verdict"] == verdict]
+        for verdict in (westfall_young.WORSE, westfall_young.BETTER)
+    }
+    of = {"of": len(own), "tested": sum(row["verdict"] != TOO_FEW for row in own)}
+    return {"contrast": contrast, "more": more} | of | named
 
 
 def contrasts(table: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +56,7 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
             "share of the loss": ", ".join(number(100 * row[name], ".2g") for name in ("share", "other_share")),
             "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
             "seeds": row["seeds"],
-            "p": number(row["p_joint"], ".2g"),
+            "p": westfall_young.p_said(row["p_joint"]),
             "detectable": number(row["detectable_effect"]),
             "verdict": row["verdict"],
         }

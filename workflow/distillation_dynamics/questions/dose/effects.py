@@ -13,7 +13,7 @@ from ...files import Column
 from ...statistics import terms, westfall_young
 from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
 
-HELPS, HARMS, NO_EFFECT, UNKNOWN = "helps", "harms", "no effect found", "not enough evidence"
+HELPS, HARMS, NO_EFFECT, UNKNOWN = "helps", "harms", "no effect found", "too few seeds for a test"
 MIXED = "not of this term alone"
 WORDS = {westfall_young.BETTER: HELPS, westfall_young.WORSE: HARMS, westfall_young.NOT_FOUND: NO_EFFECT}
 # What is known of a term with pairs.
@@ -46,7 +46,7 @@ def effects_of(
 ) -> pd.DataFrame:
     """Return the rows of effects.parquet from those of variants.parquet; `listed`: variant -> its terms.
 
-    NO_EFFECT needs seeds that could have found one: a difference that is no larger than what is detectable.
+    NO_EFFECT is no proof of none: how large one may be its interval says.
     """
     rows = []
     for one in variants.to_dict("records"):

@@ -8,13 +8,15 @@ the joint sign flips of `westfall_young`.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...files import Column
 from ...statistics import terms, westfall_young
 from ...statistics.evidence import Evidence
 from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
-from ...statistics.paired import SIGN_FLIP, by_seed, paired
+from ...statistics.paired import SIGN_FLIP, by_seed, paired, spreads
+from ...words import plural
 from ..gain import GAIN_COLUMNS, gains
 from .checkpoints import MCNEMAR_COLUMNS, evaluation_error, mcnemar
 
@@ -36,6 +38,11 @@ VARIANT_COLUMNS = {
     "low": LOW,
     "high": HIGH,
     "p_sign_flip": Column("", SIGN_FLIP),
+    "sd_paired": Column("points", "standard deviation over seeds of the paired difference; NaN with one seed"),
+    "sd_unpaired": Column(
+        "points", "that of a difference between unrelated seeds: root of the sum of both variances over the same seeds"
+    ),
+    "correlation": Column("", "Pearson correlation over seeds with the baseline; NaN below 3 seeds or without spread"),
     **JOINT,
     "evaluation_standard_error": Column(
         "points", "standard error of one seed's difference from the number of test images alone (root mean square)"
@@ -82,7 +89,8 @@ def verdict(row: Mapping[str, Any]) -> str:
         return "one seed: no interval and no test"
     if row["joint_seeds"] == 0:
         return f"left out of the joint test: its {seeds} seeds are too few that the other variants have too"
-    tested = f"joint sign-flip p {row['p_joint']:.2g}, {row['joint_seeds']} seeds"
+    of = plural(row["joint_comparisons"], "variant")
+    tested = f"p {westfall_young.p_said(row['p_joint'])} in a joint sign-flip test of {of}, {row['joint_seeds']} seeds"
     decided = westfall_young.decision(row)
     if decided == westfall_young.UNTESTED:
         return (
@@ -91,11 +99,11 @@ def verdict(row: Mapping[str, Any]) -> str:
         )
     if decided in (westfall_young.BETTER, westfall_young.WORSE):
         return f"significantly {decided} ({tested})"
-    power = f"{row['detectable_effect']:.2g} points would be found with 80 % power"
-    if decided == westfall_young.NOT_FOUND:
-        return f"no difference found ({tested}); {power}"
     own = "; its own interval excludes 0" if row["low"] > 0 or row["high"] < 0 else ""
-    return f"not decided ({tested}{own}); {power}"
+    left = westfall_young.largest(row)
+    none = "" if np.isnan(left) else f", none larger than {left:.2f} points"
+    power = f"{row['detectable_effect']:.2g} would be found with 80 % power"
+    return f"no difference found{none} ({tested}{own}); {power}"
 
 
 def compare(
@@ -119,6 +127,7 @@ def compare(
             "variant": variant,
             "baseline": baseline,
             **paired(found[variant].dropna().to_numpy()),
+            **spreads(runs, variant, baseline),
             **tested.loc[variant].to_dict(),
             "evaluation_standard_error": evaluation_error(checkpoints[checkpoints["variant"] == variant]),
             **gains[variant],

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
+from ...statistics.westfall_young import p_said
 from ...words import number
 
 
@@ -44,7 +45,8 @@ def variant_table(variants: pd.DataFrame) -> pd.DataFrame:
             "seeds": row["seeds"],
             "difference": number(row["mean_difference"], "+.2f"),
             "95 % interval": "-" if np.isnan(row["low"]) else f"{row['low']:+.2f} to {row['high']:+.2f}",
-            "p": number(row["p_joint"], ".2g"),
+            "spread": f"{number(row['sd_paired'])} / {number(row['sd_unpaired'])}",
+            "p": p_said(row["p_joint"]),
             "smallest p": number(row["smallest_p"], ".2g"),
             "detectable": number(row["detectable_effect"]),
             "image noise": number(row["evaluation_standard_error"]),
@@ -61,7 +63,7 @@ def checkpoint_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
     for variant, group in checkpoints.groupby("variant", sort=False):
         decided = group["p"] <= LEVEL
         more = group["only_variant_right"] > group["only_baseline_right"]
-        counts = {"better, p <= .05": decided & more, "worse, p <= .05": decided & ~more, "undecided": ~decided}
+        counts = {"better, p <= .05": decided & more, "worse, p <= .05": decided & ~more, "neither": ~decided}
         row = {"variant": variant, "pairs of checkpoints": len(group)}
         rows.append(row | {name: int(which.sum()) for name, which in counts.items()})
     return pd.DataFrame(rows)
