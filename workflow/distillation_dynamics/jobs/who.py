@@ -39,7 +39,7 @@ def setting_of(graph: Graph) -> Setting | None:
         blocks = len(study.model_info[arm.student].shapes), len(study.model_info[arm.teacher].shapes)
         arms[name] = Trained(said, taught, blocks, student.recipe.epochs, _with_teachers(study, arm))
     published = by_content(sorted(PUBLISHED.glob("*.csv")))
-    return Setting(arms, study.data.classes, published) if arms else None
+    return Setting(arms, study.data.classes, published, study.statistics.families) if arms else None
 
 
 def _with_teachers(study: Study, arm: Variant) -> tuple[TermSpec, ...]:

@@ -146,12 +146,14 @@ class Trained:
 class Setting:
     """What the arms of a study are, by name, to be held beside published ones.
 
-    `classes` are those of the images (None: no labels). `published`: the published numbers.
+    `classes` are those of the images (None: no labels). `published`: the published numbers. `families`: comparisons of
+    arms that were planned, by the name of their family; of two arms, or of four (a difference of two differences).
     """
 
     arms: dict[str, Trained]
     classes: int | None
     published: From
+    families: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
     @property
     def terms(self) -> dict[str, tuple[TermSpec, ...]]:

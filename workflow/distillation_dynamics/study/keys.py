@@ -53,6 +53,10 @@ GRADIENT_LOGS = "so many times a training, norm and direction of each term's gra
 BASELINE = (
     "the variant that others of the same student are held against; left out: that of fewest terms, of all students"
 )
+FAMILIES = (
+    "planned comparisons by the name of their family, each family one joint test: [a, b] is a less b, [a, b, c, d] is "
+    "(a less b) less (c less d), of variants as the tables name them"
+)
 STUDENTS = "several of them, by name; a variant that names none of them trains all, each with its own baseline"
 STATES = "minutes between saved states of an unfinished training, from which it goes on; changing it reruns nothing"
 
@@ -179,6 +183,7 @@ class StatisticsOptions:
     """What is tested."""
 
     baseline: Annotated[str | None, Key(BASELINE)] = None
+    families: Annotated[dict[str, tuple[tuple[str, ...], ...]], Key(FAMILIES)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

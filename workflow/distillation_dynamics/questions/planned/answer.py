@@ -1,0 +1,40 @@
+"""Planned comparisons: what the words of the answer are told. In: planned.parquet."""
+
+from typing import Any
+
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from ...words import number, with_interval
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """Return what the template names."""
+    found = evidence.tables["planned"]
+    families = [
+        {
+            "name": name,
+            "comparisons": len(own),
+            "decided": own[own["verdict"].isin(["better", "worse"])].to_dict("records"),
+            "untested": bool((own["verdict"] == "untested").all()),
+            "seeds": own["seeds"].tolist(),
+        }
+        for name, own in found.groupby("family", sort=False)
+    ]
+    return {"families": families, "planned": planned(found)}
+
+
+def planned(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a comparison, as report and paper show it."""
+    return pd.DataFrame(
+        {
+            "family": row["family"],
+            "comparison": row["comparison"],
+            "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
+            "SD": number(row["sd"]),
+            "seeds": row["seeds"],
+            "p": number(row["p_joint"], ".2g"),
+            "detectable": number(row["detectable_effect"]),
+        }
+        for row in table.to_dict("records")
+    )
