@@ -30,7 +30,7 @@ def keys(kind, above=""):
     if above.endswith(".model.architecture"):
         known = extensions.architectures().items()
         return {f"{above}.{name}.{one}".strip(".") for name, part in known for one in part.options or [""]}
-    if named and above != ".variants" and not above.endswith(".args"):
+    if named and above != ".variants" and not above.endswith((".args", ".families")):
         return keys(get_args(named[0])[1], f"{above}.<name>")
     return {above.removeprefix(".")}
 

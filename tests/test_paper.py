@@ -150,7 +150,7 @@ def test_a_figure_stands_in_a_column_where_it_was_drawn_so(tmp_path, inches, kin
 
 def test_tables_of_a_study_without_any_rows_are_comments():
     found = tables.texts(empty(runs=runs(vit=1.0).iloc[:0]), ALONE, SAID)
-    assert list(found)[:5] == ["accuracy", "variants", "controls", "dose_and_place", "effects"]
+    assert list(found)[:5] == ["accuracy", "variants", "planned", "controls", "dose_and_place"]
     assert {*found} == PAPER_TABLES and all(text.startswith("% ") for text in found.values())
 
 

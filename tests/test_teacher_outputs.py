@@ -11,6 +11,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import costs
 from distillation_dynamics.jobs.build import build_graph
 from distillation_dynamics.jobs.content import DATA, Content
+from distillation_dynamics.jobs.trained import WEIGHTS_OF
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
@@ -19,7 +20,7 @@ from distillation_dynamics.spec.teacher_outputs import TEACHER_PRECISION
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
 from distillation_dynamics.training.teacher import CachedTeacher, Conversion, OnlineTeacher
-from helpers import changed, graph_of, images_of, load, smoke_config, tiny_study
+from helpers import changed, graph_of, images_of, load, small_config, smoke_config, tiny_study
 from losses import LOGITS
 
 CPU = torch.device("cpu")
@@ -215,3 +216,18 @@ def test_a_teacher_answers_in_one_precision_whatever_a_student_trains_in(tmp_pat
         assert asked[part].dtype == stored[part].dtype == getattr(torch, TEACHER_PRECISION)
         assert torch.equal(asked[part], plain[part])
         torch.testing.assert_close(asked[part], stored[part], rtol=1e-4, atol=1e-5)
+
+
+def test_answers_of_a_trained_teacher_and_of_its_untrained_twin_are_stored_apart():
+    pairs = {"weight": 0.2, "pairs": "last"}
+    variants = {
+        "soft": {"cross_entropy": {"weight": 1}},
+        "last": {"cross_entropy": {"weight": 1}, "spectral": pairs},
+        "untrained": {"cross_entropy": {"weight": 1}, "spectral": pairs | {"target": "untrained"}},
+    }
+    graph = graph_of(load(small_config(variants=variants)))
+    stored = {source.weights: task for (source, _), task in graph.outputs.items()}
+    assert len(stored) == 2 and len({task.key for task in stored.values()}) == 2
+    assert len({task.folder for task in stored.values()}) == 2
+    files = {weights: task.job.weights.files[0] for weights, task in stored.items()}
+    assert {weights: file.split("/")[-1] for weights, file in files.items()} == WEIGHTS_OF

@@ -107,8 +107,9 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
             asking.setdefault(shown, []).append(arm)
     for (source, view, train_images, augmentation), arms in asking.items():
         network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
+        weights = _weights_of_source(graph, source)
         job = TeacherOutputsJob(
-            *(graph.seen(DATA, view), study.model(source.network), study.view(source.network), network.files(file)),
+            *(graph.seen(DATA, view), study.model(source.network), study.view(source.network), weights),
             train_images=train_images,
             augmentation=augmentation,
             parts=tuple(study.asked_of(source, arms)),
@@ -121,6 +122,13 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
     return found
 
 
+def _weights_of_source(graph: Graph, source: Source) -> From:
+    """Return the weights of a teacher; the key of its network is that of the trained ones, others add their name."""
+    file = WEIGHTS_OF[source.weights]
+    weights = graph.networks[source.network].files(file)
+    return weights if file == TRAINED else replace(weights, key=f"{weights.key}/{file}")
+
+
 def _run(graph: Graph, arm: str, seed: int) -> Task:
     study, variant = graph.study, graph.study.variants[arm]
     name, student = variant.student, study.students[variant.student]
@@ -131,7 +139,7 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
         teachers.append(
             TeacherSource(
                 *(study.model(source.network), study.view(source.network), study.model_info[source.network].size),
-                weights=network.files(file),
+                weights=_weights_of_source(graph, source),
                 stored=outputs is not None,
                 outputs=outputs.folder if outputs else None,
             )
