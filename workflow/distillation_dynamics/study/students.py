@@ -75,15 +75,15 @@ def student_faults(config: Configuration) -> Iterator[str]:
                 f"statistics.baseline: variant {baseline} does not train student {name}; leave `student` out of it, or "
                 "leave the baseline out"
             )
-    known = [name for name, _ in arms]
+    names = [name for name, _ in arms]
     for family, comparisons in config.statistics.families.items():
         for of in comparisons:
             key = f"statistics.families.{family}"
             if len(of) not in (2, 4) or len(set(of)) < len(of):
                 yield f"{key}: {list(of)} must be two variants, or four, each of them once"
             for name in of:
-                if name not in known:
-                    yield f"{key}: there is no variant {said(name)} in the tables; {nearest(name, known)}"
+                if name not in names:
+                    yield f"{key}: there is no variant {said(name)} in the tables; {nearest(name, names)}"
         if not comparisons or len(set(comparisons)) < len(comparisons):
             yield f"statistics.families.{family}: must hold comparisons, each of them once"
     for name, arm in arms:

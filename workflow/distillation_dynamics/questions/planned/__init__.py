@@ -29,7 +29,7 @@ PLANNED_COLUMNS = {
     "sd": Column("points", "standard deviation of it over seeds"),
     **JOINT,
     "p_joint": Column("", JOINT["p_joint"].description.replace("this table", "its family")),
-    "verdict": Column("", "better, worse, not found, undecided or untested: of the first, by the joint test"),
+    "verdict": Column("", "better, worse, not found or untested: of the first, by the joint test"),
 }
 TABLES = {"planned": PLANNED_COLUMNS}
 

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ...statistics.evidence import Evidence
+from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
 
 
@@ -33,7 +34,7 @@ def planned(table: pd.DataFrame) -> pd.DataFrame:
             "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
             "SD": number(row["sd"]),
             "seeds": row["seeds"],
-            "p": number(row["p_joint"], ".2g"),
+            "p": p_said(row["p_joint"]),
             "detectable": number(row["detectable_effect"]),
         }
         for row in table.to_dict("records")
