@@ -17,8 +17,8 @@ from ..outputs import AttentionMap, Outputs, check_values
 from .accumulator import Accumulator, Measured
 
 REQUIRES = ("attention",)
-# Weights that are widened at a time.
-CHUNK_VALUES = 2**20
+# A chunk and what is computed from it stay in a processor's cache.
+CHUNK_VALUES = 2**18
 IMAGE_COLUMNS = {
     "attention_entropy": Column(
         "bits",
@@ -78,8 +78,11 @@ def _by_image(layer: AttentionMap, measure: Callable[[AttentionMap], Tensor]) ->
 
 
 def _entropy(layer: AttentionMap) -> Tensor:
-    """Mean entropy of each image, [b], in bits."""
-    return torch.special.entr(layer.weights.double()).sum(dim=-1).mean(dim=(1, 2, 3)) / math.log(2)
+    """Mean entropy of each image, [b], in bits; of float32 weights the logarithms are, sums are not."""
+    weights = layer.weights if layer.weights.dtype == torch.float32 else layer.weights.double()
+    # -p log p of 0 is 0.
+    nats = weights.clamp_min(torch.finfo(weights.dtype).tiny).log_().mul_(weights)
+    return -nats.sum(dim=-1, dtype=torch.float64).mean(dim=(1, 2, 3)) / math.log(2)
 
 
 def _distance(layer: AttentionMap) -> Tensor:
@@ -87,7 +90,7 @@ def _distance(layer: AttentionMap) -> Tensor:
     weights = layer.weights[..., layer.prefix :, layer.prefix :].double()
     axes = torch.arange(layer.rows), torch.arange(layer.columns)
     centres = torch.cartesian_prod(*axes).to(weights) * layer.stride
-    reach = torch.einsum("bwhqk,qk->bwhq", weights, torch.cdist(centres, centres)) / weights.sum(dim=-1)
+    reach = (weights * torch.cdist(centres, centres)).sum(dim=-1) / weights.sum(dim=-1)
     return reach.nanmean(dim=(1, 2, 3))
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..files import Column, replacing
 from ..outputs import Outputs
-from ._moments import Moments, moments
+from ._moments import Moments, gram, moments
 from .accumulator import Accumulator, ImageValues, Measured
 from .blocks import by_image
 
@@ -74,18 +74,21 @@ def reduced_gram(gram: np.ndarray, channels: int) -> np.ndarray:
     return pooling.T @ gram @ pooling
 
 
-def _eigenvalues(gram: Tensor) -> Tensor:
+def _eigenvalues(grams: Tensor) -> Tensor:
     """Eigenvalues of Gram matrices [..., n, n], largest first, [..., n]."""
-    values = torch.linalg.eigvalsh(gram).flip(-1)
-    rounding = gram.shape[-1] * np.finfo(np.float64).eps * values[..., :1]
+    # NumPy's take three quarters of the time of torch's on a CPU.
+    ascending = torch.linalg.eigvalsh(grams) if grams.is_cuda else torch.from_numpy(np.linalg.eigvalsh(grams.numpy()))
+    values = ascending.flip(-1)
+    rounding = grams.shape[-1] * np.finfo(np.float64).eps * values[..., :1]
     return torch.where(values > rounding, values, 0)
 
 
 def _spectra(images: Tensor) -> Tensor:
     """Squared singular values of every image [b, C, H, W] in float64, largest first, [b, min(N, C)]."""
-    tokens = images.flatten(2).mT
+    columns = images.flatten(2)
     # Both sides have the same eigenvalues, but for zeros.
-    return _eigenvalues(tokens @ tokens.mT if tokens.shape[1] < tokens.shape[2] else tokens.mT @ tokens)
+    sides = columns.mT.contiguous() if columns.shape[2] < columns.shape[1] else columns
+    return _eigenvalues(torch.stack([gram(side) for side in sides]))
 
 
 def _effective_rank(eigenvalues: np.ndarray) -> np.ndarray:
@@ -130,7 +133,7 @@ class Metric(Accumulator):
             # Eigenvectors as columns, largest eigenvalue first.
             self._bases[index] = torch.linalg.eigh(self.moments[index].gram).eigenvectors.flip(-1)
         basis = self._bases[index]
-        return _ranks("pca", by_image(block, index, lambda images: (images.flatten(2).mT @ basis).square().sum(dim=1)))
+        return _ranks("pca", by_image(block, index, lambda images: (basis.mT @ images.flatten(2)).square().sum(dim=2)))
 
     def compute(self) -> Measured:
         """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS."""
