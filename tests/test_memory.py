@@ -28,6 +28,7 @@ from distillation_dynamics.spec.network import (
     ModelQuery,
     NetworkSize,
 )
+from distillation_dynamics.spec.teacher_outputs import values_of
 from pictures import make_folder, split_into
 
 # A ViT-S/14 as DINOv2's: 12 blocks of 384 channels and 6 heads.
@@ -103,6 +104,26 @@ def test_batches_are_closed_forms_of_the_bytes_of_an_image():
     assert memory.batches(half).images == 32
     graph = replace(half, footprint=Footprint(graph=memory.BUDGET // 8))
     assert memory.batches(graph) == Batches(64, 64, 3)
+
+
+@pytest.mark.parametrize("size, logits, features, attention", [(224, 77, 46, 40), (518, 14, 8, 2)])
+def test_teachers_are_asked_about_as_many_images_as_fit_the_budget(size, logits, features, attention):
+    known = info(size, classes=10)
+    image, cost = 4 * 3 * size**2, known.footprint
+    of_blocks = [("features", block) for block in range(12)]
+    for parts, operation, images in (
+        ([("logits", -1)], cost.forward, logits),
+        (of_blocks, cost.forward, features),
+        ([*of_blocks, ("attention", 11)], cost.attention, attention),
+    ):
+        kept = 4 * sum(values_of(part, known.size) for part in parts)
+        found = memory.answered(known, parts)
+        assert found == images == memory.BUDGET // (image + kept + 2 * operation)
+    assert memory.evaluated(known) == memory.BUDGET // (image + 2 * cost.forward)
+    tiny = info_of(ModelQuery("vit_tiny_patch16_224", {}, classes=10, default=View(1, 32, (0.5,), (0.5,))))
+    assert (memory.answered(tiny, of_blocks), memory.evaluated(tiny)) == (256, 128)
+    huge = made_up(1, forward=2**40, attention=2**40)
+    assert (memory.answered(huge, []), memory.evaluated(huge)) == (1, 1)
 
 
 def test_usual_batches_are_in_no_key_and_others_are():

@@ -271,7 +271,7 @@ SOMETHING = {
         ["none", "hard", "everything"],
     ),
     "how teachers answer": (
-        edit("training/teacher.py", "BATCH = 256", "BATCH = 128"),
+        edit("training/teacher.py", "VERIFIED_IMAGES = 64", "VERIFIED_IMAGES = 32"),
         ["none", "hard", "everything"],
     ),
     "what sets threads": (

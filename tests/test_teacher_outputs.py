@@ -15,10 +15,12 @@ from distillation_dynamics.jobs.trained import WEIGHTS_OF
 from distillation_dynamics.networks import acceptance
 from distillation_dynamics.networks.build import build
 from distillation_dynamics.networks.weights import save_weights
+from distillation_dynamics.spec.base import counted
 from distillation_dynamics.spec.images import View
 from distillation_dynamics.spec.teacher_outputs import TEACHER_PRECISION
 from distillation_dynamics.spec.training import Augmentation
 from distillation_dynamics.stages import teacher_outputs
+from distillation_dynamics.training.evaluation import predict
 from distillation_dynamics.training.teacher import CachedTeacher, Conversion, OnlineTeacher
 from helpers import changed, graph_of, images_of, load, small_config, smoke_config, tiny_study
 from losses import LOGITS
@@ -84,6 +86,39 @@ def test_each_of_a_fixed_number_of_views_has_its_own_outputs(tmp_path, tiny):
         for batch in images.training(16, augmentation, 1, [epoch]):
             ours, theirs = (ask(batch, batch.images, epoch, [LOGITS])[LOGITS] for ask in (cached, online))
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 7, 80, 1000])
+def test_answers_are_the_same_however_many_images_pass_at_a_time(tmp_path, tiny, size):
+    result, network, _ = tiny
+    images, cached = stored(tmp_path, result, network)
+    teacher_outputs.write(tmp_path / "more", network, images, None, BOTH, CPU, size=size)
+    others = CachedTeacher(tmp_path / "more", BOTH, None)
+    for part in BOTH:
+        np.testing.assert_allclose(others.arrays[part], cached.arrays[part], rtol=1e-4, atol=1e-5)
+    # All of the images that are checked pass, and not the first of them alone.
+    passed = []
+    network.blocks[0].register_forward_pre_hook(lambda module, given: passed.append(len(given[0])))
+    others.verify(network, images, CPU, seed=0, size=size)
+    assert size > 64 or len(passed) == -(-64 // size)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_network_is_evaluated_the_same_however_many_images_pass_at_a_time(tmp_path, tiny, size):
+    result, network, _ = tiny
+    images = Split(images_of(result, tmp_path / "data"), "test")
+    (usual,), (other,) = predict([network], images, CPU), predict([network], images, CPU, size=size)
+    np.testing.assert_allclose(other, usual, rtol=1e-4, atol=1e-5)
+
+
+def test_usual_numbers_of_images_at_a_time_are_in_no_key_and_others_are(tiny):
+    result, _, _ = tiny
+    graph = graph_of(result)
+    run, network, (outputs,) = graph.runs["hard", 0], graph.networks[result.teacher], graph.outputs.values()
+    (source,) = run.job.teachers
+    assert (network.job.batch, outputs.job.batch, source.batch) == (128, 256, 256)
+    for job in (network.job, outputs.job, source):
+        assert "batch" not in counted(job) and counted(replace(job, batch=3))["batch"] == 3
 
 
 @pytest.mark.parametrize("name", ["logits.npy", "block02.npy"])

@@ -1,12 +1,16 @@
-"""What measuring takes of the memory: how many images at a time, and how much memory a job asks for.
+"""What networks take of the memory: how many images pass at a time, and how much memory a job that measures asks for.
 
 In: what is known of a network before it has weights (`ModelInfo`). One budget bounds each of the three things that grow
 with the images of a batch: what a batch leaves for the metrics, the attention maps of a layer, and the graph of a pass
 for gradients. So the memory of a job hardly depends on the network, until one image alone takes more than the budget.
 """
 
+from collections.abc import Iterable
+
 from ..spec.measure import KEPT, Batches
 from ..spec.network import ModelInfo
+from ..spec.networks import EVALUATION_BATCH
+from ..spec.teacher_outputs import BATCH, Part, values_of
 
 # Bytes of one of the three.
 BUDGET = 2**29
@@ -25,7 +29,7 @@ def of_image(info: ModelInfo) -> Batches:
     A batch holds the image, features and gradients of all blocks, the features once more while they are put in order or
     joined with other tokens, and copies of one block.
     """
-    image = 4 * info.view.channels * info.view.image_size**2
+    image = _image(info)
     values = [channels * rows * columns for channels, rows, columns in info.shapes]
     cost, features = info.footprint, 4 * sum(values)
     return Batches(
@@ -44,6 +48,25 @@ def batches(info: ModelInfo) -> Batches:
 
 def _fitting(size: int, most: int) -> int:
     return max(1, min(most, BUDGET // size))
+
+
+def evaluated(info: ModelInfo) -> int:
+    """Return how many images pass at a time where a network is evaluated: as many as usual, or as fit the budget."""
+    return _fitting(_image(info) + SLACK * info.footprint.forward, EVALUATION_BATCH)
+
+
+def answered(info: ModelInfo, parts: Iterable[Part]) -> int:
+    """Return about how many images a teacher is asked at a time whose answers are stored, by the parts that are kept.
+
+    As many as usual, or as fit the budget: what is kept of a batch, and beside it one operation of the pass.
+    """
+    parts, cost = list(parts), info.footprint
+    operation = cost.attention if any(kind == "attention" for kind, _ in parts) else cost.forward
+    return _fitting(_image(info) + 4 * sum(values_of(part, info.size) for part in parts) + SLACK * operation, BATCH)
+
+
+def _image(info: ModelInfo) -> int:
+    return 4 * info.view.channels * info.view.image_size**2
 
 
 def megabytes(info: ModelInfo) -> int:

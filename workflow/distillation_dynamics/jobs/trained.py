@@ -7,15 +7,16 @@ from ..extensions import TARGET_WEIGHTS
 from ..spec.base import From
 from ..spec.images import Images, View
 from ..spec.network import Checkpoints
-from ..spec.networks import NetworkJob, WeightsJob
+from ..spec.networks import EVALUATION_BATCH, NetworkJob, WeightsJob
 from ..spec.runs import CHECKPOINT, RUN_FILES, network_files
 from ..spec.students import RunJob
-from ..spec.teacher_outputs import TeacherOutputsJob, TeacherSource, file_of
+from ..spec.teacher_outputs import BATCH, TeacherOutputsJob, TeacherSource, file_of
 from ..spec.training import TEACHER, Augmentation
 from ..study.study import Source
 from . import record
 from .content import DATA, key_of, sets_of
 from .graph import Graph, Read, Weights
+from .memory import answered, evaluated
 from .task import Task
 
 TRAINED, CONTROL = "trained.safetensors", "control.safetensors"
@@ -68,11 +69,13 @@ def _network(graph: Graph, name: str) -> Task:
         weights = replace(fetched.files(RELEASED), key=graph.content.weights.get(name, fetched.job.source))
     elif network.source == "checkpoint" and network.weights is not None:
         weights = From(graph.content.weights[name], files=(network.weights,))
-    trained = network.recipe is not None
+    trained, measures = network.recipe is not None, _splits(graph, name)
+    evaluates = bool(measures) or network.head is not None
     job = NetworkJob(
-        *(images, _splits(graph, name), study.view(name), study.model(name), network.seed, network.control),
+        *(images, measures, study.view(name), study.model(name), network.seed, network.control),
         *(network.recipe, network.label_smoothing if trained else None, weights),
         head=network.head,
+        batch=evaluated(study.model_info[name]) if evaluates else EVALUATION_BATCH,
         name=name,
         sha256=network.sha256,
         expected_top1=network.expected_top1,
@@ -107,12 +110,13 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
             asking.setdefault(shown, []).append(arm)
     for (source, view, train_images, augmentation), arms in asking.items():
         network, file = graph.networks[source.network], WEIGHTS_OF[source.weights]
-        weights = _weights_of_source(graph, source)
+        weights, parts = _weights_of_source(graph, source), tuple(study.asked_of(source, arms))
         job = TeacherOutputsJob(
             *(graph.seen(DATA, view), study.model(source.network), study.view(source.network), weights),
             train_images=train_images,
             augmentation=augmentation,
-            parts=tuple(study.asked_of(source, arms)),
+            batch=answered(study.model_info[source.network], parts),
+            parts=parts,
             machine=graph.machine("teacher_outputs"),
             out="",
         )
@@ -141,6 +145,7 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
                 *(study.model(source.network), study.view(source.network), study.model_info[source.network].size),
                 weights=_weights_of_source(graph, source),
                 stored=outputs is not None,
+                batch=outputs.job.batch if outputs else BATCH,
                 outputs=outputs.folder if outputs else None,
             )
         )

@@ -18,12 +18,13 @@ from .. import distributed
 from ..data.split import Split
 from ..errors import StudyError
 from ..outputs import Request, asked_for
+from ..spec.networks import EVALUATION_BATCH
 from .answers import run
 from .blocks import TimmNetwork
 
 # Of half the squared weights (of standardised features), beside the mean cross-entropy; from weak to strong.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
-BATCH, MOST_STEPS = 128, 300
+MOST_STEPS = 300
 
 
 def fit(rows: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -48,32 +49,38 @@ def fit(rows: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> t
     return weight, bias[:, 0]
 
 
-def pooled(network: nn.Module, images: Split, device: torch.device, workers: int) -> np.ndarray:
-    """Return what the head of a network would read of all images of a split, [n, D] in float64."""
+def pooled(network: nn.Module, images: Split, device: torch.device, workers: int, size: int) -> np.ndarray:
+    """Return what the head of a network would read of all images of a split, [n, D] in float64; `size` at a time."""
     network.to(device).eval()
     with torch.inference_mode():
-        batches = images.evaluation(BATCH, workers)
+        batches = images.evaluation(size, workers)
         said = [run(network, batch.images.to(device), Request(pooled=True)) for batch in batches]
         parts = [asked_for(outputs.pooled).float() for outputs in said]
     return distributed.joined(torch.cat(parts), len(images)).cpu().double().numpy()
 
 
 def add_head(
-    network: TimmNetwork, classes: int, images: Split, held: Split | None, device: torch.device, workers: int = 0
+    network: TimmNetwork,
+    classes: int,
+    images: Split,
+    held: Split | None,
+    device: torch.device,
+    workers: int = 0,
+    size: int = EVALUATION_BATCH,
 ) -> dict[str, Any]:
     """Train a linear classifier for `classes` on pooled features of `images`, and make it the network's head.
 
-    `held` chooses the penalty; without it that is the second. Returns what was done, for `result.json`. Raises
-    StudyError, beginning with the key, where timm's classifier is no linear layer of what the head reads, and where
-    features are not finite.
+    `size` images pass at a time. `held` chooses the penalty; without it that is the second. Returns what was done, for
+    `result.json`. Raises StudyError, beginning with the key, where timm's classifier is no linear layer of what the
+    head reads, and where features are not finite.
     """
-    rows = pooled(network, images, device, workers)
+    rows = pooled(network, images, device, workers, size)
     if not np.isfinite(rows).all():
         raise StudyError("weights: its pooled features are not finite; give other weights")
     centre, spread = rows.mean(axis=0), rows.std(axis=0)
     # Of what is always the same rounding leaves a spread, which nothing may be divided by.
     spread[spread <= 1e-12 * np.abs(centre)] = 1.0
-    others = None if held is None else (pooled(network, held, device, workers) - centre) / spread
+    others = None if held is None else (pooled(network, held, device, workers, size) - centre) / spread
 
     def held_out(weight: np.ndarray, bias: np.ndarray) -> float:
         assert others is not None and held is not None

@@ -10,6 +10,8 @@ from .machine import Machine
 from .network import Model
 from .training import Recipe
 
+# Images at a time where a network is evaluated, or as many as fit the memory (`jobs.memory`).
+EVALUATION_BATCH = 128
 # What a network's control can be: fresh weights, those with LayerScale 1, or its own permuted within each tensor.
 Control = Literal["untrained", "unit_layer_scale", "permuted"]
 
@@ -41,6 +43,7 @@ class NetworkJob:
     trained and has no head for them: then nothing is said of its accuracy. `measures`: the splits of them that its
     accuracy is measured on. What is expected of it stands aside: it decides whether the study goes on, not what the
     network is. `teaches`: it must beat chance clearly. `head`: that of the model is none of the weights', and trained.
+    `batch` images pass at a time where it is evaluated, a number that moves last bits.
     """
 
     images: Images | None
@@ -53,6 +56,7 @@ class NetworkJob:
     label_smoothing: float | None
     weights: From | None
     head: Head | None = later(default=None)
+    batch: int = later(default=EVALUATION_BATCH)
     name: str = aside(default="")
     sha256: str | None = aside(default=None)
     expected_top1: float | None = aside(default=None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .base import From, aside
+from .base import From, aside, later
 from .images import Images, View
 from .machine import Machine
 from .network import Model, NetworkSize
@@ -15,6 +15,8 @@ WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "at
 NO_BLOCK = -1
 # In what a teacher computes its answers, whatever its students train in, so that stored and asked ones are the same.
 TEACHER_PRECISION = "float32"
+# Images that a teacher whose answers are stored is asked about at a time, or as many as fit the memory (`jobs.memory`).
+BATCH = 256
 # The student among those who are asked; teachers have their numbers.
 ITSELF = -1
 
@@ -68,13 +70,17 @@ def values_of(part: Part, size: NetworkSize) -> int:
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher of a student and its view; `outputs`: the folder of what it says, where views are fixed (`stored`)."""
+    """A teacher of a student and its view; `outputs`: the folder of what it says, where views are fixed (`stored`).
+
+    `batch`: images that it was asked about at a time for that.
+    """
 
     model: Model
     view: View
     size: NetworkSize
     weights: From
     stored: bool
+    batch: int = later(default=BATCH)
     outputs: str | None = aside(default=None)
 
 
@@ -82,7 +88,8 @@ class TeacherSource:
 class TeacherOutputsJob:
     """Compute `parts` of what a teacher says of the students' training images, which it sees in its own `view`.
 
-    The parts stand aside: two studies may keep other parts of one teacher in one folder.
+    The parts stand aside: two studies may keep other parts of one teacher in one folder. `batch` images pass at a time,
+    a number that moves last bits.
     """
 
     images: Images
@@ -91,6 +98,7 @@ class TeacherOutputsJob:
     weights: From
     train_images: int | None
     augmentation: Augmentation | None
+    batch: int = later(default=BATCH)
     parts: tuple[Part, ...] = aside()
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -118,7 +118,7 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
     assert source.outputs is not None, "what is stored has a folder"
     parts = ordered({part for job, number, _ in asking for part in taken_of(job.terms, number)})
     teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
-    teacher.verify(network, images, device, job.seed, see)
+    teacher.verify(network, images, device, job.seed, see, source.batch)
     return teacher
 
 

@@ -72,7 +72,9 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
         loaded = load_released(job.weights.files[0], network, model, job.sha256, other_weights(owner))
     workers = job.machine.threads - 1
     probed = _probe(job, network, splits, device) if job.head is not None else {}
-    predictions = {name: predict([network], split, device, workers)[0] for name, split in splits.items()}
+    predictions = {
+        name: predict([network], split, device, workers, size=job.batch)[0] for name, split in splits.items()
+    }
     result = _result(job, network, images, log.gflops_per_image * seen) | probed
     if job.recipe is not None:
         result |= trained_result(job.recipe, log)
@@ -108,7 +110,9 @@ def _probe(job: NetworkJob, network: nn.Module, splits: dict[str, Split], device
     if job.head.images is None and len(images) > PROBE_IMAGES:
         images = Split(job.images, "train", PROBE_IMAGES)
     try:
-        return add_head(network, job.model.classes, images, splits.get("validation"), device, job.machine.threads - 1)
+        return add_head(
+            network, job.model.classes, images, splits.get("validation"), device, job.machine.threads - 1, job.batch
+        )
     except StudyError as error:
         raise StudyError(f"networks.{job.name}.{error}") from error
 

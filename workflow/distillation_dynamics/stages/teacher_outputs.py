@@ -19,7 +19,7 @@ from ..networks.acceptance import check_stored
 from ..networks.build import build
 from ..networks.device import device as device_of
 from ..networks.weights import load_weights
-from ..spec.teacher_outputs import Part, TeacherOutputsJob, file_of
+from ..spec.teacher_outputs import BATCH, Part, TeacherOutputsJob, file_of
 from ..spec.training import Augmentation, views_of
 from ..training.teacher import AS_IT_IS, Conversion, answers
 
@@ -33,8 +33,12 @@ def write(
     device: torch.device,
     workers: int = 0,
     see: Conversion = AS_IT_IS,
+    size: int = BATCH,
 ) -> None:
-    """Write `parts` of what a network says of every view of `images`, each file whole or not at all."""
+    """Write `parts` of what a network says of every view of `images`, each file whole or not at all.
+
+    `size` images pass at a time.
+    """
     sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1), see=see))
     views = views_of(augmentation)
     assert views is not None, "answers are stored of a fixed number of views"
@@ -45,7 +49,7 @@ def write(
             shape = (views, len(images), *tensor.shape[1:])
             writers.append(stack.enter_context(npy_writer(Path(folder) / file_of(part), shape, np.float32)))
         for view in range(views):
-            for answer in answers(network, images, view, augmentation, parts, device, workers, see=see):
+            for answer in answers(network, images, view, augmentation, parts, device, workers, see=see, size=size):
                 for write_rows, tensor in zip(writers, answer.values(), strict=True):
                     write_rows(tensor.cpu().numpy())
 
@@ -57,4 +61,4 @@ def main(job: TeacherOutputsJob, gpus: int = 0) -> None:
     load_weights(job.weights.files[0], network)
     images = Split(job.images, "train", job.train_images)
     see = Conversion(job.images.view, job.view)
-    write(job.out, network, images, job.augmentation, job.parts, device, job.machine.threads - 1, see)
+    write(job.out, network, images, job.augmentation, job.parts, device, job.machine.threads - 1, see, job.batch)

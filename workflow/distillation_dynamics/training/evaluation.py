@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from .. import distributed
 from ..data.split import Split
-
-EVALUATION_BATCH = 128
+from ..spec.networks import EVALUATION_BATCH
 
 
 @torch.inference_mode()
@@ -21,15 +20,17 @@ def predict(
     device: torch.device,
     workers: int = 0,
     own: Callable[[int], AbstractContextManager] = lambda number: nullcontext(),
+    size: int = EVALUATION_BATCH,
 ) -> list[np.ndarray]:
     """Return each network's logits [N, K] in float32 of all images of a split, in order, which are read once.
 
-    The networks are left in evaluation mode. What is computed for network `number` alone is done inside `own(number)`.
+    `size` images pass at a time. The networks are left in evaluation mode. What is computed for network `number` alone
+    is done inside `own(number)`.
     """
     parts: list[list[Tensor]] = [[] for _ in networks]
     for network in networks:
         network.to(device).eval()
-    for batch in images.evaluation(EVALUATION_BATCH, workers):
+    for batch in images.evaluation(size, workers):
         pixels = batch.images.to(device, non_blocking=True)
         for number, network in enumerate(networks):
             with own(number):

@@ -18,10 +18,9 @@ from ..errors import StudyError
 from ..files import read_npy
 from ..networks.parts import say_alike
 from ..spec.images import View
-from ..spec.teacher_outputs import Part, file_of
+from ..spec.teacher_outputs import BATCH, Part, file_of
 from ..spec.training import Augmentation, views_of
 
-BATCH = 256
 VERIFIED_IMAGES = 64
 
 
@@ -90,16 +89,25 @@ class CachedTeacher:
         }
 
     def verify(
-        self, network: nn.Module, images: Split, device: torch.device, seed: int, see: Conversion = AS_IT_IS
+        self,
+        network: nn.Module,
+        images: Split,
+        device: torch.device,
+        seed: int,
+        see: Conversion = AS_IT_IS,
+        size: int = BATCH,
     ) -> None:
-        """Recompute the outputs of a random part of the images; raise StudyError where a file differs."""
+        """Recompute the outputs of a random part of the images, `size` of them at a time.
+
+        Raises StudyError where a file differs.
+        """
         generator = np.random.default_rng(seed)
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
         views = views_of(self.augmentation)
         assert views is not None, "answers are stored of a fixed number of views"
-        view = int(generator.integers(views))
-        parts = list(self.arrays)
-        answer = next(answers(network, images, view, self.augmentation, parts, device, positions=positions, see=see))
+        view, parts = int(generator.integers(views)), list(self.arrays)
+        given = network, images, view, self.augmentation, parts, device
+        answer = joined(list(answers(*given, positions=positions, see=see, size=size)))
         for part, array in self.arrays.items():
             expected = answer[part].cpu().numpy()
             path = self.folder / file_of(part)
@@ -126,8 +134,9 @@ def answers(
     workers: int = 0,
     positions: np.ndarray | None = None,
     see: Conversion = AS_IT_IS,
+    size: int = BATCH,
 ) -> Iterator[dict[Part, Tensor]]:
-    """Yield parts of what the teacher says of the images of one view (or those at `positions`)."""
+    """Yield parts of what the teacher says of the images of one view (or those at `positions`), `size` at a time."""
     network.to(device).eval()
-    for batch in images.view(view, augmentation, BATCH, workers, positions):
+    for batch in images.view(view, augmentation, size, workers, positions):
         yield say_alike(network, see(batch.images.to(device)), parts)
