@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,17 @@ def copied(project, folder):
     """Copy a project with its results, links and all, into the new folder `folder`."""
     subprocess.run(["cp", "-a", project, folder], check=True)
     return folder
+
+
+def extension(monkeypatch, library, kind, text):
+    """Write the file `mine.py` of a kind into a folder, and have this process take it for one of the library's."""
+    path = library / kind / "mine.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    spec = spec_from_file_location(f"distillation_dynamics.{kind.replace('/', '.')}.mine", path)
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
 
 
 def snakemake(folder, *arguments, config="studies/smoke.yaml"):

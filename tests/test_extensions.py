@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from distillation_dynamics import extensions
-from distillation_dynamics.errors import StudyError
+from distillation_dynamics.errors import EXTENSIONS, StudyError
 from distillation_dynamics.jobs import gathered
 from distillation_dynamics.jobs.gathered import known_tables, tables_of_stages
 from distillation_dynamics.statistics.thresholds import FEWEST_SEEDS
@@ -326,3 +326,13 @@ def test_the_readme_names_all_that_an_objective_and_a_metric_may_ask_for(root):
     assert all(f"`{name}`" in objective for name in (*extensions.OF_BATCH, *names))
     metric = metric.partition("- A **pair metric**")[0]
     assert all(f"`{name}`" in metric for name in (*extensions.METRIC_REQUIRES, *extensions.TABLE_OF, "TABLES"))
+
+
+def test_errors_know_every_folder_of_extensions(monkeypatch):
+    """They cannot ask: what says how errors are worded is below all else."""
+    asked = []
+    files = extensions._files
+    monkeypatch.setattr(extensions, "_files", lambda folder, *more: asked.append(folder) or files(folder, *more))
+    extensions.readers(), extensions.objectives(), extensions.targets(), extensions.architectures()
+    extensions.metrics(), extensions.pair_metrics(), extensions.figures(known_tables()), extensions.questions()
+    assert {folder.removesuffix("/pairs") for folder in asked} | {"page/panels"} == {*EXTENSIONS}

@@ -1,6 +1,5 @@
 """Figures show what the tables say, are equal for equal tables, and refuse empty ones in a sentence."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from distillation_dynamics.errors import StudyError
 from distillation_dynamics.figures import spectra, terms
 from distillation_dynamics.files import Column, write_table
 from distillation_dynamics.stages import figures as stage
+from helpers import extension
 from made_up import FAMILIES, RESNET, SWIN, figure_job, names, network, study
 
 OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
@@ -649,13 +649,8 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_figure_that_fails_is_one_sentence_with_file_and_line(tmp_path, monkeypatch, name):
-    path = tmp_path / "figures/mine.py"
-    path.parent.mkdir()
-    path.write_text(f"from matplotlib import figure\ndef draw(tables, style):\n    {WRONG[name][0]}\n")
-    spec = importlib.util.spec_from_file_location("distillation_dynamics.figures.mine", path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
+    text = f"from matplotlib import figure\ndef draw(tables, style):\n    {WRONG[name][0]}\n"
+    extension(monkeypatch, tmp_path, "figures", text)
     write_table(tmp_path / "runs.parquet", {"network": ["vit"]}, {"network": Column("", "who")})
     job = figure_job("mine", (tmp_path / "runs.parquet",), style_of(WHO), [tmp_path / "mine.png"])
     with pytest.raises(StudyError, match=WRONG[name][1]) as error:

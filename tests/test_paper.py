@@ -234,12 +234,15 @@ def test_an_architecture_is_named_and_cited():
 
 def test_methods_describe_the_tests_that_a_study_makes():
     variants = pd.DataFrame({"joint_seeds": [6, 6]})
-    shape = pd.DataFrame({"p": [0.5]})
+    shape = pd.DataFrame({"p": [0.5], "metric": ["rms"]})
     read = empty(runs=runs(soft=[1.0]), variants=variants, shape=shape, mcnemar=pd.DataFrame({"p": [1.0]}))
     sources = Sources(BIBTEX)
     text = methods.document(None, read, WHO, SAID, sources)
     assert "study.json is missing" in text and "level 0.05" in text and "U-shaped where" in text and "McNemar" in text
     assert {"westfall1993resampling", "mcnemar1947note", "benjamini1995controlling"} == sources.cited
+    assert "not resolved" not in text, "nothing with bins is tested"
+    binned = methods.document(None, read | {"shape": shape.assign(metric="entropy")}, WHO, SAID, Sources(BIBTEX))
+    assert "called not resolved where in some block tokens spread over fewer than 2 of them" in binned
     few = methods.document(None, read | {"variants": variants.assign(joint_seeds=5)}, WHO, SAID, Sources(BIBTEX))
     assert "No test is made of them: it needs 6 seeds." in few and "sign a seed" not in few
 

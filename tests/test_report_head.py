@@ -85,7 +85,10 @@ def test_the_head_says_how_weights_from_elsewhere_were_read():
     table.loc[table["network"] == "dino", "loaded"] = "names read without module."
     (text,) = header.section(STUDY, table, COST)
     assert "vit_small_patch16_224, weights hf-hub:timm/x@main (names read without module.); images of 256" in text
-    assert text.count("names read") == 1
+    assert text.count("names read") == 1 and text.count("resampled") == 1
+    table.loc[table["network"] == "dino", "loaded"] = "pos_embed resampled from [1, 197, 384] to [1, 257, 384]"
+    (text,) = header.section(STUDY, table, COST)
+    assert text.count("resampled") == 1 and "(pos_embed resampled from [1, 197, 384] to [1, 257, 384]); images" in text
 
 
 def test_the_head_says_what_was_noted_of_the_images_and_nothing_where_nothing_was():

@@ -1,8 +1,6 @@
 """A metric that fails, or returns what its file does not say, is found before anything runs, in one sentence."""
 
-import importlib.util
 import re
-import sys
 
 import pytest
 import yaml
@@ -11,7 +9,7 @@ from distillation_dynamics import errors, extensions, trial
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs import tried
 from distillation_dynamics.spec.measure import Settings
-from helpers import copy_project, load, small_config, snakemake
+from helpers import copy_project, extension, load, small_config, snakemake
 
 MINE = """from distillation_dynamics.files import Column
 from distillation_dynamics.metrics.accumulator import Accumulator
@@ -110,15 +108,8 @@ def mine(tmp_path, monkeypatch):
     """Put a metric into the library, as far as this process sees it; return what is found wrong with it."""
 
     def put(text, kind="metrics"):
-        path = tmp_path / "workflow/distillation_dynamics" / kind / "mine.py"
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-        monkeypatch.setattr(errors, "LIBRARY", str(tmp_path / "workflow/distillation_dynamics"))
-        name = f"distillation_dynamics.{kind.replace('/', '.')}.mine"
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, module)
-        spec.loader.exec_module(module)
+        monkeypatch.setattr(errors, "LIBRARY", str(tmp_path))
+        extension(monkeypatch, tmp_path, kind, text)
         found = trial.tried({"mine": {}} if kind == "metrics" else {}, [] if kind == "metrics" else ["mine"])
         return found["faults"].get("mine")
 

@@ -28,7 +28,7 @@ from .networks.inspection import info_of
 from .networks.weights import save_weights
 from .progress import Progress
 from .spec.base import From
-from .spec.compare import CompareJob, KeptActivations
+from .spec.compare import ACTIVATIONS, KEPT, CompareJob, KeptActivations
 from .spec.images import Images, ImageSet, View
 from .spec.measure import MeasureJob
 from .spec.network import Checkpoints, Model, ModelQuery
@@ -40,7 +40,6 @@ IMAGES, SIZE, CLASSES = 2, 32, 2
 VIEW = View(3, SIZE, (0.5,) * 3, (0.5,) * 3)
 ARGS = {"img_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 MODEL = Model("vit_tiny_patch16_224", ARGS, "timm", CLASSES)
-ACTIVATIONS, KEPT = "rows", "rows.safetensors"
 FOLDERS = "trained", "untrained"
 # The columns that tell whose rows those of the tables are that metrics share.
 KEYS = {"scalars": tabulated.SCALAR_KEYS, "depth": tabulated.DEPTH_KEYS, "spectrum": tabulated.SPECTRUM_KEYS}

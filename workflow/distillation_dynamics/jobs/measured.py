@@ -4,7 +4,7 @@ from itertools import combinations_with_replacement
 
 from .. import extensions
 from ..extensions import Metric
-from ..spec.compare import CompareJob, KeptActivations, MapJob
+from ..spec.compare import ACTIVATIONS, KEPT, CompareJob, KeptActivations, MapJob
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
 from ..spec.tables import MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET
@@ -14,8 +14,6 @@ from .graph import Graph, Read
 from .memory import batches
 from .task import Task
 
-# The metric that keeps of a network what comparisons take of it, and its file.
-ACTIVATIONS, KEPT = "rows", "rows.safetensors"
 # Images where the study does not say how many: of the metrics by what they say of theirs, and of the published choice.
 USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED_IMAGE_SET: 32}
 

@@ -16,11 +16,11 @@ from .. import extensions
 from ..errors import StudyError
 from ..files import write_json
 from ..spec.base import to_json
+from ..spec.compare import ACTIVATIONS
 from ..study.study import Study
 from . import own
 from .asking import UnansweredError, ask
 from .fingerprints import fingerprint
-from .measured import ACTIVATIONS
 
 MODULE = "trial"
 # Table -> column -> its unit and its meaning.

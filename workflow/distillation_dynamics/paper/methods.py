@@ -14,7 +14,9 @@ from ..report.head import MAIN, counted, model_said, recipe_said, students_of
 from ..spec.tables import WHO, Names
 from ..spec.teacher_outputs import TEACHER_PRECISION
 from ..spec.training import CALIBRATION_UPDATES
-from ..statistics.thresholds import FEWEST_SEEDS, LEVEL, POWER, SMALLEST_FACTOR
+from ..statistics.bins import PER_BIN
+from ..statistics.thresholds import FEWEST_SEEDS, LEAST_RMS_PER_BIN, LEVEL, POWER, SMALLEST_FACTOR
+from ..statistics.u_shape import NOT_RESOLVED
 from ..words import listed, of_each, plural
 from .latex import words
 from .sources import Sources
@@ -193,3 +195,9 @@ def _tests(tables: Tables, names: Names, sources: Sources) -> Iterator[str]:
             "Benjamini and Hochberg"
             f"{sources.cite('test shape')}."
         )
+        if shape["metric"].isin(PER_BIN).any():
+            yield (
+                f"The shape of an entropy with bins is called {NOT_RESOLVED} where in some block tokens spread over "
+                f"fewer than {LEAST_RMS_PER_BIN:g} of them, or where the tests say something else in bins shifted by "
+                "half of one or without the most extreme image."
+            )

@@ -120,7 +120,9 @@ def _averaged(ema: dict[str, Any]) -> str:
 def _network(network: dict[str, Any], known: dict[str, Any], loaded: str) -> str:
     made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
     side, resampling = known["view"]["image_size"], known["resampling"]
-    seen = [f"images of {side} x {side} pixels", *([] if resampling is None else [resampling])]
+    # Where it was found in the weights, it is said with how they were read.
+    more = [] if resampling is None or "resampled" in loaded else [resampling]
+    seen = [f"images of {side} x {side} pixels", *more]
     return f"{model_said(network['model'])}, {made}{f' ({loaded})' if loaded else ''}; {', '.join(seen)}"
 
 

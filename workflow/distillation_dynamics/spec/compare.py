@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from .base import From, aside
 from .machine import Machine
 
+# The metric that keeps of a network what comparisons take of it, and its file.
+ACTIVATIONS, KEPT = "rows", "rows.safetensors"
+
 
 @dataclass(frozen=True)
 class KeptActivations:
