@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from distillation_dynamics.jobs import gathered
-from distillation_dynamics.questions.claims.finding import CONTRADICTED, SUPPORTED, UNDECIDED, UNTESTABLE
+from distillation_dynamics.questions.claims._finding import AS_SCALE, VERDICTS
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import PageJob
 from made_up import names, study
@@ -45,11 +45,10 @@ def _all_tables(who, seeds):
     tables["summary"] = pd.DataFrame({"network": means.index, "test_top1": means.to_numpy(), **ends})
     cost = {"seconds": 4.0, "start_seconds": 1.0, "device": "cpu", "images_per_second": 90.0, "peak_mb": 800.0}
     tables["cost"] = runs[["network", "seed"]].assign(**cost)
-    verdicts = SUPPORTED, CONTRADICTED, UNDECIDED, UNTESTABLE
     tables["claims"] = pd.DataFrame(
-        {"claim": v[0], "text": f"<b>{v}</b> & more", "verdict": v, "number": "a 1; b 2"}
-        | {"decides": "d", "control": "", "why": "w"}
-        for v in verdicts
+        {"claim": f"{v} is", "letter": v[0], "text": f"<b>{v}</b> & more", "verdict": v, "number": "a 1; b 2"}
+        | {"decides": "d", "rule": "r", "control": "", "sentence": "w.", "scale": AS_SCALE if place == 0 else ""}
+        for place, v in enumerate(VERDICTS)
     )  # fmt: skip
     pair = {"network": "cait", "other": "vit", "cka": 0.7, "neighbours": np.nan, "procrustes": 0.4, "images": 9}
     controls = pair | {"network": "cait_untrained", "other": "vit_untrained", "kind": "controls"}

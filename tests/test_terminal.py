@@ -315,7 +315,7 @@ No bold answer here.
 
 ## The paper's claims, one by one
 
-**Of 13 claims: undecided.**
+**Of 13 claims: not seen here.**
 """
 
 
@@ -333,7 +333,7 @@ def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_i
     expected = [
         "Accuracy: 2 variants reach from 1 % to 2 %.",
         "Is it U-shaped? In none; but so is the null.",
-        "The paper's claims, one by one Of 13 claims: undecided.",
+        "The paper's claims, one by one Of 13 claims: not seen here.",
         str(tmp_path / "report.md"),
     ]
     assert summary.answers(graph, None) == expected

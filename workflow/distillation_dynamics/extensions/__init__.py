@@ -1,4 +1,4 @@
-"""Readers, objectives, architectures, metrics, figures, questions: each is a file of its folder, known by its top.
+"""Readers, objectives, architectures, metrics, figures, questions, claims: each a file of its folder, known by its top.
 
 The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
 any job runs. Imports no torch.
@@ -24,6 +24,7 @@ from .kinds import (
     OF_PAIR,
     TABLE_OF,
     Architecture,
+    Claim,
     Figure,
     Metric,
     Objective,
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parent.parent
 OTHERS = {
     "metrics": {"accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"activations"},
+    "questions/claims": {"answer", "panel", "paper"},
 }
 # What a target may say of the teacher's weights and blocks.
 TARGET_WEIGHTS, TARGET_BLOCKS = ("trained", "untrained"), ("given", "reversed")
@@ -216,6 +218,16 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
         file.allow("SOURCES", found[file.name].sources, owners)
         if tables is not None:
             file.allow("READS", found[file.name].reads, [*tables, *owners])
+    return found
+
+
+def claims() -> dict[str, Claim]:
+    """Return the claims of papers by name, in their order; raise StudyError as `objectives`."""
+    files = sorted(_files("questions/claims"), key=lambda file: file.of_type("PLACE", int))
+    found = {}
+    for file in files:
+        found[file.name] = Claim(*(file.of_type(name, str) for name in ("CLAIM", "LETTER", "TEXT", "DECIDES", "RULE")))
+        file.must_define("look")
     return found
 
 

@@ -84,6 +84,16 @@ class Figure(NamedTuple):
     shows: str
 
 
+class Claim(NamedTuple):
+    """A claim of a paper in a phrase, with its letter, in its words; what decides it, and its rule."""
+
+    claim: str
+    letter: str
+    text: str
+    decides: str
+    rule: str
+
+
 class Question(NamedTuple):
     """What a question asks, its place in report and page, its own tables, and what its answer rests on.
 

@@ -135,6 +135,7 @@ def _statistics(graph: Graph) -> Task:
     files = [*(f"{table}.parquet" for table in statistics_tables()), "numbers.json"]
     # Titles and answers are the report's.
     code = [f"questions.{name}:{part}" for name in questions for part in ("TABLES", "tables")]
+    code += [f"questions.claims.{name}" for name in extensions.claims()]
     return graph.add("statistics", "", job, files, reads, code, folder="statistics")
 
 

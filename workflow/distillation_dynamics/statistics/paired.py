@@ -16,15 +16,17 @@ from .westfall_young import EXACT_SEEDS, adjusted
 SIGN_FLIP = f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one comparison; NaN with one seed"
 
 
-def interval(differences: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % t interval (low, high) of the mean of differences [n].
+def interval(differences: np.ndarray, comparisons: int = 1) -> tuple[float, float]:
+    """Return the 95 % t interval (low, high) of the mean of differences [n]; of several comparisons all at once.
+
+    Bonferroni: each of m has 1 - .05 / m.
 
     NaN with one seed, or where all differences are equal: a spread of 0 over a few seeds is chance or rounding.
     """
     differences = np.asarray(differences, dtype=np.float64)
     if len(differences) < 2 or np.ptp(differences) < 1e-9:
         return np.nan, np.nan
-    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / comparisons)
     return float(low), float(high)
 
 

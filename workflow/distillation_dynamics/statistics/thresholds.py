@@ -36,5 +36,10 @@ LIKE_DOSE = 1.5
 WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE = 2.0, 3, 0.9
 # From this share of updates on whose gradient was clipped, gradients are of one length nearly always.
 NEARLY_ALL_CLIPPED = 0.9
-# Of an effect on accuracy, in points: without a harm this large, aligning is called neutral.
-NEUTRAL = 0.5
+# Of claims (docs/protocol.md), in points of test top-1: from here on an effect matters; what a design must find with
+# 80 % power, before what it does not find counts as not seen.
+MATTERS, MUST_BE_FOUND = 0.15, 0.30
+# Training is finished where validation top-1 rises by at most so many points an epoch over the last quarter of epochs.
+FINISHED = 0.2
+# A network trained here for fewer epochs may have no U yet.
+LONG_ENOUGH = 30

@@ -2,22 +2,23 @@
 
 from ...paper.latex import LONG
 from ...paper.tables import Shown
-from .answer import table
+from .answer import evidence_of, shown
 
 TABLES = {
     "claims": Shown(
         "The published claims, one by one, as this study's networks, images and recipe bear on them. The numbers and "
         "controls of each are in the table of evidence.",
-        {"claim": "claim", "verdict": "verdict", "why": "why"},
-        "p{2.3in}p{0.9in}p{2.8in}",
-        lambda tables, names: table(tables["claims"]),
+        {"claim": "claim", "letter": "", "verdict": "verdict", "why": "why"},
+        "p{1.7in}lp{1.0in}p{3.0in}",
+        lambda tables, names: shown(tables["claims"]),
         place=100,
     ),
     "claims_evidence": Shown(
-        "What the verdict on each claim rests on: numbers with n and 95 % interval, and the same of the control.",
-        {"label": "claim", "number": "number", "control": "control"},
-        "p{0.7in}p{2.9in}p{2.5in}",
-        lambda tables, names: table(tables["claims"]).assign(label=tables["claims"]["claim"]),
+        "What the verdict on each claim rests on: numbers with n and 95 % interval for all of its comparisons at once, "
+        "and the same of the control; p: the largest of a joint sign-flip test of so many comparisons.",
+        {"claim": "claim", "numbers": "numbers", "control": "control", "comparisons": "comparisons", "p": "p"},
+        "p{0.9in}p{2.5in}p{2.1in}rr",
+        lambda tables, names: evidence_of(tables["claims"]),
         LONG,
         place=110,
     ),

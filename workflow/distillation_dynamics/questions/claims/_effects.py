@@ -1,0 +1,161 @@
+"""What a claim on accuracy rests on: the differences of its comparisons over seeds, tested together, and the verdict.
+
+In: a frame of differences in points, a row a seed, a column a comparison. One comparison is decided where its joint
+sign-flip p over the comparisons of the claim is at most .05, or where its interval (95 % for all of them, Bonferroni)
+excludes an effect that matters. An effect that is certain and excluded to matter counts as excluded.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...statistics import westfall_young
+from ...statistics.thresholds import FEWEST_SEEDS, LEVEL, MATTERS, MUST_BE_FOUND
+from ...statistics.westfall_young import p_said
+from ...words import capital, over, plural
+from ._finding import (
+    CONTRADICTED,
+    NO_CONTROL,
+    NOT_SEEN,
+    NOT_TESTABLE,
+    SUPPORTED,
+    Finding,
+    few,
+    mean_interval,
+    mean_with_interval,
+)
+
+HARM, GAIN = -1.0, 1.0
+FOR, AGAINST, OPEN = "for", "against", "open"
+NOUN = {HARM: "harm", GAIN: "gain"}
+
+
+def family(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
+    """Return a row a comparison: seeds, mean, low, high, and what the joint test says; those of one seed left out.
+
+    Without `effects` it is not simulated which ones would be found.
+    """
+    values = values.loc[:, values.notna().sum() > 1]
+    found = westfall_young.test(values, effects)
+    rows = [(values[name].notna().sum(), *mean_interval(values[name].dropna(), len(values.columns))) for name in values]
+    return found.join(pd.DataFrame(rows, index=found.index, columns=["seeds", "mean", "low", "high"]))
+
+
+def certain(found: pd.DataFrame, sign: float) -> pd.Series:
+    """Return of which comparisons the joint test finds an effect of this sign."""
+    return (found["p_joint"] <= LEVEL) & (found["joint_seeds"] >= FEWEST_SEEDS) & (found["mean"] * sign > 0)
+
+
+def excluded(found: pd.DataFrame, sign: float) -> pd.Series:
+    """Return of which comparisons the interval excludes an effect of this sign that matters."""
+    far = found["high"] if sign > 0 else -found["low"]
+    return far < MATTERS
+
+
+def states(found: pd.DataFrame, sign: float, claimed: bool = True) -> pd.Series:
+    """Return what each comparison says of a claim of an effect of this sign, or (`claimed` False) of none that matters.
+
+    FOR, AGAINST or OPEN.
+    """
+    none = excluded(found, sign) | certain(found, -sign)
+    there = certain(found, sign) & ~none
+    sides = (there, none) if claimed else (none, there)
+    return pd.Series(np.select(sides, [FOR, AGAINST], OPEN), index=found.index, dtype=object)
+
+
+def told(name: Any, row: pd.Series) -> str:
+    """Return a comparison as a sentence has it: 'last -0.60 [-1.10, -0.10] points, 8 seeds'."""
+    return f"{name} {mean_with_interval(row['mean'], row['low'], row['high'])} points, {row['seeds']:.0f} seeds"
+
+
+def number(found: pd.DataFrame, said: pd.Series | None = None, doses: dict[str, str] | None = None) -> str:
+    """Return every comparison with its p and what it would find; `said`: what it decides; `doses`: its dose."""
+    texts = []
+    for name, row in found.iterrows():
+        parts = [told(name, row), (doses or {}).get(str(name), "")]
+        if row["joint_seeds"]:
+            parts += [f"p {p_said(row['p_joint'])} of {row['joint_comparisons']:.0f}"]
+            parts += [f"finds {row['detectable_effect']:.2f}"] * bool(np.isfinite(row["detectable_effect"]))
+        parts += [] if said is None else [str(said[name])]
+        texts.append(", ".join(filter(None, parts)))
+    return "; ".join(texts)
+
+
+def decide(
+    found: pd.DataFrame,
+    said: pd.Series,
+    sign: float,
+    same: str = "",
+    control: str = "",
+    what: str = "",
+    claimed: bool = True,
+    doses: dict[str, str] | None = None,
+) -> Finding:
+    """Return the finding on the comparisons of a claim, each of which is FOR it, AGAINST it or OPEN.
+
+    `sign`: of the effect that is asked about, as `what` calls it; `claimed`: as `states` takes it; `same`: the control
+    that does the same as the claim says, with its numbers, if one does; `doses`: as `number` takes them.
+    """
+    what = what or NOUN[sign]
+    several = f" in all {len(found)}" if len(found) > 1 else ""
+    there, none = what, f"no {what} of {MATTERS}"
+    words = {FOR: there if claimed else none, AGAINST: none if claimed else there}
+    sides = set(said)
+    if found["joint_seeds"].max() < FEWEST_SEEDS or OPEN in sides or len(sides) > 1:
+        verdict, sentence = unsettled(found, said, sign)
+    elif sides == {FOR} and claimed and same:
+        verdict, sentence = NOT_SEEN, f"There is {what}, but without the teacher's content too: {same}."
+    else:
+        verdict = SUPPORTED if sides == {FOR} else CONTRADICTED
+        if (verdict == SUPPORTED) == claimed:
+            least = f"{several}{'; the least' if several else ''}: {told_of_extreme(found, -sign)}"
+            sentence = f"There is {what}{least}."
+        else:
+            small = int(certain(found, sign).sum())
+            less = f", smaller {what} certain{f' in {small}' if several else ''}" if small else ""
+            most = f"{several}{less}{'; the most' if several else ''}: {told_of_extreme(found, sign)}"
+            sentence = capital(f"{what} of {MATTERS} points is excluded{most}.")
+    return finding_of(found, verdict, sentence, number(found, said.map(words).fillna(OPEN), doses), control)
+
+
+def finding_of(found: pd.DataFrame, verdict: str, sentence: str, said: str, control: str) -> Finding:
+    """Return a finding with what the joint test of the comparisons says; `said`: their numbers."""
+    test = {"p": found["p_joint"].max(), "detectable": found["detectable_effect"].max()}
+    return Finding(
+        verdict, sentence, said, control or NO_CONTROL, comparisons=int(found["joint_comparisons"].max()), **test
+    )
+
+
+def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, str]:
+    """Return verdict and sentence where the comparisons of a claim are not all FOR it, nor all AGAINST it."""
+    seeds = int(found["joint_seeds"].max())
+    if seeds < FEWEST_SEEDS:
+        return NOT_TESTABLE, f"{over(found['seeds'])}: a test needs {FEWEST_SEEDS}. {_least_known(found)}."
+    for_it, against_it, of = int((said == FOR).sum()), int((said == AGAINST).sum()), len(found)
+    if for_it and against_it:
+        text = f"Comparisons disagree, {for_it} of {of} for the claim and {against_it} against it; the most:"
+        return NOT_SEEN, f"{text} {told_of_extreme(found, sign)}."
+    open_ = found[said == OPEN]
+    if left := list(map(str, open_.index[open_["joint_seeds"] == 0])):
+        return NOT_TESTABLE, f"Of {few(left)} too few seeds are shared: {_least_known(open_)}."
+    finds = open_["detectable_effect"].fillna(np.inf).max()
+    sides = (for_it, "for the claim"), (against_it, "against it")
+    decided = "".join(f"; {count} of {of} {side}" for count, side in sides if count)
+    if finds <= MUST_BE_FOUND:
+        told_ = _least_known(open_)
+        return NOT_SEEN, f"Neither effect nor absence is certain{decided}: {told_}; {finds:.2f} would be found."
+    text = f"{plural(seeds, 'seed')} find {finds:.2f} points, not {MUST_BE_FOUND:.2f}{decided}: {_least_known(open_)}."
+    return NOT_TESTABLE, text
+
+
+def told_of_extreme(found: pd.DataFrame, sign: float) -> str:
+    """Return the comparison with the largest effect of this sign as a sentence has it."""
+    at = (found["mean"] * sign).idxmax()
+    return told(at, found.loc[at])
+
+
+def _least_known(found: pd.DataFrame) -> str:
+    """Return the comparison that takes the largest effect to be found as a sentence has it."""
+    at = found["detectable_effect"].fillna(np.inf).argmax()
+    return told(found.index[at], found.iloc[at])

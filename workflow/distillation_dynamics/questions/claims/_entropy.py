@@ -1,0 +1,108 @@
+"""The entropy of students over depth: its fall to the lowest block and its rise from it, for the claims on it.
+
+Entropy under the teacher's range follows the scale of the activations, so that each is looked at once more with the
+scale taken out; and it must say the same in other bins, of students whose tokens spread over enough of them. A change
+of less than .07 bits (log2 of 1.05) is none. A design that could not tell twice as much from it shows nothing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ...statistics.bins import PER_BIN, too_few
+from ...statistics.evidence import Evidence
+from ...statistics.u_shape.fall_and_rise import BITS, smallest
+from ..shape.bins import OTHER_BINS
+from ._effects import AGAINST, FOR, OPEN
+from ._finding import ALL_SCALE, NOT_SEEN, NOT_TESTABLE, Finding, few, mean_interval, mean_with_interval
+
+ENTROPY, STANDARDISED = "entropy_fixed_range", "entropy_standardised"
+OTHERS = tuple(f"{ENTROPY}_{name}" for name in OTHER_BINS)
+LEAST = smallest(BITS)
+OTHER_VERDICT = "In other bins, as good, the verdict is another: the bins decide it."
+
+
+class Change(NamedTuple):
+    """A change of entropy in bits over seeds: its mean, interval of all the claim's comparisons at once, and seeds."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    def said(self, name: str) -> str:
+        """Return 'last +0.22 [-0.09, +0.53] bits, 6 seeds'."""
+        return f"{name} {mean_with_interval(self.mean, self.low, self.high)} bits, {self.seeds} seeds"
+
+
+def phases(evidence: Evidence, column: str) -> pd.DataFrame:
+    """Return, by network and seed, how far a column over depth falls from the first block to the lowest, and rises.
+
+    The lowest is that of the blocks between first and last; `fall` and `rise` in the column's unit.
+    """
+    rows = evidence.depth(column)
+    rows = rows[rows["network"].isin(evidence.names.variants)]
+    found = {}
+    for key, own in rows.sort_values("block").groupby(["network", "seed"]):
+        curve = own[column].to_numpy()
+        if len(curve) > 2:
+            lowest = curve[1:-1].min()
+            found[key] = {"fall": curve[0] - lowest, "rise": curve[-1] - lowest}
+    index = pd.MultiIndex.from_tuples(found, names=["network", "seed"])
+    return pd.DataFrame(list(found.values()), index=index, columns=["fall", "rise"])
+
+
+def unresolved(evidence: Evidence, students: list[str]) -> list[str]:
+    """Return those of students in some block of whom tokens spread over too few bins, on average over seeds."""
+    rows = evidence.depth(PER_BIN[ENTROPY])
+    few_ = too_few(rows.groupby(["network", "block"])[[PER_BIN[ENTROPY]]].mean(), ENTROPY)
+    return [name for name in students if name in set(few_[few_].index.get_level_values("network"))]
+
+
+def too_few_bins(students: list[str]) -> Finding:
+    """Return that nothing can be told of students whose tokens spread over too few bins."""
+    return Finding(NOT_TESTABLE, f"Tokens of {few(students)} spread over too few bins: their places decide.")
+
+
+def changes(values: dict[str, np.ndarray]) -> dict[str, Change]:
+    """Return the change of each comparison, of values [n] over seeds; those of one seed are left out."""
+    known = {name: own for name, own in values.items() if len(own) > 1}
+    return {name: Change(*mean_interval(own, len(known)), len(own)) for name, own in known.items()}
+
+
+def numbers(found: dict[str, Change]) -> str:
+    """Return all changes as a text."""
+    return "; ".join(change.said(name) for name, change in found.items())
+
+
+def in_other_bins(
+    measured: Callable[[str], dict[str, Change]], sides: dict[str, str], side: Callable[[Change], str]
+) -> bool:
+    """Return whether other bins, where they were measured, put any comparison on another side."""
+    return any(sides.get(name) != side(change) for column in OTHERS for name, change in measured(column).items())
+
+
+def of_scale(changed: dict[str, str], standardised: dict[str, Change]) -> str:
+    """Return ALL_SCALE where a change was found and none by as much is left with the scale taken out; otherwise ''."""
+    if not standardised or set(changed.values()) <= {OPEN}:
+        return ""
+    left = any(change.low > LEAST or change.high < -LEAST for change in standardised.values())
+    return "" if left else ALL_SCALE
+
+
+def open_finding(found: dict[str, Change], sides: dict[str, str], number: str, control: str, scale: str) -> Finding:
+    """Return the finding where comparisons are open or disagree: not seen, or not testable with intervals so wide."""
+    counts = {side: list(sides.values()).count(side) for side in (FOR, AGAINST, OPEN)}
+    if counts[FOR] and counts[AGAINST]:
+        name = max(found, key=lambda one: abs(found[one].mean))
+        text = f"Variants disagree: {counts[FOR]} of {len(found)} for the claim, {counts[AGAINST]} against it"
+        return Finding(NOT_SEEN, f"{text}; {found[name].said(name)}.", number, control, scale)
+    halves = {name: (one.high - one.low) / 2 for name, one in found.items() if sides[name] == OPEN}
+    widest = max(halves, key=lambda name: np.nan_to_num(halves[name], nan=np.inf))
+    if np.isnan(halves[widest]) or halves[widest] > LEAST:
+        text = f"The interval is wider than {LEAST:.2f} bits either way"
+        return Finding(NOT_TESTABLE, f"{text}: {found[widest].said(widest)}.", number, control, scale)
+    text = f"Neither a change of {LEAST:.2f} bits nor its absence is certain"
+    return Finding(NOT_SEEN, f"{text}: {found[widest].said(widest)}.", number, control, scale)

@@ -1,0 +1,67 @@
+"""Aligning the first or the last blocks against the baseline, with null-target arms as their control."""
+
+import pandas as pd
+
+from ...statistics.evidence import Evidence
+from . import _arms, _effects
+from ._arms import FIRST, LAST, NO_VARIANT
+from ._effects import HARM
+from ._finding import NOT_TESTABLE, Finding
+
+
+def against_baseline(evidence: Evidence, variants: list[str], claimed: bool, other: str = "") -> Finding:
+    """Return the finding on a claim that aligning by these variants does harm, or (`claimed` False) none that matters.
+
+    `other`: what stands with the control.
+    """
+    values = _arms.differences(evidence)
+    found = _effects.family(values[[name for name in variants if name in values]])
+    if found.empty:
+        return Finding(NOT_TESTABLE, "One seed has no interval.", control=other or _effects.NO_CONTROL)
+    doses = _arms.shares(evidence, found.index)
+    same, control = null_targets(evidence, list(found.index), values)
+    return _effects.decide(
+        *(found, _effects.states(found, HARM, claimed), HARM, same, "; ".join(filter(None, [control, other]))),
+        claimed=claimed,
+        doses={name: _arms.dose_said(doses, name) for name in found.index},
+    )
+
+
+def null_targets(evidence: Evidence, variants: list[str], values: pd.DataFrame, sign: float = HARM) -> tuple[str, str]:
+    """Return the null-target arm of a variant that has a certain effect of this sign, and what all of them have.
+
+    Both as text, the first empty where there is none; `values`: differences to the baselines. They are one family.
+    """
+    nulls = dict.fromkeys(null for name in variants for null in _arms.nulls_of(evidence, name) if null in values)
+    found = _effects.family(values[list(nulls)], effects=False)
+    if found.empty:
+        return "", "null targets: not measured"
+    there = found[_effects.certain(found, sign)]
+    return (_effects.told_of_extreme(there, sign) if len(there) else ""), f"null targets: {_effects.number(found)}"
+
+
+def at_a_shared_dose(evidence: Evidence) -> tuple[list[str], Finding | None]:
+    """Return the variants of the last blocks that have one of the first block at a like dose; why there are none."""
+    last, first = (_arms.aligning(evidence, place) for place in (LAST, FIRST))
+    if not last:
+        return [], Finding(NOT_TESTABLE, NO_VARIANT[LAST])
+    doses = _arms.shares(evidence, [*last, *first])
+    told = {name: _arms.dose_said(doses, name) for name in last}
+    beside = {
+        one: [
+            _arms.alike(doses, one, other)
+            for other in first
+            if (last[one].objective, evidence.names.baseline_of(one))
+            == (first[other].objective, evidence.names.baseline_of(other))
+        ]
+        for one in last
+    }
+    kept = [name for name, like in beside.items() if any(like)]
+    if kept:
+        return kept, None
+    values = _arms.differences(evidence)
+    found = _effects.family(values[[name for name in last if name in values]], effects=False)
+    unknown = any(like is None for own in beside.values() for like in own)
+    why = "shares of loss and gradients were not measured" if unknown else "no variant aligns the first at a like share"
+    at = f": {_effects.told_of_extreme(found, HARM)}" if len(found) else ""
+    return [], Finding(NOT_TESTABLE, f"Dose and place are not apart, {why}{at}.", _effects.number(found, doses=told))

@@ -1,0 +1,92 @@
+"""Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
+
+import numpy as np
+
+from ...statistics.evidence import Evidence
+from ...statistics.thresholds import FINISHED
+from . import _entropy
+from ._effects import AGAINST, FOR, OPEN
+from ._entropy import ENTROPY, LEAST, STANDARDISED, Change
+from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTED, Finding
+
+PLACE = 110
+CLAIM = "soft distillation forms the U by itself"
+LETTER = "I soft"
+TEXT = "A student of soft distillation forms the U by itself"
+DECIDES = "fall to and rise from the lowest block of its entropy under the teacher's range, over seeds"
+RULE = (
+    "supported: falls and rises by 0.07 bits or more, with the scale taken out too; as scale: not with it out; "
+    "contradicted: no fall, or no rise, of 0.07 bits after a finished training; not testable: training is not "
+    "finished"
+)
+
+
+def look(evidence: Evidence) -> Finding:
+    """Return the finding."""
+    listed, parts = evidence.terms, {"cross_entropy", "soft"}
+    baselines = [
+        one for one in evidence.names.baselines.values() if {term.objective for term in listed.get(one, ())} == parts
+    ]
+    if not baselines:
+        return Finding(NOT_TESTABLE, "The baseline is not soft distillation.")
+    if few := _entropy.unresolved(evidence, baselines):
+        return _entropy.too_few_bins(few)
+
+    def measured(column: str) -> dict[str, Change]:
+        rows = _entropy.phases(evidence, column)
+        own = {one: rows[rows.index.get_level_values("network") == one] for one in baselines}
+        return _entropy.changes({
+            f"{one}'s {part}": phase[part].to_numpy() for one, phase in own.items() for part in ("fall", "rise")
+        })  # fmt: skip
+
+    found, free = measured(ENTROPY), measured(STANDARDISED)
+    if len(found) < 2 * len(baselines):
+        return Finding(NOT_TESTABLE, "Its entropy over three blocks or more is known of fewer than two seeds.")
+    number, sides = _entropy.numbers(found), {name: _side(change) for name, change in found.items()}
+    control = f"standardised: {_entropy.numbers(free) or NO_CONTROL}"
+    if _entropy.in_other_bins(measured, sides, _side):
+        return Finding(NOT_TESTABLE, _entropy.OTHER_VERDICT, number, control)
+    least = min(found, key=lambda name: found[name].mean)
+    if set(sides.values()) == {FOR}:
+        if not free:
+            return Finding(NOT_TESTABLE, "Its standardised entropy was not measured, so that scale may be all.", number)
+        kept = all(_side(change) == FOR for change in free.values())
+        text = f"It falls and rises by {LEAST:.2f} bits or more{'' if kept else ', as its scale does'}"
+        sentence = f"{text}; the least: {found[least].said(least)}."
+        return Finding(SUPPORTED, sentence, number, control, "" if kept else AS_SCALE)
+    rises = {one: rise_an_epoch(evidence, one) for one in baselines}
+    most = max(rises, key=lambda one: np.nan_to_num(rises[one], nan=np.inf))
+    if not rises[most] <= FINISHED:
+        text = f"Whether training of {most} is finished was not measured"
+        if not np.isnan(rises[most]):
+            text = f"Training is not finished, {most} gains {rises[most]:.1f} points an epoch at its end"
+        return Finding(NOT_TESTABLE, f"{text}; {found[least].said(least)}.", number, control)
+    if AGAINST in sides.values() and all(_without(sides, one) for one in baselines):
+        text = f"No fall, or no rise, of {LEAST:.2f} bits after a finished training"
+        return Finding(CONTRADICTED, f"{text}: {found[least].said(least)}.", number, control)
+    return _entropy.open_finding(found, sides, number, control, "")
+
+
+def _side(change: Change) -> str:
+    """Return whether a fall or rise is at least LEAST bits, is less, or neither is certain."""
+    return FOR if change.low >= LEAST else AGAINST if change.high < LEAST else OPEN
+
+
+def _without(sides: dict[str, str], baseline: str) -> bool:
+    """Return whether a baseline lacks a fall or a rise."""
+    return AGAINST in (sides[f"{baseline}'s fall"], sides[f"{baseline}'s rise"])
+
+
+def rise_an_epoch(evidence: Evidence, student: str) -> float:
+    """Return by how many points an epoch validation top-1 rises over the last quarter of epochs, mean over seeds.
+
+    From the last validated epoch before it to the last epoch; NaN where these were not validated.
+    """
+    rows = evidence.read("epochs", "network", "epoch", "validation_top1")
+    rows = rows[(rows["network"] == student) & (rows["epoch"] > 0)]
+    curve = rows.groupby("epoch")["validation_top1"].mean()
+    if curve.empty or np.isnan(curve.iloc[-1]):
+        return np.nan
+    last = curve.index[-1]
+    before = curve[curve.index <= 0.75 * last].dropna()
+    return np.nan if before.empty else float((curve.iloc[-1] - before.iloc[-1]) / (last - before.index[-1]))

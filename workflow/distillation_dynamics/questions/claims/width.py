@@ -1,0 +1,111 @@
+"""Claim E: what aligning the last blocks costs the narrowest student, less what it costs the widest."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from ...spec.training import TermSpec
+from ...statistics import terms
+from ...statistics.evidence import Evidence
+from . import _arms, _effects
+from ._effects import FOR, HARM
+from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, Finding
+
+PLACE = 60
+CLAIM = "late alignment hurts narrow students more"
+LETTER = "E"
+TEXT = "Aligning late blocks hurts because the student has too few channels"
+DECIDES = "(last less baseline) in the narrowest student less the same in the widest, at one dose, paired by seed"
+RULE = (
+    "supported: more harm in the narrowest, against null targets too; contradicted: an excess of 0.15 points is "
+    "excluded; not testable: one width, the teacher's last block needs no more directions than the narrowest "
+    "student has, or 0.30 points would not be found"
+)
+WHAT = "excess harm"
+# Directions that hold 95 % of the energy of 99 % of the images.
+RANK = "pca_rank_95_p99"
+
+
+class Ends(NamedTuple):
+    """The same alignment of the narrowest and of the widest student, with their channels, and the teacher of both."""
+
+    narrow: str
+    wide: str
+    channels: tuple[float, float]
+    teacher: str
+
+
+def look(evidence: Evidence) -> Finding:
+    """Return the finding. The same of last less a null target is the control, tested together with it."""
+    own, values = _arms.aligning(evidence, _arms.LAST), _arms.differences(evidence)
+    if not own:
+        return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.LAST])
+    listed = [ends for ends in _ends(evidence, own) if {ends.narrow, ends.wide} <= set(values)]
+    if not listed:
+        found = _effects.family(values[[name for name in own if name in values]], effects=False)
+        text = "Students of one width; it takes several, aligned at one dose."
+        return Finding(NOT_TESTABLE, text, _effects.number(found))
+    needs = evidence.depth("channels", RANK).sort_values("block").groupby("network")[RANK].last()
+    control = f"{', '.join(_needed(ends, needs) for ends in {ends.teacher: ends for ends in listed}.values())}"
+    # Of a teacher whose rank was not measured nothing tells that it has too few.
+    tight = [ends for ends in listed if not needs.get(ends.teacher, float("inf")) <= ends.channels[0]]
+    if not tight:
+        few = needs[listed[0].teacher]
+        text = f"The teacher's last block needs {few:.0f} directions, and the narrowest student has"
+        return Finding(NOT_TESTABLE, f"{text} {listed[0].channels[0]:.0f} channels.", control=control)
+    columns = {f"{one.narrow}/{one.wide}": values[one.narrow] - values[one.wide] for one in tight}
+    names, beside = list(columns), dict[str, pd.Series]()
+    for one in tight:
+        for narrow, wide in _nulls(evidence, one):
+            if {narrow, wide} <= set(values):
+                of = values[one.narrow] - values[narrow] - (values[one.wide] - values[wide])
+                beside[f"{one.narrow}-{narrow}/{one.wide}-{wide}"] = of
+    found = _effects.family(pd.DataFrame(columns | beside))
+    names = [name for name in names if name in found.index]
+    if not names:
+        return Finding(NOT_TESTABLE, "One seed has no interval.", control=control)
+    rows, nulls = found.loc[names], found.drop(index=names)
+    said = _effects.states(rows, HARM)
+    told = f"less null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
+    finding = _effects.decide(rows, said, HARM, control=told, what=WHAT)
+    against = nulls[~_effects.certain(nulls, HARM)]
+    if set(said) == {FOR} and len(against):
+        text = f"Excess harm, but not against a null target: {_effects.told_of_extreme(against, -HARM)}."
+        return finding._replace(verdict=NOT_SEEN, sentence=text)
+    return finding
+
+
+def _ends(evidence: Evidence, own: dict[str, TermSpec]) -> Iterator[Ends]:
+    """Yield, of each alignment that students of several widths have at one dose, that of the narrowest and widest."""
+    widths = evidence.depth("channels").sort_values("block").groupby("network")["channels"].last()
+    arms, setting = evidence.names.arms, evidence.setting
+    groups: dict[tuple, list[str]] = {}
+    for name, term in own.items():
+        if name in widths.index and setting is not None:
+            given = term.objective, terms.options_of(term), terms.dose_of(term), tuple(sorted(term.pairs))
+            groups.setdefault((arms[name].teacher, setting.arms[name].epochs, *given), []).append(name)
+    for (teacher, *_), names in groups.items():
+        order = widths[names].sort_values(kind="stable")
+        if order.nunique() > 1:
+            narrow, wide = order.index[0], order.index[-1]
+            yield Ends(narrow, wide, (float(widths[narrow]), float(widths[wide])), teacher)
+
+
+def _nulls(evidence: Evidence, ends: Ends) -> Iterator[tuple[str, str]]:
+    """Yield the null-target arms of both ends that have the same target."""
+    for narrow in _arms.nulls_of(evidence, ends.narrow):
+        for wide in _arms.nulls_of(evidence, ends.wide):
+            if _targets(evidence, narrow) == _targets(evidence, wide):
+                yield narrow, wide
+
+
+def _targets(evidence: Evidence, arm: str) -> list[str]:
+    return sorted(term.target for term in evidence.terms[arm] if term.pairs)
+
+
+def _needed(ends: Ends, needs: pd.Series) -> str:
+    """Return how many directions a teacher's last block needs, and how many channels its students have."""
+    low, high = ends.channels
+    need = f"{needs[ends.teacher]:.0f} directions" if ends.teacher in needs.index else "directions not measured"
+    return f"last block of {ends.teacher}: {need}, students have {low:.0f} to {high:.0f} channels"
