@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from distillation_dynamics import arms, columns, extensions
+from distillation_dynamics.foresight import pairs, ranks
 from distillation_dynamics.metrics import tabulated
 from distillation_dynamics.stages import compare, data, statistics, summary
 from distillation_dynamics.stages import map as placing
@@ -35,6 +36,8 @@ TABLES = {
     "runs": summary.RUN_COLUMNS,
     "summary": summary.SUMMARY_COLUMNS,
     "cost": summary.COST_COLUMNS,
+    "pairs of several studies": pairs.PAIR_COLUMNS,
+    "foresight": ranks.COLUMNS,
     **statistics.documentation(),
 }
 

@@ -1,0 +1,103 @@
+"""Does a predictor order the pairs of a study as aligning them turned out, once other studies told its sign?
+
+In: the rows of pairs.parquet of several studies. Out: those of foresight.parquet, one a predictor. In each study its
+Spearman correlation with the effect is computed over the pairs that have it, if these are three or more and both
+differ among them. Of each study left out in turn the correlation counts with the sign of its mean over the others.
+The rule `early` has the sign that it names. Pairs of one study share students and teacher, so that the unit is the
+study: the mean is over studies, and so is its t interval. Imports no torch.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..files import Column
+from ..statistics.paired import mean_of
+from .pairs import EARLY, PREDICTORS
+
+FEWEST_PAIRS = 3
+# Values that agree so far are one: of the same pair they differ by rounding, as do effects that are equal.
+DECIMALS = 4
+# Of sums of correlations.
+SAME = 1e-9
+INTERVAL_LOW = "lower end of its 95 % t interval over studies, may pass -1; NaN with one study or without spread"
+COLUMNS = {
+    "predictor": Column("", "column of pairs.parquet"),
+    "sign": Column("", "that of its mean correlation in all studies, which a further one would be told; 0: none"),
+    "correlation": Column(
+        "",
+        "rank correlation with the effect in the study left out, times the sign that the others told, mean over "
+        "studies; 1: order foretold, -1: the opposite",
+    ),
+    "low": Column("", INTERVAL_LOW),
+    "high": Column("", "upper end of that interval"),
+    "tested": Column("", "studies that it is the mean of: computed, and others told a sign"),
+    "computed": Column("", "studies with a correlation: three pairs or more, predictor and effect differing"),
+    "studies": Column("", "studies with a pair"),
+    "pairs": Column("", "pairs of all studies that have the predictor"),
+    "missing": Column("", "pairs that lack it"),
+    "other_than_depth": Column(
+        "", "of the studies computed, those in which it orders pairs neither as depth does nor just the other way"
+    ),
+    "less_early": Column(
+        "", f"that correlation less the one of `{EARLY}` on the same pairs, mean over studies that have both"
+    ),
+    "less_early_low": Column("", INTERVAL_LOW.replace("-1", "-2")),
+    "less_early_high": Column("", "upper end of that interval"),
+    "less_early_studies": Column("", "studies that have both"),
+}
+
+
+def correlation(values: pd.Series, others: pd.Series) -> float:
+    """Return Spearman's rank correlation of two columns [n] where both are known, ties at their mean rank.
+
+    NaN with fewer than three such rows, or where one of the two is the same in all of them.
+    """
+    known = values.notna() & others.notna()
+    both = [column[known].to_numpy(dtype=np.float64).round(DECIMALS) for column in (values, others)]
+    if known.sum() < FEWEST_PAIRS or any(len(np.unique(column)) < 2 for column in both):
+        return np.nan
+    return float(stats.spearmanr(*both).statistic)
+
+
+def signs_of_others(correlations: np.ndarray) -> np.ndarray:
+    """Return, of each study, the sign of the mean of the others' correlations [studies]; NaN where there is none."""
+    return np.array([_sign(np.delete(correlations, left_out)) or np.nan for left_out in range(len(correlations))])
+
+
+def _sign(correlations: np.ndarray) -> int:
+    """Return the sign of the mean of those that are known, 0 without any."""
+    mean = np.nansum(correlations)
+    return 0 if abs(mean) < SAME else int(np.sign(mean))
+
+
+def table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of foresight.parquet."""
+    studies = [group for _, group in pairs.groupby("study", sort=False)]
+    return pd.DataFrame([_row(name, studies) for name in PREDICTORS], columns=list(COLUMNS))
+
+
+def _row(name: str, studies: list[pd.DataFrame]) -> dict[str, Any]:
+    """Return the row of a predictor."""
+    known = [pairs[pairs[name].notna()] for pairs in studies]
+    own = np.array([correlation(pairs[name], pairs["effect"]) for pairs in known])
+    early = np.array([correlation(pairs[EARLY], pairs["effect"]) for pairs in known])
+    scores = own if name == EARLY else own * signs_of_others(own)
+    less = np.array([]) if name == EARLY else (scores - early)[~np.isnan(scores - early)]
+    tested, computed = scores[~np.isnan(scores)], ~np.isnan(own)
+    as_depth = np.array([abs(correlation(pairs[name], pairs[EARLY])) > 1 - SAME for pairs in known])
+    return {
+        "predictor": name,
+        "sign": 1 if name == EARLY else _sign(own),
+        **mean_of(tested, "correlation"),
+        "tested": len(tested),
+        "computed": int(computed.sum()),
+        "studies": len(studies),
+        "pairs": sum(map(len, known)),
+        "missing": sum(map(len, studies)) - sum(map(len, known)),
+        "other_than_depth": int((computed & ~as_depth).sum()),
+        **mean_of(less, "less_early", "less_early_"),
+        "less_early_studies": len(less),
+    }
