@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from conftest import ROOT
 from distillation_dynamics import distributed
 from distillation_dynamics.data import loading
-from distillation_dynamics.data.split import Split, balanced
+from distillation_dynamics.data.balanced import balanced
+from distillation_dynamics.data.split import Split
 from distillation_dynamics.data.views import make_transform
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.spec.training import Augmentation

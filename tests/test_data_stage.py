@@ -1,5 +1,7 @@
 """Splits are fixed, balanced and disjoint, with and without labels, classes and images held out."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -169,3 +171,8 @@ def test_the_groups_of_the_splits_are_those_of_the_names(tmp_path):
 def test_a_pattern_that_is_none_is_said():
     with pytest.raises(StudyError, match=r"data\.groups: '\(' is no regular expression \(.*\); mend it"):
         load(changed(smoke_config(), "data.groups", "("))
+
+
+def test_images_that_are_packed_as_they_are_need_no_torch():
+    said = "import sys; import distillation_dynamics.stages.data; print(*sorted({'timm', 'torch'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", said], check=True, capture_output=True, text=True).stdout == "\n"

@@ -392,7 +392,11 @@ def test_another_number_in_anything_that_is_reached_counts(entries, monkeypatch)
     rewritten(monkeypatch, change)
     library = fingerprints.library_at(fingerprints.ROOT)
     same = {pair for pair, meaning in before.items() if library.module(pair[0]).definitions[pair[1]].meaning == meaning}
-    assert {("data.split", "balanced"), ("training.loop", "train"), ("training.member", "Member")} <= numbered & reached
+    assert {
+        ("data.balanced", "balanced"),
+        ("training.loop", "train"),
+        ("training.member", "Member"),
+    } <= numbered & reached
     assert not same & numbered
 
 
@@ -446,10 +450,7 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
 
 
 # Metrics that compute with functions of others, and so change with them.
-WITH_OTHERS = {
-    "collapse": {"rows"}, "linear_probe": {"rows"}, "nearest_probe": {"rows"},
-    "published": {"entropy", "magnitude", "spectrum"}, "saliency": {"gradient"},
-}  # fmt: skip
+WITH_OTHERS = {"published": {"entropy", "magnitude", "spectrum"}, "saliency": {"gradient"}}
 
 
 def test_each_metric_depends_on_its_own_file_and_on_those_whose_functions_it_takes():

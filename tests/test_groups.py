@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from distillation_dynamics.data import groups
-from distillation_dynamics.data.split import Split, balanced
+from distillation_dynamics.data.balanced import balanced
+from distillation_dynamics.data.split import Split
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.files import read_table
 from distillation_dynamics.spec.data import DataJob

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import StudyError
 from ..spec.faults import said
 from ..words import plural
-from .split import SPLIT_SEED, balanced
+from .balanced import SPLIT_SEED, balanced
 
 # Of computing time, for all names together: what goes through them once takes a few microseconds each.
 SECONDS, SECONDS_A_NAME = 10.0, 1e-3

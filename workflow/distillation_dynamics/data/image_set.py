@@ -6,7 +6,8 @@ import numpy as np
 
 from ..errors import StudyError
 from ..spec.images import ImageSet
-from .split import Batch, Split, balanced
+from .balanced import balanced
+from .split import Batch, Split
 
 
 class MeasuredImages:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.split import balanced
+from ..data.balanced import balanced
 from ..files import npy_writer, write_json
 from ..outputs import Outputs, asked_for
 from .accumulator import Accumulator

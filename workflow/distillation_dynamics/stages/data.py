@@ -20,7 +20,6 @@ from ..data.groups import groups_of, held_out, in_both, not_of
 from ..data.pictures import Told, read, why
 from ..data.reading import Seen, check_broken, in_order, looked_at, opened
 from ..data.source import Source, check_labels, options_of, some
-from ..data.views import evaluation_pixels
 from ..errors import StudyError
 from ..files import Column, npy_writer, replacing, write_json, write_table
 from ..spec.data import PICTURES, DataJob
@@ -210,7 +209,12 @@ def pack(source: Source, key: str, job: DataJob) -> tuple[Seen, np.ndarray]:
     black.
     """
     seen, sizes, arrays, path = Seen(source.names), [], job.arrays, Path(job.out) / key
-    pixels = None if arrays is None else evaluation_pixels(arrays)
+    pixels = None
+    if arrays is not None:
+        # Of timm and so of torch, which others do without.
+        from ..data.views import evaluation_pixels
+
+        pixels = evaluation_pixels(arrays)
 
     def decoded(encoded: bytes) -> tuple[bytes, np.ndarray | None, Told | str]:
         if arrays is None or pixels is None:
