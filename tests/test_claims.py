@@ -384,7 +384,7 @@ def test_soft_distillation_forms_the_u_by_itself():
     # A U that is there needs no more training.
     assert look("I soft", entropies(soft=U) | UNFINISHED)["verdict"] == SUPPORTED
     assert soft([2.068, 2, 2, 3], spread=0.05)["verdict"] == NOT_SEEN
-    assert soft([2.4, 2, 2, 3], spread=1.0)["verdict"] == NOT_TESTABLE
+    assert soft([2.05, 2, 2, 3], spread=1.0)["verdict"] == NOT_TESTABLE
     assert soft(U, seeds=1)["verdict"] == NOT_TESTABLE and soft(U[:2])["verdict"] == NOT_TESTABLE
     other = setting_of(TERMS | {"soft": term("last")})
     assert "not soft distillation" in look("I soft", entropies(soft=U), setting=other)["sentence"]
