@@ -173,6 +173,19 @@ def test_entropy_over_depth_is_held_beside_the_published_one_at_both_ends_of_tra
         [0, 11 / 3, 22 / 3, 11], range(12), NUMBERS.entropy.query("run == 'SoftKD' and epoch == 300")["entropy"]
     )
     assert found["correlation"].iloc[1] == pytest.approx(stats.spearmanr(range(4), curve).statistic)
+    # The untrained student changes as much: training added nothing.
+    assert found["untrained_change"].tolist() == pytest.approx([1.01] * 2) and found["added"].tolist() == [0, 0]
+    assert set(found["added_direction"]) == {published.NOT_MEASURED}
+    grown = entropies(1.0)
+    last = (grown["epoch"] == 5) & (grown["block"] == 3)
+    grown.loc[last, "entropy_fixed_range"] += 0.2 + 0.01 * grown.loc[last, "seed"]
+    after = published.entropy(NUMBERS, rows, grown)
+    assert after["added"].tolist() == pytest.approx([0, 0.21]) and after["added_direction"].iloc[1] == "same"
+    assert after["added_low"].iloc[1] < 0.21 < after["added_high"].iloc[1]
+    grown.loc[last, "entropy_fixed_range"] -= 0.5
+    assert published.entropy(NUMBERS, rows, grown)["added_direction"].iloc[1] == "opposite"
+    alone = published.entropy(NUMBERS, rows, entropies(1.0, epochs=(2, 5)))
+    assert alone[["untrained_change", "added"]].isna().all(axis=None)
     opposite = published.entropy(NUMBERS, rows, entropies(-1.0))
     assert set(opposite["direction"]) == {"opposite"}
 
@@ -183,7 +196,7 @@ def test_entropy_without_seeds_epochs_blocks_or_values_says_so():
     assert published.entropy(NUMBERS, rows, entropies(1.0, epochs=(0, 5)))["published_epoch"].tolist() == [300]
     assert published.entropy(NUMBERS, rows, entropies(1.0, blocks=2))["correlation"].isna().all()
     noisy = entropies(0.0).assign(entropy_fixed_range=lambda t: 3 + np.where(t["seed"] == 1, -1, 1) * t["block"])
-    assert set(published.entropy(NUMBERS, rows, noisy)["direction"]) == {"undecided"}
+    assert set(published.entropy(NUMBERS, rows, noisy)["direction"]) == {"neither"}
     for depth in (None, pd.DataFrame({"network": []}), entropies(1.0).assign(entropy_fixed_range=np.nan)):
         assert published.entropy(NUMBERS, rows, depth).empty
 
@@ -222,6 +235,10 @@ def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
     assert "in the published direction in 2 of 2 rows, in the opposite one in 0" in " ".join(
         text(tables(DEFAULT, {}, 6000), found).split()
     ).replace("changes in the published", "in the published")
+    said = " ".join(text(tables(DEFAULT, {}, 6000), found).split())
+    assert "Untrained, the same students change in the published direction in 2 of 2 rows; what training adds" in said
+    alone = published.entropy(NUMBERS, tables(DEFAULT, {}, 6000).reset_index(), entropies(1.0, epochs=(2, 5)))
+    assert "Untrained students were not measured" in text(tables(DEFAULT, {}, 6000), alone)
     assert "no students" in text(tables(DEFAULT, {}, 6000), baseline=None)
     assert "**None was published" in text(tables(DEFAULT, {}, 6000).query("run == ''"))
 

@@ -29,6 +29,7 @@ REQUIRES = ("students",)
 READS = ("runs", "depth", "differences")
 AGREES, DISAGREES, BASELINE = "agrees", "disagrees", "is the baseline"
 NOT_COMPARABLE, NOT_MEASURED, NOT_PUBLISHED = "not comparable", "not measured", "not published"
+SAME, OPPOSITE, NEITHER = "same", "opposite", "neither"
 PUBLISHED_COLUMNS = {
     "variant": Column("", "variant"),
     "run": Column("", "published run with the same objectives at the same places; empty: there is none"),
@@ -64,7 +65,14 @@ ENTROPY_COLUMNS = RUN | {
     "change": Column("bits", "the same of entropy_fixed_range, the teacher's range, mean over seeds"),
     "low": Column("bits", "lower end of its 95 % t interval over seeds; NaN with one seed"),
     "high": Column("bits", "upper end of that interval"),
-    "direction": Column("", "same, opposite, undecided (the interval holds 0) or not measured (no interval)"),
+    "direction": Column("", f"{SAME}, {OPPOSITE}, {NEITHER} (the interval holds 0) or not measured (no interval)"),
+    "untrained_change": Column(
+        "bits", "the same of epoch 0, untrained, mean over seeds; NaN: not measured"
+    ),
+    "added": Column("bits", "change less that of the same student untrained, mean over seeds; NaN: not measured"),
+    "added_low": Column("bits", "lower end of its 95 % t interval over seeds; NaN with one seed"),
+    "added_high": Column("bits", "upper end of that interval"),
+    "added_direction": Column("", "direction of what training added, in the same words"),
     "correlation": Column(
         "", "rank correlation over blocks of the mean with the published one at the same relative depth; NaN below 3"
     ),
@@ -157,7 +165,8 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
     rows: list[dict[str, Any]] = []
     if depth is None or "entropy_fixed_range" not in depth:
         return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
-    depth = depth[(depth["probe"] == MAIN_IMAGE_SET) & (depth["epoch"] > 0) & depth["entropy_fixed_range"].notna()]
+    depth = depth[(depth["probe"] == MAIN_IMAGE_SET) & depth["entropy_fixed_range"].notna()]
+    depth, untrained = depth[depth["epoch"] > 0], depth[depth["epoch"] == 0]
     for row in found.to_dict("records"):
         theirs = published.entropy[published.entropy["run"] == row["run"]]
         ours = depth[depth["network"] == row["variant"]]
@@ -167,23 +176,43 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
         ends = [(given[0], epochs[0]), (given[-1], epochs[-1])][-len(epochs) :] if both else []
         for at, end in ends:
             curve = theirs[theirs["epoch"] == at].sort_values("block")["entropy"].to_numpy()
-            values = ours[ours["epoch"] == end].pivot(index="seed", columns="block", values="entropy_fixed_range")
+            values, before = (
+                table.pivot(index="seed", columns="block", values="entropy_fixed_range")
+                for table in (ours[ours["epoch"] == end], untrained[untrained["network"] == row["variant"]])
+            )
             key = {name: row[name] for name in RUN} | {"published_epoch": at, "epoch": end}
-            rows.append(key | beside(curve, values.to_numpy()))
+            rows.append(key | beside(curve, values, before))
     return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
 
 
-def beside(curve: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    """Return how a published curve [K] over blocks and measured ones [seeds, L] change from the first to the last."""
-    found, published = mean_of(values[:, -1] - values[:, 0], "change"), float(curve[-1] - curve[0])
-    blocks, direction = values.shape[1], NOT_MEASURED
-    if not np.isnan(found["low"]):
-        same = "same" if (found["change"] > 0) == (published > 0) else "opposite"
-        direction = "undecided" if found["low"] <= 0 <= found["high"] else same
-    correlation = np.nan
-    mean = values.mean(axis=0)
+def beside(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, Any]:
+    """Return how a published curve [K] over blocks and measured ones change from the first to the last.
+
+    `values`, `untrained`: a row a seed, a column a block, after training and before it (without rows: not measured).
+    """
+    change, before = (_changes(table) for table in (values, untrained))
+    published, blocks = float(curve[-1] - curve[0]), len(values.columns)
+    found: dict[str, Any] = mean_of(change.to_numpy(), "change")
+    found |= {"direction": _direction(found["change"], found["low"], found["high"], published)}
+    added = mean_of((change - before).dropna().to_numpy(), "added", "added_")
+    found |= added | {"untrained_change": before.mean(), "added_direction": _direction(*added.values(), published)}
+    correlation, mean = np.nan, values.mean().to_numpy()
     if blocks > 2 and np.ptp(mean) > 0:
         at_ours = np.interp(np.linspace(0, 1, blocks), np.linspace(0, 1, len(curve)), curve)
         correlation = float(stats.spearmanr(mean, at_ours).statistic)
     found |= {"blocks": blocks, "seeds": len(values), "published_change": published}
-    return found | {"direction": direction, "correlation": correlation}
+    return found | {"correlation": correlation}
+
+
+def _changes(values: pd.DataFrame) -> pd.Series:
+    """Return the last block less the first, by seed."""
+    return values.iloc[:, -1] - values.iloc[:, 0] if len(values) else pd.Series(dtype=float)
+
+
+def _direction(change: float, low: float, high: float, published: float) -> str:
+    """Return whether a change with its interval goes where the published one does."""
+    if np.isnan(low):
+        return NOT_MEASURED
+    if low <= 0 <= high:
+        return NEITHER
+    return SAME if (change > 0) == (published > 0) else OPPOSITE

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ...statistics.evidence import Evidence
-from ...words import number
-from . import BASELINE
+from ...words import number, with_interval
+from . import BASELINE, OPPOSITE, SAME
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -26,8 +26,18 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "apart": {name: [text for text in own if text not in common] for name, own in differs.items()},
         "runs": run_table(known),
         "directions": list(entropy["direction"]),
+        "untrained": _untrained(entropy),
         "entropies": entropy_table(entropy),
     }
+
+
+def _untrained(entropy: pd.DataFrame) -> dict[str, int]:
+    """Return in how many rows the untrained student changes as published, of how many, and what training added."""
+    known = entropy[entropy["untrained_change"].notna()]
+    same = (known["untrained_change"] > 0) == (known["published_change"] > 0)
+    added = known["added_direction"]
+    return {"of": len(known), "same": int(same.sum()), "added": int((added == SAME).sum()),
+            "against": int((added == OPPOSITE).sum())}  # fmt: skip
 
 
 def _differences(text: str) -> list[str]:
@@ -66,6 +76,8 @@ def entropy_table(entropy: pd.DataFrame) -> pd.DataFrame:
             "95 % interval": _interval(row["low"], row["high"]),
             "seeds": row["seeds"],
             "direction": row["direction"],
+            "untrained": number(row["untrained_change"], "+.2f"),
+            "added by training": with_interval(row["added"], row["added_low"], row["added_high"], "+"),
             "rank correlation": number(row["correlation"]),
             "blocks": row["blocks"],
         }
