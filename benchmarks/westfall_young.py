@@ -27,7 +27,7 @@ SEEDS, EFFECTS = (6, 8, 20), (1.5, 2.5)
 
 def holm(differences: np.ndarray) -> np.ndarray:
     """Holm over the sign-flip tests of each comparison alone, [m]."""
-    found = sizes(differences, flips(len(differences), 2**11))
+    found = sizes(differences, np.vstack([*flips(len(differences), 2**11)]))
     p = (found >= found[0] - TOLERANCE).mean(axis=0)
     order = np.argsort(p)
     raised = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))

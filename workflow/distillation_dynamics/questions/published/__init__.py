@@ -66,9 +66,7 @@ ENTROPY_COLUMNS = RUN | {
     "low": Column("bits", "lower end of its 95 % t interval over seeds; NaN with one seed"),
     "high": Column("bits", "upper end of that interval"),
     "direction": Column("", f"{SAME}, {OPPOSITE}, {NEITHER} (the interval holds 0) or not measured (no interval)"),
-    "untrained_change": Column(
-        "bits", "the same of epoch 0, untrained, mean over seeds; NaN: not measured"
-    ),
+    "untrained_change": Column("bits", "the same of epoch 0, untrained, mean over seeds; NaN: not measured"),
     "added": Column("bits", "change less that of the same student untrained, mean over seeds; NaN: not measured"),
     "added_low": Column("bits", "lower end of its 95 % t interval over seeds; NaN with one seed"),
     "added_high": Column("bits", "upper end of that interval"),
@@ -195,7 +193,10 @@ def beside(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> 
     found: dict[str, Any] = mean_of(change.to_numpy(), "change")
     found |= {"direction": _direction(found["change"], found["low"], found["high"], published)}
     added = mean_of((change - before).dropna().to_numpy(), "added", "added_")
-    found |= added | {"untrained_change": before.mean(), "added_direction": _direction(*added.values(), published)}
+    found |= added | {
+        "untrained_change": before.mean(),
+        "added_direction": _direction(added["added"], added["added_low"], added["added_high"], published),
+    }
     correlation, mean = np.nan, values.mean().to_numpy()
     if blocks > 2 and np.ptp(mean) > 0:
         at_ours = np.interp(np.linspace(0, 1, blocks), np.linspace(0, 1, len(curve)), curve)
