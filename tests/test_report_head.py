@@ -1,5 +1,7 @@
 """The head of a report, accuracy, and what a study can show: each sentence follows from the tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy import stats
 
 import asked
 from distillation_dynamics.report import head as header
-from distillation_dynamics.spec.tables import Names
+from distillation_dynamics.spec.tables import Arm, Names
 from frames import frame
 from made_up import arms
 
@@ -325,3 +327,40 @@ def test_images_that_the_teacher_saw_and_the_students_did_not_are_said(change, e
     for name, images in change.items():
         frame.loc[frame["network"] == name, "train_images"] = images
     assert expected in "\n".join(said(runs=frame))
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        (
+            [70, 75, 77, 77.2],
+            "- Training: validation top-1 of soft rises by 0.20 points an epoch over its last quarter: it is",
+        ),
+        (
+            [70, 75, 77, 78],
+            "it is not finished (more than 0.2), so that what a variant changes may be how fast it fits.",
+        ),
+        ([70, 75, 77, np.nan], "- Training of soft: whether it is finished was not measured."),
+    ],
+)
+def test_whether_training_is_finished_is_said_of_the_baseline(curve, expected):
+    rows = [
+        {"network": "soft", "seed": seed, "epoch": epoch, "validation_top1": value}
+        for seed in (0, 1)
+        for epoch, value in enumerate([10.0, *curve])
+    ]
+    assert expected in "\n".join(said(epochs=pd.DataFrame(rows)))
+
+
+@pytest.mark.parametrize(
+    ("top1", "expected"),
+    [
+        (79.0, "with labels alone (none), the student reaches 79.00 % and the teacher 83.00 %, 4.00 points more."),
+        (84.0, "the student reaches 84.00 % and the teacher 83.00 %: the teacher knows no better."),
+    ],
+)
+def test_the_gap_is_that_to_the_student_on_its_own_images(top1, expected):
+    own = {"none": Arm("none", "student", "cait", (("cross_entropy", "cross_entropy"),))}
+    names = replace(NAMES, arms=NAMES.arms | own)
+    assert expected in "\n".join(said(names=names, runs=runs(cait=83.0, none=[top1] * 2, soft=[80.0] * 2)))
+    assert "- Gap" not in "\n".join(said())

@@ -2,4 +2,4 @@
 
 TITLE = "What this study can show"
 PLACE = 20
-READS = ("runs", "terms", "depth", "cka", "variants")
+READS = ("runs", "terms", "depth", "cka", "variants", "epochs")

@@ -11,6 +11,7 @@ import pandas as pd
 from ...spec.tables import Names
 from ...statistics.checkpoints import of_first_seed
 from ...statistics.evidence import Evidence
+from ...statistics.finished import rise_an_epoch
 from ...statistics.thresholds import LIKE_DOSE, WIDTH_RATIO
 
 RANK = "pca_rank_95_p99"
@@ -35,6 +36,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "largest": variants["mean_difference"].abs().max(),
         "doses": None if doses is None or doses.empty else _doses(doses, names),
         "clipping": _clipping(read["runs"], names),
+        "rises": {name: rise_an_epoch(evidence, name) for name in dict.fromkeys(names.baselines.values())},
     }
 
 
@@ -53,6 +55,7 @@ def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> d
         "directions": [round(rank) for rank in _blocks(ranks, taught)[RANK]] if measured else [],
         "cka": _contrast(read.get("cka"), taught),
         "images": _images(read["runs"], taught, arm),
+        "gap": _gap(evidence, name, taught),
     }
 
 
@@ -132,3 +135,17 @@ def _images(runs: pd.DataFrame, taught: str, arm: str) -> dict[str, Any]:
     control = runs[alike & (runs["train_images"] == teacher["train_images"])].head(1).to_dict("records")
     counts = {"ours": int(student["train_images"]), "theirs": int(teacher["train_images"])}
     return counts | {"control": control[0] if control else None}
+
+
+def _gap(evidence: Evidence, student: str, taught: str) -> dict[str, Any] | None:
+    """Return what a student reaches with labels alone and what its teacher does, in percent; None: not measured."""
+    runs, arms = evidence.tables["runs"], evidence.names.arms
+    alone = [
+        name
+        for name, arm in arms.items()
+        if arm.student == student and {objective for _, objective in arm.terms} == {"cross_entropy"}
+    ]
+    top1 = runs.groupby("network")["test_top1"].mean().reindex([*alone[:1], taught])
+    if not alone or top1.isna().any():
+        return None
+    return {"arm": alone[0], "ours": top1.iloc[0], "theirs": top1.iloc[1]}
