@@ -110,7 +110,7 @@ def test_intervals_hold_for_all_comparisons_at_once_and_p_for_all_flips():
         (
             {"last": NONE, "last_low": WIDE},
             NOT_TESTABLE,
-            "20 seeds find 0.75 points, not 0.30; 1 of 2 against it: last_low -0.10 [",
+            "20 seeds find 0.75 points at 80 % power, not 0.30; 1 of 2 against it: last_low -0.10 [",
         ),
     ],
 )

@@ -162,7 +162,7 @@ made |= {"runs": pd.DataFrame([run]), "cost": pd.DataFrame([cost])}
 for name, frame in made.items():
     frame.to_parquet(f"{name}.parquet")
 files = {name: From(name, files=(f"{name}.parquet",)) for name in made}
-asked = "shape", "networks", "silence"
+asked = "shape", "networks", "silence", "claims"
 statistics.main(StatisticsJob(names, (), (), files, None, asked, out="out"))
 files |= {name: From(name, files=(f"out/{name}.parquet",)) for name in statistics.documentation()}
 report.main(ReportJob(names, files, From("words", files=()), out="out"))
@@ -170,6 +170,8 @@ silence = {"network": ["vit", "vit_untrained"], "near_zero": [0.5, 0.125]}
 assert read_table("out/silence.parquet")[list(silence)].to_dict("list") == silence
 assert read_json("out/numbers.json")["silence"]["columns"]["near_zero"]["unit"] == "share"
 text = Path("out/report.md").read_text()
+claims = read_table("out/claims.parquet").set_index("claim")
+assert claims.loc["two aligned pairs help", "verdict"] == "not testable here" and "two aligned pairs help" in text
 assert "**Of the activations of the last block are near 0: 50 % of vit (control: 12 %).**" in text
 assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in text
 places = [text.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
@@ -209,7 +211,16 @@ def written(root, tmp_path_factory):
 
 def test_every_kind_of_extension_has_an_example(written):
     _, names = written
-    kinds = {"objectives", "targets", "networks/architectures", "metrics", "metrics/pairs", "figures", "data/sources"}
+    kinds = {
+        "objectives",
+        "targets",
+        "networks/architectures",
+        "metrics",
+        "metrics/pairs",
+        "figures",
+        "data/sources",
+        "questions/claims",
+    }
     assert {name.rpartition("/")[0] for name in names} == {*kinds, "questions/silence"}
 
 

@@ -471,7 +471,7 @@ def test_effects_show_every_seed_the_means_and_what_the_number_of_test_images_ma
 def test_effects_say_what_the_seeds_can_show(two_seeds, eight_seeds):
     for (tables, _), said in ((two_seeds, "n = 2: cannot reach 5 %"), (eight_seeds, "n = 8: p = ")):
         *words, head = [text.get_text() for text in draw("effects", tables).axes[0].texts]
-        assert len(words) == 3 and all(said in text for text in words) and head == "joint sign flips"
+        assert len(words) == 3 and all(said in text for text in words) and head == "joint, all variants"
 
 
 def test_trajectories_are_the_mean_gains(two_seeds):

@@ -55,7 +55,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     axes.grid(axis="x", linewidth=0.3)
     few_ticks(axes, 8, axis="x")
     axes.set_xlabel(f"difference to {baseline} in test top-1 [points]")
-    axes.annotate("joint sign flips", (1, 1), xycoords="axes fraction", xytext=(6, 3), textcoords="offset points",
+    axes.annotate("joint, all variants", (1, 1), xycoords="axes fraction", xytext=(6, 3), textcoords="offset points",
                   fontsize=SMALL, annotation_clip=False)  # fmt: skip
     return figure
 

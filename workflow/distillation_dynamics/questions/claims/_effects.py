@@ -145,8 +145,8 @@ def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, s
     if finds <= MUST_BE_FOUND:
         told_ = _least_known(open_)
         return NOT_SEEN, f"Neither effect nor absence is certain{decided}: {told_}; {finds:.2f} would be found."
-    text = f"{plural(seeds, 'seed')} find {finds:.2f} points, not {MUST_BE_FOUND:.2f}{decided}: {_least_known(open_)}."
-    return NOT_TESTABLE, text
+    text = f"{plural(seeds, 'seed')} find {finds:.2f} points at 80 % power, not {MUST_BE_FOUND:.2f}{decided}"
+    return NOT_TESTABLE, f"{text}: {_least_known(open_)}."
 
 
 def told_of_extreme(found: pd.DataFrame, sign: float) -> str:

@@ -30,7 +30,7 @@ def look(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, _missing(rows, kinds, "without" if plain.empty else "with"), number, control)
     both = pd.concat([plain, attending])
     if not both["differs"].any():
-        text = _spectra.NULL_IS_TRUE.format(of="these networks", p=both["amplitude_p"].min())
+        text = _spectra.NULL_IS_TRUE.format(of="last block of these networks", p=both["amplitude_p"].min())
         return Finding(NOT_TESTABLE, text, number, control)
     if plain["low"].all() and attending["like_chance"].all():
         verdict, text = SUPPORTED, "Low-pass without attention, like chance with it"

@@ -37,7 +37,7 @@ def look(evidence: Evidence) -> Finding:
     number, control = "; ".join(numbers), "permuted channels: beside each number"
     tested = rows[rows["network"].isin(list(states))]
     if not tested["differs"].any():
-        of = "these networks" if len(states) > 1 else next(iter(states))
+        of = f"block of {'these networks' if len(states) > 1 else next(iter(states))}"
         text = _spectra.NULL_IS_TRUE.format(of=of, p=tested["amplitude_p"].min())
         return Finding(NOT_TESTABLE, text, number, control)
     sides = set(states.values())
