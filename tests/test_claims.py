@@ -444,7 +444,7 @@ def test_variants_that_disagree_on_the_entropy_are_counted_and_all_of_it_may_be_
     rows = entropies(soft=U, last=[3, 1, 1, 2], last_low=[3, 1, 1, 4], p_last=[3, 1, 1, 3.5], standardised=flat)
     found = look("I last", rows)
     assert (found["verdict"], found["scale"]) == (NOT_SEEN, ALL_SCALE)
-    assert found["sentence"].startswith("Variants disagree: 1 of 3 for the claim, 2 against it; last_low +1.")
+    assert found["sentence"].startswith("Variants disagree: for it last; against it last_low and p_last; last_low +1.")
 
 
 def in_bins(tables, per_bin=5.0, **other):

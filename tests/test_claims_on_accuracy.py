@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from distillation_dynamics.questions.claims import _effects
-from distillation_dynamics.questions.claims._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED
+from distillation_dynamics.questions.claims._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, VERDICTS
 from distillation_dynamics.statistics.thresholds import MATTERS, MUST_BE_FOUND
 from frames import frame
 from made_up_claims import (
@@ -104,13 +104,13 @@ def test_intervals_hold_for_all_comparisons_at_once_and_p_for_all_flips():
         (
             {"last": HARM, "last_low": NONE},
             NOT_SEEN,
-            "Comparisons disagree, 1 of 2 for the claim and 1 against it; the most: last -0.60",
+            "Comparisons disagree: for it last; against it last_low; the most: last -0.60",
         ),
-        ({"last": HARM, "last_low": OPEN}, NOT_SEEN, "Neither effect nor absence is certain; 1 of 2 for the claim: l"),
+        ({"last": HARM, "last_low": OPEN}, NOT_SEEN, "Neither effect nor absence is certain; for it last: last_low -0"),
         (
             {"last": NONE, "last_low": WIDE},
             NOT_TESTABLE,
-            "20 seeds find 0.75 points at 80 % power, not 0.30; 1 of 2 against it: last_low -0.10 [",
+            "20 seeds find 0.75 points at 80 % power, not 0.30; against it last: last_low -0.10 [",
         ),
     ],
 )
@@ -205,7 +205,9 @@ def test_sets_of_variants_that_differ_in_a_smaller_weight_disagree():
     terms = TERMS | {"p_low": term("last", "projector", 0.02)}
     given = {"differences": differences(last=(-1.0, 0.2), last_low=HARM, p_last=HARM, p_low=NONE)}
     found = look("G", given, who_of(terms), setting_of(terms))
-    assert found["verdict"] == NOT_SEEN and found["sentence"].startswith("Comparisons disagree, 1 of 2 for the claim")
+    assert found["verdict"] == NOT_SEEN and found["sentence"].startswith(
+        "Comparisons disagree: for it last_low; against it p_low"
+    )
     assert found["comparisons"] == 6
 
 
@@ -309,7 +311,7 @@ KINDS = attention(**{name: name.startswith("s8") for name in TWO[0].arms})
         ({"s8_last": NONE, "s32_last": GAIN}, SUPPORTED, "Gain without attention, none of 0.15 points with it: s32_la"),
         ({"s8_last": GAIN, "s32_last": NONE}, CONTRADICTED, "Gain with attention, none of 0.15 points without: s8_la"),
         ({"s8_last": GAIN, "s32_last": GAIN}, NOT_SEEN, "Comparisons disagree"),
-        ({"s8_last": NONE, "s32_last": (0.1, 0.25)}, NOT_SEEN, "Neither effect nor absence is certain; 1 of 2 for the"),
+        ({"s8_last": NONE, "s32_last": (0.1, 0.25)}, NOT_SEEN, "Neither effect nor absence is certain; for it s8_last"),
         ({"s8_last": NONE, "s32_last": WIDE}, NOT_TESTABLE, "20 seeds find "),
         (
             {"s8_last": NONE, "s32_last": GAIN, "s32_last_zero": GAIN},
@@ -334,9 +336,27 @@ def test_students_of_one_kind_test_nothing():
     assert "was not measured" in look("", given)["sentence"]
 
 
-def test_long_names_and_many_comparisons_leave_a_sentence_short():
-    values = {f"variant_{number}": np.linspace(-1, 1, 8) * number for number in range(12)}
+def many(*sides):
+    """The sentence of 12 comparisons, four of each of these sides, none of which the design could find or all."""
+    values = {f"variant_{n}": np.linspace(-1, 1, 20) * (0.1 + n / 100) for n in range(12)}
     found = _effects.family(pd.DataFrame(values))
-    said = _effects.states(found, _effects.HARM)
-    finding = _effects.decide(found, said, _effects.HARM, what="excess harm")
-    assert finding.verdict == NOT_TESTABLE and len(finding.sentence.split()) <= 25
+    said = pd.Series(np.resize(np.repeat(sides, 4), 12), index=found.index)
+    return [
+        _effects.decide(found.assign(detectable_effect=finds), said, _effects.HARM, same, what="excess harm")
+        for finds in (0.2, 3.0)
+        for same in ("", _effects.told_of_extreme(found, _effects.HARM))
+    ]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        (_effects.FOR,), (_effects.AGAINST,), (_effects.OPEN,), (_effects.FOR, _effects.AGAINST),
+        (_effects.FOR, _effects.OPEN), (_effects.AGAINST, _effects.OPEN),
+        (_effects.FOR, _effects.AGAINST, _effects.OPEN),
+    ],
+)  # fmt: skip
+def test_many_comparisons_leave_every_sentence_short(sides):
+    for finding in many(*sides):
+        assert len(finding.sentence.split()) <= 25 and finding.verdict in VERDICTS, finding.sentence
+        assert any(character.isdigit() for character in finding.sentence) and "20 seeds" in finding.sentence

@@ -132,20 +132,19 @@ def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, s
     seeds = int(found["joint_seeds"].max())
     if seeds < FEWEST_SEEDS:
         return NOT_TESTABLE, f"{over(found['seeds'])}: a test needs {FEWEST_SEEDS}. {_least_known(found)}."
-    for_it, against_it, of = int((said == FOR).sum()), int((said == AGAINST).sum()), len(found)
-    if for_it and against_it:
-        text = f"Comparisons disagree, {for_it} of {of} for the claim and {against_it} against it; the most:"
-        return NOT_SEEN, f"{text} {told_of_extreme(found, sign)}."
+    decided = {side: few(list(map(str, said.index[said == side]))) for side in (FOR, AGAINST) if (said == side).any()}
+    named = "; ".join(f"{side} it {names}" for side, names in decided.items())
+    if len(decided) == 2:
+        return NOT_SEEN, f"Comparisons disagree: {named}; the most: {told_of_extreme(found, sign)}."
     open_ = found[said == OPEN]
     if left := list(map(str, open_.index[open_["joint_seeds"] == 0])):
         return NOT_TESTABLE, f"Of {few(left)} too few seeds are shared: {_least_known(open_)}."
     finds = open_["detectable_effect"].fillna(np.inf).max()
-    sides = (for_it, "for the claim"), (against_it, "against it")
-    decided = "".join(f"; {count} of {of} {side}" for count, side in sides if count)
+    named = f"; {named}" if named else ""
     if finds <= MUST_BE_FOUND:
         told_ = _least_known(open_)
-        return NOT_SEEN, f"Neither effect nor absence is certain{decided}: {told_}; {finds:.2f} would be found."
-    text = f"{plural(seeds, 'seed')} find {finds:.2f} points at 80 % power, not {MUST_BE_FOUND:.2f}{decided}"
+        return NOT_SEEN, f"Neither effect nor absence is certain{named}: {told_}; {finds:.2f} would be found."
+    text = f"{plural(seeds, 'seed')} find {finds:.2f} points at 80 % power, not {MUST_BE_FOUND:.2f}{named}"
     return NOT_TESTABLE, f"{text}: {_least_known(open_)}."
 
 

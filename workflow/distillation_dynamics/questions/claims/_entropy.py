@@ -94,11 +94,11 @@ def of_scale(changed: dict[str, str], standardised: dict[str, Change]) -> str:
 
 def open_finding(found: dict[str, Change], sides: dict[str, str], number: str, control: str, scale: str) -> Finding:
     """Return the finding where comparisons are open or disagree: not seen, or not testable with intervals so wide."""
-    counts = {side: list(sides.values()).count(side) for side in (FOR, AGAINST, OPEN)}
-    if counts[FOR] and counts[AGAINST]:
+    decided = {side: [name for name, own in sides.items() if own == side] for side in (FOR, AGAINST)}
+    if all(decided.values()):
         name = max(found, key=lambda one: abs(found[one].mean))
-        text = f"Variants disagree: {counts[FOR]} of {len(found)} for the claim, {counts[AGAINST]} against it"
-        return Finding(NOT_SEEN, f"{text}; {found[name].said(name)}.", number, control, scale)
+        named = "; ".join(f"{side} it {few(names)}" for side, names in decided.items())
+        return Finding(NOT_SEEN, f"Variants disagree: {named}; {found[name].said(name)}.", number, control, scale)
     halves = {name: (one.high - one.low) / 2 for name, one in found.items() if sides[name] == OPEN}
     widest = max(halves, key=lambda name: np.nan_to_num(halves[name], nan=np.inf))
     if np.isnan(halves[widest]) or halves[widest] > LEAST:
