@@ -250,8 +250,8 @@ def test_place_is_told_at_a_like_dose_and_dose_at_one_place():
         *(("last", "last_low"), ("first_high", "first"), ("last", "first")),
     }
     low, high = table.loc[("last_low", "first")], table.loc[("last", "first_high")]
-    assert (low["contrast"], low["level"], low["verdict"]) == (dose.OF_PLACE, "low", "no difference found")
-    assert (high["contrast"], high["level"], high["verdict"]) == (dose.OF_PLACE, "high", "worse")
+    assert (low["contrast"], low["level"], low["verdict"]) == (dose.OF_PLACE, "smaller", "no difference found")
+    assert (high["contrast"], high["level"], high["verdict"]) == (dose.OF_PLACE, "larger", "worse")
     assert high["mean_difference"] == pytest.approx(-1.5, abs=0.1) and high["low"] < -1.5 + 0.2 < high["high"] + 0.2
     assert (high["pairs"], high["other_pairs"], high["share"], high["other_share"]) == pytest.approx(
         ("3-5", "0-0", 0.54, 0.4)

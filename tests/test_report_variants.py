@@ -226,22 +226,22 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
     ("rows", "said", "each"),
     [
         (
-            [contrast(level="high")],
+            [contrast(level="larger")],
             "Of 1 contrast of place the later is worse in 1 (last less first), over 8 seeds.",
-            "place matters (spectral, 3-5 against 0-0, high share: 54 and 40 % of the loss: last less first -1.48 "
-            "[-1.90, -1.05] points, p 0.008 of 2 contrasts).",
+            "place matters (spectral, 3-5 against 0-0, the larger shares: 54 and 40 % of the loss: last less first "
+            "-1.48 [-1.90, -1.05] points, p 0.008 of 2 contrasts).",
         ),
         (
             [
-                contrast(verdict="no difference found", level="low", share=0.11, other_share=0.08),
+                contrast(verdict="no difference found", level="smaller", share=0.11, other_share=0.08),
                 contrast(dose.OF_DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
             ],
             "Of 1 contrast of place none shows a difference; of 1 contrast of dose the larger is worse in 1 (last less "
             "last_low), over 8 seeds.",
             "dose matters (spectral, at 3-5, 54 against 11 % of the loss: last less last_low -1.48 [-1.90, -1.05] "
-            "points, p 0.008 of 2 contrasts); no effect of place was found (spectral, 3-5 against 0-0, low share: 11 "
-            "and 8 % of the loss: last less first -1.48 [-1.90, -1.05] points, none larger than 1.90; 0.6 would be "
-            "found with 80 % power).",
+            "points, p 0.008 of 2 contrasts); no effect of place was found (spectral, 3-5 against 0-0, the smaller "
+            "shares: 11 and 8 % of the loss: last less first -1.48 [-1.90, -1.05] points, none larger than 1.90; "
+            "0.6 would be found with 80 % power).",
         ),
         (
             [

@@ -54,7 +54,9 @@ DOSE_COLUMNS = {
     "other_weight": Column("", "the same of the other's"),
     "share": Column("", SHARE),
     "other_share": Column("", "the same of the other's term"),
-    "level": Column("", "low, middle or high: place of the shares among contrasts of the same pairs; empty: alone"),
+    "level": Column(
+        "", "smaller, middle or larger: place of the shares among contrasts of the same pairs; empty: alone"
+    ),
     "seeds": Column("", "seeds that both have"),
     "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1, variant less other"),
     "low": LOW,
@@ -165,12 +167,12 @@ def _sides(one: Member, other: Member) -> dict[str, Any]:
 
 
 def _with_levels(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the levels of contrasts of place: of the same pairs the smallest shares are low."""
+    """Return the table with the levels of contrasts of place: of the same pairs the smallest shares are smaller."""
     table["level"] = ""
     place = table[table["contrast"] == OF_PLACE]
     for _, group in place.groupby(["baseline", "objective", "options", "pairs", "other_pairs"]):
         order = (group["share"] * group["other_share"]).sort_values(kind="stable").index
         if len(order) > 1:
             table.loc[order, "level"] = "middle"
-            table.loc[[order[0], order[-1]], "level"] = ["low", "high"]
+            table.loc[[order[0], order[-1]], "level"] = ["smaller", "larger"]
     return table

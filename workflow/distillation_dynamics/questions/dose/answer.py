@@ -49,7 +49,7 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row a contrast of place or dose, as the report shows it."""
     return pd.DataFrame(
         {
-            "contrast": " ".join(filter(None, [row["contrast"], row["level"]])),
+            "contrast": ", ".join(filter(None, [row["contrast"], row["level"] and f"{row['level']} shares"])),
             "objective": row["objective"] + (f" ({row['options']})" if row["options"] else ""),
             "variant less other": f"{row['variant']} less {row['other']}",
             "pairs": " / ".join(dict.fromkeys([row["pairs"], row["other_pairs"]])),
