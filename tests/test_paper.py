@@ -109,6 +109,7 @@ def test_text_is_escaped_and_signs_are_minus_signs():
     assert latex.words("-0.42 [-1.09, +0.25], 4-7, p 3e-14") == (
         r"\(-\)0.42 [\(-\)1.09, +0.25], 4-7, p \(3\times10^{-14}\)"
     )
+    assert latex.words("p <= 1.9e-06") == r"p \(\leq\) \(1.9\times10^{-6}\)"
     assert latex.words("über 中") == "über [U+4E2D]"
     assert latex.comment("two\nlines") == "% two lines"
 

@@ -6,10 +6,12 @@ import pytest
 
 import asked
 from distillation_dynamics import words
+from distillation_dynamics.figures import effects as drawn
 from distillation_dynamics.questions import alignment as measured
-from distillation_dynamics.questions import dose
+from distillation_dynamics.questions import dose, variants
 from distillation_dynamics.questions.dose import effects
 from distillation_dynamics.questions.variants.checkpoints import MCNEMAR_COLUMNS
+from distillation_dynamics.statistics.westfall_young import LEAST_DRAWN
 
 NAN = np.nan
 
@@ -114,6 +116,16 @@ def test_what_a_variant_changes_beside_its_subject_is_named():
     ]
     assert "| a; b |" in said[3] and "symmetric about 0, together" in said[4]
     assert on_variants(row_of())[1].startswith("| variant |")
+
+
+def test_a_p_that_no_drawn_flip_beats_is_at_most_that_wherever_it_is_shown():
+    row = row_of(p_joint=LEAST_DRAWN, early_p=LEAST_DRAWN, joint_seeds=30, seeds=30, mean_difference=1.0)
+    assert any("| <= 1.9e-06 |" in paragraph for paragraph in on_variants(row))
+    assert any("| <= 1.9e-06 |" in paragraph for paragraph in on_gains(row))
+    assert drawn._words(row | {"smallest_p": LEAST_DRAWN}) == "n = 30: p <= 1.9e-06"
+    assert drawn._words(row_of()) == "n = 8: p = 0.6" and "p <= 1.9e-06 in" in variants.verdict(row)
+    text = asked.said("dose", dose_and_place=pd.DataFrame([contrast(p_joint=LEAST_DRAWN)]), effects=ALONE, doses=DOSES)
+    assert "points, p <= 1.9e-06 of 2 contrasts)" in text[0] and "| <= 1.9e-06 |" in text[1]
 
 
 def test_variants_and_seeds_that_the_joint_test_leaves_out_are_named():
