@@ -165,6 +165,22 @@ def test_number_control_and_images_of_a_shape():
         assert look("A", own)["sentence"].startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "updates", "verdict", "sentence"),
+    [
+        ((2, 4), (99, 99), NOT_SEEN, "Not seen after 2 to 4 epochs: no U in these 2 Transformers; deepest: "),
+        ((2, 30), (99, 99), CONTRADICTED, "None of three metrics has a U in these 2 Transformers"),
+        # Weights from elsewhere count as trained to their end.
+        ((2, 0), (99, 0), CONTRADICTED, "None of three metrics has a U in these 2 Transformers"),
+    ],
+)
+def test_short_trainings_contradict_no_u(epochs, updates, verdict, sentence):
+    runs = pd.DataFrame({"network": ["cait", "vit"], "epochs": epochs, "updates": updates})
+    found = at(shapes(cait=(), vit=()), runs=runs)
+    assert found["verdict"] == verdict and found["sentence"].startswith(sentence)
+    assert len(found["sentence"].split()) <= 25
+
+
 UNTRAINED = {"cait_untrained": (), "vit_untrained": ()}
 
 

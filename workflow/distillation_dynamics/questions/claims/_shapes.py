@@ -117,6 +117,13 @@ def transformers(evidence: Evidence, found: Shapes) -> list[str]:
     return [name for name in evidence.names.ordered if found.of(name) and evidence.with_attention(name)]
 
 
+def epochs_here(evidence: Evidence, network: str) -> float:
+    """Return for how many epochs a network was trained here; infinite of weights from elsewhere, taken as finished."""
+    rows = evidence.read("runs", "network", "epochs", "updates")
+    rows = rows[(rows["network"] == network) & (rows["updates"] > 0)]
+    return float(rows["epochs"].iloc[0]) if len(rows) else float("inf")
+
+
 def none_tested(evidence: Evidence, found: Shapes) -> str:
     """Return why there is none."""
     unknown = [name for name in evidence.names.ordered if found.of(name) and evidence.with_attention(name) is None]

@@ -36,7 +36,7 @@ def look(evidence: Evidence) -> Finding:
         text = f"Not learned: untrained, {few(already)} {'has' if len(already) == 1 else 'have'} the same U; {images}."
         return Finding(CONTRADICTED, text, number, control)
     without = [name for name in networks if list(found.of(name).values()) == [False] * len(_shapes.SCALE_FREE)]
-    short = {name: epochs for name in without if (epochs := _epochs_here(evidence, name)) < LONG_ENOUGH}
+    short = {name: epochs for name in without if (epochs := _shapes.epochs_here(evidence, name)) < LONG_ENOUGH}
     finished = [name for name in without if name not in short]
     if finished:
         return Finding(CONTRADICTED, f"Not universal: no U in {few(finished)}; deepest: {images}.", number, control)
@@ -50,13 +50,6 @@ def look(evidence: Evidence) -> Finding:
         )
         return Finding(NOT_SEEN, text, number, control)
     return _rest(found, networks, controls, number, control)
-
-
-def _epochs_here(evidence: Evidence, network: str) -> float:
-    """Return for how many epochs a network was trained here; infinite of weights from elsewhere, taken as finished."""
-    rows = evidence.read("runs", "network", "epochs", "updates")
-    rows = rows[(rows["network"] == network) & (rows["updates"] > 0)]
-    return float(rows["epochs"].iloc[0]) if len(rows) else float("inf")
 
 
 def _rest(found: _shapes.Shapes, networks: list[str], controls: dict[str, str], number: str, control: str) -> Finding:

@@ -1,6 +1,8 @@
 """Claim A: entropy, intensity and magnitude of trained Transformers over depth, and how much of a U is scale."""
 
 from ...statistics.evidence import Evidence
+from ...statistics.thresholds import LONG_ENOUGH
+from ...words import span
 from . import _shapes
 from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding
 
@@ -11,8 +13,8 @@ TEXT = "Entropy and magnitude over depth are U-shaped"
 DECIDES = "the test of a valley in entropy, intensity and magnitude, of trained Transformers alone"
 RULE = (
     "supported: a U in all three, with the scale taken out too; as scale: not with it out; contradicted: no U in "
-    "any, in any of them; not testable: no Transformer of three blocks or more, or its scale-free forms were not "
-    "measured"
+    "any, in any of them, one of which was trained for 30 epochs or more, or elsewhere; not testable: no Transformer "
+    "of three blocks or more, or its scale-free forms were not measured"
 )
 
 
@@ -33,6 +35,10 @@ def look(evidence: Evidence) -> Finding:
         more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
         return Finding(NOT_TESTABLE, f"Not told in {here}: {open_[0]}{more}.", number, control)
     if not any(states) and not open_:
+        epochs = [_shapes.epochs_here(evidence, name) for name in networks]
+        if max(epochs) < LONG_ENOUGH:
+            text = f"Not seen after {span(epochs, '.0f')} epochs: no U in {here}; deepest: {found.deepest(networks)}."
+            return Finding(NOT_SEEN, text, number, control)
         text = f"None of three metrics has a U in {here}; deepest valley: {found.deepest(networks)}."
         return Finding(CONTRADICTED, text, number, control)
     if not all(states) or open_:
