@@ -3,12 +3,16 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from asked import SOFT as SOFT_ALONE
 from asked import said
+from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.questions import planned
+from distillation_dynamics.report.document import sections
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting, Trained
 from distillation_dynamics.statistics.evidence import Evidence
@@ -54,8 +58,15 @@ def test_each_family_is_said_once_with_what_it_finds():
     assert "gain: too few seeds for a test, 3 seeds" in said("planned", planned=few)[0]
 
 
-def test_without_a_plan_that_is_said():
-    assert said("planned", planned=rows({}, **TOP1)) == ["**No comparisons were planned (`statistics.families`).**"]
+def test_without_a_plan_the_report_has_no_section_of_it():
+    assert said("planned", planned=rows({}, **TOP1)) == []
+    asked, cost = {"planned": extensions.questions()["planned"]}, pd.DataFrame({"images_per_second": [np.nan]})
+    tables = {"runs": runs_of(**TOP1), "cost": cost}
+    with_plan, without = (
+        sections(asked, Evidence(tables | {"planned": rows(families, **TOP1)}, SOFT_ALONE), None, [])
+        for families in (FAMILIES, {})
+    )
+    assert [one.title for one in with_plan] == ["", "Planned comparisons"] and len(without) == 1
 
 
 @pytest.mark.parametrize(

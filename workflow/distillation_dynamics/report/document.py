@@ -34,14 +34,17 @@ class Section:
 def sections(
     questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None, notes: Sequence[str]
 ) -> list[Section]:
-    """Return the report; `study` is what study.json holds, None where it is not there; `notes` are on the images."""
+    """Return the report; `study` is what study.json holds, None where it is not there; `notes` are on the images.
+
+    A question of which nothing is said has no section.
+    """
     first = head.section(study, evidence.tables["runs"], evidence.tables["cost"], notes)
-    return [Section("", "", "", tuple(first)), *(section(*one, evidence) for one in questions.items())]
+    asked = [(question, said(name, question, evidence)) for name, question in questions.items()]
+    return [Section("", "", "", tuple(first)), *(section(*one) for one in asked if one[1])]
 
 
-def section(name: str, question: Question, evidence: Evidence) -> Section:
+def section(question: Question, paragraphs: Sequence[str]) -> Section:
     """Return the section of a question: its title, the answer, where it comes from, what would decide it, the rest."""
-    paragraphs = said(name, question, evidence)
     answered = paragraphs[0].startswith(("**", "- **"))
     answer, rest = (paragraphs[0], paragraphs[1:]) if answered else ("", paragraphs)
     return Section(question.title, answer, sources(question), tuple(rest))
