@@ -185,7 +185,7 @@ def test_tables_are_sorted_and_searched_by_keyboard_too(browser, page):
         await change(search, "spectral_last");
         const focus = all("a[href], button, input, select, summary, [tabindex]").every((part) => part.tabIndex >= 0);
         return { up, down, every, found: shown(), focus, label: search.getAttribute("aria-label") };""")  # fmt: skip
-    ordered = ["contradicted", "not testable here", "supported", "undecided"]
+    ordered = ["contradicted", "not seen here", "not testable here", "supported, as scale"]
     assert seen["up"] == [ordered, "ascending"] and seen["down"] == [ordered[::-1], "descending"]
     assert seen["every"] == 9 + 2 + 7 * 2 and seen["found"] == 3 and seen["focus"]
     assert seen["label"].startswith("Search in the table Test top-1 [%]")

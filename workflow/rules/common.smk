@@ -205,7 +205,7 @@ def resources_of(rule):
 
 
 def memory_of(rule, wildcards):
-    """What a job of a rule asks for: what the study says, or more where its networks or earlier jobs tell."""
+    """What a job of a rule asks for, the most of what the study says and its networks or earlier jobs tell."""
     memory = max(STUDY.compute[stage]["mem_mb"] for stage in stages_of(rule))
     # A job that has begun has what it asked for.
     return max(memory, costs().mem_mb(GRAPH, tasks_of(wildcards))) if workflow.is_main_process else memory
