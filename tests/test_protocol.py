@@ -47,9 +47,23 @@ def test_seeds_and_families_are_those_that_were_planned(name):
     assert planned.name == name and planned.seeds == tuple(range(first, last + 1))
     assert {family: len(of) for family, of in planned.statistics.families.items()} == families
     assert f"studies/{name}.yaml)" in PROTOCOL
-    # No seed that the earlier studies had, and none of the pilot's.
-    assert not set(study("../config", "full").seeds) & set(planned.seeds)
-    assert min(study("fashion_mnist", "pilot").seeds) >= 100
+    # No seed that the earlier study or the default has, and none of the pilots'.
+    assert not {*study("full").seeds, *study("../config").seeds} & set(planned.seeds)
+
+
+@pytest.mark.parametrize("name", ["pilot", "pilot_default"])
+def test_seeds_of_pilots_are_seeds_of_no_test(name):
+    assert min(study("fashion_mnist", name).seeds) >= 100
+
+
+def test_the_default_study_follows_its_rule():
+    default, full = study("../config"), study("full")
+    listed = {name: variant.terms for name, variant in default.variants.items()}
+    assert set(listed) == {"none", "soft", "first", "first_shuffled", "last", "last_shuffled"}
+    for variant in ("first", "last"):
+        assert terms.is_control(listed[f"{variant}_shuffled"], listed[variant])
+    assert {term.gradient_share for own in listed.values() for term in own} - {None} == {0.1}
+    assert len(default.seeds) >= 8 and not set(full.seeds) & set(default.seeds)
 
 
 def test_null_targets_differ_from_their_variant_in_the_target_alone():

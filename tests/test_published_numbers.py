@@ -29,7 +29,7 @@ def setting(*files):
     return from_json(Setting, to_json(found))
 
 
-IMAGENET, DEFAULT = setting("studies/imagenet.yaml"), setting("config.yaml")
+IMAGENET, FULL = setting("studies/imagenet.yaml"), setting("studies/full.yaml")
 
 
 def imagenet(**change):
@@ -107,7 +107,7 @@ def test_other_images_are_told_by_their_number_and_unknown_ones_are_not_the_same
 
 
 def test_a_small_study_has_references_by_place_and_no_comparison():
-    rows = tables(DEFAULT, {"spectral_last": [-0.1, -0.2]}, train_images=6000)
+    rows = tables(FULL, {"spectral_last": [-0.1, -0.2]}, train_images=6000)
     assert not rows["comparable"].any() and set(rows["verdict"]) <= {
         "not comparable",
         "not published",
@@ -164,7 +164,7 @@ def entropies(change, seeds=3, blocks=4, epochs=(0, 2, 5)):
 
 
 def test_entropy_over_depth_is_held_beside_the_published_one_at_both_ends_of_training():
-    rows = tables(DEFAULT, {}, train_images=6000).reset_index()
+    rows = tables(FULL, {}, train_images=6000).reset_index()
     found = published.entropy(NUMBERS, rows, entropies(1.0))
     assert found[["published_epoch", "epoch"]].values.tolist() == [[30, 2], [300, 5]]
     assert found["change"].tolist() == pytest.approx([1.01] * 2) and set(found["direction"]) == {"same"}
@@ -191,7 +191,7 @@ def test_entropy_over_depth_is_held_beside_the_published_one_at_both_ends_of_tra
 
 
 def test_entropy_without_seeds_epochs_blocks_or_values_says_so():
-    rows = tables(DEFAULT, {}, train_images=6000).reset_index()
+    rows = tables(FULL, {}, train_images=6000).reset_index()
     assert set(published.entropy(NUMBERS, rows, entropies(1.0, seeds=1))["direction"]) == {published.NOT_MEASURED}
     assert published.entropy(NUMBERS, rows, entropies(1.0, epochs=(0, 5)))["published_epoch"].tolist() == [300]
     assert published.entropy(NUMBERS, rows, entropies(1.0, blocks=2))["correlation"].isna().all()
@@ -228,19 +228,19 @@ def test_the_report_says_what_agrees_what_does_not_and_what_was_not_measured():
 
 
 def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
-    said = text(tables(DEFAULT, {"spectral_last": [0.3, 0.1]}, train_images=6000))
-    assert said.startswith("**Not comparable: 11 variants have the objectives of a published run at the same places")
+    said = text(tables(FULL, {"spectral_last": [0.3, 0.1]}, train_images=6000))
+    assert said.startswith("**Not comparable: 15 variants have the objectives of a published run at the same places")
     assert said.count("classes 10, published 1,000") == 1 and "agrees:" not in said and "disagrees" not in said
-    found = published.entropy(NUMBERS, tables(DEFAULT, {}, 6000).reset_index(), entropies(1.0))
+    found = published.entropy(NUMBERS, tables(FULL, {}, 6000).reset_index(), entropies(1.0))
     assert "in the published direction in 2 of 2 rows, in the opposite one in 0" in " ".join(
-        text(tables(DEFAULT, {}, 6000), found).split()
+        text(tables(FULL, {}, 6000), found).split()
     ).replace("changes in the published", "in the published")
-    said = " ".join(text(tables(DEFAULT, {}, 6000), found).split())
+    said = " ".join(text(tables(FULL, {}, 6000), found).split())
     assert "Untrained, the same students change in the published direction in 2 of 2 rows; what training adds" in said
-    alone = published.entropy(NUMBERS, tables(DEFAULT, {}, 6000).reset_index(), entropies(1.0, epochs=(2, 5)))
-    assert "Untrained students were not measured" in text(tables(DEFAULT, {}, 6000), alone)
-    assert "no students" in text(tables(DEFAULT, {}, 6000), baseline=None)
-    assert "**None was published" in text(tables(DEFAULT, {}, 6000).query("run == ''"))
+    alone = published.entropy(NUMBERS, tables(FULL, {}, 6000).reset_index(), entropies(1.0, epochs=(2, 5)))
+    assert "Untrained students were not measured" in text(tables(FULL, {}, 6000), alone)
+    assert "no students" in text(tables(FULL, {}, 6000), baseline=None)
+    assert "**None was published" in text(tables(FULL, {}, 6000).query("run == ''"))
 
 
 def test_the_figure_says_of_how_many_its_crosses_are_of_the_same_run():

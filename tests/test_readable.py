@@ -21,7 +21,7 @@ TRAINED = {
     "cait": network([64] * 8, [4] * 8),
     "vit": network([64] * 8, [4] * 8, class_token=True),
     "resnet": network([16, 32, 48, 64], [8, 4, 2, 1], "layer{}", False),
-    "student_alone": network([48] * 5, [4] * 5, class_token=True),
+    "student_teacher_images": network([48] * 5, [4] * 5, class_token=True),
 }
 MANY = (
     *("none", "soft", "projector_first", "projector_first_last", "projector_last", "spectral_first"),

@@ -212,7 +212,7 @@ def test_how_students_are_put_into_jobs_and_batches_into_parts_may_be_said(confi
     assert [task.key for task in graph_of(result).tasks] == [task.key for task in graph_of(plain).tasks]
 
 
-@pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["config.yaml", "studies/full.yaml"]])
+@pytest.mark.parametrize("names", [["config.yaml"], ["studies/smoke.yaml"], ["studies/full.yaml"]])
 def test_the_studies_that_come_with_the_project_are_valid(root, monkeypatch, names):
     monkeypatch.chdir(root)
     assert load(merged(names)).variants
