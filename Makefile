@@ -63,7 +63,7 @@ objectives: setup
 	@PYTHONPATH=workflow $(BIN)/python -m distillation_dynamics.catalogue
 
 # One network of a finished study as a folder that plain timm loads, with a model card:
-# make bundle STUDY=default VARIANT=soft SEED=0, or NETWORK=vit; ONNX=1 writes it as ONNX, too.
+# make bundle STUDY=default VARIANT=soft SEED=50, or NETWORK=vit; ONNX=1 writes it as ONNX, too.
 bundle: setup
 	@. $(BIN)/activate && PYTHONPATH=workflow python -m distillation_dynamics.share.bundle '$(or $(STUDY),default)' \
 	    $(if $(VARIANT),--variant '$(VARIANT)') $(if $(SEED),--seed '$(SEED)') $(if $(NETWORK),--network '$(NETWORK)') \

@@ -6,7 +6,9 @@ of a row. Numbers in the sentences around must stand in one of these tables.
 """
 
 import re
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,3 +78,15 @@ def test_the_committed_results_say_what_made_them():
         text = (folder / "report.md").read_text(encoding="utf-8")
         assert re.search(r"\| commit \| [0-9a-f]{40} \|", text) and "| machine |" in text
         assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
+
+
+def test_the_six_seeds_of_the_earlier_default_are_those_of_the_study_of_twenty():
+    rows = pd.read_parquet(ROOT / "docs/results/full/differences.parquet")
+    aligned = rows[~rows["variant"].isin(["none", "hard"])]
+    values = aligned.groupby("seed")["difference"].mean().to_numpy()
+    table = pd.read_parquet(ROOT / "docs/results/full/six_seeds.parquet")
+    assert table["mean_difference"].to_numpy() == pytest.approx([values[:6].mean(), values[6:].mean()])
+    total, choices = values.sum(), list(combinations(range(20), 6))
+    gaps = np.array([abs(values[list(six)].mean() - (total - values[list(six)].sum()) / 14) for six in choices])
+    share = (gaps >= gaps[0] - 1e-12).mean()
+    assert table["p"].to_numpy() == pytest.approx([share, share])

@@ -46,7 +46,7 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
     elif name is not None and variant is None:
         member = network(folder, said, name)
     else:
-        raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft SEED=0 or NETWORK=vit")
+        raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft SEED=50 or NETWORK=vit")
     out = folder / "bundles" / member.folder
     tables = {table: folder / f"summary/{table}.parquet" for table in ("summary", "runs")}
     tables["variants"] = folder / "statistics/variants.parquet"
