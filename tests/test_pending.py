@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distillation_dynamics.jobs.pending import OPTIONS, Fate, meaning, sentence
-from distillation_dynamics.study.keys import TrainingCompute
+from distillation_dynamics.study.compute import TrainingCompute
 
 PARTS = ("compute.students",)
 # All names of SLURM's list (25.05), by what they mean; those of other versions are among them.

@@ -16,9 +16,9 @@ from .study.keys import Configuration
 
 HEAD = """# Configuration
 
-Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. What is misspelt is said
-before anything runs. A default is what a study has that leaves the key out; keys in **bold** must be given where their
-part is. `<name>` stands for any name.
+Every key of a study's file (`config.yaml`, `studies/*.yaml`), printed by `make options`. Typos are reported before
+anything runs. Keys in **bold** are required wherever the mapping around them is given; all others have a default.
+`<name>` is any name that you choose.
 """
 KINDS = {"array": "list", "object": "mapping", "integer": "whole number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
@@ -42,7 +42,7 @@ def page() -> str:
     for name, part in parts.items():
         part = resolved(part, schema)
         rows = _rows(part, name, schema)
-        sections += _section(f"`{name}`", _terms(rows) if name == "variants" else rows, part["description"])
+        sections += _section(f"`{name}`", _terms(rows) if name == "variants" else rows, _sentence(part))
     return "\n".join(sections)
 
 
@@ -66,10 +66,9 @@ def _terms(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _section(title: str, rows: Iterator[Row], said: str = "") -> list[str]:
-    text = f"{said[0].upper()}{said[1:]}.\n" if said else None
     table = [f"| {' | '.join(row)} |" for row in rows]
     head = ["| key | value | default | meaning |", "|---|---|---|---|"]
-    return [f"## {title}\n", *([text] if text else []), *head, *table, ""]
+    return [f"## {title}\n", *([f"{said}\n"] if said else []), *head, *table, ""]
 
 
 def _has_keys(part: dict[str, Any]) -> bool:
@@ -87,11 +86,20 @@ def _rows(part: dict[str, Any], above: str, root: dict[str, Any]) -> Iterator[Ro
     for key, value in _below(part).items():
         value, name = resolved(value, root), f"{above}.{key}" if above else key
         if _has_keys(value):
+            optional = key in part.get("properties", ()) and key not in part.get("required", ())
+            if optional and value.get("default") is None and "description" in value:
+                yield f"`{name}`", KINDS["object"], "", _sentence(value)
             yield from _rows(value, name, root)
             continue
         shown = f"**`{name}`**" if key in part.get("required", ()) else f"`{name}`"
         default = "" if value.get("default") is None else f"`{json.dumps(value['default'])}`"
-        yield shown, _values(value, root), default, value["description"].replace("|", "\\|")
+        yield shown, _values(value, root), default, _sentence(value)
+
+
+def _sentence(value: dict[str, Any]) -> str:
+    """Return the meaning of a key as a sentence of a table."""
+    meaning = value["description"].replace("|", "\\|").rstrip(".")
+    return f"{meaning[0].upper()}{meaning[1:]}."
 
 
 def _values(value: dict[str, Any], root: dict[str, Any]) -> str:

@@ -10,29 +10,29 @@ OPTIONS = {
         "minimum": 0.001,
         "maximum": 1000,
         "default": 1.0,
-        "description": "that the logits of both are divided by",
+        "description": "Temperature that divides the logits of teacher and student; higher values soften both.",
     },
     "projector": {
         "type": "string",
         "enum": ["trained", "frozen", "orthogonal"],
         "default": "trained",
-        "description": "linear map of the student's channels to the teacher's: trained with the student, kept as it is "
-        "drawn, or trained and kept orthogonal",
+        "description": "Linear map from the student's channels to the teacher's: trained with the student, frozen at "
+        "random weights, or trained and kept orthogonal.",
     },
     "normalise_target": {
         "type": "boolean",
         "default": False,
-        "description": "each token of the target gets mean 0 and variance 1 over its channels (LayerNorm)",
+        "description": "Normalises each target token over its channels (mean 0, variance 1), which removes its scale.",
     },
     "robust": {
         "type": "number",
         "minimum": 1,
-        "description": "patches of the target whose norm is above this many times the median norm of their image's are "
-        "replaced by the mean of the others; left out: none are",
+        "description": "Replaces target patches whose norm is above this many times the image's median by the mean of "
+        "the others; default: keeps them.",
     },
     "mask_prefix": {
         "type": "boolean",
         "default": False,
-        "description": "leave class, distillation and register tokens out, and compare patches alone",
+        "description": "Compares patch tokens only, without class, distillation and register tokens.",
     },
 }

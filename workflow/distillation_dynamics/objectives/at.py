@@ -20,7 +20,12 @@ from ..objective import Term
 
 SHARED = ("normalise_target", "robust")
 OPTIONS = {
-    "power": {"type": "number", "minimum": 1, "default": 2.0, "description": "of activations, before their sum"},
+    "power": {
+        "type": "number",
+        "minimum": 1,
+        "default": 2.0,
+        "description": "Exponent of the activations before they are summed over channels.",
+    },
 }
 
 

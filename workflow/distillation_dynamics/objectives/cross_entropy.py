@@ -19,7 +19,7 @@ OPTIONS = {
         "minimum": 0,
         "exclusiveMaximum": 1,
         "default": 0.0,
-        "description": "share of the target spread over all classes",
+        "description": "Share of the target spread over all classes.",
     }
 }
 

@@ -19,8 +19,18 @@ from ..objective import Term
 
 SHARED = ("temperature",)
 OPTIONS = {
-    "beta": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within an image"},
-    "gamma": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of relations within a class"},
+    "beta": {
+        "type": "number",
+        "minimum": 0,
+        "default": 1.0,
+        "description": "Weight of the correlation over classes, within an image.",
+    },
+    "gamma": {
+        "type": "number",
+        "minimum": 0,
+        "default": 1.0,
+        "description": "Weight of the correlation over images, within a class.",
+    },
 }
 # Keeps the correlation of what does not vary finite: it is 0.
 EPSILON = 1e-8

@@ -21,8 +21,18 @@ from ._logits import split
 
 SHARED = ("temperature",)
 OPTIONS = {
-    "alpha": {"type": "number", "minimum": 0, "default": 1.0, "description": "weight of the label's class"},
-    "beta": {"type": "number", "minimum": 0, "default": 0.5, "description": "weight of the other classes"},
+    "alpha": {
+        "type": "number",
+        "minimum": 0,
+        "default": 1.0,
+        "description": "Weight of the divergence on the label's class.",
+    },
+    "beta": {
+        "type": "number",
+        "minimum": 0,
+        "default": 0.5,
+        "description": "Weight of the divergence on the other classes.",
+    },
 }
 
 

@@ -30,13 +30,13 @@ OPTIONS = {
         "type": "string",
         "enum": ["patches", "images", "random"],
         "default": "patches",
-        "description": "what is related: patches of an image, one patch of all images, random patches of the batch",
+        "description": "Compared tokens: patches of an image, one position in all images, or random patches.",
     },
     "sampled": {
         "type": "integer",
         "minimum": 2,
         "default": 192,
-        "description": "random patches; more than there are: all",
+        "description": "Number of random patches for `over: random`; memory grows with its square.",
     },
 }
 

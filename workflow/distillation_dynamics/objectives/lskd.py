@@ -19,7 +19,10 @@ from ._logits import divergence
 
 SHARED = ("temperature",)
 OPTIONS = {
-    "temperature": {"default": 2.0, "description": "that the standardised logits of both are divided by"},
+    "temperature": {
+        "default": 2.0,
+        "description": "Temperature that divides the standardised logits of teacher and student.",
+    },
 }
 # Added to the deviation, as published: logits that are all alike give equal probabilities.
 EPSILON = 1e-7

@@ -20,19 +20,24 @@ from ._generation import aligned, drawn, generator
 
 SHARED = ("normalise_target", "robust")
 OPTIONS = {
-    "alpha": {"type": "number", "minimum": 0, "default": 7e-5, "description": "factor of the sum of squares"},
+    "alpha": {
+        "type": "number",
+        "minimum": 0,
+        "default": 7e-5,
+        "description": "Factor of the summed squared error; it grows with channels and patches.",
+    },
     "masked": {
         "type": "number",
         "minimum": 0,
         "exclusiveMaximum": 1,
         "default": 0.5,
-        "description": "probability that a place (or channel) of an image is masked",
+        "description": "Probability that a position (or channel) of the student is masked.",
     },
     "over": {
         "type": "string",
         "enum": ["places", "channels"],
         "default": "places",
-        "description": "what is masked: places, all channels of each, or channels, all places of each",
+        "description": "Whether positions are masked in all channels, or channels at all positions.",
     },
 }
 

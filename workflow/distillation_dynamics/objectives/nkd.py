@@ -20,8 +20,13 @@ from ._logits import split
 
 SHARED = ("temperature",)
 OPTIONS = {
-    "gamma": {"type": "number", "minimum": 0, "default": 1.5, "description": "weight of the other classes"},
-    "temperature": {"description": "that the logits of both are divided by, for the other classes"},
+    "gamma": {
+        "type": "number",
+        "minimum": 0,
+        "default": 1.5,
+        "description": "Weight of the cross-entropy on the other classes.",
+    },
+    "temperature": {"description": "Temperature of the other classes; higher values soften both distributions."},
 }
 
 

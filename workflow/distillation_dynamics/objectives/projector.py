@@ -22,7 +22,7 @@ OPTIONS = {
     "frozen": {
         "type": "boolean",
         "default": False,
-        "description": "the projections keep their first weights, as published",
+        "description": "Keeps the projections at their random initial weights, as in the published code.",
     }
 }
 

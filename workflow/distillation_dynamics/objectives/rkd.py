@@ -26,8 +26,18 @@ from ..objective import Term
 
 SHARED = ("normalise_target", "robust")
 OPTIONS = {
-    "distance": {"type": "number", "minimum": 0, "default": 25.0, "description": "weight of distances"},
-    "angle": {"type": "number", "minimum": 0, "default": 50.0, "description": "weight of angles"},
+    "distance": {
+        "type": "number",
+        "minimum": 0,
+        "default": 25.0,
+        "description": "Weight of the distances between two images.",
+    },
+    "angle": {
+        "type": "number",
+        "minimum": 0,
+        "default": 50.0,
+        "description": "Weight of the angles between three images.",
+    },
 }
 EPSILON = 1e-12
 # Values of a part of all angles, of each network.

@@ -28,7 +28,7 @@ OPTIONS = {
     "heads": {
         "type": "integer",
         "minimum": 1,
-        "description": "relation heads; left out: the most that divide the attention heads of both networks",
+        "description": "Number of relation heads; default: the largest divisor of both networks' attention heads.",
     },
 }
 

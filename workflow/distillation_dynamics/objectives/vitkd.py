@@ -25,20 +25,30 @@ from ._generation import aligned, drawn, generator
 
 SHARED = ("normalise_target", "robust")
 OPTIONS = {
-    "alpha": {"type": "number", "minimum": 0, "default": 3e-5, "description": "factor of the sum of an early pair"},
-    "beta": {"type": "number", "minimum": 0, "default": 3e-6, "description": "factor of the sum of a generated pair"},
+    "alpha": {
+        "type": "number",
+        "minimum": 0,
+        "default": 3e-5,
+        "description": "Factor of the summed squared error of early pairs; it grows with channels and patches.",
+    },
+    "beta": {
+        "type": "number",
+        "minimum": 0,
+        "default": 3e-6,
+        "description": "Factor of the summed squared error of generated pairs.",
+    },
     "masked": {
         "type": "number",
         "exclusiveMinimum": 0,
         "exclusiveMaximum": 1,
         "default": 0.5,
-        "description": "share of an image's places that are masked and generated",
+        "description": "Share of patches that are masked and generated.",
     },
     "generated": {
         "type": "integer",
         "minimum": 0,
         "default": 1,
-        "description": "how many of the last pairs are generated",
+        "description": "Number of last pairs that are generated instead of imitated.",
     },
 }
 

@@ -22,7 +22,7 @@ OPTIONS = {
         "exclusiveMinimum": 0,
         "maximum": 1,
         "default": 0.2,
-        "description": "that the teacher's probabilities are raised to: one over its temperature",
+        "description": "Exponent of the teacher's probabilities, one over its temperature; smaller is softer.",
     }
 }
 

@@ -13,8 +13,12 @@ from .machine import Machine
 class Columns:
     """Which columns of Parquet files are read."""
 
-    image: Annotated[Text, Key("holds encoded images, paths of their files, or structs of both")] = "image"
-    label: Annotated[Text, Key("holds the classes: numbers from 0, or words, which are numbered")] = "label"
+    image: Annotated[Text, Key("Parquet column with the images: encoded bytes, file paths, or structs of both.")] = (
+        "image"
+    )
+    label: Annotated[Text, Key("Parquet column with the classes: integers from 0, or words, which are numbered.")] = (
+        "label"
+    )
 
 
 COLUMNS = Columns()

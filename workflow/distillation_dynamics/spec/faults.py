@@ -34,6 +34,9 @@ BEYOND = {
 # No number of a study is meant beyond these: what is computed of it in float32 overflows or vanishes.
 SMALLEST_MEANT, LARGEST_MEANT = 1e-12, 1e12
 WHOLE = "the configuration"
+# Patterns of keys, and what they ask for in words.
+SHA256, PLAIN = "^[0-9a-f]{64}$", "^[A-Za-z0-9_.-]+$"
+FORMS = {SHA256: "64 hexadecimal digits in lower case", PLAIN: "letters, digits, _, - and dots"}
 NAME = "at most 64 letters, digits, _, - and dots, the first a letter or digit, the last no dot"
 
 
@@ -123,7 +126,7 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
             case "string_pattern_mismatch" if place[-1] == "[key]":
                 yield f"{named(above[:-1])}: {said(value)} is not possible; it must be {NAME}"
             case "string_pattern_mismatch":
-                wanted = _part(schema, place)["description"] if above else NAME
+                wanted = FORMS.get(limits["pattern"], NAME)
                 yield f"{key}: {said(value)} is not possible; it must be {wanted}"
             case "twice":
                 yield f"{key}: {said(limits['item'])} is given twice; remove one"

@@ -14,8 +14,13 @@ WHITE = "white"
 class Validation:
     """Which images are held out for every choice."""
 
-    taken_from: Annotated[Literal["train", "test"], Key("the source whose images they are")]
-    per_class: Annotated[int, Key("held-out images of each class", ge=1)]
+    taken_from: Annotated[
+        Literal["train", "test"],
+        Key("Source from which the validation images are taken; they are then not used for anything else."),
+    ]
+    per_class: Annotated[
+        int, Key("Number of validation images per class; more of them narrow the intervals of every choice.", ge=1)
+    ]
 
 
 @dataclass(frozen=True)

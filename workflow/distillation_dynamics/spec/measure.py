@@ -22,13 +22,33 @@ Method = Literal["gradient", "smoothgrad", "integrated_gradients"]
 class SharedSettings:
     """What a study sets for its metrics under `measure`."""
 
-    entropy_bins: Annotated[int, Key("bins of the histograms that entropy is computed from", ge=2, le=100_000)] = 100
-    permutations: Annotated[int, Key("of the channels, for the nulls of spectra", ge=20, le=100_000)] = 200
-    dump_images: Annotated[Count, Key("of the measured images at most so many are dumped")] = 1000
-    dump_tokens: Annotated[Count | None, Key("fixed random tokens of a dumped image; left out: all")] = None
-    dtype: Annotated[Literal["float16", "float32"], Key("of dumped features; metrics are computed on float32")] = (
-        "float16"
-    )
+    entropy_bins: Annotated[
+        int,
+        Key(
+            "Number of histogram bins for token entropy; 100 as published, more resolve small activations.",
+            ge=2,
+            le=100_000,
+        ),
+    ] = 100
+    permutations: Annotated[
+        int,
+        Key(
+            "Number of random channel permutations in the null of each spectrum; the smallest p is 1 / (1 + this).",
+            ge=20,
+            le=100_000,
+        ),
+    ] = 200
+    dump_images: Annotated[
+        Count, Key("Largest number of measured images whose features are written to disk; lower it to save space.")
+    ] = 1000
+    dump_tokens: Annotated[
+        Count | None,
+        Key("Number of random tokens kept of each written image, the same positions in all; default: all tokens."),
+    ] = None
+    dtype: Annotated[
+        Literal["float16", "float32"],
+        Key("Precision of the features on disk; float32 doubles their size, and metrics always use float32."),
+    ] = "float16"
 
 
 @dataclass(frozen=True)

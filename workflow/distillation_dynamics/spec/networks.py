@@ -31,8 +31,14 @@ class WeightsJob:
 class Head:
     """A head for a network that has none."""
 
-    probe: Annotated[Literal["linear"], Key("a linear classifier on its pooled features, trained on data.train")]
-    images: Annotated[Count | None, Key("of data.train, spread over the classes; left out: 50,000, or all")] = None
+    probe: Annotated[
+        Literal["linear"],
+        Key("Trains a linear classifier on the network's pooled features of data.train, to give it logits."),
+    ]
+    images: Annotated[
+        Count | None,
+        Key("Number of images of data.train that the classifier learns from, balanced over classes; default: 50,000."),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -34,20 +34,24 @@ VIEWS = "draw only this many views of an image and reuse them; left out: a new o
 class Optimizer:
     """A timm optimiser."""
 
-    name: Annotated[OptimizerName, Key("timm's name of it")]
-    learning_rate: Annotated[Positive, Key("the largest rate, of an update by one batch", le=1000)]
-    weight_decay: Annotated[NotNegative, Key("of weight matrices; biases and scales have none", le=100)] = 0.05
-    eps: Annotated[float, Key("added to the denominator of an update", gt=0, le=1)] = 1e-8
+    name: Annotated[OptimizerName, Key("Optimiser, by its name in timm.")]
+    learning_rate: Annotated[
+        Positive, Key("Peak learning rate for one batch; it is not scaled with the batch size.", le=1000)
+    ]
+    weight_decay: Annotated[
+        NotNegative, Key("Weight decay of weight matrices; biases and norm scales have none.", le=100)
+    ] = 0.05
+    eps: Annotated[float, Key("Epsilon in the denominator of adaptive optimisers; rarely changed.", gt=0, le=1)] = 1e-8
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Learning rate over training; `step` says when it moves."""
 
-    name: Annotated[Literal["cosine", "constant"], Key("how the learning rate goes on after the warm-up")]
-    warmup_epochs: Annotated[Natural, Key("epochs in which the learning rate rises to its largest; 0: none")] = 0
-    warmup_learning_rate: Annotated[NotNegative, Key("learning rate that the warm-up begins with", le=1000)] = 0.0
-    minimum_learning_rate: Annotated[NotNegative, Key("learning rate that a cosine ends with", le=1000)] = 0.0
+    name: Annotated[Literal["cosine", "constant"], Key("Course of the learning rate after the warm-up.")]
+    warmup_epochs: Annotated[Natural, Key("Epochs of linear warm-up to the peak rate; 0 for none.")] = 0
+    warmup_learning_rate: Annotated[NotNegative, Key("Learning rate at the start of the warm-up.", le=1000)] = 0.0
+    minimum_learning_rate: Annotated[NotNegative, Key("Learning rate at the end of a cosine schedule.", le=1000)] = 0.0
     step: Annotated[Literal["update", "epoch"], Key(STEP)] = "update"
 
 
@@ -58,15 +62,21 @@ class Augmentation:
     `views`: so many in all (None: new ones in each epoch); `repeats`: so many in each epoch that shows the image.
     """
 
-    random_erasing: Annotated[Fraction, Key("probability that a part of an image is erased")] = 0.0
+    random_erasing: Annotated[Fraction, Key("Probability that a random rectangle of an image is erased.")] = 0.0
     erasing_mode: Annotated[Literal["const", "rand", "pixel"], Key(ERASED)] = "pixel"
-    crop_scale: Annotated[tuple[Area, Area], Key("least and largest area of a crop, as parts of an image")] = (
+    crop_scale: Annotated[
+        tuple[Area, Area], Key("Smallest and largest area of a random crop, as shares of the image.")
+    ] = (
         0.08,
         1.0,
     )
-    horizontal_flip: Annotated[Fraction, Key("probability that an image is mirrored")] = 0.5
-    color_jitter: Annotated[Jitter, Key("how far brightness, contrast and saturation change; 0: none")] = 0.0
-    auto_augment: Annotated[str | None, Key("timm's string, such as rand-m9-mstd0.5-inc1")] = None
+    horizontal_flip: Annotated[
+        Fraction, Key("Probability of a horizontal flip; set 0 where direction matters, as for digits.")
+    ] = 0.5
+    color_jitter: Annotated[Jitter, Key("Strength of random brightness, contrast and saturation; 0 for none.")] = 0.0
+    auto_augment: Annotated[
+        str | None, Key("RandAugment or AutoAugment policy as timm writes it, such as rand-m9-mstd0.5-inc1.")
+    ] = None
     views: Annotated[Count | None, Key(VIEWS)] = None
     repeats: Annotated[Count, Key(REPEATS)] = later(default=1)
 
@@ -77,8 +87,8 @@ class Mixing:
 
     mixup: Annotated[NotNegative, Key(MIXUP, le=1000)] = 0.0
     cutmix: Annotated[NotNegative, Key(CUTMIX, le=1000)] = 0.0
-    probability: Annotated[float, Key("that images are mixed at all", gt=0, le=1)] = 1.0
-    switch_probability: Annotated[Fraction, Key("of cutmix, where there is mixup too")] = 0.5
+    probability: Annotated[float, Key("Probability that images are mixed at all.", gt=0, le=1)] = 1.0
+    switch_probability: Annotated[Fraction, Key("Probability of CutMix rather than mixup, when both are on.")] = 0.5
     mode: Annotated[Literal["batch", "pair", "elem"], Key(MIX_MODE)] = "batch"
 
 
@@ -102,20 +112,28 @@ def views_of(augmentation: Augmentation | None) -> int | None:
 class Recipe:
     """How a model is trained."""
 
-    epochs: Annotated[int, Key("passes over the training images", ge=1, le=100_000)]
-    batch_size: Annotated[int, Key("images of an update, over all GPUs of the job", ge=2)]
-    optimizer: Annotated[Optimizer, Key("a timm optimiser")]
-    schedule: Annotated[Schedule, Key("the learning rate over training")]
+    epochs: Annotated[int, Key("Passes over the training images; time grows in proportion.", ge=1, le=100_000)]
+    batch_size: Annotated[int, Key("Images per update, over all GPUs; adjust the learning rate with it.", ge=2)]
+    optimizer: Annotated[Optimizer, Key("The timm optimiser.")]
+    schedule: Annotated[Schedule, Key("The learning rate over training.")]
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        Key("bfloat16: autocast of what is trained; losses and teachers stay in float32"),
+        Key(
+            "Precision of the trained network; bfloat16 (autocast) is faster on GPUs. Losses and teachers use float32."
+        ),
     ] = "float32"
-    validate_every: Annotated[Count, Key("epochs between validations; the last epoch is always validated")] = 1
-    train_images: Annotated[Count | None, Key("images of a fixed class-balanced subset; left out: all")] = None
+    validate_every: Annotated[Count, Key("Epochs between validations; the last epoch is always validated.")] = 1
+    train_images: Annotated[
+        Count | None, Key("Size of a fixed, class-balanced subset of the training images; default: all.")
+    ] = None
     clip_gradient_norm: Annotated[float | None, Key(CLIP, ge=1e-6, le=1e6)] = None
-    clip_jointly: Annotated[bool, Key("clip both by the norm of both together")] = False
-    augmentation: Annotated[Augmentation | None, Key("timm.data.create_transform; left out: none")] = None
-    mixing: Annotated[Mixing | None, Key("timm.data.Mixup: mixup, cutmix; left out: none")] = later(default=None)
+    clip_jointly: Annotated[bool, Key("Clips network and objective by their joint norm instead of separately.")] = False
+    augmentation: Annotated[Augmentation | None, Key("Augmentation by timm.data.create_transform; default: none.")] = (
+        None
+    )
+    mixing: Annotated[Mixing | None, Key("Mixing of images and labels by timm.data.Mixup; default: none.")] = later(
+        default=None
+    )
     ema: Annotated[Average | None, Key(EMA)] = later(default=None)
 
     @property
@@ -132,13 +150,21 @@ class Course:
     stays there; of `constant` it is 1. From `off_after` on the term is off.
     """
 
-    shape: Annotated[Literal["constant", "linear", "cosine"], Key("how the factor of the weight goes")] = "constant"
-    values: Annotated[tuple[Factor, Factor], Key("factor of the weight at the begin and at the end")] = (
+    shape: Annotated[
+        Literal["constant", "linear", "cosine"],
+        Key("Shape of the factor that multiplies the term's weight during training."),
+    ] = "constant"
+    values: Annotated[tuple[Factor, Factor], Key("Factor of the weight before and after the change.")] = (
         1.0,
         1.0,
     )
-    between: Annotated[tuple[Fraction, Fraction], Key("shares of the training between which it changes")] = (0.0, 1.0)
-    off_after: Annotated[float | None, Key("share of the training after which the term is off", gt=0, lt=1)] = None
+    between: Annotated[tuple[Fraction, Fraction], Key("Start and end of the change, as shares of the training.")] = (
+        0.0,
+        1.0,
+    )
+    off_after: Annotated[
+        float | None, Key("Share of the training after which the term is off; default: never.", gt=0, lt=1)
+    ] = None
 
     def factor(self, progress: float) -> float:
         """Return the factor of the weight after a share of the training."""
@@ -161,8 +187,14 @@ class Moves:
     CKA of the two blocks' mean tokens, mean over its updates, is at least `gate`; the last one stays.
     """
 
-    by: Annotated[Literal["epoch", "cka"], Key("when the next pair comes: equal parts of the epochs, or a gate on CKA")]
-    gate: Annotated[float | None, Key("linear CKA, of an epoch, from which on the next pair comes", gt=0, lt=1)] = None
+    by: Annotated[
+        Literal["epoch", "cka"],
+        Key("When the next pair is aligned: after equal parts of the epochs, or once CKA passes the gate."),
+    ]
+    gate: Annotated[
+        float | None,
+        Key("Linear CKA, averaged over an epoch, at which `moves.by: cka` goes on to the next pair.", gt=0, lt=1),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from .. import extensions
 from ..spec.keys import Key, Text
 from .fields import fields_of
 
-ARGS = "passed to timm.create_model; image size and channels come from the view, classes from data or the weights"
-XAVIER = "xavier: Xavier-uniform weights of linear layers"
+ARGS = "Arguments of timm.create_model; leave out image size, channels and classes, which follow from view and data."
+XAVIER = "Initial weights: timm's, or Xavier-uniform linear layers, which train better at small widths."
 
 
 class Architectures:
@@ -22,7 +22,7 @@ class Architectures:
         for name, known in extensions.architectures().items():
             own = fields_of(handler, known.options, known.required)
             schema = core_schema.typed_dict_schema(
-                own, extra_behavior="forbid", metadata={"pydantic_js_updates": {"description": known.shows.rstrip(".")}}
+                own, extra_behavior="forbid", metadata={"pydantic_js_updates": {"description": known.shows}}
             )
             fields[name] = core_schema.typed_dict_field(schema, required=False)
         return core_schema.typed_dict_schema(fields, extra_behavior="forbid")
@@ -32,7 +32,7 @@ class Architectures:
 class Named:
     """A timm model as a study names it."""
 
-    name: Annotated[Text, Key("a timm model")]
+    name: Annotated[Text, Key("Name of a timm model.")]
     args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)
     initialisation: Annotated[Literal["timm", "xavier"], Key(XAVIER)] = "timm"
     architecture: Annotated[dict[str, dict[str, Any]], Architectures()] = field(default_factory=dict)

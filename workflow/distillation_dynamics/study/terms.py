@@ -15,35 +15,37 @@ from .names import OneOf
 class Share:
     """The share that a term is given, instead of a weight: of the loss or of the gradients, over the first updates."""
 
-    share: Annotated[float | None, Key("of the loss", gt=0, lt=1)] = None
-    gradient_share: Annotated[float | None, Key("of the norms of the terms' gradients", gt=0, lt=1)] = None
+    share: Annotated[float | None, Key("Share of the loss that the term gets.", gt=0, lt=1)] = None
+    gradient_share: Annotated[
+        float | None, Key("Share of the summed gradient norms that the term gets.", gt=0, lt=1)
+    ] = None
 
 
-OBJECTIVE = Key("file of objectives/ that makes it; left out: that of the term's name")
+OBJECTIVE = Key("Objective of the term, a file of objectives/; default: the one with the term's name.")
 # What every term has.
 WEIGHT = Annotated[
     Factor | Share,
     Key(
-        "of the term in the loss; {share: s} or {gradient_share: s}: the weight that gives it that share of the loss, "
-        f"or of the norms of the terms' gradients on the student's blocks, over the first {CALIBRATION_UPDATES} updates"
+        "Weight of the term in the loss; {share: s} or {gradient_share: s} chooses the weight that gives the term "
+        f"this share of the loss, or of the gradient norms on the blocks, over the first {CALIBRATION_UPDATES} updates."
     ),
 ]
-COURSE = Annotated[Course, Key("how its weight changes over training; left out: it does not")]
-TEACHER = Annotated[str, Key("the network that it takes from; left out: that of its variant")]
-TARGET = Annotated[str, OneOf("targets"), Key("what stands in the teacher's place, as a control; left out: teacher")]
+COURSE = Annotated[Course, Key("How the weight changes over training; default: it is constant.")]
+TEACHER = Annotated[str, Key("Network that teaches this term; default: the variant's teacher.")]
+TARGET = Annotated[
+    str, OneOf("targets"), Key("Null target that replaces the teacher as a control; default: teacher, no control.")
+]
 # What a term has that compares blocks.
 PAIRS = Annotated[
     Any,
-    Key(
-        "blocks that it compares: first, last, last2 (the last two), [student's, teacher's] from 0, or a list of these"
-    ),
+    Key("Aligned blocks: first, last, last2 (the last two), a pair [student's, teacher's] from 0, or a list of them."),
 ]
-MOVES = Annotated[Moves, Key("it goes through its pairs one at a time; left out: all at once")]
+MOVES = Annotated[Moves, Key("Aligns the pairs one after another; default: all at once.")]
 WHOM = {
-    "student": "the one that it trains; left out: all of them, each as a variant of its own",
-    "teacher": "the network that teaches it; left out: the study's",
+    "student": "Student that the variant trains, by name; default: every student, each as a variant of its own.",
+    "teacher": "Network that teaches the variant, by name; default: the study's teacher.",
 }
-REDUCTION = Annotated[Literal["mean", "sum"], Key("of what the pairs give, into one term")]
+REDUCTION = Annotated[Literal["mean", "sum"], Key("Whether the values of several pairs are averaged or summed.")]
 
 
 class Terms:

@@ -1,4 +1,4 @@
-"""A linear lift of the last block's output to another width, where it has a norm and a head of its own.
+"""A linear layer lifts the last block's output to another width, where it has its own norm and head.
 
 features of the last block = W block(x) + b, for all tokens; then norm and head at that width. The lift trains with the
 network and stays in it, unlike the projection of a distillation loss. Source: Tian, Xu, Li, Jin, From Low-Rank Features
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 REQUIRES = ("plain",)
 OPTIONS = {
-    "width": {"type": "integer", "minimum": 1, "description": "channels that the last block's output is lifted to"}
+    "width": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "Number of channels to which a linear layer lifts the last block's output.",
+    }
 }
 
 

@@ -1,4 +1,4 @@
-"""The head reads the mean of the patches and no class token, by a norm of its own.
+"""The head reads the mean of the patch tokens instead of the class token, after its own norm.
 
 logits = head(norm(mean over patches of the last block)), as timm's `global_pool: avg`; class, distillation and
 register tokens are left out, so that the patches of the last block get their gradient from the labels, too. Of CaiT

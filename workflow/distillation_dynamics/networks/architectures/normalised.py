@@ -1,4 +1,4 @@
-"""A LayerNorm on the last block's output, and no lift: the control of `lift`, what normalising does by itself.
+"""A LayerNorm on the last block's output without a lift: the control of `lift`, normalisation alone.
 
 features of the last block = LayerNorm(block(x)), of each token over its channels, with a scale and shift that train;
 the network's own norm and head follow as they were.

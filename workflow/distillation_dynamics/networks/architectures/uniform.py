@@ -1,4 +1,4 @@
-"""All blocks are wider, until the network has as many parameters as with a wide last block: the control of `wide_last`.
+"""All blocks are wider, with as many parameters in total as a wide last block: the control of `wide_last`.
 
 The width is that of those that the heads of attention divide evenly, whose number stays (with rotary positions: into
 multiples of 4), with which the number of parameters comes nearest to that of `wide_last` of the same `width`; the
@@ -18,7 +18,7 @@ OPTIONS = {
     "width": {
         "type": "integer",
         "minimum": 1,
-        "description": "that of the wide last block whose number of parameters is aimed at",
+        "description": "Width of the `wide_last` network whose number of parameters is matched.",
     }
 }
 

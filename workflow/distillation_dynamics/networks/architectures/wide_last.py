@@ -1,4 +1,4 @@
-"""The last block is wider than the others: a linear lift before it, norm and head of its own behind it.
+"""The last block is wider than the others, with a linear lift before it and its own norm and head after it.
 
 features of the last block = block_W(W x + b), for all tokens; heads of attention stay as wide as those of the other
 blocks, so that there are more of them. Source: Tian, Xu, Li, Jin, From Low-Rank Features to Encoding Mismatch, 2025
@@ -17,7 +17,7 @@ OPTIONS = {
     "width": {
         "type": "integer",
         "minimum": 1,
-        "description": "channels of the last block, a multiple of the width of a head",
+        "description": "Number of channels of the last block, a multiple of the head width.",
     }
 }
 

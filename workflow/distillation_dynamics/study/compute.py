@@ -1,0 +1,62 @@
+"""What jobs ask of the machine or SLURM, by stage: keys of a configuration that change no result. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..spec.faults import PLAIN
+from ..spec.keys import Count, Key, Natural
+
+GpuModel = Annotated[str, Key(pattern=PLAIN)]
+GPUS = "GPUs per job over all nodes; with more than one, torchrun splits each batch over them."
+PART = (
+    "Images per forward pass; lower it if memory runs out, since gradients are accumulated; default: the whole batch."
+)
+RUNS = "Students of one seed that a job trains together; default: as many as keep all cores busy, on SLURM 8 at most."
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a job of a stage asks for."""
+
+    gpu: Annotated[int, Key("GPUs per job of this stage.", ge=0, le=1)] = 0
+    gpu_model: Annotated[GpuModel | None, Key("GPU model as the cluster names it, such as a100; default: any.")] = None
+    threads: Annotated[
+        int, Key("Cores per job, and threads it computes with; another number may change the last bits.", ge=1, le=1024)
+    ] = 1
+    mem_mb: Annotated[
+        int,
+        Key(
+            "Memory per job in MB; a job asks for more if earlier jobs or the network's size require it.",
+            ge=500,
+        ),
+    ] = 3000
+    runtime: Annotated[Count, Key("Time limit per cluster job in minutes; a stopped job resumes.")] = 60
+
+
+@dataclass(frozen=True)
+class TrainingCompute(Compute):
+    """What a training asks for."""
+
+    gpu: Annotated[Natural, Key(GPUS)] = 0
+    nodes: Annotated[Count, Key("Machines per job; set it with `gpu` for trainings over several nodes.")] = 1
+    images_at_a_time: Annotated[Count | None, Key(PART)] = None
+
+
+@dataclass(frozen=True)
+class StudentsCompute(TrainingCompute):
+    """What the trainings of students ask for."""
+
+    runs_per_job: Annotated[Count | None, Key(RUNS)] = None
+
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """What the jobs of each stage ask for."""
+
+    data: Compute = Compute()
+    networks: TrainingCompute = TrainingCompute()
+    teacher_outputs: Compute = Compute()
+    students: StudentsCompute = StudentsCompute()
+    measure: Compute = Compute()
+    compare: Compute = Compute()
+    tables: Compute = Compute(mem_mb=1000, runtime=20)
