@@ -83,14 +83,19 @@ class Browser:
         elif method == "Network.requestWillBeSent" and not given["request"]["url"].startswith(("data:", "blob:")):
             self.asked.append(given["request"]["url"])
 
-    def open(self, path, width=1200, height=900, scheme="light", script=True):
-        """Show a file, in a window of so many pixels, with or without its script."""
+    def open(self, path, width=1200, height=900, scheme="light", script=True, at=""):
+        """Show a file, in a window of so many pixels, with or without its script; `at`: the end of its address."""
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.faults, self.asked, self.seen = [], [], set()
-        self.call("Page.navigate", url=path.as_uri())
+        # Another end of the address alone would not load it anew.
+        self.call("Page.navigate", url="about:blank")
+        while "Page.loadEventFired" not in self.seen:
+            self._note(self._read())
+        self.faults, self.asked, self.seen = [], [], set()
+        self.call("Page.navigate", url=path.as_uri() + at)
         while "Page.loadEventFired" not in self.seen:
             self._note(self._read())
         assert self.asked.pop(0) == path.as_uri()

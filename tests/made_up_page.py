@@ -94,7 +94,9 @@ def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradi
     tables = tables_of(who) if tables is None else tables
     for name, table in tables.items():
         written = pa.Table.from_pandas(table, preserve_index=False)
-        about = [one.with_metadata({"unit": "points", "description": f"what {one.name} is"}) for one in written.schema]
+        about = [
+            one.with_metadata({"unit": "points", "description": f"what `{one.name}` is"}) for one in written.schema
+        ]
         pq.write_table(written.cast(pa.schema(about)), folder / f"{name}.parquet")
     (folder / "report.json").write_text(json.dumps(report or report_of()))
     for name in figures:

@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from importlib import import_module
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,13 +17,15 @@ from distillation_dynamics import extensions
 from distillation_dynamics.drawing.style import Style
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.jobs.gathered import known_tables
-from distillation_dynamics.page import document, html, looks, profiles, rows
+from distillation_dynamics.page import document, html, looks, metrics, profiles, rows
 from distillation_dynamics.page.panel import PageData
-from distillation_dynamics.page.panels import provenance, spectra
+from distillation_dynamics.page.panels import beside, provenance, spectra
+from distillation_dynamics.spec.base import from_json, to_json
+from distillation_dynamics.spec.tables import Names
 from distillation_dynamics.stages import page as stage
 from frames import frame
 from helpers import graph_of, load, smoke_config
-from made_up_page import ALONE, EDGES, WHO, report_of, tables_of, write
+from made_up_page import ALONE, EDGES, TITLES, WHO, report_of, tables_of, write
 
 EMPTY = {"meta", "input", "img", "br"}
 MADE = {
@@ -82,45 +85,27 @@ def whole(tmp_path_factory):
     return written(tmp_path_factory.mktemp("whole"), made=MADE)
 
 
-def test_a_whole_study_has_every_section_in_the_order_of_reading(whole):
+def test_a_whole_study_has_every_section_and_one_order_of_answers_contents_and_sections(whole):
+    read = Read(whole)
     assert sections(whole) == [
-        *(
-            "answers",
-            "what-this-study-can-show",
-            "study",
-            "accuracy",
-            "variants",
-            "claims",
-            "gain",
-            "terms",
-            "published",
-        ),
-        *(
-            "dynamics",
-            "shape",
-            "classes",
-            "spectra",
-            "networks",
-            "map",
-            "alignment",
-            "cka",
-            "saliency",
-            "cost",
-            "provenance",
-        ),
-        "a-question-without-a-panel",
+        *("answers", "paper", "accuracy", "what-this-study-can-show", "study", "the-variants", "shape", "dynamics"),
+        *("spectra", "networks", "map", "classes", "variants", "beside", "gain", "terms", "alignment", "cka"),
+        *("published", "claims", "cost", "provenance", "a-question-without-a-panel", "glossary"),
     ]
     panels = {panel["id"] for panel in data_of(whole)["panels"]}
-    places = {one["data-panel"] for one in Read(whole).all("div") if "data-panel" in one}
-    assert panels == places and len(panels) == 14
-    links = {one["href"] for one in Read(whole).all("a")}
-    assert links >= {f"#{name}" for name in sections(whole) if name not in ("study", "what-this-study-can-show")}
-    assert {link.removeprefix("#") for link in links} <= {one.get("id") for _, one in Read(whole).tags}
+    places = {one["data-panel"] for one in read.all("div") if "data-panel" in one}
+    assert panels == places and len(panels) == 16
+    links = [one["href"][1:] for one in read.all("a") if one["href"][0] == "#" and "class" not in one][1:]
+    contents, answers = links[: len(sections(whole))], links[len(sections(whole)) :]
+    assert contents == sections(whole), "every section is in the contents"
+    assert answers == [one for one in contents if one in answers] and len(answers) == len(TITLES)
+    assert set(links) <= {one.get("id") for _, one in read.tags}
 
 
 def test_answers_stand_in_front_and_in_their_sections(whole):
     words = Read(whole).words
     assert words.count("About Does a variant help?") == 2
+    assert "held against soft" in words and "distillation training a student on what a teacher says" in words
     assert words.count("About A question without a panel") == 2
     assert (
         "What does distilling the teacher cait do inside a student? 7 variants of the loss, held against soft" in words
@@ -131,12 +116,16 @@ def test_nothing_outside_the_page_is_named_but_by_the_library_that_draws(whole):
     read = Read(whole)
     assert not [one for name, one in read.tags if name in ("link", "iframe", "object", "base", "audio", "video")]
     assert all(one["src"].startswith("data:image/webp;base64,") for one in read.all("img"))
-    assert all("src" not in one for one in read.all("script")) and all(one["href"][0] == "#" for one in read.all("a"))
+    assert all("src" not in one for one in read.all("script"))
+    sites = ("https://doi.org/10.1609/", "https://arxiv.org/abs/")
+    assert all(one["href"].startswith(("#", "../../docs/", *sites)) for one in read.all("a"))
+    assert len([one for one in read.all("a") if one["href"].startswith(sites)]) == 3
     (policy,) = [one["content"] for one in read.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ") and "http" not in policy and "connect-src" not in policy
     own = re.sub(r"<script>/\*! vega .*?</script>", "", whole, flags=re.S)
     assert len(own) < len(whole) - 800_000
-    assert set(re.findall(r"https?://[^\"' )]+", own)) == {"http://www.w3.org/2000/svg"}
+    named = {one for one in re.findall(r"https?://[^\"' )]+", own) if not one.startswith(sites)}
+    assert named == {"http://www.w3.org/2000/svg"}
 
 
 def test_readers_of_screens_and_keyboards_find_heads_and_names(whole):
@@ -162,7 +151,8 @@ def test_without_scripts_pictures_and_tables_are_open(whole):
 def test_provenance_says_what_made_the_study(whole):
     words = Read(whole).words
     for said in ("deadbeef, with changes that are not committed", "seeds: - 0", "stages.page abc", "weights vit 5678",
-                 "images main train 1234", "version of python 3.11", "students 1 0.50"):  # fmt: skip
+                 "images main train 1234", "version of python 3.11",
+                 "Stage Results Minutes", "students 1 30", "together 1 30"):  # fmt: skip
         assert said in words
 
 
@@ -195,13 +185,16 @@ def test_what_a_chart_reads_is_in_its_table(whole):
         known = {control["name"]: control for control in panel["controls"]}
         for chart in panel["charts"]:
             columns = set(data["tables"][chart["table"]]["columns"])
-            measured = any(known[name]["kind"] == "measure" for name in chart["controls"])
+            measured = chart["fields"] or any(known[name]["kind"] == "measure" for name in chart["controls"])
             assert set(chart["columns"]) <= columns | (computed if measured else set()), chart["title"]
+            assert set(chart["fields"].values()) <= columns
             assert set(chart["where"]) <= columns
             assert not chart["follow"] or "owner" in columns
             for name in chart["controls"]:
                 control = known[name]
                 wanted = {control["field"]} if control["field"] else set()
+                if control["kind"] == "who" and chart["table"] == "pairs":
+                    wanted = {name}
                 if control["kind"] == "measure":
                     wanted = {option["value"] for option in control["options"]}
                     wanted |= {column for option in control["options"] for column in option.get("fields", {}).values()}
@@ -224,21 +217,8 @@ def test_names_that_look_like_html_stay_text(tmp_path):
 def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
     said = written(tmp_path, who=ALONE, report=report_of(["Networks beside each other"]))
     assert sections(said) == [
-        *(
-            "answers",
-            "study",
-            "accuracy",
-            "claims",
-            "shape",
-            "classes",
-            "spectra",
-            "networks",
-            "map",
-            "cka",
-            "saliency",
-            "course",
-        ),
-        *("cost", "provenance"),
+        *("answers", "paper", "accuracy", "study", "shape", "spectra", "networks", "map", "classes", "beside"),
+        *("course", "cka", "claims", "cost", "provenance", "glossary"),
     ]
     assert "What are cait, vit like inside, block by block" in Read(said).words
     assert not re.search(r"distilling the teacher|<legend>Variants", said)
@@ -320,7 +300,7 @@ def test_saliency_without_any_value_is_left_out(tmp_path):
     nothing = [np.full_like(one, np.nan) for one in tables["saliency"]["map"]]
     known = tables["saliency"]["method"] == "image"
     tables["saliency"].loc[~known, "map"] = pd.Series(nothing)[~known]
-    assert "saliency" not in sections(written(tmp_path / "a", tables=tables))
+    assert "Saliency of the label's logit" not in Read(written(tmp_path / "a", tables=tables)).words
     tables = tables_of(WHO)
     chosen = (tables["saliency"]["network"] == "soft") & (tables["saliency"]["method"] == "gradient")
     tables["saliency"].loc[chosen, "map"] = pd.Series(nothing)[chosen]
@@ -336,12 +316,131 @@ def test_saliency_names_classes_and_always_shows_the_untrained_student(tmp_path)
     assert '<tr><th scope="row">untrained student</th>' in said and '<tr data-owner="soft">' in said
 
 
+def test_heads_say_what_is_shown_and_texts_have_no_marks_of_markdown(whole):
+    for panel in data_of(whole)["panels"]:
+        for chart in panel["charts"]:
+            assert not {"value", "null", "low", "high"} & set(chart["columns"].values()), chart["title"]
+        texts = [text for control in panel["controls"] for option in control["options"] for text in option.values()]
+        assert not [text for text in [*texts, *(one["description"] for one in panel["charts"])] if "`" in str(text)]
+    assert not re.findall(r"\b1 (?:points|seeds|blocks|images|epochs|rows)\b", Read(whole).words)
+
+
+def axes(part):
+    """Yield the channels x and y of numbers in a specification."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            if name in ("x", "y") and isinstance(inner, dict) and inner.get("type") == "quantitative":
+                yield inner
+            yield from axes(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from axes(inner)
+
+
+def test_every_axis_of_numbers_has_a_title(whole):
+    charts = [chart for panel in data_of(whole)["panels"] for chart in panel["charts"]]
+    assert len(charts) == 25
+    for chart in charts:
+        titles = [one.get("title") for one in axes(chart["spec"]) if "datum" not in one]
+        assert None not in titles, chart["title"]
+
+
+def test_terms_of_a_loss_have_the_colours_of_the_printed_figures_and_of_their_variants(whole):
+    # A task is read back from its file.
+    known, style = data_of(whole)["looks"], Style("colorblind", 60, from_json(Names, to_json(WHO)))
+    printed = {name: mpl.colors.to_hex(color) for name, color in style.terms().items()}
+    assert dict(zip(known["terms"]["names"], known["terms"]["light"], strict=True)) == printed
+    (chart,) = next(panel["charts"] for panel in data_of(whole)["panels"] if panel["id"] == "terms")
+    (bar,) = chart["spec"]["layer"]
+    assert bar["encoding"]["color"]["scale"] == "looks.terms"
+    own = dict(zip(known["names"], known["light"], strict=True))
+    assert own["soft"] == printed["soft"]
+
+
+def test_networks_with_a_u_are_shown_at_the_start(tmp_path):
+    tables = tables_of(WHO)
+    rows = {"network": ["vit", "vit", "cait"], "metric": "entropy", "probe": "balanced"}
+    rows |= {"role": ["paper", "control", "control"], "verdict": ["not U-shaped", "U-shaped", "U-shaped"]}
+    tables["shape"] = frame(rows)
+    assert "vit" not in document.start(data_for(tables))
+    tables["shape"].loc[0, "verdict"] = "U-shaped"
+    assert "vit" in document.start(data_for(tables))
+
+
+def test_metrics_have_names_and_groups():
+    names = ["entropy", "rms_per_bin", "rms", "sample_rank_95", "my_own", "pca_rank_80_p99", "sep_folded_p", "rms_own"]
+    assert metrics.in_groups(names) == [
+        *("entropy", "rms_per_bin", "rms", "rms_own", "sample_rank_95", "pca_rank_80_p99", "sep_folded_p", "my_own"),
+    ]
+    assert [metrics.group_of(name) for name in ("rms_per_bin", "rms", "my_own")] == ["Entropy", "Magnitude", "Others"]
+    assert [metrics.name_of(name) for name in ("rms", "my_own", "sample_rank_95", "pca_rank_80_p99")] == [
+        *("RMS of activations", "My own", "Sample rank at 95 % of the energy"),
+        "Pca rank at 80 % of the energy, 99th percentile over images",
+    ]
+
+
+def test_times_of_stages_are_read_in_one_unit_with_two_digits():
+    assert [provenance.unit_of(hours)[0] for hours in (3.0, 0.5, 0.001, 0.0)] == ["Hours", "Minutes", *["Seconds"] * 2]
+    assert [provenance.short(value) for value in (0.0, 0.00432, 0.24, 2.93, 15.2, 1234.0)] == [
+        *("0", "0.0043", "0.24", "2.9", "15", "1,234"),
+    ]
+
+
+def test_the_paper_figures_come_first_each_beside_its_null(whole):
+    panel = data_of(whole)["panels"][0]
+    assert panel["id"] == "paper"
+    assert [chart["title"] for chart in panel["charts"]] == [
+        *("Spectrum over channels, by block", "The same with permuted channels", "Entropy over depth"),
+        *("Spectral intensity over depth", "Activation magnitude over depth", "Gradient magnitude over depth"),
+    ]
+    table = data_of(whole)["tables"]["spectra_by_block"]["columns"]
+    assert max(table["value"]) == 1 and set(table["kind"]["levels"]) == {"measured", "permuted"}
+    assert min(table["from"]) == 0 and max(table["to"]) == 0.5
+    assert all(low < high for low, high in zip(table["from"], table["to"], strict=True))
+
+
+def test_variants_are_described_by_loss_blocks_and_shares(tmp_path):
+    tables = tables_of(WHO)
+    dose = {"variant": "soft", "seeds": 2, "cosine": 1.0}
+    tables["doses"] = pd.DataFrame([
+        dose | {"term": "cross_entropy", "pairs": "", "given": "weight 0.1", "epoch": 1, "share": 0.25}
+        | {"gradient_share": 0.1},
+        dose | {"term": "soft", "pairs": "", "given": "weight 0.9", "epoch": 1, "share": 0.75, "gradient_share": 0.9},
+        dose | {"variant": "spectral_last", "term": "spectral", "pairs": "3-7, 2-6", "given": "weight 0.2", "epoch": 2}
+        | {"share": 0.5, "gradient_share": np.nan},
+    ])  # fmt: skip
+    terms = {"cross_entropy": {"weight": 0.1}, "soft": {"weight": 0.9, "temperature": 3.0}}
+    aligned = terms | {"spectral": {"weight": 0.2, "pairs": "last", "target": "zero"}}
+    made = MADE | {"configuration": {"variants": {"soft": terms, "spectral_last": aligned}}}
+    words = Read(written(tmp_path, tables=tables, made=made)).words
+    assert "soft cross entropy (weight 0.1) + soft (weight 0.9, temperature 3.0) none" in words
+    assert "cross entropy 25, soft 75 cross entropy 10, soft 90" in words
+    assert (
+        "cross entropy + soft (temperature 3.0) + spectral (weight 0.2) 3 to 7 and 2 to 6 zero spectral 50 -" in words
+    )
+    assert "SpectralKD: mean squared error between spatial spectra" in words
+
+
+def test_differences_of_every_two_variants_are_paired_by_seed():
+    runs = {"network": ["soft", "soft", "soft", "hard", "hard", "vit"], "seed": [0, 1, 2, 0, 1, None]}
+    tables = {"runs": pd.DataFrame(runs | {"test_top1": [70.0, 71.0, 90.0, 72.0, 75.0, 80.0]})}
+    found = beside.pairs(data_for(tables)).set_index(["one", "other"])
+    assert sorted(found.index) == [("hard", "soft"), ("soft", "hard")]
+    one = found.loc[("soft", "hard")]
+    # Differences of 2 and 4 points: t of one degree of freedom times their standard error of 1.
+    assert (one["value"], one["seeds"]) == (3.0, 2)
+    assert one["high"] - one["value"] == pytest.approx(12.706, rel=1e-4)
+    assert found.loc[("hard", "soft"), "value"] == -3.0
+    single = data_for({"runs": tables["runs"][tables["runs"]["seed"] == 0]})
+    assert beside.pairs(single)["low"].isna().all()
+
+
 def test_figures_without_a_panel_are_shown_at_the_end(tmp_path):
     tables = {name: table for name, table in tables_of(WHO).items() if name != "saliency"}
     said = written(tmp_path, tables=tables, figures=("accuracy", "spectra", "cka"))
     assert "others" not in sections(said)
     tables = {name: table for name, table in tables.items() if name != "spectrum"}
-    assert sections(written(tmp_path, tables=tables, figures=("accuracy", "spectra")))[-1] == "others"
+    assert sections(written(tmp_path, tables=tables, figures=("accuracy", "spectra")))[-2:] == ["others", "glossary"]
 
 
 def test_what_a_figure_shows_is_the_first_sentence_of_its_module():
@@ -385,7 +484,9 @@ def test_of_many_those_furthest_from_the_baseline_are_shown_at_the_start():
 def test_profiles_show_networks_at_every_epoch_and_their_intervals_over_images():
     tables = tables_of(WHO)
     table, metrics = profiles.profiles(data_for(tables))
-    assert metrics[:3] == ["entropy", "activation_magnitude", "intensity"]
+    assert metrics[:2] == ["entropy_since_first", "entropy"]
+    change = table[table["network"] == "cait"].set_index("block")
+    assert change["entropy_since_first"].to_numpy() == pytest.approx(change["entropy"] - change["entropy"].loc[0])
     assert not [name for name in metrics if name.endswith(("_se", "_null", "_low", "_p99")) or name == "channels"]
     assert table.loc[table["role"] != "variant", "epoch"].isna().all()
     assert set(table.loc[table["last"], "network"]) == set(table["network"]), "each has a last epoch, its own"
@@ -421,6 +522,9 @@ def test_numbers_are_short_and_what_is_none_is_null():
 
 
 def test_markdown_of_the_report_becomes_html():
+    links = "[a paper](https://example.org/a) and [a file](b.md#c)"
+    assert html.inline(links) == '<a href="https://example.org/a">a paper</a> and a file'
+    assert "<a" not in html.inline("[x](javascript:alert(1)) [y](https://a b)")
     paragraphs = ["**A < B** and | c |\nmore `d.py`", "- one\n- **two**", "| a | b [%] |\n|---|---|\n| x & y | 1 |"]
     assert list(html.blocks([*paragraphs, "", "  "])) == [
         ("text", "<strong>A &lt; B</strong> and | c | more <code>d.py</code>"),

@@ -77,7 +77,7 @@ def objectives() -> dict[str, Objective]:
             raise StudyError(f"{file.path}: {file.name} is a key of every variant; choose another name")
         takes, options = file.parameters("Loss", "forward"), options_of(file, TERM_OPTIONS, "every term")
         file.allow("forward", takes, (*OF_BATCH, OF_PAIR, *OF_NETWORK, *OF_BLOCK))
-        found[file.name] = objective = Objective(takes, options)
+        found[file.name] = objective = Objective(takes, options, file.first_sentence())
         if not any(name.startswith("student_") for name in takes):
             raise file.fault("forward", "takes nothing of the student; give it something, such as student_logits")
         if OF_PAIR in takes and not objective.by_block:

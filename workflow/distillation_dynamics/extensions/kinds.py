@@ -14,10 +14,11 @@ TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS":
 
 
 class Objective(NamedTuple):
-    """What the `forward` of an objective takes, in order, and its options."""
+    """What the `forward` of an objective takes, in order, its options, and the first sentence of its file."""
 
     takes: tuple[str, ...]
     options: dict[str, Option]
+    shows: str
 
     @property
     def by_block(self) -> bool:

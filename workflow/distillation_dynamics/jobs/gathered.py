@@ -28,11 +28,12 @@ SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "term_gradients", "summary", "cost")
 LIBRARY = Path(__file__).parents[1]
 SOURCES = LIBRARY.parents[1] / "resources/sources.bib"
-# Script, style and templates of the page, and Vega, which draws its charts.
+# Scripts, style and templates of the page, and its glossary; Vega, which draws its charts, is one of the scripts.
 PAGE = LIBRARY / "page"
 ASSETS = (
-    *(PAGE / "assets" / name for name in ("page.css", "page.js", "vega.js")),
+    *sorted(PAGE.glob("assets/*.[cj]s*")),
     *sorted(PAGE.glob("templates/*.j2")),
+    LIBRARY.parents[1] / "docs/glossary.md",
 )
 
 

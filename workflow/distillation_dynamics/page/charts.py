@@ -6,6 +6,8 @@ is light or dark; so are axes' colours and what marks say on hovering. Data is c
 
 from typing import Any
 
+import pandas as pd
+
 from ..statistics.thresholds import LEAST_RMS_PER_BIN
 
 Spec = dict[str, Any]
@@ -14,8 +16,8 @@ Spec = dict[str, Any]
 # and the colour of ink.
 COLORS, DASHES, TERMS = "looks.colors", "looks.dashes", "looks.terms"
 NAMES, INK = "looks.names", "looks.ink"
-# Put in as well: `log` or `linear`, as the switch of a panel says.
-SWITCHED = "scales.y"
+# Put in as well: `log` or `linear`, as the switch of a panel says; name and unit of the measure that is chosen.
+SWITCHED, MEASURE = "scales.y", "measure.title"
 HEIGHT, STEP = 260, {"step": 22}
 NETWORK = {"field": "network", "type": "nominal", "legend": None}
 COLOR: Spec = {"color": NETWORK | {"scale": COLORS}}
@@ -56,6 +58,26 @@ def whole(axis: str, field: str, title: str) -> Spec:
     return number(axis, field, title, axis={"tickMinStep": 1, "format": "d"})
 
 
+def plane(x: pd.Series, y: pd.Series, titles: tuple[str, str], margin: float = 0.05) -> tuple[Spec, list[Spec]]:
+    """Return channels x and y of one unit, and the parameters that they need: all points fit, whatever the width.
+
+    Where the chart is wider than the points, or higher, the axis of that side goes on beyond them.
+    """
+    ends = {"x": (x.min(), x.max()), "y": (y.min(), y.max())}
+    middles = {axis: float(sum(pair) / 2) for axis, pair in ends.items()}
+    spans = {axis: float((pair[1] - pair[0]) * (1 + 2 * margin)) or 1.0 for axis, pair in ends.items()}
+    sides = {"x": "width", "y": "height"}
+    # Data units a pixel: the larger of what both sides need.
+    unit = {"name": "unit", "expr": " , ".join(f"{spans[axis]!r} / max({side}, 1)" for axis, side in sides.items())}
+    unit["expr"] = f"max({unit['expr']})"
+    found = {}
+    for title, (axis, side) in zip(titles, sides.items(), strict=True):
+        low, high = ({"expr": f"{middles[axis]!r} {sign} unit * {side} / 2"} for sign in "-+")
+        scale = {"zero": False, "nice": False, "domainMin": low, "domainMax": high}
+        found[axis] = {"field": axis, "type": "quantitative", "title": title, "scale": scale}
+    return found, [unit]
+
+
 def place(axis: str, field: str, title: str) -> Spec:
     """Return a channel of blocks or networks, in the order of the data."""
     labels = {"labelLimit": 110, "labelAngle": 0}
@@ -72,15 +94,24 @@ def line_at_zero(axis: str) -> Spec:
     return line_at(axis, 0, opacity=0.6)
 
 
-def lines(x: Spec, nulls: bool = False, above: tuple[Spec, ...] = (), switched: bool = False, **more: Any) -> Spec:
+def lines(
+    x: Spec,
+    title: str = MEASURE,
+    nulls: bool = False,
+    above: tuple[Spec, ...] = (),
+    switched: bool = False,
+    logarithmic: bool = False,
+    **more: Any,
+) -> Spec:
     """Return a line a network over x, `value`, with the band `low` to `high`, and its null where `nulls`.
 
-    `switched`: a switch of the panel says whether the axis of values is logarithmic.
+    `title` is that of the axis of values, which is `logarithmic`, or where `switched` as a switch of the panel says.
     """
-    scale = {"scale": {"type": SWITCHED, "zero": False}} if switched else {}
+    kind = SWITCHED if switched else "log" if logarithmic else "linear"
+    scale = {"scale": {"type": kind, "zero": False}}
 
     def y(field: str) -> Spec:
-        return number("y", field, **scale)
+        return number("y", field, title, **scale)
 
     layers = [marks("area", y("low") | {"y2": {"field": "high"}}, opacity=0.14)]
     if nulls:
@@ -117,9 +148,20 @@ def bars(x: Spec, color: Spec = COLOR) -> Spec:
     return chart([marks("bar", ROWS | x | color)], STEP)
 
 
+def spectrogram() -> Spec:
+    """Return a map of `value`, at most 1, with a row a block and a column from frequency `from` to frequency `to`."""
+    legend = {"title": "amplitude over the network's largest", "orient": "top", "titleLimit": 300}
+    legend |= {"gradientLength": 160, "gradientThickness": 10}
+    color = {"field": "value", "type": "quantitative", "legend": legend}
+    color["scale"] = {"scheme": "viridis", "type": "sqrt", "domain": [0, 1]}
+    x = between("x", "from", "to", "frequency [cycles per channel]") | {"color": color}
+    x["x"]["scale"] = {"domain": [0, 0.5], "nice": False}
+    return chart([marks("rect", x | place("y", "block", "block"))], {"step": 18})
+
+
 def heat(x: Spec, y: Spec, framed: str = "") -> Spec:
     """Return a map of `value` by x and y with the number in each cell; `framed`: a column whose cells get a frame."""
-    legend = {"title": None, "orient": "top", "gradientLength": 160, "gradientThickness": 10}
+    legend = {"title": MEASURE, "titleLimit": 400, "orient": "top", "gradientLength": 160, "gradientThickness": 10}
     # Bright is large, readable for the colour-blind.
     scale = {"scale": {"scheme": "viridis", "zero": False}, "legend": legend}
     ink = {"condition": {"test": "datum.value > datum.middle", "value": "#000"}, "value": "#fff"}

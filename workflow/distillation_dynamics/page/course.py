@@ -7,7 +7,9 @@ from .panel import HIDE, Chart, Control, PageData, measure
 from .rows import over_seeds
 
 COURSE = "validation_top1", "validation_loss", "train_loss", "gradient_norm"
-COURSE_HEADS = {"network": "network", "epoch": "epoch", "value": "mean over seeds", "low": "low", "high": "high"}
+COURSE_HEADS = {
+    "network": "network", "epoch": "epoch", "value": charts.MEASURE, "low": "interval from", "high": "interval to",
+}  # fmt: skip
 
 
 def course_of(data: PageData) -> pd.DataFrame:

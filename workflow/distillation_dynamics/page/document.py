@@ -1,29 +1,65 @@
 """The page as a whole: panels with what the report says, answers in front, printed figures, and data for the script."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from .. import extensions
+from ..spec.tables import MAIN_IMAGE_SET
+from ..statistics.u_shape import U_SHAPED
 from .html import render
 from .panel import PageData, Panel
-from .panels import blocks, cost, dynamics, place, provenance, saliency, spectra
+from .panels import beside, blocks, cost, dynamics, paper, place, provenance, spectra, variants
 from .pictures import figure
 from .rows import packed
 
-CAN_SHOW = "What this study can show"
+OWN = paper, beside, blocks, cost, dynamics, place, provenance, spectra, variants
+
+# Of the report's head on the page: its title, and its place among the questions.
+STUDY, PLACE_OF_STUDY = "What this study is of", 22
 # So many variants on either side of the baseline are shown at the start.
 FURTHEST = 2
 
 
+@dataclass(frozen=True)
+class Part:
+    """A section of the page: what the report says on it, a panel, or both; parts are read in the order of `place`."""
+
+    id: str
+    title: str
+    place: int
+    section: dict[str, Any] | None = None
+    panel: Panel | None = None
+
+
 def panels(data: PageData) -> list[Panel]:
-    """Return the panels that a study has something for, those of questions among them, in the order of reading."""
-    asked = [name for name, question in extensions.questions().items() if question.panel]
-    modules = [import_module(f"..questions.{name}.panel", __package__) for name in asked]
-    modules += [dynamics, spectra, blocks, place, saliency, cost, provenance]
-    found = [panel for module in modules for panel in module.panels(data)]
+    """Return the panels that a study has something for, those of questions at their questions' places."""
+    asked = {name: question for name, question in extensions.questions().items() if question.panel}
+    modules = {name: import_module(f"..questions.{name}.panel", __package__) for name in asked}
+    found = [replace(one, place=asked[name].place) for name, module in modules.items() for one in module.panels(data)]
+    found += [panel for module in OWN for panel in module.panels(data)]
     return sorted(found, key=lambda panel: panel.place)
+
+
+def parts(found: list[Panel], sections: list[dict[str, Any]]) -> list[Part]:
+    """Return the parts of the page in the order of reading: that of the report's questions, with panels between.
+
+    A panel of the same title as a section of the report stands with it.
+    """
+    places = {question.title: question.place for question in extensions.questions().values()}
+    # A section that is no question's comes last.
+    last = max([*places.values(), *(panel.place for panel in found)], default=0) + 1
+    by_title = {panel.title: panel for panel in found}
+    written = []
+    for section in sections:
+        title = section["title"] or STUDY
+        panel = by_title.pop(title, None)
+        place = places.get(title, last) if section["title"] else PLACE_OF_STUDY
+        own = slug(title) if section["title"] else "study"
+        written.append(Part(panel.id if panel else own, title, place, section, panel))
+    written += [Part(panel.id, panel.title, panel.place, panel=panel) for panel in by_title.values()]
+    return sorted(written, key=lambda part: part.place)
 
 
 def page(
@@ -36,12 +72,9 @@ def page(
     """Return index.html.
 
     `report`: what report.json holds; `figures`: name -> PNG, what it shows; `looks`: see `looks.looks`; `assets`:
-    page.css, page.js and vega.js.
+    those of `assets/`, the style and the scripts, vega.js among them; glossary.md.
     """
     found = panels(data)
-    sections = {section["title"]: section for section in report["sections"]}
-    places = {title: slug(title) for title in sections} | {panel.answer: panel.id for panel in found}
-    written = {"", CAN_SHOW, *(panel.answer for panel in found)}
     drawn = {name for panel in found for name in panel.figures}
     for_script = {
         "tables": {name: packed(table) for panel in found for name, table in panel.tables.items()},
@@ -57,31 +90,41 @@ def page(
         "page.html.j2",
         title=report["title"].removesuffix(": report"),
         names=data.names,
-        panels=found,
-        sections=sections,
-        places=places,
-        can_show=CAN_SHOW,
-        others=[section for title, section in sections.items() if title not in written],
+        parts=parts(found, report["sections"]),
         figures={name: {"image": figure(path, shows), "shows": shows} for name, (path, shows) in figures.items()},
         other_figures=[name for name in figures if name not in drawn],
         assets=assets,
+        # Without its title, which is that of its section.
+        glossary=assets["glossary.md"].partition("\n")[2],
         for_script=for_script,
     )
 
 
 def start(data: PageData) -> list[str]:
-    """Return who is shown at the start: all of few; of many the teacher, the baseline, what differs most from it."""
-    names = data.names
+    """Return who is shown at the start: all of few; of many the teacher, the baseline, what differs most from it.
+
+    Networks in which a published metric is U-shaped are always among them: one asks for the U, and sees it.
+    """
+    names, shaped = data.names, u_shaped(data)
     if len(names.trained) <= 2 * FURTHEST + 2:
         return list(names.trained)
     if not names.variants:
-        return list(names.trained[: 2 * FURTHEST + 2])
+        return list(dict.fromkeys([*names.trained[: 2 * FURTHEST + 2], *shaped]))
     furthest = list(names.variants[: 2 * FURTHEST + 1])
     if data.has("variants", "mean_difference"):
         ordered = data.tables["variants"].dropna(subset=["mean_difference"]).sort_values("mean_difference")["variant"]
         furthest = [*ordered.head(FURTHEST), *ordered.tail(FURTHEST)]
-    chosen = {names.reference, *names.baselines.values(), *furthest}
+    chosen = {names.reference, *names.baselines.values(), *furthest, *shaped}
     return [name for name in names.trained if name in chosen]
+
+
+def u_shaped(data: PageData) -> list[str]:
+    """Return the networks, in order, in which a published metric is U-shaped over depth at the end of training."""
+    if not data.has("shape", "verdict"):
+        return []
+    shape = data.tables["shape"]
+    found = shape[(shape["verdict"] == U_SHAPED) & (shape["role"] == "paper") & (shape["probe"] == MAIN_IMAGE_SET)]
+    return [name for name in data.names.ordered if name in set(found["network"])]
 
 
 def slug(title: str) -> str:

@@ -10,8 +10,10 @@ from markupsafe import Markup, escape
 
 from ..words import spaced
 
-# Of a line of Markdown that is escaped already: what is bold, and what is code.
+# Of a line of Markdown that is escaped already: what is bold, what is code, and what is a link.
 BOLD, CODE = re.compile(r"\*\*(.+?)\*\*", re.DOTALL), re.compile(r"`([^`]+)`")
+# A link leads somewhere from the page where it is to a site; of one to a file of the project the words are left.
+SITE, FILE = re.compile(r"\[([^\]]+)\]\((https://[^)\s]+)\)"), re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 RULE = re.compile(r"^\|(?:\s*:?-+:?\s*\|)+$")
 
 
@@ -49,5 +51,6 @@ def _inner(line: str) -> list[str]:
 
 
 def inline(line: str) -> Markup:
-    """Return one line of Markdown: bold and code where it says so."""
-    return Markup(CODE.sub(r"<code>\1</code>", BOLD.sub(r"<strong>\1</strong>", str(escape(line)))))
+    """Return one line of Markdown: bold, code and links where it says so."""
+    linked = FILE.sub(r"\1", SITE.sub(r'<a href="\2">\1</a>', str(escape(line))))
+    return Markup(CODE.sub(r"<code>\1</code>", BOLD.sub(r"<strong>\1</strong>", linked)))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from ..files import Column
 from ..spec.tables import Names
 from ..words import capital, spaced
+from .metrics import group_of, name_of
 
 # How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
 HIDE, FADE, OWNER = "hide", "fade", "owner"
@@ -24,10 +25,11 @@ WIDE = 10
 
 @dataclass(frozen=True)
 class Control:
-    """Something to choose: `kind` is choice, slider, measure, toggle or scale; `field` the column that is picked.
+    """Something to choose: `kind` is choice, slider, measure, toggle, scale or who; `field` the column that is picked.
 
-    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is, its n, and
-    `scale`: the axis that it begins with, `log` or `linear`, or `only linear`, where values are not all above 0. A
+    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is, its n,
+    `group`, under which it is offered where there are several, and `scale`: the axis that it begins with, `log` or
+    `linear`, or `only linear`, where values are not all above 0. A
     toggle that is off empties the columns `clears` or hides the rows whose column `field` is `hides`. A scale switches
     between a logarithmic axis and a linear one, in charts of `charts.lines(switched=True)`.
     """
@@ -46,8 +48,9 @@ class Control:
 class Chart:
     """A Vega-Lite chart of a table: `columns` (field -> head) is what the table behind it and its marks' tips show.
 
-    `where`: column -> value that rows must have; `needs`: fields without which a row is not shown; `signals`: parameter
-    of the specification -> control whose value it has.
+    The head charts.MEASURE is the name and unit of the measure that is chosen. `where`: column -> value that rows must
+    have; `needs`: fields without which a row is not shown; `fields`: name in the chart -> column, where no measure is
+    chosen; `signals`: parameter of the specification -> control whose value it has.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Chart:
     follow: str = ""
     where: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ("value",)
+    fields: dict[str, str] = field(default_factory=dict)
     signals: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,8 +70,8 @@ class Chart:
 class Panel:
     """A section of the page: charts, or HTML as its `body`, and the names of printed figures.
 
-    `report`: the title of the report's section that it shows the data of, where that is another than its own; `place`:
-    that in the order of reading.
+    It stands with the section of the report that has its title. `place`: that in the order of reading; the panel of a
+    question has the question's.
     """
 
     id: str
@@ -75,23 +79,17 @@ class Panel:
     charts: tuple[Chart, ...] = ()
     controls: tuple[Control, ...] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    report: str = ""
     figures: tuple[str, ...] = ()
     body: Markup | None = None
     place: int = 150
 
-    @property
-    def answer(self) -> str:
-        """The title of the report's section that it shows the data of, if there is one."""
-        return self.report or self.title
-
 
 @dataclass(frozen=True)
 class PageData:
-    """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, hours.
+    """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, times.
 
     A table that the study does not have is absent. `made`: study.json, None where it is not there; `hours`: stage ->
-    (jobs, hours); `edges`: which stage reads which; `classes`: what classes are called, in order, if anything.
+    (results, hours); `edges`: which stage reads which; `classes`: what classes are called, in order, if anything.
     """
 
     names: Names
@@ -145,11 +143,12 @@ def measure(
     """
     options = []
     for name, (unit, meaning) in columns.items():
-        about = capital(meaning) or spaced(name)
-        beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name)}
+        # Shown as text, where marks of Markdown would stand as they are.
+        about = capital(meaning).replace("`", "") or spaced(name)
+        beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name), "group": group_of(name)}
         if shown is not None:
             beside["scale"] = scale_of(shown[name])
-        options.append({"value": name, "label": spaced(name), "unit": unit, "about": about, **beside})
+        options.append({"value": name, "label": name_of(name), "unit": unit, "about": about, **beside})
     return Control("measure", "measure", label, tuple(options))
 
 

@@ -4,11 +4,13 @@ import pandas as pd
 
 from .. import arms
 from ..drawing.style import main_images
+from ..files import Column
 from ..statistics.bins import PER_BIN
 from ..statistics.checkpoints import at_last_epoch
 from ..statistics.thresholds import INTERVAL
 from ..words import over
 from . import charts
+from .metrics import SINCE_FIRST, in_groups
 from .panel import Control, PageData, epoch_said, measure
 from .rows import HALF, over_seeds
 
@@ -19,8 +21,6 @@ FACTS = (
     *("entropy_bins", "range_low", "range_high", "fixed_low", "fixed_high"),
 )
 BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99", "_shifted", "_without_extreme")
-# Those that the questions are about come first.
-FIRST = ("entropy", "activation_magnitude", "intensity", "gradient_magnitude", "rms", "effective_rank", "token_cosine")
 # A metric -> the column of its null, where it is not <metric>_null.
 NULLS = {
     "intensity": "intensity_permuted",
@@ -28,18 +28,29 @@ NULLS = {
 }
 NULL = "_null"
 GAUSSIAN = "_gaussian"
-DEPTH = charts.number("x", "depth", "depth of the block, first to last")
+DEPTH = charts.number("x", "depth", "relative depth (first block 0, last block 1)")
 COLUMNS = {
-    "network": "network", "role": "what", "epoch_said": "epoch", "block_name": "block", "value": "value", "low": "low",
-    "high": "high", "null": "null", "gaussian": "Gaussian tokens",
+    "network": "network", "role": "what", "epoch_said": "epoch", "block": "block", "block_name": "name in timm",
+    "value": charts.MEASURE, "low": "interval from", "high": "interval to", "null": "with permuted channels",
+    "gaussian": "of Gaussian tokens",
 }  # fmt: skip
+SINCE = Column("bits", "change of the entropy since the first block, in bins over each network's own range: levels in "
+               "such bins cannot be compared between networks, changes can")  # fmt: skip
+OWN_BINS = "; each network and checkpoint has its own bins: compare shapes over depth, not levels"
 
 
 def metrics_of(depth: pd.DataFrame) -> list[str]:
-    """Return the columns that are metrics and have a value, those first that the questions are about."""
+    """Return the columns that are metrics and have a value, by group, those first that the questions are about."""
     columns = [name for name in depth if name not in FACTS and not name.endswith(BESIDE)]
-    columns = [name for name in columns if name not in NULLS.values() and depth[name].notna().any()]
-    return sorted(columns, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    return in_groups([name for name in columns if name not in NULLS.values() and depth[name].notna().any()])
+
+
+def _with_change(depth: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a block with the change of its entropy since the first block, where entropy was measured."""
+    if "entropy" not in depth:
+        return depth
+    first = depth.sort_values("block").groupby(["network", "seed", "epoch"], dropna=False)["entropy"].transform("first")
+    return depth.assign(**{SINCE_FIRST: depth["entropy"] - first})
 
 
 def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
@@ -50,12 +61,10 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
     """
     if not data.has("depth"):
         return pd.DataFrame(), []
-    depth = main_images(data.tables["depth"])
+    depth = _with_change(main_images(data.tables["depth"]))
     metrics = metrics_of(depth)
     beside = [name for metric in metrics for name in null_of(metric, depth).values()]
-    columns = list(
-        dict.fromkeys([*metrics, *beside, *(PER_BIN[name] for name in metrics if PER_BIN.get(name) in depth)])
-    )
+    columns = list(dict.fromkeys([*metrics, *beside, *(_per_bin(name) for name in metrics if _per_bin(name) in depth)]))
     keys = ["network", "epoch", "block", "block_name"]
     table = over_seeds(depth, keys, columns)
     table = table.drop(columns=[name + HALF for name in columns if name not in metrics])
@@ -81,6 +90,16 @@ def null_of(metric: str, table: pd.DataFrame) -> dict[str, str]:
     return {field: column for field, column in fields.items() if column in table and table[column].notna().any()}
 
 
+def unit_of(data: PageData, metric: str) -> str:
+    """Return the unit of a metric, '' of a pure number."""
+    return SINCE.unit if metric == SINCE_FIRST else data.meanings("depth", [metric])[metric].unit
+
+
+def _per_bin(metric: str) -> str:
+    """Return the column of how many bins tokens spread over, '' of a metric without bins."""
+    return PER_BIN.get("entropy" if metric == SINCE_FIRST else metric, "")
+
+
 def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
     """Return what Gaussian tokens of a block's width and scale have of the metrics, means over seeds."""
     keys = ["network", "epoch", "block"]
@@ -96,16 +115,20 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
 
 def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
     """Return the choice between metrics, each with the columns of its nulls."""
-    depth = main_images(data.tables["depth"])
+    depth = _with_change(main_images(data.tables["depth"]))
     beside = {name: null_of(name, depth) for name in metrics}
     for name in metrics:
         if name + GAUSSIAN in table:
             beside[name]["gaussian"] = name + GAUSSIAN
-        if PER_BIN.get(name) in table:
-            beside[name]["per_bin"] = PER_BIN[name]
-    return measure(
-        data.meanings("depth", metrics), "Metric", beside, {name: _n(depth, name) for name in metrics}, table
-    )
+        if _per_bin(name) in table:
+            beside[name]["per_bin"] = _per_bin(name)
+    meanings = data.meanings("depth", metrics)
+    if SINCE_FIRST in meanings:
+        meanings[SINCE_FIRST] = SINCE
+    if "entropy" in meanings:
+        unit, meaning = meanings["entropy"]
+        meanings["entropy"] = Column(unit, meaning + OWN_BINS)
+    return measure(meanings, "Metric", beside, {name: _n(depth, name) for name in metrics}, table)
 
 
 def _n(depth: pd.DataFrame, metric: str) -> str:

@@ -33,7 +33,10 @@ def panels(data: PageData) -> list[Panel]:
         "Every block of one network beside every block of another, the same images; of students the mean over seeds, "
         "beside the teacher."
     )
-    columns = {"pair": "networks", "block_name": "block", "other_block_name": "other's block", "value": "value"}
+    columns = {
+        "pair": "networks", "block": "block", "block_name": "name in timm", "other_block": "other's block",
+        "other_block_name": "other's name in timm", "value": charts.MEASURE,
+    }  # fmt: skip
     meanings = {name: said for table, own in shown.items() for name, said in data.meanings(table, own).items()}
     owners = dict(zip(joined["pair"], joined[OWNER], strict=True))
     pairs = {pair: spaced(pair).replace("|", "beside") for pair in owners}
@@ -45,4 +48,4 @@ def panels(data: PageData) -> list[Panel]:
     chart = Chart("Likeness of blocks", about, "blocks", spec, columns, names)
     table = joined.drop(columns=["network", "other"])
     title, tables = "Blocks beside each other", {"blocks": table}
-    return [Panel("cka", title, (chart,), tuple(controls), tables, figures=("cka",), place=130)]
+    return [Panel("cka", title, (chart,), tuple(controls), tables, figures=("cka",), place=84)]

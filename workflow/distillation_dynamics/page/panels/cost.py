@@ -4,14 +4,16 @@ from ...files import Column
 from .. import charts
 from ..panel import FADE, Chart, PageData, Panel, measure
 
-COLUMNS = {"network": "network", "runs": "runs", "value": "value", "device": "device", "parameters": "parameters"}
+COLUMNS = {
+    "network": "network", "runs": "runs", "value": charts.MEASURE, "device": "device", "parameters": "parameters",
+}  # fmt: skip
 MEASURES = {
-    "seconds": Column("s", "wall time of training with its validations and test, start-up left out, sum over seeds"),
-    "start_seconds": Column("s", "its share of start-up, loading and writing, on top of that, sum over seeds"),
+    "seconds": Column("s", "wall time of one training with its validations and test, without start-up, mean over runs"),
+    "start_seconds": Column("s", "time of start-up, loading and writing of one training, mean over runs"),
     "training_tflops": Column(
-        "1e12 operations", "of training, 2 a multiply-add, without the teacher's share, sum over seeds"
+        "1e12 operations", "operations of one training, 2 a multiply-add, without the teacher's share, mean over runs"
     ),
-    "peak_mb": Column("MB", "most memory of a process that made it"),
+    "peak_mb": Column("MB", "largest memory of a process that trained one"),
 }
 
 
@@ -20,10 +22,10 @@ def panels(data: PageData) -> list[Panel]:
     if not data.has("cost", "seconds") or not data.has("runs"):
         return []
     cost, runs = (data.tables[name].groupby("network", sort=False) for name in ("cost", "runs"))
-    sums = cost[["seconds", "start_seconds"]].sum().assign(runs=cost.size(), device=cost["device"].first())
-    sums = sums.assign(training_tflops=runs["training_tflops"].sum(), parameters=runs["parameters"].first())
-    sums = sums.assign(peak_mb=cost["peak_mb"].max())
-    about = "What is measured differs from run to run; variants of a seed that train together share what they share."
-    spec = charts.bars({"x": {"field": "value", "type": "quantitative", "title": None}})
-    chart = Chart("Cost of all runs", about, "cost", spec, COLUMNS, ("measure",), FADE)
-    return [Panel("cost", "Cost", (chart,), (measure(MEASURES),), {"cost": data.owned(sums.reset_index())}, place=160)]
+    means = cost[["seconds", "start_seconds"]].mean().assign(runs=cost.size(), device=cost["device"].first())
+    means = means.assign(training_tflops=runs["training_tflops"].mean(), parameters=runs["parameters"].first())
+    means = means.assign(peak_mb=cost["peak_mb"].max())
+    about = "Times vary from run to run. Variants of one seed that train together share the teacher and the batches."
+    spec = charts.bars({"x": {"field": "value", "type": "quantitative", "title": charts.MEASURE}})
+    chart = Chart("Cost of one run", about, "cost", spec, COLUMNS, ("measure",), FADE)
+    return [Panel("cost", "Cost", (chart,), (measure(MEASURES),), {"cost": data.owned(means.reset_index())}, place=110)]

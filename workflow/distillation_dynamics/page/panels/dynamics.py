@@ -31,13 +31,16 @@ def panels(data: PageData) -> list[Panel]:
     controls = (choice_of(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()), SCALE)
     figures = "dynamics", "rank", "tokens", "attention", "gradients"
     title = "Dynamics: metric by block and epoch"
-    return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures, place=70)]
+    return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures, place=32)]
 
 
 def _course() -> Chart:
     """Return the chart of accuracy over training, with a line at the epoch of the slider."""
     line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
-    spec = charts.lines(charts.whole("x", "epoch", "epoch"), above=(line,), params=[{"name": "at", "value": 0}])
-    title, about = "Validation top-1 [%] over training", "Means over seeds with their 95 % t interval; the upright line"
+    title = "validation top-1 [%]"
+    params = [{"name": "at", "value": 0}]
+    spec = charts.lines(charts.whole("x", "epoch", "epoch"), title, above=(line,), params=params)
+    heads = COURSE_HEADS | {"value": title}
+    title, about = "Validation top-1 over training", "Means over seeds with their 95 % t interval; the upright line"
     about += " is the epoch of the slider."
-    return Chart(title, about, "dynamics_course", spec, COURSE_HEADS, follow=HIDE, signals={"at": "epoch"})
+    return Chart(title, about, "dynamics_course", spec, heads, follow=HIDE, signals={"at": "epoch"})

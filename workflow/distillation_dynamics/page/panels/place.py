@@ -27,11 +27,11 @@ def panels(data: PageData) -> list[Panel]:
         charts.marks("line", {"order": {"field": "block"}, **charts.DASH}, strokeWidth=1.5, opacity=0.8),
         charts.marks("point", {"size": size}, filled=True),
     ]
-    plane = charts.number("x", "x", "x [radians]") | charts.number("y", "y", "y [radians]")
-    spec = charts.chart(layers, 380, encoding=plane | charts.COLOR)
+    plane, params = charts.plane(points["x"], points["y"], ("x [radians]", "y [radians]"))
+    spec = charts.chart(layers, 460, encoding=plane | charts.COLOR, params=params)
     controls = [Control("toggle", "controls", "Controls", field="role", hides="control", start=False)]
     if points["epoch"].notna().any():
         controls.insert(0, slider("epoch", "Epoch", points["epoch"].dropna()))
     names = tuple(control.name for control in controls)
     chart = Chart("Map of blocks", about, "map", spec, COLUMNS, names, HIDE, needs=("x",))
-    return [Panel("map", "Map of networks", (chart,), tuple(controls), {"map": points}, figures=("map",), place=110)]
+    return [Panel("map", "Map of networks", (chart,), tuple(controls), {"map": points}, figures=("map",), place=42)]

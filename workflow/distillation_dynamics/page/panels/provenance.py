@@ -1,5 +1,6 @@
-"""How a study was made: configuration, code, versions, machine, hours of each stage, and the graph of the stages."""
+"""How a study was made: configuration, code, versions, machine, time of each stage, and the graph of the stages."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,8 +18,9 @@ Rows = list[tuple[str, Any]]
 def panels(data: PageData) -> list[Panel]:
     """Return the panel on provenance, which every study has."""
     edges = [(before, after) for before, after in data.edges if before != after]
-    hours = [(spaced(stage), jobs, f"{hours:.2f}") for stage, (jobs, hours) in data.hours.items()]
-    jobs, total = (sum(parts[at] for parts in data.hours.values()) for at in (0, 1))
+    count, total = (sum(parts[at] for parts in data.hours.values()) for at in (0, 1))
+    unit, size = unit_of(total)
+    times = [(spaced(stage), count, short(hours / size)) for stage, (count, hours) in data.hours.items()]
     recorded = {} if data.made is None else _recorded(data.made)
     body = render(
         "provenance.html.j2",
@@ -26,10 +28,11 @@ def panels(data: PageData) -> list[Panel]:
         places=places(edges),
         box=BOX,
         bend=BETWEEN[0] / 2,
-        hours=[*hours, ("together", jobs, f"{total:.2f}")],
+        unit=unit,
+        times=[*times, ("together", count, short(total / size))],
         recorded=recorded,
     )
-    return [Panel("provenance", "How this was made", body=body, place=170)]
+    return [Panel("provenance", "How this was made", body=body, place=120)]
 
 
 def _recorded(made: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +53,18 @@ def _recorded(made: dict[str, Any]) -> dict[str, Any]:
     configuration = yaml.safe_dump(made.get("configuration", {}), sort_keys=False, allow_unicode=True)
     code = list(made.get("code", {}).items())
     return {"versions": versions, "hashes": hashes, "configuration": configuration, "code": code}
+
+
+def unit_of(hours: float) -> tuple[str, float]:
+    """Return the unit in which times that add up to so many hours are read, and its size in hours."""
+    known = ("Hours", 1.0), ("Minutes", 1 / 60), ("Seconds", 1 / 3600)
+    return next((one for one in known if hours >= 2 * one[1]), known[-1])
+
+
+def short(value: float) -> str:
+    """Return a time with two digits that count: 0.0043, 2.9, 154."""
+    digits = 0 if value <= 0 else max(0, 1 - math.floor(math.log10(value)))
+    return f"{value:,.{digits}f}"
 
 
 def layers(edges: Iterable[tuple[str, str]]) -> dict[str, int]:

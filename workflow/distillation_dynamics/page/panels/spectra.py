@@ -17,8 +17,8 @@ CURVES = {
 # Frequencies of a curve that a chart can show; of more, so many evenly spread.
 MOST = 64
 COLUMNS = {
-    "network": "network", "block_name": "block", "frequency": "frequency", "value": "value", "null": "null",
-    "null_low": "band, low", "null_high": "band, high",
+    "network": "network", "block": "block", "block_name": "name in timm", "frequency": "frequency [cycles per channel]",
+    "value": charts.MEASURE, "null": "with permuted channels", "null_low": "band from", "null_high": "band to",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def panels(data: PageData) -> list[Panel]:
     spec = charts.lines(charts.number("x", "frequency", "frequency [cycles per channel]"), nulls=True, switched=True)
     names = tuple(control.name for control in controls)
     chart = Chart("Spectrum over channels", about, "spectra", spec, COLUMNS, names)
-    return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"), place=90)]
+    return [Panel("spectra", "Spectra", (chart,), controls, {"spectra": table}, figures=("spectra", "sep"), place=34)]
 
 
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:

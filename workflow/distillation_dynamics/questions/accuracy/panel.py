@@ -6,7 +6,10 @@ from ...page import charts
 from ...page.panel import FADE, Chart, PageData, Panel
 from . import TITLE
 
-COLUMNS = {"network": "network", "kind": "what", "seed": "seed", "value": "value", "low": "low", "high": "high"}
+COLUMNS = {
+    "network": "network", "kind": "what", "seed": "seed", "value": "test top-1 [%]", "low": "interval from",
+    "high": "interval to",
+}  # fmt: skip
 
 
 def panels(data: PageData) -> list[Panel]:
@@ -25,6 +28,6 @@ def panels(data: PageData) -> list[Panel]:
         f"Top-1 of the last epoch on {images} test images. Small marks: every seed. Diamond: their mean; line: its "
         "95 % t interval over seeds, which a network of one run does not have."
     )
-    chart = Chart("Test top-1 [%]", about, "accuracy", charts.ranges("test top-1 [%]"), COLUMNS, follow=FADE)
+    chart = Chart("Test top-1", about, "accuracy", charts.ranges("test top-1 [%]"), COLUMNS, follow=FADE)
     tables = {"accuracy": data.owned(table)}
-    return [Panel("accuracy", TITLE, (chart,), tables=tables, figures=("accuracy", "agreement"), place=10)]
+    return [Panel("accuracy", TITLE, (chart,), tables=tables, figures=("accuracy", "agreement"))]

@@ -25,10 +25,10 @@ def panels(data: PageData) -> list[Panel]:
         aligned_by=aligned, aligned=aligned != ""
     )
     columns = {
-        "student_block": "student block", "teacher_block": "teacher block", "value": "value", "cka_seeds": "seeds",
-        "aligned_by": "aligned by",
+        "student_block": "student block", "teacher_block": "teacher block", "value": charts.MEASURE,
+        "cka_seeds": "seeds", "aligned_by": "aligned by",
     }  # fmt: skip
     x, y = charts.place("x", "teacher_block", "teacher block"), charts.place("y", "student_block", "student block")
     chart = Chart("Pairs of blocks", about, "alignment", charts.heat(x, y, "aligned"), columns, ("measure",))
     controls = (measure(data.meanings("alignment", shown)),)
-    return [Panel("alignment", TITLE, (chart,), controls, {"alignment": table}, figures=("alignment",), place=120)]
+    return [Panel("alignment", TITLE, (chart,), controls, {"alignment": table}, figures=("alignment",))]

@@ -14,4 +14,4 @@ def panels(data: PageData) -> list[Panel]:
     if not data.has("claims"):
         return []
     claims = [row | {"said": verdict_of(row)} for row in data.tables["claims"].to_dict("records")]
-    return [Panel("claims", TITLE, body=render("claims.html.j2", claims=claims, badges=BADGES), place=30)]
+    return [Panel("claims", TITLE, body=render("claims.html.j2", claims=claims, badges=BADGES))]

@@ -17,7 +17,7 @@ def panels(data: PageData) -> list[Panel]:
     color = {"color": {"field": "term", "type": "nominal", "scale": charts.TERMS, "legend": legend}}
     spec = charts.bars(charts.number("x", "value", "share of the loss [%]", scale={"domainMax": 100}), color)
     columns = {"network": "variant", "epoch": "epoch", "term": "term", "value": "share [%]", "seeds": "seeds"}
-    chart = Chart("Share of the loss [%]", about, "terms", spec, columns, ("epoch",), FADE)
+    chart = Chart("Shares of the loss", about, "terms", spec, columns, ("epoch",), FADE)
     controls = (slider("epoch", "Epoch", table["epoch"], last=False),)
     tables = {"terms": table[[OWNER, "network", "epoch", "term", "seeds", "value"]]}
-    return [Panel("terms", TITLE, (chart,), controls, tables, figures=("terms",), place=50)]
+    return [Panel("terms", TITLE, (chart,), controls, tables, figures=("terms",))]

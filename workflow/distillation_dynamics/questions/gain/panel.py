@@ -26,12 +26,28 @@ def _gain(data: PageData) -> Panel:
         "Bands: 95 % t interval over seeds."
     )
     x, above = charts.number("x", "fraction", "share of training"), (charts.line_at_zero("y"),)
-    columns = {"network": "variant", "epoch": "epoch", "seeds": "seeds", "value": "gain", "low": "low", "high": "high"}
-    title = f"Gain on {baseline} [points]"
-    drawn = [Chart(title, about, "gain", charts.lines(x, above=above), columns, follow=HIDE)]
+    columns = {
+        "network": "variant",
+        "epoch": "epoch",
+        "seeds": "seeds",
+        "value": "gain [points]",
+        "low": "interval from",
+        "high": "interval to",
+    }
+    title = f"gain on {baseline} [points]"
+    drawn = [
+        Chart(
+            f"Gain on {baseline} over training",
+            about,
+            "gain",
+            charts.lines(x, title, above=above),
+            columns,
+            follow=HIDE,
+        )
+    ]
     controls: tuple[Control, ...] = ()
     if data.has("epochs"):
         chart, controls, tables["course"] = curves(data)
         drawn.append(chart)
     figures = "trajectory", "training_curves"
-    return Panel("gain", TITLE, tuple(drawn), controls, tables, figures=figures, place=40)
+    return Panel("gain", TITLE, tuple(drawn), controls, tables, figures=figures)

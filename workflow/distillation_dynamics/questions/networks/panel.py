@@ -15,10 +15,10 @@ def panels(data: PageData) -> list[Panel]:
         "How alike two networks are: of every block of either the most like block of the other, mean over blocks. The "
         "best of many is high by chance: read it beside that of the controls, and below that of another seed."
     )
-    columns = {"network": "network", "other": "other", "kind": "what", "value": "value", "images": "images"}
+    columns = {"network": "network", "other": "other", "kind": "what", "value": charts.MEASURE, "images": "images"}
     spec = charts.heat(charts.place("x", "other", "other"), charts.place("y", "network", "network"))
     chart = Chart("Likeness of every two networks", about, "networks", spec, columns, ("measure", "kind"))
     kinds = {kind: kind for kind in table["kind"]}
     controls = measure(data.meanings("networks", shown)), choice("kind", "Pairs of", kinds)
     figures = "networks", "neighbours", "procrustes"
-    return [Panel("networks", TITLE, (chart,), controls, {"networks": table}, figures=figures, place=100)]
+    return [Panel("networks", TITLE, (chart,), controls, {"networks": table}, figures=figures)]

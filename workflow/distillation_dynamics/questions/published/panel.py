@@ -6,8 +6,8 @@ from ...words import of_each
 from . import TITLE
 
 COLUMNS = {
-    "network": "variant", "run": "published run", "published_difference": "published", "value": "measured",
-    "low": "low", "high": "high", "seeds": "seeds", "verdict": "verdict",
+    "network": "variant", "run": "published run", "published_difference": "published [points]",
+    "value": "measured [points]", "low": "interval from", "high": "interval to", "seeds": "seeds", "verdict": "verdict",
 }  # fmt: skip
 
 
@@ -33,6 +33,14 @@ def panels(data: PageData) -> list[Panel]:
         charts.marks("point", own | charts.number("x", "value", title), filled=True, size=80),
         charts.marks("point", published, shape="diamond", size=110, strokeWidth=2),
     ]
-    chart = Chart(title, about, "published", charts.chart(layers, charts.STEP), COLUMNS, follow=FADE, needs=())
+    chart = Chart(
+        f"Differences to {baseline}, published and measured",
+        about,
+        "published",
+        charts.chart(layers, charts.STEP),
+        COLUMNS,
+        follow=FADE,
+        needs=(),
+    )
     tables = {"published": data.owned(rows[[*COLUMNS, "one_low", "one_high"]])}
-    return [Panel("published", TITLE, (chart,), tables=tables, place=60)]
+    return [Panel("published", TITLE, (chart,), tables=tables)]

@@ -24,6 +24,9 @@ def panels(data: PageData) -> list[Panel]:
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
     )
     title = f"difference to {baseline} [points]"
-    chart = Chart(title, about, "differences", charts.ranges(title, zero=True), COLUMNS, follow=FADE)
+    heads = COLUMNS | {"value": title}
+    chart = Chart(
+        f"Differences to {baseline}", about, "differences", charts.ranges(title, zero=True), heads, follow=FADE
+    )
     tables = {"differences": data.owned(table)}
-    return [Panel("variants", TITLE, (chart,), tables=tables, figures=("effects",), place=20)]
+    return [Panel("variants", TITLE, (chart,), tables=tables, figures=("effects",))]

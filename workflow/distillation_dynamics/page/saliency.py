@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from ...drawing import overlays
-from ...words import spaced
-from ..html import render
-from ..panel import OWNER, PageData, Panel
-from ..pictures import strip
+from ..drawing import overlays
+from ..words import spaced
+from .html import render
+from .panel import OWNER, PageData
+from .pictures import strip
 
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integrated gradients"}
 IMAGE = "image"
@@ -16,17 +16,16 @@ IMAGE = "image"
 MOST = 4
 
 
-def panels(data: PageData) -> list[Panel]:
-    """Return the panel on saliency; none where no network has a map."""
+def pictures(data: PageData) -> Markup | None:
+    """Return the pictures, a row a network; None where no network has a map."""
     if not data.has("saliency"):
-        return []
+        return None
     table = overlays.final_maps(data.tables["saliency"], data.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
-        return []
-    body, figures = _pictures(data, table, methods), ("saliency", "gradient_maps")
-    return [Panel("saliency", "Saliency", body=body, figures=figures, place=140)]
+        return None
+    return _pictures(data, table, methods)
 
 
 def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup:
