@@ -136,9 +136,10 @@ def ranges(title: str, zero: bool = False) -> Spec:
     """
     own, mean, seed = ROWS | COLOR, "datum.kind === 'mean'", "datum.kind === 'seed'"
     layers = [
+        # Below means and intervals, which many seeds would hide.
+        marks("tick", own | number("x", "value", title), seed, thickness=2, size=13, fillOpacity=0.4),
         marks("rule", own | between("x", "low", "high", title), mean, strokeWidth=3),
         marks("point", own | number("x", "value", title), mean, filled=True, size=90, shape="diamond"),
-        marks("tick", own | number("x", "value", title), seed, thickness=2, size=13),
     ]
     return chart([line_at_zero("x"), *layers] if zero else layers, STEP)
 

@@ -30,8 +30,8 @@ def panels(data: PageData) -> list[Panel]:
     joined = pd.concat([joined[student], joined[~student]], ignore_index=True)
     joined = data.owned(joined.assign(pair=joined["network"] + " | " + joined["other"]))
     about = (
-        "Every block of one network beside every block of another, the same images; of students the mean over seeds, "
-        "beside the teacher."
+        "Similarity of every block of one network to every block of another, on the same images. Students: mean over "
+        "seeds, compared with the teacher."
     )
     columns = {
         "pair": "networks", "block": "block", "block_name": "name in timm", "other_block": "other's block",
@@ -45,7 +45,7 @@ def panels(data: PageData) -> list[Panel]:
         controls.append(slider("epoch", "Epoch", joined["epoch"].dropna()))
     spec = charts.heat(charts.place("x", "other_block", "block of the other"), charts.place("y", "block", "block"))
     names = tuple(control.name for control in controls)
-    chart = Chart("Likeness of blocks", about, "blocks", spec, columns, names)
+    chart = Chart("Similarity of blocks", about, "blocks", spec, columns, names)
     table = joined.drop(columns=["network", "other"])
     title, tables = "Blocks beside each other", {"blocks": table}
     return [Panel("cka", title, (chart,), tuple(controls), tables, figures=("cka",), place=84)]

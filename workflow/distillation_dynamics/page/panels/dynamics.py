@@ -14,8 +14,8 @@ def panels(data: PageData) -> list[Panel]:
     if not metrics or not data.names.variants or table["epoch"].isna().all():
         return []
     about = (
-        "Every metric by block, at each epoch that was measured; networks are shown as they are after training. Bands: "
-        f"95 % t interval over seeds of students; of networks, of the mean over images. White in the middle: {TOO_FEW}."
+        "Students at the epoch of the slider, networks after training. Bands: 95 % t interval over seeds for students, "
+        f"95 % interval over images for networks. White centre: {TOO_FEW}."
     )
     spec = charts.lines(DEPTH, switched=True)
     where = {"role": ["variant", "network"]}
@@ -41,6 +41,6 @@ def _course() -> Chart:
     params = [{"name": "at", "value": 0}]
     spec = charts.lines(charts.whole("x", "epoch", "epoch"), title, above=(line,), params=params)
     heads = COURSE_HEADS | {"value": title}
-    title, about = "Validation top-1 over training", "Means over seeds with their 95 % t interval; the upright line"
-    about += " is the epoch of the slider."
+    title, about = "Validation top-1 over training", "Means over seeds with their 95 % t interval. Vertical"
+    about += " line: the epoch of the slider."
     return Chart(title, about, "dynamics_course", spec, heads, follow=HIDE, signals={"at": "epoch"})

@@ -29,9 +29,9 @@ def panels(data: PageData) -> list[Panel]:
         return []
     table = curves(data, shown)
     about = (
-        "The spectrum of a block's channels, mean over tokens and images, last epoch, lowest seed. Dotted, with its "
-        "band: the same with the channels permuted; 95 % of such curves leave the band nowhere. An order of channels "
-        "that means something leaves it."
+        "Spectrum over the channels of a block, mean over tokens and images, last epoch, lowest seed. Dotted: with "
+        "permuted channels; 95 % of the permuted curves lie entirely inside the band. A curve that leaves it has "
+        "structure in the order of its channels."
     )
     nulls = {curve: {field: name for field, name in CURVES[curve].items() if name in table} for curve in shown}
     owners = dict(zip(table["network"], table[OWNER], strict=True))

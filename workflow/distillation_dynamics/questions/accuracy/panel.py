@@ -25,8 +25,8 @@ def panels(data: PageData) -> list[Panel]:
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
     images = ", ".join(f"{count:,}" for count in sorted({int(count) for count in runs["test_images"]}))
     about = (
-        f"Top-1 of the last epoch on {images} test images. Small marks: every seed. Diamond: their mean; line: its "
-        "95 % t interval over seeds, which a network of one run does not have."
+        f"Top-1 after the last epoch on {images} test images. Small marks: single seeds. Diamond: their mean. Line: "
+        "95 % t interval over seeds; a network of one run has none."
     )
     chart = Chart("Test top-1", about, "accuracy", charts.ranges("test top-1 [%]"), COLUMNS, follow=FADE)
     tables = {"accuracy": data.owned(table)}

@@ -13,9 +13,9 @@ def panels(data: PageData) -> list[Panel]:
     if not shown:
         return []
     about = (
-        f"Blocks of a student of {data.names.baseline} beside those of the teacher: CKA after training, before it, and "
-        "the gain of the one on the other. A framed pair was aligned by a variant (hover for which). Likeness decides "
-        "nothing about what aligning does."
+        f"CKA between the blocks of a student trained with {data.names.baseline} and those of the teacher: after "
+        "training, before it, and the difference. A variant aligned each framed pair (hover to see which). CKA alone "
+        "does not show what aligning does."
     )
     # Of several students the first.
     table = data.tables["alignment"]

@@ -13,8 +13,8 @@ def panels(data: PageData) -> list[Panel]:
     if not shown:
         return []
     about = (
-        "Top-1 of probes on a block's mean patch token, last epoch. Dotted: chance, the share of the most frequent "
-        "class. Dashed, lighter: the network's control."
+        "Top-1 of probes on a block's mean patch token, after the last epoch. Dotted: chance, the share of the most "
+        "frequent class. Lighter and dashed: a network's control."
     )
     toggle = Control("toggle", "controls", "Controls of networks", field="role", hides="control", start=True)
     controls = (choice_of(data, table, shown), toggle)

@@ -12,7 +12,7 @@ def panels(data: PageData) -> list[Panel]:
         return []
     table = data.owned(over_seeds(data.tables["terms"], ["network", "epoch", "term"], ["share"]))
     table = table[table["network"].isin(data.names.variants)].assign(value=100 * table["share"])
-    about = "What part of the loss each of its terms is, mean over the updates of an epoch and over seeds."
+    about = "Share of each term in the loss, mean over the updates of an epoch and over seeds."
     legend = {"orient": "top", "title": None, "columns": 2, "labelLimit": 130}
     color = {"color": {"field": "term", "type": "nominal", "scale": charts.TERMS, "legend": legend}}
     spec = charts.bars(charts.number("x", "value", "share of the loss [%]", scale={"domainMax": 100}), color)

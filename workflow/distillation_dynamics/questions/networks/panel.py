@@ -12,12 +12,12 @@ def panels(data: PageData) -> list[Panel]:
         return []
     table = data.tables["networks"][["network", "other", "kind", *shown, "images"]]
     about = (
-        "How alike two networks are: of every block of either the most like block of the other, mean over blocks. The "
-        "best of many is high by chance: read it beside that of the controls, and below that of another seed."
+        "How alike two networks are: for each block its most similar block in the other network, averaged over blocks. "
+        "The best of many is high by chance: compare it with the controls, and with another seed of the same network."
     )
     columns = {"network": "network", "other": "other", "kind": "what", "value": charts.MEASURE, "images": "images"}
     spec = charts.heat(charts.place("x", "other", "other"), charts.place("y", "network", "network"))
-    chart = Chart("Likeness of every two networks", about, "networks", spec, columns, ("measure", "kind"))
+    chart = Chart("Similarity of every two networks", about, "networks", spec, columns, ("measure", "kind"))
     kinds = {kind: kind for kind in table["kind"]}
     controls = measure(data.meanings("networks", shown)), choice("kind", "Pairs of", kinds)
     figures = "networks", "neighbours", "procrustes"

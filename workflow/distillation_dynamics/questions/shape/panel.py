@@ -13,9 +13,9 @@ def panels(data: PageData) -> list[Panel]:
     if not metrics:
         return []
     about = (
-        "Every metric over depth at the last epoch. Beside a network its control (dashed, lighter); beside a metric "
-        "its null of permuted channels (dotted, with the null's band where there is one), and what Gaussian tokens "
-        f"of the same width and scale would have (dash-dotted). White in the middle: {TOO_FEW}."
+        "After the last epoch. Lighter and dashed: a network's control. Dotted: with permuted channels, with a band "
+        "where one was measured. Dash-dotted: Gaussian tokens of the same width and scale. White centre: "
+        f"{TOO_FEW}."
     )
     controls = (
         choice_of(data, table, metrics),

@@ -20,7 +20,7 @@ def panels(data: PageData) -> list[Panel]:
     table = pd.concat([means.assign(kind="mean", seed="-"), seeds], ignore_index=True)
     baseline = of_each("baseline", data.names.baselines.values())
     about = (
-        f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: every seed. "
+        f"Test top-1 of a variant less that of {baseline}, of the same seed [points]. Small marks: single seeds. "
         "Diamond: the mean; line: its 95 % paired t interval, of this comparison alone."
     )
     title = f"difference to {baseline} [points]"
