@@ -62,7 +62,7 @@ def test_what_the_time_rests_on_is_the_least_of_it():
         return Workload({n: job(source=source) for n, source in enumerate(sources)}, None).basis
 
     assert basis(RECORDS, RECORDS) == "as earlier jobs took"
-    assert "a rough guess" in basis(RECORDS, REFERENCE) and "at most" in basis(RECORDS, REFERENCE, REQUEST)
+    assert "reference costs" in basis(RECORDS, REFERENCE) and "upper limit" in basis(RECORDS, REFERENCE, REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,34 @@ def test_a_job_is_called_by_whom_it_is_about(given, name):
     assert job(**given).name == name
 
 
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [
+        (40, "spectral_first, projector_first, seed 3"),
+        (30, "spectral_first, 1 more, seed 3"),
+        (26, "spectral_…, 1 more, seed 3"),
+    ],
+)
+def test_a_name_that_is_too_long_is_cut_in_its_networks_and_keeps_its_seed(room, name):
+    names = tuple(f"students/{one}/seed3" for one in ("spectral_first", "projector_first"))
+    assert job(names=names).fitted(room) == name and len(name) <= room
+    gathered = job(names=("a_table_with_a_long_name",), rule="data", stage="data")
+    assert gathered.fitted(9) == "a_table_…"
+
+
 def test_a_job_that_the_plan_does_not_have_is_that_of_its_task_and_what_nobody_knows_is_none():
     done = SimpleNamespace(flag="data", name="main", stage="data")
     plan = SimpleNamespace(graph=SimpleNamespace(tasks=[done]), batches=[], reasons={})
+    linked = SimpleNamespace(flag="student", name="soft/seed0", stage="students")
+    plan.graph.tasks.append(linked)
     needed = [
-        SimpleNamespace(is_norun=False, output=[flag], threads=1, resources={}, rule=SimpleNamespace(name="data"))
-        for flag in ("data", "somebody_elses")
+        SimpleNamespace(is_norun=False, output=[flag], threads=1, resources={}, rule=SimpleNamespace(name=flag))
+        for flag in ("data", "somebody_elses", "student")
     ]
     dag = SimpleNamespace(needrun_jobs=lambda: needed, jobid=needed.index)
     workflow = SimpleNamespace(dag=dag, resource_settings=SimpleNamespace(nodes=None, cores=1), global_resources={})
     costs = SimpleNamespace(of_job=lambda graph, tasks: Cost(1.0, RECORDS))
     workload = Workload.of(workflow, plan, costs)
     assert [job.tasks for job in workload.jobs.values()] == [(done,)] and workload.limits == {"threads": 1}
+    assert [job.tasks for job in workload.links.values()] == [(linked,)], "which has no line of its own"
+    assert workload.rules == "1 data" and Workload({}, None, workload.links).rules == "1 finished student to link"

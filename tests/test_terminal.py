@@ -1,5 +1,6 @@
 """What a run says: the opening, a line a finished job, progress where there is a terminal and where not, the end."""
 
+import dataclasses
 import io
 import json
 import logging
@@ -99,12 +100,13 @@ class Clock:
 
 @pytest.fixture
 def subject(tmp_path):
-    """A run of a cohort of three students, and of two of them published."""
+    """A run of a cohort of three students, a measurement, and the links of two students."""
     leave(tmp_path, result={"test_top1": 77.53}, cost={"seconds": 2.0, "images_per_second": 1234.0})
     jobs = {7: job(tmp_path, seconds=60, names=[f"soft/seed{n}" for n in range(3)])}
-    jobs |= {8 + n: job(tmp_path, "student", names=[f"soft/seed{n}"]) for n in range(2)}
+    jobs[8] = job(tmp_path, "measure", names=["networks/cait/entropy"], stage="measure")
+    links = {9 + n: job(tmp_path, "student", names=[f"soft/seed{n}"]) for n in range(2)}
     ends = ["Accuracy: high", "results/mine/statistics/report.md"]
-    return Subject("mine", lambda: Workload(jobs, {"threads": 2}), lambda: ends, FAILURES.of)
+    return Subject("mine", lambda: Workload(jobs, {"threads": 2}, links), lambda: ends, FAILURES.of)
 
 
 def made(subject, quiet=(), **console):
@@ -124,9 +126,9 @@ def whole(to):
     send(to, message="Building DAG of jobs...")
     send(to, LogEvent.RESOURCES_INFO, "Provided cores: 2")
     send(to, LogEvent.RUN_INFO, "Job stats")
-    for number in (7, 8, 9):
+    for number in (7, 8, 9, 10):
         send(to, LogEvent.JOB_INFO, jobid=number)
-        to.clock.now += 65
+        to.clock.now += 65 * (number < 9)
         send(to, message="Touching output file x.")
         send(to, LogEvent.JOB_FINISHED, job_id=number)
         send(to, LogEvent.PROGRESS, done=1, total=3)
@@ -134,17 +136,17 @@ def whole(to):
     return to.stream.getvalue()
 
 
-def test_a_run_says_what_runs_a_line_a_job_or_variant_and_where_the_answer_is(subject):
+def test_a_run_says_what_runs_a_line_a_job_none_for_links_and_where_the_answer_is(subject):
     to = made(subject)
     lines = whole(to).splitlines()
     assert lines[:2] == [
-        "mine: 3 jobs: 1 cohorts (train 3 students), 2 student",
-        "Time: about 60 s, as earlier jobs took",
+        "mine: 2 jobs: 1 cohorts (train 3 students), 1 measure",
+        "Time: about 60 s here, as earlier jobs took",
     ]
     number = ["top-1", "77.5", "%,", "1,234", "images/s"]
     assert lines[2].split() == ["0:01:05", "cohorts", "soft,", "3", "seeds", "65", "s", *number]
-    assert lines[3].split() == ["0:03:15", "student", "soft,", "seed", "0,", "seed", "1", "65", "s", *number]
-    assert lines[4:] == ["3 of 3 jobs done in 3 min", "Accuracy: high", "results/mine/statistics/report.md"]
+    assert lines[3].split() == ["0:02:10", "measure", "cait", "65", "s", "1", "measurement"]
+    assert lines[4:] == ["2 of 2 jobs done in 2 min", "Accuracy: high", "results/mine/statistics/report.md"]
     assert all(len(text) <= 80 for text in lines) and to.snakemake.said == [], "nothing of Snakemake's own"
     to.close()
     assert len(to.stream.getvalue().splitlines()) == len(lines), "the end is said once"
@@ -155,7 +157,8 @@ def test_a_line_is_cut_where_names_are_long_and_not_its_numbers(tmp_path):
     long = job(tmp_path, names=[f"a_variant_with_a_long_name_{n}/seed0" for n in range(3)])
     long.begun, long.ended = 0.0, 71.0
     said = terminal.line(long, 3000, 80)
-    assert len(said) == 80 and "…" in said and said.endswith("   71 s  top-1 77.5 %, 1,234 images/s")
+    assert len(said) == 80 and "…, 2 more, seed 0 " in said
+    assert said.endswith("   71 s  top-1 77.5 %, 1,234 images/s")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def test_a_failed_job_is_its_sentence_and_its_log_and_the_last_words_come_last(s
     to.close()
     lines = to.stream.getvalue().splitlines()[2:]
     assert lines[0] == "0:00:00  FAILED  cohorts soft, 3 seeds: training: loss became nan in epoch 2"
-    assert lines[1:3] == [f"    log: {tmp_path / 'log'}", "0 of 3 jobs done in 0 s, 1 failed"]
+    assert lines[1:3] == [f"    log: {tmp_path / 'log'}", "0 of 2 jobs done in 0 s, 1 failed"]
     assert lines[3:] == ["", "What failed:", "Train x: no"] and to.snakemake.said == []
 
 
@@ -222,17 +225,27 @@ def test_a_full_disk_is_said_once_and_a_log_only_where_it_says_something(subject
     assert said.count("No space: ") == 1 and "log:" not in said and "2 failed" in said
 
 
-def test_students_that_failed_keep_the_others_of_their_variant_from_no_line(subject):
+def test_a_link_has_a_line_only_where_it_failed_and_then_nothing_is_answered(subject):
     to = made(subject)
     send(to, LogEvent.RUN_INFO, "Job stats")
-    for number in (8, 9):
+    for number in (7, 8, 9, 10):
         send(to, LogEvent.JOB_INFO, jobid=number)
-    send(to, LogEvent.JOB_FINISHED, job_id=8)
+    for number in (7, 8, 9):
+        send(to, LogEvent.JOB_FINISHED, job_id=number)
     assert "student  soft" not in to.stream.getvalue()
-    send(to, LogEvent.JOB_ERROR, jobid=9, rule_name="student", rule_msg=None, log=[], aux={})
+    send(to, LogEvent.JOB_ERROR, jobid=10, rule_name="student", rule_msg=None, log=[], aux={})
     assert "FAILED  student soft, seed 1" in to.stream.getvalue()
-    assert "student  soft, seed 0 " in to.stream.getvalue().splitlines()[-1]
     to.close()
+    assert to.stream.getvalue().endswith("2 of 2 jobs done in 0 s, 1 failed\n")
+
+
+def test_a_run_that_only_links_finished_students_says_how_many(subject):
+    links = subject.workload().links
+    to = made(dataclasses.replace(subject, workload=lambda: Workload({}, {"threads": 1}, links)))
+    send(to, LogEvent.RUN_INFO, "Job stats")
+    to.close()
+    lines = to.stream.getvalue().splitlines()
+    assert lines == ["mine: 2 finished students to link", "Accuracy: high", "results/mine/statistics/report.md"]
 
 
 def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(subject):
@@ -244,7 +257,7 @@ def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(subject):
         send(to, LogEvent.JOB_INFO, jobid=number)
         send(to, LogEvent.JOB_FINISHED, job_id=number)
     to.close()
-    assert "3 of 3 jobs done in 0 s\nAccuracy" in to.stream.getvalue()
+    assert "2 of 2 jobs done in 0 s\nAccuracy" in to.stream.getvalue()
 
 
 def test_warnings_of_others_are_printed_and_another_workflow_has_snakemakes_words(subject):
@@ -276,7 +289,7 @@ def test_progress_is_a_bar_in_the_last_line_of_a_terminal_and_lines_at_intervals
         send(to, LogEvent.RUN_INFO, "Job stats")
         send(to, LogEvent.JOB_INFO, jobid=7)
         to.clock.now = 30.0
-    progress = "50 %, 0 of 3 jobs, about 30 s left; running: cohorts"
+    progress = "50 %, 0 of 2 jobs, about 30 s left; running: cohorts"
     screen.bar.refresh()
     assert "━" in screen.stream.getvalue() and progress in screen.stream.getvalue()
     screen.close()
@@ -378,5 +391,5 @@ def test_of_a_single_running_job_its_log_says_how_far_it_is(subject, tmp_path):
     assert to.progress(60.0).endswith("running: cohorts")
     log.write_text("so far: 120 of 400 images, about 3 min left\n")
     send(to, LogEvent.JOB_INFO, jobid=8, log=[])
-    assert to.progress(60.0).endswith("running: cohorts, student")
+    assert to.progress(60.0).endswith("running: cohorts, measure")
     to.close()

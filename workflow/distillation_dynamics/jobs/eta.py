@@ -14,10 +14,10 @@ from .task import GATHERING, STAGES, Task
 
 BASIS = {
     RECORDS: "as earlier jobs took",
-    REFERENCE: "a rough guess: reference costs of a machine with two cores",
-    REQUEST: "at most: of some jobs only the time that they ask for is known",
+    REFERENCE: "estimated from reference costs, which the first jobs correct",
+    REQUEST: "an upper limit: some jobs have no estimate but their time limit",
 }
-# The name of a job lists so many networks.
+# The name of a job lists at most this many networks, and as many seeds.
 MOST_NAMES = 2
 # Rules whose jobs are about networks or students.
 ABOUT_NETWORKS = ("cohorts", "measure", "compare", "student")
@@ -55,9 +55,21 @@ class Job:
         if self.rule not in ABOUT_NETWORKS:
             stages = dict.fromkeys(task.stage for task in self.tasks)
             return ", ".join(stages) if self.tasks[0].stage in GATHERING else self.tasks[0].name
-        names, more = self.names, len(self.names) - MOST_NAMES
-        if more > 1:
-            names = [*names[:MOST_NAMES], f"{more} more"]
+        return self._listing(MOST_NAMES)
+
+    def fitted(self, room: int) -> str:
+        """Return the name in `room` characters: with fewer networks, the last one cut, and with all its seeds."""
+        if self.rule not in ABOUT_NETWORKS or len(self.name) <= room:
+            return self.name if len(self.name) <= room else f"{self.name[: room - 1]}…"
+        if len(shorter := self._listing(1)) <= room:
+            return shorter
+        cut = max(1, len(self.names[0]) - (len(shorter) - room) - 1)
+        return shorter.replace(self.names[0], f"{self.names[0][:cut]}…", 1)
+
+    def _listing(self, most: int) -> str:
+        names, more = self.names, len(self.names) - most
+        if more > 1 or (more and most < MOST_NAMES):
+            names = [*names[:most], f"{more} more"]
         seeds = list(dict.fromkeys(seed for task in self.tasks if (seed := split(network_of(task))[1])))
         if len(seeds) > MOST_NAMES:
             return ", ".join([*names, f"{len(seeds)} seeds"])
@@ -65,10 +77,13 @@ class Job:
 
 
 class Workload:
-    """The jobs of a run by number; `limits`: what of the machine they share, None on a cluster, which shares alone."""
+    """The jobs of a run by number; `limits`: what of the machine they share, None on a cluster, which shares alone.
 
-    def __init__(self, jobs: dict[int, Job], limits: dict[str, int] | None):
-        self.jobs, self.limits = jobs, limits
+    `links`: the jobs that only link finished students into the study, which take no time and have no line.
+    """
+
+    def __init__(self, jobs: dict[int, Job], limits: dict[str, int] | None, links: dict[int, Job] | None = None):
+        self.jobs, self.limits, self.links = jobs, limits, links or {}
 
     @classmethod
     def of(cls, workflow: Any, plan: Plan, costs: Costs) -> "Workload":
@@ -77,18 +92,19 @@ class Workload:
         Snakemake may run more than the plan has (`--force`): what is done then finds itself done.
         """
         parts = {task.flag: (task,) for task in plan.graph.tasks} | {batch.flag: batch.tasks for batch in plan.batches}
-        jobs = {}
+        jobs: dict[int, Job] = {}
+        links: dict[int, Job] = {}
         for job in list(workflow.dag.needrun_jobs()):
             if not job.is_norun and (tasks := parts.get(str(job.output[0]))) is not None:
                 takes = {"threads": job.threads, "gpu": int(job.resources.get("gpu", 0))}
-                # A student is published in no time beside what is trained and measured.
-                cost = Cost(0.0, RECORDS) if job.rule.name == "student" else costs.of_job(plan.graph, tasks)
-                jobs[workflow.dag.jobid(job)] = Job(job.rule.name, tasks, takes, cost)
+                linked = job.rule.name == "student"
+                cost = Cost(0.0, RECORDS) if linked else costs.of_job(plan.graph, tasks)
+                (links if linked else jobs)[workflow.dag.jobid(job)] = Job(job.rule.name, tasks, takes, cost)
         settings = workflow.resource_settings
         if settings.nodes is not None:
-            return cls(jobs, None)
+            return cls(jobs, None, links)
         gpus = getattr(workflow.global_resources.get("gpu"), "value", None)
-        return cls(jobs, {"threads": settings.cores or 1} | ({} if gpus is None else {"gpu": int(gpus)}))
+        return cls(jobs, {"threads": settings.cores or 1} | ({} if gpus is None else {"gpu": int(gpus)}), links)
 
     def of_rule(self, rule: str) -> list[Job]:
         """The jobs of a rule."""
@@ -106,7 +122,9 @@ class Workload:
 
     @property
     def rules(self) -> str:
-        """How many jobs of which rule there are, in the order of their stages."""
+        """The number of jobs of each rule, in the order of their stages; where there are none, of students to link."""
+        if not self.jobs:
+            return f"{len(self.links)} finished student{'s' * (len(self.links) > 1)} to link"
         order = list(STAGES)
         jobs = sorted(self.jobs.values(), key=lambda job: order.index(job.tasks[0].stage))
         counts = {rule: f"{count} {rule}" for rule, count in Counter(job.rule for job in jobs).items()}

@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -65,8 +65,8 @@ def line(job: Job, since: float, width: int) -> str:
     """Return the line of a finished job: when, rule, whom it is about, how long it took, the number that matters."""
     left, right = f"{elapsed(since)}  ", f" {duration(job.took):>6}  {number_of(job.tasks)}"
     room = min(WHOM, max(WHOM // 2, width - len(left) - len(right)))
-    whom = f"{job.rule:<8} {job.name}"
-    whom = whom if len(whom) <= room else f"{whom[: room - 1]}…"
+    rule = f"{job.rule:<8} "
+    whom = f"{rule}{job.fitted(room - len(rule))}"
     return f"{left}{whom:<{room}}{right}".rstrip()
 
 
@@ -136,9 +136,12 @@ class Terminal:
         self.workload, self.start = self.subject.workload(), self.clock()
         if not self.progress_wanted:
             return
+        if not self.workload.jobs:
+            self._say_wrapped(f"{self.subject.name}: {self.workload.rules}")
+            return
         jobs = counted(len(self.workload.jobs), "job")
         self._say_wrapped(f"{self.subject.name}: {jobs}: {self.workload.rules}")
-        self._say_wrapped(f"Time: {self._left(self.start)}, {self.workload.basis}")
+        self._say_wrapped(f"Time: {self._left(self.start)} here, {self.workload.basis}")
         if self.console.is_terminal:
             self.bar.start()
         else:
@@ -161,7 +164,10 @@ class Terminal:
 
     def _job_fails(self, record: Any) -> None:
         """Say the sentence of a job; what led to it stands in its log."""
-        if self.subject is None or self.workload is None or (job := self.workload.jobs.get(record.jobid)) is None:
+        if self.subject is None or self.workload is None:
+            return
+        job = self.workload.jobs.get(record.jobid) or self.workload.links.get(record.jobid)
+        if job is None:
             return
         job.begun = None
         why, since = self.subject.failure(record), elapsed(self.clock() - self.start)
@@ -178,22 +184,12 @@ class Terminal:
             self.said.add(why.sentence)
             words = f"{since}  FAILED  {job.rule} {job.name}: {why.sentence}"
             self._say("\n    log: ".join([words, *logs_of(record)[:1]]))
-        if job.rule == "student":
-            self._say_ended(job)
 
     def _say_ended(self, job: Job) -> None:
-        """Say what a job came to; of students, who are published in no time, what all seeds of a variant came to."""
-        assert self.workload is not None
-        ended = [job]
-        if job.rule == "student":
-            alike = {n: one for n, one in self.workload.jobs.items() if (one.rule, one.names) == (job.rule, job.names)}
-            if any(one.ended is None and number not in self.failed for number, one in alike.items()):
-                return
-            ended = [one for one in alike.values() if one.ended is not None]
-        if ended and self.jobs_wanted:
-            together = replace(ended[0], tasks=tuple(task for one in ended for task in one.tasks))
-            self._say(line(together, self.clock() - self.start, self.console.width))
-            for note in notes_of(together.tasks):
+        """Say what a job came to."""
+        if self.jobs_wanted:
+            self._say(line(job, self.clock() - self.start, self.console.width))
+            for note in notes_of(job.tasks):
                 self._say_wrapped(f"note: {note}")
 
     def progress(self, now: float) -> str:
@@ -240,6 +236,7 @@ class Terminal:
         if self.workload is not None and self.progress_wanted:
             done, took = len(self.workload.ended), duration(self.clock() - self.start)
             failed = f", {len(self.failed)} failed" if self.failed else ""
-            self._say(f"{done} of {counted(len(self.workload.jobs), 'job')} done in {took}{failed}")
-            if done == len(self.workload.jobs):
+            if self.workload.jobs or failed:
+                self._say(f"{done} of {counted(len(self.workload.jobs), 'job')} done in {took}{failed}")
+            if done == len(self.workload.jobs) and not self.failed:
                 self._answer()

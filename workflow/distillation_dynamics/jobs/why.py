@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..progress import duration
 from .batches import network_of
 from .costs import ASKED_AS, REFERENCE, REQUEST, Cost, Costs, asked
 from .plan import Plan
@@ -10,16 +11,15 @@ from .task import Task
 
 MARKS = ("", "~ ", "<= ")
 NOTES = {
-    REFERENCE: "~: no earlier job tells; a rough guess from reference costs of a machine with two cores",
-    REQUEST: "<=: no earlier job tells; so much time do the jobs ask for (runtime x jobs). A training that needs more "
-    "goes on in another attempt.",
+    REFERENCE: "~: estimated from reference costs, because no earlier job is like these",
+    REQUEST: "<=: upper limit, runtime x jobs, because no earlier job is like these; longer trainings resume",
 }
 
 
 def report(plan: Plan, costs: Costs) -> str:
-    """Return what is due and why, a line a job, then the table of jobs, hours, GPU hours and disk by stage."""
+    """Return what is due and why, a line a job, then the table of jobs, time and disk by stage."""
     if not plan.reasons:
-        return f"{plan.graph.study.name}: all results are what the study asks for; nothing would run."
+        return f"{plan.graph.study.name}: all results are up to date; nothing would run."
     lines = [f"{name}: {why}" for name, why in _why(plan)]
     return "\n".join([*lines, "", *table(plan, costs)])
 
@@ -41,22 +41,18 @@ class Row:
     name: str
     due: int
     jobs: int
-    gpu_hours: float
+    gpu_seconds: float
     cost: Cost
 
     def __str__(self) -> str:
-        hours, gpu_hours = (f"{MARKS[self.cost.source] * bool(v)}{v:.3f}" for v in (self.hours, self.gpu_hours))
+        times = (self.cost.seconds, self.gpu_seconds)
+        time, gpu_time = (f"{MARKS[self.cost.source]}{duration(seconds)}" if seconds else "-" for seconds in times)
         disk = "?" if self.cost.bytes is None else f"{self.cost.bytes / 1e6:.1f}"
-        return f"{self.name:<18}{self.due:>6}{self.jobs:>6}{hours:>12}{gpu_hours:>12}{disk:>11}"
-
-    @property
-    def hours(self) -> float:
-        """Hours of all jobs, one after the other."""
-        return self.cost.seconds / 3600
+        return f"{self.name:<18}{self.due:>6}{self.jobs:>6}{time:>12}{gpu_time:>12}{disk:>11}"
 
 
 def table(plan: Plan, costs: Costs) -> Iterable[str]:
-    """Yield the lines of the table of jobs, hours, GPU hours and disk by stage, and what its marks mean."""
+    """Yield the lines of the table of jobs, time (one after the other) and disk by stage, and what its marks mean."""
     stages: dict[str, list[Task]] = {}
     for task in plan.reasons:
         # Weights are fetched on their own.
@@ -64,12 +60,12 @@ def table(plan: Plan, costs: Costs) -> Iterable[str]:
         stages.setdefault(name, []).append(task)
     rows = [_row(plan, costs, name, due) for name, due in stages.items()]
     total = Cost.total(Cost(row.cost.seconds, row.cost.source, row.cost.bytes or 0) for row in rows)
-    due, jobs, gpu_hours = (sum(getattr(row, name) for row in rows) for name in ("due", "jobs", "gpu_hours"))
-    yield f"{'stage':<18}{'due':>6}{'jobs':>6}{'hours':>12}{'GPU hours':>12}{'disk [MB]':>11}"
-    yield from map(str, [*rows, Row("total", due, jobs, gpu_hours, total)])
+    due, jobs, gpu_seconds = (sum(getattr(row, name) for row in rows) for name in ("due", "jobs", "gpu_seconds"))
+    yield f"{'stage':<18}{'due':>6}{'jobs':>6}{'time':>12}{'GPU time':>12}{'disk [MB]':>11}"
+    yield from map(str, [*rows, Row("total", due, jobs, gpu_seconds, total)])
     yield from (note for source, note in NOTES.items() if any(row.cost.source == source for row in rows))
     if unknown := [row.name for row in rows if row.cost.bytes is None]:
-        yield f"Not in the total of disk, because no earlier job tells: {', '.join(unknown)}."
+        yield f"The total of disk leaves out stages without an earlier job: {', '.join(unknown)}."
 
 
 def _row(plan: Plan, costs: Costs, name: str, due: list[Task]) -> Row:
@@ -77,4 +73,4 @@ def _row(plan: Plan, costs: Costs, name: str, due: list[Task]) -> Row:
     batches = plan.cohorts if name == "students" else {id(b): b for t in due if (b := plan.batch_of.get(t))}.values()
     jobs = [batch.tasks for batch in batches] or [(task,) for task in due if name != "students"]
     cost = Cost.total(costs.of_job(plan.graph, tasks) for tasks in jobs)
-    return Row(name, len(due), len(jobs), cost.seconds / 3600 * asked(plan.graph, due[0])["gpu"], cost)
+    return Row(name, len(due), len(jobs), cost.seconds * asked(plan.graph, due[0])["gpu"], cost)
