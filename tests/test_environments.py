@@ -1,8 +1,12 @@
 """The environments say the same: what pyproject asks for, what is pinned, what conda and the container install."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -47,3 +51,27 @@ def test_the_conda_environment_has_the_pins_of_the_direct_dependencies():
 def test_the_container_installs_the_pins():
     text = (ROOT / "envs/Containerfile").read_text()
     assert f"FROM python:{PYTHON}" in text and "-c envs/requirements.txt" in text
+
+
+@pytest.mark.parametrize(("status", "lines"), [(0, 1), (3, 3)])
+def test_setup_says_one_line_and_keeps_the_installers_output_in_a_log(tmp_path, status, lines):
+    for name in ("Makefile", "pyproject.toml", "envs/requirements.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    # In place of Python: makes an environment whose own Python talks, and installs nothing.
+    script = f"""#!/bin/sh
+if [ "$2" = venv ]; then mkdir -p .venv/bin; cp "$0" .venv/bin/python; exit 0; fi
+echo installing "$@"; case "$*" in *requirements*) exit {status};; esac; exit 1
+"""
+    (tmp_path / "python").write_text(script)
+    (tmp_path / "python").chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "setup", f"PYTHON={tmp_path / 'python'}"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout.splitlines()
+    assert len(said) == (lines if status == 0 else lines + 1), done
+    assert said[0].startswith("Setting up .venv: ") and (done.returncode == 0) is (status == 0)
+    assert "installing -m pip install -e" in (tmp_path / ".venv/setup.log").read_text()
+    if status:
+        assert said[-1] == "error: setup failed; see .venv/setup.log" and "installing" in said[-2]
+        assert not (tmp_path / ".venv/.ready").exists()

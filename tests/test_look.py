@@ -464,6 +464,8 @@ def test_a_run_that_fails_and_a_network_that_is_none_end_with_an_error(tmp_path,
     assert "snakemake ended with status 3" in look.main(
         ["vit.safetensors", str(flat), "--model", "vit_tiny_patch16_224"]
     )
+    for arguments in ([], ["", ""], ["hf-hub:owner/name", ""]):
+        assert look.main(arguments).startswith("error: NETWORK, IMAGES: give both, as in make look NETWORK=hf-hub:")
     assert look.main(["nowhere", str(flat)]).startswith("error: NETWORK: nowhere is no file or folder")
 
 

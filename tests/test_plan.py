@@ -450,20 +450,36 @@ def test_what_no_study_uses_is_listed_and_then_deleted(project, store):
 def test_clearing_a_study_leaves_what_others_use(project, store):
     setting("name", "other")(project)
     assert stand_ins.trained(project.run()) == []
-    assert "stay, because other studies use them" in store("clear", "other") and not Path("results/other").exists()
+    assert (
+        "stay, because other studies use them" in store("clear", "other", "--yes")
+        and not Path("results/other").exists()
+    )
     setting("name", "smoke")(project)
     project.check()
     assert "there is no study of that name; there are smoke" in store("clear", "smok")
-    store("clear", "smoke")
+    refused = store("clear", "smoke")
+    assert refused == "error: results/smoke: nothing was deleted; answer y, or give YES=1 (--yes)", "nobody is asked"
+    project.check()
+    store("clear", "smoke", "--yes")
     assert not Path("results/smoke").exists() and not list(Path("results/shared").glob("*/*"))
     assert len(stand_ins.trained(project.run())) == 3
+
+
+def test_on_a_terminal_a_study_is_deleted_only_after_a_yes(project, store, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    for answer, stays in (("", True), ("n", True), ("y", False)):
+        monkeypatch.setattr("builtins.input", lambda question, answer=answer: asked.append(question) or answer)
+        store("clear", "smoke")
+        assert Path("results/smoke").exists() is stays
+    assert len(asked) == 3 and asked[0].startswith("Delete results/smoke (") and asked[0].endswith("? [y/N] ")
 
 
 def test_unfinished_trainings_go_with_their_study(project, store):
     (run_folder, *_) = Path("results/shared/runs").iterdir()
     (run_folder / ".record.json").unlink()
     (run_folder / ".resume").mkdir()
-    store("clear", "smoke")
+    store("clear", "smoke", "--yes")
     assert not run_folder.exists()
 
 

@@ -82,6 +82,10 @@ def test_the_card_has_the_numbers_of_the_tables_and_says_what_is_not_recorded(he
     matter = front_matter(text)
     (metric,) = matter["model-index"][0]["results"][0]["metrics"]
     assert metric["value"] == round(result["test_top1"] / 100, 6)
+    expected = {"type": "fashion_mnist", "name": "fashion_mnist", "split": "test"}
+    assert matter["model-index"][0]["results"][0]["dataset"] == expected
+    for test in ("data/imagenet/val", "data/imagenet", ["data/imagenet/val-0.parquet"], "data/imagenet/test/*.parquet"):
+        assert card._image_set({"configuration": {"data": {"test": test}}}) == "imagenet", test
     assert matter["library_name"] == "timm" and matter["pipeline_tag"] == "image-classification"
     for said in (
         f"top-1 {result['test_top1']:.2f} % of 10,000 test images", "without an interval of training",
@@ -129,6 +133,16 @@ def test_a_card_names_the_interval_where_there_are_seeds(here):
 def test_what_is_not_there_is_said_in_one_sentence(here, arguments, said):
     error = bundle.main(arguments)
     assert error.startswith(f"error: {said}") and "\n" not in error
+
+
+def test_a_seed_that_nobody_chose_is_the_first_one_and_is_named(here, capsys):
+    assert bundle.main(["smoke", "--variant", "none"]) is None
+    first, out = capsys.readouterr().out.splitlines()
+    assert first == "SEED= was not given: this is none of seed 0, the first one" and out.startswith(
+        "results/smoke/bundles"
+    )
+    assert bundle.main(["smoke", "--variant", "none", "--seed", "0"]) is None
+    assert "SEED=" not in capsys.readouterr().out
 
 
 def test_damaged_weights_are_not_shared(here):
@@ -202,6 +216,14 @@ def test_the_cards_configurations_match_files_of_one_schema_each(shared):
     assert len({config["config_name"] for config in matter["configs"]}) == len(matter["configs"]) > 15
 
 
+def test_the_card_is_short_and_columns_and_configuration_lie_beside_it(shared):
+    text, columns = (shared / "README.md").read_text(), (shared / "COLUMNS.md").read_text()
+    assert len(text) < 10_000 < len(columns) and "| summary |" in text
+    for subset in front_matter(text)["configs"]:
+        assert f"## {subset['config_name']}\n\n| column | unit | meaning |" in columns
+    assert yaml.safe_load((shared / "study.yaml").read_text())["name"] == STUDY
+
+
 def test_tables_are_those_of_the_study_and_features_those_that_were_kept(shared, finished):
     for path in (shared / "tables").iterdir():
         (theirs,) = (finished / "results/smoke").glob(f"[st]*/{path.name}")
@@ -241,7 +263,8 @@ def test_a_card_holds_no_folder_of_one_machine():
     config = {"data": {"train": "/home/me/images", "test": ["/data/a.parquet", "b.parquet"], "classes": 10}}
     subset = dataset.Subset("depth", "tables/depth.parquet", 3, {})
     text = dataset.card({"name": "mine", "configuration": config, "commit": None}, [subset])
-    assert "/home" not in text and "train: images" in text and "- a.parquet" in text and "not recorded" in text
+    assert "/home" not in text and "| depth | 3 | 0 | `tables/depth.parquet` |" in text and "not recorded" in text
+    assert dataset._portable(config) == {"data": {"train": "images", "test": ["a.parquet", "b.parquet"], "classes": 10}}
     assert "No image itself is in it." in text
     assert "pixels of a few" in dataset.card({"name": "m", "configuration": {}}, [subset._replace(name="saliency")])
 

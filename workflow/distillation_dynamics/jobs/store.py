@@ -2,7 +2,8 @@
 
     unused            lists runs, networks, outputs and images that no study uses, with their size
     unused --delete   deletes them
-    clear STUDY       deletes a study: its results, logs and unfinished trainings, and of the store what only it used
+    clear STUDY       deletes a study with its logs, unfinished trainings and all of the store that only it uses, after
+                      a question that --yes answers
 
 A study uses what the records of its results say that they were made from. Refuses while a workflow runs in the folder.
 """
@@ -155,24 +156,36 @@ def _unused(store: Store, delete: bool) -> None:
         print(f"{len(entries)} folders, {total:.1f} MB, are used by no study; --delete deletes them.")
 
 
-def _clear(store: Store, study: str) -> None:
+def _clear(store: Store, study: str, sure: bool) -> None:
     _refuse_while_running()
+    if study in store.studies and not sure and not _confirmed(store.results / study):
+        raise StudyError(f"{store.results / study}: nothing was deleted; answer y, or give YES=1 (--yes)")
     stays = store.clear(study)
     print(f"The study {study} is deleted; its next run starts anew.")
     if stays:
         print(f"{len(stays)} folders of the store stay, because other studies use them.")
 
 
+def _confirmed(folder: Path) -> bool:
+    """Ask whether a study may be deleted; without a terminal nobody can say so."""
+    if not sys.stdin.isatty():
+        return False
+    question = f"Delete {folder} ({_size(folder) / 1e6:.0f} MB) and all in {Store.shared} that only it uses? [y/N] "
+    return input(question).strip().lower() in ("y", "yes")
+
+
 def main() -> None:
-    """Say or delete what no study uses, or delete a study."""
+    """List or delete what no study uses, or delete a study."""
     parser = argparse.ArgumentParser(prog="python -m distillation_dynamics.jobs.store", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("unused").add_argument("--delete", action="store_true", help="delete what is listed")
-    commands.add_parser("clear").add_argument("study", help="name of the study")
+    clear = commands.add_parser("clear")
+    clear.add_argument("study", help="name of the study")
+    clear.add_argument("--yes", action="store_true", help="do not ask")
     arguments, store = parser.parse_args(), Store()
     if arguments.command == "unused":
         sys.exit(said_by(lambda: _unused(store, arguments.delete)))
-    sys.exit(said_by(lambda: _clear(store, arguments.study)))
+    sys.exit(said_by(lambda: _clear(store, arguments.study, arguments.yes)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ..spec.tables import INDEX
 from .configuration import Asked, announced, configuration_of, studied, write
 
 RESULTS, FILE = Path("results"), "look.yaml"
+EXAMPLE = "NETWORK=hf-hub:timm/vit_small_patch16_224.dino@main IMAGES=photographs/"
 QUESTION = "## Is it U-shaped?"
 
 
@@ -29,6 +30,8 @@ def answer_in(report: str) -> str:
 def main(arguments: list[str]) -> str | None:
     """Look into a network; return the sentence with which it failed, None where it did not."""
     asked, others = _asked(arguments)
+    if not (asked.network and asked.images):
+        return f"error: NETWORK, IMAGES: give both, as in make look {EXAMPLE}"
     try:
         configuration, study = studied(configuration_of(asked), asked)
         path = RESULTS / configuration["name"] / FILE
@@ -39,7 +42,7 @@ def main(arguments: list[str]) -> str | None:
         return f"error: {error}"
     command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", str(path), *others]
     if status := subprocess.run(command, check=False).returncode:
-        return f"error: snakemake ended with status {status}; what it said stands above"
+        return f"error: snakemake ended with status {status}; see its messages above"
     results = RESULTS / configuration["name"]
     report = results / "statistics/report.md"
     if not report.is_file():
@@ -55,13 +58,15 @@ def _asked(arguments: list[str]) -> tuple[Asked, list[str]]:
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.look", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("network", help="hf-hub:owner/name[@revision], a folder, or a .safetensors file")
-    parser.add_argument("images", help="a folder or .tar of pictures, or Parquet files")
-    parser.add_argument("--name", help="of the network in tables and figures")
-    parser.add_argument("--model", help="the timm model, where nothing beside the weights says it")
-    parser.add_argument("--size", help="side of the square images that it sees, pixels; left out: as its weights do")
-    parser.add_argument("--groups", help="regular expression: images whose names match alike are one photograph's")
-    parser.add_argument("--features", action="store_true", help="write the features of all blocks, which are large")
+    parser.add_argument("network", nargs="?", help="hf-hub:owner/name[@revision], a folder, or a .safetensors file")
+    parser.add_argument("images", nargs="?", help="a folder or .tar of pictures, or Parquet files")
+    parser.add_argument("--name", help="name of the network in tables and figures")
+    parser.add_argument("--model", help="timm model, if no config.json names it")
+    parser.add_argument("--size", help="side of its square input in pixels; default: that of its weights")
+    parser.add_argument("--groups", help="regular expression that groups images of one photograph by name")
+    parser.add_argument(
+        "--features", action="store_true", help="write the features of all blocks, which need much space"
+    )
     given, others = parser.parse_known_args(arguments)
     return Asked(**vars(given)), others
 

@@ -32,8 +32,8 @@ ARCHITECTURES = Path(__file__).parents[1] / "networks/architectures"
 ONNX_NEEDS = ("onnx", "onnxruntime")
 
 
-def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bool = False) -> Path:
-    """Write the bundle of a student or network; return its folder.
+def write(study: str, variant: str | None, seed: int | None, name: str | None, onnx: bool = False) -> Path:
+    """Write the bundle of a student (`seed` None: of the first seed) or network; return its folder.
 
     Raises StudyError where it is not in the study, not finished, or not the same once timm has loaded it; and where
     ONNX is asked for without the packages that it needs.
@@ -46,7 +46,7 @@ def write(study: str, variant: str | None, seed: int, name: str | None, onnx: bo
     elif name is not None and variant is None:
         member = network(folder, said, name)
     else:
-        raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft SEED=50 or NETWORK=vit")
+        raise StudyError("VARIANT, NETWORK: give one of them, VARIANT=soft (SEED=50) or NETWORK=vit")
     out = folder / "bundles" / member.folder
     tables = {table: folder / f"summary/{table}.parquet" for table in ("summary", "runs")}
     tables["variants"] = folder / "statistics/variants.parquet"
@@ -147,8 +147,8 @@ def main(arguments: list[str]) -> str | None:
         prog="python -m distillation_dynamics.share.bundle", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("study", help="name of a finished study")
-    parser.add_argument("--variant", help="of the student")
-    parser.add_argument("--seed", type=int, default=0, help="of the student")
+    parser.add_argument("--variant", help="variant of the student")
+    parser.add_argument("--seed", type=int, help="seed of the student; default: the first one")
     parser.add_argument("--network", help="name of a network, instead of a student")
     parser.add_argument("--onnx", action="store_true", help="also as ONNX (pip install -e '.[onnx]')")
     given = parser.parse_args(arguments)
@@ -158,6 +158,8 @@ def main(arguments: list[str]) -> str | None:
         return f"error: {error}"
     plain = card.CHANGED not in read_json(out / "config.json")
     how = f'timm.create_model("{LOCAL}{out}", pretrained=True) loads it' if plain else f"{CARD} says how it is loaded"
+    if given.variant is not None and given.seed is None:
+        print(f"SEED= was not given: this is {given.variant} of seed {out.name.rpartition('seed')[2]}, the first one")
     print(f"{out}: {how}")
     return None
 

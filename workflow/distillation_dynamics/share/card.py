@@ -23,6 +23,8 @@ from .members import Member
 Tables = Mapping[str, pd.DataFrame]
 # In config.json: the file that changes the model, by its name, with its options.
 CHANGED = "changed_by"
+# Folders that hold a split of an image set, and not the set itself.
+SPLITS = ("test", "val", "validation")
 
 
 def document(member: Member, study: dict[str, Any], tables: Tables, onnx: bool, note: str | None = None) -> str:
@@ -59,11 +61,19 @@ def front_matter(member: Member, study: dict[str, Any]) -> str:
     if (top1 := member.result.get("test_top1")) is not None:
         result = {
             "task": {"type": task},
-            "dataset": {"type": study["name"], "name": f"test images of the study {study['name']}"},
+            "dataset": {"type": _image_set(study), "name": _image_set(study), "split": "test"},
             "metrics": [{"type": "accuracy", "value": round(top1 / 100, 6), "name": "top-1"}],
         }
         matter["model-index"] = [{"name": member.folder, "results": [result]}]
     return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _image_set(study: dict[str, Any]) -> str:
+    """Return the name of the images that the study tests on: that of their folder, above the one of a split."""
+    test = study["configuration"]["data"]["test"]
+    path = Path(test if isinstance(test, str) else test[0])
+    folder = path.resolve().parent if path.suffix else path.resolve()
+    return folder.parent.name if folder.name in SPLITS else folder.name
 
 
 def _made(member: Member) -> Iterator[str]:

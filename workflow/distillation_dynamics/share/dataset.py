@@ -1,8 +1,9 @@
 """A study as a data set that Hugging Face `datasets` loads: `python -m distillation_dynamics.share.dataset STUDY`.
 
 In: a finished study. Out, in `results/<study>/dataset/`: its tables (`tables/<table>.parquet`, as they are), the
-features that its metrics kept (`features/<network>[_seed<k>].parquet`: a row an image, block and checkpoint), and
-`README.md`, a card that names each table as a configuration and says what its columns are. Imports no torch.
+features that its metrics kept (`features/<network>[_seed<k>].parquet`: one row per image, block and checkpoint),
+`COLUMNS.md` (unit and meaning of every column), `study.yaml` (the configuration) and `README.md`, a card that names
+each table as a configuration of the data set. Imports no torch.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from ..jobs import provenance
 
 # Folders of a study that hold its tables.
 FOLDERS = ("tables", "summary", "statistics")
-FEATURES = "features"
+FEATURES, COLUMNS, CONFIGURATION = "features", "COLUMNS.md", "study.yaml"
 FEATURE_COLUMNS = {
     "network": Column("", "network, its control, or variant"),
     "seed": Column("", "seed of the student; null for networks"),
@@ -63,6 +64,8 @@ def write(study: str) -> Path:
     if not subsets:
         raise StudyError(f"STUDY: {folder} has no tables yet; run snakemake with it first")
     subsets += _features(folder, out)
+    write_text(out / COLUMNS, columns_said(subsets))
+    write_text(out / CONFIGURATION, yaml.safe_dump(_portable(said["configuration"]), sort_keys=False))
     # The card last: without it this is no data set.
     write_text(out / "README.md", card(said, subsets))
     return out
@@ -129,7 +132,7 @@ def _write_features(path: Path, kept: Path, network: str, seed: int | None) -> i
 
 
 def card(study: dict[str, Any], subsets: Iterable[Subset]) -> str:
-    """Return README.md: front matter with a configuration a table, and what each holds."""
+    """Return README.md: front matter with a configuration for each table, and a list of the tables."""
     subsets = list(subsets)
     matter = {
         "pretty_name": f"Distillation Dynamics: study {study['name']}",
@@ -140,19 +143,24 @@ def card(study: dict[str, Any], subsets: Iterable[Subset]) -> str:
     made = "a commit that is not recorded" if commit is None else f"commit {commit['hash']}"
     sections = [
         f"# Study {study['name']}: tables and features",
-        f"What a study of Distillation Dynamics measured, made by {made}; its configuration stands at the end. "
-        f'Every table is one with a split: `datasets.load_dataset(folder, {subsets[0].name!r}, split="train")`, '
-        "or `pandas.read_parquet` of the file. Units and meanings of columns travel in the files, too.",
-        "Intervals and tests are in the tables of statistics, with their n; a network, of which there is one, has no "
-        f"seed (null). {_pixels(subsets)}",
-        "Licence: not recorded; whoever shares this chooses one, and adds it above as `license:`.",
-        *(
-            f"## {subset.name}\n\n{subset.rows:,} rows, `{subset.files}`.\n\n{column_table(subset.columns)}"
-            for subset in subsets
-        ),
-        f"## Configuration\n\n```yaml\n{yaml.safe_dump(_portable(study['configuration']), sort_keys=False)}```",
+        f"Measurements of a study of Distillation Dynamics, made by {made}. `{CONFIGURATION}` holds its configuration, "
+        f"`{COLUMNS}` the unit and meaning of every column, as do the Parquet files themselves.",
+        f'Load a table with `datasets.load_dataset(folder, {subsets[0].name!r}, split="train")` or with '
+        "`pandas.read_parquet`. Networks have no seed (null). The tables of statistics hold intervals and tests with "
+        f"their n. {_pixels(subsets)}",
+        "Licence: not recorded. Choose one before you share this, and add it above as `license:`.",
+        "\n".join(["## Tables", "", "| table | rows | columns | files |", "|---|---|---|---|", *map(_row, subsets)]),
     ]
     return f"---\n{yaml.safe_dump(matter, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _row(subset: Subset) -> str:
+    return f"| {subset.name} | {subset.rows:,} | {len(subset.columns)} | `{subset.files}` |"
+
+
+def columns_said(subsets: Iterable[Subset]) -> str:
+    """Return COLUMNS.md: unit and meaning of the columns of each table."""
+    return "\n\n".join(["# Columns", *(f"## {one.name}\n\n{column_table(one.columns)}" for one in subsets)]) + "\n"
 
 
 def _portable(value: Any) -> Any:

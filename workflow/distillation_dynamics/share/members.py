@@ -35,11 +35,13 @@ class Member(NamedTuple):
         return self.name if self.seed is None else f"{self.name}_seed{self.seed}"
 
 
-def student(folder: Path, variant: str, seed: int) -> Member:
-    """Return a student with the weights of its last epoch; raise StudyError where it is not there or not whole."""
+def student(folder: Path, variant: str, seed: int | None) -> Member:
+    """Return a student (None: of the first seed) with its final weights; raise StudyError if missing or damaged."""
     students = folder / "students"
     _among("VARIANT", variant, [path.name for path in sorted(students.glob("*")) if path.is_dir()], folder)
     seeds = [path.name.removeprefix("seed") for path in sorted((students / variant).glob("seed*"))]
+    if seed is None and seeds:
+        seed = min(map(int, seeds))
     _among("SEED", str(seed), seeds, folder)
     home = students / variant / f"seed{seed}"
     known = _record(home)
