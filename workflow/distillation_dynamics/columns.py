@@ -1,7 +1,6 @@
-"""The columns and files of metrics, as Markdown: `python -m distillation_dynamics.columns [metric ...]`; left out: all.
+"""The columns and files of metrics, as Markdown: `python -m distillation_dynamics.columns [metric ...]`, by default all.
 
-So a metric, or a pair metric, is documented by its own file. docs/outputs.md holds what this prints of those that come
-with the project.
+A metric or pair metric is documented by its own file. docs/outputs.md holds the output for those of the project.
 """
 
 import sys
@@ -13,11 +12,11 @@ from .errors import nearest
 from .files import Column
 
 KINDS = {
-    "IMAGE_COLUMNS": "Of images",
-    "BLOCK_COLUMNS": "Of blocks",
-    "BIN_COLUMNS": "Of bins",
-    "PAIR_COLUMNS": "Of pairs of blocks",
-    "NETWORK_COLUMNS": "Of pairs of networks",
+    "IMAGE_COLUMNS": "Per image",
+    "BLOCK_COLUMNS": "Per block",
+    "BIN_COLUMNS": "Per bin",
+    "PAIR_COLUMNS": "Per pair of blocks",
+    "NETWORK_COLUMNS": "Per pair of networks",
 }
 
 
@@ -28,14 +27,14 @@ def table(columns: dict[str, Column]) -> str:
 
 
 def section(metric: str) -> str:
-    """Return the section on a metric (`rank`, `pairs/cka`): its columns by kind, its own tables, and its files."""
+    """Return the section on a metric (`rank`, `pairs/cka`): columns by kind, tables and files."""
     module = import_module(f"{__package__}.metrics.{metric.replace('/', '.')}")
     parts = [f"{said}:\n\n{table(getattr(module, kind))}" for kind, said in KINDS.items() if hasattr(module, kind)]
     for name, columns in getattr(module, "TABLES", {}).items():
-        parts.append(f"Its own table `{name}.parquet`, after network, seed and epoch:\n\n{table(columns)}")
+        parts.append(f"Table `{name}.parquet`, after network, seed and epoch:\n\n{table(columns)}")
     if files := getattr(module, "FILES", ()):
         named = ", ".join(f"`{file.replace('{block:02d}', '<bb>')}`" for file in files)
-        parts.append(f"Files of each checkpoint, of the main image set: {named}.")
+        parts.append(f"Files per checkpoint, for the main image set: {named}.")
     return "\n\n".join([f"### {Path(metric).name}: `metrics/{metric}.py`", *parts]) + "\n"
 
 
