@@ -240,7 +240,7 @@ def test_its_weights_load_with_its_file_and_timm_alone(architecture, tmp_path):
         ("cait", {"lift": {"width": 48}}, "it is no plain Transformer, whose blocks are all of one width"),
         ("cait", {"normalised": {}}, "it is no plain Transformer"),
         ("distilled", {"mean_pooled": {}}, "AssertionError"),
-        ("vit", {"wide_last": {"width": 20}}, "width: 20 is no multiple of 6, the width of a head of attention"),
+        ("vit", {"wide_last": {"width": 20}}, "width: 20 is not a multiple of 6, the width of a head of attention"),
         ("vit", {"uniform": {"width": 6}}, "width: 6 is less than the 12 channels of the network"),
     ],
 )
@@ -339,7 +339,7 @@ def test_released_weights_are_those_of_the_changed_network_or_refused(tmp_path):
     assert info_of(query(asked, released=own)).classes == 5
     with pytest.raises(StudyError, match=r"^weights: .*plain\.safetensors: does not fit the model"):
         info_of(query(asked, released=plain))
-    with pytest.raises(StudyError, match=r"nothing says how many classes .* with another architecture"):
+    with pytest.raises(StudyError, match=r"the number of classes of .* with another architecture is unknown"):
         info_of(query(asked, released=own, classes=None))
 
 

@@ -49,15 +49,15 @@ ENDED = {
     ),
     "a stop on one machine, which has no time limit": (
         *("", "not finished: stopped by SIGTERM before update 12; run again\n", Kind.STOPPED),
-        "stopped by SIGTERM before update 12; the same command goes on",
+        "stopped by SIGTERM before update 12; the same command resumes",
     ),
     "a stop before the first update": (
         *(FAILED, "not finished: stopped by SIGTERM; run again\n", Kind.STOPPED),
-        f"(SIGTERM) while it made no updates, as before a time limit; raise {KEYS}.runtime",
+        f"(SIGTERM) while it made no updates, usually before a time limit; raise {KEYS}.runtime",
     ),
     "a stop before Python began": (
         *(FAILED, "srun: error: node1: task 0: Terminated\n", Kind.STOPPED),
-        f"(SIGTERM) while it made no updates, as before a time limit; raise {KEYS}.runtime",
+        f"(SIGTERM) while it made no updates, usually before a time limit; raise {KEYS}.runtime",
     ),
     "a stop of torchrun before its processes began": (
         *(FAILED, "SignalException: Process 3 got signal: 15\n", Kind.STOPPED),
@@ -74,12 +74,12 @@ ENDED = {
     "memory, by its state": (state("OUT_OF_MEMORY"), "", Kind.MEMORY, f"{KEYS}.mem_mb"),
     "memory, by its signal on one machine": (
         *(DIED.format("SIGKILL: 9"), "", Kind.MEMORY),
-        f"killed (SIGKILL), as the kernel does where memory runs out: raise {KEYS}.mem_mb, and run with --resources",
+        f"killed (SIGKILL), usually because memory ran out: raise {KEYS}.mem_mb, and run with --resources",
     ),
     "memory, by its status on one machine": ("returned non-zero exit status 137.", "", Kind.MEMORY, f"{KEYS}.mem_mb"),
     "memory, by its signal on a node": (
         *(FAILED, "Command 'x' died with <Signals.SIGKILL: 9>.\n", Kind.MEMORY),
-        f"as the kernel does where memory runs out; raise {KEYS}.mem_mb",
+        f"usually because memory ran out; raise {KEYS}.mem_mb",
     ),
     "memory, by srun": (FAILED, "srun: error: node1: task 0: Killed\n", Kind.MEMORY, f"{KEYS}.mem_mb"),
     "one of several processes killed": ("returned non-zero exit status 1.", TORCHRUN, Kind.MEMORY, f"{KEYS}.mem_mb"),
@@ -104,7 +104,7 @@ ENDED = {
         "/dev/shm is full",
     ),
     "a process without shared memory": (DIED.format("SIGBUS: 7"), "", Kind.SHARED_MEMORY, "/dev/shm is full"),
-    "a crash": (DIED.format("SIGSEGV: 11"), "", Kind.OTHER, "a process of it died of SIGSEGV"),
+    "a crash": (DIED.format("SIGSEGV: 11"), "", Kind.OTHER, "one of its processes died of SIGSEGV"),
     "time, by its state": (state("TIMEOUT"), "epoch 3\n", Kind.TIME, f"{KEYS}.runtime"),
     "time, by its log": (
         *(FAILED, "slurmstepd: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n", Kind.TIME),
@@ -128,7 +128,7 @@ ENDED = {
     ),
     "a preemption that nothing follows": (
         *(state(causes.PREEMPTED), "srun: error: node1: task 0: Killed\n", Kind.PREEMPTED),
-        "made room for a job that goes before it",
+        "was preempted by another job",
     ),
     "a state that nobody expects": (state("DEADLINE"), "", Kind.OTHER, "without a sentence (SLURM: DEADLINE); its log"),
     "a node that failed": (state("NODE_FAIL"), "", Kind.OTHER, "lost its node"),
@@ -140,7 +140,7 @@ ENDED = {
         *(FAILED, "Traceback (most recent call last):\nRuntimeError: no\n", Kind.OTHER),
         "its log ends with RuntimeError: no",
     ),
-    "nothing at all": (FAILED, "", Kind.OTHER, "failed without a sentence; its log is empty"),
+    "nothing at all": (FAILED, "", Kind.OTHER, "failed without an error message; its log is empty"),
     "nothing but a status": (
         *("returned non-zero exit status 3.", "", Kind.OTHER),
         "its log is empty, and it ended with exit status 3",
@@ -149,7 +149,7 @@ ENDED = {
     "a full cluster": (REFUSED.format("QOSMaxSubmitJobPerUserLimit"), "", Kind.FULL, "`jobs` in slurm/profile.yaml"),
     "a cluster that is away": (
         *(REFUSED.format("Batch job submission failed: Unable to contact slurm controller"), "", Kind.FULL),
-        "does not answer now",
+        "does not answer",
     ),
     "an account that is not there": (
         *("Job submission failed with exception: no account x\nFor further error details", "", Kind.REFUSED),
@@ -171,7 +171,7 @@ def test_what_slurm_wrote_in_its_own_log_is_told_where_that_of_the_job_is_empty(
 
 def test_only_of_a_training_it_is_said_that_it_made_no_updates():
     said = causes._ended(FAILED, "not finished: stopped by SIGTERM; run again", ["compute.measure"]).sentence
-    assert said == "was stopped (SIGTERM), as before a time limit; raise compute.measure.runtime"
+    assert said == "was stopped (SIGTERM), usually before a time limit; raise compute.measure.runtime"
 
 
 def test_a_log_that_cannot_be_written_is_the_reason(tmp_path, monkeypatch):

@@ -151,7 +151,7 @@ def test_a_second_workflow_on_the_same_results_stops_with_a_message(project, mon
         assert first.poll() is None
         time.sleep(0.05)
     second = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert second.returncode != 0 and "works here; wait for its end" in second.stderr
+    assert second.returncode != 0 and "is running here; wait for its end" in second.stderr
     (project / stand_ins.HOLD).unlink()
     said, _ = first.communicate()
     assert first.returncode == 0, said

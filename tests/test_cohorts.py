@@ -437,9 +437,7 @@ def test_a_cohort_that_is_stopped_goes_on_to_the_same_bits_of_every_member(store
     (tmp_path / "torch.py").write_text(NO_TORCH)
     process = start(batch, first=[tmp_path])
     said = process.communicate()[1]
-    assert (
-        process.returncode == 0 and said.count("is already what it should be") == len(variants) and "epoch" not in said
-    )
+    assert process.returncode == 0 and said.count("is already up to date") == len(variants) and "epoch" not in said
     assert not list(tmp_path.glob("*/.resume"))
 
 
@@ -455,7 +453,7 @@ def test_a_run_of_which_a_file_is_damaged_trains_again_and_the_others_stay(store
     capsys.readouterr()
     assert carry_out(batch) is None
     said = capsys.readouterr().err
-    assert "students none: is already what it should be" in said and "epoch 3" in said
+    assert "students none: is already up to date" in said and "epoch 3" in said
     assert_equal(tmp_path, stored, ["none", "hard"])
 
 

@@ -93,11 +93,11 @@ def test_tied_and_strided_tensors_and_parameters_are_written_as_they_are(tmp_pat
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ({"model": WEIGHTS, "evil": Evil()}, r"is no file of torch\.save, or holds more than weights \(it holds "),
-        (torch.nn.Linear(2, 2), r"holds torch\.nn\.modules\.linear\.Linear, which could run code\); ask for safet"),
-        ({"epoch": 3}, r"holds no tensors by name; give a file of a state dict"),
-        ([torch.ones(2)], r"holds no tensors by name"),
-        ({0: torch.ones(2)}, r"holds no tensors by name"),
+        ({"model": WEIGHTS, "evil": Evil()}, r"is not a file of torch\.save, or holds more than weights \(it holds "),
+        (torch.nn.Linear(2, 2), r"holds torch\.nn\.modules\.linear\.Linear, which could run code\); ask for a safet"),
+        ({"epoch": 3}, r"holds no named tensors; give a state dict"),
+        ([torch.ones(2)], r"holds no named tensors"),
+        ({0: torch.ones(2)}, r"holds no named tensors"),
     ],
 )
 def test_what_holds_more_or_no_weights_is_refused_in_a_sentence_and_nothing_runs(tmp_path, monkeypatch, found, message):
@@ -113,7 +113,7 @@ def test_what_torch_did_not_write_is_a_sentence(tmp_path, content):
     path = tmp_path / "it.pth"
     path.write_bytes(content)
     assert convert.main([str(path)]).startswith(
-        f"error: {path}: is no file of torch.save, or holds more than weights ("
+        f"error: {path}: is not a file of torch.save, or holds more than weights ("
     )
     assert convert.main([str(tmp_path / "none.pth")]) == f"error: {tmp_path / 'none.pth'}: cannot be read (No such " + (
         "file or directory)"

@@ -169,7 +169,7 @@ def test_the_groups_of_the_splits_are_those_of_the_names(tmp_path):
 
 
 def test_a_pattern_that_is_none_is_said():
-    with pytest.raises(StudyError, match=r"data\.groups: '\(' is no regular expression \(.*\); mend it"):
+    with pytest.raises(StudyError, match=r"data\.groups: '\(' is not a regular expression \(.*\); fix it"):
         load(changed(smoke_config(), "data.groups", "("))
 
 

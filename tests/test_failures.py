@@ -92,7 +92,7 @@ def test_a_sentence_is_not_tried_again_and_is_the_last_word(run, fail):
 def test_what_says_nothing_is_tried_as_often_as_allowed_and_then_said(run, fail):
     job = Job()
     assert [fail(job, "Traceback\n") for _ in range(3)] == [True, True, False]
-    assert "Train x: failed without a sentence" in run.failures.last_words()
+    assert "Train x: failed without an error message" in run.failures.last_words()
 
 
 def test_a_run_without_failures_has_no_last_word(run, fail):

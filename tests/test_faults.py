@@ -39,39 +39,39 @@ def refusal(config) -> list[str]:
     [
         # Values that no key can have, wherever they stand.
         ("name", datetime.date(2026, 11, 24), "name: 2026-11-24 is a date, not text or a number; write it in quotes"),
-        ("view.mean", [NAN], "view.mean.0: nan is no finite number"),
-        ("networks.cait.model.args.init_values", NAN, "networks.cait.model.args.init_values: nan is no finite number"),
-        ("state_minutes", INFINITE, "state_minutes: inf is no finite number"),
+        ("view.mean", [NAN], "view.mean.0: nan is not a finite number"),
+        ("networks.cait.model.args.init_values", NAN, "model.args.init_values: nan is not a finite number"),
+        ("state_minutes", INFINITE, "state_minutes: inf is not a finite number"),
         ("measure.entropy_bins", 10**30, "measure.entropy_bins: the number has 31 digits; write one below 9.2e18"),
         ("name", "a\n", "name: 'a\\n' holds a line break"),
         ("data.train", "a\0b", "data.train: 'a\\x00b' holds a line break or another character"),
-        ("variants", {1: TERM}, "variants: the key 1 is no text; write it in quotes"),
+        ("variants", {1: TERM}, "variants: the key 1 is not text; write it in quotes"),
         # Kinds.
-        ("seeds", [True], "seeds.0: true is given, but a whole number is wanted"),
-        ("seeds", [], "seeds: is empty; give something"),
+        ("seeds", [True], "seeds.0: true is given, but a whole number is expected"),
+        ("seeds", [], "seeds: is empty; give a value"),
         ("seeds", [0, 1, 0], "seeds: 0 is given twice; remove one"),
-        ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is wanted"),
-        ("name", 5, "name: 5 is given, but text is wanted; write it in quotes"),
+        ("seeds", {"first": 0}, "seeds: a mapping (keys with values) is given, but a list is expected"),
+        ("name", 5, "name: 5 is given, but text is expected; write it in quotes"),
         (
             "networks.cait.model",
             "cait",
-            "networks.cait.model: 'cait' is given, but a mapping (keys with values) is wanted",
+            "networks.cait.model: 'cait' is given, but a mapping (keys with values) is expected",
         ),
         ("view.std", [0], "view.std.0: 0 is less than the minimum of 0.0001"),
-        ("data.train", {"a": 1}, "data.train: a mapping (keys with values) is given, but text or a list is wanted"),
-        ("variants.none", {}, "variants.none: is empty; give something"),
+        ("data.train", {"a": 1}, "data.train: a mapping (keys with values) is given, but text or a list is expected"),
+        ("variants.none", {}, "variants.none: is empty; give a value"),
         (
             "variants.none.cross_entropy.weight",
             None,
             "nothing is given, but a number or a mapping (keys with values) is",
         ),
-        ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is wanted; give it"),
-        ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is wanted; write it without"),
-        ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is wanted"),
+        ("student.recipe.augmentation", None, "nothing is given, but a mapping (keys with values) is expected"),
+        ("student.recipe.optimizer.learning_rate", "2e-3", "'2e-3' is given, but a number is expected; write it"),
+        ("student.recipe.epochs", 2.5, "student.recipe.epochs: 2.5 is given, but a whole number is expected"),
         (
             "student.recipe.epochs",
             1e300,
-            "student.recipe.epochs: 1e+300 is too large a number to be meant; give 0, or one between 1e-12 and 1e+12",
+            "student.recipe.epochs: 1e+300 is implausibly large; give 0, or one between 1e-12 and 1e+12",
         ),
         (
             "student.recipe.optimizer.lr",
@@ -83,24 +83,32 @@ def refusal(config) -> list[str]:
         (
             "networks.cait.sha256",
             "abc",
-            "networks.cait.sha256: 'abc' is not possible; it must be 64 hexadecimal digits",
+            "networks.cait.sha256: 'abc' is not valid; it must be 64 hexadecimal digits",
         ),
         # Names.
-        ("name", "Shared", "name: results/Shared is there for all studies; choose another name"),
+        ("name", "Shared", "name: results/Shared is reserved for all studies; choose another name"),
         ("name", "README.md", "name: results/README.md is there for all studies"),
-        ("name", "a/b", "name: 'a/b' is not possible; it must be at most 64 letters, digits, _, - and dots"),
-        ("name", "a.", "name: 'a.' is not possible; it must be at most 64 letters"),
+        ("name", "a/b", "name: 'a/b' is not valid; it must be at most 64 letters, digits, _, - and dots"),
+        ("name", "a.", "name: 'a.' is not valid; it must be at most 64 letters"),
         (
             "variants.Student",
             TERM,
-            "variants.Student: is the name of a role and not of one network; choose another name",
+            "variants.Student: is the name of a role, not of a network; choose another name",
         ),
-        ("variants.cait", TERM, "variants.cait: is there twice; rename one"),
-        ("variants.Cait", TERM, "variants.Cait: differs from cait in case alone, as file systems may not; rename one"),
+        ("variants.cait", TERM, "variants.cait: is given twice; rename one"),
+        (
+            "variants.Cait",
+            TERM,
+            "variants.Cait: differs from cait only in case, which some file systems ignore; rename one",
+        ),
         ("variants.Cait_untrained", TERM, "variants.Cait_untrained: the tables call the control of network cait so;"),
-        ("probes", {"Published": PROBE}, "probes.Published: the tables call images of data so; choose another name"),
-        ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so that nothing would"),
-        ("variants.none", {"cross_entropy": {"weight": {"share": 0.5}}}, "variants.none: every weight is a share of"),
+        (
+            "probes",
+            {"Published": PROBE},
+            "probes.Published: is the name of the images of data in the tables; choose another name",
+        ),
+        ("variants.none", {"cross_entropy": {"weight": 0}}, "variants.none: every weight is 0, so nothing would"),
+        ("variants.none", {"cross_entropy": {"weight": {"share": 0.5}}}, "variants.none: every weight is a share, and"),
         ("variants.none.cross_entropy.weight", {"share": 1}, "variants.none.cross_entropy.weight.share: 1 is not less"),
         ("variants.none.cross_entropy.weight", {"shares": 0.1}, "weight.shares: unknown key; did you mean share"),
         (
@@ -110,7 +118,7 @@ def refusal(config) -> list[str]:
                 "soft": {"weight": {"share": 0.5}},
                 "hard": {"weight": {"share": 0.5}},
             },
-            "variants.none: the shares are 1 together, and must be less than 1",
+            "variants.none: the shares sum to 1, and must sum to less than 1",
         ),
         # Pairs.
         (
@@ -125,7 +133,7 @@ def refusal(config) -> list[str]:
         (
             "networks.cait.model.args.num_classes",
             5,
-            "args.num_classes: is not to be given; remove it, data.classes says it",
+            "args.num_classes: cannot be set here; remove it, data.classes says it",
         ),
         ("student.model.args.pretrained", True, "remove it, weights come from networks.<name>.source and .weights"),
         ("student.model.args.depth", 10**12, "student.model.args.depth: 1000000000000 is more than any network has"),
@@ -134,21 +142,21 @@ def refusal(config) -> list[str]:
             0,
             "for images of 28 pixels (ZeroDivisionError: integer modulo by zero); mend",
         ),
-        ("student.model.args.depth", 0, "model.name: timm tells no features of blocks of vit_tiny_patch16_224 with"),
-        ("student.model.args.norm_layer", "nope", "28 pixels (KeyError: 'nope'); mend or remove an argument"),
+        ("student.model.args.depth", 0, "model.name: timm gives no block features for vit_tiny_patch16_224 with"),
+        ("student.model.args.norm_layer", "nope", "28 pixels (KeyError: 'nope'); fix or remove an argument"),
         # Recipes.
         ("student.recipe.schedule.warmup_epochs", 2, "student.recipe.schedule.warmup_epochs: must be less than the 2"),
         ("student.recipe.schedule.warmup_learning_rate", 1, "1 is more than the learning rate of 0.002; give less"),
         (
             "student.recipe.schedule.warmup_learning_rate",
             1e-6,
-            "warmup_learning_rate: has no meaning without warmup_ep",
+            "warmup_learning_rate: has no effect without warmup_ep",
         ),
         ("student.recipe.schedule.minimum_learning_rate", 1, "1 is more than the learning rate of 0.002; give less"),
         (
             "student.recipe.schedule",
             {"name": "constant", "minimum_learning_rate": 1e-5},
-            "no meaning in a constant sch",
+            "no effect in a constant sch",
         ),
         ("student.recipe.train_images", 9, "student.recipe.train_images: 9 images cannot show all 10 classes"),
         ("student.recipe.augmentation", {"crop_scale": [1, 0.1]}, "crop_scale: 1 is more than 0.1; give the smaller"),
@@ -160,11 +168,11 @@ def refusal(config) -> list[str]:
         ("student.recipe.augmentation", {"views": 3}, "augmentation.views: 3 is more than the 2 epochs, which see one"),
         (
             *("student.recipe.augmentation", {"views": 2, "repeats": 3}),
-            "student.recipe.augmentation.repeats: has no meaning with views, of which an epoch shows one of each image",
+            "student.recipe.augmentation.repeats: has no effect with views, of which an epoch shows one of each image",
         ),
         # What jobs ask for.
-        ("compute", {"students": {"gpu_model": "a100"}}, "compute.students.gpu_model: has no meaning without a GPU"),
-        ("compute", {"tables": GPU}, "compute.tables.gpu: this stage has no use for a GPU; remove it"),
+        ("compute", {"students": {"gpu_model": "a100"}}, "compute.students.gpu_model: has no effect without a GPU"),
+        ("compute", {"tables": GPU}, "compute.tables.gpu: this stage does not use a GPU; remove it"),
         (
             "compute",
             {"students": {"gpu": 1, "nodes": 2}},
@@ -188,7 +196,7 @@ def test_a_missing_part_is_named_once_with_all_that_it_lacks(config):
 def test_what_holds_itself_is_refused(config):
     loop: list = []
     loop.append(loop)
-    assert refusal(changed(config, "seeds", [0]) | {"seeds": loop}) == ["seeds.0: holds itself; write it out"]
+    assert refusal(changed(config, "seeds", [0]) | {"seeds": loop}) == ["seeds.0: contains itself; write it out"]
 
 
 def test_a_whole_number_may_be_written_as_any_number(config):

@@ -199,7 +199,7 @@ def test_the_plan_speaks_of_a_study_with_a_downloaded_teacher(folder, results):
     said = snakemake(folder, "-n").stderr
     (folder / "study.yaml").write_text(yaml.safe_dump(config))
     assert "measure networks/cait, students/none/seed0, students/all/seed0: image_sets.balanced.count: 6 -> 5" in said
-    assert "Not in the total" not in said
+    assert "The total of disk" not in said
 
 
 def test_pictures_that_are_added_change_what_is_trained_and_every_label_stays_right(folder, results):

@@ -60,7 +60,7 @@ def test_the_memory_may_be_lost_or_damaged(tmp_path, capsys):
     (tmp_path / "a").write_bytes(b"one")
     known = Hashes(tmp_path)
     assert known.of(tmp_path / "a") == hashlib.sha256(b"one").hexdigest()
-    assert "is not what was written there; it is made anew" in capsys.readouterr().err
+    assert "has unexpected content; it is written again" in capsys.readouterr().err
     known.save()
     assert set(json.loads((tmp_path / hashes.CACHE).read_text())["files"]) == {str(tmp_path / "a")}
     (tmp_path / "a").unlink()
@@ -155,7 +155,7 @@ def test_several_files_count_by_their_contents_in_order(tmp_path, read):
 def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatch, trust_times):
     link = images / "dog/4.jpg"
     link.symlink_to(images / "gone.jpg")
-    with pytest.raises(StudyError, match=r"^\S+dog/4\.jpg: cannot be read \(a link to nothing\); mend or remove it$"):
+    with pytest.raises(StudyError, match=r"^\S+dog/4\.jpg: cannot be read \(a link to nothing\); fix or remove it$"):
         of_folder(Hashes(), images, trust_times)
     link.unlink()
     real = os.scandir
@@ -166,7 +166,7 @@ def test_a_link_to_nothing_and_what_may_not_be_read_are_named(images, monkeypatc
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(StudyError, match=r"^\S+dog: cannot be read \(Permission denied\); mend or remove it$"):
+    with pytest.raises(StudyError, match=r"^\S+dog: cannot be read \(Permission denied\); fix or remove it$"):
         of_folder(Hashes(), images, trust_times)
 
 

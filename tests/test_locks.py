@@ -102,7 +102,7 @@ def test_a_second_run_in_a_folder_is_refused_with_who_works_there_since_when(tmp
         locks.hold_study("mine", ".")
     said = str(refused.value)
     assert f"{tmp_path}: process {another.pid} on {socket.gethostname()}, which runs mine since 20" in said
-    assert "works here; wait for its end, or work in a clone" in said
+    assert "is running here; wait for its end, or work in a clone" in said
     another.communicate("end\n")
     assert not list(tmp_path.iterdir()), "nothing is left"
 
@@ -133,7 +133,7 @@ def test_a_run_of_another_study_in_the_folder_is_said_where_it_may_be_in_the_way
     assert f"process {another.pid} on {socket.gethostname()}, which runs mine since" in (
         said := capsys.readouterr().err
     )
-    assert said.splitlines()[0].endswith(", works here, too")
+    assert said.splitlines()[0].endswith(", is also running here")
     assert (tmp_path / "mine.run.lock").exists()
 
 

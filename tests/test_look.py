@@ -310,7 +310,7 @@ TINY = {"source": "timm", "model": {"name": DINOV2, "args": {"depth": 2, "embed_
     [
         ("225", None, r"^SIZE: \S+ cuts images into patches of 14 x 14 .* not cover 225 .* such as SIZE=224 or 238$"),
         ("3", None, r"^SIZE: 3 is less than the minimum of 4"),
-        ("224", "(", r"^GROUPS: '\(' is no regular expression"),
+        ("224", "(", r"^GROUPS: '\(' is not a regular expression"),
     ],
 )
 def test_a_size_that_does_not_fit_and_a_wrong_pattern_are_sentences_of_the_command(
@@ -333,7 +333,7 @@ def test_a_size_that_does_not_fit_and_a_wrong_pattern_are_sentences_of_the_comma
 @pytest.mark.parametrize("size", ["", "22.4", "-224", "224px", "\u00b2"])
 def test_a_size_that_is_no_number_is_a_sentence(tmp_path, flat, size):
     (tmp_path / "vit.safetensors").write_bytes(b"")
-    with pytest.raises(StudyError, match=r"^SIZE: .* is no whole number of pixels; .* SIZE=224$"):
+    with pytest.raises(StudyError, match=r"^SIZE: .* is not a whole number of pixels; .* SIZE=224$"):
         configuration_of(Asked(str(tmp_path / "vit.safetensors"), str(flat), model="vit", size=size))
 
 
@@ -377,15 +377,14 @@ def test_what_features_would_take_is_said_before_anything_is_written(
 
 def test_a_file_of_a_look_that_somebody_changed_stays(tmp_path):
     path, first, second = tmp_path / "look.yaml", {"name": "look_a", "size": 518}, {"name": "look_a", "size": 224}
-    assert "it said something else" not in write(path, first)
+    assert "it replaces" not in write(path, first)
     assert yaml.safe_load(path.read_text()) == first
     assert write(path, first).endswith("as before")
-    assert (
-        write(path, second).endswith("(it said something else before)") and yaml.safe_load(path.read_text()) == second
-    )
+    assert write(path, second).endswith("(it replaces the one of an earlier look)")
+    assert yaml.safe_load(path.read_text()) == second
     for changed in (path.read_text().replace("224", "280"), path.read_text() + "# mine\nseeds: [1]\n", "name: [", ""):
         path.write_text(changed)
-        with pytest.raises(StudyError, match=r"look\.yaml: was changed by hand, .*NAME=.*or delete the file$"):
+        with pytest.raises(StudyError, match=r"look\.yaml: was edited, .*NAME=.*or delete the file$"):
             write(path, first)
         assert path.read_text() == changed
     path.write_text("# my own words\nsize: 518\nname: look_a\n")

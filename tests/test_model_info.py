@@ -169,7 +169,7 @@ def test_a_size_that_patches_do_not_cover_names_the_nearest_ones(size, patch, ne
         ),
         (
             ModelQuery(VIT, ARGS, default=DEFAULT),
-            r"^model\.args: nothing says how many classes .*; give num_classes there",
+            r"^model\.args: the number of classes of .* is unknown; give num_classes there",
         ),
         (
             ModelQuery("vit_tny", {}, classes=3, default=DEFAULT),

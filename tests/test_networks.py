@@ -158,7 +158,7 @@ VIEW = View(3, 32, (0, 0, 0), (1, 1, 1))
 @pytest.mark.parametrize(
     "name, arguments, message",
     [
-        ("nameless", {}, r"^model\.name: timm tells no features of blocks of nameless with .*; choose .* ViT"),
+        ("nameless", {}, r"^model\.name: timm gives no block features for nameless with .*; choose .* ViT"),
         (
             "inception_v3",
             {},

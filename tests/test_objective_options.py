@@ -29,7 +29,7 @@ def test_a_shared_option_is_taken_by_its_name_and_may_have_another_default(tmp_p
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('SHARED = ("sise",)\n', "SHARED: 'sise' is not possible; did you mean size?"),
+        ('SHARED = ("sise",)\n', "SHARED: 'sise' is not valid; did you mean size?"),
         ('SHARED = "size"\n', "SHARED: must be a tuple of names"),
         ('SHARED = ("size",)\nOPTIONS = {"size": {"default": 1, "least": 0}}\n', "OPTIONS.size.least: "),
         ('SHARED = ("size",)\nOPTIONS = {"size": 2}\n', "OPTIONS.size: "),

@@ -83,7 +83,7 @@ def test_damaged_files_of_ours_are_made_anew(project, name, capsys):
     project.run()
     said = capsys.readouterr().err
     assert "Traceback" not in said
-    lines = [line for line in said.splitlines() if line.endswith("is not what was written there; it is made anew")]
+    lines = [line for line in said.splitlines() if line.endswith("has unexpected content; it is written again")]
     assert len(lines) == len(set(lines))
     assert {line.partition(":")[0] for line in lines} >= set(map(str, ours))
     project.check()
@@ -201,6 +201,6 @@ def test_what_cannot_be_read_is_said_once(tmp_path, capsys):
     path.write_text("[]")
     for _ in range(3):
         assert own.read(path, dict) is None
-    assert capsys.readouterr().err == f"{path}: is not what was written there; it is made anew\n"
+    assert capsys.readouterr().err == f"{path}: has unexpected content; it is written again\n"
     os.mkfifo(tmp_path / "fifo")
     assert own.read(tmp_path / "fifo", dict) is None, "nobody writes into it"

@@ -242,11 +242,11 @@ NOTHING = {
     "a new function": edit("files.py", "def sha256(", "def unused():\n    return 1\n\n\ndef sha256("),
     "a comment": edit("data/split.py", "import numpy", "import  numpy"),
     "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),
-    "the check of a study": edit("study/checks.py", "give one a channel", "one for each"),
+    "the check of a study": edit("study/checks.py", "give one per channel", "one for each"),
     "the meaning of a key": edit("spec/training.py", "passes over the training images", "passes over all images"),
     "the bound of a key": edit("spec/training.py", "ge=1, le=100_000", "ge=1, le=200_000"),
     "metrics without the workflow": edit("metrics/__init__.py", "for number in range", "for number in  range"),
-    "how a job is carried out": edit("jobs/run.py", "is already what it should be", "is there"),
+    "how a job is carried out": edit("jobs/run.py", "is already up to date", "is there"),
     "how a GPU is taken": edit("gpus.py", "time.sleep(1)", "time.sleep(2)"),
     "what only pairs that move need": edit("objectives/_gate.py", "total / count >=", "total / count >"),
     "a metric that is not measured": edit("metrics/tokens.py", "import torch\n", "import torch\nUNUSED = 1\n"),
@@ -841,7 +841,7 @@ def test_outputs_that_take_too_much_room_stop_the_plan_unless_they_are_there(pro
     planning.plan_of(project.graph(), Hashes(), Workflow)
     damage("shared/teacher_outputs/*/logits.npy")(project)
     with pytest.raises(
-        StudyError, match=r"^student\.recipe: the teacher's outputs on the training images, stored since"
+        StudyError, match=r"^student\.recipe: the teacher's outputs on the training images, stored because"
     ):
         planning.plan_of(project.graph(), Hashes(), Workflow)
 

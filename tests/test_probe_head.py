@@ -183,8 +183,8 @@ def test_without_a_head_features_can_be_asked_for_and_logits_cannot(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("networks.dino.head", {"probe": "liner"}, r"head\.probe: 'liner' is not possible; did you mean linear"),
-        ("networks.cait.head", {"probe": "linear"}, r"networks\.cait\.head: has no meaning with source pretrain"),
+        ("networks.dino.head", {"probe": "liner"}, r"head\.probe: 'liner' is not valid; did you mean linear"),
+        ("networks.cait.head", {"probe": "linear"}, r"networks\.cait\.head: has no effect with source pretrain"),
         ("networks.dino.model.args.num_classes", 7, r"weights: .*"),
     ],
 )
@@ -207,5 +207,5 @@ def test_a_network_that_has_a_head_gets_no_other(tmp_path):
 def test_a_changed_network_gets_no_head(tmp_path):
     changes = dino_config(tmp_path)
     changes["networks.dino"]["model"] = DINO | {"architecture": {"normalised": {}}}
-    with pytest.raises(StudyError, match=r"networks\.dino\.head: goes with models of timm as they are"):
+    with pytest.raises(StudyError, match=r"networks\.dino\.head: works only with unmodified timm models"):
         planned(tmp_path, changes)

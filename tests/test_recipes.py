@@ -18,17 +18,21 @@ MIXES = RECIPE | {"mixing": {"mixup": 0.8}}
         ("student.recipe.mixing", {"mixup": 0.8, "probability": 0}, "mixing.probability: 0 is not greater than 0"),
         (
             *("student.recipe.mixing", {"cutmix": 1, "switch_probability": 0.2}),
-            "student.recipe.mixing.switch_probability: has no meaning without both mixup and cutmix; give both",
+            "student.recipe.mixing.switch_probability: has no effect without both mixup and cutmix; give both",
         ),
         (
             "student.recipe",
             MIXES | {"batch_size": 63},
-            "student.recipe.batch_size: 63 images are no pairs, which mixing",
+            "student.recipe.batch_size: 63 images cannot be paired for mixing",
         ),
-        ("networks.cait.recipe", MIXES | {"batch_size": 63}, "networks.cait.recipe.batch_size: 63 images are no pairs"),
+        (
+            "networks.cait.recipe",
+            MIXES | {"batch_size": 63},
+            "networks.cait.recipe.batch_size: 63 images cannot be paired",
+        ),
         (
             *("student.recipe", MIXES | {"augmentation": {"views": 2}}),
-            "student.recipe.augmentation.views: has no meaning with mixing, which shows no image twice; remove one of",
+            "student.recipe.augmentation.views: has no effect with mixing, which shows no image twice; remove one of",
         ),
         ("student.recipe.augmentation", {"repeats": 0}, "augmentation.repeats: 0 is less than the minimum of 1"),
         ("student.recipe.ema", {"warmup": True}, "student.recipe.ema: decay must be given"),

@@ -251,7 +251,7 @@ def test_a_study_without_tables_is_no_data_set(tmp_path, monkeypatch):
     assert dataset.main(["mine"]).startswith("error: STUDY: results/mine holds no study; run one first")
     (tmp_path / "results/mine").mkdir(parents=True)
     (tmp_path / "results/mine/study.json").write_text("{}")
-    assert "does not say what the study is; run the study again" in dataset.main(["mine"])
+    assert "does not describe the study; run the study again" in dataset.main(["mine"])
     (tmp_path / "results/mine/study.json").write_text('{"name": "mine", "configuration": {"name": "mine"}}')
     assert dataset.main(["mine"]) == "error: STUDY: results/mine has no tables yet; run snakemake with it first"
     (tmp_path / "results/mine/tables").mkdir()

@@ -264,7 +264,7 @@ def test_a_time_limit_before_the_first_update_is_said_as_one_and_counts_no_attem
     workflow = start(folder, "--until", "students", "--retries", "1")
     workflow.wait_for(lambda: workflow.said.count("Trying to restart") == 2, "third attempt")
     assert "compute.students.runtime" in workflow.said and "time limit" in workflow.said
-    assert "failed without a sentence" not in workflow.said
+    assert "failed without an error message" not in workflow.said
 
 
 def test_a_training_on_two_nodes_has_the_losses_of_one(finished, cluster, start, tmp_path):
@@ -296,13 +296,15 @@ def test_failures_are_said_with_what_to_change_and_tried_again_only_where_that_m
     status, said = start(folder, "--set-resources", *partitions, "--retries", "1").end()
     assert status != 0
     last = said.partition("What failed:")[2]
-    assert "Make the network other ready: failed without a sentence; its log ends with RuntimeError: no room" in last
+    assert (
+        "Make the network other ready: failed without an error message; its log ends with RuntimeError: no room" in last
+    )
     assert "logs/shared/networks/" in last
     assert [job["MinMemoryNode"] for job in controller(cluster, NETWORKS, folder)] == ["2100M", "2100M"]
     assert "compute.measure.runtime" in last and "PartitionTimeLimit" in last and "slurm/profile.yaml" in last
     assert [job["JobState"] for job in controller(cluster, "rule_measure.*", folder)] == ["CANCELLED"]
     assert "the cluster refuses the job" in last and "invalid partition" in last and "compute.students" in last
-    assert said.count("failed without a sentence") == 3, "twice in its own line, and at the end"
+    assert said.count("failed without an error message") == 3, "twice in its own line, and at the end"
     assert said.count("Trying to restart") == 1, "neither what is refused nor what can never start"
 
 
@@ -323,7 +325,7 @@ def test_what_makes_room_goes_on_and_what_somebody_cancels_does_not(finished, cl
     subprocess.run(command, env=cluster, check=True, cwd=tmp_path, capture_output=True)
     workflow.wait_for(lambda: "resume: going on from" in logs(folder), "second job")
     first, second = controller(cluster, "rule_cohorts.*", folder)
-    assert first["JobState"] == "PREEMPTED" and "made room for a job that goes before it" in workflow.said
+    assert first["JobState"] == "PREEMPTED" and "was preempted by another job" in workflow.said
     subprocess.run(["scancel", second["JobId"]], env=cluster, check=True)
     status, said = workflow.end()
     last = said.partition("What failed:")[2]

@@ -65,16 +65,16 @@ def test_every_objective_file_is_a_known_objective():
     ("path", "value", "message"),
     [
         ("sedes", [0], "sedes: unknown key; did you mean seeds"),
-        ("networks.cait.source", "pretrian", "networks.cait.source: 'pretrian' is not possible; did you mean pretrain"),
+        ("networks.cait.source", "pretrian", "networks.cait.source: 'pretrian' is not valid; did you mean pretrain"),
         ("variants.everything.soft.weight", -1, "variants.everything.soft.weight: -1 is less than"),
         ("variants.everything.soft.temprature", 2, "temprature: unknown key; did you mean temperature"),
         (
             "variants.everything.sotf",
             {"weight": 1},
-            "variants.everything.sotf: is the name of no objective; did you mean soft",
+            "variants.everything.sotf: is not the name of an objective; did you mean soft",
         ),
         ("variants.everything.spectral.pairs", [[0, 7]], r"variants.\w+.spectral.pairs: .* teacher block 7"),
-        ("variants.bad name", {"soft": {"weight": 1}}, "variants: 'bad name' is not possible; it must be"),
+        ("variants.bad name", {"soft": {"weight": 1}}, "variants: 'bad name' is not valid; it must be"),
         ("student.recipe.batch_size", 9999, "student.recipe.batch_size: 9999 is more than the 320"),
         ("networks.cait.recipe.train_images", 99999, "networks.cait.recipe.train_images: 99999 is more than the 9800"),
         ("measure.images", 5000, "measure.images: 5000 is more than the 200"),
@@ -95,7 +95,7 @@ def test_every_objective_file_is_a_known_objective():
             {"metrics": ["cka"], "first_seed_only": ["cka", "agreement"]},
             "^compare.first_seed_only: agreement is not measured; remove it, or add it to compare.metrics$",
         ),
-        ("measure.metrics", ["entropi"], r"measure.metrics.0: 'entropi' is not possible; did you mean entropy"),
+        ("measure.metrics", ["entropi"], r"measure.metrics.0: 'entropi' is not valid; did you mean entropy"),
         ("measure.permutations", 5, "measure.permutations: 5 is less than the minimum of 20"),
         ("statistics", {"baseline": "hrad"}, "statistics.baseline: there is no variant 'hrad'; did you mean hard"),
         ("data.train", "nowhere.parquet", "data.train: the file nowhere.parquet does not exist"),
@@ -114,7 +114,7 @@ def test_every_objective_file_is_a_known_objective():
         (
             "data",
             {**SMALL, "columns": {"image": "img"}},
-            r"^data.columns: has no meaning with source folder; remove it$",
+            r"^data.columns: has no effect with source folder; remove it$",
         ),
         ("data.columns", {"lable": "x"}, "data.columns.lable: unknown key; did you mean label"),
         (
@@ -124,7 +124,7 @@ def test_every_objective_file_is_a_known_objective():
         ),
         ("data.source", "folder", r"^data.train: \S+parquet is no folder and no .tar; .* data.source: parquet$"),
         ("view.mean", [0.1, 0.2], "view.mean: 2 values given for 1 channels"),
-        ("networks.cait.weights", "x.safetensors", "networks.cait.weights: has no meaning with source pretrain"),
+        ("networks.cait.weights", "x.safetensors", "networks.cait.weights: has no effect with source pretrain"),
         (
             "student.model.name",
             "vit_tiny_patch61_224",
@@ -135,7 +135,7 @@ def test_every_objective_file_is_a_known_objective():
         (
             "student.recipe.augmentation",
             {"auto_augment": "rnad-m9"},
-            "auto_augment: 'rnad-m9' is no augmentation of timm",
+            "auto_augment: 'rnad-m9' is not an augmentation of timm",
         ),
         ("compute", {"students": {"gpu": 3}}, "compute.students.gpu: student.recipe.batch_size must be a multiple of"),
         (
@@ -145,7 +145,7 @@ def test_every_objective_file_is_a_known_objective():
         ),
         ("compute", {"measure": {"gpu": 2}}, "compute.measure.gpu: 2 is greater than the maximum of 1"),
         ("compute", {"networks": {"runs_per_job": 2}}, "compute.networks.runs_per_job: unknown key"),
-        ("data.trust_times", "yes", "data.trust_times: 'yes' is given, but true or false is wanted"),
+        ("data.trust_times", "yes", "data.trust_times: 'yes' is given, but true or false is expected"),
         ("student.model.args", {"patch_size": 14}, "a 2 x 2 grid of patches and teacher block 0 4 x 4"),
     ],
 )

@@ -152,12 +152,12 @@ def test_a_teacher_that_is_no_network_is_named_with_the_nearest():
 def test_what_only_trainings_need_is_refused_where_nothing_is_trained(config, key):
     config["data"]["classes"] = 3
     config["data"][key] = config["data"]["test"] if key == "train" else {"taken_from": "test", "per_class": 1}
-    assert refusals(config) == [f"data.{key}: has no meaning where nothing is trained; remove it"]
+    assert refusals(config) == [f"data.{key}: has no effect if nothing is trained; remove it"]
 
 
 def test_a_baseline_is_refused_where_there_are_no_variants(config):
     assert refusals(config | {"statistics": {"baseline": "none"}}) == [
-        "statistics.baseline: has no meaning without variants; remove it"
+        "statistics.baseline: has no effect without variants; remove it"
     ]
 
 
@@ -183,8 +183,7 @@ def test_a_teacher_may_see_images_otherwise_than_its_students_but_no_grey_ones_o
     config["view"] |= {"channels": 3, "mean": [0.3] * 3, "std": [0.4] * 3}
     grey = {"channels": 1, "mean": [0.3], "std": [0.4]}
     assert refusals(changed(config, "networks.cait.view", grey)) == [
-        "networks.cait.view.channels: the teacher sees grey images and its students colours, which it cannot tell; "
-        "give both the same"
+        "networks.cait.view.channels: the teacher sees grey images and its students colour; give both the same"
     ]
 
 
@@ -235,10 +234,10 @@ def test_what_a_network_is_not_measured_by_is_no_job_of_it():
 
 def test_the_classes_of_a_network_that_is_trained_are_those_of_the_data():
     assert refusals(changed(small_config(), "networks.cait.model.args.num_classes", 10)) == [
-        "networks.cait.model.args.num_classes: is not to be given; remove it, data.classes says it"
+        "networks.cait.model.args.num_classes: cannot be set here; remove it, data.classes says it"
     ]
     assert refusals(changed(small_config(), "student.model.args.num_classes", 10)) == [
-        "student.model.args.num_classes: is not to be given; remove it, data.classes says it"
+        "student.model.args.num_classes: cannot be set here; remove it, data.classes says it"
     ]
 
 

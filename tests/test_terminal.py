@@ -208,7 +208,7 @@ def test_a_cluster_that_takes_no_more_jobs_is_said_once_and_is_no_failure(subjec
     send(to, message="Trying to restart job 9.")
     to.close()
     said = to.stream.getvalue()
-    assert "FAILED" not in said and said.count("the cluster takes no more jobs now") == 1
+    assert "FAILED" not in said and said.count("the cluster accepts no more jobs now") == 1
     assert to.snakemake.said == ["Trying to restart job 9."] and "failed" not in said
 
 

@@ -272,22 +272,22 @@ def study_config():
 
 LAST = {"objective": "spectral", "weight": 0.2, "pairs": "last"}
 WRONG = [
-    ({"objective": "spectrl"}, r"late\.objective: 'spectrl' is not possible; did you mean spectral\?"),
+    ({"objective": "spectrl"}, r"late\.objective: 'spectrl' is not valid; did you mean spectral\?"),
     (
         {"course": {"shape": "linear", "between": [0.6, 0.2]}},
         r"course\.between: the course ends at 0\.2 before it begins",
     ),
     ({"course": {"shape": "cosine", "values": [0, 0]}}, r"course\.values: both are 0"),
-    ({"course": {"values": [0, 1]}}, r"course\.values: has no meaning in a constant course"),
+    ({"course": {"values": [0, 1]}}, r"course\.values: has no effect in a constant course"),
     ({"course": {"shape": "linear", "between": [0.5, 0.9], "off_after": 0.4}}, r"course\.off_after: is 0\.4, before"),
     ({"course": {"off_after": 1.5}}, r"course\.off_after: 1\.5 is not less than 1"),
-    ({"target": "zeros"}, r"late\.target: 'zeros' is not possible; did you mean zero\?"),
+    ({"target": "zeros"}, r"late\.target: 'zeros' is not valid; did you mean zero\?"),
     ({"objective": "soft", "pairs": None, "target": "reversed"}, "target: reversed stands in the place of features"),
     ({"objective": "soft", "pairs": None, "target": "permuted"}, "target: permuted stands in the place of pooled"),
     ({"objective": "cross_entropy", "pairs": None, "target": "zero"}, "takes nothing of a teacher, in whose place"),
     ({"moves": {"by": "epoch"}}, "moves: there is one pair to go through"),
     ({"pairs": "last2", "moves": {"by": "cka"}}, r"moves\.gate: must be given by cka"),
-    ({"pairs": "last2", "moves": {"by": "epoch", "gate": 0.5}}, r"moves\.gate: has no meaning by epoch"),
+    ({"pairs": "last2", "moves": {"by": "epoch", "gate": 0.5}}, r"moves\.gate: has no effect with by: epoch"),
     ({"weight": {"share": 0.5, "gradient_share": 0.5}}, "a weight is a number, a share or a gradient_share"),
     ({"weight": {}}, "a weight is a number, a share or a gradient_share"),
     ({"weight": {"gradient_share": 1.0}}, r"late\.weight\.gradient_share: 1\.0 is not less than 1"),
@@ -305,7 +305,7 @@ def test_shares_that_are_all_there_is_are_refused():
     late = {"objective": "spectral", "pairs": "last"}
     config = changed(study_config(), "variants.plain.late", late | {"weight": {"share": 0.6}})
     both = changed(config, "variants.plain.early", late | {"weight": {"share": 0.4}})
-    with pytest.raises(StudyError, match=r"variants\.plain: the shares are 1 together, and must be less than 1"):
+    with pytest.raises(StudyError, match=r"variants\.plain: the shares sum to 1, and must sum to less than 1"):
         load(both)
     mixed = changed(config, "variants.plain.early", late | {"weight": {"gradient_share": 0.1}})
     with pytest.raises(StudyError, match=r"variants\.plain: a weight is a number.* all shares of one kind"):
@@ -327,5 +327,5 @@ def test_a_training_in_which_nothing_weighs_anything_for_a_while_is_refused():
 
 
 def test_a_name_that_is_no_objective_says_so():
-    with pytest.raises(StudyError, match=r"variants\.plain\.sft: is the name of no objective; did you mean soft\?"):
+    with pytest.raises(StudyError, match=r"variants\.plain\.sft: is not the name of an objective; did you mean soft\?"):
         load(changed(study_config(), "variants.plain.sft", {"weight": 1}))

@@ -179,7 +179,7 @@ def test_the_imagenet_study_plans_before_its_images_are_there_and_does_not_run(o
     assert counts["students"] == 15 and counts["networks"] == counts["network_weights"] == 1
     assert "teacher_outputs" not in counts
     sentence = "data.train: the folder data/imagenet/train does not exist"
-    assert f"not there yet: {sentence}" in planned.stderr
+    assert f"does not exist yet: {sentence}" in planned.stderr
     done = snakemake(own_project, config="studies/imagenet.yaml")
     assert done.returncode != 0 and sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -16,16 +16,16 @@ from .extensions import Objective
 COSTS = Path(__file__).parents[2] / "benchmarks/objectives.json"
 HEAD = """# Objectives
 
-Every objective that a term may name, printed by `make objectives`. What each means, where its defaults come from, what
-its publication reports and what others found stands at the head of its file, `objectives/<name>.py`; its options are in
-[configuration.md](configuration.md). To add one: [CONTRIBUTING.md](../CONTRIBUTING.md#an-objective).
+All objectives that a term can use, printed by `make objectives`. The docstring of `objectives/<name>.py` explains each
+one, with the origin of its defaults and its published results; its options are in [configuration.md](configuration.md).
+To add one: [CONTRIBUTING.md](../CONTRIBUTING.md#an-objective).
 
-s and t are what student and teacher say, tau a temperature; features are the patches of the blocks of a term's pairs,
-without class, distillation or register tokens. Those with `normalise_target` and `robust` are handed a target that is
-changed so before.
+s and t are the outputs of student and teacher, tau is a temperature. Features are the patch tokens of the blocks of a
+term's pairs, without class, distillation or register tokens. `normalise_target` and `robust` change the target before
+the formula applies.
 
-Cost is the processor time of a training step, of the teacher too, with cross-entropy and the objective at its defaults
-on the last pair of blocks, over that with cross-entropy and `soft`; differences of 2 % are within what it varies by.
+Cost is the processor time of a training step (student and teacher) with cross-entropy and the objective at its defaults
+on the last pair of blocks, divided by that with cross-entropy and `soft`. Differences below 2 % are noise.
 Measured by `benchmarks/objectives.py`: """
 # A number after a point goes on with it: eq. 3.
 SENTENCE_END = re.compile(r"\.(?: (?!\d)|$)|; ")

@@ -1,4 +1,4 @@
-"""The columns and files of metrics, as Markdown: `python -m distillation_dynamics.columns [metric ...]`, by default all.
+"""The columns and files of metrics, as Markdown: `python -m distillation_dynamics.columns [metric ...]`.
 
 A metric or pair metric is documented by its own file. docs/outputs.md holds the output for those of the project.
 """

@@ -40,8 +40,8 @@ def read(path: Path) -> Any:
         unsafe = said.partition("GLOBAL ")[2].split(" ")[0].strip("`,.")
         why = f"it holds {unsafe}, which could run code" if unsafe else said[:200]
         raise StudyError(
-            f"{path}: is no file of torch.save, or holds more than weights ({why}); ask for safetensors of it, or take "
-            "timm's own weights of that network"
+            f"{path}: is not a file of torch.save, or holds more than weights ({why}); ask for a safetensors file, or "
+            "take timm's own weights of that network"
         ) from error
 
 
@@ -64,7 +64,7 @@ def chosen(found: Any, key: str | None, path: Path) -> tuple[str, dict[str, Tens
     """
     networks = dict(networks_in(found))
     if not networks:
-        raise StudyError(f"{path}: holds no tensors by name; give a file of a state dict")
+        raise StudyError(f"{path}: holds no named tensors; give a state dict")
     if key is not None:
         if key not in networks:
             raise StudyError(f"{path}: holds no tensors under {key}; {nearest(key, networks)}")

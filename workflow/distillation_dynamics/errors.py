@@ -55,7 +55,7 @@ def said_of(value: Any) -> str:
 def unreadable(path: str, error: OSError) -> StudyError:
     """Return the error that says why a file or folder cannot be read."""
     reason = "a link to nothing" if os.path.islink(path) else error.strerror
-    return StudyError(f"{path}: cannot be read ({reason}); mend or remove it")
+    return StudyError(f"{path}: cannot be read ({reason}); fix or remove it")
 
 
 def is_memory(error: BaseException) -> bool:

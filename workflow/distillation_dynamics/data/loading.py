@@ -34,7 +34,7 @@ def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], 
     read by `images_of`.
     """
     if workers and (free := shared_bytes()) is not None and free < BYTES_OF_QUEUES:
-        say_once(f"{SHARED} is full or not there: images are read without loader processes; {REMEDY}")
+        say_once(f"{SHARED} is full or missing: images are read without loader processes; {REMEDY}")
         workers, options = 0, {}
     return DataLoader(
         _Views(split, augmentation),

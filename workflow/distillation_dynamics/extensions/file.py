@@ -89,7 +89,7 @@ class File(NamedTuple):
         """Raise unless all values of a name are allowed."""
         for value in values:
             if value not in allowed:
-                raise self.fault(name, f"{value!r} is not possible; {nearest(str(value), tuple(allowed))}")
+                raise self.fault(name, f"{value!r} is not valid; {nearest(str(value), tuple(allowed))}")
 
     def must_define(self, *names: str) -> None:
         """Raise unless it has these functions and classes."""
@@ -107,7 +107,7 @@ class File(NamedTuple):
             raise StudyError(f"{self.path}: there is no method {method} of {name}; see the other files beside it")
         written = found.args
         if written.vararg or written.kwarg or written.defaults or written.kwonlyargs:
-            raise self.fault(method, "must name what it takes, each without a default")
+            raise self.fault(method, "must name its parameters, each without a default")
         return tuple(argument.arg for argument in written.args[1:])
 
     def arguments(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

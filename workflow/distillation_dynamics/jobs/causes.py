@@ -90,7 +90,7 @@ def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
         _refused(message, parts)
         or _ended(message, "\n".join(map(tail, logs)), parts)
         or _disk(logs)
-        or Failure(Kind.OTHER, f"failed without a sentence{_state(message)}; {_end(message, logs)}")
+        or Failure(Kind.OTHER, f"failed without an error message{_state(message)}; {_end(message, logs)}")
     )
 
 
@@ -105,17 +105,18 @@ def _refused(message: str, parts: list[str]) -> Failure | None:
         why = " ".join(refused[1].split())
         if FULL.search(why):
             if AWAY.search(why):
-                return Failure(Kind.FULL, f"the cluster does not answer now ({why}); it is asked again")
-            return Failure(Kind.FULL, f"the cluster takes no more jobs now ({why}); `jobs` in {PROFILE} bounds them")
+                return Failure(Kind.FULL, f"the cluster does not answer ({why}); trying again")
+            return Failure(Kind.FULL, f"the cluster accepts no more jobs now ({why}); `jobs` in {PROFILE} limits them")
         return Failure(
             Kind.REFUSED,
-            f"the cluster refuses the job ({why}); account, qos and partition stand in {PROFILE}, what is asked for "
-            f"under {keys_with(parts)} in the study",
+            f"the cluster refuses the job ({why}); set account, qos and partition in {PROFILE}, "
+            f"and resources under {keys_with(parts)} in the study",
         )
     if "Job submission failed with exception" in message:
         why = message.partition("exception:")[2].partition("For further error details")[0]
         return Failure(
-            Kind.REFUSED, f"the job could not be sent ({' '.join(why.split())}); what is the cluster's is in {PROFILE}"
+            Kind.REFUSED,
+            f"the job could not be submitted ({' '.join(why.split())}); {PROFILE} has the cluster's settings",
         )
     return None
 
@@ -132,7 +133,7 @@ def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
     step = int(stopped[2]) if stopped is not None and stopped[2] else None
     late = state == "TIMEOUT" or "DUE TO TIME LIMIT" in text
     if state == "CANCELLED" and not late:
-        return Failure(Kind.CANCELLED, "was cancelled with scancel; the same command goes on from where it was")
+        return Failure(Kind.CANCELLED, "was cancelled with scancel; the same command resumes it")
     if OUT_OF_MEMORY.search(message + text):
         return Failure(Kind.MEMORY, f"ran out of memory; raise {memory}")
     if not late and state != PREEMPTED:
@@ -142,38 +143,38 @@ def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
         if bus_error:
             return Failure(
                 Kind.SHARED_MEMORY,
-                "died of a bus error or the like, as where /dev/shm is full: give it more (of a container: "
+                "died of a bus error, usually because /dev/shm is full: enlarge it (in a container: "
                 f"--shm-size=2g), or lower {keys_with(parts, 'threads')}, whose processes share it",
             )
     if (sentence := _sentence(text)) is not None:
         return Failure(Kind.SENTENCE, sentence)
     if state == PREEMPTED:
-        return Failure(Kind.PREEMPTED, "made room for a job that goes before it (SLURM: PREEMPTED)", step)
+        return Failure(Kind.PREEMPTED, "was preempted by another job (SLURM: PREEMPTED)", step)
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return Failure(Kind.OTHER, f"lost its node (SLURM: {state})", step)
     if step is not None:
-        its_time = f", {runtime} is its time" if state else "; the same command goes on from there"
+        its_time = f"; its time limit is {runtime}" if state else "; the same command resumes there"
         return Failure(Kind.STOPPED, f"{stopped[1]} before update {step}{its_time}", step)  # type: ignore[index]
     if late:
         return Failure(Kind.TIME, f"reached its time limit; raise {runtime}")
     if stopped is not None or "SIGTERM" in signals:
         if state:
             idle = " while it made no updates" if set(parts) <= TRAININGS else ""
-            why = f"was stopped (SIGTERM){idle}, as before a time limit; raise {runtime}"
+            why = f"was stopped (SIGTERM){idle}, usually before a time limit; raise {runtime}"
         else:
-            why = "was stopped by SIGTERM; the same command makes it"
+            why = "was stopped by SIGTERM; run the same command again"
         return Failure(Kind.STOPPED, why, 0)
     if crashed := signals - {"SIGINT"}:
-        return Failure(Kind.OTHER, f"a process of it died of {min(crashed)}")
+        return Failure(Kind.OTHER, f"one of its processes died of {min(crashed)}")
     return None
 
 
 def _killed(memory: str, on_cluster: bool) -> str:
-    why = "a process of it was killed (SIGKILL), as the kernel does where memory runs out"
+    why = "one of its processes was killed (SIGKILL), usually because memory ran out"
     if on_cluster:
         return f"{why}; raise {memory}"
     # Alone on the machine `mem_mb` bounds nothing unless Snakemake is told what there is.
-    return f"{why}: raise {memory}, and run with --resources mem_mb=N, so that jobs wait for N MB of the machine's"
+    return f"{why}: raise {memory}, and run with --resources mem_mb=N, so that all jobs together use at most N MB"
 
 
 def signals_in(text: str) -> set[str]:

@@ -22,8 +22,8 @@ DATA = "main"
 class Content:
     """What is in the files that come from outside, as hashes: images by set and source, and weights by network.
 
-    `missing` says what is not there yet: a plan can be made without it, a run cannot. `counts` are the numbers of
-    images by set and source, where they are known before they are listed. `columns`: what the columns of the metrics'
+    `missing` names files that do not exist yet: only a run needs them. `counts`: numbers of images by
+    set and source, where they are known before they are listed. `columns`: what the columns of the metrics'
     tables say of themselves, unit and meaning by table; empty where that is not asked.
     """
 
@@ -98,7 +98,7 @@ def _warn_of(images: dict[str, str], counts: dict[str, int]) -> None:
     if "train" not in images:
         return
     if images["train"] == images["test"]:
-        print("warning: data.train and data.test are the same images: such a test tells nothing", file=sys.stderr)
+        print("warning: data.train and data.test are the same images: such a test shows nothing", file=sys.stderr)
     elif (test := counts.get("test")) and (train := counts.get("train")) and test > train:
         print(f"warning: data.test has {test} images, data.train {train}: are they swapped?", file=sys.stderr)
 

@@ -57,7 +57,9 @@ def _held(task: Task) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        print(f"{path}: this file system has no locks; see that no other run makes the same now", file=sys.stderr)
+        print(
+            f"{path}: this file system has no locks; make sure that no other run makes the same files", file=sys.stderr
+        )
     path.write_text(f"{_run()} {_who()}, which makes it since {_now()}", encoding="utf-8")
     try:
         yield
@@ -80,8 +82,8 @@ def hold_study(name: str, folder: str | Path = ".snakemake") -> None:
         lock.acquire(blocking=False)
     except Timeout:
         raise StudyError(
-            f"{Path.cwd()}: {_text(path) or 'another run'}, works here; wait for its end, or work in a clone (what "
-            "both keep in one results/shared is made once)"
+            f"{Path.cwd()}: {_text(path) or 'another run'}, is running here; wait for its end, or work in a clone "
+            "(a common results/shared is filled only once)"
         ) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
@@ -91,7 +93,7 @@ def hold_study(name: str, folder: str | Path = ".snakemake") -> None:
         others = [other for other in sorted(Path(folder).glob("*.run.lock")) if other != path]
         for said, works in [(before, False), *((_text(other), _is_held(other)) for other in others)]:
             if said:
-                how = "works here, too" if works else "ended here without unlocking the folder"
+                how = "is also running here" if works else "ended here without unlocking the folder"
                 print(f"{said}, {how}", file=sys.stderr, flush=True)
     path.write_text(f"{_who()}, which runs {name} since {_now()}", encoding="utf-8")
 

@@ -32,7 +32,7 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
     }
     found = {owner: own.read(path, ModelInfo) for owner, path in paths.items()}
     if missing := {owner: path for owner, path in paths.items() if found[owner] is None}:
-        print("asking timm what the networks are (once)", file=sys.stderr, flush=True)
+        print("asking timm about the networks (once)", file=sys.stderr, flush=True)
         try:
             answered = ask(MODULE, to_json({owner: queries[owner] for owner in missing}))
         except UnansweredError as error:

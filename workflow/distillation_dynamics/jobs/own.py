@@ -30,7 +30,7 @@ def read(path: str | Path, kind: type[Kind]) -> Kind | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):
-        say_once(f"{path}: is not what was written there; it is made anew")
+        say_once(f"{path}: has unexpected content; it is written again")
         return None
 
 

@@ -127,13 +127,13 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
     """
     if "--delete-all-output" in sys.argv:
         raise StudyError(
-            "--delete-all-output: results are told by their records, not by Snakemake; "
+            "--delete-all-output: records, not Snakemake, decide which results are valid; "
             f"`make clear STUDY={graph.study.name}` deletes those of the study"
         )
     if graph.content.missing is not None:
         if not workflow.dryrun:
             raise StudyError(graph.content.missing)
-        print(f"not there yet: {graph.content.missing}", file=sys.stderr)
+        print(f"does not exist yet: {graph.content.missing}", file=sys.stderr)
     settings = workflow.dag_settings
     slots = _slots(graph.study, workflow.resource_settings)
     plan = Plan(graph, hashes, _forced(graph, settings), slots, _asked(graph, settings))

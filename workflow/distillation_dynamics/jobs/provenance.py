@@ -38,7 +38,7 @@ def read(study: str, results: str | Path = "results") -> tuple[Path, dict[str, A
         raise StudyError(f"STUDY: {folder} holds no study; {hint}")
     known = read_json(folder / STUDY_FILE)
     if not isinstance(known, dict) or not isinstance(known.get("configuration"), dict):
-        raise StudyError(f"{folder / STUDY_FILE}: does not say what the study is; run the study again, which writes it")
+        raise StudyError(f"{folder / STUDY_FILE}: does not describe the study; run the study again to rewrite it")
     return folder, known
 
 

@@ -162,7 +162,7 @@ def content(path: str, record_path: str, hashes: Hashes) -> str:
     record = read(record_path)
     name = name_in(record_path, path)
     if record is None or name not in record["files"]:
-        raise StudyError(f"{path}: no record says what it is; run the same command again")
+        raise StudyError(f"{path}: it has no record; run the same command again")
     facts = record["files"][name]
     if (said := damage(path, facts, hashes)) is not None:
         raise StudyError(f"{path}: {said}; run the same command again")

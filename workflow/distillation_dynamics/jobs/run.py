@@ -73,7 +73,7 @@ def carry_out(task: Task, gpus: int, hashes: Hashes, start: float | None = None)
 def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> None:
     inputs = inputs_of(task, hashes)
     if is_done(task, inputs, hashes):
-        print(f"{task}: is already what it should be", file=sys.stderr)
+        print(f"{task}: is already up to date", file=sys.stderr)
         return
     count = threads_of(task)
     main = load_stage(task.stage, count).main
@@ -135,7 +135,7 @@ def run_batch(value: dict[str, Any], gpus: int, start: float) -> None:
     began: float | None = start
     for task in members:
         if failed.keys() & set(task.reads.values()):
-            print(f"{task}: left out, because what it reads was not made", file=sys.stderr, flush=True)
+            print(f"{task}: skipped, because its inputs were not made", file=sys.stderr, flush=True)
             failed[task.record] = ""
             continue
         try:
@@ -153,7 +153,7 @@ def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]
     for task in members:
         inputs = inputs_of(task, hashes)
         if is_done(task, inputs, hashes):
-            print(f"{task}: is already what it should be", file=sys.stderr)
+            print(f"{task}: is already up to date", file=sys.stderr)
         else:
             due.append((task, inputs))
     return due
@@ -209,7 +209,7 @@ def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None
     if not (due := _due(members, hashes)):
         return
     if os.environ.get("RANK", "0") == "0":
-        print(f"an epoch has a line for each of {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
+        print(f"each epoch has a line for {', '.join(task.name for task, _ in due)}", file=sys.stderr, flush=True)
     count = threads_of(members[0])
     cohorts = load_stage("students", count)
     cohorts.main([task.job for task, _ in due], gpus, RecordedTrainings(due, count, gpus), start)

@@ -161,7 +161,7 @@ def _clear(store: Store, study: str, sure: bool) -> None:
     if study in store.studies and not sure and not _confirmed(store.results / study):
         raise StudyError(f"{store.results / study}: nothing was deleted; answer y, or give YES=1 (--yes)")
     stays = store.clear(study)
-    print(f"The study {study} is deleted; its next run starts anew.")
+    print(f"The study {study} is deleted; its next run starts from scratch.")
     if stays:
         print(f"{len(stays)} folders of the store stay, because other studies use them.")
 

@@ -135,7 +135,7 @@ class Task:
             value["job"] = build(job_class(value["stage"]), value["job"])
             return cls(**value | {name: tuple(value[name]) for name in ("code", "writes", "by_name")})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StudyError(f"{path}: is no task; run the same command again, which writes it anew") from error
+            raise StudyError(f"{path}: is not a task; run the same command again to rewrite it") from error
 
     def __str__(self) -> str:
         return f"{self.stage} {self.name}".strip()

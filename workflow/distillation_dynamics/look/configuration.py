@@ -57,7 +57,7 @@ def configuration_of(asked: Asked) -> dict[str, Any]:
 def _pixels(size: str | None) -> int | None:
     if size is None or (size.isascii() and size.isdigit()):
         return None if size is None else int(size)
-    raise StudyError(f"SIZE: {size!r} is no whole number of pixels; give the side of the square image, SIZE=224")
+    raise StudyError(f"SIZE: {size!r} is not a whole number of pixels; give the side of the square image, SIZE=224")
 
 
 def studied(configuration: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Study]:
@@ -124,15 +124,15 @@ def write(path: Path, configuration: dict[str, Any]) -> str:
     body = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
     before = path.read_text("utf-8") if path.is_file() else None
     if before is not None and _read(before) == configuration:
-        return f"{path} says what is looked at, as before"
+        return f"{path} is the study of this look, as before"
     if before is not None and not _is_own(before):
         raise StudyError(
-            f"{path}: was changed by hand, and this look asks for something else; run what it says with `snakemake "
+            f"{path}: was edited, and this look asks for something else; run it with `snakemake "
             f"--cores all --configfile {path}`, or give this look another name (NAME=), or delete the file"
         )
     write_text(path, f"{MARK}{_hash(body)}\n{body}")
-    said = f"{path} says what is looked at; change it and run snakemake with it for more"
-    return said if before is None else f"{said} (it said something else before)"
+    said = f"{path} is the study of this look; edit it and run snakemake with it for more"
+    return said if before is None else f"{said} (it replaces the one of an earlier look)"
 
 
 def _read(text: str) -> Any:

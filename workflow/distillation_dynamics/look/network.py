@@ -83,14 +83,14 @@ def _config_of_hub(repository: str, revision: str) -> dict[str, Any]:
         return json.loads(Path(hf_hub_download(repository, "config.json", revision=revision)).read_text("utf-8"))
     except LocalEntryNotFoundError as error:
         raise StudyError(
-            f"NETWORK: the hub cannot be reached for {repository}@{revision}; look where there is a network, or copy "
-            "the repository and give the folder"
+            f"NETWORK: the hub cannot be reached for {repository}@{revision}; look on a machine with "
+            "internet access, or copy the repository and give the folder"
         ) from error
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise StudyError(
             f"NETWORK: config.json of {repository}@{revision} cannot be had ({reason}); give {HUB}owner/name of a "
-            "repository that is there"
+            "repository that exists"
         ) from error
     except ValueError as error:
         raise StudyError(f"NETWORK: config.json of {repository}@{revision} is not valid JSON ({error})") from error

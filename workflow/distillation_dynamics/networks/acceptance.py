@@ -93,7 +93,7 @@ def check_stored(size: int, folder: str | Path) -> None:
     free = shutil.disk_usage(existing).free
     if size > min(MOST_STORED, free):
         raise StudyError(
-            f"student.recipe: the teacher's outputs on the training images, stored since views are fixed, would take "
+            f"student.recipe: the teacher's outputs on the training images, stored because views are fixed, would take "
             f"{size / 1e9:.1f} GB; at most {MOST_STORED / 1e9:.0f} GB are stored, and {free / 1e9:.1f} GB are free; "
             "give student.recipe.augmentation without views (the teacher is then asked for every batch), or fewer "
             "train_images, views or pairs of blocks"

@@ -43,7 +43,7 @@ def build(model: Model, view: View) -> nn.Module:
             # Of wrong arguments timm and torch raise anything; what they say may have many lines.
             raise StudyError(
                 f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
-                f"({_first_line(error)}); mend or remove an argument"
+                f"({_first_line(error)}); fix or remove an argument"
             ) from error
 
     network = _modified(model, make) if model.architecture else make()
@@ -74,7 +74,7 @@ def misfit(model: Model, why: str | Exception) -> StudyError:
     said = said.removeprefix("ValueError: ")
     return StudyError(
         f"model.architecture.{name}: does not fit {model.name} with {model.args} ({said}); choose another architecture "
-        "or model, or mend an option"
+        "or model, or fix an option"
     )
 
 
@@ -124,7 +124,7 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
     network = build(model, view).eval()
     if not hasattr(network, "forward_intermediates") or not numbered_blocks(network):
         raise StudyError(
-            f"model.name: timm tells no features of blocks of {model.name} with {model.args}; choose a network "
+            f"model.name: timm gives no block features for {model.name} with {model.args}; choose a network "
             "with feature_info and forward_intermediates, such as one of ViT, DeiT, CaiT, Swin, ConvNeXt or ResNet"
         )
     side = view.image_size

@@ -70,10 +70,10 @@ def _classes_of(query: ModelQuery, view: View) -> tuple[int, str | None]:
     """
     given = query.args.get("num_classes", query.classes)
     if query.released is None and given is None:
-        raise StudyError(f"model.args: nothing says how many classes {query.name} tells apart; give num_classes there")
+        raise StudyError(f"model.args: the number of classes of {query.name} is unknown; give num_classes there")
     if query.architecture and given is None:
         raise StudyError(
-            f"model.args: nothing says how many classes {query.name} tells apart with another architecture; give "
+            f"model.args: the number of classes of {query.name} with another architecture is unknown; give "
             "num_classes there"
         )
     if query.released is not None and is_local(query.released):

@@ -98,7 +98,7 @@ def add_head(
     if not isinstance(head, nn.Linear) or head.weight.shape != weight.shape or head.bias is None:
         raise StudyError(
             f"head.probe: the classifier of {type(network).__name__} is no linear layer of its {rows.shape[1]} pooled "
-            "features; choose another network, or leave head out and take its features alone"
+            "features; choose another network, or leave head out and use only its features"
         )
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))

@@ -66,11 +66,11 @@ def of_values(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterat
     """Yield a sentence for each value anywhere in a configuration that no key of a study can have."""
     name = key or WHOLE
     if id(value) in inside:
-        yield f"{name}: holds itself; write it out"
+        yield f"{name}: contains itself; write it out"
     elif isinstance(value, Mapping):
         for own, part in value.items():
             if not isinstance(own, str):
-                yield f"{name}: the key {own!r} is no text; write it in quotes"
+                yield f"{name}: the key {own!r} is not text; write it in quotes"
             else:
                 yield from of_values(part, f"{key}.{own}".removeprefix("."), (*inside, id(value)))
     elif isinstance(value, list | tuple):
@@ -81,7 +81,7 @@ def of_values(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterat
             yield f"{name}: {said(value)} holds a line break or another character that cannot be printed; remove it"
     elif isinstance(value, float):
         if not math.isfinite(value):
-            yield f"{name}: {value} is no finite number; write one"
+            yield f"{name}: {value} is not a finite number; write one"
         else:
             yield from _not_meant(name, value)
     elif isinstance(value, int):
@@ -98,7 +98,7 @@ def _not_meant(name: str, value: float) -> Iterator[str]:
     if value and not SMALLEST_MEANT <= abs(value) <= LARGEST_MEANT:
         what = "large" if abs(value) > 1 else "small"
         allowed = f"0, or one between {SMALLEST_MEANT:g} and {LARGEST_MEANT:g}"
-        yield f"{name}: {value:g} is too {what} a number to be meant; give {allowed}"
+        yield f"{name}: {value:g} is implausibly {what}; give {allowed}"
 
 
 def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator[str]:
@@ -122,28 +122,28 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
             case "literal_error":
                 part = _part(schema, place)
                 allowed = [str(one) for one in part.get("enum", [part.get("const")])]
-                yield f"{key}: {said(value)} is not possible; {nearest(str(value), allowed)}"
+                yield f"{key}: {said(value)} is not valid; {nearest(str(value), allowed)}"
             case "string_pattern_mismatch" if place[-1] == "[key]":
-                yield f"{named(above[:-1])}: {said(value)} is not possible; it must be {NAME}"
+                yield f"{named(above[:-1])}: {said(value)} is not valid; it must be {NAME}"
             case "string_pattern_mismatch":
                 wanted = FORMS.get(limits["pattern"], NAME)
-                yield f"{key}: {said(value)} is not possible; it must be {wanted}"
+                yield f"{key}: {said(value)} is not valid; it must be {wanted}"
             case "twice":
                 yield f"{key}: {said(limits['item'])} is given twice; remove one"
             case "too_short" if len(value) >= limits["min_length"]:
                 pass  # Some items are wrong, which is said of each.
             case "too_short" | "string_too_short" if not value:
-                yield f"{key}: is empty; give something"
+                yield f"{key}: is empty; give a value"
             case "too_short":
                 yield f"{key}: give at least {limits['min_length']} values"
             case "too_long":
                 yield f"{key}: {len(value)} values are given; give at most {limits['max_length']}"
             case "union_tag_not_found":
                 allowed = sorted(_part(schema, above)["properties"])
-                yield f"{key}: is the name of no objective; {nearest(place[-1], allowed)}; or say its objective"
+                yield f"{key}: is not the name of an objective; {nearest(place[-1], allowed)}; or say its objective"
             case "union_tag_invalid" if isinstance(value, dict) and "objective" in value:
                 given, allowed = value["objective"], sorted(_part(schema, above)["properties"])
-                yield f"{key}.objective: {said(given)} is not possible; {nearest(str(given), allowed)}"
+                yield f"{key}.objective: {said(given)} is not valid; {nearest(str(given), allowed)}"
             case "union_tag_invalid":
                 kinds = [resolved(one, schema)["type"] for one in _part(schema, place)["oneOf"]]
                 yield f"{key}: {_wrong_kind(value, kinds)}"
@@ -153,7 +153,7 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
                 bound, what = BEYOND[kind]
                 yield f"{key}: {value} is {what} {limits[bound]:g}"
             case _:
-                yield f"{key}: {said(value)} is not possible ({fault['msg']}); give another value"
+                yield f"{key}: {said(value)} is not valid ({fault['msg']}); give another value"
 
 
 def resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _wrong_kind(value: Any, kinds: list[str]) -> str:
         _is_number(value) if {"integer", "number"} & set(kinds) else value.lower() in ("true", "false")
     ):
         hint = "; write it without quotes"
-    return f"{said(value)} is given, but {' or '.join(KINDS[kind] for kind in kinds)} is wanted{hint}"
+    return f"{said(value)} is given, but {' or '.join(KINDS[kind] for kind in kinds)} is expected{hint}"
 
 
 def _is_number(text: str) -> bool:

@@ -104,7 +104,7 @@ def main(job: MapJob, gpus: int = 0) -> None:
         kernels = np.stack([vector for vector, has in zip(vectors, placed, strict=True) if has])
         points[placed], explained = classical_scaling(shape_distances(kernels))
     if not placed.all():
-        say_once(f"map: {np.sum(~placed)} of {len(placed)} blocks see no difference between images and have no place")
+        say_once(f"map: {np.sum(~placed)} of {len(placed)} blocks do not distinguish the images and have no position")
     count = len(placed)
     columns = {name: whole_numbers(own) if name in MAY_BE_MISSING else np.array(own) for name, own in keys.items()}
     columns |= {"x": points[:, 0], "y": points[:, 1], "explained": np.full(count, explained)}

@@ -31,8 +31,8 @@ def fetch(source: str, out: str | Path, expected_sha256: str | None, owner: str)
             path = Path(hf_hub_download(name, NAME, revision=revision))
         except LocalEntryNotFoundError as error:
             raise StudyError(
-                f"{owner}.weights: the hub cannot be reached for {name}@{revision}; fetch it where there is a network, "
-                "or copy the folder and use local-dir:"
+                f"{owner}.weights: the hub cannot be reached for {name}@{revision}; download it on a "
+                "machine with internet access, or copy the folder and use local-dir:"
             ) from error
         except (HfHubHTTPError, RepositoryNotFoundError, OSError) as error:
             reason = str(error).splitlines()[0]

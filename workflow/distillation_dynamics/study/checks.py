@@ -39,24 +39,28 @@ ELSEWHERE = {
 def name_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each study, network, arm of a variant or image set whose name is taken."""
     if config.name.lower() in STUDY_NAMES:
-        yield f"name: results/{config.name} is there for all studies; choose another name"
+        yield f"name: results/{config.name} is reserved for all studies; choose another name"
     controls = {f"{name}_{network.control}".lower(): name for name, network in config.networks.items()}
     names = [(f"networks.{name}", name) for name in config.networks]
     names += [(f"variants.{arm.variant}", name) for name, arm in arms_of(config)]
     first: dict[str, str] = {}
     for key, name in names:
         if name.lower() == STUDENT:
-            yield f"{key}: is the name of a role and not of one network; choose another name"
+            yield f"{key}: is the name of a role, not of a network; choose another name"
         if name.lower() in controls:
-            yield f"{key}: the tables call the control of network {controls[name.lower()]} so; choose another name"
+            yield f"{key}: is the control of network {controls[name.lower()]} in the tables; choose another name"
         if other := first.get(name.lower()):
-            why = "is there twice" if other == name else f"differs from {other} in case alone, as file systems may not"
+            why = (
+                "is given twice"
+                if other == name
+                else f"differs from {other} only in case, which some file systems ignore"
+            )
             why = why if key.endswith(f".{name}") else f"its arm {name} {why}"
             yield f"{key}: {why}; rename one"
         first.setdefault(name.lower(), name)
     for name in config.probes:
         if name.lower() in IMAGE_SETS:
-            yield f"probes.{name}: the tables call images of data so; choose another name"
+            yield f"probes.{name}: is the name of the images of data in the tables; choose another name"
 
 
 def weight_faults(config: Configuration) -> Iterator[str]:
@@ -67,15 +71,15 @@ def weight_faults(config: Configuration) -> Iterator[str]:
         given = [weight for weight in weights if isinstance(weight, Share)]
         shares = [share for weight in given for share in vars(weight).values() if share is not None]
         if not terms:
-            yield f"variants.{name}: is empty; give something"
+            yield f"variants.{name}: is empty; give a value"
         elif not any(weights):
-            yield f"variants.{name}: every weight is 0, so that nothing would be trained; give one that is more"
+            yield f"variants.{name}: every weight is 0, so nothing would be trained; give a larger one"
         elif len(shares) != len(given) or len({weight.share is None for weight in given}) > 1:
             yield f"variants.{name}: a weight is a number, a share or a gradient_share, and all shares of one kind"
         elif len(shares) == len([weight for weight in weights if weight]):
-            yield f"variants.{name}: every weight is a share of the whole, of which nothing is left; give one a number"
+            yield f"variants.{name}: every weight is a share, and shares need a term with a weight; give one a number"
         elif sum(shares) >= 1:
-            yield f"variants.{name}: the shares are {sum(shares):g} together, and must be less than 1; lower one"
+            yield f"variants.{name}: the shares sum to {sum(shares):g}, and must sum to less than 1; lower one"
 
 
 def whole_faults(config: Configuration) -> Iterator[str]:
@@ -91,7 +95,7 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         yield f"teacher: there is no network {said(config.teacher)}; {nearest(config.teacher, config.networks)}"
     baseline, variants = config.statistics.baseline, config.variants
     if baseline is not None and variants is None:
-        yield "statistics.baseline: has no meaning without variants; remove it"
+        yield "statistics.baseline: has no effect without variants; remove it"
     elif baseline is not None and variants is not None and baseline not in variants:
         yield f"statistics.baseline: there is no variant {said(baseline)}; {nearest(baseline, variants)}"
     views = {f"networks.{name}": network.view for name, network in config.networks.items()}
@@ -105,9 +109,9 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         if trains and getattr(config.data, key) is None:
             yield f"data.{key}: must be given, because {next(iter(trains))} is trained"
         if not (trains or heads) and key != "classes" and getattr(config.data, key) is not None:
-            yield f"data.{key}: has no meaning where nothing is trained; remove it"
+            yield f"data.{key}: has no effect if nothing is trained; remove it"
     if trains and config.data.classes == 1:
-        yield f"data.classes: {next(iter(trains))} cannot be trained to tell 1 class; give two or more"
+        yield f"data.classes: {next(iter(trains))} cannot be trained on 1 class; give two or more"
     for owner, view in trains.items():
         for key in VIEW:
             if getattr(view, key) is None and getattr(config.view, key) is None:
@@ -116,7 +120,7 @@ def whole_faults(config: Configuration) -> Iterator[str]:
         channels = view.channels or config.view.channels or 3
         for part, values in (("mean", view.mean), ("std", view.std)):
             if values is not None and len(values) != channels:
-                yield f"{key}.{part}: {len(values)} values given for {channels} channels; give one a channel"
+                yield f"{key}.{part}: {len(values)} values are given for {channels} channels; give one per channel"
 
 
 def group_faults(config: Configuration) -> Iterator[str]:
@@ -126,7 +130,7 @@ def group_faults(config: Configuration) -> Iterator[str]:
         try:
             re.compile(pattern or "")
         except re.error as error:
-            yield f"{key}.groups: {said(pattern)} is no regular expression ({error}); mend it"
+            yield f"{key}.groups: {said(pattern)} is not a regular expression ({error}); fix it"
 
 
 def level_faults(config: Configuration) -> Iterator[str]:
@@ -136,7 +140,7 @@ def level_faults(config: Configuration) -> Iterator[str]:
     }
     for key, level in levels.items():
         if level == 0:
-            yield f"{key}.label_depth: 0 is no level of folders; give 1 for the top, or -1 for that of the images"
+            yield f"{key}.label_depth: 0 is not a folder level; give 1 for the top folder, or -1 for that of the image"
 
 
 def network_faults(config: Configuration) -> Iterator[str]:
@@ -148,18 +152,18 @@ def network_faults(config: Configuration) -> Iterator[str]:
 def _source_faults(key: str, network: Network) -> Iterator[str]:
     source, weights = network.source, network.weights
     if network.head is not None and network.model.architecture:
-        yield f"{key}.head: goes with models of timm as they are; remove it, or model.architecture"
+        yield f"{key}.head: works only with unmodified timm models; remove it, or model.architecture"
     if source == "pretrain":
         if network.recipe is None:
             yield f"{key}.recipe: must be given, because {key}.source is pretrain"
         for part in ("weights", "sha256", "head"):
             if getattr(network, part) is not None:
-                yield f"{key}.{part}: has no meaning with source pretrain; remove it or choose timm or checkpoint"
+                yield f"{key}.{part}: has no effect with source pretrain; remove it or choose timm or checkpoint"
         return
     if network.recipe is not None:
-        yield f"{key}.recipe: has no meaning with source {source}; remove it or choose source pretrain"
+        yield f"{key}.recipe: has no effect with source {source}; remove it or choose source pretrain"
     if network.label_smoothing:
-        yield f"{key}.label_smoothing: has no meaning with source {source}; remove it"
+        yield f"{key}.label_smoothing: has no effect with source {source}; remove it"
     if weights is None:
         yield f"{key}.weights: must be given, because {key}.source is {source}"
     elif source == "checkpoint" and not os.path.isfile(weights):
@@ -178,7 +182,7 @@ def argument_faults(config: Configuration) -> Iterator[str]:
         for name, value in sorted(model.args.items()):
             # Of weights from elsewhere nobody else says how many classes they tell apart.
             if name in ELSEWHERE and (name != "num_classes" or source == "pretrain"):
-                yield f"{owner}.model.args.{name}: is not to be given; remove it, {ELSEWHERE[name]}"
+                yield f"{owner}.model.args.{name}: cannot be set here; remove it, {ELSEWHERE[name]}"
             for number in value if isinstance(value, list) else [value]:
                 if isinstance(number, int | float) and abs(number) > LARGEST_ARGUMENT:
                     yield f"{owner}.model.args.{name}: {number} is more than any network has; give less"
@@ -196,9 +200,9 @@ def compute_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each request to the machine that cannot work."""
     for stage, compute in vars(config.compute).items():
         if compute.gpu and stage in ("data", "compare", "tables"):
-            yield f"compute.{stage}.gpu: this stage has no use for a GPU; remove it"
+            yield f"compute.{stage}.gpu: this stage does not use a GPU; remove it"
         if compute.gpu_model is not None and not compute.gpu:
-            yield f"compute.{stage}.gpu_model: has no meaning without a GPU; give gpu too, or remove it"
+            yield f"compute.{stage}.gpu_model: has no effect without a GPU; give gpu too, or remove it"
     for stage, training in (("networks", config.compute.networks), ("students", config.compute.students)):
         if training.gpu % training.nodes or training.nodes > max(1, training.gpu):
             yield f"compute.{stage}.nodes: {training.gpu} GPUs cannot be shared equally by {training.nodes} nodes"
@@ -229,8 +233,8 @@ def teacher_faults(study: Study) -> Iterator[str]:
             ours, theirs = study.view(variant.student), study.view(source.network)
             if ours.channels > theirs.channels:
                 yield (
-                    f"networks.{source.network}.view.channels: the teacher sees grey images and its students colours, "
-                    "which it cannot tell; give both the same"
+                    f"networks.{source.network}.view.channels: the teacher sees grey images and its students "
+                    "colour; give both the same"
                 )
 
 

@@ -53,8 +53,8 @@ def read(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         reason = (error.strerror or "").lower()
         raise StudyError(
-            f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (what follows --configfile is "
-            "read as one, so targets go before it, or behind `--`)"
+            f"{name}: {reason}; a configuration is a file, such as studies/smoke.yaml (everything after --configfile "
+            "is read as one, so targets go before it, or behind `--`)"
         ) from error
     try:
         text = content.decode("utf-8-sig")
@@ -121,14 +121,12 @@ def _parsed(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         what = " ".join(filter(None, [error.context, error.problem]))
         place = f"{name}, line {mark.line + 1}, column {mark.column + 1}"
-        raise StudyError(f"{place}: no valid YAML ({what}); mend it there or just before") from error
+        raise StudyError(f"{place}: not valid YAML ({what}); fix it there or just before") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise StudyError(
-            f"{name}, line {line}: the character {error.character:#x} is not possible; remove it"
-        ) from error
+        raise StudyError(f"{name}, line {line}: the character {error.character:#x} is not valid; remove it") from error
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{name}: no valid YAML ({error}); write plain keys with values") from error
+        raise StudyError(f"{name}: not valid YAML ({error}); write plain keys with values") from error
 
 
 def _faults(node: yaml.Node, name: str, key: str, seen: set[int]) -> Iterator[str]:
@@ -144,7 +142,7 @@ def _faults(node: yaml.Node, name: str, key: str, seen: set[int]) -> Iterator[st
         for key_node, value in node.value:
             own, line = key_node.value, key_node.start_mark.line + 1
             if key_node.tag not in (f"{PREFIX}str", f"{PREFIX}merge"):
-                yield f"{name}, line {line}: the key {_written(key_node)} is no text; write it in quotes"
+                yield f"{name}, line {line}: the key {_written(key_node)} is not text; write it in quotes"
                 continue
             inner = f"{key}.{own}".removeprefix(".")
             if own in lines:

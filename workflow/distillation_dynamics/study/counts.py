@@ -29,13 +29,13 @@ def image_faults(config: Configuration, data: Data, counts: Mapping[str, Mapping
     for key, recipe in recipes(config).items():
         images = recipe.train_images or size
         if size is not None and images is not None and images > size:
-            yield f"{key}.train_images: {images} is more than the {size} training images there are"
+            yield f"{key}.train_images: {images} is more than the {size} available training images"
         if images is not None and recipe.batch_size > images:
             yield f"{key}.batch_size: {recipe.batch_size} is more than the {images} training images"
     for name, network in config.networks.items():
         images = network.head.images if network.head is not None else None
         if size is not None and images is not None and images > size:
-            yield f"networks.{name}.head.images: {images} is more than the {size} training images there are"
+            yield f"networks.{name}.head.images: {images} is more than the {size} available training images"
     count = data.count_of(data.measured, own)
     for owner, images in (
         ("measure", config.measure.images), ("saliency", config.saliency.images), ("compare", config.compare.images)

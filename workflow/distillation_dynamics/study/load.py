@@ -96,7 +96,7 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
     reader = import_module(f"..data.sources.{part.source}", __package__)
     told, files, rows = options_of(reader, part), {}, {}
     others = (name for name in READER_KEYS if name not in told and getattr(part, name) != getattr(type(part), name))
-    refuse(f"{key}.{name}: has no meaning with source {part.source}; remove it" for name in others)
+    refuse(f"{key}.{name}: has no effect with source {part.source}; remove it" for name in others)
     for source in SOURCES:
         if (given := getattr(part, source, None)) is not None:
             files[source] = tuple(reader.find(list(given) if isinstance(given, tuple) else given, f"{key}.{source}"))
@@ -118,7 +118,7 @@ def _colour(given: str, key: str) -> str:
     with suppress(ValueError):
         parts = ImageColor.getrgb(given)
     if len(parts) != 3:
-        raise StudyError(f"{key}.background: {said(given)} is no colour; give a name (white) or its parts (#ffffff)")
+        raise StudyError(f"{key}.background: {said(given)} is not a colour; give a name (white) or its parts (#ffffff)")
     return WHITE if parts == (255,) * 3 else "#{:02x}{:02x}{:02x}".format(*parts)
 
 

@@ -43,9 +43,9 @@ def recipe_faults(config: Configuration) -> Iterator[str]:
             if (given := getattr(schedule, name)) > rate:
                 yield f"{key}.schedule.{name}: {given:g} is more than the learning rate of {rate:g}; give less"
         if schedule.warmup_learning_rate and not schedule.warmup_epochs:
-            yield f"{key}.schedule.warmup_learning_rate: has no meaning without warmup_epochs; give them or remove it"
+            yield f"{key}.schedule.warmup_learning_rate: has no effect without warmup_epochs; give them or remove it"
         if schedule.minimum_learning_rate and schedule.name == "constant":
-            yield f"{key}.schedule.minimum_learning_rate: has no meaning in a constant schedule; remove it"
+            yield f"{key}.schedule.minimum_learning_rate: has no effect in a constant schedule; remove it"
         if recipe.augmentation is not None:
             yield from _augmentation_faults(f"{key}.augmentation", recipe.augmentation, recipe.epochs)
         if recipe.mixing is not None:
@@ -56,11 +56,11 @@ def _mixing_faults(key: str, recipe: Recipe, mixing: Mixing) -> Iterator[str]:
     if not mixing.mixup and not mixing.cutmix:
         yield f"{key}.mixing: mixes nothing; give mixup, cutmix or both more than 0, or remove it"
     elif not (mixing.mixup and mixing.cutmix) and mixing.switch_probability != Mixing.switch_probability:
-        yield f"{key}.mixing.switch_probability: has no meaning without both mixup and cutmix; give both or remove it"
+        yield f"{key}.mixing.switch_probability: has no effect without both mixup and cutmix; give both or remove it"
     if recipe.batch_size % 2:
-        yield f"{key}.batch_size: {recipe.batch_size} images are no pairs, which mixing wants; give an even number"
+        yield f"{key}.batch_size: {recipe.batch_size} images cannot be paired for mixing; give an even number"
     if recipe.augmentation is not None and recipe.augmentation.views is not None:
-        yield f"{key}.augmentation.views: has no meaning with mixing, which shows no image twice; remove one of them"
+        yield f"{key}.augmentation.views: has no effect with mixing, which shows no image twice; remove one of them"
 
 
 def student_key(study: Study, name: str) -> str:
@@ -90,7 +90,7 @@ def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> I
     if augmentation.views is not None and augmentation.views > epochs:
         yield f"{key}.views: {augmentation.views} is more than the {epochs} epochs, which see one each"
     if augmentation.views is not None and augmentation.repeats > 1:
-        yield f"{key}.repeats: has no meaning with views, of which an epoch shows one of each image; remove one of them"
+        yield f"{key}.repeats: has no effect with views, of which an epoch shows one of each image; remove one of them"
     low, high = augmentation.crop_scale
     if low > high:
         yield f"{key}.crop_scale: {low:g} is more than {high:g}; give the smaller area first"
@@ -106,11 +106,13 @@ def auto_augment_fault(text: str) -> str | None:
     """Return what timm would refuse or pass over in silence in its string `auto_augment`; None if nothing."""
     first, *parts = text.split("-")
     if first not in AUTO_AUGMENT:
-        return f"{said(text)} is no augmentation of timm (as rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
+        return f"{said(text)} is not an augmentation of timm (rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"
     given: dict[str, str] = {}
     for part in parts:
         if not re.fullmatch(AUTO_AUGMENT[first], part):
-            return f"{part!r} in {text!r} is no part of {first}; give parts as timm's auto_augment names them, or none"
+            return (
+                f"{part!r} in {text!r} is not a part of {first}; give parts as timm's auto_augment names them, or none"
+            )
         name = next(name for name in ("mstd", "mmax", "inc", part[0]) if part.startswith(name))
         if name in given:
             return f"{name} is given twice in {text!r}; remove one"

@@ -54,7 +54,7 @@ def student_faults(config: Configuration) -> Iterator[str]:
     for name in students if config.students is not None else ():
         for network in config.networks:
             if name.lower() == network.lower():
-                yield f"students.{name}: a network is called so, too; rename one"
+                yield f"students.{name}: is also the name of a network; rename one"
     for variant, given in variants.items():
         if "student" in given and (student := given["student"]) not in students:
             yield f"variants.{variant}.student: there is no student {said(student)}; {nearest(student, students)}"
@@ -80,12 +80,12 @@ def student_faults(config: Configuration) -> Iterator[str]:
         for of in comparisons:
             key = f"statistics.families.{family}"
             if len(of) not in (2, 4) or len(set(of)) < len(of):
-                yield f"{key}: {list(of)} must be two variants, or four, each of them once"
+                yield f"{key}: {list(of)} must be two or four different variants"
             for name in of:
                 if name not in names:
                     yield f"{key}: there is no variant {said(name)} in the tables; {nearest(name, names)}"
         if not comparisons or len(set(comparisons)) < len(comparisons):
-            yield f"statistics.families.{family}: must hold comparisons, each of them once"
+            yield f"statistics.families.{family}: must hold different comparisons"
     for name, arm in arms:
         if len(name) > LONGEST:
             yield f"variants.{arm.variant}: its arm {name} has a name of more than {LONGEST} characters; shorten one"

@@ -59,7 +59,7 @@ def _course_faults(key: str, term: TermSpec) -> Iterator[str]:
     if course.shape == "constant":
         for name, usual in (("values", (1.0, 1.0)), ("between", (0.0, 1.0))):
             if getattr(course, name) != usual:
-                yield f"{key}.{name}: has no meaning in a constant course; remove it, or give shape linear or cosine"
+                yield f"{key}.{name}: has no effect in a constant course; remove it, or give shape linear or cosine"
     elif first >= last:
         yield f"{key}.between: the course ends at {last:g} before it begins at {first:g}; give the smaller share first"
     elif not any(course.values):
@@ -77,7 +77,7 @@ def _moves_faults(key: str, term: TermSpec, epochs: int) -> Iterator[str]:
     if moves.by == "cka" and moves.gate is None:
         yield f"{key}.gate: must be given by cka"
     if moves.by == "epoch" and moves.gate is not None:
-        yield f"{key}.gate: has no meaning by epoch; remove it"
+        yield f"{key}.gate: has no effect with by: epoch; remove it"
     if moves.by == "cka" and not set(GATE_TAKES) <= set(term.takes):
         yield f"{key}.by: cka is of the features of both, which {term.objective} does not take; choose epoch"
     if moves.by == "epoch" and len(term.pairs) > epochs:

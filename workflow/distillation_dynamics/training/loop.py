@@ -56,12 +56,12 @@ def train(
         raise StudyError(f"recipe.batch_size: {recipe.batch_size} is more than the {len(images)} training images")
     if recipe.batch_size % distributed.world():
         raise StudyError(
-            f"recipe.batch_size: {recipe.batch_size} is no multiple of the {distributed.world()} processes"
+            f"recipe.batch_size: {recipe.batch_size} is not a multiple of the {distributed.world()} processes"
         )
     if recipe.mixing is not None and recipe.batch_size % (2 * distributed.world()):
         raise StudyError(
-            f"recipe.batch_size: {recipe.batch_size} is no multiple of {2 * distributed.world()}, since each process "
-            "mixes its images in pairs"
+            f"recipe.batch_size: {recipe.batch_size} is not a multiple of {2 * distributed.world()}, because each "
+            "process mixes its images in pairs"
         )
     modules = (module for member in members for module in member.student.modules())
     if images_at_a_time is not None and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in modules):

@@ -54,7 +54,7 @@ class Stop:
         signals = [number for number in distributed.collected(self.asked) if number is not None]
         if signals:
             name = signal.Signals(signals[0]).name
-            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to go on from there")
+            raise Interrupted(f"stopped by {name} before update {step}; run the same command again to resume there")
 
 
 class States:

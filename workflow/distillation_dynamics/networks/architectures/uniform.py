@@ -30,7 +30,7 @@ def modify(make: Callable[..., Any], width: int) -> nn.Module:
         narrow = make()
         channels, heads = narrow.embed_dim, narrow.blocks[-1].attn.num_heads
         if width % (channels // heads):
-            raise ValueError(f"width: {width} is no multiple of {channels // heads}, the width of a head of attention")
+            raise ValueError(f"width: {width} is not a multiple of {channels // heads}, the width of an attention head")
         if width < channels:
             raise ValueError(f"width: {width} is less than the {channels} channels of the network")
         wide = make(embed_dim=width, num_heads=width * heads // channels)

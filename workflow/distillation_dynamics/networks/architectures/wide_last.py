@@ -41,7 +41,7 @@ def modify(make: Callable[..., Any], width: int) -> nn.Module:
     network = make()
     head = network.embed_dim // network.blocks[-1].attn.num_heads
     if width % head:
-        raise ValueError(f"width: {width} is no multiple of {head}, the width of a head of attention")
+        raise ValueError(f"width: {width} is not a multiple of {head}, the width of a head of attention")
     wide = make(embed_dim=width, num_heads=width // head)
     network.blocks[-1] = WideLast(wide.blocks[-1], network.embed_dim, width)
     # Of fc_norm and norm one is there, by how the head pools; some have a head for the distillation token.
