@@ -1,0 +1,43 @@
+"""Documents keep to docs/style.md: none has a sentence that it replaces, or a word that it avoids."""
+
+import re
+
+from conftest import ROOT
+
+GUIDE = "docs/style.md"
+# Findings, plan and default study are records of what was done, and quote it.
+RECORDS = ("docs/findings.md", "docs/protocol.md", "docs/default_study.md")
+AVOIDED = (
+    *(r"\bstands? (beside|here|there|under|at)\b", r"\btold from\b", r"\bheld against\b", r"\banew\b", r"\breckoned\b"),
+    *(
+        r"\bknown again\b",
+        r"\bwithout a network\b",
+        r"\bno network is needed\b",
+        r"\bsaid to be\b",
+        r"\bso many \w+ as\b",
+    ),
+)
+
+
+def documents():
+    """Every document but the guide itself: path -> text with line breaks as spaces, without rows of tables."""
+    paths = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {GUIDE, *RECORDS} | {"CONTRIBUTING.md"}
+    texts = {path: (ROOT / path).read_text(encoding="utf-8").splitlines() for path in sorted(paths)}
+    return {path: " ".join(line for line in lines if not line.startswith("|")) for path, lines in texts.items()}
+
+
+def test_no_document_has_a_sentence_that_the_guide_replaces():
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", (ROOT / GUIDE).read_text(encoding="utf-8"), re.MULTILINE)
+    before = [row for row in rows if row not in ("before", "---")]
+    assert len(before) > 12
+    assert [(path, row) for path, text in documents().items() for row in before if row.rstrip(".") in text] == []
+
+
+def test_no_document_has_a_word_that_the_guide_avoids():
+    found = [(path, match) for path, text in documents().items() for one in AVOIDED for match in re.findall(one, text)]
+    assert found == []
+
+
+def test_the_guide_is_a_page_and_linked():
+    assert len((ROOT / GUIDE).read_text(encoding="utf-8").splitlines()) < 60
+    assert f"({GUIDE})" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
