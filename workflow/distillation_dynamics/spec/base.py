@@ -1,4 +1,4 @@
-"""Jobs and slices of a study as values: to JSON, back, and the part of them that decides what is written."""
+"""Jobs and slices of a study as values: conversion to and from JSON, and the part that enters a job's key."""
 
 import json
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
@@ -9,30 +9,30 @@ ASIDE, LATER = "aside", "later"
 
 
 def aside(**options: Any) -> Any:
-    """Return a field that says where or how a job works, and so does not decide what it writes: not in its key."""
+    """Return a field that is not part of the key, because it says where or how a job works, not what it writes."""
     return field(metadata={ASIDE: True}, kw_only=True, **options)
 
 
 def later(**options: Any) -> Any:
-    """Return a field that came later than its job: it counts where it is not its default, so that older keys stay."""
+    """Return a field added after the first keys were made: its default is not in the key, so old keys stay valid."""
     return field(metadata={LATER: True}, **options)
 
 
 @dataclass(frozen=True)
 class From:
-    """Files that a job reads: `key` stands for what is in them, the paths say where they are now."""
+    """Input files of a job: `key` identifies their content, the paths their present location."""
 
     key: str
     files: tuple[str, ...] = aside()
 
 
 def to_json(part: Any) -> str:
-    """Return a job or slice as canonical JSON: equal ones give equal text, whatever the order of keys."""
+    """Return a job or slice as canonical JSON: equal values give equal text, independent of the order of keys."""
     return json.dumps(part, sort_keys=True, default=asdict)
 
 
 def counted(part: Any) -> Any:
-    """Return dictionaries and lists of what counts: all fields of a job that do not stand aside; 1.0 counts as 1."""
+    """Return the fields of a job that enter its key, as dictionaries and lists; 1.0 becomes 1."""
     if is_dataclass(part):
         return {f.name: counted(getattr(part, f.name)) for f in fields(part) if _counts(f, getattr(part, f.name))}
     if isinstance(part, dict):

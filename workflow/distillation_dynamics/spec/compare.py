@@ -1,17 +1,17 @@
-"""The jobs that hold networks beside each other: pair metrics, and the map of all."""
+"""The jobs that compare networks: pair metrics, and the map of all networks."""
 
 from dataclasses import dataclass
 
 from .base import From, aside
 from .machine import Machine
 
-# The metric that keeps of a network what comparisons take of it, and its file.
+# The metric that keeps the inputs of comparisons, and its file.
 ACTIVATIONS, KEPT = "rows", "rows.safetensors"
 
 
 @dataclass(frozen=True)
 class KeptActivations:
-    """What one network says at one checkpoint, kept in a file; name, seed and epoch are those of the tables."""
+    """Kept outputs of one network at one checkpoint; name, seed and epoch as in the tables."""
 
     network: str
     seed: int | None

@@ -1,4 +1,4 @@
-"""The images of a study, once their files are found; jobs get only the parts of it that they need."""
+"""The images of a study after their files were found; each job gets only the parts that it needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .data import COLUMNS, Arrays, Columns, DataJob
 from .images import WHITE, Images, Validation, View
 
-# Bytes: images of packed files are decoded into arrays where those of both sources together take no more.
+# Bytes: packed images are decoded into arrays if both sources together take at most this much.
 MOST_DECODED = 8e9
 SOURCES = ("train", "test")
 
@@ -15,9 +15,9 @@ SOURCES = ("train", "test")
 class Data:
     """An image set of a study: that of `data`, or one of `probes` (which has no training images).
 
-    `rows` is the number of images by source, where it is known before they are listed. `packed`: whether the stage
-    copies them into one file a source. `view`: that of the student, in which they may be decoded. `background`: the
-    colour that transparent parts show.
+    `rows`: number of images by source, if known before they are listed. `packed`: whether the stage copies them into
+    one file per source. `view`: the student's view, in which they may be decoded. `background`: colour behind
+    transparent parts.
     """
 
     source: str
@@ -38,12 +38,12 @@ class Data:
 
     @property
     def files(self) -> dict[str, tuple[str, ...]]:
-        """The files of each source that there is."""
+        """The files of each given source."""
         return {key: getattr(self, key) for key in SOURCES if getattr(self, key)}
 
     @property
     def arrays(self) -> Arrays | None:
-        """How the images are decoded into one array a source; None: not at all. What is computed is the same."""
+        """How the images are decoded into one array per source, or None. It changes no result."""
         view = self.view
         if view is None or not self.packed or self.rows.keys() != self.files.keys():
             return None
@@ -58,15 +58,15 @@ class Data:
 
     @property
     def measured(self) -> str:
-        """The split whose images are measured: those held out, or all of the test source where none are."""
+        """The split that is measured: the validation images, or the test source if none are held out."""
         return "validation" if self.validation else "test"
 
     def left_to_train(self, count: int) -> int:
-        """Return how many of `count` images of the training source are not held out."""
+        """Return how many of `count` training images are not held out."""
         return count - (self.held_out if self.validation and self.validation.taken_from == "train" else 0)
 
     def count_of(self, split: str, counts: Mapping[str, int | None]) -> int | None:
-        """Return how many images `validation` or `test` has, of so many by source; None where nothing tells."""
+        """Return the number of images in `validation` or `test`, given the counts by source; None if unknown."""
         if split == "validation":
             return self.held_out
         count = counts.get("test")
@@ -74,7 +74,7 @@ class Data:
         return None if count is None else count - taken
 
     def job(self, content: dict[str, str], key: str = "data", out: str = "") -> DataJob:
-        """Return the job that splits them into the folder `out`; `content` stands for what is in them."""
+        """Return the job that splits them into the folder `out`; `content` identifies their content."""
         return DataJob(
             *(self.source, self.classes, self.validation, content, self.packed, self.arrays, self.groups, self.columns),
             label_depth=self.label_depth,
@@ -86,7 +86,7 @@ class Data:
         )
 
     def seen(self, view: View, key: str, folder: str) -> Images:
-        """Return them as other jobs get them in a view, split by the job of this key into `folder`."""
+        """Return them in a view for other jobs, split by the job with this key into `folder`."""
         sources = {name: f"{folder}/{name}.bin" if self.packed else files[0] for name, files in self.files.items()}
         in_memory = self.arrays is not None and Arrays.of(view, self.background) == self.arrays
         return Images(key, view, in_memory, folder=folder, background=self.background, **sources)

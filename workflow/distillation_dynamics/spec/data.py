@@ -22,16 +22,15 @@ class Columns:
 
 
 COLUMNS = Columns()
-# What was seen of the images when they were split.
+# Facts about the images, collected when they were split.
 PICTURES = "pictures.json"
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """How images are decoded into arrays: as an evaluation sees them, but for the normalisation.
+    """How images are decoded into arrays: as in evaluation, without normalisation.
 
-    `mean` fills the borders of crop mode border, and stands for nothing else. `background`: the colour that transparent
-    parts show.
+    `mean` fills the borders of crop mode border and has no other use. `background`: colour behind transparent parts.
     """
 
     channels: int
@@ -52,14 +51,14 @@ class Arrays:
 
 @dataclass(frozen=True)
 class DataJob:
-    """Split the images of one or two sources, train and test, each the files of it in order, or one folder or .tar.
+    """Split the images of one or two sources, train and test; a source is a list of files, or one folder or .tar.
 
-    `source` is the file of `data/sources/` that reads them, `content` stands for what is in them. Without `classes`
-    they have no labels; without `validation` nothing is held out; without `train` there is one source. Where `packed`
-    (of Parquet files), encoded images are copied into one file a source; where `arrays` is given they are decoded into
-    one array a source, too. `groups`: a regular expression of names, those that match alike being one photograph's.
-    So many `broken_images` are left out; where there are more, all are refused. `columns` are those of Parquet files,
-    `label_depth` says which folder names the class. `key` names the set in sentences.
+    `source`: file of `data/sources/` that reads them. `content` identifies their content. Without `classes` they have
+    no labels, without `validation` nothing is held out, without `train` there is one source. `packed` (Parquet):
+    encoded images are copied into one file per source; with `arrays` they are also decoded into one array per source.
+    `groups`: regular expression of names that groups images of one photograph. `broken_images`: number of unreadable
+    images that may be skipped. `columns`: those of Parquet files. `label_depth`: folder level that names the class.
+    `key` names the set in error messages.
     """
 
     source: str
@@ -80,7 +79,7 @@ class DataJob:
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """The files of each source that there is, in order."""
+        """The files of each given source, in order."""
         return {key: files for key, files in (("train", self.train), ("test", self.test)) if files}
 
     @property

@@ -1,6 +1,6 @@
-"""What is wrong with values from outside, in one sentence a fault: the key, what is allowed, the nearest valid name.
+"""Errors in values from outside, one sentence each: the key, what is allowed, the nearest valid name.
 
-`read` returns them as a class whose keys are declared (`spec.keys`), or raises with all sentences. Imports no torch.
+`read` returns a class whose keys are declared (`spec.keys`), or raises with all sentences. Imports no torch.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import StudyError, nearest
 from .keys import KIND, LARGEST
 
-# Kinds of values, by their names in a JSON schema.
+# JSON schema types in words.
 KINDS = {
     "object": "a mapping (keys with values)",
     "array": "a list",
@@ -20,7 +20,7 @@ KINDS = {
     "number": "a number",
     "boolean": "true or false",
 }
-# pydantic's names of errors: what is no such kind, and what is beyond a bound.
+# pydantic's error types: wrong kinds, and values beyond a bound.
 WANTED = {
     "dataclass_type": "object", "dict_type": "object", "tuple_type": "array", "list_type": "array",
     "string_type": "string", "int_type": "integer", "float_type": "number", "bool_type": "boolean",
@@ -31,7 +31,7 @@ BEYOND = {
     "greater_than": ("gt", "not greater than"),
     "less_than": ("lt", "not less than"),
 }
-# No number of a study is meant beyond these: what is computed of it in float32 overflows or vanishes.
+# Numbers beyond these are mistakes: in float32 they overflow or vanish.
 SMALLEST_MEANT, LARGEST_MEANT = 1e-12, 1e12
 WHOLE = "the configuration"
 # Patterns of keys, and what they ask for in words.
@@ -43,7 +43,7 @@ NAME = "at most 64 letters, digits, _, - and dots, the first a letter or digit, 
 def read(kind: Any, value: Any, name: str = "") -> Any:
     """Return a value (mappings, lists, texts and numbers) as `kind`, a class or an adapter, with defaults.
 
-    Raises StudyError with one line a fault; `name` stands before its keys.
+    Raises StudyError with one line per fault; `name` is prepended to the keys.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -57,13 +57,13 @@ def read(kind: Any, value: Any, name: str = "") -> Any:
 
 
 def refuse(found: Iterable[str]) -> None:
-    """Raise StudyError with all sentences, where there are any."""
+    """Raise StudyError with all sentences, if there are any."""
     if sentences := list(dict.fromkeys(found)):
         raise StudyError("\n".join(sentences))
 
 
 def of_values(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterator[str]:
-    """Yield a sentence for each value anywhere in a configuration that no key of a study can have."""
+    """Yield a sentence for each value in a configuration that no key can have."""
     name = key or WHOLE
     if id(value) in inside:
         yield f"{name}: contains itself; write it out"
@@ -94,7 +94,7 @@ def of_values(value: Any, key: str = "", inside: tuple[int, ...] = ()) -> Iterat
 
 
 def _not_meant(name: str, value: float) -> Iterator[str]:
-    """Yield a sentence on a number so large or small that it cannot be meant."""
+    """Yield a sentence on an implausibly large or small number."""
     if value and not SMALLEST_MEANT <= abs(value) <= LARGEST_MEANT:
         what = "large" if abs(value) > 1 else "small"
         allowed = f"0, or one between {SMALLEST_MEANT:g} and {LARGEST_MEANT:g}"
@@ -102,7 +102,7 @@ def _not_meant(name: str, value: float) -> Iterator[str]:
 
 
 def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator[str]:
-    """Yield a sentence for each fault that pydantic found, and one for all keys that a part lacks."""
+    """Yield a sentence for each fault that pydantic found, and one for all missing keys of a part."""
 
     def named(place: Iterable[Any]) -> str:
         parts = [str(part) for part in (name, *place)]
@@ -157,12 +157,12 @@ def _sentences(faults: list[Any], schema: dict[str, Any], name: str) -> Iterator
 
 
 def resolved(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of a JSON schema without its reference to another."""
+    """Return a part of a JSON schema with its reference resolved."""
     return schema["$defs"][part["$ref"].rpartition("/")[2]] | part if "$ref" in part else part
 
 
 def _part(schema: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
-    """Return the part of a JSON schema that speaks of a place."""
+    """Return the part of a JSON schema at a location."""
     part = schema
     for name in place:
         if isinstance(name, int):
@@ -177,12 +177,12 @@ def _part(schema: dict[str, Any], place: Iterable[Any]) -> dict[str, Any]:
 
 
 def _names_of(kind: dict[str, Any]) -> tuple[str, str]:
-    """Return by which names one of several kinds of values may be known: its type, or the objective of a term."""
+    """Return the names that identify one of several kinds of values: its type, or the objective of a term."""
     return KIND + kind["type"], KIND + str(kind.get("properties", {}).get("objective", {}).get("const"))
 
 
 def said(value: Any) -> str:
-    """Return a value as a sentence can hold it: text shortened and in quotes, lists and mappings by their kind."""
+    """Return a value for a sentence: text shortened and quoted, lists and mappings by their kind."""
     if isinstance(value, dict | list):
         return KINDS["object" if isinstance(value, dict) else "array"]
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The images that a job reads, how they were split, and how a network sees them."""
+"""The images of a job, their split, and the view in which a network sees them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from .base import aside, later
 from .keys import Key
 
-# What transparent parts of a picture show, unless a study says otherwise.
+# Default colour behind transparent parts of a picture.
 WHITE = "white"
 
 
@@ -38,11 +38,11 @@ class View:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that a job reads, in one view; `in_memory` where the data stage decoded them into arrays, too.
+    """The images of a job in one view; `in_memory`: the data stage also decoded them into arrays.
 
-    `folder` is that of the data stage, with the splits. `train` and `test`: the folder that names in the splits belong
-    to, or the file (a .tar, or one that the data stage packed) that the images lie in. `background`: the colour that
-    transparent parts show.
+    `folder`: output of the data stage, with the splits. `train`, `test`: the folder to which names in the splits are
+    relative, or the file with the images (a .tar, or one packed by the data stage). `background`: colour behind
+    transparent parts.
     """
 
     key: str
@@ -58,9 +58,9 @@ class Images:
 class ImageSet:
     """An image set that networks are measured on, as one of them sees it: `count` images of a split.
 
-    They are spread evenly over the classes, or over the split where images have no labels; with `first` they are the
-    first of the source `split` (train or test) in file order instead. None: all of them. Their labels are those of
-    `classes` classes (None: they have none).
+    They are balanced over classes, or spread over the split if images have no labels; with `first` they are the first
+    ones of the source `split` (train or test) in file order. `count` None: all. `classes`: number of classes, None
+    without labels.
     """
 
     name: str

@@ -1,20 +1,20 @@
-"""What a key of a configuration means and may be, beside its type: `epochs: Annotated[int, Key("passes", ge=1)]`.
+"""Meaning and bounds of a configuration key, next to its type: `epochs: Annotated[int, Key("Passes.", ge=1)]`.
 
-pydantic reads it where a study is loaded. Jobs are told values that were checked, so that nothing is imported here.
+pydantic reads it when a study is loaded. Jobs receive checked values, so this module imports nothing.
 """
 
 from typing import Annotated, Any
 
-# Beyond it numpy and torch have no integers; and no network has so many of anything.
+# Larger integers do not exist in numpy and torch.
 LARGEST = 2**63
-# Before the kind of a value that may be of several, where pydantic says what is wrong in it; no key can begin so.
+# Prefix of the kind of a value in pydantic's error locations, for keys with several kinds; no key can begin with it.
 KIND = "\0"
 
 
 class Key:
-    """The meaning of a key with its unit, and its bounds by pydantic's names (ge, gt, le, lt, min_length, pattern).
+    """Meaning of a key in one sentence, and bounds by pydantic's names (ge, gt, le, lt, min_length, pattern).
 
-    A key whose type allows None may be left out and is None then; nobody can give None. `unique`: no item twice.
+    A key whose type allows None is optional; None itself cannot be given. `unique`: no item twice.
     """
 
     def __init__(self, meaning: str = "", *, unique: bool = False, **bounds: Any):
@@ -47,13 +47,13 @@ _KIND_OF = {"float": "number", "str": "string", "tuple": "array"}
 
 
 def _kind(value: Any) -> str:
-    """Return which kind of JSON a value is."""
+    """Return the JSON kind of a value."""
     kinds = {int: "number", float: "number", str: "string", list: "array", dict: "object"}
     return kinds.get(type(value), "other")
 
 
 def _whole(value: Any) -> Any:
-    """Return a whole number as such, however it is written: 2e3 and 2.0 are some, too; true is none."""
+    """Return a whole number as int, also from 2e3 or 2.0; true is not a number."""
     from pydantic_core import PydanticKnownError
 
     if isinstance(value, bool):

@@ -1,11 +1,11 @@
-"""How a job computes. Nothing of it is in a job's key; the number of threads and processes decides the last bits."""
+"""How a job computes. It is not part of the key, although the number of threads and processes changes the last bits."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the study's `compute` says of one stage, as far as the stage itself must know it."""
+    """The part of the study's `compute` that a stage itself needs."""
 
     threads: int = 1
     minutes_between_states: float = 10.0

@@ -1,4 +1,4 @@
-"""The job of the measure stage: one network, at all its checkpoints, by one metric."""
+"""The job of the measure stage: one metric of one network at all its checkpoints."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from .network import Checkpoints
 
 # The outer edges of the bins of `entropy_standardised`, in standard deviations.
 STANDARDISED_RANGE = -5.0, 5.0
-# Bytes of what a network said of the first images of a pass, which the next pass need not ask again.
+# Bytes of outputs kept from one pass over the first images, so that the next pass need not compute them again.
 KEPT = 2**30
 
 
@@ -20,7 +20,7 @@ Method = Literal["gradient", "smoothgrad", "integrated_gradients"]
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """What a study sets for its metrics under `measure`."""
+    """Settings of metrics under `measure`."""
 
     entropy_bins: Annotated[
         int,
@@ -53,10 +53,10 @@ class SharedSettings:
 
 @dataclass(frozen=True)
 class Settings(SharedSettings):
-    """What may be set for metrics; a metric's file names those that it uses (`OPTIONS`).
+    """All settings of metrics; a metric's file names those that it uses (`OPTIONS`).
 
-    `tokens`: random tokens of an image that are rows of the comparison. `methods`: of saliency. `seed`: of permutations
-    and folds. `group`: images that a stored mean spectrum stands for.
+    `tokens`: random tokens per image, rows of the comparison. `methods`: of saliency. `seed`: of permutations and
+    folds. `group`: number of images averaged in a stored mean spectrum.
     """
 
     tokens: int = 4
@@ -67,10 +67,9 @@ class Settings(SharedSettings):
 
 @dataclass(frozen=True)
 class Batches:
-    """Images that pass a network at a time, as many as fit the memory (`jobs.memory`).
+    """Batch sizes that fit the memory (`jobs.memory`): of a pass, and within it of attention maps and of gradients.
 
-    `images`: those of a batch; of these at a time for attention maps and for gradients. Their number moves last bits,
-    so that it counts where it is another than usual.
+    The size changes the last bits, so other sizes than the default are part of the key.
     """
 
     images: int = 64
@@ -80,10 +79,10 @@ class Batches:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Measure a network at all its checkpoints by `metric`, on `image_sets`, the first of which is the main one.
+    """Measure `metric` of a network at all its checkpoints on `image_sets`, of which the first is the main one.
 
-    `reference` is what the metric reads of the reference network, whose own jobs have None. Files that the metric keeps
-    are those of the main image set, in a folder of `out` for each checkpoint.
+    `reference`: file of the reference network that the metric reads; None for that network itself. Files that the
+    metric keeps are about the main image set, in one folder of `out` per checkpoint.
     """
 
     metric: str

@@ -1,4 +1,4 @@
-"""A network: its timm name and arguments, its weights, and what is known of it before it has any."""
+"""A network: timm name and arguments, weights, and what is known before it has weights."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ Shapes = tuple[tuple[int, int, int], ...]
 class Model:
     """A timm model; `classes` is the number of outputs of its head, 0 for none.
 
-    `architecture`: a file of networks/architectures/ that changes it, with its options; empty: as timm makes it.
+    `architecture`: file of networks/architectures/ that modifies it, with its options; empty for timm's own model.
     """
 
     name: str
@@ -26,11 +26,10 @@ class Model:
 
 @dataclass(frozen=True)
 class ModelQuery:
-    """What a study says of a network, before it is known what timm says of it.
+    """A network as configured, before timm fills in the rest.
 
-    `classes` and the keys of `view` are only what is given; `released` names weights from elsewhere
-    (`hf-hub:owner/name@revision`, `local-dir:folder` or a .safetensors file), of which timm may know the rest; what
-    nobody says of a view is taken from `default`.
+    `classes` and `view` hold only given values. `released` names released weights (`hf-hub:owner/name@revision`,
+    `local-dir:folder` or a .safetensors file), for which timm may know the rest. `default` completes the view.
     """
 
     name: str
@@ -45,11 +44,11 @@ class ModelQuery:
 
 @dataclass(frozen=True)
 class BlockSize:
-    """The sizes of one block: of its features, and how many tokens it holds that are no patches.
+    """Sizes of one block: its features, and its tokens that are not patches.
 
-    `classes` counts class and distillation tokens; `heads` those of its attention maps, 0 where it has no one map of
-    all its tokens (stages of several layers, windows, convolutions), `values` is the width of the values of that
-    attention layer, 0 where they cannot be read.
+    `classes`: number of class and distillation tokens. `heads`: number of attention heads, 0 without a single map of
+    all tokens (stages of several layers, windows, convolutions). `values`: width of the values of that attention layer,
+    0 if they cannot be read.
     """
 
     channels: int
@@ -63,7 +62,7 @@ class BlockSize:
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """The sizes of a network: its outputs (0: no head), the width of what its head reads, its blocks."""
+    """Sizes of a network: outputs (0: no head), width of the head's input, blocks."""
 
     classes: int
     pooled: int
@@ -72,10 +71,10 @@ class NetworkSize:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What one image costs in a network, beside its weights: bytes in float32, and operations (2 a multiply-add).
+    """Cost of one image in a network, without weights: bytes in float32, and operations (2 per multiply-add).
 
-    `forward` and `attention`: the most that one operation reads and makes, with fused attention and with the maps of
-    a layer; `graph`: what a pass keeps for gradients by the image; `operations`: of a forward pass.
+    `forward`, `attention`: largest input plus output of one operation, with fused attention and with the maps of a
+    layer. `graph`: what a pass keeps for gradients with respect to the image. `operations`: of a forward pass.
     """
 
     forward: int = 0
@@ -86,11 +85,11 @@ class Footprint:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a network is before it has weights.
+    """Facts about a network before it has weights.
 
-    `view` and `size.classes` are what is configured or, where nothing is, what timm says of the weights. `layer_scale`
-    is the largest value that a LayerScale begins with, None without any; `note` what an architecture says of it;
-    `resampled` the side of the grid of positions in released weights and here, None where they are equal or not known.
+    `view` and `size.classes` are configured or, by default, those of timm's weights. `layer_scale`: largest initial
+    value of a LayerScale, None without one. `note`: text of an architecture. `resampled`: side of the position grid in
+    the released weights and here, None if equal or unknown.
     """
 
     parameters: int
@@ -108,7 +107,7 @@ class ModelInfo:
 
     @property
     def resampling(self) -> str | None:
-        """What is done to the positions of released weights; None where nothing is."""
+        """How the positions of released weights are changed; None if not."""
         if self.resampled is None:
             return None
         before, after = (f"{side} x {side}" for side in self.resampled)
@@ -124,8 +123,8 @@ class ModelInfo:
 class Checkpoints:
     """Weights files of one architecture, with the name, seed and epoch that each has in the tables.
 
-    `seed` is None of what is no student, an epoch None of weights that were not trained here. `folders` are names for
-    what is kept of each; `shapes` those of the blocks' features.
+    `seed` is None for networks, an epoch None for weights not trained here. `folders`: folder names for the kept files
+    of each checkpoint. `shapes`: those of the blocks' features.
     """
 
     model: Model

@@ -1,4 +1,4 @@
-"""The jobs that make a network ready: its weights from elsewhere, and the network itself with its control."""
+"""The jobs that prepare a network: downloading weights, and the network itself with its control."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -10,15 +10,15 @@ from .machine import Machine
 from .network import Model
 from .training import Recipe
 
-# Images at a time where a network is evaluated, or as many as fit the memory (`jobs.memory`).
+# Largest batch of an evaluation; fewer if the memory requires it (`jobs.memory`).
 EVALUATION_BATCH = 128
-# What a network's control can be: fresh weights, those with LayerScale 1, or its own permuted within each tensor.
+# Kinds of controls: fresh weights, fresh weights with LayerScale 1, or own weights permuted within each tensor.
 Control = Literal["untrained", "unit_layer_scale", "permuted"]
 
 
 @dataclass(frozen=True)
 class WeightsJob:
-    """Fetch weights. `content` stands for those of a local folder; those of a hub go by name and revision."""
+    """Fetch weights. `content` identifies a local folder; weights of a hub are identified by name and revision."""
 
     source: str
     content: str | None
@@ -45,11 +45,10 @@ class Head:
 class NetworkJob:
     """Train (`recipe` given) or load (`weights` given) a network, make its control, and measure its accuracy.
 
-    `images` are those that it is trained on and whose classes its head sorts, in its `view`; None where it is not
-    trained and has no head for them: then nothing is said of its accuracy. `measures`: the splits of them that its
-    accuracy is measured on. What is expected of it stands aside: it decides whether the study goes on, not what the
-    network is. `teaches`: it must beat chance clearly. `head`: that of the model is none of the weights', and trained.
-    `batch` images pass at a time where it is evaluated, a number that moves last bits.
+    `images`: its training images and classes, in its `view`; None if it is not trained and has no head for them, and
+    then it has no accuracy. `measures`: splits on which accuracy is measured. The expected accuracy is not part of the
+    key: it decides whether the study continues, not what the network is. `teaches`: it must clearly beat chance.
+    `head`: a new, trained head. `batch`: batch size of evaluations, which changes the last bits.
     """
 
     images: Images | None

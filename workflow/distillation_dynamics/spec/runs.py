@@ -1,4 +1,4 @@
-"""The folder that one training or loading of a network leaves: the names of its files. Networks and students alike."""
+"""Names of the files of one trained or loaded network; the same for networks and students."""
 
 from .networks import NetworkJob
 
@@ -12,6 +12,6 @@ RUN_FILES = (LOGITS.format("validation"), LOGITS.format("test"), *TRAINING, TERM
 
 
 def network_files(job: NetworkJob) -> tuple[str, ...]:
-    """Return the names of the files that a network's job leaves."""
+    """Return the names of the files of a network's job."""
     logits = tuple(LOGITS.format(split) for split in job.measures)
     return (*WEIGHTS, *logits, *(TRAINING if job.recipe is not None else ()), *RESULT)

@@ -12,10 +12,10 @@ from .training import Recipe, TermSpec
 
 @dataclass(frozen=True)
 class RunJob:
-    """Train one student of a `size`; `kept` are the epochs whose weights are kept.
+    """Train one student of a `size`; `kept`: epochs whose weights are kept.
 
-    `gradient_logs`: so many times the gradients of the terms are logged. `teachers`: those that terms name by number.
-    No name of a variant is in it: equal trainings of two variants, or of two studies, are one run.
+    `gradient_logs`: how often the gradients of the terms are logged. `teachers`: terms refer to them by number. The job
+    has no name of a variant, so equal trainings of two variants or studies are one run.
     """
 
     images: Images

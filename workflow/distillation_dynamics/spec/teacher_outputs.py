@@ -1,4 +1,4 @@
-"""What students ask of a teacher, and the job that computes the answers once."""
+"""Teacher outputs that students need, and the job that computes and stores them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from .machine import Machine
 from .network import Model, NetworkSize
 from .training import Augmentation, TermSpec
 
-# What one may ask of a network for training, as a whole (block -1) and of a block: (kind, block).
+# An output of a network for training, of the whole network (block -1) or of a block: (kind, block).
 Part = tuple[str, int]
 WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention", "values")
 NO_BLOCK = -1
-# In what a teacher computes its answers, whatever its students train in, so that stored and asked ones are the same.
+# Precision of teachers, whatever their students train in, so that stored and computed outputs are equal.
 TEACHER_PRECISION = "float32"
-# Images that a teacher whose answers are stored is asked about at a time, or as many as fit the memory (`jobs.memory`).
+# Largest batch for stored teacher outputs; fewer if the memory requires it (`jobs.memory`).
 BATCH = 256
-# The student among those who are asked; teachers have their numbers.
+# The student; teachers have numbers from 0.
 ITSELF = -1
 
 
 def taken(term: TermSpec, name: str, pair: int | None) -> tuple[int | None, Part]:
-    """Return who is asked (None: nobody), and for which part, by a parameter of a term for its pair of that number."""
+    """Return whose output (None: nobody's), and which part, a parameter of a term takes for the pair of that number."""
     owner, _, kind = name.partition("_")
     who = {"student": ITSELF, "teacher": term.teacher}.get(owner)
     if kind in WHOLE or pair is None:
@@ -31,7 +31,7 @@ def taken(term: TermSpec, name: str, pair: int | None) -> tuple[int | None, Part
 
 
 def taken_of(terms: Iterable[TermSpec], teacher: int) -> list[Part]:
-    """Return all that terms may take of a teacher over a training."""
+    """Return all outputs of a teacher that terms may take during a training."""
     asked = (
         taken(term, name, pair)
         for term in terms
@@ -43,12 +43,12 @@ def taken_of(terms: Iterable[TermSpec], teacher: int) -> list[Part]:
 
 
 def ordered(parts: Iterable[Part]) -> list[Part]:
-    """Return parts in one order, those of the whole network first."""
+    """Return parts in a fixed order, whole-network parts first."""
     return sorted(parts, key=lambda part: (part[0] not in WHOLE, part))
 
 
 def file_of(part: Part) -> str:
-    """Return the name of the file that holds a part of a teacher's outputs."""
+    """Return the file name of a part of a teacher's outputs."""
     kind, block = part
     if kind in WHOLE:
         return f"{kind}.npy"
@@ -56,7 +56,7 @@ def file_of(part: Part) -> str:
 
 
 def values_of(part: Part, size: NetworkSize) -> int:
-    """Return how many values a part has of an image."""
+    """Return the number of values of a part per image."""
     kind, number = part
     if kind in WHOLE:
         return {"logits": size.classes, "pooled": size.pooled}[kind]
@@ -70,9 +70,9 @@ def values_of(part: Part, size: NetworkSize) -> int:
 
 @dataclass(frozen=True)
 class TeacherSource:
-    """A teacher of a student and its view; `outputs`: the folder of what it says, where views are fixed (`stored`).
+    """A teacher of a student with its view; `outputs`: folder of its stored outputs, if views are fixed (`stored`).
 
-    `batch`: images that it was asked about at a time for that.
+    `batch`: batch size with which they were computed.
     """
 
     model: Model
@@ -86,10 +86,10 @@ class TeacherSource:
 
 @dataclass(frozen=True)
 class TeacherOutputsJob:
-    """Compute `parts` of what a teacher says of the students' training images, which it sees in its own `view`.
+    """Compute `parts` of a teacher's outputs on the students' training images, in the teacher's own `view`.
 
-    The parts stand aside: two studies may keep other parts of one teacher in one folder. `batch` images pass at a time,
-    a number that moves last bits.
+    `parts` is not in the key, because two studies may keep different parts of one teacher in one folder. `batch`
+    changes the last bits.
     """
 
     images: Images

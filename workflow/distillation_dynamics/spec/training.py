@@ -15,11 +15,11 @@ STEP = "when the rate moves; epoch: after each epoch as published, so that epoch
 CLIP = "largest norm of the gradient, of the network and of what the objective trains, each by itself"
 ERASED = "what an erased part holds: 0, one random colour, or one for each pixel"
 REPEATS = "views of an image among the next images of an epoch, which shows that many times fewer images; DeiT: 3"
-# What a term holds its student against, unless it says otherwise.
+# Default target of a term.
 TEACHER = "teacher"
-# What a term must take whose pairs move on by a gate on CKA.
+# Inputs that a term needs to move through its pairs by a gate on CKA.
 GATE_TAKES = ("student_features", "teacher_features")
-# Updates over which a term that is given a share has just that share; then its weight is fixed.
+# Updates over which the weight of a term with a given share is calibrated; then it is fixed.
 CALIBRATION_UPDATES = 100
 MIXUP = "mixup: how evenly two images are mixed, alpha of a Beta distribution; 0: no mixup; DeiT: 0.8"
 CUTMIX = "cutmix: how large a part of an image another one fills, alpha of a Beta distribution; 0: no cutmix; DeiT: 1"
@@ -46,7 +46,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate over training; `step` says when it moves."""
+    """Learning rate over training; `step` says when it changes."""
 
     name: Annotated[Literal["cosine", "constant"], Key("Course of the learning rate after the warm-up.")]
     warmup_epochs: Annotated[Natural, Key("Epochs of linear warm-up to the peak rate; 0 for none.")] = 0
@@ -57,9 +57,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Arguments of `timm.data.create_transform`, and how often an image is drawn.
+    """Arguments of `timm.data.create_transform`, and how often an image is augmented.
 
-    `views`: so many in all (None: new ones in each epoch); `repeats`: so many in each epoch that shows the image.
+    `views`: number of views in total (None: new ones in each epoch). `repeats`: number of views per epoch.
     """
 
     random_erasing: Annotated[Fraction, Key("Probability that a random rectangle of an image is erased.")] = 0.0
@@ -83,7 +83,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Mixing:
-    """Arguments of `timm.data.Mixup`: each image of a batch is mixed with another one, and so are their labels."""
+    """Arguments of `timm.data.Mixup`, which mixes each image of a batch and its label with another one."""
 
     mixup: Annotated[NotNegative, Key(MIXUP, le=1000)] = 0.0
     cutmix: Annotated[NotNegative, Key(CUTMIX, le=1000)] = 0.0
@@ -94,9 +94,9 @@ class Mixing:
 
 @dataclass(frozen=True)
 class Average:
-    """An exponential moving average of the weights and buffers of a network over its updates, timm's ModelEmaV3.
+    """An exponential moving average of the weights and buffers of a network over its updates (timm's ModelEmaV3).
 
-    It begins with the weights after the first update. What an objective trains is not averaged.
+    It starts from the weights after the first update. Parameters of objectives are not averaged.
     """
 
     decay: Annotated[float, Key(DECAY, gt=0, lt=1)]
@@ -104,7 +104,7 @@ class Average:
 
 
 def views_of(augmentation: Augmentation | None) -> int | None:
-    """Return how many different views of an image training sees; None when each epoch draws a new one."""
+    """Return the number of different views of an image in a training; None if each epoch draws a new one."""
     return 1 if augmentation is None else augmentation.views
 
 
@@ -138,16 +138,16 @@ class Recipe:
 
     @property
     def views(self) -> int | None:
-        """How many different views of an image training sees; None when each epoch draws new ones, or mixes images."""
+        """Number of different views of an image in a training; None if each epoch draws new ones or mixes images."""
         return None if self.mixing is not None else views_of(self.augmentation)
 
 
 @dataclass(frozen=True)
 class Course:
-    """How the weight of a term changes over training: a factor of it, by shares of all updates.
+    """Factor of a term's weight over training, as a function of the share of all updates.
 
-    Of `linear` and `cosine` the factor is the first of `values` up to the first of `between`, goes to the second, and
-    stays there; of `constant` it is 1. From `off_after` on the term is off.
+    `linear`, `cosine`: the factor is `values[0]` until `between[0]`, then goes to `values[1]` at `between[1]` and stays
+    there. `constant`: it is 1. From `off_after` on it is 0.
     """
 
     shape: Annotated[
@@ -181,10 +181,10 @@ class Course:
 
 @dataclass(frozen=True)
 class Moves:
-    """How a term goes through its pairs, one at a time in the order that they are given in.
+    """How a term aligns its pairs one after another, in the given order.
 
-    By `epoch` each has an equal part of the training. By `cka` the next one comes after an epoch in which the linear
-    CKA of the two blocks' mean tokens, mean over its updates, is at least `gate`; the last one stays.
+    `epoch`: each pair gets an equal part of the training. `cka`: the next pair follows an epoch in which the linear CKA
+    of the two blocks' mean tokens, averaged over updates, is at least `gate`; the last pair stays.
     """
 
     by: Annotated[
@@ -201,9 +201,9 @@ class Moves:
 class TermSpec:
     """One term of a loss: its name in the variant, its objective, options and (student, teacher) pairs of blocks.
 
-    `takes` are the parameters of the objective's `forward`. Of `weight`, `share` (of the loss) and `gradient_share` (of
-    the gradients' norm over the student's blocks) one is given. `teacher` is the number of one among the run's teachers
-    (None: it takes nothing of one), `target` what stands in its place.
+    `takes`: parameters of the objective's `forward`. Exactly one of `weight`, `share` (of the loss) and
+    `gradient_share` (of the gradient norms over the student's blocks) is given. `teacher`: number of the run's teacher,
+    None if the term needs none. `target`: what replaces the teacher.
     """
 
     name: str
