@@ -1,7 +1,7 @@
-"""The stage `compare`: hold the networks of each pair beside each other by one pair metric, without running them.
+"""The stage `compare`: compute one pair metric for each pair of networks, without running them.
 
-In: the rows of both networks of every pair, of the same images. Out: `<metric>.parquet`, a row a pair of networks, or a
-pair of their blocks. Imports no torch of its own.
+In: kept rows of both networks for the same images. Out: `<metric>.parquet`, one row per pair of networks or per pair of
+blocks. Imports no torch itself.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ PAIR_KEYS = NETWORK | BLOCK | _of_other(NETWORK | BLOCK) | IMAGES
 
 
 def documentation(metric: ModuleType) -> dict[str, Column]:
-    """Return the columns of a pair metric's table, its keys before them."""
+    """Return the columns of a pair metric's table, keys first."""
     by_block = hasattr(metric, "PAIR_COLUMNS")
     return PAIR_KEYS | metric.PAIR_COLUMNS if by_block else NETWORK_KEYS | metric.NETWORK_COLUMNS
 
@@ -51,7 +51,7 @@ def main(job: CompareJob, gpus: int = 0) -> None:
         first, second = (opened[path] for path in paths)
         matched(first, second)
         parts.append(_part(metric, pair, first, second))
-        # What was computed of a network serves all its pairs, and goes with the last.
+        # Results of a network serve all its pairs, and are freed after the last one.
         left.subtract(paths)
         opened = {path: rows for path, rows in opened.items() if left[path]}
     write_joined(Path(job.out), {job.metric: parts}, {job.metric: documentation(metric)})
@@ -60,7 +60,7 @@ def main(job: CompareJob, gpus: int = 0) -> None:
 def _part(
     metric: ModuleType, pair: tuple[KeptActivations, KeptActivations], first: Activations, second: Activations
 ) -> dict[str, np.ndarray]:
-    """Return the columns of one pair of networks; raise StudyError where they are not those that the file documents."""
+    """Return the columns of one pair of networks; raise StudyError if they are not the documented ones."""
     by_block = hasattr(metric, "PAIR_COLUMNS")
     shape = (first.blocks, second.blocks) if by_block else ()
     said = metric.PAIR_COLUMNS if by_block else metric.NETWORK_COLUMNS

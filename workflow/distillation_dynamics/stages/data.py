@@ -1,9 +1,8 @@
 """Stage `data`: split the images of a study, once.
 
-It writes `splits.parquet`: which image, by its name, belongs to which split. What a reader (`sources/`) hands out it
-copies, encoded, into one file a source, in which each image is found by its place, as in a .tar; where they are few
-enough it decodes them, too, as an evaluation sees them, into one uint8 array [image, row, column, channel] that every
-job maps.
+It writes `splits.parquet`, which assigns each image, by name, to a split. For readers (`sources/`) with packed images
+it copies the encoded images into one file per source, addressed by offset as in a .tar. If there are few enough, it
+also decodes them as in evaluation into one uint8 array [image, row, column, channel], which every job maps.
 """
 
 import io
@@ -37,13 +36,13 @@ SPLIT_COLUMNS = {
 
 
 def main(job: DataJob, gpus: int = 0) -> None:
-    """List the images of the sources, read them all, copy them where the reader hands them out, write the splits."""
+    """List and read the images of the sources, copy packed ones, and write the splits."""
     reader = import_module(f"..data.sources.{job.source}", __package__)
     told = options_of(reader, job)
     sources = {key: reader.Source(files, job.classes, f"{job.key}.{key}", **told) for key, files in job.sources.items()}
     check_classes(sources, job)
     groups = groups_of({key: source.names for key, source in sources.items()}, job.groups, job.key)
-    # What is wrong with the splits is said before all images are read.
+    # Errors of the splits are reported before all images are read.
     splits_of(sources, groups, job)
     found = {key: (pack if job.packed else look)(source, key, job) for key, source in sources.items()}
     seen, places = {key: one for key, (one, _) in found.items()}, {key: one for key, (_, one) in found.items()}
@@ -56,7 +55,7 @@ def main(job: DataJob, gpus: int = 0) -> None:
         raise
     splits = splits_of(sources, groups, job, {key: list(one.broken) for key, one in seen.items()})
     shared = [] if job.groups is None else in_both(splits, groups, {key: one.names for key, one in sources.items()})
-    # What is tested on is of the test images, and so is what is to be said of it.
+    # The test images are listed, and reported, by themselves.
     notes = {key: [*one.notes(), *(shared if key == "test" else [])] for key, one in seen.items()}
     said = {key: _said(key, sources[key], one.record(), notes[key], job) for key, one in seen.items()}
     write_json(Path(job.out) / PICTURES, said)
@@ -64,7 +63,7 @@ def main(job: DataJob, gpus: int = 0) -> None:
 
 
 def _said(key: str, source: Source, seen: dict[str, Any], notes: list[str], job: DataJob) -> dict[str, Any]:
-    """Return what is recorded of the images of a source, and say what the user may not expect."""
+    """Return the facts about the images of a source, and print what a user may not expect."""
     left_out = getattr(source, "left_out", None)
     if left_out is not None and left_out.counts:
         notes.append(f"beside the images, and left out: {left_out}")
@@ -76,10 +75,9 @@ def _said(key: str, source: Source, seen: dict[str, Any], notes: list[str], job:
 
 
 def check_classes(sources: dict[str, Source], job: DataJob) -> None:
-    """Number named classes alike in all sources.
+    """Number named classes the same in all sources.
 
-    Raises StudyError where labels are none of the classes, or a source has images of others than that which is trained
-    on.
+    Raises StudyError if labels are outside the classes, or a source has classes that the training source lacks.
     """
     named = {key: source for key, source in sources.items() if source.classes is not None}
     if job.classes is None:
@@ -89,7 +87,7 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
             check_labels(source.labels, job.classes, f"{job.key}.{key}")
     if not named:
         return
-    # The images that are trained on are of all classes; of some there may be none to test.
+    # Every class needs training images; some may have no test images.
     whole = named.get("train", named.get("test"))
     assert whole is not None and whole.classes is not None
     if len(whole.classes) != job.classes:
@@ -102,7 +100,7 @@ def check_classes(sources: dict[str, Source], job: DataJob) -> None:
                 f"{job.key}.train: {job.train[0]} has no images of {some(lacking)}, but {job.key}.test has; the two "
                 "must have the same classes"
             )
-        # One number a class, whatever source has images of it.
+        # One number per class over all sources.
         source.labels = np.array([whole.classes[name] for name in own])[source.labels]
         source.classes = whole.classes
 
@@ -113,11 +111,10 @@ def splits_of(
     job: DataJob,
     broken: Mapping[str, Sequence[int]] | None = None,
 ) -> list[tuple[str, str, np.ndarray]]:
-    """Return (split, source, positions in it) of each split: one a source, and what is held out of one of them.
+    """Return (split, source, positions) of each split: one per source, and the held-out images of one of them.
 
-    Images at the positions `broken` of a source are in none. Images of whose group (`groups` [N] by source) some are
-    held out are in no other split. Raises StudyError when a class has no image to train on, or too few to hold some
-    out.
+    Positions `broken` are in no split. If some images of a group (`groups` [N] by source) are held out, its other
+    images are in no split. Raises StudyError if a class has no training image, or too few to hold some out.
     """
     there = {
         key: np.setdiff1d(np.arange(len(source.names)), np.array((broken or {}).get(key, []), dtype=np.int64))
@@ -159,7 +156,7 @@ def splits_of(
 
 
 def _class(source: Source, number: int) -> str:
-    """Name a class as the user knows it."""
+    """Return the name of a class as the user knows it."""
     return f"class {next((name for name, value in (source.classes or {}).items() if value == number), number)}"
 
 
@@ -169,7 +166,7 @@ def columns_of(
     places: dict[str, np.ndarray],
     groups: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Return the columns of `splits.parquet`; `places` [N, 2] of a source's images: offset and bytes."""
+    """Return the columns of `splits.parquet`; `places` [N, 2]: offset and size of each image in bytes."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in SPLIT_COLUMNS}
     for split, file, index in splits:
         source = sources[file]
@@ -182,7 +179,7 @@ def columns_of(
 
 
 def look(source: Source, key: str, job: DataJob) -> tuple[Seen, np.ndarray]:
-    """Read all images of a source where they lie; return what was seen of them, and their places [N, 2]."""
+    """Read all images of a source in place; return facts about them and their places [N, 2]."""
     seen, (root,) = Seen(source.names), job.sources[key]
 
     def of_part(part: Sequence[tuple[str, np.ndarray]]) -> list[Told | str]:
@@ -203,15 +200,14 @@ def _looked_at(root: str, name: str, place: np.ndarray) -> Told | str:
 
 
 def pack(source: Source, key: str, job: DataJob) -> tuple[Seen, np.ndarray]:
-    """Copy the encoded images of a source into one file, one after the other; decode them where the job says so.
+    """Copy the encoded images of a source into one file, and decode them if the job says so.
 
-    Return what was seen of them, and their places [N, 2] in `<key>.bin`. In `<key>.npy` one that cannot be read is
-    black.
+    Returns facts about them and their places [N, 2] in `<key>.bin`. Unreadable images are black in `<key>.npy`.
     """
     seen, sizes, arrays, path = Seen(source.names), [], job.arrays, Path(job.out) / key
     pixels = None
     if arrays is not None:
-        # Of timm and so of torch, which others do without.
+        # Imports timm and torch, which other sources do not need.
         from ..data.views import evaluation_pixels
 
         pixels = evaluation_pixels(arrays)

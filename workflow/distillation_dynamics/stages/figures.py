@@ -1,6 +1,6 @@
 """The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch.
 
-A figure of something that no network has a value of says so instead: the study is whole without it.
+A figure without any value says so instead of failing the study.
 """
 
 import gc
@@ -24,16 +24,16 @@ from ..spec.tables import FiguresJob
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
-# A format of print -> what would differ from run to run, left out.
+# Print format -> metadata that would differ between runs.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-# Of animations, which are for screens.
+# Resolution of animations, which are for screens.
 ANIMATION_DPI = 120
 
 
 def main(job: FiguresJob, gpus: int = 0) -> None:
     """Draw one figure or animation; the files are equal, byte for byte, for equal tables.
 
-    Raises StudyError where a table cannot be read, and NoValue for an animation of nothing.
+    Raises StudyError if a table is unreadable, and NoValue for an empty animation.
     """
     style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
@@ -66,7 +66,7 @@ def _draw(job: FiguresJob, style: Style) -> None:
 
 @contextmanager
 def _named(module: ModuleType, tables: Mapping[str, pd.DataFrame]) -> Iterator[None]:
-    """Raise what a figure fails with as a sentence with its file and line; of a column, whether it is in no table."""
+    """Raise an error of a figure as one sentence with file and line, and say if a column is in no table."""
     try:
         yield
     except (StudyError, OSError, MemoryError):
@@ -80,7 +80,7 @@ def _named(module: ModuleType, tables: Mapping[str, pd.DataFrame]) -> Iterator[N
 
 
 def _checked(function: Callable[..., Any], returned: Any, kind: type) -> Any:
-    """Return what a figure returned; raise StudyError where it is no figure, or one on which nothing is drawn."""
+    """Return the result of a figure; raise StudyError if it is not a figure or is empty."""
     if not isinstance(returned, kind):
         what = f"{function.__name__} returned {said_of(returned)}"
         raise StudyError(f"{place_of(function)}: {what}; return a {kind.__name__} of matplotlib")
@@ -92,7 +92,7 @@ def _checked(function: Callable[..., Any], returned: Any, kind: type) -> Any:
 
 
 def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
-    """Write a figure in the formats that the files' names end in."""
+    """Write a figure in the formats of the files' suffixes."""
     if figure.get_layout_engine() is not None:
         # Once for all formats: the layout takes as long as the drawing.
         figure.draw_without_rendering()
@@ -106,7 +106,7 @@ def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
 
 
 def save_animation(animation: "FuncAnimation", path: Path) -> None:
-    """Write an animation as a GIF that starts again at its end."""
+    """Write an animation as a looping GIF."""
     from matplotlib.animation import PillowWriter
 
     # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.

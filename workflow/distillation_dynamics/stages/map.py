@@ -1,8 +1,8 @@
-"""The stage `map`: place all networks, blocks and epochs on one plane, those near each other that arrange images alike.
+"""The stage `map`: place all blocks of all networks and epochs on one plane, near blocks that arrange images similarly.
 
-In: the mean patch tokens of every block, of the same images. Out: `map.parquet`, a point a block. The distance is the
+In: mean patch tokens of every block for the same images. Out: `map.parquet`, one point per block. The distance is the
 angle between centred linear kernels, arccos of biased linear CKA, which is a metric (Williams et al., NeurIPS 2021);
-the plane is that of classical scaling (Torgerson, 1952). Not unbiased: with few images any two networks come near.
+the plane is that of classical scaling (Torgerson, 1952). It is biased: with few images any two networks come close.
 Images of one group (of one photograph) count as one, their mean.
 """
 
@@ -18,9 +18,9 @@ from ..metrics.keys import BLOCK, MAY_BE_MISSING, NETWORK
 from ..metrics.pairs.activations import Activations, matched
 from ..spec.compare import MapJob
 
-# Distances settle with far fewer images than a comparison has, and their kernels take n^2 values a block.
+# Distances converge with far fewer images than a comparison has, and kernels take n^2 values per block.
 MOST_IMAGES = 256
-# Values of kernels that are multiplied in float32 before the sums are taken up in float64.
+# Length of kernel parts multiplied in float32, whose sums are added in float64.
 CHUNK = 4096
 COLUMNS = (
     NETWORK
@@ -49,7 +49,7 @@ def shape_distances(kernels: np.ndarray) -> np.ndarray:
 def kernel_vector(rows: np.ndarray) -> np.ndarray:
     """Return the centred linear kernel of rows [n, C] as a vector of length 1, [n (n + 1) / 2], in float32.
 
-    Values off the diagonal stand for two, and weigh so. NaN where the rows are all alike.
+    Off-diagonal values count twice. NaN if all rows are equal.
     """
     rows = centred(rows)
     kernel = rows @ rows.T
@@ -61,7 +61,7 @@ def kernel_vector(rows: np.ndarray) -> np.ndarray:
 
 
 def classical_scaling(distances: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return points [P, 2] whose distances are nearest those given, [P, P], and the share that two dimensions hold.
+    """Return points [P, 2] whose distances best match those given, [P, P], and the share that two dimensions preserve.
 
     The share is that of the first two eigenvalues (where positive) of the doubly centred squared distances in the sum
     of the absolute values of all; 1 where all distances are 0. Along each axis the point farthest from 0 is on the

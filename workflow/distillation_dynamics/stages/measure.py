@@ -1,9 +1,8 @@
-"""The measure stage: stream images through a network at each of its checkpoints, once a pass for all metrics together.
+"""The measure stage: stream images through a network at each checkpoint, with one pass for all metrics.
 
-In: weights, one or several sets of images, and the metrics that are due. Images pass in batches, as many at a time as
-the job says, so that memory is that of one batch. Out, in the folder of each metric: the tables that its file
-documents, for all checkpoints together, and the files that it keeps of each checkpoint. Metrics are computed on float32
-features. The stage knows none by name.
+In: weights, image sets, and the due metrics. Images pass in batches of the size that the job says, so memory is that of
+one batch. Out, in the folder of each metric: its documented tables for all checkpoints, and its files per checkpoint.
+Metrics use float32 features. The stage knows no metric by name.
 """
 
 import functools
@@ -38,12 +37,12 @@ from ..spec.base import to_json
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
 
-# What a metric left of one checkpoint: its rows by table, and the folder of its files (None: none are kept).
+# Results of a metric for one checkpoint: rows by table, and the folder of its files (None: no files).
 Left = tuple[dict[str, dict[str, np.ndarray]], Path | None]
 
 
 class Measurement:
-    """One metric of the network: its job, its module, its rows so far, and the error that ended it."""
+    """One metric of the network: job, module, rows so far, and the error that ended it."""
 
     def __init__(self, number: int, job: MeasureJob):
         self.number, self.job = number, job
@@ -56,12 +55,12 @@ class Measurement:
 
     @contextmanager
     def own(self) -> Iterator[None]:
-        """Count the seconds that the metric takes here, and keep its error: the others go on."""
+        """Count the seconds of the metric, and keep its error so that the others continue."""
         begun = time.time()
         try:
             yield
         except NotFinite:
-            # Of the network, and so of all metrics.
+            # An error of the network, and so of all metrics.
             raise
         except Exception as error:
             if is_memory(error):
@@ -72,7 +71,7 @@ class Measurement:
 
     @contextmanager
     def files(self) -> Iterator[ExitStack]:
-        """Yield what closes the files that the metric holds open; none of them appears where it has failed."""
+        """Yield a stack that closes the metric's open files; after an error none of them appears."""
         try:
             with ExitStack() as stack:
                 yield stack
@@ -82,7 +81,7 @@ class Measurement:
             self.failed = self.failed or error
 
     def reference(self, folder: Path) -> Path | None:
-        """Return the file of the reference network: that of another job, or what its own first checkpoint left."""
+        """Return the file of the reference network: that of another job, or of this job's first checkpoint."""
         name = getattr(self.module, "REFERENCE", None)
         if name is None:
             return None
@@ -92,11 +91,11 @@ class Measurement:
         return own if folder != own.parent else None
 
     def folder(self, number: int, image_set: ImageSet) -> Path | None:
-        """Return where the files of a checkpoint belong; None for all but the main image set, whose they are."""
+        """Return the folder for the files of a checkpoint; None except for the main image set."""
         return Path(self.job.out) / self.job.network.folders[number] if image_set == self.job.image_sets[0] else None
 
     def take(self, left: Left, key: dict[str, Any], folder: Path | None) -> None:
-        """Take what an equal checkpoint left, under the name of this one."""
+        """Take the results of an equal checkpoint under the name of this one."""
         rows, kept = left
         for table, columns in rows.items():
             named = {name: filled(name, value, len(columns[name])) for name, value in key.items() if name in columns}
@@ -109,9 +108,9 @@ class Measurement:
 
 
 class Session:
-    """What the measurements of one process share: the images of each image set, and what untrained checkpoints left.
+    """Shared by the measurements of one process: the images of each set, and results of untrained checkpoints.
 
-    Students of one seed begin with the same weights, whatever their variant: these are measured once.
+    Students of one seed start from the same weights, which are measured once.
     """
 
     def __init__(self):
@@ -133,10 +132,10 @@ def main(
     start: float | None = None,
     session: Session | None = None,
 ) -> None:
-    """Measure one network by all of `jobs`; `start` is when this process began, as time.time() says it."""
+    """Measure one network by all `jobs`; `start`: time.time() at the start of this process."""
     progress, begun = progress or Progress(), time.time() if start is None else start
     session, device = session or Session(), device_of(gpus)
-    # Metrics are defined in float32, which a GPU's convolutions leave unless told otherwise.
+    # Metrics are defined in float32; by default convolutions on a GPU use TF32.
     torch.backends.cudnn.allow_tf32 = False
     parts, checkpoints = [Measurement(number, job) for number, job in enumerate(jobs)], jobs[0].network
     image_sets = list(dict.fromkeys(image_set for part in parts for image_set in part.job.image_sets))
@@ -156,15 +155,15 @@ def main(
             with part.own():
                 write_joined(Path(part.job.out), part.tables, part.columns)
         if part.failed is None:
-            # What no metric alone caused (reading, the network itself) is shared equally.
+            # Shared costs (reading, the network itself) are split equally.
             progress.end(part.number, part.seconds + spent / len(parts))
         else:
             progress.fail(part.number, part.failed)
 
 
 def _observer(job: MeasureJob, weights: str, device: torch.device) -> Observer:
-    """Return what observes the network of a job with these weights."""
-    # A network may keep what it computed from its weights (TinyViT), so that each checkpoint gets one of its own.
+    """Return an observer of the job's network with these weights."""
+    # A network may cache values computed from its weights (TinyViT), so each checkpoint gets its own.
     network = build(job.network.model, job.image_sets[0].images.view)
     load_weights(weights, network)
     return Observer(network.to(device).eval().requires_grad_(False), job.batches)
@@ -179,7 +178,7 @@ def _measure(
     parts: list[Measurement],
     device: torch.device,
 ) -> None:
-    """Measure one checkpoint on one image set by all metrics of `parts`, but for those that an equal one has left."""
+    """Measure one checkpoint on one image set by all metrics of `parts`, except those that an equal one left."""
     network, images = parts[0].job.network, session.images(image_set, parts[0].job.machine.threads - 1)
     batches = parts[0].job.batches
     size = min(batches.images, *(getattr(part.module, "BATCH", batches.images) for part in parts))
@@ -211,7 +210,7 @@ def _measure(
                 sorts = image_set.classes == network.model.classes
                 _stream(watcher, images, metrics, size, device, sorts, session.pace)
         except StudyError as error:
-            # What the network itself computes is wrong for all.
+            # An error of the network itself concerns all metrics.
             for part in parts:
                 part.failed = part.failed or error
             return
@@ -226,12 +225,12 @@ def _measure(
                     metric.save(metric.context.folder)
                 if part in known:
                     left[known[part]] = part, (rows, metric.context.folder)
-    # Only now: a file that is closed last may still fail.
+    # Only now, because closing the last file may still fail.
     session.untrained |= {key: rest for key, (part, rest) in left.items() if part.failed is None}
 
 
 def _known(weights: str, size: int, image_set: ImageSet, parts: list[Measurement]) -> dict[Measurement, str]:
-    """Return what tells the results of each metric: the weights' content, and all that the metric is given."""
+    """Return what identifies the results of each metric: content of the weights, and all inputs of the metric."""
     content = sha256(weights)
     return {
         part: to_json(
@@ -250,7 +249,7 @@ def _stream(
     sorts: bool,
     pace: Pace,
 ) -> None:
-    """Stream the images once a pass, each batch through the network once for all metrics that ask it anything."""
+    """Stream the images once per pass, each batch once through the network for all metrics that need it."""
     kept = Kept(Request.joined(part.request for part, metric in metrics.items() if metric.passes > 1))
     for number in range(1, 1 + max((metric.passes for metric in metrics.values()), default=0)):
         due = {part: metric for part, metric in metrics.items() if metric.passes >= number and part.failed is None}
@@ -260,7 +259,7 @@ def _stream(
             with part.own():
                 metric.next_pass()
         ask = _asking(observer, Request.joined(part.request for part in due), _attending(due), device, sorts)
-        # Each goes before the next one is made.
+        # Free each before the next one is made.
         for outputs in chain(kept.outputs[:], map(ask, images.batches(size, size * len(kept.outputs)))):
             if number == 1:
                 kept.add(outputs)
@@ -273,7 +272,7 @@ def _stream(
 
 
 def _attending(due: dict[Measurement, Accumulator]) -> Attend:
-    """Return what gives attention maps to those who ask for them."""
+    """Return a function that passes attention maps to the metrics that need them."""
 
     def attend(block: int, number: int, layer: AttentionMap) -> None:
         for part, metric in due.items():
@@ -287,10 +286,10 @@ def _attending(due: dict[Measurement, Accumulator]) -> Attend:
 def _asking(
     observer: Observer, request: Request, attend: Attend, device: torch.device, sorts: bool
 ) -> Callable[[Batch], Outputs]:
-    """Return what passes a batch through the network."""
+    """Return a function that passes a batch through the network."""
 
     def ask(batch: Batch) -> Outputs:
-        # A head of other classes has no logit of a label.
+        # A head for other classes has no logit of the label.
         targets = batch.labels if sorts else torch.full_like(batch.labels, -1)
         outputs = observer(batch.images.to(device), request, targets.to(device), attend)
         outputs.labels, outputs.targets, outputs.positions = batch.labels, targets, torch.from_numpy(batch.positions)

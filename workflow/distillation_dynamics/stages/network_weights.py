@@ -1,4 +1,4 @@
-"""Weights of a network from elsewhere: fetched once, as safetensors, with a note of where they came from.
+"""Released weights of a network: fetched once as safetensors, with a note of their origin.
 
 In: `hf-hub:owner/name@revision` or `local-dir:folder`. Out: `model.safetensors` and `source.json`. Imports no torch.
 """
@@ -18,8 +18,8 @@ from ..spec.networks import WeightsJob
 def fetch(source: str, out: str | Path, expected_sha256: str | None, owner: str) -> None:
     """Copy the weights of `hf-hub:owner/name@revision` or `local-dir:folder` to `out`, with a note.
 
-    Raises StudyError, naming keys of `owner`, when they cannot be had or are not the expected ones. Only safetensors
-    are taken: nothing is unpickled.
+    Raises StudyError with keys of `owner` if they are unavailable or not the expected ones. Only safetensors are
+    read; nothing is unpickled.
     """
     kind, _, name = source.partition(":")
     revision = None

@@ -1,7 +1,7 @@
-"""A network: pretrained here, or loaded as it was released; with its control, and measured where it can be.
+"""A network, pretrained here or loaded as released, with its control and accuracy.
 
-Out: the weights of the network and of its control, its logits on held-out images, of a training the tables of steps and
-epochs, and `result.json`.
+Out: weights of the network and its control, logits on held-out images, tables of steps and epochs of a training, and
+`result.json`.
 """
 
 import sys
@@ -37,15 +37,15 @@ from ..training.loop import train
 from ..training.member import Member
 from ..training.resume import States
 
-# Why a network that has no accuracy has none.
+# Reasons for a missing accuracy.
 NO_HEAD, NO_IMAGES = "it has no head", "no images are given whose classes its head sorts"
 SPLITS = ("validation", "test")
-# On so many images a head is trained, where a study names no number and has more.
+# Default number of images that train a head.
 PROBE_IMAGES = 50_000
 
 
 def main(job: NetworkJob, gpus: int = 0, state_key: str = "networks") -> None:
-    """Make a network ready and measure it; `state_key` names the states of its unfinished training."""
+    """Prepare a network and measure its accuracy; `state_key` names the states of its unfinished training."""
     device = device_of(gpus)
     with distributed.processes(device):
         _prepare(job, device, state_key)
@@ -104,7 +104,7 @@ def _prepare(job: NetworkJob, device: torch.device, state_key: str) -> None:
 
 
 def _probe(job: NetworkJob, network: nn.Module, splits: dict[str, Split], device: torch.device) -> dict[str, Any]:
-    """Give the network its head, trained on as many images as are asked for; return what was done."""
+    """Add a head trained on the requested number of images; return what was done."""
     assert job.images is not None and job.head is not None
     images = Split(job.images, "train", job.head.images)
     if job.head.images is None and len(images) > PROBE_IMAGES:
@@ -118,7 +118,7 @@ def _probe(job: NetworkJob, network: nn.Module, splits: dict[str, Split], device
 
 
 def no_control(job: NetworkJob) -> str:
-    """Return why a control whose blocks are the identity is none, and the remedy."""
+    """Return why a control with identity blocks is useless, and the remedy."""
     return (
         f"the blocks of the {job.control} twin of {job.model.name} hardly change what its stem gives, as with a "
         "LayerScale of 1e-5, so that it is no control; choose control: unit_layer_scale or permuted"
@@ -128,7 +128,7 @@ def no_control(job: NetworkJob) -> str:
 def _train(
     job: NetworkJob, network: nn.Module, images: Split, validation: Split, device: torch.device, state_key: str
 ) -> tuple[nn.Module, Log]:
-    """Train the network in place on cross-entropy; return the one that is measured, and what happened."""
+    """Train the network in place on cross-entropy; return the network to measure, and the log."""
     machine = job.machine
     assert job.recipe is not None
     takes = ("student_logits", "targets")
@@ -142,7 +142,7 @@ def _train(
 
 
 def _result(job: NetworkJob, network: nn.Module, images: Split | None, training_gflops: float) -> dict[str, Any]:
-    """Return what is known of a network before it is measured: no accuracy, and why."""
+    """Return the result of a network before measurement: no accuracy, and why."""
     not_measured = None if job.measures else NO_HEAD if classes_of(network) == 0 else NO_IMAGES
     return {
         "source": "weights" if images is None else "pretrain",
@@ -157,7 +157,7 @@ def _result(job: NetworkJob, network: nn.Module, images: Split | None, training_
 
 
 def _check_labels(owner: str, split: str, labels: np.ndarray, classes: int) -> None:
-    """Raise StudyError where images have labels that a head has no logit for, or none."""
+    """Raise StudyError if images have labels without a logit, or no labels."""
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         seen = f"{labels.min()} to {labels.max()}" if len(labels) else "none"
         raise StudyError(

@@ -1,11 +1,10 @@
-"""The study in one look: every run, every network and variant, what it reached and what it cost.
+"""Accuracy and cost of every run, network and variant of a study.
 
-In: what networks and students left behind (results, logits, tables of their training). Out: `runs.parquet` (a row a
-run), `epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `term_gradients.parquet`
-(norm and direction of each term's gradient by block), `summary.parquet` and `summary.md` (a row a network or variant),
-`cost.parquet` and `cost.md` (measured seconds and memory, which differ from run to run; everything else is equal for
-equal seeds).
-Imports no torch.
+In: results, logits and training tables of networks and students. Out: `runs.parquet` (one row per run),
+`epochs.parquet` (all training curves), `terms.parquet` (terms of the loss by epoch), `term_gradients.parquet` (norm and
+direction of each term's gradient by block), `summary.parquet` and `summary.md` (one row per network or variant),
+`cost.parquet` and `cost.md` (measured seconds and memory, which differ between runs; everything else is equal for equal
+seeds). Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -79,7 +78,7 @@ COST_COLUMNS = EPOCH_KEYS | {
         "MB", "most memory of the process that made it, over all of torchrun on a machine; NaN where not recorded"
     ),
 }
-# What a training leaves of its course, by table.
+# Tables of a training.
 COURSES = {
     "epochs": EPOCH_KEYS | EPOCH_COLUMNS,
     "terms": EPOCH_KEYS | TERM_COLUMNS,
@@ -91,7 +90,7 @@ TABLES = {"runs": RUN_COLUMNS, **COURSES, "summary": SUMMARY_COLUMNS, "cost": CO
 def logits_of(run: Run) -> dict[str, np.ndarray]:
     """Return split -> logits [n, K] of a run, of the splits on which it has an accuracy.
 
-    None where it has no head for the study's classes; no validation where the study holds nothing out.
+    None without a head for the study's classes; no validation if nothing is held out.
     """
     if not run.measured:
         return {}
@@ -102,9 +101,9 @@ def logits_of(run: Run) -> dict[str, np.ndarray]:
 
 
 def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, str]) -> dict[str, pd.DataFrame]:
-    """Return the tables `runs`, `epochs`, `terms` and `cost`; what a run does not have is NaN.
+    """Return the tables `runs`, `epochs`, `terms` and `cost`; missing values are NaN.
 
-    Networks are held against the `teacher` of the study, variants against their own (`taught`: variant -> teacher).
+    Networks are compared with the study's `teacher`, variants with their own (`taught`: variant -> teacher).
     """
     answers = {run.network: logits_of(run) for run in listed if run.network in (teacher, *taught.values())}
     runs, costs = [], []
@@ -121,12 +120,12 @@ def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, s
         theirs = answers.get(taught.get(run.network, teacher or ""), {})
         if run.network != teacher:
             for split in logits.keys() & theirs.keys():
-                # Heads of other classes cannot be held against each other.
+                # Heads for different classes cannot be compared.
                 if logits[split].shape != theirs[split].shape:
                     continue
                 row[f"{split}_agreement"], row[f"{split}_kl"] = agreement(logits[split], theirs[split])
         runs.append(row)
-        # Weights from elsewhere have no course, and networks no terms whose gradients are compared.
+        # Released weights have no training tables, and networks no gradients of terms.
         written = {Path(file).stem for file in run.files.files}
         for name, parts in courses.items():
             if name in written:
@@ -143,7 +142,7 @@ def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, s
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a network or variant: means over seeds and, from two on, the 95 % t interval of test top-1."""
+    """Return one row per network or variant: means over seeds and, from two on, the 95 % t interval of test top-1."""
     rows = []
     for network, group in runs.groupby("network", sort=False):
         top1, count = group["test_top1"], len(group)
@@ -180,7 +179,7 @@ def main(job: SummaryJob, gpus: int = 0) -> None:
 
 
 def _titled(title: str, table: pd.DataFrame, documentation: dict[str, Column]) -> str:
-    """Return a table in Markdown under a title, and below it what its columns are."""
+    """Return a Markdown table with a title, and the meanings of its columns."""
     lines = [
         f"- `{name}`{f' [{column.unit}]' if column.unit else ''}: {column.description}"
         for name, column in documentation.items()

@@ -1,8 +1,7 @@
 """The tables stage: join the tables of all networks, those of several metrics side by side.
 
-In: tables of one name, of networks (or pairs of them) by metric. Out: one study-level table of the same name, in which
-a column that a network has no metric for is empty, and student, variant and teacher stand beside the network. Imports
-no torch.
+In: tables of one name, by metric and network (or pair). Out: one study-level table of that name, with empty columns for
+missing metrics, and with student, variant and teacher next to the network. Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ def main(job: TablesJob, gpus: int = 0) -> None:
 
 
 def documented(table: pa.Table, columns: Mapping[str, tuple[str, str]]) -> pa.Table:
-    """Return a table whose columns say of themselves what is said of them now, and not when they were measured."""
+    """Return a table with the current descriptions of its columns, instead of those at measurement."""
     fields = [
         field_of(one.name, one.type, Column(*columns[one.name])) if one.name in columns else one for one in table.schema
     ]
@@ -32,9 +31,9 @@ def documented(table: pa.Table, columns: Mapping[str, tuple[str, str]]) -> pa.Ta
 
 
 def beside(tables: list[pa.Table]) -> pa.Table:
-    """Return tables of the same rows as one, with the columns that they share once.
+    """Join tables with the same rows; shared columns appear once.
 
-    Raises StudyError where a shared column differs: rows of different images or blocks must not stand side by side.
+    Raises StudyError if a shared column differs, because rows of different images or blocks must not be joined.
     """
     result = tables[0]
     for table in tables[1:]:

@@ -1,8 +1,8 @@
-"""What the teacher says of the training images: asked each time, or computed once and shared by all students.
+"""Teacher outputs on the training images, computed once and shared by all students.
 
-Where a student sees each image in a fixed number of views (no augmentation is one view), the stage writes what some
-variant takes of the teacher, such as logits [view, image, class] and features [view, image, channel, row, column] of a
-block, in float32, a file each. Before a student trusts them it recomputes a random part (`CachedTeacher.verify`).
+If a student sees each image in a fixed number of views (no augmentation is one view), the stage writes the outputs that
+some variant needs, such as logits [view, image, class] and features [view, image, channel, row, column] of a block, in
+float32, one file each. Before a student uses them it recomputes a random part (`CachedTeacher.verify`).
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ def write(
     see: Conversion = AS_IT_IS,
     size: int = BATCH,
 ) -> None:
-    """Write `parts` of what a network says of every view of `images`, each file whole or not at all.
+    """Write `parts` of a network's outputs for every view of `images`, each file whole or not at all.
 
-    `size` images pass at a time.
+    `size`: batch size.
     """
     sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1), see=see))
     views = views_of(augmentation)

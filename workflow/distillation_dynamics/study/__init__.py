@@ -1,1 +1,1 @@
-"""What a study says: its configuration as written, checked, and as one value that jobs are made from."""
+"""The configuration of a study: as written, checked, and as one value from which jobs are made."""

@@ -1,4 +1,4 @@
-"""What is wrong with parts of a study beside each other, which no key can say alone. Imports no torch."""
+"""Checks across several keys of a study. Imports no torch."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from .students import arms_of, key_of, student_faults, students_of, terms_of
 from .study import STUDENT, Study
 from .terms import Share
 
-# Parts of a view that nobody can guess.
+# Parts of a view without a default.
 VIEW = ("channels", "image_size", "mean", "std")
-# No network has so many of anything.
+# Larger sizes are mistakes.
 LARGEST_ARGUMENT = 100_000
-# Names of the image sets that every study has, and of what lies in results/ for all studies.
+# Reserved names: image sets of every study, and folders of results/ that belong to all studies.
 IMAGE_SETS, STUDY_NAMES = ("balanced", "published", "main"), ("shared", "readme.md")
-# Arguments of timm.create_model that are no study's to give, and what says the same.
+# Arguments of timm.create_model that a study cannot set, and what sets them instead.
 ELSEWHERE = {
     "num_classes": "data.classes says it",
     "in_chans": "view.channels says it",
@@ -64,7 +64,7 @@ def name_faults(config: Configuration) -> Iterator[str]:
 
 
 def weight_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each variant whose terms have no weight, or share more of the loss than there is."""
+    """Yield a sentence for each variant whose weights are all 0, or whose shares sum to 1 or more."""
     for name, variant in (config.variants or {}).items():
         terms = terms_of(variant)
         weights = [options["weight"] for options in terms.values()]
@@ -83,7 +83,7 @@ def weight_faults(config: Configuration) -> Iterator[str]:
 
 
 def whole_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each part of the study that another asks for."""
+    """Yield a sentence for each missing part that another part requires."""
     there = {"teacher": config.teacher, STUDENT: config.student or config.students, "variants": config.variants}
     given = [key for key, value in there.items() if value is not None]
     if given and len(given) < len(there):
@@ -124,7 +124,7 @@ def whole_faults(config: Configuration) -> Iterator[str]:
 
 
 def group_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each pattern of groups that is no regular expression."""
+    """Yield a sentence for each invalid regular expression of groups."""
     groups = {"data": config.data.groups} | {f"probes.{name}": part.groups for name, part in config.probes.items()}
     for key, pattern in groups.items():
         try:
@@ -134,7 +134,7 @@ def group_faults(config: Configuration) -> Iterator[str]:
 
 
 def level_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each level of folders that is none."""
+    """Yield a sentence for each invalid folder level."""
     levels = {"data": config.data.label_depth} | {
         f"probes.{name}": one.label_depth for name, one in config.probes.items()
     }
@@ -144,7 +144,7 @@ def level_faults(config: Configuration) -> Iterator[str]:
 
 
 def network_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each key of a network that its source does not go with."""
+    """Yield a sentence for each key of a network that does not apply to its source."""
     for name, network in config.networks.items():
         yield from _source_faults(f"networks.{name}", network)
 
@@ -173,14 +173,14 @@ def _source_faults(key: str, network: Network) -> Iterator[str]:
 
 
 def argument_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each argument of a model that is no study's to give, and for several architectures."""
+    """Yield a sentence for each model argument that a study cannot set, and for several architectures."""
     models = [(f"networks.{name}", network.model, network.source) for name, network in config.networks.items()]
     models += [(key_of(config, name), student.model, "pretrain") for name, student in students_of(config).items()]
     for owner, model, source in models:
         if len(model.architecture) > 1:
             yield f"{owner}.model.architecture: {', '.join(model.architecture)} are given; leave one"
         for name, value in sorted(model.args.items()):
-            # Of weights from elsewhere nobody else says how many classes they tell apart.
+            # For released weights only these give the number of classes.
             if name in ELSEWHERE and (name != "num_classes" or source == "pretrain"):
                 yield f"{owner}.model.args.{name}: cannot be set here; remove it, {ELSEWHERE[name]}"
             for number in value if isinstance(value, list) else [value]:
@@ -189,7 +189,7 @@ def argument_faults(config: Configuration) -> Iterator[str]:
 
 
 def first_seed_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each metric that is to be measured of the first seed alone, and is not measured at all."""
+    """Yield a sentence for each metric of `first_seed_only` that is not measured at all."""
     for owner, part in (("measure", config.measure), ("compare", config.compare)):
         for name in part.first_seed_only:
             if name not in part.metrics:
@@ -197,7 +197,7 @@ def first_seed_faults(config: Configuration) -> Iterator[str]:
 
 
 def compute_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each request to the machine that cannot work."""
+    """Yield a sentence for each impossible request in `compute`."""
     for stage, compute in vars(config.compute).items():
         if compute.gpu and stage in ("data", "compare", "tables"):
             yield f"compute.{stage}.gpu: this stage does not use a GPU; remove it"
@@ -219,7 +219,7 @@ def compute_faults(config: Configuration) -> Iterator[str]:
                 )
 
 
-# What the configuration alone tells.
+# Checks that need the configuration only.
 CHECKS = (
     *(name_faults, weight_faults, whole_faults, student_faults, group_faults, level_faults, network_faults),
     *(argument_faults, recipe_faults, first_seed_faults, compute_faults),
@@ -239,7 +239,7 @@ def teacher_faults(study: Study) -> Iterator[str]:
 
 
 def view_notes(study: Study) -> Iterator[str]:
-    """Yield a sentence for each network that sees images otherwise than `view` says, without a view of its own."""
+    """Yield a sentence for each network whose preprocessing differs from `view` although it has no view of its own."""
     for name, network in study.networks.items():
         seen, given = vars(study.view(name)), study.configuration["view"]
         others = {
@@ -266,14 +266,14 @@ def resampling_notes(study: Study) -> Iterator[str]:
 
 
 def architecture_notes(study: Study) -> Iterator[str]:
-    """Yield what the networks of architectures say of themselves."""
+    """Yield the notes of modified networks."""
     for name, info in study.model_info.items():
         if info.note is not None:
             yield f"{'networks.' if name in study.networks else ''}{name}: {info.note}"
 
 
 def head_faults(config: Configuration, model_info: Mapping[str, ModelInfo]) -> Iterator[str]:
-    """Yield a sentence for each network that is to get a head and has one."""
+    """Yield a sentence for each network with a head that is configured to get another."""
     for name, network in config.networks.items():
         if network.head is not None and model_info[name].classes:
             yield (
@@ -283,7 +283,7 @@ def head_faults(config: Configuration, model_info: Mapping[str, ModelInfo]) -> I
 
 
 def measure_faults(study: Study) -> Iterator[str]:
-    """Yield a sentence where the network whose range is everybody's is not measured by a metric that needs it."""
+    """Yield a sentence if a metric needs the reference network, which it does not measure."""
     left_out = study.networks[study.reference].without
     for name, metric in extensions.metrics().items():
         if metric.reference and name in left_out and name in study.measure.metrics:

@@ -1,4 +1,4 @@
-"""What jobs ask of the machine or SLURM, by stage: keys of a configuration that change no result. Imports no torch."""
+"""Resources of jobs by stage: configuration keys that change no result. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,7 +16,7 @@ RUNS = "Students of one seed that a job trains together; default: as many as kee
 
 @dataclass(frozen=True)
 class Compute:
-    """What a job of a stage asks for."""
+    """Resources of a job of one stage."""
 
     gpu: Annotated[int, Key("GPUs per job of this stage.", ge=0, le=1)] = 0
     gpu_model: Annotated[GpuModel | None, Key("GPU model as the cluster names it, such as a100; default: any.")] = None
@@ -35,7 +35,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class TrainingCompute(Compute):
-    """What a training asks for."""
+    """Resources of a training."""
 
     gpu: Annotated[Natural, Key(GPUS)] = 0
     nodes: Annotated[Count, Key("Machines per job; set it with `gpu` for trainings over several nodes.")] = 1
@@ -44,14 +44,14 @@ class TrainingCompute(Compute):
 
 @dataclass(frozen=True)
 class StudentsCompute(TrainingCompute):
-    """What the trainings of students ask for."""
+    """Resources of students' trainings."""
 
     runs_per_job: Annotated[Count | None, Key(RUNS)] = None
 
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """What the jobs of each stage ask for."""
+    """Resources by stage."""
 
     data: Compute = Compute()
     networks: TrainingCompute = TrainingCompute()

@@ -1,7 +1,7 @@
 """The configuration of a study as it is written: files and `--config` of the command, read as one mapping.
 
-Stricter than YAML's usual readers, which drop all but the last of equal keys, take `2e-3` for text, `1:30` for 90 and
-`no` for false: here a number is what a person takes for one, and what may mean two things is refused. Imports no torch.
+Usual YAML readers keep the last of several equal keys and read `2e-3` as text, `1:30` as 90 and `no` as false. This one
+reads as numbers what a person does, and refuses ambiguous text. Imports no torch.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import yaml
 from ..errors import StudyError
 
 PREFIX = "tag:yaml.org,2002:"
-# What text without quotes may mean: pattern and the characters that it may begin with.
+# Meanings of unquoted text: pattern, and its possible first characters.
 MEANINGS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
     "int": (r"[-+]?(0|[1-9][0-9_]*)", "-+0123456789"),
@@ -31,7 +31,7 @@ MEANINGS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads numbers and words as MEANINGS says."""
+    """Reads plain scalars as MEANINGS defines."""
 
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012 (of yaml; filled below)
 
@@ -41,10 +41,10 @@ for _name, (_pattern, _first) in MEANINGS.items():
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Return what a configuration file holds.
+    """Return the content of a configuration file.
 
-    Raises StudyError naming file and line where it cannot be read, is no YAML in UTF-8, holds no keys with values, or
-    holds a key twice, a key that is no text or a date.
+    Raises StudyError with file and line if it is unreadable, not YAML in UTF-8, not a mapping, or contains a key twice,
+    a key that is not text, or a date.
     """
     path = Path(path)
     name = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
@@ -73,9 +73,9 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def merged(files: Iterable[str | Path], overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the mapping of all `files`, of which later ones win key by key, and of `overrides` (`key=value`).
+    """Return the merged mapping of all `files`, later ones overriding earlier ones, and of `overrides` (`key=value`).
 
-    Raises StudyError as `read` does, and naming an override that is no `key=value`.
+    Raises StudyError as `read` does, and for an override that is not `key=value`.
     """
     from snakemake.utils import update_config
 
@@ -96,7 +96,7 @@ def merged(files: Iterable[str | Path], overrides: Iterable[str] = ()) -> dict[s
 def check_command(arguments: list[str]) -> None:
     """End the process with a sentence if the configuration that a command of `snakemake` names cannot be read.
 
-    For the profile, which Snakemake reads first: of a file that it cannot read itself it names neither file nor line.
+    The profile calls it, because Snakemake names neither file nor line of a file that it cannot read.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[])
@@ -130,7 +130,7 @@ def _parsed(text: str, name: str) -> Any:
 
 
 def _faults(node: yaml.Node, name: str, key: str, seen: set[int]) -> Iterator[str]:
-    """Yield a sentence for all that may mean two things; `seen` are nodes that an alias may repeat."""
+    """Yield a sentence for everything ambiguous; `seen`: nodes that an alias may repeat."""
     if id(node) in seen:
         return
     seen.add(id(node))

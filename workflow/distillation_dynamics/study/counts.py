@@ -1,7 +1,6 @@
-"""Whether there are as many images as a study asks for: by set and source, as far as their numbers are known.
+"""Check that image sets have as many images as a study asks for, as far as their numbers are known.
 
-The footers of Parquet files tell them where a study is loaded, the listing of a folder where it is planned. Imports no
-torch.
+Footers of Parquet files give them when a study is loaded, listings of folders when it is planned. Imports no torch.
 """
 
 import math
@@ -13,7 +12,7 @@ from .recipes import recipes
 
 
 def image_faults(config: Configuration, data: Data, counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Yield a sentence where more images are held out, trained on or measured than there are.
+    """Yield a sentence if more images are held out, trained on or measured than exist.
 
     `counts`: images by source (train, test) of `data`, under its key "data", and of each probe under "probes.<name>".
     """

@@ -1,4 +1,4 @@
-"""What may be given to a file of the library, as pydantic's fields: its options, each with bounds and meaning."""
+"""Options of a file of the library as pydantic's fields, with bounds and meaning."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from ..extensions.options import Option
 from ..spec.keys import Key
 
-# Of an option that says no bound: nobody means more.
+# Default bound of an option.
 LARGEST = 1e6
 KINDS = {"number": float, "integer": int, "boolean": bool, "string": str}
 
@@ -22,7 +22,7 @@ def field_of(handler: Any, kind: Any, required: bool = False, **default: Any) ->
 
 
 def fields_of(handler: Any, options: Mapping[str, Option], required: Collection[str] = ()) -> dict[str, Any]:
-    """Return pydantic's fields of options; what is not `required` and has no default may be left out."""
+    """Return pydantic's fields of options; those without a default are optional unless `required`."""
     found = {}
     for name, option in options.items():
         default = {} if option.default is None else {"default": option.default}

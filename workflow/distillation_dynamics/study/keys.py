@@ -1,8 +1,8 @@
-"""Every key that a study's configuration may have: its type, default, bounds and meaning, once. Imports no torch.
+"""Every key of a study's configuration with type, default, bounds and meaning. Imports no torch.
 
-A class is a part of the configuration; those that jobs are told as they stand are declared in `spec`. pydantic reads a
-configuration by `Configuration`; docs/configuration.md is written from it (`make options`). A key that is left out and
-has no default is None. The terms of variants and some names are those of files of the library.
+Each class is a part of the configuration; parts that jobs receive unchanged are declared in `spec`. pydantic reads a
+configuration as `Configuration`, and `make options` writes docs/configuration.md from it. A missing key without a
+default is None. The terms of variants and some names come from files of the library.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from .models import Named
 from .names import OneOf
 from .terms import Terms
 
-# How networks, variants, image sets and the study itself may be called; faults.NAME says it in words.
+# Valid names of networks, variants, image sets and the study; faults.NAME describes them in words.
 Name = Annotated[str, Key(pattern="^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$")]
 Paths = Text | Annotated[tuple[Text, ...], Key(min_length=1)]
 Sha256 = Annotated[str, Key(pattern=SHA256)]
@@ -105,7 +105,7 @@ class StudyData:
 
 @dataclass(frozen=True)
 class GivenView:
-    """How a network sees an image, as far as it is given; what is not is the weights' or the study's."""
+    """Given parts of the preprocessing; the rest follows from the weights or the study."""
 
     channels: Annotated[Literal[1, 3] | None, Key("Colour channels of the network's input: 1 for grey, 3 for RGB.")] = (
         None
@@ -181,7 +181,7 @@ class MeasureOptions(SharedSettings):
 
 @dataclass(frozen=True)
 class SaliencyOptions:
-    """Which maps of what single pixels mean to a network are made."""
+    """Saliency maps."""
 
     images: Annotated[Count | None, Key(SPREAD.format("with saliency maps", 4))] = None
     methods: Annotated[tuple[Method, ...], Key("Attribution methods of the maps.", min_length=1, unique=True)] = (
@@ -191,7 +191,7 @@ class SaliencyOptions:
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What is compared of pairs of networks."""
+    """Comparison of pairs of networks."""
 
     images: Annotated[Count | None, Key(SPREAD.format("compared", "1,000"))] = None
     tokens: Annotated[Count, Key("Random tokens per image that enter token CKA; time grows with it.")] = Settings.tokens

@@ -1,7 +1,7 @@
 """The check of a study's configuration before anything runs.
 
-`load` takes the merged configuration, fills in defaults, reports every fault in one sentence each and returns a
-`Study`. Each stage gets only its slice of it (`spec`). Imports no torch.
+`load` fills in defaults of the merged configuration, reports every fault in one sentence, and returns a `Study`. Each
+stage gets only its part of it (`spec`). Imports no torch.
 """
 
 import os
@@ -30,9 +30,9 @@ Describe = Callable[[dict[str, ModelQuery]], dict[str, ModelInfo]]
 
 
 def load(config: dict[str, Any], describe: Describe) -> Study:
-    """Check `config` and return the study; `describe` tells what networks are, by name.
+    """Check `config` and return the study; `describe` returns facts about networks, by name.
 
-    Raises StudyError with one line a fault: the key, what is allowed, and the nearest valid name where one is near.
+    Raises StudyError with one line per fault: the key, what is allowed, and the nearest valid name.
     """
     whole: Configuration = read(Configuration, config)
     refuse(fault for check in checks.CHECKS for fault in check(whole))
@@ -62,9 +62,9 @@ def load(config: dict[str, Any], describe: Describe) -> Study:
 
 
 def _filled(given: Any, whole: Any) -> Any:
-    """Return a part of a configuration as it would be written, without the keys that are left out.
+    """Return a part of a configuration as it would be written, without missing keys.
 
-    What is given comes first, in its order and with its numbers as they are written.
+    Given keys come first, in their order and with numbers as written.
     """
     whole = _given(whole) if is_dataclass(whole) else whole
     if isinstance(whole, dict):
@@ -76,7 +76,7 @@ def _filled(given: Any, whole: Any) -> Any:
 
 
 def _spelt_one_way(weights: str | None) -> str | None:
-    """Return a path spelt one way: `./images/` is `images`; the name of a model on a hub is no path."""
+    """Return a path in normal form: `./images/` becomes `images`; names of models on a hub are unchanged."""
     kind, _, name = (weights or "").partition(":")
     if weights is None or kind == "hf-hub":
         return weights
@@ -84,14 +84,14 @@ def _spelt_one_way(weights: str | None) -> str | None:
 
 
 def _given(part: Any) -> dict[str, Any]:
-    """Return the keys of a part that are not left out."""
+    """Return the given keys of a part."""
     return {key: value for key, value in vars(part).items() if value is not None}
 
 
 def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> Data:
-    """Return an image set with the files of each source, spelt one way, and how many images they hold, where it tells.
+    """Return an image set with the files of each source in normal form, and their numbers of images if known.
 
-    Raises StudyError where there is none, or one that cannot be used.
+    Raises StudyError if a file is missing or unusable.
     """
     reader = import_module(f"..data.sources.{part.source}", __package__)
     told, files, rows = options_of(reader, part), {}, {}
@@ -108,10 +108,10 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
 
 
 def _colour(given: str, key: str) -> str:
-    """Return a colour spelt one way; raise StudyError where it is none, or one that is transparent itself."""
+    """Return a colour in normal form; raise StudyError if it is invalid or transparent."""
     if given == WHITE:
         return given
-    # Only here: the library of pictures takes longer to import than all of this.
+    # Imported here, because importing Pillow takes longer than everything else.
     from PIL import ImageColor
 
     parts: tuple[int, ...] = ()
@@ -123,7 +123,7 @@ def _colour(given: str, key: str) -> str:
 
 
 def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
-    """Return what is asked of each network and student, before it has weights, by the key that names it."""
+    """Return the query for each network and student, by the key that names it."""
     queries = {}
     for name, network in whole.networks.items():
         classes = whole.data.classes if network.weights is None else None
@@ -138,14 +138,14 @@ def _queries(whole: Configuration, view: View | None) -> dict[str, ModelQuery]:
 
 
 def _with_head(info: ModelInfo, whole: Configuration) -> ModelInfo:
-    """Return a network with the head that it gets: a linear layer with an output a class."""
+    """Return a network with its new head, a linear layer with one output per class."""
     size, classes = info.size, whole.data.classes or 0
     more = classes * (size.pooled + 1)
     return replace(info, parameters=info.parameters + more, size=replace(size, classes=classes))
 
 
 def _variants(whole: Configuration, model_info: dict[str, ModelInfo]) -> dict[str, Variant]:
-    """Return the arms, the plain ones first, whatever the order in the file: that order must not matter."""
+    """Return the arms, plain ones first, independent of their order in the file."""
     if whole.variants is None or whole.teacher is None:
         return {}
     sizes = {name: info.size for name, info in model_info.items()}

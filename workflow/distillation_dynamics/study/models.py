@@ -1,4 +1,4 @@
-"""A model as a study names it: timm's, and an architecture of the library that changes it. Imports no torch."""
+"""A model in a configuration: a timm model, and optionally an architecture that modifies it. Imports no torch."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ XAVIER = "Initial weights: timm's, or Xavier-uniform linear layers, which train 
 
 
 class Architectures:
-    """The architectures that there are, each with the options of its file."""
+    """All architectures, each with the options of its file."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Return pydantic's schema of a mapping of architectures."""
@@ -30,7 +30,7 @@ class Architectures:
 
 @dataclass(frozen=True)
 class Named:
-    """A timm model as a study names it."""
+    """A timm model in a configuration."""
 
     name: Annotated[Text, Key("Name of a timm model.")]
     args: Annotated[dict[str, Any], Key(ARGS)] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The terms of variants: whom they ask, and the pairs of blocks that they name. Imports no torch."""
+"""The terms of variants: their teachers and pairs of blocks. Imports no torch."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from ..spec.training import TEACHER, TermSpec
 from .study import Source
 from .terms import Share
 
-# Options of a term that are its own field, as they are.
+# Options of a term that are fields of TermSpec.
 AS_GIVEN = ("course", "moves", "reduction", "target")
 
 
 class Known(NamedTuple):
-    """What variants may name: objectives and targets, which are read of all their files once, and sizes of networks."""
+    """Objectives and targets, read once from their files, and sizes of networks."""
 
     objectives: Mapping[str, extensions.Objective]
     targets: Mapping[str, extensions.Target]
@@ -27,9 +27,9 @@ class Known(NamedTuple):
 def variant_terms(
     name: str, terms: Mapping[str, Any], known: Known, student: str, teacher: str
 ) -> tuple[tuple[TermSpec, ...], tuple[Source, ...]]:
-    """Return the terms of a variant, their pairs expanded, and the teachers that they name by number.
+    """Return the terms of a variant with expanded pairs, and the teachers to which they refer by number.
 
-    They train the `student`; `teacher` teaches all terms that name no other. A term that weighs nothing is left out.
+    They train `student`; `teacher` is the default teacher. Terms of weight 0 are left out.
     Raises StudyError as `expand_pairs` does.
     """
     specs: list[TermSpec] = []
@@ -76,7 +76,7 @@ def expand_pairs(value: Any, student_depth: int, teacher_depth: int, key: str) -
     if value == "first":
         return [(0, 0)]
     if isinstance(value, str) and (match := re.fullmatch(r"last([1-9]\d*)?", value)):
-        # Of a number beyond all blocks, the first pair is enough to say so.
+        # A number beyond all blocks needs only one pair for the error message.
         count = min(int(match[1] or 1), max(student_depth, teacher_depth) + 1)
         pairs = [(student_depth - n, teacher_depth - n) for n in range(count, 0, -1)]
     elif is_pair:

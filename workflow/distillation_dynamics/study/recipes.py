@@ -1,4 +1,4 @@
-"""What is wrong with recipes: beside the images and the GPUs that there are, and in timm's words. Imports no torch."""
+"""Checks of recipes, also against images and GPUs, and of timm's strings. Imports no torch."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from .keys import Configuration
 from .students import key_of, students_of
 from .study import Study
 
-# What may follow the first word of timm's string `auto_augment`, after a dash each: a letter or name, and its value.
+# Parts after the first word of timm's string `auto_augment`, separated by dashes: a letter or name, and its value.
 MSTD = r"mstd\d+(\.\d+)?"
 AUTO_AUGMENT = {
     "rand": rf"m\d+|n[1-9]\d*|p(0(\.\d+)?|1(\.0+)?)|{MSTD}|mmax[1-9]\d*|inc[01]|t(weights|3aw|3a)",
     "augmix": rf"m\d+|w[1-9]\d*|d\d+|b[01]|{MSTD}|a(0*[1-9]\d*(\.\d+)?|0+\.0*[1-9]\d*)",
     **dict.fromkeys(("original", "originalr", "v0", "v0r", "3a"), MSTD),
 }
-# Of an average of weights that holds a larger part of those after the first update, it is said.
+# Largest accepted share of the first weights in a weight average.
 MOST_OF_FIRST = 0.1
-# The transforms of these sets are drawn without replacement: so many there are.
+# Number of transforms in sets from which timm draws without replacement.
 DRAWN_ONCE = {"weights": 15, "3aw": 14}
 
 
@@ -31,7 +31,7 @@ def recipes(config: Configuration) -> dict[str, Recipe]:
 
 
 def recipe_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each value of a recipe that cannot work, or has no effect, beside the others."""
+    """Yield a sentence for each value of a recipe that cannot work or has no effect."""
     classes = config.data.classes
     for key, recipe in recipes(config).items():
         schedule, rate = recipe.schedule, recipe.optimizer.learning_rate
@@ -69,9 +69,9 @@ def student_key(study: Study, name: str) -> str:
 
 
 def average_notes(study: Study, images: Callable[[Recipe], int | None]) -> Iterator[str]:
-    """Yield a sentence for each average of weights that is mostly of the beginning; `images` of a recipe, where known.
+    """Yield a sentence for each weight average dominated by the first weights; `images`: those of a recipe, if known.
 
-    With a warm-up none is: an update that follows n others leaves at most 1 - (n + 1)^(-2/3) of the average.
+    With a warm-up none is: update n + 1 leaves at most 1 - (n + 1)^(-2/3) of the average.
     """
     found = {f"networks.{name}.recipe": network.recipe for name, network in study.networks.items()}
     found |= {f"{student_key(study, name)}.recipe": student.recipe for name, student in study.students.items()}
@@ -103,7 +103,7 @@ def _augmentation_faults(key: str, augmentation: Augmentation, epochs: int) -> I
 
 
 def auto_augment_fault(text: str) -> str | None:
-    """Return what timm would refuse or pass over in silence in its string `auto_augment`; None if nothing."""
+    """Return what timm would refuse or silently ignore in its string `auto_augment`; None if nothing."""
     first, *parts = text.split("-")
     if first not in AUTO_AUGMENT:
         return f"{said(text)} is not an augmentation of timm (rand-m9-mstd0.5); {nearest(first, list(AUTO_AUGMENT))}"

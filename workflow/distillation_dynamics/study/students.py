@@ -1,4 +1,4 @@
-"""Who is trained: the students that a configuration names, and the arms of its variants. Imports no torch."""
+"""The students of a configuration and the arms of its variants. Imports no torch."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,31 +9,31 @@ from ..spec.tables import WHO, Arm
 from .keys import Configuration, Student
 from .study import STUDENT
 
-# A name in the tables is one of a file, too.
+# Names in the tables are also names of files.
 LONGEST = 64
 
 
 def students_of(config: Configuration) -> dict[str, Student]:
-    """Return the students of a study by name; one that is not named is called STUDENT."""
+    """Return the students of a study by name; an unnamed one is called STUDENT."""
     if config.students is not None:
         return config.students
     return {} if config.student is None else {STUDENT: config.student}
 
 
 def key_of(config: Configuration, student: str) -> str:
-    """Return the key under which a student stands in a configuration."""
+    """Return the configuration key of a student."""
     return STUDENT if config.students is None else f"students.{student}"
 
 
 def terms_of(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the terms of a variant as it is written, without whom it trains and who teaches."""
+    """Return the terms of a variant as written, without its student and teacher."""
     return {name: term for name, term in variant.items() if name not in WHO}
 
 
 def arms_of(config: Configuration) -> list[tuple[str, Arm]]:
-    """Return the arms of a study with the name of each in the tables, which a wrong study may have twice.
+    """Return the arms of a study with their names in the tables, which may repeat in an invalid study.
 
-    A variant that names no student trains all of them; where these are several, their names are in those of its arms.
+    A variant without `student` trains all of them; with several students, their names are part of the arms' names.
     """
     students = students_of(config)
     found = []
@@ -46,7 +46,7 @@ def arms_of(config: Configuration) -> list[tuple[str, Arm]]:
 
 
 def student_faults(config: Configuration) -> Iterator[str]:
-    """Yield a sentence for each student, teacher or baseline that is not there, or that nothing asks for."""
+    """Yield a sentence for each missing or unused student, teacher or baseline."""
     students, variants = students_of(config), config.variants or {}
     if config.student is not None and config.students is not None:
         yield "student, students: are both given, and student is the short form of one; put it among students"

@@ -12,12 +12,12 @@ from ..spec.teacher_outputs import Part, ordered, taken_of
 from ..spec.training import TermSpec
 from .keys import CompareOptions, MeasureOptions, Network, SaliencyOptions, StatisticsOptions, Student
 
-# The name of the student of a study that has one, and does not name it.
+# Name of an only student without a name.
 STUDENT = "student"
 
 
 class Source(NamedTuple):
-    """A teacher that terms take from: a network, and which of its weights: trained, or untrained, its control's."""
+    """A teacher of terms: a network, with trained weights or the untrained ones of its control."""
 
     network: str
     weights: str
@@ -25,10 +25,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Variant:
-    """An arm of a study: the terms of its loss, and by name the student that it trains and the teacher of that.
+    """An arm of a study: the terms of its loss, and the names of its student and teacher.
 
-    `variant` is what the configuration calls it; variants of several students are an arm each. `sources` are the
-    teachers that terms name by number.
+    `variant`: name in the configuration; a variant with several students has one arm for each. `sources`: teachers, to
+    which terms refer by number.
     """
 
     terms: tuple[TermSpec, ...]
@@ -40,10 +40,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """A whole, valid study: its `Configuration` with image sets that were found and variants that are written out.
+    """A whole, valid study: its `Configuration` with image sets found and variants expanded.
 
-    `teacher`, `students` and `variants` (by the name of their arm) are there together or not at all. `model_info` is
-    that of each network and student by name; `configuration` what was given, with all defaults.
+    `teacher`, `students` and `variants` (by name of the arm) are given together or not at all. `model_info`: facts
+    about each network and student by name. `configuration`: the given keys with all defaults.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Study:
 
     @property
     def baselines(self) -> dict[str, str]:
-        """Student -> the arm that its others are held against: that of the baseline.
+        """Student -> its baseline arm.
 
-        Left out, it is the variant of fewest terms that trains all students; without any, each has its own.
+        Default: the variant with the fewest terms that trains all students, or else one for each student.
         """
         own: dict[str, dict[str, str]] = {name: {} for name in self.students}
         for arm, one in self.variants.items():
@@ -80,11 +80,11 @@ class Study:
 
     @property
     def first_seed_only(self) -> set[str]:
-        """Metrics of networks and of pairs that only students of the first seed are measured by."""
+        """Metrics and pair metrics computed only for students of the first seed."""
         return {*self.measure.first_seed_only, *self.compare.first_seed_only}
 
     def settings(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the settings of these names that metrics are given."""
+        """Return the settings of metrics with these names."""
         chosen = {"tokens": self.compare.tokens, "methods": self.saliency.methods}
         known = vars(Settings()) | vars(self.measure) | chosen
         return {name: known[name] for name in names}
@@ -96,7 +96,7 @@ class Study:
 
     @property
     def reference(self) -> str:
-        """The network whose range of activations is everybody's: the teacher, or the first."""
+        """The network whose activation range all others use: the teacher, or the first one."""
         return self.teacher or next(iter(self.networks))
 
     @property
@@ -106,7 +106,7 @@ class Study:
         return {*sources, *(variant.teacher for variant in self.variants.values())}
 
     def model(self, owner: str) -> Model:
-        """Return the model of a network or student, with what its head has of classes."""
+        """Return the model of a network or student, with the number of classes of its head."""
         owners: dict[str, Network | Student] = {**self.networks, **self.students}
         named = owners[owner].model
         if owner in self.networks and self.networks[owner].head is not None:
@@ -115,24 +115,24 @@ class Study:
         return Model(**vars(named), classes=self.model_info[owner].classes)
 
     def view(self, owner: str) -> View:
-        """Return how a network or student sees images."""
+        """Return the view of a network or student."""
         return self.model_info[owner].view
 
     def sorts(self, owner: str) -> bool:
-        """Whether the head of a network has an output for each class of the images, so that it has an accuracy."""
+        """Whether the head of a network fits the classes of the images, so that it has an accuracy."""
         return self.data.classes is not None and self.model_info[owner].classes == self.data.classes
 
     def needs_teacher(self, arm: str) -> bool:
-        """Whether training an arm asks a teacher anything."""
+        """Whether training an arm needs a teacher."""
         return bool(self.variants[arm].sources)
 
     def asked_of(self, source: Source, arms: Iterable[str]) -> list[Part]:
-        """Return all that arms may take of a teacher."""
+        """Return all outputs of a teacher that arms may take."""
         variants = [variant for arm in arms if source in (variant := self.variants[arm]).sources]
         return ordered({part for one in variants for part in taken_of(one.terms, one.sources.index(source))})
 
     def seeds_of_one(self) -> tuple[tuple[str, ...], ...]:
-        """Return the networks that differ in their seed alone, together: they are trained here alike."""
+        """Return groups of networks that are trained here and differ only in their seed."""
         alike: dict[str, list[str]] = {}
         for name, network in self.networks.items():
             if network.recipe is not None:

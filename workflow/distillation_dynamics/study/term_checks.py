@@ -1,4 +1,4 @@
-"""What is wrong with the terms of variants, beside their networks and with what else is said of them."""
+"""Checks of the terms of variants against their networks and other keys."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,21 +8,21 @@ from ..spec.training import GATE_TAKES, TEACHER, TermSpec
 from .recipes import student_key
 from .study import Source, Study, Variant
 
-# Less than any share of a training that somebody writes.
+# Less than any share of a training in a configuration.
 STEP = 1e-9
-# Kinds of outputs that a block may lack: what counts them, and the lack in words.
+# Outputs that a block may lack: the field that counts them, and the lack in words.
 LACKED = {
     "classes": ("classes", "no class token"),
     "registers": ("registers", "no register tokens"),
     "attention": ("heads", "no attention map of all its tokens"),
     "values": ("values", "no values of an attention layer over all its tokens that can be read"),
 }
-# Of these both sides must have the same grid of patches.
+# Outputs for which both sides need the same grid of patches.
 ON_GRID = ("features", "attention", "values")
 
 
 def term_faults(study: Study) -> Iterator[str]:
-    """Yield a sentence for each term that its networks, or other keys, make impossible."""
+    """Yield a sentence for each term that its networks or other keys rule out."""
     for arm in study.variants.values():
         if (share := _nothing_from(arm.terms)) is not None:
             yield (
@@ -42,11 +42,11 @@ def term_faults(study: Study) -> Iterator[str]:
 
 
 def _nothing_from(terms: Sequence[TermSpec]) -> float | None:
-    """Return a share of the training after which all courses are 0; None where some term always weighs something."""
+    """Return a share of the training after which all weights are 0; None if some weight never is."""
     courses = [term.course for term in terms if term.course is not None]
     if len(courses) < len(terms):
         return None
-    # Between these shares no course begins or ends to be 0.
+    # Between these shares no course changes between 0 and more.
     ends = {0.0, *(share for course in courses for share in (*course.between, course.off_after or 1.0))} - {1.0}
     return next((end for end in sorted(ends) if not any(course.factor(end + STEP) for course in courses)), None)
 
@@ -102,7 +102,7 @@ def _target_faults(key: str, term: TermSpec, study: Study, sources: tuple[Source
 
 
 def _size_faults(key: str, term: TermSpec, study: Study, arm: Variant) -> Iterator[str]:
-    """Yield a sentence where a network does not say what a term takes, or two blocks differ in their grids."""
+    """Yield a sentence if a network lacks an output that a term takes, or two blocks differ in their grids."""
     student = study.model_info[arm.student].size
     network = None if term.teacher is None else arm.sources[term.teacher].network
     theirs = student if network is None else study.model_info[network].size

@@ -1,4 +1,4 @@
-"""What a variant may hold: the terms that objectives of the library make, each with the options of its file."""
+"""The terms of variants: one kind per objective, with the options of its file."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from .names import OneOf
 
 @dataclass(frozen=True)
 class Share:
-    """The share that a term is given, instead of a weight: of the loss or of the gradients, over the first updates."""
+    """A share of the loss or of the gradients over the first updates, instead of a weight."""
 
     share: Annotated[float | None, Key("Share of the loss that the term gets.", gt=0, lt=1)] = None
     gradient_share: Annotated[
@@ -22,7 +22,7 @@ class Share:
 
 
 OBJECTIVE = Key("Objective of the term, a file of objectives/; default: the one with the term's name.")
-# What every term has.
+# Keys of every term.
 WEIGHT = Annotated[
     Factor | Share,
     Key(
@@ -35,7 +35,7 @@ TEACHER = Annotated[str, Key("Network that teaches this term; default: the varia
 TARGET = Annotated[
     str, OneOf("targets"), Key("Null target that replaces the teacher as a control; default: teacher, no control.")
 ]
-# What a term has that compares blocks.
+# Keys of terms that compare blocks.
 PAIRS = Annotated[
     Any,
     Key("Aligned blocks: first, last, last2 (the last two), a pair [student's, teacher's] from 0, or a list of them."),
@@ -49,7 +49,7 @@ REDUCTION = Annotated[Literal["mean", "sum"], Key("Whether the values of several
 
 
 class Terms:
-    """The terms of a variant by name, and WHO; a term whose name is no objective's says which it is of."""
+    """The terms of a variant by name, and WHO; a term not named after an objective has the key `objective`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Return pydantic's schema of a mapping of terms."""
@@ -80,5 +80,5 @@ class Terms:
 
 
 def _named(term: Any) -> str | None:
-    """Return the objective that a term says it is of."""
+    """Return the objective of a term."""
     return KIND + str(term["objective"]) if isinstance(term, dict) and "objective" in term else None
