@@ -45,7 +45,7 @@ ENDED = {
     ),
     "a stop": (
         *(FAILED, "epoch 3\nnot finished: stopped by SIGTERM before update 12; run again\n", Kind.STOPPED),
-        f"before update 12, {KEYS}.runtime is its time",
+        f"before update 12; its time limit is {KEYS}.runtime",
     ),
     "a stop on one machine, which has no time limit": (
         *("", "not finished: stopped by SIGTERM before update 12; run again\n", Kind.STOPPED),
@@ -90,7 +90,7 @@ ENDED = {
     ),
     "a loader without shared memory": (
         *("exit status 1", LOADER.format("Bus error"), Kind.SHARED_MEMORY),
-        "/dev/shm is full: give it more (of a container: --shm-size=2g)",
+        "/dev/shm is full: enlarge it (in a container: --shm-size=2g)",
     ),
     "a loader without shared memory, said otherwise": (
         *(
@@ -130,7 +130,12 @@ ENDED = {
         *(state(causes.PREEMPTED), "srun: error: node1: task 0: Killed\n", Kind.PREEMPTED),
         "was preempted by another job",
     ),
-    "a state that nobody expects": (state("DEADLINE"), "", Kind.OTHER, "without a sentence (SLURM: DEADLINE); its log"),
+    "a state that nobody expects": (
+        state("DEADLINE"),
+        "",
+        Kind.OTHER,
+        "without an error message (SLURM: DEADLINE); its log",
+    ),
     "a node that failed": (state("NODE_FAIL"), "", Kind.OTHER, "lost its node"),
     "a full disk, in a traceback": (
         *("", "Traceback\nOSError: [Errno 28] No space left on device\n", Kind.DISK),

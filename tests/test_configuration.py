@@ -61,7 +61,7 @@ def test_a_number_is_what_a_person_takes_for_one(tmp_path, text, value):
         ('{"a": 1, "a": 2}', "a is given twice"),
         ("x: &x {a: 1}\ny: {<<: *x, <<: *x}", "y.<< is given twice"),
         ("variants:\n  1: {}", "line 2: the key 1 is not text; write it in quotes"),
-        ("? [a, b]\n: 1", "line 1: the key that is a list or a mapping is no text"),
+        ("? [a, b]\n: 1", "line 1: the key that is a list or a mapping is not text"),
         ("a: 1\nname: 2026-11-24", 'line 2: name: 2026-11-24 is a date in YAML; write it in quotes: "2026-11-24"'),
         ("name: 2026-13-45", "is a date in YAML"),
         ("", "line 1: the file holds nothing"),

@@ -87,7 +87,7 @@ def refusal(config) -> list[str]:
         ),
         # Names.
         ("name", "Shared", "name: results/Shared is reserved for all studies; choose another name"),
-        ("name", "README.md", "name: results/README.md is there for all studies"),
+        ("name", "README.md", "name: results/README.md is reserved for all studies"),
         ("name", "a/b", "name: 'a/b' is not valid; it must be at most 64 letters, digits, _, - and dots"),
         ("name", "a.", "name: 'a.' is not valid; it must be at most 64 letters"),
         (
@@ -101,7 +101,7 @@ def refusal(config) -> list[str]:
             TERM,
             "variants.Cait: differs from cait only in case, which some file systems ignore; rename one",
         ),
-        ("variants.Cait_untrained", TERM, "variants.Cait_untrained: the tables call the control of network cait so;"),
+        ("variants.Cait_untrained", TERM, "variants.Cait_untrained: is the control of network cait in the tables;"),
         (
             "probes",
             {"Published": PROBE},
@@ -140,7 +140,7 @@ def refusal(config) -> list[str]:
         (
             "student.model.args.num_heads",
             0,
-            "for images of 28 pixels (ZeroDivisionError: integer modulo by zero); mend",
+            "for images of 28 pixels (ZeroDivisionError: integer modulo by zero); fix",
         ),
         ("student.model.args.depth", 0, "model.name: timm gives no block features for vit_tiny_patch16_224 with"),
         ("student.model.args.norm_layer", "nope", "28 pixels (KeyError: 'nope'); fix or remove an argument"),

@@ -74,7 +74,7 @@ def test_without_a_plan_the_report_has_no_section_of_it():
     [
         ({"gain": [["a", "none"]]}, "statistics.families.gain: there is no variant 'a' in the tables"),
         ({"gain": [["none"]]}, "statistics.families.gain: ['none'] must be two or four different variants"),
-        ({"gain": [["none", "none"]]}, "['none', 'none'] must be two variants, or four"),
+        ({"gain": [["none", "none"]]}, "['none', 'none'] must be two or four different variants"),
         ({"gain": []}, "statistics.families.gain: must hold different comparisons"),
         ({"gain": 3}, "statistics.families.gain"),
     ],

@@ -142,7 +142,7 @@ def test_a_sentence_says_which_baseline_and_teacher_where_there_are_several(grap
         ({"variants.soft.teacher": 3}, "variants.soft.teacher: 3 is given, but text is expected"),
         ({"variants": {"only": {**TERMS, "student": "wide"}}}, "students.narrow: no variant trains it"),
         ({"variants.soft-wide": TERMS | {"student": "wide"}}, "variants.soft-wide: .*is given twice"),
-        ({"variants.none-WIDE": TERMS | {"student": "wide"}}, "differs from none-wide in case alone"),
+        ({"variants.none-WIDE": TERMS | {"student": "wide"}}, "differs from none-wide only in case"),
         ({"students.other": small_config()["student"]}, "students.other: is also the name of a network"),
         ({"statistics": {"baseline": "from_other"}}, "baseline: variant from_other does not train student narrow"),
         ({f"variants.{'a' * 60}": TERMS}, r"its arm a+-narrow has a name of more than 64 characters"),

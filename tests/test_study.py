@@ -123,7 +123,7 @@ def test_every_objective_file_is_a_known_objective():
             r"^data.train: \S+ has no column kind, .* as in data.columns: {label: label}",
         ),
         ("data.source", "folder", r"^data.train: \S+parquet is no folder and no .tar; .* data.source: parquet$"),
-        ("view.mean", [0.1, 0.2], "view.mean: 2 values given for 1 channels"),
+        ("view.mean", [0.1, 0.2], "view.mean: 2 values are given for 1 channels"),
         ("networks.cait.weights", "x.safetensors", "networks.cait.weights: has no effect with source pretrain"),
         (
             "student.model.name",
