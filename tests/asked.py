@@ -12,4 +12,14 @@ SOFT = Names(("cait",), {}, "cait", arms("soft", "last"), {"student": "soft"})
 
 def said(question, names=SOFT, **tables):
     """The paragraphs of a question's section, the answer first."""
-    return list(document.said(question, extensions.questions()[question], Evidence(tables, names)))
+    section = _section(question, names, tables)
+    return list(filter(None, [section.answer, *section.paragraphs]))
+
+
+def methods(question, names=SOFT, **tables):
+    """What is said of how a question was asked."""
+    return " ".join(_section(question, names, tables).methods)
+
+
+def _section(question, names, tables):
+    return document.section(question, extensions.questions()[question], Evidence(tables, names))

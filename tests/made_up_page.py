@@ -44,6 +44,7 @@ def _all_tables(who, seeds):
     ends = {"test_top1_low": means.to_numpy() - spread, "test_top1_high": means.to_numpy() + spread}
     tables["summary"] = pd.DataFrame({"network": means.index, "test_top1": means.to_numpy(), **ends})
     cost = {"seconds": 4.0, "start_seconds": 1.0, "device": "cpu", "images_per_second": 90.0, "peak_mb": 800.0}
+    cost |= {"cpu": "AMD EPYC", "threads": 1.0}
     tables["cost"] = runs[["network", "seed"]].assign(**cost)
     tables["claims"] = pd.DataFrame(
         {"claim": f"{v} is", "letter": v[0], "text": f"<b>{v}</b> & more", "verdict": v, "number": "a 1; b 2"}
@@ -82,10 +83,10 @@ def _of_students(who, seeds):
 def report_of(titles=TITLES):
     """Return a report with an answer and a table a section."""
     paragraphs = ["| what | n [%] |\n|---|---|\n| one & only | 1 |", "- a **bold** point\n- another"]
-    section = {"sources": "Table: some.parquet.", "paragraphs": paragraphs}
-    head = {"title": "", "answer": "", "sources": "", "paragraphs": paragraphs[:1]}
+    section = {"sources": "Table: some.parquet.", "paragraphs": paragraphs, "methods": ["How it was tested."]}
     answered = [section | {"title": title, "answer": f"**About {title}**"} for title in titles]
-    return {"title": "made_up: report", "sections": [head, *answered]}
+    summary = ["- **first**: +0.50 [+0.10, +0.90] points", "| claim | verdict | number |\n|---|---|---|\n| a | b | c |"]
+    return {"title": "made_up", "summary": summary, "study": paragraphs[0], "sections": answered}
 
 
 def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradient_maps"), made=None, classes=()):

@@ -75,8 +75,8 @@ def test_the_card_loads_a_bundle_without_the_library(finished, monkeypatch, memb
     assert np.allclose(np.load(out.parent / "said.npy"), expected, atol=1e-3)
 
 
-def test_the_report_says_what_was_changed(finished):
-    assert f"with lift (width {WIDTH})" in (finished / "results/changed/statistics/report.md").read_text()
+def test_the_methods_say_what_was_changed(finished):
+    assert f"with lift (width {WIDTH})" in (finished / "results/changed/statistics/methods.md").read_text()
 
 
 def test_another_file_of_the_architecture_is_no_bundle(finished, monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from conftest import ROOT
 from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.questions import claims
-from distillation_dynamics.questions.claims import _finding, _spectra
+from distillation_dynamics.questions.claims import _finding
 from distillation_dynamics.questions.claims._finding import (
     ALL_SCALE,
     AS_SCALE,
@@ -20,6 +20,7 @@ from distillation_dynamics.questions.claims._finding import (
     NOT_TESTABLE,
     SUPPORTED,
 )
+from distillation_dynamics.statistics.spectra import differ_after_holm
 from frames import frame
 from made_up_claims import (
     SETTING,
@@ -257,7 +258,11 @@ def spectra(kinds, blocks=6, **low):
             row = {"network": name, "seed": None, "epoch": 2, "probe": "balanced", "block": block}
             row |= {"amplitude_p": 0.002 if sure else 0.3, "bandwidth_folded_95": 0.6 if sure or seems else 0.9}
             row |= {f"bandwidth_folded_95_null{k}": v for k, v in (("", 0.9), ("_low", 0.85), ("_high", 0.95))}
-            row |= {"attention_entropy": 1.0 if kinds.get(name, True) else np.nan, "channels": 64, "pca_rank_95": 20.0}
+            row |= {
+                "attention_entropy": 1.0 if kinds.get(name, True) else np.nan,
+                "channels": 64,
+                "pca_rank_95_p99": 20.0,
+            }
             rows.append(row)
     return frame(rows)
 
@@ -310,7 +315,7 @@ def test_p_values_are_adjusted_for_the_blocks_of_a_network():
     ],
 )
 def test_holm_steps_down_from_the_smallest_p(p, low):
-    assert list(_spectra.differ_after_holm(pd.Series(p, dtype=float))) == low
+    assert list(differ_after_holm(pd.Series(p, dtype=float))) == low
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,12 @@
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-from asked import SOFT as SOFT_ALONE
 from asked import said
-from distillation_dynamics import extensions
 from distillation_dynamics.errors import StudyError
 from distillation_dynamics.questions import planned
-from distillation_dynamics.report.document import sections
 from distillation_dynamics.spec.base import From
 from distillation_dynamics.spec.tables import Setting, Trained
 from distillation_dynamics.statistics.evidence import Evidence
@@ -50,7 +46,7 @@ def test_a_family_is_one_joint_test_of_its_differences():
 
 def test_each_family_is_said_once_with_what_it_finds():
     table = rows(FAMILIES | {"none": (("b", "soft"),)}, **TOP1)
-    answer, shown, _ = said("planned", planned=table)
+    answer, shown = said("planned", planned=table)
     assert "gain: 1 of 2 differs from 0: a less soft +1.00 [" in answer and "points, 7 seeds;" in answer
     assert "none: none of 1 differs significantly from 0" in answer
     assert "| gain | a less soft | +1.00 [" in shown
@@ -60,13 +56,6 @@ def test_each_family_is_said_once_with_what_it_finds():
 
 def test_without_a_plan_the_report_has_no_section_of_it():
     assert said("planned", planned=rows({}, **TOP1)) == []
-    asked, cost = {"planned": extensions.questions()["planned"]}, pd.DataFrame({"images_per_second": [np.nan]})
-    tables = {"runs": runs_of(**TOP1), "cost": cost}
-    with_plan, without = (
-        sections(asked, Evidence(tables | {"planned": rows(families, **TOP1)}, SOFT_ALONE), None, [])
-        for families in (FAMILIES, {})
-    )
-    assert [one.title for one in with_plan] == ["", "Planned comparisons"] and len(without) == 1
 
 
 @pytest.mark.parametrize(

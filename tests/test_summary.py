@@ -54,7 +54,10 @@ def finished(folder, name, seed=None, classes=10, top1=80.0, epochs=()):
     write_json(folder / "result.json", {"parameters": 7, "training_gflops": 3.0} | accuracy | trained)
     cost = {"seconds": 1.0, "images_per_second": None, "device": "cpu", "networks": 1, "own_seconds": 1.0}
     write_json(folder / "cost.json", cost | {"start_seconds": 0.0})
-    write_json(folder / ".record.json", {"seconds": 1.5} | ({} if seed is None else {"peak_mb": 700.5 + seed}))
+    write_json(
+        folder / ".record.json",
+        {"seconds": 1.5} | ({} if seed is None else {"peak_mb": 700.5 + seed, "cpu": "AMD EPYC", "threads": 1}),
+    )
     if epochs:
         curves = {column: np.array([float(epoch) for epoch in epochs]) for column in EPOCH_COLUMNS}
         write_table(folder / "epochs.parquet", curves, EPOCH_COLUMNS)
@@ -127,6 +130,8 @@ def test_the_memory_that_a_run_took_stands_beside_its_seconds(tmp_path):
     tables = written(tmp_path, "cait", *(finished(tmp_path, *who) for who in (("cait",), ("soft", 0), ("soft", 1))))
     assert tables["cost"]["peak_mb"].isna().tolist() == [True, False, False], "a record without it is an earlier one's"
     assert list(tables["cost"]["peak_mb"][1:]) == [700.5, 701.5]
+    assert list(tables["cost"]["cpu"]) == ["", "AMD EPYC", "AMD EPYC"]
+    assert tables["cost"]["threads"].isna().tolist() == [True, False, False]
     text = (tmp_path / "out/cost.md").read_text()
     assert "| peak_mb [MB] |" in text and "- `peak_mb` [MB]: most memory of the process that made it" in text
 

@@ -303,50 +303,31 @@ def test_progress_is_a_bar_in_the_last_line_of_a_terminal_and_lines_at_intervals
     log.close()
 
 
-REPORT = """# mine: report
+SUMMARY = """# mine: summary
 
-## Accuracy
+[Report](report.md) · [Methods](methods.md)
 
-**2 variants reach from 1 % to 2 %.** More.
+- **place**: last minus first, +0.10 [-0.20, +0.40] points.
+- **Cannot show**: other teachers.
 
-## What this study can show
+| claim | verdict | number |
+|---|---|---|
+| Late hurts | not seen here | last +0.10 points |
 
-- Little.
-
-## Is it U-shaped?
-
-**In none; but so is
-the null.**
-
-## Does a variant help?
-
-No bold answer here.
-
-## Published beside measured
-
-**Not asked.**
-
-## The paper's claims, one by one
-
-**Of 13 claims: not seen here.**
+Points are of test top-1.
 """
 
 
-def test_answers_are_those_of_the_report_whole_and_with_what_qualifies_them():
-    assert summary.answer(REPORT, "Is it U-shaped?") == "In none; but so is the null."
-    assert summary.answer(REPORT, "Does a variant help?") is None, "not that of the next section"
-    assert summary.answer(REPORT, "Dose and place") is None
-
-
-def test_the_end_has_accuracies_answers_and_paths_and_nothing_of_a_report_that_is_not_todays(tmp_path, monkeypatch):
-    (tmp_path / "report.md").write_text(REPORT)
+def test_the_end_has_the_summary_and_paths_and_nothing_of_a_report_that_is_not_todays(tmp_path, monkeypatch):
+    (tmp_path / "summary.md").write_text(SUMMARY)
     task = SimpleNamespace(record=str(tmp_path / ".record.json"), path=lambda name: str(tmp_path / name))
     graph = SimpleNamespace(home=str(tmp_path), report=task)
     monkeypatch.setattr(record, "fault", lambda *_: None)
     expected = [
-        "Accuracy: 2 variants reach from 1 % to 2 %.",
-        "Is it U-shaped? In none; but so is the null.",
-        "The paper's claims, one by one Of 13 claims: not seen here.",
+        "- place: last minus first, +0.10 [-0.20, +0.40] points.",
+        "- Cannot show: other teachers.",
+        "Late hurts: not seen here (last +0.10 points)",
+        "Points are of test top-1.",
         str(tmp_path / "report.md"),
     ]
     assert summary.answers(graph, None) == expected

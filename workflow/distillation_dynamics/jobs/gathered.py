@@ -8,6 +8,7 @@ from ..spec.data import PICTURES
 from ..spec.runs import LOGITS, RESULT, TERM_GRADIENTS
 from ..spec.tables import (
     INDEX,
+    REPORT_FILES,
     Drawn,
     FiguresJob,
     PageJob,
@@ -157,7 +158,7 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
     reads += [(task, [PICTURES]) for task in graph.sets.values()]
     code = [f"questions.{name}{module}" for name in questions for module in ("", ".answer")]
-    files = ["report.md", "report.json"]
+    files = [*REPORT_FILES, "report.json"]
     return graph.add("report", "", job, files, reads, code, folder="statistics", record_name=f".report{record.NAME}")
 
 

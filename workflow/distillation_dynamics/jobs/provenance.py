@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import StudyError, nearest
 from ..files import read_json, write_json
+from . import cpu
 from .fingerprints import fingerprint
 from .graph import Graph
 from .task import SHARED, STUDY_FILE, entries_of
@@ -68,7 +69,7 @@ def describe(graph: Graph) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions()},
         "machine": {
             "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
+            "processor": cpu.name(),
             "cores": os.cpu_count(),
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -33,7 +33,7 @@ class Facts(TypedDict):
 
 
 class Record(TypedDict):
-    """What a record holds, beside what the process says of itself (threads, GPUs)."""
+    """What a record holds, beside what the process says of itself (threads, GPUs, CPU)."""
 
     __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012 (as pydantic reads it)
 

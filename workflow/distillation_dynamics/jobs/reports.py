@@ -18,18 +18,20 @@ from .task import Task
 # Stage -> the category of its files, which of them are shown, and the name of their caption.
 SHOWN = {
     "figures": ("Figures", (".png", ".gif"), "figure"),
-    "report": ("Report", ("report.md",), "report"),
+    "report": ("Report", ("summary.md", "report.md", "methods.md"), "report"),
     "statistics": ("Report", ("numbers.json",), "report"),
     "summary": ("Report", ("summary.md", "cost.md"), "summary"),
     "page": ("Report", (INDEX,), "page"),
 }
 CAPTIONS = tuple(dict.fromkeys(caption for _, _, caption in SHOWN.values()))
 SAYS = {
-    "report.md": "answers with their numbers and controls, the paper's claims one by one",
-    "numbers.json": "all tests and intervals that the report states",
-    "summary.md": "accuracy, agreement with the teacher and operations of every network and variant",
-    "cost.md": "measured seconds of training",
-    INDEX: "all of it on one page: answers, charts to choose from, tables, what made them",
+    "report/summary.md": "the answers on one screen, and the paper's claims",
+    "report/report.md": "what each question answers, with its tables",
+    "report/methods.md": "what the study is of, what each test does, and the rule of each claim",
+    "statistics/numbers.json": "all tests and intervals that the report states",
+    "summary/summary.md": "accuracy, agreement with the teacher and operations of every network and variant",
+    "summary/cost.md": "measured seconds of training",
+    f"page/{INDEX}": "all of it on one page: answers, charts to choose from, tables, what made them",
 }
 
 
@@ -51,7 +53,12 @@ def items(graph: Graph, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]
         for path in task.writes:
             if path.endswith(endings):
                 name = path.rpartition("/")[2]
-                yield Item(path, caption, category, {"file": name, "shows": SAYS.get(name) or _first_line(task)})
+                yield Item(
+                    path,
+                    caption,
+                    category,
+                    {"file": name, "shows": SAYS.get(f"{task.stage}/{name}") or _first_line(task)},
+                )
 
 
 def _first_line(task: Task) -> str:

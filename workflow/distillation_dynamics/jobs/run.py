@@ -27,7 +27,7 @@ from ..errors import Interrupted, StudyError, extensions_named
 from ..files import read_json, write_text
 from ..progress import Progress
 from ..spec.base import to_json
-from . import locks, record
+from . import cpu, locks, record
 from .hashes import Hashes
 from .task import Task, code_of, key_of, module_of
 
@@ -84,7 +84,7 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
         main(task.job, gpus, **options)
     if os.environ.get("RANK", "0") == "0":
         seconds = round(time.time() - start, 3)
-        record.write(task, inputs, seconds=seconds, peak_mb=peak_mb(), threads=count, gpus=gpus)
+        record.write(task, inputs, seconds=seconds, peak_mb=peak_mb(), threads=count, gpus=gpus, cpu=cpu.name())
         say_done(task, seconds)
         # Only now: a training that is killed before finds itself finished.
         shutil.rmtree(Path(task.record).parent / STATES, ignore_errors=True)
@@ -178,7 +178,8 @@ class Recorded(Progress):
         """The files of a member are written; its part of the job took so many seconds."""
         task, inputs = self.due[job]
         took = round(seconds, 3)
-        record.write(task, inputs, seconds=took, peak_mb=peak_mb(), threads=self.threads, gpus=self.gpus)
+        own = {"threads": self.threads, "gpus": self.gpus, "cpu": cpu.name()}
+        record.write(task, inputs, seconds=took, peak_mb=peak_mb(), **own)
         say_done(task, seconds)
 
     def fail(self, job: int, error: StudyError) -> None:

@@ -1,6 +1,5 @@
 """What a job came to in a few words, and what a study answers in a few lines: read from what lies under `results/`."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from .graph import Graph
 from .hashes import Hashes
 from .task import Task
 
-# Sections of a report whose answers stand at the end of a run, the first three that it has, after its accuracies.
-ANSWERED = ("Does a variant help?", "Is it U-shaped?", "The paper's claims, one by one", "Networks beside each other")
-MOST_ANSWERS = 3
 # Stages that gather -> how what they leave is counted.
 COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tables": "table", "figures": "figure"}
 
@@ -74,24 +70,30 @@ def _speed(tasks: Sequence[Task]) -> str:
     return f"{images / seconds:,.0f} images/s" if seconds else ""
 
 
-def answer(report: str, title: str) -> str | None:
-    """Return the answer of a section of `report.md`, its first bold paragraph; None where there is none."""
-    section = report.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    found = re.search(r"^\*\*(.+?)\*\*", section, re.MULTILINE | re.DOTALL)
-    return found and " ".join(found[1].split())
+def plain(markdown: str) -> list[str]:
+    """Return the lines of a summary in Markdown as a terminal shows them: without its title, links and marks.
+
+    A row of the table of claims becomes `claim: verdict (number)`.
+    """
+    blocks = [block for block in markdown.split("\n\n") if not block.startswith(("#", "["))]
+    lines = [line.replace("**", "") for block in blocks for line in block.strip().splitlines()]
+    rows = [line for line in lines if line.startswith("|")]
+    return [_row(line) if line.startswith("|") else line for line in lines if line not in rows[:2]]
+
+
+def _row(line: str) -> str:
+    claim, verdict, number = (cell.strip() for cell in line.strip("|").split("|"))
+    return f"{claim}: {verdict} ({number})"
 
 
 def answers(graph: Graph, hashes: Hashes) -> list[str]:
-    """Return accuracies, answers and where to read on, a paragraph each.
+    """Return the summary of a study and where to read on, a paragraph each.
 
     A report that is not what the study asks for now answers nothing.
     """
     task = graph.report
     if record.fault(task, record.read(task.record), hashes) is not None:
         return []
-    path, page = Path(task.path("report.md")), Path(graph.home, INDEX)
-    report = path.read_text(encoding="utf-8")
-    found = [f"{title} {said}" for title in ANSWERED if (said := answer(report, title))][:MOST_ANSWERS]
-    if accuracies := answer(report, "Accuracy"):
-        found.insert(0, f"Accuracy: {accuracies}")
-    return [*found, str(path), *([str(page)] if page.is_file() else [])]
+    page = Path(graph.home, INDEX)
+    found = plain(Path(task.path("summary.md")).read_text(encoding="utf-8"))
+    return [*found, task.path("report.md"), *([str(page)] if page.is_file() else [])]

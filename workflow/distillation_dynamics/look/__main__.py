@@ -1,14 +1,13 @@
 """Look into one network without writing a configuration: `python -m distillation_dynamics.look NETWORK IMAGES`.
 
 In: released weights (`hf-hub:owner/name`, a folder or a .safetensors file) and pictures (a folder, a .tar or Parquet
-files). Out: a study of that network alone, whose configuration lies beside its results; it is run, and its
-figures and its answer to "is it U-shaped?" are named. Imports no torch.
+files). Out: a study of that network alone, whose configuration lies beside its results; it is run,
+which ends with its summary, and its page and figures are named. Imports no torch.
 """
 
 import argparse
 import subprocess
 import sys
-from itertools import takewhile
 from pathlib import Path
 
 from ..errors import StudyError
@@ -17,14 +16,6 @@ from .configuration import Asked, announced, configuration_of, studied, write
 
 RESULTS, FILE = Path("results"), "look.yaml"
 EXAMPLE = "NETWORK=hf-hub:timm/vit_small_patch16_224.dino@main IMAGES=photographs/"
-QUESTION = "## Is it U-shaped?"
-
-
-def answer_in(report: str) -> str:
-    """Return what a study's `report.md` answers to "is it U-shaped?", without its tables."""
-    section = report.partition(QUESTION)[2].partition("\n## ")[0]
-    paragraphs = [part.strip() for part in section.split("\n\n") if part.strip()]
-    return "\n\n".join(takewhile(lambda part: not part.startswith("|"), paragraphs))
 
 
 def main(arguments: list[str]) -> str | None:
@@ -44,12 +35,9 @@ def main(arguments: list[str]) -> str | None:
     if status := subprocess.run(command, check=False).returncode:
         return f"error: snakemake ended with status {status}; see its messages above"
     results = RESULTS / configuration["name"]
-    report = results / "statistics/report.md"
-    if not report.is_file():
-        # With options of snakemake that run nothing, or not everything.
-        return None
-    answer = answer_in(report.read_text("utf-8"))
-    print(f"\nPage: {results / INDEX}\nFigures: {results / 'figures'}\n\nIs it U-shaped? {answer}")
+    # With options of snakemake that run nothing, or not everything, there may be no page.
+    if (results / INDEX).is_file():
+        print(f"\nPage: {results / INDEX}\nFigures: {results / 'figures'}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The page as a whole: panels with what the report says, answers in front, printed figures, and data for the script."""
+"""The page as a whole: the summary, panels with what the report says, printed figures, and data for the script."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -62,6 +62,11 @@ def parts(found: list[Panel], sections: list[dict[str, Any]]) -> list[Part]:
     return sorted(written, key=lambda part: part.place)
 
 
+def head_of(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the table on what the study is of as a section without a title."""
+    return {"title": "", "answer": "", "sources": "", "paragraphs": [report["study"]], "methods": []}
+
+
 def page(
     data: PageData,
     report: dict[str, Any],
@@ -88,9 +93,10 @@ def page(
     }
     return render(
         "page.html.j2",
-        title=report["title"].removesuffix(": report"),
+        title=report["title"],
         names=data.names,
-        parts=parts(found, report["sections"]),
+        summary=report["summary"],
+        parts=parts(found, [head_of(report), *report["sections"]]),
         figures={name: {"image": figure(path, shows), "shows": shows} for name, (path, shows) in figures.items()},
         other_figures=[name for name in figures if name not in drawn],
         assets=assets,

@@ -1,7 +1,8 @@
-"""The report as a whole: its head, then what each question answers, in their order.
+"""The report as a whole: a summary of one screen, what each question answers, and what its tests do.
 
-A question names its figures and tables and what would decide it; its answer, numbers and controls are its section's.
-`report.md` and `report.json` are written from the same sections, whose paragraphs are Markdown.
+In: the tables of a study. Out: `summary.md`, `report.md`, `methods.md`, and all in `report.json`, in Markdown.
+A question names its figures and tables and what would decide it; `answer.md.j2` holds the words of its answer, and
+`methods.md.j2`, where it has one, those on its tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,77 +11,103 @@ from importlib import import_module
 from typing import Any
 
 from ..extensions import Question
+from ..spec.tables import INDEX, REPORT_FILES
 from ..statistics.evidence import Evidence
 from ..words import listed
-from . import head
-from .templates import rendered
+from . import head, summary
+from .templates import is_template, rendered
 
-NO_STUDENTS = "**Cannot be asked: there are no students in this study.**"
+PAGE = f"../{INDEX}"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: `answer` in a sentence, where it comes from and what would decide it, and paragraphs.
+    """A question: `answer` in a sentence, the paragraphs below it, figures and tables, and how it was asked.
 
-    The head has no title; what asks nothing has no sources.
+    What asks nothing has no sources.
     """
 
     title: str
     answer: str
-    sources: str
     paragraphs: tuple[str, ...]
+    sources: str
+    methods: tuple[str, ...]
 
 
-def sections(
+@dataclass(frozen=True)
+class Report:
+    """All that is said of a study: `made` and `study` are the tables at the head of the report and of the methods.
+
+    `left_out`: titles of questions that are not asked.
+    """
+
+    title: str
+    summary: tuple[str, ...]
+    sections: tuple[Section, ...]
+    made: str
+    study: str
+    left_out: tuple[str, ...]
+
+
+def report_of(
     questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None, notes: Sequence[str]
-) -> list[Section]:
+) -> Report:
     """Return the report; `study` is what study.json holds, None where it is not there; `notes` are on the images.
 
     A question of which nothing is said has no section.
     """
-    first = head.section(study, evidence.tables["runs"], evidence.tables["cost"], notes)
-    asked = [(question, said(name, question, evidence)) for name, question in questions.items()]
-    return [Section("", "", "", tuple(first)), *(section(*one) for one in asked if one[1])]
+    asked = {name: one for name, one in questions.items() if evidence.names.baselines or not one.requires}
+    sections = [section(name, question, evidence) for name, question in asked.items()]
+    return Report(
+        study["name"] if study else "Study",
+        summary.paragraphs(evidence),
+        tuple(one for one in sections if one.answer or one.paragraphs),
+        head.short(study, evidence.tables["runs"], evidence.tables["cost"]),
+        head.table(study, evidence.tables["runs"], evidence.tables["cost"], notes),
+        tuple(question.title for name, question in questions.items() if name not in asked),
+    )
 
 
-def section(question: Question, paragraphs: Sequence[str]) -> Section:
-    """Return the section of a question: its title, the answer, where it comes from, what would decide it, the rest."""
-    answered = paragraphs[0].startswith(("**", "- **"))
+def section(name: str, question: Question, evidence: Evidence) -> Section:
+    """Return the section of a question, the answer apart from the rest."""
+    folder = f"questions/{name}"
+    facts = import_module(f"..questions.{name}.answer", __package__).facts(evidence)
+    paragraphs = rendered(f"{folder}/answer.md.j2", **facts)
+    answered = paragraphs and paragraphs[0].startswith(("**", "- **"))
     answer, rest = (paragraphs[0], paragraphs[1:]) if answered else ("", paragraphs)
-    return Section(question.title, answer, sources(question), tuple(rest))
-
-
-def said(name: str, question: Question, evidence: Evidence) -> Sequence[str]:
-    """Return the paragraphs of a question, the answer first; that it cannot be asked where students are missing."""
-    if question.requires and not evidence.names.baselines:
-        return [NO_STUDENTS]
-    answer = import_module(f"..questions.{name}.answer", __package__)
-    return rendered(f"questions/{name}/answer.md.j2", **answer.facts(evidence))
+    methods = f"{folder}/methods.md.j2"
+    how = rendered(methods, **facts) if rest and is_template(methods) else ()
+    return Section(question.title, answer, tuple(rest), sources(question), how)
 
 
 def sources(question: Question) -> str:
-    """Return the line below the answer; empty for what nothing decides."""
+    """Return where an answer comes from, and what would decide the question; empty for what nothing decides."""
     if not question.decides:
         return ""
     figures = f"Figure{'s' * (len(question.figures) > 1)}: {listed(question.figures)}. " if question.figures else ""
     tables = listed([f"{name}.parquet" for name in question.sources])
-    return f"{figures}Table{'s' * (len(question.sources) > 1)}: {tables}. What would decide: {question.decides}."
+    named = f"Table{'s' * (len(question.sources) > 1)}: {tables}. " if tables else ""
+    return f"{figures}{named}What would decide: {question.decides}."
 
 
-def title_of(study: dict[str, Any] | None) -> str:
-    """Return what a report is called."""
-    return f"{study['name'] if study else 'Study'}: report"
+def texts(report: Report) -> dict[str, str]:
+    """Return the files of a report, each with links to the others."""
+    answers, methods = [report.made], [report.study, "Every number of the report, with its unit: numbers.json."]
+    for one in report.sections:
+        answers += [f"## {one.title}", one.answer, *one.paragraphs]
+        methods += [f"## {one.title}", one.sources, *one.methods] if one.sources or one.methods else []
+    if report.left_out:
+        answers.append(f"Not asked, since the study has no students: {listed(report.left_out)}.")
+    parts = dict(zip(REPORT_FILES, (report.summary, answers, methods), strict=True))
+    return {file: _file(report.title, file, paragraphs) for file, paragraphs in parts.items()}
 
 
-def report(title: str, parts: list[Section]) -> str:
-    """Return report.md."""
-    written = [f"# {title}"]
-    for part in parts:
-        written += [f"## {part.title}" if part.title else "", part.answer, part.sources, *part.paragraphs]
-    written.append("The numbers of this report stand in numbers.json too, by table, with their units.")
-    return "\n\n".join(part.strip() for part in written if part) + "\n"
+def _file(title: str, name: str, paragraphs: Sequence[str]) -> str:
+    links = [f"[{said}]({file})" for file, said in REPORT_FILES.items() if file != name]
+    first = [f"# {title}: {REPORT_FILES[name].lower()}", " · ".join([*links, f"[Page]({PAGE})"])]
+    return "\n\n".join(part.strip() for part in [*first, *paragraphs] if part) + "\n"
 
 
-def for_machines(title: str, parts: list[Section]) -> dict[str, Any]:
-    """Return report.json: the same sections, their answers and paragraphs in Markdown."""
-    return {"title": title, "sections": [asdict(part) for part in parts]}
+def for_machines(report: Report) -> dict[str, Any]:
+    """Return report.json: what the files hold, answers and paragraphs in Markdown."""
+    return asdict(report)

@@ -1,4 +1,4 @@
-"""What a report is of: the head of the document, from `study.json`, the runs and their measured seconds."""
+"""What a report is of: a table from `study.json`, the runs and their measured seconds, at the head of the methods."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,17 +16,15 @@ PACKAGES = ("torch", "timm", "snakemake")
 MAIN = "main"
 
 
-def section(
-    study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, notes: Sequence[str] = ()
-) -> list[str]:
-    """Return the table at the head of a report; `study` is what study.json holds, None where it is not there.
+def table(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+    """Return the table; `study` is what study.json holds, None where it is not there.
 
     `notes`: what the data stage said of the images.
     """
     seen = [("images", "; ".join(notes))] if notes else []
     rows = [*seen, ("runs", counted(runs)), ("hours of training", hours(cost))]
     if study is None:
-        return [_table([*rows, ("made", "not recorded: study.json is missing")])]
+        return _table([*rows, ("made", "not recorded: study.json is missing")])
     config, packages = study["configuration"], {"python": "Python"}
     packages |= {name: name for name in PACKAGES if name in study["versions"]}
     rows = [
@@ -39,10 +37,10 @@ def section(
         *rows,
         ("commit", _commit(study["commit"])),
         ("versions", ", ".join(f"{said} {study['versions'][name]}" for name, said in packages.items())),
-        ("machine", "{processor}, {cores} cores, {system}".format_map(study["machine"])),
+        ("machine", f"{computed_on(cost)}; {'{cores} cores, {system}'.format_map(study['machine'])}"),
         ("begun", f"{study['date']} (the last time that something was due)"),
     ]
-    return [_table(rows)]
+    return _table(rows)
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
@@ -67,6 +65,22 @@ def hours(cost: pd.DataFrame) -> str:
         return "nothing was trained"
     total = (trained["seconds"] + trained["start_seconds"]).sum() / 3600
     return f"{total:.2f} on {listed(sorted(set(trained['device'])))}, of {plural(len(trained), 'training')}"
+
+
+def computed_on(cost: pd.DataFrame) -> str:
+    """Return the CPU and the number of threads that networks were trained or loaded with; bits depend on both."""
+    cpus = [cpu or "CPU not recorded" for cpu in dict.fromkeys(cost["cpu"])]
+    threads = sorted(map(int, cost["threads"].dropna().unique()))
+    counts = listed([plural(count, "thread") for count in threads]) or "threads not recorded"
+    return f"{listed(cpus)}, {counts} a process"
+
+
+def short(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> str:
+    """Return what a reader of the numbers must know: the data, how many trainings, what computed them, the code."""
+    rows = [("runs", counted(runs)), ("machine", computed_on(cost))]
+    if study is not None:
+        rows = [("data", _data(study["configuration"], study)), *rows, ("commit", _commit(study["commit"]))]
+    return _table(rows)
 
 
 def _data(config: dict[str, Any], study: dict[str, Any]) -> str:

@@ -6,9 +6,10 @@ lines of lists and tables stay lines. A value that a template names and is not t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,11 @@ CLOSING = re.compile(r"[,;:)]|\.(?!\d)|\*\*$")
 def rendered(template: str, **values: Any) -> tuple[str, ...]:
     """Return the paragraphs of a template, a file below the library's folder, with these values."""
     return paragraphs(_environment().get_template(template).render(values))
+
+
+def is_template(name: str) -> bool:
+    """Return whether there is a template of this name."""
+    return (ROOT / name).is_file()
 
 
 def paragraphs(text: str) -> tuple[str, ...]:
@@ -54,9 +60,9 @@ def _spaced_once(line: str) -> str:
     return line if line.startswith("|") else re.sub(f"{ITEM} *", "- ", re.sub(" +", " ", line))
 
 
-def table(rows: pd.DataFrame, units: Mapping[str, str]) -> str:
-    """Return a table as Markdown, with units in its header."""
-    return markdown(rows, {name: Column(units.get(name, ""), "") for name in rows})
+def table(rows: pd.DataFrame, units: Mapping[str, str] = MappingProxyType({}), columns: Sequence[str] = ()) -> str:
+    """Return a table as Markdown, with units in its header; of its `columns` these, or all."""
+    return markdown(rows, {name: Column(units.get(name, ""), "") for name in columns or rows}) if len(rows) else ""
 
 
 def percent(share: float, form: str = ".2g") -> str:

@@ -12,6 +12,8 @@ MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET = "balanced", "published"
 WHO = ("student", "teacher")
 # The page, in the folder of its study.
 INDEX = "index.html"
+# The files of the report in the order of reading, each as a link calls it.
+REPORT_FILES = {"summary.md": "Summary", "report.md": "Report", "methods.md": "Methods"}
 
 
 @dataclass(frozen=True)

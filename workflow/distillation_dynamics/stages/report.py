@@ -1,8 +1,8 @@
 """The report stage: the answers to the study's questions in words.
 
 In: the tables of all questions and of the other stages that answers rest on, what was seen of the images, and the
-study's record. Out: `report.md`
-and the same by section in `report.json`. Imports no torch.
+study's record. Out: `summary.md`, `report.md` and `methods.md`, and the same by section in `report.json`. Imports no
+torch.
 """
 
 from pathlib import Path
@@ -20,6 +20,7 @@ def main(job: ReportJob, gpus: int = 0) -> None:
     study = read_json(job.study) if job.study and Path(job.study).is_file() else None
     seen = [one for part in job.pictures for one in read_json(part.files[0]).values()]
     notes = [note for one in seen for note in one["notes"]]
-    title, parts = document.title_of(study), document.sections(extensions.questions(), evidence, study, notes)
-    write_text(Path(job.out) / "report.md", document.report(title, parts))
-    write_json(Path(job.out) / "report.json", document.for_machines(title, parts))
+    report = document.report_of(extensions.questions(), evidence, study, notes)
+    for name, text in document.texts(report).items():
+        write_text(Path(job.out) / name, text)
+    write_json(Path(job.out) / "report.json", document.for_machines(report))

@@ -77,6 +77,8 @@ COST_COLUMNS = EPOCH_KEYS | {
     "peak_mb": Column(
         "MB", "most memory of the process that made it, over all of torchrun on a machine; NaN where not recorded"
     ),
+    "cpu": Column("", "CPU of the machine that made it; empty where not recorded"),
+    "threads": Column("threads", "threads that the process computed with; NaN where not recorded"),
 }
 # Tables of a training.
 COURSES = {
@@ -131,7 +133,9 @@ def collect(listed: tuple[Run, ...], teacher: str | None, taught: Mapping[str, s
             if name in written:
                 course = read_table(folder / f"{name}.parquet")
                 parts.append(course.assign(network=run.network, seed=whole_numbers([run.seed] * len(course))))
-        cost = read_json(folder / "cost.json") | {"peak_mb": read_json(run.record).get("peak_mb")}
+        record = read_json(run.record)
+        cost = read_json(folder / "cost.json") | {name: record.get(name) for name in ("peak_mb", "threads")}
+        cost["cpu"] = record.get("cpu", "")
         costs.append(key | {name: np.nan if value is None else value for name, value in cost.items()})
     joined = {
         name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COURSES[name]))

@@ -34,6 +34,9 @@ LIKE_DOSE = 1.5
 # What a study can show: channels of the teacher to those of the student (as published), blocks neither first nor last,
 # CKA from which two blocks are called alike.
 WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE = 2.0, 3, 0.9
+# The rank that is spoken of, a column of depth.parquet: of the directions of the tokens of all images the fewest that
+# hold 95 % of the energy in 99 % of the images.
+RANK = "pca_rank_95_p99"
 # From this share of updates on whose gradient was clipped, gradients are of one length nearly always.
 NEARLY_ALL_CLIPPED = 0.9
 # Of claims (docs/protocol.md), in points of test top-1: from here on an effect matters; what a design must find with

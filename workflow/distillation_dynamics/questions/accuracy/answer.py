@@ -8,7 +8,7 @@ import pandas as pd
 from ...spec.tables import Names
 from ...statistics.evidence import Evidence
 from ...statistics.paired import interval
-from ...words import number
+from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -36,9 +36,6 @@ def table(known: pd.DataFrame, names: Names) -> pd.DataFrame:
 def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
     top1, count = group.sort_values("seed")["test_top1"], len(group)
     low, high = interval(top1.to_numpy())
-    said = f"{low:.2f} to {high:.2f}"
-    if np.isnan(low):
-        said = "- (no spread)" if count > 1 else "- (one run)"
     share = top1.mean() / 100
     role = "variant" if name in names.variants else "network"
     role = "teacher" if name in names.teachers else "baseline" if name in names.baselines.values() else role
@@ -46,9 +43,7 @@ def _row(name: str, group: pd.DataFrame, names: Names) -> dict[str, str | int]:
         "network": name,
         "what": role,
         "seeds": count if name in names.variants else "-",
-        "test top-1": f"{top1.mean():.2f}",
-        "95 % interval": said,
-        "each seed": ", ".join(f"{value:.2f}" for value in top1),
+        "test top-1": with_interval(top1.mean(), low, high),
         "image noise": f"{100 * np.sqrt(share * (1 - share) / group['test_images'].iloc[0]):.2f}",
         "as the teacher": number(group["test_agreement"].mean(), ".1f"),
     }

@@ -19,10 +19,11 @@ TABLES = {
         "of networks one run. Image noise: binomial standard error of one run. Agreement: test images on which the "
         "prediction is the teacher's ({teacher}).",
         {
-            "network": "network or variant", "what": "is", "seeds": "seeds", "test top-1": "top-1 [%]",
-            "95 % interval": "95 % interval", "image noise": "image noise [points]", "as the teacher": "agreement [%]",
+            "network": "network or variant", "what": "is", "seeds": "seeds",
+            "test top-1": "top-1 [%, 95 % interval]", "image noise": "image noise [points]",
+            "as the teacher": "agreement [%]",
         },
-        "llrrrrr",
+        "llrrrr",
         _rows,
         place=10,
     ),

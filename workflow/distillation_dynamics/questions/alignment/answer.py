@@ -49,7 +49,6 @@ def _likeness(evidence: Evidence, baseline: str) -> dict[str, Any]:
         "gain_seeds": rest["gain_seeds"].max(),
         "ceiling": list(nearest["ceiling"]),
         "nearest_table": nearest_table(nearest),
-        "tried": tried_table(alignment),
     }
 
 
@@ -99,20 +98,4 @@ def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
             "verdict": row["verdict"],
         }
         for row in nearest.to_dict("records")
-    )
-
-
-def tried_table(alignment: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a pair that a variant aligns: likeness, rank and bandwidth before aligning."""
-    return pd.DataFrame(
-        {
-            "student-teacher": f"{row['student_block']}-{row['teacher_block']}",
-            "CKA": number(row["cka"]),
-            "CKA before": number(row["untrained_cka"]),
-            "gain": with_interval(row["gain"], row["gain_low"], row["gain_high"], "+"),
-            "rank": f"{number(row['student_rank'], '.1f')} / {number(row['teacher_rank_reduced'], '.1f')}",
-            "bandwidth": f"{number(row['student_bandwidth'])} / {number(row['teacher_bandwidth_reduced'])}",
-            "aligned by": row["aligned_by"],
-        }
-        for row in alignment[alignment["aligned_by"] != ""].to_dict("records")
     )

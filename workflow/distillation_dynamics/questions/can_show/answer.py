@@ -12,9 +12,7 @@ from ...spec.tables import Names
 from ...statistics.checkpoints import of_first_seed
 from ...statistics.evidence import Evidence
 from ...statistics.finished import rise_an_epoch
-from ...statistics.thresholds import LIKE_DOSE, WIDTH_RATIO
-
-RANK = "pca_rank_95_p99"
+from ...statistics.thresholds import LIKE_DOSE, RANK
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -51,7 +49,6 @@ def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> d
         "measured": measured,
         "teacher": {"channels": list(teacher["channels"].astype(int)), "blocks": len(teacher)} if measured else {},
         "student": _student(student) if measured else {},
-        "room": _room(teacher, student) if measured else "",
         "directions": [round(rank) for rank in _blocks(ranks, taught)[RANK]] if measured else [],
         "cka": _contrast(read.get("cka"), taught),
         "images": _images(read["runs"], taught, arm),
@@ -62,15 +59,6 @@ def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> d
 def _student(blocks: pd.DataFrame) -> dict[str, int]:
     channels = blocks["channels"].astype(int)
     return {"first_channels": channels.iloc[0], "channels": channels.iloc[-1], "blocks": len(blocks)}
-
-
-def _room(teacher: pd.DataFrame, student: pd.DataFrame) -> str:
-    """Return how the ratio of the widths of the last blocks compares with the published one."""
-    # As the sentence shows it.
-    ratio = round(teacher["channels"].iloc[-1] / student["channels"].iloc[-1], 2)
-    if ratio == WIDTH_RATIO:
-        return "as much room as"
-    return "more room than" if ratio > WIDTH_RATIO else "less room than"
 
 
 def _blocks(depth: pd.DataFrame, network: str) -> pd.DataFrame:

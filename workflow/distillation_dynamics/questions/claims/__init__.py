@@ -13,7 +13,7 @@ import pandas as pd
 from ... import extensions
 from ...files import Column
 from ...statistics.evidence import Evidence
-from ._finding import ALL_SCALE, AS_SCALE, VERDICTS
+from ._finding import ALL_SCALE, AS_SCALE, VERDICTS, estimate
 
 TITLE = "The paper's claims, one by one"
 PLACE = 100
@@ -28,6 +28,7 @@ CLAIM_COLUMNS = {
     "verdict": Column("", f"{', '.join(VERDICTS)}: in this study"),
     "scale": Column("", f"{AS_SCALE}, {ALL_SCALE}, or empty: what the verdict owes to scale"),
     "sentence": Column("", "why, in 25 words at most, with number, 95 % interval of all its comparisons, and n"),
+    "estimate": Column("", "its number with interval and n; where it has none, what is missing"),
     "number": Column("", "the numbers of all its comparisons, with what each of them decides; empty: none"),
     "control": Column("", "the same of its control, or that there was none"),
     "comparisons": Column("", "comparisons in its joint sign-flip test, its family; 0: none was made"),
@@ -43,5 +44,5 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     rows = []
     for name, claim in extensions.claims().items():
         found = import_module(f".{name}", __package__).look(evidence)
-        rows.append(claim._asdict() | found._asdict())
+        rows.append(claim._asdict() | found._asdict() | {"estimate": estimate(found.sentence)})
     return {"claims": pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))}

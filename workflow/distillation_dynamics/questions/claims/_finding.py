@@ -3,6 +3,7 @@
 The rules stand in docs/protocol.md, and each in the file of its claim. A verdict speaks of this study alone.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,14 @@ class Finding(NamedTuple):
     comparisons: int = 0
     p: float = np.nan
     detectable: float = np.nan
+
+
+def estimate(sentence: str) -> str:
+    """Return the part of a sentence that holds a number with its interval, or any number; without one all of it."""
+    parts = re.split(r"[:;] |(?<=\d)\. ", sentence.rstrip("."))
+    with_interval = [part for part in parts if "[" in part or "(no interval)" in part]
+    last = [part for part in parts[-1:] if len(parts) > 1 and re.search(r"\d", part)]
+    return (with_interval or last or [sentence.rstrip(".")])[-1]
 
 
 def few(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
     claims = evidence.tables["claims"]
     own = {"claims": claims.to_dict("records"), "verdicts": VERDICTS}
-    return own | {"shown": shown(claims), "rests": evidence_of(claims)}
+    return own | {"shown": shown(claims)}
 
 
 def verdict_of(row: dict[str, Any]) -> str:
@@ -25,8 +25,7 @@ def verdict_of(row: dict[str, Any]) -> str:
 def shown(claims: pd.DataFrame) -> pd.DataFrame:
     """Return a row a claim, as the report shows it."""
     return pd.DataFrame(
-        {"claim": row["claim"], "letter": row["letter"] or "-", "verdict": verdict_of(row), "why": row["sentence"]}
-        for row in claims.to_dict("records")
+        {"claim": row["text"], "verdict": verdict_of(row), "why": row["sentence"]} for row in claims.to_dict("records")
     )
 
 

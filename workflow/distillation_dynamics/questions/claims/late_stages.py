@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from ...statistics import spectra
 from ...statistics.evidence import Evidence
-from . import _spectra
+from ...statistics.thresholds import RANK
 from ._finding import CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, few
 
 PLACE = 50
@@ -20,17 +21,17 @@ RULE = (
 
 def look(evidence: Evidence) -> Finding:
     """Return the finding; accuracy and rank of the networks stand beside it."""
-    rows = _spectra.spectra(evidence)
-    rows = _spectra.against_null(rows[rows["place"] == 1].reset_index(drop=True))
+    rows = spectra.spectra(evidence)
+    rows = spectra.against_null(rows[rows["place"] == 1].reset_index(drop=True))
     kinds = rows["network"].map(evidence.with_attention)
     plain, attending = rows[kinds.eq(False)], rows[kinds.eq(True)]
-    number = "; ".join(f"{row['network']}: {_spectra.band(row)}" for _, row in rows.iterrows())
+    number = "; ".join(f"{row['network']}: {spectra.band(row)}" for _, row in rows.iterrows())
     control = _accuracy_and_rank(evidence, list(rows["network"])) or NO_CONTROL
     if plain.empty or attending.empty:
         return Finding(NOT_TESTABLE, _missing(rows, kinds, "without" if plain.empty else "with"), number, control)
     both = pd.concat([plain, attending])
     if not both["differs"].any():
-        text = _spectra.NULL_IS_TRUE.format(of="last block of these networks", p=both["amplitude_p"].min())
+        text = spectra.NULL_IS_TRUE.format(of="last block of these networks", p=both["amplitude_p"].min())
         return Finding(NOT_TESTABLE, text, number, control)
     if plain["low"].all() and attending["like_chance"].all():
         verdict, text = SUPPORTED, "Low-pass without attention, like chance with it"
@@ -39,8 +40,8 @@ def look(evidence: Evidence) -> Finding:
     else:
         low, of = int(both["low"].sum()), len(both)
         verdict, text = NOT_SEEN, f"The kinds do not differ as claimed: {low} of {of} are low-pass"
-    row = both.loc[(both[_spectra.BAND] - both[f"{_spectra.BAND}_null"]).idxmin()]
-    return Finding(verdict, f"{text}; {row['network']}: {_spectra.band_said(row)}.", number, control)
+    row = both.loc[(both[spectra.BAND] - both[f"{spectra.BAND}_null"]).idxmin()]
+    return Finding(verdict, f"{text}; {row['network']}: {spectra.band_said(row)}.", number, control)
 
 
 def _missing(rows: pd.DataFrame, kinds: pd.Series, kind: str) -> str:
@@ -55,12 +56,12 @@ def _missing(rows: pd.DataFrame, kinds: pd.Series, kind: str) -> str:
 
 def _accuracy_and_rank(evidence: Evidence, networks: list[str]) -> str:
     runs = evidence.read("runs", "network", "test_top1").groupby("network")["test_top1"].mean()
-    ranks = evidence.depth("pca_rank_95", "channels").sort_values("block").groupby("network").last()
+    ranks = evidence.depth(RANK, "channels").sort_values("block").groupby("network").last()
     texts = []
     for name in networks:
         top1 = runs.get(name, np.nan)
         rank = NO_CONTROL
         if name in ranks.index:
-            rank = f"{ranks.loc[name, 'pca_rank_95']:.0f} of {ranks.loc[name, 'channels']:.0f} directions"
+            rank = f"{ranks.loc[name, RANK]:.0f} of {ranks.loc[name, 'channels']:.0f} directions"
         texts.append(f"{name}: top-1 {NO_CONTROL if np.isnan(top1) else f'{top1:.1f} %'}, rank {rank}")
     return "; ".join(texts)

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from ...statistics import spectra
 from ...statistics.evidence import Evidence
-from . import _spectra
 from ._effects import AGAINST, FOR, OPEN
 from ._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding
 
@@ -20,7 +20,7 @@ RULE = (
 
 def look(evidence: Evidence) -> Finding:
     """Return the finding. Networks without attention are none that it is about."""
-    rows = _spectra.spectra(evidence)
+    rows = spectra.spectra(evidence)
     plain = [name for name in evidence.names.ordered if evidence.with_attention(name) is False]
     rows = rows[~rows["network"].isin(plain)]
     numbers, states, shown = [], {}, {}
@@ -28,9 +28,9 @@ def look(evidence: Evidence) -> Finding:
         middle = own[(own["place"] >= 1 / 3) & (own["place"] <= 2 / 3)]
         if len(own) < 3 or middle.empty:
             continue
-        least = middle.loc[(middle[_spectra.BAND] - middle[f"{_spectra.BAND}_null"]).idxmin()]
+        least = middle.loc[(middle[spectra.BAND] - middle[f"{spectra.BAND}_null"]).idxmin()]
         count = f"{int(own['differs'].sum())} of {len(own)} blocks differ"
-        numbers.append(f"{name} ({count}): block {int(least['block'])} of the middle, {_spectra.band(least)}")
+        numbers.append(f"{name} ({count}): block {int(least['block'])} of the middle, {spectra.band(least)}")
         states[name], shown[name] = _state(own, middle), least
     if not states:
         return Finding(NOT_TESTABLE, "No spectrum over depth of a network with attention was tested.")
@@ -38,7 +38,7 @@ def look(evidence: Evidence) -> Finding:
     tested = rows[rows["network"].isin(list(states))]
     if not tested["differs"].any():
         of = f"block of {'these networks' if len(states) > 1 else next(iter(states))}"
-        text = _spectra.NULL_IS_TRUE.format(of=of, p=tested["amplitude_p"].min())
+        text = spectra.NULL_IS_TRUE.format(of=of, p=tested["amplitude_p"].min())
         return Finding(NOT_TESTABLE, text, number, control)
     sides = set(states.values())
     verdict, text = {
@@ -46,7 +46,7 @@ def look(evidence: Evidence) -> Finding:
         frozenset({AGAINST}): (CONTRADICTED, "Blocks differ from permuted channels, others than the middle"),
     }.get(frozenset(sides), (NOT_SEEN, "Middle and other blocks differ" if len(sides) == 1 else "Networks disagree"))
     name = next(name for name, state in states.items() if state != OPEN or sides == {OPEN})
-    at = f"{name}, block {int(shown[name]['block'])}: {_spectra.band_said(shown[name])}"
+    at = f"{name}, block {int(shown[name]['block'])}: {spectra.band_said(shown[name])}"
     return Finding(verdict, f"{text}; {at}.", number, control)
 
 

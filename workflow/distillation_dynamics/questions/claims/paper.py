@@ -8,8 +8,8 @@ TABLES = {
     "claims": Shown(
         "The published claims, one by one, as this study's networks, images and recipe bear on them. The numbers and "
         "controls of each are in the table of evidence.",
-        {"claim": "claim", "letter": "", "verdict": "verdict", "why": "why"},
-        "p{1.7in}lp{1.0in}p{3.0in}",
+        {"claim": "claim", "verdict": "verdict", "why": "why"},
+        "p{2.0in}p{1.0in}p{3.0in}",
         lambda tables, names: shown(tables["claims"]),
         place=100,
     ),

@@ -8,6 +8,7 @@ import pandas as pd
 from ...spec.training import TermSpec
 from ...statistics import terms
 from ...statistics.evidence import Evidence
+from ...statistics.thresholds import RANK
 from . import _arms, _effects
 from ._effects import FOR, HARM
 from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, Finding
@@ -23,8 +24,6 @@ RULE = (
     "student has, or 0.30 points would not be found"
 )
 WHAT = "excess harm"
-# Directions that hold 95 % of the energy of 99 % of the images.
-RANK = "pca_rank_95_p99"
 
 
 class Ends(NamedTuple):

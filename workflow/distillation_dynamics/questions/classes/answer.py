@@ -11,15 +11,14 @@ NAN = float("nan")
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names: of each probe the networks with their controls; the table, networks first."""
+    """Return what the template names: of each probe the networks with their controls; their table."""
     found = evidence.tables["class_probes"]
+    probes = {probe: networks for probe in ("linear", "nearest") if (networks := _networks(found, evidence, probe))}
     return {
-        "probes": {
-            probe: networks for probe in ("linear", "nearest") if (networks := _networks(found, evidence, probe))
-        },
+        "probes": probes,
         "chance": found["chance"].max() if len(found) else NAN,
         "images": int(found["images"].max()) if len(found) else 0,
-        "rows": shown(found),
+        "rows": shown([row for networks in probes.values() for row in networks]),
     }
 
 
@@ -34,7 +33,7 @@ def _networks(found: pd.DataFrame, evidence: Evidence, probe: str) -> list[dict[
     ]
 
 
-def shown(found: pd.DataFrame) -> pd.DataFrame:
+def shown(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return a row a network and probe, as it is read."""
     return pd.DataFrame(
         {
@@ -43,7 +42,7 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
             "best block": row["block_name"],
             "best": number(row["top1"], ".1f"),
             "last block": number(row["last_top1"], ".1f"),
-            "chance": number(row["chance"], ".1f"),
+            "its control": number(row["control"], ".1f"),
         }
-        for row in found.to_dict("records")
+        for row in rows
     )

@@ -7,7 +7,7 @@ import pandas as pd
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
 from ...statistics.westfall_young import p_said
-from ...words import number, over, with_interval
+from ...words import with_interval
 from . import THIRDS
 
 
@@ -56,13 +56,10 @@ def gains(variants: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "variant": row["variant"],
-            "seeds": over({row["early_seeds"], row["late_seeds"]}),
             "early gain": _gain(row, "early"),
             "early p": p_said(row["early_p"]),
             "late gain": _gain(row, "late"),
             "late p": p_said(row["late_p"]),
-            "epochs measured": ", ".join(f"{row[f'{third}_epochs']} of {row[f'{third}_all']}" for third in THIRDS),
-            "below 0 from": number(row["turns_at"]),
         }
         for row in variants.to_dict("records")
     )

@@ -52,7 +52,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "kind": next((row["cka_kind"] for row in rows if row["cka_kind"]), ""),
         "listed": len(shown),
         "left_out": len(rows) - len(shown),
-        "shown": pair_table(shown, _kind(table, OWN, set())),
+        "shown": pair_table(shown, []),
     }
 
 

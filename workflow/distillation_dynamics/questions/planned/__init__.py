@@ -15,7 +15,7 @@ from ...statistics.keys import HIGH, JOINT, LOW, SEEDS
 from ...statistics.paired import by_seed, mean_of
 
 TITLE = "Planned comparisons"
-PLACE = 45
+PLACE = 12
 DECIDES = "comparisons that the configuration names before the run (`statistics.families`), more seeds"
 REQUIRES = ("students",)
 READS = ("runs",)

@@ -1,4 +1,4 @@
-"""Is it U-shaped? What the words of the answer are told. In: shape.parquet, references.parquet and who is who.
+"""Is it U-shaped? What the words of the answer are told. In: shape.parquet and who is who.
 
 Every count says of how many, and a claim stands beside its control.
 """
@@ -12,17 +12,18 @@ from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL, ONE_BY_ONE
 from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from ...statistics.u_shape.fall_and_rise import BITS, smallest
+from ...statistics.u_shape.reading import of_scale, reason, told
 from ...words import spaced
 from .bins import OTHER_BINS
-from .levels import levels
 from .overview import GRADIENT, count_table, flat_controls, network_table, others, u_shaped
-from .row import of_scale, reason, told
 from .shapes import ROLES
 
 NULL = "intensity_permuted"
 # A metric of the claim -> the same with the scale taken out; how a sentence calls that.
 SCALE_FREE = {"intensity": "intensity_per_rms", "entropy": "entropy_standardised"}
 FREE_NAMES = {"intensity_per_rms": "intensity over RMS", "entropy_standardised": "entropy of standardised tokens"}
+# Of more networks the table lists what is U-shaped or undecided.
+MOST_LISTED = 3
 REMEDIES = "unit_layer_scale", "permuted"
 
 
@@ -31,7 +32,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     shape, names = evidence.tables["shape"], evidence.names
     main = shape[shape["probe"] == MAIN_IMAGE_SET]
     tested = main[main["p"].notna()]
-    found = {"measured": len(shape), "tested": len(tested), "levels": levels(evidence.tables["references"], names)}
+    found = {"measured": len(shape), "tested": len(tested)}
     return found if tested.empty else found | _of_tested(shape, main, tested, names)
 
 
@@ -39,26 +40,21 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
     trained, paper = tested[tested["network"].isin(names.trained)], tested[tested["role"] == "paper"]
     flat = flat_controls(tested, names)
     networks = [name for name in names.ordered if (trained["network"] == name).any()]
-    own = paper[(paper["verdict"] == U_SHAPED)].to_dict("records")
     fixed, students = (paper[paper["network"].isin(who)] for who in (names.fixed, names.variants))
     undecided = students[students["verdict"] == UNDECIDED]
-    intensity, null = (u_shaped(trained[trained["metric"] == name]) for name in ("intensity", NULL))
+    beside, every = network_table(tested, names), len(networks) <= MOST_LISTED
     short = main.loc[main["verdict"] == NO_INTERIOR, ["network", "seed"]].drop_duplicates()
     return {
         "counts": counts(trained),
         "students": trained["network"].isin(names.variants).any(),
         "networks": [of_network(tested, name, names, flat) for name in networks] if len(networks) <= ONE_BY_ONE else [],
-        "null": {"too": len(intensity & null), "of": len(intensity) if (trained["metric"] == NULL).any() else 0},
-        "scale_out": _counted(trained[trained["role"] == "control"]),
-        "scale": _counted(trained[trained["role"] == "scale"]),
-        "without_bins": _counted(trained[trained["role"] == "no bins"]),
         "other_bins": OTHER_BINS,
         "controls": [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()],
         "too_short": len(short),
         "incomplete": main.loc[main["images_left_out"] > 0, "images_left_out"].tolist(),
         "count_table": count_table(tested, names),
-        "network_table": network_table(tested, names),
-        "u_shaped": [told(row) for name in names.ordered for row in own if row["network"] == name],
+        "network_table": beside if every else beside[[one != NOT_U_SHAPED for one in beside.get("verdict", [])]],
+        "shortened": not every,
         "reasons": [row for row in map(told, fixed.to_dict("records")) if row["reason"]],
         "curves_of_students": len(students),
         "undecided": len(undecided),
@@ -130,15 +126,13 @@ def _of_scale(rows: pd.DataFrame, paper: pd.DataFrame) -> dict[str, Any]:
 
 
 def of_control(paper: pd.DataFrame, network: str, control: str, flat: list[str]) -> dict[str, Any]:
-    """Return in which of the paper's metrics a control is flat, U-shaped, or neither; and what to set instead."""
+    """Return in which of the paper's metrics a control is flat or U-shaped, and what to set instead of a flat one."""
     paper = paper[(paper["network"] == control) & ~paper["metric"].isin(flat)]
     return {
         "network": network,
         "control": control,
         "flat": [spaced(metric) for metric in flat],
         "u": _spaced(paper, U_SHAPED),
-        "no_u": _spaced(paper, NOT_U_SHAPED),
-        "unsettled": unsettled(paper),
         "remedies": [f"`control: {kind}`" for kind in REMEDIES if not control.endswith(f"_{kind}")],
     }
 

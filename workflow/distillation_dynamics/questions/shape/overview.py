@@ -5,8 +5,8 @@ import pandas as pd
 from ...spec.tables import MAIN_IMAGE_SET, Names
 from ...statistics.thresholds import FLAT
 from ...statistics.u_shape import EMPTY, NOT_RESOLVED, U_SHAPED, UNDECIDED
-from ...words import number, span, with_interval
-from .row import change, of_scale
+from ...statistics.u_shape.reading import change, of_scale
+from ...words import number
 from .shapes import ROLES
 
 # Of gradients a flat curve says nothing about what the blocks do to features.
@@ -43,8 +43,7 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
         )
         beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
         row = {"metric": metric, "role": group["role"].iloc[0], "networks": _share(networks)}
-        row |= {"controls": _share(beside), "students": _share(students)}
-        rows.append(row | {"depth, networks": span(networks["depth"]), "depth, students": span(students["depth"])})
+        rows.append(row | {"controls": _share(beside), "students": _share(students)})
     order = {metric: place for place, metric in enumerate(ROLES)}
     return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
 
@@ -78,7 +77,7 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                 {
                     "network": network,
                     "metric": metric,
-                    "verdict": one["verdict"],
+                    "verdict": f"{one['verdict']}, of scale" if of_scale(one) else one["verdict"],
                     "falls by": change(one, "fall", interval=True),
                     "to block": "-"
                     if pd.isna(one["valley_block"])
@@ -87,17 +86,7 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                     # Where the bins decide, it is p of nothing.
                     "p": "-" if one["verdict"] == NOT_RESOLVED else number(one["p_adjusted"], ".2g"),
                     "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),
-                    "depth": _depth(one),
-                    "absolute depth": number(one["depth_absolute"], ".2g"),
-                    "published reading": one["verdict_published"],
-                    "control": control or "-",
-                    "its verdict": "flat: no control" if metric in of_no_control else verdict,
-                    # Of a flat curve it is that of rounding errors.
-                    "its depth": "-" if other is None or metric in of_no_control else _depth(other),
+                    "its control": "flat: no control" if metric in of_no_control else verdict,
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _depth(row) -> str:
-    return with_interval(row["depth"], row["depth_low"], row["depth_high"])

@@ -51,7 +51,7 @@ TABLES = {
         "last epoch; p: of no such fall and rise, adjusted over metrics and networks. Control: the network's own.",
         {
             "network": "network", "metric": "metric", "verdict": "verdict", "falls by": "falls by",
-            "rises by": "rises by", "p": "p", "its verdict": "its control",
+            "rises by": "rises by", "p": "p", "its control": "its control",
         },
         "lp{0.85in}p{0.75in}rrrp{0.75in}",
         _networks,

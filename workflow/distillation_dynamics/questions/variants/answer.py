@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
 from ...statistics.westfall_young import p_said
-from ...words import number
+from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -33,7 +32,6 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "fewer_seeds": (tested["seeds"] > tested["joint_seeds"]).any(),
         "differences": variant_table(variants),
         "images": checkpoints["images"].iloc[0] if len(checkpoints) else 0,
-        "checkpoints": checkpoint_table(checkpoints),
     }
 
 
@@ -43,27 +41,12 @@ def variant_table(variants: pd.DataFrame) -> pd.DataFrame:
         {
             "variant": row["variant"],
             "seeds": row["seeds"],
-            "difference": number(row["mean_difference"], "+.2f"),
-            "95 % interval": "-" if np.isnan(row["low"]) else f"{row['low']:+.2f} to {row['high']:+.2f}",
+            "difference": with_interval(row["mean_difference"], row["low"], row["high"], "+"),
             "spread": f"{number(row['sd_paired'])} / {number(row['sd_unpaired'])}",
             "p": p_said(row["p_joint"]),
-            "smallest p": number(row["smallest_p"], ".2g"),
             "detectable": number(row["detectable_effect"]),
-            "image noise": number(row["evaluation_standard_error"]),
             "verdict": row["verdict"],
             "differs in": row["differs"] or "nothing",
         }
         for row in variants.to_dict("records")
     )
-
-
-def checkpoint_table(checkpoints: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a variant: of how many pairs of checkpoints McNemar's test says which is better."""
-    rows = []
-    for variant, group in checkpoints.groupby("variant", sort=False):
-        decided = group["p"] <= LEVEL
-        more = group["only_variant_right"] > group["only_baseline_right"]
-        counts = {"better, p <= .05": decided & more, "worse, p <= .05": decided & ~more, "neither": ~decided}
-        row = {"variant": variant, "pairs of checkpoints": len(group)}
-        rows.append(row | {name: int(which.sum()) for name, which in counts.items()})
-    return pd.DataFrame(rows)

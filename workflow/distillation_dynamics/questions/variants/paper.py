@@ -11,10 +11,10 @@ TABLES = {
         "finds with 80 % power. Spread: standard deviation over seeds of the paired difference, and of one between "
         "unrelated seeds.",
         {
-            "variant": "variant", "seeds": "seeds", "difference": "difference", "95 % interval": "95 % interval",
-            "spread": "spread",            "p": "joint p", "detectable": "detectable", "verdict": "verdict",
+            "variant": "variant", "seeds": "seeds", "difference": "difference [95 % interval]", "spread": "spread",
+            "p": "joint p", "detectable": "detectable", "verdict": "verdict",
         },
-        "lrrrrrrp{1.6in}",
+        "lrrrrrp{1.6in}",
         lambda tables, names: variant_table(tables["variants"]),
         place=20,
     ),

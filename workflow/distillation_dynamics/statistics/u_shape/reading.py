@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ...statistics.thresholds import FEWEST_IMAGES, LEAST_RMS_PER_BIN, LEVEL, MOST_OF_IT, SMALLEST_DEPTH
-from ...statistics.u_shape import EMPTY, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
-from ...statistics.u_shape.fall_and_rise import BITS, LINEAR, smallest
 from ...words import number
+from ..thresholds import FEWEST_IMAGES, LEAST_RMS_PER_BIN, LEVEL, MOST_OF_IT, SMALLEST_DEPTH
+from . import EMPTY, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
+from .fall_and_rise import BITS, LINEAR, smallest
 
 # From this factor on a rise is said as one.
 AS_A_FACTOR = 10

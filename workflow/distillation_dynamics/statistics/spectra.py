@@ -1,4 +1,4 @@
-"""Spectra of trained networks along channels against those of permuted channels, for the claims on low-pass blocks.
+"""Spectra of trained networks along channels against those of permuted channels.
 
 The order of channels is arbitrary in a network that begins with exchangeable ones: where no block differs from permuted
 channels the null is true, and no claim on the order of channels can be told. Students are not among the networks.
@@ -7,8 +7,8 @@ channels the null is true, and no claim on the order of channels can be told. St
 import numpy as np
 import pandas as pd
 
-from ...statistics.evidence import Evidence
-from ...statistics.thresholds import LEVEL
+from .evidence import Evidence
+from .thresholds import LEVEL
 
 BAND = "bandwidth_folded_95"
 SPECTRUM = ("amplitude_p", BAND, f"{BAND}_null", f"{BAND}_null_low", f"{BAND}_null_high")
