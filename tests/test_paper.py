@@ -29,8 +29,11 @@ SAID = {name: f"<{name}>" for name in extensions.CAPTION_NAMES}
 NETWORKS = STUDY["configuration"]["networks"]
 QUESTIONS = extensions.questions()
 PAPER_TABLES = {table for question in QUESTIONS.values() for table in question.paper or ()}
-# Tables whose numbers the report does not state: their shares are drawn, or stand in the words of claims.
-NOT_STATED = {"minimum", "published_trajectory", "claims"}
+# Tables of single seeds, epochs, blocks or checkpoints, whose numbers the report does not state, or in words alone.
+NOT_STATED = {
+    *("minimum", "published_trajectory", "claims", "differences", "mcnemar", "trajectory", "doses"),
+    *("published_entropy", "alignment", "references"),
+}
 BIBTEX = SOURCES.read_text(encoding="utf-8")
 
 
@@ -297,6 +300,12 @@ def test_a_text_that_uses_a_number_which_a_study_does_not_have_does_not_compile(
     (tmp_path / "main.tex").write_text(text % "variants/last_2/lowest")
     said, well = compiled(tmp_path)
     assert not well and "this study has no number variants/last_2/lowest" in said
+
+
+def test_figures_stand_in_the_order_of_the_questions_with_no_page_of_their_own():
+    text = document.document("a", (), ("tokens", "accuracy", "shape"), False)
+    assert re.findall(r"figures/(\w+)", text) == ["shape", "accuracy", "tokens"]
+    assert text.count(r"\clearpage") == 2 and r"\extrafloats{200}" in text
 
 
 def test_a_document_without_figures_or_sources_has_neither_section():

@@ -5,6 +5,7 @@ It compiles as it is (pdflatex, bibtex, pdflatex twice), and shows how a paper t
 
 from collections.abc import Iterable
 
+from .. import extensions
 from .latex import words
 
 # What the parts need of LaTeX.
@@ -15,18 +16,25 @@ HEAD = r"""\documentclass[10pt]{article}
 \IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage[margin=0.87in]{geometry}
 """
+# As many floats on a page as fit, in their order, and as many held back as there are.
+FLOATS = r"""\extrafloats{200}
+\setcounter{topnumber}{9}
+\setcounter{totalnumber}{9}
+\renewcommand{\topfraction}{1}
+\renewcommand{\textfraction}{0}
+\renewcommand{\floatpagefraction}{0.5}"""
 
 
 def document(title: str, tables: Iterable[str], figures: Iterable[str], cites: bool) -> str:
     """Return main.tex of the tables and figures with these names; `cites`: whether there is a source."""
     inputs = [r"\section{Methods}", *_inputs(["methods"])]
     inputs += [r"\section{Tables}", *_inputs(f"tables/{name}" for name in tables), r"\clearpage"]
-    # LaTeX holds only so many floats back.
-    shown = [line for name in figures for line in (*_inputs([f"figures/{name}"]), r"\clearpage")]
-    inputs += [r"\section{Figures}", *shown] if shown else []
+    shown = _inputs(f"figures/{name}" for name in in_order(figures))
+    inputs += [r"\section{Figures}", *shown, r"\clearpage"] if shown else []
     inputs += [r"\bibliographystyle{plain}", r"\bibliography{references}"] if cites else []
     lines = [
         *(rf"\usepackage{{{package}}}" for package in PACKAGES),
+        FLOATS,
         r"\input{numbers}",
         rf"\title{{{words(title)}}}",
         r"\date{}",
@@ -36,6 +44,12 @@ def document(title: str, tables: Iterable[str], figures: Iterable[str], cites: b
         r"\end{document}",
     ]
     return HEAD + "\n".join(lines) + "\n"
+
+
+def in_order(figures: Iterable[str]) -> list[str]:
+    """Return figures in the order of the questions that name them, others behind."""
+    asked = [figure for question in extensions.questions().values() for figure in question.figures]
+    return sorted(figures, key=lambda name: asked.index(name) if name in asked else len(asked))
 
 
 def _inputs(names: Iterable[str]) -> list[str]:

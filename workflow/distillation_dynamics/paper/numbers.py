@@ -21,8 +21,8 @@ from .tables import Tables, parts
 
 HEAD = r"""% Every number that the report of this study states. Made by the workflow: changes are lost.
 % \input{numbers} in the preamble; \studynumber{variants/last2/mean_difference} in a sentence is that number.
-% Not here: curves of single students (tables shape and references), shares of the lowest block (minimum), the published
-% trajectory, and what stands in the words of claims; all of it is in statistics/numbers.json.
+% Not here: single seeds, epochs, blocks and checkpoints, curves of single students, and the words of claims;
+% all of it is in statistics/numbers.json.
 \newcommand{\studynumber}[1]{\ifcsname studynumber/#1\endcsname\csname studynumber/#1\endcsname
   \else\errmessage{this study has no number #1}\fi}
 \newcommand{\definenumber}[2]{\expandafter\newcommand\csname studynumber/#1\endcsname{#2}}"""

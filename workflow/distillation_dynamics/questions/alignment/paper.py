@@ -19,7 +19,4 @@ TABLES = {
         place=50,
     ),
 }  # fmt: skip
-NUMBERS = {
-    "alignment": Stated(("student_block", "teacher_block")),
-    "nearest": Stated(("student_block",)),
-}
+NUMBERS = {"nearest": Stated(("student_block",))}

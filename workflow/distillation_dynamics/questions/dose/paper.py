@@ -35,5 +35,4 @@ TABLES = {
 NUMBERS = {
     "effects": Stated(("variant", "objective", "pairs")),
     "dose_and_place": Stated(("contrast", "variant", "other")),
-    "doses": Stated(("variant", "term", "epoch")),
 }

@@ -28,7 +28,4 @@ TABLES = {
         place=90,
     ),
 }  # fmt: skip
-NUMBERS = {
-    "published": Stated(("variant", "run")),
-    "published_entropy": Stated(("variant", "published_epoch")),
-}
+NUMBERS = {"published": Stated(("variant", "run"))}

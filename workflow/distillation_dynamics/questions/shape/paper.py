@@ -69,5 +69,4 @@ TABLES = {
 NUMBERS = {
     "shape": Stated(("network", "metric"), lambda tables, names: _one_by_one(tables["shape"], names)),
     "u_shaped": Stated(("metric", "members"), lambda tables, names: counts(tables["shape"], names), COUNT_COLUMNS),
-    "references": Stated(("network", "block"), lambda tables, names: _one_by_one(tables["references"], names)),
 }

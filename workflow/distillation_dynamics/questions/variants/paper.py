@@ -19,8 +19,4 @@ TABLES = {
         place=20,
     ),
 }  # fmt: skip
-NUMBERS = {
-    "differences": Stated(("variant", "seed")),
-    "variants": Stated(("variant",)),
-    "mcnemar": Stated(("variant", "seed")),
-}
+NUMBERS = {"variants": Stated(("variant",))}
