@@ -319,12 +319,12 @@ def test_reading_extensions_imports_none_of_them(folders):
     assert "mine" in found()["figures"] and "mine" not in sys.modules
 
 
-def test_the_readme_names_all_that_an_objective_and_a_metric_may_ask_for(root):
-    text = (root / "README.md").read_text()
-    objective, metric = text.partition("- An **objective**")[2].split("- A **metric**")
+def test_contributing_names_all_that_an_objective_and_a_metric_may_ask_for(root):
+    text = (root / "CONTRIBUTING.md").read_text()
+    objective, metric = text.partition("## An objective\n")[2].split("## A metric\n")
     names = {name.partition("_")[2] for name in (*extensions.OF_NETWORK, *extensions.OF_BLOCK)}
     assert all(f"`{name}`" in objective for name in (*extensions.OF_BATCH, *names))
-    metric = metric.partition("- A **pair metric**")[0]
+    metric = metric.partition("## A metric of pairs")[0]
     assert all(f"`{name}`" in metric for name in (*extensions.METRIC_REQUIRES, *extensions.TABLE_OF, "TABLES"))
 
 
