@@ -15,7 +15,9 @@ import pytest
 from conftest import ROOT
 
 # Document -> the heading of the section that quotes; None: all of it does.
-QUOTING = {"README.md": "## What the default study found", "docs/findings.md": None}
+QUOTING = {"docs/default_study.md": "## What it found", "docs/findings.md": None}
+# Margins of docs/protocol.md, which a test does not measure.
+PLANNED = {".15", ".2"}
 COMMENT = re.compile(r"<!-- (?P<source>docs/results/\S+\.parquet): (?P<columns>[^>]+) -->\n\n?(?P<table>(?:\|.*\n)+)")
 # Of sentences: numbers with a fraction, which no count, epoch or name of a block has.
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d*\.\d+")
@@ -67,10 +69,23 @@ def test_every_quoted_table_is_that_of_the_committed_results(document):
 def test_every_number_in_the_sentences_stands_in_a_quoted_table(document):
     text = part_of(document)
     cells = {cell for _, _, rows in quoted(document) for row in rows for cell in row}
-    known = {number.lstrip("+") for cell in cells for number in NUMBER.findall(cell)}
+    known = {number.lstrip("+") for cell in cells for number in NUMBER.findall(cell)} | PLANNED
     prose = "\n".join(line for line in COMMENT.sub("", text).splitlines() if not line.startswith("    "))
     unknown = [number for number in NUMBER.findall(re.sub(r"`[^`]*`", "", prose)) if number.lstrip("+") not in known]
     assert unknown == []
+
+
+def test_numbers_of_the_readme_stand_in_a_table_that_another_document_quotes():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What it costs")[0]
+    cells = {cell for document in QUOTING for _, _, rows in quoted(document) for row in rows for cell in row}
+    known = {number.lstrip("+") for cell in cells for number in NUMBER.findall(cell)} | PLANNED
+    said = {number.lstrip("+") for number in NUMBER.findall(re.sub(r"`[^`]*`|\([^)]*\)", "", text))}
+    assert said and said <= known
+
+
+def test_margins_are_those_of_the_protocol():
+    text = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+    assert "**Effects that matter**: .15 points" in text and "rises by at most .2 points an epoch" in text
 
 
 def test_the_committed_results_say_what_made_them():
