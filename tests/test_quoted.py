@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from conftest import ROOT
 
@@ -105,3 +106,19 @@ def test_the_six_seeds_of_the_earlier_default_are_those_of_the_study_of_twenty()
     gaps = np.array([abs(values[list(six)].mean() - (total - values[list(six)].sum()) / 14) for six in choices])
     share = (gaps >= gaps[0] - 1e-12).mean()
     assert table["p"].to_numpy() == pytest.approx([share, share])
+
+
+def test_the_mean_over_teachers_is_that_of_their_differences():
+    folder = ROOT / "docs/results/strong_teacher"
+    values = pd.read_parquet(folder / "differences.parquet").pivot(index="seed", columns="variant", values="difference")
+    table = pd.read_parquet(folder / "teachers.parquet").set_index("variant")
+    for variant, row in table.iterrows():
+        both = values[[variant, f"{variant}_b"]]
+        expected = [row["mean"], row["low_seeds"], row["high_seeds"]]
+        assert [both.to_numpy().mean(), *interval(both.mean(axis=1))] == pytest.approx(expected)
+        assert list(interval(both.mean())) == pytest.approx([row["low_teachers"], row["high_teachers"]])
+
+
+def interval(values):
+    """The 95 % t interval of a mean."""
+    return scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), scipy.stats.sem(values))
