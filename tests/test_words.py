@@ -21,7 +21,9 @@ AVOIDED = (
 
 def documents():
     """Every document but the guide itself: path -> text with line breaks as spaces, without rows of tables."""
-    paths = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {GUIDE, *RECORDS} | {"CONTRIBUTING.md"}
+    paths = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")} - {GUIDE, *RECORDS} | {
+        *("README.md", "CONTRIBUTING.md", "resources/glossary.md", "studies/README.md")
+    }
     texts = {path: (ROOT / path).read_text(encoding="utf-8").splitlines() for path in sorted(paths)}
     return {path: " ".join(line for line in lines if not line.startswith("|")) for path, lines in texts.items()}
 

@@ -34,7 +34,7 @@ PAGE = LIBRARY / "page"
 ASSETS = (
     *sorted(PAGE.glob("assets/*.[cj]s*")),
     *sorted(PAGE.glob("templates/*.j2")),
-    LIBRARY.parents[1] / "docs/glossary.md",
+    LIBRARY.parents[1] / "resources/glossary.md",
 )
 
 
