@@ -174,7 +174,7 @@ def _tests(tables: Tables, names: Names, sources: Sources) -> Iterator[str]:
     if variants is not None and len(variants):
         baseline = of_each("baseline", names.baselines.values())
         yield words(
-            f"Variants are held against {baseline} by differences in the last epoch's test top-1, paired by "
+            f"Variants are compared with {baseline} by differences in the last epoch's test top-1, paired by "
             "seed, with 95 % t intervals over seeds."
         )
         if (variants["joint_seeds"] >= FEWEST_SEEDS).any():
