@@ -48,7 +48,7 @@ def config():
     return result
 
 
-SAID = ("too large", "too small", "than the m", "not greater than", "not less than")
+SAID = ("implausibly large", "implausibly small", "than the m", "not greater than", "not less than")
 CASES = [(key, value) for key, values in MEANT_BY_NOBODY.items() for value in values]
 
 
@@ -57,9 +57,7 @@ def test_a_number_that_cannot_be_meant_is_refused_with_its_key(key, value):
     with pytest.raises(StudyError) as error:
         load(changed(config(), key, value))
     (line,) = [line for line in str(error.value).splitlines() if line.startswith(key)]
-    assert any(
-        words in line for words in ("too large", "too small", "than the m", "not greater than", "not less than")
-    ), line
+    assert any(words in line for words in SAID), line
 
 
 def numbers(part, schema, key=""):

@@ -147,7 +147,7 @@ def test_the_answer_says_that_it_is_not_resolved_and_why(tmp_path):
         r"extreme image by",
         text,
     )
-    assert "U-shaped without bins: entropy nearest 0 of 1." in text
+    assert "| entropy_nearest | no bins | 0 of 1 |" in text
     assert "| dino | entropy | not resolved |" in text
 
 

@@ -259,7 +259,8 @@ def test_what_decides_on_variants_says_how_many_seeds_a_test_takes():
 
 def test_questions_stand_in_their_order(library):
     write(library, "questions", QUESTION)
-    assert list(extensions.questions())[2:5] == ["shape", "mine", "networks"]
+    order = list(extensions.questions())
+    assert order[order.index("shape") :][:3] == ["shape", "mine", "networks"]
 
 
 def test_a_study_knows_the_options_of_an_objective_and_the_metrics_that_there_are(library):

@@ -36,7 +36,11 @@ def test_a_study_that_asks_for_no_more_than_there_is_is_planned(config):
         ("compare.images", 31, r"^compare\.images: 31 is more than the 30 validation images$"),
         ("saliency", {"images": 31}, r"^saliency\.images: 31 is more than the 30 validation images$"),
         ("measure.published_images", 61, r"^measure\.published_images: 61 is more than the 60 images of data\.test$"),
-        ("student.recipe.train_images", 61, r"^student\.recipe\.train_images: 61 is more than the 60 training images"),
+        (
+            "student.recipe.train_images",
+            61,
+            r"^student\.recipe\.train_images: 61 is more than the 60 available training images",
+        ),
         ("data.validation.per_class", 30, r"^data\.validation\.per_class: 30 images of each of 3 .* 90 images in all$"),
         (
             "data.classes",

@@ -161,7 +161,7 @@ def test_tables_of_a_study_without_any_rows_are_comments():
 def test_a_table_has_the_reports_cells_under_its_own_heads():
     found = tables.texts(empty(runs=runs(cait=83.0, soft=[77.0, 78.0], last2=[1.0, 2.0])), WHO, SAID)
     text = found["accuracy"]
-    assert r"soft & baseline & 2 & 77.50 & 71.15 to 83.85 & 0.42 & 90.0 \\" in text
+    assert r"soft & baseline & 2 & 77.50 [71.15, 83.85] & 0.42 & 90.0 \\" in text
     assert r"\caption{Test top-1 of the last epoch (\textless{}test\_images\textgreater{})" in text
     assert text.index(r"\caption") < text.index(r"\toprule") and r"\label{tab:accuracy}" in text
 

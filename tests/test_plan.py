@@ -243,7 +243,7 @@ NOTHING = {
     "a comment": edit("data/split.py", "import numpy", "import  numpy"),
     "a constant of the plan": edit("jobs/costs.py", 'WEIGHTS = ".safetensors"', 'WEIGHTS = "safetensors"'),
     "the check of a study": edit("study/checks.py", "give one per channel", "one for each"),
-    "the meaning of a key": edit("spec/training.py", "passes over the training images", "passes over all images"),
+    "the meaning of a key": edit("spec/training.py", "Passes over the training images", "Passes over all images"),
     "the bound of a key": edit("spec/training.py", "ge=1, le=100_000", "ge=1, le=200_000"),
     "metrics without the workflow": edit("metrics/__init__.py", "for number in range", "for number in  range"),
     "how a job is carried out": edit("jobs/run.py", "is already up to date", "is there"),
