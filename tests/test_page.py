@@ -105,7 +105,7 @@ def test_the_summary_stands_in_front_and_answers_in_their_sections(whole):
     assert words.index("+0.50 [+0.10, +0.90] points") < words.index("About Accuracy")
     assert words.count("About Does a variant help?") == words.count("About A question without a panel") == 1
     assert "How it was tested." in words
-    assert "compared with soft" in words and "distillation training a student on what a teacher says" in words
+    assert "compared with soft" in words and "distillation training a student on a teacher's outputs" in words
     assert (
         "What does distilling the teacher cait do inside a student? 7 variants of the loss, compared with soft" in words
     )
