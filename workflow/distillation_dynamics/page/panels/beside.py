@@ -2,10 +2,9 @@
 
 from itertools import permutations
 
-import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
+from ...statistics.paired import mean_of
 from ...words import plural, spaced, with_interval
 from .. import charts
 from ..course import COURSE, COURSE_HEADS, course_of
@@ -82,11 +81,7 @@ def pairs(data: PageData) -> pd.DataFrame:
     for one, other in permutations([name for name in data.names.variants if name in by_seed], 2):
         found = (by_seed[other] - by_seed[one]).dropna()
         if len(found):
-            half = float("nan")
-            if len(found) > 1:
-                half = float(found.std() / np.sqrt(len(found)) * stdtrit(len(found) - 1, 0.975))
-            mean = float(found.mean())
-            rows.append((one, other, len(found), mean, mean - half, mean + half))
+            rows.append({WHO[0]: one, WHO[1]: other, "seeds": len(found), **mean_of(found.to_numpy(), "value")})
     table = pd.DataFrame(rows, columns=[*WHO, "seeds", "value", "low", "high"])
     return table.assign(network=table[WHO[1]], kind="mean")
 
