@@ -85,12 +85,16 @@ def test_a_job_is_called_by_whom_it_is_about(given, name):
     [
         (40, "spectral_first, projector_first, seed 3"),
         (30, "spectral_first, 1 more, seed 3"),
-        (26, "spectral_…, 1 more, seed 3"),
+        (26, "2 variants, seed 3"),
     ],
 )
-def test_a_name_that_is_too_long_is_cut_in_its_networks_and_keeps_its_seed(room, name):
+def test_a_name_that_is_too_long_has_fewer_networks_then_their_number_and_keeps_its_seed(room, name):
     names = tuple(f"students/{one}/seed3" for one in ("spectral_first", "projector_first"))
-    assert job(names=names).fitted(room) == name and len(name) <= room
+    assert job(names=names, rule="cohorts").fitted(room) == name and len(name) <= room
+    measured = job(names=tuple(f"networks/{one}_with_a_long_name" for one in ("cait", "vit")), rule="measure")
+    assert measured.fitted(20) == "2 networks"
+    alone = job(rule="cohorts", names=("students/spectral_first_with_a_long_name/seed3",))
+    assert alone.fitted(20) == "spectral_fi…, seed 3"
     gathered = job(names=("a_table_with_a_long_name",), rule="data", stage="data")
     assert gathered.fitted(9) == "a_table_…"
 

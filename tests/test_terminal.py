@@ -152,12 +152,12 @@ def test_a_run_says_what_runs_a_line_a_job_none_for_links_and_where_the_answer_i
     assert len(to.stream.getvalue().splitlines()) == len(lines), "the end is said once"
 
 
-def test_a_line_is_cut_where_names_are_long_and_not_its_numbers(tmp_path):
+def test_a_line_counts_variants_where_their_names_are_long_and_keeps_its_numbers(tmp_path):
     leave(tmp_path, result={"test_top1": 77.53}, cost={"seconds": 2.0, "images_per_second": 1234.0})
     long = job(tmp_path, names=[f"a_variant_with_a_long_name_{n}/seed0" for n in range(3)])
     long.begun, long.ended = 0.0, 71.0
     said = terminal.line(long, 3000, 80)
-    assert len(said) == 80 and "…, 2 more, seed 0 " in said
+    assert len(said) == 80 and "  3 variants, seed 0 " in said
     assert said.endswith("   71 s  top-1 77.5 %, 1,234 images/s")
 
 

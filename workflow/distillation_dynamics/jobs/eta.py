@@ -58,17 +58,21 @@ class Job:
         return self._listing(MOST_NAMES)
 
     def fitted(self, room: int) -> str:
-        """Return the name in `room` characters: with fewer networks, the last one cut, and with all its seeds."""
+        """Return the name in `room` characters: fewer networks, then their number, a single one cut; with all seeds."""
         if self.rule not in ABOUT_NETWORKS or len(self.name) <= room:
             return self.name if len(self.name) <= room else f"{self.name[: room - 1]}…"
         if len(shorter := self._listing(1)) <= room:
             return shorter
+        if len(self.names) > 1:
+            return self._listing(0)
         cut = max(1, len(self.names[0]) - (len(shorter) - room) - 1)
         return shorter.replace(self.names[0], f"{self.names[0][:cut]}…", 1)
 
     def _listing(self, most: int) -> str:
         names, more = self.names, len(self.names) - most
-        if more > 1 or (more and most < MOST_NAMES):
+        if not most:
+            names = [f"{more} {'networks' if self.rule in ('measure', 'compare') else 'variants'}"]
+        elif more > 1 or (more and most < MOST_NAMES):
             names = [*names[:most], f"{more} more"]
         seeds = list(dict.fromkeys(seed for task in self.tasks if (seed := split(network_of(task))[1])))
         if len(seeds) > MOST_NAMES:
