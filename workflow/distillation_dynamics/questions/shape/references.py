@@ -41,17 +41,6 @@ REFERENCE_COLUMNS = KEYS | {
     ),
     "attention_entropy": Column("bits", "that of attention that prefers no key: log2 of the keys of a query"),
 }
-# What width or the number of keys alone makes, measured or not; their units.
-LEVELS = {
-    "entropy_standardised": "bits",
-    "entropy_fixed_range": "bits",
-    "intensity_per_rms": "",
-    "attention_entropy": "bits",
-}
-REFERENCE_COLUMNS |= {
-    f"{name}_measured": Column(unit, f"what the network has of {name}, mean over images")
-    for name, unit in LEVELS.items()
-}
 
 
 def references_of(depth: pd.DataFrame) -> pd.DataFrame:
@@ -81,8 +70,7 @@ def _row(one: dict) -> dict:
         "entropy_standardised": standardised_entropy(channels, int(bins)) if bins > 0 else np.nan,
         "attention_entropy": one.get("attention_entropy_uniform", np.nan),
     }
-    measured = {f"{name}_measured": one.get(name, np.nan) for name in LEVELS}
-    return {name: one[name] for name in KEYS} | found | entropies | measured
+    return {name: one[name] for name in KEYS} | found | entropies
 
 
 def gaussian_intensity(channels: int, dc: bool = True) -> float:
