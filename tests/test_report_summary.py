@@ -99,15 +99,17 @@ def planned(**families):
     ],
 )
 def test_a_family_is_a_line_with_its_largest_difference(rows, line):
-    lines, _ = said(planned=planned(content=rows))
-    assert lines[0] == f"- **content**: {line}"
+    lines, _ = said(planned=planned(teacher_content=rows))
+    assert lines[0] == f"- **teacher content**: {line}"
 
 
 def test_families_come_first_and_those_beyond_five_are_counted():
-    families = {f"family{number}": {"a less b": difference()} for number in range(6)}
+    families = {f"family{number}": {"a less b": difference()} for number in range(7)}
+    assert said(planned=planned(**families))[1][-1].endswith("The report has 2 more families.")
+    families.popitem()
     lines, rest = said(planned=planned(**families))
     assert [line.split("**")[1] for line in lines[:5]] == list(families)[:5]
-    assert rest[-1].endswith("Comparisons of 1 further families: see the report.") and len(lines) == 7
+    assert rest[-1].endswith("The report has 1 more family.") and len(lines) == 7
 
 
 def test_without_families_distillation_is_told_apart_from_variants_and_both_from_contrasts():
