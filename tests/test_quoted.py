@@ -5,6 +5,7 @@ A table in a document that quotes is preceded by a comment that names its source
 of a row. Numbers in the sentences around must stand in one of these tables.
 """
 
+import json
 import re
 from itertools import combinations
 
@@ -91,8 +92,14 @@ def test_margins_are_those_of_the_protocol():
 
 def test_the_committed_results_say_what_made_them():
     for folder in (ROOT / "docs/results").iterdir():
-        text = (folder / "report.md").read_text(encoding="utf-8")
-        assert re.search(r"\| commit \| [0-9a-f]{40} \|", text) and "| machine |" in text
+        if (folder / "study.json").exists():
+            study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+            commit, machine = study["commit"]["hash"], study["machine"]
+            assert study["commit"]["clean"]
+        else:
+            text = (folder / "report.md").read_text(encoding="utf-8")
+            commit, machine = (re.search(rf"\| {row} \| (.+) \|", text)[1] for row in ("commit", "machine"))
+        assert re.fullmatch("[0-9a-f]{40}", commit) and machine
         assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
 
 

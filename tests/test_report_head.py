@@ -84,6 +84,25 @@ def test_the_head_says_what_was_run_where_and_with_what():
         assert said in text, said
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([4], "4"),
+        ([0, 1], "0, 1"),
+        ([20, 21, 22], "20 to 22"),
+        ([0, 1, 2, 5, 7, 8, 9, 10], "0 to 2, 5, 7 to 10"),
+        ([], ""),
+    ],
+)
+def test_seeds_that_follow_each_other_are_a_range(seeds, said):
+    assert header.ranges(seeds) == said
+
+
+def test_the_machine_of_older_results_is_not_recorded():
+    unknown = COST.assign(cpu=None, threads=np.nan)
+    assert header.computed_on(unknown) == "CPU not recorded, threads not recorded"
+
+
 def test_the_head_says_how_weights_from_elsewhere_were_read():
     table = runs(cait=83.0, dino=80.0)
     table.loc[table["network"] == "dino", "loaded"] = "names read without module."

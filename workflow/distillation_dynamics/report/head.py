@@ -1,6 +1,7 @@
 """What a report is of: a table from `study.json`, the runs and their measured seconds, at the head of the methods."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -55,7 +56,16 @@ def counted(runs: pd.DataFrame) -> str:
         return networks
     seeds = sorted(map(int, students["seed"].unique()))
     variants = students["network"].nunique()
-    return f"{networks}; {plural(variants, 'variant')} x {plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
+    return f"{networks}; {plural(variants, 'variant')} x {plural(len(seeds), 'seed')} ({ranges(seeds)})"
+
+
+def ranges(numbers: list[int]) -> str:
+    """Return sorted numbers, three or more that follow each other as '0 to 2': '0 to 2, 5, 6'."""
+    found = []
+    for _, one in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in one]
+        found += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)
+    return ", ".join(found)
 
 
 def hours(cost: pd.DataFrame) -> str:
@@ -71,8 +81,8 @@ def computed_on(cost: pd.DataFrame) -> str:
     """Return the CPU and the number of threads that networks were trained or loaded with; bits depend on both."""
     cpus = [cpu or "CPU not recorded" for cpu in dict.fromkeys(cost["cpu"])]
     threads = sorted(map(int, cost["threads"].dropna().unique()))
-    counts = listed([plural(count, "thread") for count in threads]) or "threads not recorded"
-    return f"{listed(cpus)}, {counts} a process"
+    counts = listed([plural(count, "thread") for count in threads])
+    return f"{listed(cpus)}, {f'{counts} a process' if counts else 'threads not recorded'}"
 
 
 def short(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> str:
