@@ -169,7 +169,6 @@ def _compared(pairs: list[str], folder: Path) -> dict[str, str]:
 def main() -> None:
     """Try what the command line names, and print what was found."""
     given = json.loads(sys.argv[1])
-    torch.set_num_threads(1)
     print(json.dumps(tried(given["metrics"], given["pairs"])))
 
 

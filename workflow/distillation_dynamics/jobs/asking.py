@@ -1,9 +1,12 @@
 """What only a process that imports torch can tell a plan, which does not: asked of a module of the library."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
+
+from ..threads import VARIABLES
 
 
 class UnansweredError(Exception):
@@ -11,12 +14,13 @@ class UnansweredError(Exception):
 
 
 def ask(module: str, text: str) -> Any:
-    """Return what `python -m <module> <text>` prints as its last line, JSON.
+    """Return what `python -m <module> <text>` prints as its last line, JSON; it computes with one thread.
 
     Raises UnansweredError where it fails.
     """
     command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{module}", text]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    alone = os.environ | dict.fromkeys(VARIABLES, "1")
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnansweredError((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
     return json.loads(done.stdout.splitlines()[-1])

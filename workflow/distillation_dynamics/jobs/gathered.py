@@ -72,7 +72,7 @@ def _tables(graph: Graph) -> dict[str, Task]:
         file = f"{table}.parquet"
         parts = tuple(tuple(task.files(file) for task in beside) for beside in tasks)
         said = {name: (unit, text) for name, (unit, text) in graph.content.columns.get(table, {}).items()}
-        job = TablesJob(table, parts, names_of(graph).arms, said, out="")
+        job = TablesJob(table, parts, names_of(graph).arms, said, machine=graph.machine("tables"), out="")
         reads = [(task, [file]) for beside in tasks for task in beside]
         found[table] = graph.add(
             "tables", table, job, [file], reads, folder="tables", record_name=f".{table}{record.NAME}"
@@ -106,6 +106,7 @@ def _summary(graph: Graph) -> Task:
         ),
         study.teacher,
         names_of(graph).arms,
+        machine=graph.machine("tables"),
         out="",
     )
     names = [*(f"{table}.parquet" for table in SUMMARY_TABLES), "summary.md", "cost.md"]
@@ -129,6 +130,7 @@ def _statistics(graph: Graph) -> Task:
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         setting,
         tuple(name for name, question in questions.items() if setting is not None or not question.requires),
+        machine=graph.machine("tables"),
         out="",
     )
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
@@ -153,6 +155,7 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
         by_content(sorted(LIBRARY.glob("**/*.md.j2"))),
         tuple(task.files(PICTURES) for task in graph.sets.values()),
         study=f"{graph.home}/{STUDY_FILE}",
+        machine=graph.machine("tables"),
         out="",
     )
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
@@ -219,6 +222,7 @@ def _figure(
     job = FiguresJob(
         *(name, names_of(graph), tuple(task.files(*read) for task, read in reads), graph.study.figures),
         classes if "saliency" in figure.tables else (),
+        machine=graph.machine("tables"),
         files=tuple(f"{graph.home}/figures/{file}" for file in files),
     )
     record_name = f".{name}{record.NAME}"
@@ -255,6 +259,7 @@ def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, T
         classes=classes if "saliency" in owners else (),
         study=f"{graph.home}/{STUDY_FILE}",
         records=records,
+        machine=graph.machine("tables"),
         out="",
     )
     code = [f"questions.{name}.panel" for name, question in extensions.questions().items() if question.panel]
@@ -273,6 +278,7 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
         {name: Drawn(figure.caption, task.files(f"{name}.pdf")) for name, (figure, task) in drawn_here.items()},
         by_content([SOURCES]),
         study=f"{graph.home}/{STUDY_FILE}",
+        machine=graph.machine("tables"),
         out="",
     )
     names = ["main.tex", "numbers.tex", "methods.tex", "references.bib"]

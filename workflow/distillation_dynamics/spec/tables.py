@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .base import From, aside
+from .machine import Machine
 from .training import TermSpec
 
 # Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
@@ -117,6 +118,7 @@ class TablesJob:
     tables: tuple[tuple[From, ...], ...]
     arms: dict[str, Arm]
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
 
@@ -127,6 +129,7 @@ class SummaryJob:
     runs: tuple[Run, ...]
     teacher: str | None
     arms: dict[str, Arm]
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
 
@@ -176,6 +179,7 @@ class StatisticsJob:
     tables: dict[str, From]
     setting: Setting | None
     asked: tuple[str, ...]
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
 
@@ -192,6 +196,7 @@ class ReportJob:
     templates: From
     pictures: tuple[From, ...] = ()
     study: str = aside(default="")
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
 
@@ -207,6 +212,7 @@ class FiguresJob:
     tables: tuple[From, ...]
     options: dict[str, Any]
     classes: tuple[str, ...] = ()
+    machine: Machine = aside(default_factory=Machine)
     files: tuple[str, ...] = aside()
 
 
@@ -230,6 +236,7 @@ class PageJob:
     classes: tuple[str, ...] = ()
     study: str = aside(default="")
     records: dict[str, tuple[str, ...]] = aside(default_factory=dict)
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
 
@@ -253,4 +260,5 @@ class PaperJob:
     figures: dict[str, Drawn]
     sources: From
     study: str = aside(default="")
+    machine: Machine = aside(default_factory=Machine)
     out: str = aside()
