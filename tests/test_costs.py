@@ -104,11 +104,11 @@ def test_every_stage_has_reference_costs_and_a_network_that_is_larger_costs_more
 
 def test_a_job_due_for_the_reason_of_others_is_said_with_them(plan):
     lines = why.report(plan, costs.Costs()).splitlines()
-    assert "students none/seed0, hard/seed0, everything/seed0: was not made yet" in lines
-    assert "tables depth, spectrum, cka, map: was not made yet" in lines
+    assert "students none/seed0, hard/seed0, everything/seed0: does not exist yet" in lines
+    assert "tables depth, spectrum, cka, map: does not exist yet" in lines
     networks = "networks/cait, students/none/seed0, students/hard/seed0, students/everything/seed0"
-    assert f"measure {networks}: was not made yet" in lines, "of each all metrics"
-    assert "map: was not made yet" in lines
+    assert f"measure {networks}: does not exist yet" in lines, "of each all metrics"
+    assert "map: does not exist yet" in lines
     assert all(STAGES.keys() >= {line.split()[0].rstrip(":")} for line in lines[: lines.index("")])
 
 

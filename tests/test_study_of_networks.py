@@ -91,7 +91,7 @@ def test_a_study_of_networks_alone_plans_and_trains_nothing(config, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     plan = Plan(graph, Hashes(), slots={"students": 1, "measure": 1, "compare": 1, "tables": 1})
     assert plan.training == {} and plan.cohorts == [] and len(plan.reasons) == len(graph.tasks)
-    assert {*plan.reasons.values()} == {"was not made yet"}
+    assert {*plan.reasons.values()} == {"does not exist yet"}
     # The network that gives the range is measured alone, then the others; then pairs, and all that gathers.
     assert [batch.stage for batch in plan.batches] == ["measure", "measure", "compare", "tables"]
 

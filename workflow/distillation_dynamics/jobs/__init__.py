@@ -1,1 +1,1 @@
-"""What runs and why: the jobs of a study, their keys and records, the plan, the store. Imports no torch."""
+"""Decides what runs and why: the jobs of a study, their keys and records, the plan, the store. Imports no torch."""

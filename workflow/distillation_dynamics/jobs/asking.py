@@ -1,4 +1,4 @@
-"""What only a process that imports torch can tell a plan, which does not: asked of a module of the library."""
+"""Runs a module in a process of its own that imports torch, so that the plan does not have to."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from ..threads import VARIABLES
 
 
 class UnansweredError(Exception):
-    """The module ended without an answer; the text is the last line that it said."""
+    """The module ended without an answer; the text is the last line it printed."""
 
 
 def ask(module: str, text: str) -> Any:

@@ -1,6 +1,6 @@
-"""Jobs that one process carries out together: cohorts of trainings, measurements and comparisons of networks, tables.
+"""Groups jobs that one process carries out: trainings of a cohort, measurements and comparisons, tables.
 
-Each batch is one job of Snakemake; its members keep their own keys, records and files.
+Each batch is one Snakemake job; its members keep their own keys, records and files.
 """
 
 import hashlib
@@ -14,11 +14,12 @@ from ..spec.base import counted, to_json
 from .task import FLAGS, GATHERING, TASKS, Task
 
 BATCHES = f"{TASKS}/batches"
-# The name of a batch lists so many networks, in so many characters.
+# Limits of a batch's name: members listed, and characters.
 MOST_NAMES, LONGEST_NAME = 4, 100
-# On a cluster, whose free GPUs nobody knows: with the published study a loader feeds about so many students.
+# Trainings per job on a cluster, whose free GPUs are unknown: one loader can feed about this many in the published
+# study.
 ON_A_CLUSTER = 8
-# So many figures that need no statistics are worth a process of their own beside that of the statistics.
+# From this many figures without statistics on, they get their own process next to that of the statistics.
 MANY_FIGURES = 12
 
 Member = TypeVar("Member")
@@ -26,14 +27,14 @@ Member = TypeVar("Member")
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs that one process carries out: a cohort of trainings, what is measured of some networks, or all tables."""
+    """Work of one process: a cohort of trainings, the metrics of some networks, or all tables."""
 
     stage: str
     tasks: tuple[Task, ...]
 
     @property
     def name(self) -> str:
-        """Variants and seeds of its members, for people who look at logs or a cluster's queue; a hash of their keys."""
+        """Variants and seeds of the members, for logs and a cluster's queue; followed by a hash of their keys."""
         parts = [split(network_of(task)) for task in self.tasks] if self.stage != "tables" else []
         names, seeds = (list(dict.fromkeys(filter(None, column))) for column in zip(*parts, ("", ""), strict=True))
         more = [f"{len(names) - MOST_NAMES}more"] if len(names) > MOST_NAMES else []
@@ -43,45 +44,45 @@ class Batch:
 
     @property
     def flag(self) -> str:
-        """The file that is there from the end of the batch's job until all that wait for it are done."""
+        """File that exists from the end of the batch's job until everything that waits for it is done."""
         return f"{FLAGS}/batches/{self.stage}/{self.name}"
 
     @property
     def file(self) -> str:
-        """The file that lists the members for the process, on whatever machine it runs."""
+        """File that lists the members for the process that carries them out."""
         return f"{BATCHES}/{self.stage}/{self.name}.json"
 
 
 def members(stage: str, name: str) -> dict[str, Any]:
-    """Return what the file of a batch says: its tasks' files, and the flags that it waits for."""
+    """Return the content of a batch's file: the files of its tasks and the flags it waits for."""
     return read_json(f"{BATCHES}/{stage}/{name}.json")
 
 
 def label_of(task: Task) -> str:
-    """Return how a member of a batch is called: a variant and seed, a network, or a stage that gathers."""
+    """Return the label of a batch's member: variant and seed, network, or stage."""
     if task.stage in GATHERING:
         return task.stage
     return task.job.label if task.stage == "students" else network_of(task)
 
 
 def network_of(task: Task) -> str:
-    """Return the network of a measurement or training, the two of a comparison, or the stage of anything else."""
+    """Return the network of a measurement or training, the two networks of a comparison, or else the stage."""
     if task.stage == "students":
         return f"students/{task.name}"
     return task.name.rpartition("/")[0] or task.stage
 
 
 def split(network: str) -> tuple[str, str]:
-    """Return the name and the seed of a network: `students/soft/seed0` is (soft, 0), `networks/vit` (vit, nothing)."""
+    """Return name and seed of a network: `students/soft/seed0` gives (soft, 0), `networks/vit` gives (vit, "")."""
     kind, _, name = network.partition("/")
     name, _, seed = name.partition("/seed") if kind == "students" else (name or kind, "", "")
     return name, seed
 
 
 def cohorts(due: Iterable[Task], size: int | None, slots: int | None) -> list[Batch]:
-    """Share the due trainings of each student and seed out over jobs: equal trainings once, all slots busy.
+    """Divide the due trainings of each student and seed into jobs that keep all slots busy; equal trainings run once.
 
-    Those of a job see the same batches of the same images, and are of one model.
+    The trainings of a job share model, images and batches.
     """
     alike: dict[str, list[Task]] = {}
     for task in {task.key: task for task in due}.values():
@@ -91,7 +92,7 @@ def cohorts(due: Iterable[Task], size: int | None, slots: int | None) -> list[Ba
 
 
 def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None, slots: int | None) -> Iterator[Batch]:
-    """Share what is due of networks (or pairs of them) out over jobs: the reference alone, students by seed."""
+    """Divide the due tasks of networks or pairs into jobs: the reference alone, students by seed."""
     by_part: dict[str, dict[str, list[Task]]] = {}
     for task in due:
         network = network_of(task)
@@ -107,9 +108,9 @@ def of_networks(rule: str, due: Iterable[Task], reference: str, size: int | None
 
 
 def gathering(due: list[Task], statistics: Task, ends: tuple[Task, ...], slots: int | None) -> Iterator[Batch]:
-    """Yield the batches of what gathers; many figures are drawn beside the statistics where there is a slot.
+    """Yield the batches of tables, statistics, report and figures; with a free slot, figures are drawn in parallel.
 
-    What stands in `ends` waits for all others.
+    Stages in `ends` wait for all others.
     """
     last = [task for task in due if statistics in (task, *task.needs) and task not in ends]
     figures = [task for task in due if task.stage == "figures" and task not in last]
@@ -123,10 +124,10 @@ def gathering(due: list[Task], statistics: Task, ends: tuple[Task, ...], slots: 
 def dealt(
     by_seed: dict[Any, list[Member]], size: int | None, slots: int | None, shares: dict[Any, float] | None = None
 ) -> Iterator[list[Member]]:
-    """Yield the members of each job: those of each seed over jobs of `size` members, or so that all slots are busy.
+    """Yield the members of each job: at most `size` per job, or divided so that all slots are busy.
 
-    `shares`: of the whole work, where seeds have unequal parts: what is more than half of a slot's work is split, since
-    all would wait for it at the end.
+    `shares`: each seed's share of the work. Seeds with more than half of a slot's work are split, since all others
+    would wait for them at the end.
     """
     for seed, members in by_seed.items():
         if size is not None:
@@ -137,5 +138,5 @@ def dealt(
             uneven = round(2 * slots * shares[seed]) if shares and slots > 1 else 1
             count = min(len(members), max(uneven, math.ceil(slots / len(by_seed))))
         for number in range(count):
-            # In turn, so that the plain variants and those that ask the teacher are spread evenly.
+            # Dealt in turn, so that cheap variants and those that query the teacher spread evenly.
             yield members[number::count]

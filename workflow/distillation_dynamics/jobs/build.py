@@ -1,4 +1,4 @@
-"""Build the graph of a study."""
+"""Builds the graph of a study."""
 
 from ..study.study import Study
 from . import gathered, measured, trained
@@ -7,7 +7,7 @@ from .graph import Graph
 
 
 def build_graph(study: Study, content: Content, results: str = "results") -> Graph:
-    """Return all tasks of a study: those that make networks ready, then those that measure them, then what gathers."""
+    """Return all tasks of a study: networks first, then measurements, then tables, report and figures."""
     graph = Graph(study, content, results)
     trained.add(graph)
     measured.add(graph)

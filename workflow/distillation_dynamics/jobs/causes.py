@@ -1,8 +1,8 @@
-"""Why an attempt of a job failed, from the words of its log, of Snakemake and of SLURM.
+"""Finds why an attempt of a job failed, from its log, Snakemake's message and SLURM's state.
 
-A job that ends by itself leaves a sentence of ours in its log. One that is ended from outside leaves none, or that of
-another process of it, so that how it ended is looked at first: as what SLURM lists it, and by which signal any of its
-processes died (its own, one of torchrun's, a loader's).
+A job that ends by itself leaves an error sentence in its log. A job that is killed leaves none, or that of another of
+its processes. So the cause is looked for first in SLURM's state and in the signal that killed one of its processes (its
+own, one of torchrun's, a loader's).
 """
 
 import os
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 PROFILE = "slurm/profile.yaml"
-# Where a study says what trainings ask for, whose next attempt goes on where the last one was.
+# Parts of a study that configure trainings, whose next attempt resumes the last one.
 TRAININGS = {"compute.networks", "compute.students"}
-# The end of a log that is looked at.
+# Bytes read from the end of a log.
 TAIL = 20_000
 OUT_OF_MEMORY = re.compile(r"OUT_OF_MEMORY|oom.kill|exceeded (job |step )?memory limit", re.IGNORECASE)
 STOPPED = re.compile(r"^not finished: (.*?)(?: before update (\d+))?;", re.MULTILINE)
@@ -25,11 +25,10 @@ STATE = re.compile(r"SLURM status is: '(\w+)")
 # Refusals that pass when other jobs end.
 AWAY = re.compile(r"Unable to contact slurm controller|Socket timed out|Zero Bytes were transmitted", re.IGNORECASE)
 FULL = re.compile(rf"MaxSubmitJob|MaxJobs|temporarily|try again|{AWAY.pattern}", re.IGNORECASE)
-# Says of a job that SLURM ended it to make room and did not queue it again; `slurm.attend` gives it, since to the
-# executor a state of PREEMPTED is one that waits.
+# Marks a job that SLURM preempted and did not requeue; set by `slurm.attend`, since the executor takes the state
+# PREEMPTED for a waiting job.
 PREEMPTED = "ERROR"
-# How it is said by which signal a process died: by Python, as a status of a shell, by torchrun, by PyTorch's loader and
-# by srun.
+# Wordings for a process killed by a signal: of Python, a shell's exit status, torchrun, PyTorch's loader, srun.
 SIGNALS = (
     re.compile(r"<Signals\.(?P<name>SIG\w+): \d+>"),
     re.compile(r"\bexit (?:status|code) (?P<status>\d+)"),
@@ -40,9 +39,9 @@ SIGNALS = (
     re.compile(r"^srun: error: .*: (?P<words>[A-Z][a-z]+(?: [a-z]+)?)(?: \(core dumped\))?$", re.MULTILINE),
 )
 WORDS = {signal.strsignal(number): number.name for number in signal.Signals}
-# A loader process that is killed may be found gone before it is known why.
+# A killed loader process may be reported missing before the cause is known.
 GONE = re.compile(r"DataLoader worker \(pid\(s\) [\d, ]+\) exited unexpectedly")
-# How PyTorch's loader and NCCL say that shared memory is full.
+# Messages of PyTorch's loader and NCCL when shared memory is full.
 BUS_ERROR = re.compile(
     r"Unexpected bus error encountered in worker|unable to \w+ .*</torch_|creating shared memory segment /dev/shm"
 )
@@ -50,7 +49,7 @@ NO_SPACE = re.compile(r"OSError: \[Errno \d+\] (No space left on device|Disk quo
 
 
 class Kind(Enum):
-    """Why an attempt failed."""
+    """The cause of a failed attempt."""
 
     SENTENCE = "said what is wrong"
     STOPPED = "was asked to stop"
@@ -67,7 +66,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A failed attempt: why, in words for the terminal, and before which update a training was stopped."""
+    """A failed attempt: cause, sentence for the terminal, and the update before which a training was stopped."""
 
     kind: Kind
     sentence: str
@@ -75,15 +74,15 @@ class Failure:
 
 
 def keys_with(parts: Iterable[str], option: str = "") -> str:
-    """Return the keys of an option (or of all of them) in the parts of a study that say what a job asks for."""
+    """Return the keys of one or all options in the given parts of a study's `compute` section."""
     return " or ".join(f"{part}.{option}".rstrip(".") for part in parts)
 
 
 def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
-    """Return why an attempt failed, from the words of the executor and the ends of the job's log files.
+    """Return why an attempt failed, from the executor's message and the ends of the job's log files.
 
-    `message`: what SLURM's executor says of the job, on one machine how its command ended. `parts` are those of the
-    study that say what the job asks for, as compute.students.
+    `message`: what SLURM's executor reports, or on one machine how the command ended. `parts`: the parts of the study
+    that configure the job, as compute.students.
     """
     logs, parts = list(logs), list(parts)
     return (
@@ -95,7 +94,7 @@ def read(message: str, logs: Iterable[str], parts: Iterable[str]) -> Failure:
 
 
 def _state(message: str) -> str:
-    """Return as what SLURM lists a job that ended, where that tells more than that it failed."""
+    """Return SLURM's state of a job that ended, if it says more than that the job failed."""
     found = STATE.search(message)
     return f" (SLURM: {found[1]})" if found is not None and found[1] != "FAILED" else ""
 
@@ -122,7 +121,7 @@ def _refused(message: str, parts: list[str]) -> Failure | None:
 
 
 def _ended(message: str, text: str, parts: list[str]) -> Failure | None:
-    """Return what ended a job from outside, or else its own sentence."""
+    """Return what killed a job, or else the job's own error sentence."""
     state = found[1] if (found := STATE.search(message)) is not None else ""
     signals, runtime, memory = (
         signals_in(message + "\n" + text),
@@ -173,12 +172,12 @@ def _killed(memory: str, on_cluster: bool) -> str:
     why = "one of its processes was killed (SIGKILL), usually because memory ran out"
     if on_cluster:
         return f"{why}; raise {memory}"
-    # Alone on the machine `mem_mb` bounds nothing unless Snakemake is told what there is.
+    # On one machine Snakemake enforces `mem_mb` only with --resources.
     return f"{why}: raise {memory}, and run with --resources mem_mb=N, so that all jobs together use at most N MB"
 
 
 def signals_in(text: str) -> set[str]:
-    """Return the names of the signals by which processes died, as a text says it.
+    """Return the names of the signals that killed processes, found in a text.
 
     >>> sorted(signals_in("Command 'x' died with <Signals.SIGKILL: 9>. y returned non-zero exit status 143."))
     ['SIGKILL', 'SIGTERM']
@@ -198,7 +197,7 @@ _NUMBERS = {int(number) for number in signal.Signals}
 
 
 def _disk(logs: list[str]) -> Failure | None:
-    """Return that a disk is full, where a traceback says so, or the log could not be written."""
+    """Return that a disk is full, if a traceback says so or the log could not be written."""
     if (found := NO_SPACE.search("\n".join(map(tail, logs)))) is not None:
         where = f": {found[2]}" if found[2] else ", where it writes"
         return Failure(Kind.DISK, f"{found[1]}{where}; free some, and run the same command again")
@@ -212,14 +211,14 @@ def _disk(logs: list[str]) -> Failure | None:
             file.write(b"x" * 4096)
             os.fsync(file)
     except OSError as error:
-        # Of all logs of the study, so that it is one sentence for all its jobs.
+        # One sentence for all jobs of the study: any of its logs may be the one.
         place = error.filename if error.filename == logs[0] else "/".join(folder.split("/")[:2])
         return Failure(Kind.DISK, f"{error.strerror}: {place}; the logs cannot be written")
     return None
 
 
 def _end(message: str, logs: list[str]) -> str:
-    """Return what the job's own log, the first, ends with (of a traceback the error), or that it says nothing."""
+    """Return the end of the job's first log (the error, for a traceback), or that it is empty."""
     for log, what in zip(logs, ("its log", "SLURM's log of it"), strict=False):
         if lines := [line.strip() for line in tail(log).splitlines() if line.strip()]:
             return f"{what} ends with {lines[-1]}"
@@ -228,7 +227,7 @@ def _end(message: str, logs: list[str]) -> str:
 
 
 def tail(path: str) -> str:
-    """Return the end of a log; nothing where there is none."""
+    """Return the end of a log; "" if there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - TAIL))
@@ -238,11 +237,11 @@ def tail(path: str) -> str:
 
 
 def _sentence(text: str) -> str | None:
-    """Return what stands behind the last `error: ` at the beginning of a line, down to what others wrote after it."""
+    """Return the text after the last `error: ` at the start of a line, without what others wrote after it."""
     found = list(re.finditer(r"^error: ", text, re.MULTILINE))
     if not found:
         return None
     lines = text[found[-1].end() :].splitlines()
-    # Snakemake's own lines, in the log of the cluster, stand behind an empty line or begin with a date.
+    # In a cluster's log Snakemake's own lines follow an empty line or begin with a date.
     end = next((n for n, line in enumerate(lines) if not line.strip() or re.match(r"\[|srun|slurmstepd", line)), None)
     return "\n".join(lines[:end])

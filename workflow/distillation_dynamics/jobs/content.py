@@ -1,4 +1,4 @@
-"""What is in the files that come from outside: images and weights, as hashes. Imports no torch."""
+"""Hashes of the inputs from outside: images and weights. Imports no torch."""
 
 import os
 import sys
@@ -14,17 +14,17 @@ from ..spec.configured import Data
 from ..study.study import Study
 from .hashes import Hashes
 
-# The set of `data`.
+# Name of the image set that `data` configures.
 DATA = "main"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What is in the files that come from outside, as hashes: images by set and source, and weights by network.
+    """Hashes of the inputs from outside: images by set and source, weights by network.
 
-    `missing` names files that do not exist yet: only a run needs them. `counts`: numbers of images by
-    set and source, where they are known before they are listed. `columns`: what the columns of the metrics'
-    tables say of themselves, unit and meaning by table; empty where that is not asked.
+    `missing` names files that do not exist yet and that only a run needs. `counts`: number of images by set and source,
+    where known before they are listed. `columns`: unit and meaning of each column of the metrics' tables, by table;
+    empty if not requested.
     """
 
     images: dict[str, dict[str, str]]
@@ -35,7 +35,7 @@ class Content:
 
     @classmethod
     def read(cls, study: Study, hashes: Hashes) -> "Content":
-        """Return what is there now; raise StudyError naming the key of what cannot be read."""
+        """Return the present content; raise StudyError naming the key whose files cannot be read."""
         images, counts, missing = {}, {}, None
         for name, data in sets_of(study).items():
             images[name], counts[name], lacking = _content(key_of(name), data, hashes)
@@ -46,17 +46,17 @@ class Content:
 
 
 def sets_of(study: Study) -> dict[str, Data]:
-    """Return the image sets of a study: that of `data`, under this name, and its probes."""
+    """Return a study's image sets by name: that of `data`, and the probes."""
     return {DATA: study.data, **study.probes}
 
 
 def key_of(name: str) -> str:
-    """Return the key of the configuration that an image set stands under."""
+    """Return the configuration key of an image set."""
     return "data" if name == DATA else f"probes.{name}"
 
 
 def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict[str, int], str | None]:
-    """Return the hashes of a set's sources, the numbers of their images, and what is missing; raise as its reader."""
+    """Return hashes of a set's sources, numbers of their images, and what is missing; raise as its reader does."""
     reader = import_module(f"..data.sources.{data.source}", __package__)
     found, counts, missing = {}, dict(data.rows), None
     for source, paths in data.files.items():
@@ -69,7 +69,7 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
         files = reader.contents(paths, f"{key}.{source}", **options_of(reader, data))
         found[source] = hashes.of_source(paths, files, data.trust_times)
         if os.path.isdir(paths[0]) and not data.packed:
-            # Each is an image, which is read where it lies.
+            # Each of these files is one image, read in place.
             counts[source] = len(files)
     if missing is None:
         _check_classes(key, data, reader)
@@ -77,14 +77,14 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
 
 
 def _check_classes(key: str, data: Data, reader: Any) -> None:
-    """Raise StudyError where a set is said to have other classes than its labels tell, as far as they are known now."""
+    """Raise StudyError if a set's given number of classes contradicts its labels, as far as they are known."""
     source = "train" if data.train else "test"
     paths, name, told = data.files[source], f"{key}.{source}", options_of(reader, data)
     if data.classes is None or not hasattr(reader, "classes_in"):
         return
     if reader.classes_in(paths, name, **told) in (None, data.classes):
         return
-    # In the words of the stage that splits them.
+    # Worded as in the stage that splits them.
     images = reader.Source(paths, data.classes, name, **told)
     if images.classes is not None and len(images.classes) != data.classes:
         raise StudyError(images.not_of(data.classes))
@@ -94,7 +94,7 @@ def _check_classes(key: str, data: Data, reader: Any) -> None:
 
 
 def _warn_of(images: dict[str, str], counts: dict[str, int]) -> None:
-    """Say what is most likely not meant: a test on the training images, or with more images than the training."""
+    """Warn of likely mistakes: testing on training images, or with more images than in training."""
     if "train" not in images:
         return
     if images["train"] == images["test"]:
@@ -104,7 +104,7 @@ def _warn_of(images: dict[str, str], counts: dict[str, int]) -> None:
 
 
 def _weights_of(study: Study, hashes: Hashes) -> dict[str, str]:
-    """Return the hashes of weights that lie on this machine; raise StudyError where no network can have them."""
+    """Return hashes of local weights; raise StudyError if they fit no network."""
     found = {}
     for name, network in study.networks.items():
         key = f"networks.{name}"

@@ -1,9 +1,9 @@
-"""What jobs cost: seconds, bytes and memory, from the records of earlier jobs under `results/` where those tell.
+"""Estimates the cost of jobs: seconds, bytes and memory, from records of earlier jobs under `results/`.
 
-Trainings cost seconds an image, as earlier ones of the same network on the same kind of device; other tasks the mean of
-earlier ones of their stage and network. Both are scaled by what is computed: images, tokens, channels and blocks. Where
-none tells, a table of reference costs gives a rough guess. Memory is the most that an earlier job of the stage took, of
-the same network (sizes of its blocks and batches, too), images, or study.
+A training's estimate is the seconds per image of earlier trainings of the same network on the same kind of device;
+other tasks use the mean of earlier tasks of their stage and network. Both scale with the computation: images, tokens,
+channels and blocks. Without a precedent, a table of reference costs gives a rough guess. Memory is the maximum of
+earlier jobs of the stage with the same network (also sizes of blocks and batches), images, or study.
 """
 
 import math
@@ -27,10 +27,10 @@ from .memory import megabytes
 from .task import BATCHED, Task
 
 WEIGHTS = ".safetensors"
-# What seconds rest on, the worst last: earlier jobs, the table below, what a job asks for (at most so much).
+# Basis of an estimate, from best to worst: earlier jobs, the table below, the time limit.
 RECORDS, REFERENCE, REQUEST = range(3)
-# Seconds where no record tells, as measured with the default study on one core of a machine with two, and rounded: of a
-# task, of each image that a network sees, and of the start of a job; so many operations of a network take a second.
+# Reference costs in seconds for jobs without a precedent, rounded: per task, per image a network sees, and per job
+# start. Measured with the default study on one core of two. A network runs this many operations per second.
 SECONDS = {
     "data": (4, 0),
     "network_weights": (20, 0),
@@ -49,19 +49,19 @@ SECONDS = {
     "paper": (3, 0),
 }
 SECONDS_TO_START = 3
-# A job asks for so many times the memory that an earlier one took.
+# Margin on the memory that an earlier job took.
 MARGIN = 1.25
-# A training passes forward and back; all metrics of a network share its passes.
+# A training runs forward and backward passes; all metrics of a network share its passes.
 PASSES = {"networks": 3.0, "students": 3.0, "measure": 0.1}
 OPERATIONS_A_SECOND = 1.6e10
-# Stages whose jobs are those of a rule are asked for, and told of, by its name.
+# Stages whose jobs are requested and listed by the name of their rule.
 ASKED_AS = {stage: rule for rule in ("measure", "compare", "tables") for stage in BATCHED[rule]}
 ASKED_AS |= {"network_weights": "data"}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a job, what they rest on, and bytes that it leaves; None where nothing tells of those."""
+    """Cost of a job: seconds with their basis, and bytes it leaves (None if unknown)."""
 
     seconds: float
     source: int
@@ -69,7 +69,7 @@ class Cost:
 
     @classmethod
     def total(cls, costs: Iterable["Cost"]) -> "Cost":
-        """Return the cost of several one after the other, which rests on the worst that one of them rests on."""
+        """Return the cost of several jobs in sequence; its basis is the worst of theirs."""
         costs = list(costs)
         sizes = [cost.bytes for cost in costs]
         size = None if None in sizes else sum(filter(None, sizes))
@@ -78,7 +78,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `cost.json` of a training says, as far as it tells what another one costs."""
+    """Content of a training's `cost.json` that helps to estimate another training."""
 
     seconds: float
     start_seconds: float
@@ -87,7 +87,7 @@ class Trained:
 
 
 class Costs:
-    """What earlier jobs took, by stage and network: what another network took says nothing."""
+    """Costs of earlier jobs by stage and network; other networks give no estimate."""
 
     def __init__(self, results: str = "results"):
         self.seconds: dict[tuple[str, ...], list[float]] = {}
@@ -100,7 +100,7 @@ class Costs:
                 kind, size = (known["stage"], _network_of(known["job"])), work(known["job"])
                 alike = _alike(known["stage"], known["job"], path.relative_to(results).parts[0])
             except (AttributeError, KeyError, TypeError, ValueError):
-                continue  # Its job is no job: nothing is known of it.
+                continue  # Not a job: nothing is known of it.
             self.seconds.setdefault(kind, []).append(known["seconds"] / size)
             self.peaks[alike] = max(self.peaks.get(alike, 0.0), known.get("peak_mb", 0.0))
             self.bytes.setdefault(kind, []).append(sum(file[IDENTITY][0] for file in known["files"].values()))
@@ -108,7 +108,7 @@ class Costs:
                 self._training(kind, path.parent / "cost.json", size)
 
     def _training(self, kind: tuple[str, str], path: Path, size: float) -> None:
-        """Remember the seconds of an image, a student's share of what a cohort shares among them."""
+        """Remember seconds per image, counting a student's share of the cost its cohort shares."""
         cost = own.read(path, Trained)
         if cost is not None and cost.seconds and cost.images_per_second:
             images = cost.seconds * cost.images_per_second
@@ -116,7 +116,7 @@ class Costs:
             self.seconds.setdefault((*kind, cost.device), []).append(seconds / images / size)
 
     def of(self, graph: Graph, task: Task) -> Cost:
-        """Return what a task costs by itself; of one of a cohort its share."""
+        """Return the cost of one task; for a member of a cohort, its share."""
         job, images = counted(task.job), _images(graph, task)
         kind, whole = (task.stage, _network_of(job)), work(job)
         known = [whole * rate for rate in self.seconds.get(kind, ())]
@@ -136,7 +136,7 @@ class Costs:
         return Cost(start + images * each, REFERENCE, left)
 
     def of_job(self, graph: Graph, tasks: Iterable[Task]) -> Cost:
-        """Return what a job costs that carries out tasks; at most what it asks for, where nothing tells of one."""
+        """Return the cost of a job that carries out `tasks`; its time limit at most, if a task has no estimate."""
         tasks = list(tasks)
         cost = Cost.total(self.of(graph, task) for task in tasks)
         if cost.source == REQUEST:
@@ -144,9 +144,9 @@ class Costs:
         return replace(cost, seconds=cost.seconds + SECONDS_TO_START * (cost.source == REFERENCE))
 
     def mem_mb(self, graph: Graph, tasks: Iterable[Task]) -> int:
-        """Return the memory that a job asks for which carries out tasks, MB.
+        """Return the memory in MB to request for a job that carries out `tasks`.
 
-        The most of what the study says, what measuring is reckoned to take, and with a margin what earlier jobs took.
+        The maximum of the study's setting, the estimate for measuring, and what earlier jobs took plus a margin.
         """
         found = [0]
         for task in tasks:
@@ -158,17 +158,17 @@ class Costs:
 
 
 def asked(graph: Graph, task: Task) -> dict[str, int]:
-    """Return what the job of a task asks for: a part of `compute` in the study."""
+    """Return the part of `compute` that configures a task's job."""
     return graph.study.compute[ASKED_AS.get(task.stage, task.stage)]
 
 
 def _network_of(job: dict) -> str:
-    """Return what tells the network of a job, and its metric, from others; empty for one without."""
+    """Return what identifies a job's network and metric; empty for a job without a network."""
     return to_json([job.get("model") or job.get("network", {}).get("model"), job.get("metric")])
 
 
 def _alike(stage: str, job: dict, scope: str) -> str:
-    """Return what jobs have in common that take about as much memory: stage, and network, images or study."""
+    """Return what jobs of similar memory share: stage, and network, images or study."""
     network, recipe = job.get("network") or {}, job.get("recipe") or {}
     model = job.get("model") or network.get("model")
     if model is not None:
@@ -178,10 +178,10 @@ def _alike(stage: str, job: dict, scope: str) -> str:
 
 
 def work(job: dict) -> float:
-    """Return what a job computes, as far as it says sizes, to scale the seconds of jobs of its stage and network by.
+    """Return the amount of computation of a job, if its sizes are known; scales the seconds of its stage and network.
 
-    Of an image they are the operations of blocks of a Transformer, 24 N C^2 + 4 N^2 C by tokens N and channels C, or
-    where no sizes of blocks are said its pixels. What is measured counts images and checkpoints, too.
+    For an image: operations of a Transformer's blocks, 24 N C^2 + 4 N^2 C with N tokens and C channels, or its pixels
+    if the sizes of blocks are unknown. Measurements also count images and checkpoints.
     """
     network = job.get("network") or {}
     blocks = [(one["channels"], one["rows"] * one["columns"]) for one in (job.get("size") or {}).get("blocks", ())]
@@ -197,7 +197,7 @@ def _recipe(task: Task) -> Recipe | None:
 
 
 def _images(graph: Graph, task: Task) -> int | None:
-    """Return how many images a network sees in a task; None when that is not yet known."""
+    """Return the number of images a network sees in a task; None if not yet known."""
     if (recipe := _recipe(task)) is not None:
         count = _training_images(graph, recipe.train_images)
         return None if count is None else recipe.epochs * count
@@ -210,7 +210,7 @@ def _images(graph: Graph, task: Task) -> int | None:
 
 
 def _owner(graph: Graph, task: Task) -> str:
-    """Return the name of the network or student that a task is about."""
+    """Return the name of a task's network or student."""
     if task.stage in ("networks", "teacher_outputs"):
         return task.name
     network = network_of(task)
@@ -225,7 +225,7 @@ def _training_images(graph: Graph, chosen: int | None) -> int | None:
 
 @cache
 def _split_images(folder: str) -> int | None:
-    """Return the number of training images in a split, read once for all jobs of a plan; None before it is there."""
+    """Return the number of training images of a split, read once per plan; None before the split exists."""
     try:
         return int((read_table(Path(folder) / "splits.parquet")["split"] == "train").sum())
     except (StudyError, KeyError):
@@ -233,17 +233,17 @@ def _split_images(folder: str) -> int | None:
 
 
 def outputs_bytes(graph: Graph, task: Task) -> int | None:
-    """Return how many bytes a teacher's stored outputs take; None where the number of images is not yet known."""
+    """Return the bytes of a teacher's stored outputs; None if the number of images is not yet known."""
     job, size = task.job, graph.study.model_info[task.name].size
     views, count = views_of(job.augmentation), _training_images(graph, job.train_images)
-    assert views is not None, "answers are stored of a fixed number of views"
+    assert views is not None, "outputs are stored only for a fixed number of views"
     return None if count is None else 4 * views * count * sum(values_of(part, size) for part in job.parts)
 
 
 def stored_bytes(job: MeasureJob) -> int | None:
-    """Return about how many bytes a measurement leaves that stores much; None where only earlier ones tell.
+    """Return the approximate bytes that a large measurement leaves; None if only earlier jobs can say.
 
-    Much are features that are dumped, the activations for comparisons, and Gram matrices.
+    Large are dumped features, activations kept for comparisons, and Gram matrices.
     """
     settings, shapes, count = job.settings, job.network.shapes, job.image_sets[0].count or 0
     sizes = {
@@ -266,7 +266,7 @@ def _stored_bytes(graph: Graph, task: Task) -> int | None:
 
 
 def _weights_bytes(graph: Graph, task: Task) -> int | None:
-    """Return how many bytes of weights a job leaves, nearly all that a training leaves; None where it leaves none."""
+    """Return the bytes of weights that a job leaves; None if it leaves none."""
     if task.stage not in ("students", "networks"):
         return None
     count = sum(path.endswith(WEIGHTS) for path in task.writes if "objective" not in path)

@@ -1,4 +1,4 @@
-"""The name of this machine's CPU: equal bits are promised for one kind of CPU and number of threads."""
+"""Name of this machine's CPU: results are equal bit for bit on one kind of CPU with one number of threads."""
 
 import platform
 import re
@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 FILE = Path("/proc/cpuinfo")
-# Of an Apple machine, which has no such file.
+# Fallback on Apple machines, which lack that file.
 COMMAND = "sysctl", "-n", "machdep.cpu.brand_string"
 
 
 @cache
 def name() -> str:
-    """Return the name that the CPU gives itself; the kind of machine where it gives none."""
+    """Return the CPU's own name, or else the kind of machine."""
     try:
         if FILE.is_file():
             named = re.search(r"^model name\s*:\s*(.+)$", FILE.read_text(encoding="utf-8"), re.MULTILINE)

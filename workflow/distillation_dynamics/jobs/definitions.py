@@ -1,6 +1,6 @@
-"""The modules of the library as their definitions: what each means, without its words, and what it refers to.
+"""The library's modules as definitions: the meaning of each, without words for people, and its references.
 
-What counts of a definition is said in `meaning`. All is read from the syntax tree.
+`meaning` says what counts of a definition. Everything is read from the syntax tree.
 """
 
 import ast
@@ -15,12 +15,12 @@ from . import meaning
 from .meaning import ALL, IMPORT, Reader, Reference, is_docstring, last_name
 
 PACKAGE = __package__.partition(".")[0]
-# Decorators that do nothing but return a function, by their last name; what others do is done by importing a module.
+# Decorators that only wrap a function, by their last name; others count as work done on import.
 PURE = {"abstractmethod", "cache", "contextmanager", "dataclass", "inference_mode", "lru_cache", "no_grad"}
 
 
 class Definition(NamedTuple):
-    """Hashes of what it means and of what its columns say ('' for nothing), its references, and other packages."""
+    """A definition: hashes of its meaning and its columns' texts ("" for none), references and other packages."""
 
     meaning: str
     texts: str
@@ -29,31 +29,31 @@ class Definition(NamedTuple):
 
 
 class Module(NamedTuple):
-    """Definitions by name, with what is done by importing it as IMPORT; references by the names that it imports."""
+    """Definitions by name, with import-time work under IMPORT; references by the names a module imports."""
 
     definitions: dict[str, Definition]
     imports: dict[str, list[Reference]]
 
 
-# Module -> hash of what it was read from, Module: of an earlier process, for the next one.
+# Module -> (hash of its source, Module), kept from an earlier process.
 Known = dict[str, tuple[str, Module]]
 known: Known = {}
 
 
 def hash_of(*parts: str | bytes) -> str:
-    """Return 12 hexadecimal digits that stand for some parts."""
+    """Return 12 hexadecimal digits that identify some parts."""
     total = hashlib.sha256()
     for part in parts:
         total.update((part if isinstance(part, bytes) else part.encode()) + b"\0")
     return total.hexdigest()[:12]
 
 
-# How modules are read, which is part of what they are known again by.
+# Version of the reader, part of each module's identity.
 HOW = hash_of(Path(__file__).read_bytes(), Path(meaning.__file__).read_bytes(), sys.version)
 
 
 def read(name: str, path: Path) -> Module:
-    """Return a module of the library by its name and file; it is parsed only where it is new."""
+    """Return a module of the library by name and file; it is parsed only if it changed."""
     content = path.read_bytes()
     seen = hash_of(HOW, path.name, content)
     if name not in known or known[name][0] != seen:
@@ -63,7 +63,7 @@ def read(name: str, path: Path) -> Module:
 
 
 def _module(name: str, package: str, tree: ast.Module) -> Module:
-    """Return what a module defines and imports."""
+    """Return the definitions and imports of a module."""
     imports: dict[str, list[Reference]] = {}
     others: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -75,7 +75,7 @@ def _module(name: str, package: str, tree: ast.Module) -> Module:
         for defined in _names_of(statement):
             statements.setdefault(defined, []).append(statement)
     for part in statements[IMPORT]:
-        # What is defined by being imported is there wherever the module is.
+        # Definitions made by importing exist wherever the module does.
         stored = (one.id for one in ast.walk(part) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
         for defined in stored:
             statements.setdefault(defined, [])
@@ -100,7 +100,7 @@ def _module(name: str, package: str, tree: ast.Module) -> Module:
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[tuple[str, Reference]]:
-    """Yield the names that a statement imports from the library, with what they are."""
+    """Yield the names a statement imports from the library, with their references."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.name.partition(".")[0] == PACKAGE:
@@ -118,7 +118,7 @@ def _imported(node: ast.AST, package: str) -> Iterator[tuple[str, Reference]]:
 
 
 def _imported_from_others(node: ast.AST) -> dict[str, str]:
-    """Return the names that a statement imports from elsewhere, each with the package that it comes from."""
+    """Return the names a statement imports from other packages, each with its package."""
     if isinstance(node, ast.Import):
         return {one.asname or one.name.partition(".")[0]: one.name.partition(".")[0] for one in node.names}
     if isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -127,7 +127,7 @@ def _imported_from_others(node: ast.AST) -> dict[str, str]:
 
 
 def _names_of(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement at the top of a module defines; IMPORT where it does anything else."""
+    """Return the names that a module's top-level statement defines; IMPORT if it does anything else."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         pure = all(last_name(decorator) in PURE for decorator in statement.decorator_list)
         return [statement.name] if pure else [statement.name, IMPORT]
@@ -138,6 +138,6 @@ def _names_of(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom) or is_docstring(statement):
         star = isinstance(statement, ast.ImportFrom) and statement.names[0].name == ALL
         return [IMPORT] if star else []
-    # What is read by type checkers alone, or done only where the module is a program.
+    # Only for type checkers, or only when the module runs as a program.
     tests = {"TYPE_CHECKING", "__name__ == '__main__'"}
     return [] if isinstance(statement, ast.If) and ast.unparse(statement.test) in tests else [IMPORT]

@@ -1,4 +1,4 @@
-"""What differs between the job of a record and that of a task, in words."""
+"""Describes how a task's job differs from the job in a record."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from ..spec.base import counted
 from .task import Task
 
-# Of the keys that differ so many are said.
+# Maximum number of differing keys listed.
 MOST_KEYS = 5
 
 
 def difference(task: Task, known: dict[str, Any]) -> str | None:
-    """Return which keys of a job, or which code, are others than those of its record; None where only others' are."""
+    """Return which keys of a job, or which code, differ from its record; None if only inputs do."""
     old, new = ({**_flat(job), **_code(code)} for job, code in (
         (known["job"], known["code"]), (counted(task.job), task.code)
     ))  # fmt: skip
@@ -25,7 +25,7 @@ def difference(task: Task, known: dict[str, Any]) -> str | None:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
-    """Return dotted key -> value of a job; what is listed goes by its name where it has one, not by its place."""
+    """Return dotted key -> value of a job; items of a list go by their name if they have one, else by position."""
     if not (isinstance(value, dict | list) and value):
         return {key: str(value)}
     flat: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""The jobs of a run of Snakemake: what each carries out, how much of the whole is done, how long the rest takes.
+"""Progress of a Snakemake run: what each job carries out, the share done, and the time left.
 
-Expected seconds are those of `costs`, set right by the jobs of the run that have ended.
+Expected seconds come from `costs`, corrected by the jobs of this run that have ended.
 """
 
 from collections import Counter
@@ -17,17 +17,17 @@ BASIS = {
     REFERENCE: "estimated from reference costs, which the first jobs correct",
     REQUEST: "an upper limit: some jobs have no estimate but their time limit",
 }
-# The name of a job lists at most this many networks, and as many seeds.
+# Maximum number of networks in a job's name, and of seeds.
 MOST_NAMES = 2
-# Rules whose jobs are about networks or students.
+# Rules whose jobs belong to networks or students.
 ABOUT_NETWORKS = ("cohorts", "measure", "compare", "student")
 
 
 @dataclass
 class Job:
-    """A job of Snakemake: its rule, what it carries out, what it takes of the machine, what it should cost.
+    """A Snakemake job: rule, members, resources, expected cost.
 
-    `begun` and `ended`: seconds of a clock; `log`: the file in which it says how far it is.
+    `begun` and `ended`: clock readings in seconds; `log`: the file in which it reports its progress.
     """
 
     rule: str
@@ -40,18 +40,18 @@ class Job:
 
     @property
     def took(self) -> float:
-        """The seconds that it took."""
+        """Seconds it took."""
         assert self.begun is not None and self.ended is not None
         return self.ended - self.begun
 
     @property
     def names(self) -> list[str]:
-        """The networks or variants that it is about."""
+        """Its networks or variants."""
         return list(dict.fromkeys(split(network_of(task))[0] for task in self.tasks))
 
     @property
     def name(self) -> str:
-        """Whom it is about: a network, some variants and seeds, or the stages that it gathers."""
+        """Its networks, variants and seeds, or the stages it gathers."""
         if self.rule not in ABOUT_NETWORKS:
             stages = dict.fromkeys(task.stage for task in self.tasks)
             return ", ".join(stages) if self.tasks[0].stage in GATHERING else self.tasks[0].name
@@ -81,9 +81,9 @@ class Job:
 
 
 class Workload:
-    """The jobs of a run by number; `limits`: what of the machine they share, None on a cluster, which shares alone.
+    """The jobs of a run by number. `limits`: shared resources of the machine, None on a cluster.
 
-    `links`: the jobs that only link finished students into the study, which take no time and have no line.
+    `links`: jobs that only link finished students into the study; they take no time and have no line.
     """
 
     def __init__(self, jobs: dict[int, Job], limits: dict[str, int] | None, links: dict[int, Job] | None = None):
@@ -91,9 +91,9 @@ class Workload:
 
     @classmethod
     def of(cls, workflow: Any, plan: Plan, costs: Costs) -> "Workload":
-        """Return the jobs that Snakemake is about to run; those that only ask for others are none.
+        """Return the jobs that Snakemake is about to run, without those that only request others.
 
-        Snakemake may run more than the plan has (`--force`): what is done then finds itself done.
+        With `--force`, Snakemake may run more jobs than planned; these find their work done.
         """
         parts = {task.flag: (task,) for task in plan.graph.tasks} | {batch.flag: batch.tasks for batch in plan.batches}
         jobs: dict[int, Job] = {}
@@ -111,22 +111,22 @@ class Workload:
         return cls(jobs, {"threads": settings.cores or 1} | ({} if gpus is None else {"gpu": int(gpus)}), links)
 
     def of_rule(self, rule: str) -> list[Job]:
-        """The jobs of a rule."""
+        """Jobs of a rule."""
         return [job for job in self.jobs.values() if job.rule == rule]
 
     @property
     def ended(self) -> list[Job]:
-        """The jobs that are done."""
+        """Jobs that have ended."""
         return [job for job in self.jobs.values() if job.ended is not None]
 
     @property
     def running(self) -> list[Job]:
-        """The jobs that are begun and not done."""
+        """Jobs that have begun and not ended."""
         return [job for job in self.jobs.values() if job.begun is not None and job.ended is None]
 
     @property
     def rules(self) -> str:
-        """The number of jobs of each rule, in the order of their stages; where there are none, of students to link."""
+        """Number of jobs of each rule in the order of stages, and of students to link."""
         if not self.jobs:
             return f"{len(self.links)} finished student{'s' * (len(self.links) > 1)} to link"
         order = list(STAGES)
@@ -139,13 +139,13 @@ class Workload:
 
     @property
     def basis(self) -> str:
-        """What the expected seconds rest on."""
+        """Basis of the expected seconds."""
         return BASIS[max((job.cost.source for job in self.jobs.values()), default=RECORDS)]
 
     def _pace(self, rule: str) -> float:
-        """Return what jobs took of what was expected: those of a rule, or as far as they tell yet all."""
+        """Return the ratio of actual to expected seconds for a rule, or for all jobs while the rule has none."""
         if self.limits is None:
-            return 1.0  # Nobody knows how long a job waited on a cluster.
+            return 1.0  # On a cluster, time spent waiting is unknown.
         alike = [job for job in self.of_rule(rule) if job.ended is not None and job.cost.seconds]
         prior = 0.0 if alike else sum(job.cost.seconds for job in self.jobs.values()) / 10
         ended = alike or self.ended
@@ -153,9 +153,9 @@ class Workload:
         return (sum(job.took for job in ended) + prior) / expected if expected else 1.0
 
     def left(self, now: float) -> float:
-        """Return the seconds until all is done: rules one after the other, the jobs of a rule beside each other.
+        """Return the seconds left: rules in sequence, the jobs of a rule in parallel.
 
-        On a cluster they are what the jobs compute together: when they begin nobody knows.
+        On a cluster, the total computing time of the jobs, since their start times are unknown.
         """
         total = 0.0
         for rule in {job.rule for job in self.jobs.values()}:
@@ -173,7 +173,7 @@ class Workload:
         return total
 
     def share(self, start: float, now: float) -> float:
-        """Return the share that is done of the time since `start` and the time left; on a cluster, of the computing."""
+        """Return the share done: elapsed time over total time; on a cluster, the share of computing time."""
         done, left = now - start, self.left(now)
         if self.limits is None:
             done = sum(job.cost.seconds for job in self.ended)

@@ -1,8 +1,8 @@
-"""Jobs that failed: whether another attempt can help, with how much memory, and what a run ends with.
+"""Handles failed jobs: decides on another attempt and its memory, and prints why jobs failed at the end.
 
-Snakemake's log has an event for each failed job; why it failed stands in the job's log file. A sentence of ours would
-come again, so that such a job is not tried again; a training that was stopped and went on further than before may go
-on as often as it takes; only a job that ran out of memory gets more.
+Snakemake's log has an event for each failed job; the cause is in the job's log file. An error sentence of this project
+would recur, so the job is not retried. A stopped training that got further than before is retried without limit. Only a
+job that ran out of memory gets more.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from .causes import Failure, Kind, read, tail
 
 SECONDS_WHEN_FULL = 10
-# Rules whose next attempt would begin at the beginning, and so reach the same limit of time.
+# Rules whose next attempt would start over and reach the same time limit.
 FROM_THE_BEGINNING = {"data", "teacher_outputs", "gather"}
-# What comes again in every attempt, or what somebody wanted.
+# Causes that would recur in every attempt, or that a user wanted.
 FINAL = {Kind.SENTENCE, Kind.REFUSED, Kind.CANCELLED, Kind.DISK, Kind.SHARED_MEMORY}
-# What a job cannot say itself.
+# Causes that a job cannot report itself.
 FROM_OUTSIDE = {Kind.MEMORY, Kind.SHARED_MEMORY, Kind.TIME, Kind.CANCELLED, Kind.PREEMPTED}
-# How Snakemake says that a command on this machine failed; the job is not named.
+# Snakemake's message when a command on this machine failed; it does not name the job.
 COMMAND = re.compile(r"(died with <Signals|returned non-zero exit status).*$", re.MULTILINE)
 
 
 class Failures(logging.Handler):
-    """The failed jobs of a run: decides whether each is tried again, and remembers why those that are not failed.
+    """The failed jobs of a run: decides whether each is retried, and remembers the causes of those that are not.
 
-    A handler of Snakemake's log. An executor logs a failed job before the scheduler holds `job.attempt` against the
-    retries of the rule, which are equally many for all failures (snakemake/snakemake#2441); so the attempt is moved.
+    A handler of Snakemake's log. An executor logs a failed job before the scheduler compares `job.attempt` with the
+    rule's retries, which are the same for all causes (snakemake/snakemake#2441); so this handler changes the attempt.
     """
 
     def __init__(self, workflow: Any, parts: Callable[[str], tuple[str, ...]]):
@@ -43,16 +43,16 @@ class Failures(logging.Handler):
         self.workflow, self.parts = workflow, parts
         self.memory: Counter[tuple[str, ...]] = Counter()
         self.reached: dict[int, int] = {}
-        # Jobs of the cluster that could never start -> why.
+        # Cluster jobs that could never start -> cause.
         self.hopeless: dict[str, str] = {}
         self.final: dict[str, str] = {}
-        # Thread -> how the last command that it waited for ended; event -> why its attempt failed.
+        # Thread -> how its last command ended; event -> why its attempt failed.
         self.ended: dict[int | None, str] = {}
         self.known: dict[tuple[int, float], Failure] = {}
         self.reading = threading.Lock()
 
     def handle(self, record: Any) -> bool:
-        """Take note of a failed job. (Not `emit`, which would hold a lock while a full cluster is waited for.)"""
+        """Record a failed job. (Not `emit`, which would hold a lock while waiting for a full cluster.)"""
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO and not (self.workflow.dryrun or self.workflow.touch):
             keep(record.log)
@@ -72,7 +72,7 @@ class Failures(logging.Handler):
         return True
 
     def of(self, record: Any) -> Failure:
-        """Return why the attempt failed that an event of Snakemake's log is about, which several may ask."""
+        """Return why the attempt of a log event failed; several handlers may ask."""
         event = record.jobid, record.created
         with self.reading:
             if event not in self.known:
@@ -82,12 +82,12 @@ class Failures(logging.Handler):
     def _read(self, record: Any) -> Failure:
         if (why := self.hopeless.get(record.aux.get("external_jobid"))) is not None:
             return Failure(Kind.REFUSED, why)
-        # How a command on this machine ended is said just before, by the same thread.
+        # The same thread logged how the command ended just before.
         message = record.rule_msg or self.ended.get(record.thread, "")
         return read(message, record.log, self.parts(record.rule_name))
 
     def _decide(self, job: Any, number: int, failure: Failure) -> None:
-        """Count an attempt for more where no other would help, and for none where it got a training further."""
+        """Skip further attempts if none would help; do not count an attempt that got a training further."""
         from_the_beginning = failure.kind is Kind.TIME and job.rule.name in FROM_THE_BEGINNING
         if failure.kind in FINAL or from_the_beginning:
             job.attempt = job.restart_times + 1
@@ -103,18 +103,18 @@ class Failures(logging.Handler):
             job.attempt -= 1
 
     def times_of_memory(self, rule: str, wildcards: Any) -> int:
-        """Return how many times the memory of the study a job asks for: once more for each time that it ran out."""
+        """Return the factor on the study's memory: one plus the number of times the job ran out of memory."""
         return 1 + self.memory[_key(rule, wildcards)]
 
     def last_words(self) -> str:
-        """Return why each job failed that was not tried again; nothing where none was."""
+        """Return why each job failed that was not retried; "" if none was."""
         return "\n".join(["\nWhat failed:", *map(": ".join, self.final.items())]) if self.final else ""
 
 
 def keep(logs: list[str]) -> None:
-    """Put logs of a job aside that is about to begin, and whose logs Snakemake removes: x.log becomes x.1.log.
+    """Set aside the logs of a job that is about to begin, since Snakemake removes them: x.log becomes x.1.log.
 
-    What an earlier attempt did stands there alone, of one that goes on elsewhere (a job of a killed run) still.
+    They are the only trace of earlier attempts, including those of a killed run that now resumes.
     """
     for path in logs:
         stem, suffix = os.path.splitext(path)
@@ -124,7 +124,7 @@ def keep(logs: list[str]) -> None:
 
 
 def note(failure: Failure, logs: list[str]) -> None:
-    """Leave in a job's own log, the first, how it was ended from outside, of which it knew nothing itself."""
+    """Append to a job's first log how the job was killed, which the job could not report itself."""
     silent = failure.kind is Kind.STOPPED and bool(logs) and not tail(logs[0])
     if logs and (failure.kind in FROM_OUTSIDE or silent):
         with contextlib.suppress(OSError), open(logs[0], "a", encoding="utf-8") as file:
@@ -132,7 +132,7 @@ def note(failure: Failure, logs: list[str]) -> None:
 
 
 def logs_of(record: Any) -> list[str]:
-    """Return the logs of a failed job in which there is something."""
+    """Return the non-empty logs of a failed job."""
     return [path for path in record.log if tail(path).strip()]
 
 

@@ -1,4 +1,12 @@
-"""Which code a stage really uses, as hashes: part of the key of every job.
+"""Hashes of the code that a stage actually uses: part of the key of every job.
+
+A module counts by its definitions (functions, classes, top-level assignments) that are reachable by name from those a
+stage begins with, through any module. A class counts as a whole, as does a module that is itself passed on. What a
+module does on import counts for all that import it; modules of this library only import, define and assign, so that is
+nothing.
+
+A definition counts by its meaning, as in `meaning`. Everything is read from the syntax tree. Objectives, metrics and
+figures are imported by name at run time, which the tree does not show; callers of `fingerprint` name them.
 
 What counts of a module are its definitions (functions, classes, what is assigned at its top) that can be reached by
 names from those that a stage begins with, through whatever modules. A class counts whole, and so does a module that is
@@ -16,26 +24,25 @@ from .definitions import PACKAGE, Module, hash_of, read
 from .meaning import ALL, COUNTED, IMPORT, Reference
 
 ROOT = Path(__file__).parents[2]
-# Modules that cannot change what a stage writes: which GPU it takes, who hears of it, what is planned, which names
-# functions go by.
+# Modules that cannot change what a stage writes: choice of GPU, notifications, planning, names of functions.
 WITHOUT_EFFECT = {"errors", "gpus", "jobs", "metrics", "networks.acceptance", "progress", "spec.keys", "spec.machine"}
 
 
 def fingerprint(*entries: str, texts: bool = False) -> list[str]:
-    """Return sorted 'module:hash' of all that `entries` reach, each a module of the library or `module:definition`.
+    """Return sorted 'module:hash' of everything that `entries` reach; each is a module or `module:definition`.
 
-    With `texts` what columns say of themselves counts, too.
+    With `texts` the texts of columns count, too.
     """
     return list(library_at(ROOT).fingerprint(entries, texts))
 
 
 def packages(*entries: str) -> tuple[str, ...]:
-    """Return the packages of `meaning.COUNTED` that what `entries` reach uses, as they are installed, sorted."""
+    """Return the sorted package names from `meaning.COUNTED` that the code reached from `entries` uses."""
     return library_at(ROOT).packages(entries)
 
 
 class Library:
-    """The modules of the library under `root`, each read once."""
+    """The library's modules under `root`, each read once."""
 
     def __init__(self, root: Path):
         self.root = root / PACKAGE
@@ -46,7 +53,7 @@ class Library:
         self._fingerprints: dict[tuple[tuple[str, ...], bool], list[str]] = {}
 
     def fingerprint(self, entries: tuple[str, ...], texts: bool) -> list[str]:
-        """Return the `fingerprint` of entries. Hundreds of tasks have the same ones."""
+        """Return the `fingerprint` of entries; cached, since hundreds of tasks share theirs."""
         asked = entries, texts
         if asked not in self._fingerprints:
             by_module: dict[str, list[str]] = {}
@@ -67,13 +74,13 @@ class Library:
         return self._packages[entries]
 
     def module(self, name: str) -> Module:
-        """Return a module that is there."""
+        """Return a module that must exist."""
         found = self._module(name)
         assert found is not None, f"{name} is a module of the library"
         return found
 
     def _module(self, name: str) -> Module | None:
-        """Return a module; None where there is none of that name. It is parsed only where it is new."""
+        """Return a module, None if there is none of that name; it is parsed only if it changed."""
         if name not in self._modules:
             base = self.root.joinpath(*name.split(".")) if name else self.root
             paths = base / "__init__.py", base.with_suffix(".py")
@@ -82,7 +89,7 @@ class Library:
         return self._modules[name]
 
     def reached(self, entry: str) -> frozenset[tuple[str, str]]:
-        """Return (module, definition) of all that an entry reaches."""
+        """Return (module, definition) of everything an entry reaches."""
         if entry not in self._reached:
             name, _, definition = entry.partition(":")
             self.module(name)
@@ -100,14 +107,14 @@ class Library:
         return self._reached[entry]
 
     def _followed(self, name: str, first: str, *rest: str) -> tuple[set[tuple[str, str]], list[Reference]]:
-        """Return the definition that a reference names, if it names one, and what else it leads to."""
+        """Return the definition that a reference names, if any, and where else it leads."""
         module = None if name in WITHOUT_EFFECT else self._module(name)
         below = f"{name}.{first}".lstrip(".")
         if first not in (ALL, IMPORT) and self._module(below) is not None:
             return set(), [(below, *rest) if rest else (below, ALL)]
         if module is None or rest == (IMPORT,):
             return set(), []
-        # Whoever uses a part of a module imports all of it, and the packages around it.
+        # Using part of a module imports all of it and its parent packages.
         always: list[Reference] = [(name, IMPORT)]
         if name:
             always.append((name.rpartition(".")[0], IMPORT))
@@ -118,11 +125,11 @@ class Library:
             return {(name, first)}, [*always, *module.definitions[first].references]
         if first in module.imports:
             return set(), [*always, *((*reference, *rest) for reference in module.imports[first])]
-        # A name that is made in a way that is not followed.
+        # A name defined in a way that is not followed.
         return set(), [(name, ALL)]
 
 
 @cache
 def library_at(root: Path) -> Library:
-    """Return the library under `root`, as it is when it is first asked for."""
+    """Return the library under `root` as of the first call."""
     return Library(root)

@@ -1,4 +1,4 @@
-"""The tasks of a study that gather what networks left: tables, summary, statistics, report, figures, page, paper."""
+"""Tasks that gather the results of all networks: tables, summary, statistics, report, figures, page, paper."""
 
 from pathlib import Path
 
@@ -24,12 +24,12 @@ from .graph import Graph
 from .task import STUDY_FILE, Task, with_needs
 from .who import by_content, names_of, setting_of
 
-# Per-image scalars stay with their networks: of ImageNet they are gigabytes.
+# Per-image values stay with their networks: for ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "term_gradients", "summary", "cost")
 LIBRARY = Path(__file__).parents[1]
 SOURCES = LIBRARY.parents[1] / "resources/sources.bib"
-# Scripts, style and templates of the page, and its glossary; Vega, which draws its charts, is one of the scripts.
+# Scripts, style, templates and glossary of the page; the scripts include Vega, which draws its charts.
 PAGE = LIBRARY / "page"
 ASSETS = (
     *sorted(PAGE.glob("assets/*.[cj]s*")),
@@ -52,7 +52,7 @@ def add(graph: Graph) -> None:
 
 
 def _by_table(graph: Graph) -> dict[str, list[list[Task]]]:
-    """Return table -> the tasks that fill it: a list a network (or pair) of those side by side."""
+    """Return table -> tasks that fill it: one list per network (or pair) of tasks joined side by side."""
     found: dict[str, list[list[Task]]] = {}
     known = extensions.metrics()
     for tasks in graph.measured.values():
@@ -81,7 +81,7 @@ def _tables(graph: Graph) -> dict[str, Task]:
 
 
 def _left(task: Task) -> list[str]:
-    """What the summary reads of a run: its logits and curves where it has them."""
+    """Files of a run that the summary reads: logits and curves, if any."""
     names = [
         *(LOGITS.format(split) for split in ("validation", "test")),
         "epochs.parquet",
@@ -137,16 +137,16 @@ def _statistics(graph: Graph) -> Task:
     reads += [(task, [f"{SCALARS}.parquet"]) for task in scalars]
     reads += [(task, [logits]) for task in graph.students.values()]
     files = [*(f"{table}.parquet" for table in statistics_tables()), "numbers.json"]
-    # Titles and answers are the report's.
+    # Titles and answers belong to the report.
     code = [f"questions.{name}:{part}" for name in questions for part in ("TABLES", "tables")]
     code += [f"questions.claims.{name}" for name in extensions.claims()]
     return graph.add("statistics", "", job, files, reads, code, folder="statistics")
 
 
 def _report(graph: Graph, owners: dict[str, Task]) -> Task:
-    """Add the report; `owners` write the tables."""
+    """Add the report; `owners` maps tables to their tasks."""
     questions = extensions.questions()
-    # What was run, and what that cost, stands in its head.
+    # Its header says what was run and what it cost.
     names = {"runs", "cost", *statistics_tables()}.union(*(question.reads for question in questions.values()))
     read = {name: owners[name] for name in sorted(names.intersection(owners))}
     job = ReportJob(
@@ -166,7 +166,7 @@ def _report(graph: Graph, owners: dict[str, Task]) -> Task:
 
 
 def drawn(graph: Graph) -> dict[str, extensions.Figure]:
-    """Return the figures that this study has all for: tables, metrics, and those who must be in it."""
+    """Return the figures this study can draw: tables, metrics and networks required."""
     lacking = left_out(graph)
     return {name: figure for name, figure in _of_those_there(graph).items() if name not in lacking}
 
@@ -183,13 +183,13 @@ def left_out(graph: Graph) -> dict[str, set[str]]:
 
 
 def _of_those_there(graph: Graph) -> dict[str, extensions.Figure]:
-    """Return the figures whose students, networks and so on are in the study."""
+    """Return the figures whose required students and networks are in the study."""
     study = graph.study
     there = {
         "students": bool(study.variants), "teacher": study.teacher is not None,
         "variants": len(study.variants) > 1, "networks": len(study.networks) > 1, "probes": bool(study.probes),
         "classes": study.data.classes is not None,
-        # What is about the logit of a label, or how often it is the largest.
+        # Figures about the logit of a label, or how often it is the largest.
         "labels": any(map(study.sorts, study.networks)) or bool(study.students),
     }  # fmt: skip
     known = extensions.figures(known_tables())
@@ -197,17 +197,17 @@ def _of_those_there(graph: Graph) -> dict[str, extensions.Figure]:
 
 
 def statistics_tables() -> tuple[str, ...]:
-    """Return the names of the tables of all questions."""
+    """Return the names of all questions' tables."""
     return tuple(table for question in extensions.questions().values() for table in question.tables)
 
 
 def known_tables() -> tuple[str, ...]:
-    """Return the names of all tables that figures may be drawn from."""
+    """Return the names of all tables that figures may use."""
     return (*tables_of_stages(), *statistics_tables())
 
 
 def tables_of_stages() -> tuple[str, ...]:
-    """Return the names of all tables but those of questions."""
+    """Return the names of all tables except those of questions."""
     own = dict.fromkeys(table for metric in extensions.metrics().values() for table in metric.tables)
     every = (*SHARED_TABLES, *own, *extensions.pair_metrics(), "map", *SUMMARY_TABLES)
     return tuple(table for table in dict.fromkeys(every) if table != SCALARS)
@@ -216,7 +216,7 @@ def tables_of_stages() -> tuple[str, ...]:
 def _figure(
     graph: Graph, name: str, figure: extensions.Figure, owners: dict[str, Task], classes: tuple[str, ...]
 ) -> Task:
-    """Add a figure; `owners` write the tables."""
+    """Add a figure; `owners` maps tables to their tasks."""
     files = [f"{name}.{ending}" for ending in figure.formats]
     reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
     job = FiguresJob(
@@ -230,13 +230,13 @@ def _figure(
 
 
 def _owners(graph: Graph) -> dict[str, Task]:
-    """Return every table of the study with the task that writes it, in the order of the page."""
+    """Return every table of the study with the task that writes it, in the page's order."""
     owners = dict.fromkeys(SUMMARY_TABLES, graph.summary) | dict.fromkeys(statistics_tables(), graph.statistics)
     return owners | graph.tables
 
 
 def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
-    """Add the page of the whole study; `owners` write the tables."""
+    """Add the page of the study; `owners` maps tables to their tasks."""
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
     # All but animations.
     figures = {n: task.files(f"{n}.png") for n, task in graph.figures.items() if task.path(f"{n}.png") in task.writes}

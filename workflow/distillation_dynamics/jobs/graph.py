@@ -1,8 +1,7 @@
-"""The graph of a study: all its tasks, each with its key and its place under `results/`; what rules and plan read.
+"""The graph of a study: all tasks with key and location under `results/`, read by rules and plan.
 
-What a task reads counts by the key of the task that writes it, so that all keys are known before anything runs, and a
-change anywhere changes the keys of all that follows from it. `build` makes a graph, in the steps `trained`, `measured`
-and `gathered`.
+An input counts by the key of the task that writes it. So all keys are known before anything runs, and a change changes
+the keys of everything downstream. `build` makes a graph in the steps `trained`, `measured` and `gathered`.
 """
 
 import os
@@ -19,14 +18,14 @@ from . import record
 from .content import DATA, Content, sets_of
 from .task import SHARED, Task, code_of, key_of
 
-# A task and those of its files that another reads.
+# A task and those of its files that another task reads.
 Read = tuple[Task, Sequence[str]]
 
 
 class Weights(NamedTuple):
-    """What is measured of a network: its checkpoints, the task that leaves them and the names of their files.
+    """The measured checkpoints of a network, the task that writes them and the names of their files.
 
-    `owner` is the name of the network or student; `seed` None of what is no student.
+    `owner`: name of the network or student; `seed`: None unless it is a student.
     """
 
     checkpoints: Checkpoints
@@ -37,7 +36,7 @@ class Weights(NamedTuple):
 
 
 def architectures_in(part: Any) -> list[str]:
-    """Return the modules of the architectures of all models in a job."""
+    """Return the architecture modules of all models in a job."""
     found = [f"networks.architectures.{name}" for name in part.architecture] if isinstance(part, Model) else []
     if is_dataclass(part):
         parts: Iterable[Any] = vars(part).values()
@@ -48,7 +47,12 @@ def architectures_in(part: Any) -> list[str]:
 
 @dataclass(eq=False)
 class Graph:
-    """The tasks of a study: `tasks` lists all, each behind those that it reads from; the others say which is which.
+    """The tasks of a study: `tasks` lists all, each after its inputs; the other fields index them.
+
+    `sets`: image sets by name; `released`: tasks that fetch weights by network; `outputs`: a teacher's outputs on a
+    student's training images, by (source, student); `runs`, `students`: by (arm, seed); `by_network`: measured weights
+    of `networks/<name>`, the reference first, and of `students/<arm>/seed<k>`. Parts that a study lacks are None or
+    empty.
 
     `sets` are those of images, `released` those that fetch weights, both by name; `outputs` are what a teacher says of
     the training images of a student, by both names; runs and students go by arm and seed; `by_network` holds what is
@@ -60,7 +64,7 @@ class Graph:
     content: Content
     results: str = "results"
     tasks: list[Task] = field(default_factory=list)
-    # What makes networks ready: `trained`.
+    # Networks: `trained`.
     sets: dict[str, Task] = field(default_factory=dict)
     released: dict[str, Task] = field(default_factory=dict)
     networks: dict[str, Task] = field(default_factory=dict)
@@ -68,11 +72,11 @@ class Graph:
     runs: dict[tuple[str, int], Task] = field(default_factory=dict)
     students: dict[tuple[str, int], Task] = field(default_factory=dict)
     by_network: dict[str, Weights] = field(default_factory=dict)
-    # Network, or pair of networks, -> metric -> task: `measured`.
+    # Network, or pair of networks -> metric -> task: `measured`.
     measured: dict[str, dict[str, Task]] = field(default_factory=dict)
     compared: dict[str, dict[str, Task]] = field(default_factory=dict)
     map: Task | None = None
-    # What gathers what all networks left: `gathered`.
+    # Tables, statistics and what shows them: `gathered`.
     tables: dict[str, Task] = field(default_factory=dict)
     figures: dict[str, Task] = field(default_factory=dict)
     summary: Task = field(init=False)
@@ -88,21 +92,21 @@ class Graph:
 
     @property
     def data(self) -> Task:
-        """The images that networks are trained and tested on."""
+        """Images for training and testing."""
         return self.sets[DATA]
 
     @property
     def asked(self) -> list[Task]:
-        """What a study is asked for: all but the runs, which students ask for while they are not in the store."""
+        """Requested tasks: all but runs, which students request unless the store has them."""
         runs = set(self.runs.values())
         return [task for task in self.tasks if task not in runs]
 
     def of(self, *stages: str) -> list[Task]:
-        """The asked tasks of some stages."""
+        """Requested tasks of the given stages."""
         return [task for task in self.asked if task.stage in stages]
 
     def writer(self, path: str) -> Task | None:
-        """Return the task that leaves a file, None where none does; what is in the store is there with its student."""
+        """Return the task that writes a file, None if no task does; files of a run belong to its student."""
         return self._writers.get(os.path.normpath(path))
 
     @cached_property
@@ -111,23 +115,23 @@ class Graph:
         return writers | {path: self.students[pair] for pair, run in self.runs.items() for path in run.writes}
 
     def training_images(self, chosen: int | None) -> int | None:
-        """Return how many images are trained on, all (None) or those `chosen`; None where only the split tells."""
+        """Return the number of training images, all (None) or `chosen`; None if only the split knows."""
         count = self.content.counts.get(DATA, {}).get("train")
         if chosen is not None or count is None:
             return chosen
         return self.study.data.left_to_train(count)
 
     def seen(self, name: str, view: View) -> Images:
-        """Return an image set as jobs get it in a view."""
+        """Return an image set as jobs see it in a view."""
         task = self.sets[name]
         return sets_of(self.study)[name].seen(view, task.key, task.folder)
 
     def read_set(self, name: str) -> Read:
-        """Return the task of an image set, with all its files."""
+        """Return the task of an image set with all its files."""
         return self.sets[name], self.sets[name].job.files
 
     def machine(self, stage: str) -> Machine:
-        """Return what a stage must know of the machine."""
+        """Return the machine settings that a stage needs."""
         compute = self.study.compute[stage]
         return Machine(compute["threads"], self.study.state_minutes, compute.get("images_at_a_time"))
 
@@ -143,9 +147,9 @@ class Graph:
         folder: str | None = None,
         record_name: str = record.NAME,
     ) -> Task:
-        """Add a task. Its files lie in `folder` of the study or, without one, in the store under its key.
+        """Add a task. Its files go to `folder` of the study or, without one, to the store under its key.
 
-        `by_name` are modules that its stage loads by name; those of the architectures that it builds come to them.
+        `by_name`: modules that its stage imports by name; architectures it builds are added.
         """
         by_name = [*by_name, *architectures_in(job)]
         code = code_of(stage, *by_name)

@@ -1,7 +1,7 @@
-"""What is in a file, or in all that count of a source of images, read once and remembered.
+"""Hashes of files and image sources, read once and remembered.
 
-A file is known again by its size, its times of change and its inode; only when one of them is another is it read. What
-is remembered lies in one small file beside the results, which is safe to delete.
+A file is recognised by size, modification and change times, and inode, and read again only if one differs. The memory
+is one small file next to the results, safe to delete.
 """
 
 import hashlib
@@ -18,28 +18,28 @@ from ..files import sha256, write_text
 from . import definitions, own
 
 CACHE = ".hashes.json"
-# Under which a record keeps what a file is known again by.
+# Key under which a record stores a file's identity.
 IDENTITY = "identity"
 READERS = 8
-# So much is read without a word.
+# Reads below this many bytes print nothing.
 SILENT_FILES, SILENT_BYTES = 2000, 2**30
 
 
 def identity(status: os.stat_result) -> list[int]:
-    """Return what a file is known again by. The time of change is that of its inode too: no `touch -r` hides one."""
+    """Return a file's identity. It includes the inode's change time, which `touch -r` cannot fake."""
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What is remembered: of a file its identity, of a folder what tells its files, with the hash; and modules."""
+    """The remembered hashes: of a file with its identity, of a folder with its files' identities; and modules."""
 
     files: dict[str, tuple[int, int, int, int, str] | tuple[str, str]]
     modules: definitions.Known
 
 
 class Hashes:
-    """SHA-256 of files and sources, remembered in `folder`; without one, for as long as this object lives."""
+    """SHA-256 of files and sources, remembered in `folder`, or without one as long as this object exists."""
 
     def __init__(self, folder: str | Path | None = None):
         self.path = None if folder is None else Path(folder) / CACHE
@@ -52,7 +52,7 @@ class Hashes:
             self.code = dict(definitions.known)
 
     def of(self, path: str | Path) -> str:
-        """Return the SHA-256 of a file's content; raise StudyError where it cannot be read."""
+        """Return the SHA-256 of a file's content; raise StudyError if it cannot be read."""
         path = os.path.normpath(path)
         status = _status(path)
         if not self._knows(path, status):
@@ -63,10 +63,9 @@ class Hashes:
         return path in self.known and self.known[path][:-1] == identity(status)
 
     def of_files(self, paths: Iterable[str], trust_times: bool) -> str:
-        """Return what stands for the contents of files in their task: of one alone, its own SHA-256.
+        """Return the combined hash of a task's files; for a single file, its own SHA-256.
 
-        With `trust_times` sizes and times of change stand in for the contents. Raises StudyError where one cannot be
-        read.
+        With `trust_times` sizes and times replace contents. Raises StudyError if a file cannot be read.
         """
         paths = list(paths)
         status = [_status(path) for path in paths]
@@ -79,10 +78,10 @@ class Hashes:
         return contents[0] if len(contents) == 1 else _digest([said] for said in contents)
 
     def of_source(self, paths: Iterable[str], files: Iterable[str], trust_times: bool) -> str:
-        """Return what stands for the content of a source of images: `files` are all that count of it.
+        """Return the hash of an image source with the given `files`.
 
-        Where they are the source's own (`paths`), their contents count; of others also their names, seen from the
-        folder that the source is or lies in. `trust_times` and errors: see `of_files`.
+        For files of the source itself (`paths`) only contents count; for others also their names, relative to the
+        folder that is or holds the source. `trust_times` and errors: see `of_files`.
         """
         paths, files = list(paths), list(files)
         if files == paths:
@@ -110,7 +109,7 @@ class Hashes:
         return total.hexdigest()
 
     def _read(self, folders: dict[str, dict[str, os.stat_result]], due: dict[str, tuple[str, str]]) -> None:
-        """Read all files of the folders that are `due`, several at a time."""
+        """Read all files of the folders in `due`, several at a time."""
         count = sum(len(folders[folder]) for folder in due)
         size = sum(status.st_size for folder in due for status in folders[folder].values())
         _say(count, size)
@@ -121,7 +120,7 @@ class Hashes:
                 self._remember(key, [seen, _digest(zip(names, contents, strict=True))])
 
     def save(self) -> None:
-        """Write down what was read of files and of the library's code, if anything was; what is gone is forgotten."""
+        """Save what was read of files and of the library's code, if anything was; forget files that are gone."""
         if self.path is not None and (self.new or definitions.known != self.code):
             here = {path: facts for path, facts in self.known.items() if os.path.exists(path.removesuffix("*"))}
             write_text(self.path, json.dumps({"files": here, "modules": definitions.known}))
@@ -137,10 +136,10 @@ def _digest(rows) -> str:
 
 
 def _say(count: int, size: int) -> None:
-    """Say what is about to be read, where that takes a while."""
+    """Print what is about to be read, if that takes a while."""
     if count > SILENT_FILES or size > SILENT_BYTES:
         print(
-            f"reading {count} files ({size / 1e9:.1f} GB) once, to know them again; "
+            f"reading {count} files ({size / 1e9:.1f} GB) once, to recognise them later; "
             "data.trust_times: true goes by their size and time of change instead",
             file=sys.stderr,
             flush=True,

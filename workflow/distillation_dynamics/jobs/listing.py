@@ -1,7 +1,7 @@
 """The files of a study: `python -m distillation_dynamics.jobs.listing STUDY [WHAT ...]`, or `make files STUDY=name`.
 
-A line a file, made or not: its path, stage and key, when it was written, and why it is not as the study asks. The study
-is as it last ran (its study.json); WHAT are stages or beginnings of paths, left out: all files. Imports no torch.
+One line per file, made or not: path, stage, key, time written, and why it is outdated. The study is taken as it last
+ran (its study.json). WHAT names stages or beginnings of paths; default: all files. Imports no torch.
 """
 
 import argparse
@@ -23,7 +23,7 @@ AS_ASKED = "as the study asks"
 
 
 class File(NamedTuple):
-    """A file of a study; `written` is when, empty where it is not there."""
+    """A file of a study; `written`: its time, "" if it does not exist."""
 
     path: str
     stage: str
@@ -33,7 +33,7 @@ class File(NamedTuple):
 
 
 def files(plan: Plan, what: Iterable[str] = ()) -> Iterator[File]:
-    """Yield the files of some stages, or whose paths begin so, in the order in which they are made; else all."""
+    """Yield the files of the given stages or path beginnings in the order they are made; default: all."""
     beginnings = tuple(what)
     for task in plan.graph.asked:
         for path in task.writes:
@@ -48,7 +48,7 @@ def _written(path: str) -> str:
 
 
 def print_files(study: str, what: Iterable[str]) -> None:
-    """Print the files of a study; raise StudyError where there is none of that name, or it cannot be read."""
+    """Print the files of a study; raise StudyError if there is no such study or it cannot be read."""
     _, known = provenance.read(study)
     hashes = Hashes(RESULTS)
     result = load(known["configuration"], model_info.describe)
@@ -61,7 +61,7 @@ def print_files(study: str, what: Iterable[str]) -> None:
 
 
 def main() -> None:
-    """Print where the files of a study are, what made them, and whether they are as it asks."""
+    """Print where a study's files are, what made them, and whether they are up to date."""
     parser = argparse.ArgumentParser(prog="python -m distillation_dynamics.jobs.listing", description=main.__doc__)
     parser.add_argument("study", help="name of the study")
     parser.add_argument("what", nargs="*", help="stages, or beginnings of paths; all files without")

@@ -1,7 +1,8 @@
-"""One process at a time writes the files of a task, and one run works in a folder: locks that end with their holders.
+"""Locks: one process at a time writes a task's files, and one run at a time works in a folder.
 
-A lock is on a file, beside the record of a task or beside what Snakemake remembers of a folder, which says who holds it
-and since when. The other processes of a training by several (torchrun) go on when the first of them has it.
+The locked file is next to the task's record, or next to Snakemake's memory of a folder; it names the holder and since
+when. A lock ends with its holder. Of a training in several processes (torchrun) the first takes the lock and the others
+follow.
 """
 
 import atexit
@@ -21,23 +22,23 @@ from . import record
 from .task import Task
 
 SECONDS_BETWEEN_LOOKS = 1.0
-# What a file system without locks answers.
+# Errors of file systems without locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def held(tasks: Iterable[Task]) -> Iterator[None]:
-    """Hold the locks of all tasks; wait for those that another process holds, and say so once."""
+    """Hold the locks of all tasks; wait, with one message, for those that another process holds."""
     hold = _held if os.environ.get("RANK", "0") == "0" else _held_by_the_first
     with ExitStack() as stack:
-        # In one sequence everywhere: two processes that want several never wait for each other.
+        # The same order everywhere prevents deadlocks.
         for task in sorted(tasks, key=lambda task: task.record):
             stack.enter_context(hold(task))
         yield
 
 
 def path_of(task: Task) -> Path:
-    """Return the file that is locked while the files of a task are written."""
+    """Return the file to lock while a task's files are written."""
     return Path(f"{task.record}.lock")
 
 
@@ -45,7 +46,7 @@ def path_of(task: Task) -> Path:
 def _held(task: Task) -> Iterator[None]:
     path = path_of(task)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A lock that is the mere existence of a file would outlive a holder that is killed.
+    # The mere existence of a file would outlive a killed holder.
     lock = FileLock(path, fallback_to_soft=False)
     try:
         try:
@@ -64,16 +65,17 @@ def _held(task: Task) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the lock goes: one who waits finds that the file has no name any more, and takes a new one.
+        # Removed before it is unlocked: a waiting process then sees that the file is gone and takes a new one.
         path.unlink(missing_ok=True)
         lock.release()
 
 
 def hold_study(name: str, folder: str | Path = ".snakemake") -> None:
-    """Have this run alone make a study in the folder that Snakemake keeps its memory in, until the process ends.
+    """Lock a study in the folder of Snakemake's memory for this run, until the process ends.
 
-    Raises StudyError naming the run that does. Snakemake's own lock comes too late (by then the second plan is made)
-    and does not say whose it is; so runs of other studies that may have it are said, and those that were killed.
+    Raises StudyError naming the run that holds the lock. Snakemake's own lock comes too late (the second plan is
+    already made) and does not name its holder. Prints which runs of other studies may hold Snakemake's lock, and which
+    were killed.
     """
     path = Path(folder) / f"{name}.run.lock"
     path.parent.mkdir(exist_ok=True)
@@ -104,7 +106,7 @@ def hold_study(name: str, folder: str | Path = ".snakemake") -> None:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a process has the lock on a file."""
+    """Whether a process holds the lock on a file."""
     lock = FileLock(path, fallback_to_soft=False)
     try:
         with lock.acquire(blocking=False):
@@ -124,7 +126,7 @@ def _now() -> str:
 
 @contextmanager
 def _held_by_the_first(task: Task) -> Iterator[None]:
-    """Wait until the first process of this training holds the lock, or found that nothing is to be done."""
+    """Wait until the first process of this training holds the lock or finds the work done."""
     while not _text(path_of(task)).startswith(_run()):
         known = record.read(task.record)
         if known is not None and known["key"] == task.key:
@@ -134,7 +136,7 @@ def _held_by_the_first(task: Task) -> Iterator[None]:
 
 
 def _run() -> str:
-    """Return what the processes of one training have in common."""
+    """Return what identifies the processes of one training."""
     return os.environ.get("TORCHELASTIC_RUN_ID") or f"process-{os.getpid()}"
 
 

@@ -1,18 +1,18 @@
-"""What a definition means: its syntax tree without what is for a person, and the names in it.
+"""The meaning of a definition: its syntax tree without words for people, and the names it uses.
 
-Comments, docstrings, the words of errors, asserts and prints, captions, what stands beside a type in `Annotated`, and
-what OPTIONS say that one means do not count; what columns say of themselves (`Column`) only where it is shown. Types
-count where code reads them, in fields of classes of the rooms of `TYPED`; elsewhere they tell which classes are used.
+Not counted: comments, docstrings, texts of errors, asserts and prints, captions, metadata in `Annotated`, descriptions
+in OPTIONS. Texts of columns (`Column`) count only where they are shown. Types count where code reads them (fields of
+classes in packages in `TYPED`); elsewhere they only show which classes are used.
 """
 
 import ast
 from collections.abc import Iterable
 
-# Calls and names whose words are for a person, and calls whose words are shown in tables.
+# Calls whose texts are for people, names of captions, and calls whose texts are shown in tables.
 WORDS, CAPTIONS, TEXTS = {"Interrupted", "NotFinite", "print", "say_once"}, {"CAPTION"}, {"Column"}
-# Errors whose words a figure shows.
+# Errors whose texts a figure shows.
 SHOWN = {"NoValue"}
-# Packages that compute or draw what is written, by the names of their modules -> as they are installed.
+# Packages that compute or draw results: import name -> distribution name.
 COUNTED = {"PIL": "pillow"} | {
     name: name
     for name in [
@@ -28,25 +28,25 @@ COUNTED = {"PIL": "pillow"} | {
         "torchvision",
     ]
 }
-# By these a module looks into itself: whatever uses one needs all of it.
+# Names that let a module inspect itself: code that uses one depends on the whole module.
 REFLECTION = {"__import__", "eval", "exec", "globals"}
-# Rooms of classes whose types of fields are read (`spec.base.build`, pydantic), and what dataclasses read of a type.
+# Packages whose field types are read (`spec.base.build`, pydantic), and what dataclasses read of a type.
 TYPED, OF_DATACLASSES = ("spec", "study", "extensions"), ("ClassVar", "InitVar", "KW_ONLY")
-# In the place of a definition: all of a module's, and what it does by being imported.
+# Stand-ins for a definition: everything in a module, and what it does on import.
 ALL, IMPORT = "*", ""
 
-# A module of the library, and in it a name, a name of that name's, or ALL.
+# A module of the library, followed by a name, an attribute of that name, or ALL.
 Reference = tuple[str, ...]
 
 
 def last_name(node: ast.AST) -> str | None:
-    """Return the last name of what is called or named: `cache` of `functools.cache`."""
+    """Return the last name of a call or attribute: `cache` of `functools.cache`."""
     node = node.func if isinstance(node, ast.Call) else node
     return getattr(node, "attr", getattr(node, "id", None))
 
 
 class Reader:
-    """Takes words and texts out of statements of a module, and collects the texts, and what else is referred to."""
+    """Strips words from a module's statements; collects the texts of columns and all references."""
 
     def __init__(self, module: str, own: Iterable[str], imports: dict[str, list[Reference]], others: dict[str, str]):
         self.module, self.own, self.imports, self.others = module, set(own), imports, others
@@ -55,7 +55,7 @@ class Reader:
         self.references: list[Reference] = []
 
     def meaning(self, name: str, statement: ast.stmt) -> str:
-        """Return a statement, by which `name` is defined, without its words."""
+        """Return the source of a statement that defines `name`, without words for people."""
         if name in CAPTIONS:
             return ""
         for option in (part for part in ast.walk(statement) if name == "OPTIONS" and isinstance(part, ast.Dict)):
@@ -70,7 +70,7 @@ class Reader:
         return "" if self._is_type(name, plain) else ast.unparse(plain)
 
     def _is_type(self, name: str, statement: ast.stmt) -> bool:
-        """Return whether a statement only gives a type a name, `Said = Mapping[Part, Tensor]`, that no code reads."""
+        """Return whether a statement only names a type that no code reads, such as `Said = Mapping[Part, Tensor]`."""
         named = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript | ast.BinOp)
         return named and name[:1].isupper() and not name.isupper() and not self._typed
 
@@ -79,7 +79,7 @@ class Reader:
         return self.module.partition(".")[0] in TYPED
 
     def _parts_of(self, node: ast.AST) -> Iterable[ast.AST]:
-        """Take the words out of a node and note what it refers to; return those of its parts that are to be read."""
+        """Strip the words from a node, note its references, and return its parts to read next."""
         if isinstance(node, ast.Name):
             self._refer(node.id)
             self.packages |= {self.others[node.id]} & COUNTED.keys() if node.id in self.others else set()
@@ -115,9 +115,9 @@ class Reader:
         return ast.iter_child_nodes(node)
 
     def _without_type(self, statement: ast.stmt, field: bool) -> ast.stmt | None:
-        """Return an assignment without its type; of a `field` of a class its name stays, and the type where it is read.
+        """Return an assignment without its type; a class `field` keeps its name, and its type if code reads it.
 
-        Anything else stays as it is; None of a variable that is declared alone.
+        Other statements are returned unchanged; None for a bare declaration.
         """
         if not isinstance(statement, ast.AnnAssign):
             return statement
@@ -132,7 +132,7 @@ class Reader:
         return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
 
     def _refer_to_type(self, kind: ast.expr | None) -> None:
-        """Note the names in a type: of what its values do is called only by them, with no other word of the class."""
+        """Note the names in a type annotation: methods of such values may be called without naming their class."""
         for part in ast.walk(kind) if kind else ():
             if isinstance(part, ast.Name):
                 self._refer(part.id)
@@ -148,12 +148,12 @@ class Reader:
         if name in REFLECTION:
             self.references.append((self.module, ALL))
         for reference in self.imports.get(name, []):
-            # Of a module that is imported whole, all counts.
+            # A module imported as a whole counts as a whole.
             self.references.append(reference if reference[-1] == ALL else (*reference, *rest))
 
 
 def _without_words(node: ast.Call) -> None:
-    """Take out what a call is given, unless that is also assigned to a name."""
+    """Remove the arguments of a call unless they also assign a name."""
     if not _assigns(node):
         node.args, node.keywords = [], []
 
@@ -163,7 +163,7 @@ def _assigns(node: ast.AST) -> bool:
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Return whether an argument is a text that assigns nothing: written down, filled in, or put together of such."""
+    """Return whether an argument is a text that assigns nothing: a literal, an f-string, or a sum of these."""
     if isinstance(node, ast.BinOp):
         return _is_text(node.left) or _is_text(node.right)
     written = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
@@ -171,7 +171,7 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def is_docstring(statement: ast.stmt) -> bool:
-    """Return whether a statement is a text that stands alone."""
+    """Return whether a statement is a bare string."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

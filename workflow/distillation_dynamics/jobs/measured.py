@@ -1,4 +1,4 @@
-"""The tasks of a study that measure networks and hold them beside each other."""
+"""Tasks that measure and compare networks."""
 
 from itertools import combinations_with_replacement
 
@@ -14,7 +14,7 @@ from .graph import Graph, Read
 from .memory import batches
 from .task import Task
 
-# Images where the study does not say how many: of the metrics by what they say of theirs, and of the published choice.
+# Default numbers of images, from the metrics' own settings and the published choice.
 USUAL = {"measure": 320, "saliency": 4, "compare": 1000, PUBLISHED_IMAGE_SET: 32}
 
 
@@ -22,7 +22,7 @@ def add(graph: Graph) -> None:
     """Add the tasks to a graph that has networks."""
     known = extensions.metrics()
     for network in graph.by_network:
-        # One by one: that of the reference is read by the others.
+        # One at a time: the others read the reference's metrics.
         graph.measured[network] = {}
         for name in _metrics(graph, network, known):
             graph.measured[network][name] = _measured(graph, network, name, known[name])
@@ -32,7 +32,7 @@ def add(graph: Graph) -> None:
 
 
 def _metrics(graph: Graph, network: str, known: dict[str, Metric]) -> list[str]:
-    """Return the metrics that are measured of a network; what comparisons take is kept wherever it is compared."""
+    """Return the metrics to measure on a network, including those its comparisons need."""
     study, weights = graph.study, graph.by_network[network]
     wanted = {*study.measure.metrics}
     if weights.seed is None:
@@ -45,17 +45,17 @@ def _metrics(graph: Graph, network: str, known: dict[str, Metric]) -> list[str]:
 
 
 def _pair_metrics(study: Study, seed: int | None) -> list[str]:
-    """Return the pair metrics that are measured of networks (None), or of students of that seed with theirs."""
+    """Return the pair metrics of networks (`seed` None), or of that seed's students with their teachers."""
     return [name for name in sorted(study.compare.metrics) if name not in _left_out(study, seed)]
 
 
 def _left_out(study: Study, seed: int | None) -> set[str]:
-    """Return the metrics that students of this seed are not measured by; none of the first seed and of networks."""
+    """Return the metrics not measured on students of this seed; none for the first seed and for networks."""
     return set() if seed in (None, *study.seeds[:1]) else study.first_seed_only
 
 
 def _measured(graph: Graph, network: str, name: str, metric: Metric) -> Task:
-    """Add a measurement of a network at all its checkpoints."""
+    """Add a measurement of all checkpoints of a network."""
     weights, first = graph.by_network[network], next(iter(graph.by_network))
     sets = [DATA] if metric.main_only else list(sets_of(graph.study))
     reads: list[Read] = [(weights.task, weights.files), *map(graph.read_set, sets)]
@@ -79,7 +79,7 @@ def _measured(graph: Graph, network: str, name: str, metric: Metric) -> Task:
 
 
 def _image_sets(graph: Graph, network: str, metric: Metric) -> tuple[ImageSet, ...]:
-    """Return the image sets that a metric is measured on, as the network sees them; the main one first."""
+    """Return the image sets a metric is measured on, in the network's view; the main one first."""
     study, view = graph.study, graph.study.view(graph.by_network[network].owner)
     counts, split = graph.content.counts.get(DATA, {}), study.data.measured
     given = getattr(study, metric.images).images
@@ -98,14 +98,14 @@ def _image_sets(graph: Graph, network: str, metric: Metric) -> tuple[ImageSet, .
 
 
 def _count(given: int | None, usual: int, there: int | None) -> int:
-    """Return how many images are measured: those asked for, or as many as usual or there are."""
+    """Return the number of images to measure: as requested, or the default, at most all there are."""
     if given is not None:
         return given
     return usual if there is None else min(usual, there)
 
 
 def _activations(graph: Graph, network: str) -> list[KeptActivations]:
-    """Return what is kept of a network, checkpoint by checkpoint."""
+    """Return the kept activations of a network by checkpoint."""
     checkpoints, task = graph.by_network[network].checkpoints, graph.measured[network][ACTIVATIONS]
     return [
         KeptActivations(name, checkpoints.seed, epoch, task.files(f"{folder}/{KEPT}"))
@@ -126,14 +126,14 @@ def _compared(graph: Graph) -> dict[str, dict[str, Task]]:
     study, pairs = graph.study, {}
     for network, weights in graph.by_network.items():
         if weights.seed is not None and _pair_metrics(study, weights.seed):
-            # All checkpoints of a student have the name of its arm.
+            # All checkpoints of a student carry the name of its arm.
             owner = f"networks/{study.variants[weights.checkpoints.names[0]].teacher}"
             teacher = _activations(graph, owner)[0]
             pairs[network] = network, owner, [(kept, teacher) for kept in _activations(graph, network)]
     networks = [network for network, weights in graph.by_network.items() if weights.seed is None]
     for a, b in combinations_with_replacement(networks, 2):
         (first, first_control), (second, second_control) = _activations(graph, a), _activations(graph, b)
-        # Of one network: with itself, and with its control.
+        # A single network is compared with itself and with its control.
         beside = [(first, second), (first, second_control) if a == b else (first_control, second_control)]
         pairs[f"{a}/{b.partition('/')[2]}"] = a, b, beside
     return {
@@ -162,8 +162,7 @@ def _comparison(
 def _map(graph: Graph) -> Task:
     """Add the map of all networks, blocks and epochs.
 
-    Of the students those of the first seed: the distances of all points to each other are many, and other seeds lie
-    over them.
+    It contains the first seed's students: pairwise distances grow quadratically, and other seeds overlap.
     """
     first = (None, *graph.study.seeds[:1])
     names = [network for network, weights in graph.by_network.items() if weights.seed in first]

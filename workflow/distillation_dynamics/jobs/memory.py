@@ -1,8 +1,8 @@
-"""What networks take of the memory: how many images pass at a time, and how much memory a job that measures asks for.
+"""Estimates memory: images per batch, and the memory to request for a measuring job.
 
-In: what is known of a network before it has weights (`ModelInfo`). One budget bounds each of the three things that grow
-with the images of a batch: what a batch leaves for the metrics, the attention maps of a layer, and the graph of a pass
-for gradients. So the memory of a job hardly depends on the network, until one image alone takes more than the budget.
+In: what is known of a network without weights (`ModelInfo`). One budget limits each of three things that grow with the
+batch: the outputs that metrics see, one layer's attention maps, and the graph for gradients. So memory hardly depends
+on the network, unless a single image exceeds the budget.
 """
 
 from collections.abc import Iterable
@@ -12,22 +12,22 @@ from ..spec.network import ModelInfo
 from ..spec.networks import EVALUATION_BATCH
 from ..spec.teacher_outputs import BATCH, Part, values_of
 
-# Bytes of one of the three.
+# Budget in bytes for each of the three.
 BUDGET = 2**29
-# Of what an operation reads and makes, so many times is in memory: what lies beside it, and what the allocator keeps.
+# Factor on what an operation reads and writes, for neighbours in memory and the allocator's cache.
 SLACK = 2
-# Bytes of a value of the block that metrics look at: three copies in float64.
+# Bytes per value of the block that metrics work on: three copies in float64.
 COPIES = 3 * 8
 USUAL = Batches()
-# Of a process beside its batches: torch, and what the allocator holds. A ViT-S/14 at 224 pixels takes 3.65 GB in all.
+# Base memory of a process: torch and the allocator. A ViT-S/14 at 224 pixels takes 3.65 GB in total.
 PROCESS = 1_500_000_000
 
 
 def of_image(info: ModelInfo) -> Batches:
-    """Return the bytes of one image: in a batch that metrics see, in a layer's attention, in a pass for gradients.
+    """Return bytes per image: in a batch for metrics, in a layer's attention, in a gradient pass.
 
-    A batch holds the image, features and gradients of all blocks, the features once more while they are put in order or
-    joined with other tokens, and copies of one block.
+    A batch holds the image, features and gradients of all blocks, the features again while they are reordered or joined
+    with other tokens, and copies of one block.
     """
     image = _image(info)
     values = [channels * rows * columns for channels, rows, columns in info.shapes]
@@ -40,7 +40,7 @@ def of_image(info: ModelInfo) -> Batches:
 
 
 def batches(info: ModelInfo) -> Batches:
-    """Return how many images pass a network at a time: as many as usual, or as fit the budget, at least one."""
+    """Return the images per forward pass: the default or what fits the budget, at least one."""
     one = of_image(info)
     images = _fitting(one.images, USUAL.images)
     return Batches(images, _fitting(one.attention, images), _fitting(one.gradients, images))
@@ -51,14 +51,14 @@ def _fitting(size: int, most: int) -> int:
 
 
 def evaluated(info: ModelInfo) -> int:
-    """Return how many images pass at a time where a network is evaluated: as many as usual, or as fit the budget."""
+    """Return the images per evaluation batch: the default or what fits the budget."""
     return _fitting(_image(info) + SLACK * info.footprint.forward, EVALUATION_BATCH)
 
 
 def answered(info: ModelInfo, parts: Iterable[Part]) -> int:
-    """Return about how many images a teacher is asked at a time whose answers are stored, by the parts that are kept.
+    """Return the images per batch of a teacher whose outputs are stored, by the parts kept.
 
-    As many as usual, or as fit the budget: what is kept of a batch, and beside it one operation of the pass.
+    The default or what fits the budget: the kept outputs of a batch and one operation of the pass.
     """
     parts, cost = list(parts), info.footprint
     operation = cost.attention if any(kind == "attention" for kind, _ in parts) else cost.forward
@@ -70,9 +70,9 @@ def _image(info: ModelInfo) -> int:
 
 
 def megabytes(info: ModelInfo) -> int:
-    """Return the memory of a process that measures a network, MB: its weights, all three parts, and what is kept.
+    """Return the memory in MB of a process that measures a network: weights, the three parts, and kept results.
 
-    0 for one of which as many images as usual fit the budget: what the study asks for is enough.
+    0 if the default batch fits the budget: then the study's setting is enough.
     """
     if batches(info) == USUAL:
         return 0

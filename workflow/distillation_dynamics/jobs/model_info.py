@@ -1,7 +1,7 @@
-"""What the networks of a study are, asked from timm once and remembered.
+"""Properties of the networks of a study, asked from timm once and remembered.
 
-Building a network needs torch, which costs seconds; the answer is kept under `results/.networks/`, named by everything
-it depends on, so that planning a study costs nothing the second time. Imports no torch itself.
+Building a network needs torch, which takes seconds. The answer is kept under `results/.networks/`, named after
+everything it depends on, so that later plans are fast. Imports no torch itself.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ MODULE = "networks.inspection"
 
 
 def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.networks") -> dict[str, ModelInfo]:
-    """Return what each network is, by owner, the key that names it in a study (`networks.vit`, `student`).
+    """Return the properties of each network by owner, its key in a study (`networks.vit`, `student`).
 
-    Raises StudyError beginning with the key at fault, where timm cannot build a network or a view is not known.
+    Raises StudyError that begins with the key at fault if timm cannot build a network or a view is unknown.
     """
     keys = {owner: to_json([one, version("timm"), _code(one), _beside(owner, one)]) for owner, one in queries.items()}
     paths = {
@@ -52,7 +52,7 @@ def _code(query: ModelQuery) -> list[str]:
 
 
 def _beside(owner: str, query: ModelQuery) -> list[str]:
-    """Return hashes of what is read of local weights: their header, and files of configuration beside them."""
+    """Return hashes of a local network's files: header of the weights, configuration files next to them."""
     if query.released is None or not is_local(query.released):
         return []
     path = local_weights(query.released, owner)

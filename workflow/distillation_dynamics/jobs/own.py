@@ -1,7 +1,6 @@
-"""What we keep for ourselves: files that are read as what they should be, or count as not there and are made anew.
+"""Internal files (hashes, records, tasks, descriptions, costs): read as their declared type, or rewritten if damaged.
 
-Hashes, records, tasks, what is known of networks and of earlier costs: none of them is worth a word more than that it
-could not be read.
+A damaged one is worth one warning and no more.
 """
 
 import os
@@ -16,15 +15,15 @@ Kind = TypeVar("Kind")
 
 
 def read(path: str | Path, kind: type[Kind]) -> Kind | None:
-    """Return what a file of ours holds, a `kind` (a type whose parts pydantic knows); None where it is not there.
+    """Return the content of an internal file as `kind` (a type that pydantic knows); None if it does not exist.
 
-    One that cannot be read, or holds something else, counts as not there, which is said once.
+    A file that is unreadable or has other content counts as missing, with one warning.
     """
     try:
-        # Of what is no file a read may never end.
+        # Reading a pipe or device might never end.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError(f"{path}: is no file")
-        # A type may be one of several, of which type checkers know no hash.
+        # Union types have no hash for type checkers.
         asked: Any = kind
         return _adapter(asked).validate_json(Path(path).read_bytes())
     except FileNotFoundError:

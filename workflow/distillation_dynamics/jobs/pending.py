@@ -1,9 +1,9 @@
 """Why SLURM does not start a job yet, as it says itself: what passes, what somebody has to do, what never comes.
 
-SLURM's list of reasons is src/common/job_state_reason.c of its source (slurm_protocol_defs.c before 23.11). Their
-meaning stands in `squeue(1)`, JOB REASON CODES, and on https://slurm.schedmd.com/resource_limits.html. The name of a
-limit says of what it is one, and for whom; those for one job can never be met, those for all jobs of a user, an account
-or a QOS are met when others of them end.
+SLURM's list of reasons is src/common/job_state_reason.c (slurm_protocol_defs.c before 23.11) and explains them in
+`squeue(1)`, JOB REASON CODES, and on https://slurm.schedmd.com/resource_limits.html. The name of a limit says of what
+it is one, and for whom; those for one job can never be met, those for all jobs of a user, an account or a QOS are met
+when others of them end.
 """
 
 import re
@@ -15,7 +15,7 @@ from .causes import PROFILE, TRAININGS, keys_with
 
 
 class Fate(Enum):
-    """What becomes of a job that pends."""
+    """Future of a pending job."""
 
     PASSES = "starts by itself"
     SHARED = "starts when others end that have what it waits for"
@@ -24,7 +24,7 @@ class Fate(Enum):
 
 
 class Reason(NamedTuple):
-    """What a reason means, and what to do about it."""
+    """Meaning of a reason, and the remedy."""
 
     fate: Fate
     sentence: str = ""
@@ -49,7 +49,7 @@ NAMED = {
             *("None", "Prolog", "Priority", "Dependency", "Resources", "BeginTime", "Licenses", "Reservation"),
             *("ReqNodeNotAvail", "FrontEndDown", "SchedDefer", "NodeDown", "Cleaning", "JobArrayTaskLimit"),
             *("FedJobLock", "BurstBufferResources", "BurstBufferStageIn", "PowerNotAvail", "PowerReserved"),
-            # Of the run before, where a job was queued again.
+            # Left from a job's previous run, if it was requeued.
             *("NonZeroExitCode", "RaisedSignal", "TimeLimit", "InactiveLimit", "OutOfMemory"),
         ],
         PASSES,
@@ -85,7 +85,7 @@ NAMED = {
     ),
     "DeadLine": Reason(Fate.NEVER, "cannot end before its deadline: see slurm_extra in {profile}"),
 }  # fmt: skip
-# What SLURM says in place of a reason's name.
+# Texts that SLURM prints instead of a reason's name.
 SAID = {
     "Job's account not": ACCOUNT,
     "Job's QOS not": QOS,
@@ -94,13 +94,13 @@ SAID = {
     "job requeued in held state": HELD,
     "job requeued in special exit state": HELD,
 }
-# Reasons about the partition: of several that a job names another may be the right one.
+# Reasons about the partition: a job may name several, and another may fit.
 OF_PARTITION = re.compile(r"Partition|MaxMemPerLimit|\w+NotAllowed|Job's (account|QOS) not")
 LIMIT = re.compile(
     r"(?:QOS|Assoc)?(?P<kind>Grp|Max|Min)(?P<what>[A-Z]\w*?)(?P<minutes>(?:Run)?Minutes)?(?:Per(?P<whose>Job|Node|User|Account))?"
     r"(?:Limit|NotSatisfied)?"
 )
-# What a limit is one of -> what it is called, and the option of the study that asks for it.
+# Limited resource -> its name, and the study's option that requests it.
 WHAT = {
     "cpu": ("cores", "threads"),
     "mem": ("memory", "mem_mb"),
@@ -114,7 +114,7 @@ OPTIONS = ("runtime", "nodes", "threads", "mem_mb", "gpu")
 
 
 def meaning(reason: str) -> Reason | None:
-    """Return what a reason means that SLURM gives for a job that pends; None where this list does not know it.
+    """Return the meaning of SLURM's reason for a pending job; None for a reason not listed here.
 
     >>> meaning("QOSMaxCpuPerUserLimit").fate.name, meaning("QOSMaxCpuPerJobLimit").fate.name
     ('SHARED', 'NEVER')
@@ -149,7 +149,7 @@ def _of_limit(limit: re.Match) -> Reason:
 
 
 def sentence(reason: str, found: Reason, parts: tuple[str, ...]) -> str:
-    """Return a reason in words, with the keys to change in the `parts` of the study that the job asks by."""
+    """Return a reason as a sentence with the keys to change in the given `parts` of the study."""
     keys: Mapping[str, str] = {option: keys_with(parts, option) for option in OPTIONS}
     goes_on = " (a training goes on in the next attempt)" if set(parts) <= TRAININGS else ""
     said = found.sentence.format(**keys, keys=keys_with(parts), profile=PROFILE, goes_on=goes_on)

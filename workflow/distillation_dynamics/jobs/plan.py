@@ -1,10 +1,8 @@
-"""What must run, and why: the tasks of a study held against the records beside its files.
+"""Decides what must run and why: compares the tasks of a study with the records next to its files.
 
-A job is due when its files are not what its task asks for: never made, made for another key, damaged, or made from
-something else than what lies there now; and when something that it reads is to be computed anew. Trainings that are due
-go into cohorts, what is measured of due students into batches; a student whose run lies finished in the store is only
-published in the study. All that gathers what networks left (tables, statistics, report and what shows them) is one
-batch.
+A job is due if its files are missing, made for another key, damaged, or made from inputs that differ from the present
+ones, or if one of its inputs is due. Due trainings form cohorts; due metrics of students form batches. A student whose
+run is finished in the store is only linked into the study. Tables, statistics, report, figures and page form one batch.
 """
 
 import os
@@ -24,16 +22,16 @@ from .publish import publish
 from .run import STATES
 from .task import BATCHED, GATHERING, Task, with_needs
 
-# A flag that is older than all others never makes Snakemake think that something was updated.
+# Flags get a timestamp older than everything else, so that Snakemake sees no updated input.
 FLAG_TIME = 1_000_000_000
 
 
 class Plan:
-    """Which tasks of a graph are due, each with its reason, and the batches they go into.
+    """The due tasks of a graph, each with its reason, and their batches.
 
-    `forced` says whether a task is to be made anew whatever lies there; `slots` how many trainings (`students`) or
-    processes that measure, compare or gather (`measure`, `compare`, `tables`) can run at a time, None on a cluster.
-    `asked`: the tasks whose results are asked for, None for all; only they and what they are made from are looked at.
+    `forced` says whether a task is made again regardless of its files. `slots`: how many trainings (`students`) or
+    other processes (`measure`, `compare`, `tables`) run at a time, None on a cluster. `asked`: tasks whose results are
+    requested, None for all; only they and their inputs are considered.
     """
 
     def __init__(
@@ -49,12 +47,12 @@ class Plan:
         self.reasons: dict[Task, str] = {}
         self.records: dict[str, dict[str, Any] | None] = {}
         self.packages: dict[tuple[str, str, str], int] = {}
-        # What is made anew though its files are what is asked for.
+        # Tasks made again although their files are valid.
         self.anew: set[Task] = set()
-        # Runs that must be trained, and those that are only published, by the record of their student.
+        # Runs to train, and runs that are only published; by the record of their student.
         self.training: dict[Task, str] = {}
         self.published: dict[str, Task] = {}
-        # Runs that are not in the store, but whole as a student of the study: what they were made from may be the same.
+        # Runs missing in the store but complete as a student of the study: their inputs may be the same.
         self.adopted: dict[Task, Task] = {}
         self.students = set(graph.students.values())
         self.runs = set(graph.runs.values())
@@ -74,16 +72,16 @@ class Plan:
         self.gathering = list(gathering(self.due(*GATHERING), graph.statistics, ends, slots["tables"]))
         self.batch_of = {task: batch for batch in self.batches for task in batch.tasks}
         by_key = {task.key: batch for batch in self.cohorts for task in batch.tasks}
-        # Two variants with equal terms have one run, under two names.
+        # Two variants with equal terms share one run.
         self.batch_of |= {run: by_key[run.key] for run in self.training}
 
     @property
     def batches(self) -> list[Batch]:
-        """All batches: each is a job of Snakemake."""
+        """All batches; each is a Snakemake job."""
         return [*self.cohorts, *self.measuring, *self.gathering]
 
     def due(self, *stages: str) -> list[Task]:
-        """The due tasks of some stages."""
+        """Due tasks of the given stages."""
         return [task for task in self.reasons if task.stage in stages]
 
     def _record(self, task: Task) -> dict[str, Any] | None:
@@ -94,7 +92,7 @@ class Plan:
 
     def _judge(self, task: Task) -> None:
         if task in self.runs:
-            return  # Looked at only where a student asks for it.
+            return  # Considered only if a student needs it.
         reason = self._why_student(task) if task in self.students else self._fault(task, self.forced(task))
         if reason is not None:
             self.reasons[task] = reason
@@ -104,7 +102,7 @@ class Plan:
             self.packages[package, then, now] = self.packages.get((package, then, now), 0) + 1
 
     def _why_student(self, student: Task) -> str | None:
-        """Return why a student is due, None where it is not; its run is trained, or lies finished in the store."""
+        """Return why a student is due, None if it is not; its run is trained or finished in the store."""
         (run,), forced, reason = student.needs, self.forced(student), self._fault(student)
         if reason is None and not forced:
             return None
@@ -115,11 +113,11 @@ class Plan:
             self.published[student.record] = run
             return f"{reason}; its finished run is published"
         self.training[run] = training
-        # Of both the student's own record may tell what changed.
+        # The student's own record may say what changed.
         return training if forced or training.startswith("follows") else reason
 
     def _fault(self, task: Task, forced: bool = False) -> str | None:
-        """Return why a task's files cannot stay; None when they can."""
+        """Return why a task's files are invalid; None if they are valid."""
         if forced:
             self.anew.add(task)
             return "forced"
@@ -137,11 +135,11 @@ class Plan:
         return self._other_input(task, known)
 
     def _other_input(self, task: Task, known: dict[str, Any]) -> str | None:
-        """Return which of the files that a task was made from is another now, or is to be made anew."""
-        # A student was made from what its run was made from.
+        """Return which input of a task differs from the recorded one or is due."""
+        # A student's inputs are those of its run.
         needs = task.needs[0].needs if task in self.students else task.needs
         anew = [need for need in needs if self._is_computed(need)]
-        # Stored outputs of the teacher that are made again for another variant are checked by each student that asks.
+        # Stored teacher outputs remade for another variant are checked by each student that needs them.
         anew = [need for need in anew if need.stage != "teacher_outputs"]
         if anew:
             return _follows(anew)
@@ -152,13 +150,13 @@ class Plan:
         return None
 
     def _is_computed(self, task: Task) -> bool:
-        """Whether a task's files are computed anew; those of a published student are known beforehand."""
+        """Whether a task's files are to be computed; those of a published student are known beforehand."""
         if task in self.students:
             return task.needs[0] in self.training and task in self.reasons
         return task in self.reasons or task in self.training
 
     def _shown(self, path: str, path_of_record: str) -> str | None:
-        """Return the hash that a record gives for a file; that of a student about to be published is its run's."""
+        """Return a file's recorded hash; for a student about to be published, that of its run."""
         name = record.name_in(path_of_record, path)
         path_of_record = self.published[path_of_record].record if path_of_record in self.published else path_of_record
         if path_of_record not in self.records:
@@ -167,15 +165,15 @@ class Plan:
         return None if known is None else known["files"].get(name, {}).get("sha256")
 
     def _difference(self, task: Task, known: dict[str, Any]) -> str:
-        """Return what differs between the job of a record and that of a task."""
+        """Return the difference between a recorded job and a task's."""
         if said := difference(task, known):
             return said
         return _follows(need for need in task.needs if need in self.reasons or need in self.training)
 
     def settle(self, begin: bool = False) -> None:
-        """Make the flags say what the plan says, and write the tasks that are to be carried out.
+        """Update the flags and write the tasks to carry out.
 
-        Where a run is about to `begin`, the records of what is made anew go, and the states of such trainings.
+        If a run is about to `begin`, also remove the records of due tasks and the saved states of such trainings.
         """
         for task in self.tasks:
             flag = Path(task.flag)
@@ -195,7 +193,7 @@ class Plan:
             record.remove(task)
             shutil.rmtree(Path(task.folder) / STATES, ignore_errors=True)
         for batch in self.batches:
-            # Left behind where something that waited for it failed.
+            # Left over because something that waited for it failed.
             Path(batch.flag).unlink(missing_ok=True)
             value = {
                 "stage": batch.stage,
@@ -216,7 +214,7 @@ class Plan:
                 yield other.flag
 
     def say(self) -> None:
-        """Print on stderr what is not as it was left, which no change of the study explains."""
+        """Print on stderr which results changed for reasons outside the study."""
         for task, reason in self.reasons.items():
             if any(words in reason for words in (" has ", " is missing", " is another than")):
                 print(f"{task}: {reason}; it is made again", file=sys.stderr)
@@ -229,5 +227,5 @@ class Plan:
 
 
 def _follows(tasks: Iterable[Task]) -> str:
-    """Return that a job is due because of others, by their stages: of many students one line is enough."""
+    """Return that a job is due because of others, named by stage: one line for many students."""
     return "follows " + ", ".join(dict.fromkeys(task.stage for task in tasks) or ["other results"])

@@ -1,4 +1,4 @@
-"""What a workflow asks when it starts: the jobs of its study, and the plan under the command that was given."""
+"""Entry of a workflow: the jobs of its study, and the plan under the given command."""
 
 import hashlib
 import os
@@ -30,17 +30,17 @@ from .hashes import Hashes
 from .plan import Plan
 from .task import BATCHED, CARRYING, TARGETS, TASKS, Task
 
-# Names the file in which jobs on other machines find what is in the images and weights, instead of reading them again.
+# Environment variable with the file of content hashes, which saves jobs on other machines from reading all inputs.
 CONTENT = "DISTILLATION_DYNAMICS_CONTENT"
 
-# Stages whose tasks are shared out over jobs; what they need says how many fit.
+# Stages whose tasks are divided over jobs, according to their resources.
 SHARED_OUT = ("students", "measure", "compare", "tables")
 
 
 def check_folders(*folders: str) -> None:
-    """Raise StudyError naming the first of `folders` (made when needed) in which nothing can be written."""
+    """Raise StudyError naming the first of `folders` (created if needed) that is not writable."""
     for folder in folders:
-        # The nearest that is there, be it a file or a link to nowhere.
+        # Nearest existing path, which may be a file or a dangling link.
         there = next(path for path in (Path(folder), *Path(folder).absolute().parents) if os.path.lexists(path))
         try:
             with tempfile.TemporaryFile(dir=there):
@@ -52,11 +52,11 @@ def check_folders(*folders: str) -> None:
                 remedy = "it must be a folder: move away what is there"
             else:
                 remedy = "make it writable, or work in a copy of the project on a disk where you may write"
-            raise StudyError(f"{folder}: nothing can be written there ({error.strerror}); {remedy}") from error
+            raise StudyError(f"{folder}: not writable ({error.strerror}); {remedy}") from error
 
 
 def where(project: Path) -> str:
-    """Return what to know of paths where a command was not given in the folder of the project; nothing where it was."""
+    """Return a note on relative paths for a command given outside the project's folder; "" inside it."""
     if not project.is_dir() or project.samefile("."):
         return ""
     return (
@@ -66,22 +66,22 @@ def where(project: Path) -> str:
 
 
 def content_of(study: Study, hashes: Hashes) -> Content:
-    """Return what is in images and weights, and what the columns of metrics say.
+    """Return hashes of images and weights, and the texts of the metrics' columns.
 
-    Raises StudyError as both do, and where there are fewer images than the study asks for.
+    Raises StudyError as both do, or if there are fewer images than the study needs.
     """
     content, sets = Content.read(study, hashes), sets_of(study)
     if any(content.counts[name] != data.rows for name, data in sets.items()):
-        # Of folders it is only known now.
+        # For folders this is known only now.
         counts = {key_of(name): content.counts[name] for name in sets}
         refuse(image_faults(read(Configuration, study.configuration), study.data, counts))
     return replace(content, columns=tried.columns(study))
 
 
 def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
-    """Return the jobs of a study, and the hashes that its main process remembers.
+    """Return the jobs of a study and the hashes that its main process remembers.
 
-    Raises StudyError where images or weights cannot be read or are not the expected ones, or a metric fails.
+    Raises StudyError if images or weights cannot be read or are not as expected, or if a metric fails.
     """
     hashes = Hashes("results" if is_main else None)
     known = os.environ.get(CONTENT)
@@ -104,7 +104,7 @@ def graph_of(study: Study, is_main: bool) -> tuple[Graph, Hashes]:
 
 
 def equal_notes(graph: Graph) -> Iterator[str]:
-    """Yield a sentence for variants that are one training, under several names."""
+    """Yield a note on variants that are the same training under several names."""
     alike: dict[str, list[str]] = {}
     for (arm, seed), run in graph.runs.items():
         if seed == graph.study.seeds[0]:
@@ -114,16 +114,16 @@ def equal_notes(graph: Graph) -> Iterator[str]:
 
 
 def figure_notes(graph: Graph) -> Iterator[str]:
-    """Yield a sentence on the figures that the study leaves out, because it does not measure what they show."""
+    """Yield a note on figures left out because the study does not measure what they show."""
     if lacking := left_out(graph):
         what = sorted(set().union(*lacking.values()))
         yield f"figures left out: {', '.join(lacking)}, since the study does not measure {', '.join(what)}"
 
 
 def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
-    """Return the plan under Snakemake's command, and make flags and tasks say what it says.
+    """Return the plan for Snakemake's command, and update flags and tasks.
 
-    Raises StudyError where a network is not what the study expects, or the command cannot do what it says.
+    Raises StudyError if a network is not as expected or the command is contradictory.
     """
     if "--delete-all-output" in sys.argv:
         raise StudyError(
@@ -147,7 +147,7 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
         if task.stage == "networks" and not due:
             job, result = task.job, read_json(task.path("result.json"))
             check_teacher(job.name, result, job.expected_top1, job.tolerance, job.teaches)
-    # Without an executor Snakemake only shows something: a report, a summary.
+    # Without an executor Snakemake only shows a report or a summary.
     begin = workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
     plan.settle(begin)
     if begin and (plan.reasons or own.read(Path(graph.home, provenance.STUDY_FILE), dict) is None):
@@ -157,7 +157,7 @@ def plan_of(graph: Graph, hashes: Hashes, workflow) -> Plan:
 
 
 def _check_left_out(task: Task) -> None:
-    """Raise StudyError where a split that is there leaves more images out than the study allows by now."""
+    """Raise StudyError if an existing split leaves out more images than the study now allows."""
     said = read_json(task.path(PICTURES))
     broken = {source: one["broken"] for source, one in said.items()}
     images = {source: one["images"] + len(one["broken"]) for source, one in said.items()}
@@ -165,17 +165,17 @@ def _check_left_out(task: Task) -> None:
 
 
 def _asked(graph: Graph, settings) -> list[Task] | None:
-    """Return the tasks that a command asks for, by names of targets and paths of files; None where it asks for all."""
+    """Return the tasks that a command requests by target or path; None if it requests all."""
     named = [_named(graph, target) for target in settings.targets]
     if not named or not all(named):
         return None
-    # To Snakemake these are targets, too.
+    # Snakemake treats these as targets, too.
     others = [task for path in (*settings.forcerun, *settings.until) if (task := graph.writer(path))]
     return [*chain.from_iterable(named), *others]
 
 
 def _named(graph: Graph, target: str) -> list[Task]:
-    """Return the tasks that a target of a command names."""
+    """Return the tasks that a target names."""
     if target in TARGETS:
         return graph.of(*TARGETS[target])
     task = graph.writer(target)
@@ -183,7 +183,7 @@ def _named(graph: Graph, target: str) -> list[Task]:
 
 
 def _forced(graph: Graph, settings) -> Callable[[Task], bool]:
-    """Return whether a task is forced by the command: by its stage, a file that it leaves, its flag, or all of them."""
+    """Return a function that says whether the command forces a task: by stage, file, flag, or --forceall."""
     asked = set(settings.forcerun)
     names = asked | {CARRYING[rule] for rule in CARRYING.keys() & asked}
     stages = names.union(*(known[name] for known in (BATCHED, TARGETS) for name in known.keys() & names))
@@ -196,7 +196,7 @@ def _forced(graph: Graph, settings) -> Callable[[Task], bool]:
 
 
 def _slots(study: Study, settings) -> dict[str, int | None]:
-    """Return how many jobs of a stage run at a time; None where they go to a cluster."""
+    """Return the number of jobs of each stage that run at a time; None on a cluster."""
     if settings.nodes is not None:
         return dict.fromkeys(SHARED_OUT, None)
     slots, here = {}, len(gpus.visible())

@@ -1,7 +1,7 @@
-"""What a study is, readably: `results/<study>/study.json`, written whenever something of it is about to run.
+"""Describes a study for readers: `results/<study>/study.json`, written before anything of it runs.
 
-It holds the configuration with all defaults, the folders under `results/shared/` that the study uses, hashes of images,
-weights and code, the commit of the project and whether its tree was clean, versions of packages, machine and date.
+It holds the configuration with all defaults, the folders used under `results/shared/`, hashes of images, weights and
+code, the project's commit and whether its tree was clean, versions of packages, machine and date.
 """
 
 import os
@@ -31,7 +31,7 @@ def write(graph: Graph) -> None:
 
 
 def read(study: str, results: str | Path = "results") -> tuple[Path, dict[str, Any]]:
-    """Return the folder of a study and what its file holds; raise StudyError where there is none."""
+    """Return a study's folder and the content of its file; raise StudyError if there is none."""
     folder = Path(results, study)
     if not (folder / STUDY_FILE).is_file():
         known = sorted(path.parent.name for path in Path(results).glob(f"*/{STUDY_FILE}"))
@@ -77,7 +77,7 @@ def describe(graph: Graph) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that are here."""
+    """Return the versions of the installed packages."""
     found = {}
     for package in PACKAGES:
         try:
@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, Any] | None:
-    """Return the commit of the project and whether its files are as committed; None without git or repository."""
+    """Return the project's commit and whether its files match it; None without git or repository."""
     root = Path(__file__).parents[3]
     try:
         said = [

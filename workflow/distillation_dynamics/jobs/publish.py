@@ -1,8 +1,8 @@
 """Publish the finished run of a student in its study: `python -m distillation_dynamics.jobs.publish STUDENT RUN`.
 
-In: the files of two tasks, the student and its run in the store, which have one key. Out: the run's files under the
-study's own names, and their record. Files are links to those in the store (copies where the file system has none). Says
-the sentence of a training that failed, and trains nothing. Imports no torch.
+In: the files of two tasks with one key, the student and its run in the store. Out: links to the run's files under the
+study's names (copies if the file system has no links), and their record. Reports the error of a failed training; trains
+nothing. Imports no torch.
 """
 
 import os
@@ -17,12 +17,12 @@ from .hashes import IDENTITY, Hashes, identity
 from .run import failure, said_by
 from .task import Task
 
-# In the record of a run: the records of the students that its files are linked to.
+# Key in a run's record: records of the students linked to its files.
 LINKED = "linked"
 
 
 def main(student: Task, run: Task) -> None:
-    """Publish a run as a student of a study; raise StudyError where it is not finished or not whole."""
+    """Publish a run as a student of a study; raise StudyError if it is unfinished or incomplete."""
     if record.read(run.record) is None and failure(run).is_file():
         raise StudyError(failure(run).read_text(encoding="utf-8", errors="replace").strip().removeprefix("error: "))
     publish(run, student)
@@ -30,7 +30,7 @@ def main(student: Task, run: Task) -> None:
 
 
 def publish(made: Task, to: Task) -> None:
-    """Give the files of one task the names of another of the same key; raise StudyError where they are not whole."""
+    """Link the files of one task under the names of another with the same key; raise StudyError if any is damaged."""
     known = record.read(made.record)
     said = record.fault(made, known, Hashes())
     if known is None or said is not None:
@@ -44,7 +44,7 @@ def publish(made: Task, to: Task) -> None:
         files[name] = known["files"][name] | {IDENTITY: identity(os.stat(path))}
     own = {name: value for name, value in known.items() if name != LINKED}
     record.put(to, own | {"name": to.name, "files": files})
-    # A link changes the time of change of all names of a file, by which records know it.
+    # Linking changes the ctime of every hard link, so records must be refreshed.
     names = {*known.get(LINKED, ()), made.record, to.record}
     for path in names - {to.record}:
         _know_again(Path(path), files, Path(made.record).parent)
@@ -54,7 +54,7 @@ def publish(made: Task, to: Task) -> None:
 
 
 def _know_again(path: Path, files: dict[str, dict], folder: Path) -> None:
-    """Renew what a record knows its files by, where they are those in `folder`, which were found whole just now."""
+    """Update the identities in a record if its files are those in `folder`, which were just verified."""
     known = record.read(path)
     if known is None:
         return

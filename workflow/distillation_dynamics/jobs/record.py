@@ -1,7 +1,7 @@
-"""What a finished job left behind, beside its files: its key and job, hashes of what it read and wrote, what it took.
+"""The record of a finished job, next to its files: key, job, hashes of inputs and outputs, resources used.
 
-A record travels with the files and says what they are: results are judged by it, wherever they were copied from, and
-not by what a workflow remembers of a path.
+A record travels with its files. Results are judged by it, wherever they were copied from, and not by what a workflow
+remembers of a path.
 """
 
 import os
@@ -26,14 +26,14 @@ NAME = ".record.json"
 
 
 class Facts(TypedDict):
-    """What a record says of a file."""
+    """Facts that a record holds about a file."""
 
     identity: Annotated[list[int], Len(4, 4)]
     sha256: str
 
 
 class Record(TypedDict):
-    """What a record holds, beside what the process says of itself (threads, GPUs, CPU)."""
+    """Content of a record, besides facts on the process (threads, GPUs, CPU)."""
 
     __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012 (as pydantic reads it)
 
@@ -51,8 +51,8 @@ class Record(TypedDict):
 
 
 def read(path: str | Path) -> dict[str, Any] | None:
-    """Return a record, a `Record`; None where there is none that can be read."""
-    # Beside what pydantic knows of it, it is a dictionary as any other.
+    """Return a record; None if there is none that can be read."""
+    # pydantic validates it, but to callers it is a plain dictionary.
     return cast(dict[str, Any] | None, own.read(path, Record))
 
 
@@ -65,12 +65,12 @@ def all_under(*folders: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def remove(task: Task) -> None:
-    """Remove the record of files that are about to be written anew."""
+    """Remove the record of files that are about to be rewritten."""
     remove_file(Path(task.record))
 
 
 def write(task: Task, inputs: dict[str, str], **facts: Any) -> None:
-    """Write the record of a task that was carried out; raise StudyError when a file of it is missing."""
+    """Write the record of a finished task; raise StudyError if one of its files is missing."""
     folder = Path(task.record).parent
     files = {os.path.relpath(name, folder): facts_of(task, name) for name in task.writes}
     put(
@@ -90,7 +90,7 @@ def write(task: Task, inputs: dict[str, str], **facts: Any) -> None:
 
 
 def put(task: Task, record: dict[str, Any]) -> None:
-    """Write a record to its place."""
+    """Write a record to its location."""
     write_json(task.record, record)
 
 
@@ -103,32 +103,32 @@ def facts_of(task: Task, name: str) -> dict[str, Any]:
 
 
 def name_in(record_path: str, path: str) -> str:
-    """Return the name that a record has for a file: its path from the folder of the record."""
+    """Return a file's name in a record: its path relative to the record's folder."""
     folder = os.path.dirname(record_path)
-    # A plan asks this of thousands of files, nearly all of which lie there.
+    # A plan calls this for thousands of files, nearly all in that folder.
     return path[len(folder) + 1 :] if path.startswith(f"{folder}/") else os.path.relpath(path, folder)
 
 
 def fault(task: Task, record: dict[str, Any] | None, hashes: Hashes) -> str | None:
-    """Return why files on disk are not those that a task asks for, as far as they can tell; None when they are.
+    """Return why files on disk do not match a task; None if they match.
 
-    What the job read, and with which packages it was made, is not looked at.
+    Inputs and package versions are not considered.
     """
     if record is None:
-        return "was not made yet"
+        return "does not exist yet"
     if record["key"] != task.key:
         return "is of another key"
     for path in task.writes:
         facts = record["files"].get(name_in(task.record, path))
         if facts is None:
-            return f"{path} was not asked for before"
+            return f"{path} is a new output"
         if (said := damage(path, facts, hashes)) is not None:
             return f"{path} {said}"
     return None
 
 
 def damage(path: str, facts: dict[str, Any], hashes: Hashes) -> str | None:
-    """Return what is wrong with a file; None when it is what was written. Read only where its identity is another."""
+    """Return what is wrong with a file, None if it is as written; it is read only if its identity changed."""
     try:
         seen = identity(os.stat(path))
     except OSError:
@@ -137,11 +137,11 @@ def damage(path: str, facts: dict[str, Any], hashes: Hashes) -> str | None:
         return None
     if seen[0] != facts[IDENTITY][0]:
         return f"has {seen[0]} bytes, {facts[IDENTITY][0]} were written"
-    return None if hashes.of(path) == facts["sha256"] else "has another content than was written"
+    return None if hashes.of(path) == facts["sha256"] else "has changed since it was written"
 
 
 def other_packages(record: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return name -> (version then, version now) of the packages whose version is not that of the record."""
+    """Return name -> (recorded version, present version) of packages whose version changed."""
     now = {name: _version(name) for name in record["packages"]}
     return {name: (then, now[name]) for name, then in record["packages"].items() if now[name] != then}
 
@@ -155,9 +155,9 @@ def _version(package: str) -> str:
 
 
 def content(path: str, record_path: str, hashes: Hashes) -> str:
-    """Return the hash of a file that another job wrote, from that job's record; read it only where it is another.
+    """Return the hash of another job's output from that job's record; the file is read only if its identity changed.
 
-    Raises StudyError where the file is not what its record says.
+    Raises StudyError if the file does not match its record.
     """
     record = read(record_path)
     name = name_in(record_path, path)

@@ -1,7 +1,7 @@
 """Where the processes of a training on several nodes meet: `python -m distillation_dynamics.jobs.rendezvous`.
 
-It runs on the first node of a job and prints host:port, a port that is free there. Ports that the system hands out by
-itself (ephemeral ones) are left out: any connection may take one at any moment.
+Runs on the first node of a job and prints host:port with a free port. Ephemeral ports are excluded: any connection may
+take one at any moment.
 """
 
 import contextlib
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-# Ports below are those of known services; above there are none.
+# Range below the ports of known services and above the last port.
 FIRST, END = 1024, 65536
-# As many ports as are asked for at most; where the system keeps all to itself, these.
+# Maximum number of ports to try, and those to try if all are ephemeral.
 MOST, ANY = 12_000, range(20_000, 32_000)
 
 
 def ports() -> range:
-    """Return ports that the system does not hand out by itself."""
+    """Return the ports that are not ephemeral."""
     try:
         low, high = map(int, RANGE.read_text().split())
     except (OSError, ValueError):
@@ -28,13 +28,13 @@ def ports() -> range:
 
 
 def candidates(job: int) -> Iterator[int]:
-    """Yield all of these ports, those of each job from another one on."""
+    """Yield these ports, starting at a different one for each job."""
     known = ports()
     return (known[(job + place) % len(known)] for place in range(len(known)))
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on a port of this machine."""
+    """Return whether no process listens on a port of this machine."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     with contextlib.suppress(OSError), socket.create_server(("", port), family=family, dualstack_ipv6=both):

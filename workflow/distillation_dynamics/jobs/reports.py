@@ -1,7 +1,7 @@
-"""What `snakemake --report` shows of a study: which files, in which category, with what beside their names.
+"""What `snakemake --report` shows of a study: files, categories and labels.
 
-The rules that make these files leave flags (see `plan`), which a report cannot show; so targets name the files as
-their inputs, those that are as the study asks. Captions are in `workflow/report/`.
+The rules that make these files leave flags (see `plan`), which a report cannot show; so targets name the valid files as
+their inputs. Captions are in `workflow/report/`.
 """
 
 import ast
@@ -15,7 +15,7 @@ from .graph import Graph
 from .hashes import Hashes
 from .task import Task
 
-# Stage -> the category of its files, which of them are shown, and the name of their caption.
+# Stage -> category of its files, which of them are shown, and name of their caption.
 SHOWN = {
     "figures": ("Figures", (".png", ".gif"), "figure"),
     "report": ("Report", ("summary.md", "report.md", "methods.md"), "report"),
@@ -36,7 +36,7 @@ SAYS = {
 
 
 class Item(NamedTuple):
-    """A file in a report; `labels`: column -> what stands there."""
+    """A file in a report; `labels`: column -> value."""
 
     path: str
     caption: str
@@ -45,7 +45,7 @@ class Item(NamedTuple):
 
 
 def items(graph: Graph, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]:
-    """Yield the files of some stages that a report shows; none that is not as the study asks."""
+    """Yield the valid files of the given stages that a report shows."""
     for task in graph.of(*(stage for stage in stages if stage in SHOWN)):
         if record.fault(task, record.read(task.record), hashes) is not None:
             continue
@@ -62,6 +62,6 @@ def items(graph: Graph, stages: Iterable[str], hashes: Hashes) -> Iterator[Item]
 
 
 def _first_line(task: Task) -> str:
-    """Return the first sentence of a figure's file, which says what it shows."""
+    """Return the first sentence of a figure's module, which says what it shows."""
     text = (extensions.ROOT / f"{task.stage}/{task.name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(text)) or task.name).partition("\n")[0]

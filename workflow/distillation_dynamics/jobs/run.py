@@ -1,9 +1,9 @@
-"""Carry out tasks: `python -m distillation_dynamics FILE`, where FILE holds one, or the members of a batch.
+"""Carry out tasks: `python -m distillation_dynamics FILE`; FILE holds one task or the members of a batch.
 
-A task whose files are already what it asks for is left as it is, before torch is imported. One sentence on stderr and
-status 1 when something fails. In a batch each member fails alone and the others go on; the sentence of a training stays
-in the folder of its run, for the rule that publishes it. Files are written under a lock: what another process makes now
-is waited for, and not made twice.
+A task whose files are valid is skipped before torch is imported. A failure prints one sentence on stderr and exits with
+status 1. Members of a batch fail separately and the others continue; the error of a training stays in the folder of its
+run, for the rule that publishes it. Files are written under a lock: what another process is making is waited for and
+not made twice.
 """
 
 import argparse
@@ -31,41 +31,41 @@ from . import cpu, locks, record
 from .hashes import Hashes
 from .task import Task, code_of, key_of, module_of
 
-# Folder of the states of an unfinished training, in that of its files.
+# Folder of an unfinished training's saved states, next to its files.
 STATES = ".resume"
-# Where the main process remembers hashes; jobs read them and write none.
+# The main process stores hashes here; jobs only read them.
 RESULTS = "results"
-# How a training failed: a file beside the record that it did not write.
+# File with the error of a failed training, in place of its record.
 FAILED = ".failed"
 PACKAGE = "distillation_dynamics"
 
 
 def inputs_of(task: Task, hashes: Hashes) -> dict[str, str]:
-    """Return path -> hash of all files that a task reads; raise StudyError where one is not what its record says."""
+    """Return path -> hash of all inputs of a task; raise StudyError if one does not match its record."""
     return {path: record.content(path, theirs, hashes) for path, theirs in task.reads.items()}
 
 
 def is_done(task: Task, inputs: dict[str, str], hashes: Hashes) -> bool:
-    """Whether what lies there is already what a task asks for."""
+    """Whether the existing files already are what a task makes."""
     known = record.read(task.record)
-    # Results of other packages are a matter of the plan, which removes the record of what is to be made anew.
+    # Package versions concern the plan, which removes the records of what is to be remade.
     return known is not None and record.fault(task, known, hashes) is None and known["inputs"] == inputs
 
 
 def check(task: Task) -> None:
-    """Raise StudyError where the code is no longer that which the task was planned with."""
+    """Raise StudyError if the code changed after the task was planned."""
     here = key_of(task.stage, task.job, code_of(task.stage, *task.by_name))
     if here != task.key:
         raise StudyError(f"{task}: the code was changed after the run was planned; run the same command again")
 
 
 def failure(task: Task) -> Path:
-    """Return the file that says how a training failed."""
+    """Return the file with the error of a training."""
     return Path(task.record).with_name(FAILED)
 
 
 def carry_out(task: Task, gpus: int, hashes: Hashes, start: float | None = None) -> None:
-    """Carry out one task and write its record; `start` is when what it took began (None: now)."""
+    """Carry out one task and write its record; `start`: when its time began (None: now)."""
     with locks.held([task]):
         _carry_out_alone(task, gpus, hashes, time.time() if start is None else start)
 
@@ -77,7 +77,7 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
         return
     count = threads_of(task)
     main = load_stage(task.stage, count).main
-    # What is there stays until here: a job that cannot start loses nothing.
+    # Old files stay until here, so that a job that cannot start loses nothing.
     record.remove(task)
     options = {"state_key": state_key(task, inputs)} if task.stage == "networks" else {}
     with extensions_named():
@@ -86,16 +86,16 @@ def _carry_out_alone(task: Task, gpus: int, hashes: Hashes, start: float) -> Non
         seconds = round(time.time() - start, 3)
         record.write(task, inputs, seconds=seconds, peak_mb=peak_mb(), threads=count, gpus=gpus, cpu=cpu.name())
         say_done(task, seconds)
-        # Only now: a training that is killed before finds itself finished.
+        # Written last: a training killed before this finds itself finished.
         shutil.rmtree(Path(task.record).parent / STATES, ignore_errors=True)
 
 
 def peak_mb() -> float:
-    """Return the most memory that this process had up to now, or a child of it that has ended if that had more, MB.
+    """Return the peak memory in MB of this process, or of an ended child if that was larger.
 
-    Of processes of one training (torchrun) each on this machine is taken for as large as this one. Not a sum over
-    children: a loader holds nearly all of its pages together with this process, and one that starts another program is
-    taken for as large as its parent (of torch's import there always is one).
+    Each local process of one training (torchrun) counts as large as this one. Children are not summed: a loader shares
+    nearly all its pages with this process, and a process that starts another program counts as large as its parent
+    (importing torch always starts one).
     """
     unit = 1 if sys.platform == "darwin" else 1024
     used = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -103,13 +103,13 @@ def peak_mb() -> float:
 
 
 def threads_of(task: Task) -> int:
-    """Return how many threads this process has for a task, whatever the scheduler granted: they decide the bits."""
+    """Return the number of threads for a task, whatever the scheduler granted: it determines the bits."""
     return threads.per_process(task.job.machine.threads) if hasattr(task.job, "machine") else 1
 
 
 def load_stage(stage: str, count: int) -> ModuleType:
-    """Return the module that carries out a stage, imported with all that it needs, to compute with so many threads."""
-    # Before numpy is imported, which asks once, and after torch is, whose own number may be another.
+    """Return the imported module of a stage, set to compute with `count` threads."""
+    # Set before numpy is imported, which reads it once, and after torch is, which may set its own number.
     threads.use(count)
     module = import_module(f"{PACKAGE}.{module_of(stage)}")
     threads.use(count)
@@ -117,11 +117,11 @@ def load_stage(stage: str, count: int) -> ModuleType:
 
 
 def run_batch(value: dict[str, Any], gpus: int, start: float) -> None:
-    """Carry out the members of a batch: trainings and measurements together, all others one after the other.
+    """Carry out the members of a batch: trainings and measurements together, others one after the other.
 
-    Raises StudyError with a line a member that failed; what reads from one that failed is left out.
+    Raises StudyError with one line per failed member; members that read from a failed one are skipped.
     """
-    # Before the code is looked at: what is known of it is remembered with the hashes.
+    # Before the code is read: what is known of it is stored with the hashes.
     hashes = Hashes(RESULTS)
     members = [Task.read(path) for path in value["tasks"]]
     for task in members:
@@ -148,7 +148,7 @@ def run_batch(value: dict[str, Any], gpus: int, start: float) -> None:
 
 
 def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]]]:
-    """Return the members whose files are not there yet, each with the hashes of what it reads."""
+    """Return the members that are not done, each with the hashes of its inputs."""
     due = []
     for task in members:
         inputs = inputs_of(task, hashes)
@@ -160,22 +160,22 @@ def _due(members: list[Task], hashes: Hashes) -> list[tuple[Task, dict[str, str]
 
 
 class Recorded(Progress):
-    """Writes the record of each of several tasks as soon as its files are, and lists those that failed."""
+    """Writes the record of each task as soon as its files are complete, and lists those that failed."""
 
     def __init__(self, due: list[tuple[Task, dict[str, str]]], threads: int, gpus: int):
         self.due, self.threads, self.gpus = due, threads, gpus
         self.failed: list[str] = []
 
     def state_key(self, job: int) -> str:
-        """Return the name of the states of a member's unfinished training."""
+        """Return the name of the saved states of a member's unfinished training."""
         return state_key(*self.due[job])
 
     def begin(self, job: int) -> None:
-        """The files of a member are about to be written."""
+        """A member's files are about to be written."""
         record.remove(self.due[job][0])
 
     def end(self, job: int, seconds: float) -> None:
-        """The files of a member are written; its part of the job took so many seconds."""
+        """A member's files are complete; its share of the job took `seconds`."""
         task, inputs = self.due[job]
         took = round(seconds, 3)
         own = {"threads": self.threads, "gpus": self.gpus, "cpu": cpu.name()}
@@ -183,28 +183,28 @@ class Recorded(Progress):
         say_done(task, seconds)
 
     def fail(self, job: int, error: StudyError) -> None:
-        """A member ended with an error."""
+        """A member failed."""
         self.failed.append(f"{self.due[job][0]}: {error}")
 
 
 class RecordedTrainings(Recorded):
-    """Trainings: nobody may change their files, which studies share; their failures are told by other jobs."""
+    """Trainings: their files are read-only, since studies share them; another job reports their failures."""
 
     def end(self, job: int, seconds: float) -> None:
-        """The files of a member are written."""
+        """A member's files are complete."""
         for path in self.due[job][0].writes:
             os.chmod(path, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
         super().end(job, seconds)
 
     def fail(self, job: int, error: StudyError) -> None:
-        """A training ended with an error; its sentence is left for the rule that publishes its run."""
+        """A training failed; its error is left for the rule that publishes its run."""
         task = self.due[job][0]
         print(f"{task}: error: {error}", file=sys.stderr, flush=True)
         write_text(failure(task), f"error: {error}\n")
 
 
 def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
-    """Train the members whose run is not in the store."""
+    """Train the members that are not in the store."""
     for task in members:
         failure(task).unlink(missing_ok=True)
     if not (due := _due(members, hashes)):
@@ -217,9 +217,9 @@ def _train(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None
 
 
 def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> None:
-    """Measure networks one after the other, each by all metrics that are due of it together.
+    """Measure networks one after the other, each with all its due metrics at once.
 
-    Raises StudyError with a line a measurement that failed.
+    Raises StudyError with one line per failed measurement.
     """
     networks: dict[str, list[Task]] = {}
     for task in members:
@@ -244,18 +244,18 @@ def _measure(members: list[Task], gpus: int, hashes: Hashes, start: float) -> No
 
 
 def state_key(task: Task, inputs: dict[str, str]) -> str:
-    """Return what names the states of a training: its key, the content of what it reads, and the packages here."""
+    """Return the key of a training's saved states: its own key, the content of its inputs, and package versions."""
     parts = [task.key, sorted(inputs.items()), [version(name) for name in task.packages]]
     return hashlib.sha256(to_json(parts).encode()).hexdigest()[:16]
 
 
 def say_done(task: Task, seconds: float) -> None:
-    """Leave in the log what was made, where, and in how long: no log of a job that did something is empty."""
+    """Log what was made, where, and in how long, so that no working job leaves an empty log."""
     print(f"{task}: {seconds:.1f} s, {os.path.dirname(task.record)}", file=sys.stderr, flush=True)
 
 
 def main(start: float) -> None:
-    """Carry out the task or batch in a file; `start` is when this process began."""
+    """Carry out the task or batch in a file; `start`: when this process began."""
     parser = argparse.ArgumentParser(prog=f"python -m {PACKAGE}", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("file", help="a task, or the members of a batch, under results/.tasks")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs that this job was given")
@@ -275,9 +275,10 @@ def _carry_out(path: str, gpus: int, start: float) -> None:
 
 
 def said_by(work: Callable[[], None]) -> str | None:
-    """Do something; return the sentence with which it failed, None where it did not.
+    """Run `work`; return its error sentence, None if it succeeded.
 
-    Returned, and not raised: at exit Python waits for loader processes, which the failed stage's objects must not keep.
+    Returned instead of raised: at exit Python waits for loader processes, which the failed stage's objects would keep
+    alive.
     """
     try:
         work()

@@ -1,4 +1,4 @@
-"""What a run on SLURM needs beyond its executor: jobs that can never start, jobs of an earlier run, a quick end.
+"""Additions to Snakemake's SLURM executor: jobs that can never start, jobs of an earlier run, a quick end.
 
 What stands in for snakemake-executor-plugin-slurm (2.8) and Snakemake (9.27), each with a test that fails when they
 change (tests/test_attend.py):
@@ -29,14 +29,14 @@ from .causes import PREEMPTED, PROFILE, keys_with
 from .failures import Failures
 from .pending import OF_PARTITION, Fate
 
-# A job that waits for others of its limit is named when none of them has run for so long.
+# A job waiting for a shared limit is reported after this time without any job using that limit.
 SECONDS_ALONE = 180
-# What the executor leaves in a job's comment: rule and wildcards, of which a batch's names its members.
+# The executor's comment on a job: rule and wildcards, among them the batch's name.
 COMMENT = re.compile(r"rule_(\w+?)(?:_wildcards_(.*))?")
 
 
 class Queued(NamedTuple):
-    """A job that SLURM has and that has not ended."""
+    """An unfinished job in SLURM."""
 
     number: str
     state: str
@@ -52,26 +52,26 @@ class Queued(NamedTuple):
 
 
 def signal_before(minutes: int) -> str:
-    """Return the option of sbatch with which SLURM asks a job to stop some time before its limit of `minutes`."""
+    """Return sbatch's option that makes SLURM ask a job to stop shortly before its limit of `minutes`."""
     return f"--signal=TERM@{min(300, 15 * minutes)}"
 
 
 def over_nodes(nodes: int, gpus: int, model: str | None) -> dict[str, int | str]:
-    """Return the resources of a job that starts a task on each of several nodes, which share its GPUs equally.
+    """Return the resources of a job with one task on each of several nodes, which share its GPUs equally.
 
-    As an MPI job: the rule itself calls srun, and GPUs are asked for by node. Where the executor sees GPUs it takes
-    `tasks` for the tasks of each, unless it is told that there are none.
+    It is declared as an MPI job: the rule calls srun itself, and GPUs are requested per node. If the executor sees GPUs
+    it reads `tasks` as tasks per GPU, so it is told there are none.
     """
     gres = ":".join(filter(None, ["gpu", model, str(gpus // nodes)]))
     return {"gpu": 0, "gres": gres, "nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
 
 
 def queued(folder: str) -> list[Queued]:
-    """Return this user's jobs that a run in `folder` sent and that have not ended.
+    """Return this user's unfinished jobs that a run in `folder` submitted.
 
-    Nothing where squeue is not there or silent: a cluster that does not answer says so when a job is sent.
+    Empty if squeue is missing or does not answer: a silent cluster is reported on submission.
     """
-    # The last columns may hold anything, as a folder does; a reason in words holds no bar.
+    # The last columns may contain anything, as folders do; a reason in words contains no bar.
     lines = _squeue("--user", getpass.getuser(), "--format=%i|%T|%r|%a|%q|%P|%k|%Z") or []
     here, own, jobs = os.path.realpath(folder), os.environ.get("SLURM_JOB_ID"), []
     for line in lines:
@@ -82,7 +82,7 @@ def queued(folder: str) -> list[Queued]:
 
 
 def _squeue(*options: str) -> list[str] | None:
-    """Return what squeue says of jobs, None where it does not answer."""
+    """Return the output of squeue, None if it does not answer."""
     try:
         done = subprocess.run(
             ["squeue", "--noheader", *options], capture_output=True, text=True, check=True, timeout=60
@@ -93,31 +93,31 @@ def _squeue(*options: str) -> list[str] | None:
 
 
 def say_queued(folder: str) -> None:
-    """Print which jobs of an earlier run still live in `folder`, and what to do about them."""
+    """Print which jobs of an earlier run are still alive in `folder`, and what to do about them."""
     if jobs := queued(folder):
         listed = "\n".join(f"    {job}: {job.state.lower()}" for job in jobs)
         print(
-            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nWhat they make is "
-            "waited for, and not made twice. To start it anew: Ctrl-C, scancel "
+            f"{len(jobs)} jobs of an earlier run in this folder are still with SLURM:\n{listed}\nThis run waits for "
+            "their results and does not repeat them. To start over: Ctrl-C, scancel "
             f"{' '.join(job.number for job in jobs)}, then the same command.",
             file=sys.stderr,
         )
 
 
 class Stuck:
-    """Looks for jobs that do not start, and says once of each why, and what to change; cancels those that never can.
+    """Finds jobs that do not start and reports once for each why, and what to change; cancels those that never can.
 
-    `parts` are those of the study by which the jobs of a rule ask.
+    `parts`: the parts of the study that configure the jobs of a rule.
     """
 
     def __init__(self, failures: Failures, parts: Callable[[str], tuple[str, ...]], clock=time.monotonic):
         self.failures, self.parts, self.clock = failures, parts, clock
         self.named: set[str] = set()
-        # Job -> since when it waits for others to end, of which there are none.
+        # Job -> since when it has waited for others, while none runs.
         self.alone: dict[str, float] = {}
 
     def look(self, folder: str) -> None:
-        """Look at the jobs that a run in `folder` sent."""
+        """Check the jobs that a run in `folder` submitted."""
         pending = [job for job in queued(folder) if job.state == "PENDING" and job.number not in self.named]
         found = {job: pending_reasons.meaning(job.reason) for job in pending}
         shared = [job for job, reason in found.items() if reason is not None and reason.fate is Fate.SHARED]
@@ -135,7 +135,7 @@ class Stuck:
             elif reason.fate in (Fate.STAYS, Fate.NEVER):
                 why = pending_reasons.sentence(job.reason, reason, self.parts(job.rule))
                 self._say(job, why)
-                # Of several partitions the next may take it.
+                # A job with several partitions may start in the next.
                 if reason.fate is Fate.NEVER and not ("," in job.partition and OF_PARTITION.match(job.reason)):
                     self.failures.hopeless[job.number] = why
                     subprocess.run(["scancel", job.number], capture_output=True, timeout=60, check=False)
@@ -146,9 +146,9 @@ class Stuck:
 
 
 def beside(jobs: list[Queued]) -> set[Queued]:
-    """Return those of some jobs that wait for others which run: of the user, or else by account, QOS or partition.
+    """Return those waiting jobs next to which a competing job runs: of the user, or of the account, QOS or partition.
 
-    All of them where SLURM does not answer.
+    All of them if SLURM does not answer.
     """
     if not jobs:
         return set()
@@ -165,10 +165,10 @@ def beside(jobs: list[Queued]) -> set[Queued]:
 
 
 def plain(states: dict[str, str], folder: str) -> dict[str, str]:
-    """Return number -> state of jobs as the executor knows states.
+    """Return number -> state of jobs in the executor's vocabulary.
 
-    It knows no CANCELLED `by 1000`, as sacct says it, and waits for ever for a job that was PREEMPTED and that SLURM
-    did not queue again.
+    It does not know `CANCELLED by 1000` as sacct prints it, and waits forever for a PREEMPTED job that SLURM did not
+    requeue.
     """
     active = {job.number for job in queued(folder)} if "PREEMPTED" in states.values() else set()
     found = {}
@@ -179,9 +179,9 @@ def plain(states: dict[str, str], folder: str) -> dict[str, str]:
 
 
 def attend(failures: Failures, parts: Callable[[str], tuple[str, ...]]) -> None:
-    """Have the executor look at its jobs as often as the profile says, know all states, and guess no account.
+    """Make the executor check its jobs at the profile's interval, know all states, and guess no account.
 
-    In each pause jobs that cannot start are looked for; `parts` are those of the study for a rule.
+    Each pause also looks for jobs that cannot start; `parts`: the parts of the study for a rule.
     """
     import snakemake_executor_plugin_slurm as plugin
 

@@ -5,7 +5,7 @@
     clear STUDY       deletes a study with its logs, unfinished trainings and all of the store that only it uses, after
                       a question that --yes answers
 
-A study uses what the records of its results say that they were made from. Refuses while a workflow runs in the folder.
+A study uses what its records name as inputs. Refuses while a workflow runs in the folder.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SHARED_STAGES = ("data", "network_weights", "networks", "teacher_outputs", "runs
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder of the store: its bytes, and whether what it holds is finished."""
+    """A folder of the store: its bytes, and whether its content is finished."""
 
     folder: Path
     bytes: int
@@ -41,20 +41,20 @@ class Entry:
 
 
 class Unfinished(TypedDict):
-    """What is read of the task of a training."""
+    """Fields read from a training's task."""
 
     key: str
     job: dict[str, Any]
 
 
 class Store:
-    """The store of the folder of results."""
+    """The store of a results folder."""
 
     results, shared = Path("results"), Path("results/shared")
 
     @property
     def studies(self) -> list[str]:
-        """Names of the studies that have results here."""
+        """Names of the studies with results here."""
         if not self.results.is_dir():
             return []
         names = (path.name for path in self.results.iterdir() if path.is_dir())
@@ -66,7 +66,7 @@ class Store:
         return [Entry(folder, _size(folder), record.read(folder / record.NAME) is not None) for folder in folders]
 
     def used(self, studies: Iterable[str]) -> set[Path]:
-        """Return the folders of the store that the results of these studies were made from, directly or not."""
+        """Return the store's folders that these studies' results were made from, directly or indirectly."""
         used: set[Path] = set()
         for study in studies:
             for path, known in record.all_under(self.results / study):
@@ -79,7 +79,7 @@ class Store:
             more = (self._made_from(made) if made else set()) - used
             used |= more
             queue += more
-        # Stored outputs are named by no record of a run: they are the teacher's, on the images.
+        # No record of a run names stored outputs; they follow from teacher and images.
         for folder in (self.shared / "teacher_outputs").glob("*"):
             made = record.read(folder / record.NAME)
             if made and self._made_from(made) <= used:
@@ -87,14 +87,14 @@ class Store:
         return used
 
     def unused(self) -> list[Entry]:
-        """Return the folders of the store that no study uses."""
+        """Return the store's folders that no study uses."""
         used = self.used(self.studies)
         return [entry for entry in self.entries() if entry.folder not in used]
 
     def clear(self, study: str) -> list[Path]:
-        """Delete a study, and return the folders of the store that other studies use and that stay.
+        """Delete a study; return the store's folders that stay because other studies use them.
 
-        Raises StudyError where there is no such study.
+        Raises StudyError if there is no such study.
         """
         unfinished = self._unfinished(study)
         if study not in self.studies and not unfinished:
@@ -107,7 +107,7 @@ class Store:
         return sorted(own & others)
 
     def _unfinished(self, study: str) -> list[Path]:
-        """Return the folders of trainings that a study began and no job has finished, by the tasks that it wrote."""
+        """Return the folders of unfinished trainings that a study began, from the tasks it wrote."""
         folders = []
         for path in Path(TASKS, SHARED, "students").rglob("*.json"):
             task = own.read(path, Unfinished)
@@ -128,7 +128,7 @@ class Store:
 
 
 def _size(folder: Path) -> int:
-    """Return the bytes of the files of a folder that have no other name; a link to a result costs nothing."""
+    """Return the bytes of a folder's files that have no other hard link."""
     files = [path.stat() for path in folder.rglob("*") if path.is_file()]
     return sum(status.st_size for status in files if status.st_nlink == 1)
 
@@ -167,7 +167,7 @@ def _clear(store: Store, study: str, sure: bool) -> None:
 
 
 def _confirmed(folder: Path) -> bool:
-    """Ask whether a study may be deleted; without a terminal nobody can say so."""
+    """Ask for confirmation to delete a study; without a terminal the answer is no."""
     if not sys.stdin.isatty():
         return False
     question = f"Delete {folder} ({_size(folder) / 1e6:.0f} MB) and all in {Store.shared} that only it uses? [y/N] "
@@ -175,7 +175,7 @@ def _confirmed(folder: Path) -> bool:
 
 
 def main() -> None:
-    """List or delete what no study uses, or delete a study."""
+    """List or delete unused folders, or delete a study."""
     parser = argparse.ArgumentParser(prog="python -m distillation_dynamics.jobs.store", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("unused").add_argument("--delete", action="store_true", help="delete what is listed")

@@ -1,4 +1,4 @@
-"""What a job came to in a few words, and what a study answers in a few lines: read from what lies under `results/`."""
+"""Short summaries for the terminal: of a job in a few words, of a study in a few lines; read from `results/`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from .graph import Graph
 from .hashes import Hashes
 from .task import Task
 
-# Stages that gather -> how what they leave is counted.
+# Gathering stages -> how their output is counted.
 COUNTED = {"measure": "measurement", "compare": "comparison", "map": "map", "tables": "table", "figures": "figure"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is told of the images of a source, of what was seen when they were split."""
+    """Numbers about a source's images, recorded when they were split."""
 
     images: int
     notes: list[str]
 
 
 def number_of(tasks: Sequence[Task]) -> str:
-    """Return the number that matters of what a job left: top-1 and images a second, or how much was made of what."""
+    """Return the key number of a job: top-1 and images per second, or counts of what it made."""
     if tasks[0].stage in ("networks", "students"):
         return ", ".join(filter(None, [_top1(tasks), _speed(tasks)]))
     if tasks[0].stage == "data":
@@ -36,7 +36,7 @@ def number_of(tasks: Sequence[Task]) -> str:
 
 
 def notes_of(tasks: Sequence[Task]) -> list[str]:
-    """Return what a job has to say of the images that it read."""
+    """Return a job's remarks on the images it read."""
     return [note for seen in _seen([task for task in tasks if task.stage == "data"]) for note in seen.notes]
 
 
@@ -46,7 +46,7 @@ def _seen(tasks: Sequence[Task]) -> list[Seen]:
 
 
 def counted(count: int, what: str) -> str:
-    """Return a number of things: 1 job, 2 jobs."""
+    """Return a count with its noun: 1 job, 2 jobs."""
     return f"{count} {what}{'s' * (count != 1)}"
 
 
@@ -63,7 +63,7 @@ def _top1(tasks: Sequence[Task]) -> str:
 
 
 def _speed(tasks: Sequence[Task]) -> str:
-    """Return the images that networks were trained on in a second, each counted for every network that saw it."""
+    """Return training images per second, counting an image once per network that saw it."""
     costs = [cost for task in tasks if (cost := _read(task, "cost.json")).get("images_per_second")]
     seconds = sum(cost["seconds"] for cost in costs)
     images = sum(cost["seconds"] * cost["images_per_second"] for cost in costs)
@@ -71,7 +71,7 @@ def _speed(tasks: Sequence[Task]) -> str:
 
 
 def plain(markdown: str) -> list[str]:
-    """Return the lines of a summary in Markdown as a terminal shows them: without its title, links and marks.
+    """Return the lines of a Markdown summary for a terminal: without title, links and marks.
 
     A row of the table of claims becomes `claim: verdict (number)`.
     """
@@ -87,9 +87,9 @@ def _row(line: str) -> str:
 
 
 def answers(graph: Graph, hashes: Hashes) -> list[str]:
-    """Return the summary of a study and where to read on, a paragraph each.
+    """Return a study's summary and where to read on, one paragraph each.
 
-    A report that is not what the study asks for now answers nothing.
+    Empty if the report is outdated.
     """
     task = graph.report
     if record.fault(task, record.read(task.record), hashes) is not None:

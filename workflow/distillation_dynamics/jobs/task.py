@@ -1,8 +1,7 @@
-"""A task: one job of a study as its stage gets it, with its key, what it reads and leaves, and where its files lie.
+"""A task: one job of a study with its key, inputs, outputs and location.
 
-The key is a hash of the stage, of all fields of the job that do not stand aside (files that it reads are in them by the
-keys of the jobs that write them, or by their content) and of the code that can change what it writes. It can be told
-before any of the files exist.
+The key is a hash of the stage, the job's fields except those excluded from it (inputs count by the keys of the jobs
+that write them or by content) and the code that can change its outputs. It is known before any file exists.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from ..spec.base import From, build, counted, to_json
 from . import own
 from .fingerprints import fingerprint, packages
 
-# Stage -> (module of its job's class, its name, packages that it always imports and whose version may change numbers).
+# Stage -> (module of its job's class, class name, packages it always imports and whose version may change numbers).
 STAGES = {
     "data": ("data", "DataJob", ("torch", "timm")),
     "network_weights": ("networks", "WeightsJob", ()),
@@ -37,42 +36,42 @@ STAGES = {
     "page": ("tables", "PageJob", ()),
     "paper": ("tables", "PaperJob", ()),
 }
-# Students are trained by cohorts of them.
+# Students are trained in cohorts.
 CARRIED_OUT_BY = {"students": "cohorts"}
-# Stages that gather what all networks left.
+# Stages that gather the results of all networks.
 GATHERING = ("tables", "summary", "statistics", "report", "figures", "page", "paper")
-# Stages that show what columns say of themselves, or write tables at no cost.
+# Stages that show column texts, or write tables at no cost.
 SHOWING = ("tables", "summary", "statistics", "report", "page", "paper")
-# Rules whose jobs are batches -> the stages of their members.
+# Batch rules -> stages of their members.
 BATCHED = {"cohorts": ("students",), "measure": ("measure",), "compare": ("compare", "map"), "tables": GATHERING}
-# What is asked for by name (`snakemake figures`) -> the stages whose results it is.
+# Targets (`snakemake figures`) -> stages.
 TARGETS = {
     **{stage: (stage,) for stage in ("networks", "students", "tables", "figures")},
     "report": ("summary", "statistics", "report", "page", "paper"),
 }
-# Rules that carry out a stage, or a batch, whose name is a target's.
+# Rules that carry out a stage or batch under a target's name.
 CARRYING = {"network": "networks", "student": "students", "gather": "tables"}
-# The scope of tasks whose results studies share; that of others is their study.
+# Scope of tasks whose results studies share; other tasks have the study's name.
 SHARED = "shared"
-# In the folder of a study: what it is, and who made it.
+# Files in a study's folder that describe it.
 STUDY_FILE = "study.json"
-# Where a plan writes its tasks for the processes that carry them out, and the flags by which Snakemake knows them done.
+# Where a plan writes tasks for their processes, and flags for Snakemake.
 TASKS, FLAGS = "results/.tasks", "results/.flags"
 
 
 def job_class(stage: str) -> type:
-    """Return the class of a stage's job."""
+    """Return the class of a stage's jobs."""
     module, name, *_ = STAGES[stage]
     return getattr(import_module(f"distillation_dynamics.spec.{module}"), name)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One job of a study with its key. Each is another, even where two say the same.
+    """One job of a study with its key; tasks compare by identity.
 
-    `reads`: path -> record of the task that writes it; `writes`: paths; `record`: its own, in the folder of its files;
-    `scope`: the study, or SHARED; `by_name`: modules that its stage loads by name, and whose code counts; `needs`: the
-    tasks that it waits for, which its file does not hold.
+    `reads`: path -> record of the task that writes it; `writes`: paths; `record`: path of its own record; `scope`: the
+    study or SHARED; `by_name`: modules its stage imports by name, which count as code; `needs`: tasks it waits for, not
+    stored in its file.
     """
 
     stage: str
@@ -89,38 +88,38 @@ class Task:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Packages whose version may change what the job writes: those of its stage, and those that its code uses."""
+        """Packages whose version may change its output: those of its stage, and those its code uses."""
         used = packages(*entries_of(self.stage, *self.by_name))
         return tuple(dict.fromkeys([*STAGES[self.stage][2], *used]))
 
     @property
     def folder(self) -> str:
-        """The folder of its files."""
+        """Folder of its files."""
         return os.path.dirname(self.record)
 
     @property
     def flag(self) -> str:
-        """The file by which Snakemake knows that the job is done: named after the key, it holds nothing."""
+        """Empty file named after the key, by which Snakemake knows that the job is done."""
         return self._under(FLAGS)
 
     @property
     def file(self) -> str:
-        """The file in which the process that carries it out finds it."""
+        """File from which its process reads it."""
         return self._under(TASKS) + ".json"
 
     def _under(self, folder: str) -> str:
         return os.path.normpath(f"{folder}/{self.scope}/{self.stage}/{self.name}/{self.key}")
 
     def path(self, name: str) -> str:
-        """The path of one of its files."""
+        """Path of one of its files."""
         return f"{self.folder}/{name}"
 
     def files(self, *names: str) -> From:
-        """Some of its files, as what another job reads."""
+        """Some of its files, as inputs of another job."""
         return From(self.key, files=tuple(self.path(name) for name in names))
 
     def write(self, path: str | Path | None = None) -> None:
-        """Write it for the process that carries it out, to its own file or another, unless it stands there already."""
+        """Write the task for its process, to its own file or another, unless it is there already."""
         path = path or self.file
         value = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "needs"}
         value["job"] = asdict(self.job)
@@ -129,7 +128,7 @@ class Task:
 
     @classmethod
     def read(cls, path: str | Path) -> "Task":
-        """Read one back; raise StudyError where there is none."""
+        """Read a task; raise StudyError if there is none."""
         value = read_json(path)
         try:
             value["job"] = build(job_class(value["stage"]), value["job"])
@@ -147,23 +146,23 @@ def key_of(stage: str, job: Any, code: Iterable[str]) -> str:
 
 
 def module_of(stage: str) -> str:
-    """Return the module of the library that carries out a stage."""
+    """Return the module that carries out a stage."""
     return f"stages.{CARRIED_OUT_BY.get(stage, stage)}"
 
 
 def code_of(stage: str, *by_name: str) -> tuple[str, ...]:
-    """Return the code of a stage as 'module:hash', with that of modules that it loads by name."""
+    """Return a stage's code as 'module:hash', with the modules it imports by name."""
     return tuple(fingerprint(*entries_of(stage, *by_name), texts=stage in SHOWING))
 
 
 def entries_of(stage: str, *by_name: str) -> tuple[str, ...]:
-    """Return where the code of a stage begins: see `fingerprint`."""
+    """Return the entry points of a stage's code: see `fingerprint`."""
     threads = ("threads",) if STAGES[stage][2] else ()
     return f"{module_of(stage)}:main", *threads, *by_name
 
 
 def with_needs(tasks: Iterable[Task]) -> set[Task]:
-    """Return tasks and all that they are made from."""
+    """Return tasks and everything they are made from."""
     found, left = set(), list(tasks)
     while left:
         task = left.pop()

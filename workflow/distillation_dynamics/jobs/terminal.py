@@ -1,7 +1,7 @@
-"""What a run says on the terminal: what will run and about how long, a line a finished job, how far it is, the answers.
+"""Terminal output of a run: what will run and how long, one line per finished job, progress, the answers.
 
-`Terminal` takes the events of Snakemake's log one by one, as the logger plugin `snakemake_logger_plugin_distillation`
-gets them. Where the workflow follows nothing (another workflow, a dry run) Snakemake's own words are printed.
+`Terminal` takes the events of Snakemake's log one by one from the logger plugin `snakemake_logger_plugin_distillation`.
+Outside a run of this workflow (another workflow, a dry run) Snakemake's own messages are printed.
 """
 
 import logging
@@ -26,16 +26,16 @@ from .eta import Job, Workload
 from .failures import logs_of
 from .summary import counted, notes_of, number_of
 
-# Characters of a rule and of whom its job is about, where no long number wants the room.
+# Minimum characters for a rule and for a job's name.
 WHOM = 35
-# Lines of progress where there is no terminal: so many seconds apart, later on at each twentieth of the time gone.
+# Interval of progress lines without a terminal: this many seconds, later a twentieth of the elapsed time.
 INTERVAL = 60
-# What Snakemake says before it begins; what it says afterwards without an event is in its own log.
+# Snakemake's messages before it begins; later messages without an event go to its log.
 CHATTER = ("Building DAG", "Assuming unrestricted", "Using shell", "Conda environments:", "Singularity containers:")
 NOTHING = "Nothing to be done"
-# What is worth saying all the same: another attempt, and where a file lies that somebody asked for.
+# Messages that are shown nevertheless: another attempt, and the location of a requested file.
 WORTH = ("Trying to restart", "Efficiency report")
-# What it says of a failed job, and of there being one, beside the job's own sentence.
+# Snakemake's messages on a failed job, which the job's own sentence replaces.
 REPEATED = (
     *("returned non-zero exit status", "died with <Signals"),
     *("Exiting because a job", "At least one job did not complete"),
@@ -45,9 +45,9 @@ RESTART = re.compile(r"Trying to restart job (\d+)")
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run is about: the study's name, its jobs once they begin, what it answers once they are done.
+    """What a run is about: the study's name, its jobs once they begin, its answers at the end.
 
-    `failure`: why the job failed that an event of Snakemake's log is about.
+    `failure` returns why the job of a log event failed.
     """
 
     name: str
@@ -62,7 +62,7 @@ def elapsed(seconds: float) -> str:
 
 
 def line(job: Job, since: float, width: int) -> str:
-    """Return the line of a finished job: when, rule, whom it is about, how long it took, the number that matters."""
+    """Return a finished job's line: time, rule, name, duration, key number."""
     left, right = f"{elapsed(since)}  ", f" {duration(job.took):>6}  {number_of(job.tasks)}"
     room = min(WHOM, max(WHOM // 2, width - len(left) - len(right)))
     rule = f"{job.rule:<8} "
@@ -71,7 +71,7 @@ def line(job: Job, since: float, width: int) -> str:
 
 
 class Terminal:
-    """The words of one run. `snakemake` prints what Snakemake would; `quiet`: what the user does not want to see."""
+    """The output of one run. `snakemake` prints Snakemake's own messages; `quiet`: what the user hides."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class Terminal:
         self.workload: Workload | None = None
         self.start = clock()
         self.failed: set[int] = set()
-        # Jobs that the cluster did not take yet, and sentences that need no second time.
+        # Jobs that the cluster has not accepted yet, and sentences already printed.
         self.refused: set[int] = set()
         self.said: set[str] = set()
         self.bar = Live(console=console, get_renderable=self._bar, refresh_per_second=1, transient=True)
         self.over = threading.Event()
 
     def take(self, record: logging.LogRecord) -> None:
-        """Take an event of Snakemake's log."""
+        """Handle an event of Snakemake's log."""
         event: Any = getattr(record, "event", None)
         of_jobs = {
             LogEvent.RUN_INFO: self._begin,
@@ -121,7 +121,7 @@ class Terminal:
         self.console.print(text, soft_wrap=True)
 
     def _say_wrapped(self, text: str) -> None:
-        """Say a text in lines of the terminal's width; paths stay whole."""
+        """Print a text in lines of the terminal's width; paths stay whole."""
         width = self.console.width
         self._say(textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
@@ -163,7 +163,7 @@ class Terminal:
             self._say_ended(job)
 
     def _job_fails(self, record: Any) -> None:
-        """Say the sentence of a job; what led to it stands in its log."""
+        """Print a failed job's sentence; details are in its log."""
         if self.subject is None or self.workload is None:
             return
         job = self.workload.jobs.get(record.jobid) or self.workload.links.get(record.jobid)
@@ -172,7 +172,7 @@ class Terminal:
         job.begun = None
         why, since = self.subject.failure(record), elapsed(self.clock() - self.start)
         if why.kind is Kind.FULL:
-            # It waits, as others do: nothing failed.
+            # It waits as others do: nothing failed.
             self.refused.add(record.jobid)
             if self.jobs_wanted and why.sentence not in self.said:
                 self.said.add(why.sentence)
@@ -186,17 +186,17 @@ class Terminal:
             self._say("\n    log: ".join([words, *logs_of(record)[:1]]))
 
     def _say_ended(self, job: Job) -> None:
-        """Say what a job came to."""
+        """Print what a job achieved."""
         if self.jobs_wanted:
             self._say(line(job, self.clock() - self.start, self.console.width))
             for note in notes_of(job.tasks):
                 self._say_wrapped(f"note: {note}")
 
     def progress(self, now: float) -> str:
-        """Return how much is done, and how long the rest takes."""
+        """Return the share done and the time left."""
         assert self.workload is not None
         done, count = len(self.workload.ended), len(self.workload.jobs)
-        # All is done only when the last job is.
+        # 100 % only when the last job has ended.
         share = min(int(100 * self.workload.share(self.start, now)), 99 if done < count else 100)
         jobs = self.workload.running
         running = ", ".join(dict.fromkeys(job.rule for job in jobs))
@@ -206,7 +206,7 @@ class Terminal:
         return f"{share} %, {done} of {counted(count, 'job')}, {left}"
 
     def _bar(self) -> Table:
-        """Return the last line of a terminal."""
+        """Return the progress bar, the last line of a terminal."""
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(width=24)
         grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -216,19 +216,19 @@ class Terminal:
         return grid
 
     def say_progress(self) -> None:
-        """Say at intervals how far the run is, where there is no last line to draw."""
+        """Print the progress at intervals if the output has no progress bar."""
         while not self.over.wait(max(INTERVAL, (self.clock() - self.start) / 20)):
             now = self.clock()
             self._say(f"{elapsed(now - self.start)}  {self.progress(now)}")
 
     def _answer(self) -> None:
-        """Say what the study answers, where it has come to that."""
+        """Print the study's answers, once they exist."""
         if self.subject is not None and self.progress_wanted:
             for text in self.subject.answers():
                 self._say_wrapped(text)
 
     def close(self) -> None:
-        """Say, once, how the run ended."""
+        """Print, once, how the run ended."""
         if self.over.is_set():
             return
         self.over.set()

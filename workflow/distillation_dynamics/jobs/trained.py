@@ -1,4 +1,4 @@
-"""The tasks of a study that make networks ready: images, networks, the teacher's outputs, students."""
+"""Tasks that make networks ready: images, networks, teacher outputs, students."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ from .memory import answered, evaluated
 from .task import Task
 
 TRAINED, CONTROL = "trained.safetensors", "control.safetensors"
-# Which of them a teacher has.
+# Outputs that a teacher has.
 WEIGHTS_OF = dict(zip(TARGET_WEIGHTS, (TRAINED, CONTROL), strict=True))
 RELEASED = "model.safetensors"
 
@@ -35,7 +35,7 @@ def add(graph: Graph) -> None:
     pairs = [(arm, seed) for seed in study.seeds for arm in study.variants]
     graph.runs = {pair: _run(graph, *pair) for pair in pairs}
     graph.students = {pair: _student(graph, *pair) for pair in pairs}
-    # The reference comes first: its range is everybody's.
+    # The reference comes first: its range applies to all.
     names = sorted(study.networks, key=lambda name: name != study.reference)
     graph.by_network = {f"networks/{name}": _weights_of_network(graph, name) for name in names}
     graph.by_network |= {f"students/{arm}/seed{k}": _weights_of_student(graph, arm, k) for arm, k in pairs}
@@ -65,7 +65,7 @@ def _network(graph: Graph, name: str) -> Task:
     if network.source == "timm":
         fetched = graph.released[name]
         reads.append((fetched, [RELEASED]))
-        # The key of weights is what they are; that of the task that fetches them also counts what is expected.
+        # The key of weights says what they are; that of the task that fetches them also counts what is expected.
         weights = replace(fetched.files(RELEASED), key=graph.content.weights.get(name, fetched.job.source))
     elif network.source == "checkpoint" and network.weights is not None:
         weights = From(graph.content.weights[name], files=(network.weights,))
@@ -96,9 +96,9 @@ def _splits(graph: Graph, name: str) -> tuple[str, ...]:
 
 
 def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
-    """Add the outputs that are stored, once for all students who see the same views of the same images.
+    """Add the teachers' stored outputs, once for all students with the same views of the same images.
 
-    Return (teacher, student) -> task, of those students who do not ask the teacher itself.
+    Return (teacher, student) -> task for those students that do not query the teacher itself.
     """
     study = graph.study
     found: dict[tuple[Source, str], Task] = {}
@@ -127,7 +127,7 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
 
 
 def _weights_of_source(graph: Graph, source: Source) -> From:
-    """Return the weights of a teacher; the key of its network is that of the trained ones, others add their name."""
+    """Return the weights of a teacher; a trained network's key is that of its weights, others add their name."""
     file = WEIGHTS_OF[source.weights]
     weights = graph.networks[source.network].files(file)
     return weights if file == TRAINED else replace(weights, key=f"{weights.key}/{file}")
@@ -149,8 +149,8 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
                 outputs=outputs.folder if outputs else None,
             )
         )
-        # The stored outputs are checked against the teacher before they are used; they are made by its code, which
-        # counts, and by nothing else that is not in this key.
+        # Stored outputs are checked against the teacher before use. They depend on its code, which counts, and on
+        # nothing else that is missing from this key.
         reads.append((network, [file]))
     job = RunJob(
         *(graph.seen(DATA, study.view(name)), study.model(name), student.recipe, variant.terms),
@@ -175,7 +175,7 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
 
 
 def _student(graph: Graph, arm: str, seed: int) -> Task:
-    """Add the run of an arm and seed as it is published in the study: the same key, other paths."""
+    """Add the run of an arm and seed as a student of the study: the same key, other paths."""
     run, folder = graph.runs[arm, seed], f"{graph.home}/students/{arm}/seed{seed}"
     task = replace(
         run,

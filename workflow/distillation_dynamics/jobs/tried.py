@@ -1,7 +1,7 @@
-"""The metrics of a study, tried once on two made-up images, and what their columns say of themselves.
+"""Tries a study's metrics once on two made-up images, and returns the texts of their columns.
 
-A metric that fails is found before anything runs, by a process that imports torch (`trial`). What is known of the
-others is kept under `results/.metrics/`, named by their code and settings, so that a plan costs nothing later.
+A failing metric is found before anything runs, by a process that imports torch (`trial`). Results are kept under
+`results/.metrics/`, named after code and settings, so that later plans are fast.
 """
 
 import hashlib
@@ -23,21 +23,21 @@ from .asking import UnansweredError, ask
 from .fingerprints import fingerprint
 
 MODULE = "trial"
-# Table -> column -> its unit and its meaning.
+# Table -> column -> (unit, meaning).
 Texts = dict[str, dict[str, list[str]]]
 
 
 class Known(NamedTuple):
-    """What is known of a metric that was tried: its tables, and by table the columns that are its alone."""
+    """Result of trying a metric: its tables, and by table the columns only it has."""
 
     tables: Texts
     own: dict[str, list[str]]
 
 
 def columns(study: Study, cache: str | Path = "results/.metrics") -> Texts:
-    """Return what the columns of all tables of metrics say of themselves; try metrics that were not tried before.
+    """Return the texts of all columns of the metrics' tables; try metrics that were not tried before.
 
-    Raises StudyError with a line a metric that fails, or whose columns another one has, too.
+    Raises StudyError with one line per metric that fails or has a column of another metric.
     """
     paths = {name: f"metrics/{name}.py" for name in _metrics(study)}
     paths |= {name: f"metrics/pairs/{name}.py" for name in study.compare.metrics}
@@ -59,7 +59,7 @@ def columns(study: Study, cache: str | Path = "results/.metrics") -> Texts:
 
 
 def _metrics(study: Study) -> dict[str, dict[str, Any]]:
-    """Return the metrics of single networks that a study measures, with their settings."""
+    """Return the single-network metrics of a study with their settings."""
     known = extensions.metrics()
     names = [*study.measure.metrics, *([ACTIVATIONS] if study.compare.metrics else [])]
     return {name: study.settings(known[name].options) for name in dict.fromkeys(names)}

@@ -1,4 +1,4 @@
-"""Who is in a study, as the jobs that gather are told: names of networks and arms, and what each arm is."""
+"""Names for the jobs that gather: networks and arms of a study, and what each arm is."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PUBLISHED = Path(__file__).parents[3] / "resources/published"
 
 
 def names_of(graph: Graph) -> Names:
-    """Return who is in the tables of a study."""
+    """Return the names that a study's tables contain."""
     study = graph.study
     controls = {name: f"{name}_{network.control}" for name, network in study.networks.items()}
     arms = {name: _arm(arm) for name, arm in study.variants.items()}
@@ -27,7 +27,7 @@ def _arm(arm: Variant) -> Arm:
 
 
 def setting_of(graph: Graph) -> Setting | None:
-    """Return what the students of a study are, with the published numbers to hold beside them; None without."""
+    """Return the setting of a study's students, with the published numbers to compare; None without students."""
     study, arms = graph.study, {}
     for name, arm in study.variants.items():
         student = study.students[arm.student]
@@ -43,7 +43,7 @@ def setting_of(graph: Graph) -> Setting | None:
 
 
 def _with_teachers(study: Study, arm: Variant) -> tuple[TermSpec, ...]:
-    """Return the terms of an arm, another teacher than the study's being an option of those that take from it."""
+    """Return the terms of an arm; a teacher other than the study's is an option of the terms that use it."""
     networks = [None if term.teacher is None else arm.sources[term.teacher].network for term in arm.terms]
     return tuple(
         term if name in (None, study.teacher) else replace(term, options=term.options | {"teacher": name})
@@ -52,6 +52,6 @@ def _with_teachers(study: Study, arm: Variant) -> tuple[TermSpec, ...]:
 
 
 def by_content(files: Sequence[Path]) -> From:
-    """Return files that come with the project, as what a job reads."""
+    """Return files of the project as inputs of a job."""
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return From(content, files=tuple(map(str, files)))

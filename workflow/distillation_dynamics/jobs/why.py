@@ -1,4 +1,4 @@
-"""What a plan would run, why, and what it would cost, in words: the text of `make why` and of a dry run."""
+"""Prints what a plan would run, why, and at what cost: the text of `make why` and of a dry run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NOTES = {
 
 
 def report(plan: Plan, costs: Costs) -> str:
-    """Return what is due and why, a line a job, then the table of jobs, time and disk by stage."""
+    """Return what is due and why, one line per job, then a table of jobs, time and disk by stage."""
     if not plan.reasons:
         return f"{plan.graph.study.name}: all results are up to date; nothing would run."
     lines = [f"{name}: {why}" for name, why in _why(plan)]
@@ -25,7 +25,7 @@ def report(plan: Plan, costs: Costs) -> str:
 
 
 def _why(plan: Plan) -> Iterable[tuple[str, str]]:
-    """Yield (jobs, reason); jobs of a stage that are due for the same reason are said together."""
+    """Yield (jobs, reason); jobs of a stage with the same reason are joined."""
     together: dict[tuple[str, str], dict[str, None]] = {}
     for task, reason in plan.reasons.items():
         name = network_of(task) if task.stage in ("measure", "compare") else task.name
@@ -36,7 +36,7 @@ def _why(plan: Plan) -> Iterable[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Row:
-    """What the jobs of a stage, or of the stages of a rule, cost together."""
+    """Total cost of the jobs of a stage, or of the stages of a rule."""
 
     name: str
     due: int
@@ -52,10 +52,10 @@ class Row:
 
 
 def table(plan: Plan, costs: Costs) -> Iterable[str]:
-    """Yield the lines of the table of jobs, time (one after the other) and disk by stage, and what its marks mean."""
+    """Yield the lines of the table of jobs, time (in sequence) and disk by stage, and the meaning of its marks."""
     stages: dict[str, list[Task]] = {}
     for task in plan.reasons:
-        # Weights are fetched on their own.
+        # Weights are fetched by jobs of their own.
         name = task.stage if task.stage == "network_weights" else ASKED_AS.get(task.stage, task.stage)
         stages.setdefault(name, []).append(task)
     rows = [_row(plan, costs, name, due) for name, due in stages.items()]
@@ -69,7 +69,7 @@ def table(plan: Plan, costs: Costs) -> Iterable[str]:
 
 
 def _row(plan: Plan, costs: Costs, name: str, due: list[Task]) -> Row:
-    # Students that are not trained are published as they are.
+    # Students that need no training are linked as they are.
     batches = plan.cohorts if name == "students" else {id(b): b for t in due if (b := plan.batch_of.get(t))}.values()
     jobs = [batch.tasks for batch in batches] or [(task,) for task in due if name != "students"]
     cost = Cost.total(costs.of_job(plan.graph, tasks) for tasks in jobs)
