@@ -1,7 +1,7 @@
-"""Several processes that train one model, as torchrun starts them; alone, every function here is the identity.
+"""Training in several processes, as torchrun starts them; in a single process every function is the identity.
 
-Each process takes every world-th image of a batch. Losses are means over the batch, so that the mean of the processes'
-gradients is the gradient of the whole batch; statistics over the batch are summed over processes (`summed`).
+Each process takes every world-th image of a batch. Losses are means over the batch, so the mean of the processes'
+gradients is the gradient of the whole batch; batch statistics are summed over processes (`summed`).
 """
 
 import os
@@ -28,7 +28,7 @@ def rank() -> int:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did, for as long as the block runs."""
+    """Join the processes that torchrun started, if it did, while the block runs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -42,9 +42,9 @@ def processes(device: torch.device) -> Iterator[None]:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Average the gradients of all processes, in one transfer; nothing to do when alone.
+    """Average the gradients of all processes in one transfer; does nothing in a single process.
 
-    By hand, and not by DistributedDataParallel: a batch may come in parts, and several networks train in turn.
+    Instead of DistributedDataParallel, since a batch may come in parts, and several networks train in turn.
     """
     if world() == 1:
         return
@@ -55,24 +55,24 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def share_buffers(network: nn.Module) -> None:
-    """Give all processes the buffers (running statistics) of the first."""
+    """Copy the buffers (running statistics) of the first process to all."""
     if world() > 1:
         for buffer in network.buffers():
             dist.broadcast(buffer, 0)
 
 
 def share(positions: np.ndarray) -> np.ndarray:
-    """Return this process's part of the positions of a batch or split."""
+    """Return this process's part of the positions in a batch or split."""
     return positions[rank() :: world()]
 
 
 def summed(value: Tensor) -> Tensor:
-    """Return the sum of a tensor over processes, with its gradient."""
+    """Return the sum of a tensor over processes, differentiable."""
     return value if world() == 1 else all_reduce(value)
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Return the rows of all processes, those of each together, with their gradient; each process has as many."""
+    """Return the rows of all processes, concatenated and differentiable; each process has the same number."""
     if world() == 1:
         return rows
     whole = rows.new_zeros(world(), *rows.shape)
@@ -81,7 +81,7 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def mean(values: Tensor) -> Tensor:
-    """Return the mean of a tensor over processes, without a gradient."""
+    """Return the mean of a tensor over processes, not differentiable."""
     if world() > 1:
         dist.all_reduce(values)
         values = values / world()
@@ -98,7 +98,7 @@ def anywhere(flag: bool, device: torch.device) -> bool:
 
 
 def joined(rows: Tensor, count: int) -> Tensor:
-    """Return all `count` rows in order, of which each process has its `share`."""
+    """Return all `count` rows in order, from the `share` of each process."""
     if world() == 1:
         return rows
     length = -(-count // world())
@@ -109,7 +109,7 @@ def joined(rows: Tensor, count: int) -> Tensor:
 
 
 def collected(value: Any) -> list:
-    """Return the plain values of all processes."""
+    """Return a Python value of all processes as a list."""
     values = [value] * world()
     if world() > 1:
         dist.all_gather_object(values, value)

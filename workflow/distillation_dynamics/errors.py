@@ -1,4 +1,4 @@
-"""The exceptions whose messages are written for the person who runs the study, and how these are worded."""
+"""Exceptions with messages for the person who runs a study, and helpers to word them."""
 
 import difflib
 import os
@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 LIBRARY = os.path.dirname(__file__)
-# Folders of the library whose files people add.
+# Packages whose files users add.
 EXTENSIONS = (
     *("objectives", "targets", "networks/architectures", "metrics", "figures", "questions", "data/sources"),
     *("page/panels",),
@@ -19,32 +19,32 @@ LONGEST, LONGEST_VALUE = 300, 60
 
 
 class StudyError(Exception):
-    """Something the user can mend: the message names the file or key and the remedy, in one sentence."""
+    """An error the user can fix: one sentence that names the file or key, and the remedy."""
 
 
 class Interrupted(Exception):
-    """A stage was asked to stop and saved its state: nothing is wrong, but it is not finished."""
+    """A stage was asked to stop and saved its state: nothing is wrong, but it is unfinished."""
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """Return the known name that is meant, where one is near, and all that are allowed."""
+    """Return the known name nearest to `name`, if any is near, and all that are allowed."""
     return did_you_mean(name, known) + f"allowed: {', '.join(known)}"
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Return a question that names the known name nearest to this one; nothing where none is near."""
+    """Return "did you mean ...?" with the nearest known name; "" if none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def place_of(function: Callable[..., Any]) -> str:
-    """Return file and line of a function, as sentences name them."""
+    """Return file and line of a function as messages name them."""
     code = getattr(function, "__wrapped__", function).__code__
     return f"{os.path.relpath(code.co_filename)}, line {code.co_firstlineno}"
 
 
 def said_of(value: Any) -> str:
-    """Return in short what a value is: its type and shape, or what it says."""
+    """Return a short description of a value: type and shape, or its text."""
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} {getattr(value, 'dtype', '')} {list(shape)}"
@@ -53,22 +53,22 @@ def said_of(value: Any) -> str:
 
 
 def unreadable(path: str, error: OSError) -> StudyError:
-    """Return the error that says why a file or folder cannot be read."""
+    """Return the error for an unreadable file or folder."""
     reason = "a link to nothing" if os.path.islink(path) else error.strerror
     return StudyError(f"{path}: cannot be read ({reason}); fix or remove it")
 
 
 def is_memory(error: BaseException) -> bool:
-    """Return whether an error says that there is not enough memory, on a GPU or off it."""
+    """Return whether an error means out of memory, on a GPU or not."""
     out = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return out or "DefaultCPUAllocator" in str(error)
 
 
 def at_fault(error: Exception, path: str | None = None) -> StudyError:
-    """Return the sentence on an error that nobody foresaw: in which file and line it arose, and what it says.
+    """Return the sentence for an unexpected error: file, line and message.
 
-    That is where it came through `path`; without one, or where it did not, the innermost extension, and without one the
-    innermost file of the library. The traceback goes to the log.
+    The location is the innermost one in `path`; failing that, in an extension; failing that, in the library. The
+    traceback goes to the log.
     """
     if isinstance(error, StudyError):
         return error
@@ -89,14 +89,14 @@ def at_fault(error: Exception, path: str | None = None) -> StudyError:
 
 
 def _of_extension(path: str) -> bool:
-    """Return whether a file of the library lies in a folder that people add files to."""
+    """Return whether a file of the library is in a folder that users add files to."""
     below = os.path.relpath(path, LIBRARY)
     return below.startswith(tuple(os.path.join(*folder.split("/"), "") for folder in EXTENSIONS))
 
 
 @contextmanager
 def extensions_named() -> Iterator[None]:
-    """Raise what an extension fails with as a sentence with its file and line; other errors stay what they are."""
+    """Turn errors from extensions into a sentence with file and line; other errors pass."""
     try:
         yield
     except (StudyError, Interrupted):
@@ -111,5 +111,5 @@ def extensions_named() -> Iterator[None]:
 
 @cache
 def say_once(text: str) -> None:
-    """Print a sentence on stderr, the first time that this process comes to say it."""
+    """Print a sentence on stderr once per process."""
     print(text, file=sys.stderr, flush=True)

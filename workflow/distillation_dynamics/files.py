@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, and tables that carry their own documentation.
+"""Writes files whole or not at all, and tables that carry their own documentation.
 
-Every writer here writes a hidden neighbour first and renames it: a killed job or a full disk leaves the old file
-or none. Tables are Parquet; each column's unit and meaning travel in the file as field metadata.
+Every writer writes a hidden temporary file first and renames it: a killed job or a full disk leaves the old file or
+none. Tables are Parquet; unit and meaning of each column are in the file as field metadata.
 """
 
 import errno
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import StudyError
 
-# Only where arrays are written and read: a job sets its threads before numpy is imported.
+# Imported only where used: a job sets its threads before numpy is imported.
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -26,7 +26,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Column(NamedTuple):
-    """What a table's column holds: its unit ('' for none) and one sentence."""
+    """Documentation of a table's column: unit ("" for none) and one sentence."""
 
     unit: str
     description: str
@@ -34,16 +34,16 @@ class Column(NamedTuple):
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, remove it otherwise.
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, remove it otherwise.
 
-    Raises StudyError when the disk, or what this user may have of it, is full.
+    Raises StudyError if the disk or the user's quota is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        # On the disk before it has its name: a node that goes down must not leave an empty file.
+        # Synced before it is renamed, so that a node that goes down leaves no empty file.
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         if path.is_dir():
@@ -59,7 +59,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there, or an empty folder in its place; raise StudyError where files are in that."""
+    """Remove a file, if it exists, or an empty folder in its place; raise StudyError for a folder with files."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
@@ -76,12 +76,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as readable JSON; NaN and infinity are refused (they are not JSON)."""
+    """Write `value` as readable JSON; refuses NaN and infinity, which JSON lacks."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raise StudyError when it is missing or damaged."""
+    """Read a JSON file; raise StudyError if it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -100,8 +100,8 @@ def write_npy(path: str | Path, array: "np.ndarray") -> None:
 def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator[Callable[["np.ndarray"], None]]:
     """Yield a function that appends arrays to an .npy file of the given total shape and type.
 
-    Plain writes rather than a memory map: a full disk is then an error that can be reported, not a killed process.
-    Raises ValueError when the parts do not add up to `shape`.
+    Uses plain writes, not a memory map: a full disk is then an error, not a killed process. Raises ValueError if the
+    parts do not add up to `shape`.
     """
     import numpy as np
 
@@ -121,7 +121,7 @@ def npy_writer(path: str | Path, shape: tuple[int, ...], dtype: Any) -> Iterator
 
 
 def read_npy(path: str | Path) -> "np.ndarray":
-    """Map an .npy file read-only; raise StudyError when it is missing or damaged."""
+    """Map an .npy file read-only; raise StudyError if it is missing or damaged."""
     import numpy as np
 
     try:
@@ -135,13 +135,13 @@ def read_npy(path: str | Path) -> "np.ndarray":
 def write_table(path: str | Path, columns: Mapping[str, Any], documentation: Mapping[str, Column]) -> None:
     """Write a Parquet table of `columns` (name -> values), with every column's unit and meaning in its metadata.
 
-    Raises KeyError when the columns and `documentation` do not name the same set.
+    Raises KeyError if `columns` and `documentation` differ in names.
     """
     write_arrow(path, table_of(columns, documentation))
 
 
 def table_of(columns: Mapping[str, Any], documentation: Mapping[str, Column]) -> "pa.Table":
-    """Return `columns` (name -> values) as an Arrow table, documented; raise KeyError where the two differ in names."""
+    """Return `columns` (name -> values) as a documented Arrow table; raise KeyError if the names differ."""
     import pyarrow as pa
 
     if set(columns) != set(documentation):
@@ -154,7 +154,7 @@ def table_of(columns: Mapping[str, Any], documentation: Mapping[str, Column]) ->
 
 
 def field_of(name: str, kind: "pa.DataType", column: Column) -> "pa.Field":
-    """Return the field of a column, its unit and meaning in the metadata."""
+    """Return the Arrow field of a column with unit and meaning in its metadata."""
     import pyarrow as pa
 
     return pa.field(name, kind, metadata={"unit": column.unit, "description": column.description})
@@ -171,7 +171,7 @@ def write_arrow(path: str | Path, table: "pa.Table") -> None:
 def write_joined(
     folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]], documentation: Mapping[str, Mapping[str, Column]]
 ) -> None:
-    """Write `<name>.parquet` for each table, its parts (name -> arrays) laid end to end; see `write_table`."""
+    """Write `<name>.parquet` for each table from its parts (name -> arrays), concatenated; see `write_table`."""
     for name, parts in tables.items():
         columns = {column: _joined([part[column] for part in parts]) for column in documentation[name]}
         write_table(folder / f"{name}.parquet", columns, documentation[name])
@@ -187,14 +187,14 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def whole_numbers(values: Iterable[int | None]) -> Any:
-    """Return whole numbers of which some may be missing (None), for a column of a table: null in the file."""
+    """Return integers, some of which may be missing (None), as a column; missing ones are null in the file."""
     import pandas as pd
 
     return pd.array(list(values), dtype="Int64")
 
 
 def columns_to_write(table: "pd.DataFrame", names: Iterable[str]) -> dict[str, Any]:
-    """Return columns of a frame as `write_table` takes them: a missing whole number is null, NaN stays NaN."""
+    """Return the columns of a frame for `write_table`: a missing integer is null, NaN stays NaN."""
     import pandas as pd
 
     return {
@@ -204,14 +204,14 @@ def columns_to_write(table: "pd.DataFrame", names: Iterable[str]) -> dict[str, A
 
 
 def read_table(path: str | Path) -> "pd.DataFrame":
-    """Read a Parquet table as a pandas DataFrame; raise StudyError when it is missing or damaged. See `frame_of`."""
+    """Read a Parquet table as a DataFrame; raise StudyError if it is missing or damaged. See `frame_of`."""
     return frame_of(read_arrow(path))
 
 
 def frame_of(table: "pa.Table") -> "pd.DataFrame":
-    """Return an Arrow table as a DataFrame: whole numbers of which some are missing are Int64, where pandas has floats.
+    """Return an Arrow table as a DataFrame; integers with missing values become Int64, not pandas' float default.
 
-    So a seed that is not there stays told from every seed; groups of such a column want `dropna=False`.
+    So a missing seed stays distinct from every seed; group such a column with `dropna=False`.
     """
     import pandas as pd
     import pyarrow as pa
@@ -224,7 +224,7 @@ def frame_of(table: "pa.Table") -> "pd.DataFrame":
 
 
 def read_arrow(path: str | Path):
-    """Read a Parquet table with its columns' metadata; raise StudyError when it is missing or damaged."""
+    """Read a Parquet table with its columns' metadata; raise StudyError if it is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -237,7 +237,7 @@ def read_arrow(path: str | Path):
 
 
 def columns_of(schema) -> dict[str, Column]:
-    """Return what `write_table` left in the schema of a table: unit and meaning of each column, '' where nothing."""
+    """Return unit and meaning of each column from a table's schema as `write_table` stored them, "" if absent."""
     said = {field.name: field.metadata or {} for field in schema}
     return {
         name: Column(*(about.get(key, b"").decode() for key in (b"unit", b"description")))

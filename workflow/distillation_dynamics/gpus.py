@@ -1,7 +1,7 @@
-"""Which GPU a job may use on a machine without a scheduler: each job takes one that no other job of this user has.
+"""Assigns GPUs on a machine without a scheduler: each job takes one that no other job of this user has.
 
-SLURM gives every job its own; locally Snakemake counts GPUs but hands none out. A claim is a locked file, free again
-when the process ends, however it ends. Imports no torch.
+SLURM assigns GPUs itself; locally Snakemake only counts them. A claim is a locked file, released when the process ends
+in any way. Imports no torch.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ _claims: list[int] = []
 
 
 def visible() -> list[str]:
-    """Return the names (numbers) of the GPUs that this process may use; none where there is no driver."""
+    """Return the names (numbers) of the GPUs available to this process; none without a driver."""
     if (names := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name for name in names.split(",") if name.strip()]
     try:
@@ -31,10 +31,10 @@ def visible() -> list[str]:
 
 
 def claim() -> str | None:
-    """Take a free GPU for this process, waiting for one if need be; return its name, or None where there is none.
+    """Claim a free GPU for this process, waiting if necessary; return its name, or None if there are no GPUs.
 
-    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU. A process that has one keeps it. Raises
-    StudyError where the folder of the claims, or a file in it, may be somebody else's.
+    Sets CUDA_VISIBLE_DEVICES, which torch reads when it first uses a GPU. A process keeps its GPU. Raises StudyError if
+    the folder of claims, or a file in it, may belong to somebody else.
     """
     names = visible()
     if _claims:
@@ -65,7 +65,7 @@ def claim() -> str | None:
 
 
 def _own_folder(folder: Path) -> int:
-    """Open a folder in the system's temporary one, in which anybody may have planted something of that name."""
+    """Open our folder in the system's temporary one, where others may have planted something of that name."""
     remedy = "remove it, or set TMPDIR to a folder of your own"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -80,7 +80,7 @@ def _own_folder(folder: Path) -> int:
 
 
 def _open(folder: Path, opened: int, name: str) -> int:
-    """Open the file of a GPU in the folder, which keeps what is in it and follows no link."""
+    """Open a GPU's file in the folder, without truncating it or following links."""
     try:
         return os.open(quote(name, safe=""), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=opened)
     except OSError as error:

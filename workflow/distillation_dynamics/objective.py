@@ -1,9 +1,9 @@
-"""What a student minimises: a weighted sum of named terms.
+"""A student's loss: a weighted sum of named terms.
 
-A term is made by one file of `objectives/`, a module that holds whatever it trains (projections), so that the
-optimiser, which is built after it, knows it. Which tensors its `forward` is handed it says by the names of its
-parameters (`extensions` lists them). `Objective` hands them out, puts controls in the teacher's place, adds the terms
-up and gives every part by name. All of it runs in float32, outside autocast.
+A term is a module from one file of `objectives/`. It holds what it trains (projections), and the optimiser is built
+after it. The parameter names of its `forward` say which tensors it takes (`extensions` lists them). `Objective` passes
+these in, replaces the teacher by controls, sums the terms and returns each part by name. Everything runs in float32,
+outside autocast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ from .spec.teacher_outputs import ITSELF, Part, ordered, taken
 from .spec.training import TEACHER, TermSpec
 from .targets._prepared import prepared
 
-# What a network says of a batch, as far as terms take it: each part with the batch first.
+# Outputs of a network on a batch that terms use; the batch is the first axis.
 Said = Mapping[Part, Tensor]
 
 
 class Pair(NamedTuple):
-    """The sizes of two blocks that are held against each other."""
+    """Sizes of two blocks that a term compares."""
 
     student: BlockSize
     teacher: BlockSize
 
 
 class When(NamedTuple):
-    """The update that comes next: its number, how many make an epoch, and how many epochs there are."""
+    """The next update: its number, updates per epoch, and epochs."""
 
     step: int
     steps: int
@@ -40,21 +40,21 @@ class When(NamedTuple):
 
     @property
     def progress(self) -> float:
-        """The share of the training that is done."""
+        """Share of the training that is done."""
         return self.step / (self.steps * self.epochs)
 
 
 class Term(nn.Module):
-    """One term of the loss; a subclass named `Loss` in `objectives/<name>.py` gives `forward`.
+    """One term of the loss; the class `Loss` of `objectives/<name>.py` implements `forward`.
 
-    The parameters of `forward` are what it takes: `labels` [B]; `targets`, which are labels [B] or, where the recipe
-    mixes images, probabilities of the classes [B, K]; and of `student_` or `teacher_`: `logits` [B, K] and `pooled`
-    [B, D], what the head reads, and of the blocks of the term's pairs `features` [B, C, H, W], `classes` [B, P, C] and
-    `registers` [B, R, C], tokens that are no patches, and of its attention layer `attention` [B, heads, N, N], query
-    before key, and `values` [B, N, C], heads side by side. What takes anything of a block is called once a pair, of
-    which it may take the number, `pair`.
+    The parameters of `forward` are what it takes: `labels` [B]; `targets`, labels [B] or, if the recipe mixes images,
+    class probabilities [B, K]; and with the prefix `student_` or `teacher_`: `logits` [B, K] and `pooled` [B, D], the
+    head's input; of the blocks of the term's pairs `features` [B, C, H, W], `classes` [B, P, C] and `registers` [B, R,
+    C] (tokens that are not patches); of their attention layers `attention` [B, heads, N, N], query before key, and
+    `values` [B, N, C], heads side by side. A term that takes anything of a block is called once per pair, whose number
+    it can take as `pair`.
 
-    `forward` returns the unweighted value, a scalar. `teacher` is None, and `pairs` is empty, where it takes none.
+    `forward` returns the unweighted value, a scalar. Without a teacher part, `teacher` is None and `pairs` is empty.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Term(nn.Module):
         self.build()
 
     def build(self) -> None:
-        """Create the term's own modules; nothing by default. Raises StudyError where the sizes do not fit."""
+        """Create the term's own modules; none by default. Raises StudyError if the sizes do not fit."""
 
 
 class Objective(nn.Module):
     """The weighted sum of a variant's terms.
 
-    A term may be given a share of the loss, or of the norms of the terms' gradients on the student's blocks, instead of
-    a weight (`objectives/_calibration.py`): in each of the first updates its weight is the one with which it has that
-    share there; from then on, the one with which it has it of all of them together. Its course multiplies the weight.
-    Weights are numbers to training: no gradient flows through them. `seed` is that of what stands in a teacher's place.
+    Instead of a weight a term may have a share of the loss, or of the gradient norms of all terms on the student's
+    blocks (`objectives/_calibration.py`). During the first updates its weight is recomputed in each to give this share;
+    then it is fixed to give the share over all of these updates together. Its course multiplies the weight. Weights are
+    constants: no gradient flows through them. `seed` seeds the controls that replace a teacher.
     """
 
     weights: Tensor
@@ -91,17 +91,17 @@ class Objective(nn.Module):
         self.student, self.teachers, self.seed = student, tuple(teachers), seed
         self.terms = nn.ModuleDict({term.name: self._made(term) for term in terms})
         shares = [term.share or term.gradient_share or 0.0 for term in terms]
-        # What is configured moves with the module and is no part of its state.
+        # Configuration, which moves with the module but is not part of its state.
         for name, values in {"weights": [term.weight or 0.0 for term in terms], "shares": shares}.items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         self.shared, self.by_gradient = any(shares), any(term.gradient_share for term in terms)
         if self.shared:
-            # Part of the state of a training, as a layer's running means are.
+            # Part of a training's saved state, like a layer's running statistics.
             self.register_buffer("sums", torch.zeros(len(terms)))
         self.gated = [term.name for term in terms if term.moves is not None and term.moves.by == "cka"]
         self.at = [0] * len(self.gated)
         if self.gated:
-            # The numbers of their pairs; and of the epoch the sum of each one's CKA, and of how many updates.
+            # Current pair of each gated term; in this epoch, the sum of each one's CKA and the number of updates.
             self.register_buffer("places", torch.tensor(self.at))
             self.register_buffer("alike", torch.zeros(len(self.gated), 2))
 
@@ -113,23 +113,23 @@ class Objective(nn.Module):
         return module.Loss(dict(term.options), self.student, teacher, pairs)
 
     def begin(self) -> None:
-        """Take up a state that was loaded, as far as it decides what is asked of networks."""
+        """Apply a loaded state as far as it decides what networks are asked for."""
         if self.gated:
             self.at = self.places.tolist()
 
     def calibrates(self, when: When) -> bool:
-        """Return whether an update is one of those that weights are found in."""
+        """Return whether weights are calibrated in an update."""
         return self.shared and _part("calibration").calibrates(when.step)
 
     def active(self, when: When) -> list[TermSpec]:
-        """Return the terms that are computed in an update: those that weigh something, all while weights are found."""
+        """Return the terms computed in an update: those with a nonzero weight; during calibration, all."""
         terms = list(self.specs.values())
         if self.calibrates(when):
             return terms
         return [term for term in terms if term.course is None or term.course.factor(when.progress) > 0]
 
     def pairs(self, term: TermSpec, when: When) -> list[int]:
-        """Return the numbers of the pairs that a term compares in an update."""
+        """Return the numbers of the pairs a term compares in an update."""
         if term.moves is None:
             return list(range(len(term.pairs)))
         if term.name in self.gated:
@@ -140,7 +140,7 @@ class Objective(nn.Module):
         return self.pairs(term, when) or [None]
 
     def asks(self, when: When) -> dict[int, list[Part]]:
-        """Return what is asked in an update of the student (ITSELF) and of each teacher, by its number."""
+        """Return what an update requests of the student (ITSELF) and of each teacher, by number."""
         asked: dict[int, set[Part]] = {ITSELF: set()}
         for term in self.active(when):
             for number in self._numbers(term, when):
@@ -151,7 +151,9 @@ class Objective(nn.Module):
         return {who: ordered(parts) for who, parts in asked.items()}
 
     def values(self, said: Mapping[int, Said], labels: Tensor, targets: Tensor, when: When) -> dict[str, Tensor]:
-        """Return the unweighted value of every active term, of what student (ITSELF) and teachers say, in float32."""
+        """Return the unweighted value of every active term, in float32, from the outputs of student (ITSELF) and
+        teachers.
+        """
         with torch.autocast(labels.device.type, enabled=False):
             return {term.name: self._value(term, said, labels, targets, when) for term in self.active(when)}
 
@@ -179,7 +181,7 @@ class Objective(nn.Module):
         return (1.0 if term.reduction == "sum" else 1.0 / len(values)) * torch.stack(values).sum()
 
     def end_epoch(self) -> None:
-        """Move on the gated terms whose blocks were alike enough in the epoch."""
+        """Advance the gated terms whose blocks were similar enough in the epoch."""
         if not self.gated:
             return
         self.at = _part("gate").moved([self.specs[name] for name in self.gated], self.at, self.alike)
@@ -189,7 +191,7 @@ class Objective(nn.Module):
     def weighed(self, values: dict[str, Tensor], when: When, norms: Tensor | None = None) -> dict[str, Tensor]:
         """Return {"loss": weighted sum, term: unweighted value (NaN: not computed), ..., "weights": [terms]}.
 
-        `norms` [terms] are those of the terms' gradients on the student's blocks, where weights are found by them.
+        `norms` [terms] are those of the terms' gradients on the student's blocks, if weights are calibrated by them.
         """
         there = torch.stack(list(values.values()))
         parts = {name: values.get(name, there.new_full((), torch.nan)) for name in self.specs}
@@ -201,19 +203,21 @@ class Objective(nn.Module):
         return {"loss": (own * there).sum(), **parts, "weights": weights}
 
     def _weights(self, of: Tensor, when: When) -> Tensor:
-        """Return the weight of every term in an update, its course left out; a share is one `of` what terms have."""
+        """Return the weight of every term in an update, without its course; a share is one of the values `of` (loss or
+        norms).
+        """
         if not self.shared:
             return self.weights
         return _part("calibration").weights(when.step, of, self.weights, self.shares, self.sums)
 
 
 def _part(name: str) -> ModuleType:
-    """Return a part of the objective that only some trainings need; its code counts for those alone."""
+    """Return a part of the objective that only some trainings use; only their keys depend on its code."""
     return import_module(f".objectives._{name}", __package__)
 
 
 def _check(term: nn.Module, value: Any, changed: Sequence[str]) -> None:
-    """Raise StudyError where a term returned no number, or `changed` in place what others are handed, too."""
+    """Raise StudyError if a term returned no number or `changed` its inputs in place."""
     if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
         what = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.80}"
         raise StudyError(f"{place_of(type(term).forward)}: returned {what}; return one number, a tensor without axes")
@@ -225,7 +229,7 @@ def _check(term: nn.Module, value: Any, changed: Sequence[str]) -> None:
 
 
 def _target(term: TermSpec, values: Tensor, kind: str, seed: int) -> Tensor:
-    """Return what a term holds its student against, of what its teacher says."""
+    """Return the target of a term, made from its teacher's output."""
     if term.target != TEACHER:
         module = import_module(f".targets.{term.target}", __package__)
         values = module.target(values, kind, seed) if hasattr(module, "target") else values

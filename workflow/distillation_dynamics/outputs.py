@@ -1,7 +1,7 @@
-"""What one may ask of a network, and what it says: the words that networks, objectives and metrics share.
+"""Outputs of a network, and requests for them: shared by networks, objectives and metrics.
 
-A `Request` names what is wanted of which blocks; `networks.answers.run` answers it with `Outputs`. Blocks are counted
-from 0, and everything is on the device where the network is.
+A `Request` names outputs and blocks; `networks.answers.run` returns `Outputs`. Blocks are numbered from 0, and all
+tensors are on the network's device.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .errors import StudyError
 
-# Blocks of a request: their numbers, ascending, or all.
+# Blocks of a request: ascending numbers, or all.
 ALL = "all"
 Blocks = tuple[int, ...] | str
 Part = TypeVar("Part")
@@ -23,7 +23,12 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a network for a batch of images.
+    """Outputs to compute for a batch of images.
+
+    `logits` [B, K]. By block: `features`, patch tokens as [B, C, H, W]; `prefix`, class, distillation and register
+    tokens; `attention`, attention maps, passed on layer by layer and not part of `Outputs`; `gradients` of the label's
+    logit by the block's output; `lens`, the head's logits of the block. `pooled`: the head's input, [B, D]. `network`:
+    the network itself with the images as it sees them.
 
     `logits` [B, K]. By block: `features`, its patch tokens as [B, C, H, W]; `prefix`, its class, distillation and
     register tokens; `attention`, its attention maps, given away layer by layer and in no `Outputs`; `gradients`, those
@@ -42,17 +47,17 @@ class Request:
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> "Request":
-        """Return the request for everything that `names` (fields of it) name, of all blocks."""
+        """Return the request for all fields in `names`, for all blocks."""
         asked: dict[str, Any] = {f.name: ALL if f.default == () else True for f in fields(cls) if f.name in names}
         return cls(**asked)
 
     @classmethod
     def joined(cls, requests: Iterable["Request"]) -> "Request":
-        """Return the request for all that some ask for."""
+        """Return the union of several requests."""
         return reduce(or_, requests, cls())
 
     def __or__(self, other: "Request") -> "Request":
-        """Return the request for what either asks for."""
+        """Return the union of both requests."""
         return Request(**{f.name: _either(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
 
@@ -63,18 +68,18 @@ def _either(a: Any, b: Any) -> Any:
 
 
 def asked_for(part: Part | None) -> Part:
-    """Return a part of outputs that was asked for, and so is there."""
+    """Return a part of the outputs that was requested, so it exists."""
     assert part is not None, "this part of a network's outputs was not asked for"
     return part
 
 
 class NotFinite(ValueError):
-    """NaN or infinity in what a network computes; the message names block and image."""
+    """NaN or infinity in the outputs of a network; the message names block and image."""
 
 
 def check_values(values: Tensor, where: str, first: int = 0) -> None:
-    """Raise NotFinite where values [b, ...] of images, before which `first` came, hold NaN or infinity; `where`."""
-    # NaN and infinity survive in the sum, which takes one look; what is finite only rarely is infinite in it.
+    """Raise NotFinite, naming `where`, if values [b, ...] hold NaN or infinity; `first` images came before them."""
+    # NaN and infinity survive in the sum, so one test is enough; finite values rarely overflow.
     if not values.sum().isfinite() and not (finite := values.isfinite()).all():
         image = first + int((~finite.flatten(1).all(dim=1)).nonzero()[0])
         raise NotFinite(f"{where} image {image} holds NaN or infinity")
@@ -82,7 +87,7 @@ def check_values(values: Tensor, where: str, first: int = 0) -> None:
 
 @contextmanager
 def computed_with(weights: str) -> Iterator[None]:
-    """Raise StudyError naming the file `weights` where what a network computes with them is not finite."""
+    """Raise StudyError naming the file `weights` if computing with them gives values that are not finite."""
     try:
         yield
     except NotFinite as error:
@@ -91,7 +96,7 @@ def computed_with(weights: str) -> Iterator[None]:
 
 
 class Shape(NamedTuple):
-    """Shape of one block's features."""
+    """Shape of a block's features."""
 
     channels: int
     rows: int
@@ -99,7 +104,7 @@ class Shape(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """Tokens of one block that are no patches: `classes` [B, P, C] (class, distillation), `registers` [B, R, C].
+    """Non-patch tokens of a block: `classes` [B, P, C] (class, distillation), `registers` [B, R, C].
 
     Either may be empty (P or R is 0).
     """
@@ -111,8 +116,8 @@ class Prefix(NamedTuple):
 class AttentionMap(NamedTuple):
     """Attention weights of one self-attention layer, [b, windows, heads, N, N]; query before key, each row sums to 1.
 
-    Tokens are `prefix` class, distillation or register tokens, then `rows` x `columns` patches, row-major. `stride` is
-    the distance between neighbouring patch centres in pixels. Global attention is one window.
+    The tokens are first `prefix` class, distillation or register tokens, then `rows` x `columns` patches, row-major.
+    `stride` is the distance between neighbouring patch centres in pixels. Global attention is one window.
     """
 
     weights: Tensor
@@ -123,10 +128,10 @@ class AttentionMap(NamedTuple):
 
 
 class GradientOf(NamedTuple):
-    """Gradients by one block's output: `patches` [b, rows x columns, C], row-major, and `prefix` or None.
+    """Gradients by a block's output: `patches` [b, rows x columns, C], row-major, and `prefix` or None.
 
-    A block without other tokens (CaiT, Swin, a convolutional stage) has None. Images without a label that the head has
-    a logit for are NaN.
+    `prefix` is None for blocks without other tokens (CaiT, Swin, a convolutional stage). Images whose label has no
+    logit are NaN.
     """
 
     patches: Tensor
@@ -137,10 +142,10 @@ class GradientOf(NamedTuple):
 
 @dataclass
 class Outputs:
-    """What a network says of a batch, each part only if it was asked for; see `Request`.
+    """Outputs of a network on a batch; parts that were not requested are None. See `Request`.
 
-    With every batch that is measured come `labels` [B] (-1: none), `targets` [B], the numbers of the head's logits that
-    they are (-1: none, or a head of other classes), and `positions` [B], places in the split.
+    Every measured batch has `labels` [B] (-1: none), `targets` [B], the labels as numbers of the head's logits (-1:
+    none, or a head of other classes), and `positions` [B] in the split.
     """
 
     logits: Tensor | None = None

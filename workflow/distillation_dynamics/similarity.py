@@ -1,14 +1,14 @@
-"""Unbiased linear CKA of a batch, with gradient."""
+"""Unbiased linear CKA of a batch, differentiable."""
 
 import torch
 from torch import Tensor
 
 
 def cka(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the unbiased linear CKA of rows [N, C] and [N, D], a scalar; 0 where either is all alike, or N < 4.
+    """Return the unbiased linear CKA of rows [N, C] and [N, D], a scalar; 0 if either is constant or N < 4.
 
-    HSIC_1 of Song et al., JMLR 2012 (eq. 5), of the kernels X X^T and Y Y^T. Rows that are drawn independently have a
-    mean of 0, at any number of them; the metric `pairs.cka` computes the same exactly, in float64.
+    HSIC_1 of Song et al., JMLR 2012 (eq. 5), with kernels X X^T and Y Y^T. Its mean is 0 for independent rows, for any
+    N. The metric `pairs.cka` computes the same in float64.
     """
     count = len(ours)
     if count < 4:

@@ -41,7 +41,7 @@ def write(
     """
     sample = next(answers(network, images, 0, augmentation, parts, device, positions=np.arange(1), see=see))
     views = views_of(augmentation)
-    assert views is not None, "answers are stored of a fixed number of views"
+    assert views is not None, "outputs are stored only for a fixed number of views"
     check_stored(sum(tensor[0].nbytes for tensor in sample.values()) * views * len(images), folder)
     with ExitStack() as stack:
         writers = []

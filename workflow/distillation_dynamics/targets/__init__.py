@@ -1,1 +1,1 @@
-"""What may stand in the teacher's place, as a control: one file each, found by its name."""
+"""Controls that replace a teacher's output: one file each, found by its name."""

@@ -1,4 +1,4 @@
-"""What options that objectives share do to the teacher's part before an objective is handed it."""
+"""Applies the options that objectives share to the teacher's output before an objective receives it."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Axis of the channels in what a network says of a block.
+# Channel axis of each kind of block output.
 CHANNELS = {"features": 1, "classes": 2, "registers": 2}
 
 
 def prepared(target: Tensor, kind: str, options: dict[str, Any]) -> Tensor:
-    """Return the target of a kind (`features` [B, C, H, W], `classes` [B, P, C], ...) as options of its term ask."""
+    """Return a term's target of a kind (`features` [B, C, H, W], `classes` [B, P, C], ...) with its options applied."""
     if kind == "features" and options.get("robust") is not None:
         target = without_outliers(target, options["robust"])
     if kind in CHANNELS and options.get("normalise_target"):
@@ -21,10 +21,10 @@ def prepared(target: Tensor, kind: str, options: dict[str, Any]) -> Tensor:
 
 
 def without_outliers(features: Tensor, limit: float) -> Tensor:
-    """Return [B, C, H, W] with patches of more than `limit` times the median norm of their image replaced.
+    """Return [B, C, H, W]; patches with more than `limit` times their image's median norm are replaced.
 
-    Each becomes the mean of the image's other patches. Norms are Euclidean over channels; of an even number of patches
-    the median is the lower of the two in the middle, so that at least half of them stay as they are.
+    Each becomes the mean of the image's other patches. Norms are Euclidean over channels. For an even number of patches
+    the lower median is used, so that at least half of them stay unchanged.
     """
     norms = features.flatten(2).norm(dim=1)
     outlier = (norms > limit * norms.median(dim=1, keepdim=True).values).unflatten(1, features.shape[2:])[:, None]

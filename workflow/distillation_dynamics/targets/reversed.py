@@ -1,4 +1,4 @@
-"""The teacher's blocks in reverse order: whether it matters which of them a student's block is held against."""
+"""The teacher's blocks in reverse order: tests whether it matters with which block a student's block is compared."""
 
 KINDS = ("features", "classes", "registers", "attention", "values")
 BLOCKS = "reversed"

@@ -1,8 +1,8 @@
-"""Zeros in the teacher's place: what a term does that only makes the student's features small."""
+"""Zeros instead of the teacher: the effect of a term that only shrinks the student's features."""
 
 from torch import Tensor
 
 
 def target(values: Tensor, kind: str, seed: int) -> Tensor:
-    """Return zeros in the place of values of any shape."""
+    """Return zeros of the shape of `values`."""
     return values.new_zeros(values.shape)

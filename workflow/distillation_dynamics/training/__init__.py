@@ -1,1 +1,1 @@
-"""One training loop for every network of a study: members, their states and logs, and how they are evaluated."""
+"""One training loop for all networks of a study: members, saved states, logs, and evaluation."""

@@ -1,4 +1,4 @@
-"""How a network is evaluated: its logits on a split, top-1 and cross-entropy of them."""
+"""Evaluates networks: logits on a split, their top-1 and cross-entropy."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,10 +22,10 @@ def predict(
     own: Callable[[int], AbstractContextManager] = lambda number: nullcontext(),
     size: int = EVALUATION_BATCH,
 ) -> list[np.ndarray]:
-    """Return each network's logits [N, K] in float32 of all images of a split, in order, which are read once.
+    """Return each network's logits [N, K], float32, on all images of a split in order; images are read once.
 
-    `size` images pass at a time. The networks are left in evaluation mode. What is computed for network `number` alone
-    is done inside `own(number)`.
+    `size` images pass at a time. The networks are left in evaluation mode. Computation for network `number` alone runs
+    inside `own(number)`.
     """
     parts: list[list[Tensor]] = [[] for _ in networks]
     for network in networks:
@@ -39,7 +39,7 @@ def predict(
 
 
 def top1(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of images whose largest logit [N, K] is the label's [N], in percent."""
+    """Return the percentage of images whose largest logit [N, K] is the label's [N]."""
     return float(100 * np.mean(logits.argmax(axis=1) == labels))
 
 

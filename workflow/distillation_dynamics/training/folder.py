@@ -1,4 +1,4 @@
-"""The folder that a training or loading of a network leaves, filled alike by all; its names are in `spec.runs`."""
+"""Writes the output folder of a training or of released weights; file names are in `spec.runs`."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from .log import EPOCH_COLUMNS, STEP_COLUMNS, TERM_COLUMNS, Log
 def write_run(
     out: Path, logits: Mapping[str, np.ndarray], log: Log | None, result: dict[str, Any], cost: dict[str, Any]
 ) -> None:
-    """Write logits [N, K] by split, the tables of a training (None: none), and what came of it at what cost."""
+    """Write logits [N, K] by split, a training's tables (None: none), result and cost."""
     for split, values in logits.items():
         write_npy(out / LOGITS.format(split), values)
     if log is not None:
@@ -32,7 +32,7 @@ def write_run(
 
 
 def trained_result(recipe: Recipe, log: Log) -> dict[str, Any]:
-    """Return what a finished training says of its updates, and of which weights were measured, for its result."""
+    """Return a finished training's facts for its result: updates, and which weights were measured."""
     return {
         "updates": len(log.rows),
         "clip_gradient_norm": recipe.clip_gradient_norm,
@@ -42,7 +42,7 @@ def trained_result(recipe: Recipe, log: Log) -> dict[str, Any]:
 
 
 def say_clipping(name: str, recipe: Recipe, log: Log) -> None:
-    """Say on stderr how many updates of a finished training were clipped; nothing without a limit."""
+    """Report on stderr how many updates of a finished training were clipped; nothing without a limit."""
     if (norm := recipe.clip_gradient_norm) is not None:
         share = f"{100 * log.clipped:.3g} %" if log.clipped else "none"
         print(

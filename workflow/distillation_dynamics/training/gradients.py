@@ -1,4 +1,4 @@
-"""The gradients of single terms on the student's blocks: how large they are, and whether they pull with the task."""
+"""Gradients of single terms on the student's blocks: their norm, and whether they agree with the task's."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from .. import distributed
 
-# Gradients of a term by parameters; None where it does not reach one.
+# Gradients of a term by parameter; None where the term does not depend on it.
 Gradients = Sequence[Tensor | None]
 
 
 def compared(terms: Sequence[Gradients], task: Sequence[float], blocks: Sequence[Sequence[nn.Parameter]]) -> Tensor:
-    """Return norm and cosine to the task's of the gradient of every term on every block, [terms, blocks, 2].
+    """Return norm and cosine to the task's gradient for every term and block, [terms, blocks, 2].
 
-    The gradients of each term are by the parameters of all blocks, in order. The task's is their sum, each weighed by
-    `task`. The cosine is NaN where a gradient is 0.
+    A term's gradients are ordered by the parameters of all blocks. The task's gradient is the sum of the terms'
+    gradients with the weights `task`. The cosine is NaN where a gradient is 0.
     """
     sizes = [sum(p.numel() for p in block) for block in blocks]
     parameters = [p for block in blocks for p in block]

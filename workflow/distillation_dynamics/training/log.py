@@ -1,4 +1,4 @@
-"""What happens in training, as it is kept: the columns of its tables, and the log that fills them. Imports no torch."""
+"""The log of a training and the columns of its tables. Imports no torch."""
 
 from dataclasses import dataclass, field
 
@@ -52,17 +52,17 @@ GRADIENT_LOG_COLUMNS = {
         "", "cosine of it and the gradient of the terms that take nothing of a teacher; NaN where either is 0"
     ),
 }
-# What every row of a log begins with.
+# First columns of every row of a log.
 LEADING = ("epoch", "step", "learning_rate", *GRADIENT_COLUMNS)
 
 
 @dataclass
 class Log:
-    """What happened: the parts of the loss at every step, the epochs, the last logits on validation, and the cost."""
+    """A training's log: parts of the loss at every step, epochs, last validation logits, and cost."""
 
     terms: list[str] = field(default_factory=list)
     rows: list[list[float]] = field(default_factory=list)
-    # Epoch, step, and by term and block the norm of a gradient and its cosine to the task's.
+    # Epoch, step, and by term and block the gradient's norm and its cosine to the task's.
     gradients: list[tuple[int, int, list[list[list[float]]]]] = field(default_factory=list)
     epochs: dict[str, list] = field(default_factory=lambda: {name: [] for name in EPOCH_COLUMNS})
     seconds: float = 0.0
@@ -71,11 +71,11 @@ class Log:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the numbers of a row: LEADING, values of the terms, their weights, the loss."""
+        """Names of a row's numbers: LEADING, the terms' values, their weights, the loss."""
         return [*LEADING, *self.terms, *(f"weight of {term}" for term in self.terms), "loss"]
 
     def _numbers(self, rows: list[list[float]], *names: str) -> np.ndarray:
-        """Return the numbers of these names of `rows`, [updates, names]."""
+        """Return the named numbers of `rows`, [updates, names]."""
         table = np.array(rows, dtype=np.float64).reshape(-1, len(self.columns))
         return table[:, [self.columns.index(name) for name in names]]
 
@@ -86,14 +86,14 @@ class Log:
         value, weight = np.split(table, [1 + len(self.terms)], axis=1)
         weight = np.column_stack([np.ones(len(value)), weight])
         loss = value[:, :1]
-        # A term that is off has a weight of 0, and no value.
+        # An inactive term has weight 0 and no value.
         part = np.where(weight == 0, 0.0, weight * value)
         share = np.divide(part, loss, out=np.full_like(value, np.nan), where=loss != 0)
         return {"value": value, "weight": weight, "share": share}
 
     @property
     def steps(self) -> dict[str, np.ndarray]:
-        """The columns of the step table: one row an update and part."""
+        """Columns of the step table: one row per update and part."""
         parts = ["loss", *self.terms]
         leading = dict(zip(LEADING, np.repeat(self._numbers(self.rows, *LEADING), len(parts), axis=0).T, strict=True))
         whole = {name: leading[name].astype(np.int64) for name in ("epoch", "step")}
@@ -102,7 +102,7 @@ class Log:
 
     @property
     def by_term(self) -> dict[str, np.ndarray]:
-        """The columns of the table of terms: one row an epoch and term."""
+        """Columns of the table of terms: one row per epoch and term."""
         of_row = np.array([row[0] for row in self.rows])
         epochs = np.unique(of_row)
         means = {
@@ -114,7 +114,7 @@ class Log:
 
     @property
     def by_block(self) -> dict[str, np.ndarray]:
-        """The columns of the table of gradients: one row a logged update, term and block."""
+        """Columns of the table of gradients: one row per logged update, term and block."""
         values = np.array([values for _, _, values in self.gradients], dtype=np.float64)
         if not len(values):
             return {name: np.array([]) for name in GRADIENT_LOG_COLUMNS}
@@ -131,21 +131,21 @@ class Log:
 
     @property
     def clipped(self) -> float:
-        """The share of all updates whose gradient was clipped; NaN before there are any."""
+        """Share of all updates whose gradient was clipped; NaN before the first."""
         return float(self._numbers(self.rows, "clipped").mean()) if self.rows else float("nan")
 
     def of_epoch(self, epoch: int, *names: str) -> np.ndarray:
-        """Return the numbers of these names of one epoch (1 is the first), [updates, names]."""
+        """Return the named numbers of one epoch (the first is 1), [updates, names]."""
         return self._numbers([row for row in self.rows if row[0] == epoch], *names)
 
     def best_epoch(self) -> tuple[int, float]:
-        """Return the epoch of the highest validation top-1 (the earliest of equals), and that accuracy in percent."""
+        """Return the epoch of the highest validation top-1 (the earliest of equals) and that accuracy in percent."""
         best = int(np.nanargmax(self.epochs["validation_top1"]))
         return self.epochs["epoch"][best], self.epochs["validation_top1"][best]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Return the means [parts] of values [updates, parts], those that are NaN left out; NaN where all are."""
+    """Return the means [parts] of values [updates, parts] without NaN; NaN if all are NaN."""
     there = np.isfinite(values)
     if there.all():
         return values.mean(axis=0)

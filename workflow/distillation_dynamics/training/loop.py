@@ -1,10 +1,10 @@
 """One training loop for every network of a study, from a 28-pixel student to ImageNet, and for several at once.
 
-In: members (a network with an objective, which owns whatever it trains beside the network), teachers that say of a
-batch what is asked, the images and a recipe. Out: the members, trained in place, each with the log of what happened at
-every step and epoch. All members see the same batches, which are read and answered once; each has its own optimiser,
-random streams and states, so that it ends in the same bits on a CPU as alone. timm makes optimiser, schedule and
-augmentation. The loop never waits for the device except to write its log.
+In: members (a network with an objective, which owns everything else that trains), teachers, images and a recipe. Out:
+the members, trained in place, each with a log of every step and epoch. All members see the same batches, which are read
+and passed to the teachers once. Each has its own optimiser, random streams and saved states, so that on a CPU it ends
+with the same bits as if trained alone. Optimiser, schedule and augmentation are timm's. The loop waits for the device
+only to write its log.
 """
 
 import math
@@ -29,9 +29,9 @@ from .mixing import mixed
 from .resume import Stop
 from .written import REMEDY
 
-# Several processes agree this often on whether to save a state: one of them may have been asked to stop.
+# Interval in updates at which several processes agree on saving their states, since one may have been asked to stop.
 STEPS_BETWEEN_VOTES = 10
-# Says of a batch (its images on the device) in an epoch what all members of the step ask.
+# Returns the teachers' outputs that all members need, for a batch (its images on the device) in an epoch.
 Teacher = Callable[[Batch, Tensor, int, list[Part]], Said]
 
 
@@ -45,11 +45,11 @@ def train(
     workers: int = 0,
     images_at_a_time: int | None = None,
 ) -> None:
-    """Train all members in place; each that ends badly says so in `failed`, and the others go on.
+    """Train all members in place; a member that fails says why in `failed`, and the others continue.
 
-    With states the trainings go on from their last ones, to the same bits on a CPU; members at different steps catch
-    up. `images_at_a_time` bounds the memory of one process. Raises StudyError where the batch cannot be made or does
-    not fit the memory, and Interrupted when a signal asked for a stop and the states are saved.
+    With saved states the trainings resume, with the same bits on a CPU; members at different steps catch up.
+    `images_at_a_time` limits the memory of a process. Raises StudyError if a batch cannot be formed or exceeds the
+    memory, and Interrupted after a stop signal once all states are saved.
     """
     steps = len(images) // recipe.batch_size
     if steps == 0:
@@ -104,7 +104,7 @@ def train(
             pixels = batch.images.to(device, non_blocking=True)
             targets = labels = batch.labels.to(device, non_blocking=True)
             if recipe.mixing is not None:
-                # Before anyone sees them: teachers answer for what students are shown.
+                # First, since teachers answer for the views that students see.
                 classes = classes_of(members[0].student)
                 pixels, targets = mixed(recipe.mixing, pixels, labels, classes, seed, step)
             asked = asked_of_teachers(due, len(teachers))
@@ -124,7 +124,7 @@ def train(
 
 
 def asked_of_teachers(members: list[Member], teachers: int) -> list[list[Part]]:
-    """Return what members ask of each teacher in their next update."""
+    """Return what members need of each teacher in their next update."""
     asked: list[set[Part]] = [set() for _ in range(teachers)]
     for member in members:
         for teacher, parts in member.asks().items():
@@ -133,7 +133,7 @@ def asked_of_teachers(members: list[Member], teachers: int) -> list[list[Part]]:
 
 
 def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, workers: int, shared: "Clock") -> None:
-    """Validate, where it is due, and close the epoch of all members whose losses are finite."""
+    """Validate if due, and close the epoch of all members with a finite loss."""
     members = [member for member in members if member.failed is None]
     for member in members:
         member.write_steps()
@@ -152,9 +152,9 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
         results = [score(values, validation.labels) for values in logits]
         for member, (_, loss) in zip(members, results, strict=True):
             if not math.isfinite(loss):
-                # The last update of all shows in no later loss.
+                # No later loss shows the effect of the last update.
                 member.failed = StudyError(f"training: the validation loss became {loss} in epoch {done}; {REMEDY}")
-    # Before the states, which hold the time that was spent.
+    # Before the states, which include the time spent.
     shared.tick(members)
     for member, result in zip(members, results, strict=True):
         if member.failed is None:
@@ -162,7 +162,7 @@ def _end_epoch(members, done: int, validation: Split, recipe: Recipe, device, wo
 
 
 class Clock:
-    """Shares the wall time of a step out over the members that took part: its own to each, the rest equally."""
+    """Shares the wall time of a step among the members that took part: own time to each, the rest equally."""
 
     def __init__(self, members: list[Member]):
         self.last = time.perf_counter()
@@ -170,13 +170,13 @@ class Clock:
 
     @contextmanager
     def own(self, member: Member) -> Iterator[None]:
-        """Count what is done here to one member alone."""
+        """Count the time inside as this member's own."""
         start = time.perf_counter()
         yield
         self.spent[member] += time.perf_counter() - start
 
     def tick(self, members: list[Member]) -> None:
-        """Share out the time since the last tick."""
+        """Distribute the time since the last tick."""
         now = time.perf_counter()
         common = now - self.last - sum(self.spent.values())
         self.last = now
@@ -188,7 +188,7 @@ class Clock:
 
 @contextmanager
 def _memory(images_at_a_time: int | None, count: int) -> Iterator[None]:
-    """Turn an error of memory into a sentence with the remedy."""
+    """Turn an out-of-memory error into a sentence with the remedy."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""One training among those that see the same batches: a network, its objective, optimiser, random stream and log."""
+"""One training among those on the same batches: a network with objective, optimiser, random stream and log."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -23,17 +23,17 @@ from .trainable import Seen, Trainable, count_gflops, make_optimizer, make_sched
 from .written import finish_epoch, write_steps
 
 STEPS_BETWEEN_LOG_WRITES = 50
-# A count of operations is per image, whatever the batch.
+# Images for counting operations, which are reported per image.
 COUNTED_IMAGES = 2
 
 
 class Member:
-    """One training among those that see the same batches.
+    """One training among those on the same batches.
 
-    `teachers` are the numbers that its own have among all who are asked. `after_epoch` is called with 0 and after every
-    epoch. With `states` the training goes on from its last saved state. `gradient_logs`: so many times the gradients of
-    the terms are logged by block. `failed` is the StudyError that ended it, if one did; `own_seconds` the time that
-    went into this member alone (on a CPU; a GPU computes while Python is elsewhere).
+    `teachers`: the numbers of its teachers among all. `after_epoch` is called with 0 and after every epoch. With
+    `states` the training resumes from its last saved state. `gradient_logs`: how many times gradients are logged by
+    term and block. `failed`: the StudyError that ended it, if any. `own_seconds`: time spent on this member alone (on a
+    CPU; a GPU computes asynchronously).
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Member:
         self.teachers, self.after_epoch, self.states = tuple(teachers), after_epoch, states
         self.gradient_logs = gradient_logs
         self.log, self.step = Log(list(objective.terms)), 0
-        # Epoch, step, learning rate and computed terms of an update, and its numbers on the device.
+        # Epoch, step, learning rate and active terms of an update, and its numbers on the device.
         self.buffer: list[tuple[int, int, float, set[str], Tensor]] = []
         self.looked: list[tuple[int, int, Tensor]] = []
         self.failed: StudyError | None = None
         self.own_seconds = 0.0
 
     def begin(self, recipe: Recipe, steps: int, device: torch.device) -> None:
-        """Make optimiser and schedule, and take up the last state where there is one."""
+        """Build optimiser and schedule, and load the last saved state if there is one."""
         self.steps, self.epochs = steps, recipe.epochs
         self.trainable = Trainable(self.student, self.objective).to(device)
-        # Once: looking them up takes a twentieth of a small student's update.
+        # Cached: looking them up takes a twentieth of a small student's update.
         self.parameters = [list(part.parameters()) for part in (self.student, self.objective)]
         self.blocks = list(self.trainable.by_block().values())
         self.optimizer = make_optimizer(self.trainable, recipe)
@@ -69,7 +69,7 @@ class Member:
         self.average = ModelEmaV3(self.student, ema.decay, use_warmup=ema.warmup) if ema is not None else None
         state = self.states.load() if self.states else None
         if state is None:
-            # Dropout and stochastic depth draw from this stream; order and augmentation have streams of their own.
+            # Stream for dropout and stochastic depth; order and augmentation have their own.
             self.random = RandomStream(self.seed if distributed.rank() == 0 else stream_of(self.seed, 0))
             finish_epoch(self.log, 0, *[np.nan] * (len(EPOCH_COLUMNS) - 1))
             self.after_epoch(0)
@@ -88,36 +88,36 @@ class Member:
 
     @property
     def measured(self) -> nn.Module:
-        """The network that is validated, kept, tested and measured: the student or, where asked for, its average."""
+        """The network to validate, keep, test and measure: the student or, if configured, its weight average."""
         return self.student if self.average is None else self.average.module
 
     @property
     def when(self) -> When:
-        """The update that comes next."""
+        """The next update."""
         return When(self.step, self.steps, self.epochs)
 
     def asks(self) -> dict[int, list[Part]]:
-        """Return what its next update asks of teachers, by their numbers among all."""
+        """Return what its next update needs of teachers, by their numbers among all."""
         return {self.teachers[who]: parts for who, parts in self.objective.asks(self.when).items() if who != ITSELF}
 
     def update(
         self, batch: tuple[Tensor, Tensor, Tensor], said: Sequence[Said], recipe: Recipe, size: int | None
     ) -> None:
-        """Make one update on a batch, `size` images at a time; what goes wrong in it is said in `failed`.
+        """Make one update on a batch, `size` images at a time; errors are kept in `failed`.
 
-        Of the batch there are pixels [B, C, H, W], labels [B], and targets, which are labels or probabilities [B, K];
-        of all teachers what they say of it, as far as `asks` asks. Memory that runs out is everybody's, and raised.
+        The batch has pixels [B, C, H, W], labels [B], targets (labels or class probabilities [B, K]), and the teachers'
+        outputs that `asks` names. Out of memory concerns all members and is raised.
         """
         seen = Seen(*batch, {number: said[teacher] for number, teacher in enumerate(self.teachers)})
         if self.step == 0:
             self._try(lambda: self._count(seen))
-            # Before the processes first wait for each other: nearly all that can go wrong goes wrong here.
+            # Nearly all errors occur here, before the processes first wait for each other.
             if distributed.anywhere(self.failed is not None, seen.labels.device):
                 self.failed = self.failed or StudyError("training: failed in another process, whose log has the reason")
                 return
         self._try(lambda: self._update(seen, recipe, size))
         if self.failed is not None and distributed.world() > 1:
-            # The other processes wait for this one, and would wait for ever.
+            # The other processes would wait for this one forever.
             raise self.failed
 
     def _try(self, step: Callable[[], None]) -> None:
@@ -129,7 +129,7 @@ class Member:
             self.failed = at_fault(error)
 
     def _count(self, seen: Seen) -> None:
-        """Count the operations of an update, on few images of which the objective gets copies."""
+        """Count the operations of an update, on a few images and a copy of the objective."""
         few = seen[:COUNTED_IMAGES].copied()
         with self.random:
             self.log.gflops_per_image = count_gflops(self.trainable, few, self.when) / len(few.labels)
@@ -146,7 +146,7 @@ class Member:
         distributed.average_gradients(self.trainable.parameters())
         norms = self._clip(recipe)
         self.optimizer.step()
-        # Now, and not before the next update: with several members theirs would lie there all at once.
+        # Freed now, not before the next update: otherwise those of all members would exist at once.
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
         numbers = [norms, *(parts[name].detach()[None] for name in self.log.terms), parts["weights"]]
@@ -160,9 +160,9 @@ class Member:
             self.write_steps()
 
     def _clip(self, recipe: Recipe) -> Tensor:
-        """Clip the gradients; return the norms of the student's and the objective's before, and 1 if it clipped.
+        """Clip the gradients; return the norms of student and objective before clipping, and 1 if it clipped.
 
-        Apart, since one norm of both would make the student's updates smaller in the variants that train projections.
+        Separately by default: a joint norm would shrink the student's updates in variants that train projections.
         """
         groups = [[p for p in part if p.grad is not None] for part in self.parameters]
         norms = [nn.utils.get_total_norm([p.grad for p in group if p.grad is not None]) for group in groups]
@@ -175,7 +175,7 @@ class Member:
         return torch.stack([norms[0], own, (totals[0] > limit).float()])
 
     def _whole(self, seen: Seen, when: When, precision: str) -> tuple[dict, dict]:
-        """Leave the gradients of one batch; return the values of its terms, and the parts of its loss."""
+        """Compute the gradients of one batch; return the terms' values and the parts of the loss."""
         values = self.trainable(seen, when, precision)
 
         def gradients() -> list[Gradients]:
@@ -188,8 +188,8 @@ class Member:
     def _in_parts(self, seen: Seen, when: When, precision: str, size: int) -> tuple[dict, dict]:
         """Do what `_whole` does, `size` images at a time.
 
-        The outputs come first, without what their gradients need; the objective sees those of the whole batch, so that
-        statistics over the batch stay what they are, and sends its gradients back part by part.
+        First, all outputs are computed without a graph. The objective sees those of the whole batch, so that batch
+        statistics are unchanged, and its gradients are then propagated part by part.
         """
         before, asked = RandomStream.here(), self.objective.asks(when)[ITSELF]
         some = [slice(start, start + size) for start in range(0, len(seen.pixels), size)]
@@ -208,7 +208,8 @@ class Member:
             whole = {part: value.requires_grad_() for part, value in joined([said(images) for images in some]).items()}
         leaves = list(whole.values())
         values = self.objective.values({ITSELF: whole, **seen.taught}, seen.labels, seen.targets, when)
-        # What an objective drew is drawn: the next update goes on from there, and not from where the passes ended.
+        # Random draws of the objective count: the next update continues from its stream, not from where the passes
+        # ended.
         after = RandomStream.here()
 
         def gradients() -> list[Gradients]:
@@ -228,14 +229,14 @@ class Member:
         return values, parts
 
     def _gradients(self, outputs: list[Tensor], own: Sequence[Tensor | None]) -> Gradients:
-        """Return gradients by the parameters of all blocks, of outputs whose own gradients are known (None: 1)."""
+        """Return gradients of outputs by the parameters of all blocks, given the outputs' own gradients (None: 1)."""
         parameters = [p for block in self.blocks for p in block]
         if not outputs:
             return [None] * len(parameters)
         return torch.autograd.grad(outputs, parameters, own, retain_graph=True, allow_unused=True)
 
     def _look(self, values: dict[str, Tensor], when: When, gradients: Callable[[], list[Gradients]]) -> Tensor | None:
-        """Log the gradients of the terms where it is due; return their norms [terms] where weights follow from them."""
+        """Log the terms' gradients if due; return their norms [terms] if weights depend on them."""
         objective, (total, logs) = self.objective, (self.steps * self.epochs, self.gradient_logs)
         finds = objective.by_gradient and objective.calibrates(when)
         due = self.step * logs // total > (self.step - 1) * logs // total
@@ -251,7 +252,7 @@ class Member:
         return found[..., 0].norm(dim=1) if finds else None
 
     def write_steps(self) -> None:
-        """Move buffered steps into the log, in one transfer from the device; note where a part is not finite."""
+        """Move buffered steps into the log in one transfer; record if a part is not finite."""
         self.log.gradients += [(epoch, step, table.cpu().tolist()) for epoch, step, table in self.looked]
         self.looked.clear()
         try:
@@ -261,7 +262,7 @@ class Member:
             self.failed = error
 
     def end_epoch(self, epoch: int, result: tuple[float, float]) -> None:
-        """Close an epoch (1 is the first) with its validation top-1 and loss (NaN: not validated)."""
+        """Close an epoch (the first is 1) with validation top-1 and loss (NaN: not validated)."""
         rows = self.log.of_epoch(epoch, "learning_rate", "loss", *GRADIENT_COLUMNS)
         _, loss, *gradients = rows.mean(axis=0).tolist()
         finish_epoch(self.log, epoch, float(rows[0, 0]), loss, *result, *gradients)
@@ -279,11 +280,11 @@ class Member:
 
 
 def stream_of(seed: int, step: int) -> int:
-    """Return the seed of this process's random stream from `step` on, where it cannot be that of one process."""
+    """Return the seed of this process's random stream from `step` on, if several processes train."""
     return int(np.random.SeedSequence([seed, step, distributed.rank(), distributed.world()]).generate_state(1)[0])
 
 
 def _summed(parts: Sequence[Gradients]) -> Gradients:
-    """Return the sum of gradients by the same parameters; None where none of them reaches one."""
+    """Return the sum of gradients by the same parameters; None for those that none reaches."""
     there = [[gradient for gradient in column if gradient is not None] for column in zip(*parts, strict=True)]
     return [torch.stack(column).sum(dim=0) if column else None for column in there]

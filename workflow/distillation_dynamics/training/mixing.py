@@ -7,12 +7,16 @@ from .. import distributed
 from ..data.streams import drawn_from
 from ..spec.training import Mixing
 
-# The last number of the key of these draws: no other stream has a key of five.
+# Last number of the key of these draws; no other stream has a key of five numbers.
 MIXING = 1
 
 
 def mixed(mixing: Mixing, pixels: Tensor, labels: Tensor, classes: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Return pixels [B, C, H, W], changed in place, and probabilities [B, classes] for labels [B]; B is even.
+    """Return pixels [B, C, H, W], mixed in place, and class probabilities [B, classes] for labels [B]; B is even.
+
+    Each image is mixed with the one at the mirrored position. Draws depend only on seed and update. With several
+    processes each mixes its own part of the batch with its own draws, as in timm. Labels are not smoothed: the
+    objective does that.
 
     Each image is mixed with the one at its place from the end. What is drawn follows from seed and update alone. Of
     several processes each mixes its own part of the batch, by draws of its own, as timm's training does. Labels are

@@ -1,9 +1,9 @@
-"""States of an unfinished training: written every few minutes and on SIGTERM, read by the next attempt.
+"""States of an unfinished training: saved every few minutes and on SIGTERM, loaded by the next attempt.
 
-They lie in a hidden folder beside what the training will leave. A file is the SHA-256 of its payload, a newline and the
-payload (a torch file of tensors and plain values, read with `weights_only=True`). It is named after its key, that of
-the training with the content of its inputs and the versions of its packages: a state of another key is never used, and
-deleted only when another training has finished.
+They are in a hidden folder next to the training's output. A file is the SHA-256 of its payload, a newline and the
+payload (a torch file of tensors and plain values, read with `weights_only=True`). Its name is its key: that of the
+training, with the content of its inputs and package versions. A state of another key is never used, and is deleted only
+when another training has finished.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Turn the signals into a request, for as long as the block runs."""
+        """Turn the signals into a request while the block runs."""
 
         def note(number: int, frame: Any) -> None:
             self.asked = number
@@ -50,7 +50,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def end_if_asked(self, step: int) -> None:
-        """Raise Interrupted when any process was asked to stop; called by all of them, after their states are saved."""
+        """Raise Interrupted if any process was asked to stop; all processes call this after saving their states."""
         signals = [number for number in distributed.collected(self.asked) if number is not None]
         if signals:
             name = signal.Signals(signals[0]).name
@@ -58,7 +58,7 @@ class Stop:
 
 
 class States:
-    """The last two states of one training in `folder`; `minutes` between two of them."""
+    """The last two states of a training in `folder`, saved `minutes` apart."""
 
     def __init__(self, folder: str | Path, key: str, minutes: float):
         self.folder, self.key, self.minutes = Path(folder), key, minutes
@@ -66,13 +66,13 @@ class States:
         self.kept: dict[str, str] = {}
 
     def due(self) -> bool:
-        """Return whether a state is to be written now."""
+        """Return whether a state is due."""
         return time.monotonic() - self.written >= 60 * self.minutes
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state before update `step`, whole or not at all, and delete all but the last two.
 
-        Of several processes the first one writes. Raises StudyError when the disk is full.
+        With several processes the first one writes. Raises StudyError if the disk is full.
         """
         if distributed.rank() == 0:
             self._write(step, state)
@@ -89,7 +89,9 @@ class States:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the newest whole state of this training, or None; what is damaged or another's is said on stderr."""
+        """Return the newest valid state of this training, or None; report on stderr states that are damaged or of
+        another key.
+        """
         others = [path for path in self.folder.glob("*.state") if not path.name.startswith(f"{self.key}-")]
         for path in sorted(others):
             _say(f"{path}: is of another configuration, input or code and is not used; delete it if it is of no use")
@@ -114,17 +116,17 @@ class States:
 
     @property
     def beside(self) -> Path:
-        """The folder of the files that belong to the states of this training, such as weights of finished epochs."""
+        """Folder of files that belong to the saved states, such as weights of finished epochs."""
         return self.folder / self.key
 
     def keep(self, name: str) -> None:
-        """Count a file that was written into `beside` as part of all later states."""
+        """Make a file written into `beside` part of all later states."""
         self.kept[name] = sha256(self.beside / name)
 
     def finish(self, step: int, state: dict[str, Any]) -> None:
-        """Write the last state, and delete all others and those of other keys.
+        """Write the last state, and delete all others, including those of other keys.
 
-        The last one stays: Snakemake deletes what a job wrote that was stopped after its training ended.
+        The last one stays: if a job is stopped after its training ended, Snakemake deletes the job's outputs.
         """
         self.save(step, state)
         if distributed.rank() > 0:
@@ -141,7 +143,7 @@ class States:
         return path.is_file() and sha256(path) == digest
 
     def _paths(self) -> list[Path]:
-        """This training's states, the newest first."""
+        """This training's states, newest first."""
         return sorted((path for path in self.folder.glob(f"{self.key}-*.state") if path.is_file()), reverse=True)
 
 
@@ -157,7 +159,7 @@ def log_to_state(log: Log) -> dict:
 
 
 def log_from_state(state: dict) -> Log:
-    """Return the log that `log_to_state` was given."""
+    """Return the log from the output of `log_to_state`."""
     logits = state["validation_logits"]
     return Log(
         **state | {"rows": state["rows"].tolist(), "validation_logits": None if logits is None else logits.numpy()}

@@ -1,6 +1,6 @@
-"""Who answers for the teacher in training: itself, asked for every batch, or its stored outputs.
+"""Provides the teacher's outputs in training: from the teacher itself for every batch, or from storage.
 
-Both are in `spec.teacher_outputs.TEACHER_PRECISION`, float32, whatever precision a student trains in.
+Both are computed in `spec.teacher_outputs.TEACHER_PRECISION`, float32, whatever precision a student trains in.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,21 +25,21 @@ VERIFIED_IMAGES = 64
 
 
 class Conversion(NamedTuple):
-    """Makes of pixels as a student sees them what a teacher sees, as timm's distillation does; None: they are alike.
+    """Converts a student's pixels to a teacher's, as timm's distillation does; None if they are the same.
 
-    The student's mean and deviation are taken out and the teacher's put in, a grey image becomes three equal channels,
-    and the size is the teacher's. What of an image is seen is up to the student's crop.
+    Undoes the student's normalisation, applies the teacher's, repeats a grey channel three times, and resizes to the
+    teacher's size. The crop is the student's.
     """
 
     ours: View | None = None
     theirs: View | None = None
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Return pixels [B, C, H, W] for the teacher, [B, C', H', W']; the same where nothing differs."""
+        """Return pixels [B, C, H, W] converted for the teacher, [B, C', H', W']."""
         ours, theirs = self.ours, self.theirs
         if ours is None or theirs is None:
             return pixels
-        # Of parts that are alike not even a last bit moves.
+        # Equal settings change no bit.
         if (ours.channels, ours.mean, ours.std) != (theirs.channels, theirs.mean, theirs.std):
             given = (ours.mean, ours.std, theirs.mean, theirs.std)
             mean, std, own_mean, own_std = (pixels.new_tensor(values).view(1, -1, 1, 1) for values in given)
@@ -54,7 +54,7 @@ AS_IT_IS = Conversion()
 
 
 class OnlineTeacher:
-    """The teacher itself, asked for every batch, `images_at_a_time` of it (None: all), in TEACHER_PRECISION."""
+    """The teacher itself, run on every batch, `images_at_a_time` (None: all), in TEACHER_PRECISION."""
 
     def __init__(self, network: nn.Module, images_at_a_time: int | None = None, see: Conversion = AS_IT_IS):
         self.network = network.eval().requires_grad_(False)
@@ -62,12 +62,12 @@ class OnlineTeacher:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
-        """Return parts of what the teacher says of `pixels` [B, C, H, W]."""
-        # The layout in which a Transformer lays its tokens out: a tenth sooner on a CPU, equal up to rounding.
+        """Return parts of the teacher's outputs on `pixels` [B, C, H, W]."""
+        # The memory layout of a Transformer's tokens: 10 % faster on a CPU, equal up to rounding.
         images = (
             self.see(pixels).contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         )
-        # As stored answers are computed: whatever its students train in, the teacher is the same.
+        # As for stored outputs: the teacher is the same for students of any precision.
         with torch.autocast(pixels.device.type, enabled=False):
             said = [say_alike(self.network, some, parts) for some in images]
         return said[0] if len(said) == 1 else joined(said)
@@ -81,7 +81,7 @@ class CachedTeacher:
         self.arrays = {part: read_npy(self.folder / file_of(part)) for part in parts}
 
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
-        """Return parts of what the teacher says of the batch's images in the view that `epoch` shows."""
+        """Return parts of the teacher's outputs on the batch's images in the view of `epoch`."""
         view, _ = view_of(self.augmentation, 0, epoch)
         return {
             part: torch.from_numpy(self.arrays[part][view, batch.positions]).to(pixels.device, non_blocking=True)
@@ -97,14 +97,14 @@ class CachedTeacher:
         see: Conversion = AS_IT_IS,
         size: int = BATCH,
     ) -> None:
-        """Recompute the outputs of a random part of the images, `size` of them at a time.
+        """Recompute the outputs for a random part of the images, `size` at a time.
 
-        Raises StudyError where a file differs.
+        Raises StudyError if a file differs.
         """
         generator = np.random.default_rng(seed)
         positions = np.sort(generator.choice(len(images), min(VERIFIED_IMAGES, len(images)), replace=False))
         views = views_of(self.augmentation)
-        assert views is not None, "answers are stored of a fixed number of views"
+        assert views is not None, "outputs are stored only for a fixed number of views"
         view, parts = int(generator.integers(views)), list(self.arrays)
         given = network, images, view, self.augmentation, parts, device
         answer = joined(list(answers(*given, positions=positions, see=see, size=size)))
@@ -113,13 +113,13 @@ class CachedTeacher:
             path = self.folder / file_of(part)
             if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
                 raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
-            # Another batch size or thread count moves float32 sums by some 1e-6 of the scale, never by 1e-3.
+            # Other batch sizes or thread counts change float32 sums by about 1e-6 of the scale, never by 1e-3.
             if not np.allclose(array[view, positions], expected, rtol=0, atol=1e-3 * np.abs(expected).max()):
                 raise StudyError(f"{path}: differs from what the teacher says now; delete it and run snakemake again")
 
 
 def joined(said: Sequence[Mapping[Part, Tensor]]) -> dict[Part, Tensor]:
-    """Return what was said of parts of a batch as what was said of the whole."""
+    """Return the outputs on parts of a batch, joined."""
     return {part: torch.cat([one[part] for one in said]) for part in said[0]}
 
 
@@ -136,7 +136,7 @@ def answers(
     see: Conversion = AS_IT_IS,
     size: int = BATCH,
 ) -> Iterator[dict[Part, Tensor]]:
-    """Yield parts of what the teacher says of the images of one view (or those at `positions`), `size` at a time."""
+    """Yield parts of the teacher's outputs on the images of one view (or those at `positions`), `size` at a time."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, size, workers, positions):
         yield say_alike(network, see(batch.images.to(device)), parts)

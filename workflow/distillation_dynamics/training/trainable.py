@@ -1,4 +1,4 @@
-"""What trains of a network, its optimiser and schedule (timm's), and what a step of it costs."""
+"""Everything of a network that trains, with timm's optimiser and schedule, and the cost of a step."""
 
 import copy
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from ..objective import ITSELF, Objective, Said, When
 from ..spec.teacher_outputs import Part
 from ..spec.training import Recipe
 
-# Optimisers of torch with a fused kernel: a tenth of a small student's time on a CPU.
+# torch's optimisers with a fused kernel, which saves a tenth of a small student's time on a CPU.
 FUSED = {"adamw", "adam"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A batch as a member sees it: pixels [B, C, H, W], labels [B], targets (labels, or probabilities [B, K]).
+    """A batch as a member sees it: pixels [B, C, H, W], labels [B], targets (labels or class probabilities [B, K]).
 
-    `taught`: what its teachers say of it, by their number.
+    `taught`: its teachers' outputs, by number.
     """
 
     pixels: Tensor
@@ -43,13 +43,13 @@ class Seen:
         )
 
     def copied(self) -> "Seen":
-        """Return a batch that shares no memory with this one."""
+        """Return a copy of the batch that shares no memory with it."""
         taught = {number: {part: value.clone() for part, value in said.items()} for number, said in self.taught.items()}
         return Seen(self.pixels.clone(), self.labels.clone(), self.targets.clone(), taught)
 
 
 class Trainable(nn.Module):
-    """Everything that trains: the student and the objective's own modules."""
+    """Everything that trains: the student and the modules of its objective."""
 
     def __init__(self, student: nn.Module, objective: Objective):
         super().__init__()
@@ -61,7 +61,7 @@ class Trainable(nn.Module):
         return self.objective.values({ITSELF: said, **batch.taught}, batch.labels, batch.targets, when)
 
     def said(self, pixels: Tensor, parts: list[Part], precision: str) -> dict[Part, Tensor]:
-        """Return parts of what the student says of pixels [B, C, H, W]."""
+        """Return parts of the student's outputs on pixels [B, C, H, W]."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             return say(self.student, pixels, parts)
 
@@ -74,13 +74,13 @@ class Trainable(nn.Module):
         }
 
     def no_weight_decay(self) -> set[str]:
-        """Name the student's parameters that timm exempts from weight decay, as seen from here."""
+        """Return the names, within this module, of the parameters that timm exempts from weight decay."""
         names: set[str] = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in names}
 
 
 def make_optimizer(trainable: Trainable, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return timm's optimiser over everything that trains."""
+    """Return timm's optimiser over all trained parameters."""
     settings = recipe.optimizer
     fused: dict[str, Any] = {"fused": True} if settings.name in FUSED else {}
     return create_optimizer_v2(
@@ -110,12 +110,12 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int):
 
 
 def count_gflops(trainable: Trainable, batch: Seen, when: When) -> float:
-    """Return the operations of one training step on a batch, in 1e9 (2 a multiply-add), the teacher's left out.
+    """Return the operations of one training step on a batch in 1e9 (a multiply-add counts 2), without the teacher's.
 
-    Measured on a copy: weights, buffers, gradients, hooks and random streams stay as they were.
+    Measured on a copy: weights, buffers, gradients, hooks and random streams are unchanged.
     """
     trainable = copy.deepcopy(trainable)
-    # The fused attention kernels are not counted on every device; the plain one is.
+    # Fused attention kernels are not counted on every device; the plain one is.
     with (
         torch.random.fork_rng([batch.pixels.device] if batch.pixels.is_cuda else []),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),

@@ -1,4 +1,4 @@
-"""Fills the log of a training: rows of steps, which lie on the device until they are written, and of epochs."""
+"""Fills the log of a training: rows of steps, which stay on the device until written, and of epochs."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ NO_SHARE = "what is 0 cannot have a share; give a number as its weight"
 
 
 def write_steps(log: Log, buffer: list, shared: Collection[str] = ()) -> None:
-    """Move buffered steps into the log, in one transfer from the device; `shared` terms are given no weight."""
+    """Move buffered steps into the log in one device transfer; `shared`: terms whose weight follows from a share."""
     if not buffer:
         return
     values = distributed.mean(torch.stack([row for *_, row in buffer])).cpu().tolist()
@@ -34,7 +34,7 @@ def write_steps(log: Log, buffer: list, shared: Collection[str] = ()) -> None:
 
 
 def finish_epoch(log: Log, *values: float) -> None:
-    """Close an epoch with the values of EPOCH_COLUMNS, and say what it came to."""
+    """Close an epoch with the values of EPOCH_COLUMNS, and print its results."""
     for column, item in zip(EPOCH_COLUMNS, values, strict=True):
         log.epochs[column].append(item)
     epoch, rate, loss, accuracy = values[:4]
