@@ -1,1 +1,1 @@
-"""Networks of timm: built, loaded as released, asked for what the study looks at, and held beside a control."""
+"""Networks of timm: how they are built, loaded, run, and paired with a control."""

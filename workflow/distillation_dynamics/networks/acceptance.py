@@ -1,4 +1,4 @@
-"""What is expected of a network, and of the room for what it says, before students use it. Imports no torch."""
+"""Checks a network's accuracy and the space for its outputs before students use it. Imports no torch."""
 
 import math
 import shutil
@@ -7,20 +7,20 @@ from typing import Any
 
 from ..errors import StudyError
 
-# Bytes that the stored outputs of a teacher may take.
+# Maximum bytes of a teacher's stored outputs.
 MOST_STORED = 100e9
-# As often as this a network at chance may pass for one that beats it.
+# Probability that a network at chance passes the test.
 LEVEL = 1e-3
 
 
 def check_teacher(
     name: str, result: dict[str, Any], expected_top1: float | None, tolerance: float, teaches: bool
 ) -> None:
-    """Raise StudyError where a network may not be what the study takes it for; `result` is its `result.json`.
+    """Raise StudyError if a network's accuracy is not as expected; `result` is its `result.json`.
 
-    With `expected_top1` (percent) its accuracy must be that. Without, a network that teaches must beat chance clearly:
-    by more than luck, and by as much as `least_top1` asks for. Accuracy is that on the validation images, where there
-    are any, or else on the test images.
+    With `expected_top1` (percent) the accuracy must equal it. Without, a teacher must clearly beat chance:
+    significantly, and by the margin of `least_top1`. Accuracy is on the validation images if there are any, else on the
+    test images.
     """
     split = "test" if result["validation_top1"] is None else "validation"
     measured = result[f"{split}_top1"]
@@ -53,30 +53,30 @@ def check_teacher(
 
 
 def least_top1(classes: int) -> float:
-    """Return the least top-1 in percent that beats chance clearly by its size.
+    """Return the least top-1 in percent that clearly beats chance in size.
 
-    Twice what guessing gives or, where that asks for more (of two classes for all), half of what guessing leaves open.
+    Twice the chance level or, if larger (always with two classes), halfway between chance and 100 %.
     """
     guessed = 100 / classes
     return min(2 * guessed, (guessed + 100) / 2)
 
 
 def beats_chance(top1: float, images: int, chance: float, classes: int) -> bool:
-    """Whether top-1 on so many images beats chance (both in percent) clearly: by its size, and by more than luck.
+    """Return whether top-1 on `images` images clearly beats chance (both in percent), in size and significantly.
 
-    Luck is what a network has that always says the most frequent class, whose share is `chance`, or guesses as often
-    right (one-sided binomial test, p < LEVEL).
+    Chance is the accuracy of always predicting the most frequent class, `chance`, or of guessing (one-sided binomial
+    test, p < LEVEL).
     """
     return top1 >= least_top1(classes) and _by_luck(round(top1 * images / 100), images, chance / 100) < LEVEL
 
 
 def _by_luck(right: int, images: int, share: float) -> float:
-    """Return how often at least so many of the images are right by luck, each with the probability `share`."""
+    """Return the probability of at least `right` correct images of `images`, each with probability `share`."""
     if right <= 0 or share >= 1:
         return 1.0
     if share <= 0:
         return 0.0
-    # By logarithms, and not by scipy.stats: a plan asks this, and would wait a second for its import.
+    # With logarithms instead of scipy.stats, whose import would take a plan a second.
     chosen = math.lgamma(images + 1)
     return math.fsum(
         math.exp(
@@ -88,7 +88,7 @@ def _by_luck(right: int, images: int, share: float) -> float:
 
 
 def check_stored(size: int, folder: str | Path) -> None:
-    """Raise StudyError where a teacher's outputs of `size` bytes are too much to be stored in `folder`."""
+    """Raise StudyError if a teacher's outputs of `size` bytes are too large to store in `folder`."""
     existing = next(path for path in (Path(folder), *Path(folder).absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if size > min(MOST_STORED, free):

@@ -1,4 +1,4 @@
-"""A network asked for what training and metrics want of it in one forward pass."""
+"""Runs a network once and returns the outputs that training and metrics request."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from .blocks import TimmNetwork, block_names, chosen, classes_of, gives_prefix, 
 
 
 class Passed(NamedTuple):
-    """What one forward pass left: what the head reads (None: not asked), features and other tokens by block."""
+    """Results of one forward pass: the head's input (None: not requested), features and other tokens by block."""
 
     final: Tensor | None
     features: dict[int, Tensor]
@@ -17,12 +17,12 @@ class Passed(NamedTuple):
 
 
 def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
-    """Return what is asked of `network` for images [B, C, H, W], as far as one forward pass tells it.
+    """Return the requested outputs of `network` for images [B, C, H, W] that one forward pass gives.
 
-    That are logits and pooled features, and by block features and other tokens; `observer` answers for attention, which
-    it reads in the same pass, gradients and the lens. The pass ends at the last block asked for where nothing after it
-    is. Blocks without other tokens, or of which timm gives none, have an empty `Prefix`; without a head there are no
-    logits. Gradients flow back to the network's parameters unless the caller turned them off.
+    Returns logits and pooled features, and by block features and other tokens. `observer` adds attention, read in the
+    same pass, gradients and the lens. The pass ends at the last requested block if nothing after it is needed. Blocks
+    without other tokens, or for which timm gives none, have an empty `Prefix`; without a head there are no logits.
+    Gradients flow to the network's parameters unless the caller disabled them.
     """
     if request == Request(logits=True) and classes_of(network) > 0:
         return Outputs(network(images))
@@ -30,10 +30,10 @@ def run(network: nn.Module, images: Tensor, request: Request) -> Outputs:
 
 
 def forward(network: TimmNetwork, images: Tensor, request: Request) -> Passed:
-    """Pass images through a network as far as a request asks.
+    """Pass images through a network as far as a request needs.
 
-    For the lens there is the last block, too: by it one finds out how the network gets from its blocks to its head.
-    For attention the pass goes as far as it is asked for.
+    The lens also needs the last block, to find the path from the blocks to the head. For attention the pass includes
+    the last requested block.
     """
     lens = {*chosen(network, request.lens), len(block_names(network)) - 1} if request.lens else set()
     attention = chosen(network, request.attention)[-1:]
@@ -45,7 +45,7 @@ def forward(network: TimmNetwork, images: Tensor, request: Request) -> Passed:
 
 
 def outputs_of(network: TimmNetwork, request: Request, passed: Passed) -> Outputs:
-    """Return what a request asks of what a forward pass left."""
+    """Return the outputs of a request from a forward pass."""
     return Outputs(
         logits=network.forward_head(passed.final) if request.logits and classes_of(network) > 0 else None,
         features={block: passed.features[block] for block in chosen(network, request.features)},
@@ -58,10 +58,10 @@ def outputs_of(network: TimmNetwork, request: Request, passed: Passed) -> Output
 
 
 def _intermediates(network: nn.Module, images: Tensor, blocks: list[int], tokens: bool, to_the_end: bool) -> Passed:
-    """Return what the head reads, features and, if `tokens`, other tokens of blocks (None: none)."""
+    """Return the head's input, features and, if `tokens`, other tokens of blocks (None: none)."""
     options = {"return_prefix_tokens": True} if tokens and gives_prefix(network) else {}
     if to_the_end:
-        # Said here, since Hiera by itself would stop at the last block that is asked for.
+        # Explicit, since Hiera would stop at the last requested block.
         final, found = intermediates(network, images, blocks, stop_early=False, **options)
     else:
         final = None

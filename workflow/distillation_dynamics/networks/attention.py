@@ -1,8 +1,8 @@
-"""Self-attention as it is read from a network of timm: the maps of every block, as a forward pass computes them.
+"""Reads self-attention maps of timm networks: those of every block, as the forward pass computes them.
 
-Blocks without self-attention, as those of a ResNet, have no maps, and neither have those whose keys are no patches of
-theirs: channels (XCiT), pooled or rearranged patches (PVT, MViTv2, MaxViT). The class-attention layers of CaiT come
-after its blocks and are left out.
+Blocks without self-attention (ResNet) have no maps. Neither have blocks whose keys are not their own patches: channels
+(XCiT), pooled or rearranged patches (PVT, MViTv2, MaxViT). CaiT's class-attention layers come after its blocks and are
+not included.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,20 +20,20 @@ from ..outputs import AttentionMap, Shape
 from .blocks import block_names, block_strides, features
 
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
-# Layers that attend among channels (XCiT, DaViT), of which there may happen to be as many as patches.
+# Layers that attend among channels (XCiT, DaViT), whose number may equal the number of patches by chance.
 AMONG_CHANNELS = ("XCA", "ChannelAttention", "ChannelAttentionV2")
-# Linear maps of a layer whose last part are its values -> how many parts they have.
+# Linear maps of a layer that end with its values -> number of parts they hold.
 PARTS_OF = {"qkv": 3, "v_proj": 1}
 
 
-# Takes block, number of the layer in its block, and the maps of a layer.
+# Receives block, number of the layer in its block, and the layer's maps.
 Attend = Callable[[int, int, AttentionMap], None]
 
 
 class _Softmaxes(TorchFunctionMode):
-    """Gives away what the first softmax of each layer gives in a forward pass; hooks say which layer is at work.
+    """Passes on the output of each layer's first softmax in a forward pass; hooks tell which layer is active.
 
-    `fused` takes what a fused kernel is given where one stands in place of a softmax.
+    `fused` receives the arguments of a fused kernel used instead of a softmax.
     """
 
     def __init__(self, take: Callable[[str, Tensor], Any], fused: Callable[..., Any] | None = None) -> None:
@@ -43,7 +43,7 @@ class _Softmaxes(TorchFunctionMode):
         self.taken: set[str] = set()
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, and give away what it gives if it is a softmax, or is given if it is fused."""
+        """Call a function of torch, and pass on its output if it is a softmax, or its arguments if it is fused."""
         result = function(*args, **(kwargs or {}))
         if self.at_work and (name := self.at_work[-1]) not in self.taken:
             if function in SOFTMAX:
@@ -56,7 +56,7 @@ class _Softmaxes(TorchFunctionMode):
 
     @contextmanager
     def below(self, network: nn.Module, blocks: Iterable[str]) -> Iterator[None]:
-        """Give away those of every self-attention layer below `blocks` in the pass made inside."""
+        """Pass on the softmax of every self-attention layer inside `blocks` during the pass made in the block."""
         inside = tuple(f"{block}." for block in blocks)
         with ExitStack() as stack:
             for name, module in network.named_modules():
@@ -78,9 +78,10 @@ class _Softmaxes(TorchFunctionMode):
 def softmaxes(
     network: nn.Module, blocks: Iterable[str], unfused: Iterable[str] | None = None
 ) -> Iterator[dict[str, Tensor]]:
-    """Return what the softmax of every self-attention layer below `blocks` gives, by layer, in the pass made inside.
+    """Return the softmax output of every self-attention layer inside `blocks`, by layer, for the pass made in the
+    block.
 
-    Gradients flow through it. All layers' weights are kept; see `reading`.
+    Differentiable. All layers' weights are kept in memory; see `reading`.
     """
     weights: dict[str, Tensor] = {}
     with reading(network, blocks, weights.__setitem__, unfused):
@@ -91,10 +92,10 @@ def softmaxes(
 def reading(
     network: nn.Module, blocks: Iterable[str], take: Callable[[str, Tensor], Any], unfused: Iterable[str] | None = None
 ) -> Iterator[None]:
-    """Give `take` the name of every self-attention layer below `blocks`, and what its softmax gives, as it appears.
+    """Call `take` with the name and softmax output of every self-attention layer inside `blocks`, as each is computed.
 
-    timm's fused kernels, which never hold these weights, are off inside, in these blocks or those of `unfused`: their
-    attention takes 4 x B x heads x N^2 bytes a layer in float32, and a training step of them more time.
+    timm's fused kernels never hold these weights. They are disabled in these blocks, or in `unfused`: attention then
+    takes 4 x B x heads x N^2 bytes per layer in float32, and training steps take longer.
     """
     plain = tuple(f"{block}." for block in (blocks if unfused is None else unfused))
     modules: Iterable[tuple[str, Any]] = network.named_modules()
@@ -110,19 +111,19 @@ def reading(
 
 
 class _Linears(TorchFunctionMode):
-    """Keeps the last part of what some linear maps give in a forward pass, by layer; told by their weight.
+    """Keeps the last part of some linear maps' outputs in a forward pass, by layer; recognised by their weight.
 
-    Not by a module's call: BEiT and DINOv3's way with biases hand the weight of `qkv` to torch themselves.
+    Module calls are not enough: BEiT and DINOv3 (with biases) pass the weight of `qkv` to torch themselves.
     """
 
     def __init__(self, layers: dict[int, tuple[str, int]]):
         super().__init__()
-        # By the identity of a weight: the layer, and how many parts its map has.
+        # By identity of the weight: layer, and number of parts of its map.
         self.layers = layers
         self.values: dict[str, Tensor] = {}
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, and keep what it gives where it is one of the maps."""
+        """Call a function of torch, and keep its output if it is one of the maps."""
         result = function(*args, **(kwargs or {}))
         if function is F.linear:
             weight = args[1] if len(args) > 1 else (kwargs or {}).get("weight")
@@ -134,10 +135,11 @@ class _Linears(TorchFunctionMode):
 
 @contextmanager
 def values(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tensor]]:
-    """Return the values [B, N, C] of every self-attention layer below `blocks`, by layer, in the pass made inside.
+    """Return the values [B, N, C] of every self-attention layer inside `blocks`, by layer, for the pass made in the
+    block.
 
-    Gradients flow through them, and fused kernels stay on. They are seen where a layer makes queries, keys and values
-    by one linear map `qkv`, or values by `v_proj`.
+    Differentiable, and fused kernels stay on. Found in layers that compute queries, keys and values by one linear map
+    `qkv`, or values by `v_proj`.
     """
     inside = tuple(f"{block}." for block in blocks)
     layers: dict[int, tuple[str, int]] = {}
@@ -151,9 +153,9 @@ def values(network: nn.Module, blocks: Iterable[str]) -> Iterator[dict[str, Tens
 
 @torch.no_grad()
 def attention_sizes(network: nn.Module, images: Tensor) -> list[tuple[int, int]]:
-    """Return of how many heads each block has one attention map of all its tokens, and the width of its values.
+    """Return, by block, the number of heads of its single attention map over all tokens, and the width of its values.
 
-    Both are 0 where a block has none, or several; the width is 0 where values are not seen.
+    Both are 0 if a block has no map or several; the width is 0 if the values are not found.
     """
     names = block_names(network)
     with softmaxes(network, names) as weights, values(network, names) as seen:
@@ -175,7 +177,7 @@ def attention_sizes(network: nn.Module, images: Tensor) -> list[tuple[int, int]]
 
 
 class Layer(NamedTuple):
-    """Where the maps of an attention layer belong: its block, its number there, and the fields of `AttentionMap`."""
+    """Position of an attention layer's maps: block, number of the layer in it, and the fields of `AttentionMap`."""
 
     block: int
     number: int
@@ -187,10 +189,10 @@ class Layer(NamedTuple):
 
 @torch.no_grad()
 def attention_layers(network: nn.Module, images: Tensor) -> dict[str, Layer]:
-    """Return by name the self-attention layers whose maps are among patches, for images [B, C, H, W] of any number.
+    """Return by name the self-attention layers with maps between patches, for any number of images [B, C, H, W].
 
-    A Transformer's block has one, a stage of Swin as many as it has layers. A block has none without self-attention,
-    and where that of one of its layers is not among its patches; the first such network of its kind says so on stderr.
+    A Transformer's block has one such layer, a Swin stage one per layer. A block without self-attention has none, nor
+    one with a layer whose attention is not between its patches; the first such network of a kind is reported on stderr.
     """
     names, sizes = block_names(network), dict[str, torch.Size]()
     with reading(network, names, lambda name, weights: sizes.update({name: weights.shape})):
@@ -216,10 +218,10 @@ def attention_layers(network: nn.Module, images: Tensor) -> dict[str, Layer]:
 def attending(
     network: nn.Module, layers: dict[str, Layer], take: Attend, images: int, at_a_time: int
 ) -> Iterator[None]:
-    """Give `take` the maps of `layers`, each as it appears in the one pass of `images` images made inside; keep none.
+    """Call `take` with the maps of `layers` as each is computed in the single pass of `images` images made inside.
 
-    They come of `at_a_time` images after others, and are the softmax itself, in CaiT before the second mixing of heads.
-    Fused kernels stay on, so that the pass gives what it does without this: their maps are computed beside them.
+    Maps come `at_a_time` images at a time and are not kept. They are the softmax output, in CaiT before the second
+    mixing of heads. Fused kernels stay on and their maps are computed in addition, so the pass gives the same outputs.
     """
 
     def given(name: str, weights: Tensor) -> None:
@@ -236,9 +238,9 @@ def attending(
             part = slice(start, start + at_a_time * windows)
             mask = attn_mask
             if mask is not None and mask.ndim == query.ndim and len(mask) > 1:
-                # Of its own in every image or window.
+                # A bias of its own for every image or window.
                 mask = mask[part]
-            # What the kernel computes, as torch defines it; of the values one channel, of which nothing is kept.
+            # What the kernel computes, as torch defines it; one channel of the values, nothing of which is kept.
             inputs = query[part], key[part], value[part, ..., :1], mask
             weights = torch.ops.aten._scaled_dot_product_attention_math(*inputs, *more, **options)[1]
             take(layer.block, layer.number, AttentionMap(weights.unflatten(0, (-1, windows)), *layer[2:]))
@@ -250,7 +252,7 @@ def attending(
 
 @torch.no_grad()
 def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap]]:
-    """Return, for every block, the maps of its self-attention layers for images [B, C, H, W], all at once."""
+    """Return the maps of all self-attention layers of every block for images [B, C, H, W], all at once."""
     names, layers = block_names(network), attention_layers(network, images)
     found: list[list[AttentionMap]] = [[] for _ in names]
 
@@ -265,7 +267,7 @@ def attention_maps(network: nn.Module, images: Tensor) -> list[list[AttentionMap
 def _grid(network: nn.Module, name: str, size: torch.Size, shape: Shape, images: int) -> tuple[int, int, int] | None:
     """Return rows, columns and other tokens of a layer's weights of `size` [images x windows, heads, N, N].
 
-    None where they are not among patches.
+    None if they are not between patches.
     """
     layer = network.get_submodule(name)
     window = getattr(layer, "window_size", None)

@@ -1,4 +1,4 @@
-"""What Hugging Face's transformers writes beside weights: `config.json`, `preprocessor_config.json`.
+"""Reads the files that Hugging Face's transformers writes next to weights: `config.json`, `preprocessor_config.json`.
 
 Imports no torch.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import read_json
 
-# (width, blocks) -> what timm calls the size.
+# (width, blocks) -> timm's name of the size.
 SIZES: dict[tuple[Any, Any], str] = {
     (192, 12): "tiny",
     (384, 12): "small",
@@ -17,7 +17,7 @@ SIZES: dict[tuple[Any, Any], str] = {
     (1280, 32): "huge",
 }
 SIZES |= {(1536, 40): "giant"}
-# Its kind of network -> timm's name of it.
+# transformers' model type -> timm's name.
 NAMES = {
     "vit": "vit_{size}_patch{patch}_224",
     "vit_mae": "vit_{size}_patch{patch}_224",
@@ -29,25 +29,25 @@ NAMES = {
     "clip_vision_model": "vit_{size}_patch{patch}_clip{quick}_224",
 }
 QUICK = "quickgelu"
-# Of Pillow.
+# Pillow's numbers of interpolations.
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
 
 
 def is_of_transformers(config: dict[str, Any]) -> bool:
-    """Whether a `config.json` is one of transformers, and not of timm."""
+    """Return whether a `config.json` was written by transformers rather than timm."""
     return "model_type" in config and "architecture" not in config
 
 
 def said_of(config: dict[str, Any]) -> str:
-    """Return what a configuration of transformers calls its network."""
+    """Return the name that a transformers configuration gives its network."""
     return str(next(iter(config.get("architectures") or ()), config["model_type"]))
 
 
 def timm_name(config: dict[str, Any]) -> str | None:
-    """Return the model of timm that a configuration of transformers is of, None where it is of none that is known."""
+    """Return the timm model of a transformers configuration, None if unknown."""
     if not is_of_transformers(config):
         return None
-    # Of a whole CLIP that of its tower for images.
+    # The image tower of a whole CLIP.
     tower = config.get("vision_config") or config
     name, size = NAMES.get(config["model_type"]), SIZES.get((tower.get("hidden_size"), tower.get("num_hidden_layers")))
     if name is None or size is None:
@@ -59,9 +59,9 @@ def timm_name(config: dict[str, Any]) -> str | None:
 
 
 def other_activation(config: dict[str, Any], model: str) -> str | None:
-    """Return why a model of timm computes otherwise than a configuration of transformers says, None where it does not.
+    """Return how a timm model's computation differs from a transformers configuration, None if it does not.
 
-    CLIP's QuickGELU leaves no trace in weights.
+    CLIP's QuickGELU leaves no trace in the weights.
     """
     if not is_of_transformers(config) or _is_quick(config) == (QUICK in model):
         return None
@@ -79,7 +79,7 @@ def _is_quick(config: dict[str, Any]) -> bool:
 
 
 def cfg_beside(folder: Path) -> dict[str, Any]:
-    """Return what `preprocessor_config.json` in a folder says of images, by the keys of timm's `pretrained_cfg`."""
+    """Return the settings of `preprocessor_config.json` in a folder, with the keys of timm's `pretrained_cfg`."""
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return {}
@@ -100,7 +100,7 @@ def cfg_beside(folder: Path) -> dict[str, Any]:
 
 
 def _sides(size: Any) -> tuple[int, int] | None:
-    """Return rows and columns of a size as transformers writes it: a number, both sides, or the shortest one."""
+    """Return rows and columns of a transformers size: a number, both sides, or the shortest side."""
     if isinstance(size, dict):
         if "shortest_edge" in size:
             return (size["shortest_edge"],) * 2

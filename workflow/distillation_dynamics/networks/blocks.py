@@ -1,4 +1,4 @@
-"""The blocks of a network of timm: their names, their grids, and the features that timm gives of them.
+"""Blocks of a timm network: names, grids and features.
 
 Features are the residual stream after each block, before the final norm, other tokens removed, as [image, channel,
 row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from ..outputs import ALL, Blocks, Prefix, Shape
 
-# A network of timm, whose methods `nn.Module` does not know.
+# A timm network, whose methods `nn.Module` does not declare.
 TimmNetwork = Any
-# What networks call their blocks in timm; and what is none, where they call them otherwise.
+# Names of blocks in timm; and names that are never blocks, for networks that use others.
 BLOCK, STEM = re.compile("block|layer|stage"), "stem"
 
 
 def block_names(network: nn.Module) -> list[str]:
     """Return timm's module name of every block: `blocks.3` of a plain Transformer, `layers.1`, `layer2` of a stage.
 
-    What a network calls features before its first block (a convolutional stem) is no block. Of a network that calls
-    none of its features a block, a layer or a stage (`s1` of RegNet, `features.6` of VGG), all but a stem are blocks.
+    Features before the first block (a convolutional stem) are not a block. If no feature has the name of a block, layer
+    or stage (`s1` of RegNet, `features.6` of VGG), all but a stem are blocks.
     """
     return [info["module"] for _, info in numbered_blocks(network)]
 
@@ -34,7 +34,7 @@ def block_strides(network: nn.Module) -> list[float]:
 
 
 def numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
-    """Return (number in timm's `forward_intermediates`, what timm says of it) of every block."""
+    """Return (index in timm's `forward_intermediates`, timm's feature info) of every block."""
     infos = getattr(network, "feature_info", [])
     numbered = list(enumerate(infos if isinstance(infos, list) else infos.info))
     named = [(number, info) for number, info in numbered if BLOCK.search(info["module"])]
@@ -42,12 +42,12 @@ def numbered_blocks(network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
 
 
 def chosen(network: nn.Module, blocks: Blocks) -> list[int]:
-    """Return the numbers of the blocks of a request, ascending."""
+    """Return the block numbers of a request, ascending."""
     return list(range(len(numbered_blocks(network)))) if isinstance(blocks, str) else sorted(blocks)
 
 
 def classes_of(network: TimmNetwork) -> int:
-    """Return how many logits the head of a network gives; 0 where it has none."""
+    """Return the number of logits of a network's head; 0 without a head."""
     return int(network.num_classes)
 
 
@@ -58,7 +58,7 @@ def features(network: nn.Module, images: Tensor, blocks: list[int] | None = None
 
 
 def intermediates(network: TimmNetwork, images: Tensor, blocks: list[int], **options: bool):
-    """Return what timm's `forward_intermediates` gives of `blocks` (ascending)."""
+    """Return the output of timm's `forward_intermediates` for `blocks` (ascending)."""
     numbers = [number for number, _ in numbered_blocks(network)]
     wanted = [numbers[block] for block in blocks]
     return network.forward_intermediates(images, indices=wanted, norm=False, **options)
@@ -71,20 +71,20 @@ def block_shapes(network: nn.Module, images: Tensor) -> list[Shape]:
 
 
 def gives_prefix(network: TimmNetwork) -> bool:
-    """Whether timm gives class, distillation and register tokens beside the features of this network."""
+    """Return whether timm gives class, distillation and register tokens of this network along with features."""
     parameters = inspect.signature(network.forward_intermediates).parameters
     return "return_prefix_tokens" in parameters and getattr(network, "num_prefix_tokens", 0) > 0
 
 
 def registers_of(network: nn.Module) -> int:
-    """Return how many registers a network has: a parameter `reg_token` [1, R, C], in itself or in a part of it."""
+    """Return the number of register tokens: R of a parameter `reg_token` [1, R, C] in the network or a part of it."""
     return sum(value.shape[1] for name, value in network.named_parameters() if name.rpartition(".")[2] == "reg_token")
 
 
 def prefix_of(network: nn.Module, tokens: Tensor) -> Prefix:
-    """Split tokens [B, P + R, C] before the patches into class and distillation tokens, and registers after them."""
+    """Split tokens [B, P + R, C] before the patches into class and distillation tokens, then registers."""
     count = registers_of(network)
-    # A block may hold fewer tokens than the network has in its last ones: then none of them are registers.
+    # Some networks add tokens in their last blocks only: fewer tokens contain no registers.
     if tokens.shape[1] != getattr(network, "num_prefix_tokens", 0):
         count = 0
     first = tokens.shape[1] - count

@@ -1,6 +1,6 @@
-"""Whether a network sees an image to its border: layers that cut it into patches may leave out what is behind the last.
+"""Finds layers that cut an image into patches and leave out part of its border.
 
-A layer is told by what it does: a convolution over the whole image, whatever class or network it belongs to.
+They are found by their computation, a convolution over the whole image, whatever the class of layer or network.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,14 +14,14 @@ from ..spec.network import Model
 
 @contextmanager
 def leaving_out(network: nn.Module, image_size: int) -> Iterator[list[nn.Conv2d]]:
-    """Return the convolutions over images of that size, in the pass made inside, that leave out a border of them."""
+    """Return the convolutions in the pass made inside, over images of that size, that leave out a border."""
     found: list[nn.Conv2d] = []
 
     def look(layer: nn.Conv2d, given: tuple[Tensor], made: Tensor) -> None:
-        # What overlaps (an Inception's first layer) is no cut into patches.
+        # Overlapping windows (an Inception's first layer) do not cut the image into patches.
         if any(side > step for side, step in zip(layer.kernel_size, layer.stride, strict=True)):
             return
-        # What pads by itself before it cuts makes as many places as cover the image.
+        # Layers that pad before cutting cover the whole image.
         if given[0].shape[-2:] == (image_size, image_size) and min(_ends(layer, *made.shape[-2:])) < image_size:
             found.append(layer)
 
@@ -33,7 +33,7 @@ def leaving_out(network: nn.Module, image_size: int) -> Iterator[list[nn.Conv2d]
 
 
 def left_out(model: Model, image_size: int, layer: nn.Conv2d) -> StudyError:
-    """Return the error that names a size of images to the border of which a convolution looks."""
+    """Return the error that names an image size that a convolution does not cover, and one that it does."""
     (rows, columns), steps = layer.kernel_size, layer.stride
 
     def covers(size: int) -> bool:
@@ -45,7 +45,7 @@ def left_out(model: Model, image_size: int, layer: nn.Conv2d) -> StudyError:
 
 
 def not_divided(model: Model, image_size: int, patch: int) -> StudyError:
-    """Return the error for a size that a network refuses since its patches do not divide it."""
+    """Return the error for an image size that is not a multiple of the patches."""
     return _error(model, image_size, f"{patch} x {patch}", lambda size: size % patch == 0)
 
 
@@ -60,7 +60,7 @@ def _error(model: Model, image_size: int, patch: str, covers: Callable[[int], bo
 
 
 def _ends(layer: nn.Conv2d, *places: int) -> list[int]:
-    """Return rows and columns of the image up to which so many places of a convolution reach."""
+    """Return the last row and column of the image that a convolution's output covers."""
     return [
         (count - 1) * layer.stride[axis] + _reach(layer, axis) - _side(layer.padding, axis)
         for axis, count in enumerate(places)
@@ -72,5 +72,5 @@ def _reach(layer: nn.Conv2d, axis: int) -> int:
 
 
 def _side(padding: str | tuple[int, ...], axis: int) -> int:
-    # "same" covers all.
+    # "same" covers everything.
     return 0 if isinstance(padding, str) else padding[axis]

@@ -1,4 +1,4 @@
-"""Networks are built with timm, from a name and arguments; what they are is told without their weights."""
+"""Builds networks with timm from name and arguments, and describes them without their weights."""
 
 import difflib
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from .footprint import footprint_of
 from .parts import size_of
 
 Made = TypeVar("Made")
-# What torch says where something looks at values that are not there.
+# torch's message when code reads values of a tensor without values.
 NO_VALUES = "meta tensors"
 
 
 def build(model: Model, view: View) -> nn.Module:
-    """Create the network with fresh weights (drawn from torch's global generator); 0 classes: without a head.
+    """Create the network with fresh weights (drawn from torch's global generator); with 0 classes it has no head.
 
-    Raises StudyError when timm does not know the name or refuses the arguments, or the architecture does not fit.
+    Raises StudyError if timm does not know the name or refuses the arguments, or the architecture does not fit.
     """
     arguments = {
         "img_size": view.image_size, "in_chans": view.channels, "num_classes": model.classes, **model.args
@@ -34,13 +34,13 @@ def build(model: Model, view: View) -> nn.Module:
         raise unknown(model.name)
 
     def make(**changes: Any) -> nn.Module:
-        """Make the model of timm, with arguments changed; what is wrong with the changes, the architecture says."""
+        """Build the timm model with changed arguments; the architecture reports errors in the changes."""
         try:
             return create(model.name, arguments | changes)
         except Exception as error:
             if changes:
                 raise
-            # Of wrong arguments timm and torch raise anything; what they say may have many lines.
+            # For wrong arguments timm and torch raise any kind of error, with messages of several lines.
             raise StudyError(
                 f"model.args: timm cannot build {model.name} with {model.args} for images of {view.image_size} pixels "
                 f"({_first_line(error)}); fix or remove an argument"
@@ -57,7 +57,7 @@ def build(model: Model, view: View) -> nn.Module:
 
 
 def _modified(model: Model, make: Callable[..., nn.Module]) -> nn.Module:
-    """Return the network that an architecture makes of a model."""
+    """Return a model's network as modified by its architecture."""
     ((name, options),) = model.architecture.items()
     try:
         return import_module(f".architectures.{name}", __package__).modify(make, **options)
@@ -68,7 +68,7 @@ def _modified(model: Model, make: Callable[..., nn.Module]) -> nn.Module:
 
 
 def misfit(model: Model, why: str | Exception) -> StudyError:
-    """Return the error that says why an architecture does not fit its model; a ValueError says it by itself."""
+    """Return the error for an architecture that does not fit its model; a ValueError's text is used as it is."""
     (name,) = model.architecture
     said = _first_line(why) if isinstance(why, Exception) else why
     said = said.removeprefix("ValueError: ")
@@ -79,14 +79,14 @@ def misfit(model: Model, why: str | Exception) -> StudyError:
 
 
 def unknown(name: str) -> StudyError:
-    """Return the error for a name that timm does not know."""
+    """Return the error for a name unknown to timm."""
     near = difflib.get_close_matches(name, timm.list_models(), n=1)
     hint = f"did you mean {near[0]}?" if near else "see timm.list_models()"
     return StudyError(f"model.name: timm has no model {name!r}; {hint}")
 
 
 def create(name: str, arguments: dict, **options) -> nn.Module:
-    """Call `timm.create_model`, without the size of the images where the network takes them of any."""
+    """Call `timm.create_model`, without an image size if the network accepts any."""
     try:
         return timm.create_model(name, **options, **arguments)
     except TypeError as error:
@@ -101,7 +101,7 @@ def _first_line(error: Exception) -> str:
 
 
 def without_values(make: Callable[[], Made]) -> Made:
-    """Return what `make` makes of tensors without values or, where a network looks at some, of those on the CPU."""
+    """Return `make()` built of tensors without values, or on the CPU if the network reads values."""
     try:
         with torch.device("meta"):
             return make()
@@ -112,9 +112,9 @@ def without_values(make: Callable[[], Made]) -> Made:
 
 
 def describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
-    """Return the number of a network's parameters, its sizes and what an image costs, without allocating its weights.
+    """Return a network's number of parameters, sizes and cost per image without allocating weights.
 
-    Raises StudyError when timm refuses the model, the model an image, or when timm knows no features of its blocks.
+    Raises StudyError if timm refuses the model, the model refuses an image, or timm gives no features of its blocks.
     """
     return without_values(lambda: _describe(model, view))
 
@@ -139,7 +139,7 @@ def _describe(model: Model, view: View) -> tuple[int, NetworkSize, Footprint]:
                 raise left_out(model, side, cuts[0]) from error
             patch, *others = {round(stride) for stride in block_strides(network)}
             if side % patch and not others:
-                # A Transformer whose patches are cut by reshaping the image, as those of NaFlexVit.
+                # A Transformer that cuts patches by reshaping the image, such as NaFlexVit.
                 raise not_divided(model, side, patch) from error
             raise StudyError(
                 f"model.args: {model.name} with {model.args} does not give features of its blocks for an image of "

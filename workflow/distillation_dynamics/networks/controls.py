@@ -1,7 +1,8 @@
-"""The control of a network: the same architecture without what training put into it.
+"""Builds the control of a network: the same architecture without the effect of training.
 
-An untrained twin is one only if its blocks do something: with LayerScale 1e-5 (DINOv2, CaiT) a fresh network hands on
-what its stem gives. Then fresh weights with LayerScale 1, or the trained ones permuted within each tensor, are.
+An untrained twin is a control only if its blocks do something: with LayerScale 1e-5 (DINOv2, CaiT) a fresh network
+passes on its stem's output. Then the control has fresh weights with LayerScale 1, or the trained weights permuted
+within each tensor.
 """
 
 import re
@@ -15,20 +16,20 @@ from ..spec.network import Model
 from .blocks import features
 from .build import build
 
-# What timm calls the parameter of LayerScale: `gamma`, `gamma_1`, `gamma1`, and `scale` of a `layer_scale1`.
+# timm's names of LayerScale parameters: `gamma`, `gamma_1`, `gamma1`, and `scale` of a `layer_scale1`.
 LAYER_SCALE = re.compile(r"(^|\.)(gamma_?\d*|layer_scale_?\d*(\.(scale|gamma))?)$")
-# Blocks that change the stream by less, relative to what it is after the first, are the identity.
+# Blocks that change the stream by less, relative to its size after the first block, count as the identity.
 LEAST_CHANGE = 1e-3
 IMAGES = 4
 
 
 def control(network: nn.Module, model: Model, view: View, kind: str, seed: int) -> nn.Module:
-    """Return the control of `network`, of the same architecture and with a head alike, on the CPU.
+    """Return the control of `network` on the CPU: the same architecture, with a head of the same size.
 
-    `untrained`: fresh weights, those that training with this seed begins with. `unit_layer_scale`: the same with every
-    LayerScale set to 1. `permuted`: the network's own weights (and running statistics), the values of each tensor in
-    another order, so that their distribution stays. The global random stream is left as it was. Raises StudyError where
-    there is no LayerScale to set.
+    `untrained`: fresh weights, the initial ones of a training with this seed. `unit_layer_scale`: the same with every
+    LayerScale set to 1. `permuted`: the network's own weights and running statistics, permuted within each tensor, so
+    that their distribution stays. The global random stream is unchanged. Raises StudyError if there is no LayerScale to
+    set.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -46,9 +47,9 @@ def control(network: nn.Module, model: Model, view: View, kind: str, seed: int) 
 
 
 def first_layer_scale(model: Model, view: View) -> float | None:
-    """Return the largest value of any LayerScale in a fresh network, None where it has none.
+    """Return the largest LayerScale value of a fresh network, None without LayerScale.
 
-    Weights are allocated, and so it takes a moment, only where there is a LayerScale.
+    Weights are allocated, which takes a moment, only if there is a LayerScale.
     """
     with torch.device("meta"):
         if not any(LAYER_SCALE.search(name) for name, _ in build(model, view).named_parameters()):
@@ -62,7 +63,7 @@ def first_layer_scale(model: Model, view: View) -> float | None:
 
 def _permuted(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    # Whole numbers are counters and indices, no weights.
+    # Integers are counters and indices, not weights.
     return {
         name: value.cpu().flatten()[torch.randperm(value.numel(), generator=generator)].view(value.shape)
         if value.is_floating_point()
@@ -73,11 +74,11 @@ def _permuted(state: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def is_identity(network: nn.Module, view: View, seed: int = 0) -> bool:
-    """Whether the blocks of a network hardly change the residual stream, on a few images of noise.
+    """Return whether a network's blocks hardly change the residual stream, on a few noise images.
 
-    Of each block whose features have the shape of the first block's: |f[l] - f[0]| / |f[0]| (Frobenius norms, over all
-    images); the network's blocks are the identity if the largest is below LEAST_CHANGE. A network without two such
-    blocks is none. It is left in evaluation mode.
+    For each block whose features have the first block's shape: |f[l] - f[0]| / |f[0]| (Frobenius norms over all
+    images). The blocks are the identity if the largest is below LEAST_CHANGE; a network without two such blocks is not.
+    It is left in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(IMAGES, view.channels, view.image_size, view.image_size, generator=generator)

@@ -1,4 +1,4 @@
-"""How a network sees images where a study does not say: as timm says of released weights, or as others do."""
+"""Default view of a network: as timm or transformers documents its weights."""
 
 import re
 from pathlib import Path
@@ -18,11 +18,11 @@ TIMMS = re.compile(r"hf-hub:timm/(?P<name>[^@]+)")
 
 
 def pretrained_cfg(query: ModelQuery) -> dict[str, Any] | None:
-    """Return timm's `pretrained_cfg` of released weights; None of a network that has none.
+    """Return timm's `pretrained_cfg` of released weights; None for a network without.
 
-    It is that of `config.json` beside them in a local folder; else that which timm knows for the model, of the weights
-    that the hub's name of timm (`timm/<model>.<tag>`) or the model's name says. Where transformers wrote that file,
-    `preprocessor_config.json` counts before what timm knows.
+    In a local folder it is `config.json` next to the weights; otherwise timm's entry for the hub name
+    (`timm/<model>.<tag>`) or the model's name. If transformers wrote that file, `preprocessor_config.json` overrides
+    timm.
     """
     if query.released is None:
         return None
@@ -41,15 +41,15 @@ def pretrained_cfg(query: ModelQuery) -> dict[str, Any] | None:
 
 
 def config_beside(released: str) -> dict[str, Any]:
-    """Return `config.json` of a local folder of weights; empty where there is none."""
+    """Return `config.json` of a local folder of weights; empty if there is none."""
     path = Path(released.removeprefix(LOCAL)) / "config.json"
     return read_json(path) if released.startswith(LOCAL) and path.is_file() else {}
 
 
 def view_of(query: ModelQuery) -> View:
-    """Return how a network sees images: as the study says, else as its weights were trained, else as others see them.
+    """Return a network's view: as the study sets it, else as its weights were trained, else timm's default.
 
-    Raises StudyError where nobody says it, or where images would not be square.
+    Raises StudyError if it is unknown, or if images would not be square.
     """
     known: dict[str, Any] = {} if query.default is None else dict(vars(query.default))
     if (cfg := pretrained_cfg(query)) is not None:
@@ -84,7 +84,7 @@ def view_of(query: ModelQuery) -> View:
 
 
 def size_is_said(query: ModelQuery) -> bool:
-    """Whether somebody says the size of images for a network itself: the study, or `config.json` beside its weights."""
+    """Return whether the study or the weights' `config.json` gives the image size of a network itself."""
     if "image_size" in query.view or "img_size" in query.args:
         return True
     released = query.released or ""

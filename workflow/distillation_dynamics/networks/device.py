@@ -1,4 +1,4 @@
-"""The device that a job computes on."""
+"""Chooses the device that a job computes on."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ from ..gpus import claim
 
 
 def device(gpus: int) -> torch.device:
-    """Return this process's GPU if the job was given any and torch sees it, the CPU otherwise (said on stderr)."""
+    """Return this process's GPU if the job was given one and torch sees it, else the CPU (with a warning)."""
     if not gpus:
         return torch.device("cpu")
-    # A job of SLURM sees its own GPUs, one for each process; elsewhere a process takes a free one.
+    # In SLURM each process of a job has its own GPU; elsewhere a process takes a free one.
     number = int(os.environ.get("LOCAL_RANK", "0"))
     if "SLURM_JOB_ID" not in os.environ and claim() is not None:
         number = 0
@@ -24,9 +24,9 @@ def device(gpus: int) -> torch.device:
 
 
 def give_back() -> None:
-    """Give memory that is free back to the system, where the C library is glibc.
+    """Return free memory to the system, with glibc.
 
-    Its heap would keep holes between tensors of many sizes, in the end several times what is in use.
+    Otherwise its heap keeps holes between tensors of many sizes, up to several times the memory in use.
     """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)

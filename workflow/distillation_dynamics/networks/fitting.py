@@ -1,4 +1,4 @@
-"""Whether released weights are those of a network, in one of the readings of their names and through timm's filter."""
+"""Decides whether released weights fit a network, in one of the readings of their names, through timm's filter."""
 
 import inspect
 from collections.abc import Callable
@@ -19,28 +19,28 @@ from .build import create, without_values
 from .readings import TRANSFORMERS, Reading, fit_of, is_average, readings
 from .weights_file import HUB, listed
 
-# Norms that only one way of pooling has, as timm calls them: left as made (1 and 0) where a file lacks them, since
-# another way was pooled there, and left out where the network has no use for them.
+# timm's names of norms that only one kind of pooling has. A file made with another pooling lacks them; they then keep
+# their initial values (1 and 0). A network without them ignores them.
 LAST_NORMS = ("norm", "fc_norm", "head.norm")
-# What a network reads with besides its norm and its classifier.
+# Parts that a network reads with besides its norm and classifier.
 HEADS = (*LAST_NORMS, "attn_pool", "head_drop", "pre_logits")
 # Tokens: without them a network computes something else.
 TOKENS = ("cls_token", "dist_token", "reg_token", "pos_embed")
-# Of a batch norm: counts what was seen in training, and changes nothing.
+# Counter of a batch norm, without effect on outputs.
 COUNTERS = "num_batches_tracked"
 
 
 class Filter(NamedTuple):
-    """How timm loads released weights of a model: what it knows of them, and what it puts a state through (or None)."""
+    """timm's way to load a model's released weights: its entry for them, and its filter of state dicts (or None)."""
 
     cfg: dict[str, Any]
     through: Callable[..., dict[str, Tensor]] | None
 
 
 class Fitted(NamedTuple):
-    """Tensors as the network takes them: how their names were read, what it lacks of them, and has no place for.
+    """Tensors as the network takes them, how their names were read, and what is missing or unused.
 
-    `others`: prefixes of other networks in the same file, whose weights would have fitted, too.
+    `others`: prefixes of other networks in the same file that would fit, too.
     """
 
     reading: Reading
@@ -51,7 +51,7 @@ class Fitted(NamedTuple):
 
 
 def filter_of(model: Model) -> Filter:
-    """Return how timm itself would load released weights of this model: caught where it is about to do so."""
+    """Return how timm would load released weights of this model, intercepted just before it does so."""
     caught: list[Filter] = []
 
     def catch(network: nn.Module, pretrained_cfg: dict, filter_fn: Callable | None = None, **_: Any) -> None:
@@ -66,10 +66,10 @@ def filter_of(model: Model) -> Filter:
 def fitting(
     path: str | Path, given: dict[str, Tensor], network: nn.Module, model: Model, timms: Filter, remedy: str
 ) -> Fitted:
-    """Return tensors in that reading of their names which fits the network: as they are, else without a prefix.
+    """Return the tensors in the reading of their names that fits the network: as they are, else without a prefix.
 
-    Of several networks in one file the average of a training is taken (a teacher, an EMA). Raises StudyError where no
-    reading fits, or several of which none is that, and says what is wrong with the one that comes nearest.
+    Of several networks in one file the weight average of a training is used (a teacher, an EMA). Raises StudyError if
+    no reading fits, or if several fit and none is an average; names the faults of the nearest reading.
     """
     wanted = network.state_dict().keys()
     fits: list[Fitted] = []
@@ -97,7 +97,7 @@ def fitting(
 
 
 def _one_of(path: str | Path, fits: list[Fitted], remedy: str) -> Fitted:
-    """Return the network that is taken of those that a file holds; raise StudyError where nothing tells which."""
+    """Return the network to use of those in a file; raise StudyError if the choice is unclear."""
     prefixes = tuple(fit.reading.prefix for fit in fits)
     taken = fits if len(fits) == 1 else [fit for fit in fits if is_average(fit.reading.prefix)]
     if len(taken) != 1:
@@ -112,22 +112,22 @@ def _one_of(path: str | Path, fits: list[Fitted], remedy: str) -> Fitted:
 def _fitted(
     path: str | Path, given: dict[str, Tensor], network: nn.Module, model: Model, timms: Filter, remedy: str
 ) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """Return what timm's filter makes of tensors, what the network lacks of it, and what it has no place for.
+    """Return the output of timm's filter, and what of the network is missing and what of the file is unused.
 
-    Raises StudyError where these are not the weights of such a network.
+    Raises StudyError if these are not weights of such a network.
     """
-    # What a filter does to the dictionary itself stays in a copy.
+    # A copy, since filters may change the dictionary.
     state = dict(given)
     if timms.through is not None:
         try:
-            # Some filters know what to do without the network.
+            # Some filters do not need the network.
             alone = len(inspect.signature(timms.through).parameters) == 1
             state = timms.through(state) if alone else timms.through(state, network)
         except Exception as error:
             if "meta" in str(error):
-                # Of values that are not there: those of a header.
+                # Tensors without values, from a header.
                 raise NotImplementedError from error
-            # Of names and shapes that it does not expect a filter raises anything.
+            # Filters raise any kind of error for unexpected names and shapes.
             why = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             raise StudyError(f"{not_of(path, model)}: timm cannot convert it ({why}); {remedy}") from error
     classifiers = classifiers_of(timms.cfg)
@@ -136,7 +136,7 @@ def _fitted(
     missing = sorted(name for name in wanted.keys() - state.keys() if not name.endswith(COUNTERS))
     unused = sorted(state.keys() - wanted.keys())
     said = _of_another(network, missing, unused, classifiers)
-    # The first convolution may see other channels than it did.
+    # The first convolution may have other input channels than in the file.
     first = timms.cfg.get("first_conv") or ()
     firsts = {f"{name}.weight" for name in ([first] if isinstance(first, str) else first)}
     others = [
@@ -151,7 +151,7 @@ def _fitted(
 
 
 def others_of(state: dict[str, Tensor], network: nn.Module) -> list[str]:
-    """Return the names of tensors of another shape than the network's."""
+    """Return the names of tensors whose shape differs from the network's."""
     wanted = network.state_dict()
     return [name for name, value in state.items() if value.shape != wanted[name].shape]
 
@@ -159,7 +159,7 @@ def others_of(state: dict[str, Tensor], network: nn.Module) -> list[str]:
 def _check_head(
     path: str | Path, state: dict[str, Tensor], network: nn.Module, classifiers: tuple[str, ...], remedy: str
 ) -> None:
-    """Raise StudyError where the head in a file is not that of the network, if that has one."""
+    """Raise StudyError if the head in a file differs from the network's head, if it has one."""
     classes, wanted, rows = classes_of(network), network.state_dict(), rows_of(state, classifiers)
     if classes == 0:
         return
@@ -175,7 +175,7 @@ def _check_head(
 
 
 def _of_another(network: nn.Module, missing: list[str], unused: list[str], classifiers: tuple[str, ...]) -> str | None:
-    """Return why weights are those of another architecture; None where no more than a head or a last norm differs."""
+    """Return why weights belong to another architecture; None if at most a head or last norm differs."""
     if lacking := [name for name in missing if name.rpartition(".")[0] not in LAST_NORMS]:
         return f"it lacks {listed(lacking)}"
     trained = {name.partition(".")[0] for name, _ in network.named_children()}
@@ -185,7 +185,7 @@ def _of_another(network: nn.Module, missing: list[str], unused: list[str], class
         first = name.partition(".")[0]
         if name in TOKENS:
             return True
-        # Indices and masks that a network now makes by itself lie in old files.
+        # Old files hold indices and masks that networks now create themselves.
         by_itself = name.endswith(("relative_position_index", "relative_coords_table", "attn_mask", COUNTERS))
         return first in trained and first not in heads and not by_itself
 
@@ -195,16 +195,16 @@ def _of_another(network: nn.Module, missing: list[str], unused: list[str], class
 
 
 def classifiers_of(cfg: dict[str, Any]) -> tuple[str, ...]:
-    """Return what timm calls the heads of a network."""
+    """Return timm's names of a network's heads."""
     names = cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def rows_of(state: dict[str, Tensor], classifiers: tuple[str, ...]) -> list[int]:
-    """Return how many classes each head in a file has."""
+    """Return the number of classes of each head in a file."""
     return [len(state[f"{name}.weight"]) for name in classifiers if f"{name}.weight" in state]
 
 
 def not_of(path: str | Path, model: Model) -> str:
-    """Return how a sentence begins that says why weights are not those of a model."""
+    """Return the beginning of a message that weights are not those of a model."""
     return f"{path}: is not this architecture ({model.name} with {model.args})"

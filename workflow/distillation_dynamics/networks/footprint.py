@@ -1,7 +1,7 @@
-"""What one image costs in a network: bytes while it is computed and for gradients, and operations.
+"""Cost of one image in a network: bytes for a forward pass and for gradients, and operations.
 
-Measured on a pass that needs no values (`build.without_values`), by what torch is asked to do, so that it holds for any
-network. Fused attention kernels, which a pass without values has none of, are taken for what they read and make.
+Measured on a pass without values (`build.without_values`) from the operations that torch is asked for, so it holds for
+any network. Such a pass has no fused attention kernels; they are counted by their inputs and outputs.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from .blocks import block_names, intermediates
 
 
 def footprint_of(network: nn.Module, image: Tensor) -> Footprint:
-    """Return what an image [1, C, H, W] costs in a network in evaluation mode; its values do not count."""
+    """Return the cost of an image [1, C, H, W] in a network in evaluation mode; its values do not matter."""
     names = block_names(network)
     blocks = list(range(len(names)))
     grad = {parameter: parameter.requires_grad for parameter in network.parameters()}
@@ -31,7 +31,7 @@ def footprint_of(network: nn.Module, image: Tensor) -> Footprint:
     try:
         with torch.no_grad(), _Fused(), _Largest(own) as fused:
             intermediates(network, image, blocks, stop_early=False)
-        # Multiplications inside of fused kernels are counted here.
+        # Multiplications inside fused kernels are counted here.
         plain, counter, unfused = _Largest(own), FlopCounterMode(display=False), reading(network, names, _leave)
         with torch.no_grad(), plain, counter, unfused:
             intermediates(network, image, blocks, stop_early=False)
@@ -44,7 +44,7 @@ def footprint_of(network: nn.Module, image: Tensor) -> Footprint:
 
 
 def _leave(name: str, weights: Tensor) -> None:
-    """Take the maps of a layer, and do nothing with them."""
+    """Ignore the maps of a layer."""
 
 
 def _storage(tensor: Tensor) -> int:
@@ -52,10 +52,10 @@ def _storage(tensor: Tensor) -> int:
 
 
 class _Fused(TorchFunctionMode):
-    """Puts something as large, which autograd keeps as much of, in the place of fused attention."""
+    """Replaces fused attention by an operation of equal size, for which autograd keeps as much."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch; of attention none that makes maps."""
+        """Call a function of torch; replace attention by an operation that makes no maps."""
         if function is not F.scaled_dot_product_attention:
             return function(*args, **(kwargs or {}))
         given = dict(zip(("query", "key", "value"), args, strict=False)) | (kwargs or {})
@@ -65,14 +65,14 @@ class _Fused(TorchFunctionMode):
 
 
 class _Largest(TorchDispatchMode):
-    """Finds the operation that reads and makes the most `bytes`, leaving out what lies in the storages `own`."""
+    """Finds the operation with the most `bytes` read and written, ignoring storages in `own`."""
 
     def __init__(self, own: set[int]):
         super().__init__()
         self.own, self.bytes = own, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Carry out an operation, and look at it."""
+        """Run an operation and measure it."""
         made = function(*args, **(kwargs or {}))
         tensors = [one for one in tree_leaves((args, kwargs, made)) if isinstance(one, Tensor)]
         sizes = {_storage(one): one.untyped_storage().nbytes() for one in tensors}
@@ -82,9 +82,9 @@ class _Largest(TorchDispatchMode):
 
 @contextmanager
 def _kept(own: set[int]) -> Iterator[dict[int, int]]:
-    """Return, by storage, the bytes that autograd keeps of what is done inside, but for the storages `own`."""
+    """Return, by storage, the bytes that autograd keeps of operations inside, except storages in `own`."""
     found: dict[int, int] = {}
-    # Storages that are gone would lend their numbers to others.
+    # Kept alive: freed storages would pass on their numbers.
     alive = []
 
     def keep(tensor: Tensor) -> Tensor:

@@ -21,45 +21,45 @@ from .blocks import TimmNetwork, block_names, classes_of, intermediates, prefix_
 
 @contextmanager
 def gradients_on(network: nn.Module, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield copies of `images` [B, C, H, W] and `labels` [B] that autograd takes, with gradients on in the block.
+    """Yield copies of `images` [B, C, H, W] and `labels` [B] for autograd, with gradients enabled inside.
 
-    Works under `no_grad` and `inference_mode` too, if the network itself was made, loaded and moved outside
-    `inference_mode`; parameters need no gradient. Raises ValueError for a network in training mode, where an image's
-    gradient would depend on its batch.
+    Works under `no_grad` and `inference_mode`, too, if the network was made, loaded and moved outside `inference_mode`;
+    parameters need no gradient. Raises ValueError for a network in training mode, where an image's gradient would
+    depend on its batch.
     """
     if any(module.training for module in network.modules()):
         raise ValueError("network: it is in training mode; call network.eval() first")
     with torch.inference_mode(False), torch.enable_grad():
-        # Autograd keeps no tensor that was made under inference_mode; a copy is an ordinary one.
+        # Autograd cannot use tensors made under inference_mode; a copy is an ordinary tensor.
         yield images.detach().clone(), labels.clone()
 
 
 def known(network: nn.Module, labels: Tensor) -> Tensor:
-    """Return which labels [B] the head of a network has a logit for, as [B] of bool; none where it has no head."""
+    """Return for which labels [B] a network's head has a logit, as bool [B]; all False without a head."""
     return (labels >= 0) & (labels < classes_of(network))
 
 
 def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[GradientOf]:
-    """Gradients of each image's logit of its label by the whole output of every block, one entry a block.
+    """Return the gradient of each image's label logit by the whole output of every block, one entry per block.
 
-    `images` [B, C, H, W] and `labels` [B] lie on the network's device. Images whose label the head has no logit for
-    (-1, a class too many, a network without a head) have gradients of NaN, which is said once on stderr. The output is
-    that of the module which timm names or, where that is none or gives something else than the block's features, of the
-    last module that gives them (MViTv2, Twins). A block whose features no module gives has gradients of NaN, which is
-    said on stderr. One forward (two where modules are searched) and one backward pass; hooks are removed whatever
-    happens. Raises ValueError for a network in training mode, NotFinite for NaN or infinity (naming block and image).
+    `images` [B, C, H, W] and `labels` [B] are on the network's device. Images whose label has no logit (-1, too large,
+    no head) have NaN gradients, reported once on stderr. The output is that of the module timm names or, if there is
+    none or it gives other features, of the last module that gives the block's features (MViTv2, Twins). A block whose
+    features no module gives has NaN gradients, reported on stderr. One forward pass (two if modules are searched) and
+    one backward pass; hooks are always removed. Raises ValueError for a network in training mode, NotFinite for NaN or
+    infinity (naming block and image).
     """
     names = block_names(network)
     modules = dict(network.named_modules())
     count, labelled = len(images), known(network, labels)
     if not labelled.any():
-        # One image tells the shapes; of the others nothing would come but NaN.
+        # One image is enough for the shapes; all gradients would be NaN.
         images, labels, labelled = images[:1], labels[:1], labelled[:1]
     with gradients_on(network, images, labels) as (leaf, target):
         leaf.requires_grad_()
         seen = _sources(network, leaf, names, {name: modules[name] for name in names if name in modules})
         if None in seen[2]:
-            # What the pass left goes before another.
+            # Free the graph before the next pass.
             del seen
             seen = _sources(network, leaf, names, modules)
         logits, features, sources = seen
@@ -69,10 +69,10 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
     for block, (name, source) in enumerate(zip(names, sources, strict=True)):
         gradient = next(gradients) if source else None
         if source and source.name == name and gradient is None:
-            # An output that the logit does not use.
+            # An output that the logit does not depend on.
             gradient = torch.zeros_like(source.output)
         if source is None or gradient is None:
-            # What was found lies beside the way to the logit: a copy made for whoever asks for features.
+            # The tensor found is not on the path to the logit: a copy made for callers who want features.
             empty.append(name)
             values = torch.full_like(features[block].detach().flatten(2).mT, torch.nan)
         else:
@@ -89,7 +89,7 @@ def block_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[
 
 
 def repeated(gradients: Sequence[GradientOf], count: int) -> list[GradientOf]:
-    """Return the gradients of one image as those of `count` alike."""
+    """Return the gradients of one image repeated for `count` images."""
 
     def expanded(values: Tensor) -> Tensor:
         return values.expand(count, -1, -1)
@@ -104,7 +104,7 @@ def repeated(gradients: Sequence[GradientOf], count: int) -> list[GradientOf]:
 
 
 def joined(parts: Sequence[list[GradientOf]]) -> list[GradientOf]:
-    """Return the gradients of some images after others as those of all of them."""
+    """Return gradients of consecutive images, joined."""
     return parts[0] if len(parts) == 1 else [_joined(of) for of in zip(*parts, strict=True)]
 
 
@@ -116,7 +116,7 @@ def _joined(parts: Sequence[GradientOf]) -> GradientOf:
 
 
 def _by_output(logits: Tensor, labels: Tensor, labelled: Tensor, found: list[Tensor]) -> Iterator[Tensor | None]:
-    """Yield the gradient of the labels' logits by each of the tensors `found`; None by one that they do not use."""
+    """Yield the gradient of the label logits by each tensor in `found`; None if independent of it."""
     if not labelled.any():
         return (torch.zeros_like(output) for output in found)
     score = logits[labelled, labels[labelled]].sum()
@@ -124,7 +124,7 @@ def _by_output(logits: Tensor, labels: Tensor, labelled: Tensor, found: list[Ten
 
 
 def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
-    """Say once whose columns stay empty."""
+    """Report once for which network columns stay empty."""
     kind = type(network).__name__
     if classes_of(network) == 0:
         say_once(f"gradient: its columns stay empty for {kind}, which has no head and so no logit of a label")
@@ -140,7 +140,7 @@ def _say(network: nn.Module, labelled: Tensor, empty: list[str]) -> None:
 def _sources(
     network: TimmNetwork, images: Tensor, names: list[str], modules: dict[str, nn.Module]
 ) -> tuple[Tensor, list[Tensor], list["_Source | None"]]:
-    """Return what the head says, all blocks' features, and which output of `modules` each is; None where none is."""
+    """Return logits, all blocks' features, and the module output that holds each (None if none does)."""
     logits, features, outputs = _watch(network, images, modules, len(names))
     return logits, features, [_source(outputs, name, features[block]) for block, name in enumerate(names)]
 
@@ -148,7 +148,7 @@ def _sources(
 def _watch(
     network: TimmNetwork, images: Tensor, modules: dict[str, nn.Module], blocks: int
 ) -> tuple[Tensor, list[Tensor], list[tuple[str, Tensor]]]:
-    """Run a network; return what its head says, all blocks' features, and what `modules` put out, in order, by name."""
+    """Run a network; return logits, all blocks' features, and the outputs of `modules`, in order, by name."""
     outputs: list[tuple[str, Tensor]] = []
 
     def keep(name: str, output: Any) -> None:
@@ -163,7 +163,7 @@ def _watch(
 
 
 class _Source(NamedTuple):
-    """A module's output that holds a block's features, and how it is laid out as tokens [b, prefix + patches, C]."""
+    """A module's output that holds a block's features, and its layout as tokens [b, prefix + patches, C]."""
 
     name: str
     output: Tensor
@@ -178,10 +178,9 @@ LAYOUTS = {
 
 
 def _source(outputs: Sequence[tuple[str, Tensor]], name: str, feature_bchw: Tensor) -> _Source | None:
-    """Find the last output that holds a feature map, one of the module `name` before all others.
+    """Return the last output that holds a feature map, preferably one of the module `name`.
 
-    By value, of the first image: of a block with as many channels as rows and columns, shapes do not tell which axis
-    is which.
+    Compared by value on the first image: with as many channels as rows and columns, shapes do not show the layout.
     """
     tokens = feature_bchw[0].detach().flatten(1).mT
     for module, output in sorted(reversed(outputs), key=lambda entry: entry[0] != name):

@@ -1,8 +1,8 @@
-"""State dicts of Hugging Face's transformers, brought to names and shapes of timm: ViT, DeiT, DINOv2, CLIP's vision.
+"""Converts state dicts of Hugging Face's transformers to timm: ViT, DeiT, DINOv2 and CLIP vision.
 
-They are told by their names, those of files (`encoder.layer.0.attention.attention.query`) and those that the library
-has in memory since version 5 (`layers.0.attention.q_proj`). What computes otherwise in any part (BEiT, Swin, SigLIP,
-DINOv3) has a name that is not known here, and is not converted.
+They are recognised by names, those in files (`encoder.layer.0.attention.attention.query`) and those in memory since
+version 5 (`layers.0.attention.q_proj`). Networks that compute differently in any part (BEiT, Swin, SigLIP, DINOv3) have
+unknown names and are not converted.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-# Of the tower as a whole; a tensor of one axis or two less than timm's gets them in front.
+# Of the whole tower; tensors with one or two axes fewer than timm's get them in front.
 WHOLE = {
     "embeddings.cls_token": "cls_token",
     "embeddings.class_embedding": "cls_token",
@@ -52,7 +52,7 @@ PARTS = {
     "layer_scale1": "ls1",
     "layer_scale2": "ls2",
 }
-# Of a block too: parts of what is one layer in timm, in the order in which it holds them.
+# Also of a block: parts of a single timm layer, in timm's order.
 JOINED = {
     **{f"attention.attention.{part}": ("attn.qkv", place) for place, part in enumerate(("query", "key", "value"))},
     **{
@@ -63,13 +63,13 @@ JOINED = {
     **{f"mlp.{part}_proj": ("mlp.fc1", place) for place, part in enumerate(("gate", "up"))},
 }
 KINDS = {"weight": "weight", "bias": "bias", "lambda1": "gamma"}
-# Used in training alone, or by nothing that a block computes.
+# Used only in training, or by no block.
 LEFT_OUT = ("pooler.", "embeddings.mask_token", "embeddings.position_ids")
-# The last part of a tower's prefix, beside which its head lies; and heads.
+# Last part of a tower's prefix, next to which its head is; and heads.
 TOWERS = ("vit", "deit", "dinov2", "dinov2_with_registers", "vision_model")
 HEADS = {"classifier": "head", "cls_classifier": "head", "distillation_classifier": "head_dist"}
 PROJECTION = "visual_projection.weight"
-# What others of its networks call their tensors, by which these are told.
+# Tensor names of its other networks, for messages.
 OTHERS = {
     "BEiT": r"encoder\.layer\.\d+\.lambda_1$",
     "Swin": r"(^|\.)layers\.\d+\.blocks\.\d+\.attention\.",
@@ -82,7 +82,7 @@ ANY = re.compile(r"(^|\.)(embeddings\.patch_embed|attention\.attention\.query|se
 
 
 def converted(state: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    """Return the tensors of a tower, their prefix taken off, by timm's names; None where they are not all known."""
+    """Return a tower's tensors without prefix under timm's names; None if a name is unknown."""
     found: dict[str, Tensor] = {}
     parts: dict[str, dict[int, Tensor]] = {}
     for name, value in state.items():
@@ -105,16 +105,17 @@ def converted(state: dict[str, Tensor]) -> dict[str, Tensor] | None:
         return None
     found |= {name: torch.cat([value for _, value in sorted(values.items())]) for name, values in parts.items()}
     if "reg_token" in found and "cls_token" in found:
-        # Beside registers, which have no place in the grid of positions, timm's class token has its own taken up.
+        # With registers, which have no position in the grid, timm's class token includes its position.
         found["cls_token"] = found["cls_token"] + found["pos_embed"][:, :1]
         found["pos_embed"] = found["pos_embed"][:, 1:]
     return found
 
 
 def heads(state: dict[str, Tensor], prefix: str, width: int) -> tuple[dict[str, Tensor], set[str]]:
-    """Return the heads that belong to the tower at `prefix` by timm's names, and what they are called in `state`.
+    """Return the heads of the tower at `prefix` under timm's names, and their names in `state`.
 
-    `width`: of the tower. What reads more than one token (DINOv2's class token beside the mean) is no head of timm's.
+    `width`: that of the tower. A head that reads more than one token (DINOv2's class token and mean) does not exist in
+    timm.
     """
     *parents, last = prefix.removesuffix(".").split(".")
     if last not in ("", *TOWERS):
@@ -136,7 +137,7 @@ def heads(state: dict[str, Tensor], prefix: str, width: int) -> tuple[dict[str, 
 
 
 def kind_of(names: Iterable[str]) -> str | None:
-    """Return what network of transformers tensors of these names are of, as far as names tell; None: of none."""
+    """Return which transformers network has tensors of these names, None if none does."""
     names = list(names)
     for kind, pattern in OTHERS.items():
         if any(re.search(pattern, name) for name in names):

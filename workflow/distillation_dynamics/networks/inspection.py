@@ -1,4 +1,4 @@
-"""What a study asks of its networks before it runs, answered with timm, from a file's header and without its values.
+"""Answers a study's questions on its networks before it runs, from timm and file headers, without weights.
 
 Run as a program, it answers for `model_info`, which imports no torch.
 """
@@ -27,10 +27,10 @@ REMEDY = "give other weights there, or another model"
 
 
 def info_of(query: ModelQuery) -> ModelInfo:
-    """Return what a network is, with what timm says of its weights where the study says nothing.
+    """Return a network's properties, with timm's defaults where the study sets nothing.
 
-    Raises StudyError, beginning with the key below that of the network, where timm does not know the model or refuses
-    it, where nobody says how it sees images, and where local weights are those of another architecture.
+    Raises StudyError, beginning with the key below the network's, if timm does not know or refuses the model, its view
+    is unknown, or local weights belong to another architecture.
     """
     if not timm.is_model(query.name):
         raise unknown(query.name)
@@ -41,7 +41,7 @@ def info_of(query: ModelQuery) -> ModelInfo:
     classes, note = _classes_of(query, view)
     model = _model(query, classes)
     if model.architecture:
-        # What is wrong with the model itself is said as such.
+        # Faults of the model itself are reported as such.
         describe(replace(model, architecture={}), view)
         note = check(model, view)
     parameters, size, footprint = describe(model, view)
@@ -50,7 +50,7 @@ def info_of(query: ModelQuery) -> ModelInfo:
     if query.released is not None and own is None:
         side = trained_side(query, model, view, size, pretrained_cfg(query) or {})
     if side is not None and side != size.blocks[0].rows and not size_is_said(query):
-        # Of the same model there are weights of several sizes, and timm knows those of one.
+        # A model may have weights of several sizes, of which timm describes one.
         view = replace(view, image_size=view.image_size * side // size.blocks[0].rows)
         parameters, size, footprint = describe(model, view)
     rows = size.blocks[0].rows
@@ -64,9 +64,9 @@ def _model(query: ModelQuery, classes: int) -> Model:
 
 
 def _classes_of(query: ModelQuery, view: View) -> tuple[int, str | None]:
-    """Return how many classes the head of a network has: as the study says, else as its weights have; 0 for none.
+    """Return the number of classes of a network's head, from the study or the weights; 0 without a head.
 
-    And what is said of how the names in local weights are read.
+    Also returns how the names in local weights are read.
     """
     given = query.args.get("num_classes", query.classes)
     if query.released is None and given is None:
@@ -90,7 +90,7 @@ def _classes_of(query: ModelQuery, view: View) -> tuple[int, str | None]:
 
 
 def main() -> None:
-    """Print the ModelInfo of the networks given by owner as JSON on the command line, as one JSON object."""
+    """Print the ModelInfo of the networks on the command line (JSON by owner) as one JSON object."""
     found = {}
     for owner, query in json.loads(sys.argv[1]).items():
         try:

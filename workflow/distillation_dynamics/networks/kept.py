@@ -1,4 +1,4 @@
-"""What a network said of the first images of a pass, so that they need not go through it again in the next one."""
+"""Keeps outputs on the first images of a pass, so that the next pass need not recompute them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,9 +11,9 @@ from ..spec.measure import KEPT
 
 
 class Kept:
-    """Keeps the outputs of batches, as far as they fit; `later`: what following passes ask for.
+    """Keeps the outputs of batches as far as they fit; `later`: the requests of the next passes.
 
-    Features alone, and what one pass gives beside them, are kept.
+    Only features and what one pass gives with them are kept.
     """
 
     def __init__(self, later: Request, most: int = KEPT):
@@ -22,10 +22,10 @@ class Kept:
         self.left = 0 if nothing else most
 
     def add(self, outputs: Outputs) -> None:
-        """Keep what was said of the next batch; from the first on that does not fit none is kept."""
+        """Keep the outputs of the next batch; from the first that does not fit, none is kept."""
         if not self.left:
             return
-        # Other tokens are a part of all of them, which would stay.
+        # Views of other tokens would keep the whole tensor alive.
         prefix = {block: Prefix(*(part.clone() for part in parts)) for block, parts in outputs.prefix.items()}
         kept = replace(outputs, prefix=prefix, gradients={}, network=None, images=None)
         size = sum(tensor.nbytes for tensor in _tensors(kept))
@@ -44,10 +44,10 @@ def _tensors(outputs: Outputs) -> Iterator[Tensor]:
 
 
 def _in_one_block(features: dict[int, Tensor]) -> dict[int, Tensor]:
-    """Return the same features in one block of memory, which the allocator maps apart where it is large.
+    """Return the features in one contiguous memory block, which the allocator maps separately if large.
 
-    Many that stay, amid those that go, would leave holes in the heap several times their size. Other layouts than rows
-    of the last axis stay as they are: sums go along them.
+    Otherwise many kept tensors among freed ones leave holes in the heap of several times their size. Other memory
+    layouts than rows of the last axis stay as they are, since sums run along them.
     """
     if not all(values.is_contiguous() for values in features.values()):
         return features

@@ -1,4 +1,4 @@
-"""The logit lens: what the head says of an earlier block, as if the blocks after it were not there.
+"""The logit lens: the head applied to an earlier block, as if later blocks did not exist.
 
 Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Belrose et al., Eliciting Latent Predictions from
 Transformers with the Tuned Lens, 2023 (equation 2).
@@ -13,22 +13,22 @@ from ..errors import say_once
 from ..outputs import NotFinite
 from .blocks import TimmNetwork, block_names
 
-# Two ways to the same numbers differ by rounding alone.
+# Tolerance for rounding between two ways to compute the same numbers.
 TOLERANCE = 1e-4
-# From a block's output, patches [B, C, H, W] and other tokens [B, P, C] or None, to what `forward_head` reads.
+# Maps a block's output, patches [B, C, H, W] and other tokens [B, P, C] or None, to the input of `forward_head`.
 Way = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def lens(
     network: TimmNetwork, final: Tensor, features: dict[int, Tensor], prefix: dict[int, Tensor | None]
 ) -> dict[int, Tensor]:
-    """Return the head's logits [B, K] of blocks: the network's last norm, its pooling and its head, applied to each.
+    """Return the head's logits [B, K] for blocks: the network's last norm, pooling and head, applied to each.
 
-    `final` is what `forward_head` reads, `features` and `prefix` (tokens before the patches, None for none) the output
-    of blocks, the last among them. How the network gets from its last block to its head is taken from those ways that
-    timm's networks go, where it leads to the very numbers that the head reads; CaiT's class-attention layers belong to
-    it. Blocks of other channels than the last have no logits, and no block has any where no way leads there or the
-    network has no head: they are left out, which is said once on stderr. Raises NotFinite for NaN or infinity.
+    `final` is the input of `forward_head`; `features` and `prefix` (tokens before the patches, None for none) are the
+    blocks' outputs, including the last one's. The path from the last block to the head is one of those used in timm,
+    chosen because it reproduces the head's input exactly; it includes CaiT's class-attention layers. Left out, and
+    reported once on stderr: blocks with other channels than the last, and all blocks if no path fits or there is no
+    head. Raises NotFinite for NaN or infinity.
     """
     last = len(block_names(network)) - 1
     for what, values in (
@@ -59,9 +59,9 @@ def lens(
 
 
 def _way(network: TimmNetwork, final: Tensor, features: Tensor, prefix: Tensor | None) -> Way | None:
-    """Return the way from the last block's output to what the head reads; None where none of those known leads there.
+    """Return the path from the last block's output to the head's input; None if no known path gives it.
 
-    What the head pools is compared: networks may give tokens that it never looks at another form.
+    Pooled outputs are compared: networks may treat tokens that the head never reads differently.
     """
     with torch.no_grad():
         wanted = network.forward_head(final, pre_logits=True)
@@ -69,7 +69,7 @@ def _way(network: TimmNetwork, final: Tensor, features: Tensor, prefix: Tensor |
             try:
                 found = network.forward_head(way(features, prefix), pre_logits=True)
             except (RuntimeError, IndexError, ValueError):
-                # Of another layout: no way of this network.
+                # Another layout: not a path of this network.
                 continue
             scale = float(wanted.abs().max())
             if found.shape == wanted.shape and torch.allclose(found, wanted, TOLERANCE, TOLERANCE * scale, True):

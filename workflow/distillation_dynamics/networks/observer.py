@@ -1,4 +1,4 @@
-"""A network that is measured: everything that a request may ask of it, batch after batch."""
+"""Runs a network for metrics: answers any request, batch after batch."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -16,13 +16,13 @@ from .device import give_back
 from .gradients import block_gradients, joined, known, repeated
 from .lens import lens
 
-# By how many images layers are found whose maps are among patches.
+# Number of images used to find layers with maps between patches.
 FEW = 2
 USUAL = Batches()
 
 
 class Observer:
-    """Answers requests to a network in evaluation mode; `batches` bounds what it has in memory while it does."""
+    """Answers requests to a network in evaluation mode; `batches` limits memory."""
 
     def __init__(self, network: nn.Module, batches: Batches = USUAL):
         self.network, self.batches = network, batches
@@ -33,15 +33,15 @@ class Observer:
     def __call__(
         self, images: Tensor, request: Request, labels: Tensor | None = None, take: Attend | None = None
     ) -> Outputs:
-        """Return what is asked for images [B, C, H, W]; `labels` [B] are numbers of the head's logits (-1: none).
+        """Return the requested outputs for images [B, C, H, W]; `labels` [B] are indices of logits (-1: none).
 
-        One forward pass gives all but gradients, which take one of their own, of so many images at a time as `batches`
-        says. Attention maps go to `take`, layer by layer, of so many images at a time, too, and are not kept. Without a
-        head there are no logits and no lens. Raises ValueError where gradients are asked of a network in training mode;
-        NotFinite for NaN or infinity in gradients or under the lens.
+        One forward pass gives all but gradients, which need their own pass with `batches` images at a time. Attention
+        maps are passed to `take` layer by layer, also a few images at a time, and not kept. Without a head there are no
+        logits and no lens. Raises ValueError if gradients are requested of a network in training mode; NotFinite for
+        NaN or infinity in gradients or lens.
         """
         network = self.network
-        # What was used for the batch before.
+        # Free the memory of the previous batch.
         give_back()
         with torch.no_grad():
             outputs = self._passed(images, request, take)
@@ -69,7 +69,7 @@ class Observer:
             parts = zip(images.split(self.batches.gradients), labels.split(self.batches.gradients), strict=True)
             return joined([block_gradients(self.network, *part) for part in parts])
         if self._unlabelled is None:
-            # NaN alone, whose shapes one image tells once.
+            # Only NaN; one image is enough for the shapes.
             self._unlabelled = block_gradients(self.network, images[:1], labels[:1])
         return repeated(self._unlabelled, len(images))
 

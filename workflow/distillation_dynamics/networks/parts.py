@@ -1,4 +1,4 @@
-"""What training asks of a network, as plain tensors by part: a kind, and a block or none."""
+"""Outputs of a network for training, as plain tensors by part: a kind, and a block or none."""
 
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
@@ -12,18 +12,18 @@ from .answers import run
 from .attention import attention_sizes, softmaxes, values
 from .blocks import block_names, classes_of
 
-# Kinds of parts that are read inside of a block, in its attention layer.
+# Kinds read inside a block, from its attention layer.
 READ_INSIDE = "attention", "values"
 
 
 def say(
     network: nn.Module, images: Tensor, parts: Collection[Part], unfused: Iterable[str] | None = None
 ) -> dict[Part, Tensor]:
-    """Return parts of what a network says of images [B, C, H, W], in their order; gradients flow through all of them.
+    """Return parts of a network's outputs on images [B, C, H, W] in order; all are differentiable.
 
     `logits` [B, K]; `pooled` [B, D]; of a block `features` [B, C, H, W], `classes` [B, P, C] and `registers` [B, R, C],
-    `attention` [B, heads, N, N] and `values` [B, N, C], all heads side by side. Blocks whose attention is asked for go
-    without fused kernels, or those of `unfused`.
+    `attention` [B, heads, N, N] and `values` [B, N, C], all heads side by side. Blocks in `unfused`, by default those
+    whose attention is requested, run without fused kernels.
     """
     if not parts:
         return {}
@@ -31,7 +31,7 @@ def say(
     request = Request(
         logits="logits" in blocks,
         pooled="pooled" in blocks,
-        # The pass must come as far as a block whose attention layer is asked for.
+        # The pass must include a block whose attention is requested.
         features=tuple(sorted(set().union(*(blocks.get(kind, ()) for kind in ("features", *READ_INSIDE))))),
         prefix=tuple(sorted(blocks.get("classes", set()) | blocks.get("registers", set()))),
     )
@@ -58,9 +58,9 @@ def say(
 
 
 def say_alike(network: nn.Module, images: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
-    """Return the same parts as `say`, the bits of each whatever else is asked for.
+    """Return the parts of `say` with bits that do not depend on which others are requested.
 
-    Attention comes from a pass of its own without fused kernels, which would move the last bits of all that follows.
+    Attention comes from a separate pass without fused kernels, which would change the last bits of everything after it.
     """
     attention = [part for part in parts if part[0] == "attention"]
     found = say(network, images, [part for part in parts if part not in attention])
@@ -69,7 +69,7 @@ def say_alike(network: nn.Module, images: Tensor, parts: Collection[Part]) -> di
 
 
 def size_of(network: nn.Module, images: Tensor) -> NetworkSize:
-    """Return the sizes of what a network says of an image [1, C, H, W]."""
+    """Return the sizes of a network's outputs for an image [1, C, H, W]."""
     blocks = range(len(block_names(network)))
     asked = [("pooled", NO_BLOCK), *((kind, b) for kind in ("features", "classes", "registers") for b in blocks)]
     said = say(network, images, asked)

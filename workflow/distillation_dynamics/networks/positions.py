@@ -1,7 +1,7 @@
-"""The grid of positions that released weights were trained on: as the header of their file says, or as timm does.
+"""Finds the position grid that released weights were trained on, from the file's header or timm.
 
-Weights whose position embedding has a token a patch were trained at one size of images; at another timm resamples it.
-Networks for images of any size (NaFlexVit) hold a grid of their own, and resample it for each.
+Weights with one position per patch were trained at one image size; at another size timm resamples the embedding.
+Networks for any image size (NaFlexVit) hold a fixed grid and resample it for each image.
 """
 
 import math
@@ -16,17 +16,17 @@ from ..spec.network import Model, ModelQuery, NetworkSize
 from .build import build, without_values
 from .weights_file import header, is_local, local_weights
 
-# What code bases call such a tensor, but for that of a decoder or of a network of texts.
+# Names of such a tensor in various code bases, except that of a decoder or text network.
 NAME = re.compile(r"(^|[._])pos(ition(al)?)?_embed(ding)?s?(\.weight)?$")
 OTHERS = re.compile("decoder|text|relative")
-# No network has so many tokens before its patches.
+# No network has this many tokens before its patches.
 MOST_BEFORE = 32
 
 
 def trained_side(query: ModelQuery, model: Model, view: View, size: NetworkSize, cfg: Mapping[str, Any]) -> int | None:
-    """Return rows (and columns) of the grid that released weights were trained on; None where nothing tells.
+    """Return the rows (= columns) of the grid that released weights were trained on; None if unknown.
 
-    `size` is that of the network in `view`; `cfg` what timm says of the weights, for those that lie elsewhere.
+    `size` is the image size of `view`; `cfg` is timm's entry for weights that are not local.
     """
     first = size.blocks[0]
     network = without_values(lambda: build(model, view))
@@ -44,7 +44,7 @@ def trained_side(query: ModelQuery, model: Model, view: View, size: NetworkSize,
 
 
 def own_side(model: Model, view: View) -> int | None:
-    """Return rows (and columns) of the grid that a network holds whatever its images' size is; None of others."""
+    """Return the rows (= columns) of a fixed position grid, independent of image size; None without one."""
     grids = [_grid(model, view)]
     if grids[0] is not None:
         grids.append(_grid(model, replace(view, image_size=2 * view.image_size)))
@@ -52,14 +52,14 @@ def own_side(model: Model, view: View) -> int | None:
 
 
 def _grid(model: Model, view: View) -> int | None:
-    """Return the side of a position embedding [1, rows, columns, C] of a network; None without one, or of no square."""
+    """Return the side of a network's position embedding [1, rows, columns, C]; None without a square one."""
     state = without_values(lambda: build(model, view)).state_dict()
     shapes = [value.shape for name, value in state.items() if NAME.search(name) and value.ndim == 4]
     return next((rows for one, rows, columns, _ in shapes if one == 1 and rows == columns), None)
 
 
 def _tokens(shapes: Mapping[str, Sequence[int]], channels: int) -> int | None:
-    """Return how many tokens the position embedding among tensors has; None without one of so many channels."""
+    """Return the number of tokens of the position embedding among tensors; None without one of that width."""
     for name, shape in shapes.items():
         if NAME.search(name) and not OTHERS.search(name) and channels in shape:
             return math.prod(shape) // channels
@@ -67,9 +67,9 @@ def _tokens(shapes: Mapping[str, Sequence[int]], channels: int) -> int | None:
 
 
 def _side(tokens: int, before: int) -> int | None:
-    """Return the side of the square of patches among tokens, of which as many stand before it as in the network.
+    """Return the side of the square grid of patches, given the number of other tokens in the network.
 
-    Other code bases have positions of other tokens before the patches: none, a class token, one of distillation.
+    Other code bases may have positions for other tokens before the patches: none, a class or a distillation token.
     """
     for count in (before, 0, 1, 2):
         side = math.isqrt(max(tokens - count, 0))

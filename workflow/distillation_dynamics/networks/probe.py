@@ -1,9 +1,8 @@
-"""A head for a network that has none: a linear classifier on its pooled features, trained on labelled images.
+"""Trains a head for a network that has none: a linear classifier on its pooled features of labelled images.
 
-The features are standardised and the classifier is multinomial logistic regression with a penalty on its weights, by
-L-BFGS in float64; of several penalties the one counts with which the loss on the validation images is least. What
-standardises is folded into the weights, which become those of timm's own classifier: the network is a plain one of timm
-from then on.
+Features are standardised; the classifier is multinomial logistic regression with an L2 penalty, fitted by L-BFGS in
+float64. The penalty is the one with the least loss on the validation images. Standardisation is folded into the weights
+of timm's own classifier, so the network is a plain timm network afterwards.
 """
 
 from typing import Any
@@ -22,7 +21,7 @@ from ..spec.networks import EVALUATION_BATCH
 from .answers import run
 from .blocks import TimmNetwork
 
-# Of half the squared weights (of standardised features), beside the mean cross-entropy; from weak to strong.
+# Factors of half the squared weights (for standardised features) added to the mean cross-entropy, weak to strong.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 MOST_STEPS = 300
 
@@ -30,7 +29,7 @@ MOST_STEPS = 300
 def fit(rows: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Return weights [K, D] and bias [K] that minimise mean cross-entropy + penalty / 2 x squared weights.
 
-    `rows` [n, D] are standardised, `labels` [n] are numbers of classes; the bias has no penalty.
+    `rows` [n, D] are standardised, `labels` [n] are class indices; the bias has no penalty.
     """
     wanted = np.eye(classes)[labels]
 
@@ -50,7 +49,7 @@ def fit(rows: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> t
 
 
 def pooled(network: nn.Module, images: Split, device: torch.device, workers: int, size: int) -> np.ndarray:
-    """Return what the head of a network would read of all images of a split, [n, D] in float64; `size` at a time."""
+    """Return the pooled features of all images of a split, [n, D] in float64, computed `size` images at a time."""
     network.to(device).eval()
     with torch.inference_mode():
         batches = images.evaluation(size, workers)
@@ -68,17 +67,17 @@ def add_head(
     workers: int = 0,
     size: int = EVALUATION_BATCH,
 ) -> dict[str, Any]:
-    """Train a linear classifier for `classes` on pooled features of `images`, and make it the network's head.
+    """Train a linear classifier for `classes` on pooled features of `images`, and set it as the network's head.
 
-    `size` images pass at a time. `held` chooses the penalty; without it that is the second. Returns what was done, for
-    `result.json`. Raises StudyError, beginning with the key, where timm's classifier is no linear layer of what the
-    head reads, and where features are not finite.
+    `size` images pass at a time. `held` selects the penalty; without it the second one is used. Returns a summary for
+    `result.json`. Raises StudyError, beginning with the key, if timm's classifier is not a linear layer on the pooled
+    features, or features are not finite.
     """
     rows = pooled(network, images, device, workers, size)
     if not np.isfinite(rows).all():
         raise StudyError("weights: its pooled features are not finite; give other weights")
     centre, spread = rows.mean(axis=0), rows.std(axis=0)
-    # Of what is always the same rounding leaves a spread, which nothing may be divided by.
+    # A constant feature has a spread from rounding, which must not become a divisor.
     spread[spread <= 1e-12 * np.abs(centre)] = 1.0
     others = None if held is None else (pooled(network, held, device, workers, size) - centre) / spread
 

@@ -1,6 +1,6 @@
-"""What the rest of the library asks of a network: the protocol that timm's networks keep, and architectures must.
+"""The interface that the library requires of a network: timm's networks have it, architectures must keep it.
 
-`check` holds the network of an architecture against it before anything runs, with fresh weights on random images.
+`check` tests an architecture's network against it before anything runs, with fresh weights on random images.
 """
 
 from collections.abc import Iterator
@@ -19,45 +19,44 @@ from .blocks import TimmNetwork, block_names, classes_of, gives_prefix
 from .build import build, misfit, without_values
 
 IMAGES = 2
-# Ways to the same numbers differ by rounding alone.
+# Tolerance for rounding between two ways to compute the same numbers.
 TOLERANCE = 1e-4
 
 
 class Network(Protocol):
-    """A network as the library asks it; B images [B, C, H, W], K classes (0: none, and no logits).
+    """Interface of a network; B images [B, C, H, W], K classes (0: no head, no logits).
 
-    Where they are there, these count, too: `num_prefix_tokens` (class, distillation and register tokens, before the
-    patches) and `reg_token` [1, R, C], its own or a part's, by which `forward_intermediates(return_prefix_tokens=True)`
-    is asked for other tokens and they are told apart; `norm` and `blocks_token_only`, between the last block and what
-    `forward_head` reads (the lens); modules named `attn` in blocks (attention). Weights are its `state_dict`, whose
-    values are finite.
+    Optional: `num_prefix_tokens` (class, distillation and register tokens before the patches) and `reg_token` [1, R, C]
+    of the network or a part, by which `forward_intermediates(return_prefix_tokens=True)` is asked for other tokens and
+    registers are recognised; `norm` and `blocks_token_only` between the last block and `forward_head` (for the lens);
+    modules named `attn` in blocks (attention). Weights are its `state_dict`, with finite values.
     """
 
-    # Of every block in order `module`, the name of the module that gives its features, and `reduction`, the distance of
-    # neighbouring patches in pixels: features, gradients and attention are found by it.
+    # For every block in order: `module`, the name of the module that gives its features, and `reduction`, the distance
+    # of neighbouring patches in pixels. Features, gradients and attention are found by it.
     feature_info: list[dict[str, Any]]
     num_classes: int
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits [B, K]: those of `forward_head(forward_features(images))`."""
+        """Return logits [B, K], equal to `forward_head(forward_features(images))`."""
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Return what `forward_head` reads."""
+        """Return the input of `forward_head`."""
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Return logits [B, K] or, before the classifier, pooled features [B, D]."""
+        """Return logits [B, K] or, with `pre_logits`, the pooled features [B, D]."""
 
     def forward_intermediates(
         self, images: Tensor, indices: list[int], norm: bool, stop_early: bool, intermediates_only: bool = False
     ) -> Any:
-        """Return what `forward_features` does, and the features [B, C, H, W] of blocks `indices`, without a norm.
+        """Return the output of `forward_features` and the features [B, C, H, W] of blocks `indices`, without a norm.
 
-        With `intermediates_only` the features alone. Of networks with other tokens than patches features are pairs with
-        those tokens [B, P, C] if `return_prefix_tokens` is given.
+        With `intermediates_only` only the features. With `return_prefix_tokens`, features of networks with other tokens
+        are pairs with those tokens [B, P, C].
         """
 
     def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that decay as little as biases and norms do, such as positions."""
+        """Return the names of parameters exempt from weight decay besides biases and norms, such as positions."""
 
 
 MEMBERS = (*Network.__annotations__, *(name for name in vars(Network) if not name.startswith("_")))
@@ -71,7 +70,7 @@ def _plain(network: TimmNetwork) -> bool:
     return named and all(info["num_chs"] == width for info in infos) and own == [None] * len(own)
 
 
-# What an architecture may ask of the model that it changes (`REQUIRES`), and what is said where that has it not.
+# Requirements of architectures on their model (`REQUIRES`), and the error if it lacks them.
 REQUIRES = {
     "class_token": (
         lambda network: getattr(network, "cls_token", None) is not None,
@@ -85,9 +84,9 @@ REQUIRES = {
 
 
 def check(model: Model, view: View) -> str | None:
-    """Raise StudyError where an architecture does not fit its model, or its network does not keep the protocol.
+    """Raise StudyError if an architecture does not fit its model, or its network breaks the protocol.
 
-    Return what the network says of itself (`note`), if it does.
+    Return the network's own remark (`note`), if it has one.
     """
     (name,) = model.architecture
     given = import_module(f".architectures.{name}", __package__)
@@ -102,7 +101,7 @@ def check(model: Model, view: View) -> str | None:
             images = torch.randn(IMAGES, view.channels, view.image_size, view.image_size)
             found = next(_faults(network.eval(), images, model.classes), None)
         except Exception as error:
-            # Of what is put together wrongly torch raises anything.
+            # For wrong constructions torch raises any kind of error.
             raise misfit(model, error) from error
     if found is not None:
         raise misfit(model, found)
@@ -110,7 +109,7 @@ def check(model: Model, view: View) -> str | None:
 
 
 def _faults(network: TimmNetwork, images: Tensor, classes: int) -> Iterator[str]:
-    """Yield what a network does not keep of the protocol."""
+    """Yield the ways in which a network breaks the protocol."""
     if missing := [name for name in MEMBERS if not hasattr(network, name)]:
         yield f"the network has no {', '.join(missing)} (networks/protocol.py)"
         return

@@ -1,7 +1,7 @@
-"""How the names in a file of weights may be read: with a prefix taken off, or as those of another library.
+"""Readings of the names in a weights file: without a prefix, or as those of another library.
 
-Training wraps networks, and what wraps them puts its name before theirs: `module.`, `teacher.backbone.`. Which prefix
-it is decides what then fits, no list of prefixes.
+Training code wraps networks and prepends names: `module.`, `teacher.backbone.`. The right prefix is the one with which
+the weights fit; there is no list of prefixes.
 """
 
 from collections import Counter
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from . import hugging_face
 
-# torch.compile puts it anywhere into a name.
+# torch.compile inserts it anywhere in a name.
 COMPILED = "_orig_mod."
 TRANSFORMERS = "transformers"
-# What the average of a training's weights is called, which is what is released of it.
+# Names for the weight average of a training, which is usually what is released.
 AVERAGES = ("teacher", "ema", "target", "momentum")
 
 
 class Reading(NamedTuple):
-    """Tensors by the names that they have without a prefix, or in timm; `left`: names of the file that are not read.
+    """Tensors by their names without prefix or in timm's form; `left`: names of the file that are not read.
 
-    `library`: whose names were brought to timm's, None where they are as in the file.
+    `library`: whose names were translated to timm's, None if none were.
     """
 
     prefix: str
@@ -32,9 +32,9 @@ class Reading(NamedTuple):
 
 
 def readings(state: Mapping[str, Tensor], wanted: Iterable[str]) -> list[Reading]:
-    """Return how tensors may be read: as they are, then without each prefix that enough of them share.
+    """Return the possible readings: the names as they are, then without each prefix shared by enough tensors.
 
-    Enough are half as many as the network has (`wanted`, names): fewer cannot be its weights.
+    Enough is half the number of names the network has (`wanted`).
     """
     state = {name.replace(COMPILED, ""): value for name, value in state.items()}
     shared = Counter(prefix for name in state for prefix in _prefixes(name))
@@ -50,7 +50,7 @@ def _prefixes(name: str) -> list[str]:
 def _reading(state: dict[str, Tensor], prefix: str) -> Reading:
     below = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     outside = set() if prefix == "" else {name for name in state if not name.startswith(prefix)}
-    # At the top a head lies among the tensors of the tower.
+    # A head at the top level is among the tower's tensors.
     aside = {name for name in below if name.startswith(tuple(hugging_face.HEADS)) or name == hugging_face.PROJECTION}
     tower = below if prefix else {name: value for name, value in below.items() if name not in aside}
     translated = hugging_face.converted(tower)
@@ -63,11 +63,11 @@ def _reading(state: dict[str, Tensor], prefix: str) -> Reading:
 
 
 def is_average(name: str) -> bool:
-    """Whether a name is that of an average of weights over a training: of a teacher, an EMA."""
+    """Return whether a name denotes a training's weight average: of a teacher, an EMA."""
     words = name.lower().replace(".", "_").split("_")
     return any(word in AVERAGES for word in words)
 
 
 def fit_of(reading: Reading, wanted: Iterable[str]) -> int:
-    """Return how many names of a network are among those of a reading."""
+    """Return how many of the network's names a reading has."""
     return len(reading.state.keys() & set(wanted))

@@ -1,9 +1,9 @@
-"""Weights as they were released, from a file: through timm's own filters, to whatever size the study looks at.
+"""Loads released weights from a file through timm's own filters, at any image size.
 
-A prefix of all names is taken off, and names of transformers are brought to timm's (`readings`). timm renames what
-other code bases call their tensors (DINOv2, MAE, CLIP, ConvNeXt, Swin), resamples position grids and patches, and
-adapts the first convolution to other channels. What the file then has too few or too many of is told apart (`fitting`):
-a head that is not asked for is left out, another architecture is refused.
+A common prefix is removed, and names of transformers are translated to timm's (`readings`). timm renames tensors of
+other code bases (DINOv2, MAE, CLIP, ConvNeXt, Swin), resamples position grids and patches, and adapts the first
+convolution to other channels. `fitting` judges missing and unused tensors: an unneeded head is dropped, another
+architecture is refused.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from .fitting import Fitted, classifiers_of, filter_of, fitting, not_of, others_
 from .weights import check_finite, check_state, load_weights, read_weights
 from .weights_file import described, header, read_as
 
-# What a file that is just right is loaded as.
+# Result of loading a file that fits exactly.
 AS_IT_IS: dict[str, Any] = {
     "prefix": "", "others": [], "library": None, "resampled": {}, "missing": [], "unused": [], "renamed": False
 }  # fmt: skip
@@ -31,18 +31,17 @@ AS_IT_IS: dict[str, Any] = {
 def load_released(
     path: str | Path, network: nn.Module, model: Model, expected_sha256: str | None = None, remedy: str = ""
 ) -> dict[str, Any]:
-    """Load released safetensors into `network`, built from `model`, and print in one line what did not fit as it was.
+    """Load released safetensors into `network`, built from `model`; print one line on what did not fit exactly.
 
-    Those of an architecture of this library must be just what its network holds, since timm knows no other of it.
+    Weights of an architecture of this library must match the network exactly, since timm does not know it.
 
-    Returns it: `prefix`, what was taken off all names, and `others`, those of further networks in the file that would
-    have fitted; `library`, whose names were brought to timm's (None: none's); `resampled`, name -> [shape in the file
-    (None: of a tensor of another name), shape in the network]; `missing`, tensors of the network that keep what they
-    were made with; `unused`, tensors of the file that the network has no place for; `renamed`, whether timm renamed
-    tensors. Values of float16 and bfloat16 are widened.
+    Returns `prefix`, removed from all names; `others`, prefixes of further networks in the file that would fit;
+    `library`, whose names were translated to timm's (None: none); `resampled`, name -> [shape in the file (None: under
+    another name), shape in the network]; `missing`, tensors of the network that keep their initial values; `unused`,
+    tensors of the file without a place; `renamed`, whether timm renamed tensors. float16 and bfloat16 are widened.
 
-    Raises StudyError with `remedy` when the file is missing, damaged, not the expected one, of another architecture,
-    with a head of other classes than the model's (unless these are 0), or with values that are not finite.
+    Raises StudyError with `remedy` if the file is missing, damaged, not the expected one, of another architecture, has
+    a head with another number of classes than the model's (unless that is 0), or values that are not finite.
     """
     if model.architecture:
         load_weights(path, network, expected_sha256, _of_architecture(model, remedy))
@@ -53,7 +52,7 @@ def load_released(
     fitted = fitting(path, given, network, model, timms, remedy)
     fits = {name: value for name, value in fitted.state.items() if name not in fitted.unused}
     if others_of(fits, network):
-        # A first convolution of other channels; of the head timm has nothing left to do.
+        # A first convolution with other channels; timm has nothing left to do for the head.
         classes, channels = classes_of(network), _channels(network)
         cfg = timms.cfg | {"num_classes": classes, "state_dict": fits}
         try:
@@ -71,11 +70,10 @@ def load_released(
 
 
 def check_header(path: Path, model: Model, view: View, remedy: str) -> tuple[int, str | None]:
-    """Return what is known of released weights before any are loaded: the classes of their head (0: none), and a note.
+    """Return facts on released weights before loading: the number of classes of their head (0: none), and a note.
 
-    The note says how their names are read, None where they are as they are. Raises StudyError with `remedy` where names
-    and shapes are those of another architecture or of other classes, as `load_released` does; where timm's filter needs
-    values to tell, nothing is said here.
+    The note says how their names are read, None if unchanged. Raises StudyError with `remedy` if names and shapes are
+    of another architecture or other classes, as `load_released` does; nothing is checked if timm's filter needs values.
     """
     with torch.device("meta"):
         network = build(model, view)
@@ -105,10 +103,10 @@ def _channels(network: nn.Module) -> int:
 
 
 def _said(fitted: Fitted, network: nn.Module) -> dict[str, Any]:
-    """Return what `load_released` returns of tensors that were read, and of what timm's filter made of them."""
+    """Return the result of `load_released` for tensors that were read and filtered by timm."""
     wanted, state, given = network.state_dict(), fitted.state, fitted.reading.state
     kept = {value.untyped_storage().data_ptr() for value in state.values()}
-    # What is in the filtered state neither by its name nor by its memory was left out or, of one tensor, resampled.
+    # Tensors that are in the filtered state neither by name nor by memory were dropped or resampled.
     gone = {n: v for n, v in given.items() if n not in state and v.untyped_storage().data_ptr() not in kept}
     memory = {value.untyped_storage().data_ptr() for value in given.values()}
     resampled: dict[str, list] = {}

@@ -1,4 +1,4 @@
-"""Weights of a network that this study made: written whole, and loaded exactly."""
+"""Weights of a network made by this study: saved whole, loaded exactly."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ..errors import StudyError
 from ..files import replacing, sha256
 from .weights_file import check_safetensors
 
-# The remedy where a result is damaged.
+# Remedy for a damaged result.
 MAKE_AGAIN = "delete it and run the same command again"
 
 
@@ -23,9 +23,10 @@ def save_weights(path: str | Path, network: nn.Module) -> None:
 def load_weights(
     path: str | Path, network: nn.Module, expected_sha256: str | None = None, remedy: str = MAKE_AGAIN
 ) -> None:
-    """Load safetensors into `network`, every name and shape exact, every value finite (float16, bfloat16: widened).
+    """Load safetensors into `network`; every name and shape must match, every value be finite (float16, bfloat16:
+    widened).
 
-    Raises StudyError with `remedy` when the file is missing, damaged, not the expected one, or of another model.
+    Raises StudyError with `remedy` if the file is missing, damaged, not the expected one, or of another model.
     """
     state = read_weights(path, expected_sha256, remedy)
     check_state(path, state, network, remedy)
@@ -36,7 +37,7 @@ def load_weights(
 def read_weights(path: str | Path, expected_sha256: str | None, remedy: str) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name.
 
-    Raises StudyError with `remedy` when the file is missing, damaged or not the expected one.
+    Raises StudyError with `remedy` if the file is missing, damaged or not the expected one.
     """
     if not Path(path).is_file():
         raise StudyError(f"{path}: no such weights file")
@@ -47,20 +48,20 @@ def read_weights(path: str | Path, expected_sha256: str | None, remedy: str) -> 
 
 
 def check_finite(path: str | Path, network: nn.Module, remedy: str) -> None:
-    """Raise StudyError with `remedy` where what was loaded from `path` into a network holds NaN or infinity."""
+    """Raise StudyError with `remedy` if weights loaded from `path` hold NaN or infinity."""
     for name, value in network.state_dict().items():
         if not value.isfinite().all():
             raise StudyError(f"{path}: {name} holds values that are not finite numbers (NaN or infinity); {remedy}")
 
 
 def check_state(path: str | Path, state: dict[str, Tensor], network: nn.Module, remedy: str) -> None:
-    """Raise StudyError with `remedy` where tensors of a file are not just those of a network, by name, shape, kind."""
+    """Raise StudyError with `remedy` if a file's tensors differ from a network's in name, shape or type."""
     if (said := _misfit(state, network.state_dict())) is not None:
         raise StudyError(f"{path}: does not fit the model in the configuration ({said}); {remedy}")
 
 
 def _misfit(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> str | None:
-    """Return why weights are not those of a model; None when they are."""
+    """Return how weights differ from a model's; None if they match."""
     for difference, names in (("lacks", wanted.keys() - state.keys()), ("has too", state.keys() - wanted.keys())):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -1,4 +1,4 @@
-"""Files of weights from elsewhere: safetensors alone, told apart from what is none before anything is loaded.
+"""Checks weights files from outside before loading; only safetensors are accepted.
 
 Imports no torch.
 """
@@ -14,26 +14,26 @@ from ..errors import StudyError
 NAME = "model.safetensors"
 HUB, LOCAL = "hf-hub:", "local-dir:"
 PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}
-# Names that a sentence lists.
+# Maximum number of names listed in a message.
 LISTED = 3
-# How a zip archive begins, which torch.save writes, and a pickle.
+# First bytes of a zip archive, as torch.save writes, and of a pickle.
 MAGIC = (b"PK\x03\x04", b"\x80")
 
 
 def other_weights(owner: str) -> str:
-    """Return the remedy where a fault is not that of a result but of the weights that `owner` (a key) is given."""
+    """Return the remedy for faults in the weights given for `owner` (a key)."""
     return f"the fault is in what {owner}.weights names: give other weights there"
 
 
 def is_local(source: str) -> bool:
-    """Whether weights lie on this machine: `local-dir:folder` or a file."""
+    """Return whether weights are on this machine: `local-dir:folder` or a file."""
     return not source.startswith(HUB)
 
 
 def local_weights(source: str, owner: str) -> Path:
-    """Return the file of local weights: itself, or that of `local-dir:folder`.
+    """Return the file of local weights: the file itself, or that in `local-dir:folder`.
 
-    Raises StudyError, naming those of `owner` (a key), where the folder has none.
+    Raises StudyError naming `owner` (a key) if the folder has none.
     """
     if not source.startswith(LOCAL):
         return Path(source)
@@ -52,7 +52,7 @@ def local_weights(source: str, owner: str) -> Path:
 
 
 def check_safetensors(path: str | Path, remedy: str) -> None:
-    """Raise StudyError with `remedy` where a file is not whole safetensors, as far as its header tells."""
+    """Raise StudyError with `remedy` if the header shows that a file is not complete safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -60,7 +60,7 @@ def check_safetensors(path: str | Path, remedy: str) -> None:
             begin = file.read(9)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    # Of safetensors the first 8 bytes are a number, and may be any; then JSON begins.
+    # The first 8 bytes of safetensors are an arbitrary number, followed by JSON.
     if begin.startswith(MAGIC) and begin[8:] != b"{":
         raise StudyError(f"{path}: {_not_read(path, Path(path).with_suffix('.safetensors'))}")
     try:
@@ -71,14 +71,14 @@ def check_safetensors(path: str | Path, remedy: str) -> None:
 
 
 def header(path: Path) -> dict[str, dict[str, Any]]:
-    """Return name -> {"dtype", "shape"} of the tensors in a safetensors file, read from its header alone."""
+    """Return name -> {"dtype", "shape"} of the tensors in a safetensors file, from its header."""
     with open(path, "rb") as file:
         tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return {name: {key: one[key] for key in ("dtype", "shape")} for name, one in tensors.items() if "dtype" in one}
 
 
 def read_as(prefix: str, others: Iterable[str], library: str | None) -> str:
-    """Return how the names in a file were read; empty where they were as they are."""
+    """Return how the names in a file were read; "" if unchanged."""
     more = [f"and not those with {listed(list(others))}"] if others else []
     parts = [", ".join([f"names read without {prefix}", *more])] if prefix else []
     parts += [f"names of {library} brought to timm's"] if library else []
@@ -86,7 +86,7 @@ def read_as(prefix: str, others: Iterable[str], library: str | None) -> str:
 
 
 def described(loaded: Mapping[str, Any]) -> str:
-    """Return in one line how a file was loaded (what `load_released` returns); empty where all was as it should be."""
+    """Return one line on how a file was loaded (the result of `load_released`); "" if it fitted exactly."""
     parts = [read_as(loaded["prefix"], loaded["others"], loaded["library"])]
     resampled = [f"{name} resampled from {old} to {new}" for name, (old, new) in loaded["resampled"].items()]
     if len(resampled) > LISTED:
@@ -100,7 +100,7 @@ def described(loaded: Mapping[str, Any]) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first few names, and the number of others."""
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 

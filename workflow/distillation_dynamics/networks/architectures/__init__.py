@@ -1,5 +1,5 @@
-"""Architectures: a model of timm changed, one file each, that stands alone with torch and timm.
+"""Architectures: modified timm models, one file each, which depends only on torch and timm.
 
-`modify(make, ...)` returns the network; `make(**changes)` makes the study's model as timm does, with arguments changed.
-What is asked of the network: `networks.protocol`.
+`modify(make, ...)` returns the network; `make(**changes)` builds the study's timm model with changed arguments.
+Requirements on the network: `networks.protocol`.
 """

@@ -1,4 +1,4 @@
-"""A linear layer lifts the last block's output to another width, where it has its own norm and head.
+"""A linear layer lifts the last block's output to another width, followed by a norm and head of that width.
 
 features of the last block = W block(x) + b, for all tokens; then norm and head at that width. The lift trains with the
 network and stays in it, unlike the projection of a distillation loss. Source: Tian, Xu, Li, Jin, From Low-Rank Features
@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 class Lifted(nn.Module):
-    """A block, and a lift of what it gives: tokens [B, N, C] -> [B, N, width]."""
+    """A block followed by a lift of its output: tokens [B, N, C] -> [B, N, width]."""
 
     def __init__(self, block: nn.Module, channels: int, width: int):
         super().__init__()
@@ -31,15 +31,15 @@ class Lifted(nn.Module):
         nn.init.zeros_(self.lift.bias)
 
     def forward(self, tokens: Tensor, *args, **options) -> Tensor:
-        """Return the lifted tokens; what else a block is given, it gets."""
+        """Return the lifted tokens; other arguments go to the block."""
         return self.lift(self.block(tokens, *args, **options))
 
 
 def modify(make: Callable[..., Any], width: int) -> nn.Module:
-    """Return the network; `make` makes the model of timm, with arguments changed."""
+    """Return the network; `make` builds the timm model with changed arguments."""
     network, wide = make(), make(embed_dim=width, depth=1, num_heads=1)
     network.blocks[-1] = Lifted(network.blocks[-1], network.embed_dim, width)
-    # Of fc_norm and norm one is there, by how the head pools; some have a head for the distillation token.
+    # A model has fc_norm or norm, depending on its pooling; some have a head for the distillation token.
     for name in ("norm", "fc_norm", "head", "head_dist"):
         if hasattr(network, name):
             setattr(network, name, getattr(wide, name))

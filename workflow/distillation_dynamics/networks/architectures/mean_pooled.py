@@ -16,7 +16,7 @@ OPTIONS: dict[str, dict] = {}
 
 
 def modify(make: Callable[..., Any]) -> nn.Module:
-    """Return the network; `make` makes the model of timm, with arguments changed."""
+    """Return the network; `make` builds the timm model with changed arguments."""
     network = make(global_pool="avg")
     if hasattr(network, "blocks_token_only"):
         network.blocks_token_only = network.cls_token = None

@@ -11,24 +11,24 @@ from torch import Tensor, nn
 
 REQUIRES = ("plain",)
 OPTIONS: dict[str, dict] = {}
-# That of the norms in ViTs.
+# Epsilon of the norms in ViTs.
 EPS = 1e-6
 
 
 class Normalised(nn.Module):
-    """A block, and a norm of what it gives: tokens [B, N, C] -> [B, N, C]."""
+    """A block followed by a norm of its output: tokens [B, N, C] -> [B, N, C]."""
 
     def __init__(self, block: nn.Module, channels: int):
         super().__init__()
         self.block, self.norm = block, nn.LayerNorm(channels, EPS)
 
     def forward(self, tokens: Tensor, *args, **options) -> Tensor:
-        """Return the normalised tokens; what else a block is given, it gets."""
+        """Return the normalised tokens; other arguments go to the block."""
         return self.norm(self.block(tokens, *args, **options))
 
 
 def modify(make: Callable[..., Any]) -> nn.Module:
-    """Return the network; `make` makes the model of timm, with arguments changed."""
+    """Return the network; `make` builds the timm model with changed arguments."""
     network = make()
     network.blocks[-1] = Normalised(network.blocks[-1], network.embed_dim)
     return network

@@ -24,8 +24,8 @@ OPTIONS = {
 
 
 def modify(make: Callable[..., Any], width: int) -> nn.Module:
-    """Return the network; `make` makes the model of timm, with arguments changed."""
-    # Only counted, so that no values are needed.
+    """Return the network; `make` builds the timm model with changed arguments."""
+    # Only counted, so no values are needed.
     with torch.device("meta"):
         narrow = make()
         channels, heads = narrow.embed_dim, narrow.blocks[-1].attn.num_heads
@@ -54,6 +54,6 @@ def count(module: nn.Module) -> int:
 
 
 def last(network: Any) -> int:
-    """Return the number of parameters of the last block and of all that follows it."""
+    """Return the number of parameters of the last block and everything after it."""
     behind = [getattr(network, name) for name in ("norm", "fc_norm", "head", "head_dist") if hasattr(network, name)]
     return count(network.blocks[-1]) + sum(map(count, behind))

@@ -23,7 +23,7 @@ OPTIONS = {
 
 
 class WideLast(nn.Module):
-    """A lift, and a block at its width: tokens [B, N, C] -> [B, N, width]."""
+    """A lift, then a block at the new width: tokens [B, N, C] -> [B, N, width]."""
 
     def __init__(self, block: nn.Module, channels: int, width: int):
         super().__init__()
@@ -32,19 +32,19 @@ class WideLast(nn.Module):
         nn.init.zeros_(self.lift.bias)
 
     def forward(self, tokens: Tensor, *args, **options) -> Tensor:
-        """Return the tokens of the wide block; what else a block is given, it gets."""
+        """Return the tokens of the wide block; other arguments go to the block."""
         return self.block(self.lift(tokens), *args, **options)
 
 
 def modify(make: Callable[..., Any], width: int) -> nn.Module:
-    """Return the network; `make` makes the model of timm, with arguments changed."""
+    """Return the network; `make` builds the timm model with changed arguments."""
     network = make()
     head = network.embed_dim // network.blocks[-1].attn.num_heads
     if width % head:
         raise ValueError(f"width: {width} is not a multiple of {head}, the width of a head of attention")
     wide = make(embed_dim=width, num_heads=width // head)
     network.blocks[-1] = WideLast(wide.blocks[-1], network.embed_dim, width)
-    # Of fc_norm and norm one is there, by how the head pools; some have a head for the distillation token.
+    # A model has fc_norm or norm, depending on its pooling; some have a head for the distillation token.
     for name in ("norm", "fc_norm", "head", "head_dist"):
         if hasattr(network, name):
             setattr(network, name, getattr(wide, name))
