@@ -45,5 +45,5 @@ def test_a_folder_in_which_nothing_can_be_written_is_named_with_the_remedy(tmp_p
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(StudyError, match=rf"^results: not writable \(.*{sentence}"):
+    with pytest.raises(StudyError, match=rf"^results: nothing can be written there \(.*{sentence}"):
         check_folders("results")

@@ -150,7 +150,7 @@ def test_damaged_weights_are_not_shared(here):
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(StudyError, match="is not what was written"):
+    with pytest.raises(StudyError, match="has changed since it was written"):
         bundle.write(STUDY, "everything", 0, None)
 
 

@@ -1,1 +1,1 @@
-"""Does a measure taken before training foretell what aligning a pair of blocks does, over finished studies?"""
+"""Tests over finished studies whether a measure before training predicts the effect of aligning a pair of blocks."""

@@ -1,7 +1,8 @@
-"""Does a measure taken before training foretell what aligning a pair does? `python -m distillation_dynamics.foresight`.
+"""Whether a measure before training predicts the effect of aligning a pair: `python -m
+distillation_dynamics.foresight`.
 
-In: the folders of two finished studies or more. Out, in the folder of `--out`: `pairs.parquet`, a row a pair that a
-study aligned alone, and `foresight.parquet`, a row a predictor; and that in a few lines. Imports no torch.
+In: folders of two or more finished studies. Out, in the folder of `--out`: `pairs.parquet`, one row per pair that a
+study aligned alone, and `foresight.parquet`, one row per predictor; and a summary in a few lines. Imports no torch.
 """
 
 import argparse
@@ -26,7 +27,7 @@ it is the rule `early`, or its opposite, under another name."""
 
 
 def gathered(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the pairs of studies; raise StudyError where one is unfinished or given twice, or none can be left out."""
+    """Return the pairs of studies; raise StudyError if one is unfinished or given twice, or none can be left out."""
     studies = [pairs.read(folder) for folder in folders]
     names = [study.name for study in studies]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -43,7 +44,7 @@ def gathered(folders: Sequence[Path]) -> pd.DataFrame:
 
 
 def said(found: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Return the table in words, a line a predictor."""
+    """Return the table in words, one line per predictor."""
     rows = [HEADS]
     for row in table.to_dict("records"):
         value = with_interval(row["correlation"], row["low"], row["high"], "+")
@@ -62,7 +63,7 @@ def said(found: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Ask it of studies; return the sentence with which it failed, None where it did not."""
+    """Run on the studies of a command; return the error sentence, None on success."""
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.foresight", description=__doc__.partition("\n")[0]
     )

@@ -1,11 +1,11 @@
-"""The pairs of blocks that a finished study aligned: what each did to accuracy, and what was known of it before.
+"""The pairs of blocks aligned in a finished study: effect on accuracy, and measures from before training.
 
 In: the folder of a study. Out: the rows of pairs.parquet. A row is a variant that differs from its baseline in one
-term, which aligns one pair of blocks towards the teacher that both have; several doses of a pair are several rows.
-Predictors are of the first seed's untrained student (epoch 0) and of the trained teacher, CKA of tokens or of images as
-the question `alignment` chooses; what a study did not measure is NaN. `gradient_cosine` is of the term's gradient at
-the first update that was logged: its cosine to the gradient of the terms that ask no teacher (cross-entropy), on each
-block of the student, mean over blocks weighted by the norm of the term's gradient there. Imports no torch.
+term, which aligns one pair of blocks with their common teacher; several doses of a pair are several rows. Predictors
+are of the first seed's untrained student (epoch 0) and of the trained teacher, CKA of tokens or images as the question
+`alignment` chooses; missing measurements are NaN. `gradient_cosine` belongs to the first logged update: the cosine
+between the term's gradient and that of the terms without a teacher (cross-entropy) on each block of the student,
+averaged with the norm of the term's gradient as weight. Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from ..spec.tables import MAIN_IMAGE_SET, WHO
 from ..spec.training import TEACHER
 from ..statistics.checkpoints import at_last_epoch
 
-# Those that a study may lack, as metrics may be left out.
+# Tables that a study may lack, since metrics can be left out.
 MEASURED = {
     "cka": "tables/cka.parquet",
     "mismatch": "tables/mismatch.parquet",
@@ -73,7 +73,7 @@ PAIR_COLUMNS = {
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished study: its name, variants as configured, its arms (network, student, variant, teacher) and tables."""
+    """A finished study: name, variants as configured, arms (network, student, variant, teacher) and tables."""
 
     name: str
     variants: Mapping[str, Mapping[str, Any]]
@@ -82,7 +82,7 @@ class Finished:
 
 
 def read(folder: Path) -> Finished:
-    """Read a study; raise StudyError where a folder holds none, or it is not finished or has no students."""
+    """Read a study; raise StudyError if a folder holds none, or it is unfinished or has no students."""
     _, known = provenance.read(folder.name, folder.parent)
     variants = known["configuration"].get("variants")
     if not variants:
@@ -101,7 +101,7 @@ def read(folder: Path) -> Finished:
 
 
 def pairs_of(study: Finished) -> pd.DataFrame:
-    """Return the rows of pairs.parquet of a study; none where it aligns no pair alone."""
+    """Return a study's rows of pairs.parquet; none if it aligns no pair alone."""
     rows = []
     for row in study.tables["effects"].to_dict("records"):
         arm, baseline = (study.arms[row[name]] for name in ("variant", "baseline"))
@@ -120,14 +120,14 @@ def pairs_of(study: Finished) -> pd.DataFrame:
 
 
 def _only_aligned(variant: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
-    """Return the term of a variant that has pairs, by name; None where it has none, or several."""
+    """Return the only term of a variant that has pairs, by name; None if it has none or several."""
     terms = {name: term for name, term in variant.items() if name not in WHO and term["weight"] != 0}
     found = [(name, term) for name, term in terms.items() if "pairs" in term]
     return found[0] if len(found) == 1 else (None, {})
 
 
 def _predictors(study: Finished, arm: str, teacher: str, pair: tuple[int, int], term: str) -> dict[str, float]:
-    """Return PREDICTORS of the pair (student's block, teacher's) that a term of an arm aligns."""
+    """Return PREDICTORS of a pair (student's block, teacher's) that a term of an arm aligns."""
     tables = study.tables
     at = {"network": arm, "epoch": 0, "block": pair[0]}
     own, theirs, narrow, wide = (
@@ -151,7 +151,7 @@ def _predictors(study: Finished, arm: str, teacher: str, pair: tuple[int, int], 
 
 
 def _rows(tables: Mapping[str, pd.DataFrame], table: str, **keys: Any) -> pd.DataFrame:
-    """Return the rows of a table of the first seed that agree in all keys; none without the table."""
+    """Return the first seed's rows of a table that match all keys; none without the table."""
     found = tables.get(table)
     if found is None:
         return pd.DataFrame()
@@ -163,7 +163,7 @@ def _rows(tables: Mapping[str, pd.DataFrame], table: str, **keys: Any) -> pd.Dat
 
 
 def _first(tables: Mapping[str, pd.DataFrame], table: str, column: str, **keys: Any) -> float:
-    """Return a value of the first seed, of networks at their last epoch; NaN where it was not measured."""
+    """Return a value of the first seed, for networks at their last epoch; NaN if it was not measured."""
     rows = _rows(tables, table, **keys)
     if rows.empty or column not in rows:
         return np.nan
@@ -179,17 +179,17 @@ def _cka(tables: Mapping[str, pd.DataFrame], arm: str, teacher: str, pair: tuple
 
 
 def _cosine(tables: Mapping[str, pd.DataFrame], arm: str, term: str) -> float:
-    """Return the mean cosine of a term at the first update logged; NaN where no block has one."""
+    """Return a term's mean cosine at the first logged update; NaN if no block has one."""
     rows = _rows(tables, "term_gradients", network=arm, term=term)
     if rows.empty:
         return np.nan
-    # A block that the term does not reach has no cosine.
+    # Blocks that the term does not reach have no cosine.
     rows = rows[rows["step"] == rows["step"].min()].dropna(subset="cosine")
     return float(np.average(rows["cosine"], weights=rows["norm"])) if len(rows) else np.nan
 
 
 def _depth(tables: Mapping[str, pd.DataFrame], arm: str, block: int) -> float:
-    """Return the relative depth of a student's block; NaN where no table tells how many it has."""
+    """Return the relative depth of a student's block; NaN if no table gives its number of blocks."""
     for table in MEASURED:
         rows = _rows(tables, table, network=arm)
         if len(rows):

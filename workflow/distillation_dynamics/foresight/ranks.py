@@ -1,10 +1,10 @@
-"""Does a predictor order the pairs of a study as aligning them turned out, once other studies told its sign?
+"""Whether a predictor ranks the pairs of a study by their effect, with its sign chosen on other studies.
 
-In: the rows of pairs.parquet of several studies. Out: those of foresight.parquet, one a predictor. In each study its
-Spearman correlation with the effect is computed over the pairs that have it, if these are three or more and both
-differ among them. Of each study left out in turn the correlation counts with the sign of its mean over the others.
-The rule `early` has the sign that it names. Pairs of one study share students and teacher, so that the unit is the
-study: the mean is over studies, and so is its t interval. Imports no torch.
+In: the rows of pairs.parquet of several studies. Out: the rows of foresight.parquet, one per predictor. In each study
+the Spearman correlation with the effect is computed over the pairs with a value, if these are three or more and both
+columns vary. Leaving one study out at a time, its correlation is multiplied by the sign of the mean over the others.
+The rule `early` has a fixed sign. Pairs of one study share students and teacher, so the unit is the study: mean and t
+interval are over studies. Imports no torch.
 """
 
 from typing import Any
@@ -18,9 +18,9 @@ from ..statistics.paired import mean_of
 from .pairs import EARLY, PREDICTORS
 
 FEWEST_PAIRS = 3
-# Values that agree so far are one: of the same pair they differ by rounding, as do effects that are equal.
+# Values that agree to this precision are equal: those of one pair, and equal effects, differ by rounding.
 DECIMALS = 4
-# Of sums of correlations.
+# The same for sums of correlations.
 SAME = 1e-9
 INTERVAL_LOW = "lower end of its 95 % t interval over studies, may pass -1; NaN with one study or without spread"
 COLUMNS = {
@@ -51,9 +51,9 @@ COLUMNS = {
 
 
 def correlation(values: pd.Series, others: pd.Series) -> float:
-    """Return Spearman's rank correlation of two columns [n] where both are known, ties at their mean rank.
+    """Return Spearman's rank correlation of two columns [n] over rows with both values; ties get their mean rank.
 
-    NaN with fewer than three such rows, or where one of the two is the same in all of them.
+    NaN for fewer than three such rows, or a constant column.
     """
     known = values.notna() & others.notna()
     both = [column[known].to_numpy(dtype=np.float64).round(DECIMALS) for column in (values, others)]
@@ -63,12 +63,12 @@ def correlation(values: pd.Series, others: pd.Series) -> float:
 
 
 def signs_of_others(correlations: np.ndarray) -> np.ndarray:
-    """Return, of each study, the sign of the mean of the others' correlations [studies]; NaN where there is none."""
+    """Return for each study the sign of the mean of the others' correlations [studies]; NaN without any."""
     return np.array([_sign(np.delete(correlations, left_out)) or np.nan for left_out in range(len(correlations))])
 
 
 def _sign(correlations: np.ndarray) -> int:
-    """Return the sign of the mean of those that are known, 0 without any."""
+    """Return the sign of the mean of the known values, 0 without any."""
     mean = np.nansum(correlations)
     return 0 if abs(mean) < SAME else int(np.sign(mean))
 

@@ -52,7 +52,7 @@ def check_folders(*folders: str) -> None:
                 remedy = "it must be a folder: move away what is there"
             else:
                 remedy = "make it writable, or work in a copy of the project on a disk where you may write"
-            raise StudyError(f"{folder}: not writable ({error.strerror}); {remedy}") from error
+            raise StudyError(f"{folder}: nothing can be written there ({error.strerror}); {remedy}") from error
 
 
 def where(project: Path) -> str:

@@ -1,1 +1,1 @@
-"""Look into one network without writing a configuration: `python -m distillation_dynamics.look NETWORK IMAGES`."""
+"""Analyses one network without a configuration file: `python -m distillation_dynamics.look NETWORK IMAGES`."""

@@ -1,8 +1,8 @@
-"""Look into one network without writing a configuration: `python -m distillation_dynamics.look NETWORK IMAGES`.
+"""Analyses one network without a configuration file: `python -m distillation_dynamics.look NETWORK IMAGES`.
 
 In: released weights (`hf-hub:owner/name`, a folder or a .safetensors file) and pictures (a folder, a .tar or Parquet
-files). Out: a study of that network alone, whose configuration lies beside its results; it is run,
-which ends with its summary, and its page and figures are named. Imports no torch.
+files). Out: a study of that network alone, with its configuration next to its results. The study runs, ends with its
+summary, and names its page and figures. Imports no torch.
 """
 
 import argparse
@@ -19,7 +19,7 @@ EXAMPLE = "NETWORK=hf-hub:timm/vit_small_patch16_224.dino@main IMAGES=photograph
 
 
 def main(arguments: list[str]) -> str | None:
-    """Look into a network; return the sentence with which it failed, None where it did not."""
+    """Analyse a network; return the error sentence, None on success."""
     asked, others = _asked(arguments)
     if not (asked.network and asked.images):
         return f"error: NETWORK, IMAGES: give both, as in make look {EXAMPLE}"
@@ -35,14 +35,14 @@ def main(arguments: list[str]) -> str | None:
     if status := subprocess.run(command, check=False).returncode:
         return f"error: snakemake ended with status {status}; see its messages above"
     results = RESULTS / configuration["name"]
-    # With options of snakemake that run nothing, or not everything, there may be no page.
+    # With Snakemake options that run nothing, or not everything, there may be no page.
     if (results / INDEX).is_file():
         print(f"\nPage: {results / INDEX}\nFigures: {results / 'figures'}")
     return None
 
 
 def _asked(arguments: list[str]) -> tuple[Asked, list[str]]:
-    """Return what a command asks for, and its options of snakemake."""
+    """Return the request of a command, and its Snakemake options."""
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.look", description=__doc__.partition("\n")[0]
     )

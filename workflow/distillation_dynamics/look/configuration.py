@@ -1,4 +1,4 @@
-"""The study of one network: its configuration, what it would write, and the file that it stands in."""
+"""The study of one network: its configuration, the size of its output, and its file."""
 
 import hashlib
 import re
@@ -18,16 +18,16 @@ from ..study.study import Study
 from .images import count_of, data_of
 from .network import network_of
 
-# What a look leaves out unless it is asked for: of all metrics it writes the most by far.
+# Omitted by default: this metric writes by far the most.
 FEATURES = "features"
-# With a LayerScale that begins below it, the blocks of an untrained twin are the identity, and it is no control.
+# With a smaller initial LayerScale an untrained twin's blocks are the identity, which is no control.
 SMALLEST_SCALE = 1e-2
 MARK = "# Written by `make look`, which leaves this file alone once it is changed; sha256 of what follows: "
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a look is asked for, as the command says it; `size` in pixels, `groups` a regular expression."""
+    """Request of a look, as the command gives it; `size` in pixels, `groups` a regular expression."""
 
     network: str
     images: str
@@ -39,9 +39,9 @@ class Asked:
 
 
 def configuration_of(asked: Asked) -> dict[str, Any]:
-    """Return the configuration of a study that looks at one network.
+    """Return the configuration of a study of one network.
 
-    Raises StudyError where it is not known what the network or the images are.
+    Raises StudyError if network or images are not recognised.
     """
     given, named = network_of(asked.network, asked.model, _pixels(asked.size))
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", asked.name or named).strip("_-")[:50]
@@ -50,7 +50,7 @@ def configuration_of(asked: Asked) -> dict[str, Any]:
     if not asked.features:
         given["without"] = [FEATURES]
     said = {"name": f"look_{name}", "data": data_of(asked.images, asked.groups)}
-    # Of the published data set; here they would be the first ones of those that are measured anyway.
+    # A feature of the published data set; here they would repeat the first measured images.
     return said | {"measure": {"published_images": 0}, "networks": {name: given}}
 
 
@@ -61,9 +61,9 @@ def _pixels(size: str | None) -> int | None:
 
 
 def studied(configuration: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Study]:
-    """Return the configuration with a control that is one, where the untrained twin would be none, and its study.
+    """Return the configuration, with another control if the untrained twin is useless, and its study.
 
-    Raises StudyError, in the words of the command, where the study cannot be run.
+    Raises StudyError, in the command's words, if the study cannot run.
     """
     (name,) = configuration["networks"]
     try:
@@ -79,7 +79,7 @@ def studied(configuration: dict[str, Any], asked: Asked) -> tuple[dict[str, Any]
 
 
 def _in_words_of(asked: Asked, name: str, said: str) -> str:
-    """Return a fault with the names that the command has for the keys of the study."""
+    """Return a fault with the command's names instead of the study's keys."""
     words = {"data.groups: ": "GROUPS: ", "data.test: ": "IMAGES: ", f"networks.{name}.weights: ": "NETWORK: "}
     words[f"networks.{name}.model.name: "] = "MODEL: "
     if asked.size is not None:
@@ -91,7 +91,7 @@ def _in_words_of(asked: Asked, name: str, said: str) -> str:
 
 
 def announced(configuration: dict[str, Any], study: Study) -> list[str]:
-    """Return what a look says before it writes anything: its images, and how many bytes of features it leaves."""
+    """Return what to print before anything is written: images, and bytes of features."""
     (name,) = study.networks
     (count, beside), side = count_of(study.data), study.view(name).image_size
     size, most = _bytes_of_features(configuration, count), "about" if count is not None else "at most"
@@ -107,7 +107,7 @@ def announced(configuration: dict[str, Any], study: Study) -> list[str]:
 
 
 def _bytes_of_features(configuration: dict[str, Any], count: int | None) -> int:
-    """Return how many bytes of features the study would leave if it was asked for them."""
+    """Return how many bytes of features the study would write if requested."""
     ((name, network),) = configuration["networks"].items()
     network = {key: value for key, value in network.items() if key != "without"}
     study = load(configuration | {"networks": {name: network}}, model_info.describe)
@@ -117,9 +117,9 @@ def _bytes_of_features(configuration: dict[str, Any], count: int | None) -> int:
 
 
 def write(path: Path, configuration: dict[str, Any]) -> str:
-    """Write a configuration into its file, and return what was done; a file that somebody changed stays.
+    """Write a configuration to its file and return what was done; never overwrite an edited file.
 
-    Raises StudyError where that asks for something else.
+    Raises StudyError if an edited file conflicts with the request.
     """
     body = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
     before = path.read_text("utf-8") if path.is_file() else None
@@ -143,7 +143,7 @@ def _read(text: str) -> Any:
 
 
 def _is_own(text: str) -> bool:
-    """Whether a file is as a look left it."""
+    """Return whether a file is unchanged since a look wrote it."""
     first, _, body = text.partition("\n")
     return first == f"{MARK}{_hash(body)}"
 

@@ -1,4 +1,4 @@
-"""What a study says of pictures that somebody names: which reader they have, and how many classes."""
+"""Derives the configuration of an image set from the pictures a user names: reader and number of classes."""
 
 import os
 from importlib import import_module
@@ -14,9 +14,9 @@ KEY = "IMAGES"
 
 
 def data_of(images: str, groups: str | None = None) -> dict[str, Any]:
-    """Return what a study says of pictures: their reader, classes where folders or labels tell, and their groups.
+    """Return the configuration of an image set: reader, classes if folders or labels give them, and groups.
 
-    Raises StudyError where there are none.
+    Raises StudyError if there are no pictures.
     """
     if not images:
         raise StudyError(f"{KEY}: is not given; name a folder of pictures, a .tar or Parquet files")
@@ -34,11 +34,11 @@ def data_of(images: str, groups: str | None = None) -> dict[str, Any]:
 
 
 def count_of(data: Data) -> tuple[int | None, str]:
-    """Return how many pictures there are and what lies beside them, as their reader says; None: of a .tar."""
+    """Return the number of pictures and the other files next to them, from their reader; None for a .tar."""
     if "test" in data.rows:
         return data.rows["test"], ""
     if not os.path.isdir(data.test[0]):
-        # It is only listed when it is read.
+        # It is listed only when it is read.
         return None, ""
     left_out = LeftOut()
     return len(list(files_below(data.test[0], left_out=left_out))), str(left_out)
@@ -49,7 +49,7 @@ def _reader(source: str) -> Any:
 
 
 def _parquet(path: Path) -> tuple[dict[str, Any], int | None]:
-    """Return what a study says of a Parquet file, or of those in a folder, and how many classes their labels tell."""
+    """Return the configuration of a Parquet file or a folder of them, and the number of classes in their labels."""
     reader = _reader("parquet")
     files = reader.find(str(path / "*.parquet" if path.is_dir() else path), KEY)
     columns, classes = reader.looked_at(files, KEY)
@@ -58,7 +58,9 @@ def _parquet(path: Path) -> tuple[dict[str, Any], int | None]:
 
 
 def _folders(root: Path) -> int | None:
-    """Return how many classes the folders of pictures are; None where a picture lies in none of them, or all in one."""
+    """Return the number of classes given by folders of pictures; None if a picture is in none of them, or all are in
+    one.
+    """
     reader = _reader("folder")
     files = reader.contents([str(root)], KEY)
     classes = {reader.class_of(os.path.relpath(file, root), Data.label_depth) for file in files}

@@ -1,4 +1,4 @@
-"""What a study says of released weights that somebody names: on a hub, in a folder, or in a file."""
+"""Derives the configuration of a network from the released weights a user names: on a hub, in a folder, or a file."""
 
 import json
 import os
@@ -13,18 +13,17 @@ from ..files import read_json
 from ..networks.beside import is_of_transformers, said_of, timm_name
 from ..networks.weights_file import HUB, LOCAL
 
-# A study's names of them, and those of timm's `pretrained_cfg`.
+# Keys of a study, and of timm's `pretrained_cfg`.
 VIEW = {"mean": "mean", "std": "std", "crop_pct": "crop_fraction", "crop_mode": "crop_mode"}
 INTERPOLATIONS = ("bilinear", "bicubic")
-# Arguments of a model that a study says in its view.
+# Model arguments that a study sets in its view.
 IN_VIEW = {"img_size": "image_size", "in_chans": "channels"}
 
 
 def network_of(network: str, model: str | None, size: int | None) -> tuple[dict[str, Any], str]:
-    """Return what a study says of a network that sees images of `size` pixels (None: as its weights do), and a name.
+    """Return the configuration of a network with input size `size` in pixels (None: that of its weights), and a name.
 
-    `model` is its timm name, where nothing beside the weights says it. Raises StudyError where it is not known what it
-    is.
+    `model`: its timm name, if nothing next to the weights gives it. Raises StudyError if the model is unknown.
     """
     if not network:
         raise StudyError(f"NETWORK: is not given; name one, such as NETWORK={HUB}timm/vit_small_patch16_224.dino@main")
@@ -58,7 +57,7 @@ def network_of(network: str, model: str | None, size: int | None) -> tuple[dict[
     args, view = dict(config.get("model_args") or {}), {}
     said = {ours: args.pop(theirs) for theirs, ours in IN_VIEW.items() if theirs in args}
     if on_hub:
-        # Of weights here the plan reads it.
+        # For local weights the plan reads it.
         cfg = config.get("pretrained_cfg", config)
         args["num_classes"], view = config.get("num_classes", cfg.get("num_classes", 0)), _view(cfg)
     view |= said | ({} if size is None else {"image_size": size})
@@ -67,7 +66,7 @@ def network_of(network: str, model: str | None, size: int | None) -> tuple[dict[
 
 
 def _view(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Return how the weights of a hub see images, as far as their own configuration says."""
+    """Return the preprocessing for weights from a hub, as far as their configuration gives it."""
     view = {ours: cfg[theirs] for theirs, ours in VIEW.items() if cfg.get(theirs) is not None}
     if cfg.get("interpolation") in INTERPOLATIONS:
         view["interpolation"] = cfg["interpolation"]
@@ -78,7 +77,7 @@ def _view(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def _config_of_hub(repository: str, revision: str) -> dict[str, Any]:
-    """Return `config.json` of a hub's repository; empty where it has none."""
+    """Return `config.json` of a hub's repository; empty if there is none."""
     try:
         return json.loads(Path(hf_hub_download(repository, "config.json", revision=revision)).read_text("utf-8"))
     except LocalEntryNotFoundError as error:

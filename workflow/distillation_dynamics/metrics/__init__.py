@@ -1,10 +1,10 @@
-"""Measures of a network: each file one metric, which sees the images in batches, `Metric`.
+"""Metrics of a network: one file each, whose class `Metric` receives the images in batches.
 
-A metric's file says what it asks of a network (`REQUIRES`, fields of `outputs.Request`), documents the columns it fills
-(`IMAGE_COLUMNS` of scalars.parquet, whose means over images are in depth.parquet; `BLOCK_COLUMNS` of depth.parquet;
-`BIN_COLUMNS` of spectrum.parquet; `TABLES` of its own), names the files it keeps of a checkpoint (`FILES`), the one of
-the reference network that it reads (`REFERENCE`) and the settings that change what it computes (`OPTIONS`), and defines
-`Metric`. The file's name is its entry in the registry. Importing this package costs nothing.
+A metric's file says what it needs of a network (`REQUIRES`, fields of `outputs.Request`), documents its columns
+(`IMAGE_COLUMNS` of scalars.parquet, whose means over images go to depth.parquet; `BLOCK_COLUMNS` of depth.parquet;
+`BIN_COLUMNS` of spectrum.parquet; `TABLES` of its own), names the files it keeps per checkpoint (`FILES`), the file of
+the reference network it reads (`REFERENCE`) and the settings that change its values (`OPTIONS`), and defines `Metric`.
+The file's name is its entry in the registry. Importing this package is cheap.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from typing import Any
 
 
 def measure(metric: str, features: Iterable[Any], **settings: Any) -> dict[str, list[Any]]:
-    """Return the columns of a metric that asks for features alone, without the workflow: name -> an entry a block.
+    """Return the columns of a metric that needs only features, outside the workflow: name -> one entry per block.
 
-    An entry is [B] of an image's column, a number of a block's, [C] of a bin's. `features` are L blocks [B, C, H, W],
-    arrays or tensors, all of one batch; half precision is widened to float32. `settings` are those of
-    `spec.measure.Settings`, such as `entropy_bins`. Raises ValueError for another shape, NaN or infinity.
+    An entry is [B] of a per-image column, a number of a per-block column, [C] of a per-bin column. `features` are L
+    blocks [B, C, H, W], arrays or tensors, all of one batch; half precision is widened to float32. `settings` are those
+    of `spec.measure.Settings`, such as `entropy_bins`. Raises ValueError for another shape, NaN or infinity.
     """
     from ..outputs import Outputs
     from ..spec.measure import Settings

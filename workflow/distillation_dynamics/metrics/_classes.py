@@ -1,4 +1,4 @@
-"""What metrics share that ask of a block how well its mean patch tokens tell the classes of the images apart."""
+"""Base of metrics on how well a block's mean patch tokens separate the classes."""
 
 import numpy as np
 import torch
@@ -10,9 +10,9 @@ from .blocks import extremes, mean_tokens
 
 
 def missing(labels: np.ndarray, groups: np.ndarray | None = None) -> str:
-    """Return why labels [n] (-1: none) do not tell classes apart, '' where they do: two classes of two images each.
+    """Return why labels [n] (-1: none) cannot be used, "" if they can: at least two classes of two images each.
 
-    With `groups` [n], of images of two groups each, so that a class is known without any one of them.
+    With `groups` [n], each class needs images of two groups, so that it remains known without one of them.
     """
     counts = np.unique_counts(labels[labels >= 0]).counts
     if len(counts) == 0:
@@ -29,7 +29,7 @@ def missing(labels: np.ndarray, groups: np.ndarray | None = None) -> str:
 
 
 def indices(labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """Return labels [n] as places among the classes that there are; raise ValueError where `missing` says why not."""
+    """Return labels [n] as indices of the classes present; raise ValueError with the reason of `missing`."""
     if why := missing(labels, groups):
         raise ValueError(f"labels: {why}")
     if labels.min() < 0:
@@ -38,21 +38,21 @@ def indices(labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
 
 
 class ByClass(Accumulator):
-    """Collects mean patch tokens; a subclass says in `of_classes` what it measures of them.
+    """Collects mean patch tokens; a subclass computes its columns in `of_classes`.
 
-    `HOLDS_OUT`: whether it tells images of a group by those of others, so that a class must be of two groups.
+    `HOLDS_OUT`: whether images of a group are predicted from those of others, so that a class needs two groups.
     """
 
     HOLDS_OUT = False
 
     def begin(self) -> None:
-        """Begin with no images."""
+        """Reset to no images."""
         self._rows: list[list[torch.Tensor]] = []
         self._labels: list[int] = []
         self._positions: list[int] = []
 
     def update(self, outputs: Outputs) -> None:
-        """Take the features, labels and positions of some images; raise NotFinite for NaN or infinity."""
+        """Add the features, labels and positions of a batch; raise NotFinite for NaN or infinity."""
         for index, block in outputs.features.items():
             extremes(block, index, len(self._labels))
         self._rows.append([mean_tokens(block).cpu() for block in outputs.features.values()])
@@ -62,11 +62,11 @@ class ByClass(Accumulator):
     def of_classes(
         self, rows: np.ndarray, labels: np.ndarray, positions: np.ndarray, groups: np.ndarray
     ) -> dict[str, float]:
-        """Return the columns of one block: rows [n, C] in float64; labels, positions and groups [n] of the images."""
+        """Return the columns of one block from rows [n, C], float64, and labels, positions and groups [n]."""
         raise NotImplementedError
 
     def compute(self) -> Measured:
-        """Return the columns, none where images have no labels or too few; those without a label do not count."""
+        """Return the columns; none if images lack labels or are too few. Unlabelled images are ignored."""
         labels, positions = np.array(self._labels), np.array(self._positions)
         groups = self.groups_of(len(labels))
         if why := missing(labels, groups if self.HOLDS_OUT else None):

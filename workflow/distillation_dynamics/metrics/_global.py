@@ -1,9 +1,9 @@
-"""One test a curve: does it lie among those of permuted channels anywhere too far away?
+"""One test per curve: is it further from the curves of permuted channels than they are from each other?
 
-In: a curve over bins and those of the same tokens under permutations of their channels. Out: its distance, the p value
-of that, and the band that belongs to it. Bins of one curve depend on each other, so that a count of those outside a
-band of each is no test; the largest distance over bins is one number a curve. Where the order of channels is chance,
-the observed curve and the permuted ones are exchangeable, and its rank among them is uniform: the p value is exact.
+In: a curve over bins, and the curves of the same tokens with permuted channels. Out: its distance, the distance's p
+value, and the matching band. The bins of a curve are dependent, so counting bins outside pointwise bands is not a valid
+test; the largest distance over bins is one number per curve. If the order of channels is arbitrary, observed and
+permuted curves are exchangeable and the observed rank is uniform, so the p value is exact.
 """
 
 from typing import NamedTuple
@@ -12,17 +12,17 @@ import numpy as np
 
 from ..files import Column
 
-# Of curves whose order of channels is chance, so many leave the band nowhere.
+# Share of curves with arbitrary channel order that lie entirely inside the band.
 BAND = 0.95
-# Standard deviations below this share of the largest value of a bin are rounding: all orders give the same.
+# Standard deviations below this share of a bin's largest value are rounding: the bin does not depend on the order.
 ROUNDING = 1e-9
 
 
 class GlobalTest(NamedTuple):
-    """`distance`: of the curve, in standard deviations; `p` of it; `critical`: from which distance p is at most .05.
+    """`distance` of the curve in standard deviations, its `p`, and the `critical` distance from which p is at most .05.
 
-    0, 1 and 0 where no order changes the curve; `critical` is NaN where fewer than 19 permutations allow no p that
-    small. All NaN of a curve without values.
+    0, 1 and 0 if no order changes the curve; `critical` is NaN for fewer than 19 permutations, which allow no p that
+    small. All NaN for a curve without values.
     """
 
     distance: float
@@ -31,7 +31,7 @@ class GlobalTest(NamedTuple):
 
 
 def bin_columns(name: str, unit: str, curve: str) -> dict[str, Column]:
-    """Return the columns of the band `<name>_band_low` and `<name>_band_high`, for each bin of the curve `curve`."""
+    """Return the columns `<name>_band_low` and `<name>_band_high` by bin for the curve described by `curve`."""
     return {
         f"{name}_band_low": Column(unit, f"lower end of the band that 95 % of the curves leave nowhere: {curve}"),
         f"{name}_band_high": Column(unit, "upper end of that band"),
@@ -39,7 +39,7 @@ def bin_columns(name: str, unit: str, curve: str) -> dict[str, Column]:
 
 
 def block_columns(name: str, curve: str) -> dict[str, Column]:
-    """Return the columns `<name>_distance` and `<name>_p` of a block, of the curve that `curve` names."""
+    """Return the block columns `<name>_distance` and `<name>_p` for the curve described by `curve`."""
     text = f"{curve}, against those of permuted channels"
     return {
         f"{name}_distance": Column(
@@ -50,14 +50,14 @@ def block_columns(name: str, curve: str) -> dict[str, Column]:
 
 
 def block_values(name: str, found: GlobalTest) -> dict[str, float]:
-    """Return what `block_columns` names."""
+    """Return the values of the columns from `block_columns`."""
     return {f"{name}_distance": found.distance, f"{name}_p": found.p}
 
 
 def around(mean: np.ndarray, deviation: np.ndarray, critical: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the band of a curve, mean -+ critical x deviation by bin, [K] each.
 
-    Of the permutations' own mean and deviation the curve leaves it where p <= .05, and only there.
+    With mean and deviation of the permutations, the curve leaves it if and only if p <= .05.
     """
     return mean - critical * deviation, mean + critical * deviation
 
@@ -65,15 +65,15 @@ def around(mean: np.ndarray, deviation: np.ndarray, critical: float) -> tuple[np
 def global_test(curve: np.ndarray, permuted: np.ndarray) -> GlobalTest:
     """Test a curve [K] against those of P permutations [P, K].
 
-    The distance of a curve is the largest over bins of abs(value - mean) / standard deviation, both of all *other*
-    curves, so that the observed one is treated as each of the permuted ones is; p = (1 + number of permuted curves with
-    at least the observed distance) / (1 + P). Bins that no permutation changes are left out.
+    The distance of a curve is the largest over bins of abs(value - mean) / standard deviation, both over all *other*
+    curves, so that observed and permuted curves are treated alike; p = (1 + number of permuted curves with at least the
+    observed distance) / (1 + P). Bins that no permutation changes are left out.
     """
     curves = np.concatenate([curve[None], permuted])
     if np.isnan(curves).any():
         return GlobalTest(np.nan, np.nan, np.nan)
     distances = others_distances(curves)
-    # Curves that are equal but for rounding are ties.
+    # Curves that differ only by rounding are ties.
     count = int(np.sum(distances[1:] >= distances[0] * (1 - 1e-9)))
     allowed = int((1 - BAND) * len(distances) + 1e-9)
     critical = np.sort(distances[1:])[::-1][allowed - 1] if allowed else np.nan
@@ -81,9 +81,9 @@ def global_test(curve: np.ndarray, permuted: np.ndarray) -> GlobalTest:
 
 
 def others_distances(curves: np.ndarray) -> np.ndarray:
-    """Return the distance of each of n > 2 curves [n, K] from the n - 1 others, [n]; 0 where no bin differs.
+    """Return the distance of each of n > 2 curves [n, K] from the other n - 1, [n]; 0 where no bin differs.
 
-    Leaving one out only bends the distance z from the mean of all, by the same rising function for every bin and curve.
+    Leaving one out is a monotonic function of the distance z from the mean of all, the same for every bin and curve.
     """
     count = len(curves)
     deviation = curves.std(axis=0)

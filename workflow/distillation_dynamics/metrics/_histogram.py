@@ -1,4 +1,4 @@
-"""Entropy of the values of tokens in equal bins, as numpy.histogram counts them, for many tokens at once."""
+"""Histogram entropy of many tokens at once, with the bins of numpy.histogram."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .blocks import image_chunks
 
-# A chunk and what is computed from it stay in a processor's cache.
+# A chunk and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
 # Histograms at a time on a GPU.
 GPU_CHUNK_VALUES = 2**23
@@ -14,25 +14,25 @@ EPSILON = 2.0**-23
 
 
 def bin_width(bins: int, low: float, high: float) -> float:
-    """Return the width of equal bins over a range; half a unit lies on either side where low == high."""
+    """Return the width of equal bins over a range; low == high is widened by half a unit on either side."""
     return (high - low) / bins if high > low else 1 / bins
 
 
 def bin_edges(bins: int, low: float, high: float) -> np.ndarray:
     """Return the edges [bins + 1] of equal bins over a range.
 
-    They are those of numpy.histogram (NumPy 2) for float32 data: np.linspace(np.float32(low), np.float32(high),
-    bins + 1, dtype=np.float32), half a unit either side where low == high. Only where the range has no distinct float32
-    edges (NumPy refuses it) do edges and comparisons in float64 stand in.
+    They are those of numpy.histogram (NumPy 2) for float32 data: np.linspace(np.float32(low), np.float32(high), bins +
+    1, dtype=np.float32), widened by half a unit on either side for low == high. If the range has no distinct float32
+    edges (NumPy refuses it), edges and comparisons are float64.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         short = _edges(bins, np.float32(low), np.float32(high))
-    # Neither where a difference of float32 overflows nor where edges coincide.
+    # Neither if a float32 difference overflows nor if edges coincide.
     return short if np.isfinite(short).all() and (short[:-1] < short[1:]).all() else _edges(bins, low, high)
 
 
 def _edges(bins: int, low: float | np.float32, high: float | np.float32) -> np.ndarray:
-    """Return edges in the type of the limits, as numpy.histogram takes them."""
+    """Return edges in the type of the limits, as numpy.histogram computes them."""
     kind = np.result_type(low, high)
     if low == high:
         low, high = low - kind.type(0.5), high + kind.type(0.5)
@@ -40,12 +40,12 @@ def _edges(bins: int, low: float | np.float32, high: float | np.float32) -> np.n
 
 
 def token_entropy(block: Tensor, index: int, edges: np.ndarray, standardise: bool = False) -> np.ndarray:
-    """Entropy of every token of a block [B, C, H, W], [B, H, W], in bits: -sum over bins of p log2 p, p = count / C.
+    """Return the entropy of every token of a block [B, C, H, W], [B, H, W], in bits.
 
-    Bins are half-open, the last is closed; values outside count in the end bins. float64 is rounded to float32 where
-    edges are. Where bins are narrower than normal float32 numbers (2^-126), numpy.histogram does not keep to its own
-    edges; this does. `standardise`: of tokens brought to mean 0 and standard deviation 1 in float64, so that scale
-    cannot move it.
+    Entropy is -sum over bins of p log2 p with p = count / C. Bins are half-open, the last is closed; values outside
+    count in the end bins. float64 is rounded to float32 where edges are. Where bins are narrower than normal float32
+    numbers (2^-126), numpy.histogram violates its own edges; this function does not. `standardise`: tokens are scaled
+    to mean 0 and standard deviation 1 in float64, so that scale has no effect.
     """
     parts = []
     for chunk_bchw in image_chunks(block, index, GPU_CHUNK_VALUES if block.is_cuda else CHUNK_VALUES):
@@ -57,10 +57,10 @@ def token_entropy(block: Tensor, index: int, edges: np.ndarray, standardise: boo
 def token_entropies(
     block: Tensor, index: int, edges: np.ndarray, standardise: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return the same, that in bins shifted by half of one, and (`standardise`) deviations; each [B, H, W].
+    """Return the entropy, that in bins shifted by half a bin, and (`standardise`) deviations; each [B, H, W].
 
-    The shifted bins reach from the middle of one bin to that of the next, with half a bin at either end. Deviations are
-    those over the channels of each token.
+    Shifted bins run from one bin's middle to the next, with half a bin at either end. Deviations are over each token's
+    channels.
     """
     halves = np.empty(2 * len(edges) - 1, dtype=edges.dtype)
     halves[::2], halves[1::2] = edges, edges[:-1] + np.diff(edges) / 2
@@ -76,7 +76,7 @@ def token_entropies(
 
 
 def standardised(chunk_bchw: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tokens of mean 0 and deviation 1 in float32 (constant ones are 0), and their deviations in float64."""
+    """Return tokens with mean 0 and deviation 1, float32 (constant tokens: 0), and their deviations, float64."""
     values = chunk_bchw.double()
     values = values - values.mean(dim=1, keepdim=True)
     deviation = values.square().mean(dim=1, keepdim=True).sqrt()
@@ -92,16 +92,18 @@ def _indices(chunk_bchw: Tensor, edges: np.ndarray) -> Tensor:
 
 
 def _searched(values: Tensor, edges: np.ndarray) -> Tensor:
-    """The same by PyTorch: on a GPU a search among the edges costs less than the detour around it."""
+    """The same with PyTorch: on a GPU a binary search is faster than the arithmetic of the other way."""
     inner = torch.from_numpy(edges[1:-1]).to(values.device)
     return torch.bucketize(values.to(inner.dtype), inner, right=True)
 
 
 def _counted(index_bchw: Tensor, bins: int) -> np.ndarray:
-    """Entropy of every token, [b, H, W]: one count for all tokens, neighbours in memory in different tokens."""
+    """Return the entropy of every token, [b, H, W], from a single count for all tokens; neighbours in memory belong to
+    different tokens.
+    """
     images, channels, rows, columns = index_bchw.shape
     total = images * rows * columns * bins
-    # Each token has its own run of bins. The narrower the index, the faster it is counted.
+    # Each token has its own range of bins. Narrower indices are counted faster.
     kind = torch.int32 if total <= np.iinfo(np.int32).max else torch.int64
     runs = bins * torch.arange(images * rows * columns, dtype=kind, device=index_bchw.device)
     index = index_bchw.to(kind).add_(runs.view(images, 1, rows, columns))
@@ -126,15 +128,16 @@ def _bits_of_counts(channels: int) -> np.ndarray:
 
 
 def _bin_indices(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Bin of every value, int32: the number of inner edges not above it, as numpy.searchsorted(side="right") gives it.
+    """Return the bin of every value, int32: the number of inner edges not above it, as
+    numpy.searchsorted(side="right").
 
-    Values lie between the outer edges. A multiplication finds the bin, on either side of what rounding may have moved;
-    only values for which that makes a difference are looked up.
+    Values lie between the outer edges. A multiplication finds the bin within the bounds of rounding; only ambiguous
+    values are looked up.
     """
     bins, inner = len(edges) - 1, edges[1:-1]
     low, high = float(edges[0]), float(edges[-1])
     width = (high - low) / bins
-    # In bins: what rounding of the edges, of the difference and of the product can move a value, twice over and more.
+    # In bins: more than twice the possible rounding error of edges, difference and product.
     near = 3 * EPSILON * (max(abs(low), abs(high)) / width + 2 * bins) if 1e-30 < width < 1e30 else np.inf
     if edges.dtype != np.float32 or near > 0.05:
         return np.searchsorted(inner, values, side="right").astype(np.int32)

@@ -1,6 +1,6 @@
-"""The range of all values of a stream of images, and what is left of it without the image that widens it most.
+"""The range of values over a stream of images, with and without the image that widens it most.
 
-In: features, blocks [B, C, H, W], batch after batch. Memory is that of four values.
+In: features, blocks [B, C, H, W], batch after batch. Needs the memory of four values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,22 @@ from .blocks import extremes
 
 
 class Limits:
-    """The two smallest and the two largest values of different images, and which images they are of.
+    """The two smallest and the two largest values of different images, and their images.
 
-    `groups`: of every image that will come; those of one group count as one. Empty: each is alone.
+    `groups` of all images to come; images of one group count as one. Empty: each image is its own group.
     """
 
     def __init__(self, groups: np.ndarray | Sequence[int] = ()):
         self.groups, self.seen = groups, 0
-        # Number of an image -> its value, the outermost first; the largest values with the sign turned.
+        # Image number -> its value, outermost first; the largest values with reversed sign.
         self._ends: tuple[dict[int, float], dict[int, float]] = ({}, {})
 
     def add(self, features: Mapping[int, Tensor]) -> None:
-        """Take all blocks for a batch of images. Raises NotFinite for NaN or infinity."""
+        """Add all blocks of a batch. Raises NotFinite for NaN or infinity."""
         for index, block in features.items():
             low, high = extremes(block, index)
             for end, outermost, sign in zip(self._ends, (low, -high), (1, -1), strict=True):
-                # Nearly all blocks of nearly all batches lie within what was seen.
+                # Nearly all batches lie within the range seen so far.
                 if len(end) < 2 or outermost < max(end.values()):
                     rows = block.flatten(1)
                     values = (rows.amin(dim=1) if sign > 0 else -rows.amax(dim=1)).tolist()
@@ -35,7 +35,7 @@ class Limits:
         self.seen += len(block)
 
     def _take(self, end: dict[int, float], values: Sequence[float]) -> None:
-        """Keep of what was seen and of a batch's values those of the two images that reach farthest out."""
+        """Keep the two most extreme values of different images, of those seen so far and a batch's."""
         for number, value in enumerate(values, self.seen):
             image = int(self.groups[number]) if len(self.groups) else number
             end[image] = min(value, end.get(image, value))
@@ -51,7 +51,7 @@ class Limits:
 
     @property
     def without_extreme(self) -> tuple[float, float]:
-        """The same without the image whose absence narrows the range most; of one image, all that there is."""
+        """The range without the image whose removal narrows it most; of a single image, its own range."""
         if len(self._ends[0]) < 2:
             return self.all
         ranges = []

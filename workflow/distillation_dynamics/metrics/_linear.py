@@ -1,4 +1,4 @@
-"""What several metrics do with rows [n, C]: take off their mean, keep what inner products need, find nearest ones.
+"""Operations on rows [n, C] shared by metrics: centring, reduction, nearest rows.
 
 Imports no torch.
 """
@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-# Rows that point the same way but for rounding: there is no nearest among them.
+# Rows whose directions differ only by rounding have no nearest row.
 TOLERANCE = 1e-12
 CHUNK_VALUES = 2**23
 
 
 def centred(rows: np.ndarray) -> np.ndarray:
-    """Return rows [n, C] less their mean, in float64; rows that are all alike become exactly 0."""
+    """Return rows [n, C] minus their mean, float64; identical rows become exactly 0."""
     moved = rows.astype(np.float64) - rows[0].astype(np.float64)
     return moved - moved.mean(axis=0)
 
 
 def reduced(rows: np.ndarray) -> np.ndarray:
-    """Return rows [n, min(n, C)] in float64 that have the inner products of rows [n, C]."""
+    """Return rows [n, min(n, C)], float64, with the same inner products as rows [n, C]."""
     if rows.shape[0] >= rows.shape[1]:
         return rows
     triangular: Any = np.linalg.qr(rows.T, mode="r")
@@ -27,13 +27,15 @@ def reduced(rows: np.ndarray) -> np.ndarray:
 
 
 def sizes_of(groups: np.ndarray) -> np.ndarray:
-    """Return how many images are in the group of each, itself among them, [n], of groups [n]."""
+    """Return for each image the size of its group, itself included, [n], from groups [n]."""
     found = np.unique(groups, return_inverse=True, return_counts=True)
     return found[2][found[1]]
 
 
 def of_groups(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the mean row of each group [G, C] in float64, groups [n] in their order; the rows where each is alone."""
+    """Return the mean row of each group, [G, C] in float64, in the order of groups [n]; the rows themselves if all
+    groups are single.
+    """
     first, places, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)[1:]
     if len(sizes) == len(rows):
         return rows
@@ -43,10 +45,10 @@ def of_groups(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def nearest(rows: np.ndarray, k: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the places [n, k] of the k rows nearest to each by cosine, and the cosines [n, k].
+    """Return the k rows nearest to each by cosine, as indices [n, k] in no order, and the cosines [n, k].
 
-    Left out are the row itself and, with `groups` [n], all others of its group. The k stand in no order. None where all
-    rows point the same way, or one has no direction.
+    Excludes the row itself and, with `groups` [n], all of its group. None if all rows point the same way, or one has no
+    direction.
     """
     groups = np.arange(len(rows)) if groups is None else groups
     rows = rows.astype(np.float64)

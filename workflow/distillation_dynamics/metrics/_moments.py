@@ -1,7 +1,7 @@
-"""Mean and second moments of all tokens of a block, which several metrics need and one of them computes.
+"""Mean and second moments of all tokens of a block, computed once for several metrics.
 
 In: blocks [B, C, H, W]; a token is its C channels. Out, float64: sums about the tokens' mean, so that an offset costs
-no digits. Those of some images and of others are joined by the formula of Chan, Golub and LeVeque, Algorithms for
+no precision. Moments of two sets of images are joined by the formula of Chan, Golub and LeVeque, Algorithms for
 computing the sample variance, Am. Stat. 37, 1983.
 """
 
@@ -14,9 +14,9 @@ from .blocks import extremes, once
 
 
 class Moments(NamedTuple):
-    """Of tokens x: how many they are, their `mean` [C], and `scatter` [C, C], the sum of (x - mean) (x - mean)^T.
+    """Moments of tokens x: their number, `mean` [C], and `scatter` [C, C], the sum of (x - mean) (x - mean)^T.
 
-    Tokens that are all alike have a scatter of 0 exactly.
+    Identical tokens have a scatter of exactly 0.
     """
 
     tokens: int
@@ -29,7 +29,7 @@ class Moments(NamedTuple):
         return self.scatter + self.tokens * self.mean[:, None] * self.mean
 
     def joined(self, other: "Moments | None") -> "Moments":
-        """Return the moments of these tokens and those of another."""
+        """Return the joint moments of both sets of tokens."""
         if other is None:
             return self
         tokens, apart = self.tokens + other.tokens, self.mean - other.mean
@@ -39,22 +39,22 @@ class Moments(NamedTuple):
 
 
 def moments(block: Tensor, index: int) -> Moments:
-    """Return the moments of a block, number `index` of its network; raise NotFinite for NaN or infinity."""
+    """Return the moments of block number `index`; raise NotFinite for NaN or infinity."""
     extremes(block, index)
     return _moments(block)
 
 
 def channels_by_tokens(block: Tensor) -> Tensor:
-    """Return the tokens of a block as columns, [C, B H W], a copy in float64."""
+    """Return a block's tokens as columns, [C, B H W], a copy in float64."""
     tokens_cbn = block.flatten(2).movedim(1, 0)
     return torch.empty(tokens_cbn.shape, dtype=torch.float64, device=block.device).copy_(tokens_cbn).flatten(1)
 
 
 def gram(tokens_cn: Tensor) -> Tensor:
-    """Return the sum over tokens of x x^T, [C, C], of tokens [C, N]."""
+    """Return the sum of x x^T over tokens [C, N], [C, C]."""
     if tokens_cn.is_cuda:
         return tokens_cn @ tokens_cn.mT
-    # NumPy computes one half of what is symmetric.
+    # NumPy computes only half of a symmetric product.
     values = tokens_cn.numpy()
     return torch.from_numpy(values @ values.T)
 

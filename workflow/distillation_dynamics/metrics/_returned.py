@@ -1,4 +1,4 @@
-"""What metrics return, held against what is wanted: a sentence with file and line where it is something else."""
+"""Checks the return values of metrics: an error names file, line, and what was expected."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ..errors import StudyError, place_of, said_of
 
 
 def columns(function: Callable[..., Any], returned: Any, wanted: Collection[str]) -> Mapping[str, Any]:
-    """Return what a function returned, columns by name; raise StudyError where it is not those that are wanted."""
+    """Return a function's columns by name; raise StudyError if they are not the wanted ones."""
     if not isinstance(returned, Mapping):
         raise _fault(function, said_of(returned), f"a mapping of {', '.join(wanted)}")
     more, lacking = ([str(one) for one in a if one not in b] for a, b in ((returned, wanted), (wanted, returned)))
@@ -21,14 +21,14 @@ def columns(function: Callable[..., Any], returned: Any, wanted: Collection[str]
 
 
 def listed(function: Callable[..., Any], name: str, values: Any, count: int, what: str = "block") -> Sequence[Any]:
-    """Return the entries of a column; raise StudyError where there is not one for each of `count` blocks."""
+    """Return a column's entries; raise StudyError unless there is one for each of `count` blocks."""
     if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__") or len(values) != count:
         raise _fault(function, f"{said_of(values)} as {name}", f"one entry a {what}, {count} here")
     return values
 
 
 def numbers(function: Callable[..., Any], name: str, value: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """Return an entry of a column as an array of numbers; raise StudyError where it has another type or shape."""
+    """Return an entry of a column as an array of numbers; raise StudyError for another type or shape."""
     try:
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except (TypeError, ValueError) as error:
@@ -39,7 +39,7 @@ def numbers(function: Callable[..., Any], name: str, value: Any, shape: tuple[in
 
 
 def rows(function: Callable[..., Any], returned: Any, tables: Mapping[str, Iterable[str]]) -> Mapping[str, list]:
-    """Return the rows of each table; raise StudyError where they are not those that a file documents."""
+    """Return the rows of each table; raise StudyError if they are not as the metric's file documents."""
     for table, names in tables.items():
         listing = returned.get(table) if isinstance(returned, Mapping) else None
         if not isinstance(listing, list | tuple):

@@ -1,8 +1,8 @@
-"""What every streaming metric shares: passes over the images, per-image values collected batch after batch.
+"""Base of all streaming metrics: passes over the images, values collected batch after batch.
 
-A `Metric` sees the images in batches, in the same order in every pass: `update(outputs)` for each batch of a pass,
-`next_pass()` between passes, `compute()` at the end, `save(folder)` where it keeps files. What the outputs hold is what
-the metric's file asks for (`REQUIRES`). Memory is that of one batch and of the sums, not of the images.
+A `Metric` sees the images in batches, in the same order in every pass: `update(outputs)` for each batch, `next_pass()`
+between passes, `compute()` at the end, `save(folder)` if it keeps files. The outputs are those its file requests
+(`REQUIRES`). Memory holds one batch and the sums, not all images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from ..spec.measure import Settings
 from ..spec.network import Shapes
 from . import _returned
 
-# Column name -> one entry a block: [N] for a per-image column, a number for a per-block one, [C] for a per-bin one.
+# Column name -> one entry per block: [N] for a per-image column, a number for a per-block one, [C] for a per-bin one.
 Measured = dict[str, list[Any]]
 DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a metric may know before the first batch: of the images that are measured, and of the network.
+    """What a metric knows before the first batch, about the measured images and the network.
 
     `positions` [N], `labels` [N] (-1: none), `names` [N] and `groups` [N] (equal for images of one photograph; empty:
     each is alone) of the images, in the order in which they come; `shapes` and `block_names` of the L blocks;
@@ -52,9 +52,9 @@ class Context:
 
 
 class Accumulator:
-    """A streaming metric; subclasses are named `Metric` and say in `of_block` what an image's columns are.
+    """A streaming metric; subclasses are named `Metric` and compute an image's columns in `of_block`.
 
-    Those that ask for more than features, or keep sums, say in `update` and `compute` what comes of a batch.
+    Those that need more than features, or keep sums, override `update` and `compute`.
     """
 
     passes = 1
@@ -67,16 +67,16 @@ class Accumulator:
         self.begin()
 
     def begin(self) -> None:
-        """Prepare what is filled batch after batch."""
+        """Prepare the collected values."""
 
     def attend(self, block: int, number: int, layer: AttentionMap) -> None:
-        """Take the maps of attention layer `number` of a block, as the forward pass of the next batch comes to it.
+        """Receive the maps of attention layer `number` of a block during the forward pass of the next batch.
 
-        They are of as many of its images as fit the memory, those after them come next, and go when this returns.
+        They cover as many of the batch's images as fit the memory, in order, and are freed when this returns.
         """
 
     def update(self, outputs: Outputs) -> None:
-        """Take what the network says of one batch."""
+        """Receive the network's outputs on one batch."""
         self.images.add([self._of_block(block, index) for index, block in outputs.features.items()])
 
     def _of_block(self, block: torch.Tensor, index: int) -> Mapping[str, np.ndarray]:
@@ -90,15 +90,15 @@ class Accumulator:
         raise NotImplementedError
 
     def next_pass(self) -> None:
-        """End a pass; the images come once more, in the same batches."""
+        """End a pass; the images follow once more in the same batches."""
         self.pass_number += 1
 
     def compute(self) -> Measured:
-        """Return every column of the metric, one entry a block, after the last pass; none where it cannot be told."""
+        """Return every column of the metric after the last pass, one entry per block; none if undefined."""
         return self.images.joined()
 
     def groups_of(self, count: int) -> np.ndarray:
-        """Return the group of each of the `count` images that came, [count]: equal for those of one photograph."""
+        """Return the group of each of the `count` images seen, [count]; images of one photograph share a group."""
         return self.context.groups if len(self.context.groups) else np.arange(count)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
@@ -116,12 +116,12 @@ class ImageValues:
         self._parts: list[Measured] = []
 
     def add(self, blocks: Sequence[Mapping[str, np.ndarray | torch.Tensor]]) -> None:
-        """Take one batch: for each block, name -> values [b]."""
+        """Add one batch: for each block, name -> values [b]."""
         part = by_column(blocks)
         self._parts.append({name: [torch.as_tensor(v).cpu().numpy() for v in part[name]] for name in part})
 
     def joined(self) -> Measured:
-        """Return name -> L arrays [N], the images in the order in which they came."""
+        """Return name -> L arrays [N], images in their order."""
         names = self._parts[0] if self._parts else ()
         return {
             name: [np.concatenate(values) for values in zip(*(part[name] for part in self._parts), strict=True)]
@@ -130,5 +130,5 @@ class ImageValues:
 
 
 def by_column(blocks: Sequence[Mapping[str, Any]]) -> Measured:
-    """Return name -> an entry a block, of what each block has by name."""
+    """Return name -> one entry per block, from a list of blocks with entries by name."""
     return {name: [block[name] for block in blocks] for name in blocks[0]}

@@ -1,4 +1,4 @@
-"""Self-attention: how spread out it is (entropy) and how far it reaches (mean attention distance).
+"""Spread (entropy) and reach (mean attention distance) of self-attention.
 
 In: the attention maps of every block, layer by layer as a forward pass computes them; none is kept. Out: float64, in
 bits and pixels, one value a block and image. Blocks without self-attention among their patches have no maps.
@@ -17,7 +17,7 @@ from ..outputs import AttentionMap, Outputs, check_values
 from .accumulator import Accumulator, Measured
 
 REQUIRES = ("attention",)
-# A chunk and what is computed from it stay in a processor's cache.
+# A chunk and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
 IMAGE_COLUMNS = {
     "attention_entropy": Column(
@@ -50,9 +50,9 @@ def attention_distance(maps: Sequence[Sequence[AttentionMap]]) -> np.ndarray:
     """Mean attention distance of every image, [L, B], in pixels.
 
     For a patch query q: sum over patch keys k of p[q, k] |x[q] - x[k]| / sum over patch keys of p[q, k], with x the
-    centres of the patches; the mean is over patch queries, heads, windows and layers of the block. A query whose
-    attention is all on class tokens has no distance and is left out. Blocks without maps are NaN; windows, unknown B
-    and errors as in attention_entropy (distances are those within the window).
+    centres of the patches; the mean is over patch queries, heads, windows and layers of the block. Queries with all
+    attention on class tokens have no distance and are left out. Blocks without maps are NaN; windows, unknown B and
+    errors as in attention_entropy (distances are those within the window).
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021 (section 4.5); Raghu et al., Do Vision
     Transformers See Like Convolutional Neural Networks?, NeurIPS 2021 (section 4).
@@ -72,13 +72,13 @@ def _over_blocks(maps: Sequence[Sequence[AttentionMap]], measure: Callable[[Atte
 
 
 def _by_image(layer: AttentionMap, measure: Callable[[AttentionMap], Tensor]) -> Tensor:
-    """Return what `measure` gives of all images of a layer, [b], a few at a time."""
+    """Return `measure` for all images of a layer, [b], a few at a time."""
     images = max(1, CHUNK_VALUES // math.prod(layer.weights.shape[1:]))
     return torch.cat([measure(layer._replace(weights=weights)) for weights in layer.weights.split(images)])
 
 
 def _entropy(layer: AttentionMap) -> Tensor:
-    """Mean entropy of each image, [b], in bits; of float32 weights the logarithms are, sums are not."""
+    """Return the mean entropy of each image, [b], in bits; logarithms are float32 for float32 weights, sums are not."""
     weights = layer.weights if layer.weights.dtype == torch.float32 else layer.weights.double()
     # -p log p of 0 is 0.
     nats = weights.clamp_min(torch.finfo(weights.dtype).tiny).log_().mul_(weights)
@@ -86,7 +86,7 @@ def _entropy(layer: AttentionMap) -> Tensor:
 
 
 def _distance(layer: AttentionMap) -> Tensor:
-    """Mean attention distance of each image, [b], in pixels."""
+    """Return the mean attention distance of each image, [b], in pixels."""
     weights = layer.weights[..., layer.prefix :, layer.prefix :].double()
     axes = torch.arange(layer.rows), torch.arange(layer.columns)
     centres = torch.cartesian_prod(*axes).to(weights) * layer.stride
@@ -94,7 +94,7 @@ def _distance(layer: AttentionMap) -> Tensor:
     return reach.nanmean(dim=(1, 2, 3))
 
 
-# Columns, as far as they are those of an image.
+# Columns of an image.
 MEASURES = {"attention_entropy": _entropy, "attention_distance": _distance}
 
 
@@ -105,14 +105,14 @@ class Metric(Accumulator):
     """
 
     def begin(self) -> None:
-        """Begin with no images."""
+        """Reset to no images."""
         self._seen = 0
-        # By block and number of the layer: what MEASURES give of some images after others, and the keys of a query.
+        # By block and layer: values of MEASURES for consecutive images, and keys per query.
         self._taken: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
         self._keys: dict[tuple[int, int], int] = {}
 
     def attend(self, block: int, number: int, layer: AttentionMap) -> None:
-        """Take the maps of a layer; raise NotFinite for NaN or infinity."""
+        """Receive the maps of a layer; raise NotFinite for NaN or infinity."""
         taken = self._taken[block, number]
         first = self._seen + sum(part.shape[1] for part in taken)
         check_values(layer.weights, f"attention: block {block},", first)
@@ -120,7 +120,7 @@ class Metric(Accumulator):
         self._keys[block, number] = layer.weights.shape[-1]
 
     def update(self, outputs: Outputs) -> None:
-        """Take that all maps of a batch have come."""
+        """Note that all maps of a batch have come."""
         if not self._taken:
             return
         layers: dict[int, list[Tensor]] = defaultdict(list)
@@ -135,7 +135,7 @@ class Metric(Accumulator):
         self.images.add([dict(zip(MEASURES, means.get(block, empty), strict=True)) for block in blocks])
 
     def compute(self) -> Measured:
-        """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS; none of a network without any self-attention."""
+        """Return the columns of IMAGE_COLUMNS and BLOCK_COLUMNS; none for a network without self-attention."""
         columns = super().compute()
         blocks = range(len(self.context.block_names))
         keys = [[keys for (of, _), keys in self._keys.items() if of == block] for block in blocks]

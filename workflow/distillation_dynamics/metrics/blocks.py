@@ -1,4 +1,4 @@
-"""The input that metrics share: features, block by block, a few images at a time. l block, b image, c channel, h, w."""
+"""Input of metrics: features, block by block, a few images at a time. l block, b image, c channel, h, w."""
 
 import functools
 import math
@@ -12,15 +12,15 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..outputs import check_values
 
-# A chunk in float64, and what is computed from it, stay in a processor's cache.
+# A chunk in float64 and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
 Found = TypeVar("Found")
 
 
 def once(compute: Callable[[Tensor], Found]) -> Callable[[Tensor], Found]:
-    """Return a function of a block that computes what `compute` does once, whatever the number of metrics that ask.
+    """Cache a function of a block, so that several metrics compute its value once.
 
-    It is kept as long as the block is there. All are handed the same: none may change it.
+    The value lives as long as the block. All callers share it and must not change it.
     """
     known = WeakTensorKeyDictionary()
 
@@ -34,10 +34,9 @@ def once(compute: Callable[[Tensor], Found]) -> Callable[[Tensor], Found]:
 
 
 def checked(block: Any, index: int) -> Tensor:
-    """Return a block [B, C, H, W], an array or tensor, as a tensor of float32 or float64 without a gradient.
+    """Return a block [B, C, H, W], array or tensor, as a float32 or float64 tensor without gradient.
 
-    Half precision becomes float32, whole numbers float64. Raises ValueError where it has another shape or an axis is
-    empty.
+    Half precision becomes float32, integers float64. Raises ValueError for another shape or an empty axis.
     """
     tensor = block.detach() if isinstance(block, Tensor) else torch.tensor(block)
     if tensor.ndim != 4 or 0 in tensor.shape or tensor.is_complex():
@@ -51,21 +50,21 @@ def checked(block: Any, index: int) -> Tensor:
 def image_chunks(block: Tensor, index: int, values: int | None = None) -> Iterator[Tensor]:
     """Yield the images of a block [B, C, H, W] in order, [b, C, H, W] of at most `values` (None: CHUNK_VALUES) values.
 
-    `index` is the block's position in its network, for the messages. Raises NotFinite for NaN or infinity.
+    `index`: the block's number in its network, for messages. Raises NotFinite for NaN or infinity.
     """
     extremes(block, index)
     yield from block.split(max(1, (values or CHUNK_VALUES) // math.prod(block.shape[1:])))
 
 
 def by_image(block: Tensor, index: int, measure: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """Return what `measure` gives of the images [b, C, H, W] of a block, in float64, of all its images, [B, ...]."""
+    """Return `measure` of a block's images [b, C, H, W] in float64, for all images, [B, ...]."""
     return torch.cat([measure(chunk.double()) for chunk in image_chunks(block, index)]).cpu().numpy()
 
 
 def extremes(block: Tensor, index: int, first: int = 0) -> tuple[float, float]:
-    """Return the smallest and the largest value of a block [B, C, H, W], before whose images `first` others came.
+    """Return the smallest and largest value of a block [B, C, H, W]; `first` images came before.
 
-    NaN and infinity survive in the extremes, which take one look at the data. Raises NotFinite where there are any.
+    NaN and infinity survive in the extremes, so one look at the data is enough. Raises NotFinite if there are any.
     """
     low, high = _extremes(block)
     if not math.isfinite(low) or not math.isfinite(high):
@@ -81,5 +80,5 @@ def _extremes(block: Tensor) -> tuple[float, float]:
 
 @once
 def mean_tokens(block: Tensor) -> Tensor:
-    """Return one row an image, the mean of its patch tokens, [B, C] in float64, of a block [B, C, H, W]."""
+    """Return one row per image, its mean patch token, [B, C] in float64, for a block [B, C, H, W]."""
     return block.double().mean(dim=(2, 3))

@@ -1,10 +1,10 @@
-"""How far a block's mean patch tokens have collapsed to their class means: NC1, 0 where images of a class are alike.
+"""Collapse of a block's mean patch tokens to their class means: NC1, 0 if images of a class are identical.
 
-In: mean patch tokens [n, C] and labels [n]. Out: tr(S_W pinv(S_B)) / K, K classes, S_W the mean over images of the
-outer product of what each is off its class mean, S_B the mean over classes of that of what each class mean is off the
-mean of class means. Source: Papyan, Han, Donoho, PNAS 2020. There classes have equally many images, so that the mean
-of class means is that of all images; where they have not, the latter would give S_B a K-th, tiny direction, and its
-inverse would be all that one sees.
+In: mean patch tokens [n, C] and labels [n]. Out: tr(S_W pinv(S_B)) / K for K classes. S_W is the mean over images of
+the outer product of deviations from the class mean; S_B is the mean over classes of that of class means from the mean
+of class means. Source: Papyan, Han, Donoho, PNAS 2020, with classes of equal size, so that the mean of class means is
+that of all images. For unequal classes the latter would give S_B a K-th tiny eigenvalue whose inverse dominates the
+result.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ BLOCK_COLUMNS = {
 
 
 def nc1(rows: np.ndarray, labels: np.ndarray) -> float:
-    """NC1 of rows [n, C] with labels [n]; NaN where all class means are the same.
+    """Return NC1 of rows [n, C] with labels [n]; NaN if all class means are equal.
 
     Raises ValueError for fewer than two classes, or a class of one image.
     """
@@ -32,13 +32,13 @@ def nc1(rows: np.ndarray, labels: np.ndarray) -> float:
     means /= counts[:, None]
     within = rows - means[classes]
     _, singular, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
-    # What the class means would differ by from rounding alone.
+    # Differences of class means due to rounding alone.
     rounding = max(rows.shape) * np.finfo(np.float64).eps * max(singular[0], np.abs(rows).max())
     kept = singular > rounding
     if not kept.any():
         return np.nan
     scatter = np.square(within @ directions[kept].T).mean(axis=0)
-    # Eigenvalues of S_B are squared singular values over K.
+    # The eigenvalues of S_B are squared singular values over K.
     return float(np.sum(scatter / np.square(singular[kept])))
 
 

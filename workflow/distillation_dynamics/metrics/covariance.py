@@ -1,9 +1,9 @@
-"""How many directions the patch tokens of all images fill around their mean, by the spectrum of their covariance.
+"""Dimensions of the patch tokens of all images around their mean, from the eigenvalues of their covariance.
 
-In: features, L blocks [B, C, H, W]; all patch tokens of a block together. Out, with p the eigenvalues of the covariance
-over their sum: the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the rank of arXiv
-2512.07331. Sums are float64, about the mean, so that an offset costs no digits; an eigenvalue below C eps of the sum of
-all is rounding. Tokens that are all alike fill 0 directions.
+In: features, L blocks [B, C, H, W]; all patch tokens of a block together. Out, with eigenvalues l and p = l / sum l:
+the participation ratio 1 / sum p^2 = (sum l)^2 / sum l^2, and exp(-sum p ln p), the rank of arXiv 2512.07331. Sums are
+float64 about the mean, so that an offset costs no precision; eigenvalues below C eps of their sum are rounding.
+Identical tokens have dimension 0.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ BLOCK_COLUMNS = {
 def _scalars(moments: Moments) -> dict[str, float]:
     """Return the columns of BLOCK_COLUMNS of a block."""
     values = torch.linalg.eigvalsh(moments.scatter / moments.tokens).cpu().numpy()
-    # What rounding leaves is in proportion to the variance of all directions together.
+    # Rounding errors are proportional to the total variance.
     size = float(moments.scatter.trace()) / moments.tokens
     values = values[values > len(values) * np.finfo(np.float64).eps * size]
     if len(values) == 0:
@@ -38,11 +38,11 @@ class Metric(Accumulator):
     """The covariance of every block's tokens, over the images as they come."""
 
     def begin(self) -> None:
-        """Begin with no sums."""
+        """Reset to no tokens."""
         self._blocks: dict[int, Moments] = {}
 
     def update(self, outputs: Outputs) -> None:
-        """Take the features of some images."""
+        """Add the features of a batch."""
         for index, block in outputs.features.items():
             self._blocks[index] = moments(block, index).joined(self._blocks.get(index))
 

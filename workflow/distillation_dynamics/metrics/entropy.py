@@ -1,5 +1,14 @@
 """Shannon entropy of the channel values of each token, from histograms over a fixed range.
 
+In: features, L blocks [B, C, H, W]. Out: float64, in bits. Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026, with
+one range, the smallest to the largest value over all blocks and images of a model. Levels then follow log2(activation
+scale / bin width), and one outlier lowers every block. So compare levels between models and checkpoints only by
+`entropy_fixed_range`, and shapes of the distribution only by `entropy_standardised`.
+
+If tokens spread over fewer than two bins, entropy depends on where 0 lies in its bin (`rms_per_bin`;
+benchmarks/bins.py), and one image moves all edges. So each entropy is measured twice more: in bins shifted by half a
+bin, and over the range without its most extreme image. `nearest_entropy` has no bins.
+
 In: features, L blocks [B, C, H, W]. Out: float64, in bits. Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026, who
 take one range, the smallest and largest value of all blocks and images of a model. Levels then
 follow log2(activation scale / bin width), and one outlier lowers every block: compare levels between models and
@@ -29,7 +38,7 @@ REQUIRES = ("features",)
 OPTIONS = ("entropy_bins",)
 FILES = ("range.json",)
 REFERENCE = "range.json"
-# An entropy again, in other bins.
+# The same entropy in other bins.
 SHIFTED, WITHOUT_EXTREME = "_shifted", "_without_extreme"
 PER_BIN = "mean over tokens of the RMS over channels about the token's mean, over the width of a bin"
 IMAGE_COLUMNS = {
@@ -67,12 +76,12 @@ BLOCK_COLUMNS = {
 
 
 class Ranged(Accumulator):
-    """A metric whose bins span one range: pass one finds that of all blocks and images, pass two measures."""
+    """A metric with bins over one range: pass one finds the range over all blocks and images, pass two measures."""
 
     passes = 2
 
     def begin(self) -> None:
-        """Begin with an empty range."""
+        """Reset to an empty range."""
         self.limits = Limits(self.context.groups)
 
     @property
@@ -82,11 +91,11 @@ class Ranged(Accumulator):
 
     @property
     def high(self) -> float:
-        """The largest."""
+        """The largest value of all blocks and images."""
         return self.limits.all[1]
 
     def update(self, outputs: Outputs) -> None:
-        """Take the features of all blocks for a batch of images."""
+        """Receive the features of all blocks for a batch."""
         if self.pass_number == 2:
             super().update(outputs)
         else:
@@ -99,7 +108,7 @@ class Ranged(Accumulator):
 
 
 class Metric(Ranged):
-    """Entropy in the network's own range, in the reference network's, and standardised."""
+    """Entropy over the network's own range, over the reference network's, and standardised."""
 
     def of_block(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
         """Return the columns of a batch's images."""
@@ -122,7 +131,9 @@ class Metric(Ranged):
         }
 
     def _under(self, block: Tensor, index: int, ranges: "Ranges") -> dict[str, np.ndarray]:
-        """Return the entropy in the bins of a range, in those shifted by half, and in those of its inner range, [b]."""
+        """Return the entropy in the bins of a range, in those shifted by half a bin, and in those of its inner range,
+        [b].
+        """
         as_is, shifted = self._in_bins(block, index, ranges.range)
         inner = as_is if ranges.inner == ranges.range else self.entropy(block, index, *ranges.inner)
         return {"": as_is, SHIFTED: shifted, WITHOUT_EXTREME: inner}
@@ -138,7 +149,7 @@ class Metric(Ranged):
 
     @cached_property
     def _fixed(self) -> "Ranges":
-        """The range of `entropy_fixed_range`: the reference network's, or that of the network where it is its own."""
+        """Range of `entropy_fixed_range`: the reference network's, or its own if it is the reference."""
         if self.context.reference is None:
             return self._own
         limits = read_json(self.context.reference)
@@ -161,7 +172,7 @@ class Metric(Ranged):
 
 
 class Ranges(NamedTuple):
-    """The range of bins, and what is left of it without the most extreme image; each (low, high)."""
+    """The range of the bins, and the range without the most extreme image; each (low, high)."""
 
     range: tuple[float, float]
     inner: tuple[float, float]

@@ -1,9 +1,8 @@
-"""The features themselves, of some of the images that are measured, kept for whatever else is to be known of them.
+"""Dumps the features of some measured images, for analyses outside the workflow.
 
-In: features [b, C, H, W] of all blocks. Out: `block<bb>.npy`, a file a block, [images, C, H, W], or [images, C, k] of
-k random tokens that are the same for all images, written while the images pass; and `meta.json`, which says what the
-axes are, which images and tokens these are. Metrics are computed on float32 features, so the type of the dump does not
-touch them.
+In: features [b, C, H, W] of all blocks. Out: `block<bb>.npy`, one file per block, [images, C, H, W], or [images, C, k]
+for k random tokens, the same for all images, written as the images pass; and `meta.json` with the meaning of the axes,
+the images and the tokens. Metrics use float32 features, so the type of the dump does not affect them.
 """
 
 from pathlib import Path
@@ -24,14 +23,14 @@ GRID_AXES = {True: ["row", "column"], False: ["token"]}
 
 
 def dumped_tokens(count: int | None, rows: int, columns: int) -> np.ndarray | None:
-    """Return the places on the grid (row x columns + column) of `count` tokens that are dumped; None for all."""
+    """Return the grid positions (row x columns + column) of the `count` tokens to dump; None for all."""
     if count is None or count >= rows * columns:
         return None
     return np.sort(np.random.default_rng([0, rows, columns]).choice(rows * columns, count, replace=False))
 
 
 class Metric(Accumulator):
-    """The dump: fills no column."""
+    """Dumps features; has no columns."""
 
     def begin(self) -> None:
         """Choose images and tokens, and open the files."""
@@ -50,14 +49,14 @@ class Metric(Accumulator):
         ]
 
     def update(self, outputs: Outputs) -> None:
-        """Write the features of those of a batch's images that are kept."""
+        """Write the features of the chosen images of a batch."""
         kept = torch.from_numpy(np.isin(asked_for(outputs.positions).cpu().numpy(), self.context.positions[self.kept]))
         for writer, tokens, block in zip(self.writers, self.tokens, outputs.features.values(), strict=True):
             values = block[kept.to(block.device)]
             writer((values if tokens is None else values.flatten(2)[:, :, tokens]).cpu().numpy())
 
     def save(self, folder: Path) -> None:
-        """Write `meta.json`; the features are on the disk once the context's stack is closed."""
+        """Write `meta.json`; the features are on disk once the context's stack is closed."""
         context = self.context
         write_json(
             folder / "meta.json",

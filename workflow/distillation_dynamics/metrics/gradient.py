@@ -36,7 +36,7 @@ def gradient_map(gradient: GradientOf) -> Tensor:
 
 
 def _magnitudes(gradient: GradientOf) -> dict[str, Tensor]:
-    """Column name -> [b], accumulated in float64; the mean of no tokens is NaN."""
+    """Return column name -> [b], accumulated in float64; the mean over no tokens is NaN."""
     patches = gradient.patches
     none = patches[:, :0]
     classes, registers = gradient.prefix or (none, none)
@@ -49,5 +49,5 @@ class Metric(Accumulator):
     """Gradient magnitudes, streamed."""
 
     def update(self, outputs: Outputs) -> None:
-        """Take the gradients by every block for a batch of images."""
+        """Add the gradients by every block for a batch."""
         self.images.add([_magnitudes(gradient) for gradient in outputs.gradients.values()])

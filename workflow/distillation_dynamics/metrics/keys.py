@@ -1,4 +1,4 @@
-"""The columns that tell whose rows a table holds: of which network, checkpoint and block. Imports no torch."""
+"""Key columns of tables: network, checkpoint and block of a row. Imports no torch."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ BLOCK = {
     "block": Column("", "0-based number of the block"),
     "block_name": Column("", "the block's name in timm: blocks.3, layers.1, layer2"),
 }
-# Whole numbers of which some may be missing: null in the tables.
+# Integer columns that may have missing values: null in the tables.
 MAY_BE_MISSING = ("seed", "epoch", "other_seed", "other_epoch")
 
 
 def filled(name: str, value: Any, count: int) -> Any:
-    """Return the column `name` of so many rows that all have one value."""
+    """Return the column `name` with `count` equal values."""
     return whole_numbers([value] * count) if name in MAY_BE_MISSING else np.full(count, value)

@@ -1,9 +1,10 @@
-"""What the head would say of every block (logit lens): from which block on does a network predict what it will say?
+"""Logit lens: the head's prediction from every block, to find where the final prediction appears.
 
-In: the logits [B, K] of the network and, by block, those that its head gives of the block's output. Out: by image and
-block whether the lens is right, whether it says what the network says in the end, and KL(final || lens) in nats.
-Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Belrose et al. (arXiv 2303.08112). A network without a
-head has none of it, and a block that its head cannot read (other channels) is NaN.
+In: the logits [B, K] of the network and, by block, of its head applied to the block's output. Out: by image and block
+whether the lens is right, whether it agrees with the final prediction, and KL(final
+
+lens) in nats. Source: nostalgebraist, interpreting GPT: the logit lens, 2020; Belrose et al. (arXiv 2303.08112).
+Networks without a head have no lens; a block that the head cannot read (other channels) is NaN.
 """
 
 import numpy as np
@@ -22,9 +23,9 @@ IMAGE_COLUMNS = {
 
 
 def lens_scalars(lens: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, np.ndarray]:
-    """Return the columns of IMAGE_COLUMNS, [B], of a block's logits [B, K], the network's [B, K] and labels [B].
+    """Return the columns of IMAGE_COLUMNS, [B], from a block's logits [B, K], the network's [B, K] and labels [B].
 
-    Labels for which there is no logit (-1: no label) are none.
+    Labels without a logit (-1: no label) count as missing.
     """
     said, final = lens.double(), logits.double()
     own, log = final.log_softmax(dim=1), said.log_softmax(dim=1)
@@ -42,12 +43,12 @@ def lens_scalars(lens: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor 
 
 
 class Metric(Accumulator):
-    """The lens on every block."""
+    """The lens of every block."""
 
     _seen = 0
 
     def update(self, outputs: Outputs) -> None:
-        """Take the logits of the network and of its blocks, and labels; raise NotFinite for NaN or infinity."""
+        """Add logits of network and blocks, and labels; raise NotFinite for NaN or infinity."""
         if outputs.logits is None or not outputs.lens:
             return
         check_values(outputs.logits, "logits,", self._seen)

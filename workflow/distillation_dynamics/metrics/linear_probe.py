@@ -1,10 +1,10 @@
-"""How well a linear map of a block's mean patch token tells the classes apart: top-1 of ridge regression, held out.
+"""Linear separability of classes by a block's mean patch token: held-out top-1 of ridge regression.
 
-In: mean patch tokens [n, C] and labels [n]. Out: percent. Closed form, to one-hot classes, intercept free; every image
-is predicted once, from the other four of five folds. Images of one group (of one photograph) are in one fold; where all
-images of a class are of one group, nothing of it can be told. The penalty is a fixed share of the spectrum: RIDGE times
-the mean eigenvalue of the training rows' centred second moment (its trace over the min(n - 1, C) eigenvalues that there
-are), so that neither scale nor rotation of the channels matters.
+In: mean patch tokens [n, C] and labels [n]. Out: percent. Closed form to one-hot classes, without penalty on the
+intercept; every image is predicted once, from the other four of five folds. Images of one group (of one photograph)
+share a fold; if a class has a single group, its images cannot be predicted. The penalty is RIDGE times the mean
+eigenvalue of the training rows' centred second moment (its trace over the min(n - 1, C) eigenvalues), so that scale and
+rotation of the channels have no effect.
 """
 
 import numpy as np
@@ -27,10 +27,10 @@ BLOCK_COLUMNS = {
 def probe_folds(
     labels: np.ndarray, positions: np.ndarray, seed: int = 0, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the fold 0..4 of each image, [n], from labels, positions and groups [n] of the images (None: each alone).
+    """Return the fold 0..4 of each image, [n], from labels, positions and groups [n] (None: no groups).
 
-    Groups of a class (of most of their images, the lowest where two have as many) are spread evenly over folds in an
-    order drawn from `seed` and the first of each group's positions; the order in which the images come does not matter.
+    Groups of a class (the class of most of their images, the lowest if tied) are spread evenly over folds, in an order
+    drawn from `seed` and each group's first position; the order of images has no effect.
     """
     of_group = np.arange(len(labels)) if groups is None else np.unique_inverse(groups).inverse_indices
     count = of_group.max() + 1
@@ -46,9 +46,9 @@ def probe_folds(
 
 
 def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
-    """Held-out top-1 in percent of rows [n, C] with labels [n], each predicted without those of its `fold` [n].
+    """Return held-out top-1 in percent of rows [n, C] with labels [n]; each `fold` [n] is predicted from the others.
 
-    NaN where the rows are all alike. Raises ValueError for fewer than two classes, or a class of one image.
+    NaN if all rows are equal. Raises ValueError for fewer than two classes, or a class of one image.
     """
     classes = indices(labels)
     wanted = np.eye(classes.max() + 1)[classes]
@@ -62,7 +62,7 @@ def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
         x, y = rows[~held] - mean, wanted[~held] - frequency
         moment = x.T @ x
         penalty = RIDGE * moment.trace() / min(len(x) - 1, x.shape[1])
-        # Rows that differ only in what is held out teach nothing.
+        # Training rows that are all equal teach nothing.
         if penalty > 0:
             weights = solve(moment + penalty * np.eye(len(moment)), x.T @ y, assume_a="pos")
             predicted = ((rows[held] - mean) @ weights + frequency).argmax(axis=1)
@@ -73,7 +73,7 @@ def linear_probe_top1(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) ->
 
 
 class Metric(ByClass):
-    """The probe of every block."""
+    """The linear probe of every block."""
 
     HOLDS_OUT = True
 

@@ -1,8 +1,8 @@
-"""Size of block features: the mean absolute activation of each block, and the plain statistics of each image.
+"""Size of block features: mean absolute activation of each block, and simple statistics of each image.
 
 In: features, L blocks [B, C, H, W]. Out: float64 in activation units, accumulated in float64. Source of the activation
-magnitude: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. The root mean square and the standard deviation within tokens
-are its controls: intensity and entropy follow them.
+magnitude: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. Root mean square and standard deviation within tokens are its
+controls: intensity and entropy follow them.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,7 @@ IMAGE_COLUMNS = {
     "minimum": Column("activation units", "smallest activation"),
     "maximum": Column("activation units", "largest activation"),
 }
-# Each takes images [b, C, H, W] in float64 and gives one number an image, [b]. Deviations are over all values, not one
-# less.
+# Each maps images [b, C, H, W] in float64 to one number per image, [b]. Deviations divide by the number of values.
 SCALARS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda images: images.mean(dim=(1, 2, 3)),
     "standard_deviation": lambda images: images.std(dim=(1, 2, 3), correction=0),

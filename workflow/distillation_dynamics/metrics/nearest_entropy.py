@@ -1,14 +1,14 @@
-"""Entropy of the channel values of each token without bins: the nearest-neighbour estimate of differential entropy.
+"""Bin-free entropy of the channel values of each token: nearest-neighbour estimate of differential entropy.
 
-In: features, L blocks [B, C, H, W]. Out: float64, in bits. Of a token with values x_1 .. x_C, e_i the distance of each
-to its K-th nearest other value: (psi(C) - psi(K) + ln 2) / ln 2 + mean of log2 e_i, psi the digamma function. Sources:
+In: features, L blocks [B, C, H, W]. Out: float64, in bits. For a token x_1 .. x_C with e_i the distance of x_i to its
+K-th nearest other value: (psi(C) - psi(K) + ln 2) / ln 2 + mean of log2 e_i, psi the digamma function. Sources:
 Kozachenko and Leonenko, Sample estimate of the entropy of a random vector, Probl. Inf. Transm. 23, 1987; for K above 1
 Kraskov, Stoegbauer and Grassberger, Estimating mutual information, Phys. Rev. E 69, 2004 (equation 20).
 
-No range and no edge moves it. It is that of a density, so it may be negative, grows by log2 of the scale, and is
-comparable between networks. Less log2 of the token's deviation over channels the scale is gone: 2.05 bits of Gaussian
-tokens, the most that there is; of few channels some hundredths less. Where more than K channels share one value, as of
-constant tokens or after a ReLU, there is no density, and such tokens are left out.
+It depends on no range or edges. As the entropy of a density it may be negative, grows by log2 of the scale, and is
+comparable between networks. Subtracting log2 of the token's deviation over channels removes the scale: the maximum is
+then 2.05 bits for Gaussian tokens, slightly less with few channels. Tokens with more than K channels of one value
+(constant ones, or after a ReLU) have no density and are left out.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from .accumulator import Accumulator
 from .blocks import image_chunks
 
 REQUIRES = ("features",)
-# The nearest value itself is often an equal one, of float32 too: of 384 Gaussian values in a token of 400.
+# K is not 1, since the nearest value is often equal even in float32: for 384 Gaussian values in one of 400 tokens.
 NEIGHBOUR = 4
 OF_TOKENS = f"mean over tokens in which no more than {NEIGHBOUR} channels share one value; NaN without any"
 IMAGE_COLUMNS = {
@@ -33,7 +33,7 @@ IMAGE_COLUMNS = {
     ),
     "tied_tokens": Column("", f"share of the tokens in which more than {NEIGHBOUR} channels share one value"),
 }
-# A chunk and what is computed from it stay in a processor's cache.
+# A chunk and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
 # Sorted at a time on a GPU.
 GPU_CHUNK_VALUES = 2**23
@@ -47,7 +47,7 @@ class Metric(Accumulator):
         entropy, deviation = token_entropy(block, index)
         known = np.isfinite(entropy)
         count = known.sum(axis=1)
-        # log2 of a deviation is only taken where there is one.
+        # log2 only of positive deviations.
         standardised = entropy - np.log2(np.where(known, deviation, 1))
         columns = {"entropy_nearest": entropy, "entropy_nearest_standardised": standardised}
         with np.errstate(invalid="ignore"):
@@ -75,23 +75,23 @@ def token_entropy(block: Tensor, index: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sorted(tokens_nc: Tensor) -> Tensor:
-    # NumPy's sort takes a twentieth of the time of torch's on a CPU.
+    # NumPy's sort takes a twentieth of torch's time on a CPU.
     return tokens_nc.sort(dim=1).values if tokens_nc.is_cuda else torch.from_numpy(np.sort(tokens_nc.numpy(), axis=1))
 
 
 def _nearest_neighbour(sorted_nc: Tensor) -> Tensor:
-    """Return the estimate of every token [n], whose values ascend."""
+    """Return the estimate of every token [n] from its ascending values."""
     channels = sorted_nc.shape[1]
     neighbour = min(NEIGHBOUR, channels - 1)
     if neighbour == 0:
         return torch.full((len(sorted_nc),), torch.nan, dtype=torch.float64, device=sorted_nc.device)
-    # Beyond either end there is nothing near: differences to it are infinite, and NaN only between two such places.
+    # Beyond either end the distance is infinite, and NaN only between two such places.
     padded = torch.nn.functional.pad(sorted_nc, (neighbour, neighbour), value=torch.inf)
     padded[:, :neighbour] = -torch.inf
     flat = padded.view(-1)
     inner = slice(neighbour, len(flat) - neighbour)
     apart = {steps: flat[steps:] - flat[: len(flat) - steps] for steps in range(1, neighbour + 1)}
-    # The K nearest lie in a row, some below and the others above: of these rows that whose farther end is nearest.
+    # The K nearest values are consecutive: among such windows, the one whose farther end is nearest.
     distance = torch.minimum(apart[neighbour][inner.start :], apart[neighbour][: inner.stop - neighbour])
     for below in range(1, neighbour):
         above = neighbour - below

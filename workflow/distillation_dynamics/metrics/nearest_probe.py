@@ -1,9 +1,8 @@
-"""How well the nearest images by a block's mean patch token tell an image's class: leave-one-out top-1.
+"""Class separability by nearest images in a block's mean patch token: leave-one-out top-1.
 
-In: mean patch tokens [n, C] and labels [n]. Out: percent. Near by cosine; the k nearest other images vote, k = 10 or,
-where a class has fewer others, as many as it has. Of classes with equal votes that wins whose cosines add up to more.
-Images of one group (of one photograph) are none of the others; where all images of a class are of one group, nothing of
-it can be told.
+In: mean patch tokens [n, C] and labels [n]. Out: percent. The k nearest other images by cosine vote, with k = 10 or the
+size of the smallest class less one. Ties go to the class with the larger sum of cosines. Images of the same group (of
+one photograph) do not vote; if a class has a single group, its images cannot be predicted.
 """
 
 import numpy as np
@@ -27,27 +26,27 @@ def nearest_probe_top1(rows: np.ndarray, labels: np.ndarray, groups: np.ndarray 
     """
     groups = np.arange(len(labels)) if groups is None else groups
     classes = indices(labels, groups)
-    # Of each class those that are of another group than any one of its images.
+    # By class, the fewest images in other groups than any one of its images.
     found = nearest(rows, min(NEIGHBOURS, _fewest_others(classes, groups)), groups)
     if found is None:
         return np.nan
     places, cosines = found
     k, count = places.shape[1], classes.max() + 1
     cells = np.arange(len(rows))[:, None] * count + classes[places]
-    # What is added to a vote is above 0 and stays, over all k, below 1.
+    # Added to a vote it is above 0 and, summed over all k, below 1.
     votes = np.bincount(cells.ravel(), (1 + (cosines + 1.5) / (4 * k)).ravel(), minlength=len(rows) * count)
     return 100 * float(np.mean(votes.reshape(-1, count).argmax(axis=1) == classes))
 
 
 def _fewest_others(classes: np.ndarray, groups: np.ndarray) -> int:
-    """Return how many images of its class at least are of other groups than an image."""
+    """Return the fewest images of its own class in other groups that any image has."""
     places = np.unique_inverse(groups).inverse_indices
     alike = sizes_of(classes * len(groups) + places)
     return int((np.bincount(classes)[classes] - alike).min())
 
 
 class Metric(ByClass):
-    """The probe of every block."""
+    """The nearest-neighbour probe of every block."""
 
     HOLDS_OUT = True
 

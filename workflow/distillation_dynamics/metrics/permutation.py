@@ -1,4 +1,4 @@
-"""Channel permutations for nulls: the order of channels is arbitrary, so what a shuffle keeps says nothing of order.
+"""Channel permutations for null distributions: the order of channels is arbitrary, so a shuffle removes only order.
 
 In: a number of channels, and tokens of that many. Out: random orders that every metric and block of that width shares,
 and mean and 95 % band of what is computed under them.
@@ -26,9 +26,9 @@ import numpy as np
 import scipy.fft
 import torch
 
-# Shuffles that are transformed, at least: what they cost is what the null costs.
+# Least number of transformed shuffles; they dominate the cost of the null.
 SHUFFLES = 10
-# Blocks that are turned, at least, where the order of a bin allows: the more, the less draws have in common.
+# Least number of turned blocks, if a bin's order allows: more blocks make draws less dependent.
 BLOCKS = 8
 
 
@@ -49,7 +49,7 @@ def band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class _Folding(NamedTuple):
-    """Bins of small orders that share their blocks: how to fold channels into classes, and to turn the blocks.
+    """Bins of small orders with the same blocks: how to fold channels into classes and turn the blocks.
 
     `waves` [2 n, D] holds the real and the imaginary parts of the n orders' roots by class, and `turns`, by order d,
     the roots that blocks are multiplied by, [shuffles, turns, C / D].
@@ -60,7 +60,7 @@ class _Folding(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What is drawn for one width: shuffles [n, C], the order of every bin [C // 2 + 1], and foldings."""
+    """Draws for one width: shuffles [n, C], the order of every bin [C // 2 + 1], and foldings."""
 
     shuffles: np.ndarray
     orders: np.ndarray
@@ -94,7 +94,7 @@ def _plan(channels: int, count: int, seed: int) -> _Plan:
 
 
 def _classes(channels: int, order: int) -> int:
-    """Return the largest number of classes that leaves BLOCKS blocks; `order` itself where none does."""
+    """Return the largest number of classes that leaves BLOCKS blocks; `order` itself if none does."""
     fitting = (n for n in range(order, channels // BLOCKS + 1, order) if channels % n == 0)
     return max(fitting, default=order)
 
@@ -108,7 +108,7 @@ class AmplitudeNull:
         turned = [
             np.full(turns.shape[1], order) for folding in self.plan.foldings for order, turns in folding.turns.items()
         ]
-        # Of what `_draws` gives of a shuffle: the bins, then the turns.
+        # Columns of `_draws` for a shuffle: bins, then turns.
         self.orders = np.concatenate([self.plan.orders, *turned])
         self.sums = np.zeros((len(self.plan.shuffles), len(self.orders)))
 
@@ -134,7 +134,7 @@ class AmplitudeNull:
             (waves.to(device, kind), [turns.to(device, kind.to_complex()) for turns in by_order.values()])
             for waves, by_order in self.plan.foldings
         ]
-        # One place for the draws of a shuffle: fewer and larger steps.
+        # One array for all draws of a shuffle: fewer and larger steps.
         draws, shuffled, means = tokens_cn.new_empty(len(self.orders), tokens_cn.shape[1]), tokens_cn.clone(), []
         for number, order in enumerate(self.plan.shuffles):
             torch.index_select(tokens_cn, 0, torch.from_numpy(order).to(device), out=shuffled)
@@ -149,19 +149,19 @@ class AmplitudeNull:
         return torch.stack(means).double().cpu().numpy() / self.channels
 
     def _absolute(self, values: torch.Tensor, out: torch.Tensor, first: int) -> int:
-        """Write absolute values into rows of `out`, from `first` on; return the row after them."""
+        """Write absolute values into rows of `out` from `first` on; return the next row."""
         end = first + len(values)
         if values.is_cuda:
             torch.abs(values, out=out[first:end])
         else:
-            # NumPy's takes a fifth of the time of torch's on a CPU.
+            # NumPy takes a fifth of torch's time on a CPU.
             np.abs(values.numpy(), out=out[first:end].numpy())
         return end
 
     def bands(self, amplitude: np.ndarray, images: int) -> np.ndarray:
         """Return mean, 95 % band and standard deviation of the mean amplitude over `images` images, [4, C // 2 + 1].
 
-        `amplitude` [C // 2 + 1] is that of the order as it is, which bin 0 has under any other, too.
+        `amplitude` [C // 2 + 1]: that of the actual order; bin 0 is the same for any order.
         """
         found = np.stack([amplitude, amplitude, amplitude, np.zeros(len(amplitude))])
         for order in np.unique(self.orders[1:]) if len(self.sums) else ():
@@ -175,5 +175,5 @@ def _transformed(tokens_cn: torch.Tensor) -> torch.Tensor:
     """DFT over channels, one-sided, [C // 2 + 1, N], in the type of the tokens."""
     if tokens_cn.is_cuda:
         return torch.fft.rfft(tokens_cn, dim=0)
-    # scipy's transform takes half the time of torch's on a CPU.
+    # scipy's transform takes half of torch's time on a CPU.
     return torch.from_numpy(scipy.fft.rfft(tokens_cn.numpy(), axis=0))

@@ -1,9 +1,9 @@
-"""The published means over all tokens of a block, class, distillation and register tokens included.
+"""The published means over all tokens of a block, including class, distillation and register tokens.
 
 In: features [b, C, H, W] of all blocks and their other tokens. Out: the columns of spectrum, magnitude and entropy as
-Tian, Xu, Li, Distillation Dynamics, AAAI 2026, have them where a block holds other tokens than patches; equal to those
-over patches where no block does (entropy has one range for all blocks, so that one block with others moves it for all).
-The published gradient magnitude, over all tokens too, is the column of that name.
+in Tian, Xu, Li, Distillation Dynamics, AAAI 2026, if a block holds other tokens than patches; equal to those over
+patches if no block does (entropy has one range for all blocks, so one block with other tokens changes it for all). The
+published gradient magnitude, also over all tokens, is the column of that name.
 """
 
 import numpy as np
@@ -31,11 +31,11 @@ class Metric(Ranged):
     """The columns of IMAGE_COLUMNS."""
 
     def update(self, outputs: Outputs) -> None:
-        """Take features and other tokens of all blocks for a batch of images."""
+        """Add features and other tokens of all blocks for a batch."""
         blocks = {}
         for index, features in outputs.features.items():
             tokens = [part.mT for part in outputs.prefix[index]] if index in outputs.prefix else []
-            # A grid of one column, other tokens first.
+            # A grid of one column, with other tokens first.
             blocks[index] = torch.cat([*tokens, features.flatten(2)], dim=2)[..., None]
         super().update(Outputs(features=blocks))
 

@@ -1,4 +1,4 @@
-"""How many directions the patch tokens of an image fill, and how many of the data set's directions that takes.
+"""Rank of an image's patch tokens, alone and within the principal directions of the data set.
 
 In: features, L blocks [B, C, H, W]; image i of a block is the matrix X_i [N, D] of its N = H W tokens, D = C channels,
 uncentred. Out: float64, one entry an image or a block. Sources: From Per-Image Low-Rank to Encoding Mismatch (arXiv
@@ -48,7 +48,8 @@ BLOCK_COLUMNS = {
 
 
 def rank_of_spectrum(energies: np.ndarray, share: float) -> np.ndarray:
-    """Return how many leading entries of energies [..., n] hold `share` of their sum, [...]; 0 where the sum is 0.
+    """Return the number of leading entries of energies [..., n] that hold `share` of their sum, [...]; 0 for a sum of
+    0.
 
     For a rank the energies are eigenvalues of a Gram matrix, largest first.
     """
@@ -59,15 +60,15 @@ def rank_of_spectrum(energies: np.ndarray, share: float) -> np.ndarray:
 
 
 def gram_rank(gram: np.ndarray, share: float) -> int:
-    """Return the fewest eigenvalues of a Gram matrix [C, C] that hold `share` of their sum."""
+    """Return the number of eigenvalues of a Gram matrix [C, C] that hold `share` of their sum."""
     return int(rank_of_spectrum(_eigenvalues(torch.from_numpy(gram)).numpy(), share))
 
 
 def reduced_gram(gram: np.ndarray, channels: int) -> np.ndarray:
-    """Return the Gram matrix [channels, channels] of tokens whose C channels were pooled, from theirs, [C, C].
+    """Return the Gram matrix [channels, channels] of tokens with pooled channels, from theirs, [C, C].
 
-    The channels are reduced by adaptive average pooling along the channel axis, as the teacher's are for SpectralKD:
-    tokens P x have the Gram matrix P G P^T.
+    Channels are reduced by adaptive average pooling along the channel axis, as a teacher's for SpectralKD: tokens P x
+    have the Gram matrix P G P^T.
     """
     identity = torch.eye(len(gram), dtype=torch.float64)
     pooling = torch.nn.functional.adaptive_avg_pool1d(identity[None], channels)[0].numpy()
@@ -76,7 +77,7 @@ def reduced_gram(gram: np.ndarray, channels: int) -> np.ndarray:
 
 def _eigenvalues(grams: Tensor) -> Tensor:
     """Eigenvalues of Gram matrices [..., n, n], largest first, [..., n]."""
-    # NumPy's take three quarters of the time of torch's on a CPU.
+    # NumPy takes three quarters of torch's time on a CPU.
     ascending = torch.linalg.eigvalsh(grams) if grams.is_cuda else torch.from_numpy(np.linalg.eigvalsh(grams.numpy()))
     values = ascending.flip(-1)
     rounding = grams.shape[-1] * np.finfo(np.float64).eps * values[..., :1]
@@ -86,7 +87,7 @@ def _eigenvalues(grams: Tensor) -> Tensor:
 def _spectra(images: Tensor) -> Tensor:
     """Squared singular values of every image [b, C, H, W] in float64, largest first, [b, min(N, C)]."""
     columns = images.flatten(2)
-    # Both sides have the same eigenvalues, but for zeros.
+    # Both products have the same eigenvalues except zeros.
     sides = columns.mT.contiguous() if columns.shape[2] < columns.shape[1] else columns
     return _eigenvalues(torch.stack([gram(side) for side in sides]))
 
@@ -105,7 +106,7 @@ def _ranks(rank: str, energies: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class Metric(Accumulator):
-    """Ranks of images: pass one finds those of each by itself and the moments of all, pass two projects on these."""
+    """Ranks of images: pass one finds own ranks and all moments, pass two projects onto their directions."""
 
     passes = 2
 
@@ -123,7 +124,7 @@ class Metric(Accumulator):
             self._projected.add([self._project(block, index) for index, block in outputs.features.items()])
 
     def of_block(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
-        """Return what is told of a batch's images by themselves."""
+        """Return the columns that need only a batch's images."""
         self.moments[index] = moments(block, index).joined(self.moments.get(index))
         spectra = by_image(block, index, _spectra)
         return _ranks("sample", spectra) | {"effective_rank": _effective_rank(spectra)}
@@ -146,7 +147,7 @@ class Metric(Accumulator):
         return images | percentiles | {"pca_effective_rank": [float(_effective_rank(values)) for values in spectra]}
 
     def save(self, folder: Path) -> None:
-        """Write the sums that further analysis can start from, all float64, as `grams.safetensors`.
+        """Write the sums for further analysis, all float64, as `grams.safetensors`.
 
         By block: gram<bb> [C, C], the sum of x x^T over all tokens x of all images, and sum<bb> [C]; tokens [L], their
         numbers.

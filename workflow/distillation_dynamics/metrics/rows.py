@@ -1,4 +1,4 @@
-"""What networks are held beside each other by: logits, mean and random patch tokens, and sums over all tokens.
+"""Rows for comparing networks: logits, mean and random patch tokens, and sums over all tokens.
 
 In: features and logits of the images of the comparison. Out: one file a checkpoint, `rows.safetensors`, that
 `pairs.activations.Activations` reads: `logits` [n, K] (left out without a head), for each block b `pooled<b>` [n, C],
@@ -34,14 +34,14 @@ def tokens_at(block: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 
 def token_places(size: int, count: int, positions: np.ndarray) -> torch.Tensor:
-    """Return `count` random places [b, k] on a grid of `size` tokens, or all of them, for the images at `positions`."""
-    # Drawn from the image alone, so that batches and networks cannot change them.
+    """Return `count` random places [b, k] on a grid of `size` tokens, or all of them, for images at `positions`."""
+    # Drawn from the image alone, independent of batches and networks.
     places = [np.random.default_rng([0, int(position)]).permutation(size)[:count] for position in positions]
     return torch.from_numpy(np.stack(places))
 
 
 class Metric(Accumulator):
-    """The rows of a network; nothing of them is a column."""
+    """The rows of a network; has no columns."""
 
     def begin(self) -> None:
         """Begin with no images."""
@@ -51,7 +51,7 @@ class Metric(Accumulator):
         self._labels: list[int] = []
 
     def update(self, outputs: Outputs) -> None:
-        """Take features of all blocks, logits if there are any, labels and positions of some images.
+        """Add features of all blocks, logits if any, labels and positions of a batch.
 
         Raises NotFinite for NaN or infinity.
         """

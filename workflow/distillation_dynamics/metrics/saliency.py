@@ -1,9 +1,9 @@
 """Saliency: which pixels of an image the logit of its class depends on, by three methods of captum.
 
 In: a network in evaluation mode, images [B, C, H, W] as the network takes them (normalised), labels [B]. Out:
-attributions of the same shape, and maps [B, H, W] of them. Each image is computed alone, so that its map does not
-depend on the images beside it. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026. `Metric` fills two
-tables with a map a row: `saliency` (the image itself and one map a method) and `gradient_maps` (one map a block).
+attributions of the same shape, and maps [B, H, W] of them. Each image is computed separately, so that its map does not
+depend on the batch. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026. `Metric` fills two tables
+with a map a row: `saliency` (the image itself and one map a method) and `gradient_maps` (one map a block).
 """
 
 from collections.abc import Iterator
@@ -53,11 +53,11 @@ TABLES = {
 }
 METHODS = ("gradient", "smoothgrad", "integrated_gradients")
 SAMPLES = 50  # noisy copies of an image in SmoothGrad
-SD = 0.15  # of that noise, as a share of the image's range
-STEPS = 50  # of the path in Integrated Gradients
-# Copies of an image that go through the network at once, where they fit the memory.
+SD = 0.15  # standard deviation of that noise, as a share of the image's range
+STEPS = 50  # steps of the path in Integrated Gradients
+# Copies of an image in one forward pass, if they fit the memory.
 CHUNK = 10
-# Of the noise of SmoothGrad: one for all networks and checkpoints, so that they see the same noise.
+# Seed of SmoothGrad's noise, the same for all networks and checkpoints.
 NOISE_SEED = 0
 
 
@@ -107,7 +107,7 @@ def _attribute(network: nn.Module, image: Tensor, target: Tensor, method: str, s
 
 
 def saliency_map(attributions: Tensor) -> Tensor:
-    """One map an image, [B, H, W]: the maximum over colour channels of abs(attributions [B, C, H, W])."""
+    """Return one map per image, [B, H, W]: the maximum over colour channels of abs(attributions [B, C, H, W])."""
     return attributions.abs().amax(dim=1)
 
 
@@ -122,11 +122,11 @@ class Metric(Accumulator):
 
     def begin(self) -> None:
         """Begin with no rows."""
-        # By table, and by what its maps are of: so their order is the same whatever the batches.
+        # Keyed by table and by kind of map, so that their order does not depend on the batches.
         self._rows: dict[str, dict[Any, list[dict[str, Any]]]] = {table: {} for table in TABLES}
 
     def update(self, outputs: Outputs) -> None:
-        """Take the network, its images, and the gradients by every block for a batch of images."""
+        """Add the network, its images, and the gradients by every block for a batch."""
         assert self.context.view is not None
         maps = {"image": intensity(asked_for(outputs.images), self.context.view)}
         maps |= {method: _maps(outputs, method, min(CHUNK, self.context.at_a_time)) for method in self.settings.methods}
@@ -142,7 +142,7 @@ class Metric(Accumulator):
 
 
 def _maps(outputs: Outputs, method: str, chunk: int) -> Tensor:
-    """One map an image, [B, H, W]; NaN for images whose label the head has no logit for."""
+    """Return one map per image, [B, H, W]; NaN for images whose label has no logit."""
     network, images = asked_for(outputs.network), asked_for(outputs.images)
     labels = asked_for(outputs.targets).to(images.device)
     maps = torch.full((len(images), *images.shape[2:]), torch.nan, device=images.device)

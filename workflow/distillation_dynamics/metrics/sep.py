@@ -1,4 +1,4 @@
-"""Spectral energy pattern (SEP): which share of a token's energy lies in the lowest channel frequencies.
+"""Spectral energy pattern (SEP): share of a token's energy in the lowest channel frequencies.
 
 In: features, L blocks [B, C, H, W]. Out: cumulative shares by frequency bin and the bandwidths read off them, float64,
 without unit. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
@@ -54,10 +54,10 @@ BLOCK_COLUMNS = {
 
 
 def bandwidth(cumulative: np.ndarray, level: float) -> np.ndarray:
-    """Share of the K bins needed to hold `level` of the energy, [...], of cumulative shares [..., K].
+    """Return the share of the K bins needed to hold `level` of the energy, [...], from cumulative shares [..., K].
 
-    The smallest number of leading bins whose cumulative share is at least (1 - 1e-12) level, divided by K; NaN where
-    the shares are NaN.
+    The smallest number of leading bins whose cumulative share is at least (1 - 1e-12) level, divided by K; NaN if the
+    shares are NaN.
     """
     cumulative = np.asarray(cumulative)
     bins = 1 + np.sum(cumulative < (1 - TOLERANCE) * level, axis=-1)
@@ -67,7 +67,7 @@ def bandwidth(cumulative: np.ndarray, level: float) -> np.ndarray:
 def gram_sep_folded(gram: np.ndarray) -> np.ndarray:
     """Folded SEP [C // 2 + 1] of tokens with the given Gram matrix [C, C], each token weighted by its energy.
 
-    With the Gram matrix of unit tokens every token weighs the same. NaN where the matrix is zero.
+    With the Gram matrix of unit tokens all weights are equal. NaN for a zero matrix.
     """
     return np.cumsum(_folded_shares(gram))
 
@@ -81,7 +81,7 @@ def _shares(sums: np.ndarray, channels: int) -> np.ndarray:
     """Share of the energy in every frequency, from sums over diagonals of the Gram matrix, both [..., C // 2 + 1]."""
     with np.errstate(invalid="ignore"):
         shares = energies(sums, channels) / (channels * sums[..., :1])
-    # Bin 0, and bin C / 2 of an even C, have no twin.
+    # Bin 0, and bin C / 2 for even C, have no mirror image.
     shares[..., 1 : (channels + 1) // 2] *= 2
     return shares
 
@@ -94,13 +94,15 @@ def _two_sided(gram: np.ndarray) -> np.ndarray:
 
 
 def _permuted(gram: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Folded SEP under `count` permutations of the channels, [count, C // 2 + 1]; blocks of one width share them."""
+    """Return the folded SEP under `count` permutations of the channels, [count, C // 2 + 1]; shared by blocks of one
+    width.
+    """
     sums = lags(gram, permutations(len(gram), count, seed))
     return np.cumsum(_shares(sums, len(gram)), axis=-1)
 
 
 class Metric(Accumulator):
-    """SEP of every block, published and folded, with the null of the folded form; tokens of zeros are left out."""
+    """SEP of every block, published and folded, with the null of the folded form; zero tokens are left out."""
 
     def begin(self) -> None:
         """Begin with no sums."""
@@ -117,7 +119,7 @@ class Metric(Accumulator):
 
 
 def _unit_gram(block: Tensor, index: int) -> Tensor:
-    """Sum over the tokens of a block of u u^T, u = x / |x|, [C, C]; tokens of zeros add nothing."""
+    """Return the sum over a block's tokens of u u^T, u = x / |x|, [C, C]; zero tokens add nothing."""
     extremes(block, index)
     tokens_cn = channels_by_tokens(block)
     norms = torch.linalg.vector_norm(tokens_cn, dim=0)

@@ -1,11 +1,11 @@
 """Channel-axis spectrum of block features: how a token's energy spreads over frequencies along its channels.
 
 In: features, L blocks [B, C, H, W]. Out: float64 in activation units. Channel order is arbitrary, so the shape of a
-spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted
-(`permutation` says how it is drawn). The one test of a whole curve (`_global`) is of the root of the mean energy, which
-one Gram matrix a block tells under every permutation; the mean amplitude would need a transform of all tokens for each.
-Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are transformed in float32 (an amplitude is off
-by some 1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
+spectrum has meaning only against its null: the spectra of the same tokens with their channels permuted (`permutation`
+says how it is drawn). The test of a whole curve (`_global`) uses the root of the mean energy, which follows for every
+permutation from one Gram matrix per block; the mean amplitude would need a transform of all tokens for each. Source:
+Tian, Xu, Li, Distillation Dynamics, AAAI 2026. float32 features are transformed in float32 (an amplitude is off by some
+1e-7 of its token's largest), float64 ones in float64; means are taken in float64.
 """
 
 from pathlib import Path
@@ -52,14 +52,14 @@ BIN_COLUMNS = {
     ),
 }
 BLOCK_COLUMNS = block_columns("amplitude", "sqrt(mean over images and tokens of abs(DFT)[k]^2)")
-# A chunk and what is computed from it stay in a processor's cache.
+# A chunk and its intermediates fit a processor's cache.
 CHUNK_VALUES = 2**18
-# Of the null, whose many small products cost less together.
+# For the null, whose many small products are cheaper in larger chunks.
 NULL_VALUES = 2**19
 
 
 class _Sums:
-    """What is summed over the images of one block."""
+    """Sums over the images of one block."""
 
     def __init__(self, channels: int, settings: Settings):
         self.spectrum = np.zeros(channels // 2 + 1)
@@ -80,7 +80,7 @@ class Metric(Accumulator):
         self._count = 0
 
     def update(self, outputs: Outputs) -> None:
-        """Take the features of all blocks for a batch of images."""
+        """Add the features of all blocks for a batch."""
         super().update(outputs)
         self._count += len(outputs.features[0])
 
@@ -121,7 +121,7 @@ class Metric(Accumulator):
 
     @property
     def groups(self) -> list[np.ndarray]:
-        """Mean one-sided spectra of consecutive groups of images, a [groups, C // 2 + 1] array for each block."""
+        """Mean one-sided spectra of consecutive groups of images, [groups, C // 2 + 1] for each block."""
         size = self.settings.group
         sizes = np.minimum(size, self._count - size * np.arange(-(-self._count // size)))
         return [np.stack(sums.groups) / sizes[:, None] for sums in self._blocks.values()]
@@ -150,7 +150,7 @@ def gram_test(gram: np.ndarray, settings: Settings) -> GlobalTest:
     channels = len(gram)
     orders = [np.arange(channels)[None], permutations(channels, settings.permutations, settings.seed)]
     observed, permuted = (np.sqrt(energies(lags(gram, order), channels)) for order in orders)
-    # How many tokens there are, and their unit, change neither distance nor rank.
+    # Number and unit of the tokens change neither distance nor rank.
     return global_test(observed[0], permuted)
 
 
@@ -165,7 +165,7 @@ def _chunk_spectra(chunk_bchw: Tensor) -> np.ndarray:
     if tokens_bcn.is_cuda:
         mean = torch.fft.rfft(tokens_bcn, dim=1).abs().mean(dim=2, dtype=torch.float64).cpu().numpy()
     else:
-        # scipy's transform takes half the time of torch's on a CPU.
+        # scipy's transform takes half of torch's time on a CPU.
         mean = np.abs(scipy.fft.rfft(tokens_bcn.numpy(), axis=1)).mean(axis=2, dtype=np.float64)
     if tokens_bcn.dtype == torch.float32 and not np.isfinite(mean).all():
         # Sums of the largest float32 values are beyond float32.
@@ -174,18 +174,18 @@ def _chunk_spectra(chunk_bchw: Tensor) -> np.ndarray:
 
 
 def _permuted_intensity(permuted: list[np.ndarray | None], spectra_bk: np.ndarray, channels: int) -> np.ndarray:
-    """Mean intensity of every image under the null's shuffles, [B]; its own where no shuffle changes it."""
+    """Return the mean intensity of every image under the null's shuffles, [B]; its own if no shuffle changes it."""
     shuffled = [values for values in permuted if values is not None]
     null_nbk = np.concatenate(shuffled, axis=1) if shuffled else spectra_bk[None]
     return intensity(null_nbk, channels).mean(axis=0)
 
 
 def intensity(half: np.ndarray, channels: int) -> np.ndarray:
-    """Mean over all C bins of one-sided spectra [..., C // 2 + 1]: bins that have a twin count twice."""
+    """Return the mean over all C bins of one-sided spectra [..., C // 2 + 1]; mirrored bins count twice."""
     twins = slice(1, (channels + 1) // 2)
     return (half.sum(axis=-1) + half[..., twins].sum(axis=-1)) / channels
 
 
 def _two_sided(half: np.ndarray, channels: int) -> np.ndarray:
-    """All C bins of one-sided spectra [..., C // 2 + 1]; bin C - k of real input repeats bin k."""
+    """Return all C bins of one-sided spectra [..., C // 2 + 1]; bin C - k of real input repeats bin k."""
     return np.concatenate([half, half[..., 1 : (channels + 1) // 2][..., ::-1]], axis=-1)

@@ -1,4 +1,4 @@
-"""The rows that a metric adds to the tables: of images, of blocks, of channel bins, and of tables of its own."""
+"""Turns a metric's results into table rows: per image, block and channel bin, and tables of its own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ STANDARD_ERROR = "_se"
 
 
 def documentation(metric: Any) -> dict[str, dict[str, Column]]:
-    """Return the tables that the module of a metric fills, with their columns."""
+    """Return the tables of a metric's module with their columns."""
     image, block, bins = (getattr(metric, f"{kind}_COLUMNS", {}) for kind in ("IMAGE", "BLOCK", "BIN"))
     means = {}
     for name, column in image.items():
@@ -55,13 +55,13 @@ def rows(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return the columns of each table of a metric for one checkpoint and one image set.
 
-    Raises StudyError where the metric computes other columns than its file documents.
+    Raises StudyError if the metric computes other columns than its file documents.
     """
     image, block, bins = (getattr(module, f"{kind}_COLUMNS", {}) for kind in ("IMAGE", "BLOCK", "BIN"))
     count, blocks = len(images.positions), len(names)
     columns = _columns(metric, image, block, bins, count, shapes) if image or block or bins else {}
     channels, grid_rows, grid_columns = np.array(shapes).T
-    # Of a network without attention nothing is computed.
+    # A network without attention has no values.
     empty: dict[str, Any] = dict.fromkeys(image, [np.full(count, np.nan)] * blocks) | dict.fromkeys(
         block, [np.nan] * blocks
     )
@@ -100,12 +100,12 @@ def rows(
 def _columns(
     metric: Accumulator, image: Iterable[str], block: Iterable[str], bins: Iterable[str], count: int, shapes: Shapes
 ) -> dict[str, list[Any]]:
-    """Return what a metric computes of each column, an array or number a block; nothing where it can tell none.
+    """Return a metric's values of each column, one array or number per block; none if undefined.
 
-    Raises StudyError where that is something else than the metric's file documents.
+    Raises StudyError if they are not as the metric's file documents.
     """
     returned = metric.compute()
-    # What is inherited only lays values end to end.
+    # The inherited `rows` only concatenates values.
     own = (one for one in (metric.compute, metric.of_block, metric.update) if one.__module__ != Accumulator.__module__)
     compute = next(own, metric.compute)
     if isinstance(returned, Mapping) and not returned:
@@ -125,7 +125,7 @@ def _columns(
 
 
 def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return rows as columns; of maps, whose sizes may differ, as arrays of arrays. None is a missing whole number."""
+    """Return rows as columns; maps, whose sizes may differ, as arrays of arrays. None is a missing integer."""
     columns = {}
     for name in names:
         values = [row[name] for row in listed]
@@ -139,10 +139,10 @@ def _as_columns(listed: list[dict[str, Any]], names: Iterable[str]) -> dict[str,
 
 
 def _mean_and_error(values: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Mean over the images that have a value, and its standard error; NaN where none (or one) has.
+    """Return the mean over images with a value, and its standard error; NaN for none (or one).
 
-    Where images of one group have values, the error is that of means over clusters: what images of a group are off the
-    mean adds up before it is squared (Liang and Zeger, 1986, with G / (G - 1) of G groups).
+    With groups, the error is that of clustered means: deviations of a group's images are summed before squaring (Liang
+    and Zeger, 1986, with G / (G - 1) of G groups).
     """
     has = ~np.isnan(values)
     values, places = values[has], np.unique(groups[has], return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""Geometry of an image's patch tokens: their lengths, their outliers, their likeness to each other and to block 0's.
+"""Geometry of an image's patch tokens: norms, outliers, similarity to each other and to block 0's tokens.
 
 In: features, L blocks [B, C, H, W]; a token is its C channels. Out: float64, an entry an image. Tokens of outlying norm
 are those that Darcet et al., Vision Transformers Need Registers, ICLR 2024, found large Vision Transformers to use as
@@ -30,7 +30,7 @@ IMAGE_COLUMNS = {
 
 
 def _cosine(tokens: Tensor, norms: Tensor) -> Tensor:
-    """Mean cosine over pairs: of all pairs' sum, |sum of unit tokens|^2, the tokens' own, each 1, are taken away."""
+    """Return the mean cosine over pairs, from |sum of unit tokens|^2 without each token's product with itself."""
     count = tokens.shape[2]
     if count == 1:
         return torch.full_like(norms[:, 0], torch.nan)
@@ -38,8 +38,8 @@ def _cosine(tokens: Tensor, norms: Tensor) -> Tensor:
     return (unit.sum(dim=2).square().sum(dim=1) - (norms > 0).sum(dim=1)) / (count * (count - 1))
 
 
-# Each takes tokens [b, C, N] in float64, their norms [b, N] and the median norm [b, 1] (of an even number the mean of
-# the middle two); it gives one number an image.
+# Each maps tokens [b, C, N] in float64, their norms [b, N] and the median norm [b, 1] (the mean of the middle two for
+# an even number) to one number per image.
 SCALARS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "token_norm_mean": lambda tokens, norms, median: norms.mean(dim=1),
     "token_norm_maximum": lambda tokens, norms, median: norms.amax(dim=1),
@@ -65,12 +65,12 @@ class Metric(Accumulator):
         )
 
     def of_block(self, block: Tensor, index: int) -> dict[str, np.ndarray]:
-        """Return all but `cosine_to_first` of a batch's images."""
+        """Return all columns except `cosine_to_first` for a batch's images."""
         return dict(zip(SCALARS, by_image(block, index, _scalars).T, strict=True))
 
 
 def _scalars(images: Tensor) -> Tensor:
-    """Return what SCALARS give of images [b, C, H, W] in float64, [b, scalars]."""
+    """Return SCALARS of images [b, C, H, W] in float64, [b, scalars]."""
     tokens = images.flatten(2)
     norms = torch.linalg.vector_norm(tokens, dim=1)
     median = norms.quantile(0.5, dim=1, keepdim=True)
@@ -78,9 +78,9 @@ def _scalars(images: Tensor) -> Tensor:
 
 
 def _to_first(block: Tensor, index: int, first: Tensor) -> np.ndarray:
-    """Mean cosine of every image between its tokens and those of the first block, [B]; NaN on another grid.
+    """Return the mean cosine of every image between its tokens and those of the first block, [B]; NaN on another grid.
 
-    A token of zeros has cosine 0.
+    A zero token has cosine 0.
     """
     if block.shape != first.shape:
         return np.full(len(block), np.nan)

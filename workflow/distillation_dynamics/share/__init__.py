@@ -1,1 +1,1 @@
-"""What leaves a study for others: weights that plain timm loads, and tables that Hugging Face `datasets` loads."""
+"""Exports for others: weights that plain timm loads, and tables that Hugging Face `datasets` loads."""

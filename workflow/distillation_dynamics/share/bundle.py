@@ -1,9 +1,9 @@
-"""A folder with one network that plain timm loads: `python -m distillation_dynamics.share.bundle STUDY ...`.
+"""Writes one network as a folder that plain timm loads: `python -m distillation_dynamics.share.bundle STUDY ...`.
 
 In: a finished study, and a variant with a seed or the name of a network. Out, in `results/<study>/bundles/<name>/`:
-`model.safetensors` (the study's own file, byte for byte), `config.json`, and `README.md`, a model card; asked for,
-`model.onnx`. timm loads the folder before it is called ready, and must give the same logits. Of a network with an
-architecture of the library there is its file, too, by which and timm it is loaded.
+`model.safetensors` (the study's own file, byte for byte), `config.json`, and `README.md`, a model card; on request,
+`model.onnx`. Before the folder is complete, timm must load it and give the same logits. A network with an architecture
+of this library comes with the architecture's file, which is needed to load it.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from . import card
 from .members import Member, network, student
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
-# Images that the check is made with, and how far logits may lie apart: other builds of one network, same arithmetic.
+# Images for the check, and tolerance of logits: another build of the network, the same arithmetic.
 IMAGES, TOLERANCE = 4, 1e-5
-# What timm knows of an architecture, whatever its weights.
+# timm's settings of an architecture that do not depend on its weights.
 OF_ARCHITECTURE = ("architecture", "input_size", "num_classes", "pool_size", "classifier")
 ARCHITECTURES = Path(__file__).parents[1] / "networks/architectures"
 # The optional extra `onnx`.
@@ -33,10 +33,10 @@ ONNX_NEEDS = ("onnx", "onnxruntime")
 
 
 def write(study: str, variant: str | None, seed: int | None, name: str | None, onnx: bool = False) -> Path:
-    """Write the bundle of a student (`seed` None: of the first seed) or network; return its folder.
+    """Write the bundle of a student (`seed` None: the first seed) or network; return its folder.
 
-    Raises StudyError where it is not in the study, not finished, or not the same once timm has loaded it; and where
-    ONNX is asked for without the packages that it needs.
+    Raises StudyError if it is not in the study, not finished, or differs after timm loads it; and if ONNX is requested
+    without the required packages.
     """
     if onnx and (missing := [name for name in ONNX_NEEDS if find_spec(name) is None]):
         raise StudyError(f"ONNX: {', '.join(missing)} not installed; pip install -e '.[onnx]', or leave ONNX out")
@@ -51,7 +51,7 @@ def write(study: str, variant: str | None, seed: int | None, name: str | None, o
     tables = {table: folder / f"summary/{table}.parquet" for table in ("summary", "runs")}
     tables["variants"] = folder / "statistics/variants.parquet"
     read = {table: read_table(path) for table, path in tables.items() if path.is_file()}
-    # Until all is checked it is no bundle.
+    # Incomplete until everything is checked.
     unchecked = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         original, images = _original(member)
@@ -70,7 +70,7 @@ def write(study: str, variant: str | None, seed: int | None, name: str | None, o
 
 
 def _original(member: Member):
-    """Return the network as the study has it, and a few made-up images in its view."""
+    """Return the study's network, and a few random images in its view."""
     import torch
 
     from ..networks.build import build
@@ -83,9 +83,10 @@ def _original(member: Member):
 
 
 def save(member: Member, built, folder: Path) -> None:
-    """Write weights and config.json of a network as timm reads them: architecture, arguments, how it sees images.
+    """Write a network's weights and config.json as timm reads them: architecture, arguments, preprocessing.
 
-    Of a network that an architecture of the library changes they are those of the model without it, beside its file.
+    For a network with an architecture of this library they describe the unmodified model, and the architecture's file
+    is added.
     """
     from timm.models import save_for_hf
 
@@ -98,18 +99,18 @@ def save(member: Member, built, folder: Path) -> None:
     }  # fmt: skip
     if changed:
         built = build(replace(member.model, architecture={}), view)
-    # Not what timm knows of weights from elsewhere, such as their licence.
+    # Without timm's facts on released weights, such as their licence.
     built.pretrained_cfg = {key: built.pretrained_cfg.get(key) for key in OF_ARCHITECTURE}
     more = {card.CHANGED: changed} if changed else {}
     save_for_hf(built, str(folder), model_config=more, safe_serialization=True, data_config=seen)
     for name in changed:
         shutil.copyfile(ARCHITECTURES / f"{name}.py", folder / f"{name}.py")
-    # The study's own file: its sha256 stands in the card.
+    # The study's own file: the card gives its sha256.
     shutil.copyfile(member.weights, folder / WEIGHTS)
 
 
 def _loaded(folder: Path, original, images):
-    """Return the network that timm loads; raise StudyError where it says something else than that of the study."""
+    """Return the network that timm loads; raise StudyError if its outputs differ from the study's."""
     import torch
 
     loaded = _by_timm(folder).eval()
@@ -124,7 +125,7 @@ def _loaded(folder: Path, original, images):
 
 
 def _by_timm(folder: Path):
-    """Return the network of a bundle, as its card says that one loads it: by timm, and the file of its architecture."""
+    """Return a bundle's network, loaded as its card says: by timm, with the architecture's file."""
     import timm
     from safetensors.torch import load_file
 
@@ -142,7 +143,7 @@ def _by_timm(folder: Path):
 
 
 def main(arguments: list[str]) -> str | None:
-    """Write a bundle; return the sentence with which it failed, None where it did not."""
+    """Write a bundle; return the error sentence, None on success."""
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.share.bundle", description=__doc__.partition("\n")[0]
     )

@@ -1,7 +1,7 @@
-"""Model cards: what a network is, what it reached with n and interval, what it was trained on, and how to load it.
+"""Model cards: the network, its accuracy with n and interval, its training data, and how to load it.
 
-In: a member of a study, what study.json holds, and the tables. Out: Markdown with the front matter that the Hugging
-Face hub reads. Numbers are those of the tables; what is not recorded is called so.
+In: a member of a study, study.json, and the tables. Out: Markdown with the front matter of the Hugging Face hub.
+Numbers are those of the tables; missing records are named.
 """
 
 import math
@@ -21,14 +21,14 @@ from ..words import listed, plural
 from .members import Member
 
 Tables = Mapping[str, pd.DataFrame]
-# In config.json: the file that changes the model, by its name, with its options.
+# Key of config.json: the architecture's file, with its options.
 CHANGED = "changed_by"
-# Folders that hold a split of an image set, and not the set itself.
+# Folders that hold a split of an image set, not the set.
 SPLITS = ("test", "val", "validation")
 
 
 def document(member: Member, study: dict[str, Any], tables: Tables, onnx: bool, note: str | None = None) -> str:
-    """Return README.md of a bundle; `note` is what the network says of itself."""
+    """Return README.md of a bundle; `note`: the network's own remark."""
     said = {"name": member.model.name, "args": member.model.args, "architecture": member.model.architecture}
     parts = [
         f"# {member.name}" + ("" if member.seed is None else f", seed {member.seed}"),
@@ -53,7 +53,7 @@ def document(member: Member, study: dict[str, Any], tables: Tables, onnx: bool, 
 
 
 def front_matter(member: Member, study: dict[str, Any]) -> str:
-    """Return the YAML that the hub reads: library, tags and, where it was measured, the accuracy of this file."""
+    """Return the YAML for the hub: library, tags and, if measured, the accuracy of this file."""
     task = "image-classification" if member.model.classes else "image-feature-extraction"
     tags = [task, "timm", *(["knowledge-distillation"] if member.seed is not None else [])]
     library = "pytorch" if member.model.architecture else "timm"
@@ -69,7 +69,7 @@ def front_matter(member: Member, study: dict[str, Any]) -> str:
 
 
 def _image_set(study: dict[str, Any]) -> str:
-    """Return the name of the images that the study tests on: that of their folder, above the one of a split."""
+    """Return the name of the study's test images: that of their folder, above a split's folder."""
     test = study["configuration"]["data"]["test"]
     path = Path(test if isinstance(test, str) else test[0])
     folder = path.resolve().parent if path.suffix else path.resolve()
@@ -194,7 +194,7 @@ def _plain(member: Member) -> list[str]:
 
 
 def _changed(member: Member) -> list[str]:
-    """Return how a network is loaded that a file beside its weights changes."""
+    """Return how to load a network that an architecture's file modifies."""
     ((name, options),) = member.model.architecture.items()
     given = "".join(f", {option}={value!r}" for option, value in options.items())
     return [

@@ -23,7 +23,7 @@ from ..errors import StudyError
 from ..files import Column, columns_of, read_json, read_npy, replacing, write_text
 from ..jobs import provenance
 
-# Folders of a study that hold its tables.
+# Folders of a study that contain its tables.
 FOLDERS = ("tables", "summary", "statistics")
 FEATURES, COLUMNS, CONFIGURATION = "features", "COLUMNS.md", "study.yaml"
 FEATURE_COLUMNS = {
@@ -41,7 +41,7 @@ FEATURE_COLUMNS = {
 FEATURE_TYPES = {
     "network": pa.string(), "seed": pa.int64(), "checkpoint": pa.string(), "block": pa.int64(),
     "block_name": pa.string(), "image": pa.int64(), "image_name": pa.string(), "label": pa.int64(),
-    # What not every reader knows is 16 bits; compressed, the others cost little.
+    # 16-bit values are not readable everywhere; compressed, 32 bits cost little more.
     "shape": pa.list_(pa.int64()), "feature": pa.list_(pa.float32()),
 }  # fmt: skip
 
@@ -56,7 +56,7 @@ class Subset(NamedTuple):
 
 
 def write(study: str) -> Path:
-    """Write the data set of a study; return its folder. Raises StudyError where the study has no tables."""
+    """Write the data set of a study; return its folder. Raises StudyError if the study has no tables."""
     folder, said = provenance.read(study)
     out = folder / "dataset"
     shutil.rmtree(out, ignore_errors=True)
@@ -66,7 +66,7 @@ def write(study: str) -> Path:
     subsets += _features(folder, out)
     write_text(out / COLUMNS, columns_said(subsets))
     write_text(out / CONFIGURATION, yaml.safe_dump(_portable(said["configuration"]), sort_keys=False))
-    # The card last: without it this is no data set.
+    # The card last: without it the data set is incomplete.
     write_text(out / "README.md", card(said, subsets))
     return out
 
@@ -85,7 +85,7 @@ def _tables(folder: Path, out: Path) -> Iterator[Subset]:
 
 
 def _features(folder: Path, out: Path) -> list[Subset]:
-    """Write the features of every network; nothing where none were kept."""
+    """Write the features of every network, if any were kept."""
     rows = 0
     for kept in sorted((folder / "measure").glob("*/**/features")):
         network, seed = _owner(kept.parent.relative_to(folder / "measure").parts)
@@ -101,7 +101,7 @@ def _owner(parts: tuple[str, ...]) -> tuple[str, int | None]:
 
 
 def _write_features(path: Path, kept: Path, network: str, seed: int | None) -> int:
-    """Write the features of all checkpoints of a network, a block at a time; return how many rows these are."""
+    """Write the features of a network's checkpoints, one block at a time; return the number of rows."""
     fields = [
         pa.field(name, FEATURE_TYPES[name], metadata={"unit": unit, "description": description})
         for name, (unit, description) in FEATURE_COLUMNS.items()
@@ -164,7 +164,7 @@ def columns_said(subsets: Iterable[Subset]) -> str:
 
 
 def _portable(value: Any) -> Any:
-    """Return a configuration without folders of one machine: of an absolute path the last name."""
+    """Return a configuration without machine-specific folders: absolute paths become their last name."""
     if isinstance(value, dict):
         return {key: _portable(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -173,7 +173,7 @@ def _portable(value: Any) -> Any:
 
 
 def _pixels(subsets: list[Subset]) -> str:
-    """Return whether images themselves are in it."""
+    """Return whether the data set contains images."""
     if any(subset.name == "saliency" for subset in subsets):
         return (
             "`saliency` holds the pixels of a few example images (method `image`), under the licence of those images."
@@ -182,7 +182,7 @@ def _pixels(subsets: list[Subset]) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Write the data set of a study; return the sentence with which it failed, None where it did not."""
+    """Write the data set of a study; return the error sentence, None on success."""
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.share.dataset", description=__doc__.partition("\n")[0]
     )

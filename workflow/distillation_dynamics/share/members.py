@@ -1,7 +1,7 @@
-"""Networks of a finished study, by what its records say of them: model, view, weights.
+"""Networks of a finished study from its records: model, view, weights.
 
-In: the folder of a study, and a name. Out: a `Member`. A record says what a file was made from, whatever the
-configuration says by now. Imports no torch.
+In: the folder of a study, and a name. Out: a `Member`. A record says what a file was made from, even if the
+configuration changed since. Imports no torch.
 """
 
 from pathlib import Path
@@ -31,12 +31,12 @@ class Member(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Its name as that of a folder."""
+        """Folder name of the network."""
         return self.name if self.seed is None else f"{self.name}_seed{self.seed}"
 
 
 def student(folder: Path, variant: str, seed: int | None) -> Member:
-    """Return a student (None: of the first seed) with its final weights; raise StudyError if missing or damaged."""
+    """Return a student (`seed` None: the first) with its final weights; raise StudyError if missing or damaged."""
     students = folder / "students"
     _among("VARIANT", variant, [path.name for path in sorted(students.glob("*")) if path.is_dir()], folder)
     seeds = [path.name.removeprefix("seed") for path in sorted((students / variant).glob("seed*"))]
@@ -50,7 +50,7 @@ def student(folder: Path, variant: str, seed: int | None) -> Member:
 
 
 def network(folder: Path, study: dict[str, Any], name: str) -> Member:
-    """Return a network of a study; raise StudyError where it is not there or not whole."""
+    """Return a network of a study; raise StudyError if it is missing or incomplete."""
     _among("NETWORK", name, list(study["configuration"]["networks"]), folder)
     home = folder.parent / SHARED / "networks" / Path(study["shared_folders"][f"networks {name}"]).name
     known = _record(home)
@@ -74,7 +74,7 @@ def _member(home: Path, known: dict[str, Any], file: str, name: str, seed: int |
     digest = known["files"][file]["sha256"]
     path = home / file
     if not path.is_file() or sha256(path) != digest:
-        raise StudyError(f"{path}: is not what was written; run snakemake with its study again")
+        raise StudyError(f"{path}: has changed since it was written; run snakemake with its study again")
     seen = build(View, view | {side: tuple(view[side]) for side in ("mean", "std")})
     model = build(Model, known["job"]["model"])
     return Member(name, seed, model, seen, path, digest, known["job"], read_json(home / "result.json"))

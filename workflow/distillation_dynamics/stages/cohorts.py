@@ -1,10 +1,10 @@
-"""Train several variants of one student with one seed on the same batches, or one of them: a cohort.
+"""Trains several variants of one student with one seed on the same batches (a cohort), or one of them.
 
 In: the jobs of the runs, which share images, recipe and seed and differ in their terms. Each image is read and
-augmented once, and each teacher asked once for all that they want of it. Out, in the folder of each run: weights at
-every kept epoch, the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and
-test images, `result.json` and `cost.json`. Results are those of the last epoch; with `ema` in the recipe, weights and
-logits are those of the average.
+augmented once, and each teacher runs once for all of them. Out, in the folder of each run: weights at every kept epoch,
+the objective's own weights, the tables of steps and epochs, the last epoch's logits on validation and test images,
+`result.json` and `cost.json`. Results are those of the last epoch; with `ema` in the recipe, weights and logits are
+those of the average.
 """
 
 import shutil
@@ -39,14 +39,14 @@ STATES = ".resume"
 
 
 def main(jobs: list[RunJob], gpus: int = 0, progress: Progress | None = None, start: float | None = None) -> None:
-    """Train the students of `jobs` together; `start` is when this process began, as time.time() says it."""
+    """Train the students of `jobs` together; `start`: time.time() at the start of this process."""
     device = device_of(gpus)
     with distributed.processes(device):
         _main(jobs, device, progress or Progress(), time.time() if start is None else start)
 
 
 def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
-    """Return a fresh student and its objective; the student's weights depend on the seed alone, not on the variant."""
+    """Return a fresh student and its objective; the student's weights depend only on the seed, not on the variant."""
     torch.manual_seed(job.seed)
     network = build(job.model, job.images.view)
     torch.manual_seed(int(np.random.SeedSequence([job.seed, 1]).generate_state(1)[0]))
@@ -54,7 +54,7 @@ def make(job: RunJob) -> tuple[torch.nn.Module, Objective]:
 
 
 def _name(epoch: int) -> str:
-    """Return the name that the weights after so many epochs have beside the states."""
+    """Return the file name, next to the saved states, of the weights after an epoch."""
     return Path(CHECKPOINT.format(epoch)).name
 
 
@@ -79,7 +79,7 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
     by_member = dict(zip(map(id, trained), logits, strict=True))
     if distributed.rank() > 0:
         return
-    # What is nobody's own: start-up, and everything after the last step.
+    # Shared by all members: start-up, and everything after the last step.
     spent = time.time() - begun - sum(member.log.seconds for member in members)
     for number, job in enumerate(jobs):
         if (member := begun_by[number]) is None:
@@ -94,7 +94,7 @@ def _main(jobs: list[RunJob], device: torch.device, progress: Progress, start: f
         started = (begun - start + max(0.0, spent)) / len(jobs)
         _write(job, member, predictions, splits, len(images), device, len(jobs), started)
         progress.end(number, member.log.seconds + started)
-        # Only now: a job that is killed before its record is written finds its training finished.
+        # Written last: a job killed before its record is written finds its training finished.
         shutil.rmtree(Path(job.out) / STATES)
 
 
@@ -108,7 +108,7 @@ def _numbers(jobs: list[RunJob]) -> dict[str, int]:
 
 
 def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) -> CachedTeacher | OnlineTeacher:
-    """Return who answers for a teacher: its stored outputs, checked against it, or itself."""
+    """Return the provider of a teacher's outputs: its stored outputs, checked against it, or the teacher itself."""
     asking = [(job, n, source) for job in jobs for n, source in enumerate(job.teachers) if _key(source) == key]
     job, _, source = asking[0]
     network, see = build(source.model, source.view), Conversion(job.images.view, source.view)
@@ -123,7 +123,7 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
 
 
 def _begun(number: int, job: RunJob, progress: Progress, numbers: dict[str, int]) -> Member | None:
-    """Return a training; None where its terms cannot be made, which is its own failure."""
+    """Return a training; None if its terms cannot be built, which fails only this training."""
     try:
         return _member(job, progress.state_key(number), numbers)
     except Exception as error:
@@ -135,12 +135,12 @@ def _begun(number: int, job: RunJob, progress: Progress, numbers: dict[str, int]
 
 
 def _member(job: RunJob, state_key: str, numbers: dict[str, int]) -> Member:
-    """Return a training that keeps its states, and the weights of the kept epochs beside them."""
+    """Return a training that keeps its states, and next to them the weights of the kept epochs."""
     student, objective = make(job)
     states = States(Path(job.out) / STATES, state_key, job.machine.minutes_between_states)
 
     def keep(epoch: int) -> None:
-        # Beside the states: what is unfinished does not show among what is finished.
+        # Kept with the states, so that unfinished output never appears among finished output.
         if epoch in job.kept and distributed.rank() == 0:
             save_weights(states.beside / _name(epoch), member.measured)
             states.keep(_name(epoch))
@@ -160,7 +160,7 @@ def _write(
     networks: int,
     start_seconds: float,
 ) -> None:
-    """Write what one training leaves."""
+    """Write the output of one training."""
     out, log, recipe = Path(job.out), member.log, job.recipe
     best_epoch, best_top1 = log.best_epoch()
     steps = train_images // recipe.batch_size * recipe.epochs

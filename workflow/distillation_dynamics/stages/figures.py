@@ -37,8 +37,8 @@ def main(job: FiguresJob, gpus: int = 0) -> None:
     """
     style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
-    # A figure is one web of references, which lives until it is written: to search it for garbage takes a fifth of the
-    # time, and finds none.
+    # A figure is one web of references, which lives until it is written: a garbage collection takes a fifth of the time
+    # and frees nothing.
     gc.disable()
     try:
         _draw(job, style)
@@ -98,7 +98,7 @@ def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if not axis.get_label_text()):
-        # Where an empty label stands is worked out from all ticks, unless it is said.
+        # The position of an empty label would be computed from all ticks.
         axis.set_label_coords(0, 0)
     for path in files:
         with replacing(path) as temporary:
@@ -109,10 +109,10 @@ def save_animation(animation: "FuncAnimation", path: Path) -> None:
     """Write an animation as a looping GIF."""
     from matplotlib.animation import PillowWriter
 
-    # Pillow knows a format by the name alone, which that of a temporary neighbour does not end in.
+    # Pillow infers the format from the file name, which for a temporary file has another ending.
     with tempfile.TemporaryDirectory() as folder:
         animated = Path(folder) / path.name
-        # matplotlib types it as what may be no timer.
+        # matplotlib declares a type that may lack a timer.
         timer: Any = animation.event_source
         animation.save(animated, writer=PillowWriter(fps=1000 / timer.interval), dpi=ANIMATION_DPI)
         with replacing(path) as temporary:

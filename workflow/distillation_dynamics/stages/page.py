@@ -1,6 +1,6 @@
-"""The page stage: one file, `index.html`, that shows a whole study and opens without a network. Imports no torch.
+"""The page stage: one file, `index.html`, that shows a whole study offline. Imports no torch.
 
-In: tables of the study, its report, printed figures, study.json, and the records of the jobs that all of it rests on.
+In: tables of the study, its report, printed figures, study.json, and the records of the jobs it depends on.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from ..spec.tables import INDEX, PageJob
 
 
 def main(job: PageJob, gpus: int = 0) -> None:
-    """Write the page; equal bytes for equal files. Raises StudyError where a file cannot be read."""
+    """Write the page; equal bytes for equal files. Raises StudyError if a file cannot be read."""
     tables, columns = {}, {}
     for name, part in job.tables.items():
         table = read_arrow(part.files[0])
@@ -29,7 +29,7 @@ def main(job: PageJob, gpus: int = 0) -> None:
 
 
 def hours_of(records: dict[str, tuple[str, ...]]) -> dict[str, tuple[int, float]]:
-    """Return stage -> number of its jobs whose record tells seconds, and their hours."""
+    """Return stage -> number of its jobs with recorded seconds, and their hours."""
     found = {}
     for stage, paths in records.items():
         seconds = [read_json(path).get("seconds") for path in paths if Path(path).is_file()]

@@ -1,7 +1,7 @@
-"""The paper stage: what of a study goes into a paper, as LaTeX.
+"""The paper stage: LaTeX parts for a paper on a study.
 
 In: the tables of summary and statistics, means by block, the figures' PDFs with their captions,
-`resources/sources.bib`, and the study's record. Out, in one folder: `main.tex`, which puts together `numbers.tex`,
+`resources/sources.bib`, and the study's record. Out, in one folder: `main.tex`, which includes `numbers.tex`,
 `methods.tex`, `references.bib`, `tables/<name>.tex` and `figures/<name>.tex` with its PDF. Imports no torch.
 """
 
@@ -15,7 +15,7 @@ from ..spec.tables import PaperJob
 
 
 def main(job: PaperJob, gpus: int = 0) -> None:
-    """Write the parts of a paper, and the document that puts them together."""
+    """Write the parts of a paper, and the document that includes them."""
     out, names = Path(job.out), job.names
     arrow = {name: read_arrow(part.files[0]) for name, part in job.tables.items()}
     read = {name: frame_of(table) for name, table in arrow.items()}

@@ -1,8 +1,7 @@
-"""The report stage: the answers to the study's questions in words.
+"""The report stage: answers to the study's questions in words.
 
-In: the tables of all questions and of the other stages that answers rest on, what was seen of the images, and the
-study's record. Out: `summary.md`, `report.md` and `methods.md`, and the same by section in `report.json`. Imports no
-torch.
+In: the tables of all questions and of the stages they depend on, facts on the images, and the study's record. Out:
+`summary.md`, `report.md` and `methods.md`, and the same by section in `report.json`. Imports no torch.
 """
 
 from pathlib import Path

@@ -1,8 +1,7 @@
-"""The statistics stage: what the study's questions compute from the tables of the other stages.
+"""The statistics stage: the questions' statistics, computed from the tables of other stages.
 
-In: scalars of every network, the tables that questions read; where there are students, test logits and labels. Out, in
-one folder: the tables of all questions, empty where a question cannot be asked, and all of them in `numbers.json`.
-Imports no torch.
+In: scalars of every network, the tables that questions read; with students, test logits and labels. Out, in one folder:
+the tables of all questions, empty if a question does not apply, and all of them in `numbers.json`. Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ from ..statistics.evidence import Evidence
 
 
 def documentation() -> dict[str, dict[str, Column]]:
-    """Return the tables of all questions by name: column -> its unit and meaning."""
+    """Return the tables of all questions by name: column -> unit and meaning."""
     asked = [name for name, question in extensions.questions().items() if question.tables]
     return {table: columns for name in asked for table, columns in _module(name).TABLES.items()}
 
 
 def main(job: StatisticsJob, gpus: int = 0) -> None:
-    """Ask the questions in their order, and write their tables."""
+    """Run the questions in order and write their tables."""
     out, columns = Path(job.out), documentation()
     read = {name: read_table(part.files[0]) for name, part in job.tables.items() if name != "splits"}
     evidence = Evidence(
@@ -49,7 +48,7 @@ def _module(question: str):
 
 
 def numbers(tables: Mapping[str, pd.DataFrame], known: Mapping[str, Mapping[str, Column]]) -> dict[str, Any]:
-    """Return tables for machines: of each its columns with unit and meaning, and its rows; null where NaN."""
+    """Return tables in machine-readable form: columns with unit and meaning, and rows; null for NaN."""
     found = {}
     for name, columns in known.items():
         table = tables[name][list(columns)].replace([np.inf, -np.inf], np.nan).astype(object)

@@ -1,1 +1,1 @@
-"""Tests, intervals and thresholds that several questions share, and the evidence that they are answered from."""
+"""Tests, intervals and thresholds shared by several questions, and the evidence they use."""

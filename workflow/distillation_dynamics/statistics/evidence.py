@@ -1,4 +1,4 @@
-"""What questions are answered from: the tables of a study and who is in them."""
+"""Evidence for the questions of a study: its tables, and the names and setting of its networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from .checkpoints import at_last_epoch
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables of a study by name, who is in them, and what its students are (None: there are none).
+    """The tables of a study by name, its names, and the setting of its students (None: no students).
 
-    `tables`: those that it has of other stages, and those of the questions so far, without rows where a question could
-    not be asked. `scalars`: tables of values by image; `students`: (variant, seed) -> folder with its logits; `splits`:
-    the table of all images. Answers in words have `tables` and `names` alone.
+    `tables`: those of other stages and of the questions so far, without rows if a question does not apply. `scalars`:
+    tables of values by image; `students`: (variant, seed) -> folder with its logits; `splits`: the table of all images.
+    Texts use `tables` and `names` only.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -32,41 +32,41 @@ class Evidence:
 
     @property
     def baseline(self) -> str:
-        """The variant that others are held against, as a sentence says it; of several students that of each."""
+        """Name of the baseline for sentences; with several students, "its baseline"."""
         return of_each("baseline", self.names.baselines.values())
 
     @property
     def teacher(self) -> str:
-        """The teacher of the students, as a sentence says it; of several that of each."""
+        """Name of the students' teacher for sentences; with several, "its teacher"."""
         return of_each("teacher", self.names.teachers)
 
     @property
     def terms(self) -> Mapping[str, tuple[TermSpec, ...]]:
-        """Variant -> the terms of its loss; empty without students."""
+        """Variant -> terms of its loss; empty without students."""
         return {} if self.setting is None else self.setting.terms
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels of the test images, in the order of the table, which is that of the logits."""
+        """Labels of the test images in the order of the table, which is that of the logits."""
         table = pq.read_table(self.splits, columns=["label"], filters=[("split", "==", "test")])
         return table["label"].to_numpy()
 
     def read(self, table: str, *columns: str) -> pd.DataFrame:
-        """Return these columns of a table; none of its rows where the table or one of them is not there."""
+        """Return these columns of a table; no rows if the table or a column is missing."""
         found = self.tables.get(table)
         if found is None or not set(columns) <= set(found.columns):
             return pd.DataFrame({column: [] for column in columns})
         return found[list(columns)]
 
     def depth(self, *columns: str) -> pd.DataFrame:
-        """Return these columns over depth, of the main images and each network's last epoch, where all have a value."""
+        """Return these columns over depth for the main images and each network's last epoch, without missing values."""
         keys = ("network", "seed", "epoch", "probe", "block")
         rows = self.read("depth", *keys, *columns)
         rows = rows[rows["probe"] == MAIN_IMAGE_SET].dropna(subset=list(columns))
         return rows[at_last_epoch(rows, "network", "seed")]
 
     def with_attention(self, network: str) -> bool | None:
-        """Return whether a network has attention; None where that was not measured."""
+        """Return whether a network has attention; None if it was not measured."""
         rows = self.read("depth", "network", "attention_entropy")
         rows = rows[rows["network"] == network]
         return None if rows.empty else bool(rows["attention_entropy"].notna().any())

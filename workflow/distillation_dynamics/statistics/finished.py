@@ -1,4 +1,4 @@
-"""Whether a training is finished: how much validation accuracy still rises at its end. In: epochs.parquet."""
+"""Whether a training has converged: the rise of validation accuracy at its end. In: epochs.parquet."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from .evidence import Evidence
 
 
 def rise_an_epoch(evidence: Evidence, student: str) -> float:
-    """Return by how many points an epoch validation top-1 rises over the last quarter of epochs, mean over seeds.
+    """Return the rise of validation top-1 in points per epoch over the last quarter of epochs, mean over seeds.
 
-    From the last validated epoch before it to the last epoch; NaN where these were not validated.
+    From the last validated epoch before that quarter to the last epoch; NaN if these were not validated.
     """
     rows = evidence.read("epochs", "network", "epoch", "validation_top1")
     rows = rows[(rows["network"] == student) & (rows["epoch"] > 0)]

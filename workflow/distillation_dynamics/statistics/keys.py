@@ -1,4 +1,4 @@
-"""Columns that several tables of the statistics have."""
+"""Columns shared by several statistics tables."""
 
 from ..files import Column
 
@@ -9,7 +9,7 @@ PAIR = {
 LOW = Column("points", "lower end of its 95 % paired t interval; NaN with one seed or without spread")
 HIGH = Column("points", "upper end of that interval")
 SEEDS = Column("", "seeds that both have")
-# What `westfall_young.test` says of a comparison.
+# Results of `westfall_young.test` for a comparison.
 JOINT = {
     "p_joint": Column(
         "",

@@ -1,7 +1,7 @@
-"""Two methods over the seeds that both have: the mean of their paired differences, its interval and its test.
+"""Two methods over their common seeds: mean, interval and test of paired differences.
 
-The unit of evidence is the seed. In: differences of n shared seeds. Out: what is said of them alone; several
-comparisons at once are tested in `westfall_young`.
+The unit of evidence is the seed. In: differences of n common seeds. Out: results for a single comparison;
+`westfall_young` tests several at once.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ SIGN_FLIP = f"two-sided sign-flip test (exact up to {EXACT_SEEDS} seeds), one co
 
 
 def interval(differences: np.ndarray, comparisons: int = 1) -> tuple[float, float]:
-    """Return the 95 % t interval (low, high) of the mean of differences [n]; of several comparisons all at once.
+    """Return the 95 % t interval (low, high) of the mean of differences [n]; simultaneous for several comparisons.
 
     Bonferroni: each of m has 1 - .05 / m.
 
-    NaN with one seed, or where all differences are equal: a spread of 0 over a few seeds is chance or rounding.
+    NaN with one seed, or if all differences are equal: zero spread over a few seeds is chance or rounding.
     """
     differences = np.asarray(differences, dtype=np.float64)
     if len(differences) < 2 or np.ptp(differences) < 1e-9:
@@ -31,20 +31,22 @@ def interval(differences: np.ndarray, comparisons: int = 1) -> tuple[float, floa
 
 
 def mean_of(values: np.ndarray, name: str, start: str = "") -> dict[str, float]:
-    """Return the mean of values [n] over seeds as `name` (NaN: n = 0), its interval as `<start>low`, `<start>high`."""
+    """Return the mean of values [n] over seeds as `name` (NaN for n = 0), and its interval as `<start>low`,
+    `<start>high`.
+    """
     low, high = interval(values)
     return {name: float(np.mean(values)) if len(values) else np.nan, f"{start}low": low, f"{start}high": high}
 
 
 def paired(differences: np.ndarray) -> dict[str, Any]:
-    """Return what can be said of the differences [n] of two methods over the same n seeds (n = 0 allowed)."""
+    """Return mean, interval and test of the differences [n] of two methods over the same n seeds (n = 0 allowed)."""
     differences = np.asarray(differences, dtype=np.float64)
     p = float(adjusted(differences[:, None])[0])
     return {"seeds": len(differences), **mean_of(differences, "mean_difference"), "p_sign_flip": p}
 
 
 def spreads(runs: pd.DataFrame, variant: str, baseline: str) -> dict[str, float]:
-    """Return what pairing gains: the spread over seeds of the difference, paired and not, and how the two correlate."""
+    """Return the benefit of pairing: the difference's spread over seeds, paired and unpaired, and the correlation."""
     both = _top1(runs)[[variant, baseline]].dropna()
     own, other = both[variant].to_numpy(), both[baseline].to_numpy()
     if len(both) < 2:
@@ -58,11 +60,11 @@ def spreads(runs: pd.DataFrame, variant: str, baseline: str) -> dict[str, float]
 
 
 def by_seed(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
-    """Return test top-1 of each variant less that of its baseline, in points: a row a seed, NaN where not both."""
+    """Return test top-1 of each variant minus its baseline's in points: one row per seed, NaN unless both exist."""
     top1 = _top1(runs)
     return pd.DataFrame({name: top1[name] - top1[baseline] for name, baseline in against.items()}, index=top1.index)
 
 
 def _top1(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return test top-1 in %: a row a seed, a column a variant."""
+    """Return test top-1 in %: one row per seed, one column per variant."""
     return runs[runs["seed"].notna()].pivot(index="seed", columns="network", values="test_top1").sort_index()

@@ -1,7 +1,8 @@
-"""Spectra of trained networks along channels against those of permuted channels.
+"""Compares spectra along channels of trained networks with those of permuted channels.
 
-The order of channels is arbitrary in a network that begins with exchangeable ones: where no block differs from permuted
-channels the null is true, and no claim on the order of channels can be told. Students are not among the networks.
+In a network whose initial channels are exchangeable, their order is arbitrary. If no block differs from permuted
+channels the null hypothesis is true, and no claim on the order of channels can be tested. Students are not among the
+networks.
 """
 
 import numpy as np
@@ -16,11 +17,11 @@ NULL_IS_TRUE = "The order of channels is arbitrary, and the null shows it: no {o
 
 
 def spectra(evidence: Evidence) -> pd.DataFrame:
-    """Return one row a block of a trained network: where its spectrum stands against permuted channels.
+    """Return one row per block of a trained network: its spectrum compared with permuted channels.
 
-    Reads `amplitude_p` (the one test of the whole curve) and `bandwidth_folded_95` with its null of depth.parquet.
-    `differs`: significantly, after Holm over the blocks of the network; `low`: it differs, and its bandwidth is below
-    the null's mean; `like_chance`: its bandwidth is not below the null's 95 % band. `place`: 0 to 1 over depth.
+    Reads `amplitude_p` (the one test of the whole curve) and `bandwidth_folded_95` with its null from depth.parquet.
+    `differs`: significantly, after Holm over the network's blocks; `low`: it differs, and its bandwidth is below the
+    null's mean; `like_chance`: its bandwidth is not below the null's 95 % band. `place`: 0 to 1 over depth.
     """
     rows = evidence.depth(*SPECTRUM)
     rows = rows[rows["network"].isin(evidence.names.ordered)].sort_values(["network", "block"])
@@ -32,7 +33,7 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
 
 
 def against_null(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return blocks, whose tests are one family, with `differs`, `low` and `like_chance`."""
+    """Return blocks, whose tests form one family, with `differs`, `low` and `like_chance`."""
     differs = differ_after_holm(rows["amplitude_p"])
     low = differs & (rows[BAND] < rows[f"{BAND}_null"]).to_numpy()
     return rows.assign(differs=differs, low=low, like_chance=rows[BAND] >= rows[f"{BAND}_null_low"])
@@ -47,7 +48,7 @@ def differ_after_holm(p: pd.Series) -> np.ndarray:
 
 
 def band(row: pd.Series) -> str:
-    """Return what holds 95 % of a block's energy, beside permuted channels, for a table."""
+    """Return a block's bandwidth of 95 % energy, with that of permuted channels, for a table."""
     return (
         f"95 % of the energy in {row[BAND]:.3f} of the frequencies, permuted {row[f'{BAND}_null_low']:.3f} to "
         f"{row[f'{BAND}_null_high']:.3f}, p {row['amplitude_p']:.2g}"

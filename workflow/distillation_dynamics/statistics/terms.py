@@ -1,9 +1,9 @@
-"""In what do two variants differ? Their terms held beside each other, and the share of the loss that each term has.
+"""Differences between two variants' terms, and the share of the loss that each term has.
 
-In: the terms of both; the table of terms, a row a network, seed, epoch and term. Out: changes in words, means over
-seeds. What counts as one change: an option of a term; a term with pairs of blocks that only one of the two has, or its
-weight, its pairs, its reduction; and, among terms without pairs, all that moves weight from one to another while their
-sum stays the same, since a term cannot leave such a sum without its weight going somewhere.
+In: the terms of both; the table of terms, one row per network, seed, epoch and term. Out: changes in words, means over
+seeds. One change is: an option of a term; a term with pairs of blocks that only one variant has, or its weight, pairs
+or reduction; and, among terms without pairs, any shift of weight that keeps their sum, since weight removed from one
+term must go to others.
 """
 
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ from ..spec.training import TEACHER, TermSpec
 
 Terms = Sequence[TermSpec]
 Pair = tuple[int, int]
-# What need not be said.
+# Defaults that are not mentioned.
 USUAL = {"course": "", "moves": "", "reduction": "mean", "target": TEACHER}
-# Weights whose sums differ by less are the same.
+# Sums of weights that differ by less are equal.
 SAME = 1e-9
 
 
 def dose_of(term: TermSpec) -> str:
-    """Return 'weight 0.2', or 'share 0.08 of the loss' or 'of the gradients' of a term whose weight follows from it."""
+    """Return 'weight 0.2' or, for a weight set by a share, 'share 0.08 of the loss' or 'of the gradients'."""
     if term.weight is not None:
         return f"weight {term.weight:g}"
     return f"share {term.share:g} of the loss" if term.share else f"share {term.gradient_share:g} of the gradients"
 
 
 def course_of(term: TermSpec) -> str:
-    """Return how the weight of a term changes over training, in words; '' where it does not."""
+    """Return how a term's weight changes over training; "" if it is constant."""
     if term.course is None:
         return ""
     first, last = term.course.values
@@ -47,12 +47,12 @@ def named(pairs: Sequence[Pair]) -> str:
 
 
 def options_of(term: TermSpec) -> str:
-    """Return the options of a term, and what else it has beside weight and pairs: 'temperature 1, reduction sum'."""
+    """Return the options of a term and its other settings besides weight and pairs: 'temperature 1, reduction sum'."""
     return ", ".join(f"{name} {_value(value)}" for name, value in settings_of(term).items() if value != USUAL.get(name))
 
 
 def settings_of(term: TermSpec) -> dict[str, Any]:
-    """Return all that a term has beside its dose and pairs, by name."""
+    """Return all settings of a term besides its dose and pairs, by name."""
     return dict(sorted(term.options.items())) | _beside(term)
 
 
@@ -62,12 +62,12 @@ def _beside(term: TermSpec) -> dict[str, Any]:
 
 
 def more_of(term: TermSpec) -> dict[str, Any]:
-    """Return what a term has beside its dose, pairs and options that is not the usual, by name."""
+    """Return settings of a term, besides dose, pairs and options, that differ from the default, by name."""
     return {name: value for name, value in _beside(term).items() if value != USUAL[name]}
 
 
 def described(term: TermSpec) -> str:
-    """Return '`spectral` term (weight 0.2, pairs 0-0)'; of one that has a name of its own with its objective."""
+    """Return '`spectral` term (weight 0.2, pairs 0-0)'; names the objective if the term has another name."""
     pairs = f"pairs {named(term.pairs)}" if term.pairs else ""
     objective = term.objective if term.objective != term.name else ""
     return f"`{term.name}` term ({', '.join(filter(None, [objective, dose_of(term), pairs, options_of(term)]))})"
@@ -78,7 +78,7 @@ def _value(value: Any) -> str:
 
 
 def differences(ours: Terms, theirs: Terms) -> list[str]:
-    """Return each change that leads from the terms of `theirs` to `ours`, in words; none where they are alike."""
+    """Return the changes from the terms `theirs` to `ours` in words; none if they are equal."""
     own, other = ({term.name: term for term in terms} for terms in (ours, theirs))
     names = list(dict.fromkeys([*other, *own]))
     doses = {name: change for name in names if (change := _dose_change(name, own.get(name), other.get(name)))}
@@ -103,12 +103,12 @@ def _dose_change(name: str, ours: TermSpec | None, theirs: TermSpec | None) -> s
 
 
 def _total(terms: Terms) -> float:
-    """Return the sum of weights of terms without pairs; NaN, which equals nothing, where one follows from a share."""
+    """Return the summed weights of terms without pairs; NaN, which equals nothing, if a weight follows from a share."""
     return sum(np.nan if term.weight is None else term.weight for term in terms if not term.pairs)
 
 
 def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:
-    """Return a change for each option, the pairs and what else differs between two terms of one name."""
+    """Return one change for each differing option, pairs or setting of two terms with the same name."""
     first, second = (
         settings_of(term) | {"objective": term.objective} | ({"pairs": named(term.pairs)} if term.pairs else {})
         for term in (ours, theirs)
@@ -122,16 +122,16 @@ def _option_changes(ours: TermSpec, theirs: TermSpec) -> list[str]:
 
 
 def added(ours: Terms, theirs: Terms) -> TermSpec | None:
-    """Return the term with pairs that is all by which `ours` differs from `theirs`; None without such a term."""
+    """Return the term with pairs that `ours` has in addition to `theirs`, if that is the only difference; else None."""
     names = {term.name for term in theirs}
     new = [term for term in ours if term.pairs and term.name not in names]
     return new[0] if len(new) == 1 and len(differences(ours, theirs)) == 1 else None
 
 
 def is_control(ours: Terms, theirs: Terms) -> bool:
-    """Return whether `ours` are `theirs` but for what stands in the teacher's place, which is the teacher in `theirs`.
+    """Return whether `ours` equal `theirs` except for a null target instead of the teacher.
 
-    What terms are called does not matter; of blocks in reverse order only the student's are the same.
+    Names of terms do not matter; for reversed blocks only the student's blocks are the same.
     """
     if all(term.target == TEACHER for term in ours) or any(term.target != TEACHER for term in theirs):
         return False
@@ -156,7 +156,7 @@ def _but_for_the_target(ours: TermSpec, theirs: TermSpec) -> bool:
 def shares(table: pd.DataFrame | None) -> dict[tuple[str, str], dict[str, float]]:
     """Return (network, term) -> its share of the loss in epoch 1 and over all epochs, 0 to 1, means over seeds.
 
-    `table` has a row a network, seed, epoch and term; without it, or without a value, nothing is known of a share.
+    `table` has one row per network, seed, epoch and term; shares are unknown without it or without a value.
     """
     if table is None:
         return {}

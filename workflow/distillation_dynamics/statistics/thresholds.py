@@ -1,48 +1,49 @@
-"""The thresholds of the statistics, once: tests, report and figures read them here."""
+"""Thresholds of the statistics, defined once for tests, report and figures."""
 
-# p values at most this large count as evidence, after adjustment.
+# Largest p value that counts as evidence, after adjustment.
 LEVEL = 0.05
-# What a design should find a true effect with.
+# Power that a design should have for a true effect.
 POWER = 0.8
-# The fewest seeds at which a two-sided sign-flip test can reach 5 %: 2 / 2^6 = .031.
+# Fewest seeds with which a two-sided sign-flip test can reach 5 %: 2 / 2^6 = .031.
 FEWEST_SEEDS = 6
-# A fall or rise over depth by a smaller factor is none. Of entropies the least is log2 of it, .07 bits: what a scale
-# that grows by this factor adds in fixed bins. Of metrics with values that are not positive it is .05 of the largest.
+# Smallest factor of a fall or rise over depth that counts. For entropies it is log2 of this, .07 bits, which a scale
+# growing by this factor adds in fixed bins. For metrics with values that are not positive it is .05 of the largest.
 SMALLEST_FACTOR = 1.05
-# The published reading calls a valley one where it is at least this share of the curve's range deep.
+# Least depth of a valley in the published reading, as a share of the curve's range.
 SMALLEST_DEPTH = 0.10
-# Of one-sided tests of a mean over n images: with -skewness / sqrt(n) of the differences above this, the values are too
-# skewed for so few images (benchmarks/shapes.py: above, more than 5 % of curves without a valley were called U-shaped).
+# Limit for one-sided tests of a mean over n images: with -skewness / sqrt(n) of the differences above it, values are
+# too skewed for so few images (benchmarks/shapes.py: above it more than 5 % of curves without a valley were called
+# U-shaped).
 MOST_SKEW = 0.08
-# Of fewer images nothing tells how skewed their values are; of so many that all agree in a sign, skewness is no matter.
+# With fewer images their skewness is unknown; with this many images of one sign it does not matter.
 FEWEST_IMAGES = 20
-# Of an entropy: from this RMS per bin on, where the bins begin moves it by less than .01 bits, a seventh of the least
-# change, whether values are normal or heavy-tailed (benchmarks/bins.py). Below it nothing is said of a shape.
+# Entropy: from this RMS per bin on, the position of bins changes it by less than .01 bits, a seventh of the least
+# change, for normal and heavy-tailed values (benchmarks/bins.py). Below it the shape is not judged.
 LEAST_RMS_PER_BIN = 2.0
-# A U is one of scale where scale alone makes at least this share of both its fall and its rise.
+# A U is due to scale if scale alone makes at least this share of both its fall and its rise.
 MOST_OF_IT = 0.90
-# Of a curve over depth: with a smaller (max - min) / max |value| it is flat, as where all blocks are the identity.
+# A curve over depth is flat if (max - min) / max |value| is below this, as for blocks that are the identity.
 FLAT = 1e-3
 # Below this many rows even unbiased CKA is uncertain.
 FEWEST_ROWS = 1000
-# Up to so many trained networks are answered one by one; of more, the answer counts.
+# Up to this many trained networks get one answer each; for more, the answer gives counts.
 ONE_BY_ONE = 8
-# Of the normal distribution, in standard errors: the 95 % interval of a mean over hundreds of images.
+# 95 % quantile of the normal distribution, in standard errors, for a mean over hundreds of images.
 INTERVAL = 1.96
 # Shares of the loss within this factor of each other are one dose.
 LIKE_DOSE = 1.5
-# What a study can show: channels of the teacher to those of the student (as published), blocks neither first nor last,
-# CKA from which two blocks are called alike.
+# Requirements on a study: ratio of teacher's to student's channels (as published), number of interior blocks, CKA from
+# which two blocks count as equal.
 WIDTH_RATIO, INTERIOR_BLOCKS, ALIKE = 2.0, 3, 0.9
-# The rank that is spoken of, a column of depth.parquet: of the directions of the tokens of all images the fewest that
-# hold 95 % of the energy in 99 % of the images.
+# The reported rank, a column of depth.parquet: fewest principal directions of all images' tokens that hold 95 % of the
+# energy in 99 % of the images.
 RANK = "pca_rank_95_p99"
-# From this share of updates on whose gradient was clipped, gradients are of one length nearly always.
+# From this share of clipped updates on, nearly all gradients have the same norm.
 NEARLY_ALL_CLIPPED = 0.9
-# Of claims (docs/protocol.md), in points of test top-1: from here on an effect matters; what a design must find with
-# 80 % power, before what it does not find counts as not seen.
+# Claims (docs/protocol.md), in points of test top-1: smallest effect that matters, which a design must detect with 80 %
+# power before its absence counts.
 MATTERS, MUST_BE_FOUND = 0.15, 0.30
-# Training is finished where validation top-1 rises by at most so many points an epoch over the last quarter of epochs.
+# A training has converged if validation top-1 rises by at most this many points per epoch over its last quarter.
 FINISHED = 0.2
-# A network trained here for fewer epochs may have no U yet.
+# A network trained here for fewer epochs may not have a U yet.
 LONG_ENOUGH = 30

@@ -1,16 +1,16 @@
-"""Several differences tested at once over the same seeds: joint sign flips, and what effect they would have found.
+"""Tests several paired differences at once over common seeds by joint sign flips, and computes detectable effects.
 
-In: differences [n, m] of n seeds in m comparisons that share a baseline. Out: p values that hold for all m together.
+In: differences [n, m] of n seeds in m comparisons with a common baseline. Out: p values that hold for all m together.
 
-Under a flip each seed keeps or changes one sign, for its whole row of differences: what the comparisons have in common
-through their baseline stays as it is. The largest |t| over the comparisons, over all 2^n flips, gives the adjusted p of
-the largest one seen; the next ones are held against the comparisons from them on (step-down). That keeps the chance of
-any wrong finding at the level whichever of the comparisons have no effect, if the rows of those without one are
-symmetric about 0. No number of comparisons makes the smallest p larger than 2 / 2^n.
-Source: Westfall, Young, Resampling-Based Multiple Testing, 1993, algorithm 2.8, with sign flips as its resamples.
+A flip changes the sign of a seed's whole row of differences or leaves it, so that the correlation through the common
+baseline is preserved. The distribution of the largest |t| over the comparisons, over all 2^n flips, gives the adjusted
+p of the largest observed one; each next comparison is compared with the maximum over itself and the smaller ones
+(step-down). This controls the probability of any false positive, whichever comparisons have no effect, if the rows of
+those without one are symmetric about 0. The smallest p is 2 / 2^n for any number of comparisons. Source: Westfall,
+Young, Resampling-Based Multiple Testing, 1993, algorithm 2.8, with sign flips as its resamples.
 
-Instead of t = mean / (SD / sqrt(n)) stands |sum| / sqrt(n sum of squares), 0 to 1, which grows with |t| alone. It is 1
-where all differences of a flip are equal (t would be infinite), and 0 where they are 0 in all seeds.
+Instead of t = mean / (SD / sqrt(n)) the statistic is |sum| / sqrt(n sum of squares), between 0 and 1, a monotonic
+function of |t|. It is 1 if all differences of a flip are equal (t would be infinite), and 0 if all are 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,26 +22,26 @@ import pandas as pd
 from ..words import number
 from .thresholds import FEWEST_SEEDS, LEVEL, POWER
 
-# Up to so many seeds all 2^n flips are counted (half of them: a flip and its opposite count once); with more, as many
-# are drawn, always the same.
+# Up to this many seeds all 2^n flips are enumerated (half of them: a flip and its opposite count once); with more, this
+# many are drawn, always the same.
 EXACT_SEEDS = 20
 FLIPS = 2 ** (EXACT_SEEDS - 1)
-# What no drawn flip beats has this p, which no count of all flips gives: the true one may be smaller.
+# The p reported if no drawn flip exceeds the observed one; the exact p may be smaller.
 LEAST_DRAWN = 1 / (FLIPS + 1)
-BLOCK = 2**14  # flips at a time, which bounds the memory
-# Sizes that differ by less are equal: sums that are equal on paper differ by rounding.
+BLOCK = 2**14  # flips at a time, which limits memory
+# Sizes that differ by less are equal: equal sums differ by rounding.
 TOLERANCE = 1e-10
-# Of the simulation that tells what effect would be found: experiments, flips of each, halvings of the step.
+# Simulation of detectable effects: experiments, flips of each, halvings of the step.
 EXPERIMENTS, EXPERIMENT_FLIPS, HALVINGS = 4000, 256, 10
-# In standard deviations: an effect that is not found below this is not found.
+# In standard deviations: effects that are not detected below this size count as undetectable.
 LARGEST = 64.0
 BETTER, WORSE, NOT_FOUND, UNTESTED = "better", "worse", "not found", "untested"
 
 
 def flips(seeds: int, most: int = FLIPS) -> Iterator[np.ndarray]:
-    """Yield signs [flips, seeds] in blocks, the first row all +1; of a flip and its opposite one.
+    """Yield signs [flips, seeds] in blocks, the first row all +1; one of each flip and its opposite.
 
-    All 2^(seeds - 1) where they are no more than `most`, otherwise the first row and `most` that are drawn.
+    All 2^(seeds - 1) if these are at most `most`, otherwise the first row and `most` random ones.
     """
     if 2 ** (seeds - 1) <= most:
         for start in range(0, 2 ** (seeds - 1), BLOCK):
@@ -55,20 +55,20 @@ def flips(seeds: int, most: int = FLIPS) -> Iterator[np.ndarray]:
 
 
 def smallest_p(seeds: int) -> float:
-    """Return the smallest p that this number of seeds allows: 2 / 2^n where all flips are counted; NaN for n < 2."""
+    """Return the smallest p that this number of seeds allows: 2 / 2^n if all flips are enumerated; NaN for n < 2."""
     if seeds < 2:
         return np.nan
     return 2.0 ** (1 - seeds) if seeds <= EXACT_SEEDS else LEAST_DRAWN
 
 
 def p_said(p: float) -> str:
-    """Return a p as it is shown: '0.031', '<= 1.9e-06' where no drawn flip beats what was seen, '-' for NaN."""
+    """Return a p as text: '0.031', '<= 1.9e-06' if no drawn flip exceeds the observed one, '-' for NaN."""
     return f"{'<= ' if p == LEAST_DRAWN else ''}{number(p, '.2g')}"
 
 
 def sizes(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Return |sum| / sqrt(n sum of squares), [..., flips, m], of differences [..., n, m] under signs [flips, n]."""
-    # So that squares of huge values stay finite.
+    # Scaled so that squares of huge values stay finite.
     largest = np.abs(differences).max(axis=-2, keepdims=True)
     scaled = differences / np.where(largest > 0, largest, 1)
     norm = np.sqrt(differences.shape[-2] * np.square(scaled).sum(axis=-2, keepdims=True))
@@ -90,7 +90,7 @@ def adjusted(differences: np.ndarray) -> np.ndarray:
     counted, beaten = 0, np.zeros(comparisons)
     for signs in flips(seeds):
         found = sizes(rows, signs)
-        # At each place the largest of this comparison and of all that were seen to be smaller.
+        # At each rank the largest of this comparison and all with smaller observed values.
         most = np.maximum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
         beaten += (most >= seen - TOLERANCE).sum(axis=0)
         counted += len(signs)
@@ -100,12 +100,12 @@ def adjusted(differences: np.ndarray) -> np.ndarray:
 
 
 def detectable(differences: np.ndarray) -> np.ndarray:
-    """Return [m] the mean difference of one comparison alone that `adjusted` would find with 80 % power at 5 %.
+    """Return [m] the mean difference of one comparison that `adjusted` would detect with 80 % power at 5 %.
 
-    In the unit of differences [n, m]. Simulated: rows of normal noise with the covariance that was seen, to one
-    comparison of which the effect is added; 4,000 experiments, the same for every effect. It leaves the step-down out,
-    which helps the one that has the effect very little. NaN where so few seeds allow no p of 5 %; infinite where even
-    64 standard deviations are not found.
+    In the unit of differences [n, m]. Simulated: rows of normal noise with the observed covariance, with the effect
+    added to one comparison; 4,000 experiments, the same for every effect. Ignores the step-down, which hardly helps the
+    comparison with the effect. NaN if the number of seeds allows no p of 5 %; infinite if even 64 standard deviations
+    are not detected.
     """
     seeds, comparisons = differences.shape
     if seeds < 2 or smallest_p(seeds) > LEVEL:
@@ -115,7 +115,7 @@ def detectable(differences: np.ndarray) -> np.ndarray:
     draws = np.random.default_rng(0).standard_normal((EXPERIMENTS, seeds, seeds))
     noise = draws @ (centred / np.where(spread > 0, spread, 1)) / np.sqrt(seeds - 1)
     signs = np.vstack([*flips(seeds, EXPERIMENT_FLIPS)])
-    # The two largest sizes over all comparisons, and whose the largest is, tell the largest of the others of each.
+    # The two largest sizes over all comparisons, and the index of the largest, give the largest of the others for each.
     first, second, owner = np.zeros((3, EXPERIMENTS, len(signs)))
     for place in range(comparisons):
         own = sizes(noise[:, :, place].T, signs).T
@@ -130,7 +130,7 @@ def detectable(differences: np.ndarray) -> np.ndarray:
 
 
 def _smallest_effect(noise: np.ndarray, others: np.ndarray, signs: np.ndarray) -> float:
-    """Return the effect found with 80 % power in noise [experiments, n], beside the sizes of others [.., flips]."""
+    """Return the effect detected with 80 % power in noise [experiments, n], given the sizes of others [.., flips]."""
     sums, counts = noise @ signs.T, signs.sum(axis=1)
 
     def found(effect: float) -> bool:
@@ -152,10 +152,10 @@ def _smallest_effect(noise: np.ndarray, others: np.ndarray, signs: np.ndarray) -
 
 
 def together(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the part of `values` (a row a seed, a column a comparison, NaN: not there) that is tested jointly.
+    """Return the part of `values` (one row per seed, one column per comparison, NaN: missing) that is tested jointly.
 
-    A joint test needs seeds that all its comparisons have. While these are fewer than 6, though some comparison has 6,
-    the one with the fewest seeds is left out (of equal ones the last); where none has 6, 2 take the place of 6.
+    A joint test needs seeds that all its comparisons have. While there are fewer than 6 of them, though some comparison
+    has 6, the comparison with the fewest seeds is left out (the last of equal ones); if none has 6, the limit is 2.
     """
     counts = values.notna().sum()
     fewest = FEWEST_SEEDS if (counts >= FEWEST_SEEDS).any() else 2
@@ -167,10 +167,10 @@ def together(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def test(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
-    """Return, a row a column of `values` (a row a seed, NaN: not there), what the joint test says of it.
+    """Return the joint test of each column of `values` (one row per seed, NaN: missing), one row per column.
 
-    p_joint, joint_seeds, joint_comparisons, smallest_p and, where asked for, detectable_effect: NaN and 0 for a
-    comparison that is left out, see `together`.
+    p_joint, joint_seeds, joint_comparisons, smallest_p and, if requested, detectable_effect; NaN and 0 for a comparison
+    that is left out, see `together`.
     """
     kept = together(values)
     found = pd.DataFrame(
@@ -188,9 +188,9 @@ def test(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
 
 
 def decision(row: Mapping[str, Any]) -> str:
-    """Return what the joint test decides of a comparison with its mean_difference, low, high and columns of `test`.
+    """Return the decision of the joint test on a comparison, from its mean_difference, low, high and columns of `test`.
 
-    Where none is found, `largest` says what is left; UNTESTED with fewer than 6 seeds.
+    If no effect is found, `largest` gives the effect that remains possible; UNTESTED with fewer than 6 seeds.
     """
     if row["joint_seeds"] < FEWEST_SEEDS:
         return UNTESTED
@@ -200,5 +200,5 @@ def decision(row: Mapping[str, Any]) -> str:
 
 
 def largest(row: Mapping[str, Any]) -> float:
-    """Return the largest effect, either way, that the 95 % interval of a comparison alone holds; NaN without one."""
+    """Return the largest effect, in either direction, in the 95 % interval of one comparison; NaN without one."""
     return max(abs(row["low"]), abs(row["high"]))

@@ -1,1 +1,1 @@
-"""Measures of two networks beside each other: each file one pair metric, a function `compare` of the rows of both."""
+"""Pair metrics compare two networks: one file each, with a function `compare` of both networks' rows."""

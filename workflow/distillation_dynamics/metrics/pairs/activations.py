@@ -1,7 +1,6 @@
-"""What a network says of the images that networks are compared on: the rows that the metric `rows` keeps, read lazily.
+"""A network's outputs on the comparison images: the rows kept by the metric `rows`, read lazily.
 
-In: `rows.safetensors` of a network at one checkpoint. Out: NumPy arrays that are mapped, not read, until something is
-done with them. Imports no torch.
+In: `rows.safetensors` of a network at one checkpoint. Out: memory-mapped NumPy arrays. Imports no torch.
 """
 
 import json
@@ -15,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from ...errors import StudyError
 from .._linear import of_groups
 
-# The one key of the file's metadata: several come in an order that changes from process to process.
+# The single metadata key: several would be stored in random order.
 METADATA = "rows"
 TYPES = {"F32": np.float32, "F64": np.float64}
 
@@ -31,7 +30,7 @@ class Activations:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            # Opening checks the header against the length of the file.
+            # Opening checks the header against the file's length.
             with safe_open(self.path, framework="numpy") as file:
                 facts = json.loads(file.metadata()[METADATA])
             with open(self.path, "rb") as file:
@@ -72,16 +71,16 @@ class Activations:
         return self._mapped(f"pooled{block:02d}")
 
     def photographs(self, block: int) -> np.ndarray:
-        """The mean patch token of every photograph, [G, C]: the mean of its images, or `pooled` where each has one."""
+        """The mean patch token of every photograph, [G, C]: the mean over its images; `pooled` without groups."""
         return of_groups(self.pooled(block), self.groups)
 
     @property
     def first_images(self) -> np.ndarray:
-        """The places of the first image of every photograph, [G], ascending."""
+        """Index of the first image of every photograph, [G], ascending."""
         return np.sort(np.unique(self.groups, return_index=True)[1])
 
     def tokens(self, block: int) -> np.ndarray:
-        """Patch tokens at k random places of every image, [n k, C], float32, image after image."""
+        """Patch tokens at k random positions of every image, [n k, C], float32, image after image."""
         return self._mapped(f"tokens{block:02d}")
 
     def gram(self, block: int) -> np.ndarray:
@@ -89,13 +88,13 @@ class Activations:
         return self._mapped(f"gram{block:02d}")
 
     def once(self, name: Any, compute: Callable[[], Any]) -> Any:
-        """Return what `compute` returns, computed the first time that `name` is asked for: a network has many pairs."""
+        """Return `compute()`, cached under `name`, since a network belongs to many pairs."""
         if name not in self._known:
             self._known[name] = compute()
         return self._known[name]
 
     def of_blocks(self, name: str, compute: Callable[[int], Any]) -> list[Any]:
-        """Return what `compute` returns of the number of each block, computed once by this `name`."""
+        """Return `compute` of each block's number, cached under `name`."""
         return self.once(name, lambda: [compute(block) for block in range(self.blocks)])
 
     def _mapped(self, name: str) -> np.ndarray:
@@ -104,7 +103,7 @@ class Activations:
 
 
 def matched(first: Activations, second: Activations) -> None:
-    """Raise StudyError where the rows of two networks are not of the same images in the same order."""
+    """Raise StudyError unless both networks' rows are of the same images in the same order."""
     if first.names == second.names:
         return
     both = zip(first.names, second.names, strict=False)

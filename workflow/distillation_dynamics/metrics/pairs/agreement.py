@@ -1,4 +1,4 @@
-"""How far two networks predict the same: equal top-1 and the divergence of the distributions.
+"""Agreement of two networks' predictions: equal top-1, and KL divergence.
 
 In: logits [N, K] of both for the same images, NumPy. Out: percent and nats. Imports no torch.
 """
@@ -18,7 +18,9 @@ NETWORK_COLUMNS = {
 
 
 def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
-    """Return the share of equal predictions in percent and mean KL(teacher || student) in nats, of logits [N, K].
+    """Return the percentage of equal predictions, and mean KL(teacher
+
+    student) in nats, of logits [N, K].
 
     Raises ValueError for NaN or infinity.
     """
@@ -32,9 +34,9 @@ def agreement(student: np.ndarray, teacher: np.ndarray) -> tuple[float, float]:
 
 
 def top1(logits: np.ndarray | None, labels: np.ndarray) -> float:
-    """Return the share in percent of images [N] whose label is the largest of their logits [N, K].
+    """Return the percentage of images [N] whose label is the largest of their logits [N, K].
 
-    Images count that have a label (-1: none) for which there is a logit; NaN without any, or without logits.
+    Counts images with a label (-1: none) that has a logit; NaN without any, or without logits.
     """
     if logits is None:
         return np.nan

@@ -1,8 +1,8 @@
 """Unbiased linear CKA: how alike two networks arrange the same rows, up to rotation and scale.
 
-In: rows [n, Dx] and [n, Dy] of the same n images (or tokens of them). Out: float64, 1 for the same arrangement, about 0
-for unrelated ones, possibly a little below. Sources: HSIC_1 of Song et al., JMLR 2012 (eq. 5); Kornblith et al., ICML
-2019; Nguyen, Raghu, Kornblith, ICLR 2021. Unlike there, HSIC is not averaged over minibatches but exact.
+In: rows [n, Dx] and [n, Dy] of the same n images (or tokens of them). Out: float64, 1 for equal representations, about
+0 (possibly slightly below) for unrelated ones. Sources: HSIC_1 of Song et al., JMLR 2012 (eq. 5); Kornblith et al.,
+ICML 2019; Nguyen, Raghu, Kornblith, ICLR 2021. Unlike there, HSIC is not averaged over minibatches but exact.
 
 HSIC_1 is unbiased for rows that are drawn independently. Never let the rows of an estimate be the tokens of one image:
 they share its content, so that CKA then compares the layout of the grid (position embeddings, smoothness) and not what
@@ -31,15 +31,15 @@ PAIR_COLUMNS = {
     "cka_tokens": Column("", "the same; a row is one of a few random tokens an image; NaN where the grids differ"),
     "tokens_per_image": Column("tokens", "random tokens of each image, at the same places in both networks"),
 }
-# HSIC is a difference of larger sums: what is smaller than this share of them is rounding and counts as 0.
+# HSIC is a difference of larger sums; below this share of them it is rounding and counts as 0.
 TOLERANCE = 1e-13
 FEWEST = 4
-# Values of float64 at a time.
+# Number of float64 values per chunk.
 CHUNK_VALUES = 2**23
 
 
 def unbiased_cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased linear CKA of rows [n, Dx] and [n, Dy]: HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
+    """Return unbiased linear CKA of rows [n, Dx] and [n, Dy]: HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
 
     HSIC is HSIC_1 of the linear kernels; rows are arrays or tensors. NaN where one HSIC with itself is not
     above 0, as for constant rows. Raises ValueError for a wrong shape, NaN or infinity, or fewer than 4 rows.
@@ -49,7 +49,8 @@ def unbiased_cka(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def cka(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> np.ndarray:
-    """Unbiased linear CKA of all Lx blocks [n, Dx] of one network with all Ly blocks [n, Dy] of another, [Lx, Ly].
+    """Return unbiased linear CKA of all Lx blocks [n, Dx] of one network with all Ly blocks [n, Dy] of another, [Lx,
+    Ly].
 
     See `unbiased_cka`.
     """
@@ -77,7 +78,7 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
 
 
 def _tokens(rows: Activations, block: int) -> np.ndarray:
-    """Tokens of the first image of every photograph, image after image."""
+    """Return the tokens of every photograph's first image."""
     tokens, kept = rows.tokens(block), rows.first_images
     if len(kept) == rows.image_count:
         return tokens
@@ -106,9 +107,9 @@ def _shares(cross: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _Side:
-    """Blocks [n, D] of one network, handed out in chunks with mean 0, in float64.
+    """Centred blocks [n, D] of one network in float64, provided in chunks.
 
-    `origins`: two vectors [D] a block that are taken off one after the other; `norms` [n, L]: squared, of the rest.
+    `origins`: two vectors [D] per block, subtracted one after the other; `norms` [n, L]: squared norms of the rest.
     """
 
     blocks: Sequence[np.ndarray]
@@ -117,7 +118,7 @@ class _Side:
 
     @classmethod
     def of(cls, blocks: Sequence[np.ndarray], name: str) -> "_Side":
-        """Return the blocks with their origins and norms; raise ValueError as `unbiased_cka`."""
+        """Return the blocks with origins and norms; raise ValueError as `unbiased_cka` does."""
         rows = len(blocks[0])
         for index, block in enumerate(blocks):
             if block.ndim != 2 or len(block) != rows or 0 in block.shape:
@@ -128,7 +129,7 @@ class _Side:
         step = max(1, CHUNK_VALUES // max(side.widths))
         parts = [slice(start, start + step) for start in range(0, rows, step)]
         for index, block in enumerate(blocks):
-            # From the first row on, so that rows that are all alike are exactly 0.
+            # First the first row is subtracted, so that identical rows become exactly 0.
             first = block[0].astype(np.float64)
             with np.errstate(invalid="ignore"):
                 sums = sum((block[part] - first).sum(axis=0) for part in parts)
@@ -140,7 +141,7 @@ class _Side:
         return side
 
     def alone(self, index: int) -> "_Side":
-        """Return one of the blocks."""
+        """Return a single block as a `_Side`."""
         return _Side([self.blocks[index]], [self.origins[index]], self.norms[:, [index]])
 
     @property
@@ -159,7 +160,7 @@ class _Side:
         return self.blocks[index][part] - first - mean
 
     def groups(self, values: int) -> Iterator[list[int]]:
-        """Yield consecutive blocks that have at most so many values a row together, at least one."""
+        """Yield groups of consecutive blocks with at most `values` values per row, at least one block each."""
         group: list[int] = []
         for index, width in enumerate(self.widths):
             if group and sum(self.widths[i] for i in group) + width > values:
@@ -169,14 +170,14 @@ class _Side:
         yield group
 
     def joined(self, indices: Sequence[int], part: slice) -> tuple[np.ndarray, list[int]]:
-        """Return the rows of several blocks side by side, and where each begins."""
+        """Return rows of several blocks side by side, and the column where each begins."""
         starts = np.cumsum([0, *(self.widths[index] for index in indices)][:-1]).tolist()
         return np.concatenate([self.block(index, part) for index in indices], axis=1), starts
 
     def kernels(self, part: slice) -> np.ndarray:
-        """Return X X^T of every block, the rows of `part` by these and all later ones, [L, part x later].
+        """Return X X^T of every block for the rows of `part` against these and later rows, [L, part x later].
 
-        Later ones stand for what lies below the diagonal, too: they weigh sqrt(2) here, and so 2 in products.
+        Later rows also stand for the part below the diagonal: they are scaled by sqrt(2), and so by 2 in products.
         """
         later = slice(part.start, None)
         kernels = np.stack([self.block(i, part) @ self.block(i, later).T for i in range(len(self.blocks))])
@@ -189,7 +190,7 @@ def _hsic(xs: _Side, ys: _Side) -> np.ndarray:
     if xs.rows != ys.rows:
         raise ValueError(f"ys[0] must be [{xs.rows}, D], got {ys.rows} rows")
     n, (a, b) = xs.rows, (sum(side.widths) for side in (xs, ys))
-    # Multiplications: of channels with channels, or of rows with rows (which are symmetric) and these with each other.
+    # Multiplications: channels with channels, or (symmetric) row kernels plus their products.
     by_rows = n * n * (a + b + len(xs.widths) * len(ys.widths)) < 2 * n * a * b
     return _of_sizes((_by_rows if by_rows else _by_channels)(xs, ys), xs, ys)
 
@@ -211,7 +212,7 @@ def _by_channels(xs: _Side, ys: _Side) -> np.ndarray:
             for start in range(0, xs.rows, step):
                 part = slice(start, start + step)
                 x, x_starts = xs.joined(group, part)
-                # With itself it is symmetric, which takes half the time.
+                # A product with itself is symmetric, which halves the time.
                 y, y_starts = (x, x_starts) if ys is xs and others == group else ys.joined(others, part)
                 cross = cross + x.T @ y
             np.square(cross, out=cross)

@@ -1,4 +1,4 @@
-"""How much more a network codes than another can hold: rank and bandwidth of tokens, channels reduced to the other's.
+"""Encoding mismatch of two networks: rank and bandwidth of tokens, with channels pooled to the other's number.
 
 In: Gram matrices of all patch tokens. The other's channels are reduced to the first's number by average pooling, as
 SpectralKD reduces a teacher's. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
@@ -42,7 +42,7 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
 
 
 def _facts(rows: Activations, block: int, channels: int) -> tuple[float, float]:
-    """Rank and bandwidth of a block's tokens whose channels were pooled to so many; NaN where they are fewer."""
+    """Return rank and bandwidth of a block's tokens with channels pooled to `channels`; NaN if there are fewer."""
     gram = rows.gram(block)
     if len(gram) < channels:
         return np.nan, np.nan

@@ -1,9 +1,8 @@
-"""Mutual nearest neighbours: how far two networks find the same images alike.
+"""Mutual nearest neighbours: overlap of the images that two networks consider similar.
 
 In: mean patch tokens of the same n images. Out: the mean share of an image's k nearest neighbours in one network that
-are among its k nearest in the other; near by cosine, the image itself and others of its group (of one photograph) left
-out. Source: Huh et al., The Platonic
-Representation Hypothesis, ICML 2024 (k = 10). Imports no torch.
+are also among its k nearest in the other; by cosine, excluding the image itself and others of its group (of one
+photograph). Source: Huh et al., The Platonic Representation Hypothesis, ICML 2024 (k = 10). Imports no torch.
 """
 
 from functools import partial
@@ -34,7 +33,7 @@ def compare(first: Activations, second: Activations) -> dict[str, np.ndarray]:
         say_once(f"nearest neighbours need images of two groups, and {first.path} has those of one: they stay empty")
         empty = np.full(shape, np.nan)
         return {"neighbours": empty, "neighbours_chance": empty, "neighbours_k": np.zeros(shape, dtype=np.int64)}
-    # Exactly that of one image where all have as many others.
+    # Exactly the single value if all images have the same number of others.
     chance = k / others[0] + np.mean(k / others - k / others[0])
     ours, theirs = (rows.of_blocks("neighbours", partial(_places, rows, k)) for rows in (first, second))
     return {
@@ -50,7 +49,7 @@ def _places(rows: Activations, k: int, block: int) -> np.ndarray | None:
 
 
 def _overlaps(xs: list[np.ndarray | None], ys: list[np.ndarray | None], images: int, k: int) -> np.ndarray:
-    """Shares of common neighbours of every pair of blocks, [Lx, Ly], from one product of sparse memberships."""
+    """Return shares of common neighbours for every pair of blocks, [Lx, Ly], from one product of sparse matrices."""
     x, y = (_memberships(blocks, images) for blocks in (xs, ys))
     shares = (x @ y.T).toarray() / (images * k)
     missing = np.array([block is None for block in xs])[:, None] | np.array([block is None for block in ys])
@@ -58,7 +57,7 @@ def _overlaps(xs: list[np.ndarray | None], ys: list[np.ndarray | None], images: 
 
 
 def _memberships(blocks: list[np.ndarray | None], images: int) -> sparse.csr_array:
-    """A row a block, a column for each two images: 1 where the second is among the nearest of the first."""
+    """Return a row per block, a column per ordered pair of images: 1 if the second is among the first's nearest."""
     first = images * np.arange(images)[:, None]
     places = [np.empty(0, dtype=np.int64) if near is None else (first + near).ravel() for near in blocks]
     columns = np.concatenate(places)

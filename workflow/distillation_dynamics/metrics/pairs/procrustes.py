@@ -1,11 +1,11 @@
-"""Orthogonal Procrustes distance: how far two networks' rows lie apart once rotated onto each other; it is a metric.
+"""Orthogonal Procrustes distance of two networks' rows after optimal rotation; it is a metric.
 
-In: mean patch tokens [n, Dx] and [n, Dy] of the same n images. Of both the mean is taken off and the Frobenius norm
-made 1; then the distance is min over orthogonal Q of |X - Y Q| = sqrt(2 - 2 |X^T Y|_*), |.|_* the nuclear norm, between
-0 (the same up to rotation, scale and origin) and sqrt(2). Source: Williams et al., NeurIPS 2021 (eq. 4 with the linear
-alignment). It is not unbiased: with fewer images than channels any two networks come near, which the distance of the
-images in another order tells. Images of one group (of one photograph) count as one, their mean: side by side they are
-no coincidence, which another order would make of them. Imports no torch.
+In: mean patch tokens [n, Dx] and [n, Dy] of the same n images. Both are centred and scaled to Frobenius norm 1; the
+distance is min over orthogonal Q of |X - Y Q| = sqrt(2 - 2 |X^T Y|_*), |.|_* the nuclear norm, between 0 (equal up to
+rotation, scale and origin) and sqrt(2). Source: Williams et al., NeurIPS 2021 (eq. 4 with the linear alignment). It is
+biased: with fewer images than channels any two networks come close; the distance with shuffled images shows by how
+much. Images of one group (of one photograph) count as one, their mean, since shuffling would separate them. Imports no
+torch.
 """
 
 from functools import partial
@@ -40,7 +40,7 @@ def _of_block(rows: Activations, block: int) -> np.ndarray:
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:
-    """Rows less their mean, of norm 1; NaN where they are all alike."""
+    """Return rows minus their mean, scaled to norm 1; NaN if they are all equal."""
     rows = reduced(centred(rows))
     norm = np.linalg.norm(rows)
     return rows / norm if norm > 0 else np.full_like(rows, np.nan)

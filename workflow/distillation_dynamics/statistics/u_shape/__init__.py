@@ -1,23 +1,23 @@
-"""Is a curve over depth U-shaped? What may be said of it, and which of these a row of numbers gets."""
+"""Decides whether a curve over depth is U-shaped: the possible verdicts, and the verdict for a row of numbers."""
 
 import numpy as np
 
 from ..thresholds import LEVEL
 
 U_SHAPED, NOT_U_SHAPED, UNDECIDED, EMPTY = "U-shaped", "not U-shaped", "undecided", "flat"
-# Of an entropy whose bins decide.
+# For an entropy that depends on the position of bins.
 NOT_RESOLVED = "not resolved"
-# What a test says; the others say that there was none.
+# Verdicts of a test; the others mean that there was none.
 TESTED = U_SHAPED, NOT_U_SHAPED, UNDECIDED, EMPTY
 NO_INTERIOR, ONE_IMAGE = "no interior block", "one image"
 
 
 def verdicts(p: np.ndarray, p_skewed: np.ndarray, p_none: np.ndarray, blocks: np.ndarray, flat: np.ndarray):
-    """Return the verdict of each row: adjusted p values of `fall_and_rise.tested`, number of blocks, what is flat.
+    """Return the verdict of each row from adjusted p values of `fall_and_rise.tested`, number of blocks, and flatness.
 
-    Without an interior block or a second image there is no test. A flat curve is called flat, whatever p. A U needs
-    p <= .05; where only blocks too skewed for so many images have it, the row is undecided. What is no U is called so
-    where p_none <= .05, and is undecided otherwise.
+    Without an interior block or a second image there is no test. A flat curve is called flat, whatever its p. A U needs
+    p <= .05; if only blocks that are too skewed for the number of images have it, the row is undecided. Without a U the
+    row is called so if p_none <= .05, otherwise undecided.
     """
     p = np.asarray(p, dtype=np.float64)
     cases = [

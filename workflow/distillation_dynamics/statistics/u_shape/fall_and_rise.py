@@ -1,9 +1,9 @@
-"""By how much a curve over depth falls from its first block and rises to its last, and the test that both are real.
+"""The fall of a curve over depth from its first block and its rise to the last, and a test that both are real.
 
-In: values of one network and metric, [n images, L blocks]. A change is read on the scale of the metric: as a factor
-where all values are positive (log2, in doublings), as a difference where they are bits, and otherwise as a share of the
-largest absolute mean over blocks. Changes below `SMALLEST_FACTOR` are none. Source of the transformation of t: Hall,
-On the Removal of Skewness by Transformation, J. R. Statist. Soc. B 54, 1992.
+In: values of one network and metric, [n images, L blocks]. Changes are measured on the metric's scale: as factors if
+all values are positive (log2, in doublings), as differences for bits, else as shares of the largest absolute mean over
+blocks. Changes below `SMALLEST_FACTOR` do not count. Source of the transformation of t: Hall, On the Removal of
+Skewness by Transformation, J. R. Statist. Soc. B 54, 1992.
 """
 
 from typing import NamedTuple
@@ -14,17 +14,17 @@ from scipy import stats
 from ..thresholds import FEWEST_IMAGES, LEVEL, MOST_SKEW, SMALLEST_FACTOR
 
 LOG, BITS, LINEAR = "log", "bits", "linear"
-# Values that differ by less than this share of their size are equal: the rest of a float64 sum is rounding.
+# Values that differ by less than this share of their size are equal, up to rounding of a float64 sum.
 ROUNDING = 1e-12
 
 
 class Tested(NamedTuple):
-    """What the test of a fall and a rise says; each [...], NaN without an interior block or a second image.
+    """Result of the test of a fall and a rise; each [...], NaN without an interior block or a second image.
 
-    `p`: of no interior block that lies below both ends by more than the smallest change, blocks whose values are too
-    skewed for so many images left out (all of them where there are fewer than `FEWEST_IMAGES`). `p_skewed`: the same
-    with these. `p_none`: of an interior block that does. `skew`: the largest -skewness / sqrt(n) of the differences at
-    the block that `p_skewed` rests on.
+    `p` tests the null hypothesis that no interior block is below both ends by more than the smallest change, without
+    blocks whose values are too skewed for the number of images (all blocks for fewer than `FEWEST_IMAGES`). `p_skewed`:
+    the same with these blocks. `p_none` tests that such a block exists. `skew`: the largest -skewness / sqrt(n) of the
+    differences at the block on which `p_skewed` rests.
     """
 
     p: np.ndarray
@@ -34,17 +34,18 @@ class Tested(NamedTuple):
 
 
 def scale_of(values: np.ndarray, bits: bool) -> str:
-    """Return on which scale changes of a metric are read: BITS if it is in bits, LOG if all are positive, or LINEAR."""
+    """Return the scale for changes of a metric: BITS for bits, LOG if all values are positive, else LINEAR."""
     return BITS if bits else LOG if (values > 0).all() else LINEAR
 
 
 def smallest(scale: str) -> float:
-    """Return the smallest change on a scale that is one: in doublings, bits, or shares of the largest mean."""
+    """Return the smallest change that counts on a scale: in doublings, bits, or shares of the largest mean."""
     return SMALLEST_FACTOR - 1 if scale == LINEAR else float(np.log2(SMALLEST_FACTOR))
 
 
 def changes(values: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return each image's fall from the first block and rise to the last, of every interior block: two [..., n, L - 2].
+    """Return each image's fall from the first block and rise to the last, for every interior block: two [..., n, L -
+    2].
 
     In doublings, bits, or shares of the largest absolute mean over blocks.
     """
@@ -60,10 +61,10 @@ def changes(values: np.ndarray, scale: str) -> tuple[np.ndarray, np.ndarray]:
 def tested(values: np.ndarray, scale: str) -> Tested:
     """Test values [..., n images, L blocks] for an interior block below both ends by more than the smallest change.
 
-    At each interior block both the fall and the rise must be larger (intersection-union), Bonferroni over blocks. On
-    the log scale both must be so of the typical image (mean logarithm) and of the mean curve, so that neither a few
-    large values nor a spread that differs between blocks makes a valley. One-sided t tests of means over images, from
-    which skewness takes what Hall's transformation says. Valid for any dependence between blocks. Leading axes are
+    At an interior block both fall and rise must be larger (intersection-union), with Bonferroni over blocks. On the log
+    scale both must hold for the typical image (mean logarithm) and for the mean curve, so that neither a few large
+    values nor a spread that differs between blocks makes a valley. Tests are one-sided t tests of means over images,
+    corrected for skewness by Hall's transformation. Valid for any dependence between blocks. Leading axes are
     independent data sets.
     """
     values = np.asarray(values, dtype=np.float64)
@@ -83,7 +84,7 @@ def tested(values: np.ndarray, scale: str) -> Tested:
     return Tested(
         np.minimum(1.0, inner * np.where(skewed, 1.0, p).min(axis=-1))[()],
         np.minimum(1.0, inner * p.min(axis=-1))[()],
-        # That each block lacks a fall or a rise: any of the tests at a block may say so, and all blocks must.
+        # Null hypothesis: each block lacks a fall or a rise. One test per block is enough, but all blocks must agree.
         np.minimum(1.0, len(differences) * opposite.max(axis=-1))[()],
         np.take_along_axis(skew, place, axis=-1)[..., 0][()],
     )
@@ -96,7 +97,7 @@ def _one_sided(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     constant = deviation == 0
     ratio = mean / np.where(constant, 1.0, deviation)
     t = np.sqrt(images) * ratio
-    # Towards larger values skewness would add evidence, which is not taken.
+    # Positive skewness would add evidence, which is not used.
     hall = t + np.sqrt(images) * _bend(ratio, skewness) + skewness / (6 * np.sqrt(images))
     p = stats.t.sf(np.where(skewness < 0, np.minimum(t, hall), t), images - 1)
     p = np.where(constant, np.where(mean > 0, 0.0, 1.0), p)
@@ -104,12 +105,12 @@ def _one_sided(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _bend(ratio: np.ndarray, skewness: np.ndarray) -> np.ndarray:
-    """Return by how much Hall's cubic transformation moves mean / deviation."""
+    """Return the change of mean / deviation by Hall's cubic transformation."""
     return skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27
 
 
 def _moments(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard deviation and skewness, unbiased, over axis -2; both 0 where all are equal to rounding."""
+    """Return mean, standard deviation and skewness, unbiased, over axis -2; the latter two are 0 for equal values."""
     images = difference.shape[-2]
     mean = difference.mean(axis=-2)
     centred = difference - mean[..., None, :]
@@ -123,9 +124,9 @@ def _moments(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def interval(difference: np.ndarray, comparisons: int) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of differences [n], Bonferroni over `comparisons` of them; NaN for n < 2.
+    """Return the 95 % interval of the mean of differences [n], Bonferroni over `comparisons`; NaN for n < 2.
 
-    Student's, each end moved outwards where Hall's transformation of t says that skewness does.
+    Student's, with each end moved outwards if Hall's transformation of t requires it for skewness.
     """
     images = len(difference)
     if images < 2:
@@ -135,7 +136,7 @@ def interval(difference: np.ndarray, comparisons: int) -> tuple[float, float]:
         mean, deviation, skewness = (float(part[0]) for part in _moments(sign * difference[:, None]))
         width = stats.t.ppf(1 - LEVEL / 2 / comparisons, images - 1) / np.sqrt(images)
         if skewness < 0:
-            # The inverse of the transformation, at `width`.
+            # Inverse of the transformation at `width`.
             root = np.cbrt(1 + skewness * (width - skewness / (6 * images)))
             width = max(width, 3 / skewness * (root - 1))
         ends.append(sign * (mean - deviation * width))
@@ -145,9 +146,9 @@ def interval(difference: np.ndarray, comparisons: int) -> tuple[float, float]:
 def sizes(values: np.ndarray, scale: str, block: int | None = None) -> dict[str, float | int | str | None]:
     """Return fall, rise and the smaller of both at the lowest interior block of values [n, L], or at `block`.
 
-    `fall`, `rise` with `_low`, `_high`: see `percent`. `valley` with its own: in doublings, bits or shares. The lowest
-    block has the lowest mean on the scale; intervals allow for having searched all interior ones. NaN, and no block,
-    without an interior block.
+    `fall`, `rise` with `_low`, `_high`: see `percent`. `valley` with its interval: in doublings, bits or shares. The
+    lowest block has the lowest mean on the scale; intervals account for the search over all interior blocks. NaN, and
+    no block, without an interior block.
     """
     names = [f"{name}{end}" for name in ("fall", "rise", "valley") for end in ("", "_low", "_high")]
     if values.shape[1] < 3:
@@ -165,9 +166,9 @@ def sizes(values: np.ndarray, scale: str, block: int | None = None) -> dict[str,
 
 
 def percent(change: float, scale: str, rise: bool) -> float:
-    """Return a change in percent of where it starts: a fall of the first block, a rise of the lowest; bits stay bits.
+    """Return a change in percent of its start: a fall of the first block, a rise of the lowest; bits stay bits.
 
-    Of the linear scale it is percent of the largest absolute mean.
+    On the linear scale, percent of the largest absolute mean.
     """
     if scale == BITS:
         return change

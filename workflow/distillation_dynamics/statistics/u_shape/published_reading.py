@@ -1,4 +1,4 @@
-"""The published reading of a curve over depth: a valley of any size, how deep it is, and where the minimum lies.
+"""The published reading of a curve over depth: a valley of any size, its depth, and the position of its minimum.
 
 In: values of one network and metric, [n images, L blocks]. Depth is a share of the curve's linear range. The unit of
 evidence is the image; blocks are never resampled.
@@ -25,8 +25,8 @@ def valley_p(values: np.ndarray) -> float | np.ndarray:
 
     min(1, (L - 2) min over interior m of max(p(y_1 > y_m), p(y_L > y_m))), p one-sided paired t over images: an
     intersection-union test at each m, Bonferroni over m. Valid for any shape of the curve and any dependence between
-    blocks. A difference that is the same in all images counts with p = 0 where positive, else 1. Leading axes are
-    independent data sets, [...] is returned. NaN for L < 3 (no interior block) or n < 2 (no spread).
+    blocks. A difference that is equal in all images has p = 0 if positive, else 1. Leading axes are independent data
+    sets; returns [...]. NaN for L < 3 (no interior block) or n < 2 (no spread).
     """
     values = np.asarray(values, dtype=np.float64)
     images, blocks = values.shape[-2:]
@@ -43,17 +43,17 @@ def _greater_p(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     difference = np.where(np.abs(upper - lower) <= ROUNDING * scale, 0.0, upper - lower)
     constant = np.ptp(difference, axis=-2) == 0
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        # scipy warns of, and gives NaN for, differences without spread: those are settled below.
+        # scipy warns and returns NaN for differences without spread, which are handled below.
         warnings.simplefilter("ignore", RuntimeWarning)
         p = stats.ttest_rel(difference, np.zeros_like(difference), axis=-2, alternative="greater").pvalue
     return np.where(constant, np.where(difference[..., 0, :] > 0, 0.0, 1.0), p)
 
 
 def depth(profile: np.ndarray, ends: int = 1) -> float | np.ndarray:
-    """Return how deep the valley of mean curves [..., L] is, as a share of their range.
+    """Return the depth of the valley of mean curves [..., L], as a share of their range.
 
-    min(y_1 - y_m, y_L - y_m) / (max - min), m the lowest interior block, y_1 and y_L the mean of `ends` blocks, which
-    are not interior. Negative where the curve has no valley; 0 for a constant curve; NaN without an interior block.
+    min(y_1 - y_m, y_L - y_m) / (max - min), m the lowest interior block, y_1 and y_L means of `ends` blocks, which are
+    not interior. Negative for a curve without a valley; 0 for a constant curve; NaN without an interior block.
     """
     profile = np.asarray(profile, dtype=np.float64)
     if profile.shape[-1] < 2 * ends + 1:
@@ -68,8 +68,8 @@ def depth(profile: np.ndarray, ends: int = 1) -> float | np.ndarray:
 class Resampled:
     """Mean curves of resampled images: values [n, L], each image one whole row.
 
-    Depth and minimum depend on means only, so that more than 1,000 images are first summed in 1,000 random groups of
-    equal size (to one image), which are then resampled; a mean is the ratio of summed values to summed sizes.
+    Depth and minimum depend only on means, so more than 1,000 images are first summed in 1,000 random groups of equal
+    size (to one image), which are then resampled; a mean is the ratio of summed values to summed sizes.
     """
 
     def __init__(self, values: np.ndarray):
@@ -82,14 +82,14 @@ class Resampled:
         self._sizes = np.array([len(part) for part in parts], dtype=np.float64)
 
     def profiles(self, indices: np.ndarray) -> np.ndarray:
-        """Return mean curves [R, L] of the groups `indices` [R, k], a resample a row."""
+        """Return mean curves [R, L] of the groups `indices` [R, k], one resample per row."""
         return self._means(_counts(indices, self.groups))
 
     def _means(self, counts: np.ndarray) -> np.ndarray:
         return counts @ self._sums / (counts @ self._sizes)[:, None]
 
     def depth_interval(self) -> tuple[float, float]:
-        """Return the 95 % BCa interval of the depth; NaN where there is none (one image, no interior, no spread)."""
+        """Return the 95 % BCa interval of the depth; NaN if undefined (one image, no interior, no spread)."""
         if self.groups < 2 or self.blocks < 3:
             return np.nan, np.nan
 
@@ -97,7 +97,7 @@ class Resampled:
             return np.asarray(depth(self.profiles(np.atleast_2d(indices)))).reshape(indices.shape[:-1])
 
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # A degenerate distribution gives NaN, which says all there is to say.
+            # A degenerate distribution gives NaN, as intended.
             warnings.simplefilter("ignore")
             interval = stats.bootstrap(
                 (np.arange(self.groups),),
@@ -111,13 +111,13 @@ class Resampled:
         return float(interval.low), float(interval.high)
 
     def minimum_shares(self) -> np.ndarray:
-        """Return for each of all L blocks the share of resamples whose mean curve is lowest there."""
+        """Return for each of all L blocks the share of resamples whose mean curve has its minimum there."""
         lowest = [self._means(counts).argmin(axis=1) for counts in _resamples(self.groups)]
         return np.bincount(np.concatenate(lowest), minlength=self.blocks) / RESAMPLES
 
 
 def _counts(indices: np.ndarray, groups: int) -> np.ndarray:
-    """Return how often each group is in each resample, [R, groups], of indices [R, k]."""
+    """Return how often each group occurs in each resample, [R, groups], from indices [R, k]."""
     rows = len(indices)
     places = indices + groups * np.arange(rows)[:, None]
     return np.bincount(places.ravel(), minlength=rows * groups).reshape(rows, groups)
@@ -125,7 +125,7 @@ def _counts(indices: np.ndarray, groups: int) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _resamples(groups: int) -> list[np.ndarray]:
-    """Return the counts of 2,000 resamples in four parts: of all networks of a study they are the same."""
+    """Return the counts of 2,000 resamples in four parts; all networks of a study share them."""
     generator = np.random.default_rng(SEED)
     return [_counts(generator.integers(groups, size=(RESAMPLES // 4, groups)), groups) for _ in range(4)]
 
@@ -139,7 +139,7 @@ def fits(profile: np.ndarray) -> tuple[float, float]:
     total = np.sum((profile - profile.mean()) ** 2)
     if np.ptp(profile) <= ROUNDING * np.abs(profile).max():
         return np.nan, np.nan
-    # Residual sums of squares of the decreasing fit to the first k blocks and the increasing fit to the others.
+    # Residual sums of squares of a decreasing fit to the first k blocks and an increasing fit to the others.
     residuals = [
         _residual(profile[:k], increasing=False) + _residual(profile[k:], increasing=True)
         for k in range(len(profile) + 1)
@@ -153,7 +153,7 @@ def _residual(part: np.ndarray, increasing: bool) -> float:
 
 
 def adjusted(p: np.ndarray) -> np.ndarray:
-    """Return Benjamini-Hochberg adjusted p values of one family; NaN stays NaN and does not count."""
+    """Return Benjamini-Hochberg adjusted p values of one family; NaN is ignored and stays NaN."""
     p = np.asarray(p, dtype=np.float64)
     known = ~np.isnan(p)
     result = np.full(p.shape, np.nan)
@@ -163,7 +163,7 @@ def adjusted(p: np.ndarray) -> np.ndarray:
 
 
 def published(p_adjusted: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    """Return the published reading of each row: U_SHAPED for p <= .05 and a depth >= .10, '' where there is no p."""
+    """Return the published reading of each row: U_SHAPED for p <= .05 and depth >= .10, "" without a p."""
     p = np.asarray(p_adjusted, dtype=np.float64)
     found = (p <= LEVEL) & (np.asarray(depths) >= SMALLEST_DEPTH)
     return np.where(np.isnan(p), "", np.where(found, U_SHAPED, NOT_U_SHAPED))

@@ -1,4 +1,4 @@
-"""How one row of shape.parquet is read: its fall and rise with their units, and the reason of its verdict."""
+"""Formats a row of shape.parquet: its fall and rise with units, and the reason of its verdict."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..thresholds import FEWEST_IMAGES, LEAST_RMS_PER_BIN, LEVEL, MOST_OF_IT, SM
 from . import EMPTY, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from .fall_and_rise import BITS, LINEAR, smallest
 
-# From this factor on a rise is said as one.
+# From this factor on a rise is given as a factor.
 AS_A_FACTOR = 10
 
 
@@ -52,17 +52,17 @@ def change(row: dict[str, Any], name: str, interval: bool = False) -> str:
 
 
 def scale_made(row: dict[str, Any]) -> float:
-    """Return the part that scale makes of the fall and of the rise, the smaller of both; NaN where it is not known."""
+    """Return the part of fall and rise due to scale, the smaller of both; NaN if unknown."""
     return float(np.min([row["fall_scale_share"], row["rise_scale_share"]]))
 
 
 def of_scale(row: dict[str, Any]) -> bool:
-    """Return whether a row is U-shaped and scale makes nearly all of its fall and of its rise."""
+    """Return whether a row is U-shaped and scale makes nearly all of its fall and rise."""
     return row["verdict"] == U_SHAPED and scale_made(row) >= MOST_OF_IT
 
 
 def reason(row: dict[str, Any]) -> str:
-    """Return why a row is undecided, or why its verdict differs from the published reading or from the eye; or ''."""
+    """Return why a row is undecided, or differs from the published reading or the visible curve; or ""."""
     verdict, published = row["verdict"], row["verdict_published"]
     if verdict == NOT_RESOLVED:
         return "too few bins" if row["rms_per_bin"] < LEAST_RMS_PER_BIN else "other bins"
