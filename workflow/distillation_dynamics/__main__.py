@@ -9,9 +9,9 @@ START = time.time()
 
 
 def say_stopped(number: int, frame: Any) -> None:
-    """Leave in the log why the job ends, which a process that dies of a signal does not, and end of it.
+    """Log why the job ends, which a process killed by a signal does not, and exit.
 
-    A training that has begun its updates has a handler of its own, with which it saves its state.
+    A training that has begun its updates installs its own handler, which saves its state.
     """
     name = signal.Signals(number).name
     os.write(2, f"not finished: stopped by {name}; run the same command again\n".encode())
@@ -20,7 +20,7 @@ def say_stopped(number: int, frame: Any) -> None:
 
 
 if __name__ == "__main__":
-    # Before anything else: a scheduler may ask while torch is imported.
+    # First of all, since a scheduler may stop the job while torch is imported.
     signal.signal(signal.SIGTERM, say_stopped)
     from .jobs.run import main
 

@@ -1,7 +1,7 @@
-"""Student, variant and teacher of what is trained: columns of their own in every table of a study with a `network`.
+"""Adds student, variant and teacher as columns to every table of a study with a `network` column.
 
-What is measured of a network is stored under what it is, whatever a study calls it, so that these columns come in where
-the tables of a study are gathered. Imports no torch.
+Measurements of a network are stored under its identity, independent of a study's names, so these columns are added
+where a study's tables are gathered. Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 def with_arms(table: pa.Table, arms: Mapping[str, Arm]) -> pa.Table:
-    """Return a table with COLUMNS behind its column `network`; as it is where it has none."""
+    """Return a table with COLUMNS after its column `network`; unchanged without that column."""
     if "network" not in table.column_names:
         return table
     place = 1 + table.column_names.index("network")

@@ -1,7 +1,7 @@
-"""Every objective as Markdown: `python -m distillation_dynamics.catalogue`.
+"""Documents all objectives in Markdown: `python -m distillation_dynamics.catalogue`.
 
-Made of the head of each objective's file, of what its `forward` takes, and of what `benchmarks/objectives.py` measured.
-docs/objectives.md holds what this prints of those that come with the project.
+Built from the docstring of each objective, the parameters of its `forward`, and measurements of
+`benchmarks/objectives.py`. docs/objectives.md holds the output for the project's own objectives.
 """
 
 import json
@@ -27,14 +27,14 @@ the formula applies.
 Cost is the processor time of a training step (student and teacher) with cross-entropy and the objective at its defaults
 on the last pair of blocks, divided by that with cross-entropy and `soft`. Differences below 2 % are noise.
 Measured by `benchmarks/objectives.py`: """
-# A number after a point goes on with it: eq. 3.
+# A number after a period continues the sentence: eq. 3.
 SENTENCE_END = re.compile(r"\.(?: (?!\d)|$)|; ")
 COLUMNS = "objective", "takes", "formula", "options it shares", "cost", "source"
 PREFIXES = "student_", "teacher_"
 
 
 def page(names: Iterable[str]) -> str:
-    """Return the whole page, with one table of these objectives."""
+    """Return the whole page with one table of these objectives."""
     known, costs = extensions.objectives(), json.loads(COSTS.read_text(encoding="utf-8"))
     rows = [_row(name, known[name], costs["ratios"].get(name)) for name in names]
     lines = [f"| {' | '.join(row)} |" for row in [COLUMNS, ["---"] * len(COLUMNS), *rows]]
@@ -52,7 +52,7 @@ def _row(name: str, objective: Objective, cost: float | None) -> tuple[str, ...]
 
 
 def takes(names: Iterable[str]) -> str:
-    """Return in words what a `forward` takes: kinds that it takes of both networks, or of which one, and labels."""
+    """Return the parameters of a `forward` in words: kinds taken of both networks or of one, and labels."""
     owners: dict[str, list[str]] = {}
     for name in names:
         owner, _, kind = name.partition("_")
@@ -64,7 +64,7 @@ def takes(names: Iterable[str]) -> str:
 
 
 def _named(paragraph: str) -> tuple[str, str]:
-    """Return the word before the colon that begins a paragraph, and the rest in one line."""
+    """Return the word before a paragraph's colon, and the rest in one line."""
     name, _, rest = " ".join(paragraph.split()).partition(": ")
     return name, rest
 

@@ -1,7 +1,7 @@
-"""Weights in a pickle, as torch.save writes them, as safetensors: `python -m distillation_dynamics.convert FILE.pth`.
+"""Converts pickled weights of torch.save to safetensors: `python -m distillation_dynamics.convert FILE.pth`.
 
-In: a file of tensors by name, alone or inside of a checkpoint (`state_dict`, `model`, `teacher`). Out: the same tensors
-as safetensors. Nothing but tensors, containers and a few plain classes is unpickled (torch's `weights_only`).
+In: a file of tensors by name, alone or inside a checkpoint (`state_dict`, `model`, `teacher`). Out: the same tensors as
+safetensors. Only tensors, containers and a few plain classes are unpickled (torch's `weights_only`).
 """
 
 import argparse
@@ -20,7 +20,7 @@ from .errors import StudyError, nearest
 from .files import replacing
 from .networks.readings import is_average
 
-# What checkpoints hold beside tensors, and what does nothing when it is made: options, and numbers of numpy.
+# Harmless classes in checkpoints besides tensors: options, and numpy numbers.
 PLAIN: list[Any] = [
     argparse.Namespace, np.dtype, *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)),
     *((multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
@@ -28,14 +28,14 @@ PLAIN: list[Any] = [
 
 
 def read(path: Path) -> Any:
-    """Return what a pickle of torch holds; raise StudyError where it is none, or holds what could run code."""
+    """Return the content of a torch pickle; raise StudyError if it is not one, or might run code."""
     try:
         with open(path, "rb") as file, torch.serialization.safe_globals(PLAIN):
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:
-        # Of bytes that are no pickle the reader raises anything.
+        # For other bytes the reader raises any kind of error.
         said = " ".join(str(error).split())
         unsafe = said.partition("GLOBAL ")[2].split(" ")[0].strip("`,.")
         why = f"it holds {unsafe}, which could run code" if unsafe else said[:200]
@@ -46,7 +46,7 @@ def read(path: Path) -> Any:
 
 
 def networks_in(found: Any, name: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield (keys that lead there, joined by dots; tensors by name) of each dictionary of tensors in a checkpoint."""
+    """Yield (keys leading to it, joined by dots; tensors by name) for each dictionary of tensors in a checkpoint."""
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         return
     tensors = {key: value for key, value in found.items() if isinstance(value, Tensor)}
@@ -57,10 +57,10 @@ def networks_in(found: Any, name: str = "") -> Iterator[tuple[str, dict[str, Ten
 
 
 def chosen(found: Any, key: str | None, path: Path) -> tuple[str, dict[str, Tensor], list[str]]:
-    """Return the network of a checkpoint that is taken: its keys, its tensors, and the keys of others of its size.
+    """Return the selected network of a checkpoint: its keys, its tensors, and the keys of others of its size.
 
-    It is that of `key` or, of several, the average of a training (teacher, EMA), else the largest, the first of equals.
-    Raises StudyError where there is none.
+    It is that of `key` or, of several, a training's average (teacher, EMA), else the largest, the first of equals.
+    Raises StudyError if there is none.
     """
     networks = dict(networks_in(found))
     if not networks:
@@ -70,16 +70,16 @@ def chosen(found: Any, key: str | None, path: Path) -> tuple[str, dict[str, Tens
             raise StudyError(f"{path}: holds no tensors under {key}; {nearest(key, networks)}")
         return key, networks[key], []
     most = max(map(len, networks.values()))
-    # What is much smaller is a head, the centre of a loss, a schedule.
+    # Much smaller ones are a head, the centre of a loss, a schedule.
     large = [name for name, tensors in networks.items() if len(tensors) > most / 2]
     name = max(large, key=lambda name: (is_average(name), len(networks[name])))
     return name, networks[name], [other for other in large if other != name]
 
 
 def convert(path: Path, out: Path, key: str | None = None) -> str:
-    """Write the weights in a pickle as safetensors, whole or not at all; return what was taken of it."""
+    """Convert pickled weights to safetensors, written whole or not at all; return a line on the result."""
     name, tensors, others = chosen(read(path), key, path)
-    # Tensors that share memory, as tied weights do, get their own.
+    # Tensors that share memory, such as tied weights, are copied.
     whole = {name: value.detach().to_dense().contiguous().clone() for name, value in tensors.items()}
     with replacing(out) as temporary:
         temporary.write_bytes(save(whole))
@@ -88,7 +88,7 @@ def convert(path: Path, out: Path, key: str | None = None) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Convert a file; return the sentence with which it failed, None where it did not."""
+    """Convert a file; return the error sentence, None on success."""
     parser = argparse.ArgumentParser(
         prog="python -m distillation_dynamics.convert", description=__doc__.partition("\n")[0]
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def markdown(table: "pd.DataFrame", documentation: Mapping[str, Column]) -> str:
-    """Return a table as Markdown, its units in the header and '-' for what is not there."""
+    """Return a table as Markdown, with units in the header and '-' for missing values."""
     heads = [f"{name} [{column.unit}]" if column.unit else name for name, column in documentation.items()]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in table[list(documentation)].itertuples(index=False):

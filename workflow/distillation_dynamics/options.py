@@ -1,7 +1,7 @@
-"""Every key of a study's configuration, as Markdown: `python -m distillation_dynamics.options`.
+"""Documents every key of a study's configuration in Markdown: `python -m distillation_dynamics.options`.
 
-Made from the declaration of the keys and from what files of the library add to it. docs/configuration.md holds what
-this prints of those that come with the project.
+Built from the declarations of the keys and the options of library files. docs/configuration.md holds the output for the
+project's own files.
 """
 
 import json
@@ -47,7 +47,7 @@ def page() -> str:
 
 
 def _terms(rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield the rows of variants, what every term has once, as that of `<term>`, before the options of objectives."""
+    """Yield the rows of variants: keys common to all terms once, as `<term>`, then the options of objectives."""
     common, own = {}, []
     for key, values, default, meaning in rows:
         objective, *options = key.strip("*`").split(".")[2:]
@@ -76,7 +76,7 @@ def _has_keys(part: dict[str, Any]) -> bool:
 
 
 def _below(part: dict[str, Any]) -> dict[str, Any]:
-    """Return the parts below a part: its keys, or the one that stands for all names."""
+    """Return the parts below a part: its keys, or the one for all names."""
     named = list(part.get("patternProperties", {}).values())
     return part.get("properties", {}) | ({"<name>": named[0]} if named else {})
 
@@ -103,7 +103,7 @@ def _sentence(value: dict[str, Any]) -> str:
 
 
 def _values(value: dict[str, Any], root: dict[str, Any]) -> str:
-    """Return what a key may be."""
+    """Return the possible values of a key."""
     if "oneOf" in value:
         return " or ".join(_values(resolved(one, root), root) for one in value["oneOf"])
     if "enum" in value:

@@ -1,4 +1,4 @@
-"""Python files as they are written: read, and not run, so that nothing is imported."""
+"""Reads Python files without running them, so that nothing is imported."""
 
 import ast
 import os
@@ -9,7 +9,7 @@ from .errors import StudyError
 
 
 def parsed(content: bytes, path: Path) -> ast.Module:
-    """Return the syntax tree of a file's content; raise StudyError, with file and line, where it is not Python."""
+    """Return a file's syntax tree; raise StudyError with file and line if it is not Python."""
     try:
         return ast.parse(content, str(path))
     except (SyntaxError, ValueError) as error:
@@ -19,7 +19,7 @@ def parsed(content: bytes, path: Path) -> ast.Module:
 
 
 def defined(path: Path) -> dict[str, ast.AST]:
-    """Return name -> assigned value, class, function or import at the top of a module; `__doc__` is its docstring."""
+    """Return name -> value, class, function or import at the top of a module; `__doc__` is its docstring."""
     status = path.stat()
     return _defined(path, status.st_mtime_ns, status.st_size)
 

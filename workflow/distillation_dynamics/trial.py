@@ -1,8 +1,8 @@
 """Tries metrics on two made-up images and a small network: `python -m distillation_dynamics.trial METRICS`.
 
-What a metric raises, or returns that its file does not say, is found here in seconds, by the code that measures, and
-not at the end of all trainings. In: JSON, metric -> its settings, and the names of pair metrics. Out, as JSON: what is
-wrong with each, and of the others what the columns of their tables say of themselves. `jobs.tried` runs it.
+Finds errors, and return values that a metric's file does not document, in seconds instead of after all trainings, with
+the code that measures. In: JSON, metric -> settings, and the names of pair metrics. Out, as JSON: the fault of each,
+and for the others the texts of their columns. `jobs.tried` runs it.
 """
 
 import json
@@ -41,12 +41,12 @@ VIEW = View(3, SIZE, (0.5,) * 3, (0.5,) * 3)
 ARGS = {"img_size": SIZE, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 MODEL = Model("vit_tiny_patch16_224", ARGS, "timm", CLASSES)
 FOLDERS = "trained", "untrained"
-# The columns that tell whose rows those of the tables are that metrics share.
+# Key columns of the tables that metrics share.
 KEYS = {"scalars": tabulated.SCALAR_KEYS, "depth": tabulated.DEPTH_KEYS, "spectrum": tabulated.SPECTRUM_KEYS}
 
 
 class MadeUp(MeasuredImages):
-    """Two images of noise, one of each class."""
+    """Two noise images, one of each class."""
 
     def __init__(self):
         self.positions = self.labels = self.groups = np.arange(IMAGES)
@@ -60,7 +60,7 @@ class MadeUp(MeasuredImages):
 
 
 class Faults(Progress):
-    """Notes what went wrong with each of some metrics."""
+    """Records the fault of each metric."""
 
     def __init__(self, names: list[str]):
         self.names = names
@@ -72,9 +72,9 @@ class Faults(Progress):
 
 
 def tried(metrics: dict[str, dict[str, Any]], pairs: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the faults of metrics (by name, with their settings) and pair metrics, and what is known of the others.
+    """Return the faults of metrics (by name, with settings) and pair metrics, and facts on the others.
 
-    `tables`: metric -> table -> column -> unit and meaning; `own`: metric -> table -> the columns that are its alone.
+    `tables`: metric -> table -> column -> unit and meaning; `own`: metric -> table -> columns that only it has.
     """
     with TemporaryDirectory() as folder:
         faults = _measured(metrics, Path(folder)) | (_compared(pairs, Path(folder)) if pairs else {})
@@ -95,7 +95,7 @@ def tried(metrics: dict[str, dict[str, Any]], pairs: list[str]) -> dict[str, dic
 
 
 def _own(module: Any) -> dict[str, list[str]]:
-    """Return the columns of a metric by table, those that tell whose rows they are left out."""
+    """Return a metric's columns by table, without the key columns."""
     image, block, bins = (list(getattr(module, f"{kind}_COLUMNS", ())) for kind in ("IMAGE", "BLOCK", "BIN"))
     errors = [name + tabulated.STANDARD_ERROR for name in image]
     shared = {"scalars": image, "depth": [*block, *image, *errors], "spectrum": bins}
@@ -113,7 +113,7 @@ def _module(name: str) -> Any:
 
 
 def _measured(metrics: dict[str, dict[str, Any]], folder: Path) -> dict[str, str]:
-    """Return the faults of metrics of a network with two checkpoints, the second of which reads the first's files."""
+    """Return the faults of metrics on a network with two checkpoints, the second of which reads the first's files."""
     network = build(MODEL, VIEW)
     shapes = info_of(ModelQuery(MODEL.name, MODEL.args, classes=CLASSES, default=VIEW)).shapes
     files = tuple(str(folder / f"{name}.safetensors") for name in FOLDERS)
@@ -139,7 +139,7 @@ def _measured(metrics: dict[str, dict[str, Any]], folder: Path) -> dict[str, str
 
 
 def _without_files(jobs: list[MeasureJob], failed: dict[str, str]) -> dict[str, str]:
-    """Return the faults of metrics that did not leave the files that they name."""
+    """Return the faults of metrics that did not write all their files."""
     faults = {}
     for job in (job for job in jobs if job.metric not in failed):
         module = _module(job.metric)
@@ -167,7 +167,7 @@ def _compared(pairs: list[str], folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Try what the command line names, and print what was found."""
+    """Try the metrics on the command line, and print the result."""
     given = json.loads(sys.argv[1])
     print(json.dumps(tried(given["metrics"], given["pairs"])))
 

@@ -1,4 +1,4 @@
-"""Words that the report, the page and figures share: counts, lists, numbers with their intervals."""
+"""Words shared by report, page and figures: counts, lists, numbers with intervals."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,13 +17,13 @@ def listed(items: Iterable[str]) -> str:
 
 
 def of_each(what: str, names: Iterable[str]) -> str:
-    """Return the name of what all students have one of, or of several `the baseline of each student (a, b)`."""
+    """Return what all students share or, if it differs, `the baseline of each student (a, b)`."""
     different = list(dict.fromkeys(names))
     return different[0] if len(different) == 1 else f"the {what} of each student ({', '.join(different)})"
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
-    """Return '0.41 [0.35, 0.47]', or the value alone where there is no interval."""
+    """Return '0.41 [0.35, 0.47]', or only the value without an interval."""
     text = number(value, f"{sign}.2f")
     return text if np.isnan(low) else f"{text} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
@@ -34,23 +34,23 @@ def number(value: float, form: str = ".2f") -> str:
 
 
 def span(values: Sequence[float], form: str = ".2f") -> str:
-    """Return '0.10 to 0.52', one number where both are the same, '-' without values."""
+    """Return '0.10 to 0.52', one number if both are equal, '-' without values."""
     known = [value for value in values if not np.isnan(value)]
     return " to ".join(dict.fromkeys(f"{end(known):{form}}" for end in (min, max))) if known else "-"
 
 
 def spaced(name: str) -> str:
-    """Return a column's name as it is read in a sentence."""
+    """Return a column's name for a sentence."""
     return name.replace("_", " ")
 
 
 def capital(text: str) -> str:
-    """Return a text that begins a sentence."""
+    """Return a text with a capital letter."""
     return text[:1].upper() + text[1:]
 
 
 def over(seeds: Iterable[int]) -> str:
-    """Return '6 seeds', or '2 to 6 seeds' where numbers of seeds differ."""
+    """Return '6 seeds', or '2 to 6 seeds' if the numbers differ."""
     known = list(seeds)
     few, many = min(known), max(known)
     return plural(int(many), "seed") if few == many else f"{few} to {many} seeds"

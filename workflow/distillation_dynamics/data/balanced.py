@@ -1,18 +1,18 @@
-"""Which images stand for all: as evenly spread over classes as possible. Imports no torch."""
+"""Selects representative images, spread as evenly over classes as possible. Imports no torch."""
 
 import numpy as np
 
 from ..errors import StudyError
 
-# Which images are held out must not change with a study's seeds.
+# Fixed, since held-out images must not change with a study's seeds.
 SPLIT_SEED = 0
 
 
 def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarray:
-    """Return `count` positions, ascending, as evenly spread over the classes of `labels` as possible; fixed by `seed`.
+    """Return `count` positions, ascending, spread as evenly over the classes of `labels` as possible; fixed by `seed`.
 
-    Where no image has a label (all are -1) they are evenly spread over the images in order. Raises StudyError when
-    there are fewer than `count`.
+    If no image has a label (all are -1) they are spread evenly over the images in order. Raises StudyError if there are
+    fewer than `count` images.
     """
     if count > len(labels):
         raise StudyError(f"{count} images are asked for, but there are only {len(labels)}")
@@ -21,7 +21,7 @@ def balanced(labels: np.ndarray, count: int, seed: int = SPLIT_SEED) -> np.ndarr
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))
     classes = labels[shuffled]
-    # Rank of each image within its class: taking the smallest ranks first takes the classes in turn.
+    # Rank of each image within its class: the smallest ranks first cycles through the classes.
     rank = np.empty(len(labels), dtype=np.int64)
     for value in np.unique(labels):
         members = np.flatnonzero(classes == value)

@@ -1,4 +1,4 @@
-"""What the classes of an image set are called, for figures: by the set itself, without listing it. Imports no torch."""
+"""Names of the classes of an image set, for figures, found without listing the set. Imports no torch."""
 
 import os
 from importlib import import_module
@@ -8,15 +8,15 @@ from .source import options_of
 
 
 def class_names(data: Data) -> tuple[str, ...]:
-    """Return the names of the classes in order of their numbers, as the reader of a set finds them in its images.
+    """Return the names of the classes in order of their numbers, as the set's reader finds them.
 
-    Nothing where nothing names them, or another number of classes than the study has.
+    Empty if nothing names them, or their number differs from the study's.
     """
     reader = import_module(f".sources.{data.source}", __package__)
     named = getattr(reader, "class_names", None)
     if named is None or data.classes is None:
         return ()
-    # Of some classes there may be no images to test.
+    # Some classes may have no test images.
     for files in filter(None, (data.test, data.train)):
         names = named(files, **options_of(reader, data)) if os.path.exists(files[0]) else ()
         if len(names) == data.classes:

@@ -1,4 +1,4 @@
-"""Which images are of one photograph, by what a regular expression finds in their names, and how these are held out."""
+"""Groups images of one photograph by a regular expression on their names, and holds out whole groups."""
 
 import re
 import signal
@@ -14,20 +14,20 @@ from ..spec.faults import said
 from ..words import plural
 from .balanced import SPLIT_SEED, balanced
 
-# Of computing time, for all names together: what goes through them once takes a few microseconds each.
+# Limit of computing time for all names together; a match takes a few microseconds.
 SECONDS, SECONDS_A_NAME = 10.0, 1e-3
 
 
 class _TooLongError(Exception):
-    """The time is up."""
+    """The time limit is reached."""
 
 
 def groups_of(names: Mapping[str, np.ndarray], pattern: str | None, key: str) -> dict[str, np.ndarray]:
-    """Return the number of the group [N] of each image of a source, of their names [N] by source.
+    """Return the group number of each image, [N] by source, from their names [N] by source.
 
-    Images are of one group where `pattern` matches their names alike (in its first group, where it has one); what it
-    does not match is alone, as each is without a pattern. Raises StudyError naming the configuration's `key` where it
-    matches no name, or takes too long.
+    Images whose names match `pattern` with equal text (in its first group, if it has one) are one group; an image that
+    does not match is its own group, as is every image without a pattern. Raises StudyError naming the configuration's
+    `key` if it matches no name, or takes too long.
     """
     counts = [len(own) for own in names.values()]
     if pattern is None:
@@ -37,7 +37,7 @@ def groups_of(names: Mapping[str, np.ndarray], pattern: str | None, key: str) ->
         if all(match is None for own in found.values() for match in own):
             first = next(str(own[0]) for own in names.values())
             raise StudyError(f"{key}.groups: {said(pattern)} matches the name of no image, such as {first}; mend it")
-        # What matches nothing stands under its own name, which is that of no group.
+        # Names that do not match stand for themselves and equal no group.
         marks = [
             f"{source} {name}" if match is None else f"group {match}"
             for source, own in names.items()
@@ -48,7 +48,7 @@ def groups_of(names: Mapping[str, np.ndarray], pattern: str | None, key: str) ->
 
 
 def _found(names: Mapping[str, np.ndarray], pattern: str, key: str) -> dict[str, list[str | None]]:
-    """Return what the pattern finds in each name."""
+    """Return the text that the pattern finds in each name."""
     named, name = re.compile(pattern), ""
     found: dict[str, list[str | None]] = {source: [] for source in names}
     try:
@@ -67,12 +67,12 @@ def _found(names: Mapping[str, np.ndarray], pattern: str, key: str) -> dict[str,
 
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """Raise _TooLongError where what is inside takes more seconds of computing time than these.
+    """Raise _TooLongError if the block takes more than `seconds` of computing time.
 
-    A search for a regular expression looks for signals while it goes on, so that one ends it.
+    Python's regular expressions check for signals during a search, so a signal ends it.
     """
     if threading.current_thread() is not threading.main_thread():
-        # Only there signals are heard.
+        # Signals arrive only in the main thread.
         yield
         return
 
@@ -89,9 +89,9 @@ def _within(seconds: float) -> Iterator[None]:
 
 
 def held_out(labels: np.ndarray, groups: np.ndarray, per_class: int, seed: int = SPLIT_SEED) -> np.ndarray:
-    """Return the positions, ascending, of `per_class` images of each class, from as few groups as that takes.
+    """Return the positions, ascending, of `per_class` held-out images of each class, from as few groups as possible.
 
-    Of labels and groups [N]; groups come in an order drawn from `seed`. Where each image is alone see `balanced`.
+    `labels` and `groups` are [N]; groups come in an order drawn from `seed`. Without groups, see `balanced`.
     """
     places = np.unique_inverse(groups).inverse_indices
     if places.max() + 1 == len(places):
@@ -106,7 +106,7 @@ def held_out(labels: np.ndarray, groups: np.ndarray, per_class: int, seed: int =
 def in_both(
     splits: Sequence[tuple[str, str, np.ndarray]], groups: Mapping[str, np.ndarray], names: Mapping[str, np.ndarray]
 ) -> list[str]:
-    """Return a sentence for each two splits that hold images of one group: (split, source, positions in it) of each.
+    """Return a sentence for each pair of splits that share a group; each split is (split, source, positions).
 
     `groups` and `names` [N] are those of the images of each source.
     """
@@ -123,5 +123,5 @@ def in_both(
 
 
 def not_of(held: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return the positions of images of which none of the same group is held out, of groups [N]."""
+    """Return the positions of images whose group has no held-out image, from groups [N]."""
     return np.flatnonzero(~np.isin(groups, groups[held]))

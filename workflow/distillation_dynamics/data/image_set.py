@@ -1,4 +1,4 @@
-"""An image set that networks are measured on."""
+"""An image set on which networks are measured."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from .split import Batch, Split
 
 
 class MeasuredImages:
-    """The images of an image set, in one order whatever network sees them, with as many loader processes as `workers`.
+    """The images of an image set in a fixed order, the same for all networks, read by `workers` loader processes.
 
-    `positions` [N], ascending, of them in `split`; `labels` [N] (-1: none); `groups` [N], equal for images of one
-    photograph; `names`, by which images are known in every view. Raises StudyError naming the image set where there are
-    fewer images than it asks for.
+    `positions` [N] in `split`, ascending; `labels` [N] (-1: none); `groups` [N], equal for images of one photograph;
+    `names`, which identify images in every view. Raises StudyError naming the image set if there are fewer images than
+    it asks for.
     """
 
     def __init__(self, image_set: ImageSet, workers: int):
@@ -41,6 +41,6 @@ class MeasuredImages:
         return len(self.positions)
 
     def batches(self, size: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the images in order, as they are evaluated, `size` at a time, without those before the `first`."""
+        """Yield the images in order, as in evaluation, `size` at a time, skipping those before `first`."""
         if first < len(self):
             yield from self.split.view(0, None, size, self.workers, self.positions[first:])

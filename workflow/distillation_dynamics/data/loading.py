@@ -1,7 +1,7 @@
-"""Loader processes that draw views of the images of a split.
+"""Loader processes that draw views of a split's images.
 
-Images pass to the training in shared memory (/dev/shm), of which a container has 64 MB unless it is told otherwise.
-What does not fit goes through a pipe, which is slower and leaves the same bits.
+Images reach the training through shared memory (/dev/shm), which has 64 MB in a container by default. Without enough of
+it they go through a pipe, slower but with the same bits.
 """
 
 import copy
@@ -22,7 +22,7 @@ from .views import make_transform
 
 SECONDS_AFTER_STOP = 120
 SHARED = "/dev/shm"
-# What the queues of loader processes need there.
+# Bytes for the queues of the loader processes.
 BYTES_OF_QUEUES = 100_000
 REMEDY = "give it more (of a container: --shm-size=2g)"
 
@@ -30,8 +30,8 @@ REMEDY = "give it more (of a container: --shm-size=2g)"
 def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], workers: int, **options) -> DataLoader:
     """Return a loader of (positions, images) for each (seed, view, positions) of `parts`.
 
-    A view is one for all positions of a batch, or an array of one for each. What the loader yields for images is
-    read by `images_of`.
+    A view is one number for all positions of a batch, or an array with one for each. `images_of` reads the images that
+    the loader yields.
     """
     if workers and (free := shared_bytes()) is not None and free < BYTES_OF_QUEUES:
         say_once(f"{SHARED} is full or missing: images are read without loader processes; {REMEDY}")
@@ -42,14 +42,14 @@ def loader_of(split, augmentation: Augmentation | None, parts: Iterable[tuple], 
         num_workers=workers,
         collate_fn=_collate,
         worker_init_fn=_outlive_a_request_to_stop,
-        # Without one of its own the loader would draw from the training process's stream.
+        # The loader gets its own generator; otherwise it would draw from the training process's stream.
         generator=torch.Generator(),
         **options,
     )
 
 
 class _Keys:
-    """Batches of (seed, view, position), as a loader asks for them."""
+    """Batches of (seed, view, position) as a loader requests them."""
 
     def __init__(self, parts: Iterable[tuple]):
         self.parts = parts
@@ -61,10 +61,10 @@ class _Keys:
 
 
 class _Views(Dataset):
-    """Images of a split through timm's transform, each drawn from its own random stream."""
+    """Images of a split through timm's transform, each with its own random stream."""
 
     def __init__(self, split, augmentation: Augmentation | None):
-        # Without the loader that the split keeps, which would keep itself: its processes end when the split is gone.
+        # A copy without the split's loader, which would otherwise keep itself alive: its processes end with the split.
         self.split = copy.copy(split)
         self.transform = make_transform(split.seen, augmentation)
         self.random = augmentation is not None
@@ -74,7 +74,7 @@ class _Views(Dataset):
         try:
             image = self.split.image(position)
         except StudyError as error:
-            # Raised in a loader process it would arrive as the text of a traceback.
+            # An error raised in a loader process would arrive as the text of a traceback.
             return position, error
         if not self.random:
             return position, self.transform(image)
@@ -83,8 +83,9 @@ class _Views(Dataset):
 
 
 def _outlive_a_request_to_stop(worker: int) -> None:
-    """Go on for a while after SIGTERM, which a scheduler sends to all processes of a job: the trainer still needs its
-    loaders to get to the end of the step or of the validation. Not for ever: at exit Python waits for them."""
+    """Survive SIGTERM for a while: a scheduler sends it to all processes of a job, and the trainer needs its loaders to
+    finish the step or validation. Not forever: at exit Python waits for them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(SECONDS_AFTER_STOP))
 
@@ -95,19 +96,19 @@ def _collate(items: list[tuple[int, Tensor | StudyError]]) -> tuple[np.ndarray, 
     if errors:
         return np.array(positions), errors[0]
     batch = torch.stack(images)
-    # Tensors go through shared memory, arrays do not.
+    # Tensors use shared memory, arrays do not.
     return np.array(positions), batch if _fits(batch.nbytes) else batch.numpy()
 
 
 def _fits(size: int) -> bool:
-    """Whether so many bytes fit into shared memory, though all loader processes here may ask at the same time."""
+    """Return whether `size` bytes fit into shared memory, if all loader processes ask at the same time."""
     if (worker := get_worker_info()) is None or (free := shared_bytes()) is None:
         return True
     return free > size * (1 + worker.num_workers) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def shared_bytes() -> int | None:
-    """Return how much shared memory is free; None where it is no file system, and so has no such limit."""
+    """Return the free bytes of shared memory; None if it is not a file system and so has no limit."""
     if sys.platform != "linux":
         return None
     try:
@@ -118,7 +119,7 @@ def shared_bytes() -> int | None:
 
 
 def images_of(loaded: Tensor | np.ndarray | StudyError) -> Tensor:
-    """Return the images of a batch that a loader yields; raise the error where one of them cannot be read."""
+    """Return the images of a loader's batch; raise the error of an unreadable image."""
     if isinstance(loaded, StudyError):
         raise loaded
     if isinstance(loaded, np.ndarray):

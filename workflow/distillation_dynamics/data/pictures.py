@@ -1,6 +1,6 @@
-"""What is read of an encoded picture: of which formats, which way up, on which ground, and what of it is white.
+"""Decodes pictures: accepted formats, orientation, background of transparent parts, and white level.
 
-One place for all readers; docs/pictures.md is its table.
+Used by all readers; documented in docs/pictures.md.
 """
 
 from functools import cache
@@ -12,12 +12,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from ..spec.images import WHITE
 from .samples import in_8_bit, raw_mode_of
 
-# Formats that hold no picture, or that Pillow hands to other programs.
+# Formats without a picture, or that Pillow passes to other programs.
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-# Pillow's own bound. What it warns of, half as many, is a camera's picture today.
+# Pillow's own limit. It warns at half of it, which today's cameras reach.
 MOST_PIXELS = 2 * 89_478_485
 Image.MAX_IMAGE_PIXELS = None
-# What stands a picture up, by its EXIF orientation.
+# Transpositions that turn a picture upright, by EXIF orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,10 +30,10 @@ TURNS = {
 
 
 class Told(NamedTuple):
-    """What is to be said of a picture that was read.
+    """Remarks on a picture that was read.
 
-    `turned` by its EXIF, laid on a ground because it was `transparent` somewhere, the first of `several` in its file,
-    and `largest`, its largest value of 16 bit, where that is so low that 16 bit are most likely not meant.
+    `turned` by its EXIF orientation, composed on a background because it was `transparent`, the first of `several` in
+    its file, and `largest`, its largest 16-bit value, if that is so low that the picture most likely has fewer bits.
     """
 
     turned: bool
@@ -44,7 +44,7 @@ class Told(NamedTuple):
 
 @cache
 def formats() -> tuple[str, ...]:
-    """Return the formats of pictures that Pillow reads here, in the order in which it tries them."""
+    """Return the picture formats that Pillow reads here, in the order in which it tries them."""
     Image.preinit()
     Image.init()
     return tuple(name for name in Image.ID if name not in NO_PICTURES)
@@ -52,14 +52,14 @@ def formats() -> tuple[str, ...]:
 
 @cache
 def suffixes() -> frozenset[str]:
-    """Return by which suffixes files are known as pictures: those of all formats that Pillow reads here."""
-    # A picture of MPO is opened as a JPEG.
+    """Return the suffixes of picture files: those of all formats that Pillow reads here."""
+    # MPO pictures are opened as JPEG.
     readable = {*formats(), "MPO"}
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
 
 
 def open_picture(file) -> Image.Image:
-    """Open an encoded picture without decoding it; raise ValueError where it is none, or too large."""
+    """Open an encoded picture without decoding it; raise ValueError if it is not one, or too large."""
     try:
         picture = Image.open(file, formats=formats())
     except UnidentifiedImageError as error:
@@ -71,14 +71,14 @@ def open_picture(file) -> Image.Image:
 
 
 def read(file, channels: int, background: str = WHITE, whole: bool = True) -> tuple[Image.Image, Told]:
-    """Return an encoded picture in grey (of 1 channel) or in colours, of 8 bit, and what is to be said of it.
+    """Return an encoded picture as 8-bit grey (1 channel) or colour, and remarks on it.
 
-    It stands up as its EXIF says; parts that are transparent show the `background`, a colour. Not `whole`, a JPEG is
-    read in an eighth of its size. Raises an exception where it cannot be decoded, and ValueError where its pixels
-    cannot be told in 8 bit.
+    It is turned upright by its EXIF orientation; transparent parts show the colour `background`. Unless `whole`, a JPEG
+    is read at an eighth of its size. Raises an exception if it cannot be decoded, and ValueError if its pixels have no
+    8-bit equivalent.
     """
     opened = open_picture(file)
-    # In this order: EXIF of a PNG may stand behind its pixels.
+    # In this order, since the EXIF of a PNG may follow its pixels.
     raw_mode = raw_mode_of(opened)
     turned = _orientation(opened)
     if not whole:
@@ -92,24 +92,24 @@ def read(file, channels: int, background: str = WHITE, whole: bool = True) -> tu
     if picture.has_transparency_data:
         picture, transparent = on_ground(picture, background)
     elif picture.mode == "LAB":
-        # Of which Pillow makes colours alone.
+        # Pillow converts these only to colour.
         picture = picture.convert("RGB")
     picture = picture.convert("L" if channels == 1 else "RGB")
-    # Some formats Pillow turns itself, and forgets the orientation.
+    # Some formats are turned by Pillow itself, which then drops the orientation.
     if (turn := TURNS.get(_orientation(opened))) is not None:
         picture = picture.transpose(turn)
-    # Several pictures of an MPO are one, from two sides or in two sizes.
+    # The pictures of an MPO are one picture, from two viewpoints or in two sizes.
     several = opened.format != "MPO" and getattr(opened, "is_animated", False)
     return picture, Told(turned in TURNS, transparent, several, largest)
 
 
 def decode(file, channels: int, background: str = WHITE) -> Image.Image:
-    """Return an encoded picture as `read` does, alone."""
+    """Return an encoded picture as `read` does, without remarks."""
     return read(file, channels, background)[0]
 
 
 def on_ground(picture: Image.Image, background: str) -> tuple[Image.Image, bool]:
-    """Return a picture that may be transparent, in colours on a ground of one colour, and whether any of it shows."""
+    """Return a transparent picture in colour on a background, and whether any background shows."""
     if picture.mode == "La":
         picture = picture.convert("LA")
     colours = picture.convert("RGBA")
@@ -119,15 +119,15 @@ def on_ground(picture: Image.Image, background: str) -> tuple[Image.Image, bool]
 
 
 def why(error: Exception) -> str:
-    """Return why a picture cannot be decoded, as a part of a sentence."""
+    """Return why a picture cannot be decoded, as part of a sentence."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return what EXIF (or XMP) says of how a picture stands; 1, upright, where it says nothing that can be read."""
+    """Return a picture's EXIF (or XMP) orientation; 1, upright, if it has none or it is unreadable."""
     try:
         said = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
-        # EXIF that is damaged turns nothing; the picture may be whole.
+        # Damaged EXIF turns nothing; the picture may be intact.
         return 1
     return said if said in TURNS else 1

@@ -1,4 +1,4 @@
-"""All images of a source, read once when they are split: which cannot be, and what is to be said of the others."""
+"""Reads all images of a source once, when they are split, and collects unreadable ones and remarks."""
 
 import io
 import os
@@ -18,15 +18,15 @@ from .pictures import Told, read, why
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Images that a thread reads at a time.
+# Images per thread at a time.
 PART = 16
-# Images that a sentence names.
+# Images named in a sentence.
 MOST_NAMED = 5
 
 
 @contextmanager
 def opened(root: str, name: str, offset: int, size: int) -> Iterator[Any]:
-    """Open an image where it lies: in a folder, or with an offset from 0 on inside of the file `root`."""
+    """Open an image in place: in a folder or, if `offset` >= 0, inside the file `root`."""
     if offset < 0:
         with open(os.path.join(root, name), "rb") as file:
             yield file
@@ -37,7 +37,7 @@ def opened(root: str, name: str, offset: int, size: int) -> Iterator[Any]:
 
 
 def in_order(work: Callable[[Sequence[Item]], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Yield what `work` makes of some items at a time, in their order, with a few parts ahead in other threads."""
+    """Yield `work(part)` for consecutive parts of `items` in order, computed a few parts ahead in threads."""
     due, rest = deque[Any](), iter(items)
     with ThreadPoolExecutor(threads) as pool:
         while part := list(islice(rest, PART)):
@@ -49,9 +49,9 @@ def in_order(work: Callable[[Sequence[Item]], Result], items: Iterable[Item], th
 
 
 def looked_at(file, whole: bool = False) -> Told | str:
-    """Return what is to be said of an encoded image, or why it cannot be read; all of it is decoded.
+    """Return remarks on an encoded image, or why it is unreadable; the image is fully decoded.
 
-    Unless it is wanted `whole`, a JPEG is decoded in an eighth of its size, which takes all of its bytes and less time.
+    Unless `whole`, a JPEG is decoded at an eighth of its size, which reads all its bytes in less time.
     """
     try:
         return read(file, 3, whole=whole)[1]
@@ -61,7 +61,7 @@ def looked_at(file, whole: bool = False) -> Told | str:
 
 @dataclass
 class Seen:
-    """What was seen of the images of a source. `names`: of all; `broken`: why images cannot be read, by position."""
+    """Remarks on the images of a source. `names`: of all; `broken`: position -> why an image is unreadable."""
 
     names: np.ndarray
     broken: dict[int, str] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Seen:
     position: int = 0
 
     def add(self, told: Told | str) -> None:
-        """Count the next image."""
+        """Add the remarks on the next image."""
         if isinstance(told, str):
             self.broken[self.position] = told
         else:
@@ -84,11 +84,11 @@ class Seen:
         self.position += 1
 
     def why_broken(self) -> dict[str, str]:
-        """Return why images cannot be read, by their names in order."""
+        """Return name -> why an image is unreadable, in order."""
         return {str(self.names[position]): why for position, why in sorted(self.broken.items())}
 
     def record(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return everything in JSON types."""
         low = {"images": len(self.low), "largest": max(self.low)[0], "first": self.low[0][1]} if self.low else None
         return {
             "images": len(self.names) - len(self.broken),
@@ -100,7 +100,7 @@ class Seen:
         }
 
     def notes(self) -> list[str]:
-        """Return a sentence for each thing that the user may not expect."""
+        """Return a sentence for everything the user may not expect."""
         found = []
         if self.turned:
             found.append(f"{plural(self.turned, 'image')} turned as EXIF says")
@@ -120,16 +120,16 @@ class Seen:
 
 
 def cannot_be_read(broken: Mapping[str, str], images: int) -> str:
-    """Return how many of some images cannot be read and why (by name), as a part of a sentence that names the first."""
+    """Return how many images are unreadable, naming the first with reasons, as part of a sentence."""
     named = [f"{name} ({why})" for name, why in islice(broken.items(), MOST_NAMED)]
     more = ", ..." if len(broken) > MOST_NAMED else ""
     return f"{len(broken)} of {images} images cannot be read: {', '.join(named)}{more}"
 
 
 def check_broken(broken: Mapping[str, Mapping[str, str]], images: Mapping[str, int], allowed: int, key: str) -> None:
-    """Raise StudyError where more images cannot be read than are `allowed`, or all of a source.
+    """Raise StudyError if more images are unreadable than `allowed`, or all of a source.
 
-    `broken`: source -> name -> why; `images`: of each source all; `key` names the image set.
+    `broken`: source -> name -> why; `images`: number of images by source; `key` names the image set.
     """
     count = sum(map(len, broken.values()))
     none = any(len(own) == images[source] for source, own in broken.items() if own)

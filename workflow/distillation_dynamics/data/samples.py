@@ -1,8 +1,8 @@
-"""Pictures of more than 8 bit a sample, scaled to 8 as their files say.
+"""Converts pictures with more than 8 bits per sample to 8 bits by the white level in their files.
 
-A file may say what is white: PNG by the significant bits of its samples (sBIT), TIFF by MaxSampleValue, SMaxSampleValue
-or BitsPerSample, PGM by its maximum (which Pillow knows). Where none does, 16 bit are taken as full; of numbers of 32
-bit nobody knows what is white.
+White is given in PNG by the significant bits (sBIT), in TIFF by MaxSampleValue, SMaxSampleValue or BitsPerSample, in
+PGM by its maximum (handled by Pillow). Otherwise 16-bit samples are taken as full range; for 32-bit numbers white is
+unknown.
 """
 
 import struct
@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 FULL = 2**16 - 1
-# Largest values below this are most likely those of a camera or scanner of fewer bits.
+# Largest values below this most likely come from a camera or scanner with fewer bits.
 LOW = 2**14
-# What Pillow keeps of colours of 16 bit is the byte of each sample that stands first; read by the mode on the right it
-# is the other one. Of grey with alpha all four bytes are kept.
+# Of 16-bit colours Pillow keeps the first byte of each sample; the raw mode on the right reads the other byte. Of grey
+# with alpha it keeps all four bytes.
 OTHER_BYTE = {
     "RGB;16B": "RGB;16L",
     "RGB;16L": "RGB;16B",
@@ -26,23 +26,23 @@ OTHER_BYTE = {
     "RGBA;16N": "RGBA;16B" if sys.byteorder == "little" else "RGBA;16L",
     "LA;16B": "RGBA",
 }
-# Grey of 2 and 4 bit a sample: by what Pillow multiplies its values, but not the one that is transparent.
+# Grey of 2 and 4 bits: Pillow scales its values by these factors, but not the transparent value.
 GREY_STEPS = {"L;2": 85, "L;4": 17}
-# Tags of TIFF.
+# TIFF tags.
 BITS, PHOTOMETRIC, SMALLEST, LARGEST = 258, 262, (340, 280), (341, 281)
 
 
 def raw_mode_of(picture: Image.Image) -> str:
-    """Return how an opened picture is stored, by Pillow's name; nothing once it is loaded, or where it does not say."""
+    """Return Pillow's raw mode of an opened picture; "" once it is loaded, or if unknown."""
     tiles: list[Any] = getattr(picture, "tile", [])
     said = tiles[0][-1] if tiles else ""
     return str(said[0] if isinstance(said, tuple) and said else said)
 
 
 def in_8_bit(picture: Image.Image, raw_mode: str, file) -> tuple[Image.Image, int | None]:
-    """Return a loaded picture in 8 bit, and its largest value where 16 bit are taken as full and it is below `LOW`.
+    """Return a loaded picture in 8 bits, and its largest value if it is taken as full 16 bits but below `LOW`.
 
-    Raises ValueError where nobody knows what is white.
+    Raises ValueError if the white level is unknown.
     """
     if picture.mode == "L" and raw_mode in GREY_STEPS and "transparency" in picture.info:
         picture.info["transparency"] *= GREY_STEPS[raw_mode]
@@ -63,7 +63,7 @@ def in_8_bit(picture: Image.Image, raw_mode: str, file) -> tuple[Image.Image, in
     black, white = said or (0, FULL)
     planes.append(_scaled(colours, black, white))
     if _of_tiff(picture, PHOTOMETRIC) == 0:
-        # White is zero, which Pillow knows of 8 bit alone.
+        # White is zero, which Pillow handles only for 8 bits.
         planes[0] = 255 - planes[0]
     if alpha:
         planes.append(_scaled(samples[..., -1:], 0, white if samples[..., -1].max() <= white else FULL))
@@ -75,12 +75,12 @@ def in_8_bit(picture: Image.Image, raw_mode: str, file) -> tuple[Image.Image, in
 
 
 def _has_16_bit(picture: Image.Image) -> bool:
-    # A PGM of 16 bit, and in older versions of Pillow a PNG, is opened as one of 32.
+    # 16-bit PGM, and PNG in older versions of Pillow, are opened as 32-bit.
     return picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
 
 
 def _both_bytes(first: np.ndarray, raw_mode: str, file) -> np.ndarray:
-    """Return all 16 bits of the samples [H, W, C] of a picture of whose samples Pillow kept the first byte."""
+    """Return all 16 bits of a picture's samples [H, W, C], of which Pillow kept the first byte."""
     again = Image.open(file)
     tiles: list[Any] = again.tile
     other = OTHER_BYTE[raw_mode]
@@ -94,7 +94,7 @@ def _both_bytes(first: np.ndarray, raw_mode: str, file) -> np.ndarray:
 
 
 def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Return samples from black to white as uint8; of full 16 bit it is their high byte."""
+    """Return samples scaled from black..white to uint8; for the full 16-bit range this is the high byte."""
     if (black, white) == (0, FULL):
         return (samples >> 8).astype(np.uint8)
     part = np.nan_to_num((samples.astype(np.float64) - black) / (white - black))
@@ -102,22 +102,23 @@ def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
 
 
 def _said(picture: Image.Image, colours: np.ndarray, raw_mode: str, file) -> tuple[float, float] | None:
-    """Return what a file of 16 bit says is black and white; None where it says nothing."""
+    """Return black and white of a 16-bit file, None if it does not give them."""
     if picture.format == "PPM":
-        # Pillow has scaled what has another maximum.
+        # Pillow has already scaled files with another maximum.
         return None if raw_mode == "I;16B" else (0, FULL)
     if picture.format == "PNG":
         bits = _significant_bits(file)
         if bits is None:
             return None
-        # As PNG wants it they are the highest of the 16, and the others repeat them or are 0; many write the lowest.
+        # By PNG's standard these are the highest of the 16 bits, and the rest repeat them or are 0; many programs use
+        # the lowest bits.
         lowest = colours.max() < 2**bits and (colours % 2 ** (16 - bits)).any()
         return 0, 2**bits - 1 if lowest else FULL
     return _said_by_tiff(picture)
 
 
 def _significant_bits(file) -> int | None:
-    """Return the most bits that count of a sample of a PNG, by its chunk sBIT; None where it has none."""
+    """Return the largest number of significant bits of a PNG (chunk sBIT); None without one."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -125,7 +126,7 @@ def _significant_bits(file) -> int | None:
             break
         content = file.read(length)
         if kind == b"sBIT" and content:
-            # The last of grey or colours with alpha counts the bits of that.
+            # The last value for grey or colour with alpha is that of alpha.
             bits = max(content[:-1] if length in (2, 4) else content)
             return bits if 0 < bits <= 16 else None
         file.seek(4, 1)
@@ -142,6 +143,6 @@ def _said_by_tiff(picture: Image.Image) -> tuple[float, float] | None:
 
 
 def _of_tiff(picture: Image.Image, tag: int) -> Any:
-    """Return what a TIFF says by a tag, the largest of several values; None where it says nothing."""
+    """Return the value of a TIFF tag, the largest of several; None if absent."""
     said = getattr(picture, "tag_v2", {}).get(tag) if picture.format == "TIFF" else None
     return max(said) if isinstance(said, tuple) and said else said

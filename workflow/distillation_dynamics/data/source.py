@@ -1,12 +1,12 @@
-"""What a reader of images, a file of `sources/`, must define; and what all of them check alike.
+"""Interface of image readers, the files of `sources/`, and checks that all of them share.
 
-At its top, for the plan, and so without torch: `find(value, key)`, the paths that a configuration means, spelt one way;
-`contents(paths, key)`, the files that count as its content, by which the plan knows whether images changed;
-`count(paths, classes, key)`, the number of images, or None where only a listing tells; and `PACKED`, a literal: whether
-the stage copies the encoded images into one file. It may define `class_names(paths)`, those of the classes in order,
-`classes_in(paths, key)`, the number of classes that labels tell (None: nothing does without a listing), and `OPTIONS`,
-a literal: keys of `data`, of READER_KEYS, that all of these but `find` take by name. Then the class `Source(paths,
-classes, key)`. All raise StudyError naming the configuration's `key`. With `classes` None labels are not asked for.
+At the top of its file, for the plan and without torch: `find(value, key)`, the normalised paths of a configuration;
+`contents(paths, key)`, the files that determine its content, by which the plan detects changed images; `count(paths,
+classes, key)`, the number of images, or None if only a listing knows; and `PACKED`, a literal: whether the stage copies
+the encoded images into one file. Optional: `class_names(paths)`, the names of the classes in order; `classes_in(paths,
+key)`, the number of classes in the labels (None: unknown without a listing); and `OPTIONS`, a literal: keys of `data`
+from READER_KEYS that all of these except `find` take by name. Then the class `Source(paths, classes, key)`. All raise
+StudyError naming the configuration's `key`. With `classes` None, labels are not needed.
 """
 
 import os
@@ -20,12 +20,12 @@ import numpy as np
 from ..errors import StudyError, unreadable
 
 MOST_KINDS = 6
-# What systems and programs leave beside files, in lower case; what begins with a dot is hidden, and left out as well.
+# Files that systems and programs leave, in lower case; hidden files (with a leading dot) are ignored, too.
 SYSTEMS = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
 ) | {"thumbs.db", "desktop.ini"}
 SYSTEMS_OWN = "hidden or the system's"
-# What is left out of other kinds than the suffix of a file: one, and several.
+# Kinds of ignored entries besides file suffixes: singular and plural.
 AROUND, NO_FILE = "link to a folder around it", "pipe, socket or device"
 NO_CONTENT = "link or other member without content"
 SEVERAL = {
@@ -33,12 +33,12 @@ SEVERAL = {
     NO_FILE: "pipes, sockets or devices",
     NO_CONTENT: "links or other members without content",
 }
-# Folders in which nobody keeps images, and which have no end.
+# System folders without images and with endless content.
 SYSTEM = frozenset({"/", "/proc", "/sys", "/dev"})
 
 
 class LeftOut:
-    """What lies among images and is left out: how many of each kind, and the first of it."""
+    """Ignored entries among images: how many of each kind, and the first one."""
 
     def __init__(self):
         self.counts, self.first = Counter[str](), dict[str, str]()
@@ -57,41 +57,40 @@ class LeftOut:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's own."""
+    """Return whether a name is that of a system file or folder."""
     return name.startswith(".") or name.lower() in SYSTEMS
 
 
 def picture_suffixes() -> frozenset[str]:
-    """Return by which suffixes files are known as pictures."""
-    # Only here: the library of pictures takes longer to import than all else that a plan asks.
+    """Return the suffixes of picture files."""
+    # Imported here: the picture library takes longer to import than everything else a plan needs.
     from .pictures import suffixes
 
     return suffixes()
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """Return by what names are put in order: 9.jpg before 10.jpg; those that differ in zeros or case alone, too."""
+    """Return the sort key of a name: 9.jpg before 10.jpg; names that differ only in zeros or case stay distinct."""
     parts = re.split(r"(\d+)", name.lower())
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
-# Keys of `data` that some readers take and others do not.
+# Keys of `data` that only some readers take.
 READER_KEYS = ("columns", "label_depth")
 
 
 def options_of(reader: Any, images: Any) -> dict[str, Any]:
-    """Return what a reader is told by name, of an image set or its job: the keys that its OPTIONS name."""
+    """Return a reader's arguments from an image set or its job: the keys named in its OPTIONS."""
     return {key: getattr(images, key) for key in getattr(reader, "OPTIONS", ())}
 
 
 class Source(Protocol):
-    """The images of a source in order: `names` [N], each another, and `labels` [N] int64 (None: not asked for).
+    """The images of a source in order: unique `names` [N] and `labels` [N] int64 (None: not needed).
 
-    `classes` are the numbers of the classes by name, where they have names, in plain order of the names, and
-    `not_of(classes)` is then the sentence of a source whose classes are not as many. Of a reader with `PACKED` it has
-    `encoded()`, which yields the N encoded images (PNG, JPEG, ...) in order. Of another, whose images are read where
-    they lie, `places` [N, 2]: (offset, bytes) in the one file that the source is, or (-1, -1) where it is a folder, in
-    which the name of an image is its path. It may have `left_out`, a LeftOut of what else lies there.
+    `classes`: name -> number, in plain order of the names, if classes have names; `not_of(classes)` is the error for
+    another number of classes. A reader with `PACKED` has `encoded()`, which yields the N encoded images (PNG, JPEG,
+    ...) in order. Otherwise images are read in place: `places` [N, 2] is (offset, bytes) in the source's single file,
+    or (-1, -1) in a folder, where an image's name is its path. Optional: `left_out`, a LeftOut of ignored entries.
     """
 
     names: np.ndarray
@@ -100,23 +99,23 @@ class Source(Protocol):
     places: np.ndarray
 
     def not_of(self, classes: int) -> str:
-        """Return the sentence of a source that has images of other classes than so many."""
+        """Return the error for a source whose images have another number of classes."""
 
     def encoded(self) -> Iterator[bytes]:
         """Yield the encoded images in order."""
 
 
 def files_below(root: str, suffixes: Collection[str] | None = None, left_out: LeftOut | None = None) -> Iterator[str]:
-    """Yield the files of these suffixes (None: of pictures) under a folder, folder by folder, in the order of names.
+    """Yield the files with these suffixes (None: picture suffixes) under a folder, folder by folder, sorted by name.
 
-    What else lies there is counted in `left_out`. Folders that links lead to count, but not what holds them. Raises
-    StudyError where a folder cannot be read, or is the system's own.
+    Other entries are counted in `left_out`. Linked folders are followed, but not links to a parent folder. Raises
+    StudyError if a folder is unreadable or a system folder.
     """
     suffixes, left_out = picture_suffixes() if suffixes is None else suffixes, left_out or LeftOut()
     here = os.path.realpath(root)
     if here in SYSTEM:
         raise StudyError(f"{root}: is a folder of the system; give one of images")
-    # Each with the real paths of the folders that led there.
+    # Each with the real paths of its parent folders.
     due: list[tuple[str, tuple[str, ...]]] = [(root, (here,))]
     while due:
         folder, way = due.pop()
@@ -146,7 +145,7 @@ def files_below(root: str, suffixes: Collection[str] | None = None, left_out: Le
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
-    """Raise StudyError where a label is none of the classes."""
+    """Raise StudyError if a label is not one of the classes."""
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):
         raise StudyError(
@@ -156,6 +155,6 @@ def check_labels(labels: np.ndarray, classes: int, where: str) -> None:
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """Return the first names in order, as a part of a sentence."""
+    """Return the first names in order, as part of a sentence."""
     names = sorted(names)
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""One split of a study's images, read as batches for training and evaluation."""
+"""One split of a study's images, read in batches for training and evaluation."""
 
 import atexit
 import os
@@ -35,11 +35,11 @@ class Batch(NamedTuple):
 
 
 class Split:
-    """One split of a study's images (or `count` of them, evenly spread), read as evaluation or training batches.
+    """One split of a study's images (or `count` of them, evenly spread), read in evaluation or training batches.
 
-    `in_order`: the first `count` images (None: all; fewer where there are fewer) of a source, train or test, in its
-    order, whatever their split. `names` (UTF-8), `labels` (-1: none) and `groups` are those of its images, in order. A
-    loader process that is given one gets no images. Raises StudyError where there is no such split or source.
+    `in_order`: instead, the first `count` images (None: all; fewer if there are fewer) of a source, train or test, in
+    file order, whatever their split. `names` (UTF-8), `labels` (-1: none) and `groups` of its images are in order.
+    Pickled for a loader process, it leaves out the images. Raises StudyError if there is no such split or source.
     """
 
     def __init__(self, images: Images, name: str, count: int | None = None, in_order: bool = False):
@@ -53,7 +53,7 @@ class Split:
         self.index = table["index"].to_numpy(copy=True)
         self.labels = table["label"].to_numpy(copy=True)
         self.groups = table["group"].to_numpy(copy=True)
-        # As bytes of one width: a million Python strings would be pickled one by one for each loader process.
+        # Fixed-width bytes: a million Python strings would be pickled individually for each loader process.
         self.names = table["name"].str.encode("utf-8").to_numpy().astype(np.bytes_)
         self.offsets = table[["offset", "bytes"]].to_numpy(copy=True)
         self.root = getattr(images, self.file)
@@ -67,16 +67,16 @@ class Split:
 
     @cached_property
     def array(self) -> np.ndarray:
-        """The decoded images of the source, mapped read-only."""
+        """Decoded images of the source, memory-mapped read-only."""
         return read_npy(Path(self.images.folder) / f"{self.file}.npy")
 
     def name(self, position: int) -> str:
-        """Return the file of an image; of one in a larger file, that file and its name there."""
+        """Return an image's file; for an image in a larger file, that file and its name there."""
         name, (offset, _) = self.names[position].decode("utf-8"), self.offsets[position]
         return os.path.join(self.root, name) if offset < 0 else f"{self.root}: {name}"
 
     def image(self, position: int) -> Image.Image:
-        """Return one image; raise StudyError naming the file when it cannot be decoded."""
+        """Return one image; raise StudyError naming the file if it cannot be decoded."""
         offset, size = map(int, self.offsets[position])
         try:
             with opened(self.root, self.names[position].decode(), offset, size) as file:
@@ -87,9 +87,9 @@ class Split:
             ) from error
 
     def evaluation(self, batch_size: int, workers: int = 0) -> Iterator[Batch]:
-        """Yield all images in order, as they are evaluated (resized, cropped, normalised).
+        """Yield all images in order as in evaluation (resized, cropped, normalised).
 
-        Of several processes each sees its share. Loader processes are started once and kept for the next call.
+        With several processes each gets its share. Loader processes are started once and kept for the next call.
         """
         positions = distributed.share(np.arange(len(self)))
         if self.images.in_memory or workers == 0:
@@ -112,22 +112,22 @@ class Split:
         workers: int = 0,
         first: int = 0,
     ) -> Generator[Batch, None, None]:
-        """Yield the shuffled batches of all `epochs` (0-based), the first of them from batch `first`.
+        """Yield the shuffled batches of all `epochs` (0-based), the first epoch from batch `first`.
 
-        An incomplete last batch of an epoch is left out. Of several processes each sees its share of every batch. One
-        set of loader processes serves all epochs, and reads ahead over their ends.
+        An incomplete last batch of an epoch is dropped. With several processes each gets its share of every batch. One
+        set of loader processes serves all epochs and reads ahead across them.
 
         The order is a function of (seed, epoch), the view of (seed, image, epoch) or, with a fixed number of views, of
-        (image, epoch modulo views), so that the teacher's outputs on it can be shared by all seeds.
+        (image, epoch modulo views), so that all seeds can share the teacher's outputs.
 
-        With `augmentation.repeats` it is the order of timm's `RepeatAugSampler`: each image so many times in a row, in
-        another view every time, and an epoch ends after as many images as without. Batches are cut from that and
-        shared out over processes in turn, so that the views of an image are in one batch, and in different processes.
+        With `augmentation.repeats` the order is that of timm's `RepeatAugSampler`: each image several times in a row in
+        different views, and an epoch ends after as many images as without. Batches are cut from it and distributed over
+        processes in turn, so that the views of an image are in one batch and in different processes.
         """
         yield from self._batches(augmentation, self._parts(batch_size, augmentation, seed, epochs, first), workers)
 
     def _parts(self, batch_size, augmentation, seed: int, epochs: Iterable[int], first: int) -> Iterator[tuple]:
-        """Yield (seed, view, positions) of each batch, its view one or, with repeats, that of each position."""
+        """Yield (seed, view, positions) of each batch; the view is one number or, with repeats, one per position."""
         steps, repeats = len(self) // batch_size, 1 if augmentation is None else augmentation.repeats
         for number, epoch in enumerate(epochs):
             order = np.random.default_rng([seed, epoch]).permutation(len(self))
@@ -169,7 +169,7 @@ class Split:
 
 
 def _rows(images: Images, column: str, name: str):
-    """The rows of a split or source."""
+    """Return the rows of a split or source."""
     path = Path(images.folder) / "splits.parquet"
     table = read_table(path)
     if name not in (known := list(table[column].unique())):
@@ -177,7 +177,7 @@ def _rows(images: Images, column: str, name: str):
     return table[table[column] == name]
 
 
-# Splits that keep loader processes, which outlive a request to stop: at exit Python would wait for them.
+# Splits with loader processes, which survive a stop request: at exit Python would wait for them.
 _with_loaders: weakref.WeakSet[Split] = weakref.WeakSet()
 
 

@@ -1,4 +1,4 @@
-"""Random streams: the state of Python's, numpy's and torch's generators, put in while something draws and taken out."""
+"""Random streams: the state of Python's, numpy's and torch's generators, swapped in while something draws."""
 
 import random
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ import torch
 
 
 class RandomStream:
-    """A random stream of one training: the state of all generators, put in while it computes and taken out after.
+    """A training's random stream: the state of all generators, active inside `with`.
 
-    `with stream:` draws go on where the last block left off, whatever was drawn between.
+    Draws inside `with stream:` continue where the last block ended, whatever was drawn in between.
     """
 
     def __init__(self, seed: int):
@@ -24,7 +24,7 @@ class RandomStream:
 
     @classmethod
     def here(cls) -> "RandomStream":
-        """Return the stream that this process draws from now."""
+        """Return the stream this process draws from now."""
         stream = cls.__new__(cls)
         stream._take()
         return stream
@@ -32,11 +32,11 @@ class RandomStream:
     def _take(self) -> None:
         self.python, self.torch = random.getstate(), torch.get_rng_state()
         self.numpy: Any = np.random.get_state()  # noqa: NPY002
-        # Only the GPU in use: asking for the others would take memory of theirs.
+        # Only the GPU in use: querying others would allocate memory there.
         self.cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
 
     def put_back(self) -> None:
-        """Have this process draw from here on."""
+        """Make this process draw from the stream."""
         random.setstate(self.python)
         np.random.set_state(self.numpy)  # noqa: NPY002
         torch.set_rng_state(self.torch)
@@ -59,7 +59,7 @@ class RandomStream:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "RandomStream":
-        """Return the stream that `state` was taken of."""
+        """Return the stream from the output of `state`."""
         stream = cls.__new__(cls)
         version, words, gauss = state["python"]
         name, values, *rest = state["numpy"]
@@ -71,9 +71,9 @@ class RandomStream:
 
 @contextmanager
 def drawn_from(*key: int) -> Iterator[None]:
-    """Draw from a stream that a key names alone, and go on with the process's own afterwards.
+    """Draw from a stream determined by a key, and continue with the process's own stream afterwards.
 
-    timm's augmentations draw from all generators, and the training process's own stream (dropout) must not notice.
+    timm's augmentations use all generators, and must not affect the training process's own stream (dropout).
     """
     outside = RandomStream.here()
     words = np.random.SeedSequence(key).generate_state(3)

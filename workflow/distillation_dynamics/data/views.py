@@ -1,6 +1,6 @@
-"""How a network sees an image: timm's transforms.
+"""Preprocessing of images: timm's transforms.
 
-A view of an image is a function of (seed, image, view number) alone, whatever process draws it.
+A view of an image is a function of (seed, image, view number), whatever process draws it.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from ..spec.training import Augmentation
 
 
 def view_of(augmentation: Augmentation | None, seed: int, epoch: int) -> tuple[int, int]:
-    """Return the view number that epoch (0-based) shows, and the seed that draws it."""
+    """Return the view number of an epoch (0-based), and the seed that draws it."""
     if augmentation is None:
         return 0, 0
     return (epoch, seed) if augmentation.views is None else (epoch % augmentation.views, 0)
@@ -44,7 +44,7 @@ def make_transform(seen: View, augmentation: Augmentation | None):
 
 
 def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:
-    """Return a function from a PIL image to its uint8 pixels [H, W, C] as an evaluation sees them: resized, cropped."""
+    """Return a function from a PIL image to its uint8 pixels [H, W, C] as in evaluation: resized and cropped."""
     side = arrays.image_size
     transform = create_transform(
         (arrays.channels, side, side),
@@ -60,7 +60,7 @@ def evaluation_pixels(arrays: Arrays) -> Callable[[Image.Image], np.ndarray]:
 
     def pixels(picture: Image.Image) -> np.ndarray:
         if arrays.crop_fraction == 1 and picture.width == picture.height:
-            # As timm would leave it, in half the time.
+            # Equal to timm's result, in half the time.
             square = picture if picture.width == side else picture.resize((side, side), resampling)
             return np.asarray(square).reshape(side, side, -1)
         return transform(picture).permute(1, 2, 0).numpy()

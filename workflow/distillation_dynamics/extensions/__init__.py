@@ -1,7 +1,7 @@
-"""Readers, objectives, architectures, metrics, figures, questions, claims: each a file of its folder, known by its top.
+"""Extensions: readers, objectives, architectures, metrics, figures, questions, claims. Each is a file in its folder.
 
-The files are read, and not imported (that could import torch), so that what is misspelt in one of them is said before
-any job runs. Imports no torch.
+Files are read, not imported (which might import torch), so that typos are reported before any job runs. Imports no
+torch.
 """
 
 import os
@@ -34,33 +34,33 @@ from .kinds import (
 from .options import options_of
 
 ROOT = Path(__file__).parent.parent
-# What else lies in a folder of extensions, beside modules whose names begin with an underscore.
+# Other entries in a folder of extensions, besides modules with a leading underscore.
 OTHERS = {
     "metrics": {"accumulator", "blocks", "keys", "permutation", "tabulated"},
     "metrics/pairs": {"activations"},
     "questions/claims": {"answer", "panel", "paper"},
 }
-# What a target may say of the teacher's weights and blocks.
+# Values that a target may give for the teacher's weights and blocks.
 TARGET_WEIGHTS, TARGET_BLOCKS = ("trained", "untrained"), ("given", "reversed")
-# What networks.protocol knows to ask of a model.
+# Requirements on a model known to networks.protocol.
 ARCHITECTURE_REQUIRES = ("class_token", "plain")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")
 FIGURE_REQUIRES = ("students", "teacher", "variants", "networks", "probes", "classes", "labels")
 QUESTION_REQUIRES = ("students",)
-# What the caption of a figure may name in braces; `paper.captions` says it of a study.
+# Names in braces that a figure's caption may use; `paper.captions` fills them in.
 CAPTION_NAMES = ("students", "seeds", "images", "test_images", "teacher", "baseline")
 PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
-# What a metric may say of the images that it is measured on.
+# Image sets that a metric may be restricted to.
 IMAGES = ("measure", "saliency", "compare")
-# Options of every term, which an objective cannot have as its own.
+# Options of every term, whose names an objective cannot use.
 TERM_OPTIONS = ("objective", "weight", "course", "target", "teacher", "pairs", "moves", "reduction")
 PRINT, SCREEN = ("pdf", "png"), ("gif",)
 
 
 def readers() -> dict[str, bool]:
-    """Return the readers of images by name, with whether the data stage packs what they read; raise as `objectives`."""
+    """Return the image readers by name, with whether the data stage packs their images; raise as `objectives`."""
     found = {}
     for file in _files("data/sources"):
         found[file.name] = file.of_type("PACKED", bool)
@@ -70,7 +70,7 @@ def readers() -> dict[str, bool]:
 
 
 def objectives() -> dict[str, Objective]:
-    """Return the objectives by name; raise StudyError with file and name where one cannot be used."""
+    """Return the objectives by name; raise StudyError with file and name if one is unusable."""
     found = {}
     for file in _files("objectives"):
         if file.name in WHO:
@@ -86,7 +86,7 @@ def objectives() -> dict[str, Objective]:
 
 
 def targets() -> dict[str, Target]:
-    """Return what may stand in a teacher's place, by name; raise StudyError as `objectives`."""
+    """Return the null targets by name; raise StudyError as `objectives`."""
     found = {TEACHER: Target((*WHOLE, *BY_BLOCK), *(TARGET_WEIGHTS[0], TARGET_BLOCKS[0]))}
     for file in _files("targets"):
         file.must_give_one_of(("target", "WEIGHTS", "BLOCKS"), "what stands in the teacher's place")
@@ -117,7 +117,7 @@ def architectures() -> dict[str, Architecture]:
 
 
 def metrics() -> dict[str, Metric]:
-    """Return the metrics of single networks by name; raise StudyError as `objectives`."""
+    """Return the single-network metrics by name; raise StudyError as `objectives`."""
     from ..spec.measure import Settings
 
     found, settings = {}, [option.name for option in fields(Settings)]
@@ -145,7 +145,7 @@ def metrics() -> dict[str, Metric]:
 
 
 def pair_metrics() -> dict[str, tuple[str, ...]]:
-    """Return what each metric of pairs of networks asks for, by name; raise StudyError as `objectives`."""
+    """Return the pair metrics by name, with their inputs; raise StudyError as `objectives`."""
     found = {}
     for file in _files("metrics/pairs"):
         found[file.name] = file.texts("REQUIRES", PAIR_REQUIRES)
@@ -155,7 +155,7 @@ def pair_metrics() -> dict[str, tuple[str, ...]]:
 
 
 def figures(tables: Iterable[str]) -> dict[str, Figure]:
-    """Return the figures by name; `tables` are those that there are. Raises StudyError as `objectives`."""
+    """Return the figures by name; `tables` are the existing tables. Raises StudyError as `objectives`."""
     known, measured, found = sorted(tables), [*metrics(), *pair_metrics()], {}
     for file in _files("figures"):
         formats = file.texts("FORMATS", default=PRINT)
@@ -179,9 +179,9 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
 
 
 def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
-    """Return the questions by name, in their order; raise StudyError as `objectives`.
+    """Return the questions by name, in order; raise StudyError as `objectives`.
 
-    `tables` are those of other stages, which questions may read; None: what they read is not checked.
+    `tables`: those of other stages, which questions may read; None: not checked.
     """
     found: dict[str, Question] = {}
     owners: dict[str, str] = {}
@@ -222,7 +222,7 @@ def questions(tables: Iterable[str] | None = None) -> dict[str, Question]:
 
 
 def claims() -> dict[str, Claim]:
-    """Return the claims of papers by name, in their order; raise StudyError as `objectives`."""
+    """Return the claims of papers by name, in order; raise StudyError as `objectives`."""
     files = sorted(_files("questions/claims"), key=lambda file: file.of_type("PLACE", int))
     found = {}
     for file in files:
@@ -232,7 +232,7 @@ def claims() -> dict[str, Claim]:
 
 
 def _files(folder: str, pattern: str = "*.py") -> Iterator[File]:
-    """Yield the extensions of a folder: files known by their name, or folders with an `__init__.py`."""
+    """Yield the extensions in a folder: files by name, or folders with an `__init__.py`."""
     for path in sorted((ROOT / folder).glob(pattern)):
         name = path.parent.name if pattern.startswith("*/") else path.stem
         if name not in OTHERS.get(folder, ()) and not name.startswith("_"):

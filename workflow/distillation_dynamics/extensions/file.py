@@ -1,4 +1,4 @@
-"""One file of the library as it is written: what its top assigns and defines, or a sentence on what is wrong there."""
+"""One extension file as written: its top-level names, or one sentence on its fault."""
 
 import ast
 import os
@@ -13,9 +13,9 @@ TYPES = {bool: "True or False", int: "a whole number", str: "a text"}
 
 
 class File(NamedTuple):
-    """A file with the names at its top, as `syntax.defined` returns them; all that reads it raises StudyError.
+    """A file with its top-level names as `syntax.defined` returns them; methods that read it raise StudyError.
 
-    What is assigned to a name must be a literal, and without a default it must be given.
+    Assigned values must be literals; a name without a default is required.
     """
 
     path: str
@@ -23,7 +23,7 @@ class File(NamedTuple):
     names: dict[str, ast.AST]
 
     def has(self, name: str) -> bool:
-        """Return whether there is another file of that name in its folder."""
+        """Return whether its folder has another file of that name."""
         return Path(self.path).with_name(name).is_file()
 
     def beside(self, name: str) -> "File":
@@ -32,11 +32,11 @@ class File(NamedTuple):
         return File(str(path), self.name, defined(path))
 
     def fault(self, name: str, what: str) -> StudyError:
-        """Return the error that says what is wrong with what a name stands for."""
+        """Return the error for a fault of a name's value."""
         return StudyError(f"{self.path}: {name}: {what}")
 
     def value(self, name: str, *default: Any) -> Any:
-        """Return what is assigned to a name."""
+        """Return the value of a name."""
         if name not in self.names:
             if default:
                 return default[0]
@@ -47,14 +47,14 @@ class File(NamedTuple):
             raise self.fault(name, "must be written as a plain value, since the file is read and not run") from error
 
     def of_type(self, name: str, kind: type, *default: Any) -> Any:
-        """Return what is assigned to a name, one of TYPES."""
+        """Return the value of a name, of one of TYPES."""
         value = self.value(name, *default)
         if type(value) is not kind:
             raise self.fault(name, f"must be {TYPES[kind]}, and not {value!r}")
         return value
 
     def one(self, name: str, allowed: Collection[str], *default: Any) -> Any:
-        """Return what is assigned to a name, one of those allowed."""
+        """Return the value of a name, one of those allowed."""
         if name in self.names:
             self.allow(name, [self.value(name)], allowed)
         return self.value(name, *default)
@@ -62,7 +62,7 @@ class File(NamedTuple):
     def texts(
         self, name: str, allowed: Collection[str] | None = None, default: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Return the names that are assigned to a name, some of those allowed."""
+        """Return the tuple of texts of a name, each one of those allowed."""
         value = self.value(name) if default is None else self.value(name, default)
         if not (isinstance(value, tuple | list) and all(isinstance(text, str) for text in value)):
             raise self.fault(name, f"must be a tuple of names, and not {value!r}")
@@ -71,11 +71,11 @@ class File(NamedTuple):
         return tuple(value)
 
     def first_sentence(self) -> str:
-        """Return the first paragraph of its docstring, in one line; its name without one."""
+        """Return the first paragraph of its docstring in one line; its name without a docstring."""
         return " ".join(self.value("__doc__", self.name).split("\n\n")[0].split())
 
     def keys(self, name: str) -> tuple[str, ...]:
-        """Return the keys of the dictionary that is assigned to a name, values unread; none where it is not."""
+        """Return the keys of a name's dictionary without reading values; none without the name."""
         if name not in self.names:
             return ()
         written = self.names[name]
@@ -92,14 +92,14 @@ class File(NamedTuple):
                 raise self.fault(name, f"{value!r} is not valid; {nearest(str(value), tuple(allowed))}")
 
     def must_define(self, *names: str) -> None:
-        """Raise unless it has these functions and classes."""
+        """Raise unless the file defines these functions and classes."""
         for name in names:
             if name not in self.names:
                 kind = "class" if name[0].isupper() else "function"
                 raise StudyError(f"{self.path}: there is no {kind} {name}; {self._hint(name)}")
 
     def parameters(self, name: str, method: str) -> tuple[str, ...]:
-        """Return the parameters of a method of a class, `self` left out."""
+        """Return the parameters of a class's method, without `self`."""
         self.must_define(name)
         body = getattr(self.names[name], "body", [])
         found = next((f for f in body if isinstance(f, ast.FunctionDef) and f.name == method), None)
@@ -111,7 +111,7 @@ class File(NamedTuple):
         return tuple(argument.arg for argument in written.args[1:])
 
     def arguments(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the parameters of a function, and those of them that have no default."""
+        """Return a function's parameters, and those without a default."""
         self.must_define(name)
         function = self.names[name]
         if not isinstance(function, ast.FunctionDef):
@@ -128,11 +128,11 @@ class File(NamedTuple):
 
     @property
     def of_the_library(self) -> bool:
-        """Whether something at its top is imported from the library."""
+        """Return whether a top-level import comes from the library."""
         return any(isinstance(node, ast.ImportFrom) and node.level > 0 for node in self.names.values())
 
     def must_give_one_of(self, names: tuple[str, ...], what: str) -> None:
-        """Raise unless one of the names is there, which say `what`."""
+        """Raise unless one of the names is given; `what`: what they describe."""
         if not set(names) & self.names.keys():
             raise StudyError(f"{self.path}: none of {', '.join(names)} is given; it must say {what}")
 

@@ -1,20 +1,20 @@
-"""What is known of each kind of extension once its file was read. Imports no torch."""
+"""Descriptions of each kind of extension after its file was read. Imports no torch."""
 
 from typing import NamedTuple
 
 from ..spec.teacher_outputs import BY_BLOCK, WHOLE
 from .options import Option
 
-# What the `forward` of an objective may take: of the batch, and of student and teacher as a whole or of a block.
+# Parameters of an objective's `forward`: of the batch, of a whole network, of a block.
 OF_BATCH, OF_PAIR = ("labels", "targets"), "pair"
 OF_NETWORK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in WHOLE)
 OF_BLOCK = tuple(f"{who}_{kind}" for who in ("student", "teacher") for kind in BY_BLOCK)
-# Kinds of columns -> the table that they are in, or the means of them.
+# Kinds of columns -> the table that holds them or their means.
 TABLE_OF = {"IMAGE_COLUMNS": "scalars", "BLOCK_COLUMNS": "depth", "BIN_COLUMNS": "spectrum"}
 
 
 class Objective(NamedTuple):
-    """What the `forward` of an objective takes, in order, its options, and the first sentence of its file."""
+    """Parameters of an objective's `forward` in order, its options, and the first sentence of its file."""
 
     takes: tuple[str, ...]
     options: dict[str, Option]
@@ -27,12 +27,12 @@ class Objective(NamedTuple):
 
     @property
     def taught(self) -> bool:
-        """Whether it takes anything of a teacher."""
+        """Whether it uses a teacher."""
         return any(name.startswith("teacher_") for name in self.takes)
 
 
 class Target(NamedTuple):
-    """What may stand in a teacher's place: of which kinds of outputs, of which weights, in which order of blocks."""
+    """A null target: the kinds of outputs it replaces, the weights and the order of blocks it uses."""
 
     kinds: tuple[str, ...]
     weights: str
@@ -40,7 +40,7 @@ class Target(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """The options of an architecture, those that must be given, and what it is in a sentence, the first of its file."""
+    """Options of an architecture, those that are required, and the first sentence of its file."""
 
     options: dict[str, Option]
     required: tuple[str, ...]
@@ -48,9 +48,9 @@ class Architecture(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """What a metric asks of a network, the tables and files that it writes, and which settings and images it takes.
+    """Requirements, tables, files, settings and images of a metric.
 
-    `files` may hold {block:02d}; `reference` is one of them, that of the reference network.
+    Names in `files` may contain {block:02d}; `reference` is one of them, read from the reference network.
     """
 
     requires: tuple[str, ...]
@@ -62,19 +62,19 @@ class Metric(NamedTuple):
 
     @property
     def main_only(self) -> bool:
-        """Whether it is measured on the main image set alone: it fills no table that metrics share."""
+        """Whether it is measured only on the main image set, since it fills no shared table."""
         return not set(self.tables) & set(TABLE_OF.values())
 
     def files_of(self, blocks: int) -> tuple[str, ...]:
-        """Return the names of the files that it keeps of a network with so many blocks."""
+        """Return the names of its files for a network with that many blocks."""
         return tuple(dict.fromkeys(file.format(block=block) for file in self.files for block in range(blocks)))
 
 
 class Figure(NamedTuple):
-    """Tables that a figure is drawn from, metrics that must be measured for it, its formats, who must be there.
+    """Tables and metrics that a figure needs, its formats, and the required networks.
 
-    `caption` says what it shows, its n, interval and control, with CAPTION_NAMES in braces; `shows` what it shows in a
-    sentence, the first of its module.
+    `caption`: what it shows, with n, interval and control, and CAPTION_NAMES in braces; `shows`: the first sentence of
+    its module.
     """
 
     tables: tuple[str, ...]
@@ -86,7 +86,7 @@ class Figure(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim of a paper in a phrase, with its letter, in its words; what decides it, and its rule."""
+    """A claim of a paper: short form with letter, wording, what decides it, and its rule."""
 
     claim: str
     letter: str
@@ -96,11 +96,11 @@ class Claim(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a question asks, its place in report and page, its own tables, and what its answer rests on.
+    """A question: its place in report and page, its tables, and what its answer rests on.
 
-    `sources`: tables that it is answered from, named below the answer with `figures`, and what would decide it.
-    `reads`: tables of other stages, or of questions before it; `requires`: who must be in a study; `panel`: whether it
-    has panels on the page; `paper`: its tables in a paper, None where it has no part in one.
+    `sources`: tables behind the answer, listed below it with `figures` and what would decide it. `reads`: tables of
+    other stages or earlier questions; `requires`: who must be in a study; `panel`: whether it has panels on the page;
+    `paper`: its tables in a paper, None without a part in one.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""The options that a file of the library has: `OPTIONS`, by the words of a JSON schema, and those that files share.
+"""Options of an extension file, `OPTIONS` in JSON schema vocabulary, and options shared by several files.
 
-What several files of a folder have is declared once, in the `OPTIONS` of `_shared.py` there. A file names those that it
-takes in `SHARED`; where its own `OPTIONS` have one of that name, they say what is otherwise there (another default).
+Options shared in a folder are declared once, in `OPTIONS` of its `_shared.py`. A file lists those it takes in `SHARED`;
+an entry of the same name in its own `OPTIONS` overrides parts of it (such as the default).
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from .file import File
 
 @dataclass(frozen=True)
 class Option:
-    """An option of an objective or architecture, by the words of a JSON schema."""
+    """An option of an objective or architecture, in JSON schema vocabulary."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 (as pydantic reads it)
 
@@ -30,9 +30,9 @@ class Option:
 
 
 def options_of(file: File, taken: Iterable[str] = (), whose: str = "") -> dict[str, Option]:
-    """Return the options of a file by name; raise StudyError where one cannot be read, or has a name that is `taken`.
+    """Return the options of a file by name; raise StudyError if one is invalid, or its name is `taken`.
 
-    `whose` says what has such an option already.
+    `whose` names the owner of taken options.
     """
     from pydantic import TypeAdapter
 

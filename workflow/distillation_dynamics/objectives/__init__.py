@@ -1,1 +1,1 @@
-"""The terms a distillation loss is made of: one file a term, found by its file's name."""
+"""The terms of a distillation loss: one file each, found by its name."""

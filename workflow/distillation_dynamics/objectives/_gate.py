@@ -1,6 +1,6 @@
-"""Terms that move on to their next pair of blocks once the CKA of the present one has reached a gate.
+"""Advances terms to their next pair of blocks once the CKA of the present pair has reached a gate.
 
-Loaded where a term moves so, and by no other training.
+Imported only by trainings with such a term.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from ..spec.training import GATE_TAKES, TermSpec
 
 
 def alike(given: dict[str, Tensor]) -> Tensor:
-    """Return the CKA of the blocks that a term is handed in an update, and 1 for the update, [2]."""
+    """Return the CKA of a term's blocks in an update, and 1 to count the update, [2]."""
     rows = [given[name].detach().mean(dim=(2, 3)) for name in GATE_TAKES]
     return torch.stack([cka(*rows), torch.ones_like(rows[0][0, 0])])
 
 
 def moved(terms: Sequence[TermSpec], at: Sequence[int], sums: Tensor) -> list[int]:
-    """Return the numbers of the pairs that terms compare next; `sums` [terms, 2] of `alike` over the epoch."""
+    """Return the pair number that each term compares next, from `sums` [terms, 2] of `alike` over the epoch."""
     places = list(at)
     for number, (total, count) in enumerate(distributed.mean(sums.clone()).tolist()):
         term = terms[number]

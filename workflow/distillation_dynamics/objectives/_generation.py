@@ -1,23 +1,23 @@
-"""What MGD and ViTKD share: places that are left out at random, and the layers that fill them in."""
+"""Helpers of MGD and ViTKD: random masks, and the layers that fill in masked positions."""
 
 import torch
 from torch import Tensor, nn
 
 
 def generator(channels: int) -> nn.Sequential:
-    """Return two convolutions of 3 x 3 places with a ReLU between them, on [B, channels, H, W]."""
+    """Return two 3 x 3 convolutions with a ReLU between them, on [B, channels, H, W]."""
     first, second = (nn.Conv2d(channels, channels, kernel_size=3, padding=1) for _ in range(2))
     return nn.Sequential(first, nn.ReLU(), second)
 
 
 def aligned(student: int, teacher: int) -> nn.Module:
-    """Return a linear map of the channels of [B, student, H, W], or nothing where there are as many."""
+    """Return a linear map of the channels of [B, student, H, W], or the identity for equal numbers."""
     return nn.Identity() if student == teacher else nn.Conv2d(student, teacher, kernel_size=1)
 
 
 def drawn(*shape: int, like: Tensor) -> Tensor:
-    """Return numbers in [0, 1) from torch's generator of the CPU, which a training seeds, where `like` is.
+    """Return uniform numbers in [0, 1) from torch's CPU generator, which each training seeds, on the device of `like`.
 
-    The same numbers come on every device, and after a stop and alone as with others.
+    The numbers are the same on every device, after a resume, and in a cohort.
     """
     return torch.rand(shape).to(like)

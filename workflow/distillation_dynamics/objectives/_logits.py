@@ -1,4 +1,4 @@
-"""What objectives on logits share: the divergence at a temperature, and the label's class apart from the others."""
+"""Helpers of logit objectives: divergence at a temperature, and separation of the label's class from the others."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def split(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities (label's class, all others together) [B, 2], and of the others alone [B, K - 1]."""
+    """Return log-probabilities (label's class, sum of all others) [B, 2], and among the others [B, K - 1]."""
     images, classes = logits.shape
     is_label = F.one_hot(labels, classes).bool()
     other = logits[~is_label].reshape(images, classes - 1)

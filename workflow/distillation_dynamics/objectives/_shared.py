@@ -1,7 +1,7 @@
-"""Options that several objectives have; each names those that it takes in `SHARED`, and `OPTIONS` may change a default.
+"""Options shared by objectives; each objective lists its own in `SHARED` and may change a default in `OPTIONS`.
 
-This file is read and not run, as `OPTIONS` of an objective are. What `normalise_target` and `robust` say is done to the
-teacher's part in one place (`targets/_prepared.py`), before an objective is handed it.
+This file is read and not run, like the `OPTIONS` of an objective. `normalise_target` and `robust` are applied to the
+teacher's output in `targets/_prepared.py` before an objective receives it.
 """
 
 OPTIONS = {

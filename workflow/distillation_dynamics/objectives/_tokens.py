@@ -1,4 +1,4 @@
-"""What objectives on all tokens of a block share: which tokens both networks have, and how their heads are matched."""
+"""Helpers of objectives on all tokens of a block: tokens that both networks have, and matching of heads."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ from ..spec.network import BlockSize
 
 
 def common(pair: Pair, mask_prefix: bool, device: torch.device) -> list[Tensor | None]:
-    """Return which of the student's tokens, and of the teacher's, both have; None: all of them.
+    """Return the token indices that student and teacher have in common; None: all.
 
-    Tokens are class tokens, registers, patches. Both have the first class tokens and registers of each, up to the lower
-    number of them (none with `mask_prefix`), and all patches.
+    Tokens are class tokens, registers, patches. Common are the first class tokens and registers up to the smaller
+    number (none with `mask_prefix`), and all patches.
     """
     classes, registers = (0 if mask_prefix else min(of) for of in zip(*map(_prefix, pair), strict=True))
 
@@ -31,9 +31,10 @@ def _prefix(block: BlockSize) -> tuple[int, int]:
 
 
 def matched(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return maps [B, heads, N, N] of both networks with one number of heads.
+    """Return the maps [B, heads, N, N] of both networks with equal numbers of heads.
 
-    Where one number divides the other, the larger's neighbouring heads are averaged in groups; otherwise all of each.
+    If one number divides the other, neighbouring heads of the larger are averaged in groups; otherwise all heads of
+    each.
     """
     count, other = ours.shape[1], theirs.shape[1]
     fewest = min(count, other) if max(count, other) % min(count, other) == 0 else 1

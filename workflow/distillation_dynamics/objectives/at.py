@@ -1,4 +1,4 @@
-"""Attention transfer: where a block is active, whatever the channels that say so.
+"""Attention transfer: where a block is active, regardless of channels.
 
 Formula: mean over images of |q(s) / |q(s)| - q(t) / |q(t)||^2, with q(f) = sum over channels of |f|^power
 
@@ -30,13 +30,13 @@ OPTIONS = {
 
 
 class Loss(Term):
-    """Squared distance of two maps of length 1."""
+    """Squared distance of two normalised maps."""
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         ours, theirs = (self.map(features) for features in (student_features, teacher_features))
         return (ours - theirs).square().sum(dim=1).mean()
 
     def map(self, features: Tensor) -> Tensor:
-        """Return how active each place of [B, C, H, W] is, of length 1, [B, H * W]."""
+        """Return the normalised activity of each place of [B, C, H, W], [B, H * W]."""
         return F.normalize(features.abs().pow(self.options["power"]).sum(dim=1).flatten(1), dim=1)

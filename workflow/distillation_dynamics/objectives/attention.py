@@ -1,4 +1,4 @@
-"""Attention maps: Kullback-Leibler divergence between where the teacher's heads look and where the student's do.
+"""Attention maps: Kullback-Leibler divergence from the teacher's attention to the student's.
 
 Formula: mean over images, heads and queries of sum over keys of a log(a / b)
 
@@ -30,7 +30,7 @@ class Loss(Term):
     """Divergence from teacher to student, in nats."""
 
     def forward(self, pair: int, student_attention: Tensor, teacher_attention: Tensor) -> Tensor:
-        """Return the divergence of one pair: student [B, Hs, Ns, Ns], teacher [B, Ht, Nt, Nt]."""
+        """Return the divergence for one pair: student [B, Hs, Ns, Ns], teacher [B, Ht, Nt, Nt]."""
         kept = common(self.pairs[pair], self.options["mask_prefix"], student_attention.device)
         whole = matched(student_attention, teacher_attention)
         ours, theirs = (of if which is None else among(of, which) for of, which in zip(whole, kept, strict=True))
@@ -39,6 +39,6 @@ class Loss(Term):
 
 
 def among(attention: Tensor, tokens: Tensor) -> Tensor:
-    """Return rows and columns of some tokens of [B, heads, N, N]; each row sums to 1 again."""
+    """Return the rows and columns of some tokens of [B, heads, N, N], with rows rescaled to sum 1."""
     chosen = attention.index_select(2, tokens).index_select(3, tokens)
     return chosen / chosen.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(chosen.dtype).tiny)

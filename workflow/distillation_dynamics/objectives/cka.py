@@ -1,4 +1,4 @@
-"""CKA: 1 - linear CKA of the images, as student and teacher arrange them, up to rotation and scale.
+"""CKA: 1 - linear CKA between student and teacher over the images of a batch, up to rotation and scale.
 
 Formula: 1 - HSIC(s, t) / sqrt(HSIC(s, s) HSIC(t, t))
 
@@ -28,6 +28,6 @@ class Loss(Term):
     """1 - CKA."""
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         rows = (distributed.gathered(features.mean(dim=(2, 3))) for features in (student_features, teacher_features))
         return 1 - cka(*rows)

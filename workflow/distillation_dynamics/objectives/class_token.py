@@ -2,9 +2,8 @@
 
 Formula: mean over images, tokens and channels of (W s + b - t)^2
 
-s [B, P, Cs] and t [B, P, Ct] are the class (and distillation) tokens of a pair of blocks, before the final norm. Where
-one network has more of them, the first ones that both have are compared: the class token comes first. Where widths are
-equal nothing is mapped.
+s [B, P, Cs] and t [B, P, Ct] are the class (and distillation) tokens of a pair of blocks, before the final norm. If one
+network has more of them, the first common ones are compared; the class token is first. Equal widths need no map.
 
 Blocks without class tokens (CaiT before its last layers, Swin, convolutional stages, mean-pooled networks) are refused.
 
@@ -25,7 +24,7 @@ class Loss(Term):
     """Distance of mapped tokens, in squared units of the target."""
 
     def build(self) -> None:
-        """Create one map a pair, where it needs one."""
+        """Create one map per pair, unless widths are equal."""
         maps = projections(self.pairs, self.options["projector"])
         self.projections = nn.ModuleList(
             nn.Identity() if student.channels == teacher.channels else each
@@ -33,6 +32,6 @@ class Loss(Term):
         )
 
     def forward(self, pair: int, student_classes: Tensor, teacher_classes: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Ps, Cs], teacher [B, Pt, Ct]."""
+        """Return the distance for one pair: student [B, Ps, Cs], teacher [B, Pt, Ct]."""
         both = min(student_classes.shape[1], teacher_classes.shape[1])
         return F.mse_loss(self.projections[pair](student_classes[:, :both]), teacher_classes[:, :both])

@@ -7,7 +7,7 @@ patches of large norm weigh more than others.
 
 Source: no one publication; as the loss between projected patches it is common in distillation from several foundation
 models, such as Ranzinger, Heinrich, Kautz, Molchanov, AM-RADIO, CVPR 2024, which adds a smooth L1 distance to it
-(recalled and not checked). A patch of zeros, of which no direction is known, costs 1.
+(recalled, not checked). A zero patch, which has no direction, costs 1.
 """
 
 from torch import Tensor
@@ -23,10 +23,10 @@ class Loss(Term):
     """1 - cosine of mapped patches: 0 where they point the same way, 2 where they are opposite."""
 
     def build(self) -> None:
-        """Create one map a pair."""
+        """Create one map per pair."""
         self.projections = projections(self.pairs, self.options["projector"])
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         ours, theirs = self.projections[pair](tokens(student_features)), tokens(teacher_features)
         return 1 - (F.normalize(ours, dim=-1) * F.normalize(theirs, dim=-1)).sum(dim=-1).mean()

@@ -1,4 +1,4 @@
-"""Cross-entropy with the label: what a student minimises that nobody teaches.
+"""Cross-entropy with the label: the loss of a student without a teacher.
 
 Formula: - sum over classes of y log softmax(s), mean over the batch
 

@@ -9,7 +9,7 @@ size.
 Source: Huang, You, Wang, Qian, Xu, Knowledge Distillation from A Stronger Teacher, NeurIPS 2022. tau^2 is in its code
 and not in the paper. Defaults are those of its ImageNet runs, with twice this term and once the cross-entropy.
 
-Reported: ResNet-34 to ResNet-18 72.07 %, and ConvNeXt-T to DeiT-Tiny 74.07 %, 72.17 % alone (recalled and not checked).
+Reported: ResNet-34 to ResNet-18 72.07 %, and ConvNeXt-T to DeiT-Tiny 74.07 %, 72.17 % alone (recalled, not checked).
 """
 
 from torch import Tensor
@@ -32,7 +32,7 @@ OPTIONS = {
         "description": "Weight of the correlation over images, within a class.",
     },
 }
-# Keeps the correlation of what does not vary finite: it is 0.
+# Keeps the correlation of constant values finite, at 0.
 EPSILON = 1e-8
 
 
@@ -51,7 +51,7 @@ class Loss(Term):
 
 
 def correlation(ours: Tensor, theirs: Tensor, count: int, total=lambda part: part) -> Tensor:
-    """Return Pearson's correlation of columns [N, C], [C]; `total` sums the parts of `count` rows over processes."""
+    """Return Pearson's correlation of columns [N, C], [C]; `total` sums parts of `count` rows over processes."""
     ours, theirs = (values - total(values.sum(dim=0)) / count for values in (ours, theirs))
     products = (total((a * b).sum(dim=0)) for a, b in ((ours, theirs), (ours, ours), (theirs, theirs)))
     both, own, taught = products

@@ -10,7 +10,7 @@ Source: Zhao, Cui, Song, Qiu, Liang, Decoupled Knowledge Distillation, CVPR 2022
 runs; for CIFAR-100 it takes beta 8 and temperature 4. Its code raises the weight over the first 20 epochs; here it is
 constant unless a course says otherwise.
 
-Reported: ResNet-34 to ResNet-18 71.70 %. ConvNeXt-T to DeiT-Tiny 73.95 %, and 72.17 % alone (recalled and not checked).
+Reported: ResNet-34 to ResNet-18 71.70 %. ConvNeXt-T to DeiT-Tiny 73.95 %, and 72.17 % alone (recalled, not checked).
 """
 
 from torch import Tensor

@@ -3,7 +3,7 @@
 Formula: mean of (G(t) - G(s))^2, with G the cosines of all pairs of rows
 
 Rows are, by `over`: `patches`, those of an image, [B, N, N]; `images`, the patches at one place in all images, [N, B,
-B]; `random`, `sampled` patches of the batch, the same of both, [K, K]. It trains nothing and takes any widths.
+B]; `random`, `sampled` patches of the batch, the same of both, [K, K]. It has no parameters and accepts any widths.
 
 The published loss is the sum of three terms, one of each kind: patches at 4, images at .1 and random at .2 (K 192),
 over the pairs of the first and the last four blocks, with soft distillation. Rows of `images` are of all processes,
@@ -45,7 +45,7 @@ class Loss(Term):
     """Squared distance of cosines, between 0 and 4."""
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         rows = [F.normalize(tokens(features), dim=-1) for features in (student_features, teacher_features)]
         if self.options["over"] == "images":
             rows = [distributed.gathered(of).transpose(0, 1) for of in rows]

@@ -1,4 +1,4 @@
-"""Hard distillation: cross-entropy with the class that the teacher predicts.
+"""Hard distillation: cross-entropy with the teacher's predicted class.
 
 Formula: - log softmax(s)[argmax t], mean over the batch
 

@@ -1,4 +1,4 @@
-"""Logit standardisation: soft distillation of logits that each image's own mean and deviation are taken out of.
+"""Logit standardisation: soft distillation of logits standardised per image.
 
 Formula: tau^2 KL(softmax(z(t) / tau) || softmax(z(s) / tau)), z(x) = (x - mean x) / sd x, mean over the batch
 
@@ -24,7 +24,7 @@ OPTIONS = {
         "description": "Temperature that divides the standardised logits of teacher and student.",
     },
 }
-# Added to the deviation, as published: logits that are all alike give equal probabilities.
+# Added to the deviation, as published: equal logits give equal probabilities.
 EPSILON = 1e-7
 
 
@@ -38,5 +38,5 @@ class Loss(Term):
 
 
 def standardised(logits: Tensor) -> Tensor:
-    """Return logits [B, K] with mean 0 and deviation (of K - 1) 1 over the classes of each image."""
+    """Return logits [B, K] with mean 0 and deviation (over K - 1) 1 over each image's classes."""
     return (logits - logits.mean(dim=1, keepdim=True)) / (logits.std(dim=1, keepdim=True) + EPSILON)

@@ -4,7 +4,7 @@ Formula: alpha x sum over channels and places of (G(M x A(s)) - t)^2, mean over 
 
 A maps the student's channels to the teacher's (nothing where there are as many), M is 0 with probability `masked` and 1
 elsewhere, drawn for each image and place, and G is two 3 x 3 convolutions with a ReLU between. A and G train with the
-student and are thrown away.
+student and are discarded afterwards.
 
 Source: Yang, Li, Shao, Shi, Yuan, Yuan, Masked Generative Distillation, ECCV 2022, section 3. alpha is that of its
 ImageNet code, and belongs to a sum: it is alpha x C x H x W of the mean. That code masks channels instead of places
@@ -51,7 +51,7 @@ class Loss(Term):
         self.generators = nn.ModuleList(generator(teacher.channels) for _, teacher in self.pairs)
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         ours = self.aligned[pair](student_features)
         images, channels, rows, columns = ours.shape
         shape = (images, 1, rows, columns) if self.options["over"] == "places" else (images, channels, 1, 1)

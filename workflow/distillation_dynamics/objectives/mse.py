@@ -13,7 +13,7 @@ Source: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, FitNets: Hints for Thin 
 half of the sum of squares; its regressor is a convolution or a fully connected layer.
 
 Reported: common code gives it a weight of 100 for convolutional networks. For DeiT-Tiny taught by ConvNeXt-T a table
-reports 70.45 % where the student alone has 72.17 % (recalled and not checked): a feature term can harm.
+reports 70.45 % where the student alone has 72.17 % (recalled, not checked): a feature term can hurt.
 """
 
 from torch import Tensor
@@ -29,9 +29,9 @@ class Loss(Term):
     """Distance of mapped patches, in squared units of the target."""
 
     def build(self) -> None:
-        """Create one map a pair."""
+        """Create one map per pair."""
         self.projections = projections(self.pairs, self.options["projector"])
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         return F.mse_loss(self.projections[pair](tokens(student_features)), tokens(teacher_features))

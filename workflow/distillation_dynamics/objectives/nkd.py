@@ -9,8 +9,8 @@ Source: Yang, Zeng, Li, Zhang, Yuan, Li, From Knowledge Distillation to Self-Kno
 with Normalized Loss and Customized Soft Labels, ICCV 2023. The default of gamma is its code's; for DeiT students that
 takes 1.
 
-Reported: DeiT III-S to DeiT-Tiny 76.68 %. An issue of its code tells of NaN from targets of 0; here logarithms are
-taken of logits.
+Reported: DeiT III-S to DeiT-Tiny 76.68 %. An issue of its code reports NaN for targets of 0; here logarithms are
+computed from logits.
 """
 
 from torch import Tensor

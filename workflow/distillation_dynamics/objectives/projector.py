@@ -1,4 +1,4 @@
-"""ProjectorKD (FitNet-like): match normalised teacher tokens by a linear projection of the student's tokens.
+"""ProjectorKD (FitNet-like): a linear projection of the student's tokens matches the teacher's normalised tokens.
 
 Formula: mean of (BN(W s + b) - BN(t))^2
 
@@ -31,18 +31,18 @@ class Loss(Term):
     """Distance of projected, normalised tokens of aligned blocks (2 - 2 x correlation for unit variances)."""
 
     def build(self) -> None:
-        """Create one projection a pair."""
+        """Create one projection per pair."""
         self.projections = nn.ModuleList(nn.Linear(pair.student.channels, pair.teacher.channels) for pair in self.pairs)
         self.projections.requires_grad_(not self.options["frozen"])
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         projected = self.projections[pair](tokens(student_features))
         return F.mse_loss(normalise(projected), normalise(tokens(teacher_features)))
 
 
 def tokens(features: Tensor) -> Tensor:
-    """Lay [B, C, H, W] out as tokens [B * H * W, C]."""
+    """Return [B, C, H, W] as tokens [B * H * W, C]."""
     return features.permute(0, 2, 3, 1).flatten(0, 2)
 
 

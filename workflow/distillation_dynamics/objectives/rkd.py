@@ -13,7 +13,7 @@ small, so that memory stays bounded. A direction between equal rows is 0.
 Source: Park, Kim, Lu, Cho, Relational Knowledge Distillation, CVPR 2019, section 3.2; there rows are what the head
 reads. The weights 25 and 50 are those of common code for CIFAR; the paper gives angles twice the weight of distances.
 
-Reported: DeiT-Tiny taught by ConvNeXt-T 71.47 %, and 72.17 % alone (recalled and not checked).
+Reported: DeiT-Tiny taught by ConvNeXt-T 71.47 %, and 72.17 % alone (recalled, not checked).
 """
 
 import torch
@@ -40,7 +40,7 @@ OPTIONS = {
     },
 }
 EPSILON = 1e-12
-# Values of a part of all angles, of each network.
+# Values per part of all angles, for each network.
 PART = 2**22
 
 
@@ -48,7 +48,7 @@ class Loss(Term):
     """Weighted sum of both distances."""
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         rows = [distributed.gathered(features.mean(dim=(2, 3))) for features in (student_features, teacher_features)]
         ours, theirs = (relative_distances(of) for of in rows)
         far = F.smooth_l1_loss(ours, theirs)
@@ -56,7 +56,7 @@ class Loss(Term):
 
 
 def relative_distances(rows: Tensor) -> Tensor:
-    """Return the distances of rows [n, C], over the mean of those above 0, [n, n]; zeros where all rows are equal."""
+    """Return distances of rows [n, C], divided by the mean of those above 0, [n, n]; zeros if all rows are equal."""
     distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
     mean = distances.sum() / (distances > 0).sum().clamp_min(1)
     return distances / mean.clamp_min(EPSILON)

@@ -1,4 +1,4 @@
-"""Soft distillation: the student's probabilities are to be the teacher's, at a temperature.
+"""Soft distillation: the student matches the teacher's probabilities at a temperature.
 
 Formula: tau^2 KL(softmax(t / tau) || softmax(s / tau)), mean over the batch
 

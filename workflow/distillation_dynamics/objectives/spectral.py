@@ -8,8 +8,8 @@ says nothing about the channel-axis spectrum that the analysis plots. Which chan
 
 Source: SpectralKD, arXiv 2412.19055; Tian, Xu, Li, Distillation Dynamics, AAAI 2026.
 
-Reported: CaiT-S24 to DeiT-Tiny at weight .2 beside soft 77.00 % on the first pair, 76.79 % on the last, in its logs;
-soft alone has 76.95 %.
+Reported: CaiT-S24 to DeiT-Tiny at weight .2 with soft 77.00 % on the first pair, 76.79 % on the last, in its logs; soft
+alone has 76.95 %.
 """
 
 import torch
@@ -22,7 +22,7 @@ OPTIONS: dict[str, dict] = {}
 
 
 def pool_channels(features: Tensor, channels: int) -> Tensor:
-    """Reduce [B, C, H, W] to [B, channels, H, W] by adaptive average pooling along the channel axis."""
+    """Return [B, C, H, W] reduced to [B, channels, H, W] by adaptive average pooling along the channel axis."""
     pooled = F.adaptive_avg_pool1d(features.flatten(2).transpose(1, 2), channels)
     return pooled.transpose(1, 2).unflatten(2, features.shape[2:])
 
@@ -31,7 +31,7 @@ class Loss(Term):
     """Spectral distance of aligned blocks, in squared activation units."""
 
     def forward(self, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for a pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         difference = student_features - pool_channels(teacher_features, student_features.shape[1])
         # The transform is linear, so one transform of the difference serves both maps.
         spectrum = torch.view_as_real(torch.fft.rfft2(difference, norm="ortho"))

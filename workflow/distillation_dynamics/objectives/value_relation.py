@@ -2,8 +2,8 @@
 
 Formula: mean over images, heads and tokens of sum over tokens of a log(a / b), with a = softmax(v v^T / sqrt(d))
 
-a is of the teacher's values v [B, heads, N, d] in a pair of blocks, and b the same of the student's. In nats. It trains
-nothing.
+a is of the teacher's values v [B, heads, N, d] in a pair of blocks, and b the same of the student's. In nats. It has no
+parameters.
 
 Values are those of the block's self-attention layer, before it weighs them. Their channels are split in `heads`
 relation heads of equal width d, by default as many as divide the attention heads of both (with equal numbers these
@@ -46,7 +46,7 @@ class Loss(Term):
                 raise StudyError(f"value_relation: {heads} heads do not divide the widths {widths}; give heads that do")
 
     def forward(self, pair: int, student_values: Tensor, teacher_values: Tensor) -> Tensor:
-        """Return the divergence of one pair: student [B, Ns, Cs], teacher [B, Nt, Ct]."""
+        """Return the divergence for one pair: student [B, Ns, Cs], teacher [B, Nt, Ct]."""
         kept = common(self.pairs[pair], self.options["mask_prefix"], student_values.device)
         values = zip((student_values, teacher_values), kept, strict=True)
         ours, theirs = (self.relation(of if which is None else of[:, which], self.heads[pair]) for of, which in values)
@@ -54,6 +54,6 @@ class Loss(Term):
 
     @staticmethod
     def relation(values: Tensor, heads: int) -> Tensor:
-        """Return the logarithm of how alike values [B, N, C] are by head, rows summing to 1, [B, heads, N, N]."""
+        """Return the log-similarity of values [B, N, C] by head, rows summing to 1, [B, heads, N, N]."""
         by_head = values.unflatten(2, (heads, -1)).transpose(1, 2)
         return (by_head @ by_head.mT / math.sqrt(by_head.shape[-1])).log_softmax(dim=-1)

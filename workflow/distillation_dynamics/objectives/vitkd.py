@@ -5,7 +5,7 @@ Formula: of an early pair alpha x sum of (A s - t)^2; of a generated one beta / 
 
 Sums are over places and channels, with the mean over images. A maps the student's channels to the teacher's (nothing
 where there are as many); x is A s with a share `masked` of each image's places, drawn at random, replaced by a token
-that trains; G is two 3 x 3 convolutions with a ReLU between. All of it is thrown away after training.
+that trains; G is two 3 x 3 convolutions with a ReLU between. All of it is discarded after training.
 
 `generated` of the term's pairs, the last ones, are generated. As published: `pairs: [[0, 0], [1, 1], last]` with
 `reduction: sum`. There features of the last block are taken after the final norm; here, as everywhere, before it.
@@ -67,7 +67,7 @@ class Loss(Term):
         self.generators = nn.ModuleList(generator(width) for width in widths)
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         ours, images = self.aligned[pair](student_features), len(student_features)
         if pair < self.first:
             return self.options["alpha"] * (ours - teacher_features).square().sum() / images

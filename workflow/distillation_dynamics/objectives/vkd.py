@@ -5,7 +5,7 @@ Formula: mean over images and channels of smoothL1(W mean(s) - LayerNorm(mean(t)
 s and t are the patches of a pair of blocks, and smoothL1(x) = x^2 / 2 for |x| < 1, |x| - 1 / 2 elsewhere. LayerNorm has
 no parameters.
 
-An orthogonal map can neither scale nor mix away what the student should learn. It is torch's parametrization, as in the
+An orthogonal map cannot learn what the student should by scaling or mixing. It is torch's parametrization, as in the
 authors' code, but by Cayley's map: torch's default for two widths becomes 0 with weight decay (seen with torch 2.14).
 With another distance or of every patch: `mse` with `projector: orthogonal`.
 
@@ -29,10 +29,10 @@ class Loss(Term):
     """Distance of mapped mean patches; the target has unit variance."""
 
     def build(self) -> None:
-        """Create one map a pair."""
+        """Create one map per pair."""
         self.projections = projections(self.pairs, "orthogonal")
 
     def forward(self, pair: int, student_features: Tensor, teacher_features: Tensor) -> Tensor:
-        """Return the distance of one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
+        """Return the distance for one pair: student [B, Cs, H, W], teacher [B, Ct, H, W]."""
         ours, theirs = (features.mean(dim=(2, 3)) for features in (student_features, teacher_features))
         return F.smooth_l1_loss(self.projections[pair](ours), F.layer_norm(theirs, theirs.shape[1:]))

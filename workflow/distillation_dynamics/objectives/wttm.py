@@ -2,8 +2,8 @@
 
 Formula: U KL(q || s), with q = t^power / U and U = sum over classes of t^power, mean over the batch
 
-That is what a temperature 1 / power of the teacher alone does, with more weight on images of which the teacher is less
-sure.
+ power of the teacher alone does, with more weight on images of which the teacher is less sure./ power of the teacher
+alone does, with more weight on images of which the teacher is less sure.
 
 Source: Zheng, Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024. Its code takes powers of
 .1 to .3 by teacher and student; the default is their middle.

@@ -1,1 +1,1 @@
-"""What stages are told, a file a stage: an option of one is no reason to run another again. Imports no torch."""
+"""The inputs of stages, one file each, so that an option of one stage does not rerun another. Imports no torch."""

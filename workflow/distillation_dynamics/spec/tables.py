@@ -1,4 +1,4 @@
-"""The jobs that gather: tables, summary, statistics, report, figures, page and paper of a study."""
+"""Jobs that gather results: tables, summary, statistics, report, figures, page and paper of a study."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,21 +7,21 @@ from .base import From, aside
 from .machine import Machine
 from .training import TermSpec
 
-# Image sets in the column `probe`: the one that figures and tests rest on, the published choice; others a study names.
+# Image sets in the column `probe`: the main one for figures and tests, the published choice; a study names others.
 MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET = "balanced", "published"
-# What a variant says beside its terms: which student it trains, and by whom that is taught.
+# Keys of a variant besides its terms: the student it trains, and its teacher.
 WHO = ("student", "teacher")
-# The page, in the folder of its study.
+# Name of the page in the study's folder.
 INDEX = "index.html"
-# The files of the report in the order of reading, each as a link calls it.
+# Files of the report in reading order, with their link texts.
 REPORT_FILES = {"summary.md": "Summary", "report.md": "Report", "methods.md": "Methods"}
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is trained of a study: a variant of one of its students, taught by one of its networks.
+    """A trained arm of a study: a variant with one student and one teacher.
 
-    `terms`: (name, objective) of each term of its loss; empty before a configuration is read as a whole.
+    `terms`: (name, objective) of each term of its loss; empty until the whole configuration is read.
     """
 
     variant: str
@@ -32,11 +32,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Names:
-    """Who is in the tables: networks in order, the teacher among them, their controls, and arms.
+    """Names in the tables: networks in order, the teacher, controls, and arms.
 
-    `controls`: network -> name of its control in the tables, for those that have one. `arms`: each by the name that it
-    has in the tables. `seeds` lists networks that differ in their seed alone: one of them tells how far another run of
-    the same goes. `baselines`: student -> the arm that its others are held against.
+    `controls`: network -> name of its control, for those that have one. `arms`: by their names. `seeds` lists networks
+    that differ only in their seed, which show the variation between runs. `baselines`: student -> its baseline arm.
     """
 
     networks: tuple[str, ...]
@@ -58,32 +57,32 @@ class Names:
 
     @property
     def against(self) -> dict[str, str]:
-        """Arm -> the baseline that it is held against, of all arms that are none."""
+        """Arm -> its baseline, for all arms except baselines."""
         return {name: self.baseline_of(name) for name in self.arms if name != self.baseline_of(name)}
 
     def baseline_of(self, arm: str) -> str:
-        """Return the arm that one is held against: the baseline of its student."""
+        """Return an arm's baseline: that of its student."""
         return self.baselines[self.arms[arm].student]
 
     @property
     def teachers(self) -> tuple[str, ...]:
-        """The networks that teach an arm, the study's teacher before others."""
+        """The networks that teach an arm, the study's teacher first."""
         taught = dict.fromkeys(arm.teacher for arm in self.arms.values())
         return tuple(sorted(taught, key=lambda name: name != self.teacher))
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """The networks, the teacher before the others."""
+        """The networks, the teacher first."""
         return tuple(sorted(self.networks, key=lambda name: name != self.teacher))
 
     @property
     def reference(self) -> str:
-        """The network that others are read against: the teacher, or the first one."""
+        """The network that others are compared with: the teacher, or the first network."""
         return self.ordered[0]
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """All that are no students: networks, each followed by its control."""
+        """All networks, each followed by its control, without students."""
         return tuple(name for one in self.ordered for name in (one, self.controls.get(one)) if name)
 
     @property
@@ -94,9 +93,9 @@ class Names:
 
 @dataclass(frozen=True)
 class Run:
-    """What one training or loading left, with the network (or variant) and seed that it has in the study.
+    """Output of one training or loading, under its network (or variant) name and seed in the study.
 
-    `seed` is None of networks. `measured`: whether it has logits and an accuracy. `record`: what is known of its job.
+    `seed`: None for networks. `measured`: whether it has logits and an accuracy. `record`: that of its job.
     """
 
     network: str
@@ -109,9 +108,9 @@ class Run:
 
 @dataclass(frozen=True)
 class TablesJob:
-    """Lay the tables of all networks end to end, those of several metrics side by side; `arms`: see Names.
+    """Concatenate the tables of all networks, joining those of several metrics; `arms`: see Names.
 
-    `columns`: unit and meaning of each column of a metric, as its file says them now.
+    `columns`: unit and meaning of each metric's columns as its file now says.
     """
 
     table: str
@@ -135,9 +134,9 @@ class SummaryJob:
 
 @dataclass(frozen=True)
 class Trained:
-    """What an arm is: `student` and `teacher` are timm's names, with arguments where there are any.
+    """Description of an arm: `student` and `teacher` are timm names, with arguments if any.
 
-    `blocks` are the numbers of their blocks.
+    `blocks`: their numbers of blocks.
     """
 
     student: str
@@ -149,10 +148,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the arms of a study are, by name, to be held beside published ones.
+    """Descriptions of a study's arms by name, for comparison with published ones.
 
-    `classes` are those of the images (None: no labels). `published`: the published numbers. `families`: comparisons of
-    arms that were planned, by the name of their family; of two arms, or of four (a difference of two differences).
+    `classes`: of the images (None: no labels). `published`: the published numbers. `families`: planned comparisons of
+    arms by family; of two arms, or of four (a difference of two differences).
     """
 
     arms: dict[str, Trained]
@@ -168,9 +167,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class StatisticsJob:
-    """Compute the tables of the questions that can be `asked`, in their order; tables that they read by name.
+    """Compute the tables of the questions in `asked`, in order; tables are given by name.
 
-    `setting`: what the students are, None without.
+    `setting`: description of the students, None without.
     """
 
     names: Names
@@ -185,10 +184,9 @@ class StatisticsJob:
 
 @dataclass(frozen=True)
 class ReportJob:
-    """Answer the study's questions in words, from their tables and those of other stages, by name.
+    """Answer the study's questions in words, from tables given by name.
 
-    `templates`: the words; `pictures`: what was seen of each image set; `study`: the file that says what the study is
-    and who made it: both for the head.
+    `templates`: the texts; `pictures`: facts on each image set; `study`: the study's description for the header.
     """
 
     names: Names
@@ -204,7 +202,7 @@ class ReportJob:
 class FiguresJob:
     """Draw one figure or animation from study-level tables as `files`.
 
-    `classes` are the names of the classes in order, for figures that show images; empty where they have none.
+    `classes`: names of the classes in order, for figures that show images; may be empty.
     """
 
     figure: str
@@ -218,11 +216,10 @@ class FiguresJob:
 
 @dataclass(frozen=True)
 class PageJob:
-    """Write one page of a whole study: tables and figures by name, the report; script, style, templates as `assets`.
+    """Write the page of a study: tables and figures by name, the report; script, style and templates as `assets`.
 
-    `shows`: what each figure does, in words; `edges`: (stage that is read, stage that reads). `records`: of all jobs
-    that the page rests on, by stage, for their hours; `study`: the file that says what the study is and who made it;
-    `classes`: their names, if they have any.
+    `shows`: what each figure shows; `edges`: (stage read, reading stage). `records`: of all jobs behind the page, by
+    stage, for their hours; `study`: the study's description; `classes`: their names, if any.
     """
 
     names: Names
@@ -242,7 +239,7 @@ class PageJob:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of print: its PDF, and its caption with names in braces."""
+    """A printed figure: its PDF, and its caption with names in braces."""
 
     caption: str
     pdf: From
@@ -252,7 +249,7 @@ class Drawn:
 class PaperJob:
     """Write tables, numbers, figures with captions, methods and sources as LaTeX.
 
-    `sources`: the BibTeX that they are picked from; `study`: the file that says what the study is and who made it.
+    `sources`: the BibTeX file to select from; `study`: the study's description.
     """
 
     names: Names

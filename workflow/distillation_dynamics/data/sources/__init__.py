@@ -1,1 +1,1 @@
-"""Readers of images: a file for each kind of source, which defines what `data.source` says."""
+"""Image readers: one file for each value of `data.source`."""

@@ -1,8 +1,8 @@
-"""Columns of Parquet files as their footers tell: which could hold images or labels, and how they are read.
+"""Columns of Parquet files from their footers: candidates for images and labels, and how to read them.
 
-Images are encoded (binary of any kind), or named by the paths of their files, from the folder of the Parquet file; a
-struct has them as `bytes`, as `path`, or both, as Hugging Face ships them. Labels are whole numbers, false and true (0
-and 1), or words, which are numbered in plain order or as Hugging Face's metadata names them. Imports no torch.
+Images are encoded (binary of any kind), or paths of their files relative to the Parquet file's folder; a struct has
+them as `bytes`, `path`, or both, as Hugging Face ships them. Labels are integers, false and true (0 and 1), or words,
+numbered in plain order or as in Hugging Face's metadata. Imports no torch.
 """
 
 import json
@@ -21,7 +21,7 @@ WANTED = {
 
 
 class Footer(NamedTuple):
-    """What the footer of a file says: `schema` of pyarrow, and `metadata` with its groups of rows."""
+    """A file's footer: `schema` of pyarrow, and `metadata` with its row groups."""
 
     path: str
     schema: Any
@@ -29,7 +29,7 @@ class Footer(NamedTuple):
 
     @classmethod
     def read(cls, path: str, key: str) -> "Footer":
-        """Return the footer of a file; raise StudyError naming the configuration's `key` where it has none."""
+        """Return a file's footer; raise StudyError naming the configuration's `key` if it has none."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -40,22 +40,22 @@ class Footer(NamedTuple):
             raise StudyError(f"{key}: {path} is not a readable Parquet file ({error}); fetch it again") from error
 
     def kind(self, column: str) -> Any:
-        """Return the type of a column, that of its values where it is a dictionary."""
+        """Return the type of a column; of its values for a dictionary."""
         return plain(self.schema.field(column).type)
 
     def part(self, column: str, name: str) -> Any:
-        """Return the type of a part of a column of structs; None where it is none, or has no such part."""
+        """Return the type of a field in a struct column; None without such a field."""
         kind = self.kind(column)
         there = self.is_struct(column) and kind.get_field_index(name) >= 0
         return plain(kind.field(name).type) if there else None
 
     def holds(self, role: str) -> list[str]:
-        """Return the columns that could hold images or labels, by their type."""
+        """Return the columns whose type fits images or labels."""
         can = self.is_image if role == "image" else self.is_label
         return [name for name in self.schema.names if self.schema.names.count(name) == 1 and can(name)]
 
     def is_image(self, column: str) -> bool:
-        """Return whether a column could hold images."""
+        """Return whether a column may hold images."""
         return self.has_bytes(column) or self.has_paths(column)
 
     def is_struct(self, column: str) -> bool:
@@ -73,25 +73,25 @@ class Footer(NamedTuple):
         return _text(self.kind(column)) or _text(self.part(column, PATH))
 
     def is_label(self, column: str) -> bool:
-        """Return whether a column could hold labels."""
+        """Return whether a column may hold labels."""
         import pyarrow as pa
 
         kind = self.kind(column)
         return pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _text(kind)
 
     def is_word(self, column: str) -> bool:
-        """Return whether a column of labels holds words."""
+        """Return whether a label column holds words."""
         return _text(self.kind(column))
 
     def nulls(self, column: str) -> int | None:
-        """Return how many rows of a column, or of a part of one, are null; None where that is not said."""
+        """Return the number of null rows of a column or field; None if unknown."""
         facts = list(self.statistics(column))
         if len(facts) < self.metadata.num_row_groups or not all(one.has_null_count for one in facts):
             return None
         return sum(one.null_count for one in facts)
 
     def statistics(self, column: str) -> Iterator[Any]:
-        """Yield what is said of a column, or of a part of one (`image.bytes`), in each group of rows, where it is."""
+        """Yield the statistics of a column or field in each row group that has them."""
         numbers = [n for n in range(self.metadata.num_columns) if self.metadata.schema.column(n).path == column]
         for group in range(self.metadata.num_row_groups) if len(numbers) == 1 else ():
             facts = self.metadata.row_group(group).column(numbers[0]).statistics
@@ -99,7 +99,7 @@ class Footer(NamedTuple):
                 yield facts
 
     def class_names(self, column: str) -> tuple[str, ...]:
-        """Return what Hugging Face's metadata call the classes of a column; nothing where they do not, each once."""
+        """Return the classes of a column in Hugging Face's metadata; empty if absent or not unique."""
         try:
             said = json.loads((self.schema.metadata or {}).get(b"huggingface", b"{}"))
             names = said["info"]["features"][column]["names"]
@@ -111,7 +111,7 @@ class Footer(NamedTuple):
 
 
 def plain(kind: Any) -> Any:
-    """Return the type of the values of a dictionary, or of what an extension type is kept as; another type itself."""
+    """Return the value type of a dictionary, the storage type of an extension type, or the type itself."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):
@@ -133,7 +133,7 @@ def _text(kind: Any) -> bool:
 
 
 def checked(path: str, columns: Columns, classes: int | None, key: str) -> Footer:
-    """Return the footer of a file whose columns can be read; raise StudyError naming the configuration's `key`."""
+    """Return the footer of a file with readable columns; raise StudyError naming the configuration's `key`."""
     footer = Footer.read(path, key)
     roles = ["image"] if classes is None else ["image", "label"]
     names = footer.schema.names
@@ -164,7 +164,7 @@ def _missing(footer: Footer, columns: Columns, roles: Sequence[str], key: str) -
 
 
 def _could_be(footer: Footer, roles: Iterable[str], key: str, taken: Collection[str] = ()) -> str:
-    """Return the end of a sentence: which columns could be meant, and what to write to say so."""
+    """Return the end of a sentence: columns that could be meant, and how to name them."""
     likely = {role: [name for name in _likely(footer, role) if name not in taken] for role in roles}
     found = {role: names for role, names in likely.items() if names}
     if not found:
@@ -175,17 +175,17 @@ def _could_be(footer: Footer, roles: Iterable[str], key: str, taken: Collection[
 
 
 def _likely(footer: Footer, role: str) -> list[str]:
-    """Return the columns that a role could mean: those of encoded images or of named classes, where there are any."""
+    """Return the likely columns for a role: encoded images or named classes if any, else all candidates."""
     names = footer.holds(role)
     sure = [name for name in names if (footer.has_bytes(name) if role == "image" else footer.class_names(name))]
     return sure or names
 
 
 def guessed(footer: Footer, key: str) -> Columns:
-    """Return the columns that a file most likely means, `label` empty where it has none; raise as `checked`.
+    """Return the columns a file most likely means, `label` empty if it has none; raise as `checked`.
 
-    Those of the default names count first. Then images are the only column that could be meant, and labels the only
-    one whose classes Hugging Face's metadata name.
+    Default names come first, then the only candidate for images, and the only label column with class names in Hugging
+    Face's metadata.
     """
     image, label = vars(COLUMNS).values()
     images = [image] if image in footer.holds("image") else _likely(footer, "image")
@@ -196,5 +196,5 @@ def guessed(footer: Footer, key: str) -> Columns:
 
 
 def file_of(path: str, name: str) -> str:
-    """Return the file of an image that a Parquet file names."""
+    """Return the path of an image that a Parquet file names."""
     return os.path.normpath(os.path.join(os.path.dirname(path), name))

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, some at a time: encoded images, their paths, their labels. Imports no torch."""
+"""Reads rows of Parquet files in parts: encoded images, paths, labels. Imports no torch."""
 
 from collections.abc import Iterator
 from itertools import islice, repeat
@@ -10,7 +10,7 @@ from ...errors import StudyError
 from ._columns import BYTES, PATH, Footer
 
 IMAGES_AT_A_TIME, LABELS_AT_A_TIME = 64, 2**16
-# Bytes of a column that are read ahead; left alone, pyarrow reads all of a group of rows.
+# Bytes of a column to read ahead; by default pyarrow reads whole row groups.
 READ_AHEAD = 2**20
 
 
@@ -19,7 +19,7 @@ class NoLabelError(StudyError):
 
 
 def labels_of(footer: Footer, column: str) -> Iterator[np.ndarray | list[str]]:
-    """Yield the labels of a file, some at a time: numbers, or a list of words; raise where a row has none."""
+    """Yield a file's labels in parts, as numbers or a list of words; raise if a row has none."""
     first = 0
     for values in _read(footer.path, column, LABELS_AT_A_TIME):
         if values.null_count:
@@ -31,9 +31,9 @@ def labels_of(footer: Footer, column: str) -> Iterator[np.ndarray | list[str]]:
 
 
 def by_path(footer: Footer, column: str) -> bool:
-    """Return whether images of a file lie in files of their own: those that have a path and no bytes.
+    """Return whether a file's images are separate files: they have a path and no bytes.
 
-    Where the footer does not tell, the first rows do.
+    If the footer does not say, the first rows decide.
     """
     if not (footer.has_bytes(column) and footer.has_paths(column)):
         return footer.has_paths(column)
@@ -46,7 +46,7 @@ def by_path(footer: Footer, column: str) -> bool:
 
 
 def bytes_of(footer: Footer, column: str) -> Iterator[bytes | None]:
-    """Yield the encoded images of a file, None where they lie in others."""
+    """Yield a file's encoded images, None for those in separate files."""
     if footer.has_bytes(column):
         yield from _values(footer, column, BYTES if footer.is_struct(column) else None)
     else:
@@ -54,7 +54,7 @@ def bytes_of(footer: Footer, column: str) -> Iterator[bytes | None]:
 
 
 def paths_of(footer: Footer, column: str) -> Iterator[str | None]:
-    """Yield the paths of the images of a file, None where they have none."""
+    """Yield the paths of a file's images, None for those without."""
     if footer.has_paths(column):
         yield from _values(footer, column, PATH if footer.is_struct(column) else None)
     else:
@@ -62,11 +62,11 @@ def paths_of(footer: Footer, column: str) -> Iterator[str | None]:
 
 
 def _values(footer: Footer, column: str, part: str | None) -> Iterator[Any]:
-    """Yield the values of a column, or of a part of its structs, with no more than some in memory at a time."""
+    """Yield the values of a column or struct field, with only a few in memory at a time."""
     import pyarrow.compute as pc
 
     for values in _read(footer.path, column if part is None else f"{column}.{part}", IMAGES_AT_A_TIME):
-        # Unlike `field`, this knows of structs that are null themselves.
+        # Unlike `field`, this handles null structs.
         yield from _listed(footer.path, values if part is None else pc.struct_field(values, part))
 
 
@@ -78,7 +78,7 @@ def _listed(path: str, values: Any) -> list[Any]:
 
 
 def _read(path: str, column: str, rows_at_a_time: int) -> Iterator[Any]:
-    """Yield a column of a file, or a part of it, some rows at a time; raise StudyError where it is damaged."""
+    """Yield a file's column or field in parts; raise StudyError if it is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,7 +1,7 @@
-"""Which files a path, a pattern or a list of them means, and whether all shards of a download are among them.
+"""Resolves a path, pattern or list to files, and checks that all shards of a download are present.
 
-Shards say in their names which of how many they are: `train-00003-of-00294.parquet`, with or without a hash. They are
-counted from 0, or from 1 where there is none of number 0 but one of the last number. Imports no torch.
+Names of shards give number and total: `train-00003-of-00294.parquet`, with or without a hash. Numbers start at 0, or at
+1 if there is no 0 but the last number. Imports no torch.
 """
 
 import glob
@@ -15,15 +15,15 @@ from ..source import some
 
 SHARD = re.compile(r"(\d+)[-_. ]of[-_. ](\d+)", re.IGNORECASE | re.ASCII)
 NUMBER = re.compile(r"(\d+)", re.ASCII)
-# So many missing shards are named.
+# Number of missing shards that are named.
 MOST_NAMED = 10
 
 
 def found(value: str | list[str], key: str) -> list[str]:
-    """Return the files that a path, a pattern (its files in natural order) or a list of them means.
+    """Return the files of a path, a pattern (in natural order) or a list of them.
 
-    Files that a list names one by one are a choice: of them no shard is missing. Raises StudyError naming the
-    configuration's `key` where there is no file, one twice, or not every shard.
+    Files listed one by one are a selection, whose shards need not be complete. Raises StudyError naming the
+    configuration's `key` if a file is missing or given twice, or a shard is missing.
     """
     files: list[str] = []
     chosen: set[str] = set()
@@ -49,15 +49,15 @@ def found(value: str | list[str], key: str) -> list[str]:
 
 
 def natural(path: str) -> tuple[list[str | int], str]:
-    """Return by what paths are sorted so that 2 comes before 10; those that are alike so, such as 7 and 07, plainly."""
+    """Return the sort key of a path: 2 before 10; paths that compare equal, such as 7 and 07, by plain text."""
     parts = NUMBER.split(path)
     return [int(part) if n % 2 else part for n, part in enumerate(parts)], path
 
 
 def _matching(pattern: str) -> list[str]:
-    """Return the files of a pattern in natural order; what of it is there as it is written, `my [data]`, is no pattern.
+    """Return the files of a pattern in natural order; an existing path with brackets, `my [data]`, is not a pattern.
 
-    Where nothing matches, brackets stand for themselves.
+    Without a match, brackets are taken literally.
     """
     parts = pattern.split(os.sep)
     there = max(n for n in range(len(parts)) if n == 0 or os.path.isdir(os.sep.join(parts[:n]) or os.sep))
@@ -71,10 +71,10 @@ def _matching(pattern: str) -> list[str]:
 
 
 def check_whole(files: Iterable[str], key: str, chosen: Iterable[str] = ()) -> None:
-    """Raise StudyError where shards are missing, two are one, or their names count differently.
+    """Raise StudyError if shards are missing, duplicated, or numbered inconsistently.
 
-    Shards are of one download that lie in one folder and are called alike before their number. None is missing of a
-    download all of whose files are `chosen`.
+    Shards of one download share their folder and the name before the number. A download whose files are all `chosen`
+    need not be complete.
     """
     downloads: dict[tuple[str, str], list[tuple[int, int, str]]] = defaultdict(list)
     for path in files:

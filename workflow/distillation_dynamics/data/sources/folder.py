@@ -1,7 +1,7 @@
-"""Images as files in a folder, or in a .tar (of .tars).
+"""Reads images from files in a folder or a .tar (of .tars).
 
-With classes each lies in a folder of its class, of the level that `label_depth` says: 1 is that below the source
-itself, -1 that which the image lies in. Without, folders are only a part of its name. Importing this imports no torch.
+With classes, an image is in its class's folder at the level `label_depth`: 1 is the level below the source, -1 the
+image's own folder. Without classes, folders are only part of the name. Importing this imports no torch.
 """
 
 import os
@@ -18,12 +18,12 @@ from ..source import NO_CONTENT, SYSTEMS_OWN, LeftOut, files_below, is_ignored, 
 
 PACKED = False
 OPTIONS = ("label_depth",)
-# In a WebDataset the files of a sample follow each other: of so many members of a .tar one must be its class.
+# In a WebDataset the files of a sample are consecutive: among this many members of a .tar one must be a class.
 MEMBERS_OF_A_SAMPLE = 100
 
 
 def find(value: str | list[str], key: str) -> list[str]:
-    """Return the one folder or .tar that a path means; raise StudyError naming `key` where it is anything else."""
+    """Return the folder or .tar of a path; raise StudyError naming `key` for anything else."""
     if isinstance(value, list):
         raise StudyError(f"{key}: with data.source: folder give one folder or .tar, not a list")
     path = os.path.normpath(os.path.expanduser(value))
@@ -36,7 +36,7 @@ def find(value: str | list[str], key: str) -> list[str]:
 
 
 def contents(paths: Iterable[str], key: str, label_depth: int = 1) -> list[str]:
-    """Return the images of a folder, or the .tar; raise StudyError where the folder holds none, or cannot be read."""
+    """Return the images of a folder, or the .tar; raise StudyError if the folder is empty or unreadable."""
     (root,) = paths
     if os.path.isfile(root):
         return [root]
@@ -50,12 +50,12 @@ def contents(paths: Iterable[str], key: str, label_depth: int = 1) -> list[str]:
 
 
 def count(paths: Iterable[str], classes: int | None, key: str, label_depth: int = 1) -> int | None:
-    """Return None: only a listing tells how many images there are."""
+    """Return None: only a listing knows the number of images."""
     return None
 
 
 def class_names(paths: Iterable[str], label_depth: int = 1) -> tuple[str, ...]:
-    """Return the names of the classes that a folder has images of, in order of their numbers; nothing of a .tar."""
+    """Return the classes of a folder's images in order of their numbers; empty for a .tar."""
     (root,) = paths
     if not os.path.isdir(root):
         return ()
@@ -63,20 +63,20 @@ def class_names(paths: Iterable[str], label_depth: int = 1) -> tuple[str, ...]:
 
 
 def classes_in(paths: Iterable[str], key: str, label_depth: int = 1) -> int | None:
-    """Return how many classes a folder has images of; None of a .tar, which is listed only when it is split."""
+    """Return the number of classes of a folder's images; None for a .tar, which is listed only when it is split."""
     (root,) = paths
     return len(class_names([root], label_depth)) if os.path.isdir(root) else None
 
 
 def class_of(name: str, label_depth: int) -> str | None:
-    """Return the class of an image by its path in the source; None where it lies in no folder of that level."""
+    """Return the class of an image from its path; None if it is in no folder of that level."""
     folders = name.split(os.sep)[:-1]
     place = label_depth - 1 if label_depth > 0 else label_depth
     return folders[place] if -len(folders) <= place < len(folders) else None
 
 
 def _names_at(label_depth: int, names: Iterable[str]) -> list[str]:
-    """Return the classes of images by their paths, in order of their numbers."""
+    """Return the classes of images from their paths, in order of their numbers."""
     return sorted({found for name in names if (found := class_of(name, label_depth)) is not None})
 
 
@@ -85,10 +85,9 @@ def _beside(left_out: LeftOut) -> str:
 
 
 class Source:
-    """The images of a folder or .tar, in the natural order of their names; see `data.source`.
+    """The images of a folder or .tar in natural order of their names; see `data.source`.
 
-    Raises StudyError naming the configuration's `key` when it holds none, and, with classes, when some lie in no folder
-    of a class.
+    Raises StudyError naming the configuration's `key` if there are none or, with classes, some are in no class folder.
     """
 
     classes: dict[str, int] | None = None
@@ -115,7 +114,7 @@ class Source:
         self.classes, self.labels = numbers, np.array([numbers[name] for name in own if name], dtype=np.int64)
 
     def not_of(self, classes: int) -> str:
-        """Return the sentence of a source that has images of other classes than the study's."""
+        """Return the error for a source with other classes than the study's."""
         of = "subfolders" if self.label_depth == 1 else f"folders of level {self.label_depth}"
         said = f"data.classes: {classes} is given, but {self.root} has images in {len(self.classes or ())} {of}"
         if empty := min(self._empty(), default=None):
@@ -174,14 +173,14 @@ class Source:
     def _in_tar(self) -> list[tuple[str, tuple[int, int]]]:
         rows = {}
         with open(self.root, "rb") as file:
-            # A .tar is not compressed: its images are read from their place. Of several members of one name the last
-            # counts, as where a .tar is unpacked.
+            # A .tar is not compressed, so images are read in place. Of members with the same name the last one counts,
+            # as when a .tar is unpacked.
             for name, place in self._members(file, 0, ""):
                 rows[name] = name, place
         return list(rows.values())
 
     def _members(self, file: IO[bytes], inside: int, folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Yield name and place of the images of a .tar that begins `inside` bytes from the start of the source."""
+        """Yield name and place of the images in a .tar that begins at byte `inside` of the source."""
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 name = os.path.normpath(os.path.join(os.sep, folder, member.name.lstrip(os.sep))).lstrip(os.sep)
@@ -200,7 +199,7 @@ class Source:
                     self.left_out.add(suffix.lower() or "without a suffix", os.path.basename(name))
 
     def _empty(self) -> list[str]:
-        """Return the folders without folders, and without images, in them."""
+        """Return the class folders without images."""
         found = []
         for folder, below, _ in os.walk(self.root):
             below[:] = [name for name in below if not is_ignored(name)]

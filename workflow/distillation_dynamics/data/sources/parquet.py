@@ -1,7 +1,8 @@
-"""Parquet files of images, as Hugging Face ships them: found, checked by their footers, read a few rows at a time.
+"""Reads Parquet files of images as Hugging Face ships them; their footers are checked first, then rows are read in
+parts.
 
-A source is one file or several (its shards), read in the order given. What a column may hold is said in `_columns`; the
-labels are not looked at where there are no classes. Imports no torch.
+A source is one or several files (shards), read in the given order. `_columns` says what a column may hold; labels are
+ignored without classes. Imports no torch.
 """
 
 import os
@@ -21,15 +22,15 @@ OPTIONS = ("columns",)
 
 
 def find(value: str | list[str], key: str) -> list[str]:
-    """Return the files that a path, a pattern (its files in natural order) or a list of them means.
+    """Return the files of a path, a pattern (in natural order) or a list of them.
 
-    Raises StudyError naming the configuration's `key` where there is none, one twice, or not every shard.
+    Raises StudyError naming the configuration's `key` if a file is missing or given twice, or a shard is missing.
     """
     return _shards.found(value, key)
 
 
 def contents(paths: Iterable[str], key: str, columns: Columns = COLUMNS) -> list[str]:
-    """Return the files, and those of images that they name; raise StudyError where some of these are not there."""
+    """Return the files and the image files they name; raise StudyError if any of these are missing."""
     paths = list(paths)
     named: dict[str, None] = {}
     first = ""
@@ -54,7 +55,7 @@ def _short(name: str, most: int = 100) -> str:
 
 
 def class_names(paths: Iterable[str], columns: Columns = COLUMNS) -> tuple[str, ...]:
-    """Return what the classes are called, in order of their numbers; nothing where nothing names them."""
+    """Return the names of the classes in order of their numbers; empty if nothing names them."""
     paths = list(paths)
     try:
         footer = Footer.read(paths[0], "")
@@ -63,14 +64,14 @@ def class_names(paths: Iterable[str], columns: Columns = COLUMNS) -> tuple[str, 
             return ()
         return footer.class_names(column) or (tuple(_words(paths, column)) if footer.is_word(column) else ())
     except StudyError:
-        # What is wrong with a file is said where it is read; one without names is none the worse.
+        # Faults of a file are reported where it is read; missing names do no harm.
         return ()
 
 
 def classes_in(paths: Iterable[str], key: str, columns: Columns = COLUMNS) -> int | None:
-    """Return one more than the highest label, or how many words there are; None where some image has no label.
+    """Return the highest label plus one, or the number of words; None if an image has no label.
 
-    Raises StudyError naming the configuration's `key` where a footer cannot be read.
+    Raises StudyError naming the configuration's `key` if a footer is unreadable.
     """
     footers = [Footer.read(path, key) for path in paths]
     if any(columns.label not in footer.holds("label") for footer in footers):
@@ -88,9 +89,9 @@ def classes_in(paths: Iterable[str], key: str, columns: Columns = COLUMNS) -> in
 
 
 def looked_at(paths: Iterable[str], key: str) -> tuple[Columns, int | None]:
-    """Return which columns of files that nobody described hold images and labels, and how many classes there are.
+    """Return the columns of images and labels in files without a configuration, and the number of classes.
 
-    Raises StudyError where files cannot be read, shards are missing, or more than one column could hold the images.
+    Raises StudyError if files are unreadable, shards are missing, or several columns may hold the images.
     """
     paths = list(paths)
     _shards.check_whole(paths, key)
@@ -104,8 +105,7 @@ def looked_at(paths: Iterable[str], key: str) -> tuple[Columns, int | None]:
 def count(paths: Iterable[str], classes: int | None, key: str, columns: Columns = COLUMNS) -> int:
     """Return the number of images of all files, from their footers.
 
-    Raises StudyError naming the configuration's `key` where a footer, or words for labels, tell that files cannot be
-    used.
+    Raises StudyError naming the configuration's `key` if footers or label words show that the files are unusable.
     """
     footers = [_columns.checked(path, columns, classes, key) for path in paths]
     if classes is not None:
@@ -116,7 +116,7 @@ def count(paths: Iterable[str], classes: int | None, key: str, columns: Columns 
 
 
 def _check_labels_by(footer: Footer, column: str, classes: int, key: str) -> None:
-    """Raise StudyError naming the configuration's `key` where a footer tells that labels cannot be used."""
+    """Raise StudyError naming the configuration's `key` if a footer shows that labels are unusable."""
     for facts in footer.statistics(column):
         if facts.has_null_count and facts.null_count:
             raise StudyError(
@@ -128,7 +128,7 @@ def _check_labels_by(footer: Footer, column: str, classes: int, key: str) -> Non
 
 
 def _bounds(footer: Footer, column: str) -> tuple[int, int]:
-    """Return the lowest and the highest label of a file, by its footer where that tells; raise where one lacks."""
+    """Return the lowest and highest label of a file, from its footer if possible; raise if a label is missing."""
     facts = list(footer.statistics(column))
     if footer.nulls(column) == 0 and all(one.has_min_max for one in facts):
         found = [int(bound) for one in facts for bound in (one.min, one.max)]
@@ -138,16 +138,16 @@ def _bounds(footer: Footer, column: str) -> tuple[int, int]:
 
 
 def _words(paths: Iterable[str], column: str) -> list[str]:
-    """Return all words that label images of files, in plain order."""
+    """Return all label words of the files, in plain order."""
     parts = (part for path in paths for part in labels_of(Footer.read(path, ""), column))
     return sorted({str(word) for part in parts for word in part})
 
 
 def _numbers_of_words(footers: Iterable[Footer], column: str, classes: int, key: str) -> dict[str, int] | None:
-    """Return the number of each class by the word for it; None where labels are numbers.
+    """Return word -> class number; None if labels are numbers.
 
-    Words are numbered as Hugging Face's metadata name the classes, else in plain order. Raises StudyError naming the
-    configuration's `key` where they are more than the study's classes, or some files have words and some numbers.
+    Words are numbered as in Hugging Face's metadata, else in plain order. Raises StudyError naming the configuration's
+    `key` if there are more words than classes, or some files have words and others numbers.
     """
     footers = list(footers)
     words = [footer.is_word(column) for footer in footers]
@@ -179,16 +179,16 @@ def _other_classes(numbered: Mapping[str, int], classes: int, column: str, key: 
 
 
 class Source:
-    """The images of Parquet files, each named by its file and row, and its path where it has one; see `data.source`.
+    """The images of Parquet files, named by file and row, and by path if they have one; see `data.source`.
 
-    Raises StudyError where a file is damaged or a row lacks its label, and, while they are read, its image.
+    Raises StudyError if a file is damaged or a row lacks its label, and, on reading, its image.
     """
 
     def __init__(self, paths: Iterable[str], classes: int | None, key: str, columns: Columns = COLUMNS):
         self.footers = [_columns.checked(path, columns, classes, key) for path in paths]
         self.columns, self.key = columns, key
         self.classes, self.labels = None, None
-        # Files of one name in several folders are told apart by theirs.
+        # Files with the same name in several folders are distinguished by folder.
         above = os.path.commonpath([os.path.dirname(os.path.abspath(footer.path)) for footer in self.footers])
         names = []
         for footer in self.footers:
@@ -213,11 +213,11 @@ class Source:
         return np.concatenate(parts)
 
     def not_of(self, classes: int) -> str:
-        """Return the sentence of a source whose words are not those of so many classes."""
+        """Return the error for a source with another number of words than classes."""
         return _other_classes(self.classes or {}, classes, self.columns.label, self.key)
 
     def encoded(self) -> Iterator[bytes]:
-        """Yield the encoded images in order, with no more than some rows in memory at a time."""
+        """Yield the encoded images in order, with only a few rows in memory at a time."""
         for footer in self.footers:
             column = self.columns.image
             named = by_path(footer, column)
