@@ -36,7 +36,12 @@ from helpers import changed, graph_of, load, small_config
 
 FOLDER = ROOT / "workflow/distillation_dynamics/networks/architectures"
 WIDTH = 36
-ALL = {name: {"width": WIDTH} if known.options else {} for name, known in extensions.architectures().items()}
+# Of those that change a ViT.
+ALL = {
+    name: {"width": WIDTH} if known.options else {}
+    for name, known in extensions.architectures().items()
+    if name != "batched_heads"
+}
 CHANGED = [{name: options} for name, options in ALL.items()]
 SIZE = 32
 

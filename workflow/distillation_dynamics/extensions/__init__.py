@@ -43,7 +43,7 @@ OTHERS = {
 # Values that a target may give for the teacher's weights and blocks.
 TARGET_WEIGHTS, TARGET_BLOCKS = ("trained", "untrained"), ("given", "reversed")
 # Requirements on a model known to networks.protocol.
-ARCHITECTURE_REQUIRES = ("class_token", "plain")
+ARCHITECTURE_REQUIRES = ("class_token", "plain", "talking_heads")
 # Fields of outputs.Request, and of metrics/pairs/activations.Activations.
 METRIC_REQUIRES = ("logits", "features", "prefix", "attention", "gradients", "lens", "pooled", "network")
 PAIR_REQUIRES = ("logits", "pooled", "tokens", "grams")

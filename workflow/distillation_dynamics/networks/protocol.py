@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 import torch
+from timm.models.cait import TalkingHeadAttn
 from torch import Tensor
 
 from ..outputs import ALL, Outputs, Request, asked_for
@@ -79,6 +80,10 @@ REQUIRES = {
     "plain": (
         _plain,
         "it is no plain Transformer, whose blocks are all of one width and whose head reads what the last one gives",
+    ),
+    "talking_heads": (
+        lambda network: any(isinstance(module, TalkingHeadAttn) for module in network.modules()),
+        "its heads of attention are not mixed with each other, as those of CaiT are",
     ),
 }
 
