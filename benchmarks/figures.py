@@ -4,8 +4,7 @@
 
 Each figure is drawn again from the tables of the study and saved in its formats, in turns with one of the same size and
 with the same panels in which nothing is drawn. Both run in this process, one thread each; of processor time the least
-of all rounds is compared. Prints a JSON object: by figure, and together, both times and their ratio. Animations are
-left out.
+of all rounds is compared. Prints a JSON object: by figure, and together, both times and their ratio.
 """
 
 import argparse
@@ -31,13 +30,11 @@ from distillation_dynamics.stages import figures as stage
 
 
 def jobs_of(study: Path, out: Path) -> list[FiguresJob]:
-    """Return the jobs that drew the printed figures of a study, by their records, with files in `out`."""
+    """Return the jobs that drew the figures of a study, by their records, with files in `out`."""
     jobs = []
     for path in sorted((study / "figures").glob(".*.record.json")):
         known = read_json(path)
         job, files = known["job"], tuple(str(out / name) for name in known["files"])
-        if files[0].endswith(".gif"):
-            continue
         names = build(Names, job["names"])
         # Paths in a record begin at the folder that holds `results`.
         root = study.resolve().parents[1]

@@ -72,7 +72,7 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
     members += [(control, None, 0, networks[name]) for name, control in who.controls.items()]
     strength = {variant: draw.uniform(0.4, 1.6) for variant in who.variants}
     students = [(variant, seed, epoch, student) for variant in who.variants for seed in seeds for epoch in epochs]
-    rows = {name: [] for name in ("depth", "spectrum", "saliency", "gradient_maps")}
+    rows = {name: [] for name in ("depth", "spectrum", "saliency")}
     untrained = set(who.controls.values())
     for name, seed, epoch, facts in members + students:
         key = {"network": name, "seed": seed, "epoch": epoch}
@@ -85,9 +85,6 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
                 rows["depth"].append(here | depth_row(draw, facts, block, size, epoch > 0))
                 rows["spectrum"] += [here | one for one in bins(draw, facts["widths"][block], size, epoch > 0)]
         rows["saliency"] += [key | one for one in maps(draw, ("image", "gradient", "smoothgrad"))]
-        for block, own in enumerate(facts["names"]):
-            one = maps(draw, ("map",), facts["sides"][block])
-            rows["gradient_maps"] += [key | row | {"block": block, "block_name": own} for row in one]
     tables = {name: frame(values) for name, values in rows.items()}
     if rows["depth"]:
         tables["references"] = references.references_of(tables["depth"])

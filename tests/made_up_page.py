@@ -89,7 +89,7 @@ def report_of(titles=TITLES):
     return {"title": "made_up", "summary": summary, "study": paragraphs[0], "sections": answered}
 
 
-def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "gradient_maps"), made=None, classes=()):
+def write(folder, who=WHO, tables=None, report=None, figures=("accuracy", "saliency"), made=None, classes=()):
     """Write all that a page reads and return its job, as a process reads it from its task."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = tables_of(who) if tables is None else tables

@@ -138,9 +138,7 @@ WRONG = {
         ("{images}", "{image}", "CAPTION: 'image' is not valid; did you mean images"),
         ("{images}", "{images", "CAPTION: must be a text, with names in braces"),
         ('"Ranks ({images})."', "3", "CAPTION: must be a text, with names in braces, and not 3"),
-        ("METRICS =", 'FORMATS = ("svg",)\nMETRICS =', "FORMATS: 'svg' is not valid"),
         ("draw", "drwa", "there is no function draw; did you mean drwa"),
-        ("METRICS =", 'FORMATS = ("gif",)\nMETRICS =', "there is no function animate"),
     ],
     ("questions", QUESTION): [
         ('"Mine?"', "3", "TITLE: must be a text, and not 3"),

@@ -21,11 +21,10 @@ from distillation_dynamics.stages import figures as stage
 from helpers import extension
 from made_up import FAMILIES, RESNET, SWIN, figure_job, names, network, study
 
-OVER_DEPTH = ["attention", "depth_profiles", "gradients", "rank", "tokens"]
+OVER_DEPTH = ["depth_profiles", "rank", "tokens"]
 OF_PAIRS = ["networks", "neighbours", "procrustes"]
-OF_IMAGES = ["gradient_maps", "saliency"]
-OF_STUDENTS = ["agreement", "cka", "dynamics", "terms", "training_curves"]
-OF_ALL = ["accuracy", "map", "sep", "spectra", *OVER_DEPTH, *OF_IMAGES]
+OF_STUDENTS = ["cka", "dynamics", "terms", "training_curves"]
+OF_ALL = ["accuracy", "map", "sep", "spectra", "saliency", *OVER_DEPTH]
 FIGURES = [*OF_ALL, *OF_STUDENTS]
 VARIANTS = ["none", "soft", "spectral_first", "spectral_last"]
 SHOWN = ["teacher", "teacher untrained", "none", "soft", "spectral first", "spectral last"]
@@ -133,11 +132,11 @@ def test_a_figure_asks_for_what_it_cannot_do_without():
         module = import_module(f"distillation_dynamics.figures.{name}")
         requires = getattr(module, "REQUIRES", ())
         assert set(requires) <= {"students", "teacher", "variants", "networks", "labels"}
-        assert ("labels" in requires) == (name in (*OF_IMAGES, "accuracy", "gradients"))
+        assert ("labels" in requires) == (name in ("accuracy", "saliency"))
         assert ("students" in requires) == (name in OF_STUDENTS) and ("networks" in requires) == (name in OF_PAIRS)
 
 
-@pytest.mark.parametrize("name", ["agreement", "cka", "dynamics", "sep", "spectra", *OVER_DEPTH])
+@pytest.mark.parametrize("name", ["cka", "dynamics", "sep", "spectra", *OVER_DEPTH])
 def test_a_title_says_how_many_images_and_seeds_stand_behind_a_figure(name, tables):
     title = draw(name, tables).get_suptitle()
     assert "320" in title and "2 seeds" in title
@@ -261,8 +260,6 @@ def test_levels_that_width_or_keys_alone_make_are_drawn_for_teacher_and_baseline
         found = {line.get_label(): line.get_ydata() for line in axes[place].lines}
         np.testing.assert_array_equal(found["_teacher, reference"], rows[column])
         assert "_soft, reference" in found
-    level = {line.get_label(): line.get_ydata() for line in draw("attention", tables).axes[0].lines}
-    np.testing.assert_array_equal(level["_teacher, reference"], np.full(8, 4.0))
 
 
 def test_the_largest_clipped_share_is_named_with_its_model(tables):
@@ -289,30 +286,11 @@ def test_blocks_are_named_where_all_networks_have_the_same(tables):
 
 
 def test_networks_without_a_value_are_named(tables, stages):
-    panel = draw("gradients", tables).axes[4]
-    assert panel.get_title("right") == "no value: teacher and control"
-    figure = draw("attention", stages, STAGES)
-    assert figure.axes[0].get_title("right") == "no value: soft"
-    assert [text.get_text() for text in figure.axes[1].texts if "value" in text.get_text()] == ["no value"]
-    nowhere = stages["depth"].assign(attention_entropy=np.nan, attention_distance=np.nan)
-    assert draw("attention", stages | {"depth": nowhere}, STAGES).axes[2].get_title("right") == "no value"
-    assert draw("gradients", stages, STAGES).axes[4].get_title("right") == "no value"
-
-
-def test_gradients_draw_what_is_tested_and_exact_zeros_around_each_other_on_the_lower_edge(tables, stages):
-    figure = draw("gradients", tables)
-    levels, variants = figure.axes[2:4]
-    for axes, count in ((levels, 1), (variants, 3)):
-        zeros = [line for line in axes.lines if line.get_linestyle() == "None"]
-        assert len(zeros) == len({line.get_markersize() for line in zeros}) == count
-        assert all(line.get_xdata().tolist() == [axes.dataLim.x1] for line in zeros)
-        assert all(line.get_ydata().tolist() == [0] for line in zeros)
-    assert "exactly zero, in patch tokens of all students:" in note_of(figure)
-    assert "No gradient of patch tokens is exactly zero" in note_of(draw("gradients", stages, STAGES))
-    np.testing.assert_allclose(
-        lines(figure.axes[0])["teacher"].get_ydata(),
-        tables["depth"].query("network == 'teacher' and probe == 'balanced'")["gradient_magnitude"],
-    )
+    depth = tables["depth"].copy()
+    depth.loc[depth["network"].isin(["teacher", "teacher_untrained"]), "token_cosine"] = np.nan
+    assert draw("tokens", tables | {"depth": depth}).axes[0].get_title("right") == "no value: teacher and control"
+    nowhere = stages["depth"].assign(token_cosine=np.nan)
+    assert draw("tokens", stages | {"depth": nowhere}, STAGES).axes[0].get_title("right") == "no value"
 
 
 def test_ranks_lie_below_the_lines_of_channels_and_tokens(tables):
@@ -412,23 +390,12 @@ def test_cka_falls_back_on_images_where_grids_differ(tables):
     assert all(np.isfinite(axes.images[0].get_array()).all() for axes in figure.axes if axes.images)
 
 
-def test_agreement_shows_trained_students_and_the_share_that_chance_would_give(tables):
-    figure = draw("agreement", tables)
-    last, shares, divergence = figure.axes
-    rows = tables["agreement"].query("network == 'soft'").groupby("epoch").mean(numeric_only=True)
-    np.testing.assert_allclose(lines(shares)["soft"].get_ydata(), rows["agreement"].loc[2:])
-    assert f"soft, by chance: {0.86 * rows['top1'].iloc[-1]:.1f} %" in note_of(figure)
-    assert f"untrained: {rows['agreement'].iloc[0]:.1f} %" in note_of(figure)
-    assert divergence.get_yscale() == "log" and set(lines(divergence)) == set(SHOWN[2:])
-    assert [text.get_text() for text in last.get_yticklabels()] == SHOWN[2:]
-
-
 def test_one_block_and_one_image_are_drawn():
     one = network([6], [1])
     made = study(names(variants=["soft"]), {"teacher": one}, one, epochs=(0, 1), images=1)
     depth = made["depth"].copy()
     depth.loc[:, [column for column in depth if column.endswith("_se")]] = np.nan
-    for name in ("depth_profiles", "rank", "spectra", "dynamics", "sep", "cka", "map", "gradients", "tokens"):
+    for name in ("depth_profiles", "rank", "spectra", "dynamics", "sep", "cka", "map", "tokens"):
         assert stays_on_the_page(draw(name, made | {"depth": depth}))
 
 
@@ -439,24 +406,7 @@ def test_two_networks_of_one_block_on_one_image_are_held_beside_each_other():
         assert stays_on_the_page(draw(name, made, who))
 
 
-def test_gradients_that_are_all_zero_are_said_to_be(tables):
-    columns = ["gradient_magnitude", "gradient_magnitude_patches", "gradient_magnitude_class"]
-    depth = tables["depth"].assign(**dict.fromkeys(columns, 0.0))
-    figure = draw("gradients", {"depth": depth})
-    assert "exactly zero, in patch tokens of all students, teacher, teacher untrained:" in note_of(figure)
-    assert stays_on_the_page(figure) and len(figure.axes[0].get_yticks()) == 0
-    pictures = draw("dynamics", tables | {"depth": depth})
-    assert "zero every-\nwhere" in {axes.get_ylabel() for axes in pictures.axes} and stays_on_the_page(pictures)
-
-
-def test_a_network_without_gradients_or_head_is_left_out_and_named(alone):
-    depth = alone["depth"].copy()
-    depth.loc[depth["network"] == "swin_tiny", ["gradient_magnitude_patches", "gradient_magnitude_class"]] = np.nan
-    panels = draw("gradients", {"depth": depth}, ALONE).axes
-    assert panels[7].get_title("right") == "no value: swin tiny" and panels[3].get_title("right") == ""
-    nothing = depth.assign(gradient_magnitude_patches=np.nan, gradient_magnitude_class=np.nan)
-    note = note_of(draw("gradients", {"depth": nothing}, ALONE))
-    assert "No gradient of patch tokens could be measured" in note
+def test_a_network_without_a_head_is_left_out_and_named(alone):
     runs = alone["runs"].copy()
     runs.loc[runs["network"] == "swin_tiny", "test_top1"] = np.nan
     figure = draw("accuracy", {"runs": runs}, ALONE)
@@ -532,11 +482,8 @@ def test_eight_networks_are_readable_and_of_more_the_first_eight_are_shown():
 def test_networks_that_were_not_compared_are_said_not_to_be(tables):
     with pytest.raises(NoValue, match="no two networks were compared"):
         draw("networks", tables)
-    cka = tables["cka"].assign(other="somebody")
-    for name in ("cka", "agreement"):
-        table = {"cka": cka, "agreement": tables["agreement"].assign(other="somebody")}
-        with pytest.raises(NoValue, match="no student was compared with the teacher"):
-            draw(name, table)
+    with pytest.raises(NoValue, match="no student was compared with the teacher"):
+        draw("cka", {"cka": tables["cka"].assign(other="somebody")})
 
 
 def test_the_map_has_a_line_a_network_from_its_first_block_to_its_last(tables):
@@ -560,19 +507,15 @@ def test_a_map_of_networks_alone_does_not_speak_of_epochs(alone):
 
 def test_a_network_without_maps_of_an_image_is_said_to_have_no_value(alone):
     saliency = alone["saliency"].query("network != 'resnet' or method == 'image'")
-    maps = alone["gradient_maps"].query("network != 'resnet'")
     texts = [text.get_text() for axes in draw("saliency", {"saliency": saliency}, ALONE).axes for text in axes.texts]
-    assert texts.count("no value") == 2 * texts.count("gradient") == 2 * 6
-    figure = draw("gradient_maps", {"saliency": saliency, "gradient_maps": maps}, ALONE)
-    assert "resnet" not in {text.get_text() for text in figure.axes[0].texts} and stays_on_the_page(figure)
+    assert texts.count("no value") == 2 * texts.count("gradient") == 2 * 2
     with pytest.raises(NoValue, match="no network has a map"):
         draw("saliency", {"saliency": saliency.query("method == 'image'")}, ALONE)
 
 
 def test_images_without_a_label_are_said_to_have_none(alone):
-    unlabelled = {name: alone[name].assign(label=None) for name in ("saliency", "gradient_maps")}
-    for name in OF_IMAGES:
-        assert "no label" in {text.get_text() for text in draw(name, unlabelled, ALONE).axes[0].texts}
+    unlabelled = {"saliency": alone["saliency"].assign(label=None)}
+    assert "no label" in {text.get_text() for text in draw("saliency", unlabelled, ALONE).axes[0].texts}
 
 
 def test_shares_of_the_loss_are_stacked_to_one_and_norms_stand_below(tables):

@@ -30,7 +30,7 @@ MANY = (
 )
 STUDENT = network([48] * 5, [4] * 5, class_token=True)
 TWO_BLOCKS = network([8] * 2, [2] * 2)
-OF_IMAGES = ("gradient_maps", "saliency", "saliency_over_depth")
+OF_IMAGES = ("saliency",)
 LONG = "a_variant_with_a_name_of_forty_letters_or_so"
 
 
@@ -85,17 +85,10 @@ def asked(name, who, tables):
 
 
 def drawn(name, who, tables):
-    """A figure, or the last frame of an animation."""
+    """A figure of a study."""
     style = Style("colorblind", 60, who, ("T - shirt / top", "Trouser", "Ankle boot"))
     style.apply()
-    module = import_module(f"distillation_dynamics.figures.{name}")
-    if hasattr(module, "draw"):
-        return module.draw(tables, style)
-    animation = module.animate(tables, style)
-    for number in animation.new_frame_seq():
-        animation._draw_frame(number)
-    animation._draw_was_started = True
-    return animation._fig
+    return import_module(f"distillation_dynamics.figures.{name}").draw(tables, style)
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -16,8 +16,8 @@ from conftest import ROOT
 from frames import minus_ones
 from helpers import jobs, network_of, shared, snakemake
 
-# Modules that draw no figure, an animation, and what asks for several image sets.
-NOT_OF_THIS_STUDY = {"saliency_over_depth", "probes"}
+# What asks for several image sets.
+NOT_OF_THIS_STUDY = {"probes"}
 VARIANTS = ["none", "hard", "spectral_first_last", "everything"]
 
 
@@ -39,8 +39,6 @@ def test_every_figure_is_a_picture_that_is_not_blank(results):
         pixels = np.asarray(Image.open(results / f"figures/{name}.png").convert("L"))
         assert pixels.std() > 5
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
-    with Image.open(results / "figures/saliency_over_depth.gif") as animation:
-        assert animation.n_frames > 1 and np.asarray(animation.convert("L")).std() > 5
 
 
 def test_no_column_holds_a_number_for_what_is_not_there(results):

@@ -6,7 +6,7 @@
 #   results/<study>/summary/{<table>.parquet,summary.md,cost.md}
 #   results/<study>/statistics/{<table>.parquet,numbers.json}
 #   results/<study>/statistics/{summary.md,report.md,methods.md,report.json}
-#   results/<study>/figures/<figure>.{pdf,png,gif}
+#   results/<study>/figures/<figure>.{pdf,png}
 #   results/<study>/paper/{main.tex,numbers.tex,methods.tex,references.bib}
 #   results/<study>/paper/tables/<table>.tex
 #   results/<study>/paper/figures/<figure>.{tex,pdf}

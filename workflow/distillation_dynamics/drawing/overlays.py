@@ -1,11 +1,10 @@
-"""What the figures of maps over images share: how maps are chosen, scaled and laid over images, on one sheet in inches.
+"""Maps over images: how they are chosen, scaled and laid over images, on one sheet in inches.
 
-In: rows of saliency.parquet and gradient_maps.parquet, maps of single images. All pictures share one pair of axes whose
-unit is the inch: hundreds of axes take ten times as long.
+In: rows of saliency.parquet, maps of single images. All pictures share one pair of axes whose unit is the inch: many
+axes take ten times as long.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,8 @@ from .style import PAGE, SMALL, TEXT, Style, label, last_epoch
 
 # Inches: for the names of networks and for the scale; between pictures, and between groups of them; a line of text.
 NAMES, SCALE, GAP, GROUP, LINE = 1.12, 0.34, 0.03, 0.12, 0.13
-# Rows of networks that are still readable on a page, and the largest side of a picture.
-DOWN, LARGEST = 16, 0.9
+# The largest side of a picture.
+LARGEST = 1.0
 # Students before their first update, who are the same in all variants of a seed.
 UNTRAINED = "untrained student"
 # Of an image, how dark black is drawn; the colour of a map over it, and how opaque its largest value is.
@@ -46,10 +45,11 @@ def final_maps(table: pd.DataFrame, names: Names) -> pd.DataFrame:
 def networks_of(table: pd.DataFrame, most: int, style: Style) -> tuple[list[str], str]:
     """Return up to `most` names in the table's order, and words for a title that says whether any are left out.
 
-    The reference, its control and students stay before other networks, and these before their controls.
+    The reference, its control, the student untrained and its baseline come before other networks, variants, controls.
     """
     names, reference = list(dict.fromkeys(table["network"])), style.names.reference
-    first = [reference, style.names.controls.get(reference), UNTRAINED, *style.names.variants, *style.names.ordered]
+    pairs = [reference, style.names.controls.get(reference), UNTRAINED, *style.names.baselines.values()]
+    first = [*pairs, *style.names.ordered, *style.names.variants]
     kept = sorted(names, key=lambda name: first.index(name) if name in first else len(first))[:most]
     said = f"{most} of {len(names)} networks, " if len(names) > most else ""
     return [name for name in names if name in kept], said
@@ -155,16 +155,15 @@ def _nearest(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def draw_maps(
-    chosen: pd.DataFrame, places: Sequence[tuple[str, int, Any]], heads: Mapping[int, str],
-    pixels: Mapping[tuple, np.ndarray], found: Mapping[tuple, np.ndarray], title: str, note: str,
-    classes: Sequence[str], below: Mapping[str, str] | None = None,
+    chosen: pd.DataFrame, names: Sequence[str], heads: Mapping[str, str], pixels: Mapping[tuple, np.ndarray],
+    found: Mapping[tuple, np.ndarray], title: str, note: str, classes: Sequence[str],
 ) -> Figure:  # fmt: skip
     """Return a figure of the images `chosen` (`examples`) side by side, each over a row of maps for every network.
 
-    `places`: network, column, and key of the map there; `heads`: column -> its name; `pixels`: network, image -> the
-    image as that network sees it; `found`: network, image, key -> map; `below`: what stands under a network's name.
+    `heads`: key of each column of maps -> its name; `pixels`: network, image -> the image as that network sees it;
+    `found`: network, image, key -> map.
     """
-    names, across = list(dict.fromkeys(name for name, _, _ in places)), 1 + max(column for _, column, _ in places)
+    across = len(heads)
     step = min((PAGE - NAMES - GROUP * len(chosen)) / (len(chosen) * across), LARGEST)
     side, first = step - GAP, 2 * LINE + step
     figure, axes, top = canvas(first + step * len(names), title, note)
@@ -174,24 +173,13 @@ def draw_maps(
         axes.text(middle, top, class_said(class_, classes), ha="center", va="top", fontsize=TEXT)
         any_pixels = next(picture for (_, one), picture in pixels.items() if one == image)
         show(axes, any_pixels, (middle - side / 2, top + LINE, side, side))
-        for column, text in heads.items():
-            x = left + column * step + side / 2
-            axes.text(x, top + first - 0.02, text, ha="center", va="bottom", fontsize=SMALL)
-        for name, column, key in places:
-            box = left + column * step, top + first + names.index(name) * step, side, side
-            own, values = pixels.get((name, image), any_pixels), found.get((name, image, key), NOTHING)
-            show(axes, own, box, values, f"{name}/{image}/{key}")
+        for column, (key, text) in enumerate(heads.items()):
+            x = left + column * step
+            axes.text(x + side / 2, top + first - 0.02, text, ha="center", va="bottom", fontsize=SMALL)
+            for row, name in enumerate(names):
+                own, values = pixels.get((name, image), any_pixels), found.get((name, image, key), NOTHING)
+                show(axes, own, (x, top + first + row * step, side, side), values, f"{name}/{image}/{key}")
     for row, name in enumerate(names):
-        _name_at_left(axes, name, top + first + row * step + side / 2, (below or {}).get(name, ""))
+        middle, text = top + first + row * step + side / 2, fitted(label(name), NAMES - 0.1, TEXT, 3)
+        axes.text(NAMES - 0.06, middle, text, ha="right", va="center", fontsize=TEXT)
     return figure
-
-
-def _name_at_left(axes: Axes, name: str, middle: float, below: str = "") -> None:
-    """Write a network's name left of its row, within NAMES, and a line of small text below it if there is room."""
-    below = below if len(below) < 18 else ""
-    text = fitted(label(name), NAMES - 0.1, TEXT, 2)
-    lift = 0.06 if below else 0
-    axes.text(NAMES - 0.06, middle - lift, text, ha="right", va="center", fontsize=TEXT)
-    if below:
-        top = middle - lift + 0.055 * (1 + text.count("\n"))
-        axes.text(NAMES - 0.06, top, below, ha="right", va="top", fontsize=SMALL, color="0.35")

@@ -56,7 +56,6 @@ PAIR_COLUMNS = ("PAIR_COLUMNS", "NETWORK_COLUMNS")
 IMAGES = ("measure", "saliency", "compare")
 # Options of every term, whose names an objective cannot use.
 TERM_OPTIONS = ("objective", "weight", "course", "target", "teacher", "pairs", "moves", "reduction")
-PRINT, SCREEN = ("pdf", "png"), ("gif",)
 
 
 def readers() -> dict[str, bool]:
@@ -158,9 +157,7 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
     """Return the figures by name; `tables` are the existing tables. Raises StudyError as `objectives`."""
     known, measured, found = sorted(tables), [*metrics(), *pair_metrics()], {}
     for file in _files("figures"):
-        formats = file.texts("FORMATS", default=PRINT)
-        file.allow("FORMATS", formats, SCREEN if formats == SCREEN else PRINT)
-        file.must_define("animate" if formats == SCREEN else "draw")
+        file.must_define("draw")
         caption = file.value("CAPTION")
         try:
             named = [name for _, name, *_ in Formatter().parse(caption) if name is not None]
@@ -170,7 +167,6 @@ def figures(tables: Iterable[str]) -> dict[str, Figure]:
         found[file.name] = Figure(
             tables=file.texts("TABLES", known),
             metrics=file.texts("METRICS", measured, default=()),
-            formats=formats,
             requires=file.texts("REQUIRES", FIGURE_REQUIRES, default=()),
             caption=caption,
             shows=file.first_sentence(),

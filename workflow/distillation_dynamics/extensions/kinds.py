@@ -71,7 +71,7 @@ class Metric(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Tables and metrics that a figure needs, its formats, and the required networks.
+    """Tables and metrics that a figure needs, and the required networks.
 
     `caption`: what it shows, with n, interval and control, and CAPTION_NAMES in braces; `shows`: the first sentence of
     its module.
@@ -79,7 +79,6 @@ class Figure(NamedTuple):
 
     tables: tuple[str, ...]
     metrics: tuple[str, ...]
-    formats: tuple[str, ...]
     requires: tuple[str, ...]
     caption: str
     shows: str

@@ -27,6 +27,7 @@ from .who import by_content, names_of, setting_of
 # Per-image values stay with their networks: for ImageNet they are gigabytes.
 SCALARS, SHARED_TABLES = "scalars", ("depth", "spectrum")
 SUMMARY_TABLES = ("runs", "epochs", "terms", "term_gradients", "summary", "cost")
+FIGURE_FORMATS = ("pdf", "png")
 LIBRARY = Path(__file__).parents[1]
 SOURCES = LIBRARY.parents[1] / "resources/sources.bib"
 # Scripts, style, templates and glossary of the page; the scripts include Vega, which draws its charts.
@@ -217,7 +218,7 @@ def _figure(
     graph: Graph, name: str, figure: extensions.Figure, owners: dict[str, Task], classes: tuple[str, ...]
 ) -> Task:
     """Add a figure; `owners` maps tables to their tasks."""
-    files = [f"{name}.{ending}" for ending in figure.formats]
+    files = [f"{name}.{ending}" for ending in FIGURE_FORMATS]
     reads = [(owners[table], [f"{table}.parquet"]) for table in figure.tables]
     job = FiguresJob(
         *(name, names_of(graph), tuple(task.files(*read) for task, read in reads), graph.study.figures),
@@ -238,10 +239,9 @@ def _owners(graph: Graph) -> dict[str, Task]:
 def _page(graph: Graph, drawn: dict[str, extensions.Figure], owners: dict[str, Task], classes: tuple[str, ...]) -> Task:
     """Add the page of the study; `owners` maps tables to their tasks."""
     tables = {name: task.files(f"{name}.parquet") for name, task in owners.items()}
-    # All but animations.
-    figures = {n: task.files(f"{n}.png") for n, task in graph.figures.items() if task.path(f"{n}.png") in task.writes}
+    figures = {name: task.files(f"{name}.png") for name, task in graph.figures.items()}
     reads = [(task, [f"{name}.parquet"]) for name, task in owners.items()]
-    reads += [(task, [f"{name}.png"]) for name, task in graph.figures.items() if name in figures]
+    reads += [(task, [f"{name}.png"]) for name, task in graph.figures.items()]
     reads.append((graph.report, ["report.json"]))
     needed = with_needs(task for task, _ in reads)
     behind = [task for task in graph.tasks if task in needed]
@@ -271,11 +271,10 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     read = dict.fromkeys(statistics_tables(), graph.statistics)
     read |= dict.fromkeys(("runs", "summary", "cost"), graph.summary)
     read |= {"depth": graph.tables["depth"]} if "depth" in graph.tables else {}
-    drawn_here = {name: (figure, graph.figures[name]) for name, figure in figures.items() if "pdf" in figure.formats}
     job = PaperJob(
         names_of(graph),
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
-        {name: Drawn(figure.caption, task.files(f"{name}.pdf")) for name, (figure, task) in drawn_here.items()},
+        {name: Drawn(one.caption, graph.figures[name].files(f"{name}.pdf")) for name, one in figures.items()},
         by_content([SOURCES]),
         study=f"{graph.home}/{STUDY_FILE}",
         machine=graph.machine("tables"),
@@ -284,8 +283,8 @@ def _paper(graph: Graph, figures: dict[str, extensions.Figure]) -> Task:
     names = ["main.tex", "numbers.tex", "methods.tex", "references.bib"]
     questions = extensions.questions()
     names += [f"tables/{table}.tex" for question in questions.values() for table in question.paper or ()]
-    names += [f"figures/{name}.{ending}" for name in drawn_here for ending in ("tex", "pdf")]
+    names += [f"figures/{name}.{ending}" for name in figures for ending in ("tex", "pdf")]
     reads = [(task, [f"{name}.parquet"]) for name, task in read.items()]
-    reads += [(task, [f"{name}.pdf"]) for name, (_, task) in drawn_here.items()]
+    reads += [(graph.figures[name], [f"{name}.pdf"]) for name in figures]
     code = [f"questions.{name}.paper" for name, question in questions.items() if question.paper is not None]
     return graph.add("paper", "", job, names, reads, code, folder="paper")

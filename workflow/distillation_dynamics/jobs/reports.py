@@ -17,7 +17,7 @@ from .task import Task
 
 # Stage -> category of its files, which of them are shown, and name of their caption.
 SHOWN = {
-    "figures": ("Figures", (".png", ".gif"), "figure"),
+    "figures": ("Figures", (".png",), "figure"),
     "report": ("Report", ("summary.md", "report.md", "methods.md"), "report"),
     "statistics": ("Report", ("numbers.json",), "report"),
     "summary": ("Report", ("summary.md", "cost.md"), "summary"),

@@ -200,7 +200,7 @@ class ReportJob:
 
 @dataclass(frozen=True)
 class FiguresJob:
-    """Draw one figure or animation from study-level tables as `files`.
+    """Draw one figure from study-level tables as `files`.
 
     `classes`: names of the classes in order, for figures that show images; may be empty.
     """

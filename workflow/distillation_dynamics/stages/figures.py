@@ -1,19 +1,17 @@
-"""The figures stage: draw one figure from study-level tables, as PDF and PNG or as a GIF. Imports no torch.
+"""The figures stage: draw one figure from study-level tables, as PDF and PNG. Imports no torch.
 
 A figure without any value says so instead of failing the study.
 """
 
 import gc
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
-from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from ..drawing.style import PAGE, TEXT, NoValue, Style, label
@@ -21,19 +19,14 @@ from ..errors import StudyError, at_fault, place_of, said_of
 from ..files import read_table, replacing
 from ..spec.tables import FiguresJob
 
-if TYPE_CHECKING:
-    from matplotlib.animation import FuncAnimation
-
 # Print format -> metadata that would differ between runs.
 METADATA = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-# Resolution of animations, which are for screens.
-ANIMATION_DPI = 120
 
 
 def main(job: FiguresJob, gpus: int = 0) -> None:
-    """Draw one figure or animation; the files are equal, byte for byte, for equal tables.
+    """Draw one figure; the files are equal, byte for byte, for equal tables.
 
-    Raises StudyError if a table is unreadable, and NoValue for an empty animation.
+    Raises StudyError if a table is unreadable.
     """
     style = Style(**job.options, names=job.names, classes=job.classes)
     style.apply()
@@ -50,13 +43,9 @@ def _draw(job: FiguresJob, style: Style) -> None:
     tables = {Path(path).stem: read_table(path) for table in job.tables for path in table.files}
     module = import_module(f"..figures.{job.figure}", __package__)
     files = [Path(path) for path in job.files]
-    if [path.suffix for path in files] == [".gif"]:
-        with _named(module, tables):
-            save_animation(_checked(module.animate, module.animate(tables, style), Animation), files[0])
-        return
     try:
         with _named(module, tables):
-            figure = _checked(module.draw, module.draw(tables, style), Figure)
+            figure = _checked(module.draw, module.draw(tables, style))
     except NoValue as error:
         figure = Figure(figsize=(PAGE, 1.0))
         figure.text(0.5, 0.5, f"{label(job.figure)}: {error}", ha="center", va="center", fontsize=TEXT, wrap=True)
@@ -79,15 +68,13 @@ def _named(module: ModuleType, tables: Mapping[str, pd.DataFrame]) -> Iterator[N
         raise said from error
 
 
-def _checked(function: Callable[..., Any], returned: Any, kind: type) -> Any:
+def _checked(function: Callable[..., Any], returned: Any) -> Figure:
     """Return the result of a figure; raise StudyError if it is not a figure or is empty."""
-    if not isinstance(returned, kind):
-        what = f"{function.__name__} returned {said_of(returned)}"
-        raise StudyError(f"{place_of(function)}: {what}; return a {kind.__name__} of matplotlib")
-    if isinstance(returned, Figure):
-        own = (returned.texts, returned.lines, returned.images, returned.patches)
-        if not (any(own) or any(axes.has_data() or axes.texts or axes.tables for axes in returned.axes)):
-            raise StudyError(f"{place_of(function)}: draw returned an empty figure; raise NoValue instead")
+    if not isinstance(returned, Figure):
+        raise StudyError(f"{place_of(function)}: draw returned {said_of(returned)}; return a Figure of matplotlib")
+    own = (returned.texts, returned.lines, returned.images, returned.patches)
+    if not (any(own) or any(axes.has_data() or axes.texts or axes.tables for axes in returned.axes)):
+        raise StudyError(f"{place_of(function)}: draw returned an empty figure; raise NoValue instead")
     return returned
 
 
@@ -103,17 +90,3 @@ def save_figure(figure: Figure, files: list[Path], style: Style) -> None:
     for path in files:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=style.dpi, metadata=METADATA[path.suffix])
-
-
-def save_animation(animation: "FuncAnimation", path: Path) -> None:
-    """Write an animation as a looping GIF."""
-    from matplotlib.animation import PillowWriter
-
-    # Pillow infers the format from the file name, which for a temporary file has another ending.
-    with tempfile.TemporaryDirectory() as folder:
-        animated = Path(folder) / path.name
-        # matplotlib declares a type that may lack a timer.
-        timer: Any = animation.event_source
-        animation.save(animated, writer=PillowWriter(fps=1000 / timer.interval), dpi=ANIMATION_DPI)
-        with replacing(path) as temporary:
-            temporary.write_bytes(animated.read_bytes())

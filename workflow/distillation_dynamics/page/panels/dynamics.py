@@ -29,7 +29,7 @@ def panels(data: PageData) -> list[Panel]:
         own = own.assign(low=own["value"] - half, high=own["value"] + half)
         tables["dynamics_course"] = own[[OWNER, "network", "epoch", "value", "low", "high"]]
     controls = (choice_of(data, table, metrics), slider("epoch", "Epoch", table["epoch"].dropna()), SCALE)
-    figures = "dynamics", "rank", "tokens", "attention", "gradients"
+    figures = "dynamics", "rank", "tokens"
     title = "Dynamics: metric by block and epoch"
     return [Panel("dynamics", title, tuple(drawn), controls, tables, figures=figures, place=32)]
 

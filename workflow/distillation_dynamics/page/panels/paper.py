@@ -36,7 +36,7 @@ def panels(data: PageData) -> list[Panel]:
     pictures = saliency.pictures(data)
     if not drawn and pictures is None:
         return []
-    figures = ("saliency", "gradient_maps") if pictures else ()
+    figures = ("saliency",) if pictures else ()
     named = "The paper's figures, here"
     return [Panel("paper", named, tuple(drawn), tuple(controls), tables, figures, pictures, place=5)]
 

@@ -30,4 +30,4 @@ def panels(data: PageData) -> list[Panel]:
     )
     chart = Chart("Test top-1", about, "accuracy", charts.ranges("test top-1 [%]"), COLUMNS, follow=FADE)
     tables = {"accuracy": data.owned(table)}
-    return [Panel("accuracy", TITLE, (chart,), tables=tables, figures=("accuracy", "agreement"))]
+    return [Panel("accuracy", TITLE, (chart,), tables=tables, figures=("accuracy",))]
