@@ -20,7 +20,7 @@ def row_of(variant="hard", **more):
     """A row of variants.parquet: eight seeds, no difference found."""
     row = {"variant": variant, "baseline": "soft", "seeds": 8, "mean_difference": 0.1, "low": -0.2, "high": 0.4}
     row |= {"p_sign_flip": 0.5, "p_joint": 0.6, "joint_seeds": 8, "joint_comparisons": 2, "smallest_p": 2 / 2**8}
-    row |= {"detectable_effect": 0.7, "evaluation_standard_error": 0.3, "turns_at": NAN, "changes": 1}
+    row |= {"detectable_effect": 0.7, "evaluation_standard_error": 0.3, "changes": 1}
     row |= {
         "sd_paired": 0.4,
         "sd_unpaired": 0.5,
@@ -122,8 +122,8 @@ def test_a_p_that_no_drawn_flip_beats_is_at_most_that_wherever_it_is_shown():
     row = row_of(p_joint=LEAST_DRAWN, early_p=LEAST_DRAWN, joint_seeds=30, seeds=30, mean_difference=1.0)
     assert any("| <= 1.9e-06 |" in paragraph for paragraph in on_variants(row))
     assert any("| <= 1.9e-06 |" in paragraph for paragraph in on_gains(row))
-    assert drawn._words(row | {"smallest_p": LEAST_DRAWN}) == "n = 30: p <= 1.9e-06"
-    assert drawn._words(row_of()) == "n = 8: p = 0.6" and "p <= 1.9e-06 in" in variants.verdict(row)
+    assert drawn._words(row | {"smallest_p": LEAST_DRAWN}, several_n=True) == "n = 30: p <= 1.9e-06"
+    assert drawn._words(row_of(), several_n=False) == "p = 0.6" and "p <= 1.9e-06 in" in variants.verdict(row)
     text = asked.said("dose", dose_and_place=pd.DataFrame([contrast(p_joint=LEAST_DRAWN)]), effects=ALONE, doses=DOSES)
     assert "| <= 1.9e-06 |" in text[1]
 

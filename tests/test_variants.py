@@ -17,8 +17,6 @@ from distillation_dynamics.statistics import terms
 from distillation_dynamics.statistics.evidence import Evidence
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, curves_of, hard, runs_of, soft, term, who, with_pairs
 
-NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
-
 
 @pytest.fixture(autouse=True)
 def no_warnings():
@@ -124,7 +122,7 @@ def compare(runs, baseline="soft", listed=None):
     against = who(runs, baseline).against
     listed = {baseline: SOFT} | dict.fromkeys(against, with_pairs(FIRST)) | (listed or {})
     gains = dict.fromkeys(against, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
-    return variants.compare(runs, gains, NO_CHECKPOINTS, listed, against)
+    return variants.compare(runs, gains, {}, listed, against)
 
 
 def test_only_seeds_that_both_have_are_compared():
@@ -233,10 +231,15 @@ def students(folder, labels, **wrong):
     return folders
 
 
+def right(folder, labels, **wrong):
+    """Which test images each run classifies correctly, read from its logits."""
+    return {pair: checkpoints.correct(path, labels) for pair, path in students(folder, labels, **wrong).items()}
+
+
 def test_mcnemar_counts_the_images_that_only_one_checkpoint_gets_right(tmp_path):
     labels = np.arange(60) % 3
-    folders = students(tmp_path, labels, soft=[[0, 1, 2], []], hard=[[2, 3], list(range(30))])
-    table = checkpoints.mcnemar(folders, labels, HARD)
+    runs = right(tmp_path, labels, soft=[[0, 1, 2], []], hard=[[2, 3], list(range(30))])
+    table = checkpoints.mcnemar(runs, HARD)
     assert table[["seed", "only_variant_right", "only_baseline_right"]].to_numpy().tolist() == [[0, 2, 1], [1, 0, 30]]
     exact = stats.binomtest(1, 3).pvalue
     assert list(table["p"]) == pytest.approx([exact, stats.chi2.sf((30 - 1) ** 2 / 30, 1)])
@@ -244,21 +247,29 @@ def test_mcnemar_counts_the_images_that_only_one_checkpoint_gets_right(tmp_path)
 
 def test_checkpoints_that_agree_in_every_image_have_p_one(tmp_path):
     labels = np.arange(9) % 3
-    table = checkpoints.mcnemar(students(tmp_path, labels, soft=[[1]], hard=[[1]]), labels, HARD)
-    assert table["p"].iloc[0] == 1 and checkpoints.evaluation_error(table) == 0
+    runs = right(tmp_path, labels, soft=[[1]], hard=[[1]])
+    assert checkpoints.mcnemar(runs, HARD)["p"].iloc[0] == 1 and checkpoints.evaluation_error(runs, "hard", "soft") == 0
 
 
-def test_the_error_of_a_difference_is_that_of_its_paired_images():
-    rows = pd.DataFrame({"only_variant_right": [30], "only_baseline_right": [10], "images": [400]})
-    each = np.repeat([1.0, -1.0, 0.0], [30, 10, 360])
-    assert checkpoints.evaluation_error(rows) == pytest.approx(100 * each.std() / np.sqrt(400))
-    assert np.isnan(checkpoints.evaluation_error(rows[:0]))
+def test_the_error_of_a_mean_difference_is_that_of_its_images_which_all_seeds_share():
+    generator = np.random.default_rng(0)
+    runs = {(name, seed): generator.random(400) < 0.8 for name in ("soft", "hard") for seed in range(3)}
+    each = [np.mean([int(runs["hard", seed][i]) - int(runs["soft", seed][i]) for seed in range(3)]) for i in range(400)]
+    expected = 100 * np.sqrt(np.mean((each - np.mean(each)) ** 2) / 400)
+    assert checkpoints.evaluation_error(runs, "hard", "soft") == pytest.approx(expected, rel=1e-12)
+    # Seeds that make the same mistakes are one: more of them do not measure better.
+    same = {(name, seed): runs[name, 0] for name, seed in runs}
+    one = {pair: values for pair, values in runs.items() if pair[1] == 0}
+    assert checkpoints.evaluation_error(same, "hard", "soft") == pytest.approx(
+        checkpoints.evaluation_error(one, "hard", "soft")
+    )
+    assert np.isnan(checkpoints.evaluation_error({("soft", 0): runs["soft", 0]}, "hard", "soft"))
 
 
 def test_logits_of_another_number_of_images_are_refused(tmp_path):
     folders = students(tmp_path, np.arange(9) % 3, soft=[[1]], hard=[[1]])
     with pytest.raises(StudyError, match=r"logits_test.npy has 9 images and the test split 8"):
-        checkpoints.mcnemar(folders, np.arange(8) % 3, HARD)
+        checkpoints.correct(folders["soft", 0], np.arange(8) % 3)
 
 
 def test_labels_are_those_of_the_test_images_in_the_order_of_the_table(tmp_path):
@@ -284,22 +295,6 @@ def test_gains_are_paired_at_epochs_measured_in_both():
     expected = stats.ttest_rel([2.0, 4], [1.0, 2]).confidence_interval()
     assert (first["low"], first["high"]) == pytest.approx(tuple(expected))
     assert np.isnan(table.loc[table["seeds"] == 1, ["low", "high"]]).all(axis=None)
-
-
-@pytest.mark.parametrize(
-    ("gain", "turns_at"),
-    [
-        ([1, 2, -1, -2], 0.75),
-        ([1, -2, 1, -2], 1.0),
-        ([-1, -2, -1, -2], np.nan),
-        ([1, 2, 3, 4], np.nan),
-        ([-1, 2, -3, 4], np.nan),
-        ([0, 0, -1, -1], np.nan),
-        ([1, 0, -1, -1], 0.75),
-    ],
-)
-def test_a_gain_turns_where_it_stays_negative_after_having_been_positive(gain, turns_at):
-    assert trajectory.turn(np.arange(5) / 4, np.array([9, *gain])) == pytest.approx(turns_at, nan_ok=True)
 
 
 NAN = np.nan

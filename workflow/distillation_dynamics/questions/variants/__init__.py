@@ -18,7 +18,7 @@ from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
 from ...statistics.paired import SIGN_FLIP, by_seed, paired, spreads
 from ...words import plural
 from ..gain import GAIN_COLUMNS, gains
-from .checkpoints import MCNEMAR_COLUMNS, evaluation_error, mcnemar
+from .checkpoints import MCNEMAR_COLUMNS, Right, correct, evaluation_error, mcnemar
 
 TITLE = "Does a variant help?"
 PLACE = 50
@@ -45,7 +45,7 @@ VARIANT_COLUMNS = {
     "correlation": Column("", "Pearson correlation over seeds with the baseline; NaN below 3 seeds or without spread"),
     **JOINT,
     "evaluation_standard_error": Column(
-        "points", "standard error of one seed's difference from the number of test images alone (root mean square)"
+        "points", "standard error of the mean difference from the number of test images alone, which all seeds share"
     ),
     **GAIN_COLUMNS,
     "changes": Column("", "changes that lead from the terms of the baseline to those of the variant"),
@@ -60,12 +60,12 @@ TABLES = {"differences": DIFFERENCE_COLUMNS, "variants": VARIANT_COLUMNS, "mcnem
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Return differences.parquet, variants.parquet and mcnemar.parquet."""
     runs, against = evidence.tables["runs"], evidence.names.against
-    checkpoints = mcnemar(evidence.students, evidence.labels, against)
+    right = {pair: correct(folder, evidence.labels) for pair, folder in evidence.students.items()}
     found = gains(evidence.tables["epochs"], against)
     return {
         "differences": differences(runs, against),
-        "variants": compare(runs, found, checkpoints, evidence.terms, against),
-        "mcnemar": checkpoints,
+        "variants": compare(runs, found, right, evidence.terms, against),
+        "mcnemar": mcnemar(right, against),
     }
 
 
@@ -109,14 +109,14 @@ def verdict(row: Mapping[str, Any]) -> str:
 def compare(
     runs: pd.DataFrame,
     gains: Mapping[str, Mapping[str, Any]],
-    checkpoints: pd.DataFrame,
+    right: Right,
     listed: Mapping[str, terms.Terms],
     against: Mapping[str, str],
 ) -> pd.DataFrame:
     """Return the rows of variants.parquet.
 
-    `gains`: variant -> columns of GAIN_COLUMNS; `checkpoints`: rows of mcnemar.parquet; `listed`: variant -> terms;
-    `against`: variant -> its baseline.
+    `gains`: variant -> columns of GAIN_COLUMNS; `right`: which test images each run classifies correctly; `listed`:
+    variant -> terms; `against`: variant -> its baseline.
     """
     found = by_seed(runs, against)
     tested = westfall_young.test(found)
@@ -129,7 +129,7 @@ def compare(
             **paired(found[variant].dropna().to_numpy()),
             **spreads(runs, variant, baseline),
             **tested.loc[variant].to_dict(),
-            "evaluation_standard_error": evaluation_error(checkpoints[checkpoints["variant"] == variant]),
+            "evaluation_standard_error": evaluation_error(right, variant, baseline),
             **gains[variant],
             "changes": len(changes),
             "differs": "; ".join(changes),

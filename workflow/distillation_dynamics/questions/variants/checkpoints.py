@@ -24,7 +24,8 @@ MCNEMAR_COLUMNS = PAIR | {
     "images": Column("images", "number of test images"),
     "p": Column("", "McNemar's test of two fixed checkpoints: no evidence about methods"),
 }
-Folders = Mapping[tuple[str, int], Path]
+# (variant, seed) -> which test images [N] it classifies correctly.
+Right = Mapping[tuple[str, int], np.ndarray]
 
 
 def correct(folder: Path, labels: np.ndarray) -> np.ndarray:
@@ -38,19 +39,19 @@ def correct(folder: Path, labels: np.ndarray) -> np.ndarray:
     return np.asarray(logits).argmax(axis=1) == labels
 
 
-def mcnemar(folders: Folders, labels: np.ndarray, against: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of mcnemar.parquet for the seeds of which both folders are given; labels [N] as the logits.
+def common_seeds(right: Right, variant: str, baseline: str) -> list[int]:
+    """Return the seeds of which both a variant and its baseline are given."""
+    return sorted(seed for name, seed in right if name == variant and (baseline, seed) in right)
 
-    `against`: variant -> its baseline.
-    """
+
+def mcnemar(right: Right, against: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of mcnemar.parquet for the common seeds; `against`: variant -> its baseline."""
     rows = []
-    baselines = set(against.values())
-    ours = {pair: correct(folder, labels) for pair, folder in folders.items() if pair[0] in baselines}
     for variant, baseline in against.items():
-        for seed in sorted(seed for name, seed in folders if name == variant and (baseline, seed) in ours):
-            theirs, own = correct(folders[variant, seed], labels), ours[baseline, seed]
+        for seed in common_seeds(right, variant, baseline):
+            theirs, own = right[variant, seed], right[baseline, seed]
             gained, lost = int((theirs & ~own).sum()), int((~theirs & own).sum())
-            rows.append((variant, baseline, seed, gained, lost, len(labels), mcnemar_p(gained, lost)))
+            rows.append((variant, baseline, seed, gained, lost, len(own), mcnemar_p(gained, lost)))
     return pd.DataFrame(rows, columns=list(MCNEMAR_COLUMNS))
 
 
@@ -62,15 +63,14 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return float(stats.chi2.sf((abs(gained - lost) - 1) ** 2 / discordant, 1))
 
 
-def evaluation_error(rows: pd.DataFrame) -> float:
-    """Return the standard error in points of one checkpoint pair's difference, root mean square over `rows`.
+def evaluation_error(right: Right, variant: str, baseline: str) -> float:
+    """Return the standard error in points of the mean difference over seeds from the number of test images alone.
 
-    With b and c discordant images of N: sqrt(b + c - (b - c)^2 / N) / N. NaN without rows.
+    All seeds share the images, so that the unit is the image: the standard deviation over images of the mean over
+    seeds of (variant right - baseline right), over the root of their number. NaN without a common seed.
     """
-    if rows.empty:
+    seeds = common_seeds(right, variant, baseline)
+    if not seeds:
         return np.nan
-    gained, lost, images = (
-        rows[name].to_numpy(dtype=np.float64) for name in ("only_variant_right", "only_baseline_right", "images")
-    )
-    variance = (gained + lost - (gained - lost) ** 2 / images) / images**2
-    return float(100 * np.sqrt(variance.mean()))
+    each = np.mean([right[variant, seed].astype(float) - right[baseline, seed] for seed in seeds], axis=0)
+    return float(100 * each.std() / np.sqrt(len(each)))
