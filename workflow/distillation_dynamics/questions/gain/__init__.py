@@ -19,7 +19,7 @@ from ...statistics.westfall_young import test
 
 TITLE = "When does a gain arise?"
 PLACE = 60
-FIGURES = ("trajectory",)
+FIGURES = ("training_curves",)
 SOURCES = ("trajectory", "variants")
 DECIDES = "intervals over seeds of the gain in the first and in the last third of training, every epoch validated"
 REQUIRES = ("students",)
@@ -48,9 +48,6 @@ for _third, _which in THIRDS.items():
         f"{_third}_all": Column("epochs", f"epochs of the {_which} third"),
         f"{_third}_p": Column("", "joint sign-flip p of that gain, over the early and late gains of all variants"),
     }
-GAIN_COLUMNS["turns_at"] = Column(
-    "", "share of training from which the mean gain stays below 0, having been above; NaN if it never does"
-)
 TABLES = {"trajectory": TRAJECTORY_COLUMNS}
 
 
@@ -85,18 +82,6 @@ def trajectory(epochs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=list(TRAJECTORY_COLUMNS))
 
 
-def turn(fraction: np.ndarray, gain: np.ndarray) -> float:
-    """Return from which fraction on all mean gains are negative, NaN unless an earlier one was positive.
-
-    Fractions ascend; the untrained model (fraction 0) is left out.
-    """
-    fraction, gain = np.asarray(fraction, dtype=np.float64), np.asarray(gain, dtype=np.float64)
-    fraction, gain = fraction[fraction > 0], gain[fraction > 0]
-    start = len(gain) - int(np.argmin(np.append(gain[::-1] < 0, False)))
-    turned = start < len(gain) and (gain[:start] > 0).any()
-    return float(fraction[start]) if turned else np.nan
-
-
 def in_third(third: str, epoch: np.ndarray, last: int) -> np.ndarray:
     """Return which epochs [n] lie in the first ("early") or last third of a training of `last` epochs; epoch 0 in none.
 
@@ -117,8 +102,7 @@ def gains(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, dict[st
     if not against:
         return found
     for variant, (last, paired) in _paired(epochs, against).items():
-        mean = paired.groupby(level="epoch").mean()
-        found[variant] = {"turns_at": turn(mean.index.to_numpy() / last, mean.to_numpy())}
+        found[variant] = {}
         for third in THIRDS:
             own = paired[in_third(third, paired.index.get_level_values("epoch"), last)]
             seeds = own.groupby(level="seed").mean()

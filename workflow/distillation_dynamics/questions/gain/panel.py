@@ -49,5 +49,4 @@ def _gain(data: PageData) -> Panel:
     if data.has("epochs"):
         chart, controls, tables["course"] = curves(data)
         drawn.append(chart)
-    figures = "trajectory", "training_curves"
-    return Panel("gain", TITLE, tuple(drawn), controls, tables, figures=figures)
+    return Panel("gain", TITLE, tuple(drawn), controls, tables, figures=("training_curves",))

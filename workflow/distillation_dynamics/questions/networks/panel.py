@@ -20,5 +20,4 @@ def panels(data: PageData) -> list[Panel]:
     chart = Chart("Similarity of every two networks", about, "networks", spec, columns, ("measure", "kind"))
     kinds = {kind: kind for kind in table["kind"]}
     controls = measure(data.meanings("networks", shown)), choice("kind", "Pairs of", kinds)
-    figures = "networks", "neighbours", "procrustes"
-    return [Panel("networks", TITLE, (chart,), controls, {"networks": table}, figures=figures)]
+    return [Panel("networks", TITLE, (chart,), controls, {"networks": table}, figures=("networks",))]

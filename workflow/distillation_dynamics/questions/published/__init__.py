@@ -22,7 +22,7 @@ from .runs import Published, counterpart, matched, read_published, soft_of
 
 TITLE = "Published beside measured"
 PLACE = 90
-FIGURES = ("trajectory",)
+FIGURES = ("training_curves",)
 SOURCES = ("published", "published_entropy")
 DECIDES = "the same run (terms, networks, images, epochs), over several seeds"
 REQUIRES = ("students",)
