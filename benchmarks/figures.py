@@ -62,7 +62,7 @@ def draw_empty(job: FiguresJob, size: tuple[float, float], places: list[Any]) ->
         figure.add_axes(place)
     for file in job.files:
         path = Path(file)
-        figure.savefig(path, dpi=job.options["dpi"], metadata=stage.METADATA[path.suffix])
+        figure.savefig(path, dpi=job.options["dpi"], **stage.SAVED[path.suffix])
 
 
 def seconds(function: Callable[[], None]) -> float:

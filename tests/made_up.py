@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from distillation_dynamics.questions import networks as beside_each_other
 from distillation_dynamics.questions.shape import references
 from distillation_dynamics.spec.base import From, from_json, to_json
 from distillation_dynamics.spec.tables import Arm, FiguresJob, Names
@@ -89,6 +90,7 @@ def study(who, networks=None, student=STUDENT, seeds=(0,), epochs=(0, 2, 4, 5), 
     if rows["depth"]:
         tables["references"] = references.references_of(tables["depth"])
     tables |= beside(draw, who, members, students, networks, images)
+    tables["networks"] = beside_each_other.table(tables, who)
     tables |= accuracies(draw, who, seeds) | {"map": positions(draw, members + students, images)}
     return tables
 
@@ -101,6 +103,7 @@ def accuracies(draw, who, seeds):
         run = {"network": name, "seed": seed}
         agreed = np.nan if name == who.teacher or who.teacher is None else draw.uniform(85, 90)
         accuracy = {"test_top1": draw.uniform(80, 84), "test_images": 10_000, "test_agreement": agreed, "loaded": ""}
+        accuracy["train_images"] = 16_000 if seed is None else 3_600
         runs.append(run | accuracy)
         for epoch in (1, 2):
             measured = {"validation_top1": draw.uniform(70, 85), "train_loss": draw.uniform(0.3, 1)}

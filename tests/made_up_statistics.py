@@ -38,7 +38,7 @@ def effects_of_variants(who, others, seeds, draw):
         one = pair | {"seeds": len(seeds), "mean_difference": values.mean(), "evaluation_standard_error": 0.3}
         one |= {"low": values.mean() - half, "high": values.mean() + half, "changes": 1 + number % 2}
         one |= {"joint_seeds": len(seeds), "smallest_p": 2 / 2 ** len(seeds), "p_joint": 0.031}
-        one |= {"early_gain": 1.0, "late_gain": -0.5 if number % 2 else 0.5, "turns_at": 0.5}
+        one |= {"early_gain": 1.0, "late_gain": -0.5 if number % 2 else 0.5}
         rows["variants"].append(one)
         for epoch in (1, 2, 3, 4):
             gain = {"epoch": epoch, "fraction": epoch / 4, "gain": 1 - epoch / 3}

@@ -16,7 +16,7 @@ from made_up_statistics import statistics
 from test_readable import drawn
 
 WHO = names(variants=("none", "soft"))
-FIGURES = {"depth_profiles": "Hollow", "dynamics": "Hatched", "shape": "hollow in curves"}
+FIGURES = {"depth_profiles": "Hollow", "dynamics": "Hatched", "shape": "Hollow in curves"}
 
 
 def tables_of(least):
@@ -54,7 +54,8 @@ def test_what_is_marked_are_the_blocks_below_the_threshold():
     assert line.get_markerfacecolor() == "white" and line.get_markeredgecolor() == "red"
     hollow.mark_too_few(axes, range(4), rows["entropy"], np.zeros(4, dtype=bool), {"color": "red"})
     assert len(axes.lines) == 1
-    hollow.hatch_too_few(axes, np.array([[True, False], [False, True]]))
+    hollow.hatch_too_few(axes, np.array([[True, False], [False, True]]), (3, 5))
+    assert [one.get_paths()[0].get_extents().x0 for one in axes.collections] == [3, 4]
     assert len(axes.collections) == 2 and {one.get_hatch() for one in axes.collections} == {"//////"}
 
 

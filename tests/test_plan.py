@@ -533,7 +533,7 @@ def test_a_metric_that_changes_is_measured_alone_and_only_what_follows_is_made_a
     follows = {task.name for task in plan.due("figures")}
     reads = {name: {Path(path).stem for path in task.reads} for name, task in plan.graph.figures.items()}
     assert follows == {name for name, read in reads.items() if read & {"depth", *statistics_tables()}}
-    assert {"depth_profiles", "shape"} <= follows and not {"cka", "training_curves"} & follows
+    assert {"depth_profiles", "shape"} <= follows and not {"cka", "terms"} & follows
     project.run(plan)
     project.check()
 
@@ -874,7 +874,7 @@ def test_only_what_is_asked_for_and_what_it_is_made_from_is_planned(project):
     remove("smoke/measure/networks/cait/entropy")(project)
     remove("smoke/figures")(project)
     graph = project.graph()
-    figure = graph.writer("results/smoke/figures/training_curves.png")
+    figure = graph.writer("results/smoke/figures/terms.png")
     plan = Plan(graph, Hashes(), slots=SLOTS, asked=[figure])
     assert list(plan.reasons) == [figure] and [batch.tasks for batch in plan.batches] == [(figure,)]
     figure = graph.writer("results/smoke/figures/depth_profiles.png")

@@ -112,16 +112,22 @@ def test_the_figure_that_the_documents_show_is_drawn_as_they_say():
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     mine: dict = {"__package__": "distillation_dynamics.figures", "__name__": "distillation_dynamics.figures.mine"}
     exec(compile(code, "mine.py", "exec"), mine)
-    who, tables = made(names(variants=("none", "soft")))
+    who, tables = made(names(variants=("none", "soft")), seeds=(0, 1))
     lens = dict.fromkeys(("lens_top1", "lens_agreement"), tables["depth"]["token_cosine"])
     figure = mine["draw"]({"depth": tables["depth"].assign(**lens)}, Style("colorblind", 60, who))
-    assert figure.get_suptitle() == "Logit lens over depth, last epoch (n = 320 images, 1 seed)"
+    assert figure.get_suptitle() == "Logit lens over depth, last epoch (n = 320 images, 2 seeds)"
     assert len(figure.axes) == 4 and faults(figure) == []
     # The helpers of the table are there.
     rooms = ("profiles", "layout", "style")
     modules = {name: import_module(f"distillation_dynamics.drawing.{name}") for name in rooms}
     named = re.findall(rf"^\| `({'|'.join(rooms)})\.(\w+)", text, re.MULTILINE)
     assert len(named) >= 7 and all(hasattr(modules[room], name) or room == "style" for room, name in named)
+
+
+def test_the_list_of_figures_has_the_question_of_each():
+    text = (ROOT / "docs/figures.md").read_text().partition("## What each answers")[2]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([^?]+\?)", text, re.MULTILINE))
+    assert listed == {name: figure.shows.partition("?")[0] + "?" for name, figure in FIGURES.items()}
 
 
 def test_what_does_not_read_is_found():

@@ -11,19 +11,22 @@ from matplotlib.axes import Axes
 from .layout import NAMES, fitted
 from .style import block_label, label
 
-# Of a change that counts: axes that go no further than so many of it are linear.
-FEW = 4
 
-
-def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
-    """Name the blocks at places 0, 1, ... of an axis, at most `most` of them; by number where that tells them apart."""
+def names_shown(names: tuple[str, ...], most: int = 8) -> tuple[list[str], range]:
+    """Return at most `most` names of blocks, by number where that tells them apart, and their places."""
     stems = [name.rstrip("0123456789") for name in names]
     numbers = [name.removeprefix(stem) for name, stem in zip(names, stems, strict=True)]
     shown = numbers if len(set(stems)) == 1 and all(numbers) else list(map(block_label, names))
     if max(map(len, shown)) > 2:
         most = min(most, 4)
     step = math.ceil(len(names) / most)
-    axis.set_ticks(range(0, len(names), step), shown[::step])
+    return shown[::step], range(0, len(names), step)
+
+
+def name_blocks(axis: mpl.axis.Axis, names: tuple[str, ...], most: int = 8) -> None:
+    """Name the blocks at places 0, 1, ... of an axis, at most `most` of them; by number where that tells them apart."""
+    shown, places = names_shown(names, most)
+    axis.set_ticks(places, shown)
 
 
 def names_of_blocks(table: pd.DataFrame, column: str = "block") -> tuple[str, ...]:
@@ -71,31 +74,24 @@ def log_scale(axes: Axes, about: bool = False) -> None:
     axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-def signed_scale(axes: Axes, low: float, high: float, around: float, most: int = 4) -> None:
-    """Let the x axis of changes run from `low` < 0 to `high` > 0 with a few round numbers, 0 among them.
-
-    Linear where it goes no further than a few times `around`; else linear as far as that and logarithmic beyond.
-    """
-    if max(-low, high) > FEW * around:
-        axes.set_xscale("symlog", linthresh=around, linscale=0.4)
-    axes.set_xlim(low, high)
-    ticks = signed_ticks(low, high, axes.transData, most)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+def name_depth(axes: Axes, table: pd.DataFrame) -> str:
+    """Name the blocks below a panel if all networks have the same ones, else number relative depth; return which."""
+    names = block_names(table)
+    if names.nunique() == 1:
+        name_blocks(axes.xaxis, names.iloc[0])
+        return "block"
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    return "relative depth"
 
 
-def signed_ticks(low: float, high: float, placed: mpl.transforms.Transform, most: int = 4) -> list[float]:
-    """Return 0 and round numbers between two ends, none nearer to another than a part in `most` of the axis."""
-    decade = math.floor(math.log10(max(-low, high)))
-    sizes = [step * 10.0**power for power in range(decade - 3, decade + 1) for step in (1, 2, 5)]
-    candidates = [sign * size for size in sizes for sign in (1, -1) if low <= sign * size <= high]
+def block_names(table: pd.DataFrame) -> pd.Series:
+    """Return network -> the names of its blocks in order."""
+    blocks = table.drop_duplicates(["network", "block"]).sort_values("block")
+    return blocks.groupby("network")["block_name"].agg(tuple)
 
-    def place(value: float) -> float:
-        return float(placed.transform((value, 0))[0])
 
-    width, taken = place(high) - place(low), [0.0]
-    # Of each size the rounder number first; of those the outermost, which say how far the axis goes.
-    for value in sorted(candidates, key=lambda value: (-abs(value), value < 0)):
-        if all(abs(place(value) - place(other)) >= width / most for other in taken):
-            taken.append(value)
-    return sorted(round(value, 12) for value in taken)
+def places_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return network -> where its blocks lie on the axis: by number if all have the same ones, or at relative depth."""
+    blocks = block_names(table)
+    named = blocks.nunique() == 1
+    return {name: np.arange(len(own)) / (1 if named else max(len(own) - 1, 1)) for name, own in blocks.items()}

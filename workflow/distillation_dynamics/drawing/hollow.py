@@ -17,11 +17,13 @@ def mark_too_few(axes: Axes, places: Any, values: Any, hollow: np.ndarray, look:
         axes.plot(places, np.where(hollow, values, np.nan), **mark, markerfacecolor="white", markeredgewidth=0.7)
 
 
-def hatch_too_few(axes: Axes, hatched: np.ndarray) -> None:
-    """Hatch the cells of a picture [rows, columns] that are `hatched`."""
+def hatch_too_few(axes: Axes, hatched: np.ndarray, ends: tuple[float, float]) -> None:
+    """Hatch the cells that are `hatched` of a picture [rows, columns] between its left and right end."""
+    step = (ends[1] - ends[0]) / hatched.shape[1]
     for row, column in zip(*np.nonzero(hatched), strict=True):
         look: dict[str, Any] = {"facecolor": "none", "edgecolor": "white", "hatch": "//////", "linewidth": 0}
-        axes.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, **look)
+        left = ends[0] + column * step
+        axes.fill_between([left, left + step], row - 0.5, row + 0.5, **look)
 
 
 def note(table: pd.DataFrame, metrics: Iterable[str], mark: str = "Hollow") -> str:

@@ -1,13 +1,13 @@
-"""What the figures of metrics over depth share: a row of panels a metric, networks left, what variants change right.
+"""Metrics over depth: a row of panels a metric, networks left, what variants change right.
 
-In: rows of depth.parquet. Left stand the levels of networks, their controls and the baseline; right of them each
-variant as its difference (or ratio) to the baseline of the same seed, a few in each panel, named below it. Lines are
-means over seeds.
+In: rows of depth.parquet. Left are the levels of networks, their controls and the baseline; right of them each variant
+as its difference (or ratio) to the baseline of the same seed, a few in each panel, named below it. Lines are means over
+seeds. Variants are drawn of two or more seeds: a difference without an interval cannot be read.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,15 @@ from matplotlib.figure import Figure
 from ..statistics.bins import PER_BIN, too_few
 from ..statistics.thresholds import INTERVAL
 from . import hollow
-from .axis import few_ticks, log_scale, name_blocks
+from .axis import few_ticks, log_scale, name_depth, places_of
 from .layout import Room, column_title, inches_of, letters, names_below, rows_below, sheet
 from .style import PAGE, SMALL, Style, counts, label, last_epoch, main_images, mean_and_half, need
 
 # Panels side by side, variants that one of them holds, and networks with their controls.
-ACROSS, VARIANTS, NETWORKS = 4, 4, 4
+ACROSS, VARIANTS, NETWORKS = 4, 4, 2
 HEIGHT = 0.85
+# Of the span of trained networks, the room above and below it.
+MARGIN = 0.2
 ROOM = Room(left=0.86, gap=0.36, between=0.24, above=0.34)
 
 
@@ -32,6 +34,14 @@ class PanelColumn(NamedTuple):
 
     members: tuple[str, ...]
     beside: str | None = None
+
+
+class Grid(NamedTuple):
+    """A figure of `grid`, its panels by metric (a list in the order of columns), and its columns."""
+
+    figure: Figure
+    panels: dict[str, list[Axes]]
+    columns: list[PanelColumn]
 
 
 def final(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
@@ -44,17 +54,28 @@ def title(what: str, table: pd.DataFrame, columns: Iterable[str]) -> str:
     return f"{what}, last epoch ({counts(table, *columns)})"
 
 
-def bands(table: pd.DataFrame, style: Style, columns: Iterable[str]) -> str:
-    """Return what the bands of a figure of `grid` are; nothing of what it has none of."""
-    several = set(table.loc[table["images"] > 1, "network"])
+def bands(table: pd.DataFrame, style: Style, metrics: Iterable[str], compared: list[str], variants: bool) -> str:
+    """Return what the bands of a figure of `grid` are, and why it has no `variants` where it could have them."""
+    with_error = any(f"{metric}_se" in table for metric in metrics)
+    several = set(table.loc[table["images"] > 1, "network"]) if with_error else set()
     text = ", ".join(map(label, style.banded(several)))
     said = [f"Bands: 95 % interval over images ({text})"] * bool(text)
-    students = [name for name in style.students(table["network"]) if name in style.names.against]
-    if students:
-        seeds = table[table["network"].isin(students)].dropna(subset=list(columns), how="all")["seed"].nunique()
-        what = "95 % t interval over seeds, paired" if seeds > 1 else "no interval, one seed was measured"
-        said.append(f"{'differences' if said else 'Differences'}: {what}")
-    return "; ".join(said) + "." * bool(said)
+    if compared:
+        said.append(f"{'differences' if said else 'Differences'}: 95 % t interval over seeds, paired")
+    left_out = [name for name in style.students(table["network"]) if name in style.names.against]
+    note = "; ".join(said) + "." * bool(said)
+    return note + " Variants were measured with one seed and are not drawn." * bool(
+        variants and left_out and not compared
+    )
+
+
+def compared_over_seeds(table: pd.DataFrame, style: Style, metrics: Iterable[str]) -> list[str]:
+    """Return the variants other than baselines of which any metric was measured with two or more seeds."""
+    known = [metric for metric in metrics if metric in table]
+    others = [name for name in style.students(table["network"]) if name in style.names.against]
+    rows = table[table["network"].isin(others)].dropna(subset=known, how="all") if known else table.iloc[:0]
+    seeds = rows.groupby("network")["seed"].nunique()
+    return [name for name in others if seeds.get(name, 0) > 1]
 
 
 def columns_of(shown: Iterable[str], style: Style) -> list[PanelColumn]:
@@ -63,7 +84,7 @@ def columns_of(shown: Iterable[str], style: Style) -> list[PanelColumn]:
     networks = [name for name in style.names.ordered if {name, style.names.controls.get(name)} & set(shown)]
     others = [name for name in style.students(shown) if name in style.names.against]
     beside = [name for name in style.names.baselines.values() if name in shown]
-    left = max(1, min(ACROSS, len(networks))) if not others else 1 if len(networks) <= NETWORKS else 2
+    left = max(1, min(2 if others else ACROSS, math.ceil(len(networks) / NETWORKS)))
     right = min(ACROSS - left, math.ceil(len(others) / VARIANTS))
     columns = []
     for number, part in enumerate(split(networks, left) or [[]]):
@@ -84,19 +105,23 @@ def split(names: list[str], parts: int) -> list[list[str]]:
 
 def grid(
     table: pd.DataFrame, style: Style, panels: Mapping[str, str], what: str, note: str = "", log: Iterable[str] = (),
-    height: float = HEIGHT,
-) -> tuple[Figure, dict[str, list[Axes]]]:  # fmt: skip
-    """Return a figure of a row for each column of the table in `panels`, and its panels by that column.
+    height: float = HEIGHT, variants: bool = True,
+) -> Grid:  # fmt: skip
+    """Return a figure with a row for each column of the table in `panels`.
 
-    `panels`: column -> its name and unit. `what` the figure shows is its title; a `note` stands below, before what the
-    bands are. Those in `log` have logarithmic axes, exact zeros being hollow markers on the lower edge, and of variants
-    ratios to the baseline instead of differences.
+    `panels`: column -> its name and unit. `what` the figure shows is its title; a `note` is printed below, before what
+    the bands are. Those in `log` have logarithmic axes, and ratios to the baseline instead of differences. With
+    `variants` those measured with two or more seeds are compared with their baseline.
     """
-    columns = columns_of(table["network"], style)
+    compared = compared_over_seeds(table, style, panels) if variants else []
+    shown = dict.fromkeys(table["network"])
+    columns = columns_of([name for name in shown if name not in style.names.against or name in compared], style)
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(columns) - 1)) / len(columns)
     names = [rows_below(map(label, column.members), width + ROOM.gap) for column in columns]
     room = ROOM.with_legend(max(names))
-    note = " ".join(part for part in (note, bands(table, style, panels), hollow.note(table, panels)) if part)
+    said = bands(table, style, panels, compared, variants)
+    table = table[table["network"].isin({name for column in columns for name in column.members})]
+    note = " ".join(part for part in (note, said, hollow.note(table, panels)) if part)
     figure, axes = sheet(len(panels), len(columns), height, title(what, table, panels), note, room, sharex="col")
     drawn: dict[bool, set[str]] = {False: set(), True: set()}
     for line, column in zip(axes.T, columns, strict=True):
@@ -107,25 +132,43 @@ def grid(
         row[0].set_ylabel(text)
         for beside in (False, True):
             alike = [one for one, column in zip(row, columns, strict=True) if (column.beside is not None) == beside]
-            _scale(alike, name in drawn[beside], name in log, beside)
+            _scale(alike, name in drawn[beside], name in log, beside, style)
     _heads(axes, columns, panels, list(log))
     names_below({lowest: axes[:, place] for place, lowest in enumerate(axes[-1])}, room.below, room.gap)
-    return figure, dict(zip(panels, map(list, axes), strict=True))
+    return Grid(figure, dict(zip(panels, map(list, axes), strict=True)), columns)
 
 
-def _scale(row: list[Axes], drawn: bool, log: bool, beside: bool) -> None:
-    """Let panels of one row share a scale, numbered at the first of them; without numbers where nothing is drawn."""
+def _scale(row: list[Axes], drawn: bool, log: bool, beside: bool, style: Style) -> None:
+    """Let panels of one row share a scale, numbered at the first of them; without numbers where nothing is drawn.
+
+    Trained networks set the scale of levels: a control of another size would squeeze them into a line.
+    """
     for axes in row[1:]:
         axes.sharey(row[0])
         axes.tick_params(labelleft=False)
     for axes in row[:1]:
         axes.autoscale(axis="y")
+        if not beside:
+            _fit_trained(row, log, style)
         if not drawn:
             axes.set_yticks([])
         elif log:
             log_scale(axes, about=beside)
         else:
             few_ticks(axes)
+
+
+def _fit_trained(row: list[Axes], log: bool, style: Style) -> None:
+    """Set the shared scale of a row to the lines of trained networks and a margin, where any has a value."""
+    trained = {*map(label, style.names.trained), *(f"_{label(name)}, reference" for name in style.names.trained)}
+    lines = [line for axes in row for line in axes.lines if line.get_label() in trained]
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines] or [np.empty(0)])
+    values = values[np.isfinite(values) & ((values > 0) | (not log))]
+    if not values.size:
+        return
+    low, high = (np.log(values.min()), np.log(values.max())) if log else (values.min(), values.max())
+    room = MARGIN * (high - low) or 0.05 * (abs(high) or 1)
+    row[0].set_ylim(*(np.exp([low - room, high + room]) if log else (low - room, high + room)))
 
 
 def _heads(axes: np.ndarray, columns: list[PanelColumn], panels: Mapping[str, str], log: list[str]) -> None:
@@ -147,13 +190,13 @@ def levels(
 ) -> set[str]:
     """Draw each column of a table in `panels` over depth, of the members of a column of panels; return what is drawn.
 
-    Who has no value is named above. Of those in `log` exact zeros are hollow markers on the lower edge.
+    Who has no value is named above.
     """
     looks, places, drawn = style.looks(table["network"]), places_of(table), set()
     known = [name for metric in panels for name in (metric, f"{metric}_se", PER_BIN.get(metric, "")) if name in table]
     means = dict(iter(table.groupby(["network", "block"])[known].mean().groupby("network")))
     for metric, axes in panels.items():
-        absent, zeros = [], 0
+        absent = []
         for name, look in looks.items():
             if metric not in table or means[name][metric].isna().all():
                 absent.append(name)
@@ -165,8 +208,6 @@ def levels(
                 drawn.add(metric)
             axes.plot(places[name], mean, label=label(name), **look)
             hollow.mark_too_few(axes, places[name], mean, too_few(means[name], metric).to_numpy(), look)
-            if metric in log:
-                zeros += _zeros(axes, places[name][values == 0], look, zeros)
             if name in style.banded(looks) and f"{metric}_se" in table:
                 half = INTERVAL * means[name][f"{metric}_se"].to_numpy()
                 axes.fill_between(places[name], mean - half, mean + half, color=look["color"], alpha=0.25, linewidth=0)
@@ -183,9 +224,8 @@ def _changes(
 ) -> set[str]:
     """Draw each column of a table in `panels` over blocks, of each member as its difference to the baseline's.
 
-    The same seeds are compared; the mean over them has, of two or more, its 95 % t interval as a band. Of those in
-    `log` they are ratios; where one would be that of zeros, a hollow marker on the lower edge says that the member's
-    value is zero. Return what is drawn.
+    The same seeds are compared, two or more; the mean over them has its 95 % t interval as a band. Of those in `log`
+    they are ratios. Return what is drawn.
     """
     drawn, beside = set(), column.beside
     assert beside is not None, "differences are to a baseline"
@@ -195,7 +235,7 @@ def _changes(
         for name, rows in table[table["seed"].notna()].groupby("network")
     }
     for metric, axes in panels.items():
-        zeros, ratio = 0, metric in log
+        ratio = metric in log
         for name, look in style.looks(column.members).items():
             axes.plot([], [], label=label(name), **look)
             if metric not in known or not {name, beside} <= seeds.keys():
@@ -205,84 +245,46 @@ def _changes(
                 each = (np.log(own / base) if ratio else own - base).to_numpy()
             each = np.where(np.isfinite(each), each, np.nan)
             each = each[:, np.isfinite(each).any(axis=0)]
-            if each.size == 0:
+            if each.shape[1] < 2:
                 continue
             drawn.add(metric)
             mean, half = mean_and_half(each)
             out = np.exp if ratio else np.asarray
             axes.plot(own.index, out(mean), **look)
-            if each.shape[1] > 1:
-                band = out(mean - half), out(mean + half)
-                axes.fill_between(own.index, *band, color=look["color"], alpha=0.15, linewidth=0)
-            if ratio:
-                zeros += _zeros(axes, own.index.to_numpy()[own.mean(axis=1) == 0], look, zeros)
+            band = out(mean - half), out(mean + half)
+            axes.fill_between(own.index, *band, color=look["color"], alpha=0.15, linewidth=0)
         color = style.looks([beside])[beside]["color"]
         axes.axhline(1 if ratio else 0, color=color, linewidth=0.8, linestyle=(0, (5, 2)), zorder=1)
         if metric not in drawn:
-            axes.text(0.5, 0.5, "no value", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL)
+            axes.text(
+                0.5, 0.55, "fewer than two seeds", transform=axes.transAxes, ha="center", va="bottom", fontsize=SMALL
+            )
     lowest = list(panels.values())[-1]
     lowest.set_xlabel(name_depth(lowest, table))
     return drawn
 
 
-def name_depth(axes: Axes, table: pd.DataFrame) -> str:
-    """Name the blocks below a panel if all networks have the same ones, else number relative depth; return which."""
-    names = block_names(table)
-    if names.nunique() == 1:
-        name_blocks(axes.xaxis, names.iloc[0])
-        return "block"
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    return "relative depth"
-
-
-def _zeros(axes: Axes, places: np.ndarray, look: Mapping[str, Any], before: int) -> bool:
-    """Mark exact zeros on the lower edge of a logarithmic axis, around those of `before` others; return whether any."""
-    if len(places):
-        look = {**look, "linestyle": "none", "clip_on": False, "markerfacecolor": "none", "markeredgewidth": 0.7}
-        axes.plot(places, 0 * places, transform=axes.get_xaxis_transform(), **{**look, "markersize": 3 + 2 * before})
-    return bool(len(places))
-
-
-def block_names(table: pd.DataFrame) -> pd.Series:
-    """Return network -> the names of its blocks in order."""
-    blocks = table.drop_duplicates(["network", "block"]).sort_values("block")
-    return blocks.groupby("network")["block_name"].agg(tuple)
-
-
-def places_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return network -> where its blocks lie on the axis: by number if all have the same ones, or at relative depth."""
-    blocks = block_names(table)
-    named = blocks.nunique() == 1
-    return {name: np.arange(len(own)) / (1 if named else max(len(own) - 1, 1)) for name, own in blocks.items()}
-
-
-def draw_null(axes: Axes, places, null: pd.DataFrame, color) -> None:
-    """Draw what a network has with permuted channels, `null` [mean, low, high] at `places`: mean dotted, a band."""
-    mean, low, high = (null[column] for column in null)
-    axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
-    axes.plot(places, mean, color=color, linewidth=0.7, linestyle=":")
-
-
 def draw_references(
-    panels: Mapping[str, list[Axes]], tables: dict[str, pd.DataFrame], table: pd.DataFrame, style: Style
+    grid: Grid, metrics: Iterable[str], tables: dict[str, pd.DataFrame], table: pd.DataFrame, style: Style
 ) -> None:
-    """Draw what width, scale or the number of keys alone makes of each column in `panels`, dash-dotted.
+    """Draw what width or scale alone makes of some metrics of a grid, dash-dotted.
 
     For the networks that carry a band, in the panel that has their level: at the last epoch on the main images, mean
     over seeds. `table` has the blocks that are drawn. Refuses as `need` does.
     """
     rows = main_images(need(tables, "references"))
-    for place, column in enumerate(columns_of(table["network"], style)):
+    for place, column in enumerate(grid.columns):
         if column.beside:
             continue
         places, looks = places_of(table[table["network"].isin(column.members)]), style.looks(column.members)
         for name in style.banded(column.members):
             blocks = rows[rows["network"] == name].groupby("block")
-            for metric, row in panels.items():
+            for metric in metrics:
                 level = blocks[metric].mean()
                 if level.notna().any():
                     line = {"color": looks[name]["color"], "linewidth": 0.8, "linestyle": (0, (5, 1, 1, 1, 1, 1))}
-                    row[place].plot(places[name][level.index], level, label=f"_{label(name)}, reference", **line)
+                    axes = grid.panels[metric][place]
+                    axes.plot(places[name][level.index], level, label=f"_{label(name)}, reference", **line)
 
 
 def _absent(absent: list[str], shown: list[str], style: Style, most: int) -> str:

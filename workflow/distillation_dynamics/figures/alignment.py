@@ -1,10 +1,9 @@
-"""How alike are blocks before aligning, and what did aligning them do?
+"""Which blocks should be aligned? How alike blocks are before aligning, what training added, and what aligning did.
 
-Pairs that a variant aligned by themselves are marked with the effects on test accuracy, one a variant; those that were
-only aligned together with others have none of their own.
+Pairs that a variant aligned alone carry its effect on test accuracy; those aligned only together with others have none
+of their own.
 """
 
-import string
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..drawing.axis import name_blocks
 from ..drawing.layout import Room, inches_of, sheet
-from ..drawing.style import TEXT, Style, label, need
+from ..drawing.style import SMALL, Style, label, need
 from ..questions.dose.effects import HARMS, HELPS, MIXED, NO_EFFECT, UNKNOWN
 from ..statistics.thresholds import FEWEST_ROWS
 from ..words import over
@@ -27,33 +26,26 @@ SEVERAL, TOGETHER = "verdicts differ by variant", "aligned only with others"
 MARKS |= {SEVERAL: "D", TOGETHER: "."}
 CAPTION = (
     "Unbiased linear CKA of the blocks of {baseline} with those of the teacher {teacher}, last epoch, mean over "
-    "the seeds measured, without aligning and without interval; what training added to it (control: the same "
-    "student untrained), and the mismatch of rank and of bandwidth. Marks: pairs that variants aligned, with the "
-    "difference to {baseline} in test top-1 [points] over {seeds} and its verdict; a verdict needs the joint "
-    "sign-flip test. Likeness describes, and is not tested here."
+    "the seeds measured, without aligning and without interval, and what training added to it (control: the same "
+    "student untrained). Marks: pairs that variants aligned, with the difference to {baseline} in test top-1 [points] "
+    "over {seeds} and its verdict by the joint sign-flip test. Similarity is described, not tested."
 )
-# Column -> its name, colours, and what its scale reaches at least: a difference that small is none to look at.
-PANELS = {
-    "cka": ("unbiased linear CKA", "viridis", 0.2),
-    "gain": ("CKA: trained - untrained", "RdBu", 0.2),
-    "rank": ("rank: log2(student / teacher)", "RdBu", 1.0),
-    "bandwidth": ("bandwidth: student - teacher", "RdBu", 0.2),
-}
-ROOM = Room(left=0.42, right=0.62, gap=0.95, between=0.5, above=0.2, below=0.36, legend=2)
+# Column -> its name, colours, and what its scale reaches at least: a smaller difference is none to look at.
+PANELS = {"cka": ("unbiased linear CKA", "viridis", 0.2), "gain": ("CKA: trained less untrained", "RdBu", 0.2)}
+# Lines beside a mark.
+LINES = 4
+ROOM = Room(left=0.42, right=0.62, gap=0.95, above=0.2, below=0.36, legend=2)
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw student block by teacher block; a mark's form is the verdict, its letter stands before the effects below."""
+    """Draw student block by teacher block; the form of a mark is the verdict, beside it are the effects."""
     # Of several students the first.
     table = need(tables, "alignment", "student_block")
-    table = table[table["baseline"] == table["baseline"].iloc[0]].copy()
+    table = table[table["baseline"] == table["baseline"].iloc[0]]
     effects = tables["effects"]
-    table["rank"] = np.log2(table["student_rank"] / table["teacher_rank_reduced"])
-    table["bandwidth"] = table["student_bandwidth"] - table["teacher_bandwidth_reduced"]
     tried = table[table["aligned_by"].fillna("") != ""].sort_values(["student_block", "teacher_block"])
-    letters = dict(zip(tried.index, string.ascii_letters, strict=False))
-    figure, panels = sheet(2, 2, 1.5, _title(table), _note(tried, letters, effects), ROOM)
-    for axes, (column, (text, colors, least)) in zip(panels.flat, PANELS.items(), strict=True):
+    figure, (panels,) = sheet(1, len(PANELS), 2.3, _title(table), _note(tried, effects), ROOM)
+    for axes, (column, (text, colors, least)) in zip(panels, PANELS.items(), strict=True):
         picture = _picture(table, column)
         if np.isfinite(picture).any():
             _heatmap(figure, axes, picture, colors, _limits(picture, column == "cka", least))
@@ -63,12 +55,9 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
             axes.set_title(f"{text}: no value", loc="left")
         for axis, blocks, most in ((axes.xaxis, picture.shape[1], 12), (axes.yaxis, picture.shape[0], 8)):
             name_blocks(axis, tuple(map(str, range(blocks))), most)
-    shown = _mark(panels, tried, letters, effects)
-    for axes in panels[1]:
         axes.set_xlabel("block of the teacher")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("block of the student")
-    _legend(figure, panels[1, 0], shown)
+    panels[0].set_ylabel("block of the student")
+    _legend(figure, panels[0], _mark(panels, tried, effects))
     return figure
 
 
@@ -113,28 +102,44 @@ def _heatmap(figure: Figure, axes: Axes, picture: np.ndarray, colors: str, limit
     bar.outline.set_visible(False)
 
 
-def _mark(panels: np.ndarray, tried: pd.DataFrame, letters: dict, effects: pd.DataFrame) -> list[str]:
-    """Mark the tried pairs in all panels, with their letter in the first; return what the marks say."""
+def _mark(panels: np.ndarray, tried: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
+    """Mark the tried pairs in all panels, with their effects in the first; return what the marks say."""
     shown = []
-    box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "linewidth": 0}
-    for index, one in tried.iterrows():
-        place = one["teacher_block"], one["student_block"]
-        verdicts = list(dict.fromkeys(_own(one, effects)["verdict"]))
+    box = {"boxstyle": "square,pad=0.2", "facecolor": "white", "linewidth": 0, "alpha": 0.85}
+    for one in tried.to_dict("records"):
+        place, own = (one["teacher_block"], one["student_block"]), _own(one, effects)
+        verdicts = list(dict.fromkeys(own["verdict"]))
         text = verdicts[0] if len(verdicts) == 1 else SEVERAL if verdicts else TOGETHER
         shown.append(text)
-        for axes in panels.flat:
+        for axes in panels:
             axes.plot(*place, MARKS[text], color="black", mfc="white", markersize=4, mew=0.8, zorder=3)
-        axes = panels.flat[0]
-        left = place[0] > np.mean(axes.get_xlim())
-        axes.annotate(
-            letters.get(index, ""), place, xytext=(-5 if left else 5, 0), textcoords="offset points", va="center",
-            ha="right" if left else "left", fontsize=TEXT, bbox=box,
+        if own.empty:
+            continue
+        # Towards the middle of the panel, where there is room.
+        left, low = (value > np.mean(limits) for value, limits in zip(place, _ends(panels[0]), strict=True))
+        panels[0].annotate(
+            _said(own), place, xytext=(-6 if left else 6, 0), textcoords="offset points", fontsize=SMALL,
+            ha="right" if left else "left", va="top" if low else "bottom", bbox=box, zorder=2,
         )  # fmt: skip
     return shown
 
 
-def _own(one: pd.Series, effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the effects of the variants that align this pair by itself."""
+def _ends(axes: Axes) -> tuple[tuple[float, float], tuple[float, float]]:
+    return axes.get_xlim(), axes.get_ylim()
+
+
+def _said(own: pd.DataFrame) -> str:
+    """Return the effects of the variants that align a pair alone, one a line."""
+    said = [
+        f"{label(row['variant'])} "
+        + ("no seed" if np.isnan(row["mean_difference"]) else f"{row['mean_difference']:+.2f}")
+        for row in own.to_dict("records")
+    ]
+    return "\n".join(said if len(said) <= LINES else [*said[: LINES - 1], f"and {len(said) - LINES + 1} more"])
+
+
+def _own(one: dict[str, Any], effects: pd.DataFrame) -> pd.DataFrame:
+    """Return the effects of the variants that align this pair alone."""
     return effects[effects["pairs"] == f"{one['student_block']}-{one['teacher_block']}"]
 
 
@@ -144,21 +149,10 @@ def _title(table: pd.DataFrame) -> str:
     return f"Blocks of {label(table['baseline'].iloc[0])} and teacher before any aligning, last epoch{few}"
 
 
-def _note(tried: pd.DataFrame, letters: dict, effects: pd.DataFrame) -> str:
-    """Return the effects of each pair that was aligned by itself, and what the controls are."""
-    said = []
-    for index, one in tried.iterrows():
-        numbers = [
-            f"{label(row['variant'])} "
-            + ("no seed" if np.isnan(row["mean_difference"]) else f"{row['mean_difference']:+.2f}")
-            for row in _own(one, effects).to_dict("records")
-        ]
-        if numbers:
-            said.append(f"{letters.get(index, '')}: {', '.join(numbers)}")
+def _note(tried: pd.DataFrame, effects: pd.DataFrame) -> str:
+    """Return what the numbers beside marks are, and the control."""
+    alone = pd.concat([effects.iloc[:0], *(_own(one, effects) for one in tried.to_dict("records"))])
     text = "No variant aligns a pair by itself."
-    if said:
-        text = (
-            "Effect of variants that align no other pair on test top-1 [points], n = "
-            f"{over(effects['seeds'])}: {'; '.join(said)}."
-        )
-    return f"{text} Control of CKA: the untrained student. What aligning did is judged by a test over seeds."
+    if len(alone):
+        text = f"Beside marks: effect of aligning this pair alone on test top-1 [points], n = {over(alone['seeds'])}."
+    return f"{text} Control of CKA: the untrained student."

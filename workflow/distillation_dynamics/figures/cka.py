@@ -1,21 +1,24 @@
-"""How alike the blocks of student and teacher arrange the same images: unbiased linear CKA, a picture a variant."""
+"""How alike are the blocks of student and teacher? Unbiased linear CKA on the same images, a picture a variant."""
 
 import math
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..drawing.axis import name_blocks, names_of_blocks
-from ..drawing.layout import Room, fitted, inches_of, name_below, sheet
+from ..drawing.axis import name_blocks, names_of_blocks, names_shown
+from ..drawing.layout import Room, fitted, name_below, sheet
 from ..drawing.style import PAGE, SMALL, NoValue, Style, against, label, last_epoch, need
 from ..statistics.thresholds import FEWEST_ROWS
 
 TABLES = ("cka",)
 REQUIRES = ("students", "teacher")
 ACROSS = 5
-ROOM = Room(left=0.5, right=0.72, gap=0.12, between=0.24, above=0.18)
+# Between two pictures, as a share of one.
+GAP = 0.1
+ROOM = Room(left=0.5, right=0.72, between=0.34, above=0.18)
 CAPTION = (
     "Unbiased linear CKA of the blocks of each variant with those of the teacher {teacher}: last epoch, mean over "
     "the seeds measured ({students}), without interval. Control: the untrained student. Likeness describes, and "
@@ -41,7 +44,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     what = "tokens" if column == "cka_tokens" else "images"
     title = f"Likeness of student and teacher, last epoch ({_counts(table, what)})"
     note = "Control: the untrained student. Dots: the teacher's block most like each of the student's. Grey: no value."
-    figure, panels = sheet(down, across, 0.95, title, note, ROOM, sharex=True, sharey=True)
+    figure, panels = sheet(down, 1, 0.95, title, note, ROOM)
     values = {
         name: rows.pivot_table(values=column, index="block", columns="other_block", dropna=False)
         for name, rows in pictures.items()
@@ -49,17 +52,28 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     # The scale spans what there is: between 0 and 1 all blocks may look alike.
     low, high = (edge([one.to_numpy() for one in values.values()], largest) for largest in (False, True))
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), mpl.colormaps["viridis"].with_extremes(bad="0.8"))
-    for axes, (name, picture) in zip(panels.flat, values.items(), strict=False):
-        axes.imshow(picture, norm=scale.norm, cmap=scale.cmap, aspect="auto", origin="lower", interpolation="nearest")
+    blocks, others = names_of_blocks(table), names_of_blocks(table, "other_block")
+    width = (PAGE - ROOM.left - ROOM.right) / across
+    for place, (name, picture) in enumerate(values.items()):
+        axes, left = panels[place // across, 0], (1 + GAP) * (place % across)
+        extent = left, left + 1, -0.5, len(picture) - 0.5
+        look: Any = {"norm": scale.norm, "cmap": scale.cmap, "aspect": "auto", "origin": "lower", "extent": extent}
+        axes.imshow(picture, interpolation="nearest", **look)
         for block, row in enumerate(picture.to_numpy()):
             if np.isfinite(row).any():
-                axes.plot(np.nanargmax(row), block, "o", color="white", markeredgecolor="black", markersize=2.6)
-        axes.set_title(fitted(name, inches_of(axes)[0] + ROOM.gap, lines=1), fontsize=SMALL)
-        name_blocks(axes.xaxis, names_of_blocks(table, "other_block"))
-        name_blocks(axes.yaxis, names_of_blocks(table))
-    for place, axes in enumerate(panels.flat):
-        axes.set_visible(place < len(values))
-        axes.tick_params(labelbottom=place + across >= len(values))
+                x = left + (np.nanargmax(row) + 0.5) / picture.shape[1]
+                axes.plot(x, block, "o", color="white", markeredgecolor="black", markersize=2.6)
+        axes.text(
+            left + 0.5, len(picture) - 0.4, fitted(name, width, lines=1), ha="center", va="bottom", fontsize=SMALL
+        )
+    shown, step = names_shown(others, 4)
+    for number, axes in enumerate(panels[:, 0]):
+        count = min(across, len(values) - number * across)
+        axes.set(xlim=(0, across * (1 + GAP) - GAP), ylim=(-0.5, len(blocks) - 0.5))
+        ticks = [(1 + GAP) * one + (place + 0.5) / len(others) for one in range(count) for place in step]
+        axes.set_xticks(ticks, shown * count)
+        name_blocks(axes.yaxis, blocks)
+        axes.spines[:].set_visible(False)
     lower, upper = panels[-1, 0].get_position().y0, panels[0, 0].get_position().y1
     bar = figure.colorbar(scale, cax=figure.add_axes((1 - 0.6 / PAGE, lower, 0.1 / PAGE, upper - lower)))
     bar.set_label(f"unbiased linear CKA of {what}")

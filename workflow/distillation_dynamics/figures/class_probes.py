@@ -1,12 +1,12 @@
-"""How well every block tells the classes of the images apart: a linear probe and the nearest images, beside chance.
+"""How well does every block separate the classes? Accuracy of a linear probe and of the nearest images, with chance.
 
-What the control of a network has too takes no training.
+What the control of a network reaches too takes no training.
 """
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..drawing.profiles import columns_of, final, grid
+from ..drawing.profiles import final, grid
 from ..drawing.style import Style
 
 TABLES = ("depth",)
@@ -17,22 +17,22 @@ CHANCE = "linear_probe_chance"
 CAPTION = (
     "Top-1 of a linear probe (ridge regression, held out) and of the nearest images, from the mean patch token of "
     "every block: last epoch, {images}, means over the seeds measured, without interval over images. Left: levels, "
-    "beside chance (dotted), the share of the most frequent class; right, where there are variants: difference to the "
-    "baseline of the same seed. Controls: each network's own."
+    "with chance (dotted), the share of the most frequent class; right, for variants measured with several seeds: "
+    "difference to the baseline of the same seed, with its 95 % t interval. Controls: each network's own."
 )
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, of each variant its difference to the baseline, and chance."""
     table = final(tables, "depth", *PANELS, CHANCE)
-    note = "Dotted: chance, the share of the most frequent class. Each image is told without itself."
-    figure, rows = grid(table, style, PANELS, "Classes told apart", note, height=1.15)
-    for place, column in enumerate(columns_of(table["network"], style)):
+    note = "Dotted: chance, the share of the most frequent class. No image is classified with its own help."
+    drawn = grid(table, style, PANELS, "How well blocks separate classes", note, height=1.25)
+    for place, column in enumerate(drawn.columns):
         if column.beside:
             continue
         for chance in sorted(set(table.loc[table["network"].isin(column.members), CHANCE].dropna().round(6))):
-            for panels in rows.values():
+            for panels in drawn.panels.values():
                 panels[place].axhline(chance, color="0.2", linewidth=0.8, linestyle=":", zorder=0, label="_chance")
-    for panels in rows.values():
+    for panels in drawn.panels.values():
         panels[0].autoscale(axis="y")
-    return figure
+    return drawn.figure

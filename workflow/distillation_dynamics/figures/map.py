@@ -1,20 +1,24 @@
-"""A map of all networks, blocks and epochs: near each other lie blocks that arrange the same images alike."""
+"""Which blocks arrange images alike? A map of all networks, blocks and epochs, where similar blocks lie close."""
+
+import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.layout import Room, legend_below, legend_rows, sheet
+from ..drawing.layout import Room, sheet
 from ..drawing.style import Style, label, last_epoch, need
 
 TABLES = ("map",)
 # Opacity of the earliest epoch; the last one has 1.
 FAINTEST = 0.12
-ROOM = Room(left=0.6, gap=0.2, above=0.2)
+# Letters of a name from which on a legend has one column.
+LONG = 22
+ROOM = Room(left=0.6, gap=0.2, above=0.2, below=0.34)
 CAPTION = (
-    "All networks, blocks and kept epochs on a plane, by the shape distance of what they make of the same images; "
-    "students of the lowest seed, without interval. Controls: each network's own. A plane holds only a part of "
-    "the distances."
+    "All networks, blocks and kept epochs on a plane, by the shape distance between their features of the same images; "
+    "without interval. Controls: each network's own. The plane holds only a part of the distances."
 )
 
 
@@ -30,11 +34,13 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     fading = "; fading: earlier epochs" * bool(table.groupby("network")["epoch"].nunique().max() > 1)
     what = f"Networks by shape distance (n = {images:,} images)"
     note = (
-        f"The plane holds {share:.0f} % of all distances. A line runs from the first block (hollow) to the last (filled"
+        f"The plane holds {share:.0f} % of all distances. A line runs from the first block (hollow) to the last "
+        f"(filled){fading}."
     )
-    room = ROOM.with_legend(legend_rows(map(label, looks), 4))
-    height = 3.6 if len(groups) == 1 else 2.9
-    figure, (panels,) = sheet(1, len(groups), height, what, f"{note}){fading}.", room, sharex=True, sharey=True)
+    note += " Grey lines: the networks of the other panel." * (len(groups) > 1)
+    room = ROOM.with_legend(max(map(_legend_rows, groups.values())))
+    height = 3.6 if len(groups) == 1 else 2.7
+    figure, (panels,) = sheet(1, len(groups), height, what, note, room, sharex=True, sharey=True)
     for axes, (title, names) in zip(panels, groups.items(), strict=True):
         for name in names:
             _network(axes, table[table["network"] == name], looks[name], label(name))
@@ -46,8 +52,22 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         axes.set_aspect("equal", adjustable="box" if len(groups) > 1 else "datalim")
         axes.set_xlabel("first coordinate [radians]")
     panels[0].set_ylabel("second coordinate [radians]")
-    legend_below(figure, panels, 4, room.below)
+    for axes, names in zip(panels, groups.values(), strict=True):
+        # Around the middle of its own panel, however much of it the equal units leave free.
+        handles, texts = axes.get_legend_handles_labels()
+        middle = (axes.get_position(original=True).x0 + axes.get_position(original=True).x1) / 2
+        top = axes.get_position(original=True).y0 - room.below / figure.get_figheight()
+        beside: Any = {"loc": "upper center", "bbox_to_anchor": (middle, top), "borderaxespad": 0}
+        figure.legend(handles, texts, ncols=_legend_columns(names), handlelength=2.6, labelspacing=0.25, **beside)
     return figure
+
+
+def _legend_columns(names: list[str]) -> int:
+    return 1 if max(len(name) for name in names) > LONG else 2
+
+
+def _legend_rows(names: list[str]) -> int:
+    return math.ceil(len(names) / _legend_columns(names))
 
 
 def _network(axes: Axes, table: pd.DataFrame, look: dict, name: str) -> None:

@@ -1,6 +1,6 @@
-"""Whether what is seen over depth depends on the images: ranks, entropy and intensity on every image set of a study.
+"""Do curves over depth depend on the images? Ranks, entropy and intensity on every image set of a study.
 
-What the control of a network shows on the same images, too, comes from images and architecture alone.
+What the control of a network shows on the same images too comes from images and architecture alone.
 """
 
 import math
@@ -11,10 +11,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.axis import few_ticks, log_if_wide, name_blocks
+from ..drawing.axis import block_names, few_ticks, log_if_wide, name_blocks
 from ..drawing.hollow import mark_too_few, note
 from ..drawing.layout import Room, fitted, inches_of, legend_below, legend_rows, sheet
-from ..drawing.profiles import block_names
 from ..drawing.style import (
     CONTROL_LINES,
     MARKERS,

@@ -1,118 +1,107 @@
-"""Channel-axis spectra of the first, middle and last block, against those of permuted channels.
+"""What do spectra over channels look like, block by block? As published, next to the same with permuted channels.
 
-All are multiples of the network's mean with permuted channels, so that networks of any scale share an axis.
+In: spectrum.parquet, one-sided, without the constant term. Out: a column a network, its spectra above and those of
+permuted channels below on one scale. What both show does not come from the order of the channels.
 """
 
-import math
-from typing import Any
-
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.axis import few_ticks
-from ..drawing.layout import Room, column_title, fitted, inches_of, sheet
-from ..drawing.profiles import final, split, title
-from ..drawing.style import PAGE, SMALL, Style, first_of, label
-from ..words import span
+from ..drawing.axis import name_blocks, names_of_blocks
+from ..drawing.layout import Room, fitted, inches_of, name_below, sheet
+from ..drawing.profiles import final, title
+from ..drawing.style import PAGE, TEXT, Style, first_of, label
+from ..statistics.thresholds import LEVEL
 
 TABLES = ("spectrum", "depth")
 METRICS = ("spectrum",)
-NULL = ["amplitude_null", "amplitude_band_low", "amplitude_band_high"]
+ROWS = {"amplitude": "measured", "amplitude_null": "channels permuted"}
 TEST = "amplitude_p"
-# Up to so many networks have a row each, beside their control; of more, so many share one. Students that share a row.
-ROW_EACH, TOGETHER, STUDENTS = 4, 2, 3
-# Networks, and variants beside the baseline, in all: a page holds eight such rows of either.
-MOST_NETWORKS, MOST_VARIANTS = 16, 24
-PLACES = {"first block": 0, "middle block": 0.5, "last block": 1}
-# Inches at the right, for the names of who is in a row.
-NAMES = 1.45
-ROOM = Room(left=0.58, right=NAMES, gap=0.12, between=0.16, above=0.2, below=0.34)
+# Columns that a page holds; of a network's largest amplitude, the smallest share with a colour of its own.
+MOST, LOWEST = 5, 0.01
+ROOM = Room(left=0.62, right=0.7, gap=0.3, between=0.14, above=0.32, below=0.36)
 CAPTION = (
-    "Spectra over channels of first, middle and last block, as multiples of their mean with permuted channels: last "
-    "epoch, {images}, means over the seeds measured. p: one test of the whole curve, unadjusted. Controls: each "
-    "network's own, and the same tokens with permuted channels, mean and 95 % band."
+    "Spectra over channels of every block of networks and the baseline, one-sided and without the constant term: last "
+    "epoch, {images}, means over the seeds measured, as a share of each network's largest amplitude. Control: the same "
+    "tokens with permuted channels (mean of the permutations). p: one test of each block's whole curve, unadjusted, "
+    "without interval."
 )
 
 
 def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
-    """Draw the one-sided spectra without the constant term: last epoch, mean over seeds, networks above students."""
-    table = final(tables, "spectrum", "amplitude", "frequency", *NULL)
+    """Draw blocks by frequencies at the last epoch, mean over seeds: measured above, the null below."""
+    table = final(tables, "spectrum", "frequency", *ROWS)
     tests = final(tables, "depth", TEST)
     table = table[(table["frequency"] > 0) & (table["frequency"] < 0.5) & table["amplitude"].notna()]
-    rows, left_out = _rows(list(dict.fromkeys(table["network"])), style)
-    what = title("Spectra along the channel axis, without the constant term", table, ["amplitude"])
-    note = (
-        "Channel order is arbitrary: a shape means something only outside the band, which 95 % of the curves of "
-        "permuted channels (of the first of a row; dotted: their mean) leave nowhere. p: one test of the whole curve, "
-        "by its largest distance; each unadjusted."
-    )
-    note += f" Shown: {' and '.join(left_out)}." * bool(left_out)
-    curves = _curves(table[table["network"].isin({name for members, _ in rows for name in members})])
-    figure, panels = sheet(len(rows), len(PLACES), 0.82, what, note, ROOM, sharex=True, sharey="row")
-    for (members, with_null), line in zip(rows, panels, strict=True):
-        looks = style.looks(members)
-        for axes, place in zip(line, PLACES, strict=True):
-            for name in members:
-                block, mean = curves[name, place]
-                null = mean[NULL].div(mean[NULL[0]], axis=0)
-                axes.plot(
-                    mean.index, mean["amplitude"] / mean[NULL[0]], label=label(name), **{**looks[name], "marker": None}
-                )
-                if name == with_null:
-                    _null(axes, null, looks[name]["color"], tests, name, block)
-        low, high = line[0].get_ylim()
-        # Room for p above the curves.
-        line[0].set_ylim(low, high + 0.22 * (high - low))
-        few_ticks(line[0], 3)
-        handles, texts = line[-1].get_legend_handles_labels()
-        texts = [fitted(text, NAMES - 0.55, lines=2) for text in texts]
-        beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "labelspacing": 0.25}
-        line[-1].legend(handles, texts, handlelength=2.9, handletextpad=0.5, **beside)
-    for axes, text in zip(panels[0], PLACES, strict=True):
-        column_title(axes, text)
-    for axes in panels[-1]:
-        axes.set_xticks([0, 0.2, 0.4], ["0", "0.2", "0.4"])
-    panels[-1, 1].set_xlabel("frequency k/C [cycles per channel]")
-    middle = (panels[0, 0].get_position().y1 + panels[-1, 0].get_position().y0) / 2
-    figure.supylabel("amplitude / that of\npermuted channels", x=0.05 / PAGE, y=middle, ha="left")
+    known = set(table["network"])
+    members = [name for name in (*style.names.ordered, *style.names.baselines.values()) if name in known]
+    shown, left_out = first_of(members or list(dict.fromkeys(table["network"])), MOST, "networks")
+    table = table[table["network"].isin(shown)]
+    pictures = {name: _pictures(table[table["network"] == name]) for name in shown}
+    values = np.concatenate([picture.ravel() for own in pictures.values() for picture in own.values()])
+    lowest = max(LOWEST, float(np.nanmin(values[values > 0], initial=1)))
+    norm = mpl.colors.LogNorm(lowest, 1)
+    what = title("Spectra over channels, by block", table, ["amplitude"])
+    figure, panels = sheet(len(ROWS), len(shown), 1.35, what, _note(tests, shown, left_out), ROOM, sharex=True)
+    cmap = mpl.colormaps["viridis"].with_extremes(bad="0.85")
+    for line, (name, own) in zip(panels.T, pictures.items(), strict=True):
+        for axes, (column, text) in zip(line, ROWS.items(), strict=True):
+            count = own[column].shape[0]
+            extent = 0, 0.5, -0.5, count - 0.5
+            axes.imshow(
+                own[column], norm=norm, cmap=cmap, aspect="auto", origin="lower", extent=extent, interpolation="nearest"
+            )
+            _axis(axes, table[table["network"] == name])
+            if axes in panels[:, 0]:
+                axes.set_ylabel(f"{text}\nblock")
+        line[0].set_title(fitted(label(name), inches_of(line[0])[0] + ROOM.gap - 0.05, TEXT, 2))
+    lower, upper = panels[-1, 0].get_position().y0, panels[0, 0].get_position().y1
+    scale = mpl.cm.ScalarMappable(norm, cmap)
+    bar = figure.colorbar(scale, cax=figure.add_axes((1 - 0.58 / PAGE, lower, 0.1 / PAGE, upper - lower)))
+    bar.set_label("amplitude / the network's largest")
+    bar.outline.set_visible(False)
+    bar.minorticks_off()
+    bar.ax.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+    bar.set_ticks([tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if tick >= lowest])
+    name_below(figure, panels, "frequency k/C [cycles per channel]", 0.2, (ROOM.left + PAGE - ROOM.right) / 2)
     return figure
 
 
-def _curves(table: pd.DataFrame) -> dict[tuple[str, str], tuple[int, pd.DataFrame]]:
-    """Return (network, place in PLACES) -> (block, means over seeds by frequency)."""
-    found = {}
-    for name, rows in table.groupby("network"):
-        for place, depth in PLACES.items():
-            block = int(depth * rows["block"].max())
-            found[name, place] = block, rows[rows["block"] == block].groupby("frequency")[["amplitude", *NULL]].mean()
-    return found
+def _axis(axes: Axes, rows: pd.DataFrame) -> None:
+    """Name blocks and frequencies."""
+    axes.set_xticks([0, 0.25, 0.5], ["0", "0.25", "0.5"])
+    name_blocks(axes.yaxis, names_of_blocks(rows), 5)
 
 
-def _null(axes: Axes, null: pd.DataFrame, color, tests: pd.DataFrame, name: str, block: int) -> None:
-    """Draw the band of permuted channels and write p of the test against them."""
-    axes.fill_between(null.index, null[NULL[1]], null[NULL[2]], color=color, alpha=0.18, linewidth=0)
-    axes.plot(null.index, null[NULL[0]], color=color, linewidth=0.7, linestyle=":")
-    mine = tests[(tests["network"] == name) & (tests["block"] == block)]
-    p = f": p {span(mine[TEST], '.2g')}"
-    # What is left of the panel's width beside p.
-    text = fitted(label(name), inches_of(axes)[0] - 0.06 * len(p), lines=1) + p
-    axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
+def _pictures(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the pictures [block, frequency] of a network, mean over seeds, as shares of its largest amplitude.
+
+    Blocks of fewer channels than the widest have fewer frequencies, each of which fills the places around it.
+    """
+    finest = np.unique(rows.loc[rows["channel_bin"] <= rows["channel_bin"].max(), "frequency"])
+    found: dict[str, np.ndarray] = {}
+    for column in ROWS:
+        by_block = []
+        for _, block in rows.groupby("block"):
+            mean = block.groupby("frequency")[column].mean()
+            nearest = np.abs(mean.index.to_numpy()[None] - finest[:, None]).argmin(axis=1)
+            by_block.append(mean.to_numpy()[nearest])
+        found[column] = np.stack(by_block)
+    largest = max(np.nanmax(picture) for picture in found.values())
+    return {column: picture / largest for column, picture in found.items()}
 
 
-def _rows(shown: list[str], style: Style) -> tuple[list[tuple[list[str], str | None]], list[str]]:
-    """Return what each row of panels shows (who is in it, and of whom the null is drawn), and words on who is not."""
-    names = style.names
-    networks, fewer_networks = first_of([name for name in names.ordered if name in shown], MOST_NETWORKS, "networks")
-    each = 1 if len(networks) <= ROW_EACH else TOGETHER
-    rows: list[tuple[list[str], str | None]] = []
-    for first in range(0, len(networks), each):
-        both = (one for name in networks[first : first + each] for one in (name, names.controls.get(name)))
-        rows.append(([name for name in both if name in shown], networks[first]))
-    students = style.students(shown)
-    baseline = [name for name in students if name == names.baseline]
-    others = [name for name in students if name not in baseline]
-    others, fewer_variants = first_of(others, MOST_VARIANTS, "variants beside the baseline")
-    parts = split(others, math.ceil(len(others) / STUDENTS)) or [[]] * bool(baseline)
-    rows += [([*baseline, *part], names.baseline if baseline else None) for part in parts]
-    return rows, [words for words in (fewer_networks, fewer_variants) if words]
+def _note(tests: pd.DataFrame, shown: list[str], left_out: str) -> str:
+    """Return in how many blocks a spectrum differs from that of permuted channels."""
+    said = []
+    for name in shown:
+        p = tests[tests["network"] == name].groupby("block")[TEST].median()
+        said.append(f"{label(name)} {(p <= LEVEL).sum()} of {len(p)}")
+    text = (
+        "Channel order is arbitrary: what measured and permuted channels share does not come from it. Blocks whose "
+        f"whole curve differs from the null (p <= {LEVEL:g}, unadjusted): {', '.join(said)}."
+    )
+    return text + f" Shown: {left_out}." * bool(left_out)

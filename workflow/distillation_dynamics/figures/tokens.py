@@ -1,6 +1,6 @@
-"""Geometry of the patch tokens over depth: their likeness to each other, outlying norms, distance from the first block.
+"""How alike are the patch tokens of an image over depth? Their cosine to each other and to the first block, and norms.
 
-Where a grid changes there is no likeness to the first block.
+Where a grid changes there is no cosine to the first block.
 """
 
 import pandas as pd
@@ -15,13 +15,11 @@ PANELS = {
     "token_cosine": "cosine between\ntokens of an image",
     "cosine_to_first": "cosine to the token\nafter the first block",
     "token_norm_ratio": "largest token norm\n/ median norm",
-    "token_norm_outliers": "share of tokens over\n3 median norms",
 }
 CAPTION = (
-    "Geometry of patch tokens over depth: likeness to each other, outlying norms, likeness to the first block; last "
-    "epoch, {images}, means over the seeds measured. Left: levels, bands: 95 % interval over images; right, where "
-    "there are variants: difference to the baseline of the same seed, with its 95 % t interval where several seeds "
-    "were measured. Control: each network's own."
+    "Patch tokens over depth: cosine to each other and to the first block, and the largest norm; last epoch, {images}, "
+    "means over the seeds measured. Left: levels, bands: 95 % interval over images; right, for variants measured with "
+    "several seeds: difference to the baseline of the same seed, with its 95 % t interval. Control: each network's own."
 )
 
 
@@ -29,4 +27,4 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each network's last epoch, and of each variant its difference to the baseline."""
     # No column is demanded: with one patch an image there is no cosine, and the panel says so.
     note = "Cosine to the first block: none on another grid."
-    return grid(final(tables, "depth"), style, PANELS, "Patch tokens of an image over depth", note)[0]
+    return grid(final(tables, "depth"), style, PANELS, "Patch tokens of an image over depth", note, height=1.1).figure

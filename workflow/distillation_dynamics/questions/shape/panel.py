@@ -26,5 +26,5 @@ def panels(data: PageData) -> list[Panel]:
     )
     names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True, switched=True)
     chart = Chart("Metric over depth", about, "profiles", spec, COLUMNS, names, HIDE, {"last": [True]})
-    figures = "shape", "depth_profiles", "probes"
+    figures = "shape", "depth_profiles", "profile_controls", "probes"
     return [Panel("shape", TITLE, (chart,), controls, {"profiles": table}, figures)]
