@@ -43,10 +43,6 @@ def gradient_magnitude(network, images, labels):
     return {name: np.stack(values) for name, values in metric.compute().items()}
 
 
-def gradient_maps(network, images, labels):
-    return [gradient.gradient_map(of) for of in block_gradients(network, images, labels)]
-
-
 def by_hand(network, image, label, family):
     """Gradients [N, C] by each block's output for one image, through a forward written out here."""
     x = network.patch_embed(image[None])
@@ -70,7 +66,6 @@ def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
     network, images = build(family), draw()
     ours = block_gradients(network, images, LABELS)
     magnitudes = gradient_magnitude(network, images, LABELS)
-    maps = gradient_maps(network, images, LABELS)
     prefix = FAMILIES[family][0]
     for number, (image, label) in enumerate(zip(images, LABELS, strict=True)):
         for block, reference in enumerate(by_hand(network, image, label, family)):
@@ -82,9 +77,6 @@ def test_gradients_equal_those_of_a_forward_written_out_by_hand(family):
             }
             for name, value in expected.items():
                 np.testing.assert_allclose(magnitudes[name][block, number], value, rtol=1e-9, atol=1e-16)
-            for row, column in np.ndindex(4, 4):
-                value = reference[prefix + 4 * row + column].abs().mean()
-                np.testing.assert_allclose(maps[block][number, row, column], value, rtol=1e-9, atol=1e-16)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -141,10 +133,6 @@ def test_every_family_gives_patches_and_prefix_of_its_own_blocks(family):
     assert np.isnan(columns["gradient_magnitude_registers"]).all()
     named = {"gradient_magnitude", "gradient_magnitude_patches"} | ({"gradient_magnitude_class"} if prefix else set())
     assert all(np.isfinite(columns[name]).all() for name in named)
-    maps = gradient_maps(network, images, LABELS[:2])
-    np.testing.assert_allclose(
-        [m.mean(dim=(1, 2)) for m in maps], columns["gradient_magnitude_patches"], rtol=1e-12, atol=1e-18
-    )
 
 
 def test_an_output_that_the_logit_does_not_use_has_gradient_zero():
@@ -258,7 +246,6 @@ def test_gradients_of_zero_are_zero_and_no_missing_values():
         network.head.weight.zero_()
     columns = gradient_magnitude(network, draw(2), LABELS[:2])
     assert all((columns[name] == 0).all() for name in columns if name != "gradient_magnitude_registers")
-    assert all((values == 0).all() for values in gradient_maps(network, draw(2), LABELS[:2]))
 
 
 def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_are():
@@ -266,11 +253,9 @@ def test_images_without_a_label_are_missing_values_and_the_others_stay_as_they_a
     labels = torch.tensor([1, -1, 4])
     columns = gradient_magnitude(network, images, labels)
     alone = gradient_magnitude(network, images[[0, 2]], labels[[0, 2]])
-    maps = gradient_maps(network, images, labels)
     for name, values in columns.items():
         assert np.isnan(values[:, 1]).all()
         np.testing.assert_allclose(values[:, [0, 2]], alone[name], rtol=1e-9)
-    assert all(values[1].isnan().all() and values[0].isfinite().all() for values in maps)
 
 
 def test_of_equal_outputs_that_of_the_named_module_is_taken_and_else_the_last():

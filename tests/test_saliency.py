@@ -7,10 +7,8 @@ import torch
 import zoo
 from distillation_dynamics.metrics import saliency as metric
 from distillation_dynamics.metrics.accumulator import Context
-from distillation_dynamics.metrics.gradient import gradient_map
 from distillation_dynamics.metrics.saliency import METHODS, SAMPLES, SD, STEPS, saliency
 from distillation_dynamics.networks import build as building
-from distillation_dynamics.networks.gradients import block_gradients
 from distillation_dynamics.networks.observer import Observer
 from distillation_dynamics.outputs import Request
 from distillation_dynamics.spec.images import View
@@ -186,7 +184,7 @@ def test_the_metric_gives_a_map_a_row_with_every_column_documented():
         assert all(set(row) == set(columns) for row in rows[table])
         assert all(row["map"].shape == (row["rows"] * row["columns"],) for row in rows[table])
         assert all(row["map"].dtype == np.float32 for row in rows[table])
-    assert len(rows["saliency"]) == 3 * 3 and len(rows["gradient_maps"]) == 3 * 2
+    assert len(rows["saliency"]) == 3 * 3
     for method in ("gradient", "integrated_gradients"):
         of = [row for row in rows["saliency"] if row["method"] == method]
         assert [(row["image"], row["label"]) for row in of] == [(0, 1), (7, 0), (14, 4)]
@@ -194,18 +192,14 @@ def test_the_metric_gives_a_map_a_row_with_every_column_documented():
         np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps, rtol=1e-5, atol=1e-8)
     pixels = np.stack([row["map"] for row in rows["saliency"] if row["method"] == "image"])
     np.testing.assert_allclose(pixels, metric.intensity(images, VIEW).flatten(1))
-    for block, maps in enumerate(map(gradient_map, block_gradients(network, images, LABELS))):
-        of = [row for row in rows["gradient_maps"] if row["block"] == block]
-        assert {row["block_name"] for row in of} == {f"blocks.{block}"}
-        np.testing.assert_allclose(np.stack([row["map"] for row in of]), maps.flatten(1), rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("labels", [[-1, 0, 4], [-1, -1, -1], [5, 0, 4]])
 def test_images_without_a_label_of_the_head_have_no_map_but_their_own(labels):
     network, images, labels = build("vit").float(), draw().float(), torch.tensor(labels)
     rows = rows_of(network, images, labels, METHODS[::2])
-    for row in [*rows["saliency"], *rows["gradient_maps"]]:
-        missing = row["label"] not in range(5) and row.get("method") != "image"
+    for row in rows["saliency"]:
+        missing = row["label"] not in range(5) and row["method"] != "image"
         assert np.isnan(row["map"]).all() == missing and np.isfinite(row["map"]).all() != missing
 
 
@@ -215,7 +209,6 @@ def test_one_class_and_gradients_of_zero_have_maps():
         network.head.weight.zero_()
     rows = rows_of(network, images, torch.zeros(1, dtype=torch.long), METHODS)
     assert all((row["map"] == 0).all() for row in rows["saliency"] if row["method"] != "image")
-    assert all((row["map"] == 0).all() for row in rows["gradient_maps"])
 
 
 def test_intensity_undoes_the_normalisation_and_is_the_mean_over_colours():

@@ -30,11 +30,6 @@ IMAGE_COLUMNS = {
 }
 
 
-def gradient_map(gradient: GradientOf) -> Tensor:
-    """Mean over channels of the absolute gradient by one block's patch tokens, [B, H, W], in 1 / activation unit."""
-    return gradient.patches.abs().mean(dim=2).unflatten(1, (gradient.rows, gradient.columns))
-
-
 def _magnitudes(gradient: GradientOf) -> dict[str, Tensor]:
     """Return column name -> [b], accumulated in float64; the mean over no tokens is NaN."""
     patches = gradient.patches

@@ -2,8 +2,8 @@
 
 In: a network in evaluation mode, images [B, C, H, W] as the network takes them (normalised), labels [B]. Out:
 attributions of the same shape, and maps [B, H, W] of them. Each image is computed separately, so that its map does not
-depend on the batch. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026. `Metric` fills two tables
-with a map a row: `saliency` (the image itself and one map a method) and `gradient_maps` (one map a block).
+depend on the batch. Settings are those of Tian, Xu, Li, Distillation Dynamics, AAAI 2026. `Metric` fills the table
+`saliency` with a map a row: the image itself and one map a method.
 """
 
 from collections.abc import Iterator
@@ -18,36 +18,22 @@ from ..networks.gradients import gradients_on, known
 from ..outputs import Outputs, asked_for
 from ..spec.images import View
 from .accumulator import Accumulator
-from .gradient import gradient_map
 
-REQUIRES = ("network", "gradients")
+REQUIRES = ("network",)
 OPTIONS = ("methods",)
 IMAGES = "saliency"
 BATCH = 16
-_IMAGE = {
-    "image": Column("", "0-based position in the split"),
-    "label": Column("", "class of the image, whose logit is explained; null for none"),
-    "rows": Column("pixels or patches", "rows of the map"),
-    "columns": Column("pixels or patches", "columns of the map"),
-}
 TABLES = {
     "saliency": {
         "method": Column("", "image, gradient, smoothgrad or integrated_gradients"),
-        **_IMAGE,
+        "image": Column("", "0-based position in the split"),
+        "label": Column("", "class of the image, whose logit is explained; null for none"),
+        "rows": Column("pixels", "rows of the map"),
+        "columns": Column("pixels", "columns of the map"),
         "map": Column(
             "1 or logit",
             "row by row; image: intensity in [0, 1], mean over colours; methods: largest absolute attribution over "
             "colours, NaN where the head has no logit for the label",
-        ),
-    },
-    "gradient_maps": {
-        "block": Column("", "0-based number of the block"),
-        "block_name": Column("", "timm's name of the block"),
-        **_IMAGE,
-        "map": Column(
-            "1 / activation unit",
-            "row by row: mean over channels of the absolute gradient of the label's logit by the block's patch tokens; "
-            "NaN where the head has no logit for the label",
         ),
     },
 }
@@ -118,27 +104,24 @@ def intensity(images: Tensor, view: View) -> Tensor:
 
 
 class Metric(Accumulator):
-    """The rows of the two tables, image by image."""
+    """The rows of the table, image by image."""
 
     def begin(self) -> None:
         """Begin with no rows."""
-        # Keyed by table and by kind of map, so that their order does not depend on the batches.
-        self._rows: dict[str, dict[Any, list[dict[str, Any]]]] = {table: {} for table in TABLES}
+        # Keyed by method, so that their order does not depend on the batches.
+        self._rows: dict[str, list[dict[str, Any]]] = {}
 
     def update(self, outputs: Outputs) -> None:
-        """Add the network, its images, and the gradients by every block for a batch."""
+        """Add a batch of images, and what the network makes of them."""
         assert self.context.view is not None
         maps = {"image": intensity(asked_for(outputs.images), self.context.view)}
         maps |= {method: _maps(outputs, method, min(CHUNK, self.context.at_a_time)) for method in self.settings.methods}
         for method, values in maps.items():
-            self._rows["saliency"].setdefault(method, []).extend(_rows({"method": method}, outputs, values))
-        for block, gradient in outputs.gradients.items():
-            key = {"block": block, "block_name": self.context.block_names[block]}
-            self._rows["gradient_maps"].setdefault(block, []).extend(_rows(key, outputs, gradient_map(gradient)))
+            self._rows.setdefault(method, []).extend(_rows(method, outputs, values))
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return the rows of each table of TABLES."""
-        return {table: [row for rows in parts.values() for row in rows] for table, parts in self._rows.items()}
+        return {"saliency": [row for rows in self._rows.values() for row in rows]}
 
 
 def _maps(outputs: Outputs, method: str, chunk: int) -> Tensor:
@@ -153,9 +136,15 @@ def _maps(outputs: Outputs, method: str, chunk: int) -> Tensor:
     return maps
 
 
-def _rows(key: dict[str, Any], outputs: Outputs, maps: Tensor) -> Iterator[dict[str, Any]]:
+def _rows(method: str, outputs: Outputs, maps: Tensor) -> Iterator[dict[str, Any]]:
     """Yield a table's row for each of the maps [B, rows, columns]."""
     positions, labels = asked_for(outputs.positions).tolist(), asked_for(outputs.labels).tolist()
     for position, label, values in zip(positions, labels, maps.float().cpu().numpy(), strict=True):
         shape = {"rows": values.shape[0], "columns": values.shape[1]}
-        yield {**key, "image": position, "label": label if label >= 0 else None, **shape, "map": values.ravel()}
+        yield {
+            "method": method,
+            "image": position,
+            "label": label if label >= 0 else None,
+            **shape,
+            "map": values.ravel(),
+        }
