@@ -10,7 +10,7 @@ from scipy import stats
 
 import asked
 from conftest import ROOT
-from distillation_dynamics.figures import trajectory as drawn
+from distillation_dynamics.figures import training_curves as drawn
 from distillation_dynamics.jobs.who import setting_of
 from distillation_dynamics.questions import published
 from distillation_dynamics.spec.base import from_json, to_json
@@ -243,7 +243,8 @@ def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
 
 def test_the_figure_says_of_how_many_its_crosses_are_of_the_same_run():
     curve = published.trajectory(NUMBERS, tables(IMAGENET, {}).reset_index())
-    assert "(6 of 10 of the same run" in drawn._published(curve)
-    assert "(all of the same run" in drawn._published(curve[curve["comparable"].astype(bool)])
-    assert "(none of the same run" in drawn._published(curve[~curve["comparable"].astype(bool)])
-    assert drawn._published(curve.iloc[:0]) == ""
+    none = pd.DataFrame(columns=["baseline"])
+    assert "(6 of 10 of the same run" in drawn._note(2, none, curve)
+    assert "(all of the same run" in drawn._note(2, none, curve[curve["comparable"].astype(bool)])
+    assert "(none of the same run" in drawn._note(2, none, curve[~curve["comparable"].astype(bool)])
+    assert "Crosses" not in drawn._note(2, none, curve.iloc[:0])
