@@ -535,7 +535,7 @@ def test_eight_networks_are_readable_and_of_more_the_first_eight_are_shown():
 def test_networks_that_were_not_compared_are_said_not_to_be(tables, alone):
     with pytest.raises(NoValue, match=r"\(networks.parquet is empty\)"):
         draw("networks", tables)
-    own = alone["networks"].query("kind == 'own control'")
+    own = alone["networks"].assign(kind="own control")
     with pytest.raises(NoValue, match="no two networks were compared"):
         draw("networks", alone | {"networks": own}, ALONE)
     with pytest.raises(NoValue, match="no student was compared with the teacher"):
