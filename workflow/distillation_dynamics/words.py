@@ -22,6 +22,12 @@ def of_each(what: str, names: Iterable[str]) -> str:
     return different[0] if len(different) == 1 else f"the {what} of each student ({', '.join(different)})"
 
 
+def of_one_or_each(what: str, names: Iterable[str]) -> str:
+    """Return what all students share or, if it differs, `the baseline of each student`, where names have no room."""
+    different = set(names)
+    return different.pop() if len(different) == 1 else f"the {what} of each student"
+
+
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:
     """Return '0.41 [0.35, 0.47]', or only the value without an interval."""
     text = number(value, f"{sign}.2f")

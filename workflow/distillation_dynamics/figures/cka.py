@@ -36,7 +36,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     baselines = style.names.baselines
     untrained = table[(table["epoch"] == 0) & table["network"].isin(baselines.values())]
     trained = last_epoch(table[table["epoch"] > 0])
-    titles = {arm: f"untrained {name if len(baselines) > 1 else 'student'}" for name, arm in baselines.items()}
+    titles = {arm: f"untrained {label(name) if len(baselines) > 1 else 'student'}" for name, arm in baselines.items()}
     pictures = {titles[arm]: rows for arm, rows in untrained.groupby("network", sort=False)}
     pictures |= {label(name): rows for name, rows in trained.groupby("network", sort=False)}
     across = min(ACROSS, max(len(pictures), 2))

@@ -10,7 +10,7 @@ from ..drawing.layout import NAMES, Room, sheet
 from ..drawing.style import SMALL, Style, label, need
 from ..statistics.thresholds import INTERVAL, LEVEL
 from ..statistics.westfall_young import BETTER, WORSE, decision, p_said
-from ..words import of_each, over
+from ..words import of_one_or_each, over
 
 TABLES = ("variants", "differences")
 REQUIRES = ("variants",)
@@ -28,7 +28,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     """Draw each variant's paired differences around the baseline at 0, with the mean's 95 % t interval."""
     variants = need(tables, "variants", "mean_difference")
     differences = need(tables, "differences", "difference")
-    baseline = label(of_each("baseline", variants["baseline"]))
+    baseline = label(of_one_or_each("baseline", variants["baseline"]))
     several = int(variants["seeds"].max()) > 1
     note = "Points: seeds, paired" + "; black: mean and 95 % t interval over seeds" * several
     note += "" if several else ", without interval of training"

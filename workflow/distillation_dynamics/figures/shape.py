@@ -42,11 +42,12 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     metrics = list(dict.fromkeys(table["metric"]))
     shaped = {metric: _shaped(table, metric) for metric in metrics}
     looks = _looks(list(dict.fromkeys(table["network"])), set().union(*shaped.values()), style)
-    down = -(-len(metrics) // ACROSS)
+    across = min(ACROSS, len(metrics))
+    down = -(-len(metrics) // across)
     named = dict.fromkeys(text for text, _ in looks.values())
     title = f"Are curves over depth U-shaped? Last epoch ({counts(table)})"
     room = ROOM.with_legend(legend_rows(named, 4))
-    figure, panels = sheet(down, ACROSS, 1.55, title, _note(every, shaped, depth, style), room)
+    figure, panels = sheet(down, across, 1.55, title, _note(every, shaped, depth, style), room)
     scales = dict(zip(table["metric"], table["scale"], strict=True))
     for axes, metric in zip(panels.flat, metrics, strict=False):
         _curves(axes, depth, metric, scales[metric], shaped[metric], looks)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ..drawing.axis import log_scale
 from ..drawing.layout import Room, fitted, legend_below, legend_rows, sheet
 from ..drawing.style import PAGE, TEXT, NoValue, Style, first_of, label, need, over_epochs
-from ..words import listed, of_each
+from ..words import listed, of_one_or_each
 
 TABLES = ("terms", "epochs")
 REQUIRES = ("students",)
@@ -52,7 +52,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     title = (
         f"Terms of the loss, norm of the gradient before clipping, and clipping (n = {seeds} seed{'s' * (seeds != 1)})"
     )
-    grey = label(of_each("baseline", style.names.baselines.values()))
+    grey = label(of_one_or_each("baseline", style.names.baselines.values()))
     note = f"Means over seeds; bands: 95 % t interval over seeds. Grey: {grey}.{_clipped(epochs)}"
     note += f" Shown: {left_out}." * bool(left_out)
     # A row without panels holds the names of the next variants.

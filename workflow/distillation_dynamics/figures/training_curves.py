@@ -14,7 +14,7 @@ from ..drawing.axis import few_ticks
 from ..drawing.layout import Room, names_below, rows_below, sheet
 from ..drawing.profiles import split
 from ..drawing.style import PAGE, SMALL, NoValue, Style, label, need, over_epochs
-from ..words import of_each
+from ..words import of_one_or_each
 
 TABLES = ("epochs", "trajectory", "published_trajectory")
 REQUIRES = ("students",)
@@ -47,9 +47,10 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     title = f"How do students learn? (n = {seeds} seed{'s' * (seeds != 1)})"
     # In each panel the baseline and a few other variants.
     shown = style.students(students["network"])
-    first = [name for name in shown if name in style.names.baselines.values()]
-    others = [name for name in shown if name not in first]
-    parts = [[*first, *part] for part in split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [[]]]
+    baselines = style.names.baselines.values()
+    others = [name for name in shown if name not in baselines]
+    parts = split(others, min(ACROSS, math.ceil(len(others) / MEMBERS))) or [list(baselines)]
+    parts = [list(dict.fromkeys([*map(style.names.baseline_of, part), *part])) for part in parts]
     width = (PAGE - ROOM.left - ROOM.right - ROOM.gap * (len(parts) - 1)) / len(parts)
     room = ROOM.with_legend(max(rows_below(map(label, part), width + ROOM.gap) for part in parts))
     note = _note(seeds, gains, published)
@@ -109,7 +110,7 @@ def _note(seeds: int, gains: pd.DataFrame, published: pd.DataFrame) -> str:
     """Return what bands, gains and crosses are."""
     text = "Bands: 95 % t interval over seeds." if seeds > 1 else "One seed: no interval, so any gain may be chance."
     if len(gains):
-        text += f" Gain: over {label(of_each('baseline', gains['baseline']))}, the same seed and epoch."
+        text += f" Gain: over {label(of_one_or_each('baseline', gains['baseline']))}, the same seed and epoch."
     if len(published):
         same = published.groupby("variant")["comparable"].first()
         count = "all" if same.all() else "none" if not same.any() else f"{same.sum()} of {len(same)}"
