@@ -126,12 +126,10 @@ def test_a_study_of_any_metrics_runs_to_its_end(run, metrics, tmp_path):
             assert draw(tables, style).get_suptitle()
 
 
-@pytest.mark.parametrize("name", ["attention", "gradients", "tokens", "rank", "cka"])
+@pytest.mark.parametrize("name", ["tokens", "rank", "cka"])
 def test_a_figure_of_what_no_network_has_a_value_of_says_so(name, tmp_path):
     tables = study_tables(STYLE.names, epochs=(0, 1))
     columns = {
-        "attention": ["attention_entropy", "attention_distance"],
-        "gradients": [column for column in tables["depth"] if column.startswith("gradient_")],
         "tokens": ["token_cosine"],
         "rank": ["effective_rank"],
         "cka": ["cka_images", "cka_tokens"],

@@ -39,6 +39,8 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
         raise NoValue("none of the metrics whose shape is tested was measured")
     every = main_images(need(tables, "shape", "verdict"))
     table, depth = every[every["role"] == "paper"], final(tables, "depth")
+    # A study that measured none of the claim's metrics shows those that it tested.
+    table = every if table.empty else table
     metrics = list(dict.fromkeys(table["metric"]))
     shaped = {metric: _shaped(table, metric) for metric in metrics}
     looks = _looks(list(dict.fromkeys(table["network"])), set().union(*shaped.values()), style)
