@@ -330,7 +330,7 @@ def test_a_gain_that_becomes_a_loss_is_found_where_it_was_put(eight_seeds):
 
 def test_the_answer_on_shapes_counts_networks_and_sets_the_null_beside(two_seeds):
     assert sections(two_seeds[1])["Is it U-shaped?"] == (
-        "**Intensity is U-shaped in 9 of 9 trained networks (5 a U of scale), entropy in 0 of 9 and activation "
+        "**Intensity is U-shaped in 13 of 13 trained networks (5 a U of scale), entropy in 0 of 9 and activation "
         "magnitude in 9 of 9 (7 a U of scale) (30 images each, students of 2 seeds); but so is the null "
         "(intensity after permuting channels) in 9 of 9.**"
     )
@@ -602,12 +602,12 @@ def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_p
     assert "there is one network in this study" in sections(text)["Networks beside each other"]
 
 
-def test_more_than_eight_networks_are_counted(tmp_path):
-    who = names([f"n{number}" for number in range(9)], teacher=None, controls=())
+def test_more_than_twelve_networks_are_counted(tmp_path):
+    who = names([f"n{number}" for number in range(13)], teacher=None, controls=())
     job = made_up(tmp_path, who=who, blocks=(3, 4), images=30)
     tables = dict(zip(("shape", "minimum"), shapes_of([file.files[0] for file in job.scalars]), strict=True))
     answer = on_shapes(tables["shape"], who)[0]
-    assert answer.startswith("**Intensity is U-shaped in 9 of 9 trained networks")
+    assert answer.startswith("**Intensity is U-shaped in 13 of 13 trained networks")
 
 
 def test_networks_without_any_of_the_papers_metrics_are_said_to_have_none(alone):
@@ -656,10 +656,12 @@ def test_of_many_networks_the_most_alike_pairs_are_listed_and_the_table_that_hol
     shape = pd.DataFrame(columns=[*SHAPE_COLUMNS])
     said = said_of("networks", who, networks=table, shape=shape)
     (lines,) = [part.splitlines() for part in said if part.startswith("|")]
-    assert len(lines) == 2 + 50 and lines[2].startswith("| n13 and n14 |"), "the most alike comes first"
-    assert "The 50 pairs most alike by CKA are listed here; the other 55 stand in networks.parquet." in said
-    said = said_of("networks", who, networks=table.head(100), shape=shape)
-    assert len(next(part for part in said if part.startswith("|")).splitlines()) == 2 + 100
+    assert len(lines) == 2 + 12 and lines[2].startswith("| n13 and n14 |"), "the most alike comes first"
+    assert (
+        "The table shows 12 of 105 pairs, the most alike by CKA first; `statistics/networks.parquet` holds all." in said
+    )
+    said = said_of("networks", who, networks=table.head(12), shape=shape)
+    assert len(next(part for part in said if part.startswith("|")).splitlines()) == 2 + 12
     assert not any("most alike by" in part for part in said[1:])
 
 

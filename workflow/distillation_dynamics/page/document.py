@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import Any
 
 from .. import extensions
-from ..spec.tables import MAIN_IMAGE_SET
-from ..statistics.u_shape import U_SHAPED
+from ..ranking import MOST
 from .html import render
-from .panel import PageData, Panel
+from .leading import leading, u_shaped
+from .panel import FADE, HIDE, Chart, PageData, Panel
 from .panels import beside, blocks, cost, dynamics, paper, place, provenance, spectra, variants
 from .pictures import figure
 from .rows import packed
@@ -39,7 +39,14 @@ def panels(data: PageData) -> list[Panel]:
     modules = {name: import_module(f"..questions.{name}.panel", __package__) for name in asked}
     found = [replace(one, place=asked[name].place) for name, module in modules.items() for one in module.panels(data)]
     found += [panel for module in OWN for panel in module.panels(data)]
+    if len(data.names.trained) > MOST:
+        found = [replace(panel, charts=tuple(map(_of_many, panel.charts))) for panel in found]
     return sorted(found, key=lambda panel: panel.place)
+
+
+def _of_many(chart: Chart) -> Chart:
+    """Return a chart that hides what is not chosen, where faded rows would be many."""
+    return replace(chart, follow=HIDE) if chart.follow == FADE else chart
 
 
 def parts(found: list[Panel], sections: list[dict[str, Any]]) -> list[Part]:
@@ -95,6 +102,7 @@ def page(
         "page.html.j2",
         title=report["title"],
         names=data.names,
+        most=MOST,
         summary=report["summary"],
         parts=parts(found, [head_of(report), *report["sections"]]),
         figures={name: {"image": figure(path, shows), "shows": shows} for name, (path, shows) in figures.items()},
@@ -109,9 +117,11 @@ def page(
 def start(data: PageData) -> list[str]:
     """Return who is shown at the start: all of few; of many the teacher, the baseline, what differs most from it.
 
-    Networks in which a published metric is U-shaped are always among them: one asks for the U, and sees it.
+    Networks in which a published metric is U-shaped are among them: one asks for the U, and sees it. Of many those in
+    which most are.
     """
-    names, shaped = data.names, u_shaped(data)
+    names, first = data.names, leading(data)
+    shaped = [name for name in u_shaped(data) if name in first]
     if len(names.trained) <= 2 * FURTHEST + 2:
         return list(names.trained)
     if not names.variants:
@@ -122,15 +132,6 @@ def start(data: PageData) -> list[str]:
         furthest = [*ordered.head(FURTHEST), *ordered.tail(FURTHEST)]
     chosen = {names.reference, *names.baselines.values(), *furthest, *shaped}
     return [name for name in names.trained if name in chosen]
-
-
-def u_shaped(data: PageData) -> list[str]:
-    """Return the networks, in order, in which a published metric is U-shaped over depth at the end of training."""
-    if not data.has("shape", "verdict"):
-        return []
-    shape = data.tables["shape"]
-    found = shape[(shape["verdict"] == U_SHAPED) & (shape["role"] == "paper") & (shape["probe"] == MAIN_IMAGE_SET)]
-    return [name for name in data.names.ordered if name in set(found["network"])]
 
 
 def slug(title: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..ranking import listed
 from ..words import spaced
 
 # Of a line of Markdown that is escaped already: what is bold, what is code, and what is a link.
@@ -24,7 +25,7 @@ def environment() -> Environment:
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters |= {"named": spaced, "blocks": blocks}
+    found.filters |= {"named": spaced, "blocks": blocks, "listed": listed}
     found.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return found
 

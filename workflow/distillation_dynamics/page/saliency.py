@@ -7,6 +7,7 @@ from markupsafe import Markup
 from ..drawing import overlays
 from ..words import spaced
 from .html import render
+from .leading import left_out, of_leading
 from .panel import OWNER, PageData
 from .pictures import strip
 
@@ -20,7 +21,7 @@ def pictures(data: PageData) -> Markup | None:
     """Return the pictures, a row a network; None where no network has a map."""
     if not data.has("saliency"):
         return None
-    table = overlays.final_maps(data.tables["saliency"], data.names)
+    table = overlays.final_maps(of_leading(data, data.tables["saliency"], "network"), data.names)
     methods = [method for method in METHODS if (table["method"] == method).any()]
     known = table[table["method"].isin(methods)]
     if known.empty or all(np.isnan(values).all() for values in known["map"]):
@@ -47,7 +48,13 @@ def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup
             cells.append(_cell(own, found, f"{spaced(name)}, image {image}: {said}"))
         # Whatever is chosen, the untrained student stays.
         rows.append((name, None if name == overlays.UNTRAINED else owner, cells))
-    return render("saliency.html.j2", methods=said, heads=heads, rows=rows)
+    return render(
+        "saliency.html.j2",
+        methods=said,
+        heads=heads,
+        rows=rows,
+        left_out=left_out(data, "tables/saliency.parquet", "table"),
+    )
 
 
 def _cell(image: np.ndarray, found: list[np.ndarray], said: str) -> Markup:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..files import Column
 from ..markdown import markdown
+from ..ranking import shown, top
 from ..spec.teacher_outputs import TEACHER_PRECISION
 from ..words import listed, plural
 
@@ -28,13 +29,16 @@ def table(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, 
         return _table([*rows, ("made", "not recorded: study.json is missing")])
     config, packages = study["configuration"], {"python": "Python"}
     packages |= {name: name for name in PACKAGES if name in study["versions"]}
+    networks, students = list(config["networks"].items()), students_of(config)
     rows = [
         ("data", _data(config, study)),
         *(
             (f"network {name}", _network(network, study["networks"][name], _loaded(runs, name)))
-            for name, network in config["networks"].items()
+            for name, network in top(networks)
         ),
-        *((f"student{name}", _student(student, config["teacher"])) for name, student in students_of(config)),
+        *_more(networks, "networks"),
+        *((f"student{name}", _student(student, config["teacher"])) for name, student in top(students)),
+        *_more(students, "students"),
         *rows,
         ("commit", _commit(study["commit"])),
         ("versions", ", ".join(f"{said} {study['versions'][name]}" for name, said in packages.items())),
@@ -42,6 +46,11 @@ def table(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, 
         ("begun", f"{study['date']} (the last time that something was due)"),
     ]
     return _table(rows)
+
+
+def _more(members: list[tuple[str, dict[str, Any]]], what: str) -> list[tuple[str, str]]:
+    said = shown(len(members), what, "", "study.json")
+    return [(f"further {what}", said)] if said else []
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from .. import words
+from .. import ranking, words
 from ..files import Column
 from ..markdown import markdown
 from ..statistics import thresholds
@@ -79,8 +79,9 @@ def between(loop: Any) -> str:
 def _environment() -> Environment:
     # The text is Markdown: the page escapes it.
     environment = Environment(loader=FunctionLoader(_source), undefined=StrictUndefined, autoescape=False)
-    named = (words.plural, words.listed, words.number, words.span, words.spaced, words.over, words.capital)
+    named = (words.plural, words.number, words.span, words.spaced, words.over, words.capital)
     environment.filters |= {function.__name__: function for function in (*named, percent, between, table, p_said)}
+    environment.filters |= {function.__name__: function for function in (ranking.listed, ranking.top, ranking.more)}
     environment.tests["missing"] = pd.isna
     environment.globals |= {"with_interval": words.with_interval, "thresholds": thresholds}
     return environment

@@ -26,8 +26,6 @@ MOST_OF_IT = 0.90
 FLAT = 1e-3
 # Below this many rows even unbiased CKA is uncertain.
 FEWEST_ROWS = 1000
-# Up to this many trained networks get one answer each; for more, the answer gives counts.
-ONE_BY_ONE = 8
 # 95 % quantile of the normal distribution, in standard errors, for a mean over hundreds of images.
 INTERVAL = 1.96
 # Shares of the loss within this factor of each other are one dose.

@@ -9,6 +9,7 @@ from ...words import plural, spaced, with_interval
 from .. import charts
 from ..course import COURSE, COURSE_HEADS, course_of
 from ..html import render
+from ..leading import leading, left_out
 from ..panel import Chart, Control, PageData, Panel
 from ..profiles import COLUMNS, DEPTH, choice_of, profiles
 from ..rows import HALF
@@ -22,7 +23,7 @@ DIFFERENCE = "difference in test top-1 [points]"
 
 def panels(data: PageData) -> list[Panel]:
     """Return the panel; none where there are fewer than two to choose from, or nothing was measured of them."""
-    names = data.names.trained
+    names = leading(data)
     if len(names) < 2 or not data.has("summary", "test_top1"):
         return []
     drawn, tables, controls = [], {}, list(_who(data))
@@ -52,13 +53,13 @@ def panels(data: PageData) -> list[Panel]:
         drawn.append(_difference(named))
     words = {row["variant"]: row for row in in_words(data)}
     rows = [_row(data, name) | {key: words.get(name, {}).get(key, "-") for key in LOSS} for name in names]
-    body = render("beside.html.j2", rows=rows, heads=_heads(data))
+    body = render("beside.html.j2", rows=rows, heads=_heads(data), left_out=left_out(data, "summary/summary.parquet"))
     return [Panel("beside", "Two beside each other", tuple(drawn), tuple(controls), tables, body=body, place=55)]
 
 
 def _who(data: PageData) -> tuple[Control, Control]:
     """Return the two choices: at the start the baseline (or first network), and what comes after it."""
-    names = list(data.names.trained)
+    names = list(leading(data))
     options = tuple({"value": name, "label": spaced(name)} for name in names)
     first = names.index(data.names.baseline) if data.names.baseline else 0
     # The last variant, or where the baseline is the last one what is before it.
@@ -71,14 +72,14 @@ def _who(data: PageData) -> tuple[Control, Control]:
 
 
 def pairs(data: PageData) -> pd.DataFrame:
-    """Return, of every two variants, the mean difference in test top-1 over common seeds, with its 95 % t interval."""
+    """Return, of every two leading variants, the mean difference in test top-1 over common seeds with its interval."""
     runs = data.tables["runs"] if data.has("runs", "test_top1") else pd.DataFrame(columns=["network", "seed"])
     runs = runs[runs["network"].isin(data.names.variants) & runs["seed"].notna()]
     if runs.empty:
         return pd.DataFrame()
     by_seed = runs.pivot_table(index="seed", columns="network", values="test_top1")
     rows = []
-    for one, other in permutations([name for name in data.names.variants if name in by_seed], 2):
+    for one, other in permutations([name for name in leading(data) if name in by_seed], 2):
         found = (by_seed[other] - by_seed[one]).dropna()
         if len(found):
             rows.append({WHO[0]: one, WHO[1]: other, "seeds": len(found), **mean_of(found.to_numpy(), "value")})

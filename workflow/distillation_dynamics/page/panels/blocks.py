@@ -6,6 +6,7 @@ import pandas as pd
 
 from ...words import spaced
 from .. import charts
+from ..leading import left_out, of_leading
 from ..panel import OWNER, Chart, PageData, Panel, choice, measure, slider
 
 # Table of pairs -> what it measures of two blocks.
@@ -24,6 +25,7 @@ def panels(data: PageData) -> list[Panel]:
         for name, own in shown.items()
     ]
     joined = reduce(lambda one, other: one.merge(other, how="outer", on=PAIR, sort=False), means)
+    joined = of_leading(data, joined, "network", "other")
     # A student is shown at the epoch of the slider, a network as it is; students come first.
     student = joined["network"].isin(data.names.variants)
     joined["epoch"] = joined["epoch"].where(student)
@@ -32,7 +34,7 @@ def panels(data: PageData) -> list[Panel]:
     about = (
         "Similarity of every block of one network to every block of another, on the same images. Students: mean over "
         "seeds, compared with the teacher."
-    )
+    ) + left_out(data, "tables/cka.parquet")
     columns = {
         "pair": "networks", "block": "block", "block_name": "name in timm", "other_block": "other's block",
         "other_block_name": "other's name in timm", "value": charts.MEASURE,

@@ -4,6 +4,7 @@ import pandas as pd
 
 from ...words import spaced
 from .. import charts, saliency
+from ..leading import left_out
 from ..metrics import SINCE_FIRST, name_of
 from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, choice
 from ..profiles import COLUMNS, DEPTH, null_of, profiles, unit_of
@@ -50,8 +51,9 @@ def _spectra(data: PageData) -> tuple[list[Chart], list[Control], dict[str, pd.D
     largest = table.groupby("network")[SPECTRUM].transform("max")
     largest = largest.combine(table.groupby("network")[PERMUTED].transform("max"), max)
     null = "The null: channels in random order. What both maps show does not come from the order of the channels."
+    more = left_out(data, "tables/spectrum.parquet")
     kinds = {
-        "measured": ("Spectrum over channels, by block", "As measured: a row is a block, a column a frequency."),
+        "measured": ("Spectrum over channels, by block", "As measured: a row is a block, a column a frequency." + more),
         "permuted": ("The same with permuted channels", null),
     }
     keys = table[[OWNER, "network", "block", "block_name", "frequency", "from", "to"]]

@@ -7,6 +7,7 @@ from ...drawing.style import main_images
 from ...statistics.checkpoints import at_last_epoch, of_first_seed
 from ...words import spaced
 from .. import charts
+from ..leading import left_out, of_leading
 from ..panel import OWNER, SCALE, Chart, Control, PageData, Panel, choice, measure
 
 # Curve -> columns of its null and of the band that 95 % of such curves never leave.
@@ -32,7 +33,7 @@ def panels(data: PageData) -> list[Panel]:
         "Spectrum over the channels of a block, mean over tokens and images, last epoch, lowest seed. Dotted: with "
         "permuted channels; 95 % of the permuted curves lie entirely inside the band. A curve that leaves it has "
         "structure in the order of its channels."
-    )
+    ) + left_out(data, "tables/spectrum.parquet")
     nulls = {curve: {field: name for field, name in CURVES[curve].items() if name in table} for curve in shown}
     owners = dict(zip(table["network"], table[OWNER], strict=True))
     controls = (
@@ -49,8 +50,8 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
-    """Return the curves of every network's last epoch and lowest seed on the main images, at most MOST frequencies."""
-    table = main_images(data.tables["spectrum"])
+    """Return the curves of the leading networks: last epoch, lowest seed, main images, at most MOST frequencies."""
+    table = of_leading(data, main_images(data.tables["spectrum"]), "network")
     table = table[table["frequency"] <= 0.5].dropna(subset=shown, how="all")
     table = table[at_last_epoch(table, "network")]
     table = table[of_first_seed(table, "network")]

@@ -5,9 +5,11 @@ from typing import Any
 import pandas as pd
 
 from ... import extensions
+from ...ranking import shown
 from ...spec.training import TEACHER
 from ...words import capital, listed, spaced
 from ..html import render
+from ..leading import BY_SIZE, leading
 from ..panel import PageData, Panel
 
 # Of a term's keys in the configuration those that another column says, and values that need not be said.
@@ -18,10 +20,12 @@ def panels(data: PageData) -> list[Panel]:
     """Return the table of variants; none without any."""
     if not data.names.variants:
         return []
-    known, rows = extensions.objectives(), in_words(data)
-    used = dict.fromkeys(objective for arm in data.names.arms.values() for _, objective in arm.terms)
+    known, names, first = extensions.objectives(), data.names, leading(data)
+    rows = [row for row in in_words(data) if row["variant"] in first]
+    left_out = shown(len(names.variants), "variants", BY_SIZE, "study.json")
+    used = dict.fromkeys(objective for arm in names.arms.values() for _, objective in arm.terms)
     words = {spaced(name): known[name].shows for name in used if name in known}
-    body = render("variants.html.j2", rows=rows, heads=_heads(rows), words=words)
+    body = render("variants.html.j2", rows=rows, heads=_heads(rows), words=words, left_out=left_out)
     return [Panel("the-variants", "The variants of this study", body=body, place=24)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...ranking import ranked, shown
 from ...spec.tables import Names
 from ...statistics.evidence import Evidence
 from ...statistics.paired import interval
@@ -24,8 +25,26 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "seeds": students["seed"].nunique(),
         "missing": [name for name in dict.fromkeys(runs["network"]) if name not in set(known["network"])],
         "images": sorted({int(count) for count in known["test_images"]}),
-        "accuracies": table(known, names),
+        "accuracies": table(_shown(known, names), names),
+        "left_out": shown(known["network"].nunique(), *_ranking(names), "summary/summary.parquet"),
     }
+
+
+def _ranking(names: Names) -> tuple[str, str]:
+    """Return what the table lists, and the order of many."""
+    if names.variants:
+        return "networks and variants", "teachers, baselines and the highest test top-1"
+    return "networks", "the highest test top-1"
+
+
+def _shown(known: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """Return the runs of those in the table: of many the teachers, the baselines and what reaches most."""
+    means = known.groupby("network", sort=False)["test_top1"].mean().reset_index()
+    first = means["network"].isin([*names.teachers, *names.baselines.values()])
+    kept = ranked(means, means["test_top1"] + 100 * first)["network"]
+    rows = known[known["network"].isin(kept)]
+    places = dict(zip(kept, range(len(kept)), strict=True))
+    return rows.sort_values("network", key=lambda column: column.map(places), kind="stable")
 
 
 def table(known: pd.DataFrame, names: Names) -> pd.DataFrame:

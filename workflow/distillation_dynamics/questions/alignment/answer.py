@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ordered, shown, top
 from ...statistics.evidence import Evidence
 from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
@@ -15,12 +16,13 @@ from . import NOT_COMPARED, STANDS_OUT, TOO_FEW
 
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
-    effects = evidence.tables["effects"]
+    effects, baselines = evidence.tables["effects"], list(evidence.names.baselines.values())
+    first = ordered(effects, effects["mean_difference"].abs())
     return {
         "baseline": evidence.baseline,
-        "effects": effects.to_dict("records"),
-        "effect_table": effect_table(effects),
-        "likenesses": [_likeness(evidence, baseline) for baseline in evidence.names.baselines.values()],
+        "effects": first.to_dict("records"),
+        "likenesses": [_likeness(evidence, baseline) for baseline in top(baselines)],
+        "left_out": shown(len(baselines), "students", "", "statistics/alignment.parquet", "text below"),
     }
 
 

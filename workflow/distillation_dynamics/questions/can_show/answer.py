@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...ranking import shown, top
 from ...spec.tables import Names
 from ...statistics.checkpoints import of_first_seed
 from ...statistics.evidence import Evidence
@@ -27,14 +28,15 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     pairs = sorted(beside.items(), key=lambda pair: list(names.arms).index(pair[1]))
     return {
         "students": True,
-        "pairs": [_pair(evidence, arm, of, len(pairs) > 1) for of, arm in pairs],
+        "pairs": [_pair(evidence, arm, of, len(pairs) > 1) for of, arm in top(pairs)],
+        "left_out": shown(len(pairs), "students and their teachers", "", "tables/depth.parquet", "list"),
         "teachers": list(names.teachers),
         "effects": list(variants["detectable_effect"].dropna()),
         "seeds": sorted(set(variants["seeds"])),
         "largest": variants["mean_difference"].abs().max(),
         "doses": None if doses is None or doses.empty else _doses(doses, names),
         "clipping": _clipping(read["runs"], names),
-        "rises": {name: rise_an_epoch(evidence, name) for name in dict.fromkeys(names.baselines.values())},
+        "rises": {name: rise_an_epoch(evidence, name) for name in top(list(dict.fromkeys(names.baselines.values())))},
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ordered, shown, top
 from ...statistics.evidence import Evidence
 from ...words import number
 
@@ -18,22 +19,32 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "probes": probes,
         "chance": found["chance"].max() if len(found) else NAN,
         "images": int(found["images"].max()) if len(found) else 0,
-        "rows": shown([row for networks in probes.values() for row in networks]),
+        "rows": table([row for networks in probes.values() for row in top(networks)]),
+        "left_out": shown(
+            max(map(len, probes.values()), default=0),
+            "networks",
+            "of each probe the highest top-1",
+            "statistics/class_probes.parquet",
+        ),
     }
 
 
 def _networks(found: pd.DataFrame, evidence: Evidence, probe: str) -> list[dict[str, Any]]:
-    """Return the networks that have a value of a probe, each with the best of its control (NaN: none)."""
+    """Return the networks that have a value of a probe, each with the best of its control (NaN: none).
+
+    Many come by their value.
+    """
     rows = {row["network"]: row for row in found[found["probe"] == probe].to_dict("records")}
     controls = evidence.names.controls
-    return [
+    own = pd.DataFrame([
         rows[name] | {"control": rows.get(controls.get(name), {}).get("top1", NAN)}
         for name in evidence.names.ordered
         if name in rows
-    ]
+    ])  # fmt: skip
+    return ordered(own, own["top1"]).to_dict("records") if len(own) else []
 
 
-def shown(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return a row a network and probe, as it is read."""
     return pd.DataFrame(
         {

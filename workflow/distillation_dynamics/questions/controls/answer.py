@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ordered, shown, top
 from ...statistics.evidence import Evidence
 from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
@@ -12,7 +13,12 @@ from ...words import number, with_interval
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
     found = evidence.tables["controls"]
-    return {"rows": found.to_dict("records"), "controls": controls(found)}
+    found = ordered(found, found["mean_difference"].abs())
+    return {
+        "rows": found.to_dict("records"),
+        "controls": controls(top(found)),
+        "left_out": shown(len(found), "controls", "the largest differences", "statistics/controls.parquet"),
+    }
 
 
 def controls(table: pd.DataFrame) -> pd.DataFrame:

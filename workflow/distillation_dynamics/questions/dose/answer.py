@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import MOST, ranked, shown
 from ...statistics import westfall_young
 from ...statistics.evidence import Evidence
 from ...words import number, with_interval
@@ -18,6 +19,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     found, effects = evidence.tables["dose_and_place"], evidence.tables["effects"]
     alone = effects[effects["alone"].astype(bool)]
     tested = found[found["contrast"] != OF_BOTH].to_dict("records")
+    given = doses(evidence.tables["doses"])
     return {
         "baseline": evidence.baseline,
         "alone": len(alone),
@@ -29,8 +31,10 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         ],
         "tested": sorted(tested, key=lambda row: ORDER.index(row["verdict"])),
         "mixed": found[found["contrast"] == OF_BOTH].to_dict("records"),
-        "contrasts": contrasts(found),
-        "doses": doses(evidence.tables["doses"]),
+        "contrasts": contrasts(ranked(found, found["mean_difference"].abs())),
+        "left_out": shown(len(found), "contrasts", "the largest differences", "statistics/dose_and_place.parquet"),
+        "doses": given.head(MOST),
+        "doses_left_out": shown(len(given), "terms", "", "statistics/doses.parquet"),
     }
 
 

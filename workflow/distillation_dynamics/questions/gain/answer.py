@@ -4,16 +4,20 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ordered, shown, top
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
 from ...statistics.westfall_young import p_said
 from ...words import with_interval
 from . import THIRDS
 
+VARIANTS = "statistics/variants.parquet"
+
 
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
     variants = evidence.tables["variants"]
+    variants = ordered(variants, variants["early_gain"] - variants["late_gain"])
     measured = variants[variants["early_gain"].notna() & variants["late_gain"].notna()]
     turned = measured[(measured["early_gain"] > 0) & (measured["late_gain"] < 0)]
     tested = (turned[[f"{third}_p" for third in THIRDS]] <= LEVEL).all(axis=1)
@@ -27,7 +31,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "by_intervals": _each(turned[apart]),
         "in_the_mean": _each(turned[~tested & ~apart]),
         "thirds": [_third(variants, third, which) for third, which in THIRDS.items()],
-        "gains": gains(variants),
+        "gains": gains(top(variants)),
+        "left_out": shown(len(variants), "variants", "the largest falls from early to late gain", VARIANTS),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...ranking import MOST, shown
 from ...spec.tables import Names
 from ...statistics.evidence import Evidence
 from ...words import number
@@ -15,8 +16,6 @@ from ..shape.overview import unmoved_controls
 from . import CONTROLS, MEASURES, NETWORKS, OWN, SEEDS
 
 SAID = {"cka": "CKA", "neighbours": "mutual neighbours", "procrustes": "Procrustes distance"}
-# Of more pairs than a reader goes through, so many are listed, the most alike first.
-MOST_PAIRS, SHOWN_PAIRS = 100, 50
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
@@ -28,14 +27,16 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     having = {measure: _having(rows, NETWORKS, measure) for measure in measures}
     first = next((measure for measure in measures if having[measure]), next(iter(measures), None))
     best = having[first][0] if first and having[first] else None
-    shown = rows
-    if len(rows) > MOST_PAIRS and first:
-        shown = [*having[first][:SHOWN_PAIRS], *_having(rows, SEEDS, first)[:SHOWN_PAIRS]]
+    listed = rows
+    if len(rows) > MOST and first:
+        known = [*having[first], *_having(rows, SEEDS, first)]
+        listed = sorted(known, key=lambda row: row[first], reverse=MEASURES[first][1])[:MOST]
+    said = SAID.get(first or "")
     counted = [row["cka_rows"] for row in rows if not np.isnan(row["cka_rows"])]
     return {
         "networks": len(names.networks),
         "compared": bool(rows) and bool(measures),
-        "measure": SAID.get(first or ""),
+        "measure": said,
         "best": best and {**best, "value": best[first], "control": best["controls"].get(first, np.nan)},
         "pairs": len(having[first]) if first else 0,
         "seeds": [{**row, "value": row[first]} for row in _having(rows, SEEDS, first)] if first else [],
@@ -50,9 +51,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "most_alike": [{"said": SAID[m], "pair": pair_of(pairs[0])} for m, pairs in having.items() if len(pairs) > 1],
         "rows": min(counted, default=None),
         "kind": next((row["cka_kind"] for row in rows if row["cka_kind"]), ""),
-        "listed": len(shown),
-        "left_out": len(rows) - len(shown),
-        "shown": pair_table(shown, []),
+        "left_out": shown(len(rows), "pairs", f"the most alike by {said}", "statistics/networks.parquet"),
+        "listed": pair_table(listed, []),
     }
 
 

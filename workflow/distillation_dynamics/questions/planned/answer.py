@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ranked, shown
 from ...statistics.evidence import Evidence
 from ...statistics.westfall_young import p_said
 from ...words import number, with_interval
@@ -22,7 +23,11 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         }
         for name, own in found.groupby("family", sort=False)
     ]
-    return {"families": families, "planned": planned(found)}
+    return {
+        "families": families,
+        "planned": planned(ranked(found, found["mean_difference"].abs())),
+        "left_out": shown(len(found), "comparisons", "the largest differences", "statistics/planned.parquet"),
+    }
 
 
 def planned(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ranked, shown
 from ...statistics.evidence import Evidence
 from ...words import number
 from . import BASELINE, OPPOSITE, SAME
@@ -19,7 +20,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     return {
         "known": len(known),
         "same": known[known["comparable"].astype(bool) & (known["verdict"] != BASELINE)].to_dict("records"),
-        "runs": run_table(known),
+        "runs": run_table(ranked(known, known["difference"].abs())),
+        "left_out": shown(len(known), "variants", "the largest measured differences", "statistics/published.parquet"),
         "directions": list(entropy["direction"]),
         "untrained": _untrained(entropy),
         "entropies": entropy,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import MOST, ranked, shown, top
 from ...spec.tables import MAIN_IMAGE_SET, Names
 from ...statistics.evidence import Evidence
-from ...statistics.thresholds import LEVEL, ONE_BY_ONE
+from ...statistics.thresholds import LEVEL
 from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from ...statistics.u_shape.fall_and_rise import BITS, smallest
 from ...statistics.u_shape.reading import of_scale, reason, told
@@ -24,6 +25,7 @@ SCALE_FREE = {"intensity": "intensity_per_rms", "entropy": "entropy_standardised
 FREE_NAMES = {"intensity_per_rms": "intensity over RMS", "entropy_standardised": "entropy of standardised tokens"}
 # Of more networks the table lists what is U-shaped or undecided.
 MOST_LISTED = 3
+TABLE = "statistics/shape.parquet"
 REMEDIES = "unit_layer_scale", "permuted"
 
 
@@ -43,19 +45,30 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
     fixed, students = (paper[paper["network"].isin(who)] for who in (names.fixed, names.variants))
     undecided = students[students["verdict"] == UNDECIDED]
     beside, every = network_table(tested, names), len(networks) <= MOST_LISTED
+    beside = beside if every else beside[[one != NOT_U_SHAPED for one in beside.get("verdict", [])]]
+    listed, count = _first(beside, paper)
+    spoken = [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()]
+    spoken = [one for one in spoken if one["flat"] or one["u"]]
+    many = len(spoken) > MOST
+    reasons = [row for row in map(told, fixed.to_dict("records")) if row["reason"]]
     short = main.loc[main["verdict"] == NO_INTERIOR, ["network", "seed"]].drop_duplicates()
     return {
         "counts": counts(trained),
         "students": trained["network"].isin(names.variants).any(),
-        "networks": [of_network(tested, name, names, flat) for name in networks] if len(networks) <= ONE_BY_ONE else [],
+        "networks": [of_network(tested, name, names, flat) for name in networks] if len(networks) <= MOST else [],
         "other_bins": OTHER_BINS,
-        "controls": [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()],
+        "controls": [] if many else spoken,
+        "many_controls": _counts_of(spoken, len(names.controls)) if many else None,
         "too_short": len(short),
         "incomplete": main.loc[main["images_left_out"] > 0, "images_left_out"].tolist(),
         "count_table": count_table(tested, names),
-        "network_table": beside if every else beside[[one != NOT_U_SHAPED for one in beside.get("verdict", [])]],
+        "network_table": listed,
+        "left_out": shown(count, "networks", "those with the most U-shaped metrics", TABLE),
         "shortened": not every,
-        "reasons": [row for row in map(told, fixed.to_dict("records")) if row["reason"]],
+        "reasons": top(reasons),
+        "reasons_left_out": shown(
+            len(reasons), "curves that are undecided or read otherwise in the paper", "", TABLE, "list"
+        ),
         "curves_of_students": len(students),
         "undecided": len(undecided),
         "skewed": int((undecided["p_skewed"] <= LEVEL).sum()),
@@ -65,6 +78,17 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
             for image_set, rows in shape[shape["probe"] != MAIN_IMAGE_SET].groupby("probe", sort=False)
         ],
     }
+
+
+def _first(beside: pd.DataFrame, paper: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rows of the networks that the table shows, and of how many: of many those U-shaped in most metrics."""
+    if beside.empty:
+        return beside, 0
+    every = beside[["network"]].drop_duplicates()
+    hollow = paper.loc[paper["verdict"] == U_SHAPED, "network"].value_counts()
+    kept = list(ranked(every, every["network"].map(hollow).fillna(0))["network"])
+    rows = beside[beside["network"].isin(kept)]
+    return rows.sort_values("network", key=lambda column: column.map(kept.index), kind="stable"), len(every)
 
 
 def _paper_and_null(rows: pd.DataFrame, names: Names) -> pd.DataFrame:
@@ -135,6 +159,11 @@ def of_control(paper: pd.DataFrame, network: str, control: str, flat: list[str])
         "u": _spaced(paper, U_SHAPED),
         "remedies": [f"`control: {kind}`" for kind in REMEDIES if not control.endswith(f"_{kind}")],
     }
+
+
+def _counts_of(spoken: list[dict[str, Any]], of: int) -> dict[str, int]:
+    """Return how many of the controls of which something is said are flat, and U-shaped; `of`: all controls."""
+    return {"of": of, "flat": sum(bool(one["flat"]) for one in spoken), "u": sum(bool(one["u"]) for one in spoken)}
 
 
 def counts(trained: pd.DataFrame) -> dict[str, Any]:

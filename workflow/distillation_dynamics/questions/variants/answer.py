@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...ranking import ordered, shown, top
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
 from ...statistics.westfall_young import p_said
@@ -13,6 +14,7 @@ from ...words import number, with_interval
 def facts(evidence: Evidence) -> dict[str, Any]:
     """Return what the template names."""
     variants, checkpoints = evidence.tables["variants"], evidence.tables["mcnemar"]
+    variants = ordered(variants, variants["mean_difference"].abs())
     compared = variants[variants["seeds"] > 0]
     tested = variants[variants["joint_seeds"] > 0]
     significant = tested["p_joint"] <= LEVEL
@@ -30,7 +32,9 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "unclear": tested[apart].to_dict("records"),
         "left_out": variants[(variants["joint_seeds"] == 0) & (variants["seeds"] > 0)].to_dict("records"),
         "fewer_seeds": (tested["seeds"] > tested["joint_seeds"]).any(),
-        "differences": variant_table(variants),
+        "differences": variant_table(top(variants)),
+        "several": variants[variants["changes"] > 1].to_dict("records"),
+        "left_out_of_table": shown(len(variants), "variants", "the largest differences", "statistics/variants.parquet"),
         "images": checkpoints["images"].iloc[0] if len(checkpoints) else 0,
     }
 
