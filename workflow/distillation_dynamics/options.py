@@ -106,8 +106,8 @@ def _values(value: dict[str, Any], root: dict[str, Any]) -> str:
     """Return the possible values of a key."""
     if "oneOf" in value:
         return " or ".join(_values(resolved(one, root), root) for one in value["oneOf"])
-    if "enum" in value:
-        names = value["enum"]
+    if "enum" in value or "const" in value:
+        names = value.get("enum") or [value["const"]]
         return ", ".join(f"`{v}`" for v in names) if len(names) <= MOST_VALUES else f"one of {len(names)} names"
     kind = KINDS.get(value.get("type", "any"), value.get("type", "any"))
     if items := resolved(value.get("items", value.get("prefixItems", [{}])[0]), root):

@@ -1,13 +1,12 @@
 """Tasks that measure and compare networks."""
 
-from itertools import combinations_with_replacement
-
 from .. import extensions
 from ..extensions import Metric
 from ..spec.compare import ACTIVATIONS, KEPT, CompareJob, KeptActivations, MapJob
 from ..spec.images import ImageSet
 from ..spec.measure import MeasureJob
 from ..spec.tables import MAIN_IMAGE_SET, PUBLISHED_IMAGE_SET
+from ..study.compared import network_pairs
 from ..study.study import Study
 from .content import DATA, sets_of
 from .graph import Graph, Read
@@ -119,7 +118,7 @@ def _read_activations(graph: Graph, network: str) -> Read:
 
 
 def _compared(graph: Graph) -> dict[str, dict[str, Task]]:
-    """Add the comparisons: every student with its teacher, every network with every other.
+    """Add the comparisons: every student with its teacher, and the pairs of networks that the study asks for.
 
     Return pair -> metric -> task.
     """
@@ -130,8 +129,7 @@ def _compared(graph: Graph) -> dict[str, dict[str, Task]]:
             owner = f"networks/{study.variants[weights.checkpoints.names[0]].teacher}"
             teacher = _activations(graph, owner)[0]
             pairs[network] = network, owner, [(kept, teacher) for kept in _activations(graph, network)]
-    networks = [network for network, weights in graph.by_network.items() if weights.seed is None]
-    for a, b in combinations_with_replacement(networks, 2):
+    for a, b in ((f"networks/{one}", f"networks/{other}") for one, other in network_pairs(study)):
         (first, first_control), (second, second_control) = _activations(graph, a), _activations(graph, b)
         # A single network is compared with itself and with its control.
         beside = [(first, second), (first, second_control) if a == b else (first_control, second_control)]

@@ -43,7 +43,7 @@ class Key:
 
 
 # pydantic's types of values, as kinds of JSON.
-_KIND_OF = {"float": "number", "str": "string", "tuple": "array"}
+_KIND_OF = {"float": "number", "str": "string", "tuple": "array", "literal": "string"}
 
 
 def _kind(value: Any) -> str:

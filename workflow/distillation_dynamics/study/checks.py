@@ -8,6 +8,7 @@ from .. import extensions
 from ..errors import nearest
 from ..spec.faults import said
 from ..spec.network import ModelInfo
+from .compared import pair_faults
 from .keys import Configuration, Network
 from .recipes import recipe_faults, recipes
 from .students import arms_of, key_of, student_faults, students_of, terms_of
@@ -222,7 +223,7 @@ def compute_faults(config: Configuration) -> Iterator[str]:
 # Checks that need the configuration only.
 CHECKS = (
     *(name_faults, weight_faults, whole_faults, student_faults, group_faults, level_faults, network_faults),
-    *(argument_faults, recipe_faults, first_seed_faults, compute_faults),
+    *(argument_faults, recipe_faults, first_seed_faults, pair_faults, compute_faults),
 )
 
 

@@ -41,6 +41,11 @@ BROKEN = "Number of unreadable images that may be skipped; with more, the run st
 BACKGROUND = "Colour behind transparent parts of pictures, a name or #rrggbb."
 SPREAD = "Number of validation images {}, balanced over classes; default: {}, or all if there are fewer."
 TRUST = "Identifies images by size and modification time instead of content, which is faster for very large sets."
+COMPARED = (
+    "Pairs of networks to compare: all, or a list of pairs [a, b]; default: all of up to 8 networks, of more each with "
+    "the teacher (or first network), with its neighbours in the list and with the same network of another seed."
+)
+ALL_PAIRS = "all"
 FIRST_SEED = "Metrics computed only for students of the first seed, to save time; they get no interval over seeds."
 VIEW = "Preprocessing of images for the student, and for networks without a view of their own."
 CROP = "Side of the central crop over the side of the resized image, at evaluation; default: 1."
@@ -65,6 +70,7 @@ STATES = "Minutes between saved states, from which a stopped training resumes; c
 METRICS, PAIR_METRICS = OneOf("metrics"), OneOf("pair_metrics")
 Reader = Annotated[str, OneOf("readers")]
 Metrics = tuple[Annotated[str, METRICS], ...]
+NetworkPairs = Annotated[tuple[Annotated[tuple[Text, ...], Key(min_length=2, max_length=2)], ...], Key(min_length=1)]
 PairMetrics = tuple[Annotated[str, PAIR_METRICS], ...]
 
 
@@ -199,6 +205,7 @@ class CompareOptions:
         PairMetrics, Key("Pair metrics to compute, files of metrics/pairs/; default: all.", unique=True)
     ] = field(default_factory=PAIR_METRICS.names)
     first_seed_only: Annotated[PairMetrics, Key(FIRST_SEED, unique=True)] = ()
+    pairs: Annotated[Literal["all"] | NetworkPairs | None, Key(COMPARED)] = None
 
 
 @dataclass(frozen=True)
@@ -259,7 +266,7 @@ class Configuration:
         SaliencyOptions, Key("Saliency maps: how much each pixel matters to the network's prediction.")
     ] = SaliencyOptions()
     compare: Annotated[
-        CompareOptions, Key("Comparison of students with their teacher, and of all networks with each other.")
+        CompareOptions, Key("Comparison of students with their teacher, and of networks with each other.")
     ] = field(default_factory=CompareOptions)
     statistics: Annotated[StatisticsOptions, Key("What is tested.")] = StatisticsOptions()
     figures: Annotated[FigureOptions, Key("Look of the figures; changing it redraws them.")] = FigureOptions()
