@@ -31,7 +31,7 @@ from test_report_variants import ALONE, contrast, effect, on_gains, on_variants,
 NETWORKS = tuple(f"network_{number:02d}" for number in range(40))
 COPIES = tuple(f"spectral_last_{number:02d}" for number in range(46))
 # Bytes of a file of the report, and of a page: vega.js alone has 850 kB.
-REPORT, PAGE = 30_000, 2_500_000
+REPORT, PAGE = 30_000, 4_000_000
 SENTENCE = re.compile(
     r"The (?:table|list|text|choice|chart|text below) shows (?:the first )?12 of ([\d,]+) [^;]*; `(\S+)` holds all\."
 )
