@@ -219,7 +219,7 @@ def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
         *("answers", "paper", "accuracy", "study", "shape", "spectra", "networks", "map", "classes", "beside"),
         *("course", "cka", "claims", "cost", "provenance", "glossary"),
     ]
-    assert "What are cait, vit like inside, block by block" in Read(said).words
+    assert "What are cait and vit like inside, block by block" in Read(said).words
     assert not re.search(r"distilling the teacher|<legend>Variants", said)
     assert data_of(said)["start"] == ["cait", "vit"]
     controls = {control["name"] for panel in data_of(said)["panels"] for control in panel["controls"]}
