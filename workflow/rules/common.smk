@@ -215,7 +215,7 @@ def tasks_of(wildcards):
     """The tasks that a job carries out: of a batch all that are due, of what is done alone the one of its key."""
     if "batch" in wildcards.keys():
         return [task for batch in plan().batches if batch.name == wildcards.batch for task in batch.tasks]
-    return [task for task in GRAPH.tasks if task.key == wildcards.key]
+    return GRAPH.of_key(wildcards.key)
 
 
 def threads_of(rule):

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from ..files import read_json
@@ -32,7 +33,7 @@ class Batch:
     stage: str
     tasks: tuple[Task, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Variants and seeds of the members, for logs and a cluster's queue; followed by a hash of their keys."""
         parts = [split(network_of(task)) for task in self.tasks] if self.stage != "tables" else []
@@ -42,7 +43,7 @@ class Batch:
         key = hashlib.sha256(" ".join(task.key for task in self.tasks).encode()).hexdigest()[:12]
         return "-".join(filter(None, [members, "+".join(f"seed{s}" for s in seeds), key]))
 
-    @property
+    @cached_property
     def flag(self) -> str:
         """File that exists from the end of the batch's job until everything that waits for it is done."""
         return f"{FLAGS}/batches/{self.stage}/{self.name}"

@@ -109,6 +109,17 @@ class Graph:
         """Return the task that writes a file, None if no task does; files of a run belong to its student."""
         return self._writers.get(os.path.normpath(path))
 
+    def of_key(self, key: str) -> list[Task]:
+        """Return the tasks with a key: one, or several of the same result."""
+        return self._by_key.get(key, [])
+
+    @cached_property
+    def _by_key(self) -> dict[str, list[Task]]:
+        found: dict[str, list[Task]] = {}
+        for task in self.tasks:
+            found.setdefault(task.key, []).append(task)
+        return found
+
     @cached_property
     def _writers(self) -> dict[str, Task]:
         writers = {path: task for task in self.asked for path in task.writes}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations_with_replacement, pairwise
 
 from ..errors import nearest
-from .keys import ALL_PAIRS, Configuration
+from .keys import Configuration
 from .study import Study
 
 # All pairs of up to so many networks are compared, as many as a figure of all pairs shows. Pairs grow with the square.
@@ -20,7 +20,7 @@ def network_pairs(study: Study) -> list[tuple[str, str]]:
     """
     given = study.compare.pairs
     networks = sorted(study.networks, key=lambda name: name != study.reference)
-    if given == ALL_PAIRS or (given is None and len(networks) <= MOST):
+    if isinstance(given, str) or (given is None and len(networks) <= MOST):
         return list(combinations_with_replacement(networks, 2))
     if given is None:
         chosen = [(study.reference, name) for name in networks]
@@ -36,7 +36,7 @@ def network_pairs(study: Study) -> list[tuple[str, str]]:
 def pair_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each pair of networks that cannot be compared."""
     given = config.compare.pairs
-    if given is None or given == ALL_PAIRS:
+    if given is None or isinstance(given, str):
         return
     seen: set[frozenset[str]] = set()
     for number, pair in enumerate(given):

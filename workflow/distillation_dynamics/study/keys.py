@@ -45,7 +45,6 @@ COMPARED = (
     "Pairs of networks to compare: all, or a list of pairs [a, b]; default: all of up to 8 networks, of more each with "
     "the teacher (or first network), with its neighbours in the list and with the same network of another seed."
 )
-ALL_PAIRS = "all"
 FIRST_SEED = "Metrics computed only for students of the first seed, to save time; they get no interval over seeds."
 VIEW = "Preprocessing of images for the student, and for networks without a view of their own."
 CROP = "Side of the central crop over the side of the resized image, at evaluation; default: 1."
