@@ -1,28 +1,32 @@
 """How long a plan of a finished study takes, and how little of the results it reads.
 
-    python benchmarks/plans.py [--study studies/imagenet.yaml] [--variants 15] [--seeds 5] [--images 12]
+    python benchmarks/plans.py [--study studies/imagenet.yaml] [--networks 3] [--variants 15] [--seeds 5] [--images 12]
+    python benchmarks/plans.py --study config.yaml --networks 100 --variants 50 --seeds 10
 
 A copy of the project in a temporary folder gets the study and all its results without computing any: sparse files of a
 realistic size, and records that give each file a made-up hash. A study on folders of images gets tiny ones (`--images`
-a class and source; ImageNet has 1281 and 50). Then `snakemake -n` runs twice, each time as a whole process; of the two
-the second is what a user waits for. Prints seconds (wall, and of processors), bytes read (Linux: by the process and all
-that it started, its own code included), and jobs, files and bytes of the study.
+a class and source; ImageNet has 1281 and 50). More networks and variants than it has are copies of its own, of other
+seeds and weights. Then `snakemake -n` runs twice, each time as a whole process; of the two the second is what a user
+waits for. Before that it runs once where nothing is finished and all is due. Prints seconds (wall, and of processors),
+bytes read (Linux: by the process and all that it started, its own code included), peak memory (of the largest of its
+processes), and jobs, files and bytes of the study.
 
 Since hashes are made up, a plan that reads any of the results finds it damaged. Fails where the second plan would run
 anything. Goals: 2 seconds for the default study (`--study config.yaml`), 20 for ImageNet with 15 variants, 5 seeds and
-11 checkpoints.
+11 checkpoints, 60 and 1 GB for 100 networks and 50 variants of 10 seeds.
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -64,15 +68,40 @@ def copy_project(folder: Path) -> None:
     (folder / "resources").symlink_to(ROOT / "resources")
 
 
-def configuration(path: Path, variants: int | None, seeds: int | None) -> dict:
-    """Return a study's configuration with so many variants and seeds (None: its own)."""
+def configuration(path: Path, networks: int | None, variants: int | None, seeds: int | None) -> dict:
+    """Return a study's configuration with so many networks, variants and seeds (None: its own)."""
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if networks is not None:
+        config["networks"] |= dict(more(config["networks"], networks, of_another_seed))
     config["variants"] = dict(list(config["variants"].items())[:variants])
+    if variants is not None:
+        config["variants"] |= dict(more(config["variants"], variants, of_another_weight))
     if seeds is not None:
         config["seeds"] = list(range(seeds))
     if config.get("statistics", {}).get("baseline") not in config["variants"]:
         config.pop("statistics", None)
     return config
+
+
+def more(known: dict[str, dict], count: int, changed: Callable[[dict, int], None]) -> Iterator[tuple[str, dict]]:
+    """Yield copies of what is known, in turn, each changed by its number, until there are `count`."""
+    names = list(known)
+    for number in range(count - len(names)):
+        name = names[number % len(names)]
+        one = copy.deepcopy(known[name])
+        changed(one, 1 + number)
+        yield f"{name}_{number}", one
+
+
+def of_another_seed(network: dict, number: int) -> None:
+    """Change the seed of a network."""
+    network["seed"] = network.get("seed", 0) + 1000 + number
+
+
+def of_another_weight(variant: dict, number: int) -> None:
+    """Change the weight of the first term of a variant."""
+    term = next(part for part in variant.values() if isinstance(part, dict))
+    term["weight"] = round(term["weight"] * (1 + number / 1000), 9)
 
 
 def make_images(folder: Path, classes: int, count: int) -> None:
@@ -152,18 +181,20 @@ def bytes_read() -> int | None:
 def plan(name: str) -> str:
     """Run `snakemake -n` as a whole process, print what it took and return what it said."""
     command = [sys.executable, "-m", "snakemake", "-n", "--configfile", CONFIG]
-    before, read = resource.getrusage(resource.RUSAGE_CHILDREN), bytes_read()
-    start = time.perf_counter()
+    read, start = bytes_read(), time.perf_counter()
     # Into a file: what comes through a pipe would count as read.
     with open("said.txt", "wb") as said:
-        done = subprocess.run(command, stdout=said, stderr=subprocess.STDOUT, check=False)
-    seconds = time.perf_counter() - start
-    after, more = resource.getrusage(resource.RUSAGE_CHILDREN), bytes_read()
-    processors = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    megabytes = "?" if read is None else f"{(more - read) / 1e6:.1f}"
-    print(f"{name:<8}{seconds:>10.2f}{processors:>14.2f}{megabytes:>12}", flush=True)
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        # The usage of this process and of those that it waited for alone.
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, after = time.perf_counter() - start, bytes_read()
+    megabytes = "?" if read is None or after is None else f"{(after - read) / 1e6:.1f}"
+    # Kilobytes on Linux, bytes on macOS.
+    peak = used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    print(f"{name:<8}{seconds:>10.2f}{used.ru_utime + used.ru_stime:>14.2f}{megabytes:>12}{peak:>12.0f}", flush=True)
     text = Path("said.txt").read_text(encoding="utf-8")
-    if done.returncode != 0:
+    if process.returncode != 0:
         raise SystemExit(f"the plan failed:\n{text[-3000:]}")
     return text
 
@@ -185,13 +216,14 @@ def main() -> None:
     """Finish a study without computing it, and time two plans of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="studies/imagenet.yaml")
-    parser.add_argument("--variants", type=int, help="the first so many; all of the study if left out")
+    parser.add_argument("--networks", type=int, help="with copies of other seeds; those of the study if left out")
+    parser.add_argument("--variants", type=int, help="the first so many, or with copies; all if left out")
     parser.add_argument("--seeds", type=int, help="5 for the study of ImageNet, those of the study otherwise")
     parser.add_argument("--images", type=int, default=12, help="in each class folder of each source")
     arguments = parser.parse_args()
     of_imagenet = arguments.study == parser.get_default("study")
     seeds = 5 if arguments.seeds is None and of_imagenet else arguments.seeds
-    config = configuration(ROOT / arguments.study, arguments.variants, seeds)
+    config = configuration(ROOT / arguments.study, arguments.networks, arguments.variants, seeds)
     with tempfile.TemporaryDirectory(prefix="plans-") as folder:
         copy_project(Path(folder))
         os.chdir(folder)
@@ -204,9 +236,13 @@ def main() -> None:
         # Nothing of what is asked here is remembered for the plans: the first one is a first one.
         result = load(config, lambda asked: model_info.describe(asked, "networks"))
         graph = build_graph(result, Content.read(result, Hashes()))
+        heads = f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}{'peak [MB]':>12}"
+        print(heads)
+        plan("all due")
+        shutil.rmtree("results")
         finish(graph)
         print_size(graph, images)
-        print(f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}")
+        print(heads)
         plan("first")
         said = plan("second")
         os.chdir(ROOT)

@@ -7,6 +7,10 @@ import yaml
 
 from conftest import ROOT
 from distillation_dynamics.errors import StudyError
+from distillation_dynamics.jobs import batches
+from distillation_dynamics.jobs.batches import network_of
+from distillation_dynamics.jobs.hashes import Hashes
+from distillation_dynamics.jobs.plan import Plan
 from distillation_dynamics.study import compared
 from distillation_dynamics.study.compared import network_pairs
 from helpers import changed, graph_of, load, small_config, smoke_config
@@ -101,3 +105,26 @@ def test_pairs_that_cannot_be_compared_are_refused_in_one_sentence(pairs, said):
         load(changed(smoke_config(), "compare.pairs", pairs))
     (line,) = str(error.value).splitlines()
     assert line.startswith(said)
+
+
+def test_a_plan_looks_at_each_job_a_few_times_however_many_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    counts = []
+
+    def counted(task):
+        counts[-1] += 1
+        return network_of(task)
+
+    monkeypatch.setattr(batches, "network_of", counted)
+    for count in (8, 24):
+        counts.append(0)
+        config = changed(config_of(count, teacher="n0"), "name", f"of{count}")
+        graph = graph_of(load(config))
+        plan = Plan(graph, Hashes(), slots=dict.fromkeys(("students", "measure", "compare", "tables"), 2))
+        plan.settle()
+        counts[-1] /= len(graph.tasks)
+        assert all(
+            graph.of_key(task.key) == [one for one in graph.tasks if one.key == task.key] for task in graph.tasks
+        )
+        assert len({batch.name for batch in plan.batches}) == len(plan.batches)
+    assert graph.of_key("none") == [] and max(counts) <= 3
