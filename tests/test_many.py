@@ -333,9 +333,9 @@ def values_of(table, column):
 
 
 def test_the_page_of_forty_networks_offers_them_all_and_has_pictures_pairs_and_spectra_of_the_first(tmp_path):
-    small = names(("vit", "cait"), teacher=None)
+    small = names(("cait", "vit"), teacher=None)
     who = names(NETWORKS, teacher=None)
-    tables = of_networks(made_up_page.tables_of(small, (0,)), "cait", ("vit", "cait"), NETWORKS)
+    tables = of_networks(made_up_page.tables_of(small, (0,)), "cait", ("cait", "vit"), NETWORKS)
     shape = {"verdict": "U-shaped", "role": "paper", "probe": "balanced", "metric": "intensity"}
     tables["shape"] = pd.DataFrame([shape | {"network": name} for name in NETWORKS[20:]])
     text, data = page_of(tmp_path, who, tables)
@@ -346,10 +346,10 @@ def test_the_page_of_forty_networks_offers_them_all_and_has_pictures_pairs_and_s
     for name in ("spectra", "spectra_by_block", "blocks"):
         assert set(values_of(data["tables"][name], "owner")) <= set(first), name
     assert set(values_of(data["tables"]["networks"], "other")) <= {*first, *(f"{name}_untrained" for name in first)}
-    told = "12 of 40 networks, those with the most U-shaped metrics first; `statistics/networks.parquet` holds all."
+    told = "12 of 40 networks, those with the most U-shaped metrics first; statistics/networks.parquet holds all."
     assert f"The chart shows {told}" in text
     for file in ("tables/spectrum.parquet", "tables/cka.parquet", "tables/saliency.parquet", "summary/summary.parquet"):
-        assert f"U-shaped metrics first; `{file}` holds all." in text, file
+        assert f"U-shaped metrics first; {file} holds all." in text, file
     assert "What are network 00, network 01," in text and "network 11, and 28 more like inside" in text
 
 
@@ -365,7 +365,7 @@ def test_the_page_of_fifty_variants_has_pairs_and_losses_of_those_that_differ_mo
     first = {"soft", *copies[-11:]}
     assert set(values_of(data["tables"]["pairs"], "one")) == first
     assert set(re.findall(r'data-beside="(\w+)"', text)) == first | {"cait", "vit"}
-    said_of = "12 of 50 variants, the largest differences first; `study.json` holds all."
+    said_of = "12 of 50 variants, the largest differences first; study.json holds all."
     assert f"Blocks are counted from 0. The table shows {said_of}" in text
     assert all(chart["follow"] != FADE for panel in data["panels"] for chart in panel["charts"])
     assert set(data["start"]) >= {"cait", "soft", copies[-1]}

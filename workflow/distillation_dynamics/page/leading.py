@@ -51,8 +51,11 @@ def of_leading(data: PageData, table: pd.DataFrame, *columns: str) -> pd.DataFra
 
 
 def left_out(data: PageData, file: str, where: str = "choice", variants: bool = True) -> str:
-    """Return the sentences, each after a space, that say who is left out and which file below the study holds all."""
+    """Return the sentences, each after a space, that say who is left out and which file below the study holds all.
+
+    They are text, without the marks of Markdown.
+    """
     said = [shown(len(data.names.networks), "networks", BY_SHAPE, file, where)]
     if variants:
         said.append(shown(len(data.names.variants), "variants", BY_SIZE, file, where))
-    return "".join(f" {one}" for one in said if one)
+    return "".join(f" {one}" for one in said if one).replace("`", "")

@@ -22,7 +22,7 @@ def panels(data: PageData) -> list[Panel]:
         return []
     known, names, first = extensions.objectives(), data.names, leading(data)
     rows = [row for row in in_words(data) if row["variant"] in first]
-    left_out = shown(len(names.variants), "variants", BY_SIZE, "study.json")
+    left_out = shown(len(names.variants), "variants", BY_SIZE, "study.json").replace("`", "")
     used = dict.fromkeys(objective for arm in names.arms.values() for _, objective in arm.terms)
     words = {spaced(name): known[name].shows for name in used if name in known}
     body = render("variants.html.j2", rows=rows, heads=_heads(rows), words=words, left_out=left_out)
