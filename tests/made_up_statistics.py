@@ -63,8 +63,7 @@ def aligned(who, depth, others, seeds, draw):
             "cka": cka,
             "cka_rows": 900,
         }
-        row |= {"gain": draw.normal(0, 0.02), "student_rank": 10 + student, "teacher_rank_reduced": 10.0}
-        rows.append(row | {"student_bandwidth": 0.9, "teacher_bandwidth_reduced": 0.9, "aligned_by": ""})
+        rows.append(row | {"gain": draw.normal(0, 0.02), "aligned_by": ""})
     table = pd.DataFrame(rows)
     table.loc[[0, mine * theirs // 2, mine * theirs - 1], "aligned_by"] = "somebody"
     pairs = ["0-0" if number % 2 else f"{mine - 1}-{theirs - 1}" for number, _ in enumerate(others)]

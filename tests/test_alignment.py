@@ -10,12 +10,10 @@ from scipy import stats
 from distillation_dynamics.questions import alignment, dose, variants
 from distillation_dynamics.questions import gain as trajectory
 from distillation_dynamics.questions.dose import effects
-from distillation_dynamics.questions.variants import checkpoints
 from distillation_dynamics.statistics import terms
 from frames import frame
 from losses import FIRST, LAST, SOFT, aligning, cross_entropy, runs_of, shares_of, soft, who, with_pairs
 
-NO_CHECKPOINTS = pd.DataFrame(columns=list(checkpoints.MCNEMAR_COLUMNS))
 STEPS = np.arange(1, 7) / 10
 
 
@@ -41,18 +39,11 @@ def cka_of(network, values, epoch=5, seed=0, tokens=True, images=200, other="cai
     return frame(rows)
 
 
-def mismatch_of(cka, **columns):
-    """A table of mismatch of the same pairs, the same for all of them but in `columns`."""
-    keys = cka[["network", "seed", "epoch", "block", "other", "other_block"]]
-    same = {name: 0.5 for name in alignment.MEASURES.values()}
-    return keys.assign(**same | columns)
-
-
-def pairs_table(cka, mismatch=None, listed=None, seeds=()):
+def pairs_table(cka, listed=None, seeds=()):
     """The rows of alignment.parquet of soft beside cait."""
     found = alignment.likeness(cka, "soft", "cait")
     top = alignment.ceiling(cka, "cait", seeds, found.kind)
-    return alignment.table(found, top, mismatch, listed or {}, "soft", "cait")
+    return alignment.table(found, top, listed or {}, "soft")
 
 
 def nearest_table(cka, top=None):
@@ -70,13 +61,9 @@ def test_similarity_is_that_of_the_baselines_last_epoch_and_a_mean_over_seeds():
             cka_of("soft", [[5, 5]], other="vit"),
         ]
     )
-    last = {"other_rank_95": 5 + 2 * cka["other_block"], "rank_95": np.where(cka["epoch"] == 5, 3, 4)}
-    table, without = pairs_table(cka, mismatch_of(cka, **last)), pairs_table(cka)
-    assert without[list(alignment.MEASURES)].isna().all(axis=None) and list(without["cka"]) == list(table["cka"])
+    table = pairs_table(cka)
     assert list(table["cka"]) == pytest.approx([0.5, 0.7]) and list(table["cka_seeds"]) == [2, 2]
     assert list(table["cka_kind"]) == ["tokens"] * 2 and list(table["cka_rows"]) == [1600] * 2
-    assert list(table["teacher_rank_reduced"]) == [5, 7] and list(table["student_rank"]) == [3, 3]
-    assert list(table["student_bandwidth"]) == [0.5, 0.5]
     # Epoch 0 was not compared.
     assert table[["untrained_cka", "gain", "gain_low", "ceiling"]].isna().all(axis=None)
     assert set(table["gain_seeds"]) == {0} and list(table.columns) == list(alignment.ALIGNMENT_COLUMNS)
@@ -92,9 +79,8 @@ def test_images_stand_in_for_all_pairs_where_tokens_of_one_cannot_be_compared():
 
 def test_where_all_rows_are_alike_there_is_no_cka():
     cka = cka_of("soft", [[np.nan, 0.4]])
-    table = pairs_table(cka, mismatch_of(cka))
+    table = pairs_table(cka)
     assert table["cka"].isna().tolist() == [True, False] and list(table["cka_kind"]) == ["", "tokens"]
-    assert list(table["student_rank"]) == [0.5, 0.5]
     assert nearest_table(cka)["teacher_block"].to_list() == [1]
     assert nearest_table(cka_of("soft", [[np.nan, np.nan]])).empty
 
@@ -172,7 +158,7 @@ def compared(runs, listed):
     """The rows of variants.parquet against soft."""
     against = who(runs).against
     gains = dict.fromkeys(against, dict.fromkeys(trajectory.GAIN_COLUMNS, np.nan))
-    return variants.compare(runs, gains, NO_CHECKPOINTS, {"soft": SOFT} | listed, against)
+    return variants.compare(runs, gains, {}, {"soft": SOFT} | listed, against)
 
 
 def effects_of(listed, shares=None, **differences):

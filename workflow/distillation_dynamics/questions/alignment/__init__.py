@@ -1,7 +1,7 @@
 """How alike are the blocks of student and teacher, and did training make them so? Pairs of blocks, before aligning.
 
 In: CKA of the baseline's students with the teacher, trained and untrained, and of the teacher with one that differs in
-its seed; ranks and bandwidths; the pairs that variants align. Out: the rows of `alignment.parquet`, one a pair of
+its seed; the pairs that variants align. Out: the rows of `alignment.parquet`, one a pair of
 blocks, and of `nearest.parquet`, one a block of the student. They describe: what aligning did stands in `effects`.
 
 Likeness says something only beside that of the untrained student (epoch 0 of the same seed), which has a nearest block
@@ -30,7 +30,7 @@ FIGURES = ("alignment",)
 SOURCES = ("effects", "nearest", "alignment")
 DECIDES = "an effect of each pair aligned alone, at a like share of the loss; likeness before aligning decides nothing"
 REQUIRES = ("students",)
-READS = ("cka", "mismatch", "effects")
+READS = ("cka", "effects")
 STANDS_OUT, NOT_SHOWN, TOO_FEW, NOT_COMPARED = (
     *("stands out", "not shown to stand out", "too few seeds for a test", "untrained student not compared"),
 )
@@ -55,16 +55,6 @@ ALIGNMENT_COLUMNS = {
     "cka_seeds": Column("", "seeds that it is the mean of"),
     "untrained_cka": Column("", "the same of epoch 0, before training"),
     **GAIN,
-    "student_rank": Column(
-        "", "eigenvalues that hold 95 % of the second moment of the student's tokens, mean over seeds"
-    ),
-    "teacher_rank_reduced": Column(
-        "", "the same of the teacher's tokens, their channels reduced to the student's number"
-    ),
-    "student_bandwidth": Column(
-        "", "share of the channel frequencies, lowest first, that hold 95 % of the student's energy"
-    ),
-    "teacher_bandwidth_reduced": Column("", "the same of the teacher's tokens, their channels reduced"),
     "aligned_by": Column("", "variants that align it, with their other pairs; empty: untried"),
 }
 NEAREST_COLUMNS = {
@@ -84,12 +74,6 @@ NEAREST_COLUMNS = {
     "verdict": Column("", f"{STANDS_OUT}, {NOT_SHOWN}, {TOO_FEW} or {NOT_COMPARED}"),
 }
 TABLES = {"alignment": ALIGNMENT_COLUMNS, "nearest": NEAREST_COLUMNS}
-MEASURES = {
-    "student_rank": "rank_95",
-    "teacher_rank_reduced": "other_rank_95",
-    "student_bandwidth": "bandwidth_95",
-    "teacher_bandwidth_reduced": "other_bandwidth_95",
-}
 BLOCKS = ["block", "other_block"]
 
 
@@ -105,7 +89,7 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
         listed = {name: terms for name, terms in evidence.terms.items() if _of(names.arms[name]) == _of(own)}
         found = likeness(tables["cka"], baseline, own.teacher)
         top = ceiling(tables["cka"], own.teacher, names.seeds, found.kind)
-        parts["alignment"].append(table(found, top, tables.get("mismatch"), listed, baseline, own.teacher))
+        parts["alignment"].append(table(found, top, listed, baseline))
         parts["nearest"].append(nearest(found, top, baseline))
     return {name: pd.concat(own, ignore_index=True) if len(own) > 1 else own[0] for name, own in parts.items()}
 
@@ -175,16 +159,13 @@ def _gain_of(values: pd.Series) -> dict[str, Any]:
 def table(
     found: Likeness,
     top: Mapping[int, float],
-    mismatch: pd.DataFrame | None,
     listed: Mapping[str, terms.Terms],
     baseline: str,
-    teacher: str,
 ) -> pd.DataFrame:
     """Return the rows of alignment.parquet, one a pair of blocks that was compared.
 
-    `top`: the ceiling by teacher block; `listed`: variant -> its terms. Without `mismatch` its columns are NaN.
+    `top`: the ceiling by teacher block; `listed`: variant -> its terms.
     """
-    measured = None if mismatch is None else at_epoch(mismatch, baseline, teacher).groupby(BLOCKS)
     gains, rows = found.gain, []
     for student, theirs in found.trained.columns:
         pair = int(student), int(theirs)
@@ -195,9 +176,6 @@ def table(
         before = found.untrained[pair].mean() if pair in found.untrained else np.nan
         row |= {"cka_seeds": len(cka), "untrained_cka": float(before), "ceiling": top.get(pair[1], np.nan)}
         row |= _gain_of(gains[pair])
-        if measured is not None and pair in measured.groups:
-            own = measured.get_group(pair)
-            row |= {name: float(own[column].mean()) for name, column in MEASURES.items()}
         rows.append(row | {"aligned_by": aligned_by(pair, listed)})
     return pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS))
 
