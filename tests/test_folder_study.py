@@ -165,7 +165,7 @@ def test_checkpoints_features_and_figures_are_there(results):
     drawn = {path.stem for path in (ROOT / "workflow/distillation_dynamics/figures").glob("[a-z]*.py")}
     names = {path.stem for path in (results / "figures").glob("*.png")}
     # Of one network none is drawn that holds several beside each other.
-    assert len(names) >= 18 and names < drawn
+    assert len(names) >= 14 and names < drawn
 
 
 def test_a_broken_picture_is_named_and_what_was_finished_stays(folder, results):
