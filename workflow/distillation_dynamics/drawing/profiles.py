@@ -167,7 +167,8 @@ def _fit_trained(row: list[Axes], log: bool, style: Style) -> None:
     if not values.size:
         return
     low, high = (np.log(values.min()), np.log(values.max())) if log else (values.min(), values.max())
-    room = MARGIN * (high - low) or 0.05 * (abs(high) or 1)
+    # A flat curve looks flat: ratios span a quarter at least.
+    room = max(MARGIN * (high - low), (np.log(1.25) - high + low) / 2 if log else 0) or 0.05 * (abs(high) or 1)
     row[0].set_ylim(*(np.exp([low - room, high + room]) if log else (low - room, high + room)))
 
 
