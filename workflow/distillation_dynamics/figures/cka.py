@@ -21,8 +21,8 @@ GAP = 0.1
 ROOM = Room(left=0.5, right=0.72, between=0.34, above=0.18)
 CAPTION = (
     "Unbiased linear CKA of the blocks of each variant with those of the teacher {teacher}: last epoch, mean over "
-    "the seeds measured ({students}), without interval. Control: the untrained student. Likeness describes, and "
-    "is not tested."
+    "the seeds measured ({students}), without interval. Control: the untrained student. Similarity is described, "
+    "not tested."
 )
 
 
@@ -42,7 +42,7 @@ def draw(tables: dict[str, pd.DataFrame], style: Style) -> Figure:
     across = min(ACROSS, max(len(pictures), 2))
     down = math.ceil(len(pictures) / across)
     what = "tokens" if column == "cka_tokens" else "images"
-    title = f"Likeness of student and teacher, last epoch ({_counts(table, what)})"
+    title = f"How alike are student and teacher? Last epoch ({_counts(table, what)})"
     note = "Control: the untrained student. Dots: the teacher's block most like each of the student's. Grey: no value."
     figure, panels = sheet(down, 1, 0.95, title, note, ROOM)
     values = {
