@@ -41,11 +41,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIBRARY), os.enviro
 from distillation_dynamics.files import write_json  # noqa: E402
 from distillation_dynamics.jobs import costs, model_info, record, run  # noqa: E402
 from distillation_dynamics.jobs.build import build_graph  # noqa: E402
-from distillation_dynamics.jobs.content import Content  # noqa: E402
 from distillation_dynamics.jobs.graph import Graph  # noqa: E402
 from distillation_dynamics.jobs.hashes import IDENTITY, Hashes, identity  # noqa: E402
+from distillation_dynamics.jobs.planning import content_of  # noqa: E402
 from distillation_dynamics.jobs.publish import publish  # noqa: E402
 from distillation_dynamics.jobs.task import Task  # noqa: E402
+from distillation_dynamics.spec.data import PICTURES  # noqa: E402
 from distillation_dynamics.study.load import load  # noqa: E402
 from distillation_dynamics.study.study import Study  # noqa: E402
 
@@ -80,6 +81,9 @@ def configuration(path: Path, networks: int | None, variants: int | None, seeds:
         config["seeds"] = list(range(seeds))
     if config.get("statistics", {}).get("baseline") not in config["variants"]:
         config.pop("statistics", None)
+    families = config.get("statistics", {}).get("families", {})
+    if not {name for family in families.values() for one in family for name in one} <= set(config["variants"]):
+        config["statistics"].pop("families")
     return config
 
 
@@ -160,7 +164,10 @@ def finish(graph: Graph) -> None:
                 make_sparse(path, size_of(graph.study, task, path))
                 if Path(path).name == "cost.json":
                     # Read where something is due: a training that took no time tells nothing.
-                    write_json(path, {"images_per_second": None})
+                    write_json(path, {"seconds": 0.0, "start_seconds": 0.0, "images_per_second": None, "device": "cpu"})
+                elif Path(path).name == PICTURES:
+                    # Read by every plan: no image was left out.
+                    write_json(path, {})
             if task.stage == "networks":
                 top1 = 80.0 if task.job.expected_top1 is None else task.job.expected_top1
                 figures = FIGURES | {"validation_top1": top1, "classes": graph.study.data.classes}
@@ -233,9 +240,9 @@ def main() -> None:
             for source in ("train", "test"):
                 make_images(Path(config["data"][source]), config["data"]["classes"], arguments.images)
             images = 2 * config["data"]["classes"] * arguments.images
-        # Nothing of what is asked here is remembered for the plans: the first one is a first one.
+        # What is asked here is not remembered for the plan after the results: the first one is a first one.
         result = load(config, lambda asked: model_info.describe(asked, "networks"))
-        graph = build_graph(result, Content.read(result, Hashes()))
+        graph = build_graph(result, content_of(result, Hashes()))
         heads = f"{'plan':<8}{'seconds':>10}{'CPU seconds':>14}{'read [MB]':>12}{'peak [MB]':>12}"
         print(heads)
         plan("all due")

@@ -70,7 +70,7 @@ def counted(runs: pd.DataFrame) -> str:
 
 def ranges(numbers: list[int]) -> str:
     """Return sorted numbers, three or more that follow each other as '0 to 2': '0 to 2, 5, 6'."""
-    found = []
+    found: list[str] = []
     for _, one in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         run = [number for _, number in one]
         found += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)
