@@ -116,6 +116,7 @@ def _teacher_outputs(graph: Graph) -> dict[tuple[Source, str], Task]:
             train_images=train_images,
             augmentation=augmentation,
             batch=answered(study.model_info[source.network], parts),
+            precision=study.teacher_precision,
             parts=parts,
             machine=graph.machine("teacher_outputs"),
             out="",
@@ -146,6 +147,7 @@ def _run(graph: Graph, arm: str, seed: int) -> Task:
                 weights=_weights_of_source(graph, source),
                 stored=outputs is not None,
                 batch=outputs.job.batch if outputs else BATCH,
+                precision=study.teacher_precision,
                 outputs=outputs.folder if outputs else None,
             )
         )

@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from ..errors import StudyError
 from ..gpus import claim
 
 
@@ -21,6 +22,20 @@ def device(gpus: int) -> torch.device:
         return torch.device("cuda", number)
     print("warning: this job was given a GPU but torch sees none; it runs on the CPU", file=sys.stderr)
     return torch.device("cpu")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise StudyError where a teacher's precision is one that the device cannot compute in."""
+    if precision != "bfloat16":
+        return
+    if device.type == "cuda":
+        name, able = torch.cuda.get_device_name(device), torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        name, able = "this machine's CPU", torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not able:
+        raise StudyError(
+            f"compute.teacher.precision: {name} cannot compute in bfloat16; set it to float32, or take another machine"
+        )
 
 
 def give_back() -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..report.head import MAIN, counted, model_said, recipe_said, students_of
+from ..report.head import MAIN, answering, counted, model_said, recipe_said, students_of
 from ..spec.tables import WHO, Names
-from ..spec.teacher_outputs import TEACHER_PRECISION
 from ..spec.training import CALIBRATION_UPDATES
 from ..statistics.bins import PER_BIN
 from ..statistics.thresholds import FEWEST_SEEDS, LEAST_RMS_PER_BIN, LEVEL, POWER, SMALLEST_FACTOR
@@ -102,7 +101,7 @@ def _students(config: dict[str, Any], names: Names, sources: Sources) -> Iterato
         yield f"{words(name + model_said(student['model']))}{cited}, {words(trained)}."
     teacher = ""
     if config.get("teacher"):
-        teacher = f" Their teacher is {config['teacher']}. What teachers say is computed in {TEACHER_PRECISION}."
+        teacher = f" Their teacher is {config['teacher']}. What teachers say is computed in {answering(config)}."
     yield words(f"Seeds: {', '.join(map(str, config['seeds']))}, the same for all variants.{teacher}")
     yield "The loss of each variant:"
     variants = {

@@ -37,7 +37,10 @@ def table(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, 
             for name, network in top(networks)
         ),
         *_more(networks, "networks"),
-        *((f"student{name}", _student(student, config["teacher"])) for name, student in top(students)),
+        *(
+            (f"student{name}", _student(student, config["teacher"], answering(config)))
+            for name, student in top(students)
+        ),
         *_more(students, "students"),
         *rows,
         ("commit", _commit(study["commit"])),
@@ -170,10 +173,15 @@ def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [("", config["student"])] if "student" in config else named
 
 
-def _student(student: dict[str, Any], teacher: str) -> str:
+def answering(config: dict[str, Any]) -> str:
+    """Return the precision in which the teachers of a configuration answer."""
+    return config.get("compute", {}).get("teacher", {}).get("precision", TEACHER_PRECISION)
+
+
+def _student(student: dict[str, Any], teacher: str, precision: str) -> str:
     recipe = student["recipe"]
     said = f"{model_said(student['model'])}, {recipe_said(recipe)}, {recipe['precision']}"
-    return f"{said}; teacher {teacher}, whose answers are {TEACHER_PRECISION}"
+    return f"{said}; teacher {teacher}, whose answers are {precision}"
 
 
 def _commit(commit: dict[str, Any] | None) -> str:

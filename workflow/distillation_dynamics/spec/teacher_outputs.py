@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from .base import From, aside, later
 from .images import Images, View
@@ -13,8 +14,8 @@ from .training import Augmentation, TermSpec
 Part = tuple[str, int]
 WHOLE, BY_BLOCK = ("logits", "pooled"), ("features", "classes", "registers", "attention", "values")
 NO_BLOCK = -1
-# Precision of teachers, whatever their students train in, so that stored and computed outputs are equal.
-TEACHER_PRECISION = "float32"
+# Precision of teachers where a study says no other, whatever their students train in.
+TEACHER_PRECISION: Final = "float32"
 # Largest batch for stored teacher outputs; fewer if the memory requires it (`jobs.memory`).
 BATCH = 256
 # The student; teachers have numbers from 0.
@@ -72,7 +73,7 @@ def values_of(part: Part, size: NetworkSize) -> int:
 class TeacherSource:
     """A teacher of a student with its view; `outputs`: folder of its stored outputs, if views are fixed (`stored`).
 
-    `batch`: batch size with which they were computed.
+    `batch`: batch size with which they were computed. `precision`: that of its answers, stored or not.
     """
 
     model: Model
@@ -81,6 +82,7 @@ class TeacherSource:
     weights: From
     stored: bool
     batch: int = later(default=BATCH)
+    precision: str = later(default=TEACHER_PRECISION)
     outputs: str | None = aside(default=None)
 
 
@@ -99,6 +101,7 @@ class TeacherOutputsJob:
     train_images: int | None
     augmentation: Augmentation | None
     batch: int = later(default=BATCH)
+    precision: str = later(default="float32")
     parts: tuple[Part, ...] = aside()
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()

@@ -118,9 +118,7 @@ class Recipe:
     schedule: Annotated[Schedule, Key("The learning rate over training.")]
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        Key(
-            "Precision of the trained network; bfloat16 (autocast) is faster on GPUs. Losses and teachers use float32."
-        ),
+        Key("Precision of the trained network; bfloat16 (autocast) is faster on GPUs. Losses use float32."),
     ] = "float32"
     validate_every: Annotated[Count, Key("Epochs between validations; the last epoch is always validated.")] = 1
     train_images: Annotated[

@@ -19,6 +19,7 @@ from ..data.split import Split
 from ..errors import at_fault, is_memory
 from ..files import replacing, write_table
 from ..networks.build import build
+from ..networks.device import check_precision
 from ..networks.device import device as device_of
 from ..networks.weights import load_weights, save_weights
 from ..objective import Objective
@@ -26,7 +27,7 @@ from ..progress import Progress
 from ..spec.base import counted, to_json
 from ..spec.runs import CHECKPOINT, TERM_GRADIENTS
 from ..spec.students import RunJob
-from ..spec.teacher_outputs import TEACHER_PRECISION, TeacherSource, ordered, taken_of
+from ..spec.teacher_outputs import TeacherSource, ordered, taken_of
 from ..training.evaluation import predict, top1
 from ..training.folder import say_clipping, trained_result, write_run
 from ..training.log import GRADIENT_LOG_COLUMNS
@@ -111,14 +112,15 @@ def _teacher(key: str, jobs: list[RunJob], images: Split, device: torch.device) 
     """Return the provider of a teacher's outputs: its stored outputs, checked against it, or the teacher itself."""
     asking = [(job, n, source) for job in jobs for n, source in enumerate(job.teachers) if _key(source) == key]
     job, _, source = asking[0]
+    check_precision(source.precision, device)
     network, see = build(source.model, source.view), Conversion(job.images.view, source.view)
     load_weights(source.weights.files[0], network)
     if not source.stored:
-        return OnlineTeacher(network.to(device), job.machine.images_at_a_time, see)
+        return OnlineTeacher(network.to(device), job.machine.images_at_a_time, see, source.precision)
     assert source.outputs is not None, "what is stored has a folder"
     parts = ordered({part for job, number, _ in asking for part in taken_of(job.terms, number)})
     teacher = CachedTeacher(source.outputs, parts, job.recipe.augmentation)
-    teacher.verify(network, images, device, job.seed, see, source.batch)
+    teacher.verify(network, images, device, job.seed, see, source.batch, source.precision)
     return teacher
 
 
@@ -177,7 +179,7 @@ def _write(
         "best_epoch": best_epoch,
         "best_validation_top1": best_top1,
         "training_gflops": log.gflops_per_image * steps * recipe.batch_size,
-        "teacher_precision": TEACHER_PRECISION if job.teachers else None,
+        "teacher_precision": job.teachers[0].precision if job.teachers else None,
         **trained_result(recipe, log),
     }
     cost = {

@@ -199,7 +199,8 @@ def first_seed_faults(config: Configuration) -> Iterator[str]:
 
 def compute_faults(config: Configuration) -> Iterator[str]:
     """Yield a sentence for each impossible request in `compute`."""
-    for stage, compute in vars(config.compute).items():
+    stages = {stage: compute for stage, compute in vars(config.compute).items() if stage != "teacher"}
+    for stage, compute in stages.items():
         if compute.gpu and stage in ("data", "compare", "tables"):
             yield f"compute.{stage}.gpu: this stage does not use a GPU; remove it"
         if compute.gpu_model is not None and not compute.gpu:

@@ -1,15 +1,19 @@
-"""Resources of jobs by stage: configuration keys that change no result. Imports no torch."""
+"""Resources of jobs by stage, which change no result, and the precision of teachers. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..spec.faults import PLAIN
 from ..spec.keys import Count, Key, Natural
+from ..spec.teacher_outputs import TEACHER_PRECISION
 
 GpuModel = Annotated[str, Key(pattern=PLAIN)]
 GPUS = "GPUs per job over all nodes; with more than one, torchrun splits each batch over them."
 PART = (
     "Images per forward pass; lower it if memory runs out, since gradients are accumulated; default: the whole batch."
+)
+ANSWERS = (
+    "Precision in which teachers answer, for every batch or stored; bfloat16 (autocast) is faster and changes results."
 )
 RUNS = "Students of one seed that a job trains together; default: as many as keep all cores busy, on SLURM 8 at most."
 
@@ -50,12 +54,20 @@ class StudentsCompute(TrainingCompute):
 
 
 @dataclass(frozen=True)
+class TeacherCompute:
+    """How teachers answer; unlike all else in `compute` part of the keys of what depends on it."""
+
+    precision: Annotated[Literal["float32", "bfloat16"], Key(ANSWERS)] = TEACHER_PRECISION
+
+
+@dataclass(frozen=True)
 class ComputeOptions:
     """Resources by stage."""
 
     data: Compute = Compute()
     networks: TrainingCompute = TrainingCompute()
     teacher_outputs: Compute = Compute()
+    teacher: TeacherCompute = TeacherCompute()
     students: StudentsCompute = StudentsCompute()
     measure: Compute = Compute()
     compare: Compute = Compute()

@@ -63,6 +63,7 @@ FAMILIES = (
 )
 STUDENTS = "Several students by name; a variant without `student` trains all of them, each with its own baseline."
 VERSIONS = "Whether results computed with another version of torch or timm only give a warning, or are computed again."
+COMPUTE = "Resources that each stage asks of the machine or SLURM; changing them (but `teacher`) reruns nothing."
 STATES = "Minutes between saved states, from which a stopped training resumes; changing it reruns nothing."
 
 
@@ -270,6 +271,4 @@ class Configuration:
     statistics: Annotated[StatisticsOptions, Key("What is tested.")] = StatisticsOptions()
     figures: Annotated[FigureOptions, Key("Look of the figures; changing it redraws them.")] = FigureOptions()
     state_minutes: Annotated[NotNegative, Key(STATES)] = 10.0
-    compute: Annotated[
-        ComputeOptions, Key("Resources that each stage asks of the machine or SLURM; changing them reruns nothing.")
-    ] = field(default_factory=ComputeOptions)
+    compute: Annotated[ComputeOptions, Key(COMPUTE)] = field(default_factory=ComputeOptions)

@@ -61,7 +61,7 @@ class Study:
     statistics: StatisticsOptions
     state_minutes: float
     figures: dict[str, Any]
-    compute: dict[str, dict[str, int]]
+    compute: dict[str, dict[str, Any]]
     model_info: dict[str, ModelInfo] = field(repr=False)
     configuration: dict[str, Any] = field(repr=False, compare=False)
 
@@ -104,6 +104,11 @@ class Study:
         """The networks that teach a student."""
         sources = (source.network for variant in self.variants.values() for source in variant.sources)
         return {*sources, *(variant.teacher for variant in self.variants.values())}
+
+    @property
+    def teacher_precision(self) -> str:
+        """The precision in which teachers answer."""
+        return self.compute["teacher"]["precision"]
 
     def model(self, owner: str) -> Model:
         """Return the model of a network or student, with the number of classes of its head."""

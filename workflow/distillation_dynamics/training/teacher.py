@@ -1,6 +1,7 @@
 """Provides the teacher's outputs in training: from the teacher itself for every batch, or from storage.
 
-Both are computed in `spec.teacher_outputs.TEACHER_PRECISION`, float32, whatever precision a student trains in.
+Both have one precision, whatever a student trains in: float32, or bfloat16 (autocast) if the study asks for it. The
+outputs themselves are float32.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ from ..spec.teacher_outputs import BATCH, Part, file_of
 from ..spec.training import Augmentation, views_of
 
 VERIFIED_IMAGES = 64
+# Largest difference of recomputed outputs, relative to the largest value: other batch sizes or thread counts change
+# float32 sums by about 1e-6 of the scale, never by 1e-3, and bfloat16, which has 8 bits, by about 1e-2.
+TOLERANCES = {"float32": 1e-3, "bfloat16": 5e-2}
 
 
 class Conversion(NamedTuple):
@@ -54,11 +58,17 @@ AS_IT_IS = Conversion()
 
 
 class OnlineTeacher:
-    """The teacher itself, run on every batch, `images_at_a_time` (None: all), in TEACHER_PRECISION."""
+    """The teacher itself, run on every batch, `images_at_a_time` (None: all), in a precision."""
 
-    def __init__(self, network: nn.Module, images_at_a_time: int | None = None, see: Conversion = AS_IT_IS):
+    def __init__(
+        self,
+        network: nn.Module,
+        images_at_a_time: int | None = None,
+        see: Conversion = AS_IT_IS,
+        precision: str = "float32",
+    ):
         self.network = network.eval().requires_grad_(False)
-        self.images_at_a_time, self.see = images_at_a_time, see
+        self.images_at_a_time, self.see, self.precision = images_at_a_time, see, precision
 
     @torch.no_grad()
     def __call__(self, batch: Batch, pixels: Tensor, epoch: int, parts: Sequence[Part]) -> dict[Part, Tensor]:
@@ -67,9 +77,7 @@ class OnlineTeacher:
         images = (
             self.see(pixels).contiguous(memory_format=torch.channels_last).split(self.images_at_a_time or len(pixels))
         )
-        # As for stored outputs: the teacher is the same for students of any precision.
-        with torch.autocast(pixels.device.type, enabled=False):
-            said = [say_alike(self.network, some, parts) for some in images]
+        said = [say_in(self.precision, self.network, some, parts) for some in images]
         return said[0] if len(said) == 1 else joined(said)
 
 
@@ -96,6 +104,7 @@ class CachedTeacher:
         seed: int,
         see: Conversion = AS_IT_IS,
         size: int = BATCH,
+        precision: str = "float32",
     ) -> None:
         """Recompute the outputs for a random part of the images, `size` at a time.
 
@@ -107,15 +116,25 @@ class CachedTeacher:
         assert views is not None, "outputs are stored only for a fixed number of views"
         view, parts = int(generator.integers(views)), list(self.arrays)
         given = network, images, view, self.augmentation, parts, device
-        answer = joined(list(answers(*given, positions=positions, see=see, size=size)))
+        answer = joined(list(answers(*given, positions=positions, see=see, size=size, precision=precision)))
         for part, array in self.arrays.items():
             expected = answer[part].cpu().numpy()
             path = self.folder / file_of(part)
             if array.shape[:2] != (views, len(images)) or array.shape[2:] != expected.shape[1:]:
                 raise StudyError(f"{path}: holds shape {array.shape}, not that of this study; delete it and run again")
-            # Other batch sizes or thread counts change float32 sums by about 1e-6 of the scale, never by 1e-3.
-            if not np.allclose(array[view, positions], expected, rtol=0, atol=1e-3 * np.abs(expected).max()):
+            tolerance = TOLERANCES[precision] * np.abs(expected).max()
+            if not np.allclose(array[view, positions], expected, rtol=0, atol=tolerance):
                 raise StudyError(f"{path}: differs from what the teacher says now; delete it and run snakemake again")
+
+
+def say_in(precision: str, network: nn.Module, pixels: Tensor, parts: Sequence[Part]) -> dict[Part, Tensor]:
+    """Return parts of the teacher's outputs for pixels [B, C, H, W], computed in a precision and returned in float32.
+
+    The precision in which its students train makes no difference.
+    """
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        said = say_alike(network, pixels, parts)
+    return {part: values.float() for part, values in said.items()}
 
 
 def joined(said: Sequence[Mapping[Part, Tensor]]) -> dict[Part, Tensor]:
@@ -135,8 +154,9 @@ def answers(
     positions: np.ndarray | None = None,
     see: Conversion = AS_IT_IS,
     size: int = BATCH,
+    precision: str = "float32",
 ) -> Iterator[dict[Part, Tensor]]:
     """Yield parts of the teacher's outputs on the images of one view (or those at `positions`), `size` at a time."""
     network.to(device).eval()
     for batch in images.view(view, augmentation, size, workers, positions):
-        yield say_alike(network, see(batch.images.to(device)), parts)
+        yield say_in(precision, network, see(batch.images.to(device)), parts)
