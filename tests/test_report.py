@@ -663,6 +663,7 @@ def test_of_many_networks_the_most_alike_pairs_are_listed_and_the_table_that_hol
     said = said_of("networks", who, networks=table.head(12), shape=shape)
     assert len(next(part for part in said if part.startswith("|")).splitlines()) == 2 + 12
     assert not any("most alike by" in part for part in said[1:])
+    assert "Of 105 pairs 12 were compared (`compare.pairs`)." in said
 
 
 def test_without_a_second_seed_there_is_no_ceiling():

@@ -53,6 +53,8 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "kind": next((row["cka_kind"] for row in rows if row["cka_kind"]), ""),
         "left_out": shown(len(rows), "pairs", f"the most alike by {said}", "statistics/networks.parquet"),
         "listed": pair_table(listed, []),
+        "compared_pairs": len(rows),
+        "possible_pairs": len(names.networks) * (len(names.networks) - 1) // 2,
     }
 
 
