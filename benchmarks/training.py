@@ -187,11 +187,11 @@ def check(published: float, ours: float) -> None:
 def print_table(contenders: list[Contender], on_gpu: bool) -> None:
     """Print seconds for each student and image, the ratio to the published step, and memory."""
     kind = "seconds" if on_gpu else "CPU seconds"
-    columns = f"{'step':<54}{'students':>9}{kind + ' / student / image':>34}{'of published':>14}"
+    columns = f"{'step':<61}{'students':>9}{kind + ' / student / image':>34}{'of published':>14}"
     print(columns + (f"{'images x students / s':>23}{'GPU [MB]':>10}" if on_gpu else ""))
     for one in contenders:
         ratio = one.seconds / contenders[0].seconds
-        line = f"{one.name:<54}{one.students:>9}{one.seconds:>34.5f}{ratio:>14.3f}"
+        line = f"{one.name:<61}{one.students:>9}{one.seconds:>34.5f}{ratio:>14.3f}"
         print(line + (f"{1 / one.seconds:>23.1f}{one.gpu_bytes / 1e6:>10.0f}" if on_gpu else ""))
     # Kilobytes on Linux, bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024

@@ -464,7 +464,7 @@ def test_no_key_of_a_training_depends_on_what_only_measures():
 
 
 # Metrics that compute with functions of others, and so change with them.
-WITH_OTHERS = {"published": {"entropy", "magnitude", "spectrum"}, "saliency": {"gradient"}}
+WITH_OTHERS = {"published": {"entropy", "magnitude", "spectrum"}}
 
 
 def test_each_metric_depends_on_its_own_file_and_on_those_whose_functions_it_takes():
