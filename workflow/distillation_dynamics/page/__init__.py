@@ -1,1 +1,1 @@
-"""The page of a study: one file with charts, tables, printed figures and words, which opens without a network."""
+"""The page of a study: one offline file with charts, tables, printed figures and text."""

@@ -1,7 +1,7 @@
-"""Vega-Lite specifications of the page's charts, as plain dictionaries.
+"""Vega-Lite specifications of the page's charts as plain dictionaries.
 
-Widths follow the page. Colours and lines of networks ("looks") are put in by the script, which knows whether the page
-is light or dark; so are axes' colours and what marks say on hovering. Data is called `rows`.
+Widths follow the page. The script inserts colours and lines of networks ("looks"), since it knows whether the page is
+light or dark; so too axis colours and tooltips. The data is called `rows`.
 """
 
 from typing import Any
@@ -12,11 +12,10 @@ from ..statistics.thresholds import LEAST_RMS_PER_BIN
 
 Spec = dict[str, Any]
 
-# Put in by the script: domain and range of networks' colours and dashes, and of terms' colours, the order of networks,
-# and the colour of ink.
+# Inserted by the script: colours and dashes of networks, colours of terms, order of networks, and ink colour.
 COLORS, DASHES, TERMS = "looks.colors", "looks.dashes", "looks.terms"
 NAMES, INK = "looks.names", "looks.ink"
-# Put in as well: `log` or `linear`, as the switch of a panel says; name and unit of the measure that is chosen.
+# Also inserted: `log` or `linear` by a panel's switch; name and unit of the chosen measure.
 SWITCHED, MEASURE = "scales.y", "measure.title"
 HEIGHT, STEP = 260, {"step": 22}
 NETWORK = {"field": "network", "type": "nominal", "legend": None}
@@ -25,7 +24,7 @@ DASH: Spec = {"strokeDash": NETWORK | {"scale": DASHES}}
 IN_INK: Spec = {"color": {"value": INK}}
 # Points of an entropy whose tokens spread over too few bins.
 HOLLOW = f"isValid(datum.per_bin) && datum.per_bin < {LEAST_RMS_PER_BIN:g}"
-# A row a network, in the order of the study; what is not chosen is faded.
+# One row per network in the study's order; unselected ones are faded.
 ROWS: Spec = {
     "y": {"field": "network", "type": "nominal", "sort": NAMES, "title": None, "axis": {"labelLimit": 130}},
     "opacity": {"condition": {"test": "datum.faded", "value": 0.3}, "value": 1},
@@ -33,18 +32,18 @@ ROWS: Spec = {
 
 
 def chart(layers: list[Spec], height: Any = HEIGHT, **more: Any) -> Spec:
-    """Return a specification of layers over the same rows, as wide as the page gives it."""
+    """Return a specification of layers over the same rows, as wide as the page allows."""
     return {"data": {"name": "rows"}, "width": "container", "height": height, "layer": layers, **more}
 
 
 def marks(kind: str, channels: Spec, where: str = "", **look: Any) -> Spec:
-    """Return a layer: marks of a kind with their channels and look, of all rows or those where `where` holds."""
+    """Return a layer: marks of a kind with their channels and look, for all rows or those where `where` holds."""
     layer = {"mark": {"type": kind, **look}, "encoding": channels}
     return layer | {"transform": [{"filter": where}]} if where else layer
 
 
 def number(axis: str, field: str, title: str | None = None, /, **more: Any) -> Spec:
-    """Return a quantitative channel whose scale need not hold 0."""
+    """Return a quantitative channel whose scale need not include 0."""
     return {axis: {"field": field, "type": "quantitative", "title": title, "scale": {"zero": False}, **more}}
 
 
@@ -54,20 +53,20 @@ def between(axis: str, low: str, high: str, title: str | None = None) -> Spec:
 
 
 def whole(axis: str, field: str, title: str) -> Spec:
-    """Return the channel of a whole number: ticks at whole numbers alone."""
+    """Return the channel of an integer, with ticks only at integers."""
     return number(axis, field, title, axis={"tickMinStep": 1, "format": "d"})
 
 
 def plane(x: pd.Series, y: pd.Series, titles: tuple[str, str], margin: float = 0.05) -> tuple[Spec, list[Spec]]:
-    """Return channels x and y of one unit, and the parameters that they need: all points fit, whatever the width.
+    """Return channels x and y with equal units, and their parameters: all points fit at any width.
 
-    Where the chart is wider than the points, or higher, the axis of that side goes on beyond them.
+    If the chart is wider or higher than the points, that axis extends beyond them.
     """
     ends = {"x": (x.min(), x.max()), "y": (y.min(), y.max())}
     middles = {axis: float(sum(pair) / 2) for axis, pair in ends.items()}
     spans = {axis: float((pair[1] - pair[0]) * (1 + 2 * margin)) or 1.0 for axis, pair in ends.items()}
     sides = {"x": "width", "y": "height"}
-    # Data units a pixel: the larger of what both sides need.
+    # Data units per pixel: the larger of both sides' requirements.
     unit = {"name": "unit", "expr": " , ".join(f"{spans[axis]!r} / max({side}, 1)" for axis, side in sides.items())}
     unit["expr"] = f"max({unit['expr']})"
     found = {}
@@ -79,13 +78,13 @@ def plane(x: pd.Series, y: pd.Series, titles: tuple[str, str], margin: float = 0
 
 
 def place(axis: str, field: str, title: str) -> Spec:
-    """Return a channel of blocks or networks, in the order of the data."""
+    """Return a channel of blocks or networks in data order."""
     labels = {"labelLimit": 110, "labelAngle": 0}
     return {axis: {"field": field, "type": "nominal", "title": title, "sort": None, "axis": labels}}
 
 
 def line_at(axis: str, value: Any, **look: Any) -> Spec:
-    """Return a layer with a straight line at a number, or at one that an expression gives."""
+    """Return a layer with a straight line at a number or the value of an expression."""
     return marks("rule", {axis: {"datum": value, "type": "quantitative"}, **IN_INK}, **look)
 
 
@@ -103,9 +102,9 @@ def lines(
     logarithmic: bool = False,
     **more: Any,
 ) -> Spec:
-    """Return a line a network over x, `value`, with the band `low` to `high`, and its null where `nulls`.
+    """Return a line per network over x: `value`, with the band `low` to `high`, and its null with `nulls`.
 
-    `title` is that of the axis of values, which is `logarithmic`, or where `switched` as a switch of the panel says.
+    `title`: that of the value axis, which is `logarithmic` or, if `switched`, set by the panel's switch.
     """
     kind = SWITCHED if switched else "log" if logarithmic else "linear"
     scale = {"scale": {"type": kind, "zero": False}}
@@ -130,13 +129,13 @@ def lines(
 
 
 def ranges(title: str, zero: bool = False) -> Spec:
-    """Return a row a network: `value` of its mean with the interval `low` to `high`, and small marks of each seed.
+    """Return a row per network: mean `value` with the interval `low` to `high`, and small marks for seeds.
 
-    The column `kind` tells means from seeds; `zero` draws a line at 0.
+    The column `kind` distinguishes means and seeds; `zero` draws a line at 0.
     """
     own, mean, seed = ROWS | COLOR, "datum.kind === 'mean'", "datum.kind === 'seed'"
     layers = [
-        # Below means and intervals, which many seeds would hide.
+        # Drawn below means and intervals, which many seeds would hide.
         marks("tick", own | number("x", "value", title), seed, thickness=2, size=13, fillOpacity=0.4),
         marks("rule", own | between("x", "low", "high", title), mean, strokeWidth=3),
         marks("point", own | number("x", "value", title), mean, filled=True, size=90, shape="diamond"),
@@ -145,12 +144,12 @@ def ranges(title: str, zero: bool = False) -> Spec:
 
 
 def bars(x: Spec, color: Spec = COLOR) -> Spec:
-    """Return a bar a network, or several behind each other by what the colour tells."""
+    """Return a bar per network, or several overlapping ones by colour."""
     return chart([marks("bar", ROWS | x | color)], STEP)
 
 
 def spectrogram() -> Spec:
-    """Return a map of `value`, at most 1, with a row a block and a column from frequency `from` to frequency `to`."""
+    """Return a map of `value`, at most 1, with one row per block and one column per frequency `from`..`to`."""
     legend = {"title": "amplitude over the network's largest", "orient": "top", "titleLimit": 300}
     legend |= {"gradientLength": 160, "gradientThickness": 10}
     color = {"field": "value", "type": "quantitative", "legend": legend}
@@ -161,9 +160,9 @@ def spectrogram() -> Spec:
 
 
 def heat(x: Spec, y: Spec, framed: str = "") -> Spec:
-    """Return a map of `value` by x and y with the number in each cell; `framed`: a column whose cells get a frame."""
+    """Return a map of `value` by x and y with the number in each cell; `framed`: column of cells with a frame."""
     legend = {"title": MEASURE, "titleLimit": 400, "orient": "top", "gradientLength": 160, "gradientThickness": 10}
-    # Bright is large, readable for the colour-blind.
+    # Bright is large; readable for colour-blind people.
     scale = {"scale": {"scheme": "viridis", "zero": False}, "legend": legend}
     ink = {"condition": {"test": "datum.value > datum.middle", "value": "#000"}, "value": "#fff"}
     text = {"field": "value", "type": "quantitative", "format": ".2f"}
@@ -174,6 +173,6 @@ def heat(x: Spec, y: Spec, framed: str = "") -> Spec:
     if framed:
         layers.append(marks("rect", {}, f"datum.{framed}", filled=False, stroke="#e4572e", strokeWidth=3))
     ends = [{"op": op, "field": "value", "as": op} for op in ("min", "max")]
-    # Black on what is bright, white on what is dark.
+    # Black text on bright cells, white on dark ones.
     middle = {"calculate": "0.6 * datum.max + 0.4 * datum.min", "as": "middle"}
     return chart(layers, {"step": 30}, encoding=x | y, transform=[{"joinaggregate": ends}, middle])

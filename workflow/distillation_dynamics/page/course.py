@@ -1,4 +1,4 @@
-"""The course of training: training curves as a chart, with their table."""
+"""Training curves as a chart, with their table."""
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ def course_of(data: PageData) -> pd.DataFrame:
 
 
 def curves(data: PageData, about: str = "") -> tuple[Chart, tuple[Control, ...], pd.DataFrame]:
-    """Return the chart of training curves, what chooses between them, and their table."""
+    """Return the chart of training curves, the choice between them, and their table."""
     table = course_of(data)
     chooser = measure(data.meanings("epochs", [name for name in COURSE if name in table]))
     spec = charts.lines(charts.whole("x", "epoch", "epoch"))

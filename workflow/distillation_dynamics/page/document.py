@@ -1,4 +1,4 @@
-"""The page as a whole: the summary, panels with what the report says, printed figures, and data for the script."""
+"""The whole page: summary, panels with the report's text, printed figures, and data for the script."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,15 +16,15 @@ from .rows import packed
 
 OWN = paper, beside, blocks, cost, dynamics, place, provenance, spectra, variants
 
-# Of the report's head on the page: its title, and its place among the questions.
+# The report's header on the page: its title, and its position among the questions.
 STUDY, PLACE_OF_STUDY = "What this study is of", 22
-# So many variants on either side of the baseline are shown at the start.
+# Variants shown initially on either side of the baseline.
 FURTHEST = 2
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section of the page: what the report says on it, a panel, or both; parts are read in the order of `place`."""
+    """A section of the page: the report's text, a panel, or both; sorted by `place`."""
 
     id: str
     title: str
@@ -34,7 +34,7 @@ class Part:
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panels that a study has something for, those of questions at their questions' places."""
+    """Return the panels with data in a study; those of questions at their questions' positions."""
     asked = {name: question for name, question in extensions.questions().items() if question.panel}
     modules = {name: import_module(f"..questions.{name}.panel", __package__) for name in asked}
     found = [replace(one, place=asked[name].place) for name, module in modules.items() for one in module.panels(data)]
@@ -50,12 +50,12 @@ def _of_many(chart: Chart) -> Chart:
 
 
 def parts(found: list[Panel], sections: list[dict[str, Any]]) -> list[Part]:
-    """Return the parts of the page in the order of reading: that of the report's questions, with panels between.
+    """Return the parts of the page in reading order: the report's questions, with panels between.
 
-    A panel of the same title as a section of the report stands with it.
+    A panel goes with the report's section of the same title.
     """
     places = {question.title: question.place for question in extensions.questions().values()}
-    # A section that is no question's comes last.
+    # Sections that are not questions come last.
     last = max([*places.values(), *(panel.place for panel in found)], default=0) + 1
     by_title = {panel.title: panel for panel in found}
     written = []
@@ -70,7 +70,7 @@ def parts(found: list[Panel], sections: list[dict[str, Any]]) -> list[Part]:
 
 
 def head_of(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the table on what the study is of as a section without a title."""
+    """Return the table describing the study as a section without a title."""
     return {"title": "", "answer": "", "sources": "", "paragraphs": [report["study"]], "methods": []}
 
 
@@ -83,8 +83,8 @@ def page(
 ) -> str:
     """Return index.html.
 
-    `report`: what report.json holds; `figures`: name -> PNG, what it shows; `looks`: see `looks.looks`; `assets`:
-    those of `assets/`, the style and the scripts, vega.js among them; glossary.md.
+    `report`: content of report.json; `figures`: name -> PNG, what it shows; `looks`: see `looks.looks`; `assets`: files
+    of `assets/`, with style and scripts, vega.js and glossary.md.
     """
     found = panels(data)
     drawn = {name for panel in found for name in panel.figures}
@@ -108,14 +108,14 @@ def page(
         figures={name: {"image": figure(path, shows), "shows": shows} for name, (path, shows) in figures.items()},
         other_figures=[name for name in figures if name not in drawn],
         assets=assets,
-        # Without its title, which is that of its section.
+        # Without its title, which the section has.
         glossary=assets["glossary.md"].partition("\n")[2],
         for_script=for_script,
     )
 
 
 def start(data: PageData) -> list[str]:
-    """Return who is shown at the start: all of few; of many the teacher, the baseline, what differs most from it.
+    """Return who is shown initially: all if few; else the teacher, the baseline and the largest differences from it.
 
     Networks in which a published metric is U-shaped are among them: one asks for the U, and sees it. Of many those in
     which most are.
@@ -135,5 +135,5 @@ def start(data: PageData) -> list[str]:
 
 
 def slug(title: str) -> str:
-    """Return a title as the name of a place of the page."""
+    """Return a title as an anchor of the page."""
     return "".join(letter if letter.isalnum() else "-" for letter in title.lower()).strip("-")

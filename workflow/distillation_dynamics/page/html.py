@@ -1,4 +1,4 @@
-"""HTML of the page from templates, which escape all that is not markup yet; and the report's Markdown for them."""
+"""Renders the page's HTML from templates with escaping, and converts the report's Markdown."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,16 +11,16 @@ from markupsafe import Markup, escape
 from ..ranking import listed
 from ..words import spaced
 
-# Of a line of Markdown that is escaped already: what is bold, what is code, and what is a link.
+# Bold, code and links in an escaped line of Markdown.
 BOLD, CODE = re.compile(r"\*\*(.+?)\*\*", re.DOTALL), re.compile(r"`([^`]+)`")
-# A link leads somewhere from the page where it is to a site; of one to a file of the project the words are left.
+# Links from the page lead to sites; of links to the project's files only the text is kept.
 SITE, FILE = re.compile(r"\[([^\]]+)\]\((https://[^)\s]+)\)"), re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 RULE = re.compile(r"^\|(?:\s*:?-+:?\s*\|)+$")
 
 
 @cache
 def environment() -> Environment:
-    """Return what reads the files of `templates/`."""
+    """Return the environment of the templates in `templates/`."""
     found = Environment(
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -31,12 +31,12 @@ def environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> Markup:
-    """Return what a file of `templates/` says of values."""
+    """Return a template of `templates/` rendered with values."""
     return Markup(environment().get_template(template).render(values))
 
 
 def blocks(paragraphs: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the blocks of Markdown with their kind: table (rows of cells, heads first), list (items) or text."""
+    """Yield the blocks of Markdown with their kind: table (rows of cells, header first), list (items) or text."""
     for block in (block for part in paragraphs for block in part.strip().split("\n\n") if block.strip()):
         lines = block.strip().splitlines()
         if len(lines) > 1 and RULE.match(lines[1]):
@@ -52,6 +52,6 @@ def _inner(line: str) -> list[str]:
 
 
 def inline(line: str) -> Markup:
-    """Return one line of Markdown: bold, code and links where it says so."""
+    """Return one line of Markdown as HTML: bold, code and links."""
     linked = FILE.sub(r"\1", SITE.sub(r'<a href="\2">\1</a>', str(escape(line))))
     return Markup(CODE.sub(r"<code>\1</code>", BOLD.sub(r"<strong>\1</strong>", linked)))

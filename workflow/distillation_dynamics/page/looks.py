@@ -1,4 +1,4 @@
-"""Colours of networks and terms on the page and lines, those of the printed figures; lighter where it is dark."""
+"""Colours and lines of networks and terms on the page, as in the printed figures; lighter on dark backgrounds."""
 
 import colorsys
 from typing import Any
@@ -7,13 +7,13 @@ import matplotlib as mpl
 
 from ..drawing.style import Style
 
-# Of a dark page: the least lightness of a colour that is still told from the ground.
+# Least lightness of a colour that is readable on a dark page.
 LIGHTNESS = 0.62
 DASHES = {"-": (1, 0), "--": (6, 3), ":": (1.5, 2.5), "-.": (7, 3, 1.5, 3)}
 
 
 def looks(style: Style) -> dict[str, Any]:
-    """Return who is drawn, with colours on a light and on a dark page, and lines as strokes and gaps; and `terms`."""
+    """Return each network's colours on light and dark pages, and its dashes; and those of `terms`."""
     found = style.looks([*style.names.fixed, *style.names.variants])
     colors = [mpl.colors.to_hex(look["color"]) for look in found.values()]
     terms = {name: mpl.colors.to_hex(color) for name, color in style.terms().items()}
@@ -32,6 +32,6 @@ def looks(style: Style) -> dict[str, Any]:
 
 
 def lightened(color: str) -> str:
-    """Return a colour of the same hue that is light enough for a dark page."""
+    """Return a colour of the same hue, light enough for a dark page."""
     hue, light, saturation = colorsys.rgb_to_hls(*mpl.colors.to_rgb(color))
     return mpl.colors.to_hex(colorsys.hls_to_rgb(hue, max(light, LIGHTNESS), saturation))

@@ -1,11 +1,11 @@
-"""How metrics of blocks are called on the page, and the groups in which they are offered.
+"""Names and groups of block metrics on the page.
 
-A column that is named nowhere here, such as one of a metric of one's own, is called what it is called in its table.
+Columns without an entry, such as those of a user's own metric, keep the name in their table.
 """
 
 from ..words import capital, spaced
 
-# A metric of the page alone: entropy in each network's own bins, less that of the network's first block.
+# A metric only of the page: entropy in each network's own bins minus that of its first block.
 SINCE_FIRST = "entropy_since_first"
 NAMES = {
     SINCE_FIRST: "Entropy, change since the first block",
@@ -54,7 +54,7 @@ NAMES = {
     "token_norm_outliers": "Share of tokens of outlying norm",
     "token_cosine": "Cosine between tokens of an image",
     "cosine_to_first": "Cosine to the first block's tokens",
-    # Measures of training, of cost and of pairs of blocks or networks.
+    # Measures of training, of cost, and of pairs of blocks or networks.
     "validation_top1": "Validation top-1",
     "validation_loss": "Validation loss",
     "train_loss": "Training loss",
@@ -73,7 +73,7 @@ NAMES = {
     "sep_folded": "Spectral energy profile (SEP)",
     "amplitude": "Amplitude spectrum",
 }  # fmt: skip
-# Group -> how the names of its columns begin, in the order in which they are offered.
+# Group -> beginnings of its columns' names, in display order.
 GROUPS = {
     "Entropy": (SINCE_FIRST, "entropy", "rms_per_bin", "clipped_share", "tied_tokens"),
     "Magnitude": ("activation_magnitude", "intensity", "rms", "mean", "minimum", "maximum", "standard_deviation",
@@ -90,7 +90,7 @@ OTHERS = "Others"
 
 
 def name_of(column: str) -> str:
-    """Return what a column is called: `Sample rank 95 %` of `sample_rank_95`."""
+    """Return the name of a column: `Sample rank 95 %` for `sample_rank_95`."""
     if column in NAMES:
         return NAMES[column]
     stem, _, last = column.removesuffix("_p99").rpartition("_")
@@ -99,13 +99,13 @@ def name_of(column: str) -> str:
 
 
 def group_of(column: str) -> str:
-    """Return the group that a metric is offered in: that with the longest beginning of its name."""
+    """Return a metric's group: the one with the longest matching beginning."""
     fitting = [(len(start), group) for group, starts in GROUPS.items() for start in starts if column.startswith(start)]
     return max(fitting)[1] if fitting else OTHERS
 
 
 def in_groups(columns: list[str]) -> list[str]:
-    """Return metrics in the order in which they are offered: by group, and in it as GROUPS names them."""
+    """Return metrics in display order: by group, and within it as in GROUPS."""
     order = [*GROUPS, OTHERS]
 
     def place(column: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""What a panel of the page is: charts with their data, controls that the charts share, words, and printed figures.
+"""A panel of the page: charts with data, controls they share, text, and printed figures.
 
-A chart names one of the page's tables and the controls that it obeys; the script picks the rows. Everything here is
-plain values that become JSON.
+A chart names a table of the page and its controls; the script selects the rows. Everything is plain values that become
+JSON.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,21 +17,20 @@ from ..spec.tables import Names
 from ..words import capital, spaced
 from .metrics import group_of, name_of
 
-# How charts follow the choice of networks: rows of others go, or fade; by the column OWNER.
+# How charts follow the selection of networks, by the column OWNER: other rows disappear, or fade.
 HIDE, FADE, OWNER = "hide", "fade", "owner"
-# Positive values that span such a factor have a logarithmic axis: on another the smaller ones lie on a line.
+# Positive values that span this factor get a logarithmic axis; a linear one would squash the smaller values.
 WIDE = 10
 
 
 @dataclass(frozen=True)
 class Control:
-    """Something to choose: `kind` is choice, slider, measure, toggle, scale or who; `field` the column that is picked.
+    """A control: `kind` is choice, slider, measure, toggle, scale or who; `field` is the selected column.
 
-    `options`: value and label, of a measure also `fields` (name in the chart -> column), unit, what it is, its n,
-    `group`, under which it is offered where there are several, and `scale`: the axis that it begins with, `log` or
-    `linear`, or `only linear`, where values are not all above 0. A
-    toggle that is off empties the columns `clears` or hides the rows whose column `field` is `hides`. A scale switches
-    between a logarithmic axis and a linear one, in charts of `charts.lines(switched=True)`.
+    `options`: value and label; for a measure also `fields` (name in the chart -> column), unit, meaning, n, `group` if
+    there are several, and `scale`: the initial axis, `log` or `linear`, or `only linear` if values are not all
+    positive. A toggle that is off empties the columns `clears` or hides rows whose `field` is `hides`. A scale switches
+    between logarithmic and linear axes, in charts of `charts.lines(switched=True)`.
     """
 
     kind: str
@@ -46,11 +45,11 @@ class Control:
 
 @dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite chart of a table: `columns` (field -> head) is what the table behind it and its marks' tips show.
+    """A Vega-Lite chart of a table: `columns` (field -> header) are shown in its table and tooltips.
 
-    The head charts.MEASURE is the name and unit of the measure that is chosen. `where`: column -> value that rows must
-    have; `needs`: fields without which a row is not shown; `fields`: name in the chart -> column, where no measure is
-    chosen; `signals`: parameter of the specification -> control whose value it has.
+    The header charts.MEASURE is name and unit of the chosen measure. `where`: column -> required value; `needs`: fields
+    without which a row is not shown; `fields`: name in the chart -> column, without a choice of measure; `signals`:
+    parameter of the specification -> control with its value.
     """
 
     title: str
@@ -70,8 +69,8 @@ class Chart:
 class Panel:
     """A section of the page: charts, or HTML as its `body`, and the names of printed figures.
 
-    It stands with the section of the report that has its title. `place`: that in the order of reading; the panel of a
-    question has the question's.
+    It is shown with the report's section of the same title. `place`: position in reading order; a question's panel has
+    the question's position.
     """
 
     id: str
@@ -86,10 +85,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class PageData:
-    """What panels are made of: tables by name with the meaning of their columns, who is in them, study.json, times.
+    """Data for panels: tables by name with the meaning of their columns, names, study.json, times.
 
-    A table that the study does not have is absent. `made`: study.json, None where it is not there; `hours`: stage ->
-    (results, hours); `edges`: which stage reads which; `classes`: what classes are called, in order, if anything.
+    Tables that the study lacks are absent. `made`: study.json, None if missing; `hours`: stage -> (results, hours);
+    `edges`: (stage read, reading stage); `classes`: class names in order, if any.
     """
 
     names: Names
@@ -101,31 +100,31 @@ class PageData:
     classes: Sequence[str] = ()
 
     def has(self, table: str, *columns: str) -> bool:
-        """Whether there is a table with rows, and with a value in each of the columns."""
+        """Return whether a table has rows, and a value in each of the columns."""
         there = self.tables.get(table)
         if there is None or there.empty:
             return False
         return all(name in there and there[name].notna().any() for name in columns)
 
     def meanings(self, table: str, columns: Iterable[str]) -> dict[str, Column]:
-        """Return units and meanings of columns, as their table says."""
+        """Return units and meanings of columns from their table."""
         known = self.columns.get(table, {})
         return {name: known.get(name, Column("", "")) for name in columns}
 
     def owned(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with the network or variant whose choice decides on a row: of a control, its network."""
+        """Return a table with the network or variant whose selection controls each row: for a control, its network."""
         owners = {control: name for name, control in self.names.controls.items()}
         return table.assign(**{OWNER: table["network"].replace(owners)})
 
     def role(self, name: str) -> str:
-        """Return what one in the tables is: network, control or variant."""
+        """Return the role of a name in the tables: network, control or variant."""
         if name in self.names.variants:
             return "variant"
         return "control" if name in self.names.controls.values() else "network"
 
 
 def epoch_said(epoch: float) -> str:
-    """Return an epoch as it is read; weights from elsewhere have none."""
+    """Return an epoch for display; weights from elsewhere have none."""
     return "as released" if pd.isna(epoch) else f"{epoch:.0f}"
 
 
@@ -136,14 +135,14 @@ def measure(
     n: Mapping[str, str] | None = None,
     shown: pd.DataFrame | None = None,
 ) -> Control:
-    """Return the choice of the column that is shown as `value`, its half interval beside it.
+    """Return the choice of the column shown as `value`, with its half interval.
 
-    `fields`: column -> what else of the chart comes with it (field -> column); `n`: column -> what it rests on.
-    `shown`: the table that has them, by whose values each has its axis.
+    `fields`: column -> further fields of the chart (field -> column); `n`: column -> its sample size. `shown`: the
+    table whose values determine the axis.
     """
     options = []
     for name, (unit, meaning) in columns.items():
-        # Shown as text, where marks of Markdown would stand as they are.
+        # Plain text, where Markdown marks would be visible.
         about = capital(meaning).replace("`", "") or spaced(name)
         beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name), "group": group_of(name)}
         if shown is not None:
@@ -153,7 +152,7 @@ def measure(
 
 
 def scale_of(values: pd.Series) -> str:
-    """Return the axis of values: `log` where they span a factor of WIDE, `only linear` where some are not above 0."""
+    """Return the axis of values: `log` if they span a factor of WIDE, `only linear` if some are not positive."""
     known = values[np.isfinite(values.astype(float))]
     if known.empty or known.min() <= 0:
         return "only linear"
@@ -167,12 +166,12 @@ def slider(name: str, label: str, values: Sequence[Any], last: bool = True) -> C
     return Control("slider", name, label, options, field=name, start=len(values) - 1 if last else 0)
 
 
-# The switch between a logarithmic axis and a linear one.
+# The switch between logarithmic and linear axes.
 SCALE = Control("scale", "scale", "Logarithmic axis")
 
 
 def choice(name: str, label: str, values: Mapping[str, str], owners: Mapping[str, str] | None = None) -> Control:
-    """Return a choice among values (value -> label); with `owners` (value -> network) only of those chosen above."""
+    """Return a choice among values (value -> label); `owners` (value -> network) limits them to selected networks."""
     options = [
         {"value": value, "label": said, **({OWNER: owners[value]} if owners else {})} for value, said in values.items()
     ]

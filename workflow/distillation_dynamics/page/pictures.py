@@ -1,4 +1,4 @@
-"""Pictures inside the page: printed figures made smaller, and small maps, as data addresses."""
+"""Images embedded in the page as data addresses: reduced printed figures, and small maps."""
 
 import base64
 import io
@@ -8,16 +8,15 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-# Pixels: the width of a printed figure on the page; the side of a map, up to which one is kept bit by bit, and
-# between maps.
+# Pixels: width of a printed figure on the page; side of a map, the largest one kept losslessly, and gap between maps.
 WIDTH, SIDE, EXACT, GAP = 1000, 64, 32, 1
 QUALITY, QUALITY_OF_MAPS = 62, 80
-# What encoding may take, of 6: more saves little.
+# Encoding effort, of 6: more saves little.
 EFFORT = 2
 
 
 def figure(path: str | Path, said: str) -> Markup:
-    """Return a printed figure (PNG) as an image of the page, at most WIDTH wide; `said` is what it shows."""
+    """Return a printed figure (PNG) as an image of the page, at most WIDTH wide; `said`: its alternative text."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     if picture.width > WIDTH:

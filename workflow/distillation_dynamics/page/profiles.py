@@ -1,4 +1,4 @@
-"""Every metric by block as a table, with the columns of its nulls, and the choice between metrics."""
+"""Table of every metric by block with the columns of its nulls, and the choice between metrics."""
 
 import pandas as pd
 
@@ -15,13 +15,13 @@ from .panel import Control, PageData, epoch_said, measure
 from .rows import HALF, over_seeds
 
 KEYS = ("network", "seed", "epoch", "probe", "block", "block_name", "images")
-# Of every row, or beside a metric: no metric by itself.
+# Columns of every row, or that accompany a metric: not metrics themselves.
 FACTS = (
     *(*KEYS, *arms.COLUMNS, "channels", "tokens"),
     *("entropy_bins", "range_low", "range_high", "fixed_low", "fixed_high"),
 )
 BESIDE = ("_se", "_null", "_low", "_high", "_chance", "_uniform", "_p99", "_shifted", "_without_extreme")
-# A metric -> the column of its null, where it is not <metric>_null.
+# Metric -> column of its null, unless that is <metric>_null.
 NULLS = {
     "intensity": "intensity_permuted",
     **dict.fromkeys(("linear_probe_top1", "nearest_probe_top1"), "linear_probe_chance"),
@@ -40,13 +40,13 @@ OWN_BINS = "; each network and checkpoint has its own bins: compare shapes over 
 
 
 def metrics_of(depth: pd.DataFrame) -> list[str]:
-    """Return the columns that are metrics and have a value, by group, those first that the questions are about."""
+    """Return the columns that are metrics with values, by group, those of the questions first."""
     columns = [name for name in depth if name not in FACTS and not name.endswith(BESIDE)]
     return in_groups([name for name in columns if name not in NULLS.values() and depth[name].notna().any()])
 
 
 def _with_change(depth: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a block with the change of its entropy since the first block, where entropy was measured."""
+    """Return one row per block with the change of its entropy since the first block, if measured."""
     if "entropy" not in depth:
         return depth
     first = depth.sort_values("block").groupby(["network", "seed", "epoch"], dropna=False)["entropy"].transform("first")
@@ -54,10 +54,10 @@ def _with_change(depth: pd.DataFrame) -> pd.DataFrame:
 
 
 def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row a block and epoch of every network, and the metrics: means over seeds and half of an interval.
+    """Return one row per block and epoch of every network, and the metrics: means over seeds and half of an interval.
 
-    The interval is over seeds of students, and over images of networks, of which there is one run. `epoch` is missing
-    where a network has one checkpoint, shown at every epoch of the students. No metrics where none was measured.
+    The interval is over seeds for students, over images for networks, which have one run. `epoch` is missing for
+    networks with one checkpoint, shown at every epoch of the students. Unmeasured metrics are left out.
     """
     if not data.has("depth"):
         return pd.DataFrame(), []
@@ -84,24 +84,24 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
 
 
 def null_of(metric: str, table: pd.DataFrame) -> dict[str, str]:
-    """Return field of a chart -> column of the null of a metric and of the band in which it lies; empty without."""
+    """Return field of a chart -> column of a metric's null and of its band; empty without one."""
     own = NULLS.get(metric, metric + NULL)
     fields = {"null": own, "null_low": own + "_low", "null_high": own + "_high"}
     return {field: column for field, column in fields.items() if column in table and table[column].notna().any()}
 
 
 def unit_of(data: PageData, metric: str) -> str:
-    """Return the unit of a metric, '' of a pure number."""
+    """Return the unit of a metric, "" for a pure number."""
     return SINCE.unit if metric == SINCE_FIRST else data.meanings("depth", [metric])[metric].unit
 
 
 def _per_bin(metric: str) -> str:
-    """Return the column of how many bins tokens spread over, '' of a metric without bins."""
+    """Return the column with the number of bins tokens spread over, "" for a metric without bins."""
     return PER_BIN.get("entropy" if metric == SINCE_FIRST else metric, "")
 
 
 def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
-    """Return what Gaussian tokens of a block's width and scale have of the metrics, means over seeds."""
+    """Return the metrics of Gaussian tokens with the block's width and scale, means over seeds."""
     keys = ["network", "epoch", "block"]
     references = main_images(data.tables.get("references", pd.DataFrame(columns=[*keys, "probe"])))
     columns = [name for name in metrics if name in references and references[name].notna().any()]
@@ -132,7 +132,7 @@ def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Contro
 
 
 def _n(depth: pd.DataFrame, metric: str) -> str:
-    """Return how many images and seeds a metric rests on."""
+    """Return the numbers of images and seeds behind a metric."""
     rows = depth[depth[metric].notna()]
     images = f"n = {int(rows['images'].max()):,} images"
     seeds = rows[rows["seed"].notna()].groupby("network")["seed"].nunique()

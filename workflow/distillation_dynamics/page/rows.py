@@ -1,6 +1,6 @@
-"""Data of the page: tables as columns of few digits, each once, that the script turns into rows.
+"""Data of the page: tables as columns with few digits, stored once, from which the script makes rows.
 
-A column of text is a list of its different values and their numbers; NaN, infinity and what is missing are null.
+A text column is a list of its distinct values and their indices; NaN, infinity and missing values are null.
 """
 
 import math
@@ -18,7 +18,7 @@ HALF = "_half"
 
 
 def packed(table: pd.DataFrame) -> dict[str, Any]:
-    """Return a table for the page: number of rows, and column by column its values."""
+    """Return a table for the page: number of rows, and values column by column."""
     return {"rows": len(table), "columns": {name: _column(table[name]) for name in table}}
 
 
@@ -34,7 +34,7 @@ def _column(values: pd.Series) -> Any:
 
 
 def rounded(value: float) -> float | int | None:
-    """Return a number with few digits; None where there is none."""
+    """Return a number with few digits; None if there is none."""
     if value is None or not math.isfinite(value):
         return None
     short = float(f"{value:.{DIGITS}g}")
@@ -42,15 +42,15 @@ def rounded(value: float) -> float | int | None:
 
 
 def over_seeds(table: pd.DataFrame, keys: list[str], columns: Iterable[str]) -> pd.DataFrame:
-    """Return a row for each of `keys`: means over seeds, `<column>_half`, half of the 95 % t interval, and `seeds`.
+    """Return one row per `keys`: means over seeds, `<column>_half`, half of the 95 % t interval, and `seeds`.
 
-    `_half` is NaN with one seed or without spread; a column that only some seeds have is the mean over those.
+    `_half` is NaN with one seed or without spread; a column that only some seeds have is averaged over those.
     """
     columns = list(columns)
     groups = table.groupby(keys, sort=False, dropna=False)
     means, count = groups[columns].mean(), groups[columns].count()
     spread = groups[columns].std(ddof=1) / np.sqrt(count)
     quantile = stdtrit(np.maximum(count - 1, 1), 0.975)
-    # No spread at all over a few seeds is chance or rounding.
+    # Zero spread over a few seeds is chance or rounding.
     half = (spread * quantile).where((count > 1) & (spread > 0)).add_suffix(HALF)
     return pd.concat([means, half, groups["seed"].nunique(dropna=False).rename("seeds")], axis=1).reset_index()

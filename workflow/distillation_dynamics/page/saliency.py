@@ -1,4 +1,4 @@
-"""Which pixels the logit of an image's class depends on: pictures that follow the choice of networks."""
+"""Saliency maps as images that follow the selection of networks."""
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,12 @@ from .pictures import strip
 
 METHODS = {"gradient": "gradient", "smoothgrad": "SmoothGrad", "integrated_gradients": "integrated gradients"}
 IMAGE = "image"
-# Images of a row.
+# Images per row.
 MOST = 4
 
 
 def pictures(data: PageData) -> Markup | None:
-    """Return the pictures, a row a network; None where no network has a map."""
+    """Return the images, one row per network; None if no network has a map."""
     if not data.has("saliency"):
         return None
     table = overlays.final_maps(of_leading(data, data.tables["saliency"], "network"), data.names)
@@ -46,7 +46,7 @@ def _pictures(data: PageData, table: pd.DataFrame, methods: list[str]) -> Markup
         for image, _ in shown:
             own, *found = (arrays.get((name, image, method), overlays.NOTHING) for method in (IMAGE, *methods))
             cells.append(_cell(own, found, f"{spaced(name)}, image {image}: {said}"))
-        # Whatever is chosen, the untrained student stays.
+        # The untrained student is always shown.
         rows.append((name, None if name == overlays.UNTRAINED else owner, cells))
     return render(
         "saliency.html.j2",
@@ -65,5 +65,5 @@ def _cell(image: np.ndarray, found: list[np.ndarray], said: str) -> Markup:
 
 
 def _over(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return a map over its image, [rows, columns, 3]; over black where the image is not known."""
+    """Return a map over its image, [rows, columns, 3]; over black if the image is unknown."""
     return overlays.blended(np.nan_to_num(image), values)

@@ -1,1 +1,1 @@
-"""What of a study goes into a paper: LaTeX tables, numbers, figures with captions, methods, sources."""
+"""Parts for a paper on a study: LaTeX tables, numbers, figures with captions, methods, sources."""

@@ -1,6 +1,6 @@
-"""What captions may name of a study, filled in: its students, seeds, images, teacher and baseline.
+"""Fills in the names in captions: a study's students, seeds, images, teacher and baseline.
 
-In: the tables of a study by name. Out: texts; what no table tells is called unrecorded.
+In: the tables of a study by name. Out: texts; facts without a table are called unrecorded.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ NONE = "an unrecorded number of"
 
 
 def named(tables: Mapping[str, pd.DataFrame], names: Names) -> dict[str, str]:
-    """Return what stands for each of `extensions.CAPTION_NAMES` in captions of this study."""
+    """Return the text for each of `extensions.CAPTION_NAMES` in this study."""
     runs = tables["runs"]
     seeds = runs["seed"].nunique()
     return {
@@ -28,7 +28,7 @@ def named(tables: Mapping[str, pd.DataFrame], names: Names) -> dict[str, str]:
 
 
 def _measured(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """Return on how many of the main images each row of the tables over depth rests; empty where none was measured."""
+    """Return the number of main images behind each row of the tables over depth; empty if none was measured."""
     depth = tables.get("depth")
     if depth is None or not {"probe", "images"} <= set(depth.columns):
         return pd.Series(dtype=float)
@@ -36,11 +36,11 @@ def _measured(tables: Mapping[str, pd.DataFrame]) -> pd.Series:
 
 
 def _counts(values: pd.Series) -> str:
-    """Return '320', '100 and 320' where they differ, or that no number is recorded."""
+    """Return '320', '100 and 320' if they differ, or that no number is recorded."""
     counts = sorted({int(value) for value in values.dropna() if value > 0})
     return listed([f"{count:,}" for count in counts]) or NONE
 
 
 def filled(caption: str, said: Mapping[str, str]) -> str:
-    """Return a caption with what stands for its names."""
+    """Return a caption with its names filled in."""
     return caption.format_map(said)

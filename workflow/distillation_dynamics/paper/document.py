@@ -1,6 +1,6 @@
-r"""`main.tex`: a small document that puts tables, figures, methods and sources of a study together.
+r"""`main.tex`: a small document with the tables, figures, methods and sources of a study.
 
-It compiles as it is (pdflatex, bibtex, pdflatex twice), and shows how a paper takes the parts over.
+It compiles as it is (pdflatex, bibtex, pdflatex twice), and shows how to include the parts in a paper.
 """
 
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from .. import extensions
 from .latex import words
 
-# What the parts need of LaTeX.
+# LaTeX packages that the parts need.
 PACKAGES = ("graphicx", "booktabs", "array", "longtable", "textcomp")
 HEAD = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -16,7 +16,7 @@ HEAD = r"""\documentclass[10pt]{article}
 \IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage[margin=0.87in]{geometry}
 """
-# As many floats on a page as fit, in their order, and as many held back as there are.
+# As many floats on a page as fit, in order, and room for all held back.
 FLOATS = r"""\extrafloats{200}
 \setcounter{topnumber}{9}
 \setcounter{totalnumber}{9}
@@ -26,7 +26,7 @@ FLOATS = r"""\extrafloats{200}
 
 
 def document(title: str, tables: Iterable[str], figures: Iterable[str], cites: bool) -> str:
-    """Return main.tex of the tables and figures with these names; `cites`: whether there is a source."""
+    """Return main.tex for the tables and figures with these names; `cites`: whether there are sources."""
     inputs = [r"\section{Methods}", *_inputs(["methods"])]
     inputs += [r"\section{Tables}", *_inputs(f"tables/{name}" for name in tables), r"\clearpage"]
     shown = _inputs(f"figures/{name}" for name in in_order(figures))
@@ -47,7 +47,7 @@ def document(title: str, tables: Iterable[str], figures: Iterable[str], cites: b
 
 
 def in_order(figures: Iterable[str]) -> list[str]:
-    """Return figures in the order of the questions that name them, others behind."""
+    """Return figures in the order of the questions that name them, then the others."""
     asked = [figure for question in extensions.questions().values() for figure in question.figures]
     return sorted(figures, key=lambda name: asked.index(name) if name in asked else len(asked))
 

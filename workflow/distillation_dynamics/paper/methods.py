@@ -1,7 +1,7 @@
-"""The methods of a study in words, from its configuration: images, networks, students, what is measured, statistics.
+"""Methods of a study in words, from its configuration: images, networks, students, measurements, statistics.
 
-In: what `study.json` holds, the tables, and sources to cite. Out: LaTeX. What is not recorded is called so, and a test
-that a study does not make is not described.
+In: content of `study.json`, the tables, and sources to cite. Out: LaTeX. Missing records are named, and tests that a
+study does not make are left out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,14 +21,14 @@ from .latex import words
 from .sources import Sources
 
 Tables = Mapping[str, pd.DataFrame]
-# What a share is of, by its key.
+# Base of a share, by its key.
 SHARE_OF = {"share": "of the loss", "gradient_share": "of the gradients"}
 
 
 def document(
     study: dict[str, Any] | None, tables: Tables, names: Names, said: Mapping[str, str], sources: Sources
 ) -> str:
-    """Return methods.tex; `study` is what study.json holds, None where it is not there."""
+    """Return methods.tex; `study`: content of study.json, None if missing."""
     if study is None:
         parts = [("Configuration", "The configuration of this study is not recorded: study.json is missing.")]
     else:
@@ -56,7 +56,7 @@ def _images(config: dict[str, Any], study: dict[str, Any], sources: Sources) -> 
         known = [f"images {part}" for path in paths for part in PurePath(path).parts]
         count = study["image_counts"].get(MAIN, {}).get(split)
         number = f"{count:,} images" if count is not None else "images, whose number is not recorded"
-        # A folder of one machine says nothing to a reader.
+        # A folder of one machine is meaningless to a reader.
         shown = [PurePath(path).name if PurePath(path).is_absolute() else path for path in paths]
         named = listed([rf"\texttt{{{words(path)}}}" for path in shown])
         texts.append(f"{split}: {number} of {named}{sources.cite(*known)}")
@@ -139,7 +139,7 @@ def _loss(terms: dict[str, dict[str, Any]]) -> str:
 
 
 def _share(term: dict[str, Any]) -> dict[str, float]:
-    """Return the share that a term is given instead of a weight, by its kind; empty where it has a weight."""
+    """Return the share of a term by its kind; empty if it has a weight."""
     weight = term["weight"]
     return {kind: share for kind, share in weight.items() if share is not None} if isinstance(weight, dict) else {}
 

@@ -1,9 +1,9 @@
-r"""`numbers.tex`: a name for every number that the report states, so that a text cannot say another one.
+r"""`numbers.tex`: a name for every number of the report, so that a paper cannot quote a different one.
 
-In: the tables of summary and statistics with their documentation. Out: LaTeX that defines `\studynumber{name}`; names
-are made of the table, what the row is of, and the column, such as `variants/last2/mean_difference`; where several rows
-are of the same, their place is a part of the name. What has no value has no name, and a text that uses it does not
-compile. Each question says which of its tables are stated: NUMBERS in its `paper.py`.
+In: the tables of summary and statistics with their documentation. Out: LaTeX that defines `\studynumber{name}`. A name
+consists of table, row and column, such as `variants/last2/mean_difference`; rows with equal keys are numbered. A
+missing value has no name, and a text that uses it does not compile. Each question lists its tables in NUMBERS of its
+`paper.py`.
 """
 
 from collections import Counter
@@ -30,10 +30,10 @@ HEAD = r"""% Every number that the report of this study states. Made by the work
 
 @dataclass(frozen=True)
 class Stated:
-    """Numbers of a table that the report states; `keys`: the columns that say what a row is of.
+    """Numbers of a table in the report; `keys`: columns that identify a row.
 
-    `rows`: those that the report goes through one by one, where these are not all of the table; of what is no table of
-    the study itself `columns` says what it has.
+    `rows`: function that selects rows, if not all of the table; `columns`: documentation of a table that the study
+    itself lacks.
     """
 
     keys: tuple[str, ...]
@@ -42,7 +42,7 @@ class Stated:
 
 
 def document(tables: Tables, columns: Mapping[str, Mapping[str, Column]], names: Names) -> str:
-    """Return numbers.tex: of each question the tables in its NUMBERS; `columns` are those of the tables."""
+    """Return numbers.tex: for each question the tables in its NUMBERS; `columns`: their documentation."""
     found = [HEAD]
     for part in parts():
         for name, stated in getattr(part, "NUMBERS", {}).items():
@@ -52,7 +52,7 @@ def document(tables: Tables, columns: Mapping[str, Mapping[str, Column]], names:
 
 
 def _section(name: str, keys: tuple[str, ...], table: pd.DataFrame, columns: Mapping[str, Column]) -> Iterator[str]:
-    """Yield the lines on one table: what its columns are, and the names of its numbers."""
+    """Yield the lines for one table: its columns, and the names of its numbers."""
     numbers = [
         column
         for column in columns
@@ -78,7 +78,7 @@ def _section(name: str, keys: tuple[str, ...], table: pd.DataFrame, columns: Map
 
 
 def shown(value: float, unit: str, column: str) -> str:
-    """Return a number for a text: points and percent with two decimals, p with two digits, others with three."""
+    """Return a number as text: points and percent with two decimals, p with two digits, others with three."""
     if isinstance(value, int) or abs(value) >= 1000:
         text = f"{value:,.0f}"
     elif column == "p" or column.startswith("p_") or column.endswith("_p"):

@@ -1,7 +1,7 @@
-"""The tables of a paper: those of the report, with the columns that a page has room for.
+"""Tables of a paper: those of the report, with the columns that fit a page.
 
-In: the tables of summary and statistics. Out: floats of LaTeX by name, each with n, interval and control in its
-caption. Cells are those of the report, so that both say the same. A table without rows is a comment.
+In: the tables of summary and statistics. Out: LaTeX floats by name, each with n, interval and control in its caption.
+Cells are those of the report, so both agree. A table without rows is a comment.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ from .captions import filled
 from .latex import LONG, captioned, comment, floating, tabular
 
 Tables = Mapping[str, pd.DataFrame]
-# Between a caption and its table: room, and how narrow it is set.
+# Space between caption and table, and size of the table.
 STYLE = r"\vspace{4pt}\footnotesize\setlength{\tabcolsep}{4pt}"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A table: its caption, with names in braces; its columns by the report's heads, with their own; and its rows.
+    """A table: caption with names in braces; columns by the report's headers, with their own; rows.
 
-    `kinds`: those of the columns, as `tabular` of LaTeX takes them; `place`: that among all tables.
+    `kinds`: column types for LaTeX's `tabular`; `place`: position among all tables.
     """
 
     caption: str
@@ -38,19 +38,19 @@ class Shown:
 
 
 def parts() -> list[ModuleType]:
-    """Return what each question has of a paper, in their order."""
+    """Return each question's part of a paper, in order."""
     asked = [name for name, question in extensions.questions().items() if question.paper is not None]
     return [import_module(f"..questions.{name}.paper", __package__) for name in asked]
 
 
 def known() -> dict[str, Shown]:
-    """Return the tables of all questions by name, in their order."""
+    """Return the tables of all questions by name, in order."""
     found = {table: shown for part in parts() for table, shown in getattr(part, "TABLES", {}).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].place))
 
 
 def texts(tables: Tables, names: Names, said: Mapping[str, str]) -> dict[str, str]:
-    """Return name -> LaTeX of every table; `said` is what stands for names in captions."""
+    """Return name -> LaTeX of every table; `said`: the names in captions."""
     found = {}
     for name, shown in known().items():
         rows = shown.rows(tables, names)
@@ -63,6 +63,6 @@ def _float(name: str, shown: Shown, rows: pd.DataFrame, said: Mapping[str, str])
     body = tabular(rows, shown.heads, shown.kinds, shown.environment)
     if shown.environment != LONG:
         return floating("table*", caption, STYLE, body)
-    # No float: it runs over pages, and where a text has two columns it stands behind \onecolumn.
+    # Not a float: it runs over pages, and in a two-column document it needs \onecolumn.
     begin, _, rest = body.partition("\n")
     return "\n".join([r"{\scriptsize", begin, rf"{caption}\\", rest, "}", ""])

@@ -1,1 +1,1 @@
-"""The questions of a study, a folder each: what is asked, the statistic with its tables, the words of the answer."""
+"""The questions of a study, one folder each: the question, its statistic with tables, and the words of its answer."""

@@ -1,1 +1,1 @@
-"""The report of a study: what its questions answer, in words that are templates of text."""
+"""The report of a study: answers to its questions, in words from text templates."""

@@ -1,8 +1,8 @@
-"""The report as a whole: a summary of one screen, what each question answers, and what its tests do.
+"""The whole report: a summary of one screen, the answer to each question, and the methods of its tests.
 
-In: the tables of a study. Out: `summary.md`, `report.md`, `methods.md`, and all in `report.json`, in Markdown.
-A question names its figures and tables and what would decide it; `answer.md.j2` holds the words of its answer, and
-`methods.md.j2`, where it has one, those on its tests.
+In: the tables of a study. Out: `summary.md`, `report.md`, `methods.md`, and all of it in `report.json`, in Markdown. A
+question names its figures, its tables and what would decide it; `answer.md.j2` has the words of its answer, and
+`methods.md.j2`, if any, those on its tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ PAGE = f"../{INDEX}"
 
 @dataclass(frozen=True)
 class Section:
-    """A question: `answer` in a sentence, the paragraphs below it, figures and tables, and how it was asked.
+    """A question: `answer` in one sentence, the paragraphs below it, figures and tables, and its methods.
 
-    What asks nothing has no sources.
+    A section that is not a question has no sources.
     """
 
     title: str
@@ -36,9 +36,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is said of a study: `made` and `study` are the tables at the head of the report and of the methods.
+    """The content of a report: `made` and `study` are the tables at the head of report and methods.
 
-    `left_out`: titles of questions that are not asked.
+    `left_out`: titles of questions that do not apply.
     """
 
     title: str
@@ -52,9 +52,9 @@ class Report:
 def report_of(
     questions: Mapping[str, Question], evidence: Evidence, study: dict[str, Any] | None, notes: Sequence[str]
 ) -> Report:
-    """Return the report; `study` is what study.json holds, None where it is not there; `notes` are on the images.
+    """Return the report; `study`: content of study.json, None if missing; `notes`: remarks on the images.
 
-    A question of which nothing is said has no section.
+    A question with an empty answer has no section.
     """
     asked = {name: one for name, one in questions.items() if evidence.names.baselines or not one.requires}
     sections = [section(name, question, evidence) for name, question in asked.items()]
@@ -69,7 +69,7 @@ def report_of(
 
 
 def section(name: str, question: Question, evidence: Evidence) -> Section:
-    """Return the section of a question, the answer apart from the rest."""
+    """Return the section of a question, with the answer apart from the rest."""
     folder = f"questions/{name}"
     facts = import_module(f"..questions.{name}.answer", __package__).facts(evidence)
     paragraphs = rendered(f"{folder}/answer.md.j2", **facts)
@@ -81,7 +81,7 @@ def section(name: str, question: Question, evidence: Evidence) -> Section:
 
 
 def sources(question: Question) -> str:
-    """Return where an answer comes from, and what would decide the question; empty for what nothing decides."""
+    """Return the sources of an answer, and what would decide the question; empty for a question without one."""
     if not question.decides:
         return ""
     figures = f"Figure{'s' * (len(question.figures) > 1)}: {listed(question.figures)}. " if question.figures else ""
@@ -91,7 +91,7 @@ def sources(question: Question) -> str:
 
 
 def texts(report: Report) -> dict[str, str]:
-    """Return the files of a report, each with links to the others."""
+    """Return the files of a report, with links to each other."""
     answers, methods = [report.made], [report.study, "Every number of the report, with its unit: numbers.json."]
     for one in report.sections:
         answers += [f"## {one.title}", one.answer, *one.paragraphs]
@@ -109,5 +109,5 @@ def _file(title: str, name: str, paragraphs: Sequence[str]) -> str:
 
 
 def for_machines(report: Report) -> dict[str, Any]:
-    """Return report.json: what the files hold, answers and paragraphs in Markdown."""
+    """Return report.json: the files' content, answers and paragraphs in Markdown."""
     return asdict(report)

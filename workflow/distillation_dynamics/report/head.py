@@ -1,4 +1,4 @@
-"""What a report is of: a table from `study.json`, the runs and their measured seconds, at the head of the methods."""
+"""The header of the methods: a table on the study from `study.json`, the runs and their measured seconds."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -14,14 +14,14 @@ from ..words import listed, plural
 
 TABLE = {"": Column("", ""), "what": Column("", "")}
 PACKAGES = ("torch", "timm", "snakemake")
-# The name of a study's own images among its image sets.
+# Name of a study's own images among its image sets.
 MAIN = "main"
 
 
 def table(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame, notes: Sequence[str] = ()) -> str:
-    """Return the table; `study` is what study.json holds, None where it is not there.
+    """Return the table; `study`: content of study.json, None if missing.
 
-    `notes`: what the data stage said of the images.
+    `notes`: the data stage's remarks on the images.
     """
     seen = [("images", "; ".join(notes))] if notes else []
     rows = [*seen, ("runs", counted(runs)), ("hours of training", hours(cost))]
@@ -61,7 +61,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def counted(runs: pd.DataFrame) -> str:
-    """Return how many networks, variants and seeds there are."""
+    """Return the numbers of networks, variants and seeds."""
     students = runs[runs["seed"].notna()]
     networks = plural(len(runs) - len(students), "network")
     if students.empty:
@@ -81,7 +81,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def hours(cost: pd.DataFrame) -> str:
-    """Return how many hours all trainings took, and on what."""
+    """Return the total hours of all trainings, and their devices."""
     trained = cost[cost["images_per_second"].notna()]
     if trained.empty:
         return "nothing was trained"
@@ -90,7 +90,7 @@ def hours(cost: pd.DataFrame) -> str:
 
 
 def computed_on(cost: pd.DataFrame) -> str:
-    """Return the CPU and the number of threads that networks were trained or loaded with; bits depend on both."""
+    """Return CPU and number of threads with which networks were trained or loaded; both determine the bits."""
     cpus = [cpu or "CPU not recorded" for cpu in dict.fromkeys(cost["cpu"])]
     threads = sorted(map(int, cost["threads"].dropna().unique()))
     counts = listed([plural(count, "thread") for count in threads])
@@ -98,7 +98,7 @@ def computed_on(cost: pd.DataFrame) -> str:
 
 
 def short(study: dict[str, Any] | None, runs: pd.DataFrame, cost: pd.DataFrame) -> str:
-    """Return what a reader of the numbers must know: the data, how many trainings, what computed them, the code."""
+    """Return the facts a reader of the numbers needs: data, number of trainings, machine, code."""
     rows = [("runs", counted(runs)), ("machine", computed_on(cost))]
     if study is not None:
         rows = [("data", _data(study["configuration"], study)), *rows, ("commit", _commit(study["commit"]))]
@@ -118,7 +118,7 @@ def _data(config: dict[str, Any], study: dict[str, Any]) -> str:
 
 
 def model_said(model: dict[str, Any]) -> str:
-    """Return a model's timm name with its arguments, and the architecture that changes it."""
+    """Return a model's timm name with its arguments and architecture."""
     said = [_with(model["name"], model["args"])]
     said += [_with(name, options) for name, options in model.get("architecture", {}).items()]
     return " with ".join(said)
@@ -130,7 +130,7 @@ def _with(name: str, options: dict[str, Any]) -> str:
 
 
 def recipe_said(recipe: dict[str, Any]) -> str:
-    """Return a recipe in a line: epochs, images, batches, optimiser, schedule, and what not every recipe has."""
+    """Return a recipe in one line: epochs, images, batches, optimiser, schedule, and other settings in use."""
     images = f"{recipe['train_images']:,} images" if recipe.get("train_images") else "all training images"
     rate = recipe["optimizer"]["learning_rate"]
     norm = recipe.get("clip_gradient_norm")
@@ -156,19 +156,19 @@ def _averaged(ema: dict[str, Any]) -> str:
 def _network(network: dict[str, Any], known: dict[str, Any], loaded: str) -> str:
     made = f"trained here: {recipe_said(network['recipe'])}" if "recipe" in network else f"weights {network['weights']}"
     side, resampling = known["view"]["image_size"], known["resampling"]
-    # Where it was found in the weights, it is said with how they were read.
+    # If it was derived from the weights, the note on their loading mentions it.
     more = [] if resampling is None or "resampled" in loaded else [resampling]
     seen = [f"images of {side} x {side} pixels", *more]
     return f"{model_said(network['model'])}, {made}{f' ({loaded})' if loaded else ''}; {', '.join(seen)}"
 
 
 def _loaded(runs: pd.DataFrame, name: str) -> str:
-    """Return how a network's weights from elsewhere were read; empty where they were taken as they are."""
+    """Return how a network's weights from elsewhere were read; empty if they fitted exactly."""
     return next(iter(runs.loc[runs["network"] == name, "loaded"]), "")
 
 
 def students_of(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the students of a configuration with what stands behind the word student: a name where they have one."""
+    """Return the students of a configuration with what follows the word student: a name, if they have one."""
     named = [(f" {name}", student) for name, student in config.get("students", {}).items()]
     return [("", config["student"])] if "student" in config else named
 

@@ -1,6 +1,6 @@
-"""The summary of a study: at most seven lines, each with a number, its interval and n, and the paper's claims.
+"""The summary of a study: at most seven lines, each with a number, interval and n, and the table of claims.
 
-It is made once, of the tables; report, page and terminal show it. The words are `summary.md.j2`.
+It is made once from the tables; report, page and terminal show it. Its words are in `summary.md.j2`.
 """
 
 from typing import Any
@@ -28,18 +28,20 @@ NOT_TESTABLE = "not testable here"
 
 
 def paragraphs(evidence: Evidence) -> tuple[str, ...]:
-    """Return the summary in Markdown: the lines as a list, the claims as a table, what points and brackets are."""
+    """Return the summary in Markdown: the lines as a list, the claims as a table, and the meaning of points and
+    brackets.
+    """
     lines, *rest = rendered("report/summary.md.j2", **facts(evidence))
     return "\n".join(most_important(lines.splitlines())), *rest
 
 
 def most_important(lines: list[str]) -> list[str]:
-    """Return seven lines: of more the first six, and the last, which says what the study cannot show."""
+    """Return seven lines: if there are more, the first six and the last, which says what the study cannot show."""
     return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], lines[-1]]
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names; None or empty where it was not measured."""
+    """Return the values that the template uses; None or empty if not measured."""
     families = planned(evidence) or unplanned(evidence)
     return {
         "students": bool(evidence.names.variants),
@@ -58,7 +60,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def planned(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the families of planned comparisons, in the order of the study."""
+    """Return the families of planned comparisons in the study's order."""
     found = evidence.read("planned", "family")
     if found.empty:
         return []
@@ -69,7 +71,7 @@ def planned(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def unplanned(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return what a study without planned comparisons has: distillation, its variants, place and dose."""
+    """Return the lines of a study without planned comparisons: distillation, its variants, place and dose."""
     found = evidence.tables.get("variants")
     if found is None or found.empty:
         return []
@@ -88,24 +90,24 @@ def unplanned(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def labels_alone(evidence: Evidence) -> set[str]:
-    """Return the arms that are taught by labels alone."""
+    """Return the arms trained on labels alone."""
     arms = evidence.names.arms.items()
     return {name for name, arm in arms if {objective for _, objective in arm.terms} == {"cross_entropy"}}
 
 
 def named(row: dict[str, Any], one: str, other: str) -> dict[str, Any]:
-    """Return a comparison of two arms under its name."""
+    """Return a comparison of two arms with its name."""
     return row | {"comparison": f"{one} less {other}"}
 
 
 def turned(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the baseline less a variant, of the variant less the baseline."""
+    """Return baseline minus variant from variant minus baseline."""
     values = {"mean_difference": -row["mean_difference"], "low": -row["high"], "high": -row["low"]}
     return named(row | values, row["baseline"], row["variant"])
 
 
 def family(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what one joint test decides of its comparisons, and the largest difference among what it decides."""
+    """Return the decision of a joint test on its comparisons, and the largest difference among the decisive ones."""
     rows = [row | {"decision": westfall_young.decision(row)} for row in rows]
     decided = [row for row in rows if row["decision"] in (westfall_young.BETTER, westfall_young.WORSE)]
     known = [row for row in decided or rows if not np.isnan(row["mean_difference"])]
@@ -123,7 +125,7 @@ def family(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def shapes(evidence: Evidence) -> dict[str, Any] | None:
-    """Return by how many networks and students a U was found, and the deepest valley; of few networks each."""
+    """Return how many networks and students have a U, and the deepest valley; for few networks, each of them."""
     shape, names = evidence.tables.get("shape"), evidence.names
     if shape is None:
         return None
@@ -144,7 +146,7 @@ def shapes(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def counted(rows: pd.DataFrame, settled: tuple[str, ...] = (U_SHAPED,)) -> dict[str, int]:
-    """Return of how many trainings a profile has a U, and of how many one has none of the verdicts `settled`."""
+    """Return how many trainings have a U in a profile, and how many have none of the verdicts `settled`."""
     hollow = rows.assign(u=rows["verdict"] == U_SHAPED, other=~rows["verdict"].isin(settled))
     of = hollow.assign(seed=hollow["seed"].astype(object).fillna("-")).groupby(["network", "seed"])[["u", "other"]]
     found = of.any()
@@ -152,7 +154,7 @@ def counted(rows: pd.DataFrame, settled: tuple[str, ...] = (U_SHAPED,)) -> dict[
 
 
 def profile(row: dict[str, Any]) -> dict[str, Any]:
-    """Return one profile over depth as a line has it."""
+    """Return one profile over depth as a line shows it."""
     return told(row) | {"profile": PROFILES[row["metric"]], "unit": UNITS.get(row["scale"], row["scale"])}
 
 
@@ -176,7 +178,9 @@ def network(shape: pd.DataFrame, name: str, control: str | None) -> dict[str, An
 
 
 def spectrum(evidence: Evidence) -> dict[str, Any] | None:
-    """Return of how many blocks of trained networks the spectrum differs from permuted channels, and the clearest."""
+    """Return in how many blocks of trained networks the spectrum differs from permuted channels, and the clearest
+    block.
+    """
     rows = spectra.spectra(evidence)
     if rows.empty:
         return None
@@ -193,7 +197,7 @@ def spectrum(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def likeness(evidence: Evidence) -> dict[str, Any] | None:
-    """Return the two networks most alike by CKA, beside their controls; None where no two were compared."""
+    """Return the two networks most similar by CKA, with their controls; None if none were compared."""
     found = evidence.read("networks", "network", "other", "kind", "cka", "images").dropna(subset=["cka"])
     pairs = found[found["kind"] == "networks"]
     if pairs.empty:
@@ -232,12 +236,12 @@ def accuracy(evidence: Evidence) -> dict[str, Any] | None:
 
 
 def alike(evidence: Evidence, arm: str) -> bool:
-    """Return whether an arm trains the student of the first baseline, beside which it is shown."""
+    """Return whether an arm trains the student of the first baseline, next to which it is shown."""
     return evidence.names.baseline_of(arm) == evidence.names.baseline != arm
 
 
 def limits(evidence: Evidence) -> dict[str, Any]:
-    """Return what the study cannot show: effects that are too small, harm for want of channels."""
+    """Return what the study cannot show: effects that are too small, harm from too few channels."""
     tables, names = evidence.tables, evidence.names
     if not names.variants:
         images = evidence.read("shape", "images")["images"]
@@ -254,7 +258,7 @@ def limits(evidence: Evidence) -> dict[str, Any]:
 
 
 def width(evidence: Evidence) -> dict[str, int] | None:
-    """Return the directions that the teacher's last block takes and the student's channels, where they suffice."""
+    """Return the directions that the teacher's last block needs and the student's channels, if they suffice."""
     names = evidence.names
     if len(names.baselines) != 1 or len(names.teachers) != 1:
         return None
@@ -272,7 +276,7 @@ def width(evidence: Evidence) -> dict[str, int] | None:
 
 
 def claims(evidence: Evidence) -> dict[str, Any]:
-    """Return the claims as a table, what is decided first; without students those that need them are counted."""
+    """Return the claims as a table, decided ones first; without students, claims that need them are only counted."""
     found = evidence.read("claims", "text", "verdict", "scale", "estimate")
     order = ("supported", "contradicted", "not seen here", NOT_TESTABLE)
     found = found.sort_values("verdict", key=lambda verdicts: verdicts.map(order.index), kind="stable")

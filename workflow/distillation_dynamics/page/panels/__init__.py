@@ -1,1 +1,1 @@
-"""The panels of the page: a question a file, each from tables to charts with their data and controls."""
+"""Panels of the page: one file each, from tables to charts with data and controls."""

@@ -1,4 +1,4 @@
-"""Two networks or variants beside each other: numbers, their difference over seeds, metrics by block, and training."""
+"""Panel: two networks or variants compared by numbers, difference over seeds, metrics by block, and training."""
 
 from itertools import permutations
 
@@ -15,7 +15,7 @@ from ..profiles import COLUMNS, DEPTH, choice_of, profiles
 from ..rows import HALF
 from .variants import in_words
 
-# The two choices, whose names are columns of the table of differences.
+# The two choices, also column names of the table of differences.
 WHO = "one", "other"
 LOSS = {"loss": "Loss: the sum of", "blocks": "Aligned blocks"}
 DIFFERENCE = "difference in test top-1 [points]"
@@ -62,7 +62,7 @@ def _who(data: PageData) -> tuple[Control, Control]:
     names = list(leading(data))
     options = tuple({"value": name, "label": spaced(name)} for name in names)
     first = names.index(data.names.baseline) if data.names.baseline else 0
-    # The last variant, or where the baseline is the last one what is before it.
+    # The last variant, or its predecessor if the baseline is last.
     second = len(names) - 1 if first < len(names) - 1 else first - 1
     one, other = WHO
     return (
@@ -100,7 +100,7 @@ def _difference(named: tuple[str, ...]) -> Chart:
 
 
 def _row(data: PageData, name: str) -> dict[str, str]:
-    """Return what the table says of a network or variant."""
+    """Return a network's or variant's entries in the table."""
     summary = data.tables["summary"].set_index("network")
     row = {"name": name, "top1": "-", "difference": "-", "seeds": "-"}
     if name in summary.index:

@@ -1,4 +1,4 @@
-"""Blocks beside each other: maps of the blocks of one network by those of another."""
+"""Panel: maps comparing the blocks of one network with those of another."""
 
 from functools import reduce
 
@@ -9,13 +9,13 @@ from .. import charts
 from ..leading import left_out, of_leading
 from ..panel import OWNER, Chart, PageData, Panel, choice, measure, slider
 
-# Table of pairs -> what it measures of two blocks.
+# Table of pairs -> its measures of two blocks.
 MEASURES = {"cka": ("cka_tokens", "cka_images"), "neighbours": ("neighbours",), "procrustes": ("procrustes",)}
 PAIR = ["network", "other", "epoch", "block", "block_name", "other_block", "other_block_name"]
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on blocks; none where none were compared."""
+    """Return the panel on blocks; none if none were compared."""
     shown = {table: [name for name in names if data.has(table, name)] for table, names in MEASURES.items()}
     shown = {table: names for table, names in shown.items() if names}
     if not shown:

@@ -1,4 +1,4 @@
-"""What every run cost: measured seconds and memory, and counted operations."""
+"""Panel: cost of every run: measured seconds and memory, and counted operations."""
 
 from ...files import Column
 from .. import charts
@@ -18,7 +18,7 @@ MEASURES = {
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on cost; none where nothing was trained here."""
+    """Return the panel on cost; none if nothing was trained here."""
     if not data.has("cost", "seconds") or not data.has("runs"):
         return []
     cost, runs = (data.tables[name].groupby("network", sort=False) for name in ("cost", "runs"))

@@ -1,4 +1,4 @@
-"""Every metric by block over epochs, beside accuracy."""
+"""Panel: every metric by block over epochs, next to accuracy."""
 
 from ...statistics.bins import TOO_FEW
 from .. import charts
@@ -35,7 +35,7 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def _course() -> Chart:
-    """Return the chart of accuracy over training, with a line at the epoch of the slider."""
+    """Return the chart of accuracy over training, with a line at the slider's epoch."""
     line = charts.line_at("x", {"expr": "at"}, strokeWidth=2)
     title = "validation top-1 [%]"
     params = [{"name": "at", "value": 0}]

@@ -1,4 +1,4 @@
-"""The paper's own figures, drawn from this study: spectra by block, entropy and magnitudes over depth, saliency."""
+"""Panel: the paper's figures for this study: spectra by block, entropy and magnitudes over depth, saliency."""
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from ..profiles import COLUMNS, DEPTH, null_of, profiles, unit_of
 from .spectra import curves
 
 SPECTRUM, PERMUTED = "amplitude", "amplitude_null"
-# Metric -> what its chart is called, in the order of the paper.
+# Metric -> title of its chart, in the paper's order.
 PROFILES = {
     SINCE_FIRST: "Entropy over depth",
     "intensity": "Spectral intensity over depth",
@@ -26,7 +26,7 @@ CONTROLS = Control("toggle", "controls", "Controls of networks", field="role", h
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel of the paper's figures; none where the study measured nothing of them."""
+    """Return the panel of the paper's figures; none if the study measured none of them."""
     drawn, controls, tables = _spectra(data)
     table, metrics = profiles(data)
     shown = [name for name in PROFILES if name in metrics]
@@ -43,11 +43,11 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def _spectra(data: PageData) -> tuple[list[Chart], list[Control], dict[str, pd.DataFrame]]:
-    """Return the spectra as maps of frequencies by block, measured and with permuted channels; nothing without any."""
+    """Return the spectra as maps of frequencies by block, measured and with permuted channels; none without data."""
     if not data.has("spectrum", SPECTRUM, PERMUTED):
         return [], [], {}
     table = with_edges(curves(data, [SPECTRUM]))
-    # One scale a network, so that its map and that of its permuted channels have the same colours.
+    # One scale per network, so that both its maps have the same colours.
     largest = table.groupby("network")[SPECTRUM].transform("max")
     largest = largest.combine(table.groupby("network")[PERMUTED].transform("max"), max)
     null = "The null: channels in random order. What both maps show does not come from the order of the channels."
@@ -74,7 +74,7 @@ def _spectra(data: PageData) -> tuple[list[Chart], list[Control], dict[str, pd.D
 
 
 def with_edges(table: pd.DataFrame) -> pd.DataFrame:
-    """Return spectra with the ends `from` and `to` of the frequencies that each row stands for."""
+    """Return spectra with the limits `from` and `to` of each row's frequencies."""
     by = table.groupby(["network", "block"])["frequency"]
     before, after = by.shift(1), by.shift(-1)
     low = ((table["frequency"] + before) / 2).fillna(table["frequency"])

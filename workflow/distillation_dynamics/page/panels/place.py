@@ -1,4 +1,4 @@
-"""The map of all networks: every block a point, near to what arranges images alike."""
+"""Panel: the map of all networks, where nearby blocks represent images similarly."""
 
 from .. import charts
 from ..panel import HIDE, OWNER, Chart, Control, PageData, Panel, epoch_said, slider
@@ -7,7 +7,7 @@ COLUMNS = {"network": "network", "epoch_said": "epoch", "block_name": "block", "
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel of the map; none where nothing is compared."""
+    """Return the panel of the map; none if nothing is compared."""
     if not data.has("map", "x", "y"):
         return []
     table = data.tables["map"]

@@ -1,4 +1,4 @@
-"""How a study was made: configuration, code, versions, machine, time of each stage, and the graph of the stages."""
+"""Panel: how a study was made: configuration, code, versions, machine, time by stage, and the graph of stages."""
 
 import math
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from ...words import spaced
 from ..html import render
 from ..panel import PageData, Panel
 
-# Pixels of the graph: width and height of a box, and what lies between boxes.
+# Pixels of the graph: width and height of a box, and gaps between boxes.
 BOX, BETWEEN = (128, 30), (44, 14)
 Rows = list[tuple[str, Any]]
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on provenance, which every study has."""
+    """Return the panel on provenance; every study has one."""
     edges = [(before, after) for before, after in data.edges if before != after]
     count, total = (sum(parts[at] for parts in data.hours.values()) for at in (0, 1))
     unit, size = unit_of(total)
@@ -36,7 +36,7 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def _recorded(made: dict[str, Any]) -> dict[str, Any]:
-    """Return what the template shows of study.json."""
+    """Return the entries of study.json for the template."""
     commit = made.get("commit")
     versions: Rows = [("commit", "not known (no repository)")]
     if commit is not None:
@@ -56,19 +56,19 @@ def _recorded(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def unit_of(hours: float) -> tuple[str, float]:
-    """Return the unit in which times that add up to so many hours are read, and its size in hours."""
+    """Return the unit for displaying a total of hours, and its size in hours."""
     known = ("Hours", 1.0), ("Minutes", 1 / 60), ("Seconds", 1 / 3600)
     return next((one for one in known if hours >= 2 * one[1]), known[-1])
 
 
 def short(value: float) -> str:
-    """Return a time with two digits that count: 0.0043, 2.9, 154."""
+    """Return a time with two significant digits: 0.0043, 2.9, 154."""
     digits = 0 if value <= 0 else max(0, 1 - math.floor(math.log10(value)))
     return f"{value:,.{digits}f}"
 
 
 def layers(edges: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Return how many stages at most lie before each; edges are (stage that is read, stage that reads)."""
+    """Return the depth of each stage: the longest path before it; edges are (stage read, reading stage)."""
     edges = list(edges)
     found = dict.fromkeys((stage for edge in edges for stage in edge), 0)
     for _ in found:
@@ -78,7 +78,7 @@ def layers(edges: Iterable[tuple[str, str]]) -> dict[str, int]:
 
 
 def places(edges: Iterable[tuple[str, str]]) -> dict[str, tuple[int, int]]:
-    """Return where in the drawing the box of each stage begins, in pixels from the left and from the top."""
+    """Return the position of each stage's box, in pixels from the left and top."""
     found: dict[str, tuple[int, int]] = {}
     columns: dict[int, int] = {}
     for stage, layer in layers(edges).items():

@@ -1,4 +1,4 @@
-"""Spectra over channels, block by block, beside those of permuted channels."""
+"""Panel: spectra over channels, block by block, with those of permuted channels."""
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,12 @@ from .. import charts
 from ..leading import left_out, of_leading
 from ..panel import OWNER, SCALE, Chart, Control, PageData, Panel, choice, measure
 
-# Curve -> columns of its null and of the band that 95 % of such curves never leave.
+# Curve -> columns of its null and of the simultaneous 95 % band.
 CURVES = {
     name: {"null": f"{name}_null", "null_low": f"{name}_band_low", "null_high": f"{name}_band_high"}
     for name in ("sep_folded", "amplitude")
 }
-# Frequencies of a curve that a chart can show; of more, so many evenly spread.
+# Maximum number of frequencies in a chart; longer curves are thinned evenly.
 MOST = 64
 COLUMNS = {
     "network": "network", "block": "block", "block_name": "name in timm", "frequency": "frequency [cycles per channel]",
@@ -24,7 +24,7 @@ COLUMNS = {
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on spectra; none where they were not measured."""
+    """Return the panel on spectra; none if they were not measured."""
     shown = [name for name in CURVES if data.has("spectrum", name)]
     if not shown:
         return []
@@ -57,7 +57,7 @@ def curves(data: PageData, shown: list[str]) -> pd.DataFrame:
     table = table[of_first_seed(table, "network")]
     place = table.groupby(["network", "block"]).cumcount()
     count = table.groupby(["network", "block"])["frequency"].transform("size")
-    # The bins whose place is a new whole number of MOST: first and last are among them.
+    # The bins at which the thinned position changes, including first and last.
     step = np.floor(place * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
     before = np.floor((place - 1) * (MOST - 1) / (count - 1).clip(lower=MOST - 1))
     table = data.owned(table[step > before])

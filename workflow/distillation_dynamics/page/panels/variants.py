@@ -1,4 +1,4 @@
-"""The variants of a study, a row each: the loss in words, the blocks that it aligns, and the share of each term."""
+"""Panel: the variants, one row each: loss in words, aligned blocks, and share of each term."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..html import render
 from ..leading import BY_SIZE, leading
 from ..panel import PageData, Panel
 
-# Of a term's keys in the configuration those that another column says, and values that need not be said.
+# Configuration keys of a term shown in other columns, and default values.
 SAID = ("objective", "weight", "pairs", "target", "teacher", "reduction")
 
 
@@ -30,19 +30,19 @@ def panels(data: PageData) -> list[Panel]:
 
 
 def in_words(data: PageData) -> list[dict[str, str]]:
-    """Return a row a variant: its name, its loss in words, what it aligns with what, and the shares of its terms."""
+    """Return one row per variant: name, loss in words, aligned blocks, and shares of its terms."""
     known = extensions.objectives()
     doses = data.tables["doses"] if data.has("doses", "share") else pd.DataFrame(columns=["variant", "epoch"])
     return [_row(data, name, doses[doses["variant"] == name], known) for name in data.names.variants]
 
 
 def _row(data: PageData, name: str, doses: pd.DataFrame, known: dict[str, Any]) -> dict[str, str]:
-    """Return what the columns say of a variant; the doses are those of its terms."""
+    """Return the entries of a variant; `doses`: those of its terms."""
     arm = data.names.arms[name]
     written = (data.made or {}).get("configuration", {}).get("variants", {}).get(arm.variant, {})
     first = doses[doses["epoch"] == doses["epoch"].min()].set_index("term") if len(doses) else doses
     losses, blocks, targets, shares, pulls = [], [], [], [], []
-    # What aligns blocks comes last.
+    # Alignment terms come last.
     for term, objective in sorted(arm.terms, key=lambda one: one[1] in known and known[one[1]].by_block):
         given = written.get(term) if isinstance(written.get(term), dict) else {}
         dose = first.loc[term] if term in first.index else None
@@ -67,7 +67,7 @@ def _row(data: PageData, name: str, doses: pd.DataFrame, known: dict[str, Any]) 
 
 
 def _term(term: str, objective: str, given: dict[str, Any], dose: Any, known: dict[str, Any]) -> str:
-    """Return a term in words: its dose, and the options that differ from the defaults of its objective."""
+    """Return a term in words: its dose, and the options that differ from its objective's defaults."""
     defaults = {name: option.default for name, option in known[objective].options.items()} if objective in known else {}
     options = [
         f"{spaced(name)} {value}" for name, value in given.items() if name not in SAID and value != defaults.get(name)
@@ -82,7 +82,7 @@ def _percent(term: str, share: float | None) -> str:
 
 
 def _heads(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Return column -> head; students, teachers and targets only where some differ from others or the usual."""
+    """Return column -> header; students, teachers and targets only if they vary or differ from the default."""
     heads = {
         "variant": "Variant", "student": "Student", "teacher": "Teacher", "loss": "Loss: the sum of",
         "blocks": "Aligned blocks, student to teacher", "target": "Target of the alignment",

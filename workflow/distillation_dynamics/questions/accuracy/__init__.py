@@ -1,4 +1,4 @@
-"""What does every network and variant reach? A section of the report alone: its numbers are those of the summary."""
+"""Accuracy of every network and variant. Only a section of the report: its numbers are those of the summary."""
 
 TITLE = "Accuracy"
 PLACE = 10

@@ -1,4 +1,4 @@
-"""What every network and variant reached: what the words of the answer are told. In: runs.parquet."""
+"""Values for the template on accuracy. In: runs.parquet."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     runs, names = evidence.tables["runs"], evidence.names
     known = runs[runs["test_top1"].notna()]
     students = known[known["network"].isin(names.variants)]
@@ -48,7 +48,7 @@ def _shown(known: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 
 def table(known: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a network or variant of the runs that have an accuracy, as the report shows it."""
+    """Return one row per network or variant with an accuracy, as the report shows it."""
     return pd.DataFrame([_row(name, group, names) for name, group in known.groupby("network", sort=False)])
 
 

@@ -1,4 +1,4 @@
-"""What every network and variant reaches: every seed, the mean and its interval."""
+"""Panel: accuracy of every network and variant, with all seeds, mean and interval."""
 
 import pandas as pd
 
@@ -13,12 +13,12 @@ COLUMNS = {
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on accuracy; none where no network has one."""
+    """Return the panel on accuracy; none if no network has one."""
     if not (data.has("runs", "test_top1") and data.has("summary")):
         return []
     runs = data.tables["runs"].dropna(subset=["test_top1"])
     seeds = runs[["network", "seed"]].assign(kind="seed", value=runs["test_top1"])
-    # Networks of which there is one run have no seed.
+    # Networks with a single run have no seed.
     seeds["seed"] = seeds["seed"].map(lambda seed: "-" if pd.isna(seed) else str(int(seed)))
     names = {"test_top1": "value", "test_top1_low": "low", "test_top1_high": "high"}
     means = data.tables["summary"].rename(columns=names)[["network", *names.values()]].dropna(subset=["value"])

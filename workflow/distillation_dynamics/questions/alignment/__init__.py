@@ -1,12 +1,12 @@
-"""How alike are the blocks of student and teacher, and did training make them so? Pairs of blocks, before aligning.
+"""Similarity of student and teacher blocks before any alignment, and how much of it training created.
 
 In: CKA of the baseline's students with the teacher, trained and untrained, and of the teacher with one that differs in
 its seed; the pairs that variants align. Out: the rows of `alignment.parquet`, one a pair of
 blocks, and of `nearest.parquet`, one a block of the student. They describe: what aligning did stands in `effects`.
 
-Likeness says something only beside that of the untrained student (epoch 0 of the same seed), which has a nearest block
-of the teacher too, and beside the ceiling, the teacher of another seed. A block of the teacher stands out only where
-training made the student's block more like it than like the teacher's other blocks.
+Similarity is meaningful only in comparison with the untrained student (epoch 0 of the same seed), which also has a
+nearest teacher block, and with the ceiling, the teacher of another seed. A teacher block stands out only if training
+made the student's block more similar to it than to the teacher's other blocks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,14 +78,14 @@ BLOCKS = ["block", "other_block"]
 
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Return alignment.parquet and nearest.parquet; nothing where CKA was not measured."""
+    """Return alignment.parquet and nearest.parquet; empty if CKA was not measured."""
     names, tables = evidence.names, evidence.tables
     if "cka" not in tables:
         return {}
     parts: dict[str, list[pd.DataFrame]] = {"alignment": [], "nearest": []}
     for baseline in names.baselines.values():
         own = names.arms[baseline]
-        # Of others of the same student, what their teacher's blocks are is another thing.
+        # For others of the same student, their teacher's blocks are not comparable.
         listed = {name: terms for name, terms in evidence.terms.items() if _of(names.arms[name]) == _of(own)}
         found = likeness(tables["cka"], baseline, own.teacher)
         top = ceiling(tables["cka"], own.teacher, names.seeds, found.kind)
@@ -100,9 +100,10 @@ def _of(arm: Arm) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Likeness:
-    """CKA of the baseline's students with the teacher: a row a seed, a column a pair of blocks, after and before.
+    """CKA of the baseline's students with the teacher: one row per seed, one column per pair of blocks, after and
+    before.
 
-    `kind` says what its rows are: of tokens where these tell of all pairs, or of images, so that all can be compared.
+    `kind`: what its rows are, tokens if all pairs have them, otherwise images, so that all pairs are comparable.
     """
 
     trained: pd.DataFrame
@@ -112,21 +113,21 @@ class Likeness:
 
     @property
     def gain(self) -> pd.DataFrame:
-        """CKA after training less that before, for the seeds that have both."""
+        """CKA after training minus before, for seeds with both."""
         seeds = self.trained.index.intersection(self.untrained.index)
         return self.trained.loc[seeds] - self.untrained.reindex(columns=self.trained.columns).loc[seeds]
 
 
 def at_epoch(table: pd.DataFrame, network: str, other: str, last: bool = True) -> pd.DataFrame:
-    """Return the rows of a network beside another: those of the last epoch of each seed, or of epoch 0."""
+    """Return the rows comparing two networks: those of the last epoch of each seed, or of epoch 0."""
     table = table[(table["network"] == network) & (table["other"] == other)]
     return table[at_last_epoch(table, "seed") if last else table["epoch"] == 0]
 
 
 def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
-    """Return what is known of the likeness of the baseline's students with the teacher."""
+    """Return the similarity of the baseline's students and the teacher."""
     last = at_epoch(cka, baseline, teacher)
-    # A student that was never trained is not held beside itself.
+    # An untrained student is not compared with itself.
     last, first = last[last["epoch"] > 0], at_epoch(cka, baseline, teacher, last=False)
     by_token = bool((last["cka_tokens"].notna() | last["cka_images"].isna()).all())
     column = "cka_tokens" if by_token else "cka_images"
@@ -140,9 +141,9 @@ def likeness(cka: pd.DataFrame, baseline: str, teacher: str) -> Likeness:
 
 
 def ceiling(cka: pd.DataFrame, teacher: str, seeds: Iterable[Sequence[str]], kind: str) -> dict[int, float]:
-    """Return teacher block -> CKA with the same block of a teacher of another seed, mean over these; empty: none.
+    """Return teacher block -> CKA with the same block of a teacher of another seed, averaged; empty without one.
 
-    `seeds` lists networks that differ in their seed alone.
+    `seeds`: networks that differ only in their seed.
     """
     twins = {name for same in seeds if teacher in same for name in same} - {teacher}
     found = [at_epoch(cka, *pair) for twin in sorted(twins) for pair in ((teacher, twin), (twin, teacher))]
@@ -162,7 +163,7 @@ def table(
     listed: Mapping[str, terms.Terms],
     baseline: str,
 ) -> pd.DataFrame:
-    """Return the rows of alignment.parquet, one a pair of blocks that was compared.
+    """Return the rows of alignment.parquet, one per compared pair of blocks.
 
     `top`: the ceiling by teacher block; `listed`: variant -> its terms.
     """
@@ -181,7 +182,7 @@ def table(
 
 
 def aligned_by(pair: terms.Pair, listed: Mapping[str, terms.Terms]) -> str:
-    """Return 'last, last2 (with 0-2)': the variants that align a pair, and which other pairs they align."""
+    """Return 'last, last2 (with 0-2)': the variants that align a pair, and the other pairs they align."""
     texts = []
     for variant, own in listed.items():
         pairs = sorted({one for term in own for one in term.pairs})
@@ -192,7 +193,7 @@ def aligned_by(pair: terms.Pair, listed: Mapping[str, terms.Terms]) -> str:
 
 
 def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.DataFrame:
-    """Return the rows of nearest.parquet, one a block of the student that has a CKA with any of the teacher's."""
+    """Return the rows of nearest.parquet, one per block of the student with a CKA."""
     gains, rows, contrasts = found.gain, [], {}
     trained = found.trained.mean()
     for block in found.trained.columns.unique("block"):
@@ -215,9 +216,9 @@ def nearest(found: Likeness, top: Mapping[int, float], baseline: str) -> pd.Data
 
 
 def _contrast(trained: pd.DataFrame, gains: pd.DataFrame) -> pd.Series:
-    """Return, by seed, the gain at the block that is nearest in the other seeds less the mean at all others.
+    """Return, by seed, the gain at the block nearest in the other seeds minus the mean gain at all other blocks.
 
-    Both have a row a seed and a column a teacher block; NaN with one seed or one teacher block.
+    Both have one row per seed and one column per teacher block; NaN with one seed or one teacher block.
     """
     values = {}
     for seed in gains.index:

@@ -1,4 +1,4 @@
-"""What did aligning do, and how alike are the blocks before it? What the words of the answer are told.
+"""Values for the template on alignment.
 
 In: effects.parquet, alignment.parquet and nearest.parquet.
 """
@@ -27,7 +27,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _likeness(evidence: Evidence, baseline: str) -> dict[str, Any]:
-    """Return how alike the blocks of the students of a baseline are to those of their teacher."""
+    """Return the similarity of the blocks of a baseline's students to their teacher's."""
     alignment, nearest = (
         table[table["baseline"] == baseline] for table in (evidence.tables[name] for name in ("alignment", "nearest"))
     )
@@ -55,7 +55,7 @@ def _likeness(evidence: Evidence, baseline: str) -> dict[str, Any]:
 
 
 def by_teacher_block(nearest: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return, of each block of the teacher, the student's blocks that it is nearest to, and their CKA."""
+    """Return for each teacher block the student's blocks nearest to it, and their CKA."""
     return [
         {"block": block, "students": list(map(str, group["student_block"])), "cka": list(group["cka"])}
         for block, group in nearest.groupby("teacher_block")
@@ -63,7 +63,7 @@ def by_teacher_block(nearest: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a term with pairs."""
+    """Return one row per term with pairs."""
     return pd.DataFrame(
         {
             "variant": row["variant"],
@@ -82,7 +82,7 @@ def effect_table(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def nearest_table(nearest: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a block of the student, with the teacher's block most like it."""
+    """Return one row per block of the student, with its nearest teacher block."""
     return pd.DataFrame(
         {
             "student block": row["student_block"],

@@ -1,4 +1,4 @@
-"""Pairs of blocks of student and teacher: how alike they are, and which a variant aligned."""
+"""Panel: similarity of student and teacher blocks, and the pairs that variants align."""
 
 from ...page import charts
 from ...page.panel import Chart, PageData, Panel, measure
@@ -8,7 +8,7 @@ SHOWN = "cka", "untrained_cka", "gain"
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on pairs of blocks of student and teacher; none where none were compared."""
+    """Return the panel on pairs of blocks; none if none were compared."""
     shown = [name for name in SHOWN if data.has("alignment", name)]
     if not shown:
         return []
@@ -17,7 +17,7 @@ def panels(data: PageData) -> list[Panel]:
         "training, before it, and the difference. A variant aligned each framed pair (hover to see which). CKA alone "
         "does not show what aligning does."
     )
-    # Of several students the first.
+    # With several students, the first.
     table = data.tables["alignment"]
     table = table[table["baseline"] == data.names.baseline]
     aligned = table["aligned_by"].fillna("").astype(str)

@@ -1,4 +1,4 @@
-"""The table on likeness of blocks of a paper."""
+"""LaTeX table on similarity of blocks."""
 
 from ...paper.numbers import Stated
 from ...paper.tables import Shown

@@ -1,4 +1,4 @@
-"""What can this study show? Whether there is room for the effects that it asks about, before any answer."""
+"""What the study can show: whether effects of interest can occur and be detected, before any answer."""
 
 TITLE = "What this study can show"
 PLACE = 20

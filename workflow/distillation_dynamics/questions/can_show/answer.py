@@ -1,4 +1,4 @@
-"""What a study can show: whether there is room for the effects that it asks about, as the words are told it.
+"""Values for the template on what a study can show.
 
 In: runs, terms of the loss, means by block, CKA of the teacher with itself, and the rows of variants.parquet.
 """
@@ -17,12 +17,12 @@ from ...statistics.thresholds import LIKE_DOSE, RANK
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names; None or empty where it was not measured."""
+    """Return the values that the template uses; None or empty if not measured."""
     read, names = evidence.tables, evidence.names
     if not names.arms:
         return {"students": False}
     variants, doses = read["variants"], read.get("terms")
-    # One arm of each student and teacher; of students the baseline, where it has that teacher.
+    # One arm for each student and teacher: the baseline, if it has that teacher.
     beside = {(arm.student, arm.teacher): name for name, arm in reversed(names.arms.items())}
     beside |= {(names.arms[name].student, names.arms[name].teacher): name for name in names.baselines.values()}
     pairs = sorted(beside.items(), key=lambda pair: list(names.arms).index(pair[1]))
@@ -41,7 +41,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _pair(evidence: Evidence, arm: str, of: tuple[str, str], several: bool) -> dict[str, Any]:
-    """Return what is known of a student, by one of its arms, and its teacher; `who`: which, where there are several."""
+    """Return facts on a student, by one of its arms, and its teacher; `who`: which student, if there are several."""
     (name, taught), read = of, evidence.tables
     widths, ranks = evidence.depth("channels"), evidence.depth("channels", RANK)
     teacher, student = (_blocks(widths, one) for one in (taught, arm))
@@ -64,13 +64,13 @@ def _student(blocks: pd.DataFrame) -> dict[str, int]:
 
 
 def _blocks(depth: pd.DataFrame, network: str) -> pd.DataFrame:
-    """Return the rows of a network, of its first seed, by block."""
+    """Return the rows by block of a network's first seed."""
     rows = depth[depth["network"] == network]
     return rows[of_first_seed(rows, "network")].sort_values("block")
 
 
 def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:
-    """Return CKA of the teacher's first and last block by what its rows are, where known."""
+    """Return CKA of the teacher's first and last block, with what its rows are, if known."""
     if cka is None:
         return {}
     own = cka[(cka["network"] == teacher) & (cka["other"] == teacher)]
@@ -81,7 +81,7 @@ def _contrast(cka: pd.DataFrame | None, teacher: str) -> dict[str, float]:
 
 
 def _doses(terms: pd.DataFrame, names: Names) -> list[dict[str, Any]]:
-    """Return the shares of the loss, in the first epoch, of terms that only some variants have, from low to high."""
+    """Return the shares of the loss in the first epoch, sorted, of terms that only some variants have."""
     own = terms[terms["network"].isin(names.variants)]
     common = set(own.loc[own["network"].isin(names.baselines.values()), "term"])
     own = own[~own["term"].isin(common) & (own["epoch"] == own["epoch"].min())]
@@ -98,9 +98,9 @@ def _doses(terms: pd.DataFrame, names: Names) -> list[dict[str, Any]]:
 
 
 def _clipping(runs: pd.DataFrame, names: Names) -> list[dict[str, Any]] | None:
-    """Return, by limit of the norm (None: no limit), the share of updates that were clipped; None: not recorded.
+    """Return, by limit of the norm (None: no limit), the share of clipped updates; None: not recorded.
 
-    Shares are means over seeds, the lowest and the highest of all arms; updates those of each training.
+    Shares are means over seeds, the lowest and highest over all arms; updates are those of one training.
     """
     if "clipped" not in runs:
         return None
@@ -119,7 +119,7 @@ def _clipping(runs: pd.DataFrame, names: Names) -> list[dict[str, Any]] | None:
 
 
 def _images(runs: pd.DataFrame, taught: str, arm: str) -> dict[str, Any]:
-    """Return on how many images students and teacher were trained, and what labels alone give on the teacher's."""
+    """Return the numbers of training images of students and teacher, and the accuracy of labels on the teacher's."""
     teacher, student = (runs[runs["network"] == name].iloc[0] for name in (taught, arm))
     alike = runs["seed"].isna() & (runs["parameters"] == student["parameters"])
     control = runs[alike & (runs["train_images"] == teacher["train_images"])].head(1).to_dict("records")
@@ -128,7 +128,7 @@ def _images(runs: pd.DataFrame, taught: str, arm: str) -> dict[str, Any]:
 
 
 def _gap(evidence: Evidence, student: str, taught: str) -> dict[str, Any] | None:
-    """Return what a student reaches with labels alone and what its teacher does, in percent; None: not measured."""
+    """Return the accuracies of a student on labels alone and of its teacher, in percent; None: not measured."""
     runs, arms = evidence.tables["runs"], evidence.names.arms
     alone = [
         name

@@ -1,9 +1,9 @@
-"""The papers' claims, one by one: what this study says of each, by a number, beside its control.
+"""The papers' claims one by one: a verdict for this study, with its number and control.
 
-In: the tables of the study by name. Out: the rows of `claims.parquet`. Each claim is one file of this folder, which is
-found by its name: a phrase and a letter, what the paper says, what decides it, its rule, and `look`, which reads the
-columns that it names and nothing else. A table or column that is not there was not measured. Modules whose names begin
-with an underscore hold what claims share. The rules are those of docs/protocol.md.
+In: the tables of the study by name. Out: the rows of `claims.parquet`. Each claim is a file in this folder, found by
+its name: short form and letter, the paper's claim, what decides it, its rule, and `look`, which reads only the columns
+it names. A missing table or column means not measured. Modules with a leading underscore are shared. The rules are
+those of docs/protocol.md.
 """
 
 from importlib import import_module

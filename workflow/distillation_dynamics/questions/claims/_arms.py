@@ -1,7 +1,7 @@
-"""Which variants a claim on students is about: those that align first or last blocks, their doses and controls.
+"""The variants a claim on students concerns: those that align first or last blocks, their doses and controls.
 
-In: the evidence. Out: variants by name. An arm with something else in the teacher's place is no comparison of a claim:
-it is the control of the variant that it is otherwise equal to.
+In: the evidence. Out: variants by name. An arm with a null target is not a comparison of a claim, but the control of
+the variant that is otherwise equal.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from ..published.runs import places
 
 FIRST, LAST = "first", "last"
 NO_VARIANT = {place: f"No variant aligns the {place} block{'s' * (place == LAST)} alone." for place in (FIRST, LAST)}
-# Targets that hold nothing of the teacher for the image; a permuted teacher is the teacher.
+# Targets without information from the teacher on the image; a permuted teacher still is the teacher.
 NULL_TARGETS = "zero", "shuffled", "untrained"
 
 
@@ -27,7 +27,7 @@ def aligned_terms(evidence: Evidence, variant: str) -> list[TermSpec]:
 
 
 def aligning(evidence: Evidence, place: str) -> dict[str, TermSpec]:
-    """Return variant -> its one term with pairs, where all pairs are at `place`: the first blocks, or the last n."""
+    """Return variant -> its only term with pairs, if all pairs are at `place`: the first blocks, or the last n."""
     found: dict[str, TermSpec] = {}
     if evidence.setting is None:
         return found
@@ -42,7 +42,7 @@ def aligning(evidence: Evidence, place: str) -> dict[str, TermSpec]:
 
 
 def nulls_of(evidence: Evidence, variant: str) -> list[str]:
-    """Return the arms that hold nothing of the teacher in its place, and are otherwise equal to a variant."""
+    """Return the arms that equal a variant except for a null target."""
     own, listed = evidence.names.arms, evidence.terms
     return [
         other
@@ -54,16 +54,18 @@ def nulls_of(evidence: Evidence, variant: str) -> list[str]:
 
 
 def differences(evidence: Evidence) -> pd.DataFrame:
-    """Return test top-1 less the baseline's in points, of differences.parquet: a row a seed, a column a variant."""
+    """Return test top-1 minus the baseline's in points, from differences.parquet: one row per seed, one column per
+    variant.
+    """
     rows = evidence.read("differences", "variant", "seed", "difference")
     return rows.pivot(index="seed", columns="variant", values="difference").sort_index()
 
 
 def shares(evidence: Evidence, variants: Iterable[str]) -> pd.DataFrame:
-    """Return the doses of variants: the shares of the gradients and of the loss, 0 to 1; NaN where not measured.
+    """Return the doses of variants: shares of the gradients and of the loss, 0 to 1; NaN if not measured.
 
-    Of the gradients (`gradients`) the one that a term was given, otherwise that of epoch 1 in doses.parquet; of the
-    loss (`loss`) that of epoch 1 in effects.parquet.
+    `gradients`: the given share of a term, otherwise that of epoch 1 in doses.parquet; `loss`: that of epoch 1 in
+    effects.parquet.
     """
     loss = evidence.read("effects", "variant", "share_first").groupby("variant")["share_first"].sum(min_count=1)
     rows = evidence.read("doses", "variant", "pairs", "epoch", "gradient_share")
@@ -77,18 +79,18 @@ def shares(evidence: Evidence, variants: Iterable[str]) -> pd.DataFrame:
 
 
 def measure_of(doses: pd.DataFrame) -> str | None:
-    """Return by which share these variants can be held beside each other: `gradients`, or `loss`; None: by none."""
+    """Return the share by which these variants are comparable: `gradients`, or `loss`; None: neither."""
     return next((name for name in doses if len(doses) and doses[name].notna().all()), None)
 
 
 def alike(doses: pd.DataFrame, one: str, other: str) -> bool | None:
-    """Return whether two variants have one dose; None where no share is known of both."""
+    """Return whether two variants have one dose; None if they have no share in common."""
     both = doses.loc[[one, other]]
     name = measure_of(both)
     return None if name is None else bool(both[name].max() <= LIKE_DOSE * both[name].min())
 
 
 def dose_said(doses: pd.DataFrame, variant: str) -> str:
-    """Return '5 % of the gradients', or '8 % of the loss'; '' where neither is known."""
+    """Return '5 % of the gradients', or '8 % of the loss'; "" if unknown."""
     name = measure_of(doses.loc[[variant]])
     return "" if name is None else f"{100 * doses.loc[variant, name]:.0f} % of the {name}"

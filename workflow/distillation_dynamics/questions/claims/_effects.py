@@ -1,8 +1,8 @@
-"""What a claim on accuracy rests on: the differences of its comparisons over seeds, tested together, and the verdict.
+"""Evidence for claims on accuracy: differences of comparisons over seeds, tested jointly, and the verdict.
 
-In: a frame of differences in points, a row a seed, a column a comparison. One comparison is decided where its joint
-sign-flip p over the comparisons of the claim is at most .05, or where its interval (95 % for all of them, Bonferroni)
-excludes an effect that matters. An effect that is certain and excluded to matter counts as excluded.
+In: a frame of differences in points, one row per seed, one column per comparison. A comparison is decided if its joint
+sign-flip p over the claim's comparisons is at most .05, or if its interval (95 % for all of them, Bonferroni) excludes
+an effect that matters. An effect that is significant but excluded to matter counts as excluded.
 """
 
 from typing import Any
@@ -32,9 +32,9 @@ NOUN = {HARM: "harm", GAIN: "gain"}
 
 
 def family(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
-    """Return a row a comparison: seeds, mean, low, high, and what the joint test says; those of one seed left out.
+    """Return one row per comparison with seeds, mean, low, high and joint test; comparisons of one seed are left out.
 
-    Without `effects` it is not simulated which ones would be found.
+    Without `effects`, detectable effects are not simulated.
     """
     values = values.loc[:, values.notna().sum() > 1]
     found = westfall_young.test(values, effects)
@@ -43,18 +43,19 @@ def family(values: pd.DataFrame, effects: bool = True) -> pd.DataFrame:
 
 
 def certain(found: pd.DataFrame, sign: float) -> pd.Series:
-    """Return of which comparisons the joint test finds an effect of this sign."""
+    """Return for which comparisons the joint test finds an effect of this sign."""
     return (found["p_joint"] <= LEVEL) & (found["joint_seeds"] >= FEWEST_SEEDS) & (found["mean"] * sign > 0)
 
 
 def excluded(found: pd.DataFrame, sign: float) -> pd.Series:
-    """Return of which comparisons the interval excludes an effect of this sign that matters."""
+    """Return for which comparisons the interval excludes a relevant effect of this sign."""
     far = found["high"] if sign > 0 else -found["low"]
     return far < MATTERS
 
 
 def states(found: pd.DataFrame, sign: float, claimed: bool = True) -> pd.Series:
-    """Return what each comparison says of a claim of an effect of this sign, or (`claimed` False) of none that matters.
+    """Return the state of each comparison for a claim of an effect of this sign, or (`claimed` False) of no relevant
+    one.
 
     FOR, AGAINST or OPEN.
     """
@@ -65,12 +66,12 @@ def states(found: pd.DataFrame, sign: float, claimed: bool = True) -> pd.Series:
 
 
 def told(name: Any, row: pd.Series) -> str:
-    """Return a comparison as a sentence has it: 'last -0.60 [-1.10, -0.10] points, 8 seeds'."""
+    """Return a comparison for a sentence: 'last -0.60 [-1.10, -0.10] points, 8 seeds'."""
     return f"{name} {mean_with_interval(row['mean'], row['low'], row['high'])} points, {row['seeds']:.0f} seeds"
 
 
 def number(found: pd.DataFrame, said: pd.Series | None = None, doses: dict[str, str] | None = None) -> str:
-    """Return every comparison with its p and what it would find; `said`: what it decides; `doses`: its dose."""
+    """Return every comparison with its p and detectable effect; `said`: its state; `doses`: its dose."""
     texts = []
     for name, row in found.iterrows():
         parts = [told(name, row), (doses or {}).get(str(name), "")]
@@ -94,8 +95,8 @@ def decide(
 ) -> Finding:
     """Return the finding on the comparisons of a claim, each of which is FOR it, AGAINST it or OPEN.
 
-    `sign`: of the effect that is asked about, as `what` calls it; `claimed`: as `states` takes it; `same`: the control
-    that does the same as the claim says, with its numbers, if one does; `doses`: as `number` takes them.
+    `sign`: of the effect in question, called `what`; `claimed`: as in `states`; `same`: a control with the claimed
+    effect, with its numbers, if there is one; `doses`: as in `number`.
     """
     what = what or NOUN[sign]
     several = f" in all {len(found)}" if len(found) > 1 else ""
@@ -120,7 +121,7 @@ def decide(
 
 
 def finding_of(found: pd.DataFrame, verdict: str, sentence: str, said: str, control: str) -> Finding:
-    """Return a finding with what the joint test of the comparisons says; `said`: their numbers."""
+    """Return a finding with the joint test's results on the comparisons; `said`: their numbers."""
     test = {"p": found["p_joint"].max(), "detectable": found["detectable_effect"].max()}
     return Finding(
         verdict, sentence, said, control or NO_CONTROL, comparisons=int(found["joint_comparisons"].max()), **test
@@ -128,7 +129,7 @@ def finding_of(found: pd.DataFrame, verdict: str, sentence: str, said: str, cont
 
 
 def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, str]:
-    """Return verdict and sentence where the comparisons of a claim are not all FOR it, nor all AGAINST it."""
+    """Return verdict and sentence if the comparisons of a claim are neither all FOR nor all AGAINST it."""
     seeds = int(found["joint_seeds"].max())
     if seeds < FEWEST_SEEDS:
         return NOT_TESTABLE, f"{over(found['seeds'])}: a test needs {FEWEST_SEEDS}. {_least_known(found)}."
@@ -149,12 +150,12 @@ def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, s
 
 
 def told_of_extreme(found: pd.DataFrame, sign: float) -> str:
-    """Return the comparison with the largest effect of this sign as a sentence has it."""
+    """Return the comparison with the largest effect of this sign for a sentence."""
     at = (found["mean"] * sign).idxmax()
     return told(at, found.loc[at])
 
 
 def _least_known(found: pd.DataFrame) -> str:
-    """Return the comparison that takes the largest effect to be found as a sentence has it."""
+    """Return the comparison with the largest detectable effect for a sentence."""
     at = found["detectable_effect"].fillna(np.inf).argmax()
     return told(found.index[at], found.iloc[at])

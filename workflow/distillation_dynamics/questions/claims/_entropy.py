@@ -1,8 +1,9 @@
-"""The entropy of students over depth: its fall to the lowest block and its rise from it, for the claims on it.
+"""Entropy of students over depth: its fall to the lowest block and its rise from there, for claims on them.
 
-Entropy under the teacher's range follows the scale of the activations, so that each is looked at once more with the
-scale taken out; and it must say the same in other bins, of students whose tokens spread over enough of them. A change
-of less than .07 bits (log2 of 1.05) is none. A design that could not tell twice as much from it shows nothing.
+Entropy under the teacher's range follows the scale of the activations, so each change is also examined with the scale
+removed. It must have the same verdict in other bins, and only for students whose tokens spread over enough bins.
+Changes below .07 bits (log2 of 1.05) do not count. A design that could not distinguish twice that from none shows
+nothing.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,9 @@ OTHER_VERDICT = "In other bins, as good, the verdict is another: the bins decide
 
 
 class Change(NamedTuple):
-    """A change of entropy in bits over seeds: its mean, interval of all the claim's comparisons at once, and seeds."""
+    """A change of entropy in bits over seeds: mean, simultaneous interval for all of the claim's comparisons, and
+    seeds.
+    """
 
     mean: float
     low: float
@@ -38,9 +41,9 @@ class Change(NamedTuple):
 
 
 def phases(evidence: Evidence, column: str) -> pd.DataFrame:
-    """Return, by network and seed, how far a column over depth falls from the first block to the lowest, and rises.
+    """Return, by network and seed, the fall of a column over depth from the first to the lowest block, and its rise.
 
-    The lowest is that of the blocks between first and last; `fall` and `rise` in the column's unit.
+    The lowest block is an interior one; `fall` and `rise` have the column's unit.
     """
     rows = evidence.depth(column)
     rows = rows[rows["network"].isin(evidence.names.variants)]
@@ -55,19 +58,19 @@ def phases(evidence: Evidence, column: str) -> pd.DataFrame:
 
 
 def unresolved(evidence: Evidence, students: list[str]) -> list[str]:
-    """Return those of students in some block of whom tokens spread over too few bins, on average over seeds."""
+    """Return those students with a block whose tokens spread over too few bins, averaged over seeds."""
     rows = evidence.depth(PER_BIN[ENTROPY])
     few_ = too_few(rows.groupby(["network", "block"])[[PER_BIN[ENTROPY]]].mean(), ENTROPY)
     return [name for name in students if name in set(few_[few_].index.get_level_values("network"))]
 
 
 def too_few_bins(students: list[str]) -> Finding:
-    """Return that nothing can be told of students whose tokens spread over too few bins."""
+    """Return that nothing can be said of students whose tokens spread over too few bins."""
     return Finding(NOT_TESTABLE, f"Tokens of {few(students)} spread over too few bins: their places decide.")
 
 
 def changes(values: dict[str, np.ndarray]) -> dict[str, Change]:
-    """Return the change of each comparison, of values [n] over seeds; those of one seed are left out."""
+    """Return the change of each comparison from values [n] over seeds; comparisons of one seed are left out."""
     known = {name: own for name, own in values.items() if len(own) > 1}
     return {name: Change(*mean_interval(own, len(known)), len(own)) for name, own in known.items()}
 
@@ -80,12 +83,12 @@ def numbers(found: dict[str, Change]) -> str:
 def in_other_bins(
     measured: Callable[[str], dict[str, Change]], sides: dict[str, str], side: Callable[[Change], str]
 ) -> bool:
-    """Return whether other bins, where they were measured, put any comparison on another side."""
+    """Return whether other bins, if measured, change the side of any comparison."""
     return any(sides.get(name) != side(change) for column in OTHERS for name, change in measured(column).items())
 
 
 def of_scale(changed: dict[str, str], standardised: dict[str, Change]) -> str:
-    """Return ALL_SCALE where a change was found and none by as much is left with the scale taken out; otherwise ''."""
+    """Return ALL_SCALE if a change was found but none remains with the scale removed; otherwise ""."""
     if not standardised or set(changed.values()) <= {OPEN}:
         return ""
     left = any(change.low > LEAST or change.high < -LEAST for change in standardised.values())
@@ -93,7 +96,7 @@ def of_scale(changed: dict[str, str], standardised: dict[str, Change]) -> str:
 
 
 def open_finding(found: dict[str, Change], sides: dict[str, str], number: str, control: str, scale: str) -> Finding:
-    """Return the finding where comparisons are open or disagree: not seen, or not testable with intervals so wide."""
+    """Return the finding if comparisons are open or disagree: not seen, or not testable if intervals are too wide."""
     decided = {side: [name for name, own in sides.items() if own == side] for side in (FOR, AGAINST)}
     if all(decided.values()):
         name = max(found, key=lambda one: abs(found[one].mean))

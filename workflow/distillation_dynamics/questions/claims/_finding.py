@@ -1,6 +1,6 @@
-"""What is said of one claim: a verdict of four words, one sentence, and the numbers that it rests on.
+"""A finding on one claim: one of four verdicts, one sentence, and the numbers behind it.
 
-The rules stand in docs/protocol.md, and each in the file of its claim. A verdict speaks of this study alone.
+The rules are in docs/protocol.md, and in the file of each claim. A verdict concerns this study only.
 """
 
 import re
@@ -15,15 +15,15 @@ from ...words import listed, with_interval
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 NOT_SEEN, NOT_TESTABLE = "not seen here", "not testable here"
 VERDICTS = SUPPORTED, CONTRADICTED, NOT_SEEN, NOT_TESTABLE
-# What a verdict says of scale.
+# Remarks on scale in a verdict.
 AS_SCALE, ALL_SCALE = "as scale", "all of it scale"
 NO_CONTROL = "not measured"
-# Of a sentence; a longer list of names is cut.
+# Maximum number of names in a sentence.
 MOST_WORDS, MOST_NAMES = 25, 2
 
 
 class Finding(NamedTuple):
-    """The verdict, why in one sentence, its numbers, those of its control, and what its joint test says, if any."""
+    """Verdict of a claim, reason in one sentence, its numbers, those of its control, and its joint test, if any."""
 
     verdict: str
     sentence: str
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def estimate(sentence: str) -> str:
-    """Return the part of a sentence that holds a number with its interval, or any number; without one all of it."""
+    """Return the part of a sentence with a number and interval, or with any number; the whole sentence without one."""
     parts = re.split(r"[:;] |(?<=\d)\. ", sentence.rstrip("."))
     with_interval = [part for part in parts if "[" in part or "(no interval)" in part]
     last = [part for part in parts[-1:] if len(parts) > 1 and re.search(r"\d", part)]
@@ -44,14 +44,14 @@ def estimate(sentence: str) -> str:
 
 
 def few(names: Sequence[str]) -> str:
-    """Return 'a', 'a and b', 'a, b and 3 more': the names that a sentence has room for."""
+    """Return 'a', 'a and b', 'a, b and 3 more': as many names as fit."""
     names = list(dict.fromkeys(names))
     more = len(names) - MOST_NAMES
     return listed(names) if more <= 0 else listed([*names[:MOST_NAMES], f"{more} more"])
 
 
 def mean_interval(values: np.ndarray, comparisons: int = 1) -> tuple[float, float, float]:
-    """Return mean and interval over seeds of values [n], 95 % for all of so many comparisons (Bonferroni)."""
+    """Return mean and interval over seeds of values [n], simultaneous 95 % for that many comparisons (Bonferroni)."""
     return float(np.mean(values)), *interval(values, comparisons)
 
 

@@ -1,4 +1,4 @@
-"""Aligning the first or the last blocks against the baseline, with null-target arms as their control."""
+"""Aligning first or last blocks compared with the baseline; arms with a null target are the control."""
 
 import pandas as pd
 
@@ -10,9 +10,9 @@ from ._finding import NOT_TESTABLE, Finding
 
 
 def against_baseline(evidence: Evidence, variants: list[str], claimed: bool, other: str = "") -> Finding:
-    """Return the finding on a claim that aligning by these variants does harm, or (`claimed` False) none that matters.
+    """Return the finding on a claim that aligning by these variants hurts or, with `claimed` False, does not hurt.
 
-    `other`: what stands with the control.
+    `other`: text added to the control.
     """
     values = _arms.differences(evidence)
     found = _effects.family(values[[name for name in variants if name in values]])
@@ -28,9 +28,9 @@ def against_baseline(evidence: Evidence, variants: list[str], claimed: bool, oth
 
 
 def null_targets(evidence: Evidence, variants: list[str], values: pd.DataFrame, sign: float = HARM) -> tuple[str, str]:
-    """Return the null-target arm of a variant that has a certain effect of this sign, and what all of them have.
+    """Return a variant's null-target arm with a significant effect of this sign, and the effects of all such arms.
 
-    Both as text, the first empty where there is none; `values`: differences to the baselines. They are one family.
+    Both as text, the first empty if there is none; `values`: differences to the baselines. They are one family.
     """
     nulls = dict.fromkeys(null for name in variants for null in _arms.nulls_of(evidence, name) if null in values)
     found = _effects.family(values[list(nulls)], effects=False)
@@ -41,7 +41,7 @@ def null_targets(evidence: Evidence, variants: list[str], values: pd.DataFrame, 
 
 
 def at_a_shared_dose(evidence: Evidence) -> tuple[list[str], Finding | None]:
-    """Return the variants of the last blocks that have one of the first block at a like dose; why there are none."""
+    """Return the variants of the last blocks with the dose of one of the first block, or why there are none."""
     last, first = (_arms.aligning(evidence, place) for place in (LAST, FIRST))
     if not last:
         return [], Finding(NOT_TESTABLE, NO_VARIANT[LAST])

@@ -1,7 +1,7 @@
-"""The shape of trained Transformers over depth, for the claims on a U: what shape.parquet says on the main images.
+"""Shape of trained Transformers over depth, for claims on a U: results of shape.parquet on the main images.
 
-Networks are those of the study that are known to have attention; students are not among them, and neither a network
-without attention nor one of which that was not measured decides anything.
+Networks are those known to have attention. Students are not among them; networks without attention, or for which
+attention was not measured, decide nothing.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ...statistics.u_shape import NOT_RESOLVED, NOT_U_SHAPED, TESTED, U_SHAPED
 from ...words import listed, number, spaced
 from ._finding import few
 
-# A metric of the claim -> the same with the scale taken out, or None where there is no such form.
+# Metric of the claim -> its form without scale, or None if there is none.
 SCALE_FREE = {"entropy": "entropy_standardised", "intensity": "intensity_per_rms", "activation_magnitude": None}
 DECIDED = {U_SHAPED: True, NOT_U_SHAPED: False}
 UNITS = {"bits": "bits", "log": "doublings", "linear": "shares"}
@@ -35,7 +35,7 @@ READ = (
 
 
 class Shapes(NamedTuple):
-    """The rows of what was tested on the main images; `flat`: controls that are flat in all."""
+    """Rows tested on the main images; `flat`: controls that are flat in all."""
 
     rows: pd.DataFrame
     flat: set[str]
@@ -46,16 +46,16 @@ class Shapes(NamedTuple):
         return dict(zip(own["metric"], own["verdict"], strict=True))
 
     def of(self, network: str | None, metrics: tuple[str, ...] = tuple(SCALE_FREE)) -> dict[str, bool | None]:
-        """Return metric -> whether a network is U-shaped in it, None where that is open; those that were tested."""
+        """Return metric -> whether a tested network is U-shaped in it, None if undecided."""
         own = self.verdicts(network)
         return {metric: DECIDED.get(own[metric]) for metric in metrics if metric in own}
 
     def scale_free(self, network: str) -> dict[str, bool | None]:
-        """Return the same of the forms from which scale is gone."""
+        """Return the same for the forms without scale."""
         return self.of(network, tuple(filter(None, SCALE_FREE.values())))
 
     def said(self, networks: list[str]) -> str:
-        """Return 'cait: entropy no (-0.02 [-0.03, -0.01] bits), intensity yes ...' with the valley of each metric."""
+        """Return 'cait: entropy no (-0.02 [-0.03, -0.01] bits), intensity yes ...' with each metric's valley."""
         return "; ".join(
             f"{name}: " + ", ".join(self._said(row) for row in self._paper(name).to_dict("records"))
             for name in networks
@@ -71,11 +71,11 @@ class Shapes(NamedTuple):
         return f"{spaced(row['metric'])} {words.get(row['verdict'], row['verdict'])} ({_valley(row)})"
 
     def deepest(self, networks: list[str]) -> str:
-        """Return the metric and network whose valley is the deepest, for a sentence: 'valley of ... n images'."""
+        """Return the metric and network with the deepest valley, for a sentence: 'valley of ... n images'."""
         return self._at(networks, np.nanargmax)
 
     def shallowest(self, networks: list[str]) -> str:
-        """Return the same of the shallowest."""
+        """Return the metric and network with the shallowest valley."""
         return self._at(networks, np.nanargmin)
 
     def _at(self, networks: list[str], which) -> str:
@@ -104,7 +104,7 @@ def _valley(row: dict) -> str:
 
 
 def shapes_of(evidence: Evidence) -> Shapes:
-    """Return what shape.parquet says on the main images; curves of controls that are flat are left out."""
+    """Return the results of shape.parquet on the main images, without the curves of flat controls."""
     rows = evidence.read("shape", *READ)
     rows = rows[(rows["probe"] == MAIN_IMAGE_SET) & rows["verdict"].isin([*TESTED, NOT_RESOLVED])]
     flat = (rows["relative_range"] < FLAT) & rows["network"].isin(evidence.names.controls.values())
@@ -118,7 +118,7 @@ def transformers(evidence: Evidence, found: Shapes) -> list[str]:
 
 
 def epochs_here(evidence: Evidence, network: str) -> float:
-    """Return for how many epochs a network was trained here; infinite of weights from elsewhere, taken as finished."""
+    """Return for how many epochs a network was trained here; infinite for weights from elsewhere (taken as final)."""
     rows = evidence.read("runs", "network", "epochs", "updates")
     rows = rows[(rows["network"] == network) & (rows["updates"] > 0)]
     return float(rows["epochs"].iloc[0]) if len(rows) else float("inf")

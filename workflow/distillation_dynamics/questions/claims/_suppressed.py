@@ -1,4 +1,4 @@
-"""Whether aligning a place makes a phase of the entropy smaller than the baseline's, paired over seeds."""
+"""Whether aligning at a place reduces a phase of the entropy compared with the baseline, paired over seeds."""
 
 from ...statistics.evidence import Evidence
 from . import _arms, _entropy
@@ -8,7 +8,7 @@ from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTE
 
 
 def less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
-    """Return the finding on a `part` ("fall", "rise") of variants that align a `place`, less the baseline's."""
+    """Return the finding on a `part` ("fall", "rise") in variants that align at a `place`, minus the baseline's."""
     variants = list(_arms.aligning(evidence, place))
     if not variants:
         return Finding(NOT_TESTABLE, _arms.NO_VARIANT[place])
@@ -56,5 +56,5 @@ def less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
 
 
 def _side(change: Change) -> str:
-    """Return whether a variant's part less the baseline's is smaller by more than LEAST bits, larger, or neither."""
+    """Return whether a variant's part minus the baseline's is smaller by more than LEAST bits, larger, or neither."""
     return FOR if change.high < -LEAST else AGAINST if change.low > 0 else OPEN

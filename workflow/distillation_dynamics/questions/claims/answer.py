@@ -1,4 +1,4 @@
-"""The papers' claims, one by one: what the words of the answer are told. In: claims.parquet."""
+"""Values for the template on the papers' claims. In: claims.parquet."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from ._finding import VERDICTS
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     claims = evidence.tables["claims"]
     own = {"claims": claims.to_dict("records"), "verdicts": VERDICTS}
     return own | {"shown": shown(claims)}
 
 
 def verdict_of(row: dict[str, Any]) -> str:
-    """Return the verdict with what it owes to scale: 'supported, as scale'."""
+    """Return the verdict with its remark on scale: 'supported, as scale'."""
     return ", ".join(filter(None, [row["verdict"], row["scale"]]))
 
 
 def shown(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a claim, as the report shows it."""
+    """Return one row per claim as the report shows it."""
     return pd.DataFrame(
         {"claim": row["text"], "verdict": verdict_of(row), "why": row["sentence"]} for row in claims.to_dict("records")
     )
 
 
 def evidence_of(claims: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a claim with the numbers that its verdict rests on, and those of its control."""
+    """Return one row per claim with the numbers behind its verdict, and those of its control."""
     return pd.DataFrame(
         {
             "claim": row["claim"],

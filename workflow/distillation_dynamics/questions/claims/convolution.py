@@ -1,4 +1,4 @@
-"""The claim on convolutional students: what aligning features gives those with attention and those without."""
+"""The claim on convolutional students: gain from feature alignment without and with attention."""
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding on all variants that align blocks and differ from their baseline by them."""
+    """Return the finding on all variants that align blocks and differ from their baseline only in that."""
     if not evidence.names.variants:
         return Finding(NOT_TESTABLE, "There are no students in this study.")
     values = _arms.differences(evidence)

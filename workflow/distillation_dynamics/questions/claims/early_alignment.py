@@ -1,4 +1,4 @@
-"""Claim F on the first block: paired differences to the baseline."""
+"""Claim F on the first block: paired differences from the baseline."""
 
 from ...statistics.evidence import Evidence
 from . import _arms, _places

@@ -1,4 +1,4 @@
-"""Claim F on the last blocks: paired differences to the baseline, at a dose that the first block has too."""
+"""Claim F on the last blocks: paired differences from the baseline, at a dose that the first block also has."""
 
 from ...statistics.evidence import Evidence
 from . import _arms, _effects, _places
@@ -16,7 +16,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding; effects of the first block stand beside it."""
+    """Return the finding, with effects of the first block for comparison."""
     variants, why_not = _places.at_a_shared_dose(evidence)
     if why_not is not None:
         return why_not

@@ -20,7 +20,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding; accuracy and rank of the networks stand beside it."""
+    """Return the finding, with accuracy and rank of the networks for comparison."""
     rows = spectra.spectra(evidence)
     rows = spectra.against_null(rows[rows["place"] == 1].reset_index(drop=True))
     kinds = rows["network"].map(evidence.with_attention)
@@ -45,7 +45,7 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _missing(rows: pd.DataFrame, kinds: pd.Series, kind: str) -> str:
-    """Return why there is no network `kind` ("with", "without") attention among those whose last spectrum is known."""
+    """Return why no network `kind` ("with", "without") attention has a tested spectrum of its last block."""
     if rows.empty:
         return "No spectrum of a last block was tested against permuted channels."
     unknown = list(rows.loc[kinds.isna(), "network"])

@@ -53,7 +53,7 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _rest(found: _shapes.Shapes, networks: list[str], controls: dict[str, str], number: str, control: str) -> Finding:
-    """Return the finding where no network lacks a U in all metrics, and no control has the same."""
+    """Return the finding if every network has a U in some metric and its control does not."""
     for name in networks:
         if False in found.of(name).values():
             flat = _shapes.in_metrics(found.of(name), False)

@@ -16,7 +16,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding. Only variants count whose baseline was trained for as long."""
+    """Return the finding. Only variants count whose baseline was trained for as many epochs."""
     variants = list(_arms.aligning(evidence, _arms.LAST))
     if not variants:
         return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.LAST])

@@ -19,7 +19,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding. Networks without attention are none that it is about."""
+    """Return the finding. Networks without attention are not concerned."""
     rows = spectra.spectra(evidence)
     plain = [name for name in evidence.names.ordered if evidence.with_attention(name) is False]
     rows = rows[~rows["network"].isin(plain)]
@@ -51,7 +51,7 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _state(own: pd.DataFrame, middle: pd.DataFrame) -> str:
-    """Return whether the middle blocks of a network alone are low-pass (FOR), or others differ (AGAINST)."""
+    """Return whether only the middle blocks of a network are low-pass (FOR), or others differ (AGAINST)."""
     outer = own.drop(middle.index)
     if middle["low"].any() and not outer["low"].any():
         return FOR

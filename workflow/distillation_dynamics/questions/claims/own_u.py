@@ -1,4 +1,4 @@
-"""Claim I on the baseline, if it is soft distillation: its entropy falls and rises."""
+"""Claim I on the baseline, if it is soft distillation: fall and rise of its entropy."""
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _side(change: Change) -> str:
-    """Return whether a fall or rise is at least LEAST bits, is less, or neither is certain."""
+    """Return whether a fall or rise is at least LEAST bits, smaller, or undecided."""
     return FOR if change.low >= LEAST else AGAINST if change.high < LEAST else OPEN
 
 

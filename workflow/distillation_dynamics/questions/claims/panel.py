@@ -1,4 +1,4 @@
-"""The papers' claims one by one, as a table."""
+"""Panel: the papers' claims as a table."""
 
 from ...page.html import render
 from ...page.panel import PageData, Panel
@@ -10,7 +10,7 @@ BADGES = {SUPPORTED: "yes", CONTRADICTED: "no", NOT_SEEN: "open", NOT_TESTABLE: 
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on claims; none where none was looked at."""
+    """Return the panel on claims; none without any."""
     if not data.has("claims"):
         return []
     claims = [row | {"said": verdict_of(row)} for row in data.tables["claims"].to_dict("records")]

@@ -1,4 +1,4 @@
-"""The tables on the published claims of a paper."""
+"""LaTeX tables on the published claims."""
 
 from ...paper.latex import LONG
 from ...paper.tables import Shown

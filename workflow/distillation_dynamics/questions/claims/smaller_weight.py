@@ -1,4 +1,4 @@
-"""Claim G: aligning the same last blocks at several weights, where the largest does harm."""
+"""Claim G: alignment of the same last blocks at several weights, the largest of which hurts."""
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ RULE = (
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding: of each set of variants the smallest dose, the largest, and the one less the other."""
+    """Return the finding from each set of variants: smallest dose, largest dose, and their difference."""
     own, values = _arms.aligning(evidence, _arms.LAST), _arms.differences(evidence)
     own = {name: term for name, term in own.items() if name in values and values[name].notna().sum() > 1}
     ends = [pair for pair in map(list, _sets(evidence, own)) if len(pair) > 1]
@@ -40,7 +40,7 @@ def look(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, text, _effects.number(found))
     rows = found.loc[list(harmful)]
     said = _effects.states(rows, HARM)
-    # What does no harm that matters was repaired only where it does less than the largest.
+    # Without relevant harm at the smallest dose, it is a repair only if the harm is smaller than at the largest.
     less = _effects.certain(found, GAIN)
     said[[low for low, high in harmful.items() if said[low] == AGAINST and not less.get(f"{low}/{high}", False)]] = OPEN
     same, control = _places.null_targets(evidence, list(harmful), values)
@@ -49,7 +49,9 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _sets(evidence: Evidence, own: dict[str, TermSpec]) -> list[pd.Index]:
-    """Return the variants that align the same blocks alike, from the smallest to the largest dose; equal ones once."""
+    """Return the variants that align the same blocks in the same way, from smallest to largest dose, without
+    duplicates.
+    """
     groups: dict[tuple, list[str]] = {}
     for name, term in own.items():
         key = evidence.names.baseline_of(name), term.objective, terms.options_of(term), tuple(sorted(term.pairs))
@@ -58,7 +60,7 @@ def _sets(evidence: Evidence, own: dict[str, TermSpec]) -> list[pd.Index]:
     weights = pd.Series({name: term.weight for name, term in own.items()}, dtype=float)
     found = []
     for names in groups.values():
-        # Weights and shares cannot be ordered together.
+        # Weights and shares have no common order.
         measure = _arms.measure_of(doses.loc[names])
         dose = weights[names] if measure is None else doses.loc[names, measure]
         if dose.notna().all():

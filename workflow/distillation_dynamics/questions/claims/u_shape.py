@@ -1,4 +1,4 @@
-"""Claim A: entropy, intensity and magnitude of trained Transformers over depth, and how much of a U is scale."""
+"""Claim A: entropy, intensity and magnitude of trained Transformers over depth, and the part of a U due to scale."""
 
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LONG_ENOUGH

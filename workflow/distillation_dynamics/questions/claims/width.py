@@ -1,4 +1,4 @@
-"""Claim E: what aligning the last blocks costs the narrowest student, less what it costs the widest."""
+"""Claim E: effect of aligning the last blocks on the narrowest student minus that on the widest."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,7 +27,7 @@ WHAT = "excess harm"
 
 
 class Ends(NamedTuple):
-    """The same alignment of the narrowest and of the widest student, with their channels, and the teacher of both."""
+    """The same alignment of the narrowest and widest student, their channels, and the teacher of both."""
 
     narrow: str
     wide: str
@@ -36,7 +36,7 @@ class Ends(NamedTuple):
 
 
 def look(evidence: Evidence) -> Finding:
-    """Return the finding. The same of last less a null target is the control, tested together with it."""
+    """Return the finding. The same contrast minus a null target is the control, tested jointly."""
     own, values = _arms.aligning(evidence, _arms.LAST), _arms.differences(evidence)
     if not own:
         return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.LAST])
@@ -47,7 +47,7 @@ def look(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, text, _effects.number(found))
     needs = evidence.depth("channels", RANK).sort_values("block").groupby("network")[RANK].last()
     control = f"{', '.join(_needed(ends, needs) for ends in {ends.teacher: ends for ends in listed}.values())}"
-    # Of a teacher whose rank was not measured nothing tells that it has too few.
+    # If the teacher's rank was not measured, it is not known to be too low.
     tight = [ends for ends in listed if not needs.get(ends.teacher, float("inf")) <= ends.channels[0]]
     if not tight:
         few = needs[listed[0].teacher]
@@ -76,7 +76,7 @@ def look(evidence: Evidence) -> Finding:
 
 
 def _ends(evidence: Evidence, own: dict[str, TermSpec]) -> Iterator[Ends]:
-    """Yield, of each alignment that students of several widths have at one dose, that of the narrowest and widest."""
+    """Yield, for each alignment that students of several widths have at one dose, the narrowest and widest."""
     widths = evidence.depth("channels").sort_values("block").groupby("network")["channels"].last()
     arms, setting = evidence.names.arms, evidence.setting
     groups: dict[tuple, list[str]] = {}
@@ -92,7 +92,7 @@ def _ends(evidence: Evidence, own: dict[str, TermSpec]) -> Iterator[Ends]:
 
 
 def _nulls(evidence: Evidence, ends: Ends) -> Iterator[tuple[str, str]]:
-    """Yield the null-target arms of both ends that have the same target."""
+    """Yield the null-target arms of both ends with the same target."""
     for narrow in _arms.nulls_of(evidence, ends.narrow):
         for wide in _arms.nulls_of(evidence, ends.wide):
             if _targets(evidence, narrow) == _targets(evidence, wide):

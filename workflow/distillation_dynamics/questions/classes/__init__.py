@@ -1,7 +1,7 @@
-"""How well do blocks tell the classes apart? Probes of every network, control and variant, beside chance.
+"""Class separability by block: probes of every network, control and variant, compared with chance.
 
-In: top-1 of a linear probe and of the nearest images, by block. Out: a row a network and probe: its best block and its
-last. No test is made: the best block is chosen on the images that it is told of.
+In: top-1 of a linear probe and of nearest images, by block. Out: one row per network and probe with its best and last
+block. There is no test: the best block is chosen on the reported images.
 """
 
 import pandas as pd
@@ -31,7 +31,7 @@ TABLES = {"class_probes": COLUMNS}
 
 
 def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Return class_probes.parquet, of the last epoch on the main images; without rows where nothing has a value."""
+    """Return class_probes.parquet for the last epoch on the main images; no rows without values."""
     rows = []
     chance = evidence.depth(CHANCE).groupby("network")[CHANCE].max()
     for probe, column in PROBES.items():

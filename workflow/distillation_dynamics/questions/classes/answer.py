@@ -1,4 +1,4 @@
-"""How well do blocks tell the classes apart? What the words of the answer are told."""
+"""Values for the template on class probes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ NAN = float("nan")
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names: of each probe the networks with their controls; their table."""
+    """Return the values that the template uses: for each probe the networks with their controls, and a table."""
     found = evidence.tables["class_probes"]
     probes = {probe: networks for probe in ("linear", "nearest") if (networks := _networks(found, evidence, probe))}
     return {

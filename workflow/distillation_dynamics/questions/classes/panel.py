@@ -1,4 +1,4 @@
-"""How well do blocks tell the classes apart? Probes over depth at the last epoch, beside chance and controls."""
+"""Panel: class probes over depth at the last epoch, with chance and controls."""
 
 from ...page import charts
 from ...page.panel import HIDE, Chart, Control, PageData, Panel
@@ -7,7 +7,7 @@ from . import PROBES, TITLE
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel; none where no probe has a value."""
+    """Return the panel; none without values."""
     table, metrics = profiles(data)
     shown = [name for name in PROBES.values() if name in metrics]
     if not shown:

@@ -1,4 +1,4 @@
-"""The numbers on probes of a paper."""
+"""LaTeX table on class probes."""
 
 from ...paper.numbers import Stated
 

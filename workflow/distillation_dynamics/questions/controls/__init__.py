@@ -1,8 +1,8 @@
-"""Does a term take what this teacher says? Variants beside the same with a control in the teacher's place.
+"""Whether a term uses the teacher's content: variants compared with the same variant with a null target.
 
 In: test top-1 by seed, the terms of each variant. Out: the rows of `controls.parquet`: a variant and its control differ
-in the target of a term (zeros, another image, an untrained network, ...) and in nothing else. All of them are one
-family of joint sign flips. A permuted teacher is a placebo: the order of its channels means nothing.
+only in a term's target (zeros, another image, an untrained network, ...). All of them are one family of joint sign
+flips. A permuted teacher is a placebo: the order of its channels is arbitrary.
 """
 
 import pandas as pd

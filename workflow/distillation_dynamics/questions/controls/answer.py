@@ -1,4 +1,4 @@
-"""Controls: what the words of the answer are told. In: controls.parquet."""
+"""Values for the template on controls. In: controls.parquet."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     found = evidence.tables["controls"]
     found = ordered(found, found["mean_difference"].abs())
     return {
@@ -22,7 +22,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def controls(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a control, as the report shows it."""
+    """Return one row per control as the report shows it."""
     return pd.DataFrame(
         {
             "variant": row["variant"],

@@ -1,4 +1,4 @@
-"""The table of controls of a paper."""
+"""LaTeX table of controls."""
 
 from ...paper.numbers import Stated
 from ...paper.tables import Shown

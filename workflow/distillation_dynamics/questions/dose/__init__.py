@@ -1,12 +1,12 @@
-"""Is it where a term aligns, or how much of the loss it has? Contrasts of place and of dose between variants.
+"""Whether the place of alignment or its share of the loss matters: contrasts of place and dose between variants.
 
 In: test top-1 by seed, the terms of each variant, the shares of the loss. Out: the rows of `dose_and_place.parquet`.
 
-Only variants take part that differ from the baseline in one term with pairs and in nothing else. Two of one objective
-and the same options differ in place alone where they align other pairs, as many, at shares of the loss (in epoch 1)
-within a factor of 1.5 of each other, in dose alone where they align the same pairs at shares further apart. Two that
-share only their weight differ in both, which tells of neither: they are listed and not tested. Contrasts of place and
-of dose are one family of joint sign flips.
+Included are variants that differ from the baseline only in one term with pairs. Two variants with the same objective
+and options differ only in place if they align different pairs, equal in number, at shares of the loss (epoch 1) within
+a factor of 1.5 of each other; they differ only in dose if they align the same pairs at shares further apart. Two that
+share only their weight differ in both and decide neither: they are listed, not tested. Contrasts of place and of dose
+form one family of joint sign flips.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,12 +90,12 @@ class Member:
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """Baseline, objective and options: only members of one kind are held beside each other."""
+        """Baseline, objective and options: only members with the same kind are compared."""
         return self.baseline, self.term.objective, terms.options_of(self.term)
 
     @property
     def depth(self) -> tuple[float, float]:
-        """Mean block of the teacher, then of the student: what is larger aligns later."""
+        """Mean block of the teacher, then of the student: larger means later alignment."""
         students, teachers = np.transpose(self.term.pairs)
         return float(teachers.mean()), float(students.mean())
 
@@ -105,7 +105,7 @@ def members(
     shares: Mapping[tuple[str, str], Mapping[str, float]],
     against: Mapping[str, str],
 ) -> list[Member]:
-    """Return the variants that differ from their baseline (`against`) in one term with pairs alone."""
+    """Return the variants that differ from their baseline (`against`) only in one term with pairs."""
     return [
         Member(variant, baseline, term, shares.get((variant, term.name), {}).get("share_first", np.nan))
         for variant, baseline in against.items()
@@ -114,7 +114,7 @@ def members(
 
 
 def contrasts(found: Sequence[Member]) -> Iterator[tuple[str, Member, Member]]:
-    """Yield what two members differ in, the later or larger one, and the other; those of unknown share have none."""
+    """Yield the difference of two members, the later or larger one, and the other; none for unknown shares."""
     known = [one for one in found if one.share > 0]
     for first, second in combinations(sorted(known, key=lambda one: one.kind), 2):
         if first.kind != second.kind or len(first.term.pairs) != len(second.term.pairs):
@@ -132,9 +132,10 @@ def contrasts(found: Sequence[Member]) -> Iterator[tuple[str, Member, Member]]:
 
 
 def table(top1: pd.DataFrame, found: Sequence[Member]) -> pd.DataFrame:
-    """Return the rows of dose_and_place.parquet; `top1` has a row a seed and a column a variant, NaN where not run.
+    """Return the rows of dose_and_place.parquet; `top1` has one row per seed and one column per variant, NaN if not
+    run.
 
-    Any common level of a seed and baseline in `top1` (that of the baseline) may have been subtracted.
+    `top1` may be relative to any common level of a seed and baseline (that of the baseline).
     """
     listed = list(contrasts(found))
     values = {number: top1[one.variant] - top1[other.variant] for number, (_, one, other) in enumerate(listed)}
@@ -167,7 +168,7 @@ def _sides(one: Member, other: Member) -> dict[str, Any]:
 
 
 def _with_levels(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the levels of contrasts of place: of the same pairs the smallest shares are smaller."""
+    """Return the table with the levels of contrasts of place: for the same pairs, the smallest shares are "smaller"."""
     table["level"] = ""
     place = table[table["contrast"] == OF_PLACE]
     for _, group in place.groupby(["baseline", "objective", "options", "pairs", "other_pairs"]):

@@ -1,4 +1,4 @@
-"""Dose and place: what the words of the answer are told. In: dose_and_place, effects and doses.parquet."""
+"""Values for the template on dose and place. In: dose_and_place, effects and doses.parquet."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from ...statistics.evidence import Evidence
 from ...words import number, with_interval
 from . import OF_BOTH, OF_DOSE, OF_PLACE, TOO_FEW, WORDS
 
-# What is decided comes first.
+# Significant contrasts first.
 ORDER = (westfall_young.BETTER, westfall_young.WORSE, *WORDS.values())
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     found, effects = evidence.tables["dose_and_place"], evidence.tables["effects"]
     alone = effects[effects["alone"].astype(bool)]
     tested = found[found["contrast"] != OF_BOTH].to_dict("records")
@@ -39,7 +39,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _counted(tested: list[dict[str, Any]], contrast: str, more: str) -> dict[str, Any]:
-    """Return of how many contrasts of a kind the side with `more` of it (later, larger) is worse, and better."""
+    """Return in how many contrasts of a kind the side with `more` (later, larger) is worse, and better."""
     own = [row for row in tested if row["contrast"] == contrast]
     named = {
         verdict: [f"{row['variant']} less {row['other']}" for row in own if row["verdict"] == verdict]
@@ -50,7 +50,7 @@ def _counted(tested: list[dict[str, Any]], contrast: str, more: str) -> dict[str
 
 
 def contrasts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a contrast of place or dose, as the report shows it."""
+    """Return one row per contrast of place or dose as the report shows it."""
     return pd.DataFrame(
         {
             "contrast": ", ".join(filter(None, [row["contrast"], row["level"] and f"{row['level']} shares"])),
@@ -69,7 +69,7 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def doses(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a term with pairs, as the report shows it."""
+    """Return one row per term with pairs as the report shows it."""
     rows = []
     for (variant, term), group in table[table["pairs"] != ""].groupby(["variant", "term"], sort=False):
         ends = group.sort_values("epoch").iloc[[0, -1]]

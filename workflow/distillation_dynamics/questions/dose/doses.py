@@ -1,8 +1,8 @@
-"""What dose does each term have, and does it pull with the task? By epoch, of the loss and of the gradients.
+"""Dose of each term by epoch, as a share of the loss and of the gradients, and its agreement with the task.
 
 In: the tables of terms and of their gradients, and the terms of each variant. Out: the rows of `doses.parquet`. Much of
-a term's value may be what no student can take away, so that its share of the loss is no measure of what it does to the
-student; its share of the gradients on the student's blocks is one.
+a term's value may be irreducible, so its share of the loss does not measure its effect on the student; its share of the
+gradients on the student's blocks does.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ KEYS = ["network", "seed", "epoch", "term"]
 def doses_of(
     listed: Mapping[str, terms.Terms], by_epoch: pd.DataFrame | None, gradients: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the rows of doses.parquet, one a variant, term and epoch; `listed`: variant -> its terms."""
+    """Return the rows of doses.parquet, one per variant, term and epoch; `listed`: variant -> its terms."""
     specs = {(variant, term.name): term for variant, own in listed.items() for term in own}
     if by_epoch is None or by_epoch.empty:
         return pd.DataFrame(columns=list(DOSE_BY_EPOCH_COLUMNS))

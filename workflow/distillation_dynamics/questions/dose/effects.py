@@ -1,8 +1,8 @@
-"""What did aligning do? The effect of each variant that aligns blocks, by objective, pairs and dose.
+"""Effect of each variant that aligns blocks, by objective, pairs and dose.
 
 In: the rows of variants.parquet, the terms of each variant, the shares of the loss. Out: the rows of `effects.parquet`,
-one a term with pairs of a variant. One comparison is one variant: no effect is averaged over objectives, pairs or
-doses, and a pair that was aligned only together with others has no effect of its own. The test is that of all variants.
+one per term with pairs of a variant. A comparison is one variant: effects are not averaged over objectives, pairs or
+doses, and a pair aligned only together with others has no effect of its own. The test is that of all variants.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
 HELPS, HARMS, NO_EFFECT, UNKNOWN = "helps", "harms", "no effect found", "too few seeds for a test"
 MIXED = "not of this term alone"
 WORDS = {westfall_young.BETTER: HELPS, westfall_young.WORSE: HARMS, westfall_young.NOT_FOUND: NO_EFFECT}
-# What is known of a term with pairs.
+# Facts on a term with pairs.
 TERM = {
     "objective": Column("", "objective that aligns"),
     "options": Column("", "its options; empty where it has none"),
@@ -46,7 +46,7 @@ def effects_of(
 ) -> pd.DataFrame:
     """Return the rows of effects.parquet from those of variants.parquet; `listed`: variant -> its terms.
 
-    NO_EFFECT is no proof of none: how large one may be its interval says.
+    NO_EFFECT does not prove absence: the interval gives the largest possible effect.
     """
     rows = []
     for one in variants.to_dict("records"):

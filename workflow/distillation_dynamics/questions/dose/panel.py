@@ -1,4 +1,4 @@
-"""What part of the loss each of its terms is."""
+"""Panel: share of each term in the loss."""
 
 from ...page import charts
 from ...page.panel import FADE, OWNER, Chart, PageData, Panel, slider
@@ -7,7 +7,7 @@ from . import TITLE
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on the terms of the loss; none without students, as networks learn from labels alone."""
+    """Return the panel on the terms of the loss; none without students."""
     if not (data.has("terms", "share") and data.names.variants):
         return []
     table = data.owned(over_seeds(data.tables["terms"], ["network", "epoch", "term"], ["share"]))

@@ -1,4 +1,4 @@
-"""The tables on dose and place, and on what aligning did, of a paper."""
+"""LaTeX tables on dose and place, and on effects of alignment."""
 
 from ...paper.numbers import Stated
 from ...paper.tables import Shown

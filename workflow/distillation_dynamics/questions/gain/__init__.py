@@ -1,8 +1,8 @@
-"""When in training does a variant gain or lose against the baseline? Validation top-1, paired over seeds.
+"""When a variant gains or loses against the baseline during training: validation top-1, paired over seeds.
 
 In: the training curves. Out: the rows of `trajectory.parquet`, and for each variant its mean gain over the first and
-the last third of training. A third without a validated epoch has no gain: it was not measured, which is no evidence
-that there is none.
+last third of training. A third without a validated epoch has no gain: it was not measured, which does not mean there is
+none.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
 
 
 def _paired(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, tuple[int, pd.Series]]:
-    """Return variant -> the last epoch of it or its baseline; gains by epoch and seed, where both are measured."""
+    """Return variant -> the last epoch of it or its baseline; gains by epoch and seed, if both are measured."""
     everyone = list(dict.fromkeys([*against, *against.values()]))
     epochs = epochs[epochs["network"].isin(everyone)]
     last = epochs.groupby("network")["epoch"].max().reindex(everyone, fill_value=0)
@@ -69,9 +69,9 @@ def _paired(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, tuple
 
 
 def trajectory(epochs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of trajectory.parquet: validation top-1 of each variant less that of its baseline (`against`).
+    """Return the rows of trajectory.parquet: validation top-1 of each variant minus that of its baseline (`against`).
 
-    There is one at every epoch that was measured in both.
+    One row per epoch that was measured in both.
     """
     rows = []
     paired = _paired(epochs, against) if against else {}
@@ -83,9 +83,9 @@ def trajectory(epochs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame
 
 
 def in_third(third: str, epoch: np.ndarray, last: int) -> np.ndarray:
-    """Return which epochs [n] lie in the first ("early") or last third of a training of `last` epochs; epoch 0 in none.
+    """Return which epochs [n] are in the first ("early") or last third of a training of `last` epochs; never epoch 0.
 
-    In whole numbers: a third of 6 epochs ends with epoch 2, whatever 1 / 3 is in floating point.
+    In integers: a third of 6 epochs ends with epoch 2, regardless of rounding of 1 / 3.
     """
     epoch = np.asarray(epoch)
     return (epoch > 0) & (3 * epoch <= last) if third == "early" else 3 * epoch > 2 * last
@@ -112,7 +112,7 @@ def gains(epochs: pd.DataFrame, against: Mapping[str, str]) -> dict[str, dict[st
                 f"{third}_all": int(in_third(third, np.arange(1, last + 1), last).sum()),
             }
             by_seed[variant, third] = seeds
-    # Those that were not measured in any seed are left out of the family by themselves.
+    # Those not measured in any seed are left out of the family by `together`.
     p = test(pd.DataFrame(by_seed), effects=False)["p_joint"]
     for variant, third in by_seed:
         found[variant][f"{third}_p"] = float(p[variant, third])

@@ -1,4 +1,4 @@
-"""When does a gain arise, and does it last? What the words of the answer are told. In: variants.parquet."""
+"""Values for the template on gains over training. In: variants.parquet."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ VARIANTS = "statistics/variants.parquet"
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     variants = evidence.tables["variants"]
     variants = ordered(variants, variants["early_gain"] - variants["late_gain"])
     measured = variants[variants["early_gain"].notna() & variants["late_gain"].notna()]
@@ -44,7 +44,7 @@ def _each(rows: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _third(variants: pd.DataFrame, third: str, which: str) -> dict[str, Any]:
-    """Return where a third was not measured, and of how many epochs where it was so in part (None: nowhere)."""
+    """Return which variants lack a third, and the number of epochs for thirds measured in part (None: none)."""
     missing = variants[f"{third}_gain"].isna()
     part = variants[~missing & (variants[f"{third}_epochs"] < variants[f"{third}_all"])]
     fewest = None if part.empty else part.loc[part[f"{third}_epochs"].idxmin()]
@@ -57,7 +57,7 @@ def _third(variants: pd.DataFrame, third: str, which: str) -> dict[str, Any]:
 
 
 def gains(variants: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a variant: its gains in both thirds, as the report shows them."""
+    """Return one row per variant with its gains in both thirds, as the report shows them."""
     return pd.DataFrame(
         {
             "variant": row["variant"],

@@ -1,4 +1,4 @@
-"""What is gained on the baseline and when; training curves."""
+"""Panel: gain over the baseline during training; training curves."""
 
 from ...page import charts
 from ...page.course import curves
@@ -8,7 +8,7 @@ from . import TITLE
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on gains over training, or without students that on training itself."""
+    """Return the panel on gains over training or, without students, on training itself."""
     if data.has("trajectory", "gain"):
         return [_gain(data)]
     if data.has("epochs", "validation_top1"):

@@ -1,9 +1,9 @@
-"""How alike are networks, block by block? Likeness of every pair, beside that of their controls and of another seed.
+"""Similarity of networks, block by block, compared with that of their controls and of another seed.
 
 In: CKA, mutual neighbours and Procrustes distance of all blocks x all blocks of pairs of networks. Out: the rows of
-`networks.parquet`, one a pair of networks. A pair's number is its mean best match: of every block of either network the
-block of the other that is most like it, averaged over the blocks of each network and then over both. The best of many
-is high by chance, so that the number says something only beside that of the controls, chosen in the same way.
+`networks.parquet`, one per pair of networks. A pair's number is its mean best match: for every block of either network
+its most similar block in the other, averaged over the blocks of each network and then over both. The best of many is
+high by chance, so it is meaningful only in comparison with the controls, computed in the same way.
 """
 
 from collections.abc import Mapping
@@ -51,9 +51,9 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
 
 
 def best_match(picture: np.ndarray, largest: bool = True) -> float:
-    """Return the mean best match of a picture [L1, L2]: over rows, over columns, and the mean of both.
+    """Return the mean best match of a matrix [L1, L2]: over rows, over columns, and the mean of both.
 
-    Blocks without any value are left out; NaN where none has one.
+    Blocks without any value are left out; NaN if none has one.
     """
     picture = np.asarray(picture, dtype=np.float64)
     worst = -np.inf if largest else np.inf
@@ -69,7 +69,7 @@ def best_match(picture: np.ndarray, largest: bool = True) -> float:
 
 
 def kind_of(first: str, second: str, names: Names) -> str | None:
-    """Return what a pair is, None where it answers nothing (a network and another one's control)."""
+    """Return the kind of a pair, None for irrelevant ones (a network and another one's control)."""
     controls = set(names.controls.values())
     if first in names.networks and second in names.networks:
         return SEEDS if any({first, second} <= set(same) for same in names.seeds) else NETWORKS
@@ -79,7 +79,7 @@ def kind_of(first: str, second: str, names: Names) -> str | None:
 
 
 def pairs_of(table: pd.DataFrame | None, names: Names) -> dict[Pair, pd.DataFrame]:
-    """Return (network, other) -> the rows of their last epochs, for every pair with a kind; each pair once."""
+    """Return (network, other) -> the rows of their last epochs, for every relevant pair, once each."""
     found: dict[Pair, pd.DataFrame] = {}
     if table is None:
         return found
@@ -94,7 +94,7 @@ def pairs_of(table: pd.DataFrame | None, names: Names) -> dict[Pair, pd.DataFram
 
 
 def picture_of(rows: pd.DataFrame, column: str) -> np.ndarray:
-    """Return `column` as [blocks of the network, blocks of the other], NaN where there is no row."""
+    """Return `column` as [blocks of the network, blocks of the other], NaN for missing rows."""
     blocks, others = rows["block"].to_numpy(), rows["other_block"].to_numpy()
     picture = np.full((1 + blocks.max(), 1 + others.max()), np.nan)
     picture[blocks, others] = rows[column]
@@ -102,22 +102,22 @@ def picture_of(rows: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def cka_column(pairs: Mapping[Pair, pd.DataFrame]) -> str:
-    """Return the column of CKA that all pairs can be read by: of tokens where they tell of all blocks, or of images.
+    """Return the CKA column for all pairs: tokens if they cover all blocks, otherwise images.
 
-    Blocks on other grids (of a ResNet) have none of tokens: a best match would be one among the few that do.
+    Blocks on different grids (ResNet) have no CKA of tokens: a best match would be chosen among few.
     """
     return "cka_tokens" if all(map(_tokens_tell_all, pairs.values())) else "cka_images"
 
 
 def _tokens_tell_all(rows: pd.DataFrame) -> bool:
-    """Whether CKA of tokens is known of every block, and of every pair of blocks that CKA of images is known of."""
+    """Return whether CKA of tokens is known for every block, and every pair of blocks with a CKA of images."""
     known = rows["cka_tokens"].notna().to_numpy()
     every = all(set(rows[block]) == set(rows[block].to_numpy()[known]) for block in ("block", "other_block"))
     return every and bool((known | rows["cka_images"].isna().to_numpy()).all())
 
 
 def table(tables: Mapping[str, pd.DataFrame], names: Names) -> pd.DataFrame:
-    """Return the rows of networks.parquet from the tables cka, neighbours and procrustes, those that there are."""
+    """Return the rows of networks.parquet from the existing ones of the tables cka, neighbours and procrustes."""
     rows: dict[frozenset[str], dict] = {}
     for measure, (source, largest) in MEASURES.items():
         pairs = pairs_of(tables.get(source), names)

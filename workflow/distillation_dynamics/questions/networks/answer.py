@@ -1,6 +1,6 @@
-"""Networks beside each other: what the words of the answer are told. In: networks.parquet and who is who.
+"""Values for the template on similarity of networks. In: networks.parquet and names.
 
-Likeness describes; no test is made of it.
+Descriptive, without tests.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ SAID = {"cka": "CKA", "neighbours": "mutual neighbours", "procrustes": "Procrust
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names; controls in which nothing happens are none."""
+    """Return the values that the template uses; controls with identity blocks do not count."""
     table, names = evidence.tables["networks"], evidence.names
     unmoved = unmoved_controls(evidence.tables["shape"], names)
     rows = beside_controls(table, names, unmoved)
@@ -59,7 +59,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def beside_controls(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[dict]:
-    """Return the rows of pairs of two networks, each with those of its controls under `controls`."""
+    """Return the rows of pairs of two networks, each with its controls' row under `controls`."""
     control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
     pairs = table[table["kind"].isin([NETWORKS, SEEDS])].to_dict("records")
     return [{**row, "controls": _controls(row, names, control)} for row in pairs]
@@ -71,7 +71,7 @@ def _kind(table: pd.DataFrame, kind: str, unmoved: set[str]) -> list[dict]:
 
 
 def _controls(row: dict, names: Names, control: dict[frozenset[str], dict]) -> dict:
-    """Return the row of the controls of a pair, empty where they were not compared or are no controls."""
+    """Return the row of a pair's controls, empty if they were not compared or are useless."""
     both = frozenset(filter(None, (names.controls.get(row["network"]), names.controls.get(row["other"]))))
     return control.get(both, {})
 
@@ -82,7 +82,7 @@ def pair_of(row: dict) -> str:
 
 
 def _having(rows: list[dict], kind: str, measure: str) -> list[dict]:
-    """Return the pairs of a kind that have a value of a measure, the most alike first."""
+    """Return the pairs of a kind with a value of a measure, the most similar first."""
     known = [row for row in rows if row["kind"] == kind and not np.isnan(row[measure])]
     return sorted(known, key=lambda row: row[measure], reverse=MEASURES[measure][1])
 
@@ -92,14 +92,14 @@ def _controlled(measure: str, pairs: list[dict]) -> list[dict]:
 
 
 def _beyond(measure: str, pairs: list[dict]) -> dict[str, Any]:
-    """Return how many pairs are more alike than their controls, of those whose controls were compared."""
+    """Return how many pairs are more similar than their controls, of those with compared controls."""
     known, sign = _controlled(measure, pairs), 1 if MEASURES[measure][1] else -1
     more = sum(sign * row[measure] > sign * row["controls"][measure] for row in known)
     return {"said": SAID[measure], "more": more, "of": len(known)}
 
 
 def pair_table(rows: list[dict], own: list[dict]) -> pd.DataFrame:
-    """Return a row a pair: two networks, two seeds, and below them each network beside its own control."""
+    """Return one row per pair: two networks, two seeds, and then each network with its own control."""
     what = {NETWORKS: "two networks", SEEDS: "another seed", OWN: "network and its control"}
     return pd.DataFrame(
         {

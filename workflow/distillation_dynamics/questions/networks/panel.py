@@ -1,4 +1,4 @@
-"""Networks beside each other: one number a pair."""
+"""Panel: similarity of networks, one number per pair."""
 
 from ...page import charts
 from ...page.leading import left_out, of_leading

@@ -1,4 +1,4 @@
-"""The table on pairs of networks of a paper."""
+"""LaTeX table on pairs of networks."""
 
 import pandas as pd
 

@@ -1,7 +1,7 @@
-"""What of the comparisons that the study planned is found? Families of differences, each family one joint test.
+"""Results of the study's planned comparisons: families of differences, each family one joint test.
 
-In: test top-1 by seed, the families that `statistics.families` names. Out: the rows of `planned.parquet`: a less b, or
-(a less b) less (c less d), paired by seed.
+In: test top-1 by seed, the families in `statistics.families`. Out: the rows of `planned.parquet`: a - b, or (a - b) -
+(c - d), paired by seed.
 """
 
 from collections.abc import Sequence

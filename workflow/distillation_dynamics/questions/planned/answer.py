@@ -1,4 +1,4 @@
-"""Planned comparisons: what the words of the answer are told. In: planned.parquet."""
+"""Values for the template on planned comparisons. In: planned.parquet."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     found = evidence.tables["planned"]
     families = [
         {
@@ -31,7 +31,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def planned(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a comparison, as report and paper show it."""
+    """Return one row per comparison as report and paper show it."""
     return pd.DataFrame(
         {
             "family": row["family"],

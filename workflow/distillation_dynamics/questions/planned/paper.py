@@ -1,4 +1,4 @@
-"""The table of planned comparisons of a paper."""
+"""LaTeX table of planned comparisons."""
 
 from ...paper.numbers import Stated
 from ...paper.tables import Shown

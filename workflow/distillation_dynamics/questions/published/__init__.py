@@ -1,10 +1,10 @@
-"""Published numbers beside measured ones: which run of a paper a variant repeats, and whether the two agree.
+"""Published and measured numbers: the published run that a variant repeats, and whether both agree.
 
-In: the files of `resources/published`, what the students of the study are, and the tables of the study. Out: the rows
-of `published.parquet`, `published_trajectory.parquet` and `published_entropy.parquet`. A run is the same one only if
-terms, weights and pairs of the loss, both networks, the images and the epochs are; the rest of the recipe is not
-compared. Anything else that has the same objectives at the same places (first, last, last n) is shown as a reference,
-with what differs, and is never tested.
+In: the files of `resources/published`, the setting of the students, and the tables of the study. Out: the rows of
+`published.parquet`, `published_trajectory.parquet` and `published_entropy.parquet`. A run is the same only if terms,
+weights and pairs of the loss, both networks, images and epochs are; the rest of the recipe is not compared. Other runs
+with the same objectives at the same places (first, last, last n) are shown as references with their differences, and
+never tested.
 """
 
 from typing import Any
@@ -100,7 +100,7 @@ def tables(evidence: Evidence) -> dict[str, pd.DataFrame]:
 def table(
     published: Published, setting: Setting, runs: pd.DataFrame, differences: pd.DataFrame, names: Names
 ) -> pd.DataFrame:
-    """Return the rows of published.parquet, one a variant; `differences` are those of differences.parquet."""
+    """Return the rows of published.parquet, one per variant; `differences`: those of differences.parquet."""
     rows, of_baselines = [], {}
     for baseline in names.baselines.values():
         _, of_baselines[baseline] = matched(published, setting, baseline, runs)
@@ -126,17 +126,17 @@ def table(
 
 
 def measured(differences: np.ndarray) -> dict[str, Any]:
-    """Return mean, its interval and the interval of one further seed, of differences [n] over seeds."""
+    """Return mean, its interval and the interval of one further seed, for differences [n] over seeds."""
     count, half = len(differences), np.nan
     found = mean_of(differences, "difference")
     if not np.isnan(found["low"]):
-        # Of a published number of one seed: it has the spread of a seed beside the uncertainty of the mean.
+        # For a published number of one seed: spread of a seed plus uncertainty of the mean.
         half = stats.t.ppf(0.975, count - 1) * differences.std(ddof=1) * np.sqrt(1 + 1 / count)
     return {"seeds": count, **found, "one_low": found["difference"] - half, "one_high": found["difference"] + half}
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """Return what may be said of one variant beside its published run."""
+    """Return the verdict on a variant and its published run."""
     if not row["run"]:
         return NOT_PUBLISHED
     if not row["comparable"]:
@@ -147,7 +147,7 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def trajectory(published: Published, found: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of published_trajectory.parquet, of the variants in `found` (published.parquet)."""
+    """Return the rows of published_trajectory.parquet for the variants in `found` (published.parquet)."""
     curves = published.trajectory.pivot(index="epoch", columns="run", values="top1")
     rows = []
     for row in found[found["verdict"] != BASELINE].to_dict("records"):
@@ -159,7 +159,7 @@ def trajectory(published: Published, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the rows of published_entropy.parquet; `depth` is depth.parquet (None: nothing was measured)."""
+    """Return the rows of published_entropy.parquet; `depth`: depth.parquet (None: nothing was measured)."""
     rows: list[dict[str, Any]] = []
     if depth is None or "entropy_fixed_range" not in depth:
         return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
@@ -184,9 +184,10 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
 
 
 def beside(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, Any]:
-    """Return how a published curve [K] over blocks and measured ones change from the first to the last.
+    """Return the changes of a published curve [K] over blocks and of measured ones from the first block to the last.
 
-    `values`, `untrained`: a row a seed, a column a block, after training and before it (without rows: not measured).
+    `values`, `untrained`: one row per seed, one column per block, after training and before (without rows: not
+    measured).
     """
     change, before = (_changes(table) for table in (values, untrained))
     published, blocks = float(curve[-1] - curve[0]), len(values.columns)
@@ -206,12 +207,12 @@ def beside(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> 
 
 
 def _changes(values: pd.DataFrame) -> pd.Series:
-    """Return the last block less the first, by seed."""
+    """Return the last block minus the first, by seed."""
     return values.iloc[:, -1] - values.iloc[:, 0] if len(values) else pd.Series(dtype=float)
 
 
 def _direction(change: float, low: float, high: float, published: float) -> str:
-    """Return whether a change with its interval goes where the published one does."""
+    """Return whether a change with its interval has the sign of the published one."""
     if np.isnan(low):
         return NOT_MEASURED
     if low <= 0 <= high:

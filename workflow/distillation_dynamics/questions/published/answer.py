@@ -1,6 +1,6 @@
-"""Published beside measured: what the words of the answer are told. In: published.parquet, published_entropy.parquet.
+"""Values for the template on published numbers. In: published.parquet, published_entropy.parquet.
 
-A published number of another student, teacher or image set is a reference; no sentence tests it.
+Published numbers of another student, teacher or image set are references and not tested.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from . import BASELINE, OPPOSITE, SAME
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     found, entropy = evidence.tables["published"], evidence.tables["published_entropy"]
     known = found[found["run"] != ""]
     return {
@@ -29,7 +29,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _untrained(entropy: pd.DataFrame) -> dict[str, int]:
-    """Return in how many rows the untrained student changes as published, of how many, and what training added."""
+    """Return in how many rows, of how many, the untrained student changes as published, and the change by training."""
     known = entropy[entropy["untrained_change"].notna()]
     same = (known["untrained_change"] > 0) == (known["published_change"] > 0)
     added = known["added_direction"]
@@ -38,7 +38,7 @@ def _untrained(entropy: pd.DataFrame) -> dict[str, int]:
 
 
 def run_table(known: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a variant that has a published run, as the report shows it."""
+    """Return one row per variant with a published run as the report shows it."""
     return pd.DataFrame(
         {
             "variant": row["variant"],

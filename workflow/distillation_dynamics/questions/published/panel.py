@@ -1,4 +1,4 @@
-"""Published numbers beside the measured ones."""
+"""Panel: published and measured numbers."""
 
 from ...page import charts
 from ...page.panel import FADE, Chart, PageData, Panel
@@ -12,7 +12,7 @@ COLUMNS = {
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on published numbers; none where no variant has any."""
+    """Return the panel on published numbers; none if no variant has any."""
     if not data.has("published", "published_difference"):
         return []
     rows = data.tables["published"].dropna(subset=["published_difference"])

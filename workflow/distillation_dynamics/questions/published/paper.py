@@ -1,4 +1,4 @@
-"""The table on published numbers of a paper."""
+"""LaTeX table on published numbers."""
 
 import pandas as pd
 

@@ -1,6 +1,6 @@
-"""Which run of a paper a variant repeats: the published one with its objectives at the same places, and what differs.
+"""Finds the published run with a variant's objectives at the same places, and what differs.
 
-In: the files of `resources/published`, what the students of the study are. Out: runs as rows of `top1.csv`.
+In: the files of `resources/published`, the setting of the students. Out: runs as rows of `top1.csv`.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from ...spec.tables import Setting, Trained
 from ...spec.training import TermSpec
 from ...statistics.terms import dose_of
 
-# What all published runs have in common: ImageNet-1k and DeiT-Tiny, whose blocks and those of CaiT-S24 pairs count.
+# Common to all published runs: ImageNet-1k and DeiT-Tiny; pairs refer to its blocks and those of CaiT-S24.
 CLASSES, TRAIN_IMAGES, STUDENT, BLOCKS = 1000, 1_281_167, "deit_tiny_patch16_224", (12, 24)
 
 
 class Published(NamedTuple):
-    """The files as frames: `top1` a row a run, `trajectory` and `entropy` by the first paper's runs."""
+    """The files as frames: `top1`, one row per run; `trajectory` and `entropy` by the first paper's runs."""
 
     top1: pd.DataFrame
     trajectory: pd.DataFrame
@@ -35,7 +35,7 @@ def read_published(files: Sequence[str]) -> Published:
 
 
 def terms_of(row: dict[str, Any]) -> tuple[TermSpec, ...]:
-    """Return the terms of a published run as a study would configure them; `row` of top1.csv."""
+    """Return the terms of a published run (a row of top1.csv) as a study would configure them."""
     if row["base"] == "none":
         return (_term("cross_entropy", 1, label_smoothing=0.1),)
     terms = [
@@ -54,7 +54,7 @@ def _term(objective: str, weight: float, pairs: tuple[tuple[int, int], ...] = ()
 
 
 def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, frozenset]:
-    """Return objective -> where its pairs lie: from the start where it is the first one, otherwise from the end."""
+    """Return objective -> places of its pairs: counted from the start for the first block, otherwise from the end."""
     student, teacher = blocks
 
     def place(pair: tuple[int, int]) -> tuple:
@@ -64,7 +64,7 @@ def places(terms: Sequence[TermSpec], blocks: tuple[int, int]) -> dict[str, froz
 
 
 def term_differences(terms: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> list[str]:
-    """Return what differs between terms of the same objectives, in words."""
+    """Return the differences between terms of the same objectives in words."""
     found, published = [], {term.objective: term for term in theirs}
     for term in terms:
         other = published[term.objective]
@@ -72,14 +72,14 @@ def term_differences(terms: Sequence[TermSpec], theirs: Sequence[TermSpec]) -> l
             found.append(f"{term.name}: {dose_of(term)}, published {dose_of(other)}")
         compared = [("options", term.options, other.options), ("pairs", sorted(term.pairs), sorted(other.pairs))]
         compared += [(name, getattr(term, name), getattr(other, name)) for name in ("target", "course", "moves")]
-        # Of one pair the mean is the sum.
+        # For a single pair, mean and sum are equal.
         compared += [("reduction", term.reduction, other.reduction)] * (len(other.pairs) > 1)
         found += [f"{term.name}: {name} {ours}, published {given}" for name, ours, given in compared if ours != given]
     return found
 
 
 def setting_differences(arm: Trained, classes: int | None, row: dict[str, Any], train_images: float) -> list[str]:
-    """Return what differs between an arm of the study and a published run beside the terms, in words."""
+    """Return the differences in words, besides terms, between an arm of the study and a published run."""
     epochs = row["epochs"] if row["epochs"] > 0 else "not said"
     teacher = (arm.teacher, row["teacher"] or "none of timm's")
     pairs = {
@@ -100,7 +100,7 @@ def _said(value: Any) -> str:
 def counterpart(
     setting: Setting, variant: str, top1: pd.DataFrame, train_images: float
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the published run with the same objectives at the same places that differs least, and what differs."""
+    """Return the most similar published run with the same objectives at the same places, and what differs."""
     best, least, arm = None, [], setting.arms[variant]
     for row in top1.to_dict("records"):
         theirs = terms_of(row)
@@ -123,7 +123,7 @@ def soft_of(row: dict[str, Any], top1: pd.DataFrame) -> dict[str, Any] | None:
 def matched(
     published: Published, setting: Setting, variant: str, runs: pd.DataFrame
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return `counterpart` of a variant; `runs` are those of runs.parquet."""
+    """Return `counterpart` of a variant; `runs`: those of runs.parquet."""
     own = runs[runs["network"] == variant]
     images = own["train_images"].iloc[0] if len(own) and "train_images" in own else np.nan
     return counterpart(setting, variant, published.top1, images)

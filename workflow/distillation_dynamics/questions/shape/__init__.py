@@ -1,4 +1,4 @@
-"""Is a metric U-shaped over depth? By how much it falls and rises, a test of both, and how much of it is scale."""
+"""Whether a metric is U-shaped over depth: its fall and rise, a test of both, and the part due to scale."""
 
 import pandas as pd
 

@@ -1,6 +1,6 @@
-"""Is it U-shaped? What the words of the answer are told. In: shape.parquet and who is who.
+"""Values for the template on U shapes. In: shape.parquet and names.
 
-Every count says of how many, and a claim stands beside its control.
+Every count has its total, and a claim its control.
 """
 
 from typing import Any
@@ -20,17 +20,17 @@ from .overview import GRADIENT, count_table, flat_controls, network_table, other
 from .shapes import ROLES
 
 NULL = "intensity_permuted"
-# A metric of the claim -> the same with the scale taken out; how a sentence calls that.
+# Metric of the claim -> its form without scale; its name in a sentence.
 SCALE_FREE = {"intensity": "intensity_per_rms", "entropy": "entropy_standardised"}
 FREE_NAMES = {"intensity_per_rms": "intensity over RMS", "entropy_standardised": "entropy of standardised tokens"}
-# Of more networks the table lists what is U-shaped or undecided.
+# For more networks the table lists only U-shaped and undecided ones.
 MOST_LISTED = 3
 TABLE = "statistics/shape.parquet"
 REMEDIES = "unit_layer_scale", "permuted"
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     shape, names = evidence.tables["shape"], evidence.names
     main = shape[shape["probe"] == MAIN_IMAGE_SET]
     tested = main[main["p"].notna()]
@@ -100,9 +100,9 @@ def _spaced(rows: pd.DataFrame, verdict: str) -> list[str]:
 
 
 def unsettled(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return verdict (undecided, not resolved or flat), metrics and `few`, of rows with neither a U nor none.
+    """Return verdict (undecided, not resolved or flat), metrics and `few` for rows with neither a U nor none.
 
-    `few`: of entropies that are not resolved, over how many bins tokens spread where these are too few; else None.
+    `few`: for unresolved entropies, over how many bins tokens spread if too few; else None.
     """
     found = []
     for verdict in (UNDECIDED, NOT_RESOLVED, EMPTY):
@@ -114,7 +114,7 @@ def unsettled(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str, list[str]]) -> dict[str, Any]:
-    """Return by which metrics a network is U-shaped, the verdict of its null, and what its control is."""
+    """Return the metrics in which a network is U-shaped, the verdict of its null, and facts on its control."""
     rows = tested[tested["network"] == network]
     paper, null = rows[rows["role"] == "paper"], rows.loc[rows["metric"] == NULL, "verdict"]
     hollow = set(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
@@ -136,9 +136,10 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
 
 
 def _of_scale(rows: pd.DataFrame, paper: pd.DataFrame) -> dict[str, Any]:
-    """Return which of a network's metrics have a U of scale, one of them as a row, and how its scale-free form varies.
+    """Return which of a network's metrics have a U due to scale, one as a row, and the variation of its scale-free
+    form.
 
-    `scale_free`: the form's name and its range as a share of its largest mean over blocks; None where not measured.
+    `scale_free`: the form's name and its range as a share of its largest mean over blocks; None if not measured.
     """
     own = [told(row) for row in paper.to_dict("records") if of_scale(row)]
     free = rows[rows["metric"] == SCALE_FREE.get(own[0]["metric"])] if own else rows.iloc[:0]
@@ -150,7 +151,7 @@ def _of_scale(rows: pd.DataFrame, paper: pd.DataFrame) -> dict[str, Any]:
 
 
 def of_control(paper: pd.DataFrame, network: str, control: str, flat: list[str]) -> dict[str, Any]:
-    """Return in which of the paper's metrics a control is flat or U-shaped, and what to set instead of a flat one."""
+    """Return in which of the paper's metrics a control is flat or U-shaped, and a better control for a flat one."""
     paper = paper[(paper["network"] == control) & ~paper["metric"].isin(flat)]
     return {
         "network": network,
@@ -167,7 +168,7 @@ def _counts_of(spoken: list[dict[str, Any]], of: int) -> dict[str, int]:
 
 
 def counts(trained: pd.DataFrame) -> dict[str, Any]:
-    """Return how many trained networks are U-shaped by each of the paper's metrics, and by the null."""
+    """Return how many trained networks are U-shaped in each of the paper's metrics, and in the null."""
     paper = trained[trained["role"] == "paper"]
     null = trained[trained["metric"] == NULL]
     metrics = pd.CategoricalDtype([name for name in ROLES], ordered=True)
@@ -181,7 +182,7 @@ def counts(trained: pd.DataFrame) -> dict[str, Any]:
 
 
 def _counted(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return, by metric, how many of how many rows are U-shaped, and how many neither."""
+    """Return, by metric, how many rows are U-shaped, how many undecided, and how many there are."""
     return [
         {"metric": spaced(str(metric)), "u": len(u_shaped(own)), "of": len(own), "others": others(own)}
         for metric, own in rows.groupby("metric", sort=False, observed=True)

@@ -1,7 +1,7 @@
-"""Whether an entropy's bins decide its verdict: how many of them tokens spread over, and what other bins say.
+"""Whether the position of bins decides an entropy's verdict: number of bins tokens spread over, and other bins.
 
-In: per-image values of a network's entropies in the published bins, in bins shifted by half of one, and in bins over
-the range without its most extreme image. Out: columns of shape.parquet, and the verdict that holds in all of them.
+In: per-image values of a network's entropies in the published bins, in bins shifted by half a bin, and over the range
+without its most extreme image. Out: columns of shape.parquet, and the verdict that holds in all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ OTHER_BINS = {
     "shifted": "bins shifted by half of one",
     "without_extreme": "bins over the range without its most extreme image",
 }
-# Other columns of scalars.parquet that are read for these.
+# Other columns of scalars.parquet needed for these.
 READ = (*PER_BIN.values(), *(f"{metric}_{name}" for metric in PER_BIN for name in OTHER_BINS))
 COLUMNS = {
     "rms_per_bin": Column(
@@ -39,15 +39,15 @@ VERDICTS = {
     f"verdict_{name}": Column("", f"of an entropy: what the same tests say in {said}; empty where not measured")
     for name, said in OTHER_BINS.items()
 }
-# Of the hull of intervals over all bins.
+# For the union of intervals over all bins.
 LOWER, UPPER = ("fall_low", "rise_low", "valley_low"), ("fall_high", "rise_high", "valley_high")
 
 
 def beside(row: dict[str, Any], metric: str, values_of: Mapping[str, np.ndarray], kept: np.ndarray) -> dict[str, Any]:
-    """Return what changes in a row of shapes by its bins: COLUMNS, its intervals, and p values in other bins.
+    """Return the values of COLUMNS, intervals and p values in other bins for a row of shapes.
 
-    `values_of`: values [n, L] by column of scalars.parquet; `kept` [n]: the images that the row rests on. Intervals
-    reach over those in other bins.
+    `values_of`: values [n, L] by column of scalars.parquet; `kept` [n]: the images of the row. Intervals include those
+    in other bins.
     """
     found: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"rms_per_bin_block": None}
     per_bin = values_of.get(PER_BIN.get(metric, ""))
@@ -67,9 +67,9 @@ def beside(row: dict[str, Any], metric: str, values_of: Mapping[str, np.ndarray]
 
 
 def resolved(shape: pd.DataFrame, verdict_of: Callable[[Mapping[str, str]], np.ndarray]) -> pd.DataFrame:
-    """Return the columns of VERDICTS and `verdict`, NOT_RESOLVED where bins decide it, for a frame of shapes.
+    """Return the columns of VERDICTS and `verdict` for a frame of shapes; NOT_RESOLVED where bins decide.
 
-    `verdict_of`: given the column that stands for each p value (none: itself), the verdict of each row.
+    `verdict_of` maps the columns to use as p values (none: the usual ones) to the verdict of each row.
     """
     verdict = pd.Series(verdict_of({}), index=shape.index, dtype=object)
     told = {"verdict_own_bins": verdict.where(shape["metric"].isin(PER_BIN), "")}

@@ -1,4 +1,4 @@
-"""Which rows of shape.parquet are U-shaped and which controls flat, and the two tables of the section on shapes."""
+"""U-shaped rows of shape.parquet, flat controls, and the two tables of the section on shapes."""
 
 import pandas as pd
 
@@ -9,18 +9,18 @@ from ...statistics.u_shape.reading import change, of_scale
 from ...words import number
 from .shapes import ROLES
 
-# Of gradients a flat curve says nothing about what the blocks do to features.
+# For gradients a flat curve says nothing about the effect of blocks on features.
 GRADIENT = "gradient_magnitude"
 
 
 def u_shaped(rows: pd.DataFrame) -> set[tuple[str, int]]:
-    """Return (network, seed) of those that are U-shaped among `rows`."""
+    """Return (network, seed) of U-shaped `rows`."""
     rows = rows[rows["verdict"] == U_SHAPED]
     return set(zip(rows["network"], rows["seed"], strict=True))
 
 
 def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
-    """Return control -> metrics of the claim over which its curve is flat on the main images."""
+    """Return control -> metrics of the claim with a flat curve on the main images."""
     rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["relative_range"] < FLAT)]
     rows = rows[rows["metric"] != GRADIENT]
     flat = {control: list(rows.loc[rows["network"] == control, "metric"]) for control in names.controls.values()}
@@ -28,14 +28,14 @@ def flat_controls(shape: pd.DataFrame, names: Names) -> dict[str, list[str]]:
 
 
 def unmoved_controls(shape: pd.DataFrame, names: Names) -> set[str]:
-    """Return the controls that are flat in every metric of the claim that they have, gradients aside."""
+    """Return the controls that are flat in every measured metric of the claim, except gradients."""
     rows = shape[(shape["probe"] == MAIN_IMAGE_SET) & (shape["role"] == "paper") & (shape["metric"] != GRADIENT)]
     measured = rows.groupby("network")["metric"].nunique()
     return {control for control, flat in flat_controls(shape, names).items() if len(flat) == measured[control]}
 
 
 def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a metric: how many networks, controls and students are U-shaped by it."""
+    """Return one row per metric: how many networks, controls and students are U-shaped."""
     rows = []
     for metric, group in tested.groupby("metric", sort=False):
         networks, beside, students = (
@@ -53,7 +53,7 @@ def _share(rows: pd.DataFrame) -> str:
 
 
 def others(rows: pd.DataFrame) -> str:
-    """Return ' (1 a U of scale, 2 undecided)' of rows: U of scale, and neither U-shaped nor not; '' without any."""
+    """Return ' (1 a U of scale, 2 undecided)' for rows; "" without any."""
     found = [(sum(map(of_scale, rows.to_dict("records"))), "a U of scale")]
     found += [(int((rows["verdict"] == verdict).sum()), verdict) for verdict in (UNDECIDED, NOT_RESOLVED, EMPTY)]
     named = ", ".join(f"{count} {verdict}" for count, verdict in found if count)
@@ -61,7 +61,7 @@ def others(rows: pd.DataFrame) -> str:
 
 
 def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a network and metric of the paper, beside those of its control."""
+    """Return one row per network and metric of the paper, with its control."""
     paper = tested[tested["role"] == "paper"]
     flat = flat_controls(tested, names)
     rows = []
@@ -83,7 +83,7 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
                     if pd.isna(one["valley_block"])
                     else f"{one['valley_block']} of 0 to {one['blocks'] - 1}",
                     "rises by": change(one, "rise", interval=True),
-                    # Where the bins decide, it is p of nothing.
+                    # p is meaningless where the bins decide.
                     "p": "-" if one["verdict"] == NOT_RESOLVED else number(one["p_adjusted"], ".2g"),
                     "of scale": ", ".join(number(100 * one[f"{end}_scale_share"], ".0f") for end in ("fall", "rise")),
                     "its control": "flat: no control" if metric in of_no_control else verdict,

@@ -1,4 +1,4 @@
-"""Every metric over depth at the last epoch, beside its control, its null and Gaussian tokens."""
+"""Panel: every metric over depth at the last epoch, with its control, its null and Gaussian tokens."""
 
 from ...page import charts
 from ...page.panel import HIDE, SCALE, Chart, Control, PageData, Panel
@@ -8,7 +8,7 @@ from . import TITLE
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on metrics over depth at the last epoch; none where nothing was measured by block."""
+    """Return the panel on metrics over depth at the last epoch; none if nothing was measured by block."""
     table, metrics = profiles(data)
     if not metrics:
         return []

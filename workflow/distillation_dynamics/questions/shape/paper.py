@@ -1,4 +1,4 @@
-"""The tables and numbers on shapes over depth of a paper."""
+"""LaTeX tables and numbers on shapes over depth."""
 
 import pandas as pd
 
@@ -30,12 +30,12 @@ def _counts(tables: Tables, names: Names) -> pd.DataFrame:
 
 
 def _one_by_one(table: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return the rows of networks and controls: the report goes through no single student."""
+    """Return the rows of networks and controls: the report lists no single student."""
     return table[(table["probe"] == MAIN_IMAGE_SET) & table["network"].isin(names.fixed)]
 
 
 def counts(shape: pd.DataFrame, names: Names) -> pd.DataFrame:
-    """Return a row a metric and kind of network: how many are U-shaped, undecided, and measured."""
+    """Return one row per metric and kind of network: how many are U-shaped, undecided, and measured."""
     kinds = {"networks": names.networks, "controls": names.controls.values(), "students": names.variants}
     kind_of = {name: kind for kind, members in kinds.items() for name in members}
     rows = shape[shape["probe"] == MAIN_IMAGE_SET]

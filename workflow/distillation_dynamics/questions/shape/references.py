@@ -1,8 +1,8 @@
-"""What width, scale and number of keys alone make of a metric: its value for Gaussian tokens and for even attention.
+"""Reference values that follow from width, scale and number of keys alone: Gaussian tokens and even attention.
 
-In: depth.parquet (channels, RMS, the entropies' ranges and bins, log2 of the keys). Out: `references.parquet`, a row a
-block of the last epoch of every network. Gaussian tokens have as many channels as the block's, all independent, of mean
-0 and of its RMS; a level that they have too says nothing about what a network learned.
+In: depth.parquet (channels, RMS, ranges and bins of entropies, log2 of the keys). Out: `references.parquet`, one row
+per block of the last epoch of every network. Gaussian tokens have the block's number of channels, independent, with
+mean 0 and the block's RMS; a level that they also have says nothing about what a network learned.
 """
 
 from functools import cache
@@ -17,7 +17,7 @@ from ...spec.measure import STANDARDISED_RANGE
 from ...spec.tables import PUBLISHED_IMAGE_SET
 from ...statistics.checkpoints import at_last_epoch
 
-# Values of the tokens that are simulated: the mean entropy of these has a standard error below .002 bits.
+# Values of the simulated tokens: their mean entropy has a standard error below .002 bits.
 VALUES = 2**18
 SEED = 0
 NETWORK = {
@@ -44,9 +44,9 @@ REFERENCE_COLUMNS = KEYS | {
 
 
 def references_of(depth: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of references for the last epoch of every network in the frame of depth.parquet.
+    """Return the references for the last epoch of every network in the frame of depth.parquet.
 
-    What a block's row does not tell (no RMS, no entropy measured) is NaN. The published choice of images is left out.
+    Missing inputs (no RMS, no entropy) give NaN. The published image set is left out.
     """
     rows = depth[depth["probe"] != PUBLISHED_IMAGE_SET]
     rows = rows[at_last_epoch(rows, "network", "seed", "probe")]
@@ -76,8 +76,8 @@ def _row(one: dict) -> dict:
 def gaussian_intensity(channels: int, dc: bool = True) -> float:
     """Return the expected intensity of Gaussian tokens of RMS 1: mean over bins k of E abs(DFT[k]) / C.
 
-    abs(DFT[k]) is Rayleigh, of mean sqrt(pi C) / 2 (sqrt(pi) / 2 = 0.886), but half-normal, of mean sqrt(2 C / pi), in
-    the real bins 0 and, where C is even, C / 2. `dc`: with bin 0. NaN where no bin is left.
+    abs(DFT[k]) is Rayleigh with mean sqrt(pi C) / 2 (sqrt(pi) / 2 = 0.886), but half-normal with mean sqrt(2 C / pi) in
+    the real bins 0 and, for even C, C / 2. `dc`: with bin 0. NaN if no bin is left.
     """
     real = (1 if dc else 0) + (channels % 2 == 0)
     count = channels if dc else channels - 1
@@ -89,8 +89,8 @@ def gaussian_intensity(channels: int, dc: bool = True) -> float:
 def gaussian_entropy(channels: int, deviation: float, bins: int, low: float, high: float) -> float:
     """Return the expected entropy [bits] of `channels` independent normal values in equal bins from low to high.
 
-    Values outside count in the end bins. The count of a bin is binomial, so that the expectation of -p log2 p has a
-    closed form. Where low == high, half a unit lies on either side.
+    Values outside count in the end bins. The count of a bin is binomial, so the expectation of -p log2 p has a closed
+    form. For low == high the range is widened by half a unit on either side.
     """
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -103,7 +103,7 @@ def expected_entropy(probability: np.ndarray, channels: int) -> float:
     counts = np.arange(channels + 1)
     share = counts[1:] / channels
     bits = np.concatenate([[0.0], -share * np.log2(share)])
-    # By logarithms: scipy's binomial overflows at the smallest probabilities.
+    # With logarithms: scipy's binomial overflows at the smallest probabilities.
     chosen = gammaln(channels + 1) - gammaln(counts + 1) - gammaln(channels - counts + 1)
     likely = probability[:, None]
     binomial = np.exp(chosen + xlogy(counts, likely) + xlog1py(channels - counts, -likely))
@@ -112,9 +112,9 @@ def expected_entropy(probability: np.ndarray, channels: int) -> float:
 
 @cache
 def standardised_entropy(channels: int, bins: int) -> float:
-    """Return the mean entropy [bits] of Gaussian tokens of mean 0 and standard deviation 1 over their own channels.
+    """Return the mean entropy [bits] of Gaussian tokens standardised over their own channels.
 
-    Simulated from a fixed seed: to be standardised makes values dependent. 0 for one channel.
+    Simulated from a fixed seed, since standardisation makes values dependent. 0 for one channel.
     """
     if channels < 2:
         return 0.0

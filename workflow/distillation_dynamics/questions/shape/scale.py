@@ -1,7 +1,7 @@
-"""How much of a fall and a rise over depth is scale: what RMS, permuted channels and Gaussian tokens make of them.
+"""Part of a fall and a rise over depth due to scale: changes of RMS, permuted channels and Gaussian tokens.
 
 In: mean curves of one network's metrics on their scales, and its rows of references.parquet. Out: columns of
-shape.parquet, for the metrics of the claim.
+shape.parquet for the metrics of the claim.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from ...files import Column
 from ...statistics.u_shape.fall_and_rise import BITS, LINEAR, LOG, percent, smallest
 from .references import NETWORK, REFERENCE_COLUMNS
 
-# What intensity has once its channels were permuted.
+# Intensity after permuting the channels.
 NULL = {"intensity": "intensity_permuted"}
-# Of features; what a gradient owes to scale is no simple reference.
+# Of features; a gradient has no simple scale reference.
 OF_FEATURES = "intensity", "entropy", "activation_magnitude"
 SOURCES = {
     "rms": "RMS (of an entropy: log2 of RMS, by which fixed bins move it)",
@@ -45,9 +45,9 @@ def curve(values: np.ndarray, scale: str) -> np.ndarray:
 
 
 def by_network(alone: pd.DataFrame) -> dict[tuple, dict[str, np.ndarray]]:
-    """Return (network, seed, epoch, image set) -> metric -> its reference by block, [L], of the frame of references.
+    """Return (network, seed, epoch, image set) -> metric -> reference by block, [L], from the frame of references.
 
-    A seed or epoch that is not there is None.
+    A missing seed or epoch is None.
     """
     metrics = [name for name in REFERENCE_COLUMNS if name in OF_FEATURES]
     return {
@@ -59,9 +59,9 @@ def by_network(alone: pd.DataFrame) -> dict[tuple, dict[str, np.ndarray]]:
 
 
 def beside(row: dict[str, Any], curves: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return the columns of COLUMNS for a row of shapes; NaN where there is nothing to stand beside it.
+    """Return the values of COLUMNS for a row of shapes; NaN without a reference.
 
-    `curves`: those of `curve`, by metric; `alone`: the references of the network, by metric.
+    `curves`: those of `curve`, by metric; `alone`: the network's references, by metric.
     """
     found = dict.fromkeys(COLUMNS, np.nan)
     metric, scale, block = row["metric"], row["scale"], row["valley_block"]
@@ -85,7 +85,7 @@ def beside(row: dict[str, Any], curves: dict[str, np.ndarray], alone: dict[str, 
             change = float(other[end] - other[block])
             found[f"{name}_{source}"] = percent(change, scale, rise=name == "rise")
             if source != "null" and own >= smallest(scale):
-                # The Gaussian comes last, and stands.
+                # The Gaussian comes last and takes precedence.
                 found[f"{name}_scale_share"] = float(change / own)
     return found
 

@@ -1,9 +1,9 @@
-"""Is a metric U-shaped over depth? By how much it falls and rises, a test of both, and how much of it is scale.
+"""Whether a metric is U-shaped over depth: its fall and rise, a test of both, and the part due to scale.
 
-In: per-image values of a network's blocks (scalars.parquet) and what width and scale alone make of a metric
-(`references`). Out: the rows of `shape.parquet` (a network and metric) and `minimum.parquet` (the bootstrap
-distribution of the block of the minimum). The unit of evidence is the image: it speaks for this network only, and a
-claim about a kind of network needs several of them. Blocks are never resampled.
+In: per-image values of a network's blocks (scalars.parquet) and reference values (`references`). Out: the rows of
+`shape.parquet` (one per network and metric) and `minimum.parquet` (bootstrap distribution of the block of the minimum).
+The unit of evidence is the image: it supports statements on this network only, and a claim about a kind of network
+needs several. Blocks are never resampled.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,9 +27,9 @@ from ...statistics.u_shape import NOT_U_SHAPED, U_SHAPED, UNDECIDED, fall_and_ri
 from ...statistics.u_shape.published_reading import Resampled, adjusted, depth, fits, published, valley_p
 from . import bins, references, scale
 
-# The metrics of the claim (paper); the same with the scale or the constant term taken out, or with one range for all
-# (control); scale itself (scale); and intensity after each image's channels were permuted (null): what a network shows
-# there too is no finding about the order of channels. Entropies without bins stand beside those of the claim.
+# The metrics of the claim (paper); forms without scale or constant term, or with one range for all (control); scale
+# itself (scale); and intensity with each image's channels permuted (null), whose results are no finding about the order
+# of channels. Bin-free entropies complement those of the claim.
 ROLES = {
     "intensity": "paper",
     "entropy": "paper",
@@ -121,14 +121,14 @@ MINIMUM_COLUMNS = KEYS | {
     "block": Column("", "0-based number of the block"),
     "share": Column("", "share of the bootstrap resamples of the images whose mean curve is lowest at this block"),
 }
-# What is adjusted, each with the column of its p value.
+# Adjusted columns with their p values.
 ADJUSTED = {"p_adjusted": "p", "p_skewed": "p_skewed", "p_none": "p_none", "p_any_adjusted": "p_any"}
 
 
 def measure(values: np.ndarray, bits: bool = False) -> tuple[dict[str, Any], np.ndarray]:
     """Return one row's numbers for values [n, L] of one network and metric, and the shares of `minimum_shares`.
 
-    `bits`: the metric is in bits.
+    `bits`: whether the metric is in bits.
     """
     images, blocks = values.shape
     profile = values.mean(axis=0)
@@ -155,7 +155,7 @@ def measure(values: np.ndarray, bits: bool = False) -> tuple[dict[str, Any], np.
         "r2_valley": valley,
         "r2_monotone": monotone,
         "minimum_block": lowest,
-        # The first blocks at which the cumulative share reaches 2.5 % and 97.5 % (to rounding of the sum).
+        # First blocks at which the cumulative share reaches 2.5 % and 97.5 %, up to rounding of the sum.
         "minimum_low": int(np.argmax(cumulative >= 0.025 - 1e-9)),
         "minimum_high": int(np.argmax(cumulative >= 0.975 - 1e-9)),
         "minimum_share": float(shares[lowest]),
@@ -164,20 +164,20 @@ def measure(values: np.ndarray, bits: bool = False) -> tuple[dict[str, Any], np.
 
 
 def relative_range(profile: np.ndarray) -> float:
-    """Return (max - min) / max |value| of a mean curve [L]; 0 where all of it is 0."""
+    """Return (max - min) / max |value| of a mean curve [L]; 0 if all values are 0."""
     most = np.abs(profile).max()
     return float(np.ptp(profile) / most) if most > 0 else 0.0
 
 
 def networks(path: Path) -> list[tuple[str, int | None, int | None, str]]:
-    """Return (network, seed, last epoch, image set) of all in a scalars table, in the order of the file.
+    """Return (network, seed, last epoch, image set) of all networks in a scalars table, in file order.
 
-    A seed or epoch that is not there is None. The published choice of images is left out: it is there to be held
-    against what was published.
+    A missing seed or epoch is None. The published image set is left out: it serves the comparison with published
+    numbers.
     """
     with _open(path) as file:
         last: dict[tuple[str, int | None, str], int | None] = {}
-        # In batches: these columns repeat the same few values over millions of rows.
+        # In batches: these columns repeat a few values over millions of rows.
         for batch in file.iter_batches(columns=["network", "seed", "epoch", "probe"]):
             table = pa.Table.from_batches([batch])
             table = table.filter(pc.not_equal(table["probe"], PUBLISHED_IMAGE_SET))
@@ -192,9 +192,9 @@ def networks(path: Path) -> list[tuple[str, int | None, int | None, str]]:
 def read_values(
     path: Path, network: str, seed: int | None, epoch: int | None, image_set: str
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (column, values [n images, L blocks]) of one network: of `ROLES` and `bins.READ` those that the table has.
+    """Yield (column, values [n images, L blocks]) of one network, for columns of `ROLES` and `bins.READ` in the table.
 
-    Images of one group count as one, their mean. Raises StudyError where an image lacks a block.
+    Images of one group count as one, their mean. Raises StudyError if an image lacks a block.
     """
     with _open(path) as file:
         names = file.schema_arrow.names
@@ -234,11 +234,11 @@ def _open(path: Path) -> pq.ParquetFile:
 def shapes_of(
     paths: Sequence[Path], alone: pd.DataFrame | None = None, controls: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the tables of shapes and of minima, for the last epoch of every network in the scalars tables `paths`.
+    """Return the tables of shapes and minima for the last epoch of every network in the scalars tables `paths`.
 
-    `alone` is the frame of references.parquet, `controls` are the networks that are controls. A metric that a network
-    does not have (no column, or no image with a value in every block) has no row. An image without a finite value in
-    some block is left out of that metric as a whole, and counted in `images_left_out`.
+    `alone`: the frame of references.parquet; `controls`: networks that are controls. A metric that a network lacks (no
+    column, or no image with a value in every block) has no row. An image without a finite value in some block is left
+    out of that metric, and counted in `images_left_out`.
     """
     rows, minima = [], []
     curves: dict[tuple, dict[str, np.ndarray]] = {}
@@ -266,9 +266,9 @@ def shapes_of(
 
 
 def _judged(rows: list[dict[str, Any]], controls: Collection[str]) -> pd.DataFrame:
-    """Return the table of shapes: p values adjusted within their families, and verdicts."""
+    """Return the table of shapes with p values adjusted within their families, and verdicts."""
     shape = pd.DataFrame(rows)
-    # Without a row where the study measures none of these metrics.
+    # No rows if the study measures none of these metrics.
     shape = shape.reindex(columns=list(dict.fromkeys([*SHAPE_COLUMNS, *shape])))
     shape = shape.astype(references.MAY_BE_MISSING | dict.fromkeys(("valley_block", "rms_per_bin_block"), "Int64"))
     families = shape["role"], shape["network"].isin(controls)

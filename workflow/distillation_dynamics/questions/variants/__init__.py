@@ -1,8 +1,8 @@
-"""Does a variant help? Paired differences in test accuracy to a baseline over shared seeds.
+"""Whether a variant helps: paired differences in test accuracy from a baseline over common seeds.
 
-In: the table of runs, the terms of each variant, and what the training curves and the checkpoints tell. Out: the rows
-of `differences.parquet` and `variants.parquet`. The unit of evidence is the seed. All variants are tested at once, by
-the joint sign flips of `westfall_young`.
+In: the table of runs, the terms of each variant, and results of training curves and checkpoints. Out: the rows of
+`differences.parquet` and `variants.parquet`. The unit of evidence is the seed. All variants are tested jointly by the
+sign flips of `westfall_young`.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ def differences(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """Return what may be said of one comparison; the word significant only where a test allows it."""
+    """Return the result of one comparison in words; it says significant only if a test allows it."""
     seeds = row["seeds"]
     if seeds == 0:
         return "no seed in common: nothing can be said"

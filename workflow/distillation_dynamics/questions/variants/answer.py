@@ -1,4 +1,4 @@
-"""Does a variant help? What the words of the answer are told. In: variants.parquet and mcnemar.parquet."""
+"""Values for the template on variants. In: variants.parquet and mcnemar.parquet."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ...words import number, with_interval
 
 
 def facts(evidence: Evidence) -> dict[str, Any]:
-    """Return what the template names."""
+    """Return the values that the template uses."""
     variants, checkpoints = evidence.tables["variants"], evidence.tables["mcnemar"]
     variants = ordered(variants, variants["mean_difference"].abs())
     compared = variants[variants["seeds"] > 0]
@@ -40,7 +40,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def variant_table(variants: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a variant: its difference to the baseline with interval, joint p and what the test can find."""
+    """Return one row per variant: difference from the baseline with interval, joint p and detectable effect."""
     return pd.DataFrame(
         {
             "variant": row["variant"],

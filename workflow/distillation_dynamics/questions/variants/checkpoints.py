@@ -1,7 +1,7 @@
-"""Two fixed checkpoints beside each other on the same test images: McNemar's test, and the noise of few images.
+"""Two fixed checkpoints on the same test images: McNemar's test, and the noise of few images.
 
-In: the students' test logits and the labels. Out: the rows of `mcnemar.parquet`. Test images say how well these
-checkpoints are measured, not what a method does when it is trained again.
+In: the students' test logits and the labels. Out: the rows of `mcnemar.parquet`. Test images determine how precisely
+these checkpoints are measured, not what a method does when trained again.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ...errors import StudyError
 from ...files import Column, read_npy
 from ...statistics.keys import PAIR
 
-# A McNemar table with fewer discordant images gets the exact binomial test.
+# Below this number of discordant images a McNemar table gets the exact binomial test.
 EXACT_DISCORDANT = 25
 MCNEMAR_COLUMNS = PAIR | {
     "seed": Column("", "seed that both have"),
@@ -56,7 +56,7 @@ def mcnemar(right: Right, against: Mapping[str, str]) -> pd.DataFrame:
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
-    """Return p of McNemar's test: exact, or by chi-square with Edwards' correction where many images differ."""
+    """Return p of McNemar's test: exact, or by chi-square with Edwards' correction for many discordant images."""
     discordant = gained + lost
     if discordant < EXACT_DISCORDANT:
         return float(min(2 * stats.binom.cdf(min(gained, lost), discordant, 0.5), 1))

@@ -1,4 +1,4 @@
-"""Paired differences to the baseline: every seed, the mean and its interval."""
+"""Panel: paired differences from the baseline with all seeds, mean and interval."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from . import TITLE
 
 
 def panels(data: PageData) -> list[Panel]:
-    """Return the panel on differences to the baseline; none without any."""
+    """Return the panel on differences from the baseline; none without any."""
     if not (data.has("differences", "difference") and data.has("variants")):
         return []
     names = {"mean_difference": "value", "difference": "value", "variant": "network"}

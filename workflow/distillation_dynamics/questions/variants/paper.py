@@ -1,4 +1,4 @@
-"""The table on variants of a paper."""
+"""LaTeX table on variants."""
 
 from ...paper.numbers import Stated
 from ...paper.tables import Shown
