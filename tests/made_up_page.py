@@ -20,8 +20,8 @@ ALONE = names(("cait", "vit"), (), teacher=None)
 EDGES = (("data", "networks"), ("networks", "students"), ("students", "measure"), ("networks", "measure"))
 EDGES += (("measure", "tables"), ("tables", "statistics"), ("statistics", "figures"))
 TITLES = (
-    *("Accuracy", "What this study can show", "Is it U-shaped?", "Networks beside each other", "Does a variant help?"),
-    *("When does a gain arise?", "Dose and place", "Which layers should be aligned?", "Published beside measured"),
+    *("Accuracy", "What this study can show", "Is it U-shaped?", "Networks compared", "Does a variant help?"),
+    *("When does a gain arise?", "Dose and place", "Which layers should be aligned?", "Published and measured"),
     *("The paper's claims, one by one", "A question without a panel"),
 )
 # To make them up takes longer than to write a page.

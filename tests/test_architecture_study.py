@@ -87,5 +87,5 @@ def test_another_file_of_the_architecture_is_no_bundle(finished, monkeypatch, tm
         )
         (tmp_path / path.name).write_text(text)
     monkeypatch.setattr(bundle, "ARCHITECTURES", tmp_path)
-    with pytest.raises(StudyError, match="whose outputs lie"):
+    with pytest.raises(StudyError, match="whose outputs differ"):
         bundle.write("changed", "none", 0, None)

@@ -8,7 +8,7 @@ from distillation_dynamics.training.folder import say_clipping, trained_result
 from distillation_dynamics.training.log import Log
 from test_report_head import NAMES, runs, said
 
-NEARLY_ALL = "nearly all gradients have one length, so a term acts through the direction of its gradient"
+NEARLY_ALL = "nearly all gradients have the same norm, so a term acts through the direction of its gradient"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ NEARLY_ALL = "nearly all gradients have one length, so a term acts through the d
         (
             [1.0] * 3,
             [0.3, 0.2, 0.95],
-            ": gradients of some variants nearly all have one length and those of others do not, so eq",
+            ": nearly all gradients of some variants have the same norm and those of others do not, so eq",
         ),
         (
             *([1.0, np.nan, 5.0], [0.95, 0.0, 0.1]),
@@ -42,7 +42,7 @@ NEARLY_ALL = "nearly all gradients have one length, so a term acts through the d
         (
             [1.0, np.nan, 5.0],
             [0.95, 0.0, 0.99],
-            "; first had no limit: nearly all gradients of the others have one length",
+            "; first had no limit: nearly all gradients of the others have the same norm",
         ),
     ],
 )

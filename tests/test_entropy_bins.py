@@ -139,7 +139,7 @@ def test_the_answer_says_that_it_is_not_resolved_and_why(tmp_path):
     assert text.startswith(
         "**dino is U-shaped in intensity; not resolved in entropy (tokens spread over 0.1 of its bins, "
     )
-    assert "and below 2 the places of the bins decide); intensity falls" in text
+    assert "and below 2 the position of the bins decides); intensity falls" in text
     assert "- Entropy of dino is not resolved: its tokens spread over 0.1 bins in block 0, fewer than 2, and so" in text
     assert re.search(
         r"places decide it; in its own bins it falls by \S+ to block 1 and rises by \S+ bits \(U-shaped\), in bins "
@@ -154,7 +154,7 @@ def test_the_answer_says_that_it_is_not_resolved_and_why(tmp_path):
 def test_the_answer_says_that_other_bins_say_something_else(tmp_path):
     text = answer(table_of(tmp_path, **entropies(shifted=RISING), intensity=SCALE))
     assert "not resolved in entropy (other bins have another verdict)" in text
-    assert "- Entropy of dino is not resolved: its bins decide it; in its own bins it falls by" in text
+    assert "- Entropy of dino is not resolved: its bins decide; in its own bins it falls by" in text
 
 
 def test_p_of_what_is_not_resolved_is_not_shown(tmp_path):

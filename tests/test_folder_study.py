@@ -153,7 +153,7 @@ def test_students_train_with_every_part_of_the_loss_at_the_published_rates(resul
     result = json.loads((results / "students/all/seed0/result.json").read_text())
     assert (result["updates"], result["clip_gradient_norm"], result["ema_decay"]) == (9, 1.0, 0.9)
     methods = (results / "statistics/methods.md").read_text()
-    assert "mixup 0.8, cutmix 1, what is measured is the average of the weights over the updates" in methods
+    assert "mixup 0.8, cutmix 1, measured with the average of the weights over the updates" in methods
     assert "of 9 updates were clipped at norm 1" in (results / "statistics/report.md").read_text()
 
 

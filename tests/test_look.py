@@ -130,8 +130,13 @@ def test_a_folder_and_a_file_leave_classes_and_view_to_what_the_plan_reads(tmp_p
     ("network", "images", "name", "message"),
     [
         ("nowhere", "flat", None, r"^NETWORK: nowhere is no file or folder; give one, or hf-hub:owner/name"),
-        ("flat/a.jpg", "flat", None, r"^NETWORK: nothing beside the weights of flat/a\.jpg says which model .* MODEL="),
-        ("flat", "flat", None, r"^NETWORK: nothing beside the weights of flat says which model"),
+        (
+            "flat/a.jpg",
+            "flat",
+            None,
+            r"^NETWORK: nothing next to the weights of flat/a\.jpg names their timm model; .* MODEL=",
+        ),
+        ("flat", "flat", None, r"^NETWORK: nothing next to the weights of flat names their timm model"),
         ("net", "nowhere", None, r"^IMAGES: nowhere is no folder, \.tar or \.parquet file"),
         ("net", "net", None, r"^IMAGES: the folder net holds no images"),
         ("net", "flat", "...", r"^NAME: no letter or digit"),

@@ -100,7 +100,7 @@ def test_without_labels_or_a_control_the_answer_says_so():
         found = tables(Evidence({"depth": rows}, WHO))["class_probes"]
         assert found.empty and list(found) == list(COLUMNS)
         (answer,) = asked.said("classes", WHO, class_probes=found)
-        assert answer == "**Cannot be asked: the images have no labels, or no probe was measured.**"
+        assert answer == "**Not applicable: the images have no labels, or no probe was measured.**"
     alone = depth({"vit": VALUES["vit"]}).drop(columns=["linear_probe_top1", "linear_probe_chance"])
     answer, *_ = asked.said("classes", WHO, class_probes=tables(Evidence({"depth": alone}, WHO))["class_probes"])
     assert answer == ("**By the nearest images 30.0 % in vit (no control was measured); chance was not measured.**")

@@ -166,7 +166,7 @@ def test_the_report_calls_no_flat_control_a_control_and_no_single_block_a_shape(
     text = (study[1] / "statistics/report.md").read_text()
     assert "dino_untrained is flat over depth in" in text and "The first needs a LayerScale." in text
     assert "fewer than 3 blocks cannot be tested." in text
-    shapes = text[text.index("## Is it U-shaped?") : text.index("## Networks beside each other")]
+    shapes = text[text.index("## Is it U-shaped?") : text.index("## Networks compared")]
     assert "zero is" not in shapes and "| zero | entropy |" not in shapes
     assert "On the image set rough:" in text
 

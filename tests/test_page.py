@@ -214,7 +214,7 @@ def test_names_that_look_like_html_stay_text(tmp_path):
 
 
 def test_a_study_of_networks_alone_has_no_section_on_students(tmp_path):
-    said = written(tmp_path, who=ALONE, report=report_of(["Networks beside each other"]))
+    said = written(tmp_path, who=ALONE, report=report_of(["Networks compared"]))
     assert sections(said) == [
         *("answers", "paper", "accuracy", "study", "shape", "spectra", "networks", "map", "classes", "beside"),
         *("course", "cka", "claims", "cost", "provenance", "glossary"),

@@ -220,10 +220,10 @@ def test_the_report_says_what_agrees_what_does_not_and_what_was_not_measured():
     }
     said = text(tables(IMAGENET, differences))
     assert (
-        "**Of 8 variants that a paper ran too, agrees: spectral_last; disagrees: spectral_first; not measured: " in said
+        "**Of 8 variants with a published run, agrees: spectral_last; disagrees: spectral_first; not measured: " in said
     )
     assert "| spectral_last | SpectralKD Last | -0.16 |" in said
-    assert "beside the published one: not measured." in said
+    assert "for comparison with the published one: not measured." in said
 
 
 def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
@@ -238,7 +238,7 @@ def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
     assert "Untrained, the same students change in the published direction in 2 of 2 rows; what training adds" in said
     alone = published.entropy(NUMBERS, tables(FULL, {}, 6000).reset_index(), entropies(1.0, epochs=(2, 5)))
     assert "Untrained students were not measured" in text(tables(FULL, {}, 6000), alone)
-    assert "**None was published" in text(tables(FULL, {}, 6000).query("run == ''"))
+    assert "**Not applicable: no variant has" in text(tables(FULL, {}, 6000).query("run == ''"))
 
 
 def test_the_figure_says_of_how_many_its_crosses_are_of_the_same_run():

@@ -91,7 +91,7 @@ def test_the_head_names_all_that_is_not_in_every_recipe():
         "ema": {"decay": 0.999, "warmup": True},
     }
     assert recipe_said(whole) == (
-        f"{plain}, gradient clipped at 1, each image in 3 views in a row, mixup 0.8, what is measured is the average "
-        "of the weights over the updates (EMA, decay 0.999 after a warm-up)"
+        f"{plain}, gradient clipped at 1, each image in 3 views in a row, mixup 0.8, measured with the average of the "
+        "weights over the updates (EMA, decay 0.999 after a warm-up)"
     )
     assert recipe_said(recipe | {"mixing": {"mixup": 0.0, "cutmix": 1.0}}) == f"{plain}, cutmix 1"

@@ -353,7 +353,7 @@ def test_a_null_without_a_u_or_without_values_is_not_said_to_explain_any(tmp_pat
 def test_what_an_untrained_network_shows_is_said_to_take_no_training(two_seeds):
     table = two_seeds[0]["shape"].copy()
     table.loc[(table["network"] == "cait_untrained") & (table["metric"] == "entropy"), "verdict"] = "U-shaped"
-    said = "cait_untrained is U-shaped in entropy already: it takes no training of cait."
+    said = "cait_untrained is also U-shaped in entropy: this U of cait does not come from training."
     assert said in "\n".join(on_shapes(table, WHO))
 
 
@@ -365,11 +365,11 @@ def test_nothing_is_called_significant_with_fewer_than_six_seeds(seeds, tmp_path
     assert set(tables["effects"]["verdict"]) == {"too few seeds for a test"}
     answer = sections(text)["Does a variant help?"]
     if seeds == 1:
-        assert answer.startswith("**One seed cannot tell: differences to soft run from")
+        assert answer.startswith("**One seed is not enough: differences to soft run from")
         assert "without any interval of training" in answer
     else:
         assert answer.startswith(
-            f"**{seeds} seeds cannot tell by a test (the smallest sign-flip p is {2 / 2**seeds:.2g})"
+            f"**{seeds} seeds are too few for a test (the smallest sign-flip p is {2 / 2**seeds:.2g})"
         )
 
 
@@ -377,7 +377,7 @@ def test_eight_seeds_are_answered_by_name_and_size(eight_seeds):
     answer = sections(eight_seeds[1])["Does a variant help?"]
     assert re.match(
         r"\*\*hard \(\+0\.\d\d points\) differs significantly from soft, of 3 variants tested over 8 seeds "
-        r"\(joint sign flips\); in the 2 others no difference was found\.",
+        r"\(joint sign flips\); the 2 others show no detectable difference\.",
         answer,
     )
 
@@ -599,7 +599,7 @@ def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_p
         "that of activation magnitude; the null (intensity after permuting channels) is U-shaped too; no control was "
         "measured (30 images).**"
     )
-    assert "there is one network in this study" in sections(text)["Networks beside each other"]
+    assert "there is one network in this study" in sections(text)["Networks compared"]
 
 
 def test_more_than_twelve_networks_are_counted(tmp_path):
@@ -620,16 +620,16 @@ def test_networks_without_any_of_the_papers_metrics_are_said_to_have_none(alone)
 
 def test_pairs_stand_beside_their_controls_and_the_ceiling(alone):
     _, tables, text = alone
-    answer = sections(text)["Networks beside each other"]
+    answer = sections(text)["Networks compared"]
     table = tables["networks"]
     best = table[table["kind"] == "networks"].nlargest(1, "cka").iloc[0]
     assert answer.startswith(
-        f"**Most alike of 5 pairs by CKA: {best['network']} and {best['other']}, {best['cka']:.2f}"
+        f"**Most similar of 5 pairs by CKA: {best['network']} and {best['other']}, {best['cka']:.2f}"
     )
     seeds = table[table["kind"] == "seeds"].iloc[0]
     assert answer.endswith(f"; of one network with another seed: {seeds['cka']:.2f} (vit and vit2).**")
-    assert "More alike than their controls: by CKA in 2 of 2 pairs" in text, "those of cait are flat"
-    assert "cait_untrained is flat over depth and stands for no control here." in text
+    assert "More similar than their controls: by CKA in 2 of 2 pairs" in text, "those of cait are flat"
+    assert "cait_untrained is flat over depth and no control." in text
     assert "CKA rests on 1,280 rows (tokens)." in text
 
 
@@ -668,11 +668,11 @@ def test_of_many_networks_the_most_alike_pairs_are_listed_and_the_table_that_hol
 
 def test_without_a_second_seed_there_is_no_ceiling():
     answer = beside_of(names(("a", "b", "c"), teacher=None))[0]
-    assert answer.endswith("No network has a second seed, so that nothing tells how alike two networks can come.**")
+    assert answer.endswith("No network has a second seed, so the highest attainable similarity is unknown.**")
     assert "their controls: 0." in answer
     who = names(("a", "b", "c"), teacher=None, seeds=[("a", "b")])
     answer = beside_of(who, lambda table: table[table["kind"] != "seeds"])[0]
-    assert "The networks that differ in their seed were not compared, so that nothing tells" in answer
+    assert "The networks that differ in their seed were not compared, so the highest attainable" in answer
 
 
 def test_two_seeds_alone_are_a_ceiling_of_nothing():
@@ -688,13 +688,13 @@ def test_without_controls_nothing_is_said_to_be_beyond_them():
     assert "More alike" not in said
     flat = beside_of(names(("a", "b"), teacher=None), unmoved={"a_untrained", "b_untrained"})
     assert "; a_untrained and b_untrained, flat over depth, are no controls. No network has" in flat[0]
-    assert flat[1].startswith("a_untrained and b_untrained are flat over depth and stand for no control here.")
+    assert flat[1].startswith("a_untrained and b_untrained are flat over depth and no controls.")
 
 
 def test_what_was_not_measured_is_not_answered():
     who = names(("a", "b"), teacher=None)
     nothing = beside_of(who, lambda table: table.iloc[:0])
-    assert nothing == ["**Cannot be asked: no measure of the likeness of two networks was taken.**"]
+    assert nothing == ["**Not applicable: no similarity of two networks was measured.**"]
     answer = beside_of(who, lambda table: table.assign(cka=np.nan, cka_kind="", cka_rows=np.nan))
     assert answer[0].startswith("**mutual neighbours of a and b, 0.") and "CKA rests" not in answer[1]
 
@@ -707,7 +707,9 @@ def test_measures_that_name_another_pair_are_said_to():
     def swapped(table):
         return table.assign(procrustes=table["cka"], neighbours=table["cka"])
 
-    assert re.search(r"do not agree on it: \w and \w by Procrustes distance\.", beside_of(who, swapped)[1])
+    assert re.search(
+        r"Other measures name another pair: \w and \w by Procrustes distance\.", beside_of(who, swapped)[1]
+    )
 
 
 def test_few_rows_of_a_cka_between_networks_are_said():

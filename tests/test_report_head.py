@@ -253,7 +253,7 @@ def test_a_study_without_students_tests_nothing():
         (depth(), ["Blocks: 3 and 5."]),
         (
             depth(student=(48,) * 4),
-            ["a ratio of 1.33", "Blocks: 3 and 4, of which 2 neither first nor last: first and last"],
+            ["a ratio of 1.33", "Blocks: 3 and 4, only 2 of them between first and last"],
         ),
         (
             depth(),
@@ -274,7 +274,7 @@ def test_room_in_width_blocks_and_directions_is_measured_against_the_student(fra
     ("frame", "expected"),
     [
         (cka(), "CKA of the teacher's first and last block is 0.50 of tokens, 0.70 of images."),
-        (cka(0.95, 0.91), "are alike (CKA 0.95 of tokens, 0.91 of images): early and late alignment ask for nearly"),
+        (cka(0.95, 0.91), "are similar (CKA 0.95 of tokens, 0.91 of images): early and late alignment have nearly"),
         (cka(np.nan, 0.7), "is 0.70 of images."),
         (cka(0.95, 0.7), "is 0.95 of tokens, 0.70 of images."),
         (cka(np.nan, np.nan), "Contrast of the teacher's first and last block: not measured."),
@@ -320,7 +320,7 @@ def test_the_smallest_effect_is_told_by_variant_beside_the_largest_that_was_seen
         ({}, "- Images: teacher and students see the same 6,000 training images."),
         ({"cait": 0}, "- Images: the teacher's weights come from elsewhere; students see 6,000 images."),
         ({"cait": 900}, "- Images: 900 for the teacher, 6,000 for the students."),
-        ({"cait": 30000}, "; no control tells how much of the gain is due to those images."),
+        ({"cait": 30000}, "; no control shows how much of the gain is due to those images."),
         (
             {"cait": 30000, "alone": 30000},
             "with the teacher's images and labels alone the student's architecture reaches 79.00 % (alone).",
@@ -362,7 +362,7 @@ def test_whether_training_is_finished_is_said_of_the_baseline(curve, expected):
     ("top1", "expected"),
     [
         (79.0, "- Gap: 79.00 % with labels alone (none), 83.00 % of the teacher."),
-        (84.0, "83.00 % of the teacher: the teacher knows no better."),
+        (84.0, "83.00 % of the teacher: the teacher is not better."),
     ],
 )
 def test_the_gap_is_that_to_the_student_on_its_own_images(top1, expected):

@@ -55,7 +55,7 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
         (
             [row_of(p_joint=0.01, mean_difference=1.0), row_of("none")],
             "hard (+1.00 points) differs significantly from soft, of 2 variants tested over 8 seeds (joint sign "
-            "flips); in the other no difference was found.",
+            "flips); the other shows no detectable difference.",
         ),
         (
             [row_of("none", p_joint=0.01, mean_difference=-1.8, changes=2)],
@@ -64,38 +64,38 @@ LEFT_OUT = {"seeds": 3, "joint_seeds": 0, "p_joint": NAN, "smallest_p": NAN, "jo
         ),
         (
             [row_of(), row_of("none", mean_difference=-0.2)],
-            "No difference to soft was found in 2 variants tested over 8 seeds (joint sign flips): differences to soft "
-            "run from -0.20 (none) to +0.10 points (hard).",
+            "No detectable difference from soft in 2 variants tested over 8 seeds (joint sign flips): differences to "
+            "soft run from -0.20 (none) to +0.10 points (hard).",
         ),
         (
             [row_of(low=0.05, high=0.15), row_of("none", mean_difference=-0.2, high=-0.1, low=-0.3)],
-            "No difference to soft was found in 2 variants tested over 8 seeds (joint sign flips): differences to soft "
-            "run from -0.20 (none) to +0.10 points (hard); the own 95 % intervals of hard (+0.10 points) and "
-            "none (-0.20 points) exclude 0, which the test of all does not bear out.",
+            "No detectable difference from soft in 2 variants tested over 8 seeds (joint sign flips): differences to "
+            "soft run from -0.20 (none) to +0.10 points (hard); the single 95 % intervals of hard (+0.10 points) and "
+            "none (-0.20 points) exclude 0, which the joint test does not confirm.",
         ),
         (
             [row_of(p_joint=0.01, mean_difference=1.0), row_of("last", high=-0.1), row_of("none")],
             "hard (+1.00 points) differs significantly from soft, of 3 variants tested over 8 seeds (joint sign "
-            "flips); the own 95 % interval of last (+0.10 points) excludes 0, which the test of all does not bear "
-            "out; in the other no difference was found.",
+            "flips); the single 95 % interval of last (+0.10 points) excludes 0, which the joint test does not "
+            "confirm; the other shows no detectable difference.",
         ),
         (
             [row_of(seeds=3, joint_seeds=3, smallest_p=0.25)],
-            "3 seeds cannot tell by a test (the smallest sign-flip p is 0.25): hard differs from soft by "
+            "3 seeds are too few for a test (the smallest sign-flip p is 0.25): hard differs from soft by "
             "+0.10 [-0.20, +0.40] points; read the intervals.",
         ),
         (
             [row_of(**LEFT_OUT), row_of("none", **LEFT_OUT)],
-            "3 seeds cannot tell by a test (no seed is shared by all): differences to soft run from +0.10 (hard) to "
+            "3 seeds are too few for a test (no seed is shared by all): differences to soft run from +0.10 (hard) to "
             "+0.10 points (hard); read the intervals.",
         ),
         (
             [row_of(seeds=1, low=NAN, high=NAN, joint_seeds=0)],
-            "One seed cannot tell: hard differs from soft by +0.10 points, without any interval of training.",
+            "One seed is not enough: hard differs from soft by +0.10 points, without an interval over seeds.",
         ),
         (
             [row_of(seeds=0, mean_difference=NAN, joint_seeds=0)],
-            "Nothing can be said: no variant shares a seed with soft.",
+            "No result: no variant shares a seed with soft.",
         ),
         # What was not tested is not said to show no difference.
         (
@@ -111,7 +111,7 @@ def test_the_answer_on_variants(rows, said):
 def test_what_a_variant_changes_beside_its_subject_is_named():
     said = on_variants(row_of("none", changes=2, differs="a; b"), row_of(), row_of("copy", changes=0, differs=""))
     assert said[1:3] == [
-        "none differs from soft in 2 things: a; b. Its difference is that of all of them together.",
+        "none differs from soft in 2 changes: a; b. Its difference is their joint effect.",
         "copy and soft have the same terms.",
     ]
     assert "| a; b |" in said[3]
@@ -162,14 +162,14 @@ def turned(early, late, tested=False, **more):
         ),
         (
             [turned((-1, 3), (-2, -0.5)), turned((NAN, NAN), (NAN, NAN), variant="none")],
-            "Of 2 variants, against soft (8 seeds): hard and none gain early and lose late in the mean alone: a test "
-            "or an interval does not exclude 0.",
+            "Of 2 variants, against soft (8 seeds): hard and none gain early and lose late only in the mean: no test "
+            "or interval excludes 0.",
         ),
         (
             [turned((1, 3), (-2, -0.5), tested=True), turned((-1, 3), (-2, -0.5), variant="none")],
             "Of 2 variants, against soft (8 seeds): hard (early +2.00 [+1.00, +3.00], late -1.00 [-2.00, -0.50] "
-            "points) gains early and loses late by the joint test; none gains early and loses late in the mean alone: "
-            "a test or an interval does not exclude 0.",
+            "points) gains early and loses late by the joint test; none gains early and loses late only in the mean: "
+            "no test or interval excludes 0.",
         ),
         (
             [row_of(early_gain=-1.0, late_gain=-2.0), row_of("none")],
@@ -251,8 +251,8 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
                 contrast(verdict="no difference found", level="smaller", share=0.11, other_share=0.08),
                 contrast(dose.OF_DOSE, other="last_low", other_pairs="3-5", other_share=0.11),
             ],
-            "Of 1 contrast of place none shows a difference; of 1 contrast of dose the larger is worse in 1 (last less "
-            "last_low), over 8 seeds.",
+            "Of 1 contrast of place none shows a detectable difference; of 1 contrast of dose the larger is worse in "
+            "1 (last less last_low), over 8 seeds.",
         ),
         (
             [
@@ -262,7 +262,7 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
                 contrast(variant="q", verdict=dose.TOO_FEW),
             ],
             "Of 4 contrasts of place the later is worse in 1 (last less first) and better in 1 (last2 less first); in "
-            "1 no difference was found; 1 not tested, over 8 seeds.",
+            "1 no difference was detected; 1 not tested, over 8 seeds.",
         ),
         (
             [contrast(dose.OF_DOSE, verdict=dose.TOO_FEW, seeds=1, low=NAN, high=NAN, p_joint=NAN)],
@@ -297,7 +297,7 @@ def test_two_places_at_one_weight_are_said_to_differ_in_dose_too():
     paragraphs = asked.said("dose", dose_and_place=pd.DataFrame([mixed, contrast()]), effects=ALONE, doses=DOSES)
     assert paragraphs[1] == (
         "At one weight, dose and place change together: last has 54 % of the loss and first 8 %; their difference "
-        "tells of neither."
+        "cannot be attributed to either."
     )
     assert "| place and dose | last less first | 3-5 / 0-0 | 54, 8 |" in paragraphs[2]
 
@@ -318,7 +318,7 @@ def effect(**more):
                 effect(verdict=effects.HELPS),
                 effect(objective="projector", variant="p_last", mean_difference=-0.37, verdict=effects.HARMS),
             ],
-            "Aligning helped in 1 of 2 terms with pairs (last +0.26 points); aligning did harm in 1 (p_last -0.37 "
+            "Aligning helped in 1 of 2 terms with pairs (last +0.26 points); aligning hurt in 1 (p_last -0.37 "
             'points). Differences to soft: see "Does a variant help?".',
         ),
         (
@@ -328,7 +328,7 @@ def effect(**more):
         ),
         (
             [effect(verdict=effects.MIXED, pairs="0-0, 3-5")],
-            'Not of this term alone: 1 of 1 term with pairs. Differences to soft: see "Does a variant help?".',
+            'Not due to this term alone: 1 of 1 term with pairs. Differences to soft: see "Does a variant help?".',
         ),
         ([], "Not testable here: no variant aligns any pair of blocks."),
     ],
@@ -376,20 +376,19 @@ def on_alignment(rows=(), **tables):
         (
             [near(), near(1, cka=0.67)],
             "Student blocks 0 and 1 are nearest to teacher block 0 (CKA 0.67 to 0.80); before training CKA with the "
-            "nearest is 0.74, with the same block in 2 of 2, so that training is not shown to have made them "
-            "so.",
+            "nearest is already 0.74, with the same block in 2 of 2: no detectable effect of training.",
         ),
         (
             [near(verdict=measured.TOO_FEW, gain_seeds=1, untrained_block=3)],
-            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74, "
-            "with the same block in 0 of 1, so that training is not shown to have made them so. 1 seed allows "
-            "no interval and no test.",
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is already "
+            "0.74, with the same block in 0 of 1: no detectable effect of training. 1 seed allows no interval and no "
+            "test.",
         ),
         (
             [near(verdict=measured.TOO_FEW, gain_seeds=3)],
-            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is 0.74, "
-            "with the same block in 1 of 1, so that training is not shown to have made them so. 3 seeds allow "
-            "no test, which needs 6.",
+            "Student block 0 is nearest to teacher block 0 (CKA 0.80); before training CKA with the nearest is already "
+            "0.74, with the same block in 1 of 1: no detectable effect of training. 3 seeds allow no test, which needs "
+            "6.",
         ),
         (
             [
@@ -397,8 +396,7 @@ def on_alignment(rows=(), **tables):
                 near(1, verdict=measured.NOT_COMPARED),
             ],
             "Student block 1 is nearest to teacher block 0 (CKA 0.80) and student block 0 is nearest to teacher block "
-            "2 (CKA 0.80); the untrained student was not compared, so that nothing tells whether training made them "
-            "so.",
+            "2 (CKA 0.80); the untrained student was not compared, so the effect of training is unknown.",
         ),
     ],
 )
@@ -409,16 +407,16 @@ def test_likeness_is_said_to_be_of_training_only_where_it_stands_out(rows, said)
 
 
 def test_the_ceiling_is_said_or_that_there_is_none():
-    none = "No teacher of another seed was compared, so that nothing tells how alike two networks can come."
+    none = "No teacher of another seed was compared, so the highest attainable CKA is unknown."
     assert none in on_alignment([near()])[1]
     said = on_alignment([near(ceiling=0.9), near(1, ceiling=0.95)])[1]
     assert "Ceiling, the same block of a teacher of another seed: 0.90 to 0.95." in said and none not in said
 
 
 def test_blocks_that_have_no_cka_or_were_not_compared_are_said_not_to():
-    assert on_alignment()[1:] == ["No pair of blocks has a CKA: all rows of a block are alike."]
+    assert on_alignment()[1:] == ["No pair of blocks has a CKA: all rows of a block are equal."]
     assert on_alignment(alignment=PAIRS[:0])[1:] == [
-        "Likeness before aligning: CKA of soft with the teacher cait was not measured."
+        "Similarity before aligning: CKA of soft with the teacher cait was not measured."
     ]
 
 

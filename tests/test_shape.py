@@ -272,7 +272,7 @@ def row_of(**more):
         ({"verdict": "not U-shaped", "verdict_published": "not U-shaped"}, ""),
         ({"verdict_published": "not U-shaped", "depth": 0.013}, "less than 0.10: the linear range"),
         ({"verdict_published": "not U-shaped", "p_any_adjusted": 0.3}, "but p = 0.3 of its means by themselves"),
-        ({"verdict": "not U-shaped"}, "in the typical image (mean logarithm) alone, and not in the mean over images"),
+        ({"verdict": "not U-shaped"}, "only in the typical image (mean logarithm), not in the mean over images"),
         (
             {"verdict": "not U-shaped", "valley": 0.01},
             "less than a factor of 1.05, below which a change",
@@ -282,7 +282,7 @@ def row_of(**more):
             {"verdict": "undecided", "p_adjusted": 1, "skew": 0.2},
             "too skewed for 50 images: -skewness / sqrt(n) is 0.2",
         ),
-        ({"verdict": "undecided", "images": 9}, "of 9 images, fewer than 20, nothing tells how skewed"),
+        ({"verdict": "undecided", "images": 9}, "with 9 images, fewer than 20, the skewness"),
         ({"verdict": "undecided", "p_skewed": 0.2}, "falls by 20 % [15, 25] to block 2 and rises by 30 % [22, 41]"),
     ],
 )

@@ -90,7 +90,7 @@ def test_the_card_has_the_numbers_of_the_tables_and_says_what_is_not_recorded(he
     for said in (
         f"top-1 {result['test_top1']:.2f} % of 10,000 test images", "without an interval of training",
         "Difference to none, paired over 1 seed:", "Loss: 0.1 cross_entropy", "+ 0.9 hard", "Teacher: cait_xxs24_224",
-        "Licence beside the images: The MIT License", "Licence of the weights: not recorded",
+        "Licence with the images: The MIT License", "Licence of the weights: not recorded",
         "1 x 28 x 28 values with mean 0.286 and deviation 0.353",
     ):  # fmt: skip
         assert said in text, said

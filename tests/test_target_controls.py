@@ -50,18 +50,18 @@ def rows(listed, **top1):
 @pytest.mark.parametrize(
     ("difference", "verdict", "words"),
     [
-        (STEPS, "better", "last reaches more than with zero in the teacher's place (+1.00 ["),
-        (-STEPS, "worse", "last reaches less than with zero in the teacher's place (-1.00 ["),
+        (STEPS, "better", "last is better than with zero instead of the teacher (+1.00 ["),
+        (-STEPS, "worse", "last is worse than with zero instead of the teacher (-1.00 ["),
         (
             STEPS - 1.0,
             "not found",
-            "last and the same with zero in the teacher's place: no difference found (+0.00 [",
+            "last and the same with zero instead of the teacher: no detectable difference (+0.00 [",
         ),
-        (STEPS[:3], "untested", "last and the same with zero in the teacher's place: too few seeds for a test ("),
+        (STEPS[:3], "untested", "last and the same with zero instead of the teacher: too few seeds for a test ("),
         (
             np.array([2.0, 0.1, -0.1, 2.2, 0.2, 1.9, -0.2, 1.5]),
             "not found",
-            "last and the same with zero in the teacher's place: no difference found (+0.95 [",
+            "last and the same with zero instead of the teacher: no detectable difference (+0.95 [",
         ),
     ],
 )
@@ -81,7 +81,7 @@ def test_without_a_control_nothing_is_said_of_the_teacher():
     table = rows({"last": LAST}, soft=[70, 71], last=[71, 72])
     assert table.empty
     (answered,) = said("controls", controls=table)
-    assert answered.startswith("**Not tested: no variant has a control in the teacher's place")
+    assert answered.startswith("**Not tested: no variant has a null target")
 
 
 def test_the_dose_by_epoch_is_that_of_loss_and_gradients():

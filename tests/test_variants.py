@@ -189,7 +189,7 @@ def test_verdicts_say_what_a_number_of_seeds_cannot_do():
     six = compare(runs_of(soft=[80.0] * 6, hard=80 + steps, none=80 - steps))
     assert [text.split(" (")[0] for text in six["verdict"]] == ["significantly better", "significantly worse"]
     apart = compare(runs_of(soft=[80.0, None], hard=[None, 81.0]))
-    assert apart["verdict"].iloc[0] == "no seed in common: nothing can be said"
+    assert apart["verdict"].iloc[0] == "no seed in common: no result"
     # Six seeds, a large mean and a spread that is larger still.
     wide = compare(runs_of(soft=[80.0] * 6, hard=80 + np.array([2.0, 2, 2, 2, 2, -0.5])))
     assert wide["verdict"].iloc[0].startswith("no difference found, none larger than 2.65 points (p 0.062 in a joint")

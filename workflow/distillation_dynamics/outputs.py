@@ -29,11 +29,6 @@ class Request:
     tokens; `attention`, attention maps, passed on layer by layer and not part of `Outputs`; `gradients` of the label's
     logit by the block's output; `lens`, the head's logits of the block. `pooled`: the head's input, [B, D]. `network`:
     the network itself with the images as it sees them.
-
-    `logits` [B, K]. By block: `features`, its patch tokens as [B, C, H, W]; `prefix`, its class, distillation and
-    register tokens; `attention`, its attention maps, given away layer by layer and in no `Outputs`; `gradients`, those
-    of the label's logit by its output; `lens`, the logits that the head gives of it. `pooled`: what the head reads,
-    [B, D]. `network`: the network itself, and the images as it sees them.
     """
 
     logits: bool = False

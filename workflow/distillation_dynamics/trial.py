@@ -90,7 +90,7 @@ def tried(metrics: dict[str, dict[str, Any]], pairs: list[str]) -> dict[str, dic
         taken = {table: KEYS.get(table, PAIR_KEYS if name in pairs else NETWORK) | COLUMNS for table in own[name]}
         if known := sorted({one for table, columns in own[name].items() for one in taken[table].keys() & set(columns)}):
             path = os.path.relpath(module.__file__)
-            faults[name] = f"{path}: {', '.join(known)} stands beside every metric in its table; choose another name"
+            faults[name] = f"{path}: {', '.join(known)} is a column of every metric's table; choose another name"
     return {"faults": faults, "tables": tables, "own": own}
 
 

@@ -88,7 +88,7 @@ def targets() -> dict[str, Target]:
     """Return the null targets by name; raise StudyError as `objectives`."""
     found = {TEACHER: Target((*WHOLE, *BY_BLOCK), *(TARGET_WEIGHTS[0], TARGET_BLOCKS[0]))}
     for file in _files("targets"):
-        file.must_give_one_of(("target", "WEIGHTS", "BLOCKS"), "what stands in the teacher's place")
+        file.must_give_one_of(("target", "WEIGHTS", "BLOCKS"), "null target")
         found[file.name] = Target(
             file.texts("KINDS", (*WHOLE, *BY_BLOCK), (*WHOLE, *BY_BLOCK)),
             file.one("WEIGHTS", TARGET_WEIGHTS, TARGET_WEIGHTS[0]),

@@ -104,7 +104,7 @@ class File(NamedTuple):
         body = getattr(self.names[name], "body", [])
         found = next((f for f in body if isinstance(f, ast.FunctionDef) and f.name == method), None)
         if found is None:
-            raise StudyError(f"{self.path}: there is no method {method} of {name}; see the other files beside it")
+            raise StudyError(f"{self.path}: there is no method {method} of {name}; see the other files in its folder")
         written = found.args
         if written.vararg or written.kwarg or written.defaults or written.kwonlyargs:
             raise self.fault(method, "must name its parameters, each without a default")

@@ -20,7 +20,7 @@ from . import pairs, ranks
 
 HEADS = "predictor", "sign", "correlation", "less early", "studies", "pairs", "other than depth"
 NOTE = """\
-Correlation: Spearman's with the effect in the study left out, its sign told by the others; mean over studies and
+Correlation: Spearman's with the effect in the study left out, its sign from the others; mean over studies and
 95 % t interval. Pairs of one study share students and teacher: the unit is the study, few give wide intervals.
 Other than depth: studies in which it orders pairs neither as their depth does nor just the other way; in the rest
 it is the rule `early`, or its opposite, under another name."""

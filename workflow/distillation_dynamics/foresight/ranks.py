@@ -25,21 +25,21 @@ SAME = 1e-9
 INTERVAL_LOW = "lower end of its 95 % t interval over studies, may pass -1; NaN with one study or without spread"
 COLUMNS = {
     "predictor": Column("", "column of pairs.parquet"),
-    "sign": Column("", "that of its mean correlation in all studies, which a further one would be told; 0: none"),
+    "sign": Column("", "sign of its mean correlation over all studies, for use in a further one; 0: none"),
     "correlation": Column(
         "",
-        "rank correlation with the effect in the study left out, times the sign that the others told, mean over "
-        "studies; 1: order foretold, -1: the opposite",
+        "rank correlation with the effect in the study left out, times the sign in the others, mean over "
+        "studies; 1: order predicted, -1: reversed",
     ),
     "low": Column("", INTERVAL_LOW),
     "high": Column("", "upper end of that interval"),
-    "tested": Column("", "studies that it is the mean of: computed, and others told a sign"),
-    "computed": Column("", "studies with a correlation: three pairs or more, predictor and effect differing"),
+    "tested": Column("", "studies that it is the mean of: computed, with a sign in the others"),
+    "computed": Column("", "studies with a correlation: three pairs or more, varying predictor and effect"),
     "studies": Column("", "studies with a pair"),
     "pairs": Column("", "pairs of all studies that have the predictor"),
     "missing": Column("", "pairs that lack it"),
     "other_than_depth": Column(
-        "", "of the studies computed, those in which it orders pairs neither as depth does nor just the other way"
+        "", "of the studies computed, those in which its order of pairs is neither that of depth nor the reverse"
     ),
     "less_early": Column(
         "", f"that correlation less the one of `{EARLY}` on the same pairs, mean over studies that have both"

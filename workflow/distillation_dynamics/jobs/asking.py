@@ -16,7 +16,7 @@ class UnansweredError(Exception):
 def ask(module: str, text: str) -> Any:
     """Return what `python -m <module> <text>` prints as its last line, JSON; it computes with one thread.
 
-    Raises UnansweredError where it fails.
+    Raises UnansweredError if it fails.
     """
     command = [sys.executable, "-m", f"{__package__.partition('.')[0]}.{module}", text]
     alone = os.environ | dict.fromkeys(VARIABLES, "1")

@@ -53,11 +53,6 @@ class Graph:
     student's training images, by (source, student); `runs`, `students`: by (arm, seed); `by_network`: measured weights
     of `networks/<name>`, the reference first, and of `students/<arm>/seed<k>`. Parts that a study lacks are None or
     empty.
-
-    `sets` are those of images, `released` those that fetch weights, both by name; `outputs` are what a teacher says of
-    the training images of a student, by both names; runs and students go by arm and seed; `by_network` holds what is
-    measured of `networks/<name>`, the reference first, and of `students/<arm>/seed<k>`. A part of a study that is not
-    there is None, or empty.
     """
 
     study: Study

@@ -1,6 +1,6 @@
-"""Why SLURM does not start a job yet, as it says itself: what passes, what somebody has to do, what never comes.
+"""Explains why SLURM does not start a job: reasons that pass, that need a person, that can never be met.
 
-SLURM's list of reasons is src/common/job_state_reason.c (slurm_protocol_defs.c before 23.11) and explains them in
+SLURM lists its reasons in src/common/job_state_reason.c (slurm_protocol_defs.c before 23.11) and explains them in
 `squeue(1)`, JOB REASON CODES, and on https://slurm.schedmd.com/resource_limits.html. The name of a limit says of what
 it is one, and for whom; those for one job can never be met, those for all jobs of a user, an account or a QOS are met
 when others of them end.

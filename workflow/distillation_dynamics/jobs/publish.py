@@ -1,4 +1,4 @@
-"""Publish the finished run of a student in its study: `python -m distillation_dynamics.jobs.publish STUDENT RUN`.
+"""Links the finished run of a student into its study: `python -m distillation_dynamics.jobs.publish STUDENT RUN`.
 
 In: the files of two tasks with one key, the student and its run in the store. Out: links to the run's files under the
 study's names (copies if the file system has no links), and their record. Reports the error of a failed training; trains

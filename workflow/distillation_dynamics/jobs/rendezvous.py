@@ -1,4 +1,4 @@
-"""Where the processes of a training on several nodes meet: `python -m distillation_dynamics.jobs.rendezvous`.
+"""Meeting point of the processes of a training on several nodes: `python -m distillation_dynamics.jobs.rendezvous`.
 
 Runs on the first node of a job and prints host:port with a free port. Ephemeral ports are excluded: any connection may
 take one at any moment.

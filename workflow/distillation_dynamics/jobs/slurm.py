@@ -1,7 +1,7 @@
 """Additions to Snakemake's SLURM executor: jobs that can never start, jobs of an earlier run, a quick end.
 
-What stands in for snakemake-executor-plugin-slurm (2.8) and Snakemake (9.27), each with a test that fails when they
-change (tests/test_attend.py):
+Patches of snakemake-executor-plugin-slurm (2.8) and Snakemake (9.27), each with a test that fails when they change
+(tests/test_attend.py):
 
 - `attend` replaces the executor's pause between two looks at its jobs, which grows to three minutes, for which a
   failure goes unseen, and which Ctrl-C waits for. Upstream: snakemake/snakemake-executor-plugin-slurm#252, for which

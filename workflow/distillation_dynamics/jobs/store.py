@@ -1,4 +1,4 @@
-"""What studies share under `results/shared/`, and who uses it: `python -m distillation_dynamics.jobs.store COMMAND`.
+"""Manages what studies share under `results/shared/`: `python -m distillation_dynamics.jobs.store COMMAND`.
 
     unused            lists runs, networks, outputs and images that no study uses, with their size
     unused --delete   deletes them

@@ -51,7 +51,7 @@ def network_of(network: str, model: str | None, size: int | None) -> tuple[dict[
         )
     if model is None:
         raise StudyError(
-            f"NETWORK: nothing beside the weights of {network} says which model of timm they are of; give its name, "
+            f"NETWORK: nothing next to the weights of {network} names their timm model; give its name, "
             "MODEL=vit_small_patch16_224"
         )
     args, view = dict(config.get("model_args") or {}), {}

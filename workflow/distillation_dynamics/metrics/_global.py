@@ -33,7 +33,7 @@ class GlobalTest(NamedTuple):
 def bin_columns(name: str, unit: str, curve: str) -> dict[str, Column]:
     """Return the columns `<name>_band_low` and `<name>_band_high` by bin for the curve described by `curve`."""
     return {
-        f"{name}_band_low": Column(unit, f"lower end of the band that 95 % of the curves leave nowhere: {curve}"),
+        f"{name}_band_low": Column(unit, f"lower end of the band that contains 95 % of the curves entirely: {curve}"),
         f"{name}_band_high": Column(unit, "upper end of that band"),
     }
 

@@ -30,11 +30,10 @@ class Context:
     """What a metric knows before the first batch, about the measured images and the network.
 
     `positions` [N], `labels` [N] (-1: none), `names` [N] and `groups` [N] (equal for images of one photograph; empty:
-    each is alone) of the images, in the order in which they come; `shapes` and `block_names` of the L blocks;
-    `classes`, the outputs of the head (0: none); how the network sees images; `at_a_time`, how many images may pass it
-    at once for gradients. Files go into `folder` (None: none are kept); `reference` is the file of the reference
-    network that the metric's file names in `REFERENCE` (None: this is the reference network). What must be closed
-    whatever happens, `stack` closes.
+    each is alone) of the images, in their order; `shapes` and `block_names` of the L blocks; `classes`, the outputs of
+    the head (0: none); how the network sees images; `at_a_time`, the number of images per gradient pass. Files go into
+    `folder` (None: none are kept); `reference` is the file of the reference network that the metric's file names in
+    `REFERENCE` (None: this is the reference network). `stack` closes resources in any case.
     """
 
     positions: np.ndarray = field(default_factory=lambda: np.arange(0))

@@ -8,15 +8,6 @@ scale / bin width), and one outlier lowers every block. So compare levels betwee
 If tokens spread over fewer than two bins, entropy depends on where 0 lies in its bin (`rms_per_bin`;
 benchmarks/bins.py), and one image moves all edges. So each entropy is measured twice more: in bins shifted by half a
 bin, and over the range without its most extreme image. `nearest_entropy` has no bins.
-
-In: features, L blocks [B, C, H, W]. Out: float64, in bits. Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026, who
-take one range, the smallest and largest value of all blocks and images of a model. Levels then
-follow log2(activation scale / bin width), and one outlier lowers every block: compare levels between models and
-checkpoints only under `entropy_fixed_range`, shapes of the distribution only by `entropy_standardised`.
-
-Where tokens spread over fewer than two bins, entropy says where 0 lies in its bin (`rms_per_bin`; benchmarks/bins.py),
-and one image moves all edges. So each entropy is measured twice more: in bins that are shifted by half of one, and in
-those of the range without its most extreme image. `nearest_entropy` has no bins.
 """
 
 from functools import cached_property
@@ -54,12 +45,12 @@ IMAGE_COLUMNS = {
     "rms_per_bin_fixed_range": Column("bins", f"{PER_BIN} of entropy_fixed_range"),
     "rms_per_bin_standardised": Column("bins", f"{PER_BIN} of entropy_standardised, which is the same in all tokens"),
     **{
-        f"{name}{SHIFTED}": Column("bits", f"{name} in bins shifted by half of one, of which there is one more")
+        f"{name}{SHIFTED}": Column("bits", f"{name} in bins shifted by half a bin, one more in number")
         for name in ("entropy", "entropy_fixed_range", "entropy_standardised")
     },
     **{
         f"{name}{WITHOUT_EXTREME}": Column(
-            "bits", f"{name} in bins over the range that is left without the image whose absence narrows it most"
+            "bits", f"{name} in bins over the range without the image whose removal narrows it most"
         )
         for name in ("entropy", "entropy_fixed_range")
     },

@@ -2,7 +2,7 @@
 
 In: features and logits of the images of the comparison. Out: one file a checkpoint, `rows.safetensors`, that
 `pairs.activations.Activations` reads: `logits` [n, K] (left out without a head), for each block b `pooled<b>` [n, C],
-the mean patch token, `tokens<b>` [n k, C], tokens at k random places of the block's own grid, both float32, and
+the mean patch token, `tokens<b>` [n k, C], tokens at k random positions of the block's own grid, both float32, and
 `gram<b>` [C, C], the sum of x x^T over all patch tokens x, float64. So every pair of networks is compared without
 running either again.
 """

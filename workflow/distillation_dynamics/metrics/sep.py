@@ -4,9 +4,9 @@ In: features, L blocks [B, C, H, W]. Out: cumulative shares by frequency bin and
 without unit. Source: From Per-Image Low-Rank to Encoding Mismatch (arXiv 2511.15572).
 
 The published SEP cumulates over the bins 0..C-1. Features are real, so bin C - k repeats bin k and the curve is
-point-symmetric by construction: the bandwidth that holds a share a is close to a for every token, be it Gaussian,
-one-hot or of rank 1, and tells codes apart hardly at all. `sep_folded` adds the two bins of a frequency, k = 0..C/2.
-Channel order being arbitrary, the folded form too has meaning only against its null under permuted channels.
+point-symmetric by construction: the bandwidth that holds a share a is close to a for every token (Gaussian, one-hot,
+rank 1) and hardly distinguishes them. `sep_folded` adds the two bins of a frequency, k = 0..C/2. Channel order being
+arbitrary, the folded form too has meaning only against its null under permuted channels.
 
 The mean over tokens of the energy shares needs only M, the sum of u u^T over the unit tokens u = x / |x|: one [C, C]
 matrix a block serves all bins and all permutations (`_gram`). `_global` is the one test of the folded curve.

@@ -1,7 +1,7 @@
 """Blocks of a timm network: names, grids and features.
 
-Features are the residual stream after each block, before the final norm, other tokens removed, as [image, channel,
-row, column] on the patch grid (timm `forward_intermediates`, `norm=False`).
+Features are the residual stream after each block, before the final norm, other tokens removed, as [image, channel, row,
+column] on the patch grid (timm `forward_intermediates`, `norm=False`).
 """
 
 import inspect

@@ -3,14 +3,14 @@
 Formula: mean over images of |q(s) / |q(s)| - q(t) / |q(t)||^2, with q(f) = sum over channels of |f|^power
 
 q has a value for each of the H x W places of a pair of blocks; norms are Euclidean, over places. It is 2 - 2 x cosine
-of the two maps, so between 0 and 2. It trains nothing and takes any widths. Despite its name it has nothing to do with
+of the two maps, so between 0 and 2. It has no parameters and accepts any widths. Despite its name it is unrelated to
 self-attention.
 
-Source: Zagoruyko, Komodakis, Paying More Attention to Attention, ICLR 2017, eq. 2. Power 2 is theirs. They weigh it by
-1000 / 2 and their code takes the mean over places, too: that code at a weight w is this at w / (H x W). A map of zeros
-has no places that stand out, and counts as zeros.
+Source: Zagoruyko, Komodakis, Paying More Attention to Attention, ICLR 2017, eq. 2. They use power 2 and weight 1000 /
+2, and their code also takes the mean over places: its weight w corresponds to w / (H x W) here. A map of zeros stays
+zero.
 
-Reported: a reproduction for ResNet-18 taught by ResNet-34 has 70.90 %. Nothing is known to us for DeiT-Tiny.
+Reported: a reproduction for ResNet-18 taught by ResNet-34 reaches 70.90 %. We know of no result for DeiT-Tiny.
 """
 
 from torch import Tensor

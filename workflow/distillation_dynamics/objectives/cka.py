@@ -3,12 +3,12 @@
 Formula: 1 - HSIC(s, t) / sqrt(HSIC(s, s) HSIC(t, t))
 
 HSIC is the unbiased HSIC_1 of linear kernels of rows s [n, Cs] and t [n, Ct], a row the mean patch of an image in a
-pair of blocks. It trains nothing and takes any widths. Rows are the images of all processes: the whole batch. About 1
-for unrelated rows whatever the batch's size (and possibly above: the estimate is unbiased), 0 for the same arrangement;
-1, without a gradient, where rows are all alike or fewer than 4.
+pair of blocks. It has no parameters and accepts any widths. Rows are the images of all processes, the whole batch. The
+value is about 1 for unrelated rows at any batch size (it may exceed 1, since the estimate is unbiased), 0 for equal
+representations, and 1, without a gradient, for constant or fewer than 4 rows.
 
-It is what the metric `cka_images` computes of many images, so that a study measures what this makes smaller: a high CKA
-of its students is then no finding.
+The metric `cka_images` computes the same over many images, so this objective optimises what the study measures: a high
+CKA of its students is then no finding.
 
 Source: Kornblith, Norouzi, Lee, Hinton, Similarity of Neural Network Representations Revisited, ICML 2019. HSIC_1 is
 eq. 5 of Song, Smola, Gretton, Bedo, Borgwardt, JMLR 2012. As a loss, in other forms: Zhou, Shen, Shao, Gong, Lin,

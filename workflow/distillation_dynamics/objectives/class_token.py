@@ -7,8 +7,8 @@ network has more of them, the first common ones are compared; the class token is
 
 Blocks without class tokens (CaiT before its last layers, Swin, convolutional stages, mean-pooled networks) are refused.
 
-Source: no one publication; the class token of the last block is what Wang, Yang, van de Weijer, Attention Distillation,
-BMVC 2022, map and match beside its attention (recalled and not checked).
+Source: no single publication; Wang, Yang, van de Weijer, Attention Distillation, BMVC 2022, map and match the class
+token of the last block in addition to its attention (recalled, not checked).
 """
 
 from torch import Tensor, nn

@@ -2,10 +2,10 @@
 
 Formula: mean over images and patches of 1 - <W s + b, t> / (|W s + b| |t|)
 
-s and t are a patch of a pair of blocks. The length of a patch costs nothing: neither the teacher's scale nor its
-patches of large norm weigh more than others.
+s and t are a patch of a pair of blocks. The norm of a patch has no effect: neither the teacher's scale nor its outlier
+patches dominate.
 
-Source: no one publication; as the loss between projected patches it is common in distillation from several foundation
+Source: no single publication; common as a loss between projected patches in distillation from several foundation
 models, such as Ranzinger, Heinrich, Kautz, Molchanov, AM-RADIO, CVPR 2024, which adds a smooth L1 distance to it
 (recalled, not checked). A zero patch, which has no direction, costs 1.
 """

@@ -1,13 +1,12 @@
-"""DIST: how student and teacher relate classes within an image, and images within a class, by correlation.
+"""DIST: correlation of student and teacher over classes within an image, and over images within a class.
 
 Formula: tau^2 (beta (1 - mean over images of rho(s_i, t_i)) + gamma (1 - mean over classes of rho(s_j, t_j)))
 
 rho is Pearson's correlation of probabilities at temperature tau: over the classes of an image i, and over the batch's
-images of a class j. A scale or an offset of the probabilities costs nothing. The second part depends on the batch's
-size.
+images of a class j. Scale and offset of the probabilities have no effect. The second part depends on the batch's size.
 
 Source: Huang, You, Wang, Qian, Xu, Knowledge Distillation from A Stronger Teacher, NeurIPS 2022. tau^2 is in its code
-and not in the paper. Defaults are those of its ImageNet runs, with twice this term and once the cross-entropy.
+and not in the paper. Defaults are those of its ImageNet runs, with weight 2 on this term and 1 on the cross-entropy.
 
 Reported: ResNet-34 to ResNet-18 72.07 %, and ConvNeXt-T to DeiT-Tiny 74.07 %, 72.17 % alone (recalled, not checked).
 """

@@ -1,10 +1,10 @@
-"""Decoupled distillation: the label's class against the rest, and the other classes among themselves, weighed apart.
+"""Decoupled distillation: separate weights for the label's class against the rest, and among the other classes.
 
 Formula: tau^2 (alpha KL((t_y, 1 - t_y) || (s_y, 1 - s_y)) + beta KL(t' || s')), mean over the batch
 
 Probabilities are those at temperature tau, t' and s' those of all classes but the label's, normalised. With alpha 1 and
-beta 1 - t_y of each image it is soft distillation, which so weighs the other classes least where the teacher is sure.
-Each image needs one label.
+beta 1 - t_y per image it equals soft distillation, which gives the other classes the least weight when the teacher is
+confident. Each image needs one label.
 
 Source: Zhao, Cui, Song, Qiu, Liang, Decoupled Knowledge Distillation, CVPR 2022. The defaults are those of its ImageNet
 runs; for CIFAR-100 it takes beta 8 and temperature 4. Its code raises the weight over the first 20 epochs; here it is

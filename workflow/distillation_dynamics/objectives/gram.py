@@ -1,4 +1,4 @@
-"""Manifold matching: how patches relate, by their cosines, whatever the channels that say so.
+"""Manifold matching: cosines between patches, regardless of channels.
 
 Formula: mean of (G(t) - G(s))^2, with G the cosines of all pairs of rows
 

@@ -2,8 +2,8 @@
 
 Formula: tau^2 KL(softmax(z(t) / tau) || softmax(z(s) / tau)), z(x) = (x - mean x) / sd x, mean over the batch
 
-Mean and deviation are over the classes of an image: the student need not reach the size of the teacher's logits. How
-sure the teacher is of an image is lost with it.
+Mean and deviation are over the classes of an image: the student need not match the scale of the teacher's logits. The
+teacher's confidence in an image is lost, too.
 
 Source: Sun, Ren, Li, Wang, Cao, Logit Standardization in Knowledge Distillation, CVPR 2024. The default temperature is
 its code's, which takes weight 9.

@@ -1,4 +1,4 @@
-"""MGD: the student's features, partly masked, must let two convolutions generate the teacher's.
+"""MGD: two convolutions generate the teacher's features from the student's partly masked ones.
 
 Formula: alpha x sum over channels and places of (G(M x A(s)) - t)^2, mean over images
 

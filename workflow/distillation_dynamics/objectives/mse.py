@@ -2,12 +2,12 @@
 
 Formula: mean over images, patches and channels of (W s + b - t)^2
 
-s [B, N, Cs] and t [B, N, Ct] are the patches of a pair of blocks. Unlike `projector`, nothing is normalised over the
-batch: the teacher's large channels count most, unless `normalise_target` sets them to one scale. Widths may be equal;
-the map is there all the same.
+s [B, N, Cs] and t [B, N, Ct] are the patches of a pair of blocks. Unlike in `projector`, nothing is normalised over the
+batch: the teacher's large channels dominate unless `normalise_target` equalises them. The map exists even for equal
+widths.
 
-A map that trains can take over what the student should learn. `frozen` keeps its first weights, as the published runs
-of Distillation Dynamics did unawares (see `projector`); `orthogonal` keeps angles and lengths (see `vkd`).
+A trained map can learn what the student should. `frozen` keeps its initial weights, as the published runs of
+Distillation Dynamics did unintentionally (see `projector`); `orthogonal` keeps angles and lengths (see `vkd`).
 
 Source: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, FitNets: Hints for Thin Deep Nets, ICLR 2015, eq. 3. That has
 half of the sum of squares; its regressor is a convolution or a fully connected layer.

@@ -8,7 +8,7 @@ whose projection was created after the optimiser and so stayed at its random ini
 
 Source: Tian, Xu, Li, Distillation Dynamics, AAAI 2026, after Romero et al., FitNets, ICLR 2015.
 
-Reported: CaiT-S24 to DeiT-Tiny at weight .2 beside soft, frozen: 76.87 % on the first pair, 76.72 % on the last, in its
+Reported: CaiT-S24 to DeiT-Tiny at weight .2 with soft, frozen: 76.87 % on the first pair, 76.72 % on the last, in its
 logs; soft alone has 76.95 %.
 """
 

@@ -1,17 +1,17 @@
-"""Relational distillation: distances between images, and angles among three of them, as the teacher has them.
+"""Relational distillation: matches distances between two images, and angles among three.
 
 Formula: distance x mean over (i, j) of huber(d_ij(s) / mean d(s) - d_ij(t) / mean d(t)) + angle x mean over (i, j, k)
 of huber(cos_ijk(s) - cos_ijk(t))
 
 A row is the mean patch of an image, d the Euclidean distance of two, its mean taken of those above 0, cos_ijk the
-cosine at j between i and k, and huber(x) = x^2 / 2 for |x| < 1, |x| - 1 / 2 elsewhere. It trains nothing and takes any
-widths. Rows are the images of all processes.
+cosine at j between i and k, and huber(x) = x^2 / 2 for |x| < 1, |x| - 1 / 2 elsewhere. It has no parameters and accepts
+any widths. Rows are the images of all processes.
 
-Angles of n images are n^3: they are computed for a few vertices at a time, again for the gradient where one go is too
-small, so that memory stays bounded. A direction between equal rows is 0.
+n images have n^3 angles: they are computed for a few vertices at a time, and recomputed for the gradient if there are
+several parts, to limit memory. A direction between equal rows is 0.
 
-Source: Park, Kim, Lu, Cho, Relational Knowledge Distillation, CVPR 2019, section 3.2; there rows are what the head
-reads. The weights 25 and 50 are those of common code for CIFAR; the paper gives angles twice the weight of distances.
+Source: Park, Kim, Lu, Cho, Relational Knowledge Distillation, CVPR 2019, section 3.2; there rows are the head's inputs.
+The weights 25 and 50 are those of common code for CIFAR; the paper gives angles twice the weight of distances.
 
 Reported: DeiT-Tiny taught by ConvNeXt-T 71.47 %, and 72.17 % alone (recalled, not checked).
 """

@@ -6,7 +6,7 @@ The reduction matters: dividing by the number of elements instead of the batch, 
 smaller by the number of classes.
 
 Source: Hinton, Vinyals, Dean, Distilling the Knowledge in a Neural Network, 2015. Temperature 1 is that of Distillation
-Dynamics, with weight .9 beside .1 of the cross-entropy; for CIFAR 4 is common.
+Dynamics, with weight .9 and .1 on the cross-entropy; for CIFAR 4 is common.
 
 Reported: CaiT-S24 to DeiT-Tiny 76.95 % after 300 epochs and 77.95 % after 500, in the logs of Distillation Dynamics.
 """

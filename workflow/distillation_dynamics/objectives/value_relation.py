@@ -1,4 +1,4 @@
-"""Value relation (MiniLM): how alike the values of two tokens are, by head, as the teacher's attention layer has them.
+"""Value relation (MiniLM): similarity of two tokens' values by head, as in the teacher's attention layer.
 
 Formula: mean over images, heads and tokens of sum over tokens of a log(a / b), with a = softmax(v v^T / sqrt(d))
 
@@ -11,7 +11,7 @@ themselves); so heads and widths may differ. Tokens that both networks have are 
 
 Source: Wang, Wei, Dong, Bao, Yang, Zhou, MiniLM: Deep Self-Attention Distillation, NeurIPS 2020, section 3.2. There it
 is added to the divergence of attention in the last layer (`attention` here); relation heads: Wang, Bao, Huang, Dong,
-Wei, MiniLMv2, 2021. Both are of language models; no number for a vision Transformer is known to us.
+Wei, MiniLMv2, 2021. Both are of language models; we know of no result for a vision Transformer.
 """
 
 import math

@@ -12,8 +12,8 @@ With another distance or of every patch: `mse` with `projector: orthogonal`.
 Source: Miles, Elezi, Deng, V_kD: Improving Knowledge Distillation using Orthogonal Projections, CVPR 2024. The authors'
 code takes the weight 1. There the block is the last one, and soft distillation of a token comes with it.
 
-Reported: DeiT-Tiny reaches 78.3 % in the paper, and 79.2 % in its code's log with one GPU. These compare with no other
-number here: a RegNetY-160 teaches, and the student has a convolutional stem and a distillation token.
+Reported: DeiT-Tiny reaches 78.3 % in the paper, and 79.2 % in its code's log with one GPU. These are not comparable
+with other numbers here: a RegNetY-160 teaches, and the student has a convolutional stem and a distillation token.
 """
 
 from torch import Tensor

@@ -1,9 +1,9 @@
-"""Weighted transformed teacher matching: the teacher's probabilities to a power, the student's as they are.
+"""Weighted transformed teacher matching: divergence from the teacher's probabilities to a power.
 
 Formula: U KL(q || s), with q = t^power / U and U = sum over classes of t^power, mean over the batch
 
- power of the teacher alone does, with more weight on images of which the teacher is less sure./ power of the teacher
-alone does, with more weight on images of which the teacher is less sure.
+This equals a temperature of 1 / power for the teacher only, with more weight on images where the teacher is less
+confident.
 
 Source: Zheng, Yang, Knowledge Distillation Based on Transformed Teacher Matching, ICLR 2024. Its code takes powers of
 .1 to .3 by teacher and student; the default is their middle.

@@ -150,7 +150,7 @@ def recipe_said(recipe: dict[str, Any]) -> str:
 
 def _averaged(ema: dict[str, Any]) -> str:
     warmup = " after a warm-up" if ema["warmup"] else ""
-    return f"what is measured is the average of the weights over the updates (EMA, decay {ema['decay']:g}{warmup})"
+    return f"measured with the average of the weights over the updates (EMA, decay {ema['decay']:g}{warmup})"
 
 
 def _network(network: dict[str, Any], known: dict[str, Any], loaded: str) -> str:

@@ -118,8 +118,8 @@ def _loaded(folder: Path, original, images):
         apart = (original(images) - loaded(images)).abs().max().item()
     if not apart <= TOLERANCE:
         raise StudyError(
-            f"{folder}: timm loads another network from it, whose outputs lie {apart:.2g} from the study's; nothing is "
-            "written"
+            f"{folder}: timm loads another network from it, whose outputs differ by {apart:.2g} from the study's; "
+            "nothing is written"
         )
     return loaded
 

@@ -161,7 +161,7 @@ def _images(member: Member, study: dict[str, Any]) -> Iterator[str]:
     files = dict.fromkeys(Path(path).parent / "LICENSE" for path in paths if isinstance(path, str))
     texts = [file.read_text("utf-8", errors="replace").strip() for file in files if file.is_file()]
     first = [text.partition("\n")[0] for text in texts if text]
-    yield f"Licence beside the images: {listed(first)}." if first else "Licence of the images: not recorded."
+    yield f"Licence with the images: {listed(first)}." if first else "Licence of the images: not recorded."
 
 
 def _use(member: Member, onnx: bool) -> str:

@@ -26,7 +26,7 @@ COLUMNS = (
     NETWORK
     | BLOCK
     | {
-        "x": Column("radians", "first coordinate, along which points differ most; NaN where all images look alike"),
+        "x": Column("radians", "first coordinate, along which points differ most; NaN if all images look the same"),
         "y": Column("radians", "second coordinate"),
         "explained": Column(
             "", "share of the plane in the sum of absolute eigenvalues of the scaling, the same in all rows"

@@ -48,7 +48,7 @@ RUN_COLUMNS = {
     "parameters": Column("", "parameters"),
     "training_tflops": Column("1e12 operations", "of training, 2 a multiply-add, without the teacher's share"),
     "loaded": Column(
-        "", "how weights from elsewhere were read: names, sizes, what is missing or unused; empty: as they are"
+        "", "how weights from elsewhere were read: names, sizes, missing and unused tensors; empty: unchanged"
     ),
 }
 EPOCH_KEYS = {name: RUN_COLUMNS[name] for name in ("network", "seed")}

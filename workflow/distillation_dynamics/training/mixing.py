@@ -17,10 +17,6 @@ def mixed(mixing: Mixing, pixels: Tensor, labels: Tensor, classes: int, seed: in
     Each image is mixed with the one at the mirrored position. Draws depend only on seed and update. With several
     processes each mixes its own part of the batch with its own draws, as in timm. Labels are not smoothed: the
     objective does that.
-
-    Each image is mixed with the one at its place from the end. What is drawn follows from seed and update alone. Of
-    several processes each mixes its own part of the batch, by draws of its own, as timm's training does. Labels are
-    not smoothed: the objective does that.
     """
     mixup = Mixup(
         mixup_alpha=mixing.mixup,

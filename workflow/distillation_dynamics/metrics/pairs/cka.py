@@ -1,17 +1,17 @@
-"""Unbiased linear CKA: how alike two networks arrange the same rows, up to rotation and scale.
+"""Unbiased linear CKA: similarity of two networks' representations, up to rotation and scale.
 
 In: rows [n, Dx] and [n, Dy] of the same n images (or tokens of them). Out: float64, 1 for equal representations, about
 0 (possibly slightly below) for unrelated ones. Sources: HSIC_1 of Song et al., JMLR 2012 (eq. 5); Kornblith et al.,
 ICML 2019; Nguyen, Raghu, Kornblith, ICLR 2021. Unlike there, HSIC is not averaged over minibatches but exact.
 
-HSIC_1 is unbiased for rows that are drawn independently. Never let the rows of an estimate be the tokens of one image:
-they share its content, so that CKA then compares the layout of the grid (position embeddings, smoothness) and not what
-tells images apart, and it is high for any two networks. Rows are images, or a few tokens of each of many images at the
-same places in both networks. Images of one group (of one photograph) are not drawn independently, either: as rows they
-count as one, their mean, and of their tokens those of the first are rows. Imports no torch.
+HSIC_1 is unbiased for independently drawn rows. Never use the tokens of one image as rows: they share its content, so
+CKA would compare the layout of the grid (position embeddings, smoothness) instead of images, and be high for any two
+networks. Rows are images, or a few tokens of each of many images at the same positions in both networks. Images of one
+group (of one photograph) are not independent, either: they count as one row, their mean, and only the first one's
+tokens are used. Imports no torch.
 
-Of rows with mean 0, X [n, D] with squared norms a and Y with b, eq. 5 needs the linear kernels only through
-|X^T Y|^2 = <X X^T, Y Y^T>: HSIC_1 = (|X^T Y|^2 - n / (n - 2) a.b + sum(a) sum(b) / ((n - 1) (n - 2))) / (n (n - 3)).
+Of rows with mean 0, X [n, D] with squared norms a and Y with b, eq. 5 needs the linear kernels only through |X^T Y|^2 =
+<X X^T, Y Y^T>: HSIC_1 = (|X^T Y|^2 - n / (n - 2) a.b + sum(a) sum(b) / ((n - 1) (n - 2))) / (n (n - 3)).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,8 +41,8 @@ CHUNK_VALUES = 2**23
 def unbiased_cka(x: np.ndarray, y: np.ndarray) -> float:
     """Return unbiased linear CKA of rows [n, Dx] and [n, Dy]: HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
 
-    HSIC is HSIC_1 of the linear kernels; rows are arrays or tensors. NaN where one HSIC with itself is not
-    above 0, as for constant rows. Raises ValueError for a wrong shape, NaN or infinity, or fewer than 4 rows.
+    HSIC is HSIC_1 of the linear kernels; rows are arrays or tensors. NaN where one HSIC with itself is not above 0, as
+    for constant rows. Raises ValueError for a wrong shape, NaN or infinity, or fewer than 4 rows.
     """
     x, y = (rows.detach().double().cpu() if hasattr(rows, "detach") else rows for rows in (x, y))
     return float(cka([np.asarray(x)], [np.asarray(y)])[0, 0])

@@ -89,8 +89,8 @@ def pairs(data: PageData) -> pd.DataFrame:
 
 def _difference(named: tuple[str, ...]) -> Chart:
     about = (
-        "Of the other less the one, paired by seed. Line: 95 % t interval of this comparison alone, not corrected for "
-        "having looked at many; two networks without seeds have none."
+        "Second minus first, paired by seed. Line: 95 % t interval of this comparison alone, not corrected for "
+        "multiple comparisons; two networks without seeds have none."
     )
     heads = {
         "other": "other", "one": "less", "value": DIFFERENCE, "low": "interval from", "high": "interval to",

@@ -49,5 +49,5 @@ def panels(data: PageData) -> list[Panel]:
     names = tuple(control.name for control in controls)
     chart = Chart("Similarity of blocks", about, "blocks", spec, columns, names)
     table = joined.drop(columns=["network", "other"])
-    title, tables = "Blocks beside each other", {"blocks": table}
+    title, tables = "Blocks compared", {"blocks": table}
     return [Panel("cka", title, (chart,), tuple(controls), tables, figures=("cka",), place=84)]

@@ -14,8 +14,8 @@ def panels(data: PageData) -> list[Panel]:
     shares = table["explained"].dropna()
     said = f" The plane shows {100 * shares.iloc[0]:.0f} % of the squared distances." if len(shares) else ""
     about = (
-        f"Every block is a point; a line joins a network's blocks from the first (large) to the last. Near points "
-        f"arrange the same {int(table['images'].max()):,} images alike.{said} Students: first seed."
+        f"Every block is a point; a line joins a network's blocks from the first (large) to the last. Nearby points "
+        f"represent the same {int(table['images'].max()):,} images similarly.{said} Students: first seed."
     )
     role = table["network"].map(data.role)
     first = table["block"] == table.groupby(["network", "epoch"], dropna=False)["block"].transform("min")

@@ -28,7 +28,9 @@ TITLE = "Which layers should be aligned?"
 PLACE = 80
 FIGURES = ("alignment",)
 SOURCES = ("effects", "nearest", "alignment")
-DECIDES = "an effect of each pair aligned alone, at a like share of the loss; likeness before aligning decides nothing"
+DECIDES = (
+    "an effect of each pair aligned alone, at a similar share of the loss; similarity before aligning decides nothing"
+)
 REQUIRES = ("students",)
 READS = ("cka", "effects")
 STANDS_OUT, NOT_SHOWN, TOO_FEW, NOT_COMPARED = (
@@ -39,12 +41,12 @@ KEY = {
     "student_block": Column("", "0-based block of the student"),
     "teacher_block": Column("", "0-based block of the teacher"),
 }
-CKA = "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are alike"
+CKA = "unbiased CKA of the baseline's last epoch with the teacher, mean over seeds; NaN where all rows are equal"
 GAIN = {
     "gain": Column("", "CKA after training less that of epoch 0 of the same seed, mean over seeds; NaN: not compared"),
     "gain_low": Column("", "lower end of its 95 % t interval over seeds; NaN with one seed or without spread"),
     "gain_high": Column("", "upper end of that interval"),
-    "gain_seeds": Column("", "seeds of which both epochs were compared"),
+    "gain_seeds": Column("", "seeds with both epochs compared"),
     "ceiling": Column("", "CKA of the teacher's block with the same block of a teacher of another seed; NaN: none"),
 }
 ALIGNMENT_COLUMNS = {

@@ -28,7 +28,7 @@ CLAIM_COLUMNS = {
     "verdict": Column("", f"{', '.join(VERDICTS)}: in this study"),
     "scale": Column("", f"{AS_SCALE}, {ALL_SCALE}, or empty: what the verdict owes to scale"),
     "sentence": Column("", "why, in 25 words at most, with number, 95 % interval of all its comparisons, and n"),
-    "estimate": Column("", "its number with interval and n; where it has none, what is missing"),
+    "estimate": Column("", "its number with interval and n; without one, what is missing"),
     "number": Column("", "the numbers of all its comparisons, with what each of them decides; empty: none"),
     "control": Column("", "the same of its control, or that there was none"),
     "comparisons": Column("", "comparisons in its joint sign-flip test, its family; 0: none was made"),

@@ -10,7 +10,7 @@ PLACE = 30
 CLAIM = "the U is learned and universal"
 LETTER = "B"
 TEXT = "The U is learned, and universal"
-DECIDES = "the same of several Transformers, beside their untrained controls"
+DECIDES = "the same of several Transformers, with their untrained controls"
 RULE = (
     "supported: a U in all, and in no control; contradicted: the controls have it, or no U in a network trained to "
     "its end; not testable: one network, or no control; trained here for fewer than 30 epochs without a U: not seen"

@@ -34,7 +34,7 @@ def look(evidence: Evidence) -> Finding:
         states[name], shown[name] = _state(own, middle), least
     if not states:
         return Finding(NOT_TESTABLE, "No spectrum over depth of a network with attention was tested.")
-    number, control = "; ".join(numbers), "permuted channels: beside each number"
+    number, control = "; ".join(numbers), "permuted channels: with each number"
     tested = rows[rows["network"].isin(list(states))]
     if not tested["differs"].any():
         of = f"block of {'these networks' if len(states) > 1 else next(iter(states))}"

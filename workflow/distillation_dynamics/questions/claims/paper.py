@@ -14,8 +14,8 @@ TABLES = {
         place=100,
     ),
     "claims_evidence": Shown(
-        "What the verdict on each claim rests on: numbers with n and 95 % interval for all of its comparisons at once, "
-        "and the same of the control; p: the largest of a joint sign-flip test of so many comparisons.",
+        "Evidence for the verdict on each claim: numbers with n and simultaneous 95 % interval for all of its "
+        "comparisons, and the same of the control; p: the largest of a joint sign-flip test of that many comparisons.",
         {"claim": "claim", "numbers": "numbers", "control": "control", "comparisons": "comparisons", "p": "p"},
         "p{0.9in}p{2.5in}p{2.1in}rr",
         lambda tables, names: evidence_of(tables["claims"]),

@@ -9,7 +9,7 @@ import pandas as pd
 from ...files import Column
 from ...statistics.evidence import Evidence
 
-TITLE = "How well do blocks tell the classes apart?"
+TITLE = "How well do blocks separate the classes?"
 PLACE = 45
 FIGURES = ("class_probes",)
 DECIDES = "images of no photograph, and no class, that a probe has seen; the network's control"
@@ -20,7 +20,7 @@ CHANCE = "linear_probe_chance"
 COLUMNS = {
     "network": Column("", "network, control or variant"),
     "probe": Column("", "linear: ridge regression, held out; nearest: the nearest other images"),
-    "images": Column("images", "that are told apart"),
+    "images": Column("images", "that are separated"),
     "block": Column("", "the best block; of several equal ones the first"),
     "block_name": Column("", "its name"),
     "top1": Column("%", "top-1 of the best block, mean over seeds"),

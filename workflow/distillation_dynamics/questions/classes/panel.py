@@ -20,5 +20,5 @@ def panels(data: PageData) -> list[Panel]:
     controls = (choice_of(data, table, shown), toggle)
     columns = {name: "chance" if name == "null" else head for name, head in COLUMNS.items() if name != "gaussian"}
     names, spec = tuple(control.name for control in controls), charts.lines(DEPTH, nulls=True)
-    chart = Chart("Classes told apart by block", about, "profiles", spec, columns, names, HIDE, {"last": [True]})
+    chart = Chart("Class separability by block", about, "profiles", spec, columns, names, HIDE, {"last": [True]})
     return [Panel("classes", TITLE, (chart,), controls, {"profiles": table}, figures=("class_probes",))]

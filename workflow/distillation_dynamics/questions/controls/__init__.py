@@ -14,16 +14,16 @@ from ...statistics.evidence import Evidence
 from ...statistics.keys import HIGH, JOINT, LOW, SEEDS
 from ...statistics.paired import by_seed, mean_of
 
-TITLE = "Controls: is it what the teacher says?"
+TITLE = "Controls: does the teacher's content matter?"
 PLACE = 65
 SOURCES = ("controls",)
-DECIDES = "the same term with zeros, with other images and with an untrained network in the teacher's place, more seeds"
+DECIDES = "the same term with zeros, other images and an untrained network instead of the teacher, more seeds"
 REQUIRES = ("students",)
 READS = ("runs",)
 CONTROL_COLUMNS = {
-    "variant": Column("", "variant whose terms hold the student against the teacher"),
+    "variant": Column("", "variant whose terms compare the student with the teacher"),
     "control": Column("", "variant that differs from it in a target alone"),
-    "target": Column("", "what stands in the teacher's place there"),
+    "target": Column("", "null target that replaces the teacher there"),
     "term": Column("", "term, or terms, of that target"),
     "seeds": SEEDS,
     "mean_difference": Column("points", "mean over seeds of the paired difference in test top-1, variant less control"),
@@ -34,7 +34,7 @@ CONTROL_COLUMNS = {
     "control_gain": Column("points", "mean over seeds of the paired difference in test top-1, control less baseline"),
     "control_low": LOW,
     "control_high": HIGH,
-    "verdict": Column("", "better, worse, not found or untested: of the variant, held against its control"),
+    "verdict": Column("", "better, worse, not found or untested: the variant compared with its control"),
 }
 TABLES = {"controls": CONTROL_COLUMNS}
 

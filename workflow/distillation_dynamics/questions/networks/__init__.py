@@ -16,10 +16,10 @@ from ...spec.tables import Names
 from ...statistics.checkpoints import at_last_epoch
 from ...statistics.evidence import Evidence
 
-TITLE = "Networks beside each other"
+TITLE = "Networks compared"
 PLACE = 40
 FIGURES = ("networks", "map")
-DECIDES = "a likeness above that of the controls by every measure, read against the ceiling of another seed"
+DECIDES = "a similarity above that of the controls by every measure, compared with the ceiling of another seed"
 READS = ("cka", "neighbours", "procrustes", "shape")
 NETWORKS, SEEDS, CONTROLS, OWN = "networks", "seeds", "controls", "own control"
 NETWORK_COLUMNS = {

@@ -14,7 +14,7 @@ def panels(data: PageData) -> list[Panel]:
     table = data.tables["networks"][["network", "other", "kind", *measures, "images"]]
     table = of_leading(data, table, "network", "other")
     about = (
-        "How alike two networks are: for each block its most similar block in the other network, averaged over blocks. "
+        "Similarity of two networks: for each block its most similar block in the other network, averaged over blocks. "
         "The best of many is high by chance: compare it with the controls, and with another seed of the same network."
     ) + left_out(data, "statistics/networks.parquet", "chart", variants=False)
     columns = {"network": "network", "other": "other", "kind": "what", "value": charts.MEASURE, "images": "images"}

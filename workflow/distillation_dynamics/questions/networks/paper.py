@@ -18,8 +18,8 @@ def _pairs(tables: Tables, names: Names) -> pd.DataFrame:
 
 TABLES = {
     "networks": Shown(
-        "Networks beside each other: mean best match over blocks by three measures, each beside that of both "
-        "networks' controls and what chance gives. No interval, and no test is made.",
+        "Networks compared: mean best match over blocks by three measures, each with that of both "
+        "networks' controls and chance. There is no interval and no test.",
         {
             "pair": "pair", "CKA": "CKA", "controls' CKA": "controls'", "mutual neighbours": "neighbours",
             "controls' neighbours": "controls'", "by chance": "by chance", "Procrustes": "Procrustes",

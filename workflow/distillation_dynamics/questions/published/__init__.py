@@ -20,7 +20,7 @@ from ...statistics.keys import HIGH, LOW
 from ...statistics.paired import mean_of
 from .runs import Published, counterpart, matched, read_published, soft_of
 
-TITLE = "Published beside measured"
+TITLE = "Published and measured"
 PLACE = 90
 FIGURES = ("training_curves",)
 SOURCES = ("published", "published_entropy")
@@ -41,7 +41,9 @@ PUBLISHED_COLUMNS = {
     "low": LOW,
     "high": HIGH,
     "one_low": Column("points", "lower end of the 95 % interval in which the difference of one further seed lies"),
-    "one_high": Column("points", "upper end of that interval: what a published difference of one seed is held against"),
+    "one_high": Column(
+        "points", "upper end of that interval, with which a published difference of one seed is compared"
+    ),
     "comparable": Column("", "whether it is the same run: terms, networks, images and epochs"),
     "differs": Column("", "what differs, in words; empty where it is the same"),
     "verdict": Column(
@@ -58,7 +60,7 @@ TRAJECTORY_COLUMNS = RUN | {
 }
 ENTROPY_COLUMNS = RUN | {
     "published_epoch": Column("epochs", "published epoch, of 300"),
-    "epoch": Column("epochs", "epoch it is held against: the first measured one, or the last"),
+    "epoch": Column("epochs", "epoch it is compared with: the first measured one, or the last"),
     "blocks": Column("", "blocks of the student: what the correlation rests on"),
     "seeds": Column("", "seeds measured"),
     "published_change": Column("bits", "published entropy of the last block less that of the first"),

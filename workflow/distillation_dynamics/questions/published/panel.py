@@ -21,7 +21,7 @@ def panels(data: PageData) -> list[Panel]:
     about = (
         f"Differences in top-1 to {baseline} [points]: circles and thick lines are measured here (mean, 95 % t "
         "interval over seeds), thin lines are where one further seed would lie with 95 %; diamonds are published, of "
-        "one seed and of ImageNet-1k. Where a run is not the same one, the two are only shown beside each other."
+        "one seed and of ImageNet-1k. If the run is not the same, the comparison is only a reference."
     )
     title = f"difference to {baseline} [points]"
     own = charts.ROWS | charts.COLOR

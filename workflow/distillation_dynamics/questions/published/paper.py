@@ -15,9 +15,9 @@ def _runs(tables: Tables, names: Names) -> pd.DataFrame:
 
 TABLES = {
     "published": Shown(
-        "Published beside measured, differences in top-1 [points]: published to SoftKD (ImageNet-1k, one seed), "
+        "Published and measured, differences in top-1 [points]: published to SoftKD (ImageNet-1k, one seed), "
         "measured to {baseline}, with the 95 % interval of the mean and that in which one further seed lies. A "
-        "published number of another run is a reference and no test.",
+        "published number of another run is a reference, not a test.",
         {
             "variant": "variant", "published run": "published run", "published (ImageNet)": "published",
             "measured": "measured", "seeds": "seeds", "95 % interval of the mean": "of the mean",

@@ -80,7 +80,7 @@ SHAPE_COLUMNS = KEYS | {
     ),
     "p_adjusted": Column("", "Benjamini-Hochberg over the rows of one role and of either trained networks or controls"),
     "p_skewed": Column("", "the same as p_adjusted, blocks with too skewed values not left out"),
-    "p_none": Column("", "of an interior block that lies so far below both ends, adjusted in the same way"),
+    "p_none": Column("", "of an interior block that far below both ends, adjusted in the same way"),
     "skew": Column(
         "", f"-skewness / sqrt(images) of what is tested at the block with the least p; too much above {MOST_SKEW:g}"
     ),

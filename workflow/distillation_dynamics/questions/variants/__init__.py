@@ -50,7 +50,7 @@ VARIANT_COLUMNS = {
     **GAIN_COLUMNS,
     "changes": Column("", "changes that lead from the terms of the baseline to those of the variant"),
     "differs": Column("", "these changes in words; the difference is that of all of them together"),
-    "verdict": Column("", "what may be said, in words"),
+    "verdict": Column("", "result in words"),
 }
 
 
@@ -84,7 +84,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     """Return the result of one comparison in words; it says significant only if a test allows it."""
     seeds = row["seeds"]
     if seeds == 0:
-        return "no seed in common: nothing can be said"
+        return "no seed in common: no result"
     if seeds == 1:
         return "one seed: no interval and no test"
     if row["joint_seeds"] == 0:
