@@ -112,10 +112,10 @@ def test_a_job_that_waits_for_others_of_its_user_is_left_alone_while_one_runs(
 def test_a_limit_of_many_is_that_of_account_qos_or_partition(queue):
     jobs = [slurm.Queued("7", "PENDING", "AssocGrpCpuLimit", "a", "normal", "main", "data", "")]
     queue.running = ["you|b|high|other"]
-    assert slurm.beside(jobs) == set()
+    assert slurm.competing(jobs) == set()
     for running in ("you|a|high|other", "you|b|normal|other", "you|b|high|main"):
         queue.running = [running]
-        assert slurm.beside(jobs) == set(jobs)
+        assert slurm.competing(jobs) == set(jobs)
 
 
 def test_states_are_as_the_executor_knows_them(queue, tmp_path):

@@ -344,7 +344,7 @@ def many(*sides):
     return [
         _effects.decide(found.assign(detectable_effect=finds), said, _effects.HARM, same, what="excess harm")
         for finds in (0.2, 3.0)
-        for same in ("", _effects.told_of_extreme(found, _effects.HARM))
+        for same in ("", _effects.extreme(found, _effects.HARM))
     ]
 
 

@@ -37,7 +37,7 @@ NEARLY_ALL = "nearly all gradients have the same norm, so a term acts through th
         (
             *([1.0, np.nan, 5.0], [0.95, 0.0, 0.1]),
             "95 % of 300 updates were clipped at norm 1 (soft) and 10 % of 300 updates were clipped at norm 5 (last); "
-            "first had no limit: gradients of some",
+            "first had no limit: nearly all gradients of some",
         ),
         (
             [1.0, np.nan, 5.0],

@@ -266,7 +266,9 @@ def test_texts_that_are_no_utf_8_are_a_sentence(tmp_path, damage):
     texts = pa.array([b"\xff", b"b", b"c"]).view(pa.string())
     given = {"label": texts, "images": PICTURES} if damage == "label" else {"images": texts}
     path = written(tmp_path / "a.parquet", given["images"], given.get("label", (0, 1, 2)))
-    with pytest.raises(StudyError, match=r"a\.parquet: a path or label in it is no UTF-8 \(.*\); write the file anew"):
+    with pytest.raises(
+        StudyError, match=r"a\.parquet: a path or label in it is not UTF-8 \(.*\); write the file again"
+    ):
         reader.Source([path], 3, "data.test")
 
 

@@ -274,9 +274,9 @@ ROWS = {
         (tiff(LOWEST[..., 0].astype(np.int32), [(LARGEST, 4, 4095)]), lambda ground: scaled(LOWEST[..., 0])),
     ],
     "32 bit": [
-        (tiff(GREY.astype(np.float32)), "none is known to be white"),
-        (tiff(GREY.astype(np.int32)), "none is known to be white"),
-        (encoded(Image.fromarray(GREY.astype(np.float32)), "PPM"), "none is known to be white"),
+        (tiff(GREY.astype(np.float32)), "whose white level is unknown"),
+        (tiff(GREY.astype(np.int32)), "whose white level is unknown"),
+        (encoded(Image.fromarray(GREY.astype(np.float32)), "PPM"), "whose white level is unknown"),
     ],
     "CMYK": [
         (tiff(np.dstack([COLOURS, GREY]), mode="CMYK"), lambda ground: of_pillow(

@@ -131,7 +131,7 @@ def test_a_p_that_no_drawn_flip_beats_is_at_most_that_wherever_it_is_shown():
 def test_variants_and_seeds_that_the_joint_test_leaves_out_are_named():
     assert on_variants(row_of(seeds=9), row_of("few", **LEFT_OUT))[1] == (
         "few is left out of the joint test, which needs seeds that all its variants have (3 seeds with the baseline). "
-        "The test rests on the 8 seeds that its variants share; intervals on all that a variant shares with the "
+        "The test uses the 8 seeds that its variants share; intervals use all that a variant shares with the "
         "baseline."
     )
     two = on_variants(row_of(), row_of("few", **LEFT_OUT), row_of("fewer", **LEFT_OUT | {"seeds": 2}))[1]
@@ -270,8 +270,8 @@ ALONE = pd.DataFrame({"alone": [True, True], "share_first": [0.5, 0.1]})
         ),
         (
             [contrast(dose.OF_BOTH)],
-            "Not testable: of 2 variants no two of one objective align other pairs at a like share of the loss, or the "
-            "same pairs at another share.",
+            "Not testable: among 2 variants no two with one objective align different pairs at a similar share of the "
+            "loss, or the same pairs at different shares.",
         ),
     ],
 )
@@ -283,9 +283,9 @@ def test_the_answer_on_dose_and_place(rows, said):
 def test_without_shares_or_variants_dose_and_place_are_not_testable():
     none = pd.DataFrame(columns=list(dose.DOSE_COLUMNS))
     for effects_of, answer in (
-        (ALONE.assign(alone=False), "no variant differs from soft in one term with pairs of blocks alone."),
+        (ALONE.assign(alone=False), "no variant differs from soft only in one term with pairs of blocks."),
         (ALONE.assign(share_first=NAN), "the share of the loss that each term has was not measured."),
-        (ALONE[:0], "no variant differs from soft in one term with pairs of blocks alone."),
+        (ALONE[:0], "no variant differs from soft only in one term with pairs of blocks."),
     ):
         assert asked.said("dose", dose_and_place=none, effects=effects_of, doses=DOSES) == [
             f"**Not testable: {answer}**"

@@ -363,7 +363,7 @@ def test_the_table_of_references_holds_the_last_epoch():
 
 def test_scale_has_nothing_to_say_of_what_has_no_factors():
     row = {"metric": "intensity", "role": "paper", "scale": "linear", "valley_block": 1}
-    assert np.isnan(list(scale.beside(row, {"intensity": np.ones(3), "rms": np.ones(3)}, {}).values())).all()
+    assert np.isnan(list(scale.references_of(row, {"intensity": np.ones(3), "rms": np.ones(3)}, {}).values())).all()
     assert thresholds.SMALLEST_FACTOR == 1.05
 
 

@@ -148,7 +148,7 @@ def test_every_variant_but_teacher_and_baseline_is_tested_with_the_others():
         table.loc["a", "verdict"] == "significantly better (p 0.0078 in a joint sign-flip test of 3 variants, 8 seeds)"
     )
     assert table.loc["b", "verdict"].startswith("significantly worse")
-    assert table.loc["c", "verdict"].startswith("no difference found (p 1 in a joint sign-flip test of 3 variants")
+    assert table.loc["c", "verdict"].startswith("no detectable difference (p 1 in a joint sign-flip test of 3 variants")
     assert set(table["changes"]) == {1} and set(table["differs"]) == {"a `spectral` term (weight 0.2, pairs 0-0)"}
 
 
@@ -156,8 +156,8 @@ def test_two_nearly_equal_arms_have_one_verdict_and_a_size_each():
     """A little above and a little below what would be found: both are not found, and none is called open."""
     draw = np.random.default_rng(0).normal(size=(8, 2))
     found = compare(runs_of(soft=[80.0] * 8, a=80.2 + draw[:, 0], b=80.7 + draw[:, 1]))["verdict"]
-    assert all(text.startswith("no difference found, none larger than ") for text in found)
-    assert all("would be found with 80 % power" in text for text in found) and len(set(found)) == 2
+    assert all(text.startswith("no detectable difference, at most ") for text in found)
+    assert all("is detectable with 80 % power" in text for text in found) and len(set(found)) == 2
 
 
 def test_the_spread_of_paired_and_unpaired_differences_stand_side_by_side():
@@ -192,7 +192,7 @@ def test_verdicts_say_what_a_number_of_seeds_cannot_do():
     assert apart["verdict"].iloc[0] == "no seed in common: no result"
     # Six seeds, a large mean and a spread that is larger still.
     wide = compare(runs_of(soft=[80.0] * 6, hard=80 + np.array([2.0, 2, 2, 2, 2, -0.5])))
-    assert wide["verdict"].iloc[0].startswith("no difference found, none larger than 2.65 points (p 0.062 in a joint")
+    assert wide["verdict"].iloc[0].startswith("no detectable difference, at most 2.65 points (p 0.062 in a joint")
 
 
 def test_a_variant_that_lacks_the_seeds_of_the_others_is_left_out_with_a_sentence():
@@ -201,7 +201,7 @@ def test_a_variant_that_lacks_the_seeds_of_the_others_is_left_out_with_a_sentenc
     table = compare(runs_of(soft=[80.0] * 8, all=80 + np.array(steps), few=few)).set_index("variant")
     assert table.loc["all", "joint_seeds"] == 8
     assert table.loc["few", "verdict"] == (
-        "left out of the joint test: its 3 seeds are too few that the other variants have too"
+        "left out of the joint test: 3 seeds, too few in common with the other variants"
     )
     assert table.loc["few", "low"] < 2 < table.loc["few", "high"]
 

@@ -1,4 +1,4 @@
-"""Documents keep to docs/style.md: none has a sentence that it replaces, or a word that it avoids."""
+"""Documents and code keep to docs/style.md: none has a sentence that it replaces, or a word that it avoids."""
 
 import re
 
@@ -17,6 +17,13 @@ AVOIDED = (
         r"\bso many \w+ as\b",
     ),
 )
+# In code "a job without a network" is a job without a model.
+IN_CODE = (
+    *(one for one in AVOIDED if "network" not in one),
+    *(r"\bof which none\b", r"\b[Ww]hat nobody\b", r"\bis told from\b", r"\ban? (image|row|seed|line|job|block) a\b"),
+)
+# Figures and what they share are worded in their captions.
+FIGURES = {"figures", "drawing"}
 
 
 def documents():
@@ -43,3 +50,11 @@ def test_no_document_has_a_word_that_the_guide_avoids():
 def test_the_guide_is_a_page_and_linked():
     assert len((ROOT / GUIDE).read_text(encoding="utf-8").splitlines()) < 60
     assert f"({GUIDE})" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_no_code_or_template_has_a_word_that_the_guide_avoids():
+    paths = [path for suffix in ("py", "j2", "smk") for path in (ROOT / "workflow").rglob(f"*.{suffix}")]
+    texts = {path.relative_to(ROOT): " ".join(path.read_text(encoding="utf-8").split()) for path in paths}
+    read = {path: text for path, text in texts.items() if not FIGURES & set(path.parts)}
+    assert len(read) > 300
+    assert [(path, one) for path, text in read.items() for one in IN_CODE if re.search(one, text)] == []

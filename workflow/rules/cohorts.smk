@@ -1,5 +1,5 @@
-# Trainings that are due, several of one seed in a job: they fill the store, results/shared/runs/<key>/. A training that
-# diverges ends alone; its sentence waits for the rule that publishes its run.
+# Due trainings, several of one seed per job; they fill the store, results/shared/runs/<key>/. A training that diverges
+# fails alone; the rule that publishes its run reports the error.
 # Leaves:
 #   results/shared/runs/<key>/{checkpoints/epoch<nnn>,objective}.safetensors
 #   results/shared/runs/<key>/{steps,epochs,terms,term_gradients}.parquet
@@ -12,7 +12,7 @@ rule cohorts:
         temp(touch("results/.flags/batches/cohorts/{batch}")),
     log:
         f"{LOGS}/cohorts/{{batch}}.log",
-    # Before what is measured, whose shorter jobs fill the cores to the end.
+    # Before measurements, whose shorter jobs fill the cores at the end.
     priority: 3
     conda:
         ENVIRONMENT

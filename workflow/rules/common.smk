@@ -1,11 +1,11 @@
-# What every stage shares: the validated study, its jobs and the plan of them, and what a job may ask of the machine.
+# Shared by all rules: the validated study, its jobs and plan, and the resources of a job.
 import os
 import re
 import sys
 from functools import cache
 from pathlib import Path
 
-# Where this file lies, whichever Snakefile includes it.
+# The folder of this file, whichever Snakefile includes it.
 LIBRARY = Path(str(workflow.current_basedir)).parent
 if LIBRARY.is_dir():
     sys.path.insert(0, str(LIBRARY))
@@ -33,8 +33,8 @@ from distillation_dynamics.study import configuration
 from distillation_dynamics.study.load import load
 from snakemake_logger_plugin_distillation import LogHandler
 
-# A study named on the command line stands alone: nothing of the default study may leak into it. Read here and not by a
-# `configfile:`, which would drop what is given twice; Snakemake ships `configfiles` to where jobs have no shared disk.
+# A study named on the command line replaces the default study completely. Read here instead of by `configfile:`, which
+# would drop duplicate keys; Snakemake ships `configfiles` to machines without a shared disk.
 workflow.configfiles = list(workflow.config_settings.configfiles or ["config.yaml"])
 try:
     if workflow.is_main_process:
@@ -45,13 +45,13 @@ try:
         planning.check_folders(f"results/{STUDY.name}", f"logs/{STUDY.name}")
     GRAPH, HASHES = planning.graph_of(STUDY, workflow.is_main_process)
 except StudyError as error:
-    # As an error of the workflow it would be shown with the lines of this file.
+    # As an error of the workflow it would be printed with lines of this file.
     sys.exit(f"the study cannot run:\n{error}{planning.where(LIBRARY.parent)}")
 
 LOGS = f"logs/{STUDY.name}"
-# With `--sdm conda` jobs run in it; otherwise in the environment that Snakemake runs in.
+# With `--sdm conda` jobs run in this environment; otherwise in Snakemake's.
 ENVIRONMENT = "../../envs/environment.yaml"
-# The command line of every job: one file says all.
+# The command line of every job; one file describes it.
 CARRY_OUT = "python -m distillation_dynamics {params.task:q} --gpus {resources.gpu} > {log:q} 2>&1"
 CAPTIONS = {name: workflow.current_basedir.join(f"../report/{name}.rst") for name in reports.CAPTIONS}
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -68,23 +68,23 @@ wildcard_constraints:
     path=".+",
 
 
-# On one machine no more GPU jobs at a time than it has GPUs, unless `--resources gpu=` says otherwise. (`nodes`, the
-# number of jobs at a time, is set only where jobs go to a cluster, which counts by itself.)
+# On one machine at most as many GPU jobs at a time as GPUs, unless `--resources gpu=` is given. (`nodes`, the number of
+# parallel jobs, is set only for a cluster, which schedules by itself.)
 if workflow.is_main_process and workflow.resource_settings.nodes is None and gpus.visible():
     workflow.global_resources.setdefault("gpu", Resource("gpu", len(gpus.visible())))
 
 
 @cache
 def costs():
-    """What earlier jobs took, as their records say: read once, and only where something is about to run."""
+    """Costs of earlier jobs from their records; read once, and only if something is about to run."""
     return Costs()
 
 
 @cache
 def plan():
-    """What is due. Asked once, by the first input that is looked for: only then it is known what the command is."""
+    """The plan; made once, for the first input function, since only then the command is known."""
     try:
-        # Without an executor Snakemake only shows something.
+        # Without an executor Snakemake runs nothing.
         if workflow.executor_plugin is not None and not workflow.dryrun and workflow.execution_settings.lock:
             locks.hold_study(STUDY.name)
         plan = planning.plan_of(GRAPH, HASHES, workflow)
@@ -106,7 +106,7 @@ def plan():
 
 
 def flags_of(tasks):
-    """What a job waits for: the flags of those that it reads from, once what flags say is true.
+    """The flags of a job's inputs, after the flags have been brought up to date.
 
     What is due in a batch is waited for by the batch's flag. A job on another machine knows no plan; it starts when
     those before it are done.
@@ -117,7 +117,7 @@ def flags_of(tasks):
 
 
 def writer_of(wildcards):
-    """The task that leaves a file that is asked for by its path."""
+    """The task that writes a file requested by its path."""
     path = f"results/{wildcards.place}/{wildcards.path}"
     if (task := GRAPH.writer(path)) is None:
         # An error in an input function would be shown with its traceback.
@@ -126,7 +126,7 @@ def writer_of(wildcards):
 
 
 def shown(*targets):
-    """An input function: what `--report` shows of some targets, each file with its category and labels.
+    """An input function: the files of some targets for `--report`, with category and labels.
 
     Those that are as the study asks: of what is due a report says nothing. Where jobs run, nothing is shown.
     """
@@ -149,12 +149,12 @@ def student(wildcards):
 
 
 def outputs(wildcards):
-    """The stored outputs of a teacher, which another recipe or view of a student has others of."""
+    """The stored outputs of a teacher; they depend on the student's recipe and view."""
     return next(task for task in GRAPH.outputs.values() if task.key == wildcards.key)
 
 
 def batch_of(task):
-    """The flag of the batch of jobs that a due training or measurement is done in."""
+    """The flag of the batch that carries out a due training or measurement."""
     batch = plan().batch_of.get(task) if workflow.is_main_process else None
     return [batch.flag] if batch else []
 
@@ -168,29 +168,29 @@ def members_of(stage):
 
 
 def labels_of(stage):
-    """A function that says who is in a batch."""
+    """A function that returns the members of a batch."""
     return lambda wildcards: ", ".join(batches.members(stage, wildcards.batch)["labels"])
 
 
 def stages_of(rule):
-    """The stages that the jobs of a rule carry out, as `compute` in the study names them."""
+    """The stages of a rule's jobs by their names in the study's `compute`."""
     return {"cohorts": ("students",), "network_weights": ("data",)}.get(rule, (CARRYING.get(rule, rule),))
 
 
 def parts_of(rule):
-    """Where the study says what the jobs of a rule ask for."""
+    """The parts of the study that configure the jobs of a rule."""
     return tuple(f"compute.{stage}" for stage in stages_of(rule))
 
 
 def resources_of(rule):
-    """What the configuration's `compute` says that a job of a rule needs; memory grows with each time that it ran out."""
+    """The resources that `compute` gives a job of a rule; memory grows each time it ran out."""
     compute = [STUDY.compute[stage] for stage in stages_of(rule)]
     nodes, model = compute[0].get("nodes", 1), next((c["gpu_model"] for c in compute if "gpu_model" in c), None)
     gpu = max(c["gpu"] for c in compute)
     resources = {
         "gpu": gpu,
         "mem_mb": lambda wildcards: memory_of(rule, wildcards) * FAILURES.times_of_memory(rule, wildcards),
-        # The same in each attempt: a training goes on, and a partition has its limit.
+        # The same in each attempt: a training resumes, and a partition has its limit.
         "runtime": sum(c["runtime"] for c in compute),
     }
     # On a line of its own, which would look like a rule to `snakemake --lint` with a colon at its end.
@@ -205,21 +205,21 @@ def resources_of(rule):
 
 
 def memory_of(rule, wildcards):
-    """What a job of a rule asks for, the most of what the study says and its networks or earlier jobs tell."""
+    """The resources a job requests: the maximum of the study's setting, estimates and earlier jobs."""
     memory = max(STUDY.compute[stage]["mem_mb"] for stage in stages_of(rule))
-    # A job that has begun has what it asked for.
+    # A job that has begun keeps its resources.
     return max(memory, costs().mem_mb(GRAPH, tasks_of(wildcards))) if workflow.is_main_process else memory
 
 
 def tasks_of(wildcards):
-    """The tasks that a job carries out: of a batch all that are due, of what is done alone the one of its key."""
+    """The tasks of a job: all due ones of its batch, or the one with its key."""
     if "batch" in wildcards.keys():
         return [task for batch in plan().batches if batch.name == wildcards.batch for task in batch.tasks]
     return GRAPH.of_key(wildcards.key)
 
 
 def threads_of(rule):
-    """The cores that a job of a rule asks for. It computes with the threads of the study, granted or not."""
+    """The cores that a job requests. It computes with the study's number of threads in any case."""
     return max(STUDY.compute[stage]["threads"] for stage in stages_of(rule))
 
 
@@ -230,7 +230,7 @@ def gpus_of(stage, resources):
 
 
 def launcher(stage, resources):
-    """What starts a training: python, or torchrun with a process a GPU, on every node of the job."""
+    """The command of a training: python, or torchrun with one process per GPU on every node."""
     nodes, gpus = STUDY.compute[stage]["nodes"], gpus_of(stage, resources)
     if gpus <= 1:
         return "python"

@@ -1,5 +1,5 @@
-# What is due of networks beside each other: students and their teacher, every network and every other, the map of all. It is
-# computed from what was measured of each, and runs no network.
+# Due comparisons: every student with its teacher, every network with every other, and the map of all. They use kept
+# activations and run no network.
 # Leaves:
 #   results/<study>/compare/{students/<variant>/seed<k>,networks/<network>/<other>}/<metric>/<metric>.parquet
 #   results/<study>/compare/map.parquet

@@ -1,5 +1,5 @@
-# What is due to be measured of networks, several in one process, all metrics of one on the same batches. Each measurement
-# keeps its own key, record and files, so that one that fails costs only itself.
+# Due measurements of networks, several per process; all metrics of a network share its batches. Each measurement has its own
+# key, record and files, so that it fails alone.
 # Leaves:
 #   results/<study>/measure/{networks/<network>,students/<variant>/seed<k>}/<metric>/<table>.parquet
 #   results/<study>/measure/{networks/<network>,students/<variant>/seed<k>}/<metric>/<checkpoint>/<file>
@@ -10,7 +10,7 @@ rule measure:
         temp(touch("results/.flags/batches/measure/{batch}")),
     log:
         f"{LOGS}/measure/{{batch}}.log",
-    # The longer ones first: below 1, which all trainings are above.
+    # Longer jobs first; below 1, the priority of trainings.
     priority: lambda wildcards: 1 - 1 / (1 + len(batches.members("measure", wildcards.batch)["tasks"]))
     conda:
         ENVIRONMENT

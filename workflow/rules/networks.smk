@@ -1,5 +1,5 @@
-# The networks that are measured: weights from elsewhere are fetched on the machine that has a network connection; then
-# each is pretrained here or loaded, with its control, and its accuracy measured before any use.
+# Measured networks: released weights are downloaded on the machine with internet access; then each network is pretrained
+# here or loaded, with its control, and its accuracy is measured before use.
 # Leaves:
 #   results/shared/network_weights/<key>/{model.safetensors,source.json}
 rule network_weights:
@@ -34,7 +34,7 @@ rule network:
         touch("results/.flags/shared/networks/{network}/{key}"),
     log:
         "logs/shared/networks/{network}.{key}.log",
-    # Students wait for their teacher; what is only measured waits for nobody.
+    # Students wait for their teacher; nothing waits for networks that are only measured.
     priority: lambda wildcards: 4 if wildcards.network in STUDY.teachers else 2
     conda:
         ENVIRONMENT

@@ -1,5 +1,5 @@
-# One student a variant and seed: its finished run, published out of the store. It waits for a cohort only while its key is
-# not there.
+# One student per variant and seed: its finished run, linked from the store. It waits for a cohort only if the store lacks
+# its key.
 # Leaves:
 #   results/<study>/students/<variant>/seed<k>/{checkpoints/epoch<nnn>,objective}.safetensors
 #   results/<study>/students/<variant>/seed<k>/{steps,epochs,terms,term_gradients}.parquet
@@ -12,7 +12,7 @@ rule student:
         touch(f"results/.flags/{STUDY.name}/students/{{variant}}/seed{{seed}}/{{key}}"),
     log:
         f"{LOGS}/students/{{variant}}/seed{{seed}}.{{key}}.log",
-    # At once: what is measured of it waits for it.
+    # Immediately, since its measurements wait for it.
     priority: 5
     localrule: True
     conda:

@@ -1,5 +1,5 @@
-# What gathers what all networks left: tables of metrics, summary, statistics, report, figures and the page, those that are due in
-# one process, or few.
+# Results of all networks: tables of metrics, summary, statistics, report, figures and page; the due ones run in one process,
+# or few.
 # Each keeps its own key, record and files; what follows from one that fails is not made.
 # Leaves:
 #   results/<study>/tables/<table>.parquet

@@ -49,7 +49,7 @@ def in_8_bit(picture: Image.Image, raw_mode: str, file) -> tuple[Image.Image, in
     if picture.mode in ("I", "F") and not _has_16_bit(picture):
         samples, said = np.asarray(picture)[..., None], _said_by_tiff(picture)
         if said is None:
-            raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}), of which none is known to be white")
+            raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}), whose white level is unknown")
     elif _has_16_bit(picture):
         samples = np.asarray(picture)[..., None]
         said = _said(picture, samples, raw_mode, file)

@@ -79,13 +79,13 @@ def _content(key: str, data: Data, hashes: Hashes) -> tuple[dict[str, str], dict
 def _check_classes(key: str, data: Data, reader: Any) -> None:
     """Raise StudyError if a set's given number of classes contradicts its labels, as far as they are known."""
     source = "train" if data.train else "test"
-    paths, name, told = data.files[source], f"{key}.{source}", options_of(reader, data)
+    paths, name, options = data.files[source], f"{key}.{source}", options_of(reader, data)
     if data.classes is None or not hasattr(reader, "classes_in"):
         return
-    if reader.classes_in(paths, name, **told) in (None, data.classes):
+    if reader.classes_in(paths, name, **options) in (None, data.classes):
         return
     # Worded as in the stage that splits them.
-    images = reader.Source(paths, data.classes, name, **told)
+    images = reader.Source(paths, data.classes, name, **options)
     if images.classes is not None and len(images.classes) != data.classes:
         raise StudyError(images.not_of(data.classes))
     lacking = set(range(data.classes)) - set(images.labels.tolist())

@@ -58,8 +58,8 @@ def _by_table(graph: Graph) -> dict[str, list[list[Task]]]:
     known = extensions.metrics()
     for tasks in graph.measured.values():
         for table in dict.fromkeys(table for metric in tasks for table in known[metric].tables if table != SCALARS):
-            beside = [task for metric, task in tasks.items() if table in known[metric].tables]
-            found.setdefault(table, []).append(beside)
+            joined = [task for metric, task in tasks.items() if table in known[metric].tables]
+            found.setdefault(table, []).append(joined)
     for tasks in graph.compared.values():
         for metric, task in tasks.items():
             found.setdefault(metric, []).append([task])
@@ -71,10 +71,10 @@ def _tables(graph: Graph) -> dict[str, Task]:
     found = {}
     for table, tasks in _by_table(graph).items():
         file = f"{table}.parquet"
-        parts = tuple(tuple(task.files(file) for task in beside) for beside in tasks)
+        parts = tuple(tuple(task.files(file) for task in joined) for joined in tasks)
         said = {name: (unit, text) for name, (unit, text) in graph.content.columns.get(table, {}).items()}
         job = TablesJob(table, parts, names_of(graph).arms, said, machine=graph.machine("tables"), out="")
-        reads = [(task, [file]) for beside in tasks for task in beside]
+        reads = [(task, [file]) for joined in tasks for task in joined]
         found[table] = graph.add(
             "tables", table, job, [file], reads, folder="tables", record_name=f".{table}{record.NAME}"
         )
@@ -131,6 +131,7 @@ def _statistics(graph: Graph) -> Task:
         {name: task.files(f"{name}.parquet") for name, task in read.items()},
         setting,
         tuple(name for name, question in questions.items() if setting is not None or not question.requires),
+        by_content(sorted(LIBRARY.glob("questions/*/words.md.j2"))),
         machine=graph.machine("tables"),
         out="",
     )

@@ -60,8 +60,8 @@ class Reader:
             return ""
         for option in (part for part in ast.walk(statement) if name == "OPTIONS" and isinstance(part, ast.Dict)):
             pairs = zip(option.keys, option.values, strict=True)
-            told = [pair for pair in pairs if getattr(pair[0], "value", None) != "description"]
-            option.keys, option.values = [key for key, _ in told], [value for _, value in told]
+            kept = [pair for pair in pairs if getattr(pair[0], "value", None) != "description"]
+            option.keys, option.values = [key for key, _ in kept], [value for _, value in kept]
         plain = self._without_type(statement, field=False) or ast.Pass()
         left: list[ast.AST] = [plain]
         while left:

@@ -132,14 +132,14 @@ def _compared(graph: Graph) -> dict[str, dict[str, Task]]:
     for a, b in ((f"networks/{one}", f"networks/{other}") for one, other in network_pairs(study)):
         (first, first_control), (second, second_control) = _activations(graph, a), _activations(graph, b)
         # A single network is compared with itself and with its control.
-        beside = [(first, second), (first, second_control) if a == b else (first_control, second_control)]
-        pairs[f"{a}/{b.partition('/')[2]}"] = a, b, beside
+        compared = [(first, second), (first, second_control) if a == b else (first_control, second_control)]
+        pairs[f"{a}/{b.partition('/')[2]}"] = a, b, compared
     return {
         pair: {
-            metric: _comparison(graph, pair, metric, (a, b), beside)
+            metric: _comparison(graph, pair, metric, (a, b), compared)
             for metric in _pair_metrics(study, graph.by_network[a].seed)
         }
-        for pair, (a, b, beside) in pairs.items()
+        for pair, (a, b, compared) in pairs.items()
     }
 
 
@@ -148,10 +148,10 @@ def _comparison(
     pair: str,
     metric: str,
     networks: tuple[str, str],
-    beside: list[tuple[KeptActivations, KeptActivations]],
+    compared: list[tuple[KeptActivations, KeptActivations]],
 ) -> Task:
     """Add the comparison of two networks by one metric."""
-    job = CompareJob(metric, tuple(beside), machine=graph.machine("compare"), out="")
+    job = CompareJob(metric, tuple(compared), machine=graph.machine("compare"), out="")
     reads = [_read_activations(graph, network) for network in dict.fromkeys(networks)]
     where, by_name = f"{pair}/{metric}", [f"metrics.pairs.{metric}"]
     return graph.add("compare", where, job, [f"{metric}.parquet"], reads, by_name, folder=f"compare/{where}")

@@ -26,7 +26,9 @@ def describe(queries: dict[str, ModelQuery], cache: str | Path = "results/.netwo
 
     Raises StudyError that begins with the key at fault if timm cannot build a network or a view is unknown.
     """
-    keys = {owner: to_json([one, version("timm"), _code(one), _beside(owner, one)]) for owner, one in queries.items()}
+    keys = {
+        owner: to_json([one, version("timm"), _code(one), _local_files(owner, one)]) for owner, one in queries.items()
+    }
     paths = {
         owner: Path(cache) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json" for owner, key in keys.items()
     }
@@ -51,13 +53,13 @@ def _code(query: ModelQuery) -> list[str]:
     return fingerprint(MODULE, *(f"networks.architectures.{name}" for name in query.architecture))
 
 
-def _beside(owner: str, query: ModelQuery) -> list[str]:
+def _local_files(owner: str, query: ModelQuery) -> list[str]:
     """Return hashes of a local network's files: header of the weights, configuration files next to them."""
     if query.released is None or not is_local(query.released):
         return []
     path = local_weights(query.released, owner)
     check_safetensors(path, other_weights(owner))
     parts = [to_json(header(path)).encode()]
-    beside = [path.with_name(name) for name in ("config.json", "preprocessor_config.json")]
-    parts += [file.read_bytes() for file in beside if query.released.startswith(LOCAL) and file.is_file()]
+    configs = [path.with_name(name) for name in ("config.json", "preprocessor_config.json")]
+    parts += [file.read_bytes() for file in configs if query.released.startswith(LOCAL) and file.is_file()]
     return [hashlib.sha256(part).hexdigest() for part in parts]

@@ -48,7 +48,7 @@ class Plan:
         self.records: dict[str, dict[str, Any] | None] = {}
         self.packages: dict[tuple[str, str, str], int] = {}
         # Tasks made again although their files are valid.
-        self.anew: set[Task] = set()
+        self.remade: set[Task] = set()
         # Runs to train, and runs that are only published; by the record of their student.
         self.training: dict[Task, str] = {}
         self.published: dict[str, Task] = {}
@@ -119,14 +119,14 @@ class Plan:
     def _fault(self, task: Task, forced: bool = False) -> str | None:
         """Return why a task's files are invalid; None if they are valid."""
         if forced:
-            self.anew.add(task)
+            self.remade.add(task)
             return "forced"
         known = self._record(task)
         said = record.fault(task, known, self.hashes)
         if known is None:
             return said
         if said is None and self.again and (others := record.other_packages(known)):
-            self.anew.add(task)
+            self.remade.add(task)
             return "; ".join(f"made with {name} {then}, here is {now}" for name, (then, now) in others.items())
         if said == "is of another key":
             said = self._difference(task, known)
@@ -138,11 +138,11 @@ class Plan:
         """Return which input of a task differs from the recorded one or is due."""
         # A student's inputs are those of its run.
         needs = task.needs[0].needs if task in self.students else task.needs
-        anew = [need for need in needs if self._is_computed(need)]
+        remade = [need for need in needs if self._is_computed(need)]
         # Stored teacher outputs remade for another variant are checked by each student that needs them.
-        anew = [need for need in anew if need.stage != "teacher_outputs"]
-        if anew:
-            return _follows(anew)
+        remade = [need for need in remade if need.stage != "teacher_outputs"]
+        if remade:
+            return _follows(remade)
         for path, path_of_record in task.reads.items():
             theirs = self._shown(path, path_of_record)
             if known["inputs"].get(path) != theirs:
@@ -187,9 +187,9 @@ class Plan:
         for run in [*self.training, *self.published.values()]:
             run.write()
         for run, student in self.adopted.items():
-            if run not in self.anew:
+            if run not in self.remade:
                 publish(student, run)
-        for task in self.anew if begin else ():
+        for task in self.remade if begin else ():
             record.remove(task)
             shutil.rmtree(Path(task.folder) / STATES, ignore_errors=True)
         for batch in self.batches:

@@ -121,7 +121,7 @@ class Stuck:
         pending = [job for job in queued(folder) if job.state == "PENDING" and job.number not in self.named]
         found = {job: pending_reasons.meaning(job.reason) for job in pending}
         shared = [job for job, reason in found.items() if reason is not None and reason.fate is Fate.SHARED]
-        alone = set(shared) - beside(shared)
+        alone = set(shared) - competing(shared)
         self.alone = {job.number: self.alone.get(job.number, self.clock()) for job in alone}
         for job, reason in found.items():
             if reason is None:
@@ -145,7 +145,7 @@ class Stuck:
         print(f"SLURM job {job} {why}", file=sys.stderr, flush=True)
 
 
-def beside(jobs: list[Queued]) -> set[Queued]:
+def competing(jobs: list[Queued]) -> set[Queued]:
     """Return those waiting jobs next to which a competing job runs: of the user, or of the account, QOS or partition.
 
     All of them if SLURM does not answer.

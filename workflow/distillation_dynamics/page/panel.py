@@ -144,10 +144,10 @@ def measure(
     for name, (unit, meaning) in columns.items():
         # Plain text, where Markdown marks would be visible.
         about = capital(meaning).replace("`", "") or spaced(name)
-        beside = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name), "group": group_of(name)}
+        extra = {"fields": (fields or {}).get(name, {}), "n": (n or {}).get(name), "group": group_of(name)}
         if shown is not None:
-            beside["scale"] = scale_of(shown[name])
-        options.append({"value": name, "label": name_of(name), "unit": unit, "about": about, **beside})
+            extra["scale"] = scale_of(shown[name])
+        options.append({"value": name, "label": name_of(name), "unit": unit, "about": about, **extra})
     return Control("measure", "measure", label, tuple(options))
 
 

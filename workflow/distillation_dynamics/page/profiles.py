@@ -63,8 +63,8 @@ def profiles(data: PageData) -> tuple[pd.DataFrame, list[str]]:
         return pd.DataFrame(), []
     depth = _with_change(main_images(data.tables["depth"]))
     metrics = metrics_of(depth)
-    beside = [name for metric in metrics for name in null_of(metric, depth).values()]
-    columns = list(dict.fromkeys([*metrics, *beside, *(_per_bin(name) for name in metrics if _per_bin(name) in depth)]))
+    extra = [name for metric in metrics for name in null_of(metric, depth).values()]
+    columns = list(dict.fromkeys([*metrics, *extra, *(_per_bin(name) for name in metrics if _per_bin(name) in depth)]))
     keys = ["network", "epoch", "block", "block_name"]
     table = over_seeds(depth, keys, columns)
     table = table.drop(columns=[name + HALF for name in columns if name not in metrics])
@@ -116,19 +116,19 @@ def _gaussian(data: PageData, metrics: list[str]) -> pd.DataFrame:
 def choice_of(data: PageData, table: pd.DataFrame, metrics: list[str]) -> Control:
     """Return the choice between metrics, each with the columns of its nulls."""
     depth = _with_change(main_images(data.tables["depth"]))
-    beside = {name: null_of(name, depth) for name in metrics}
+    extra = {name: null_of(name, depth) for name in metrics}
     for name in metrics:
         if name + GAUSSIAN in table:
-            beside[name]["gaussian"] = name + GAUSSIAN
+            extra[name]["gaussian"] = name + GAUSSIAN
         if _per_bin(name) in table:
-            beside[name]["per_bin"] = _per_bin(name)
+            extra[name]["per_bin"] = _per_bin(name)
     meanings = data.meanings("depth", metrics)
     if SINCE_FIRST in meanings:
         meanings[SINCE_FIRST] = SINCE
     if "entropy" in meanings:
         unit, meaning = meanings["entropy"]
         meanings["entropy"] = Column(unit, meaning + OWN_BINS)
-    return measure(meanings, "Metric", beside, {name: _n(depth, name) for name in metrics}, table)
+    return measure(meanings, "Metric", extra, {name: _n(depth, name) for name in metrics}, table)
 
 
 def _n(depth: pd.DataFrame, metric: str) -> str:

@@ -15,7 +15,7 @@ from ..statistics.evidence import Evidence
 from ..statistics.paired import mean_of
 from ..statistics.thresholds import FEWEST_SEEDS, RANK
 from ..statistics.u_shape import NOT_U_SHAPED, U_SHAPED
-from ..statistics.u_shape.reading import of_scale, told
+from ..statistics.u_shape.reading import formatted, of_scale
 from .templates import rendered
 
 MOST_LINES, MOST_FAMILIES = 7, 5
@@ -155,13 +155,13 @@ def counted(rows: pd.DataFrame, settled: tuple[str, ...] = (U_SHAPED,)) -> dict[
 
 def profile(row: dict[str, Any]) -> dict[str, Any]:
     """Return one profile over depth as a line shows it."""
-    return told(row) | {"profile": PROFILES[row["metric"]], "unit": UNITS.get(row["scale"], row["scale"])}
+    return formatted(row) | {"profile": PROFILES[row["metric"]], "unit": UNITS.get(row["scale"], row["scale"])}
 
 
 def network(shape: pd.DataFrame, name: str, control: str | None) -> dict[str, Any]:
     """Return the profiles of a network with and without a U, the one with the deepest valley, and its control's."""
     rows = [profile(row) for row in shape[shape["network"] == name].to_dict("records")]
-    beside = shape[shape["network"] == control]
+    controls = shape[shape["network"] == control]
     known = [row for row in rows if not np.isnan(row["valley"])]
     hollow = [row for row in rows if row["verdict"] == U_SHAPED]
     return {
@@ -172,8 +172,8 @@ def network(shape: pd.DataFrame, name: str, control: str | None) -> dict[str, An
         "deepest": max(known, key=lambda row: (row["verdict"] == U_SHAPED, row["valley"])) if known else None,
         "images": rows[0]["images"],
         "of_scale": [row["profile"] for row in hollow if of_scale(row)],
-        "control": control if len(beside) else None,
-        "control_u": [PROFILES[metric] for metric in beside.loc[beside["verdict"] == U_SHAPED, "metric"]],
+        "control": control if len(controls) else None,
+        "control_u": [PROFILES[metric] for metric in controls.loc[controls["verdict"] == U_SHAPED, "metric"]],
     }
 
 
@@ -204,8 +204,8 @@ def likeness(evidence: Evidence) -> dict[str, Any] | None:
         return None
     best, controls = pairs.loc[pairs["cka"].idxmax()], evidence.names.controls
     both = {controls.get(best["network"]), controls.get(best["other"])}
-    beside = found[[{one, other} == both for one, other in zip(found["network"], found["other"], strict=True)]]
-    return {"best": best.to_dict(), "of": len(pairs), "control": beside["cka"].max() if len(beside) else np.nan}
+    own = found[[{one, other} == both for one, other in zip(found["network"], found["other"], strict=True)]]
+    return {"best": best.to_dict(), "of": len(pairs), "control": own["cka"].max() if len(own) else np.nan}
 
 
 # --- accuracy and limits ---

@@ -169,7 +169,7 @@ class Setting:
 class StatisticsJob:
     """Compute the tables of the questions in `asked`, in order; tables are given by name.
 
-    `setting`: description of the students, None without.
+    `setting`: description of the students, None without. `templates`: sentences in the tables.
     """
 
     names: Names
@@ -178,6 +178,7 @@ class StatisticsJob:
     tables: dict[str, From]
     setting: Setting | None
     asked: tuple[str, ...]
+    templates: From = field(default_factory=lambda: From(""))
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 

@@ -13,7 +13,6 @@ from .thresholds import LEVEL
 
 BAND = "bandwidth_folded_95"
 SPECTRUM = ("amplitude_p", BAND, f"{BAND}_null", f"{BAND}_null_low", f"{BAND}_null_high")
-NULL_IS_TRUE = "The order of channels is arbitrary, and the null shows it: no {of} differs after Holm, least p {p:.2g}."
 
 
 def spectra(evidence: Evidence) -> pd.DataFrame:

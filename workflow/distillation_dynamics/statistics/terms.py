@@ -53,17 +53,17 @@ def options_of(term: TermSpec) -> str:
 
 def settings_of(term: TermSpec) -> dict[str, Any]:
     """Return all settings of a term besides its dose and pairs, by name."""
-    return dict(sorted(term.options.items())) | _beside(term)
+    return dict(sorted(term.options.items())) | _others(term)
 
 
-def _beside(term: TermSpec) -> dict[str, Any]:
+def _others(term: TermSpec) -> dict[str, Any]:
     moves = "" if term.moves is None else f"one by one ({term.moves.by}{f' {g:g}' if (g := term.moves.gate) else ''})"
     return {"course": course_of(term), "moves": moves, "reduction": term.reduction, "target": term.target}
 
 
 def more_of(term: TermSpec) -> dict[str, Any]:
     """Return settings of a term, besides dose, pairs and options, that differ from the default, by name."""
-    return {name: value for name, value in _beside(term).items() if value != USUAL[name]}
+    return {name: value for name, value in _others(term).items() if value != USUAL[name]}
 
 
 def described(term: TermSpec) -> str:

@@ -94,13 +94,13 @@ def _images(key: str, part: StudyData | ProbeData, view: View | None = None) -> 
     Raises StudyError if a file is missing or unusable.
     """
     reader = import_module(f"..data.sources.{part.source}", __package__)
-    told, files, rows = options_of(reader, part), {}, {}
-    others = (name for name in READER_KEYS if name not in told and getattr(part, name) != getattr(type(part), name))
+    options, files, rows = options_of(reader, part), {}, {}
+    others = (name for name in READER_KEYS if name not in options and getattr(part, name) != getattr(type(part), name))
     refuse(f"{key}.{name}: has no effect with source {part.source}; remove it" for name in others)
     for source in SOURCES:
         if (given := getattr(part, source, None)) is not None:
             files[source] = tuple(reader.find(list(given) if isinstance(given, tuple) else given, f"{key}.{source}"))
-            count = reader.count(files[source], part.classes, f"{key}.{source}", **told)
+            count = reader.count(files[source], part.classes, f"{key}.{source}", **options)
             if count is not None:
                 rows[source] = count
     seen = {"packed": reader.PACKED, "rows": rows, "view": view, "background": _colour(part.background, key)}

@@ -74,7 +74,7 @@ def _listed(path: str, values: Any) -> list[Any]:
     try:
         return values.to_pylist()
     except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: a path or label in it is no UTF-8 ({error}); write the file anew") from error
+        raise StudyError(f"{path}: a path or label in it is not UTF-8 ({error}); write the file again") from error
 
 
 def _read(path: str, column: str, rows_at_a_time: int) -> Iterator[Any]:

@@ -23,9 +23,9 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         return {"students": False}
     variants, doses = read["variants"], read.get("terms")
     # One arm for each student and teacher: the baseline, if it has that teacher.
-    beside = {(arm.student, arm.teacher): name for name, arm in reversed(names.arms.items())}
-    beside |= {(names.arms[name].student, names.arms[name].teacher): name for name in names.baselines.values()}
-    pairs = sorted(beside.items(), key=lambda pair: list(names.arms).index(pair[1]))
+    arms = {(arm.student, arm.teacher): name for name, arm in reversed(names.arms.items())}
+    arms |= {(names.arms[name].student, names.arms[name].teacher): name for name in names.baselines.values()}
+    pairs = sorted(arms.items(), key=lambda pair: list(names.arms).index(pair[1]))
     return {
         "students": True,
         "pairs": [_pair(evidence, arm, of, len(pairs) > 1) for of, arm in top(pairs)],

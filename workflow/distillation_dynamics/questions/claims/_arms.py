@@ -16,7 +16,6 @@ from ...statistics.thresholds import LIKE_DOSE
 from ..published.runs import places
 
 FIRST, LAST = "first", "last"
-NO_VARIANT = {place: f"No variant aligns the {place} block{'s' * (place == LAST)} alone." for place in (FIRST, LAST)}
 # Targets without information from the teacher on the image; a permuted teacher still is the teacher.
 NULL_TARGETS = "zero", "shuffled", "untrained"
 

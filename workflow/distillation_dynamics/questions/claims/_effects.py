@@ -13,7 +13,6 @@ import pandas as pd
 from ...statistics import westfall_young
 from ...statistics.thresholds import FEWEST_SEEDS, LEVEL, MATTERS, MUST_BE_FOUND
 from ...statistics.westfall_young import p_said
-from ...words import capital, over, plural
 from ._finding import (
     CONTRADICTED,
     NO_CONTROL,
@@ -24,6 +23,7 @@ from ._finding import (
     few,
     mean_interval,
     mean_with_interval,
+    why,
 )
 
 HARM, GAIN = -1.0, 1.0
@@ -65,7 +65,7 @@ def states(found: pd.DataFrame, sign: float, claimed: bool = True) -> pd.Series:
     return pd.Series(np.select(sides, [FOR, AGAINST], OPEN), index=found.index, dtype=object)
 
 
-def told(name: Any, row: pd.Series) -> str:
+def comparison(name: Any, row: pd.Series) -> str:
     """Return a comparison for a sentence: 'last -0.60 [-1.10, -0.10] points, 8 seeds'."""
     return f"{name} {mean_with_interval(row['mean'], row['low'], row['high'])} points, {row['seeds']:.0f} seeds"
 
@@ -74,7 +74,7 @@ def number(found: pd.DataFrame, said: pd.Series | None = None, doses: dict[str, 
     """Return every comparison with its p and detectable effect; `said`: its state; `doses`: its dose."""
     texts = []
     for name, row in found.iterrows():
-        parts = [told(name, row), (doses or {}).get(str(name), "")]
+        parts = [comparison(name, row), (doses or {}).get(str(name), "")]
         if row["joint_seeds"]:
             parts += [f"p {p_said(row['p_joint'])} of {row['joint_comparisons']:.0f}"]
             parts += [f"finds {row['detectable_effect']:.2f}"] * bool(np.isfinite(row["detectable_effect"]))
@@ -99,24 +99,20 @@ def decide(
     effect, with its numbers, if there is one; `doses`: as in `number`.
     """
     what = what or NOUN[sign]
-    several = f" in all {len(found)}" if len(found) > 1 else ""
     there, none = what, f"no {what} of {MATTERS}"
     words = {FOR: there if claimed else none, AGAINST: none if claimed else there}
     sides = set(said)
     if found["joint_seeds"].max() < FEWEST_SEEDS or OPEN in sides or len(sides) > 1:
         verdict, sentence = unsettled(found, said, sign)
     elif sides == {FOR} and claimed and same:
-        verdict, sentence = NOT_SEEN, f"There is {what}, but without the teacher's content too: {same}."
+        verdict, sentence = NOT_SEEN, why("the control too", what=what, control=same)
     else:
         verdict = SUPPORTED if sides == {FOR} else CONTRADICTED
         if (verdict == SUPPORTED) == claimed:
-            least = f"{several}{'; the least' if several else ''}: {told_of_extreme(found, -sign)}"
-            sentence = f"There is {what}{least}."
+            sentence = why("found", what=what, of=len(found), least=extreme(found, -sign))
         else:
-            small = int(certain(found, sign).sum())
-            less = f", smaller {what} certain{f' in {small}' if several else ''}" if small else ""
-            most = f"{several}{less}{'; the most' if several else ''}: {told_of_extreme(found, sign)}"
-            sentence = capital(f"{what} of {MATTERS} points is excluded{most}.")
+            small, most = int(certain(found, sign).sum()), extreme(found, sign)
+            sentence = why("excluded", what=what, of=len(found), small=small, most=most)
     return finding_of(found, verdict, sentence, number(found, said.map(words).fillna(OPEN), doses), control)
 
 
@@ -132,30 +128,27 @@ def unsettled(found: pd.DataFrame, said: pd.Series, sign: float) -> tuple[str, s
     """Return verdict and sentence if the comparisons of a claim are neither all FOR nor all AGAINST it."""
     seeds = int(found["joint_seeds"].max())
     if seeds < FEWEST_SEEDS:
-        return NOT_TESTABLE, f"{over(found['seeds'])}: a test needs {FEWEST_SEEDS}. {_least_known(found)}."
+        return NOT_TESTABLE, why("too few seeds", seeds=found["seeds"], widest=_least_known(found))
     decided = {side: few(list(map(str, said.index[said == side]))) for side in (FOR, AGAINST) if (said == side).any()}
-    named = "; ".join(f"{side} it {names}" for side, names in decided.items())
     if len(decided) == 2:
-        return NOT_SEEN, f"Comparisons disagree: {named}; the most: {told_of_extreme(found, sign)}."
+        return NOT_SEEN, why("comparisons disagree", decided=decided, most=extreme(found, sign))
     open_ = found[said == OPEN]
     if left := list(map(str, open_.index[open_["joint_seeds"] == 0])):
-        return NOT_TESTABLE, f"Of {few(left)} too few seeds are shared: {_least_known(open_)}."
+        return NOT_TESTABLE, why("too few shared", names=few(left), widest=_least_known(open_))
     finds = open_["detectable_effect"].fillna(np.inf).max()
-    named = f"; {named}" if named else ""
+    values = {"decided": decided, "widest": _least_known(open_), "detectable": finds}
     if finds <= MUST_BE_FOUND:
-        told_ = _least_known(open_)
-        return NOT_SEEN, f"Neither effect nor absence is certain{named}: {told_}; {finds:.2f} would be found."
-    text = f"{plural(seeds, 'seed')} find {finds:.2f} points at 80 % power, not {MUST_BE_FOUND:.2f}{named}"
-    return NOT_TESTABLE, f"{text}: {_least_known(open_)}."
+        return NOT_SEEN, why("uncertain", **values)
+    return NOT_TESTABLE, why("too little power", seeds=seeds, **values)
 
 
-def told_of_extreme(found: pd.DataFrame, sign: float) -> str:
+def extreme(found: pd.DataFrame, sign: float) -> str:
     """Return the comparison with the largest effect of this sign for a sentence."""
     at = (found["mean"] * sign).idxmax()
-    return told(at, found.loc[at])
+    return comparison(at, found.loc[at])
 
 
 def _least_known(found: pd.DataFrame) -> str:
     """Return the comparison with the largest detectable effect for a sentence."""
     at = found["detectable_effect"].fillna(np.inf).argmax()
-    return told(found.index[at], found.iloc[at])
+    return comparison(found.index[at], found.iloc[at])

@@ -17,12 +17,11 @@ from ...statistics.evidence import Evidence
 from ...statistics.u_shape.fall_and_rise import BITS, smallest
 from ..shape.bins import OTHER_BINS
 from ._effects import AGAINST, FOR, OPEN
-from ._finding import ALL_SCALE, NOT_SEEN, NOT_TESTABLE, Finding, few, mean_interval, mean_with_interval
+from ._finding import ALL_SCALE, NOT_SEEN, NOT_TESTABLE, Finding, few, mean_interval, mean_with_interval, why
 
 ENTROPY, STANDARDISED = "entropy_fixed_range", "entropy_standardised"
 OTHERS = tuple(f"{ENTROPY}_{name}" for name in OTHER_BINS)
 LEAST = smallest(BITS)
-OTHER_VERDICT = "In other bins, as good, the verdict is another: the bins decide it."
 
 
 class Change(NamedTuple):
@@ -66,7 +65,7 @@ def unresolved(evidence: Evidence, students: list[str]) -> list[str]:
 
 def too_few_bins(students: list[str]) -> Finding:
     """Return that nothing can be said of students whose tokens spread over too few bins."""
-    return Finding(NOT_TESTABLE, f"Tokens of {few(students)} spread over too few bins: their places decide.")
+    return Finding(NOT_TESTABLE, why("too few bins", students=few(students)))
 
 
 def changes(values: dict[str, np.ndarray]) -> dict[str, Change]:
@@ -100,12 +99,15 @@ def open_finding(found: dict[str, Change], sides: dict[str, str], number: str, c
     decided = {side: [name for name, own in sides.items() if own == side] for side in (FOR, AGAINST)}
     if all(decided.values()):
         name = max(found, key=lambda one: abs(found[one].mean))
-        named = "; ".join(f"{side} it {few(names)}" for side, names in decided.items())
-        return Finding(NOT_SEEN, f"Variants disagree: {named}; {found[name].said(name)}.", number, control, scale)
+        named = {side: few(names) for side, names in decided.items()}
+        return Finding(
+            NOT_SEEN, why("variants disagree", decided=named, most=found[name].said(name)), number, control, scale
+        )
     halves = {name: (one.high - one.low) / 2 for name, one in found.items() if sides[name] == OPEN}
     widest = max(halves, key=lambda name: np.nan_to_num(halves[name], nan=np.inf))
     if np.isnan(halves[widest]) or halves[widest] > LEAST:
-        text = f"The interval is wider than {LEAST:.2f} bits either way"
-        return Finding(NOT_TESTABLE, f"{text}: {found[widest].said(widest)}.", number, control, scale)
-    text = f"Neither a change of {LEAST:.2f} bits nor its absence is certain"
-    return Finding(NOT_SEEN, f"{text}: {found[widest].said(widest)}.", number, control, scale)
+        verdict, case = NOT_TESTABLE, "wide interval"
+    else:
+        verdict, case = NOT_SEEN, "uncertain change"
+    sentence = why(case, least=LEAST, widest=found[widest].said(widest))
+    return Finding(verdict, sentence, number, control, scale)

@@ -5,10 +5,11 @@ The rules are in docs/protocol.md, and in the file of each claim. A verdict conc
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...report.templates import rendered
 from ...statistics.paired import interval
 from ...words import listed, with_interval
 
@@ -33,6 +34,11 @@ class Finding(NamedTuple):
     comparisons: int = 0
     p: float = np.nan
     detectable: float = np.nan
+
+
+def why(case: str, **values: Any) -> str:
+    """Return the sentence on a claim for a case of `words.md.j2`, with the values that it names."""
+    return rendered("questions/claims/words.md.j2", case=case, **values)[0]
 
 
 def estimate(sentence: str) -> str:

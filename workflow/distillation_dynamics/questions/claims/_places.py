@@ -4,9 +4,9 @@ import pandas as pd
 
 from ...statistics.evidence import Evidence
 from . import _arms, _effects
-from ._arms import FIRST, LAST, NO_VARIANT
+from ._arms import FIRST, LAST
 from ._effects import HARM
-from ._finding import NOT_TESTABLE, Finding
+from ._finding import NOT_TESTABLE, Finding, why
 
 
 def against_baseline(evidence: Evidence, variants: list[str], claimed: bool, other: str = "") -> Finding:
@@ -17,7 +17,7 @@ def against_baseline(evidence: Evidence, variants: list[str], claimed: bool, oth
     values = _arms.differences(evidence)
     found = _effects.family(values[[name for name in variants if name in values]])
     if found.empty:
-        return Finding(NOT_TESTABLE, "One seed has no interval.", control=other or _effects.NO_CONTROL)
+        return Finding(NOT_TESTABLE, why("one seed"), control=other or _effects.NO_CONTROL)
     doses = _arms.shares(evidence, found.index)
     same, control = null_targets(evidence, list(found.index), values)
     return _effects.decide(
@@ -37,17 +37,17 @@ def null_targets(evidence: Evidence, variants: list[str], values: pd.DataFrame, 
     if found.empty:
         return "", "null targets: not measured"
     there = found[_effects.certain(found, sign)]
-    return (_effects.told_of_extreme(there, sign) if len(there) else ""), f"null targets: {_effects.number(found)}"
+    return (_effects.extreme(there, sign) if len(there) else ""), f"null targets: {_effects.number(found)}"
 
 
 def at_a_shared_dose(evidence: Evidence) -> tuple[list[str], Finding | None]:
     """Return the variants of the last blocks with the dose of one of the first block, or why there are none."""
     last, first = (_arms.aligning(evidence, place) for place in (LAST, FIRST))
     if not last:
-        return [], Finding(NOT_TESTABLE, NO_VARIANT[LAST])
+        return [], Finding(NOT_TESTABLE, why("no variant", place=LAST))
     doses = _arms.shares(evidence, [*last, *first])
-    told = {name: _arms.dose_said(doses, name) for name in last}
-    beside = {
+    labels = {name: _arms.dose_said(doses, name) for name in last}
+    same_dose = {
         one: [
             _arms.alike(doses, one, other)
             for other in first
@@ -56,12 +56,12 @@ def at_a_shared_dose(evidence: Evidence) -> tuple[list[str], Finding | None]:
         ]
         for one in last
     }
-    kept = [name for name, like in beside.items() if any(like)]
+    kept = [name for name, like in same_dose.items() if any(like)]
     if kept:
         return kept, None
     values = _arms.differences(evidence)
     found = _effects.family(values[[name for name in last if name in values]], effects=False)
-    unknown = any(like is None for own in beside.values() for like in own)
-    why = "shares of loss and gradients were not measured" if unknown else "no variant aligns the first at a like share"
-    at = f": {_effects.told_of_extreme(found, HARM)}" if len(found) else ""
-    return [], Finding(NOT_TESTABLE, f"Dose and place are not apart, {why}{at}.", _effects.number(found, doses=told))
+    unknown = any(like is None for own in same_dose.values() for like in own)
+    most = _effects.extreme(found, HARM) if len(found) else ""
+    sentence = why("no shared dose", unknown=unknown, most=most)
+    return [], Finding(NOT_TESTABLE, sentence, _effects.number(found, doses=labels))

@@ -14,7 +14,7 @@ from ...statistics.evidence import Evidence
 from ...statistics.thresholds import FLAT
 from ...statistics.u_shape import NOT_RESOLVED, NOT_U_SHAPED, TESTED, U_SHAPED
 from ...words import listed, number, spaced
-from ._finding import few
+from ._finding import few, why
 
 # Metric of the claim -> its form without scale, or None if there is none.
 SCALE_FREE = {"entropy": "entropy_standardised", "intensity": "intensity_per_rms", "activation_magnitude": None}
@@ -128,8 +128,8 @@ def none_tested(evidence: Evidence, found: Shapes) -> str:
     """Return why there is none."""
     unknown = [name for name in evidence.names.ordered if found.of(name) and evidence.with_attention(name) is None]
     if unknown:
-        return f"Whether {few(unknown)} {'has' if len(unknown) == 1 else 'have'} attention was not measured."
-    return "The shape of no trained Transformer of three blocks or more was tested."
+        return why("attention unknown", networks=few(unknown), count=len(unknown))
+    return why("no Transformer")
 
 
 def plural_of(networks: list[str]) -> str:

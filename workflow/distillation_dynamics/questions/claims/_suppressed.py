@@ -4,14 +4,14 @@ from ...statistics.evidence import Evidence
 from . import _arms, _entropy
 from ._effects import AGAINST, FOR, OPEN
 from ._entropy import ENTROPY, LEAST, STANDARDISED, Change
-from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTED, Finding
+from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTED, Finding, why
 
 
 def less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
     """Return the finding on a `part` ("fall", "rise") in variants that align at a `place`, minus the baseline's."""
     variants = list(_arms.aligning(evidence, place))
     if not variants:
-        return Finding(NOT_TESTABLE, _arms.NO_VARIANT[place])
+        return Finding(NOT_TESTABLE, why("no variant", place=place))
     baseline_of = evidence.names.baseline_of
     few = _entropy.unresolved(evidence, [*variants, *map(baseline_of, variants)])
     variants = [name for name in variants if not {name, baseline_of(name)} & set(few)]
@@ -27,31 +27,25 @@ def less_than_baseline(evidence: Evidence, place: str, part: str) -> Finding:
 
     found, free = measured(ENTROPY), measured(STANDARDISED)
     if not found:
-        return Finding(NOT_TESTABLE, f"No {part} of the entropy of these variants and the baseline shares two seeds.")
+        return Finding(NOT_TESTABLE, why("no shared entropy", part=part))
     number = f"{part}, less the baseline's: {_entropy.numbers(found)}"
     control = f"standardised: {_entropy.numbers(free) or NO_CONTROL}"
     sides = {name: _side(change) for name, change in found.items()}
     if _entropy.in_other_bins(measured, sides, _side):
-        return Finding(NOT_TESTABLE, _entropy.OTHER_VERDICT, number, control)
+        return Finding(NOT_TESTABLE, why("other bins"), number, control)
     scale = _entropy.of_scale(sides, free)
-    several, all_of_it = f" in all {len(found)}" if len(found) > 1 else "", ", all of it scale" if scale else ""
+    values = {"part": part, "of": len(found), "scale": bool(scale)}
     if set(sides.values()) == {FOR}:
         if not free:
-            return Finding(NOT_TESTABLE, "Standardised entropy was not measured, so that scale may be all.", number)
+            return Finding(NOT_TESTABLE, why("scale unknown"), number)
         least = max(found, key=lambda name: found[name].mean)
         kept = all(_side(change) == FOR for change in free.values())
-        text = f"The {part} is smaller by more than {LEAST:.2f} bits{several}{all_of_it}"
-        sentence = f"{text}: {found[least].said(least)}."
+        sentence = why("smaller", least=LEAST, change=found[least].said(least), **values)
         return Finding(SUPPORTED, sentence, number, control, scale or ("" if kept else AS_SCALE))
     if set(sides.values()) == {AGAINST}:
         least = min(found, key=lambda name: found[name].mean)
-        return Finding(
-            CONTRADICTED,
-            f"The {part} is larger{several}{all_of_it}: {found[least].said(least)}.",
-            number,
-            control,
-            scale,
-        )
+        sentence = why("larger", change=found[least].said(least), **values)
+        return Finding(CONTRADICTED, sentence, number, control, scale)
     return _entropy.open_finding(found, sides, number, control, scale)
 
 

@@ -3,10 +3,9 @@
 import pandas as pd
 
 from ...statistics.evidence import Evidence
-from ...statistics.thresholds import MATTERS
 from . import _arms, _effects, _places
 from ._effects import AGAINST, FOR, GAIN
-from ._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding
+from ._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 10
 CLAIM = "features help convolutions, not ViTs"
@@ -22,37 +21,30 @@ RULE = (
 def look(evidence: Evidence) -> Finding:
     """Return the finding on all variants that align blocks and differ from their baseline only in that."""
     if not evidence.names.variants:
-        return Finding(NOT_TESTABLE, "There are no students in this study.")
+        return Finding(NOT_TESTABLE, why("no students"))
     values = _arms.differences(evidence)
     aligned = [name for name in values if _arms.aligned_terms(evidence, name)]
     kinds = {name: evidence.with_attention(name) for name in evidence.names.variants}
     known = {has for has in kinds.values() if has is not None}
     found = _effects.family(values[aligned], effects=known == {True, False})
     if known != {True, False}:
-        text = {
-            frozenset({True}): "All students have attention: none is convolutional.",
-            frozenset({False}): "No student has attention.",
-        }.get(frozenset(known), "Whether students have attention was not measured.")
-        return Finding(NOT_TESTABLE, text, _effects.number(found))
+        return Finding(NOT_TESTABLE, why("one kind of student", known=list(known)), _effects.number(found))
     with_it, without = ([name for name in found.index if kinds[name] is has] for has in (True, False))
     if not (with_it and without):
-        return Finding(
-            NOT_TESTABLE,
-            f"No student {'without' if with_it else 'with'} attention aligns features.",
-            _effects.number(found),
-        )
+        sentence = why("no aligned student", kind="without" if with_it else "with")
+        return Finding(NOT_TESTABLE, sentence, _effects.number(found))
     rows = found.loc[[*without, *with_it]]
     gains, none = _effects.states(found.loc[without], GAIN), _effects.states(found.loc[with_it], GAIN, claimed=False)
     said = pd.concat([gains, none])
     same, control = _places.null_targets(evidence, without, values, GAIN)
     if set(said) == {FOR}:
-        text = f"Gain without attention, none of {MATTERS} points with it: "
-        verdict, sentence = SUPPORTED, f"{text}{_effects.told_of_extreme(rows.loc[without], -GAIN)}."
+        least = _effects.extreme(rows.loc[without], -GAIN)
+        verdict, sentence = SUPPORTED, why("gain without attention", least=least)
         if same:
-            verdict, sentence = NOT_SEEN, f"There is gain, but without the teacher's content too: {same}."
+            verdict, sentence = NOT_SEEN, why("the control too", what="gain", control=same)
     elif set(said) == {AGAINST}:
-        text = f"Gain with attention, none of {MATTERS} points without: "
-        verdict, sentence = CONTRADICTED, f"{text}{_effects.told_of_extreme(rows.loc[with_it], -GAIN)}."
+        least = _effects.extreme(rows.loc[with_it], -GAIN)
+        verdict, sentence = CONTRADICTED, why("gain with attention", least=least)
     else:
         verdict, sentence = _effects.unsettled(rows, said, GAIN)
     words = pd.Series({name: "without attention" if name in without else "with attention" for name in rows.index})

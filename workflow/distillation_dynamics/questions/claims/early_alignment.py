@@ -2,7 +2,7 @@
 
 from ...statistics.evidence import Evidence
 from . import _arms, _places
-from ._finding import NOT_TESTABLE, Finding
+from ._finding import NOT_TESTABLE, Finding, why
 
 PLACE = 80
 CLAIM = "early alignment is neutral or helps"
@@ -19,5 +19,5 @@ def look(evidence: Evidence) -> Finding:
     """Return the finding."""
     variants = list(_arms.aligning(evidence, _arms.FIRST))
     if not variants:
-        return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.FIRST])
+        return Finding(NOT_TESTABLE, why("no variant", place=_arms.FIRST))
     return _places.against_baseline(evidence, variants, claimed=False)

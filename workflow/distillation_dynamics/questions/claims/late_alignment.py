@@ -21,5 +21,5 @@ def look(evidence: Evidence) -> Finding:
     if why_not is not None:
         return why_not
     values, first = _arms.differences(evidence), _arms.aligning(evidence, _arms.FIRST)
-    beside = _effects.number(_effects.family(values[[name for name in first if name in values]], effects=False))
-    return _places.against_baseline(evidence, variants, claimed=True, other=f"first block: {beside}")
+    first_blocks = _effects.number(_effects.family(values[[name for name in first if name in values]], effects=False))
+    return _places.against_baseline(evidence, variants, claimed=True, other=f"first block: {first_blocks}")

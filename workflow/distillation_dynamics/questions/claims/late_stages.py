@@ -6,7 +6,7 @@ import pandas as pd
 from ...statistics import spectra
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import RANK
-from ._finding import CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, few
+from ._finding import CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, few, why
 
 PLACE = 50
 CLAIM = "late stages of convolutions stay low-pass"
@@ -31,27 +31,26 @@ def look(evidence: Evidence) -> Finding:
         return Finding(NOT_TESTABLE, _missing(rows, kinds, "without" if plain.empty else "with"), number, control)
     both = pd.concat([plain, attending])
     if not both["differs"].any():
-        text = spectra.NULL_IS_TRUE.format(of="last block of these networks", p=both["amplitude_p"].min())
-        return Finding(NOT_TESTABLE, text, number, control)
+        sentence = why("order is arbitrary", block="last block of these networks", p=both["amplitude_p"].min())
+        return Finding(NOT_TESTABLE, sentence, number, control)
+    verdict = NOT_SEEN
     if plain["low"].all() and attending["like_chance"].all():
-        verdict, text = SUPPORTED, "Low-pass without attention, like chance with it"
+        verdict = SUPPORTED
     elif attending["low"].all() and plain["like_chance"].all():
-        verdict, text = CONTRADICTED, "Low-pass with attention, like chance without it"
-    else:
-        low, of = int(both["low"].sum()), len(both)
-        verdict, text = NOT_SEEN, f"The kinds do not differ as claimed: {low} of {of} are low-pass"
+        verdict = CONTRADICTED
     row = both.loc[(both[spectra.BAND] - both[f"{spectra.BAND}_null"]).idxmin()]
-    return Finding(verdict, f"{text}; {row['network']}: {spectra.band_said(row)}.", number, control)
+    values = {"low": int(both["low"].sum()), "of": len(both), "network": row["network"], "band": spectra.band_said(row)}
+    return Finding(verdict, why("late stages", verdict=verdict, **values), number, control)
 
 
 def _missing(rows: pd.DataFrame, kinds: pd.Series, kind: str) -> str:
     """Return why no network `kind` ("with", "without") attention has a tested spectrum of its last block."""
     if rows.empty:
-        return "No spectrum of a last block was tested against permuted channels."
+        return why("no last spectrum")
     unknown = list(rows.loc[kinds.isna(), "network"])
     if unknown:
-        return f"Whether {few(unknown)} {'has' if len(unknown) == 1 else 'have'} attention was not measured."
-    return f"No network {kind} attention was measured."
+        return why("attention unknown", networks=few(unknown), count=len(unknown))
+    return why("no such network", kind=kind)
 
 
 def _accuracy_and_rank(evidence: Evidence, networks: list[str]) -> str:

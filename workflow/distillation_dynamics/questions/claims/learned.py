@@ -2,9 +2,8 @@
 
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LONG_ENOUGH
-from ...words import span
 from . import _shapes
-from ._finding import CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, few
+from ._finding import CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, few, why
 
 PLACE = 30
 CLAIM = "the U is learned and universal"
@@ -33,22 +32,18 @@ def look(evidence: Evidence) -> Finding:
         if list(found.of(controls[name], hollow[name]).values()) == [True] * len(hollow[name])
     ]
     if already:
-        text = f"Not learned: untrained, {few(already)} {'has' if len(already) == 1 else 'have'} the same U; {images}."
-        return Finding(CONTRADICTED, text, number, control)
+        sentence = why("not learned", controls=few(already), count=len(already), valley=images)
+        return Finding(CONTRADICTED, sentence, number, control)
     without = [name for name in networks if list(found.of(name).values()) == [False] * len(_shapes.SCALE_FREE)]
     short = {name: epochs for name in without if (epochs := _shapes.epochs_here(evidence, name)) < LONG_ENOUGH}
     finished = [name for name in without if name not in short]
     if finished:
-        return Finding(CONTRADICTED, f"Not universal: no U in {few(finished)}; deepest: {images}.", number, control)
+        return Finding(CONTRADICTED, why("not universal", networks=few(finished), valley=images), number, control)
     if len(networks) < 2:
-        return Finding(
-            NOT_TESTABLE, f"Universal takes several Transformers, and here is one: {images}.", number, control
-        )
+        return Finding(NOT_TESTABLE, why("one Transformer", valley=images), number, control)
     if short:
-        text = (
-            f"Not seen after {span(list(short.values()), '.0f')} epochs: no U in {few(list(short))}; deepest: {images}."
-        )
-        return Finding(NOT_SEEN, text, number, control)
+        values = {"epochs": list(short.values()), "here": few(list(short)), "valley": images}
+        return Finding(NOT_SEEN, why("trained for too short", **values), number, control)
     return _rest(found, networks, controls, number, control)
 
 
@@ -57,24 +52,23 @@ def _rest(found: _shapes.Shapes, networks: list[str], controls: dict[str, str], 
     for name in networks:
         if False in found.of(name).values():
             flat = _shapes.in_metrics(found.of(name), False)
-            text = f"{name} has no U in {flat}; deepest: {found.deepest([name])}."
-            return Finding(NOT_SEEN, text, number, control)
+            sentence = why("no U in a metric", network=name, metrics=flat, valley=found.deepest([name]))
+            return Finding(NOT_SEEN, sentence, number, control)
     for name in networks:
         own = controls.get(name)
         if own is not None and any(found.of(own).values()):
-            text = f"Untrained, {own} has a U in {_shapes.in_metrics(found.of(own), True)}: {found.deepest([own])}."
-            return Finding(NOT_SEEN, text, number, control)
+            metrics = _shapes.in_metrics(found.of(own), True)
+            sentence = why("U of a control", control=own, metrics=metrics, valley=found.deepest([own]))
+            return Finding(NOT_SEEN, sentence, number, control)
     for name in networks:
         own = controls.get(name)
         if open_ := found.open([name]):
-            return Finding(NOT_TESTABLE, f"Not told: {open_[0]}.", number, control)
+            return Finding(NOT_TESTABLE, why("undecided", here="", open=open_[0], more=0), number, control)
         if own is not None and own in found.flat:
-            return Finding(NOT_TESTABLE, f"{own} is flat over depth, and no control of {name}.", number, control)
+            return Finding(NOT_TESTABLE, why("flat control", control=own, network=name), number, control)
         if own is None or not found.of(own):
-            return Finding(NOT_TESTABLE, f"A control of {name} was not measured.", number, control)
+            return Finding(NOT_TESTABLE, why("no control", network=name), number, control)
         if None in found.of(own).values():
-            return Finding(NOT_TESTABLE, f"Not told: {found.open([own])[0]}.", number, control)
-    text = (
-        f"A U in all metrics of {len(networks)} Transformers, in no control; shallowest: {found.shallowest(networks)}."
-    )
-    return Finding(SUPPORTED, text, number, control)
+            return Finding(NOT_TESTABLE, why("undecided", here="", open=found.open([own])[0], more=0), number, control)
+    sentence = why("learned", of=len(networks), valley=found.shallowest(networks))
+    return Finding(SUPPORTED, sentence, number, control)

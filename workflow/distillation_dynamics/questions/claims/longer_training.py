@@ -2,7 +2,7 @@
 
 from ...statistics.evidence import Evidence
 from . import _arms, _effects, _places
-from ._finding import NOT_TESTABLE, Finding
+from ._finding import NOT_TESTABLE, Finding, why
 
 PLACE = 100
 CLAIM = "longer training does not repair it"
@@ -19,7 +19,7 @@ def look(evidence: Evidence) -> Finding:
     """Return the finding. Only variants count whose baseline was trained for as many epochs."""
     variants = list(_arms.aligning(evidence, _arms.LAST))
     if not variants:
-        return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.LAST])
+        return Finding(NOT_TESTABLE, why("no variant", place=_arms.LAST))
     lengths = evidence.read("runs", "network", "epochs").groupby("network")["epochs"].first()
     kept = {
         name: lengths[name]
@@ -30,9 +30,7 @@ def look(evidence: Evidence) -> Finding:
     values = _arms.differences(evidence)
     if len(set(kept.values())) < 2:
         found = _effects.family(values[[name for name in kept if name in values]], effects=False)
-        return Finding(
-            NOT_TESTABLE, "Schedules of one length; it takes two, each with its baseline.", _effects.number(found)
-        )
+        return Finding(NOT_TESTABLE, why("one length"), _effects.number(found))
     longest = max(kept.values())
     shorter = _effects.family(values[[name for name in kept if name in values and kept[name] < longest]], effects=False)
     own = [name for name, length in kept.items() if length == longest]

@@ -5,7 +5,7 @@ import pandas as pd
 from ...statistics import spectra
 from ...statistics.evidence import Evidence
 from ._effects import AGAINST, FOR, OPEN
-from ._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding
+from ._finding import CONTRADICTED, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 40
 CLAIM = "low-pass in the middle alone"
@@ -33,21 +33,19 @@ def look(evidence: Evidence) -> Finding:
         numbers.append(f"{name} ({count}): block {int(least['block'])} of the middle, {spectra.band(least)}")
         states[name], shown[name] = _state(own, middle), least
     if not states:
-        return Finding(NOT_TESTABLE, "No spectrum over depth of a network with attention was tested.")
+        return Finding(NOT_TESTABLE, why("no spectrum over depth"))
     number, control = "; ".join(numbers), "permuted channels: with each number"
     tested = rows[rows["network"].isin(list(states))]
     if not tested["differs"].any():
         of = f"block of {'these networks' if len(states) > 1 else next(iter(states))}"
-        text = spectra.NULL_IS_TRUE.format(of=of, p=tested["amplitude_p"].min())
-        return Finding(NOT_TESTABLE, text, number, control)
+        sentence = why("order is arbitrary", block=of, p=tested["amplitude_p"].min())
+        return Finding(NOT_TESTABLE, sentence, number, control)
     sides = set(states.values())
-    verdict, text = {
-        frozenset({FOR}): (SUPPORTED, "Low-pass in the middle alone"),
-        frozenset({AGAINST}): (CONTRADICTED, "Blocks differ from permuted channels, others than the middle"),
-    }.get(frozenset(sides), (NOT_SEEN, "Middle and other blocks differ" if len(sides) == 1 else "Networks disagree"))
+    verdict = {frozenset({FOR}): SUPPORTED, frozenset({AGAINST}): CONTRADICTED}.get(frozenset(sides), NOT_SEEN)
     name = next(name for name, state in states.items() if state != OPEN or sides == {OPEN})
-    at = f"{name}, block {int(shown[name]['block'])}: {spectra.band_said(shown[name])}"
-    return Finding(verdict, f"{text}; {at}.", number, control)
+    at = {"network": name, "block": int(shown[name]["block"]), "band": spectra.band_said(shown[name])}
+    sentence = why("spectra over depth", verdict=verdict, disagree=len(sides) > 1, **at)
+    return Finding(verdict, sentence, number, control)
 
 
 def _state(own: pd.DataFrame, middle: pd.DataFrame) -> str:

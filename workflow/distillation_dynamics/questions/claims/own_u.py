@@ -8,7 +8,7 @@ from ...statistics.thresholds import FINISHED
 from . import _entropy
 from ._effects import AGAINST, FOR, OPEN
 from ._entropy import ENTROPY, LEAST, STANDARDISED, Change
-from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTED, Finding
+from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 110
 CLAIM = "soft distillation forms the U by itself"
@@ -29,7 +29,7 @@ def look(evidence: Evidence) -> Finding:
         one for one in evidence.names.baselines.values() if {term.objective for term in listed.get(one, ())} == parts
     ]
     if not baselines:
-        return Finding(NOT_TESTABLE, "The baseline is not soft distillation.")
+        return Finding(NOT_TESTABLE, why("other baseline"))
     if few := _entropy.unresolved(evidence, baselines):
         return _entropy.too_few_bins(few)
 
@@ -42,29 +42,26 @@ def look(evidence: Evidence) -> Finding:
 
     found, free = measured(ENTROPY), measured(STANDARDISED)
     if len(found) < 2 * len(baselines):
-        return Finding(NOT_TESTABLE, "Its entropy over three blocks or more is known of fewer than two seeds.")
+        return Finding(NOT_TESTABLE, why("entropy of few"))
     number, sides = _entropy.numbers(found), {name: _side(change) for name, change in found.items()}
     control = f"standardised: {_entropy.numbers(free) or NO_CONTROL}"
     if _entropy.in_other_bins(measured, sides, _side):
-        return Finding(NOT_TESTABLE, _entropy.OTHER_VERDICT, number, control)
+        return Finding(NOT_TESTABLE, why("other bins"), number, control)
     least = min(found, key=lambda name: found[name].mean)
     if set(sides.values()) == {FOR}:
         if not free:
-            return Finding(NOT_TESTABLE, "Its standardised entropy was not measured, so that scale may be all.", number)
+            return Finding(NOT_TESTABLE, why("own scale unknown"), number)
         kept = all(_side(change) == FOR for change in free.values())
-        text = f"It falls and rises by {LEAST:.2f} bits or more{'' if kept else ', as its scale does'}"
-        sentence = f"{text}; the least: {found[least].said(least)}."
+        sentence = why("falls and rises", least=LEAST, scale=not kept, change=found[least].said(least))
         return Finding(SUPPORTED, sentence, number, control, "" if kept else AS_SCALE)
     rises = {one: rise_an_epoch(evidence, one) for one in baselines}
     most = max(rises, key=lambda one: np.nan_to_num(rises[one], nan=np.inf))
     if not rises[most] <= FINISHED:
-        text = f"Whether training of {most} is finished was not measured"
-        if not np.isnan(rises[most]):
-            text = f"Training is not finished, {most} gains {rises[most]:.1f} points an epoch at its end"
-        return Finding(NOT_TESTABLE, f"{text}; {found[least].said(least)}.", number, control)
+        sentence = why("not finished", rise=rises[most], student=most, change=found[least].said(least))
+        return Finding(NOT_TESTABLE, sentence, number, control)
     if AGAINST in sides.values() and all(_without(sides, one) for one in baselines):
-        text = f"No fall, or no rise, of {LEAST:.2f} bits after a finished training"
-        return Finding(CONTRADICTED, f"{text}: {found[least].said(least)}.", number, control)
+        sentence = why("no fall or rise", least=LEAST, change=found[least].said(least))
+        return Finding(CONTRADICTED, sentence, number, control)
     return _entropy.open_finding(found, sides, number, control, "")
 
 

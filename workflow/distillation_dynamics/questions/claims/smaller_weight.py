@@ -7,7 +7,7 @@ from ...statistics import terms
 from ...statistics.evidence import Evidence
 from . import _arms, _effects, _places
 from ._effects import AGAINST, GAIN, HARM, OPEN
-from ._finding import NOT_TESTABLE, Finding
+from ._finding import NOT_TESTABLE, Finding, why
 
 PLACE = 90
 CLAIM = "a smaller weight does not repair it"
@@ -28,7 +28,7 @@ def look(evidence: Evidence) -> Finding:
     ends = [pair for pair in map(list, _sets(evidence, own)) if len(pair) > 1]
     if not ends:
         found = _effects.family(values[list(own)], effects=False)
-        return Finding(NOT_TESTABLE, "No objective aligns the same last blocks at two weights.", _effects.number(found))
+        return Finding(NOT_TESTABLE, why("one weight"), _effects.number(found))
     repaired = {(low, high): f"{low}/{high}" for low, *_, high in ends}
     columns = {name: values[name] for low, *_, high in ends for name in (high, low)}
     columns |= {name: values[low] - values[high] for (low, high), name in repaired.items()}
@@ -36,8 +36,8 @@ def look(evidence: Evidence) -> Finding:
     harmful = {low: high for low, high in repaired if _effects.certain(found, HARM)[high]}
     if not harmful:
         largest = found.loc[list(dict.fromkeys(high for _, high in repaired))]
-        text = f"No harm at the largest weight is certain: {_effects.told_of_extreme(largest, HARM)}."
-        return Finding(NOT_TESTABLE, text, _effects.number(found))
+        sentence = why("no harm at the largest", most=_effects.extreme(largest, HARM))
+        return Finding(NOT_TESTABLE, sentence, _effects.number(found))
     rows = found.loc[list(harmful)]
     said = _effects.states(rows, HARM)
     # Without relevant harm at the smallest dose, it is a repair only if the harm is smaller than at the largest.

@@ -2,9 +2,8 @@
 
 from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LONG_ENOUGH
-from ...words import span
 from . import _shapes
-from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding
+from ._finding import AS_SCALE, CONTRADICTED, NO_CONTROL, NOT_SEEN, NOT_TESTABLE, SUPPORTED, Finding, why
 
 PLACE = 20
 CLAIM = "profiles over depth are U-shaped"
@@ -32,22 +31,21 @@ def look(evidence: Evidence) -> Finding:
     )
     states = [state for name in networks for state in found.of(name).values()]
     if open_ and False not in states:
-        more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-        return Finding(NOT_TESTABLE, f"Not told in {here}: {open_[0]}{more}.", number, control)
+        sentence = why("undecided", here=here, open=open_[0], more=len(open_) - 1)
+        return Finding(NOT_TESTABLE, sentence, number, control)
     if not any(states) and not open_:
         epochs = [_shapes.epochs_here(evidence, name) for name in networks]
+        valley = found.deepest(networks)
         if max(epochs) < LONG_ENOUGH:
-            text = f"Not seen after {span(epochs, '.0f')} epochs: no U in {here}; deepest: {found.deepest(networks)}."
-            return Finding(NOT_SEEN, text, number, control)
-        text = f"None of three metrics has a U in {here}; deepest valley: {found.deepest(networks)}."
-        return Finding(CONTRADICTED, text, number, control)
+            sentence = why("trained for too short", epochs=epochs, here=here, valley=valley)
+            return Finding(NOT_SEEN, sentence, number, control)
+        return Finding(CONTRADICTED, why("no U", here=here, valley=valley), number, control)
     if not all(states) or open_:
         hollow, of = sum(state is True for state in states), len(networks) * len(_shapes.SCALE_FREE)
-        text = f"A U in {hollow} of {of} profiles, {len(open_)} open; deepest: {found.deepest(networks)}."
-        return Finding(NOT_SEEN, text, number, control)
+        sentence = why("some U", u=hollow, of=of, open=len(open_), valley=found.deepest(networks))
+        return Finding(NOT_SEEN, sentence, number, control)
     if not all(free.values()):
-        return Finding(NOT_TESTABLE, f"U-shaped in {here}, but not measured with the scale taken out.", number, control)
+        return Finding(NOT_TESTABLE, why("U of unknown scale", here=here), number, control)
     beyond = all(state is True for own in free.values() for state in own.values())
-    text = f"A U in all three metrics of {here}, {'more than' if beyond else 'of'} scale; shallowest:"
-    sentence = f"{text} {found.shallowest(networks)}."
+    sentence = why("U", here=here, beyond=beyond, valley=found.shallowest(networks))
     return Finding(SUPPORTED, sentence, number, control, "" if beyond else AS_SCALE)

@@ -11,7 +11,7 @@ from ...statistics.evidence import Evidence
 from ...statistics.thresholds import RANK
 from . import _arms, _effects
 from ._effects import FOR, HARM
-from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, Finding
+from ._finding import NO_CONTROL, NOT_SEEN, NOT_TESTABLE, Finding, why
 
 PLACE = 60
 CLAIM = "late alignment hurts narrow students more"
@@ -39,39 +39,37 @@ def look(evidence: Evidence) -> Finding:
     """Return the finding. The same contrast minus a null target is the control, tested jointly."""
     own, values = _arms.aligning(evidence, _arms.LAST), _arms.differences(evidence)
     if not own:
-        return Finding(NOT_TESTABLE, _arms.NO_VARIANT[_arms.LAST])
+        return Finding(NOT_TESTABLE, why("no variant", place=_arms.LAST))
     listed = [ends for ends in _ends(evidence, own) if {ends.narrow, ends.wide} <= set(values)]
     if not listed:
         found = _effects.family(values[[name for name in own if name in values]], effects=False)
-        text = "Students of one width; it takes several, aligned at one dose."
-        return Finding(NOT_TESTABLE, text, _effects.number(found))
+        return Finding(NOT_TESTABLE, why("one width"), _effects.number(found))
     needs = evidence.depth("channels", RANK).sort_values("block").groupby("network")[RANK].last()
     control = f"{', '.join(_needed(ends, needs) for ends in {ends.teacher: ends for ends in listed}.values())}"
     # If the teacher's rank was not measured, it is not known to be too low.
     tight = [ends for ends in listed if not needs.get(ends.teacher, float("inf")) <= ends.channels[0]]
     if not tight:
-        few = needs[listed[0].teacher]
-        text = f"The teacher's last block needs {few:.0f} directions, and the narrowest student has"
-        return Finding(NOT_TESTABLE, f"{text} {listed[0].channels[0]:.0f} channels.", control=control)
+        sentence = why("enough channels", directions=needs[listed[0].teacher], channels=listed[0].channels[0])
+        return Finding(NOT_TESTABLE, sentence, control=control)
     columns = {f"{one.narrow}/{one.wide}": values[one.narrow] - values[one.wide] for one in tight}
-    names, beside = list(columns), dict[str, pd.Series]()
+    names, null_columns = list(columns), dict[str, pd.Series]()
     for one in tight:
         for narrow, wide in _nulls(evidence, one):
             if {narrow, wide} <= set(values):
                 of = values[one.narrow] - values[narrow] - (values[one.wide] - values[wide])
-                beside[f"{one.narrow}-{narrow}/{one.wide}-{wide}"] = of
-    found = _effects.family(pd.DataFrame(columns | beside))
+                null_columns[f"{one.narrow}-{narrow}/{one.wide}-{wide}"] = of
+    found = _effects.family(pd.DataFrame(columns | null_columns))
     names = [name for name in names if name in found.index]
     if not names:
-        return Finding(NOT_TESTABLE, "One seed has no interval.", control=control)
+        return Finding(NOT_TESTABLE, why("one seed"), control=control)
     rows, nulls = found.loc[names], found.drop(index=names)
     said = _effects.states(rows, HARM)
-    told = f"less null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
-    finding = _effects.decide(rows, said, HARM, control=told, what=WHAT)
+    less_nulls = f"less null targets: {_effects.number(nulls) if len(nulls) else NO_CONTROL}; {control}"
+    finding = _effects.decide(rows, said, HARM, control=less_nulls, what=WHAT)
     against = nulls[~_effects.certain(nulls, HARM)]
     if set(said) == {FOR} and len(against):
-        text = f"Excess harm, but not against a null target: {_effects.told_of_extreme(against, -HARM)}."
-        return finding._replace(verdict=NOT_SEEN, sentence=text)
+        sentence = why("not against a null target", least=_effects.extreme(against, -HARM))
+        return finding._replace(verdict=NOT_SEEN, sentence=sentence)
     return finding
 
 

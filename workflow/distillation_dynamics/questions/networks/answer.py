@@ -22,7 +22,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     """Return the values that the template uses; controls with identity blocks do not count."""
     table, names = evidence.tables["networks"], evidence.names
     unmoved = unmoved_controls(evidence.tables["shape"], names)
-    rows = beside_controls(table, names, unmoved)
+    rows = with_controls(table, names, unmoved)
     measures = [measure for measure in MEASURES if len(table) and table[measure].notna().any()]
     having = {measure: _having(rows, NETWORKS, measure) for measure in measures}
     first = next((measure for measure in measures if having[measure]), next(iter(measures), None))
@@ -58,7 +58,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def beside_controls(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[dict]:
+def with_controls(table: pd.DataFrame, names: Names, unmoved: set[str]) -> list[dict]:
     """Return the rows of pairs of two networks, each with its controls' row under `controls`."""
     control = {frozenset((row["network"], row["other"])): row for row in _kind(table, CONTROLS, unmoved)}
     pairs = table[table["kind"].isin([NETWORKS, SEEDS])].to_dict("records")

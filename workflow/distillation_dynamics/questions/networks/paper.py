@@ -7,13 +7,13 @@ from ...paper.tables import Shown, Tables
 from ...spec.tables import Names
 from ..shape.overview import unmoved_controls
 from . import OWN
-from .answer import beside_controls, pair_table
+from .answer import pair_table, with_controls
 
 
 def _pairs(tables: Tables, names: Names) -> pd.DataFrame:
     found, unmoved = tables["networks"], unmoved_controls(tables["shape"], names)
     own = found[found["kind"] == OWN].to_dict("records")
-    return pair_table(beside_controls(found, names, unmoved), own)
+    return pair_table(with_controls(found, names, unmoved), own)
 
 
 TABLES = {

@@ -181,11 +181,11 @@ def entropy(published: Published, found: pd.DataFrame, depth: pd.DataFrame | Non
                 for table in (ours[ours["epoch"] == end], untrained[untrained["network"] == row["variant"]])
             )
             key = {name: row[name] for name in RUN} | {"published_epoch": at, "epoch": end}
-            rows.append(key | beside(curve, values, before))
+            rows.append(key | compared(curve, values, before))
     return pd.DataFrame(rows, columns=list(ENTROPY_COLUMNS))
 
 
-def beside(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, Any]:
+def compared(curve: np.ndarray, values: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, Any]:
     """Return the changes of a published curve [K] over blocks and of measured ones from the first block to the last.
 
     `values`, `untrained`: one row per seed, one column per block, after training and before (without rows: not

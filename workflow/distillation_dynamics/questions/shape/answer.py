@@ -13,7 +13,7 @@ from ...statistics.evidence import Evidence
 from ...statistics.thresholds import LEVEL
 from ...statistics.u_shape import EMPTY, NO_INTERIOR, NOT_RESOLVED, NOT_U_SHAPED, U_SHAPED, UNDECIDED
 from ...statistics.u_shape.fall_and_rise import BITS, smallest
-from ...statistics.u_shape.reading import of_scale, reason, told
+from ...statistics.u_shape.reading import formatted, of_scale, reason
 from ...words import spaced
 from .bins import OTHER_BINS
 from .overview import GRADIENT, count_table, flat_controls, network_table, others, u_shaped
@@ -119,7 +119,7 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
     paper, null = rows[rows["role"] == "paper"], rows.loc[rows["metric"] == NULL, "verdict"]
     hollow = set(paper.loc[paper["verdict"] == U_SHAPED, "metric"])
     control = names.controls.get(network)
-    beside = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
+    controls_of = tested[(tested["network"] == control) & tested["metric"].isin(hollow)]
     return {
         "network": network,
         "measured": len(paper),
@@ -128,10 +128,10 @@ def of_network(tested: pd.DataFrame, network: str, names: Names, flat: dict[str,
         "unsettled": unsettled(paper),
         **_of_scale(rows, paper),
         "null": next(iter(null), None),
-        "control": None if beside.empty else control,
+        "control": None if controls_of.empty else control,
         "flat": hollow - {GRADIENT} <= set(flat.get(control or "", [])),
-        "too": _spaced(beside, U_SHAPED),
-        "control_unsettled": unsettled(beside),
+        "too": _spaced(controls_of, U_SHAPED),
+        "control_unsettled": unsettled(controls_of),
     }
 
 
@@ -141,7 +141,7 @@ def _of_scale(rows: pd.DataFrame, paper: pd.DataFrame) -> dict[str, Any]:
 
     `scale_free`: the form's name and its range as a share of its largest mean over blocks; None if not measured.
     """
-    own = [told(row) for row in paper.to_dict("records") if of_scale(row)]
+    own = [formatted(row) for row in paper.to_dict("records") if of_scale(row)]
     free = rows[rows["metric"] == SCALE_FREE.get(own[0]["metric"])] if own else rows.iloc[:0]
     return {
         "of_scale": [spaced(row["metric"]) for row in own],

@@ -43,7 +43,9 @@ VERDICTS = {
 LOWER, UPPER = ("fall_low", "rise_low", "valley_low"), ("fall_high", "rise_high", "valley_high")
 
 
-def beside(row: dict[str, Any], metric: str, values_of: Mapping[str, np.ndarray], kept: np.ndarray) -> dict[str, Any]:
+def in_other_bins(
+    row: dict[str, Any], metric: str, values_of: Mapping[str, np.ndarray], kept: np.ndarray
+) -> dict[str, Any]:
     """Return the values of COLUMNS, intervals and p values in other bins for a row of shapes.
 
     `values_of`: values [n, L] by column of scalars.parquet; `kept` [n]: the images of the row. Intervals include those
@@ -72,7 +74,7 @@ def resolved(shape: pd.DataFrame, verdict_of: Callable[[Mapping[str, str]], np.n
     `verdict_of` maps the columns to use as p values (none: the usual ones) to the verdict of each row.
     """
     verdict = pd.Series(verdict_of({}), index=shape.index, dtype=object)
-    told = {"verdict_own_bins": verdict.where(shape["metric"].isin(PER_BIN), "")}
+    verdicts = {"verdict_own_bins": verdict.where(shape["metric"].isin(PER_BIN), "")}
     kept = verdict.isin(TESTED)
     undecidable = (shape["rms_per_bin"] < LEAST_RMS_PER_BIN) & kept
     for name in OTHER_BINS:
@@ -80,6 +82,6 @@ def resolved(shape: pd.DataFrame, verdict_of: Callable[[Mapping[str, str]], np.n
         other = pd.Series("", index=shape.index, dtype=object)
         if known.any():
             other[known] = verdict_of({p: f"{p}_{name}" for p in ("p", "p_skewed", "p_none")})[known]
-        told[f"verdict_{name}"] = other.where(kept, "")
+        verdicts[f"verdict_{name}"] = other.where(kept, "")
         undecidable |= known & kept & (other != verdict)
-    return pd.DataFrame(told | {"verdict": verdict.where(~undecidable, NOT_RESOLVED)})
+    return pd.DataFrame(verdicts | {"verdict": verdict.where(~undecidable, NOT_RESOLVED)})

@@ -38,12 +38,12 @@ def count_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
     """Return one row per metric: how many networks, controls and students are U-shaped."""
     rows = []
     for metric, group in tested.groupby("metric", sort=False):
-        networks, beside, students = (
+        networks, controls, students = (
             group[group["network"].isin(who)] for who in (names.networks, names.controls.values(), names.variants)
         )
-        beside = beside[(beside["relative_range"] >= FLAT) | (metric == GRADIENT)]
+        controls = controls[(controls["relative_range"] >= FLAT) | (metric == GRADIENT)]
         row = {"metric": metric, "role": group["role"].iloc[0], "networks": _share(networks)}
-        rows.append(row | {"controls": _share(beside), "students": _share(students)})
+        rows.append(row | {"controls": _share(controls), "students": _share(students)})
     order = {metric: place for place, metric in enumerate(ROLES)}
     return pd.DataFrame(rows).sort_values("metric", key=lambda metrics: metrics.map(order))
 
@@ -67,11 +67,11 @@ def network_table(tested: pd.DataFrame, names: Names) -> pd.DataFrame:
     rows = []
     for network in names.ordered:
         control = names.controls.get(network)
-        beside = paper[paper["network"] == control].set_index("metric")
+        controls = paper[paper["network"] == control].set_index("metric")
         of_no_control = flat.get(control, []) if control is not None else []
         for one in paper[paper["network"] == network].to_dict("records"):
             metric = one["metric"]
-            other = beside.loc[metric] if metric in beside.index else None
+            other = controls.loc[metric] if metric in controls.index else None
             verdict = "-" if other is None else other["verdict"]
             rows.append(
                 {

@@ -58,7 +58,7 @@ def by_network(alone: pd.DataFrame) -> dict[tuple, dict[str, np.ndarray]]:
     }
 
 
-def beside(row: dict[str, Any], curves: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> dict[str, float]:
+def references_of(row: dict[str, Any], curves: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> dict[str, float]:
     """Return the values of COLUMNS for a row of shapes; NaN without a reference.
 
     `curves`: those of `curve`, by metric; `alone`: the network's references, by metric.

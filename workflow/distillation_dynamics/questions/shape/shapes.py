@@ -251,7 +251,7 @@ def shapes_of(
                 if metric not in ROLES or not finite.any():
                     continue
                 row, shares = measure(values[finite], metric in IN_BITS)
-                row |= bins.beside(row, metric, values_of, finite)
+                row |= bins.in_other_bins(row, metric, values_of, finite)
                 curves.setdefault(one, {})[metric] = scale.curve(values[finite], row["scale"])
                 left_out = int((~finite).sum())
                 named = {**key, "metric": metric}
@@ -260,7 +260,7 @@ def shapes_of(
     known = scale.by_network(alone) if alone is not None else {}
     for row in rows:
         one = tuple(row[name] for name in references.NETWORK)
-        row |= scale.beside(row, curves[one], known.get(one, {}))
+        row |= scale.references_of(row, curves[one], known.get(one, {}))
     lowest = pd.DataFrame(minima, columns=list(MINIMUM_COLUMNS)).astype(references.MAY_BE_MISSING)
     return _judged(rows, controls), lowest
 

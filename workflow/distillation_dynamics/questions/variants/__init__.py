@@ -8,15 +8,14 @@ sign flips of `westfall_young`.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ...files import Column
+from ...report.templates import rendered
 from ...statistics import terms, westfall_young
 from ...statistics.evidence import Evidence
 from ...statistics.keys import HIGH, JOINT, LOW, PAIR, SEEDS
 from ...statistics.paired import SIGN_FLIP, by_seed, paired, spreads
-from ...words import plural
 from ..gain import GAIN_COLUMNS, gains
 from .checkpoints import MCNEMAR_COLUMNS, Right, correct, evaluation_error, mcnemar
 
@@ -82,28 +81,14 @@ def differences(runs: pd.DataFrame, against: Mapping[str, str]) -> pd.DataFrame:
 
 def verdict(row: Mapping[str, Any]) -> str:
     """Return the result of one comparison in words; it says significant only if a test allows it."""
-    seeds = row["seeds"]
-    if seeds == 0:
-        return "no seed in common: no result"
-    if seeds == 1:
-        return "one seed: no interval and no test"
-    if row["joint_seeds"] == 0:
-        return f"left out of the joint test: its {seeds} seeds are too few that the other variants have too"
-    of = plural(row["joint_comparisons"], "variant")
-    tested = f"p {westfall_young.p_said(row['p_joint'])} in a joint sign-flip test of {of}, {row['joint_seeds']} seeds"
-    decided = westfall_young.decision(row)
-    if decided == westfall_young.UNTESTED:
-        return (
-            f"{row['joint_seeds']} seeds: no sign-flip test can reach 5 % (smallest p {row['smallest_p']:.2g}); "
-            "see the interval"
-        )
-    if decided in (westfall_young.BETTER, westfall_young.WORSE):
-        return f"significantly {decided} ({tested})"
-    own = "; its own interval excludes 0" if row["low"] > 0 or row["high"] < 0 else ""
-    left = westfall_young.largest(row)
-    none = "" if np.isnan(left) else f", none larger than {left:.2f} points"
-    power = f"{row['detectable_effect']:.2g} would be found with 80 % power"
-    return f"no difference found{none} ({tested}{own}); {power}"
+    decided = westfall_young.decision(row) if row["seeds"] > 1 and row["joint_seeds"] else ""
+    return rendered(
+        "questions/variants/words.md.j2",
+        row=row,
+        decided=decided,
+        excludes_0=row["low"] > 0 or row["high"] < 0,
+        largest=westfall_young.largest(row),
+    )[0]
 
 
 def compare(

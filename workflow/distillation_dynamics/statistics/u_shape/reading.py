@@ -13,7 +13,7 @@ from .fall_and_rise import BITS, LINEAR, smallest
 AS_A_FACTOR = 10
 
 
-def told(row: dict[str, Any]) -> dict[str, Any]:
+def formatted(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with its fall and rise, and those of its null, as text; with intervals under `..._within`."""
     null = row | {f"{name}{end}": row[f"{name}_null"] for name in ("fall", "rise") for end in ("", "_low", "_high")}
     return {
