@@ -1,4 +1,4 @@
-"""What the report says of a question, from tables that a test makes up."""
+"""Renders the report's section on a question from tables made up by a test."""
 
 from distillation_dynamics import extensions
 from distillation_dynamics.report import document

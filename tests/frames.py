@@ -1,4 +1,4 @@
-"""Frames as tables are read: whole numbers, of which some may be missing."""
+"""Data frames as tables are read: integers, some of which may be missing."""
 
 import pandas as pd
 import pyarrow as pa

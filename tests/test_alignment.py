@@ -1,4 +1,4 @@
-"""Likeness of blocks beside the untrained student and the ceiling, effects of aligning, dose and place."""
+"""Similarity of blocks compared with the untrained student and the ceiling; effects of alignment; dose and place."""
 
 import warnings
 
@@ -47,7 +47,7 @@ def pairs_table(cka, listed=None, seeds=()):
 
 
 def nearest_table(cka, top=None):
-    """The rows of nearest.parquet of soft beside cait."""
+    """The rows of nearest.parquet of soft and cait."""
     return alignment.nearest(alignment.likeness(cka, "soft", "cait"), top or {}, "soft")
 
 
@@ -127,7 +127,7 @@ def test_a_block_stands_out_only_where_training_made_it_more_alike_than_the_othe
     assert row["verdict"] == alignment.STANDS_OUT
     (same,) = nearest_table(trained_more(8, gain=0)).to_dict("records")
     assert same["cka"] > 0.5 and same["verdict"] == alignment.NOT_SHOWN
-    # All blocks gain alike: no block stands out.
+    # All blocks gain equally: no block stands out.
     cka = trained_more(8, gain=0)
     cka.loc[cka["epoch"] > 0, "cka_tokens"] += 0.2
     assert nearest_table(cka)["verdict"].to_list() == [alignment.NOT_SHOWN]
@@ -276,13 +276,13 @@ def test_a_seed_that_one_variant_lacks_is_left_out():
         ({"shares": None}, 0),
         ({"listed": {"first": FOUR["first"]}}, 0),
         ({"listed": {"first": FOUR["first"], "last": FOUR["last"]}}, 1),
-        # Another objective, other options, or something else that changes: not held beside each other.
+        # Another objective, other options, or another change: not compared.
         ({"listed": {"first": FOUR["first"], "last_low": with_pairs(LAST, share=0.1, dims=2)}}, 0),
         ({"listed": {"first": FOUR["first"], "last_low": (cross_entropy(0.5), soft(), aligning(LAST))}}, 0),
         ({"listed": {"first": FOUR["first"], "last_low": with_pairs(LAST, weight=0.3)}}, 1),
         # Another number of pairs is neither another place nor another dose.
         ({"listed": {"last_low": with_pairs([*FIRST, *LAST]), "first": FOUR["first"]}}, 0),
-        # Another weight and another share: neither the place nor the dose is the same, and nobody would think so.
+        # Another weight and another share: obviously neither place nor dose is the same.
         ({"listed": {"first": FOUR["first"], "last": with_pairs(LAST, weight=0.3)}}, 0),
     ],
 )

@@ -1,4 +1,4 @@
-"""Who is whose student stands in columns of its own; colours follow what variants are made of, not their names."""
+"""Student, variant and teacher are columns of their own; colours follow what variants are made of, not their names."""
 
 import colorsys
 
@@ -77,7 +77,7 @@ def test_variants_that_one_objective_marks_are_shades_of_its_colour():
     one, two = (drawn.looks(drawn.names.variants)[name] for name in ("last", "first"))
     assert hue(one["color"]) == pytest.approx(hue(two["color"]), abs=0.01) and one["color"] != two["color"]
     assert (one["linestyle"], one["marker"]) != (two["linestyle"], two["marker"])
-    # Two terms of one objective are told apart, too.
+    # Two terms of one objective are distinguished, too.
     assert hue(drawn.terms()["late"]) == pytest.approx(hue(drawn.terms()["early"]), abs=0.01)
     assert drawn.terms()["late"] != drawn.terms()["early"]
 

@@ -38,7 +38,7 @@ def queue(monkeypatch):
 
 
 def line(number, state, reason, comment, folder, partition="main"):
-    """What squeue says of a job."""
+    """The line of squeue on a job."""
     return f"{number}|{state}|{reason}|a|normal|{partition}|{comment}|{folder}"
 
 

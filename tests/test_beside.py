@@ -1,4 +1,4 @@
-"""What transformers writes beside weights: which model of timm it is, and how it sees images."""
+"""Files that transformers writes next to weights: timm's name of the model, and its preprocessing."""
 
 import json
 

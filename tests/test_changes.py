@@ -93,7 +93,7 @@ def test_one_variant_changed_trains_one_student_with_the_declared_threads(projec
     assert stand_ins.trained(stand_ins.ran(project)) == ["hard/seed0"]
     assert '"threads": 2' in (project / "results/smoke/students/hard/seed0/.record.json").read_text()
     check(project, monkeypatch)
-    # Changed back its run is published again; what was measured of the other one is measured anew.
+    # Changed back, its run is linked again; the other's measurements are repeated.
     write_study(project, small_config())
     assert plan(project) == {"students": 1, "measure": 1, "compare": 2, "tables": 1}
     run(project)

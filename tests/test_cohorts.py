@@ -88,7 +88,7 @@ VARIANTS = {
         "spectral": {"weight": 0.2, "pairs": [[1, 2]]},
         "projector": {"weight": 0.1, "pairs": [[0, 0]]},
     },
-    # What draws at random, and what is made anew from its parameters in each update.
+    # Modules with random draws, and modules rebuilt from their parameters in each update.
     "drawn": {
         **ASK_FOR_LOGITS,
         "mgd": {"weight": 1, "pairs": "last"},
@@ -184,7 +184,7 @@ def test_students_that_were_compared_are_not_all_alike(stored):
 
 
 class Silent(Progress):
-    """Notes what it is told."""
+    """Records the events it receives."""
 
     def __init__(self):
         self.ended, self.failed = [], {}

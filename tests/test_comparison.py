@@ -1,4 +1,4 @@
-"""Networks are held beside each other by the rows that each keeps once: rows, pair metrics, the stage `compare`."""
+"""Networks are compared by the rows that each keeps once: rows, pair metrics, the stage `compare`."""
 
 import subprocess
 import sys

@@ -36,7 +36,7 @@ def test_the_studies_that_come_with_the_project_are_read_as_by_any_reader_of_yam
         ("true", True),
         ("~", None),
         ("", None),
-        # What YAML 1.1 reads as something that nobody meant.
+        # Text that YAML 1.1 misreads.
         ("1:30", "1:30"),
         ("no", "no"),
         ("010", "010"),

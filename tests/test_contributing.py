@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md tells to add is added by that alone: its files are put into a copy of the library and used."""
+"""Each extension in CONTRIBUTING.md works as written: its files are put into a copy of the library and used."""
 
 import os
 import re

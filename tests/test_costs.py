@@ -1,4 +1,4 @@
-"""Hours of a plan: by the records of earlier jobs, and where none tells by reference costs, which is said."""
+"""Hours of a plan: from the records of earlier jobs or, without a precedent, from reference costs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from helpers import graph_of, load, small_config
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
-    """The plan of a study of three variants, of which nothing is there."""
+    """The plan of a study of three variants without any results."""
     result = load(small_config())
     monkeypatch.chdir(tmp_path)
     return Plan(graph_of(result), Hashes(), slots={"students": 2, "measure": 2, "compare": 2, "tables": 2})

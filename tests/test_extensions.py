@@ -1,4 +1,4 @@
-"""An objective, a metric or a figure is one file; what is misspelt in it is said before any job runs."""
+"""An objective, a metric or a figure is one file; typos in it are reported before any job runs."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Every metric of single networks on every family of networks, by what its file says of itself; awkward studies too."""
+"""Every single-network metric on every family of networks, by what its file declares; awkward studies, too."""
 
 import ast
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration is said before anything runs, in a sentence that names the key and the remedy."""
+"""Faults of a configuration are reported before anything runs, in one sentence with the key and the remedy."""
 
 import copy
 import datetime
@@ -37,7 +37,7 @@ def refusal(config) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        # Values that no key can have, wherever they stand.
+        # Values that no key can have, at any place.
         ("name", datetime.date(2026, 11, 24), "name: 2026-11-24 is a date, not text or a number; write it in quotes"),
         ("view.mean", [NAN], "view.mean.0: nan is not a finite number"),
         ("networks.cait.model.args.init_values", NAN, "model.args.init_values: nan is not a finite number"),

@@ -198,7 +198,7 @@ def test_a_webdataset_is_not_taken_for_images_of_one_class(tmp_path):
                 member = tarfile.TarInfo(f"{number:03d}{ending}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-    # Without classes nobody asks for them.
+    # Without classes they are not needed.
     assert reader.Source([str(tmp_path / "images.tar")], None, "data.train").names.tolist()[0] == "000.jpg"
     with pytest.raises(
         StudyError, match=r"^data\.train: \S+images\.tar is a WebDataset, whose labels \(\.cls\) are not"

@@ -1,4 +1,4 @@
-"""What was known before training, beside what aligning a pair did: which pairs count, and whether it foretells."""
+"""Measures from before training and the effect of aligning a pair: which pairs count, and whether they predict."""
 
 import json
 import warnings

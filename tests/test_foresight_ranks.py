@@ -1,4 +1,6 @@
-"""Does a predictor order the pairs of a study that told nothing of its sign? Made-up pairs, beside literal steps."""
+"""Whether a predictor ranks the pairs of a study that did not choose its sign: made-up pairs, compared with literal
+steps.
+"""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""A file is read once and known again; images of a folder count by name and content, or by size and time of change."""
+"""A file is read once and then recognised; images of a folder count by name and content, or by size and time."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""One process at a time writes the files of a task, and a dead one is in nobody's way."""
+"""One process at a time writes the files of a task, and a dead one blocks nobody."""
 
 import errno
 import fcntl

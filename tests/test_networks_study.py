@@ -1,8 +1,4 @@
-"""Several networks looked at beside each other, from files as they were released to figures and the report.
-
-One study, run once as a user does: a plain ViT whose head sorts the images, one of a single block whose head is all
-zeros, and a DINOv2 without a head whose file has another grid; pictures of odd sizes and modes, a further image set.
-"""
+"""Several networks compared, from released files to figures and the report."""
 
 import json
 

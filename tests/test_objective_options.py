@@ -1,4 +1,4 @@
-"""Options that objectives share are declared once, taken by name, and changed by what an objective says of its own."""
+"""Options that objectives share are declared once, taken by name, and overridden by an objective's own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What we keep for ourselves may be damaged in any way: it counts as not there, is said once, and is made anew."""
+"""Internal files may be damaged in any way: each counts as missing, is reported once, and is rewritten."""
 
 import json
 import os

@@ -290,7 +290,7 @@ def test_tables_without_rows_or_values_leave_their_sections_out(tmp_path, empty)
     said = written(tmp_path, tables=tables)
     assert {"answers", "provenance"} <= set(sections(said))
     assert data_of(said)["panels"] == [] and data_of(said)["tables"] == {}
-    # What the report says stands there all the same.
+    # The report's text is shown nevertheless.
     assert "About Does a variant help?" in Read(said).words
 
 

@@ -1,4 +1,4 @@
-"""What SLURM says of a job that waits: each reason of its list means that it passes, or what has to be done."""
+"""SLURM's reasons for a waiting job: each either passes or names what has to be done."""
 
 import re
 from dataclasses import fields

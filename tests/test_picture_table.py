@@ -1,4 +1,4 @@
-"""Every row of docs/pictures.md is an input, and what the row says of it is what is read."""
+"""Every row of docs/pictures.md is an input that is read as the row says."""
 
 import io
 import re

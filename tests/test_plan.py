@@ -1,6 +1,6 @@
 """What a plan finds due: after any change, alone or with another, one run makes all that it must and nothing else.
 
-The stages pretend (stand_ins), so that every file can be held against what the study asks for now.
+The stages pretend (stand_ins), so that every file can be compared with what the study asks for now.
 """
 
 import copy

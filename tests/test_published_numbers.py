@@ -1,4 +1,4 @@
-"""Published numbers: read as they are, matched to variants that repeat them, and held beside measured ones."""
+"""Published numbers: read as they are, matched to variants that repeat them, and compared with measured ones."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Names in files of weights: prefixes are told by what then fits, names of transformers are brought to timm's."""
+"""Names in weights files: the right prefix is the one that fits, and names of transformers are translated to timm's."""
 
 import re
 

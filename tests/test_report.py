@@ -526,7 +526,7 @@ def test_effects_of_opposite_sign_on_one_pair_are_both_written(two_seeds):
     assert "verdicts differ by variant" in {text.get_text() for text in figure.legends[0].get_texts()}
 
 
-# --- networks alone, and beside each other ---
+# --- networks alone, and compared ---
 
 NETWORKS = ("vit", "vit2", "cait", "resnet")
 

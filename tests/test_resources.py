@@ -1,4 +1,4 @@
-"""The embedded images: whole, unchanged, in the layout that others read, and made by the script beside them."""
+"""The embedded images: complete, unchanged, in the usual layout, and made by the script next to them."""
 
 import gzip
 import hashlib

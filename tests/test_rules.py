@@ -24,7 +24,7 @@ def graph() -> Graph:
 
 
 def left_by(rule: str) -> dict[str, re.Pattern]:
-    """The files that a rule file says its jobs leave, as they stand there and as patterns of paths."""
+    """The files that a rule file says its jobs leave, as written and as patterns of paths."""
     lines = re.findall(r"^#   (results/\S+)$", (ROOT / f"workflow/rules/{rule}.smk").read_text(), re.M)
     return {line: re.compile(pattern(line)) for line in lines}
 

@@ -1,4 +1,4 @@
-"""Tests of shapes and of networks beside each other: literal references, examples worked by hand, awkward input."""
+"""Tests of shapes and comparisons of networks: literal references, worked examples, awkward input."""
 
 import itertools
 import warnings
@@ -339,7 +339,7 @@ def test_an_untrained_network_of_identities_is_flat_and_a_real_curve_is_not():
     assert shape.relative_range(identity) < thresholds.FLAT < shape.relative_range(3 + 0.01 * np.arange(24))
 
 
-# --- networks beside each other ---
+# --- networks compared ---
 
 
 def literal_best_match(picture, largest):

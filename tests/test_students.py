@@ -1,4 +1,4 @@
-"""A study of several students and teachers: who is trained by whom, what is refused, what each is held against."""
+"""A study of several students and teachers: who is trained by whom, what is refused, and which baseline each has."""
 
 import json
 from dataclasses import replace

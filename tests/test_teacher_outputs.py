@@ -1,4 +1,4 @@
-"""What a teacher says of the training images: stored and asked for alike, and the room that it takes."""
+"""Teacher outputs on the training images: equal when stored and when computed, and their size."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a term is beside its objective: a course, a target, pairs that move on, shares; and its gradients are logged."""
+"""Settings of a term besides its objective: course, target, moving pairs, shares; and its gradients are logged."""
 
 import math
 

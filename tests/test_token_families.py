@@ -1,4 +1,4 @@
-"""Families of Transformers told by what they do: their tokens, grids, attention, values, weights and borders."""
+"""Families of Transformers recognised by their computation: tokens, grids, attention, values, weights and borders."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What processes that train one model share, by two threads that stand for them."""
+"""What processes that train one model share, simulated by two threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

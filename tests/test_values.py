@@ -1,4 +1,4 @@
-"""The values of attention layers as a network says them: of which networks, how wide, which numbers, with gradients."""
+"""Values of attention layers: of which networks, their width and numbers, with gradients."""
 
 import pytest
 import torch

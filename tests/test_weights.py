@@ -1,4 +1,4 @@
-"""Files of weights: exact where this study made them, told apart from what is none, fetched by name and hash."""
+"""Weights files: exact if this study made them, distinguished from other files, fetched by name and hash."""
 
 import json
 import os
