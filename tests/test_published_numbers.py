@@ -235,7 +235,7 @@ def test_the_report_of_another_study_tests_nothing_and_says_once_what_differs():
         text(tables(FULL, {}, 6000), found).split()
     ).replace("changes in the published", "in the published")
     said = " ".join(text(tables(FULL, {}, 6000), found).split())
-    assert "Untrained, the same students change in the published direction in 2 of 2 rows; what training adds" in said
+    assert "Untrained, the same students change in the published direction in 2 of 2 rows; the change due" in said
     alone = published.entropy(NUMBERS, tables(FULL, {}, 6000).reset_index(), entropies(1.0, epochs=(2, 5)))
     assert "Untrained students were not measured" in text(tables(FULL, {}, 6000), alone)
     assert "**Not applicable: no variant has" in text(tables(FULL, {}, 6000).query("run == ''"))

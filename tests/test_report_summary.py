@@ -163,7 +163,7 @@ def test_one_network_without_students_is_told_by_its_profiles_scale_and_control(
         "21], 320 images.",
         "- **Scale** alone makes 1 of 1 U-shaped profile; vit_untrained has 0 (320 images).",
         "- **Accuracy**: vit 80.00 % (10,000 test images).",
-        "- **Cannot show**: what distillation does (no students), or what other weights do; intervals are over these "
+        "- **Cannot show**: effects of distillation (no students), or of other weights; intervals are over these "
         "320 images alone.",
     ]
     assert note.startswith("Brackets are 95 % intervals over images.")

@@ -220,7 +220,7 @@ def test_a_network_of_near_identities_is_flat(tmp_path):
     assert row["verdict"] == "flat" and row["p_any"] < 1e-9 and row["verdict_published"] == "U-shaped"
     text = section(table)
     assert text.startswith("**dino is flat in activation magnitude (120 images).**")
-    assert ": its blocks differ by 0.079 % in all, whatever p and depth 1 of the range say." in text
+    assert ": its blocks differ by only 0.079 %, whatever p and depth 1 of the range." in text
 
 
 @pytest.mark.parametrize(("metric", "curve"), [("intensity", [1, 0.97, 1.0]), ("entropy", [4.0, 3.95, 4])])
@@ -275,7 +275,7 @@ def row_of(**more):
         ({"verdict": "not U-shaped"}, "only in the typical image (mean logarithm), not in the mean over images"),
         (
             {"verdict": "not U-shaped", "valley": 0.01},
-            "less than a factor of 1.05, below which a change",
+            "less than a factor of 1.05, the smallest change",
         ),
         ({"verdict": "not U-shaped", "valley": 0.01, "scale": "linear"}, "less than 5 % of the largest mean"),
         (

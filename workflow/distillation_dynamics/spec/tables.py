@@ -178,7 +178,7 @@ class StatisticsJob:
     tables: dict[str, From]
     setting: Setting | None
     asked: tuple[str, ...]
-    templates: From = field(default_factory=lambda: From(""))
+    templates: From = field(default_factory=lambda: From("", files=()))
     machine: Machine = aside(default_factory=Machine)
     out: str = aside()
 
