@@ -50,7 +50,7 @@ def _of_tested(shape: pd.DataFrame, main: pd.DataFrame, tested: pd.DataFrame, na
     spoken = [of_control(paper, *pair, flat.get(pair[1], [])) for pair in names.controls.items()]
     spoken = [one for one in spoken if one["flat"] or one["u"]]
     many = len(spoken) > MOST
-    reasons = [row for row in map(told, fixed.to_dict("records")) if row["reason"]]
+    reasons = [row for row in map(formatted, fixed.to_dict("records")) if row["reason"]]
     short = main.loc[main["verdict"] == NO_INTERIOR, ["network", "seed"]].drop_duplicates()
     return {
         "counts": counts(trained),
