@@ -144,7 +144,7 @@ def test_the_answer_says_that_it_is_not_resolved_and_why(tmp_path):
         "- Entropy of dino is not resolved: its tokens spread over 0.1 bins in block 0, fewer than 2, so their" in text
     )
     assert re.search(
-        r"places decide it; in its own bins it falls by \S+ to block 1 and rises by \S+ bits \(U-shaped\), in bins "
+        r"position decides; in its own bins it falls by \S+ to block 1 and rises by \S+ bits \(U-shaped\), in bins "
         r"shifted by half of one by -0.[12]\d and 0.\d\d \(not U-shaped\), in bins over the range without its most "
         r"extreme image by",
         text,

@@ -366,7 +366,7 @@ def test_nothing_is_called_significant_with_fewer_than_six_seeds(seeds, tmp_path
     answer = sections(text)["Does a variant help?"]
     if seeds == 1:
         assert answer.startswith("**One seed is not enough: differences to soft run from")
-        assert "without any interval of training" in answer
+        assert "without an interval over seeds" in answer
     else:
         assert answer.startswith(
             f"**{seeds} seeds are too few for a test (the smallest sign-flip p is {2 / 2**seeds:.2g})"
@@ -599,7 +599,7 @@ def test_one_network_is_answered_in_one_sentence_and_stands_beside_nothing(tmp_p
         "that of activation magnitude; the null (intensity after permuting channels) is U-shaped too; no control was "
         "measured (30 images).**"
     )
-    assert "there is one network in this study" in sections(text)["Networks compared"]
+    assert "this study has one network" in sections(text)["Networks compared"]
 
 
 def test_more_than_twelve_networks_are_counted(tmp_path):

@@ -12,7 +12,7 @@ MOST = 8
 
 
 def network_pairs(study: Study) -> list[tuple[str, str]]:
-    """Return the pairs of networks that are compared, and each network with itself, which is held against its control.
+    """Return the pairs of networks that are compared, and each network with itself, which is compared with its control.
 
     The reference comes before others, and these are in the order of the study, in each pair and in the list. By default
     of more than MOST networks each is compared with the reference, with its neighbours in the study's list and with the

@@ -45,7 +45,7 @@ def _networks(found: pd.DataFrame, evidence: Evidence, probe: str) -> list[dict[
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row a network and probe, as it is read."""
+    """Return one row per network and probe for the report."""
     return pd.DataFrame(
         {
             "network": row["network"],
