@@ -177,7 +177,7 @@ assert "| Aligning the first and the last pair helps |" in text
 assert "**Of the activations of the last block are near 0: 50 % of vit (control: 12 %).**" in text
 methods = Path("out/methods.md").read_text()
 assert "Figure: zeros. Table: silence.parquet. What would decide: a share that the" in methods
-places = [text.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks beside")]
+places = [text.index(f"## {title}") for title in ("Is it U", "How silent is the last block?", "Networks compared")]
 assert places == sorted(places)
 
 from distillation_dynamics.page import document
